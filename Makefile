@@ -1,0 +1,33 @@
+# make quickstart   the whole chain on simulated models, offline, then its table    (first run installs .venv)
+# make test         ruff, mypy and every test; what CI runs
+# make clean        remove .venv and caches; runs/ and results/ stay
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: install quickstart test lint types clean
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "GRA needs Python 3.11 or later, $(PYTHON) is %d.%d; set PYTHON=..." % v[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[deepspeed,minilm,dev]'
+	@touch $@
+
+quickstart: install
+	@$(BIN)/gra run experiment=quickstart
+
+lint: install
+	$(BIN)/ruff check .
+
+types: install
+	$(BIN)/mypy
+
+test: lint types
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,8 @@
+"""Evaluate a model. Command: python -m eval suite=world model.path=FOLDER_OR_HUB_ID suite.data_dir=DIR output=DIR"""
+
+from __future__ import annotations
+
+from gra.chain.app import main
+
+if __name__ == "__main__":
+    main("eval.stage.run", "eval_app")

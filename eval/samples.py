@@ -1,0 +1,100 @@
+"""lm-eval's logged samples -> one row per item for samples.parquet: what was asked, replied, extracted, and whether it is right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+from gra.errors import EvalError
+from gra.fileio import atomic_path
+
+_IDS = ("id", "task_id", "key", "question_id")  # the item's own name in the benchmarks that have one
+_NO_MATCH = "[invalid]"  # what lm-eval's regex filters answer where nothing matches
+
+
+class Row(TypedDict):
+    """One item. `subtask` is lm-eval's leaf task: `task` itself, unless that names a group. `prompt_hash`: sha256 of the prompt."""
+
+    task: str
+    subtask: str
+    doc_id: str
+    prompt_hash: str
+    reply: str
+    extracted: str | None
+    answer: str
+    correct: float
+    no_answer: bool
+
+
+def leaves(task: str, subtasks: Mapping[str, Sequence[str]]) -> list[str]:
+    """The leaf tasks of a task or group, from lm-eval's `group_subtasks`, in its order."""
+    children = subtasks.get(task)
+    return [task] if not children else [leaf for child in children for leaf in leaves(child, subtasks)]
+
+
+def rows(task: str, subtask: str, samples: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """The rows of one leaf task, by the first of its filters and the first of its metrics (the stricter ones, by lm-eval's habit).
+
+    Raises EvalError where that metric is not one number per item.
+    """
+    mine = [sample for sample in samples if sample["filter"] == samples[0]["filter"]]
+    prefix = "" if subtask == task else f"{subtask}/"
+    return [_row(task, subtask, sample, prefix + name) for sample, name in zip(mine, _ids(mine), strict=True)]
+
+
+def write(path: Path, items: Sequence[Row]) -> None:
+    """Write the rows as parquet: equal rows give equal bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {"correct": pa.float64(), "no_answer": pa.bool_()}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in Row.__annotations__])
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.Table.from_pylist([dict(row) for row in items], schema=schema), temporary, compression="zstd")
+
+
+def _ids(samples: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each item's own id where all have one and no two the same; else its place in the split."""
+    for key in _IDS:
+        found = [sample["doc"].get(key) for sample in samples]
+        if None not in found and len(set(map(str, found))) == len(found):
+            return [str(name) for name in found]
+    return [str(sample["doc_id"]) for sample in samples]
+
+
+def _row(task: str, subtask: str, sample: Mapping[str, Any], name: str) -> Row:
+    metric = sample["metrics"][0]
+    if not isinstance(sample[metric], int | float):
+        raise EvalError(
+            f"{subtask}: its first metric, {metric}, is not a number per item: it cannot be compared; leave the task out"
+        )
+    if _is_choice(sample):
+        reply, answer = _choice(sample)
+        extracted: str | None = reply
+    else:
+        reply, answer = str(sample["resps"][0][0]), str(sample["target"])
+        extracted = _extracted(sample["filtered_resps"][0])
+    return Row(
+        task=task, subtask=subtask, doc_id=name, prompt_hash=sample["prompt_hash"], reply=reply, extracted=extracted,
+        answer=answer, correct=float(sample[metric]), no_answer=extracted is None,
+    )  # fmt: skip
+
+
+def _extracted(filtered: Any) -> str | None:
+    value = filtered[0] if isinstance(filtered, list | tuple) and filtered else filtered
+    return None if value is None or str(value) == _NO_MATCH or not str(value).strip() else str(value)
+
+
+def _is_choice(sample: Mapping[str, Any]) -> bool:
+    """Whether the item was scored by the log-likelihoods (a pair: value, greedy or not) of its choices."""
+    return isinstance(sample["resps"][0][0], list | tuple)
+
+
+def _choice(sample: Mapping[str, Any]) -> tuple[str, str]:
+    """The likeliest choice and the right one, as texts."""
+    choices = [str(arguments[1]).strip() for arguments in sample["arguments"]]
+    likelihoods = [response[0][0] for response in sample["resps"]]
+    best = choices[max(range(len(choices)), key=likelihoods.__getitem__)]
+    target = sample["target"]
+    return best, choices[target] if isinstance(target, int) and 0 <= target < len(choices) else str(target)

@@ -1,0 +1,125 @@
+"""PURE: the fingerprint of a step, a sha256 over everything that decides its result and nothing else.
+
+In: the stage's name and version, its config without what only changes speed, its inputs' fingerprints, and the content
+of the files that its config names. Out: every mapping called `runtime`, at any depth, and the stage's NOT_HASHED keys.
+What has no canonical form (NaN, objects, keys that are not text) is refused: two equal configs must give equal bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gra.errors import ConfigError, Problem
+
+RUNTIME = "runtime"
+_ABSENT = object()
+
+
+def hashed_config(config: Mapping[str, Any], drop: Iterable[str] = ()) -> dict[str, Any]:
+    """`config` without `runtime` mappings and without the dotted keys in `drop` (`*` stands for any one key or index).
+
+    Raises ConfigError naming every value that has no canonical form.
+    """
+    problems: list[Problem] = []
+    stripped = _strip(config, (), [tuple(key.split(".")) for key in drop], problems)
+    if problems:
+        raise ConfigError(problems)
+    return stripped
+
+
+def identity(
+    name: str,
+    version: int,
+    config: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    files: Mapping[str, str] | None = None,
+    not_hashed: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Everything that decides a step's result, as one JSON-able mapping: what `fingerprint` is taken over.
+
+    `inputs`: name -> fingerprint; `files`: dotted config key -> sha256 of the file it names (it stands for the key's value,
+    so that the same file under another path is the same input).
+    """
+    files = dict(files or {})
+    return {
+        "stage": name,
+        "version": version,
+        "config": hashed_config(config, [*not_hashed, *files]),
+        "inputs": dict(inputs),
+        "files": files,
+    }
+
+
+def fingerprint(identity: Mapping[str, Any]) -> str:
+    """Hex sha256 of the canonical JSON of `identity`: keys sorted, no spaces, ASCII."""
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def hash8(fingerprint: str) -> str:
+    """The first 8 hex digits: what folder names carry."""
+    return fingerprint[:8]
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], limit: int = 8) -> list[str]:
+    """One line for each leaf in which two identities differ, at most `limit` of them and then how many more."""
+    before, after = ({key: value for key, value in leaves(side) if key} for side in (old, new))
+    changed = [k for k in sorted({*before, *after}) if repr(before.get(k, _ABSENT)) != repr(after.get(k, _ABSENT))]
+    lines = [f"{key}: {_show(before.get(key, _ABSENT))} there, {_show(after.get(key, _ABSENT))} here" for key in changed[:limit]]
+    return lines + ([f"... and {len(changed) - limit} more"] if len(changed) > limit else [])
+
+
+def leaves(value: Any, path: str = "") -> Iterable[tuple[str, Any]]:
+    """Dotted key and value of every leaf; an empty mapping or list is a leaf."""
+    if isinstance(value, Mapping) and value:
+        pairs: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, list) and value:
+        pairs = enumerate(value)
+    else:
+        yield path, value
+        return
+    for key, inner in pairs:
+        yield from leaves(inner, f"{path}.{key}" if path else str(key))
+
+
+def _strip(value: Any, path: tuple[str, ...], drop: list[tuple[str, ...]], problems: list[Problem]) -> Any:
+    if isinstance(value, Mapping):
+        kept = {}
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                message = f"the key {key!r} is not text, so it has no canonical form"
+                problems.append(Problem(_dotted(path), message, "write the key in quotes"))
+            else:  # what is left out of the fingerprint still goes into the manifest, so it is checked as well
+                clean = _strip(inner, (*path, key), drop, problems)
+                if key != RUNTIME and not _dropped((*path, key), drop):
+                    kept[key] = clean
+        return kept
+    if isinstance(value, (list, tuple)):
+        items = [(i, inner) for i, inner in enumerate(value) if not _dropped((*path, str(i)), drop)]
+        return [_strip(inner, (*path, str(i)), drop, problems) for i, inner in items]
+    if value is None or isinstance(value, (bool, str)) or type(value) is int:
+        return value
+    if type(value) is float and math.isfinite(value):
+        return value
+    message = f"{value!r:.80} ({type(value).__name__}) has no canonical form, so it cannot be part of a config"
+    problems.append(Problem(_dotted(path), message, "use text, a finite number, true, false, null, a list or a mapping"))
+    return None
+
+
+def _dropped(path: tuple[str, ...], drop: list[tuple[str, ...]]) -> bool:
+    return any(len(d) == len(path) and all(a in ("*", b) for a, b in zip(d, path, strict=True)) for d in drop)
+
+
+def _dotted(path: tuple[str, ...]) -> str:
+    return ".".join(path) or "(whole config)"
+
+
+def _show(value: Any) -> str:
+    if value is _ABSENT:
+        return "not set"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

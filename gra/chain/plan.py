@@ -1,0 +1,116 @@
+"""What an experiment's steps come to on this store: each step's fingerprint, folder, and whether it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gra.chain import manifest
+from gra.chain.display import status_line
+from gra.chain.experiment import Experiment, Step
+from gra.chain.fingerprint import fingerprint
+from gra.chain.lock import holder
+from gra.chain.origin import from_root
+from gra.chain.runner import identify
+from gra.chain.stage import Stage, load_stage
+from gra.chain.store import Store
+from gra.errors import ConfigError, Problem
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A step and where it stands. `digest` is None if a fault keeps it from being known, `folder` until it is done."""
+
+    step: Step
+    stage: Stage
+    digest: str | None
+    hashes: dict[str, str | None]  # input name -> fingerprint
+    folder: Path | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All steps, by id, in an order in which they can run."""
+
+    experiment: Experiment
+    store: Store
+    steps: dict[str, Planned]
+
+    def input_folders(self, planned: Planned) -> dict[str, Path | None]:
+        """Each input's folder; None for one that is not made yet (or whose step has a fault of its own)."""
+        folders: dict[str, Path | None] = {}
+        for name, source in planned.step.inputs.items():
+            made = self.steps.get(source) if isinstance(source, str) else None
+            folders[name] = source if isinstance(source, Path) else made.folder if made else None
+        return folders
+
+    def twins(self) -> dict[str, str]:
+        """Step -> the first step with the same fingerprint: two arms may need the same result, which is made once."""
+        first: dict[str, str] = {}
+        return {name: first.setdefault(item.digest or name, name) for name, item in self.steps.items()}
+
+    def state(self, planned: Planned) -> str:
+        """`done`, `running` (and by whom), `partly done`, or `would run`."""
+        if planned.folder or planned.digest is None:
+            return "done" if planned.folder else "unknown"
+        running = holder(self.store.lock(planned.stage.name, planned.digest))
+        partial = self.store.find_partial(planned.stage.name, planned.digest)
+        if running:
+            line = status_line(partial) if partial else ""
+            return f"running ({running})" + (f": {line}" if line else "")
+        return "partly done" if partial else "would run"
+
+
+def make_plan(experiment: Experiment, store: Store) -> tuple[Plan, list[Problem]]:
+    """The plan, and the faults that keep steps from being planned (no such stage, missing outside folders or files).
+
+    Raises StoreError if a finished folder of the experiment is broken.
+    """
+    planned: dict[str, Planned] = {}
+    problems: list[Problem] = []
+    refused: set[str] = set()
+    for step in experiment.steps.values():
+        try:
+            stage = load_stage(step.target, f"{step.id}._target_")
+        except ConfigError as error:
+            problems += () if step.target in refused else error.problems
+            refused.add(step.target)
+            continue
+        hashes, faults = _input_hashes(step, planned)
+        problems += faults
+        digest = None
+        try:
+            known = {name: value for name, value in hashes.items() if value is not None}
+            identity = identify(stage, step.config, known)
+            digest = fingerprint(identity) if len(known) == len(hashes) else None
+        except ConfigError as error:
+            problems += (from_root(problem, step.root, step.places) for problem in error.problems)
+        folder = store.find(stage.name, digest) if digest else None
+        planned[step.id] = Planned(step, stage, digest, hashes, folder)
+    return Plan(experiment, store, planned), problems + _same_names(planned)
+
+
+def _input_hashes(step: Step, planned: dict[str, Planned]) -> tuple[dict[str, str | None], list[Problem]]:
+    hashes: dict[str, str | None] = {}
+    problems = []
+    for name, source in step.inputs.items():
+        hashes[name] = None
+        if isinstance(source, str):
+            hashes[name] = planned[source].digest if source in planned else None
+        elif source.exists():
+            hashes[name] = manifest.outside_hash(source)
+        else:
+            problems.append(Problem(f"{step.id}.inputs.{name}", f"{source}: no such folder", "correct the path"))
+    return hashes, problems
+
+
+def _same_names(planned: dict[str, Planned]) -> list[Problem]:
+    """Two different stages under one NAME could take each other's results for their own."""
+    targets: dict[str, str] = {}
+    problems = []
+    for item in planned.values():
+        first = targets.setdefault(item.stage.name, item.stage.target)
+        if first != item.stage.target:
+            message = f"{first} and {item.stage.target} both call themselves {item.stage.name!r}"
+            problems.append(Problem(f"{item.step.id}._target_", message, "give each stage's module a NAME of its own"))
+    return problems

@@ -1,0 +1,164 @@
+"""The command `gra`: `gra --help`. Imports nothing heavy, so that help and typing errors are answered at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from gra import __version__
+from gra.errors import EXIT_CONFIG, GraError
+from gra.pipes import outlive_reader
+
+HELP = """\
+usage: gra COMMAND ...
+
+A committee of small LLMs writes instruction data; students are tuned on it, scored, and compared.
+
+  gra run experiment=NAME [key=value ...]       run what is not done yet of an experiment, then print its table
+  gra plan experiment=NAME [key=value ...]      its steps: what is done, what would run, with what inputs
+  gra compare experiment=NAME [key=value ...]   the table again, from what is finished
+  gra inspect DIR --sample ID                   one sample's whole life: prompts, replies, scores, gate
+  gra completion bash|zsh                       tab completion: eval "$(gra completion bash)"
+
+  gra COMMAND --help                            more on a command
+  gra --version
+
+Each stage is also a command by itself: python -m gra.synthesis, python -m train, python -m eval (all take --help).
+"""
+
+HYDRA_HELP = """\
+usage: gra {command} experiment=NAME [key=value ...] [--cfg job] [-m] [--info] [--config-dir DIR]
+
+{text}
+
+experiments: {experiments}
+groups (group=option): {groups}
+
+  key=value        change a key, e.g. synthesis.rounds=2 seed=1   (+key=value adds one)
+  store=DIR        the run store; runs/store
+  results=DIR      where the table and the report go; results/NAME
+  --cfg job        print the composed config and stop
+  -m               sweep: seed=0,1 runs the command for both
+  --config-dir DIR a folder of your own with YAML files, e.g. DIR/experiment/mine.yaml
+  --hydra-help     Hydra's other flags
+
+examples:
+{examples}
+"""
+
+COMMANDS = {
+    "run": (
+        "Run every step of the experiment that is not done yet, steps side by side (cluster.max_parallel), then print the table.\n"
+        "Killed at any moment, the same command goes on from there; run again, it only prints the table.",
+        ["experiment=quickstart", "experiment=quickstart experiment.replicates=[0,1,2]", "-m experiment=quickstart seed=0,1"],
+    ),
+    "plan": (
+        "Print the experiment's steps: done / partly done / would run, inputs, folder in the store, hash. Runs nothing.",
+        ["experiment=quickstart", "experiment=quickstart synthesis.tau=7"],
+    ),
+    "compare": (
+        "Print the experiment's table again from what is finished, and write results/NAME/table.{md,csv} and report.html.",
+        ["experiment=quickstart"],
+    ),
+}
+
+BASH = """\
+_gra_completion() {
+  local words
+  words=$(COMP_LINE="${COMP_LINE:0:$COMP_POINT}" COMP_POINT="$COMP_POINT" "${COMP_WORDS[0]}" completion query 2>/dev/null)
+  COMPREPLY=($(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}"))
+}
+COMP_WORDBREAKS=${COMP_WORDBREAKS//=}
+complete -o nospace -o default -F _gra_completion gra
+"""
+ZSH = "autoload -U +X bashcompinit && bashcompinit\n" + BASH
+
+
+def main() -> int:
+    """Entry point; returns the exit code."""
+    outlive_reader()
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0 if arguments else EXIT_CONFIG
+    command, rest = arguments[0], arguments[1:]
+    try:
+        if command == "--version":
+            print(f"gra {__version__}")
+        elif command in COMMANDS:
+            return _hydra_command(command, rest)
+        elif command == "inspect":
+            from gra.synthesis.inspect import main as inspect
+
+            return inspect(rest)
+        elif command == "completion":
+            return _completion(rest)
+        else:
+            return _unknown(command)
+    except GraError as error:
+        print(error, file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _hydra_command(command: str, rest: list[str]) -> int:
+    if any(word in ("-h", "--help") for word in rest):
+        print(_help(command), end="")
+        return 0
+    sys.argv = ["gra", *rest]
+    from gra.chain.commands import main as run
+
+    return run(command)
+
+
+def _help(command: str) -> str:
+    from gra.paths import conf_dir
+
+    text, examples = COMMANDS[command]
+    conf = conf_dir()
+    groups = sorted(p.name for p in conf.iterdir() if p.is_dir() and p.name != "experiment")
+    options = {group: sorted(p.stem for p in (conf / group).glob("*.yaml")) for group in groups}
+    names = sorted(p.relative_to(conf / "experiment").with_suffix("").as_posix() for p in (conf / "experiment").rglob("*.yaml"))
+    return HYDRA_HELP.format(
+        command=command,
+        text=text,
+        experiments=", ".join(names),
+        groups="".join(f"\n  {group}: {', '.join(found)}" for group, found in options.items()),
+        examples="\n".join(f"  gra {command} {example}" for example in examples),
+    )
+
+
+def _completion(rest: list[str]) -> int:
+    """Print the shell's script, or (query, called by that script) the words that could come next in COMP_LINE."""
+    if rest == ["query"]:
+        words = os.environ.get("COMP_LINE", "").split(" ")
+        if len(words) <= 2:
+            print(" ".join([*COMMANDS, "inspect", "completion"]))
+        elif words[1] in COMMANDS:
+            os.environ["COMP_LINE"] = " ".join(["gra", *words[2:]])  # Hydra's engine knows no subcommands
+            sys.argv = ["gra", "-sc", "query=bash"]
+            from gra.chain.commands import main as run
+
+            return run(words[1])
+        return 0
+    scripts = {"bash": BASH, "zsh": ZSH}
+    if len(rest) != 1 or rest[0] not in scripts:
+        print('usage: eval "$(gra completion bash)"   (or zsh)', file=sys.stderr)
+        return EXIT_CONFIG
+    print(scripts[rest[0]], end="")
+    return 0
+
+
+def _unknown(command: str) -> int:
+    import difflib
+
+    near = difflib.get_close_matches(command, [*COMMANDS, "inspect", "completion"], n=1)
+    hint = f"did you mean `gra {near[0]}`?" if near else "see gra --help"
+    print(f"gra: no command `{command}`: {hint}", file=sys.stderr)
+    return EXIT_CONFIG
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""The rows of a comparison: an `Arm` is one training run with the folders that its steps left in the run store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gra.errors import Problem
+from gra.labels import simulated
+
+STEPS = ("data", "audit", "model", "scores")  # what the comparison reads; other steps are only listed as provenance
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm (or one replicate of it: arms of the same `name` are one row of the table).
+
+    `folders` maps a step's name (see STEPS) to its finished store folder; a step that is not done is absent.
+    `manifests` maps the same names to the manifest.json read from that folder ({} or absent where there is none).
+    """
+
+    name: str
+    label: str
+    replicate: int | None = None
+    folders: dict[str, Path] = field(default_factory=dict)
+    manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def simulated(self) -> bool:
+        """True if any manifest says so, or any folder carries the mark."""
+        by_manifest = any(m.get("simulated") is True for m in self.manifests.values())
+        return by_manifest or simulated(self.folders.values())
+
+    def file(self, step: str, *parts: str) -> Path | None:
+        """The file `parts` in the folder of `step`, or None where the step or the file is missing."""
+        folder = self.folders.get(step)
+        path = folder.joinpath(*parts) if folder is not None else None
+        return path if path is not None and path.exists() else None
+
+    @property
+    def where(self) -> str:
+        """How messages name this arm."""
+        return self.name if self.replicate is None else f"{self.name} (replicate {self.replicate})"
+
+
+def by_name(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
+    """Arms grouped into rows, in order of first appearance; the replicates of a row in ascending order."""
+    rows: dict[str, list[Arm]] = {}
+    for arm in arms:
+        rows.setdefault(arm.name, []).append(arm)
+    return {name: sorted(row, key=_replicate) for name, row in rows.items()}
+
+
+def check_arms(arms: Sequence[Arm], reference: str) -> list[Problem]:
+    """Faults of the list itself: no arms, an unknown reference, the same replicate twice, two labels for one name."""
+    rows = by_name(arms)
+    problems = []
+    if not arms:
+        problems.append(Problem("arms", "a comparison needs at least one arm", "list the arms in the experiment's YAML"))
+    elif reference not in rows:
+        problems.append(
+            Problem("reference", f"`{reference}` is not the name of an arm", f"use one of: {', '.join(rows)}")
+        )  # fmt: skip
+    for name, row in rows.items():
+        replicates = [_replicate(arm) for arm in row]
+        if len(set(replicates)) != len(row):
+            problems.append(Problem(f"arms.{name}", f"replicates {replicates} are not distinct", "number them 0, 1, 2, ..."))
+        if len({arm.label for arm in row}) > 1:
+            problems.append(Problem(f"arms.{name}", "its replicates have different labels", "give them one label"))
+    return problems
+
+
+def _replicate(arm: Arm) -> int:
+    return -1 if arm.replicate is None else arm.replicate

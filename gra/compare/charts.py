@@ -1,0 +1,145 @@
+"""Small charts as inline SVG text: histograms and learning curves. No dependency, the same bytes for the same numbers.
+
+All text passes through `markupsafe.escape`; everything else is numbers. The view box is narrow (460 units) so that text
+stays legible when a chart is shrunk to a phone's width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from markupsafe import Markup, escape
+
+WIDTH, HEIGHT = 460, 240
+LEFT, RIGHT, TOP, BOTTOM = 46, 16, 14, 40
+# Okabe and Ito's palette without its yellow (too light on white); distinct for colour-blind readers. Dashes repeat it.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#444444")
+DASHES = ("", "6 3", "2 3")
+KEPT, DROPPED = "#0072b2", "#d9a39a"
+MAX_POINTS = 400  # of a drawn curve
+Curve = Sequence[tuple[float, float]]
+
+
+def histogram(
+    kept: Sequence[float], dropped: Sequence[float], *, edges: Sequence[float], mark: float | None, mark_name: str, axis: str
+) -> Markup:
+    """Two stacked histograms (kept below, dropped above) over `edges`, with a dashed line at the gate's threshold `mark`."""
+    bins = len(edges) - 1
+    low, high = _count(kept, edges), _count(dropped, edges)
+    top = _ceiling(max(1, *(low[i] + high[i] for i in range(bins))))
+    x0, x1 = edges[0], edges[-1]
+    parts = [*_grid(0, top, counts=True), *_x_axis(x0, x1, axis)]
+    for i in range(bins):
+        left, right = _x(edges[i], x0, x1), _x(edges[i + 1], x0, x1)
+        base: float = HEIGHT - BOTTOM
+        for value, colour in ((low[i], KEPT), (high[i], DROPPED)):
+            tall = (HEIGHT - TOP - BOTTOM) * value / top
+            if value:
+                base -= tall
+                parts.append(
+                    f'<rect x="{left + 0.5:.1f}" y="{base:.1f}" width="{right - left - 1:.1f}" height="{tall:.1f}" fill="{colour}">'
+                    f"<title>{edges[i]:g} to {edges[i + 1]:g}: {low[i]} kept, {high[i]} not kept</title></rect>"
+                )
+    if mark is not None and x0 <= mark <= x1:
+        x = _x(mark, x0, x1)
+        anchor, shift = ("end", -4) if x > WIDTH * 0.6 else ("start", 4)
+        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 8}" y2="{HEIGHT - BOTTOM}" class="mark"/>')
+        parts.append(f'<text x="{x + shift:.1f}" y="{TOP}" text-anchor="{anchor}" class="marked">{escape(mark_name)}</text>')
+    return _svg(parts, f"Histogram of {axis}")
+
+
+def curves(named: Sequence[tuple[str, Curve]], *, axis: str, value: str) -> Markup:
+    """Lines over one another, one per (name, points), coloured in order."""
+    points = [point for _, curve in named for point in curve]
+    x1 = max([1.0, *(x for x, _ in points)])
+    values = [y for _, y in points] or [0.0, 1.0]
+    margin = 0.05 * (max(values) - min(values)) or 0.5
+    low, high = min(values) - margin, max(values) + margin
+    parts = [*_grid(low, high, counts=False), *_x_axis(0, x1, axis)]
+    for index, (name, curve) in enumerate(named):
+        place = " ".join(f"{_x(x, 0, x1):.1f},{_y(y, low, high):.1f}" for x, y in thin(curve))
+        dash = DASHES[index // len(COLOURS) % len(DASHES)]
+        parts.append(
+            f'<polyline points="{place}" fill="none" stroke="{colour(index)}" stroke-width="1.8" stroke-dasharray="{dash}" '
+            f'stroke-linejoin="round"><title>{escape(name)}</title></polyline>'
+        )
+    return _svg(parts, f"{value} by {axis}")
+
+
+def colour(index: int) -> str:
+    """The colour of the `index`-th curve."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def smooth(curve: Curve, window: int) -> list[tuple[float, float]]:
+    """A centred moving average over `window` points (odd); points whose window is not full, at the ends, are left out."""
+    reach = window // 2
+    return [(curve[i][0], sum(y for _, y in curve[i - reach : i + reach + 1]) / window) for i in range(reach, len(curve) - reach)]
+
+
+def thin(curve: Curve, limit: int = MAX_POINTS) -> list[tuple[float, float]]:
+    """At most `limit` points, evenly taken, the first and the last among them."""
+    if len(curve) <= limit:
+        return list(curve)
+    return [curve[round(i * (len(curve) - 1) / (limit - 1))] for i in range(limit)]
+
+
+def _count(values: Sequence[float], edges: Sequence[float]) -> list[int]:
+    """How many values fall into [edge, next edge), the last bin closed; values outside go to the outer bins."""
+    counts = [0] * (len(edges) - 1)
+    for value in values:
+        place = sum(value >= edge for edge in edges) - 1
+        counts[min(max(place, 0), len(counts) - 1)] += 1
+    return counts
+
+
+def _svg(parts: Sequence[str], label: str) -> Markup:
+    body = "".join(parts)
+    return Markup(f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{body}</svg>')
+
+
+def _grid(low: float, high: float, *, counts: bool) -> list[str]:
+    parts = []
+    for tick in _ticks(low, high, 4, whole=counts):
+        y = _y(tick, low, high)
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>')
+    return parts
+
+
+def _x_axis(low: float, high: float, name: str) -> list[str]:
+    base = HEIGHT - BOTTOM
+    parts = [f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}" class="axis"/>']
+    for tick in _ticks(low, high, 6):
+        parts.append(f'<text x="{_x(tick, low, high):.1f}" y="{base + 15}" text-anchor="middle">{tick:g}</text>')
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    parts.append(f'<text x="{middle:.1f}" y="{HEIGHT - 6}" text-anchor="middle" class="name">{escape(name)}</text>')
+    return parts
+
+
+def _x(value: float, low: float, high: float) -> float:
+    return LEFT + (WIDTH - LEFT - RIGHT) * (value - low) / (high - low)
+
+
+def _y(value: float, low: float, high: float) -> float:
+    return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - low) / (high - low)
+
+
+def _step(span: float, about: int) -> float:
+    """A round step (1, 2 or 5 times a power of ten) that cuts `span` into about `about` parts."""
+    rough = span / about
+    power = 10.0 ** math.floor(math.log10(rough))
+    return power * next(m for m in (1, 2, 5, 10) if m * power >= rough * (1 - 1e-9))
+
+
+def _ticks(low: float, high: float, about: int, *, whole: bool = False) -> list[float]:
+    step = _step(high - low, about)
+    step = max(1.0, step) if whole else step
+    first = math.ceil(low / step - 1e-9)
+    return [round(k * step, 10) for k in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _ceiling(value: float) -> float:
+    step = max(1.0, _step(value, 4))
+    return step * math.ceil(value / step)

@@ -1,0 +1,38 @@
+"""PURE: numbers as the table and the report show them. Missing is "-", never 0."""
+
+from __future__ import annotations
+
+from gra.compare.bootstrap import Interval
+
+MISSING = "-"
+
+
+def percent(value: float | None) -> str:
+    """A share as a percentage with one decimal."""
+    return MISSING if value is None else f"{100 * value:.1f}"
+
+
+def points(value: float | None) -> str:
+    """A difference of shares as signed percentage points."""
+    return MISSING if value is None else f"{100 * value:+.1f}"
+
+
+def interval(found: Interval | None) -> str:
+    """A difference with its interval: "+3.2 [+0.4, +6.1]"."""
+    return MISSING if found is None else f"{points(found.value)} [{points(found.low)}, {points(found.high)}]"
+
+
+def count(value: float | None) -> str:
+    """A count with thousands separated; averages over replicates are rounded."""
+    return MISSING if value is None else f"{value:,.0f}"
+
+
+def short(value: float | None) -> str:
+    """A large count in three digits: 950, 12.3k, 4.56M, 789G, 1.20T, 3.45P."""
+    if value is None:
+        return MISSING
+    for size, unit in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            scaled = value / size
+            return f"{scaled:.{2 if scaled < 10 else 1 if scaled < 100 else 0}f}{unit}"
+    return f"{value:.0f}"

@@ -1,0 +1,255 @@
+"""The report: one HTML file with everything in it (no request to anywhere), for reading and for passing on.
+
+Texts of models are hostile input: the template escapes everything, and a content security policy allows no script but the
+file's own. The same folders give the same bytes: no clock, no host and no absolute path goes in.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from gra.compare import browse, charts, data, funnel, numbers, table
+from gra.compare.arms import Arm, by_name
+from gra.compare.bootstrap import Interval
+from gra.compare.rows import Comparison, Row
+
+_HERE = Path(__file__).parent
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # not allowed in HTML or in UTF-8
+CONFIG_CAP = 20_000  # characters of one config
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a forest plot; places are percentages of the track's width."""
+
+    name: str
+    text: str
+    p: str
+    overall: bool
+    clear: bool
+    low: str
+    middle: str
+    high: str
+
+
+def render(comparison: Comparison, arms: Sequence[Arm], samples: int) -> str:
+    """The whole report as HTML. Reads the folders of `arms`; raises StoreError where one is broken."""
+    import jinja2
+
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined)
+    css, js = (_HERE / "report.css").read_text(encoding="utf-8"), (_HERE / "report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()
+    groups = by_name(arms)
+    shown = groups[comparison.reference][0]
+    tau, delta = _gate(shown)
+    limit, forests = _forests(comparison)
+    reference = next(row for row in comparison.rows if row.reference)
+    page = environment.get_template("report.html.jinja").render(
+        comparison=comparison, t=table, task_names=table.names(comparison.tasks), breakable=breakable,
+        notes=table.notes(comparison),
+        items=sum(cell.n for cell in reference.cells.values()), level=f"{100 * comparison.level:g}", limit=limit,
+        forests=forests, reference_label=reference.label, committee=_committee(comparison, groups, tau, delta),
+        curves=_curves(groups), samples=browse.pick(shown, samples), dimensions=browse.DIMENSIONS, words=funnel.WORDS,
+        tau=tau, delta=delta, colours={"kept": charts.KEPT, "dropped": charts.DROPPED}, provenance=_provenance(arms),
+        configs=_configs(arms), versions=_versions(arms),
+        css=Markup(css), js=Markup(js), script_hash=f"sha256-{digest}",
+    )  # fmt: skip
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", page) + "\n"
+
+
+def breakable(name: str) -> Markup:
+    """A benchmark's name, escaped, that may be broken after its underscores."""
+    return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
+
+
+# -- differences ------------------------------------------------------------------------------------------------------
+
+
+def _forests(comparison: Comparison) -> tuple[float, list[dict[str, Any]]]:
+    """The common limit of the axis in points, and a forest plot for each arm that was compared with the reference."""
+    compared = [row for row in comparison.rows if row.difference is not None]
+    widest = max([0.01, *(max(abs(i.low), abs(i.high)) for row in compared for i in _intervals(row).values())])
+    limit = 5 * math.ceil(100 * widest / 5)
+    shown = table.names(comparison.tasks)
+    forests = []
+    for row in compared:
+        lines = []
+        for name, found in _intervals(row).items():
+            overall = name == ""
+            p = f"p {row.adjusted[name]:.3f}" if not overall and row.adjusted is not None else ""
+            clear = found.low > 0 or found.high < 0
+            places = (f"{50 + 50 * 100 * value / limit:.2f}" for value in (found.low, found.value, found.high))
+            lines.append(Line("Mean" if overall else shown[name], numbers.interval(found), p, overall, clear, *places))
+        forests.append({"label": row.label, "lines": lines})
+    return limit, forests
+
+
+def _intervals(row: Row) -> dict[str, Interval]:
+    """The interval of the mean (named "") and of every benchmark."""
+    assert row.difference is not None
+    return {"": row.difference.mean, **row.difference.tasks}
+
+
+# -- the committee ----------------------------------------------------------------------------------------------------
+
+
+def _gate(arm: Arm) -> tuple[float | None, float | None]:
+    """tau and delta of the arm's synthesis, from its manifest's config; None where it does not say."""
+    settings = arm.manifests.get("data", {}).get("config", {}).get("synthesis")
+    settings = settings if isinstance(settings, Mapping) else {}
+    tau, delta = (settings.get(key) for key in ("tau", "delta"))
+    return (tau if isinstance(tau, int | float) else None, delta if isinstance(delta, int | float) else None)
+
+
+def _committee(
+    comparison: Comparison, groups: Mapping[str, Sequence[Arm]], tau: float | None, delta: float | None
+) -> dict[str, Any] | None:
+    """Figures, funnels, histograms and costs of the reference's data; None where there is no funnel at all."""
+    order = [comparison.reference, *(name for name in groups if name != comparison.reference)]
+    funnels = [(groups[name][0].label, found) for name in order if (found := funnel.funnel(groups[name][0])) is not None]
+    if not funnels:
+        return None
+    arm = groups[comparison.reference][0]
+    stats = data.read_object(arm.file("data", "stats.json")) or {}
+    return {
+        "funnels": funnels, "figures": _figures(stats), "charts": _histograms(arm, tau, delta),
+        "costs": _costs(stats.get("tokens")),
+    }  # fmt: skip
+
+
+def _figures(stats: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The committee's key figures; "-" for what is not known."""
+
+    def number(key: str) -> float | None:
+        value = stats.get(key)
+        return value if isinstance(value, int | float) else None
+
+    kept, proposals = number("kept"), number("proposals")
+    alpha = number("krippendorff_alpha")
+    share = kept / proposals if kept is not None and proposals else None
+    return [
+        ("samples kept", numbers.count(kept)),
+        ("of all proposals", f"{numbers.percent(share)} %" if share is not None else numbers.MISSING),
+        ("calls to models", numbers.count(number("calls"))),
+        ("missing verdicts", numbers.count(number("missing_verdicts"))),
+        ("reviewers agree (std within delta)", f"{numbers.percent(s)} %" if (s := number("low_std_share")) is not None else "-"),
+        ("Krippendorff's alpha", f"{alpha:.2f}" if alpha is not None else numbers.MISSING),
+    ]
+
+
+def _histograms(arm: Arm, tau: float | None, delta: float | None) -> list[tuple[Markup, str]]:
+    """Histograms of mean score and of disagreement, kept against not kept; [] where nothing was reviewed."""
+    paths = (arm.file("data", "data", "train.parquet"), arm.file("data", "rejected.parquet"))
+    tables = [data.read_table(path, ["mean", "std"]) for path in paths]
+    values = [
+        [[v for v in t[key].to_pylist() if v is not None] if t is not None and key in t.column_names else [] for t in tables]
+        for key in ("mean", "std")
+    ]
+    (mean_kept, mean_lost), (std_kept, std_lost) = values
+    found = []
+    if mean_kept or mean_lost:
+        edges = [i / 2 for i in range(21)]
+        mark = charts.histogram(
+            mean_kept, mean_lost, edges=edges, mark=tau, mark_name=f"tau = {tau}", axis="mean score of the reviewers"
+        )
+        found.append((mark, f"{len(mean_kept) + len(mean_lost):,} reviewed samples, mean of the reviewers' scores."))
+    if std_kept or std_lost:
+        edges = [i / 4 for i in range(max(13, math.ceil(4 * max([*std_kept, *std_lost])) + 1))]
+        mark = charts.histogram(
+            std_kept, std_lost, edges=edges, mark=delta, mark_name=f"delta = {delta}", axis="disagreement (standard deviation)"
+        )
+        found.append((mark, f"{len(std_kept) + len(std_lost):,} samples with enough reviews, standard deviation of the scores."))
+    return found
+
+
+def _costs(tokens: Any) -> list[tuple[str, ...]]:
+    if not isinstance(tokens, Mapping):
+        return []
+    return [
+        (model, role, *(numbers.count(use.get(key)) for key in ("calls", "in", "out")))
+        for model, roles in sorted(tokens.items())
+        for role, use in sorted(roles.items())
+    ]
+
+
+# -- training ---------------------------------------------------------------------------------------------------------
+
+
+def _curves(groups: Mapping[str, Sequence[Arm]]) -> dict[str, Any] | None:
+    """The learning curves of all arms over one another; replicates are averaged at the steps that all of them logged."""
+    averaged = [
+        (group[0].label, _average([curve for arm in group if (curve := data.learning_curve(arm))])) for group in groups.values()
+    ]
+    drawn = [(label, curve) for label, curve in averaged if curve]
+    if not drawn:
+        return None
+    window = min(51, min(len(curve) for _, curve in drawn) // 20) // 2 * 2 + 1
+    lines = [(label, charts.smooth(curve, window)) for label, curve in drawn]
+    caption = "Training loss by optimiser step, "
+    caption += f"smoothed by a centred moving average over {window} logged steps." if window > 1 else "not smoothed."
+    if any(len(group) > 1 for group in groups.values()):
+        caption += " Replicates are averaged."
+    if missing := [label for label, curve in averaged if not curve]:
+        caption += f" No log: {', '.join(missing)}."
+    return {
+        "chart": charts.curves(lines, axis="step", value="Training loss"), "caption": caption,
+        "legend": [(label, charts.colour(index)) for index, (label, _) in enumerate(lines)],
+    }  # fmt: skip
+
+
+def _average(curves: Sequence[charts.Curve]) -> list[tuple[float, float]]:
+    if not curves:
+        return []
+    by_step = [dict(curve) for curve in curves]
+    shared = sorted(set(by_step[0]).intersection(*by_step[1:]))
+    return [(step, sum(one[step] for one in by_step) / len(by_step)) for step in shared]
+
+
+# -- provenance -------------------------------------------------------------------------------------------------------
+
+
+def _provenance(arms: Sequence[Arm]) -> list[dict[str, str]]:
+    lines = []
+    for arm in arms:
+        for step, folder in arm.folders.items():
+            manifest = arm.manifests.get(step, {})
+            git = manifest.get("git") or {}
+            commit = f"{str(git.get('commit', '-'))[:12]}{' + changes' if git.get('dirty') else ''}"
+            where = arm.label if arm.replicate is None else f"{arm.label}, replicate {arm.replicate}"
+            identity = str(manifest.get("hash", "-"))[:16]
+            lines.append({"arm": where, "step": step, "folder": folder.name, "hash": identity, "commit": commit})
+    return lines
+
+
+def _configs(arms: Sequence[Arm]) -> list[dict[str, str]]:
+    """The config of every folder, each folder once."""
+    found: dict[str, str] = {}
+    for arm in arms:
+        for step, folder in arm.folders.items():
+            config = arm.manifests.get(step, {}).get("config")
+            if config is not None:
+                text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False, default=str)
+                found.setdefault(folder.name, text[:CONFIG_CAP])
+    return [{"folder": name, "text": text} for name, text in found.items()]
+
+
+def _versions(arms: Sequence[Arm]) -> str:
+    """Library versions over all manifests; several of one library are all named."""
+    seen: dict[str, set[str]] = {}
+    for arm in arms:
+        for manifest in arm.manifests.values():
+            versions = manifest.get("versions")
+            for name, version in (versions if isinstance(versions, Mapping) else {}).items():
+                if version is not None:
+                    seen.setdefault(str(name), set()).add(str(version))
+    return ", ".join(f"{name} {' and '.join(sorted(found))}" for name, found in sorted(seen.items()))

@@ -1,0 +1,75 @@
+"""The errors a user can meet, each named after the boundary where the fault arose, each saying what to do about it.
+
+A bad record, reply or sample is data (it is counted and its reason kept), never one of these: an exception here means
+that the run as a whole cannot go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+EXIT_FAILED = 1  # the run could not go on; what was done is on disk, the same command goes on from there
+EXIT_CONFIG = 2  # the configuration is wrong; nothing was started
+EXIT_INTERRUPTED = 130  # Ctrl-C, as shells have it (128 + SIGINT)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault of a configuration: the dotted `key`, what is wrong, what to do, and the `file` that set it, if known."""
+
+    key: str
+    message: str
+    remedy: str
+    file: str | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.key} ({self.file})" if self.file else self.key
+        return f"{place}: {self.message}\n    -> {self.remedy}"
+
+
+class GraError(Exception):
+    """Base of all errors meant for the user: shown without a traceback, with the exit code `code`."""
+
+    code = EXIT_FAILED
+
+
+class ConfigError(GraError):
+    """All faults of a configuration at once, found before any work."""
+
+    code = EXIT_CONFIG
+
+    def __init__(self, problems: Sequence[Problem]):
+        self.problems = tuple(problems)
+        head = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''} in the configuration:"
+        super().__init__("\n".join([head, *(f"  {i}. {p}" for i, p in enumerate(self.problems, 1))]))
+
+
+class SeedError(GraError):
+    """A seed file that cannot be read, or holds more bad records than `seeds.max_bad`."""
+
+
+class ServerError(GraError):
+    """A model server that cannot be used: unreachable, wrong model, refused key. Names the URL and the model."""
+
+
+class SynthesisError(GraError):
+    """A synthesis that cannot yield a data set, with the account of where the proposals went."""
+
+
+class TrainError(GraError):
+    """Training data or a student that cannot be used."""
+
+
+class EvalError(GraError):
+    """A benchmark or model that cannot be evaluated."""
+
+
+class StoreError(GraError):
+    """The run store or an output folder: locked, read-only, full, or begun with another configuration."""
+
+
+class Interrupted(GraError):
+    """Stopped by Ctrl-C or SIGTERM: what was done is on disk, the same command goes on from there."""
+
+    code = EXIT_INTERRUPTED

@@ -1,0 +1,90 @@
+"""Files that are either whole or absent: temporary file in the same folder, fsync, rename. Used by every stage."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+_TEMPORARY = re.compile(r"^\..+\.\d+\.tmp$")  # as `atomic_path` names them
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on a clean exit it is synced and renamed to `path`, else removed.
+
+    For libraries that want to write a file themselves (pyarrow, matplotlib). Raises OSError as the file system does.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what `atomic_path` left below `folder` in processes that were killed; nobody may be writing there."""
+    for path in folder.rglob(".*.tmp"):
+        if _TEMPORARY.match(path.name) and path.is_file():
+            path.unlink()
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 `text` to `path` atomically."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys, so that equal values give equal bytes. NaN is refused."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file. Raises OSError or json.JSONDecodeError."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new files in `folder` durable (POSIX: fsync of the directory)."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def open_maybe_gzip(path: Path) -> IO[bytes]:
+    """Open a file for reading bytes, unpacking it if it starts with gzip's magic number, whatever its name."""
+    with path.open("rb") as handle:
+        packed = handle.read(2) == b"\x1f\x8b"
+    return cast(IO[bytes], gzip.open(path, "rb") if packed else path.open("rb"))
+
+
+def sha256_file(path: Path) -> str:
+    """Hex sha256 of a file's bytes, or of a folder's relative paths and bytes in sorted order."""
+    digest = hashlib.sha256()
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for file in files:
+        if path.is_dir():
+            digest.update(file.relative_to(path).as_posix().encode() + b"\0")
+        with file.open("rb") as handle:
+            while chunk := handle.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()

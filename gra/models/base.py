@@ -1,0 +1,86 @@
+"""What the engine knows of a language model: a `Request` goes in, a `Reply` comes out, transport faults are exceptions.
+
+A backend is any class with this shape, named by `pool._target_` in the config and called as
+`target(pool: dict, runtime: dict) -> Backend`; see `gra/models/openai_server.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+
+@dataclass(frozen=True)
+class Request:
+    """One chat completion to ask for. Everything that can change the reply is here, nothing else is.
+
+    `schema` is a JSON schema that the reply should follow (None: free text); `seed` makes repeated questions distinct
+    and, where the server honours it, sampling repeatable.
+    """
+
+    model: str
+    messages: tuple[Mapping[str, str], ...]  # {"role": "system" | "user" | "assistant", "content": text}
+    temperature: float
+    top_p: float
+    max_tokens: int
+    seed: int
+    schema_name: str | None = None
+    schema: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    @cached_property
+    def canonical(self) -> bytes:
+        """The request as bytes: equal requests give equal bytes (sorted keys, no white space, UTF-8)."""
+        value = {
+            "model": self.model, "messages": [dict(m) for m in self.messages], "temperature": self.temperature,
+            "top_p": self.top_p, "max_tokens": self.max_tokens, "seed": self.seed, "schema": self.schema,
+        }  # fmt: skip
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+    @cached_property
+    def key(self) -> str:
+        """sha256 of `canonical`: the journal's key, so that a reply is re-used exactly where nothing it depends on changed."""
+        return hashlib.sha256(self.canonical).hexdigest()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A model's answer. Token counts are None where the server did not say: they are never estimated.
+
+    `error` is set, and `text` empty, where the server refused this very request for good (HTTP 400: context too long,
+    content filter, ...): asking again would not help, and the sample decides what the refusal means.
+    """
+
+    text: str
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    finish: str = "stop"  # "stop" | "length" | whatever the server says
+    error: str | None = None
+
+
+class Backend(Protocol):
+    """Serves some models. Used as an async context manager; `chat` may be called concurrently.
+
+    `chat` raises `gra.errors.ServerError` once its own retries are spent. Closing cancels what is in flight.
+
+    A backend may have two methods more: `servers_out() -> list[str]`, the servers that get no calls for now (shown while it
+    runs; called from another thread), and `gpu_seconds() -> float | None`, GPUs x seconds that they were served here, for
+    the cost account (asked once, after the backend is closed).
+
+    One in which calls wait, as phased.py, has `queues = True` (then the engine bounds the samples under way, not the calls),
+    `queued(request)`, the seconds that an answered call waited there, and `drain()`, which turns those that wait away with
+    `gra.errors.Interrupted`. Any may have `account() -> dict` with what run.json is to say.
+    """
+
+    models: tuple[str, ...]
+    simulated: bool
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    async def chat(self, request: Request) -> Reply: ...

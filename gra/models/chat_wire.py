@@ -1,0 +1,145 @@
+"""PURE: the OpenAI chat-completion wire format: a `Request` as a body's bytes, a body's bytes as a `Reply`.
+
+Format: https://platform.openai.com/docs/api-reference/chat, as vLLM, SGLang, llama.cpp, Ollama and TGI serve it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from gra.models.base import Reply, Request
+from gra.models.pool import ModelSettings
+
+# Beyond "in the reply": reasoning models think aloud before they answer. A template that opens the block in the prompt
+# leaves only its end in the reply; a block cut off by max_tokens leaves only its beginning, and no answer.
+_THOUGHT = re.compile(r"\s*<think>.*?(</think>\s*|\Z)", re.DOTALL)
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_forms: dict[int, tuple[Mapping[str, Any], str, str]] = {}  # id of a schema -> the schema, its name, `response_format` as JSON
+
+
+class Malformed(Exception):
+    """A body with status 200 that is no chat completion."""
+
+
+def messages_of(request: Request, system_role: bool) -> list[dict[str, str]]:
+    """The request's messages; without `system_role`, a leading system message goes before the first user message's text."""
+    messages = [dict(message) for message in request.messages]
+    if not system_role and len(messages) > 1 and messages[0]["role"] == "system":
+        messages[1]["content"] = f"{messages[0]['content']}\n\n{messages[1]['content']}"
+        return messages[1:]
+    return messages
+
+
+def body_of(request: Request, model: ModelSettings, *, structured: bool, send_seed: bool, extra: Mapping[str, Any]) -> bytes:
+    """The request as JSON bytes; `extra` is merged in last."""
+    body: dict[str, Any] = {
+        "model": model.served, "messages": messages_of(request, model.system_role), "temperature": request.temperature,
+        "top_p": request.top_p, "max_tokens": request.max_tokens,
+    }  # fmt: skip
+    if send_seed:
+        body["seed"] = request.seed
+    text = _encode({**body, **extra} if extra else body)
+    if structured and request.schema is not None:
+        text = f'{text[:-1]},"response_format":{_form(request.schema, request.schema_name or "reply")}}}'
+    return text.encode()
+
+
+def _form(schema: Mapping[str, Any], name: str) -> str:
+    """`response_format` as JSON. Most of a body, and the same for all requests of a step: encoded once for a schema object."""
+    known = _forms.get(id(schema))
+    if known is not None and known[0] is schema and known[1] == name:
+        return known[2]
+    if len(_forms) >= 64:
+        _forms.clear()
+    text = _encode({"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": True}})
+    _forms[id(schema)] = schema, name, text
+    return text
+
+
+def reply_from(body: bytes, strip_think: bool) -> Reply:
+    """The reply in a chat completion. Raises Malformed.
+
+    A null content is a reply only where the model says why: its budget went into reasoning (an empty text, finish
+    "length") or a content filter (a refusal).
+    """
+    try:
+        value = json.loads(body.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise Malformed("the reply is not UTF-8") from None
+    except (ValueError, RecursionError):  # ValueError: JSONDecodeError, and integers of thousands of digits
+        raise Malformed(f"the reply is not JSON: {body[:80]!r}") from None
+    choices = value.get("choices") if isinstance(value, dict) else None
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise Malformed("the reply has no choices")
+    message = choices[0].get("message")
+    if not isinstance(message, dict):
+        raise Malformed("the reply's choice has no message")
+    given = choices[0].get("finish_reason")
+    finish = given if isinstance(given, str) and given else "stop"
+    usage = value.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    tokens_in, tokens_out = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    text = _text(message.get("content"))
+    if finish == "content_filter":
+        return Reply("", tokens_in, tokens_out, finish, error="stopped by the server's content filter")
+    if text is None:
+        if finish != "length" and not _text(message.get("reasoning_content")) and not _text(message.get("reasoning")):
+            raise Malformed("the reply's content is null")
+        text = ""
+    return Reply(_storable(without_thought(text) if strip_think else text), tokens_in, tokens_out, finish)
+
+
+def without_thought(text: str) -> str:
+    """`text` without the `<think>` block that it begins with."""
+    if "<think>" not in text and "</think>" in text:
+        return text.partition("</think>")[2].lstrip()
+    return _THOUGHT.sub("", text, count=1) if text.lstrip().startswith("<think>") else text
+
+
+def said(body: bytes) -> str:
+    """What an error body says, as one short line of text."""
+    try:
+        value = json.loads(body.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        value = None
+    for key in ("error", "message", "detail"):  # {"error": {"message"}} (OpenAI, vLLM), {"message"}, {"detail"} (FastAPI)
+        if isinstance(value, dict) and key in value:
+            value = value[key]
+    words = value if isinstance(value, str) else body[:2000].decode("utf-8", "replace")
+    return _storable(" ".join(words.split())[:400]) or "(nothing)"
+
+
+def listed_models(body: bytes) -> dict[str, str]:
+    """What GET /models lists: id -> `owned_by`. Empty where the body says nothing of use."""
+    try:
+        value = json.loads(body.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return {}
+    entries = value.get("data") if isinstance(value, dict) else None
+    named = [e for e in entries if isinstance(e, dict) and isinstance(e.get("id"), str)] if isinstance(entries, list) else []
+    return {entry["id"]: str(entry.get("owned_by", "")) for entry in named}
+
+
+def serves(names: Collection[str], served: str) -> bool:
+    """Whether a server that lists `names` serves `served`. Folders are served unlisted; Ollama: no tag means :latest."""
+    return served in names or f"{served}:latest" in names or served.startswith(("/", "./", "../", "~"))
+
+
+def _text(content: Any) -> str | None:
+    if isinstance(content, list):  # parts, as some gateways send them
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        return "".join(p for p in parts if isinstance(p, str)) if parts else None
+    return content if isinstance(content, str) else None
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None
+
+
+def _storable(text: str) -> str:
+    """`text` with lone surrogates (JSON can escape them, UTF-8 cannot hold them) replaced by U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,0 +1,180 @@
+"""Servers that fail for a while: one attempt of a call, the wait before the next, and which server gets it.
+
+A fault that may pass (`Fault`) never leaves the backend as it is: the call is tried again, at another server where there
+is one. A server that fails several times in a row is set aside and asked for its model list until it answers again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import email.utils
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import aiohttp
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 4 << 20  # bytes of a reply: 8000 tokens are some 40 kB, so more is a fault
+SET_ASIDE_AFTER = 3  # failures in a row
+FIRST_PROBE_S, LAST_PROBE_S = 1.0, 15.0  # seconds between probes of a server set aside: doubled each time
+FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.25, 30.0
+
+_jitter = random.Random()  # of its own: no one else's seeded draws are disturbed
+Kind = Literal["connection", "timeout", "status", "body", "busy"]
+
+
+class Fault(Exception):
+    """One attempt failed, the next may not: no connection, too slow, 5xx, 429 (`busy`), or no proper reply (`body`)."""
+
+    def __init__(self, kind: Kind, message: str, retry_after: float | None = None):
+        super().__init__(message)
+        self.kind, self.retry_after = kind, retry_after
+
+
+@dataclass
+class Answer:
+    """An HTTP response, read whole: at most MAX_BODY bytes."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class Server:
+    """One base URL and how it does."""
+
+    def __init__(self, url: str):
+        self.url = url
+        self.chat_url = f"{url}/chat/completions"
+        self.in_flight = 0
+        self.failures = 0  # in a row
+        self.aside = False
+        self.probe_s = FIRST_PROBE_S
+        self.not_before = 0.0  # monotonic; set by Retry-After
+
+
+class Fleet:
+    """Chooses servers, least in flight first, and keeps account of their health. `alive(server)` probes one."""
+
+    def __init__(self, alive: Callable[[Server], Awaitable[bool]]):
+        self._alive = alive
+        self._change = asyncio.Event()  # replaced at each change of health
+        self._watchers: set[asyncio.Task[None]] = set()
+
+    async def pick(self, servers: Sequence[Server], avoid: Server | None, deadline: float) -> Server:
+        """The server for the next attempt, waiting until `deadline` (monotonic) for one to come back. Raises Fault."""
+        while True:
+            now = time.monotonic()
+            free = [s for s in servers if not s.aside and s.not_before <= now]
+            if free:
+                return free[0] if len(free) == 1 else min(free, key=lambda s: (s is avoid, s.in_flight))
+            soonest = min((s.not_before for s in servers if not s.aside), default=deadline)
+            if soonest > deadline and not any(s.aside for s in servers):
+                raise Fault("busy", f"asked to wait {soonest - now:.0f} s, longer than runtime.give_up_after_s allows")
+            wait = min(soonest, deadline) - now
+            if wait <= 0:
+                raise Fault("connection", "no server came back in time")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._change.wait(), wait)
+
+    def well(self, server: Server) -> None:
+        """`server` answered a call."""
+        server.failures, server.probe_s = 0, FIRST_PROBE_S
+
+    def failed(self, server: Server, fault: Fault) -> None:
+        """An attempt at `server` failed."""
+        if fault.kind == "busy":  # it is well, and says when to come again
+            if fault.retry_after:
+                server.not_before = max(server.not_before, time.monotonic() + fault.retry_after)
+            return
+        server.failures += 1
+        if server.failures >= SET_ASIDE_AFTER and not server.aside:
+            self.set_aside(server, str(fault))
+
+    def set_aside(self, server: Server, why: str) -> None:
+        """No calls for `server` until a probe is answered."""
+        server.aside = True
+        log.warning("%s is set aside (%s); probing until it answers", server.url, why)
+        task = asyncio.get_running_loop().create_task(self._watch(server))
+        self._watchers.add(task)
+        task.add_done_callback(self._watchers.discard)
+
+    async def _watch(self, server: Server) -> None:
+        while True:
+            await asyncio.sleep(server.probe_s * _jitter.uniform(0.8, 1.2))
+            server.probe_s = min(2 * server.probe_s, LAST_PROBE_S)  # until a call succeeds: a probe proves little
+            if await self._alive(server):
+                break
+        server.aside, server.failures = False, 0
+        log.warning("%s is back", server.url)
+        self._change.set()
+        self._change = asyncio.Event()
+
+    async def close(self) -> None:
+        """Stop probing."""
+        watchers = list(self._watchers)
+        for task in watchers:
+            task.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
+
+
+def backoff(attempt: int) -> float:
+    """Seconds to wait before attempt number `attempt` (1 = the first repetition): doubled each time, half of it jitter."""
+    longest = min(FIRST_BACKOFF_S * 2 ** min(attempt - 1, 20), LAST_BACKOFF_S)
+    return _jitter.uniform(longest / 2, longest)
+
+
+def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Seconds that a Retry-After header asks for (a number or an HTTP date, RFC 9110 10.2.3), or None. `now`: Unix time."""
+    value = headers.get("Retry-After")
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now)
+        except ValueError:
+            return None
+    return max(seconds, 0.0) if seconds == seconds else None  # NaN is no time
+
+
+async def exchange(
+    session: aiohttp.ClientSession, method: str, url: str, body: bytes | None, timeout: aiohttp.ClientTimeout
+) -> Answer:
+    """One HTTP exchange. Raises Fault for everything that keeps the answer from being read whole.
+
+    No exception of aiohttp is chained: their repr holds the request's headers, and so the key.
+    """
+    import aiohttp
+
+    try:
+        async with session.request(method, url, data=body, timeout=timeout, allow_redirects=False) as response:
+            length = response.content_length
+            if length is not None and length > MAX_BODY:
+                response.close()
+                raise Fault("body", f"a reply of {length} bytes (the limit is {MAX_BODY})")
+            chunks, size = [], 0
+            while chunk := await response.content.readany():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > MAX_BODY:
+                    response.close()
+                    raise Fault("body", f"a reply of more than {MAX_BODY} bytes")
+            return Answer(response.status, b"".join(chunks), response.headers)
+    except aiohttp.ConnectionTimeoutError:
+        fault = Fault("connection", "no connection in time")
+    except TimeoutError:
+        fault = Fault("timeout", f"no reply within {timeout.total:.0f} s")
+    except aiohttp.ClientConnectorError as error:
+        fault = Fault("connection", f"cannot connect: {error.os_error.strerror or error.os_error}")
+    except (aiohttp.ClientError, OSError) as error:
+        fault = Fault("connection", f"the connection broke: {type(error).__name__}")
+    raise fault

@@ -1,0 +1,211 @@
+"""One transformers model in memory: chat requests in, replies out. Blocking; used by transformers_local.py in its thread.
+
+Sampling is done here and not by `generate`, which draws for a whole batch from one generator: adding Gumbel noise from a
+generator of each request's own seed and taking the largest is the same as sampling from the softmax, row by row.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from jinja2 import TemplateError
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LogitsProcessor, StoppingCriteria
+from transformers.generation import LogitsProcessorList, StoppingCriteriaList
+
+from gra.errors import ServerError
+from gra.models.base import Reply, Request
+from gra.models.chat_wire import messages_of, without_thought
+from gra.models.pool import ModelSettings
+
+log = logging.getLogger(__name__)
+
+
+class LocalModel:
+    """`spec.served` is a folder or hub id. Raises ServerError where it cannot be loaded or has no chat template."""
+
+    def __init__(self, spec: ModelSettings, *, device: str, dtype: str, trust_remote_code: bool):
+        self.name, self._system_role, where = spec.name, spec.system_role, spec.served
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        options: dict[str, Any] = {"revision": spec.revision, "trust_remote_code": trust_remote_code}
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(where, padding_side="left", **options)
+            model: Any = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, **options)
+            self._model = model.to(device).eval()
+        except (OSError, ValueError, ImportError, RuntimeError) as error:  # not there; no such architecture; no memory
+            why = f"cannot load {where}: {type(error).__name__}: {str(error)[:500]}"
+            raise ServerError(f"model `{self.name}`: {why}\n    -> correct pool.models, or download it first") from error
+        if not self._tokenizer.chat_template:
+            why = f"{where} has no chat template: it is no chat model"
+            raise ServerError(f"model `{self.name}`: {why}\n    -> use its -Instruct or -Chat variant")
+        given = self._model.generation_config.eos_token_id or self._tokenizer.eos_token_id
+        self._eos: list[int] = [given] if isinstance(given, int) else list(given or [])
+        pad = self._tokenizer.pad_token_id
+        self._pad: int = pad if pad is not None else (self._eos or [0])[0]
+        self._context: int | None = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+
+    def unload(self) -> None:
+        """Give the memory back. The object is of no use afterwards."""
+        del self._model
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def answer(
+        self,
+        requests: Sequence[Request],
+        *,
+        structured: bool,
+        strip_think: bool,
+        template_options: Mapping[str, Any],
+        stop: threading.Event,
+    ) -> list[Reply]:
+        """Replies in the order of `requests`, generated as one batch. Raises ServerError where memory does not suffice."""
+        prompts = [self._prompt(request, template_options) for request in requests]
+        replies: dict[int, Reply] = {}
+        for index, prompt in enumerate(prompts):
+            if self._context is not None and len(prompt) >= self._context:
+                why = f"context too long: {len(prompt)} tokens of prompt, the model takes {self._context}"
+                replies[index] = Reply("", len(prompt), None, "error", why)
+        rows = [index for index in range(len(prompts)) if index not in replies]
+        if rows:
+            limits = [min(requests[i].max_tokens, (self._context or 1 << 30) - len(prompts[i])) for i in rows]
+            grammars = [self._grammar(requests[i]) if structured else None for i in rows]
+            try:
+                written = self._generate([prompts[i] for i in rows], [requests[i] for i in rows], limits, grammars, stop)
+            except torch.OutOfMemoryError as error:
+                why = f"out of memory with {len(rows)} calls at once"
+                raise ServerError(f"model `{self.name}`: {why}\n    -> lower pool.batch or pool.max_loaded") from error
+            for i, tokens, limit in zip(rows, written, limits, strict=True):
+                replies[i] = self._reply(tokens[:limit], len(prompts[i]), strip_think)
+        return [replies[index] for index in range(len(requests))]
+
+    def _prompt(self, request: Request, options: Mapping[str, Any]) -> list[int]:
+        messages = messages_of(request, self._system_role)
+        try:
+            text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options)
+        except TemplateError as error:
+            remedy = "set `system_role: false` for this model if it is the system role that it does not know"
+            raise ServerError(f"model `{self.name}`: its chat template refuses: {error}\n    -> {remedy}") from error
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]  # the template writes its own
+        return ids
+
+    @torch.inference_mode()
+    def _generate(
+        self,
+        prompts: list[list[int]],
+        requests: list[Request],
+        limits: list[int],
+        grammars: list[Any],
+        stop: threading.Event,
+    ) -> list[list[int]]:
+        """New tokens of each row, padded at the end; prompts are padded at the left to one length."""
+        width = max(map(len, prompts))
+        ids = torch.tensor([[self._pad] * (width - len(p)) + p for p in prompts], device=self._model.device)
+        mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=self._model.device)
+        config = GenerationConfig(
+            max_new_tokens=max(limits), do_sample=False, num_beams=1, eos_token_id=self._eos or None, pad_token_id=self._pad
+        )
+        output = self._model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            generation_config=config,
+            logits_processor=LogitsProcessorList([_Rows(requests, grammars, width, self._eos)]),
+            stopping_criteria=StoppingCriteriaList([_Limits([width + limit for limit in limits], stop)]),
+        )
+        tokens: list[list[int]] = output[:, width:].tolist()
+        return tokens
+
+    def _reply(self, tokens: list[int], tokens_in: int, strip_think: bool) -> Reply:
+        end = next((i for i, token in enumerate(tokens) if token in self._eos), None)
+        text = str(self._tokenizer.decode(tokens[:end], skip_special_tokens=True))
+        text = without_thought(text) if strip_think else text
+        return Reply(text, tokens_in, len(tokens) if end is None else end + 1, "length" if end is None else "stop")
+
+    def _grammar(self, request: Request) -> Any:
+        """A fresh llguidance matcher for the request's schema; None where there is no schema, or no way to keep to it."""
+        if request.schema is None or self._grammar_tokenizer is None:
+            return None
+        import llguidance
+
+        schema = json.dumps(request.schema)
+        grammar = llguidance.LLMatcher.grammar_from_json_schema(schema, overrides={"whitespace_flexible": False})
+        matcher = llguidance.LLMatcher(self._grammar_tokenizer, grammar, log_level=0)
+        if matcher.is_error():
+            log.warning("%s: schema `%s` is asked for in plain text: %s", self.name, request.schema_name, matcher.get_error())
+            return None
+        return matcher
+
+    @cached_property
+    def _grammar_tokenizer(self) -> Any:
+        try:
+            from llguidance.hf import from_tokenizer
+        except ImportError:
+            log.warning("%s: llguidance is not installed: JSON schemas are asked for in plain text", self.name)
+            return None
+        vocabulary = max(self._model.get_output_embeddings().weight.shape[0], len(self._tokenizer))
+        try:
+            return from_tokenizer(self._tokenizer, n_vocab=vocabulary, eos_token=self._eos or None)  # type: ignore[arg-type]
+        except ValueError as error:
+            log.warning("%s: JSON schemas are asked for in plain text: %s", self.name, error)
+            return None
+
+
+class _Rows(LogitsProcessor):
+    """Each row's own grammar, temperature, top_p and seed. `generate` then takes each row's largest logit."""
+
+    def __init__(self, requests: Sequence[Request], grammars: Sequence[Any], width: int, eos: Sequence[int]):
+        self._requests, self._grammars, self._read, self._eos = requests, grammars, width, eos
+        self._generators = [torch.Generator().manual_seed(request.seed % 2**63) for request in requests]
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        out = scores.float().clone()
+        new = input_ids[:, self._read :].tolist()
+        self._read = input_ids.shape[1]
+        for row, request in enumerate(self._requests):
+            grammar = self._grammars[row]
+            if grammar is not None:
+                self._constrain(out[row], grammar, new[row])
+            if request.temperature > 0:
+                out[row] = self._perturbed(out[row] / request.temperature, request.top_p, self._generators[row])
+        return out  # type: ignore[return-value]
+
+    def _constrain(self, scores: torch.Tensor, grammar: Any, new: list[int]) -> None:
+        for token in new:
+            if token not in self._eos and not grammar.is_stopped():
+                grammar.consume_token(token)
+        if grammar.is_stopped():  # complete: nothing but the end may follow
+            mask = torch.zeros(scores.shape[0], dtype=torch.bool)
+            mask[list(self._eos)] = True
+        else:
+            packed = torch.frombuffer(bytearray(grammar.compute_bitmask()), dtype=torch.uint8)
+            bits = (packed[:, None] >> torch.arange(8, dtype=torch.uint8)) & 1  # little-endian, 1 = allowed
+            mask = bits.flatten()[: scores.shape[0]].bool()
+        scores.masked_fill_(~mask.to(scores.device), float("-inf"))
+
+    @staticmethod
+    def _perturbed(scores: torch.Tensor, top_p: float, generator: torch.Generator) -> torch.Tensor:
+        if top_p < 1:
+            ordered, order = scores.softmax(-1).sort(descending=True, stable=True)
+            beyond = ordered.cumsum(-1) - ordered >= top_p  # the probability before a token reaches top_p already
+            scores = scores.masked_fill(beyond.scatter(0, order, beyond), float("-inf"))
+        uniform = torch.rand(scores.shape, generator=generator, dtype=torch.float64).clamp_min(1e-300)
+        return scores + (-(-uniform.log()).log()).to(scores)
+
+
+class _Limits(StoppingCriteria):
+    """Each row's own length, and an end to all where the backend is being closed."""
+
+    def __init__(self, ends: Sequence[int], stop: threading.Event):
+        self._ends, self._stop = torch.tensor(ends), stop
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any) -> torch.BoolTensor:  # noqa: ARG002
+        done = (self._ends <= input_ids.shape[1]) | self._stop.is_set()
+        return done.to(input_ids.device)  # type: ignore[return-value]

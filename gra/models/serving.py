@@ -1,0 +1,220 @@
+"""Model servers started from a command template, awaited, logged, started again when they die, and surely ended.
+
+Used by `pool.serve` (served.py: a server for each model at once) and by pool=phased_servers (one at a time). Each server
+runs under guard.py, which ends it with this process whatever way this process ends. The command is no part of the result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import re
+import shlex
+import shutil
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from gra.errors import Problem, ServerError
+from gra.models.gpus import assign_gpus, visible_gpus
+from gra.models.pool import ModelSettings
+from gra.models.process import Guarded
+from gra.settings import Settings
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+# Below the range that Linux takes ports for outgoing connections from (32768-60999): a port of that range that is free now may
+# be the near end of one of our own connections by the time the server, its model loaded, wants to listen on it.
+PORTS = range(20_000, 32_000)
+_POLL_S = (0.1, 1.0)  # between looks at a starting server: first, longest
+_SECRET_WORD = re.compile(r"--?(api-?key|.*token|password|secret)(=.*)?", re.IGNORECASE)
+
+_ports = random.Random()  # of its own: no one else's seeded draws are disturbed
+_given: set[int] = set()  # ports handed out by this process
+
+
+class ServeSettings(Settings):
+    """`pool.serve`: how to start the server of a model. {model}, {name}, {port} and {gpus} in the command are replaced."""
+
+    command: str | list[str] = Field(description="Words, or one string split as a shell would; no shell runs it.")
+    gpus_per_model: int | dict[str, int] = Field(0, description="GPUs of each, or by model name. 0: the environment as it is.")
+    env: dict[str, str] = Field(default_factory=dict, description="Added to the environment, which is inherited.")
+    start_timeout_s: float = Field(600.0, gt=0, description="Seconds until `health_path` must answer 200.")
+    stop_timeout_s: float = Field(20.0, ge=0, description="Seconds between SIGTERM and SIGKILL at the end.")
+    health_path: str = Field("/health", pattern="^/", description="What is asked; /v1/models where a server has no /health.")
+    restarts: int = Field(3, ge=0, description="Times a server that died is started again.")
+
+    def gpus_of(self, name: str) -> int:
+        """How many GPUs the model `name` is to have."""
+        return self.gpus_per_model.get(name, 0) if isinstance(self.gpus_per_model, dict) else self.gpus_per_model
+
+    def words(self, model: ModelSettings, port: int, gpus: int) -> list[str]:
+        """The command's words for `model`. Raises ValueError where the string cannot be split."""
+        values = {"{model}": model.served, "{name}": model.name, "{port}": str(port), "{gpus}": str(gpus)}
+        words = shlex.split(self.command) if isinstance(self.command, str) else self.command
+        for key, value in values.items():  # not str.format: JSON in a command has braces of its own
+            words = [word.replace(key, value) for word in words]
+        return words
+
+    def problems(self, models: Sequence[ModelSettings], *, at_once: bool) -> list[Problem]:
+        """Faults that can be seen before a start. `at_once`: all models run side by side, else one after the other."""
+        found = []
+        key = "pool.serve.command"
+        try:
+            words = self.words(models[0], 0, 1)
+        except ValueError as error:
+            return [Problem(key, f"cannot be split into words: {error}", "close the quote, or give a list of words")]
+        if not words:
+            return [Problem(key, "is empty", "e.g. 'vllm serve {model} --port {port}'")]
+        if shutil.which(words[0], path=self.env.get("PATH")) is None:
+            found.append(Problem(key, f"no such command: {words[0]}", "install it, or give its path"))
+        if not any("{port}" in word for word in ([self.command] if isinstance(self.command, str) else self.command)):
+            found.append(Problem(key, "does not say {port}", "put {port} where the server is told its port"))
+        if any(_SECRET_WORD.fullmatch(word) for word in words):
+            what = "a secret on a command line can be read by every user of the machine"
+            found.append(Problem(key, what, "export it (VLLM_API_KEY, HF_TOKEN): the environment is inherited"))
+        return found + self._gpu_problems(models, at_once)
+
+    def _gpu_problems(self, models: Sequence[ModelSettings], at_once: bool) -> list[Problem]:
+        key, names = "pool.serve.gpus_per_model", [model.name for model in models]
+        given = self.gpus_per_model
+        counts = given if isinstance(given, dict) else {"": given}
+        unknown = [name for name in counts if name and name not in names]
+        found = [Problem(f"{key}.{name}", "no such model in pool.models", f"its models: {', '.join(names)}") for name in unknown]
+        found += [Problem(key, f"{c} GPUs", "give 0 or more") for c in counts.values() if c < 0]
+        if found:
+            return found
+        wanted, visible = {name: self.gpus_of(name) for name in names}, visible_gpus()
+        try:
+            if at_once:
+                assign_gpus(visible, wanted)
+            else:
+                assign_gpus(visible, {"the largest model": max(wanted.values())})
+        except ValueError as error:
+            remedy = "set CUDA_VISIBLE_DEVICES to more GPUs, lower it, or let the models take turns: pool=phased_servers"
+            return [Problem(key, str(error), remedy)]
+        return []
+
+
+class Server:
+    """One server process. `secrets` are cut out of what is shown of its log."""
+
+    def __init__(
+        self, model: ModelSettings, settings: ServeSettings, gpus: Sequence[str], log_file: Path, secrets: Sequence[str] = ()
+    ):
+        self.model, self.log_file, self.port, self.starts = model, log_file, free_port(), 0
+        self._settings = settings
+        environment = {**settings.env, "CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else settings.env
+        words = settings.words(model, self.port, len(gpus))
+        self._process = Guarded(words, environment, log_file, stop_s=settings.stop_timeout_s, secrets=secrets)
+
+    @property
+    def url(self) -> str:
+        """The base URL, up to and with /v1."""
+        return f"http://{HOST}:{self.port}/v1"
+
+    async def start(self) -> None:
+        """Start it and wait until it is healthy. Raises ServerError with the command and the log's last lines."""
+        self.starts += 1
+        begun = time.monotonic()
+        try:
+            await self._process.start()
+        except OSError as error:
+            raise ServerError(f"model `{self.model.name}`: cannot start its server: {error}") from error
+        await self._await_health(begun)
+        log.info("%s is served on %s after %.1f s", self.model.name, self.url, time.monotonic() - begun)
+
+    async def died(self) -> int:
+        """Wait for the process to end by itself; its exit code."""
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """End it and all that it started; returns when nothing of it is left."""
+        await self._process.stop()
+        _given.discard(self.port)
+
+    def account(self, what: str) -> ServerError:
+        """A ServerError that says `what` happened, with what was run, where its log is and how that ends."""
+        told = self._process.told(f"model `{self.model.name}`: {what}")
+        return ServerError(f"{told}\n    -> run the command by hand, correct pool.serve, or raise pool.serve.start_timeout_s")
+
+    async def _await_health(self, begun: float) -> None:
+        import aiohttp
+
+        address = f"http://{HOST}:{self.port}{self._settings.health_path}"
+        died = asyncio.ensure_future(self._process.wait())
+        wait, seen = _POLL_S[0], "no connection"
+        try:
+            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+                while not died.done() and time.monotonic() - begun < self._settings.start_timeout_s:
+                    try:
+                        async with session.get(address) as answer:
+                            seen = f"HTTP {answer.status}"
+                    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                        seen = type(error).__name__
+                    if seen == "HTTP 200" and not died.done():
+                        return
+                    await asyncio.wait([died], timeout=wait)
+                    wait = min(1.5 * wait, _POLL_S[1])
+            if died.done():
+                raise self.account(f"its server ended with exit code {died.result()} before it was up")
+            await self.stop()
+            limit = f"within {self._settings.start_timeout_s:g} s (last: {seen})"
+            raise self.account(f"its server did not answer GET {self._settings.health_path} {limit}")
+        finally:
+            died.cancel()
+
+
+@asynccontextmanager
+async def kept_up(server: Server, restarts: int) -> AsyncIterator[asyncio.Task[None]]:
+    """Start `server`, and start it again when it dies, until the end of the block, where it is stopped.
+
+    Yields the task that watches it: it ends, with a ServerError, only when the server has died once too often.
+    """
+
+    async def watch() -> None:
+        while True:
+            code = await server.died()
+            if server.starts > restarts:
+                raise server.account(f"its server ended with exit code {code}, after {server.starts - 1} restarts")
+            log.warning("%s: its server ended, code %d; restart %d of %d", server.model.name, code, server.starts, restarts)
+            await server.start()
+
+    try:
+        await server.start()
+        watcher = asyncio.create_task(watch(), name=f"watch {server.model.name}")
+        try:
+            yield watcher
+        finally:
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+    finally:
+        await server.stop()
+
+
+def free_port() -> int:
+    """A TCP port that nothing listens on just now, and that this process has not given to another server."""
+    for port in _ports.sample(PORTS, len(PORTS)):
+        if port in _given:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+        _given.add(port)
+        return port
+    raise ServerError(f"no free port in {PORTS.start}-{PORTS.stop - 1}")
+
+
+def log_file(runtime: Mapping[str, Any], name: str) -> Path:
+    """Where the server of the model `name` writes: under `runtime.log_folder`, which the stage sets to its output's `servers`."""
+    folder = runtime.get("log_folder")
+    return Path(folder or "servers") / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('.-') or 'model'}.log"

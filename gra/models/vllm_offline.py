@@ -1,0 +1,216 @@
+"""Models by turns on vLLM's own engine, no HTTP between: conf/pool/phased_vllm.yaml.
+
+Each turn is a child process (vllm_worker.py) that ends with the turn, so that all of its GPU memory is free for the next. Which
+requests are computed side by side can change a reply in its rounding, as with any batching server; vLLM's own remedy, at a
+price in speed, is VLLM_BATCH_INVARIANT=1 in the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import itertools
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from gra.errors import ConfigError, Problem, ServerError
+from gra.models import vllm_worker
+from gra.models.base import Backend, Reply, Request
+from gra.models.chat_wire import messages_of, without_thought
+from gra.models.gpus import visible_gpus
+from gra.models.phased import Phased
+from gra.models.pool import ModelRuntime, ModelSettings, PoolBase
+from gra.models.process import Guarded
+from gra.models.serving import log_file
+from gra.settings import parse
+
+PER_MODEL = 1024  # requests that the engine is given at once; it runs engine.max_num_seqs of them side by side
+_LAST_WORDS_S = 10.0
+_OWN = ("model", "revision", "dtype", "tensor_parallel_size", "gpu_memory_utilization", "max_model_len", "trust_remote_code")
+
+
+class PoolSettings(PoolBase):
+    """Keys of a pool of models that vLLM loads by turns. `model` is a folder or a hub id; `revision` and `dtype` are honoured."""
+
+    by_turns: ClassVar[bool] = True
+    python: str | None = Field(None, description="A Python that has vLLM; null: this one.")
+    dtype: str = Field("auto", description="For models that name none. auto: as the weights were saved.")
+    max_model_len: int | None = Field(None, ge=1, description="Longest prompt and reply together; null: what the model can.")
+    tensor_parallel: int = Field(1, ge=1, description="GPUs that a model is spread over.")
+    gpu_memory_utilization: float = Field(0.9, gt=0, le=1, description="Share of each GPU's memory that vLLM may take.")
+    start_timeout_s: float = Field(900.0, gt=0, description="Seconds that a model may take to load.")
+    engine: dict[str, Any] = Field(default_factory=dict, description="Further EngineArgs, e.g. {max_num_seqs: 512}.")
+    structured: Literal["on", "off"] = Field("on", description="off: JSON schemas are asked for in plain text.")
+    send_seed: bool = Field(True, description="false: no seed for each request; sampling then cannot be repeated.")
+    strip_think: bool = Field(True, description="Cut a leading <think> block off.")
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict, description="E.g. {enable_thinking: false}.")
+    trust_remote_code: bool = Field(False, description="true: run code that comes with a model.")
+
+    def problems(self) -> list[Problem]:
+        found = super().problems()
+        if self.python is None and importlib.util.find_spec("vllm") is None:
+            remedy = "pip install 'gra[vllm]', or name a Python that has it: pool.python=/path/to/venv/bin/python"
+            found.append(Problem("pool._target_", "vLLM is not installed here", remedy))
+        if self.python is not None and shutil.which(self.python) is None:
+            found.append(Problem("pool.python", f"no such program: {self.python}", "give the path of a Python that has vLLM"))
+        own = [key for key in self.engine if key in _OWN]
+        found += [Problem(f"pool.engine.{key}", "has a key of its own", "set that in the pool, or of its model") for key in own]
+        if self.tensor_parallel > max(1, len(visible_gpus())):
+            what = f"{self.tensor_parallel} GPUs are wanted, {len(visible_gpus())} are visible"
+            found.append(Problem("pool.tensor_parallel", what, "lower it, or set CUDA_VISIBLE_DEVICES to more"))
+        return found
+
+    def engine_of(self, model: ModelSettings) -> dict[str, Any]:
+        """EngineArgs for `model`."""
+        return {
+            "model": model.served, "revision": model.revision, "dtype": model.dtype or self.dtype,
+            "tensor_parallel_size": self.tensor_parallel, "gpu_memory_utilization": self.gpu_memory_utilization,
+            "max_model_len": self.max_model_len, "trust_remote_code": self.trust_remote_code, "seed": 0, **self.engine,
+        }  # fmt: skip
+
+
+def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> Phased:
+    """The backend for `pool` (`pool._target_` names this function). Raises ConfigError."""
+    settings, problems = parse(PoolSettings, pool, "pool")
+    speed, more = parse(ModelRuntime, runtime, "runtime")
+    problems += more + (settings.problems() if settings else [])
+    if settings is None or speed is None or problems:
+        raise ConfigError(problems)
+    limit = speed.per_model or PER_MODEL
+    return Phased(settings.models, VllmLoader(settings, runtime), per_model=limit, simulated=settings.simulated)
+
+
+class VllmLoader:
+    """A `gra.models.phased.Loader`: load = a child process with an engine; unload = its end."""
+
+    def __init__(self, settings: PoolSettings, runtime: dict[str, Any]):
+        self._settings, self._runtime = settings, runtime
+
+    @asynccontextmanager
+    async def load(self, model: ModelSettings) -> AsyncIterator[Backend]:
+        settings = self._settings
+        with tempfile.TemporaryDirectory(prefix="gra-vllm-") as folder:  # not in the output: paths of sockets must be short
+            path = f"{folder}/s"
+            words = [settings.python or sys.executable, vllm_worker.__file__, path]
+            process = Guarded(words, {}, log_file(self._runtime, model.name), stop_s=20.0)
+            engine = VllmEngine(settings, model, process)
+            server = await asyncio.start_unix_server(engine.connected, path, limit=64 << 20)
+            async with server:
+                try:
+                    await process.start()
+                    async with engine:
+                        yield engine
+                finally:
+                    await process.stop()
+
+
+    def gpus(self, model: ModelSettings) -> int:  # noqa: ARG002 - the same for all
+        return self._settings.tensor_parallel if visible_gpus() else 0
+
+
+class VllmEngine:
+    """A `gra.models.base.Backend` of one model: the near end of vllm_worker.py."""
+
+    simulated = False
+
+    def __init__(self, settings: PoolSettings, model: ModelSettings, process: Guarded):
+        self.models: tuple[str, ...] = (model.name,)
+        self._settings, self._model, self._process = settings, model, process
+        self._calls: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._names = map(str, itertools.count())
+        loop = asyncio.get_running_loop()
+        self._streams: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = loop.create_future()
+        self._ready: asyncio.Future[str] = loop.create_future()
+        self._reading: asyncio.Task[None] | None = None
+
+    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Called when the child has connected."""
+        if not self._streams.done():
+            self._streams.set_result((reader, writer))
+
+    async def __aenter__(self) -> Self:
+        """Wait until the engine is ready. Raises ServerError with the log's last lines."""
+        self._reading = asyncio.create_task(self._read())
+        futures: list[asyncio.Future[Any]] = [self._reading, self._ready]
+        done, _ = await asyncio.wait(futures, timeout=self._settings.start_timeout_s, return_when="FIRST_COMPLETED")
+        if not done:
+            await self._close()
+            raise self._lost(f"its engine was not ready within {self._settings.start_timeout_s:g} s")
+        if not self._ready.done():
+            await self._reading
+            raise self._lost("its engine ended while it was loading")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._close()
+
+    async def chat(self, request: Request) -> Reply:
+        """The model's reply. Raises ServerError once the engine is gone."""
+        assert self._reading is not None
+        if self._reading.done():
+            raise self._lost("its engine is gone")
+        settings = self._settings
+        name = next(self._names)
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._calls[name] = answer
+        self._send({
+            "id": name, "messages": messages_of(request, self._model.system_role), "temperature": request.temperature,
+            "top_p": request.top_p, "max_tokens": request.max_tokens, "seed": request.seed if settings.send_seed else None,
+            "schema": request.schema if settings.structured == "on" else None,
+        })  # fmt: skip
+        try:
+            value = await answer
+        except asyncio.CancelledError:
+            self._send({"abort": name})
+            raise
+        finally:
+            del self._calls[name]
+        if "error" in value:
+            return Reply("", finish="error", error=value["error"])
+        text = without_thought(value["text"]) if settings.strip_think else value["text"]
+        return Reply(text, value["tokens_in"], value["tokens_out"], value["finish"])
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._streams.result()[1].write(json.dumps(message).encode() + b"\n")
+
+    async def _read(self) -> None:
+        """Hand out what the child says, until it is gone; then nobody waits for it any longer."""
+        ended = asyncio.ensure_future(self._process.wait())
+        try:
+            futures: list[asyncio.Future[Any]] = [ended, self._streams]
+            await asyncio.wait(futures, return_when="FIRST_COMPLETED")
+            if not self._streams.done():
+                return
+            reader, _ = self._streams.result()
+            self._send({"engine": self._settings.engine_of(self._model), "template": self._settings.chat_template_kwargs})
+            with suppress(ConnectionError):
+                while line := await reader.readline():
+                    message = json.loads(line)
+                    if "ready" in message:
+                        self._ready.set_result(message["ready"])
+                    elif (call := self._calls.get(message["id"])) is not None and not call.done():
+                        call.set_result(message)
+            await asyncio.wait([ended], timeout=_LAST_WORDS_S)  # what it dies of is in the log a moment after the socket closes
+        finally:
+            ended.cancel()
+            for call in self._calls.values():
+                if not call.done():
+                    call.set_exception(self._lost("its engine ended while it was answering"))
+
+    async def _close(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+        if self._streams.done() and not self._streams.cancelled():
+            self._streams.result()[1].close()
+
+    def _lost(self, what: str) -> ServerError:
+        told = self._process.told(f"model `{self._model.name}`: {what}")
+        return ServerError(f"{told}\n    -> see the log; where memory is short, lower pool.max_model_len or gpu_memory_utilization")

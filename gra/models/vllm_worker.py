@@ -1,0 +1,112 @@
+"""The child process that holds a vLLM engine: `PYTHON vllm_worker.py SOCKET`, requests in, replies out, as lines of JSON.
+
+Run by its path with any Python that has vLLM, which need not be the one that GRA is installed in: nothing of GRA is imported.
+Written against vLLM's documented LLMEngine (EngineArgs, add_request, step, abort_request; docs: examples/llm_engine_example),
+which takes new requests between two steps, so that none waits for the slowest of a batch.
+
+In: first {"engine": EngineArgs, "template": {...}}, then {"id", "messages", "temperature", "top_p", "max_tokens", "seed",
+"schema"} or {"abort": id}. Out: {"ready": version}, then {"id", "text", "tokens_in", "tokens_out", "finish"} or {"id", "error"}.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import select
+import socket
+import sys
+from typing import Any
+
+
+def main(path: str) -> None:
+    # The engine in this very process, and with it one order of scheduling: vLLM docs, "Reproducibility".
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    with Wire(path) as wire:
+        settings = wire.receive(block=True)[0]
+        import vllm
+        from vllm import EngineArgs, LLMEngine
+
+        engine = LLMEngine.from_engine_args(EngineArgs(**settings["engine"]))
+        tokenizer = engine.get_tokenizer()
+        refusals = (ValueError, getattr(importlib.import_module("vllm.exceptions"), "VLLMClientError", ValueError))
+        wire.send({"ready": vllm.__version__})
+        while True:
+            for message in wire.receive(block=not engine.has_unfinished_requests()):
+                if "abort" in message:
+                    engine.abort_request([message["abort"]])
+                    continue
+                try:
+                    prompt = prompt_of(tokenizer, message, settings["template"])
+                    engine.add_request(message["id"], prompt, params_of(message))
+                except refusals as error:  # too long, a schema that cannot be kept to, ...: this request's own fault
+                    wire.send({"id": message["id"], "error": f"refused by vLLM: {str(error)[:500]}"})
+            if engine.has_unfinished_requests():
+                for output in engine.step():
+                    if output.finished:
+                        wire.send(reply_of(output))
+
+
+class Wire:
+    """The socket as a queue of messages."""
+
+    def __init__(self, path: str):
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(path)
+        self._rest = b""
+
+    def __enter__(self) -> Wire:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def send(self, message: dict[str, Any]) -> None:
+        self._socket.sendall(json.dumps(message).encode() + b"\n")
+
+    def receive(self, *, block: bool) -> list[dict[str, Any]]:
+        """The messages that are there; with `block`, at least one. Raises SystemExit once the other side is gone."""
+        found: list[dict[str, Any]] = []
+        while select.select([self._socket], [], [], None if block and not found else 0)[0]:
+            chunk = self._socket.recv(1 << 20)
+            if not chunk:
+                raise SystemExit(0)  # nobody wants what is left
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            found += [json.loads(line) for line in lines]
+        return found
+
+
+def prompt_of(tokenizer: Any, message: dict[str, Any], template: dict[str, Any]) -> dict[str, Any]:
+    """The prompt as token ids. The chat template writes its own special tokens, so none are added."""
+    text = tokenizer.apply_chat_template(message["messages"], tokenize=False, add_generation_prompt=True, **template)
+    return {"prompt_token_ids": list(tokenizer.encode(text, add_special_tokens=False))}
+
+
+def params_of(message: dict[str, Any]) -> Any:
+    """vllm.SamplingParams: nothing but what the message says (no top_k or penalties from the model's generation_config)."""
+    from vllm import SamplingParams
+
+    options = {key: message[key] for key in ("temperature", "top_p", "max_tokens", "seed")}
+    if message["schema"] is not None:
+        try:
+            from vllm.sampling_params import StructuredOutputsParams
+
+            options["structured_outputs"] = StructuredOutputsParams(json=message["schema"])
+        except ImportError:  # before vLLM 0.11
+            from vllm.sampling_params import GuidedDecodingParams
+
+            options["guided_decoding"] = GuidedDecodingParams(json=message["schema"])
+    return SamplingParams(**options)
+
+
+def reply_of(output: Any) -> dict[str, Any]:
+    """A finished vllm.RequestOutput as a message."""
+    answer = output.outputs[0]
+    return {
+        "id": output.request_id, "text": answer.text, "finish": answer.finish_reason or "stop",
+        "tokens_in": len(output.prompt_token_ids or ()), "tokens_out": len(answer.token_ids),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

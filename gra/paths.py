@@ -1,0 +1,23 @@
+"""Where the project's own files lie, in a checkout and in an installed wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gra.errors import GraError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def conf_dir() -> Path:
+    """The folder of Hydra's YAML files: `gra/_conf` in an installed wheel, else the repository's `conf/`."""
+    for folder in (_PACKAGE / "_conf", _PACKAGE.parent / "conf"):
+        if folder.is_dir():
+            return folder
+    raise GraError(f"no configuration files beside {_PACKAGE}: install the package again, or run from a whole checkout")
+
+
+def source_root() -> Path | None:
+    """The repository's folder if the code runs from a git checkout, else None."""
+    root = _PACKAGE.parent
+    return root if (root / ".git").exists() else None

@@ -1,0 +1,55 @@
+"""Typed settings for the stages: a pydantic model per config group, all of its faults turned into `Problem`s at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gra.errors import Problem
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are faults, values cannot change, defaults are checked like given values."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def parse(model: type[S], config: Mapping[str, Any], prefix: str = "") -> tuple[S | None, list[Problem]]:
+    """Check `config` (a plain mapping) against `model`; `prefix` is the dotted path of the mapping in the whole config.
+
+    Returns the settings and no problems, or None and every problem found.
+    """
+    try:
+        return model.model_validate(dict(config)), []
+    except ValidationError as error:
+        return None, [_problem(model, fault, prefix) for fault in error.errors()]
+
+
+def _problem(model: type[BaseModel], fault: Any, prefix: str) -> Problem:
+    path = [str(part) for part in fault["loc"]]
+    key = ".".join([prefix, *path] if prefix else path) or "(whole config)"
+    if fault["type"] == "extra_forbidden":
+        known = sorted(_fields(model, path[:-1]))
+        near = difflib.get_close_matches(path[-1], known, n=1)
+        remedy = f"did you mean `{near[0]}`?" if near else f"known keys here: {', '.join(known)}"
+        return Problem(key, "unknown key", remedy)
+    if fault["type"] == "missing":
+        return Problem(key, "required, but not set", f"set it: {key}=VALUE")
+    return Problem(key, f"{fault['msg']} (got {fault['input']!r:.120})", f"correct the value of {key}")
+
+
+def _fields(model: type[BaseModel], path: list[str]) -> set[str]:
+    """Names of the fields of the settings at `path` below `model`, as far as nested models can be followed."""
+    here: Any = model
+    for part in path:
+        field = here.model_fields.get(part)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return set()
+        here = field.annotation
+    return set(here.model_fields)

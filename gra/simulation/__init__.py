@@ -1,0 +1,1 @@
+"""SIMULATED language models over a closed world of checkable skills: runs anywhere, downloads nothing."""

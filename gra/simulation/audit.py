@@ -1,0 +1,107 @@
+"""The stage `audit`: how much of a data set is wrong, judged by the simulated world's truth. Writes audit.json.
+
+Only data of the simulated world can be judged so; in any other data set every instruction is `unknown`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from gra.errors import ConfigError, Problem, StoreError
+from gra.fileio import write_json, write_text
+from gra.settings import Settings, parse
+from gra.simulation.world import judge
+from gra.simulation.world import parse as parse_instruction
+
+NAME = "audit"
+VERSION = 1
+LABEL = "judged by the truth of a simulated world (gra.simulation)\n"
+_COLUMNS = ("instruction", "response", "domain")
+
+
+class AuditSettings(Settings):
+    """The audit has no choices of its own; `seed` is accepted as every stage has it, and has no effect."""
+
+    seed: int = 0
+    runtime: dict[str, Any] = Field(default_factory=dict)
+
+
+def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
+    """Every fault that shows before any work."""
+    problems = parse(AuditSettings, config)[1]
+    problems += [
+        Problem(f"inputs.{name}", "the stage `audit` takes `data` alone", "leave it out") for name in inputs if name != "data"
+    ]
+    if "data" not in inputs:
+        return [*problems, Problem("inputs.data", "required, but not given", "give a data set's folder")]
+    data = inputs["data"]
+    if data is not None and not _file(data).is_file():
+        problems.append(Problem("inputs.data", f"no {_file(data)}", "give a folder that a synthesis stage made"))
+    return problems
+
+
+def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
+    """Judge `inputs["data"]/data/train.parquet`. Returns the numbers of audit.json that are there (no shares of nothing).
+
+    Raises ConfigError, and StoreError for a file that cannot be read.
+    """
+    problems = check(config, dict(inputs))
+    if problems:
+        raise ConfigError(problems)
+    import pyarrow
+    import pyarrow.parquet
+
+    file = _file(inputs["data"])
+    try:
+        table = pyarrow.parquet.read_table(file, columns=list(_COLUMNS))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise StoreError(f"{file}: cannot be read: {error}\n    -> make the data set anew") from error
+    columns = [table.column(name).to_pylist() for name in _COLUMNS]
+    result = audit(zip(*columns, strict=True))
+    write_json(output / "audit.json", result)
+    write_text(output / "SIMULATED", LABEL)
+    return {key: float(value) for key, value in result.items() if isinstance(value, int | float)}
+
+
+def _file(data: Path) -> Path:
+    return data / "data" / "train.parquet"
+
+
+def audit(rows: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
+    """The account of (instruction, response, domain) rows.
+
+    `wrong_share` is wrong / (n - unknown), None where nothing could be judged; `bad_share` is (wrong + unknown) / n.
+    `unknown` counts instructions of no skill, or without an answer: in data of this world, flawed ones.
+    """
+    total: Counter[str] = Counter()
+    by_domain: dict[str, Counter[str]] = {}
+    by_skill: dict[str, Counter[str]] = {}
+    texts = set()
+    for instruction, response, domain in rows:
+        verdict = judge(instruction, response)
+        outcome = "unknown" if verdict is None else "right" if verdict else "wrong"
+        instance = parse_instruction(instruction)
+        total[outcome] += 1
+        by_domain.setdefault(domain, Counter())[outcome] += 1
+        by_skill.setdefault(instance.name if instance else "(none)", Counter())[outcome] += 1
+        texts.add(" ".join(instruction.split()))
+    return _account(total) | {
+        "by_domain": {name: _account(count) for name, count in sorted(by_domain.items())},
+        "by_skill": {name: _account(count) for name, count in sorted(by_skill.items())},
+        "distinct_instructions": len(texts),
+        "skills_covered": sum(name != "(none)" for name in by_skill),
+    }
+
+
+def _account(count: Counter[str]) -> dict[str, Any]:
+    n, wrong, unknown = count.total(), count["wrong"], count["unknown"]
+    return {
+        "n": n, "wrong": wrong, "unknown": unknown,
+        "wrong_share": wrong / (n - unknown) if n > unknown else None,
+        "bad_share": (wrong + unknown) / n if n else None,
+    }  # fmt: skip

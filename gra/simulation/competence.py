@@ -1,0 +1,56 @@
+"""What a simulated model believes the answer to be: the right procedure or its own wrong rule, the same each time it is asked."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from functools import lru_cache
+
+from gra.simulation.profiles import PROFILES, SHARED, error_share, rule_of
+from gra.simulation.world import Instance, final_answer, normal, starts_with, unit_hash
+from gra.simulation.world.skill import Rule
+
+
+@dataclass(frozen=True)
+class Belief:
+    """A model's own work on a question: the answer, the opening it minds, and the wrong rule that it followed if any."""
+
+    answer: str | None
+    opening: str
+    rule: Rule | None = None
+
+    def agrees(self, instance: Instance, response: str) -> bool | None:
+        """Whether a response looks right to somebody who believes this; None where it states no answer at all."""
+        given = final_answer(response)
+        if given is None or self.answer is None:
+            return None
+        if not starts_with(response, self.opening):
+            return False
+        accepts = instance.skill.accepts if self.rule is None else self.rule.accepts
+        return accepts(instance.values, given) if accepts else given == normal(self.answer)
+
+
+@lru_cache(maxsize=1 << 16)
+def errs(model: str, key: str, domain: str, world_seed: int) -> bool:
+    """Whether the model follows its wrong rule on this question: fixed for good by the model, the question and `world_seed`."""
+    shared = unit_hash(world_seed, "follows", model, key) < SHARED
+    difficulty = unit_hash(world_seed, "question", key) if shared else unit_hash(world_seed, "own", model, key)
+    return difficulty < error_share(model, domain)
+
+
+def believe(model: str, instance: Instance, world_seed: int, rng: random.Random) -> Belief:
+    """The model's own answer to an instance. `rng` decides only whether it slips this time."""
+    slips = rng.random() < PROFILES[model].slip
+    if not slips and not errs(model, instance.key, instance.skill.domain, world_seed):
+        return Belief(instance.answer, instance.opening)
+    name = rule_of(model, instance.name)
+    rule = Rule(lambda *_: _guess(model, instance, world_seed)) if name is None else instance.skill.rules[name]
+    if instance.answer is None:  # nothing to work on: it makes something up
+        return Belief(_guess(model, instance, world_seed), instance.opening, rule)
+    return Belief(rule.answer(*instance.values), instance.opening if rule.keeps_opening else "", rule)
+
+
+def _guess(model: str, instance: Instance, world_seed: int) -> str:
+    """An answer of the right kind but of another instance: the same one each time this model is asked this question."""
+    rng = random.Random(f"{world_seed}/{model}/{instance.key}")
+    return str(instance.skill.solve(*instance.skill.draw(rng)))

@@ -1,0 +1,80 @@
+"""How a simulated model's replies look on the page: JSON fenced, prefixed, sloppy or broken; texts that ramble or stop early."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from typing import Any
+
+from gra.simulation.profiles import Profile
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+_REFUSALS = ("I am sorry, but I cannot help with that.", "As a language model I cannot answer this question.")
+_RAMBLES = (
+    " There are many ways to look at this, and it is good to check the question once more before going on.",
+    " I hope this helps, and please feel free to ask me anything else that you would like to know.",
+)
+
+
+def count_tokens(text: str) -> int:
+    """Tokens of the simulated tokenizer: one per run of word characters, one per other visible character."""
+    return len(_TOKEN.findall(text))
+
+
+def cut(text: str, max_tokens: int) -> tuple[str, bool]:
+    """`text` after at most `max_tokens` tokens, and whether anything was cut."""
+    if len(text) <= max_tokens:  # a token has at least one character
+        return text, False
+    for number, token in enumerate(_TOKEN.finditer(text), 1):
+        if number > max_tokens:
+            return text[: token.start()].rstrip(), True
+    return text, False
+
+
+def write_json(profile: Profile, value: dict[str, Any], rng: random.Random) -> str:
+    """`value` as this model would write it when asked for JSON."""
+    text = json.dumps(value, ensure_ascii=False)
+    draw = rng.random()
+    for share, form in (
+        (profile.broken, _break), (profile.sloppy, _slop), (profile.fenced, _fence), (profile.prefixed, _prefix),
+    ):  # fmt: skip
+        if draw < share:
+            return form(text, value, rng)
+        draw -= share
+    return text
+
+
+def _break(text: str, value: dict[str, Any], rng: random.Random) -> str:
+    kind = rng.randrange(3)
+    if kind == 0:
+        return "I have looked at the material with care and it seems fine to me overall."
+    if kind == 1:
+        return text[: rng.randrange(2, max(3, len(text) // 3))]
+    worse = {k: f"{v}/10" if isinstance(v, int) and not isinstance(v, bool) else v for k, v in value.items()}
+    worse.pop(next(reversed(worse)))
+    return json.dumps(worse)
+
+
+def _slop(text: str, _value: dict[str, Any], rng: random.Random) -> str:
+    return text[:-1] + ",}" if rng.random() < 0.5 else text[:-1]
+
+
+def _fence(text: str, _value: dict[str, Any], _rng: random.Random) -> str:
+    return f"```json\n{text}\n```"
+
+
+def _prefix(text: str, _value: dict[str, Any], _rng: random.Random) -> str:
+    return f"Here is the JSON you asked for:\n{text}"
+
+
+def write_text(profile: Profile, text: str, rng: random.Random) -> str:
+    """A free answer as this model would write it: sometimes a refusal, cut short, or followed by chatter."""
+    draw = rng.random()
+    if draw < profile.refusal:
+        return rng.choice(_REFUSALS)
+    draw -= profile.refusal
+    if draw < profile.truncated:
+        return text[: max(4, int(len(text) * rng.uniform(0.3, 0.6)))].rstrip()
+    draw -= profile.truncated
+    return text + rng.choice(_RAMBLES) if draw < profile.ramble else text

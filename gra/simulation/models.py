@@ -1,0 +1,93 @@
+"""A simulated model: chat messages in, text out. It reads the very prompts that real models get and knows nothing else.
+
+A reply depends on the model's name, the messages, the request's seed, `max_tokens` and `world_seed` alone, so asking again
+gives the same answer, in process and over HTTP. It is told neither the truth of a sample nor who wrote it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gra.models.base import Reply, Request
+from gra.simulation import reviewing, writing
+from gra.simulation.faults import count_tokens, cut, write_json
+from gra.simulation.profiles import PROFILES
+
+MODELS = tuple(PROFILES)
+SMALL = tuple(name for name in MODELS if name != "slm-large")
+
+_HEADLINE = re.compile(r"# Task: ([^\n]*)\n")
+_DOMAIN = re.compile(r'domain "([^"\n]+)"')
+_KEYWORDS = re.compile(r"<keywords>(.*?)</keywords>", re.DOTALL)
+_TAGS = ("instruction", "response", "record", "review")
+_BLOCKS = {name: re.compile(rf"<{name}>\n?(.*?)\n?</{name}>", re.DOTALL) for name in _TAGS}
+_CORRECTNESS = re.compile(r"^scores: correctness (\d+)", re.MULTILINE)
+
+
+def answer(request: Request, world_seed: int = 0) -> Reply:
+    """The reply of the model that the request names (one of MODELS, else KeyError)."""
+    rng = random.Random(_seed(request, world_seed))
+    text, truncated = cut(_text(request.model, request.messages, world_seed, rng), request.max_tokens)
+    tokens_in = sum(count_tokens(message["content"]) for message in request.messages)
+    return Reply(text, tokens_in, count_tokens(text), "length" if truncated else "stop")
+
+
+def _seed(request: Request, world_seed: int) -> int:
+    parts = [str(world_seed), request.model, str(request.seed)]
+    parts += [part for message in request.messages for part in (message["role"], message["content"])]
+    return int.from_bytes(hashlib.blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+def _text(model: str, messages: Sequence[Mapping[str, str]], world_seed: int, rng: random.Random) -> str:
+    user = next((message["content"] for message in reversed(messages) if message["role"] == "user"), "")
+    headline = _HEADLINE.match(user)
+    if headline is None:
+        return writing.respond(model, user.strip(), world_seed, rng)
+    value = _task(model, headline[1], user[headline.end() :], world_seed, rng)
+    if value is None:  # a prompt that it was not made for
+        return "I am not sure what is wanted, but here is my best attempt at it."
+    return write_json(PROFILES[model], value, rng)
+
+
+def _task(model: str, headline: str, body: str, world_seed: int, rng: random.Random) -> dict[str, Any] | None:
+    instruction, response = _block(body, "instruction"), _block(body, "response")
+    match headline.strip():
+        case "propose keywords":
+            shown = [_split(record) for record in _BLOCKS["record"].findall(body)]
+            return {"keywords": writing.keywords(model, _domain(body), shown, rng)}
+        case "write an instruction":
+            return {"instruction": writing.instruction(model, _domain(body), _split(body), rng)}
+        case "check an instruction":
+            return reviewing.check(model, instruction, rng)
+        case "review a response":
+            return reviewing.review(model, instruction, response, world_seed, rng)
+        case "adjudicate a response":
+            seen = [int(score) for review in _BLOCKS["review"].findall(body) for score in _CORRECTNESS.findall(review)]
+            return reviewing.adjudicate(model, instruction, response, seen, world_seed, rng)
+        case "summarize a record":
+            _, words, summary = writing.annotation(instruction, _split(body), rng)
+            return {"keywords": words, "summary": summary}
+        case "annotate a record":
+            domain, words, summary = writing.annotation(instruction, [], rng)
+            return {"domain": domain, "keywords": words, "summary": summary}
+        case _:
+            return None
+
+
+def _block(body: str, name: str) -> str:
+    found = _BLOCKS[name].search(body)
+    return found[1].strip() if found else ""
+
+
+def _domain(body: str) -> str:
+    found = _DOMAIN.search(body)
+    return found[1] if found else ""
+
+
+def _split(text: str) -> list[str]:
+    found = _KEYWORDS.search(text)
+    return [word.strip() for word in found[1].split(";") if word.strip()] if found else []

@@ -1,0 +1,113 @@
+"""What each simulated model is like: all numbers of the simulation in one table. None of them is fitted to any outcome.
+
+They were set once, by this reasoning. A small instruct model answers easy checkable questions wrongly about every fourth
+time, and better where its training was strong; so every model has domains in which it is good and others in which it is
+poor. Mistakes are systematic: a (model, question) pair is always answered by the same procedure, right or wrong, whether
+the model writes the answer or reviews somebody else's. About a third of the difficulty is shared by all models (`SHARED`),
+and some wrong rules are held by two models (RULES), so a committee can be fooled. The large model errs about a third as
+often and faults rarely, but proposes few kinds of tasks, in few wordings, from half of the instances. Small models are
+easily led as judges: about every fourth time they take a response's word in place of working the answer out (`lazy`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gra.simulation.world import SKILLS
+
+SHARED = 0.35  # share of (model, question) pairs whose difficulty is the question's, the same for all models
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One model. All floats are probabilities per request, unless said otherwise."""
+
+    # What it knows: share of the questions of a domain that it answers by a wrong rule, in the order of DOMAIN_ORDER.
+    errors: tuple[float, ...]
+    slip: float  # a wrong rule on a question that it would get right, at random
+    # What it proposes.
+    skills: int  # how many of each domain's skills it writes tasks of (chosen by hash of its name)
+    forms: tuple[int, ...]  # wordings it writes in (seeds use 0 and 1)
+    instances: float  # share of the instances that ever come to its mind (by hash)
+    flawed: float  # an instruction with missing, dangling or impossible data
+    # How it writes.
+    preface: str
+    refusal: float  # declines, or asks for nothing that is missing
+    ramble: float  # goes on after the answer
+    truncated: float  # stops before the answer
+    # How its JSON looks.
+    fenced: float
+    prefixed: float
+    sloppy: float  # trailing comma or missing bracket: a repair can save it
+    broken: float  # no JSON, or values that do not fit the schema: unusable
+    # How it reviews.
+    offset: float  # points added to every dimension: harsh below 0, lenient above
+    noise: float  # standard deviation, in points, of each dimension
+    lazy: float  # does not work out the answer, takes the response's word
+    likes_long: float  # points for a long response, where others take one off: a biased reviewer above 0
+    false_alarm: float  # fails a sound instruction
+    notices: float  # sees that an instruction is flawed
+    sway: float  # as adjudicator follows the majority of the reviews in place of its own work
+
+
+DOMAIN_ORDER = ("coding", "mathematics", "question answering", "reasoning", "role-play", "language", "creation")
+ALL_FORMS = (0, 1, 2, 3, 4, 5)
+
+# fmt: off
+PROFILES: dict[str, Profile] = {
+    # good at code and numbers, dry, slightly harsh
+    "slm-a": Profile(
+        errors=(.16, .12, .38, .28, .42, .34, .42), slip=.03, skills=3, forms=(0, 1, 2, 3), instances=.8, flawed=.06,
+        preface="", refusal=.01, ramble=.02, truncated=.01, fenced=.10, prefixed=.03, sloppy=.02, broken=.02,
+        offset=-.2, noise=.6, lazy=.18, likes_long=-1., false_alarm=.03, notices=.90, sway=.2),
+    # knows the facts and speaks well, weak at numbers, likes long answers
+    "slm-b": Profile(
+        errors=(.46, .40, .12, .40, .22, .18, .26), slip=.03, skills=3, forms=(0, 2, 3, 4), instances=.9, flawed=.08,
+        preface="Sure. ", refusal=.02, ramble=.05, truncated=.01, fenced=.30, prefixed=.10, sloppy=.02, broken=.02,
+        offset=.2, noise=.7, lazy=.28, likes_long=1., false_alarm=.03, notices=.80, sway=.4),
+    # even, the broadest
+    "slm-c": Profile(
+        errors=(.28, .28, .28, .28, .28, .28, .28), slip=.03, skills=4, forms=ALL_FORMS, instances=1., flawed=.07,
+        preface="", refusal=.02, ramble=.03, truncated=.02, fenced=.05, prefixed=.15, sloppy=.03, broken=.02,
+        offset=0., noise=.8, lazy=.25, likes_long=-1., false_alarm=.04, notices=.85, sway=.3),
+    # weak and lenient, careless with JSON
+    "slm-d": Profile(
+        errors=(.48, .48, .34, .48, .30, .36, .34), slip=.05, skills=4, forms=(1, 2, 4, 5), instances=1., flawed=.12,
+        preface="Let me think. ", refusal=.02, ramble=.08, truncated=.03, fenced=.20, prefixed=.15, sloppy=.06, broken=.06,
+        offset=.6, noise=1., lazy=.40, likes_long=0., false_alarm=.02, notices=.65, sway=.5),
+    # good at reasoning and creation, harsh, refuses often
+    "slm-e": Profile(
+        errors=(.34, .34, .42, .16, .34, .26, .16), slip=.03, skills=3, forms=(1, 3, 4, 5), instances=.9, flawed=.06,
+        preface="", refusal=.05, ramble=.02, truncated=.01, fenced=.05, prefixed=.05, sloppy=.02, broken=.03,
+        offset=-.6, noise=.7, lazy=.15, likes_long=-1., false_alarm=.06, notices=.90, sway=.2),
+    # the large one: more competent, less diverse
+    "slm-large": Profile(
+        errors=(.12, .10, .12, .12, .12, .10, .12), slip=.01, skills=2, forms=(0, 2, 4), instances=.50, flawed=.02,
+        preface="", refusal=.01, ramble=.02, truncated=.0, fenced=.05, prefixed=.02, sloppy=.0, broken=.005,
+        offset=0., noise=.5, lazy=.10, likes_long=0., false_alarm=.02, notices=.95, sway=.2),
+}
+
+# Which wrong rule each model follows, in the order slm-a..slm-e, slm-large: 0 and 1 are the skill's own two rules, g is a guess
+# of the model's own (another instance's answer). A digit that two models share is a mistake on which they agree.
+RULES = {
+    "code_index": "g0011g", "code_mod": "10g01g", "code_len": "00g1g0", "code_compare": "101g00",
+    "add": "g00g10", "compare": "1g010g", "parity": "101g0g",
+    "kb_ruler": "0g1g0g", "kb_mineral": "g01g0g", "kb_river": "10gg0g", "kb_choice": "0g1g0g",
+    "sequence": "0g1g01", "logic": "1001gg", "order": "0g01gg",
+    "persona_fact": "1g00gg", "card": "0g1g01", "persona_compare": "1g00gg",
+    "letter": "0g1g0g", "reverse": "01g01g", "alphabet": "0g10g1", "opposite": "1g0g1g",
+    "line": "01g100", "team": "0g1g00", "rhyme": "1gg01g", "label": "g01g0g",
+}
+# fmt: on
+_COLUMN = {name: column for column, name in enumerate(PROFILES)}
+
+
+def rule_of(model: str, skill: str) -> str | None:
+    """The name of the wrong rule that a model follows in a skill, None where it guesses."""
+    letter = RULES[skill][_COLUMN[model]]
+    return None if letter == "g" else tuple(SKILLS[skill].rules)[int(letter)]
+
+
+def error_share(model: str, domain: str) -> float:
+    """Share of a domain's questions that the model answers by a wrong rule."""
+    return PROFILES[model].errors[DOMAIN_ORDER.index(domain)]

@@ -1,0 +1,87 @@
+"""The reviewer's and adjudicator's side of a simulated model: it works out the answer by its own lights and scores by that."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from gra.simulation.competence import believe
+from gra.simulation.profiles import PROFILES, Profile
+from gra.simulation.world import final_answer, looks_flawed, parse
+from gra.synthesis.records import DIMENSIONS
+
+LONG_WORDS = 22  # a longer response is a rambling one in this world
+
+# Points per dimension (correctness, clarity, completeness, relevance, coherence, ethicality) by what the reviewer found.
+_POINTS: dict[str, tuple[int, ...]] = {
+    "right": (10, 9, 9, 10, 9, 10),
+    "wrong": (2, 7, 4, 6, 5, 9),
+    "no answer": (1, 4, 1, 3, 4, 9),
+    "unsure": (8, 8, 8, 8, 8, 10),
+}
+_WORDS = {
+    "right": ("The final answer agrees with my own work.", "None of weight."),
+    "wrong": ("The form is clear.", "The final answer differs from my own work: {own}."),
+    "no answer": ("It is polite.", "It states no final answer."),
+    "unsure": ("It reads well.", "I could not work out the answer myself."),
+}
+
+
+def check(model: str, instruction: str, rng: random.Random) -> dict[str, Any]:
+    """Three verdicts on an instruction: flaws are noticed or not, and sound ones are failed at the model's rate of false alarms."""
+    profile = PROFILES[model]
+    verdicts = {"reasonableness": True, "completeness": True, "clarity": True}
+    comment = "Fine."
+    if looks_flawed(instruction) is not None:
+        if rng.random() < profile.notices:
+            verdicts["completeness"] = False
+            verdicts["reasonableness"] = rng.random() < 0.5
+            comment = "Data that is needed to answer is missing or does not make sense."
+    elif rng.random() < profile.false_alarm:
+        verdicts[rng.choice(("reasonableness", "completeness", "clarity"))] = False
+        comment = "It is not clear to me what is wanted."
+    return {**verdicts, "comment": comment}
+
+
+def find(model: str, instruction: str, response: str, world_seed: int, rng: random.Random) -> tuple[str, str]:
+    """What the model makes of a response (a key of the table of points) and its own answer, '' where it has none."""
+    lazy = rng.random() < PROFILES[model].lazy
+    instance = parse(instruction)
+    if final_answer(response) is None and (instance is not None or looks_flawed(instruction) is not None):
+        return "no answer", ""
+    if instance is None:
+        return "unsure", ""
+    if lazy:
+        return "right", ""
+    belief = believe(model, instance, world_seed, rng)
+    agrees = belief.agrees(instance, response)
+    return ("unsure" if agrees is None else "right" if agrees else "wrong"), str(belief.answer)
+
+
+def review(model: str, instruction: str, response: str, world_seed: int, rng: random.Random) -> dict[str, Any]:
+    """Feedback and six scores for a response."""
+    found, own = find(model, instruction, response, world_seed, rng)
+    return _scored(PROFILES[model], found, own, response, rng)
+
+
+def adjudicate(
+    model: str, instruction: str, response: str, corrects: list[int], world_seed: int, rng: random.Random
+) -> dict[str, Any]:
+    """As `review`, but having seen the reviewers' correctness scores: it may go with their majority."""
+    found, own = find(model, instruction, response, world_seed, rng)
+    if corrects and rng.random() < PROFILES[model].sway:
+        found = "right" if sum(score >= 6 for score in corrects) * 2 > len(corrects) else "wrong"
+    return _scored(PROFILES[model], found, own, response, rng)
+
+
+def _scored(profile: Profile, found: str, own: str, response: str, rng: random.Random) -> dict[str, Any]:
+    long = len(response.split()) > LONG_WORDS
+    mood = profile.offset + rng.gauss(0, 0.3)
+    scores = {}
+    for dimension, base in zip(DIMENSIONS, _POINTS[found], strict=True):
+        points = base + mood + rng.gauss(0, profile.noise)
+        if long and dimension in ("clarity", "coherence", "relevance"):
+            points += profile.likes_long
+        scores[dimension] = min(10, max(0, round(points)))
+    strengths, weaknesses = _WORDS[found]
+    return {"strengths": strengths, "weaknesses": weaknesses.format(own=own or "another value"), **scores}

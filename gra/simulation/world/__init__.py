@@ -1,0 +1,78 @@
+"""The closed world: 25 checkable skills over the seven domains, whose texts can be read back and whose truth is known.
+
+The split: a fifth of the instances, chosen by a hash of the instance (not of its wording), is held out. `draw` with
+`held_out=False`, which seeds, tokenizer corpus and simulated generators use, never gives one of them; benchmarks use nothing
+else. Instances that are the same question share their fate (3 + 4 and 4 + 3; the numbers compared plainly and in a voice).
+For knowledge (cities, opposites) a pair of fact and question form is held out instead: a fact must be seen to be known.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from gra.simulation.world import coding, creation, language, mathematics, questions, reasoning, roleplay
+from gra.simulation.world.skill import SEED_FORMS, Instance, Skill, final_answer, normal, say, starts_with, unit_hash
+from gra.simulation.world.vocabulary import DRESS
+
+__all__ = [
+    "SEED_FORMS", "SKILLS", "SKILL_OF_TOPIC", "Instance", "Skill", "draw", "final_answer", "judge", "looks_flawed", "normal",
+    "parse", "say", "skills_of", "starts_with", "unit_hash",
+]  # fmt: skip
+
+SKILLS: dict[str, Skill] = {
+    skill.name: skill
+    for module in (coding, mathematics, questions, reasoning, roleplay, language, creation)
+    for skill in module.SKILLS
+}
+SKILL_OF_TOPIC: dict[str, Skill] = {topic: skill for skill in SKILLS.values() for topic in skill.topics}
+
+
+def skills_of(domain: str) -> tuple[Skill, ...]:
+    """The skills of a domain, in their fixed order."""
+    return tuple(skill for skill in SKILLS.values() if skill.domain == domain)
+
+
+@lru_cache(maxsize=1 << 16)
+def parse(instruction: str) -> Instance | None:
+    """The instance that an instruction asks for, or None where no wording of the world fits. It may still have no answer."""
+    text = " ".join(instruction.split())
+    if len(text) > 300:  # no wording is that long
+        return None
+    for skill in SKILLS.values():
+        for form, pattern in enumerate(skill.patterns):
+            found = pattern.fullmatch(text)
+            if found:
+                values, dress = (tuple(found[name] for name in slots) for slots in (skill.fields, skill.dresses[form]))
+                return Instance(skill, skill.name, form, values, dress)
+    return None
+
+
+@lru_cache(maxsize=1 << 14)
+def looks_flawed(instruction: str) -> Skill | None:
+    """The skill whose wording an instruction uses without being a whole, solvable instance of it; None if sound or foreign."""
+    instance = parse(instruction)
+    if instance is not None:
+        return instance.skill if instance.answer is None else None
+    return next((skill for skill in SKILLS.values() if any(part in instruction for part in skill.literals)), None)
+
+
+def draw(
+    skill: Skill, rng: random.Random, forms: Sequence[int], held_out: bool = False,
+    accept: Callable[[Instance], bool] | None = None, attempts: int = 200,
+) -> Instance | None:
+    """An instance in one of `forms` of the wanted split (and that `accept` takes); None after so many vain attempts."""
+    for _ in range(attempts):
+        form = rng.choice(forms)
+        dress = tuple(rng.choice(DRESS[slot]) for slot in skill.dresses[form])
+        instance = Instance(skill, skill.name, form, skill.draw(rng), dress)
+        if instance.held_out == held_out and (accept is None or accept(instance)):
+            return instance
+    return None
+
+
+def judge(instruction: str, response: str) -> bool | None:
+    """Whether a response is right; None where the instruction belongs to no skill or has no answer."""
+    instance = parse(instruction)
+    return None if instance is None or instance.answer is None else instance.is_right(response)

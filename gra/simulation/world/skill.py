@@ -1,0 +1,191 @@
+"""What a skill is: wordings that can be read back, an instance generator, the true solver and the wrong rules around it.
+
+An instance is a tuple of strings (the values of the skill's fields) plus the number of the wording ("form"). Every text
+of the world is made by a form and can be read back by it, so the truth of any sample can be worked out from its text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+
+from gra.simulation.world.vocabulary import DRESS
+
+Values = tuple[str, ...]
+
+HELD_OUT_PERCENT = 20  # share of the instances that only benchmarks may ask for
+SEED_FORMS = 2  # seeds use the first two wordings of each skill; generators may use more, benchmarks use all
+
+# The recognisable end of every answer; the last one counts. Benchmarks' `answer` is what the group holds, bare.
+ANSWER = re.compile(r"\banswer is:?\s+(.+?)(?=[.!?](?:\s|$)|\s*$)", re.IGNORECASE)
+
+NUMBER, WORD, NAME = r"[0-9]+", r"[a-z]+", r"[A-Z][a-z]+"
+
+
+def unit_hash(*parts: object) -> float:
+    """A number in [0, 1) that depends on nothing but the parts' text."""
+    digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def final_answer(response: str) -> str | None:
+    """The bare final answer of a response, or None where it states none."""
+    found: list[str] = ANSWER.findall(" ".join(response.split()))
+    return normal(found[-1]) if found else None
+
+
+def normal(answer: str) -> str:
+    """An answer as graders compare it: no quotes, no closing stop, lower case."""
+    return answer.strip().strip("\"'`").rstrip(".").strip().casefold()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A systematic mistake: the answer that a solver who follows the wrong procedure arrives at (None: it has none).
+
+    `keeps_opening` False is the mistake of ignoring a demanded opening: never writing it, never looking for it.
+    `accepts` judges somebody else's answer by the same wrong procedure where many answers are possible.
+    """
+
+    answer: Callable[..., str | None]
+    keeps_opening: bool = True
+    accepts: Callable[[Values, str], bool] | None = None
+
+
+@dataclass(frozen=True)
+class Skill:
+    """One checkable skill. `solve(*values)` is the true answer, None where the instance cannot be solved.
+
+    `fields` maps each field to the regular expression of its text; `draw` makes values (any split); `topics` are the
+    keywords that name the skill, its own alone; `summary` is a format string over the fields. `accepts` is set where many
+    answers are right (then no benchmark asks for it). `opening(*values)` is the demanded first word of the response.
+    `same_as(*values)` names what is held out (and believed) as one: 3 + 4 is 4 + 3. `by_form` holds out pairs of fact and
+    wording in place of whole facts, because a fact that was never shown cannot be known.
+    """
+
+    name: str
+    domain: str
+    fields: Mapping[str, str]
+    forms: tuple[str, ...]
+    draw: Callable[[random.Random], Values]
+    solve: Callable[..., str | None]
+    rules: Mapping[str, Rule]
+    topics: tuple[str, ...]
+    summary: str
+    accepts: Callable[[Values, str], bool] | None = None
+    opening: Callable[..., str] | None = None
+    same_as: Callable[..., str] | None = None
+    by_form: bool = False
+
+    @property
+    def unique(self) -> bool:
+        """Whether one answer alone is right, so that a benchmark can compare strings."""
+        return self.accepts is None
+
+    @cached_property
+    def patterns(self) -> tuple[re.Pattern[str], ...]:
+        slots = {**self.fields, **{slot: "|".join(words) for slot, words in DRESS.items()}}
+        return tuple(_compile(form, slots) for form in self.forms)
+
+    @cached_property
+    def dresses(self) -> tuple[tuple[str, ...], ...]:
+        """For each wording the slots of words without weight that it wears (see vocabulary.DRESS)."""
+        return tuple(tuple(slot for slot in DRESS if f"{{{slot}}}" in form) for form in self.forms)
+
+    @cached_property
+    def literals(self) -> frozenset[str]:
+        """Longer literal parts of the wordings: a text that holds one but cannot be read is a flawed instruction of this skill."""
+        parts = {part.strip() for form in self.forms for part in re.split(r"\{\w+\}", form)}
+        return frozenset(part for part in parts if len(part) >= 12)
+
+
+def _compile(form: str, fields: Mapping[str, str]) -> re.Pattern[str]:
+    seen: set[str] = set()
+    pattern = ""
+    for number, part in enumerate(re.split(r"\{(\w+)\}", form)):
+        if number % 2 == 0:
+            pattern += re.escape(part)
+        elif part in seen:
+            pattern += f"(?P={part})"
+        else:
+            seen.add(part)
+            pattern += f"(?P<{part}>{fields[part]})"
+    return re.compile(pattern)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One question of one skill in one wording, `dress` being its words without weight (of `skill.dresses[form]`).
+
+    Two instances are the same question where `key` is equal.
+    """
+
+    skill: Skill = field(compare=False, hash=False)
+    name: str
+    form: int
+    values: Values
+    dress: Values = ()
+
+    @property
+    def text(self) -> str:
+        return self.write(self.values)
+
+    def write(self, values: Values) -> str:
+        """The wording with other values in its fields."""
+        fields = dict(zip(self.skill.fields, values, strict=True))
+        dress = dict(zip(self.skill.dresses[self.form], self.dress, strict=True))
+        return self.skill.forms[self.form].format(**fields, **dress)
+
+    @property
+    def key(self) -> str:
+        """What is known or not known as one, whatever the wording."""
+        same = self.skill.same_as
+        return same(*self.values) if same else "|".join((self.name, *self.values))
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the split gives this instance to the benchmarks. Decided by a hash of the instance, not of its wording,
+        but for skills `by_form` (see there)."""
+        return _held_out(f"{self.name}|{'|'.join(self.values)}|{self.form}" if self.skill.by_form else self.key)
+
+    @property
+    def answer(self) -> str | None:
+        return self.skill.solve(*self.values)
+
+    @property
+    def opening(self) -> str:
+        return self.skill.opening(*self.values) if self.skill.opening else ""
+
+    @property
+    def summary(self) -> str:
+        return self.skill.summary.format(**dict(zip(self.skill.fields, self.values, strict=True)))
+
+    @property
+    def keywords(self) -> tuple[str, str, str]:
+        topics = self.skill.topics
+        return topics[0], topics[1 + self.form % (len(topics) - 1)], " ".join(self.values[:2])
+
+    def is_right(self, response: str) -> bool:
+        """Whether a response is right: the demanded opening, and a final answer that the true solver or checker takes."""
+        given, truth = final_answer(response), self.answer
+        if given is None or truth is None or not starts_with(response, self.opening):
+            return False
+        return self.skill.accepts(self.values, given) if self.skill.accepts else given == normal(truth)
+
+
+@cache
+def _held_out(key: str) -> bool:
+    return unit_hash("held-out", key) * 100 < HELD_OUT_PERCENT
+
+
+def starts_with(response: str, opening: str) -> bool:
+    return response.lstrip().casefold().startswith(opening.casefold())
+
+
+def say(answer: str, opening: str = "", preface: str = "") -> str:
+    """A response in the world's form: demanded opening, else the speaker's own preface, then the final answer."""
+    return f"{opening} the answer is {answer}." if opening else f"{preface}The answer is {answer}."

@@ -1,0 +1,112 @@
+"""The generator's and annotator's side of a simulated model: keywords, instructions, responses, metadata."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable
+from functools import cache
+
+from gra.simulation.competence import believe
+from gra.simulation.faults import write_text
+from gra.simulation.profiles import PROFILES
+from gra.simulation.world import SKILL_OF_TOPIC, SKILLS, Instance, Skill, draw, looks_flawed, parse, say, skills_of, unit_hash
+
+FOLLOWS_RECORDS = 0.5  # chance that proposed keywords stay with a skill of the records shown
+WRONG_DOMAIN = 0.03  # chance that a seed's domain is mistaken
+_FOREIGN_CITY = "Atlantis"
+
+
+@cache
+def repertoire(model: str, domain: str) -> tuple[Skill, ...]:
+    """The skills of a domain that a model writes tasks of: its breadth, fixed by its name."""
+    ranked = sorted(skills_of(domain), key=lambda skill: unit_hash("repertoire", model, skill.name))
+    return tuple(ranked[: PROFILES[model].skills])
+
+
+def skill_in(phrases: Iterable[str]) -> Skill | None:
+    """The first skill that some keyword or summary names."""
+    for phrase in phrases:
+        skill = SKILL_OF_TOPIC.get(phrase.strip().lower())
+        if skill:
+            return skill
+    return None
+
+
+def keywords(model: str, domain: str, shown: list[list[str]], rng: random.Random) -> list[str]:
+    """Three keywords for a new task: those of a skill of the records it knows to write, or of another one of the domain."""
+    known = repertoire(model, domain)
+    from_records = [skill for skill in map(skill_in, shown) if skill in known]
+    follows = from_records and rng.random() < FOLLOWS_RECORDS
+    pool: list[Skill] = [skill for skill in from_records if skill] if follows else list(known)
+    if not pool:  # not a domain of this world
+        words = list(dict.fromkeys(word for record in shown for word in record))
+        return [*rng.sample(words, min(3, len(words))), "a new task", "a clear question", "a short answer"][:3]
+    return rng.sample(rng.choice(pool).topics, 3)
+
+
+def instruction(model: str, domain: str, wanted: list[str], rng: random.Random) -> str:
+    """One instruction for the keywords, in the model's own wordings and range of instances; sometimes flawed."""
+    profile = PROFILES[model]
+    known = repertoire(model, domain)
+    skill = skill_in(wanted)
+    if skill is None and known:
+        skill = rng.choice(known)
+    if skill is None:
+        return f"Write a short note about {' and '.join(wanted) or 'something new'}."
+
+    def comes_to_mind(instance: Instance) -> bool:
+        return unit_hash("mind", model, instance.key) < profile.instances
+
+    instance = draw(skill, rng, profile.forms, accept=comes_to_mind) or draw(skill, rng, profile.forms)
+    if instance is None:
+        return f"Write a short note about {' and '.join(wanted)}."
+    return _flaw(instance, rng) if rng.random() < profile.flawed else instance.text
+
+
+def _flaw(instance: Instance, rng: random.Random) -> str:
+    """The instruction with its data missing, dangling, contradicted, or about something that does not exist."""
+    fields = list(instance.skill.fields)
+    if "city" in fields and rng.random() < 0.4:
+        return instance.text.replace(instance.values[fields.index("city")], _FOREIGN_CITY)
+    number = rng.randrange(len(fields))
+    kind = rng.randrange(3)
+    if kind == 2:
+        return f"{instance.text} Answer it without using any words or numbers."
+    values = list(instance.values)
+    values[number] = "" if kind == 0 else "the one above"
+    return re.sub(r" +", " ", instance.write(tuple(values))).strip()
+
+
+def respond(model: str, text: str, world_seed: int, rng: random.Random) -> str:
+    """The model's answer to an instruction, in its own manner. A flawed instruction mostly gets an invented answer."""
+    profile = PROFILES[model]
+    instance = parse(text)
+    if instance is not None:
+        belief = believe(model, instance, world_seed, rng)
+        answer = say(str(belief.answer), belief.opening, profile.preface)
+    elif (skill := looks_flawed(text)) is not None:
+        if rng.random() < 0.2:
+            return "Some of the data that is needed to answer this is missing."
+        answer = say(str(skill.solve(*skill.draw(rng))), "", profile.preface)
+    else:
+        topic = " ".join(text.split()[:12])
+        answer = f"{profile.preface}This is about the following: {topic}. A short and simple answer can be given in one line."
+    return write_text(profile, answer, rng)
+
+
+def annotation(text: str, given: list[str], rng: random.Random) -> tuple[str, list[str], str]:
+    """Domain, three keywords and a one-line summary for an instruction; `given` keywords are kept where they fit."""
+    instance = parse(text)
+    skill = instance.skill if instance else looks_flawed(text)
+    if skill is None:
+        words = sorted(set(re.findall(r"[A-Za-z]{4,20}", text.lower())), key=lambda w: (-len(w), w))
+        topics = [*given, *words, "general", "question", "short text"][:3]
+        return "question answering", topics, f"A task about {topics[0]}, {topics[1]} and {topics[2]}."
+    domain = skill.domain
+    if rng.random() < WRONG_DOMAIN:
+        domain = rng.choice([s.domain for s in SKILLS.values()])
+    own = [word for word in given if SKILL_OF_TOPIC.get(word) is skill]
+    fresh = instance.keywords if instance else skill.topics[:3]
+    words = list(dict.fromkeys([*own, *fresh, *skill.topics]))
+    return domain, words[:3], instance.summary if instance else f"A task of {skill.topics[0]} with incomplete data."

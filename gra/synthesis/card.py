@@ -1,0 +1,173 @@
+"""The data card (README.md of a data folder): hub header, where the proposals went, who did what, settings, limits.
+
+Only names, settings and numbers go in, each escaped: nothing that a model or a seed wrote.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+# Licence ids that hub cards know (hub docs, repositories-licenses): others are written as `other` with their name.
+_LICENSE_IDS = (
+    "apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause "
+    "bsd-3-clause c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 "
+    "cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cdla-sharing-1.0 "
+    "cdla-permissive-1.0 cdla-permissive-2.0 wtfpl ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 agpl-3.0 gfdl gpl gpl-2.0 "
+    "gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 isc lppl-1.3c ms-pl mpl-2.0 odc-by odbl openrail++ osl-3.0 postgresql ofl-1.1 ncsa unlicense "
+    "zlib pddl llama2 llama3 llama3.1 llama3.2 llama3.3 gemma unknown other"
+)
+LICENSES = frozenset(_LICENSE_IDS.split())
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_SECRET = re.compile(r"^(api_?key|token|password|secret|authorization)$", re.IGNORECASE)
+FUNNEL = (
+    ("proposals", "proposals"),
+    ("instruction_rejected", "a reviewer failed the instruction"),
+    ("rejected", "rejected otherwise, or lost to unusable replies"),
+    ("accepted", "accepted by the committee"),
+    ("adjudicated", "samples that went to the adjudicator"),
+    ("adjudicated_kept", "of these, kept by the adjudicator"),
+    ("contaminated", "accepted, but holding a piece of a benchmark item"),
+    ("duplicates", "accepted, but near-duplicates"),
+    ("surplus", "accepted, but over the round's size"),
+    ("kept", "**in `data/train.parquet`**"),
+    ("missing_verdicts", "verdicts that could not be read (never counted as scores)"),
+    ("calls", "model calls"),
+)
+
+
+@dataclass(frozen=True)
+class CardInfo:
+    """What the card tells besides the statistics. `license` is the seeds' (None: unknown); `settings` any plain mapping."""
+
+    seeds_name: str
+    license: str | None
+    models: Sequence[str] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    simulated: bool = False
+    prompts_hash: str | None = None
+    decontamination: str = "none, the samples are not compared with benchmarks"  # "none, WHY", or against what
+    title: str = "Instruction data by a committee of small language models"
+    method: str = (
+        "Per sample, models of the pool are drawn as generator, reviewers and adjudicator. The generator writes keywords, an "
+        "instruction and a response; reviewers check the instruction and score the response on six dimensions; where they "
+        "disagree the adjudicator decides; near-duplicates are dropped (GRA, arXiv 2504.12322)."
+    )
+
+
+def card_text(card: CardInfo, stats: Mapping[str, Any]) -> str:
+    """The whole README.md."""
+    parts = [_header(card, int(stats["kept"])), f"# {plain(card.title)}"]
+    if card.simulated:
+        parts.append(
+            "> **Simulated.** Every text and score here comes from simulated models of a closed world, not from language models."
+        )
+    parts += [plain(card.method), f"Seeds: {plain(card.seeds_name)}. Run seed: {_number(card.seed)}.", _licence(card)]
+    parts += ["## Where the proposals went", _funnel(stats), _decontamination(card), _agreement(stats)]
+    if card.models:
+        parts += ["## Models and what they did", _models(card, stats)]
+    parts += ["## Settings", _settings(card)]
+    parts += ["## Files", FILES, "## Limits", LIMITS]
+    return "\n\n".join(parts) + "\n"
+
+
+FILES = """- `data/train.parquet`: the samples; `messages` is ready for fine-tuning, `reviews_json` holds the reviews' texts
+- `rejected.parquet`: every dropped sample with `reason` and `detail`
+- `stats.json`: the numbers above, per round too"""
+
+LIMITS = """- Written and judged by language models: errors that a majority of the reviewers shares pass the gate.
+- Scores rank samples within one run; they are not comparable between pools of models.
+- The licence line follows the seeds. The terms of the models that wrote the texts apply as well: check them before use.
+- Not checked for personal data. Where it was compared with benchmarks, copies were looked for, not paraphrases."""
+
+
+def plain(value: object) -> str:
+    """`value` as text that Markdown and HTML show as it is: one line, at most 200 characters, nothing active."""
+    shown = html.escape(" ".join(str(value).split())[:200])
+    return re.sub(r"([\\`*_\[\]|#~!])", r"\\\1", shown)
+
+
+def _header(card: CardInfo, kept: int) -> str:
+    import yaml
+
+    head: dict[str, Any] = {}
+    known = (card.license or "unknown").strip().lower()
+    head["license"] = known if known in LICENSES else "other"
+    if known not in LICENSES:
+        head["license_name"] = re.sub(r"[^a-z0-9.+]+", "-", known)[:80].strip("-") or "unnamed"
+    head["task_categories"] = ["text-generation"]
+    head["tags"] = ["synthetic", "instruction-tuning", "gra", *(["simulated"] if card.simulated else [])]
+    head["size_categories"] = [next((name for limit, name in SIZES if kept < limit), "n>1M")]
+    head["configs"] = [
+        {"config_name": "default", "data_files": [{"split": "train", "path": "data/train.parquet"}]},
+        {"config_name": "rejected", "data_files": [{"split": "rejected", "path": "rejected.parquet"}]},
+    ]
+    return f"---\n{yaml.safe_dump(head, sort_keys=False)}---"
+
+
+def _licence(card: CardInfo) -> str:
+    if card.license is None:
+        return (
+            "**Licence: unknown.** The seeds came without one (`seeds.license`), so nothing is granted here: find out the terms of "
+            "the seeds before you use or share this data."
+        )
+    return f"Licence: {plain(card.license)}, as the seeds'."
+
+
+def _funnel(stats: Mapping[str, Any]) -> str:
+    rows = [f"| {label} | {_number(stats[key])} |" for key, label in FUNNEL if key in stats]
+    return "\n".join(["| | samples |", "| --- | ---: |", *rows])
+
+
+def _decontamination(card: CardInfo) -> str:
+    if card.decontamination.startswith("none"):
+        return f"> **Decontamination: {plain(card.decontamination)}.** Benchmark items among the samples would inflate scores."
+    return f"Decontamination: {plain(card.decontamination)}; what was removed stands in `rejected.parquet` with the item it hit."
+
+
+def _agreement(stats: Mapping[str, Any]) -> str:
+    share, alpha = stats.get("low_std_share"), stats.get("krippendorff_alpha")
+    return (
+        f"Fully reviewed samples whose scores spread no more than delta: {'-' if share is None else f'{share:.1%}'}. "
+        f"Krippendorff's alpha of the reviewers' scores (interval): {'-' if alpha is None else f'{alpha:.3f}'}."
+    )
+
+
+def _models(card: CardInfo, stats: Mapping[str, Any]) -> str:
+    lines = ["| model | role | calls | tokens in | tokens out |", "| --- | --- | ---: | ---: | ---: |"]
+    counted: Mapping[str, Any] = stats.get("tokens") or {}
+    for model in dict.fromkeys([*card.models, *counted]):
+        roles = counted.get(model) or {"-": {}}
+        for role, cost in roles.items():
+            lost = f" ({cost['unknown']} calls unknown)" if cost.get("unknown") else ""
+            cells = [plain(model), plain(role), *(_number(cost.get(key)) for key in ("calls", "in"))]
+            lines.append(f"| {' | '.join(cells)} | {_number(cost.get('out'))}{lost} |")
+    return "\n".join(lines)
+
+
+def _settings(card: CardInfo) -> str:
+    import yaml
+
+    shown = yaml.safe_dump(_without_secrets(dict(card.settings)), sort_keys=True, allow_unicode=True) if card.settings else "{}\n"
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", shown)), default=0))
+    hashed = f"\n\nPrompts (sha256): `{plain(card.prompts_hash)}`" if card.prompts_hash else ""
+    return f"{fence}yaml\n{shown}{fence}{hashed}"
+
+
+def _without_secrets(value: Any) -> Any:
+    """`value` without keys that name credentials and without user names and passwords in URLs."""
+    if isinstance(value, Mapping):
+        return {str(k): _without_secrets(v) for k, v in value.items() if not _SECRET.match(str(k))}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(entry) for entry in value]
+    if isinstance(value, str):
+        return re.sub(r"(\w+://)[^/@\s]*@", r"\1", value)
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+def _number(value: Any) -> str:
+    return "-" if value is None else f"{value:,}"

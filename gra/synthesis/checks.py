@@ -1,0 +1,84 @@
+"""All faults of a synthesis' configuration at once, before any work: each group's own, and what does not go together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from gra.errors import Problem
+from gra.models.pool import check_pool, model_names
+from gra.settings import parse
+from gra.synthesis import prompts
+from gra.synthesis.benchmark_items import check_sources
+from gra.synthesis.conduct import SynthesisRuntime
+from gra.synthesis.roles import models_needed
+from gra.synthesis.seeds import SeedSettings, check_seeds
+from gra.synthesis.settings import SynthesisSettings
+
+SECTIONS = ("seed", "seeds", "pool", "synthesis", "runtime")
+
+
+def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
+    """Every fault of the configuration that can be seen without doing any work."""
+    problems = [
+        Problem(key, "unknown key", f"known sections: {', '.join(SECTIONS)}") for key in config if key not in SECTIONS
+    ]
+    problems += [Problem(key, "required, but not set", f"set {key}") for key in SECTIONS if key not in config]
+    if problems:
+        return problems
+    if not isinstance(config["seed"], int) or isinstance(config["seed"], bool):
+        problems.append(Problem("seed", f"must be an integer (got {config['seed']!r})", "set seed=0"))
+    settings, faults = parse(SynthesisSettings, config["synthesis"], "synthesis")
+    problems += faults
+    if settings is None:  # what does not go together is told all the same, from the keys that are right by themselves
+        wrong = {fault.key.split(".")[1] for fault in faults if "." in fault.key}
+        settings, _ = parse(SynthesisSettings, {key: value for key, value in config["synthesis"].items() if key not in wrong})
+    seeds, faults = parse(SeedSettings, config["seeds"], "seeds")
+    problems += faults
+    if seeds is not None:
+        base = inputs.get("seeds")
+        problems += check_seeds(seeds, base=base, base_pending="seeds" in inputs and base is None)
+    problems += parse(SynthesisRuntime, config["runtime"], "runtime")[1]
+    faults = check_pool(config["pool"], config["runtime"])
+    problems += faults
+    if settings is not None and not any(fault.key.startswith("pool") for fault in faults):
+        problems += _combinations(settings, model_names(config["pool"]))
+    if settings is not None:
+        problems += check_sources(settings.decontaminate, inputs)
+    return problems
+
+
+def _combinations(settings: SynthesisSettings, models: list[str]) -> list[Problem]:
+    problems = []
+    needed = models_needed(settings)
+    if needed > len(models):
+        problems.append(
+            Problem(
+                "synthesis.reviewers",
+                f"1 generator + {settings.reviewers if settings.review else 0} reviewers + "
+                f"{needed - 1 - (settings.reviewers if settings.review else 0)} adjudicator take {needed} models, "
+                f"pool.models has {len(models)}",
+                f"add models, or set synthesis.reviewers={max(1, len(models) - 2)}, or synthesis.roles=single",
+            )
+        )
+    if settings.review and settings.min_reviews > settings.reviewers:
+        message = f"{settings.min_reviews} verdicts cannot come from {settings.reviewers} reviewers"
+        problems.append(Problem("synthesis.min_reviews", message, f"set it to {settings.reviewers} or less"))
+    if settings.single_model is not None and settings.roles != "single":
+        problems.append(Problem("synthesis.single_model", "means nothing without roles=single", "set synthesis.roles=single"))
+    if settings.single_model is not None and settings.single_model not in models:
+        problems.append(Problem("synthesis.single_model", f"{settings.single_model!r} is not in the pool", f"one of {models}"))
+    if settings.proposal_limit < settings.samples_per_round:
+        message = f"{settings.proposal_limit} proposals cannot yield {settings.samples_per_round} samples"
+        problems.append(Problem("synthesis.max_proposals", message, "raise it, or set it to null"))
+    if settings.prompts is not None and not Path(settings.prompts).is_dir():
+        problems.append(Problem("synthesis.prompts", f"no such folder: {settings.prompts}", "give a folder, or null"))
+        return problems
+    for step in prompts.STEPS:
+        try:
+            prompts.compile_step(step, settings.prompts)
+        except jinja2.TemplateError as error:
+            problems.append(Problem("synthesis.prompts", f"{step}.jinja: {error}", "mend the template"))
+    return problems

@@ -1,0 +1,74 @@
+"""What a synthesis runs on: the models, the journal and the engine between them, opened together and surely closed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from gra.models.base import Backend
+from gra.models.pool import load_target
+from gra.settings import Settings
+from gra.synthesis.engine import Engine
+from gra.synthesis.journal import Journal
+
+JOURNAL = "journal.sqlite"
+log = logging.getLogger("gra.synthesis")
+
+
+class SynthesisRuntime(Settings):
+    """The keys of `runtime` that the stage itself reads; models.pool.ModelRuntime has those of the backends."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, validate_default=True)
+
+    concurrency: int = Field(64, ge=1, description="Calls in flight, over all models.")
+    embed_workers: int | None = Field(None, ge=1, description="Processes that embed for dedup; null: one per core.")
+    reuse: list[str] = Field(default_factory=list, description="Folders whose journals answer what they can, at any depth.")
+    shard: str | None = Field(None, description="i/n: one job's part of a round; see sharding.py.")
+    round: int | None = Field(None, ge=0, description="The round of the shard.")
+    shard_proposals: int | None = Field(None, ge=1, description="Proposals that a round's shards prepare together.")
+
+
+@asynccontextmanager
+async def engine_for(config: dict[str, Any], output: Path) -> AsyncIterator[tuple[Engine, Backend]]:
+    """The engine over the pool's models and `output`'s journal. Ctrl-C and SIGTERM stop it while it is open."""
+    pool, runtime = config["pool"], config["runtime"]
+    backend = load_target(pool)(pool, {**runtime, "log_folder": runtime.get("log_folder") or str(output / "servers")})
+    settings = SynthesisRuntime.model_validate(runtime)
+    own = output / JOURNAL
+    others = [path for path in journals_under(settings.reuse) if path.resolve() != own.resolve()]
+    with Journal(own, others) as journal:
+        async with backend:
+            engine = Engine(backend, journal, settings.concurrency)
+            _stop_on_signals(engine)
+            yield engine, backend
+
+
+def journals_under(folders: Iterable[str | Path]) -> list[Path]:
+    """The journals in these folders and below, in a fixed order. Folders that are not there hold none."""
+    return sorted({path for folder in folders for path in Path(folder).rglob(JOURNAL)})
+
+
+def _stop_on_signals(engine: Engine) -> None:
+    """Ctrl-C or SIGTERM once: no new calls, those in flight are awaited. Twice: stop at once."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # only the main thread may; whoever runs the stage elsewhere has its own way to end it
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def stop() -> None:
+        if engine.stopping:
+            task.cancel()
+        else:
+            log.warning("stopping: waiting for the calls in flight; once more stops at once. The same command goes on from here")
+            engine.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)

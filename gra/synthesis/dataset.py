@@ -1,0 +1,131 @@
+"""The data folder: data/train.parquet, rejected.parquet, stats.json, README.md (the card), SIMULATED where that is so.
+
+Opens with `datasets.load_dataset(FOLDER)`, or `load_dataset("parquet", data_files=FOLDER/data/train.parquet)`. The same
+outcomes give the same bytes: rows are sorted by round and index, writer options are fixed, nothing carries a time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gra.errors import StoreError
+from gra.fileio import atomic_path, write_json, write_text
+from gra.synthesis.card import CardInfo, card_text
+from gra.synthesis.records import DIMENSIONS, Check, Outcome, Review
+from gra.synthesis.stats import passed_gate
+from gra.wellformed import well_formed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["CardInfo", "write_dataset"]
+
+SIMULATED = "Made by simulated language models of a closed world (gra.simulation): no real model wrote or judged these texts.\n"
+ROW_GROUP = 1_000  # rows in memory at once
+
+
+def write_dataset(
+    output: Path,
+    kept: Iterable[Outcome],
+    rejected: Iterable[Outcome],
+    stats: Mapping[str, Any],
+    card: CardInfo,
+    decision: str | None = None,
+) -> None:
+    """Write the folder's files, each of them whole or not at all. `decision` overrides what the outcomes of `kept` say.
+
+    Lists are written by round and index; other iterables (outcomes kept on disk) as they come, some at a time. Raises
+    StoreError if two samples share an id, OSError as the file system does.
+    """
+    ids: set[str] = set()
+    rows = (row(o) | ({"decision": decision} if decision else {}) for o in _once(kept, ids, output))
+    _write_parquet(output / "data" / "train.parquet", rows, schema())
+    dropped = (row(o) | {"reason": o.reason, "detail": o.detail} for o in _once(rejected, ids, output))
+    _write_parquet(output / "rejected.parquet", dropped, schema(rejected=True))
+    write_json(output / "stats.json", dict(stats))
+    if card.simulated:
+        write_text(output / "SIMULATED", SIMULATED)
+    write_text(output / "README.md", card_text(card, stats))
+
+
+def row(outcome: Outcome) -> dict[str, Any]:
+    """One sample as a row of the parquet files. What a sample did not reach is null, or an empty list or text."""
+    o = outcome
+    turns = [{"role": "user", "content": o.instruction}, {"role": "assistant", "content": o.response}]
+    decision = "rejected"
+    if passed_gate(o):
+        decision = "adjudicated" if o.adjudicated else "accepted" if o.reviews else "unreviewed"
+    return {
+        "id": o.id, "instruction": o.instruction, "response": o.response,
+        "messages": turns if o.instruction and o.response else [],
+        "domain": o.domain or None, "keywords": list(o.keywords), "summary": o.summary, "round": o.round,
+        "generator": o.roles.generator or None, "reviewers": list(o.roles.reviewers), "adjudicator": o.roles.adjudicator,
+        "annotator": o.roles.annotator or None,
+        "scores": [_scores(review) for review in o.reviews],
+        "adjudication": None if o.adjudication is None else _scores(o.adjudication),
+        "mean": o.mean, "std": o.std, "decision": decision, "parents": list(o.parents),
+        "reviews_json": _json([_review(review) for review in o.reviews]),
+        "checks_json": _json([_check(check) for check in o.checks]),
+        "adjudication_json": None if o.adjudication is None else _json(_review(o.adjudication)),
+    }  # fmt: skip
+
+
+def schema(rejected: bool = False) -> pa.Schema:
+    """Arrow schema of train.parquet, or of rejected.parquet (the same, then reason and detail)."""
+    import pyarrow as pa
+
+    text, texts = pa.string(), pa.list_(pa.string())
+    scores = pa.struct([("model", text), *((name, pa.int64()) for name in DIMENSIONS), ("score", pa.float64())])
+    fields = [
+        ("id", text), ("instruction", text), ("response", text),
+        ("messages", pa.list_(pa.struct([("role", text), ("content", text)]))),
+        ("domain", text), ("keywords", texts), ("summary", text), ("round", pa.int64()),
+        ("generator", text), ("reviewers", texts), ("adjudicator", text), ("annotator", text),
+        ("scores", pa.list_(scores)), ("adjudication", scores), ("mean", pa.float64()), ("std", pa.float64()),
+        ("decision", text), ("parents", texts),
+        ("reviews_json", text), ("checks_json", text), ("adjudication_json", text),
+    ]  # fmt: skip
+    return pa.schema(fields + ([("reason", text), ("detail", text)] if rejected else []))
+
+
+def _once(outcomes: Iterable[Outcome], ids: set[str], output: Path) -> Iterator[Outcome]:
+    """The outcomes in order, their ids noted in `ids`; a second sample of the same id is an error."""
+    for outcome in sorted(outcomes, key=lambda o: (o.round, o.index, o.id)) if isinstance(outcomes, list) else outcomes:
+        if outcome.id in ids:
+            raise StoreError(f"{output}: more than one sample has the id {outcome.id}; ids must be unique")
+        ids.add(outcome.id)
+        yield outcome
+
+
+def _scores(review: Review) -> dict[str, Any]:
+    given = review.scores or {}
+    return {"model": review.model, **{name: given.get(name) for name in DIMENSIONS}, "score": review.score}
+
+
+def _review(review: Review) -> dict[str, Any]:
+    return {
+        "model": review.model, "scores": review.scores, "strengths": review.strengths, "weaknesses": review.weaknesses,
+        "missing": review.missing,
+    }  # fmt: skip
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {"model": check.model, "verdicts": check.verdicts, "comment": check.comment, "missing": check.missing}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(well_formed(value), ensure_ascii=False, sort_keys=True)
+
+
+def _write_parquet(path: Path, rows: Iterator[dict[str, Any]], form: pa.Schema) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    options = {"compression": "zstd", "compression_level": 3, "version": "2.6"}
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, form, **options) as writer:
+        while group := [well_formed(entry) for entry in islice(rows, ROW_GROUP)]:
+            writer.write_table(pa.Table.from_pylist(group, schema=form), row_group_size=ROW_GROUP)

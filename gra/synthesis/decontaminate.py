@@ -1,0 +1,287 @@
+"""Decontamination: does a text share a run of words with a benchmark item? Pure: items in, an index, hits out.
+
+A text hits an item if it holds
+
+- one of the item's 13-grams (`ngram`), where the question has at least 13 words;
+- one of its 8-grams (`short_ngram`), where the question has 8 to 12 words;
+- the whole question, where it has 5 (`min_words`) to 7 words. Shorter questions are not compared: "What is it?" is no evidence.
+
+Answers count by their 13-grams alone: "yes" or "18" tells nothing. Runs of words that more than 10 (`max_items`) items share
+are the benchmark's boilerplate ("Which of the following statements is true of ..."), no sign of an item, and are not
+compared; an item of which nothing else remains is compared whole. What cannot be compared at all is counted (`Coverage`).
+
+Sources. Brown et al. 2020 (GPT-3, arXiv 2005.14165), section 4 and appendix C: 13-gram overlap, n at least 8 and at most 13
+by the items' length (below 8 collisions become spurious), an item shorter than its n compared whole, 13-grams with more than
+10 matches ignored as common phrases. Their count is over training documents; here it is over benchmark items, because samples
+stream past. 8-grams also: Chowdhery et al. 2022 (PaLM, arXiv 2204.02311), Lambert et al. 2024 (Tulu 3, arXiv 2411.15124),
+both with a share of the item that must match; one n-gram is enough here, which is stricter. `min_words` has no source.
+
+Words: Unicode NFKC, case folded, apostrophes dropped (Janet's = Janets), everything else that is no letter, digit or inner
+underscore separates words. Texts in scripts without spaces are one word a run: not compared in any useful way. Paraphrases
+and translations are not found (Yang et al. 2023, arXiv 2311.04850): this is a check for copies.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gra.synthesis.decontaminate_settings import DecontaminateSettings
+
+_WORD = re.compile(r"[^\W_]+(?:_+[^\W_]+)*")
+_APOSTROPHES = {ord(mark): None for mark in "'\u2019\u2018\u02bc\u0060\u00b4"}
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd: multiplication is a bijection of the 64-bit numbers
+_BLOCK = 1 << 16  # positions hashed at a time
+_STRANGER = 0  # the number of every word that no benchmark holds
+
+
+@dataclass(frozen=True)
+class Item:
+    """One benchmark item: what is asked, and texts of its right answer (several forms of it, or none)."""
+
+    benchmark: str
+    id: str
+    question: str
+    answers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A run of `n` words that a text has in common with an item; `ngram` is the run, normalised."""
+
+    benchmark: str
+    item: str
+    n: int
+    ngram: str
+
+    def __str__(self) -> str:
+        return f"{self.benchmark}/{self.item}: {self.ngram}"
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What the index holds of one benchmark. `ngrams`: distinct runs by which its items are found first; `whole`: items
+    that are compared whole; `not_compared`: items too short, or whose every word run is shared by too many others."""
+
+    items: int
+    ngrams: int
+    whole: int
+    not_compared: int
+
+
+def words(text: str) -> list[str]:
+    """The words of `text`, normalised as the module says."""
+    folded = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    return _WORD.findall(folded.translate(_APOSTROPHES))
+
+
+class Index:
+    """The word runs of benchmark items, 20 to 28 bytes a run beside the words; a hash proposes, the words themselves decide."""
+
+    def __init__(self, items: Iterable[Item], settings: DecontaminateSettings):
+        self._numbers: dict[str, int] = {}
+        self._items: list[tuple[str, str]] = []
+        self._settings = settings
+        spans = _Spans()
+        for item in items:
+            self._items.append((item.benchmark, item.id))
+            for text, is_answer in ((item.question, False), *((a, True) for a in item.answers)):
+                numbers = (self._numbers.setdefault(word, len(self._numbers) + 1) for word in words(text))
+                spans.add(len(self._items) - 1, numbers, is_answer)
+        spans.close()
+        self._spans = spans
+        self._weights = _mix(len(self._numbers) + 1)
+        self._runs, self._whole = self._build()
+
+    def find(self, *texts: str) -> Hit | None:
+        """The first hit of the texts, longest runs first; None where they share nothing with any item."""
+        found = [words(text) for text in texts]
+        said = [word for part in found for word in (*part, "")]  # "" is in no benchmark: no run goes from text to text
+        number_of = self._numbers.get
+        numbers = np.array([number_of(word, _STRANGER) for word in said], np.int32)
+        for table in self._runs:
+            for place, position in table.candidates(_hashes(numbers, table.n, self._weights)):
+                if self._same(numbers, place, position, table.n):
+                    return self._hit(position, said[place : place + table.n])
+        for place, position in self._whole.candidates(_hashes(numbers, self._whole.n, self._weights)):
+            length = self._spans.length_at(position)
+            if self._same(numbers, place, position, length):
+                return self._hit(position, said[place : place + length])
+        return None
+
+    def coverage(self) -> dict[str, Coverage]:
+        """What is compared, by benchmark."""
+        total = Counter(benchmark for benchmark, _ in self._items)
+        ngrams: Counter[str] = Counter()
+        for table in self._runs:
+            owners, counts = np.unique(self._spans.owners(table.positions), return_counts=True)
+            for owner, count in zip(owners.tolist(), counts.tolist(), strict=True):
+                ngrams[self._items[owner][0]] += count
+        whole_items = set(self._spans.owners(self._whole.positions).tolist())
+        whole = Counter(self._items[owner][0] for owner in whole_items)
+        compared = self._by_runs | whole_items
+        left = Counter(benchmark for i, (benchmark, _) in enumerate(self._items) if i not in compared)
+        return {name: Coverage(total[name], ngrams[name], whole[name], left[name]) for name in sorted(total)}
+
+    def _build(self) -> tuple[list[_Table], _Table]:
+        settings, spans = self._settings, self._spans
+        sizes = [settings.ngram] + ([settings.short_ngram] if settings.short_ngram is not None else [])
+        tables = []
+        covered = np.zeros(len(spans.items), bool)  # by text, so that an answer does not stand in for its question
+        longer: int | None = None
+        for n in sizes:
+            positions = spans.starts(n, longer, answers=n == settings.ngram)
+            keys = _hashes_at(spans.text, positions, n, self._weights)
+            table, texts = _distinct(n, keys, positions, spans, settings.max_items)
+            covered[texts] = True
+            tables.append(table)
+            longer = n
+        self._by_runs = set(spans.items[covered].tolist())
+        return tables, self._build_whole(covered)
+
+    def _build_whole(self, covered: np.ndarray) -> _Table:
+        """Questions compared whole, found by their first `min_words` words."""
+        settings, spans = self._settings, self._spans
+        n = settings.min_words
+        rows = np.flatnonzero(spans.is_question & (spans.lengths >= n) & ~covered)
+        texts = [spans.text[spans.begins[i] : spans.begins[i] + spans.lengths[i]].tobytes() for i in rows]
+        often, limit = Counter(texts), settings.max_items
+        kept = [spans.begins[i] for i, text in zip(rows, texts, strict=True) if limit is None or often[text] <= limit]
+        positions = np.array(kept, np.uint32)
+        keys = _hashes_at(spans.text, positions, n, self._weights)
+        order = np.argsort(keys, kind="stable")
+        return _Table(n, keys[order], positions[order])
+
+    def _same(self, numbers: np.ndarray, place: int, position: int, n: int) -> bool:
+        return np.array_equal(numbers[place : place + n], self._spans.text[position : position + n])
+
+    def _hit(self, position: int, run: Sequence[str]) -> Hit:
+        benchmark, item = self._items[self._spans.owner(position)]
+        return Hit(benchmark, item, len(run), " ".join(run))
+
+
+class _Table:
+    """Hashes of runs of `n` words, ascending, and where in the items' text each begins. A map of the hashes' first bits, eight
+    bytes a run, spares most texts' runs the search."""
+
+    def __init__(self, n: int, keys: np.ndarray, positions: np.ndarray):
+        self.n, self.keys, self.positions = n, keys, positions
+        bits = max(8, (8 * len(keys)).bit_length())
+        self._shift = np.uint64(64 - bits)
+        self._taken = np.zeros(1 << bits, bool)
+        self._taken[keys >> self._shift] = True
+
+    def candidates(self, hashes: np.ndarray) -> Iterator[tuple[int, int]]:
+        """(place in the text, position in the items' text) of equal hashes, in the order of the text."""
+        if not len(self.keys) or not len(hashes):
+            return
+        places = np.flatnonzero(self._taken[hashes >> self._shift])
+        left = self.keys.searchsorted(hashes[places])
+        found = self.keys[np.minimum(left, len(self.keys) - 1)] == hashes[places]
+        for place, first in zip(places[found].tolist(), left[found].tolist(), strict=True):
+            entry = first
+            while entry < len(self.keys) and self.keys[entry] == hashes[place]:
+                yield place, int(self.positions[entry])
+                entry += 1
+
+
+class _Spans:
+    """All texts of all items as one array of word numbers, with where each text begins, how long it is and whose."""
+
+    def __init__(self) -> None:
+        self._text, self._begins, self._lengths, self._items = array("i"), array("q"), array("q"), array("i")
+        self._is_question = array("b")
+
+    def add(self, item: int, numbers: Iterable[int], is_answer: bool) -> None:
+        self._begins.append(len(self._text))
+        self._text.extend(numbers)
+        self._lengths.append(len(self._text) - self._begins[-1])
+        self._text.append(_STRANGER)  # so that begins are distinct even for empty texts
+        self._items.append(item)
+        self._is_question.append(not is_answer)
+
+    def close(self) -> None:
+        self.text = np.frombuffer(self._text, np.int32) if self._text else np.empty(0, np.int32)
+        self.begins, self.lengths = np.array(self._begins, np.int64), np.array(self._lengths, np.int64)
+        self.items, self.is_question = np.array(self._items, np.int32), np.array(self._is_question, bool)
+
+    def starts(self, n: int, longer: int | None, *, answers: bool) -> np.ndarray:
+        """Where runs of `n` words begin, in texts of at least n and fewer than `longer` words; ascending. uint32."""
+        chosen = (self.lengths >= n) & (self.is_question | answers)
+        if longer is not None:
+            chosen &= self.lengths < longer
+        begins, counts = self.begins[chosen].astype(np.uint32), self.lengths[chosen] - n + 1
+        before = np.cumsum(counts) - counts
+        return np.repeat(begins - before.astype(np.uint32), counts) + np.arange(counts.sum(), dtype=np.uint32)
+
+    def which(self, positions: np.ndarray) -> np.ndarray:
+        """The number of the text that each position lies in. int32."""
+        per_position = np.repeat(np.arange(len(self.items), dtype=np.int32), self.lengths + 1)  # with the separator
+        return per_position[positions]
+
+    def owners(self, positions: np.ndarray) -> np.ndarray:
+        """The item that each position belongs to. int32."""
+        return self.items[self.which(positions)]
+
+    def owner(self, position: int) -> int:
+        """The item that one position belongs to."""
+        return int(self.items[np.searchsorted(self.begins, position, side="right") - 1])
+
+    def length_at(self, position: int) -> int:
+        """Words of the text that begins at `position`."""
+        return int(self.lengths[np.searchsorted(self.begins, position)])
+
+
+def _distinct(n: int, keys: np.ndarray, positions: np.ndarray, spans: _Spans, limit: int | None) -> tuple[_Table, np.ndarray]:
+    """One entry a run, at its first place, without runs that more than `limit` items hold; and every text with an entry."""
+    order = np.argsort(keys, kind="stable")
+    keys, positions = keys[order], positions[order]
+    if not len(keys):
+        return _Table(n, keys, positions), np.empty(0, np.int64)
+    texts = spans.which(positions)
+    owners = spans.items[texts]
+    first = np.r_[True, keys[1:] != keys[:-1]]
+    groups = np.flatnonzero(first)
+    holders = np.add.reduceat((first | np.r_[True, owners[1:] != owners[:-1]]).astype(np.int64), groups)
+    keep = np.ones(len(groups), bool) if limit is None else holders <= limit
+    sizes = np.diff(np.r_[groups, len(keys)])
+    return _Table(n, keys[groups[keep]], positions[groups[keep]]), np.unique(texts[np.repeat(keep, sizes)])
+
+
+def _mix(count: int) -> np.ndarray:
+    """A well-spread 64-bit number for each of 0..count-1 (splitmix64's finaliser), the same in every process."""
+    x = (np.arange(count, dtype=np.uint64) + np.uint64(1)) * _MULTIPLIER
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _hashes(numbers: np.ndarray, n: int, weights: np.ndarray) -> np.ndarray:
+    """The hash of every run of `n` words: a polynomial in their weights modulo 2^64. uint64 [max(len - n + 1, 0)]."""
+    count = len(numbers) - n + 1
+    if count <= 0:
+        return np.empty(0, np.uint64)
+    spread = weights[numbers]
+    total = spread[:count].copy()
+    for k in range(1, n):
+        total *= _MULTIPLIER
+        total += spread[k : k + count]
+    return total
+
+
+def _hashes_at(numbers: np.ndarray, positions: np.ndarray, n: int, weights: np.ndarray) -> np.ndarray:
+    """The same for the runs that begin at `positions`, in blocks: memory does not grow with n. uint64 [len(positions)]."""
+    total = np.zeros(len(positions), np.uint64)
+    for begin in range(0, len(positions), _BLOCK):
+        block = positions[begin : begin + _BLOCK].astype(np.int64)
+        here = total[begin : begin + _BLOCK]
+        for k in range(n):
+            here *= _MULTIPLIER
+            here += weights[numbers[block + k]]
+    return total

@@ -1,0 +1,250 @@
+"""The durable record of every answered call: one SQLite file (WAL), written by one thread, committed in groups.
+
+A reply counts for its sample as soon as `record` has it in memory; at most `INTERVAL` seconds later it is on disk with one
+fsync for the whole group. A killed run loses no more than that and what was in flight. The key is the request's canonical
+bytes (`Request.key`): whatever changes a request asks anew, whatever does not (a parser, a threshold) re-uses the reply.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from gra.errors import StoreError
+from gra.models.base import Reply
+from gra.synthesis.protocol import Ask
+from gra.synthesis.salvage import rows
+
+INTERVAL = 0.05  # seconds between group commits
+_FIELDS = (
+    "key", "sample", "step", "role", "attempt", "model", "request", "text", "tokens_in", "tokens_out", "finish", "error",
+    "seconds", "at", "crc",
+)  # fmt: skip
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS calls(
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, sample TEXT NOT NULL, step TEXT NOT NULL, role TEXT NOT NULL,
+    attempt INTEGER NOT NULL, model TEXT NOT NULL, request TEXT NOT NULL, text TEXT NOT NULL, tokens_in INTEGER,
+    tokens_out INTEGER, finish TEXT NOT NULL, error TEXT, seconds REAL NOT NULL, at REAL NOT NULL, crc INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS calls_by_sample ON calls(sample);
+"""
+_FIND = "SELECT text, tokens_in, tokens_out, finish, error FROM calls WHERE key = ?"
+_INSERT = f"INSERT OR IGNORE INTO calls({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"
+
+log = logging.getLogger(__name__)
+
+
+class Journal:
+    """A context manager; `find` and `record` are called from the event loop's thread, commits happen in another.
+
+    A damaged file is set aside under a name of its own when the journal is opened, and what can be read of it is taken over.
+    `others` are journals of other runs: a reply found there is copied over instead of being asked for again. Raises
+    StoreError, from any call, once the file cannot be read or written (disk full, read-only).
+    """
+
+    def __init__(self, path: Path, others: Sequence[Path] = ()):
+        self.path = path
+        self._other_paths = tuple(others)
+        self._pending: list[tuple[Any, ...]] = []
+        self._fresh: dict[str, Reply] = {}  # recorded, perhaps not yet committed
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._fault: Exception | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            salvage(self.path)
+            self._reader = _connect(self.path)
+            self._reader.executescript(_SCHEMA)
+            self._writer = _connect(self.path)
+        except (sqlite3.Error, OSError) as error:
+            raise self._error(error) from error
+        self._others = [_connect_readonly(path) for path in self._other_paths]
+        self._thread = threading.Thread(target=self._commit_groups, name="journal", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        try:
+            for connection in (*self._others, self._reader):
+                connection.close()
+            if self._fault is None:  # one file without companions, so that it can be moved and read anywhere
+                self._writer.execute("PRAGMA journal_mode=DELETE")
+            self._writer.close()
+        except sqlite3.Error as error:
+            self._fault = self._fault or error
+        if self._fault is not None and kind is None:
+            raise self._error(self._fault) from self._fault
+
+    def find(self, ask: Ask) -> Reply | None:
+        """The recorded reply to this very request, or None."""
+        self._raise_fault()
+        key = ask.request.key
+        if (fresh := self._fresh.get(key)) is not None:
+            return fresh
+        try:
+            row = self._reader.execute(_FIND, (key,)).fetchone()
+            if row is not None:
+                return Reply(*row)
+            for other in self._others:
+                row = other.execute(_FIND, (key,)).fetchone()
+                if row is not None:
+                    self.record(ask, Reply(*row), 0.0)
+                    return Reply(*row)
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+        return None
+
+    def record(self, ask: Ask, reply: Reply, seconds: float) -> None:
+        """Take an answered call into the next group."""
+        self._raise_fault()
+        request = ask.request
+        row = (
+            request.key, ask.sample, ask.step, ask.role, ask.attempt, request.model, request.canonical.decode(),
+            reply.text, reply.tokens_in, reply.tokens_out, reply.finish, reply.error, seconds, time.time(), _crc(reply.text),
+        )  # fmt: skip
+        with self._lock:
+            self._fresh[request.key] = reply
+            self._pending.append(row)
+
+    def _commit_groups(self) -> None:
+        while True:
+            stopping = self._stop.wait(INTERVAL)
+            with self._lock:
+                group, self._pending = self._pending, []
+            if group:
+                try:
+                    with self._writer:
+                        self._writer.executemany(_INSERT, group)
+                except sqlite3.Error as error:
+                    self._fault = error
+                    return
+                with self._lock:
+                    for row in group:
+                        self._fresh.pop(row[0], None)
+            if stopping and not self._pending:
+                return
+
+    def _raise_fault(self) -> None:
+        if self._fault is not None:
+            raise self._error(self._fault) from self._fault
+
+    def _error(self, error: Exception) -> StoreError:
+        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+        if damaged:
+            remedy = "the file is damaged; the next start sets it aside and saves what can be read"
+        else:
+            remedy = "what was committed before is kept; make room or make the folder writable"
+        return StoreError(f"journal {self.path}: {error}. To go on: {remedy}. Then run the same command again.")
+
+
+def salvage(path: Path) -> int | None:
+    """Check the journal at `path`. If it is damaged, set it aside beside its place and start a new one with every call that
+    can still be read. Returns their number, or None if nothing was wrong.
+
+    Raises sqlite3.Error or OSError if the new file cannot be written.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with closing(sqlite3.connect(path, timeout=30)) as connection:
+            if connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
+                return None
+    except sqlite3.OperationalError:
+        raise  # locked, read-only, disk full: not damage
+    except sqlite3.DatabaseError:
+        pass
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    for suffix in ("-wal", "-shm"):  # the write-ahead log belongs to the file it was written for
+        companion = path.with_name(path.name + suffix)
+        if companion.exists():
+            companion.replace(aside.with_name(aside.name + suffix))
+    path.replace(aside)
+    with closing(_connect(path)) as connection, connection:
+        connection.executescript(_SCHEMA)
+        connection.executemany(_INSERT, _readable(aside))
+        count = int(connection.execute("SELECT count(*) FROM calls").fetchone()[0])
+    log.warning("journal %s was damaged and is kept as %s; %d calls were saved, the others are asked again", path, aside, count)
+    return count
+
+
+def _readable(damaged: Path) -> Iterator[tuple[Any, ...]]:
+    """The calls that are whole: the request is the one that the key names, and the reply has its check sum."""
+    for _, *row in rows(damaged, len(_FIELDS) + 1):
+        call = dict(zip(_FIELDS, row, strict=True))
+        texts = [call[name] for name in _FIELDS if name in ("key", "sample", "step", "role", "model", "request", "text", "finish")]
+        if not all(isinstance(text, str) for text in texts):
+            continue
+        if hashlib.sha256(call["request"].encode()).hexdigest() == call["key"] and _crc(call["text"]) == call["crc"]:
+            yield tuple(row)
+
+
+def _crc(text: str) -> int:
+    return zlib.crc32(text.encode())
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False, timeout=30)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
+
+
+def _connect_readonly(path: Path) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+        connection.execute("SELECT count(*) FROM (SELECT 1 FROM calls LIMIT 1)")
+    except sqlite3.Error as error:
+        raise StoreError(f"journal {path}: {error}; give data folders with a journal.sqlite in runtime.reuse") from error
+    return connection
+
+
+def read_calls(path: Path, sample: str) -> Iterator[dict[str, Any]]:
+    """The calls of one sample as dicts (request decoded), oldest first. Raises StoreError."""
+    with closing(_connect_readonly(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        try:
+            found = connection.execute("SELECT * FROM calls WHERE sample = ? ORDER BY at, role", (sample,)).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"journal {path}: {error}") from error
+    for row in found:
+        yield {**dict(row), "request": json.loads(row["request"])}
+
+
+def read_samples(path: Path) -> list[tuple[str, int]]:
+    """Every sample or seed that the journal knows, with its number of calls. Raises StoreError."""
+    with closing(_connect_readonly(path)) as connection:
+        try:
+            return connection.execute("SELECT sample, count(*) FROM calls GROUP BY sample ORDER BY sample").fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"journal {path}: {error}") from error
+
+
+def seconds_waited(path: Path) -> dict[str, dict[str, float]]:
+    """Seconds waited for the recorded replies, by model and role, over all starts of the run; proposals begun in vain count
+    too, replies taken over from other journals do not. Raises StoreError."""
+    found: dict[str, dict[str, float]] = {}
+    with closing(_connect_readonly(path)) as connection:
+        try:
+            sums = connection.execute("SELECT model, role, sum(seconds) FROM calls GROUP BY model, role ORDER BY model, role")
+            for model, role, seconds in sums:
+                found.setdefault(model, {})[role] = round(seconds, 3)
+        except sqlite3.Error as error:
+            raise StoreError(f"journal {path}: {error}") from error
+    return found

@@ -1,0 +1,252 @@
+"""What is seen of a run's progress: a live panel on a terminal, else a line a minute and one at each stage's end.
+
+All of it goes to standard error. The panel's height changes little, it takes what width there is (60 columns will do), and
+log lines are printed above it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+from gra.synthesis import status
+from gra.synthesis.progress import Snapshot, State
+from gra.synthesis.records import Outcome
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+
+LINE_S, STATUS_S, PANEL_S = 60.0, 2.0, 1.0
+WORDS = {
+    "instruction": "no instruction", "check": "instruction failed", "response": "no response", "gate": "gate",
+    "contaminated": "contaminated", "other": "other",
+}  # fmt: skip
+
+log = logging.getLogger(__name__)
+
+
+class Progress:
+    """The listener of a run that shows its state. A context manager; a thread of its own does the showing.
+
+    `folder`: where status.json is kept, None: nowhere. `console`: of the panel; None: standard error if that is a terminal.
+    """
+
+    def __init__(self, state: State, folder: Path | None = None, console: Console | None = None, line_s: float = LINE_S):
+        self._state, self._folder, self._line_s = state, folder, line_s
+        self._console = console or terminal()
+        self._live: Live | None = None
+        self._handlers: list[tuple[logging.StreamHandler[TextIO], TextIO]] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._tick, name="progress", daemon=True)
+        self._stage = ""
+        self._started_at = time.time()
+
+    def __enter__(self) -> Self:
+        self._state.look()
+        if self._console is not None:
+            self._start_panel(self._console)
+        self._write_status()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._state.look()
+        self._stage_ended()
+        self._stop_panel()
+        if self._folder is not None:
+            try:
+                status.remove(self._folder)
+            except OSError as error:
+                log.warning("status.json cannot be removed: %s", error)
+
+    def stage(self, name: str, total: int | None) -> None:
+        """A stage begins: the line of the one before is printed."""
+        self._stage_ended()
+        self._stage = name
+        self._state.stage(name, total)
+
+    def advance(self, outcome: Outcome | None) -> None:
+        self._state.advance(outcome)
+
+    def deduplicated(self, distinct: int, duplicates: int) -> None:
+        self._state.deduplicated(distinct, duplicates)
+
+    def _tick(self) -> None:
+        shown = written = time.monotonic()
+        while not self._stop.wait(PANEL_S):
+            self._state.look()
+            now = time.monotonic()
+            if self._live is not None:
+                self._live.update(panel(self._state.snapshot()), refresh=True)
+            elif now - shown >= self._line_s:
+                shown = now
+                self._say(line(self._state.snapshot()))
+            if now - written >= STATUS_S:
+                written = now
+                self._write_status()
+
+    def _stage_ended(self) -> None:
+        if self._stage:
+            self._say(line(self._state.snapshot(), ended=True))
+            self._stage = ""
+
+    def _say(self, text: str) -> None:
+        if self._live is not None:
+            self._live.console.print(text, markup=False, highlight=False, style="dim")
+        else:
+            with contextlib.suppress(OSError):  # whoever read it is gone; the run is not for them alone
+                print(text, file=sys.stderr, flush=True)
+
+    def _write_status(self) -> None:
+        if self._folder is None:
+            return
+        snapshot = self._state.snapshot()
+        try:
+            status.write(self._folder, status.status(snapshot, line(snapshot), self._started_at, time.time()))
+        except OSError as error:
+            log.warning("status.json cannot be written, no more is tried: %s", error)
+            self._folder = None
+
+    def _start_panel(self, console: Console) -> None:
+        from rich.live import Live
+
+        before = sys.stderr
+        self._live = Live(panel(self._state.snapshot()), console=console, auto_refresh=False, redirect_stdout=False)
+        self._live.start()
+        console.show_cursor(True)  # Live hides it: a killed process must not leave a terminal without one
+        for handler in logging.getLogger().handlers:  # they hold the stream that Live has put itself before
+            if isinstance(handler, logging.StreamHandler) and handler.stream is before:
+                handler.setStream(sys.stderr)
+                self._handlers.append((handler, before))
+
+    def _stop_panel(self) -> None:
+        if self._live is None:
+            return
+        for handler, stream in self._handlers:
+            handler.setStream(stream)
+        self._live.update(panel(self._state.snapshot(), ended=True), refresh=True)
+        self._live.stop()
+        self._live = None
+
+
+def terminal() -> Console | None:
+    """A console on standard error if that is a terminal which can move its cursor, else None."""
+    if not sys.stderr.isatty():
+        return None
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False)
+    return None if console.is_dumb_terminal else console
+
+
+def line(s: Snapshot, ended: bool = False) -> str:
+    """The state in one line; `ended`: what has come of the stage."""
+    parts = []
+    funnel = s.funnel
+    if s.stage and s.stage == f"round {s.round}":
+        found = f"{funnel.accepted:,} of {_count(s.need)} accepted, {funnel.proposed:,} proposed"
+        parts.append(found + (f", {funnel.duplicates:,} duplicates" if funnel.duplicates is not None else ""))
+    else:
+        parts.append(f"{s.done:,} of {_count(s.total)}")
+    if not ended:
+        if s.rates is not None:
+            parts.append(f"{s.rates.calls_s:,.0f} calls/s, {short(s.rates.tokens_in_s + s.rates.tokens_out_s)} tokens/s")
+        parts.append(f"{sum(s.in_flight.values()):,} in flight")
+        if s.servers_out:
+            parts.append(f"servers out: {', '.join(s.servers_out)}")
+        parts.append(f"left: {span(s.eta_s)}" + (f" ({span(s.eta_run_s)} in all)" if s.eta_run_s is not None else ""))
+    else:
+        parts.append(f"{s.answered:,} calls so far, {s.replayed:,} from the journal; {span(s.stage_s)}")
+    return f"{_title(s)}: {'; '.join(parts)}"
+
+
+def panel(s: Snapshot, ended: bool = False) -> RenderableType:
+    """The state as a panel and an empty line: the cursor stands there, so that the ^C that a terminal echoes tears nothing.
+    `ended`: without what is only true of a run that goes on."""
+    from rich.console import Group
+    from rich.panel import Panel
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    grid.add_column(no_wrap=True, width=9)
+    grid.add_column(no_wrap=True, justify="right", width=9)
+    grid.add_column(ratio=1)
+
+    def row(name: str, number: str, more: RenderableType) -> None:
+        grid.add_row(Text(name), Text(number, style="bold"), more)
+
+    funnel = s.funnel
+    if s.round is not None:
+        lost = ", ".join(f"{WORDS[group]} {n:,}" for group, n in ((g, funnel.lost.get(g, 0)) for g in WORDS) if n)
+        row("proposed", f"{funnel.proposed:,}", Text(f"lost: {lost or 'none'}"))
+        row("accepted", f"{funnel.accepted:,}", Text(f"of {_count(s.need)} wanted" if s.stage == f"round {s.round}" else ""))
+        twice = "looked for when enough are accepted" if funnel.duplicates is None else f"{funnel.duplicates:,} duplicates"
+        row("distinct", _count(funnel.distinct), Text(twice))
+    done, total = (funnel.accepted, s.need) if s.stage == f"round {s.round}" else (s.done, s.total)
+    if total:
+        row("done", f"{min(done / total, 1):.0%}", ProgressBar(total=total, completed=min(done, total)))
+    rates = s.rates
+    replayed = f", {s.replayed:,} from the journal" if s.replayed else ""
+    row("calls", f"{rates.calls_s:,.0f}/s" if rates else "-", Text(f"{s.answered:,} answered{replayed}"))
+    if rates is not None:
+        both, parts = rates.tokens_in_s + rates.tokens_out_s, f"in {short(rates.tokens_in_s)}/s, out {short(rates.tokens_out_s)}/s"
+        row("tokens", f"{short(both)}/s", Text(parts))
+    else:
+        row("tokens", "-", Text(""))
+    if not ended:
+        flying = ", ".join(f"{model} {n:,}" for model, n in sorted(s.in_flight.items()) if n)
+        row("in flight", f"{sum(s.in_flight.values()):,}", Text(flying or "-"))
+        in_all = f"; {span(s.eta_run_s)} in all" if s.eta_run_s is not None else ""
+        row("left", span(s.eta_s), Text(f"in this stage{in_all}"))
+    if s.servers_out is not None:
+        names = ", ".join(s.servers_out)
+        row("servers", f"{len(s.servers_out)} out", Text(names, style="bold red") if names else Text("all well"))
+    title = Text(f" {_title(s)}, {span(s.elapsed_s)} ")
+    frame = Panel(grid, title=title, title_align="left", border_style="red" if s.servers_out else "dim")
+    return frame if ended else Group(frame, Text(""))
+
+
+def short(value: float) -> str:
+    """A rate or count in three digits: 7.5, 950, 12.3k, 4.56M."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            scaled = value / size
+            return f"{scaled:.{2 if scaled < 10 else 1 if scaled < 100 else 0}f}{unit}"
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"
+
+
+def span(seconds: float | None) -> str:
+    """`42 s`, `3:05 min`, `2:07 h`, `4 days`, or `-`."""
+    if seconds is None:
+        return "-"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    if whole < 48 * 3600:
+        return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+    return f"{whole // 86400} days"
+
+
+def _title(s: Snapshot) -> str:
+    if s.round is None or s.rounds is None:
+        return s.stage or "starting"
+    return s.stage.replace(f"round {s.round}", f"round {s.round} of {s.rounds}", 1)
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"

@@ -1,0 +1,199 @@
+"""How a synthesis is getting on: counts what the committee and the engine report, and works out rates and times. No output.
+
+The time left is an estimate from this run's own figures:
+
+    calls of a stage = calls of a finished item x items wanted          an item: a seed, an accepted proposal, a sample
+    left             = (calls of the stage - calls made in it) / calls a second over the last 30 s
+
+For a round, "an item" is an accepted proposal with all that its rejected neighbours cost, and the number wanted grows by the
+duplicates once they are looked for. Every later round is taken to cost what this one does, annotation included. Unknown
+before the first accepted sample and while the journal replays (no calls go out); it leaves out embedding and dedup.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gra.synthesis.engine import Traffic
+from gra.synthesis.records import Outcome
+
+WINDOW_S = 30.0
+# Where a proposal can be lost, by its reason; other reasons are "other".
+GROUPS = {
+    "keywords_missing": "instruction", "instruction_missing": "instruction", "instruction_rejected": "check",
+    "too_few_checks": "check", "response_missing": "response", "below_tau": "gate", "disputed": "gate",
+    "too_few_reviews": "gate", "adjudication_missing": "gate", "adjudicated_out": "gate", "contaminated": "contaminated",
+}  # fmt: skip
+_ROUND = re.compile(r"round (\d+)")
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Per second, over the window."""
+
+    calls_s: float
+    tokens_in_s: float
+    tokens_out_s: float
+
+
+class Window:
+    """Rates over the last `seconds` from running totals that are looked at now and then."""
+
+    def __init__(self, seconds: float = WINDOW_S):
+        self._seconds = seconds
+        self._looks: deque[tuple[float, int, int, int]] = deque()
+
+    def look(self, now: float, calls: int, tokens_in: int, tokens_out: int) -> None:
+        """Take the totals at `now`, which must not go back."""
+        self._looks.append((now, calls, tokens_in, tokens_out))
+        while len(self._looks) > 2 and now - self._looks[1][0] >= self._seconds:
+            self._looks.popleft()
+
+    @property
+    def rates(self) -> Rates | None:
+        """None until two looks lie apart."""
+        if len(self._looks) < 2 or self._looks[-1][0] <= self._looks[0][0]:
+            return None
+        first, last = self._looks[0], self._looks[-1]
+        seconds = last[0] - first[0]
+        return Rates(*((new - old) / seconds for old, new in zip(first[1:], last[1:], strict=True)))
+
+
+def seconds_left(calls_wanted: float | None, calls_made: int, rate: float | None) -> float | None:
+    """Seconds for the calls that are still to be made at `rate` calls a second; None where that is unknown."""
+    if calls_wanted is None or rate is None or rate <= 0:
+        return None
+    return max(calls_wanted - calls_made, 0.0) / rate
+
+
+def calls_expected(calls_of_finished: int, finished: int, wanted: int | None) -> float | None:
+    """Calls of `wanted` items at what the `finished` ones took; None where none is finished."""
+    return None if not finished or wanted is None else calls_of_finished / finished * wanted
+
+
+@dataclass
+class Funnel:
+    """Where the proposals of a round went. `distinct` and `duplicates` of the accepted: None until they are looked for."""
+
+    proposed: int = 0
+    lost: dict[str, int] = field(default_factory=dict)
+    accepted: int = 0
+    distinct: int | None = None
+    duplicates: int | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that is shown, at one moment. `need`: accepted samples (or other items) at which the stage may end."""
+
+    stage: str
+    round: int | None
+    rounds: int | None
+    elapsed_s: float
+    stage_s: float
+    done: int
+    total: int | None
+    need: int | None
+    funnel: Funnel
+    asked: int
+    answered: int
+    replayed: int
+    tokens_in: int
+    tokens_out: int
+    rates: Rates | None
+    in_flight: Mapping[str, int]
+    servers_out: Sequence[str] | None
+    eta_s: float | None
+    eta_run_s: float | None
+
+
+class State:
+    """The listener of the round loop. Written by the event loop's thread; `snapshot` may be taken from another."""
+
+    def __init__(
+        self,
+        traffic: Traffic,
+        rounds: int | None = None,
+        servers_out: Callable[[], Sequence[str]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._traffic, self._rounds, self._servers_out, self._clock = traffic, rounds, servers_out, clock
+        self._window = Window()
+        self._begun = self._stage_begun = clock()
+        self._stage = ""
+        self._round: int | None = None
+        self._total: int | None = None
+        self._done = self._calls_of_finished = self._calls_before = 0
+        self._funnel = Funnel()
+
+    def stage(self, name: str, total: int | None) -> None:
+        """A stage begins, with `total` items if that is known."""
+        found = _ROUND.match(name)
+        number = int(found[1]) if found else None
+        if number != self._round:
+            self._round, self._funnel = number, Funnel()
+        self._stage, self._total, self._stage_begun = name, total, self._clock()
+        self._done = self._calls_of_finished = 0
+        self._calls_before = self._calls()
+
+    def advance(self, outcome: Outcome | None) -> None:
+        """An item is finished; `outcome` if it is a proposal."""
+        self._done += 1
+        if outcome is None:
+            return
+        funnel = self._funnel
+        funnel.proposed += 1
+        self._calls_of_finished += len(outcome.calls)
+        if outcome.status == "accepted":
+            funnel.accepted += 1
+        else:
+            group = GROUPS.get(outcome.reason, "other")
+            funnel.lost[group] = funnel.lost.get(group, 0) + 1
+
+    def deduplicated(self, distinct: int, duplicates: int) -> None:
+        """So many of the round's accepted samples are distinct, so many are not."""
+        self._funnel.distinct, self._funnel.duplicates = distinct, duplicates
+
+    def look(self) -> None:
+        """Let the rates know of the traffic up to now."""
+        self._window.look(self._clock(), self._traffic.answered, self._traffic.tokens_in, self._traffic.tokens_out)
+
+    def snapshot(self) -> Snapshot:
+        """The state now."""
+        traffic, funnel, now = self._traffic, self._funnel, self._clock()
+        rates = self._window.rates
+        proposing = self._stage == f"round {self._round}"
+        need = self._total
+        if proposing and need is not None and funnel.distinct is not None:
+            need += funnel.duplicates or 0
+        made = self._calls() - self._calls_before
+        if proposing:
+            wanted = calls_expected(self._calls_of_finished, funnel.accepted, need)
+        else:
+            wanted = calls_expected(made, self._done, self._total)
+        rate = rates.calls_s if rates else None
+        eta = seconds_left(wanted, made, rate)
+        return Snapshot(
+            stage=self._stage, round=self._round, rounds=self._rounds, elapsed_s=now - self._begun,
+            stage_s=now - self._stage_begun, done=self._done, total=self._total, need=need,
+            funnel=Funnel(funnel.proposed, dict(funnel.lost), funnel.accepted, funnel.distinct, funnel.duplicates),
+            asked=traffic.asked, answered=traffic.answered, replayed=traffic.replayed,
+            tokens_in=traffic.tokens_in, tokens_out=traffic.tokens_out, rates=rates, in_flight=dict(traffic.in_flight),
+            servers_out=None if self._servers_out is None else self._servers_out(),
+            eta_s=eta, eta_run_s=self._eta_run(eta, wanted, rate, proposing),
+        )  # fmt: skip
+
+    def _eta_run(self, eta: float | None, wanted: float | None, rate: float | None, proposing: bool) -> float | None:
+        """To the end of the last round; only told while a round proposes: other stages do not know what a round costs."""
+        if not proposing or eta is None or wanted is None or not rate or self._round is None or self._rounds is None:
+            return None
+        rounds_after = max(self._rounds - self._round, 0)
+        annotate = self._total or 0  # one call a kept sample
+        return eta + (annotate + rounds_after * (wanted + annotate)) / rate
+
+    def _calls(self) -> int:
+        return self._traffic.answered + self._traffic.replayed

@@ -1,0 +1,98 @@
+"""The reply that each prompt asks for, as pydantic models; `json_schema` is what servers get in `response_format`.
+
+Strings carry a maximum length, since a weak model under constrained decoding otherwise never ends them. Nothing is
+coerced: a score of "9", 9.5 or 11 does not fit, so that a misread reply can only be a missing verdict.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
+
+Short = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
+Comment = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8000)]
+Score = Annotated[StrictInt, Field(ge=0, le=10)]
+Domain = Literal["coding", "mathematics", "question answering", "reasoning", "role-play", "language", "creation"]
+ThreeKeywords = Annotated[list[Short], Field(min_length=3, max_length=3)]
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+
+class Keywords(_Form):
+    """Reply of `keywords.jinja`."""
+
+    keywords: ThreeKeywords
+
+
+class Instruction(_Form):
+    """Reply of `instruction.jinja`."""
+
+    instruction: Text
+
+
+class InstructionCheck(_Form):
+    """Reply of `check.jinja`: three yes/no verdicts on the instruction."""
+
+    reasonableness: StrictBool
+    completeness: StrictBool
+    clarity: StrictBool
+    comment: Comment = ""
+
+
+class ResponseReview(_Form):
+    """Reply of `review.jinja` and `adjudicate.jinja`: written feedback, then six integers from 0 to 10."""
+
+    strengths: Comment
+    weaknesses: Comment
+    correctness: Score
+    clarity: Score
+    completeness: Score
+    relevance: Score
+    coherence: Score
+    ethicality: Score
+
+
+class Annotation(_Form):
+    """Reply of `annotate.jinja`: the metadata of a kept sample."""
+
+    keywords: ThreeKeywords
+    summary: Line
+
+
+class SeedAnnotation(_Form):
+    """Reply of `annotate_seed.jinja`: a seed's domain, three keywords and one-line summary."""
+
+    domain: Domain
+    keywords: ThreeKeywords
+    summary: Line
+
+
+FORMS: dict[str, type[_Form]] = {
+    "keywords": Keywords,
+    "instruction": Instruction,
+    "check": InstructionCheck,
+    "review": ResponseReview,
+    "adjudicate": ResponseReview,
+    "annotate": Annotation,
+    "annotate_seed": SeedAnnotation,
+}  # `respond` is free text
+
+
+def json_schema(step: str) -> dict[str, Any] | None:
+    """The JSON schema sent for `step`, or None where the reply is free text. Every field is required, extras forbidden."""
+    form = FORMS.get(step)
+    if form is None:
+        return None
+    schema = form.model_json_schema()
+    schema.pop("description", None)
+    schema["additionalProperties"] = False
+    schema["required"] = list(schema["properties"])
+    for field in schema["properties"].values():
+        field.pop("title", None)
+        field.pop("default", None)
+    return schema

@@ -1,0 +1,267 @@
+"""One sample's life, as a function that does no I/O: it yields the calls due next and is sent their replies.
+
+    protocol = propose(proposal, rules)
+    asks = next(protocol)                       # calls that may all be in flight at once
+    asks = protocol.send([reply, ...])          # in the order of asks, until StopIteration carries the Outcome
+
+Any scheduler may drive it and the journal may replay it: the outcome depends on the proposal, the rules and the replies.
+Method: paper sections on the generator, the reviewer committee, the decision rule and the adjudicator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias, TypeVar
+
+from pydantic import BaseModel
+
+from gra.models.base import Reply, Request
+from gra.synthesis import prompts
+from gra.synthesis.decision import adjudicated_verdict, gate
+from gra.synthesis.parsing import parse
+from gra.synthesis.prompts.schemas import FORMS, json_schema
+from gra.synthesis.randomness import number
+from gra.synthesis.records import CRITERIA, DIMENSIONS, DOMAINS, CallRecord, Check, Outcome, Record, Review, Roles, Seed
+from gra.synthesis.settings import SynthesisSettings, decoding_of
+
+# Why a proposal is dropped. `contaminated` is given by the screen, `duplicate` and `surplus` after the round (rounds.py); the
+# rest here.
+REASONS = {
+    "keywords_missing": "the generator gave no usable keywords",
+    "instruction_missing": "the generator gave no usable instruction",
+    "response_missing": "the generator gave no complete response",
+    "instruction_rejected": "a reviewer failed the instruction",
+    "too_few_checks": "too few usable verdicts on the instruction",
+    "below_tau": "mean score below tau",
+    "disputed": "reviewers disagree and there is no adjudicator",
+    "too_few_reviews": "too few usable reviews and no adjudicator",
+    "adjudication_missing": "the adjudicator gave no usable verdict",
+    "adjudicated_out": "the adjudicator's score is below tau",
+    "contaminated": "holds a piece of a benchmark item",
+    "duplicate": "too close to a sample that was kept",
+    "surplus": "the round had its samples already",
+}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What all proposals of a run share. `seed` is the run's seed."""
+
+    seed: int
+    settings: SynthesisSettings
+    schemas: dict[str, dict[str, Any] | None] = field(default_factory=lambda: {s: json_schema(s) for s in prompts.STEPS})
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One attempt at a new sample: what it starts from and who takes part."""
+
+    id: str
+    round: int
+    index: int
+    domain: str
+    records: tuple[Record, ...]
+    roles: Roles
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A call due: the `request`, and which step of which sample it is, in which role, at which attempt."""
+
+    sample: str
+    step: str
+    role: str
+    attempt: int
+    request: Request
+
+
+Protocol: TypeAlias = Generator[list[Ask], list[Reply], Outcome]
+T = TypeVar("T")
+Talk: TypeAlias = Generator[list[Ask], list[Reply], T]
+
+
+@dataclass
+class _Scribe:
+    """Asks on behalf of one sample and keeps the account of its calls."""
+
+    sample: str
+    rules: Rules
+    calls: list[CallRecord] = field(default_factory=list)
+
+    def put(self, step: str, turns: Sequence[tuple[str, str]], **values: Any) -> Talk[list[tuple[Any, str | None]]]:
+        """Ask `step` of every (role, model) in `turns` at once; unusable replies are asked for again, alone.
+
+        Returns, per turn, (form or text, None) or (None, the last fault).
+        """
+        settings = self.rules.settings
+        messages = prompts.render(step, settings.prompts, **values)
+        results: list[tuple[Any, str | None]] = [(None, "not asked")] * len(turns)
+        due = list(range(len(turns)))
+        for attempt in range(settings.parse_retries + 1):
+            asks = [self._ask(step, *turns[i], attempt, messages) for i in due]
+            replies = yield asks
+            again = []
+            for i, ask, reply in zip(due, asks, replies, strict=True):
+                value, fault = _usable(step, reply)
+                results[i] = (value, fault)
+                self.calls.append(_account(ask, reply, fault))
+                if fault is not None and reply.error is None:  # a refusal is for good
+                    again.append(i)
+            due = again
+            if not due:
+                break
+        return results
+
+    def put_one(self, step: str, role: str, model: str, **values: Any) -> Talk[tuple[Any, str | None]]:
+        results = yield from self.put(step, [(role, model)], **values)
+        return results[0]
+
+    def _ask(self, step: str, role: str, model: str, attempt: int, messages: tuple[dict[str, str], ...]) -> Ask:
+        request = Request(
+            model=model, messages=messages, schema_name=step, schema=self.rules.schemas[step],
+            seed=number(self.rules.seed, self.sample, step, role, attempt, bits=31),
+            **decoding_of(self.rules.settings, step, attempt),
+        )  # fmt: skip
+        return Ask(self.sample, step, role, attempt, request)
+
+
+def propose(proposal: Proposal, rules: Rules) -> Protocol:
+    """The life of one proposal, from keywords to the committee's decision. Raises nothing on account of a reply."""
+    settings, roles = rules.settings, proposal.roles
+    scribe = _Scribe(proposal.id, rules)
+    draft = Outcome(
+        id=proposal.id, round=proposal.round, index=proposal.index, domain=proposal.domain, roles=roles,
+        parents=tuple(r.id for r in proposal.records), status="rejected",
+    )  # fmt: skip
+
+    def dropped(reason: str, detail: str | None = "") -> Outcome:
+        return replace(draft, reason=reason, detail=detail or "", calls=tuple(scribe.calls))
+
+    shown = {"domain": proposal.domain, "records": proposal.records, "show": settings.show}
+    form, fault = yield from scribe.put_one("keywords", "generator", roles.generator, **shown)
+    if form is None:
+        return dropped("keywords_missing", fault)
+    draft = replace(draft, keywords=tuple(form.keywords))
+    form, fault = yield from scribe.put_one("instruction", "generator", roles.generator, keywords=draft.keywords, **shown)
+    if form is None:
+        return dropped("instruction_missing", fault)
+    draft = replace(draft, instruction=form.instruction)
+
+    if settings.review:
+        draft = replace(draft, checks=(yield from _check(scribe, draft)))
+        if any(check.passed is False for check in draft.checks):
+            return dropped("instruction_rejected", _failed(draft.checks))
+        if sum(check.passed is not None for check in draft.checks) < settings.min_reviews:
+            return dropped("too_few_checks", _missing(draft.checks))
+
+    text, fault = yield from scribe.put_one("respond", "generator", roles.generator, instruction=draft.instruction)
+    if text is None:
+        return dropped("response_missing", fault)
+    draft = replace(draft, response=text)
+    if not settings.review:
+        return replace(draft, status="accepted", calls=tuple(scribe.calls))
+
+    draft = replace(draft, reviews=(yield from _review(scribe, draft)))
+    verdict = gate([r.scores for r in draft.reviews if r.scores is not None], settings)
+    draft = replace(draft, mean=verdict.mean, std=verdict.std)
+    if verdict.verdict == "reject":
+        return dropped(verdict.reason, _missing(draft.reviews))
+    if verdict.verdict == "adjudicate":
+        draft = replace(draft, adjudicated=True, adjudication=(yield from _adjudicate(scribe, draft)))
+        assert draft.adjudication is not None
+        if draft.adjudication.scores is None:
+            return dropped("adjudication_missing", draft.adjudication.missing)
+        if not adjudicated_verdict(draft.adjudication.scores, settings):
+            return dropped("adjudicated_out", verdict.reason)
+    return replace(draft, status="accepted", calls=tuple(scribe.calls))
+
+
+def annotate(outcome: Outcome, rules: Rules) -> Protocol:
+    """Write the summary of a kept sample and complete its keywords (paper: metadata writer). Where that fails the sample
+    stays as it is, without a summary, and the pool does without it."""
+    scribe = _Scribe(outcome.id, rules)
+    values = {"domain": outcome.domain, "keywords": outcome.keywords}
+    form, _ = yield from scribe.put_one(
+        "annotate", "annotator", outcome.roles.annotator, instruction=outcome.instruction, response=outcome.response, **values
+    )
+    calls = outcome.calls + tuple(scribe.calls)
+    if form is None:
+        return replace(outcome, calls=calls)
+    return replace(outcome, keywords=tuple(form.keywords), summary=form.summary, calls=calls)
+
+
+def annotate_seed(seed: Seed, model: str, rules: Rules) -> Talk[tuple[Record | None, str | None, tuple[CallRecord, ...]]]:
+    """Give a seed its domain, three keywords and summary. The source's own domain, where there is one, has precedence.
+
+    Returns the record, or None and the fault, and the calls made.
+    """
+    scribe = _Scribe(seed.id, rules)
+    form, fault = yield from scribe.put_one(
+        "annotate_seed", "annotator", model, domains=DOMAINS, instruction=seed.instruction, response=seed.response
+    )
+    if form is None:
+        return None, fault, tuple(scribe.calls)
+    domain = seed.domain or form.domain
+    record = Record(seed.id, seed.instruction, seed.response, domain, tuple(form.keywords), form.summary)
+    return record, None, tuple(scribe.calls)
+
+
+def _check(scribe: _Scribe, draft: Outcome) -> Talk[tuple[Check, ...]]:
+    results = yield from scribe.put("check", _reviewers(draft.roles), instruction=draft.instruction)
+    checks = []
+    for model, (form, fault) in zip(draft.roles.reviewers, results, strict=True):
+        verdicts = None if form is None else {name: getattr(form, name) for name in CRITERIA}
+        checks.append(Check(model, verdicts, "" if form is None else form.comment, fault))
+    return tuple(checks)
+
+
+def _review(scribe: _Scribe, draft: Outcome) -> Talk[tuple[Review, ...]]:
+    turns = _reviewers(draft.roles)
+    results = yield from scribe.put("review", turns, instruction=draft.instruction, response=draft.response)
+    return tuple(_as_review(m, *result) for m, result in zip(draft.roles.reviewers, results, strict=True))
+
+
+def _adjudicate(scribe: _Scribe, draft: Outcome) -> Talk[Review]:
+    model = draft.roles.adjudicator
+    assert model is not None  # the gate asks for an adjudicator only where the settings give one
+    result = yield from scribe.put_one(
+        "adjudicate", "adjudicator", model, instruction=draft.instruction, response=draft.response,
+        reviews=[r for r in draft.reviews if r.scores is not None],
+    )  # fmt: skip
+    return _as_review(model, *result)
+
+
+def _reviewers(roles: Roles) -> list[tuple[str, str]]:
+    return [(f"reviewer-{i}", model) for i, model in enumerate(roles.reviewers, 1)]
+
+
+def _as_review(model: str, form: Any, fault: str | None) -> Review:
+    if form is None:
+        return Review(model, None, missing=fault)
+    return Review(model, {name: getattr(form, name) for name in DIMENSIONS}, form.strengths, form.weaknesses)
+
+
+def _account(ask: Ask, reply: Reply, fault: str | None) -> CallRecord:
+    request, tokens = ask.request, (reply.tokens_in, reply.tokens_out)
+    return CallRecord(request.key, ask.step, ask.role, request.model, ask.attempt, *tokens, fault is None, fault)
+
+
+def _usable(step: str, reply: Reply) -> tuple[BaseModel | str | None, str | None]:
+    if step in FORMS:
+        return parse(reply, FORMS[step])
+    if reply.error is not None:
+        return None, f"refused: {reply.error[:200]}"
+    if reply.finish == "length":
+        return None, "cut off"
+    text = reply.text.strip()
+    return (text, None) if text else (None, "empty")
+
+
+def _failed(checks: Sequence[Check]) -> str:
+    failed = [(c.model, [name for name, ok in c.verdicts.items() if not ok]) for c in checks if c.verdicts is not None]
+    return "; ".join(f"{model}: {', '.join(names)}" for model, names in failed if names)
+
+
+def _missing(verdicts: Sequence[Check] | Sequence[Review]) -> str:
+    return "; ".join(f"{v.model}: {v.missing}" for v in verdicts if v.missing)

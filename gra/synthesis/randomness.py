@@ -1,0 +1,17 @@
+"""Draws that depend on names, never on order: the same seed and names give the same stream on any machine, in any order."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+
+
+def number(*names: object, bits: int = 63) -> int:
+    """A non-negative integer of `bits` bits from sha256 of the names (joined by a separator that no name contains)."""
+    digest = hashlib.sha256("\x1f".join(map(str, names)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> (64 - bits)
+
+
+def stream(*names: object) -> random.Random:
+    """A generator of its own for the things called by these names."""
+    return random.Random(number(*names))

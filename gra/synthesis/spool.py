@@ -1,0 +1,42 @@
+"""Outcomes kept on disk while a round runs, so that memory does not grow with the number of proposals."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+from gra.synthesis.records import Outcome
+
+
+class Spool:
+    """A file of outcomes in the order they were added; may be read as often as needed, also while it grows.
+
+    It lives no longer than the process that made it (a restart begins anew from the journal), so nothing but what this process
+    wrote is ever unpickled. Raises OSError as the file system does.
+    """
+
+    def __init__(self, path: Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._file = path.open("wb")
+        self._count = 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Append one outcome."""
+        pickle.dump(outcome, self._file, protocol=pickle.HIGHEST_PROTOCOL)
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Outcome]:
+        self._file.flush()
+        with self._path.open("rb") as reader:
+            for _ in range(self._count):
+                yield pickle.load(reader)
+
+    def remove(self) -> None:
+        """Close and delete the file."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)

@@ -1,0 +1,148 @@
+"""The synthesis stage: config + seeds -> a data folder (data/train.parquet, rejected.parquet, stats.json, README.md, journal).
+
+Command: python -m gra.synthesis seeds.path=FILE pool=servers pool.base_url=URL 'pool.models=[a,b,c,d,e]' output=DIR
+Killed at any moment, the same command goes on from the journal and ends with the same data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from gra import labels
+from gra.errors import ConfigError, Interrupted, SynthesisError
+from gra.fileio import write_json
+from gra.models.pool import energy_of, model_names, parameters_of, takes_turns
+from gra.settings import parse
+from gra.synthesis import cost, prompts, screen
+from gra.synthesis.account import account_of_nothing
+from gra.synthesis.benchmark_items import benchmark_files
+from gra.synthesis.checks import check
+from gra.synthesis.conduct import JOURNAL, engine_for
+from gra.synthesis.dataset import CardInfo, write_dataset
+from gra.synthesis.decontaminate_settings import DecontaminateSettings
+from gra.synthesis.journal import seconds_waited
+from gra.synthesis.panel import Progress
+from gra.synthesis.progress import State
+from gra.synthesis.protocol import Rules
+from gra.synthesis.rounds import Committee, Synthesis
+from gra.synthesis.seeds import SeedSet, SeedSettings, load_seeds, report_bad, seed_files
+from gra.synthesis.settings import SynthesisSettings
+from gra.synthesis.stats import statistics
+from gra.synthesis.swaps import estimate_swaps
+from gra.synthesis.target import TargetProcess
+
+NAME = "synthesis"
+VERSION = 1
+INSIDE_INPUTS = {"seeds.path": "seeds"}  # a relative path lies in the input `seeds`, if there is one
+# Where the models are served does not change what they say; the prompts' content is hashed, not the folder's name.
+NOT_HASHED = (
+    "pool.base_url", "pool.models.*.base_url", "pool.api_key_env", "pool.check_models", "pool.energy", "synthesis.prompts",
+    "pool.serve", "pool.python", "pool.start_timeout_s", "pool.gpu_memory_utilization", "synthesis.decontaminate.data_dir",
+)  # fmt: skip
+PRIVATE: Any = {"decontaminate": {"data_dir": True, "files": {"__all__": {"path"}}}}  # of the settings, not for the data card
+__all__ = ["check", "external_files", "run"]
+SPOOL = "spool"  # folder inside the output for outcomes while the rounds run
+
+log = logging.getLogger("gra.synthesis")
+
+
+def external_files(config: dict[str, Any]) -> dict[str, Path]:
+    """Files whose content, not name, is part of what the stage makes: seeds, prompts in force, benchmarks compared with."""
+    synthesis = config.get("synthesis") or {}
+    folder = synthesis.get("prompts")
+    files = {f"synthesis.prompts/{step}": prompts.source_path(step, folder) for step in prompts.STEPS}
+    seeds, _ = parse(SeedSettings, config.get("seeds") or {}, "seeds")
+    rules, _ = parse(DecontaminateSettings, synthesis.get("decontaminate") or {})
+    return files | (seed_files(seeds) if seeds is not None else {}) | (benchmark_files(rules) if rules is not None else {})
+
+
+def outlook(config: dict[str, Any]) -> list[str]:
+    """For `gra plan`: what is worth knowing before a run. The config has been checked."""
+    if not takes_turns(config["pool"]):
+        return []
+    settings = SynthesisSettings.model_validate(config["synthesis"])
+    concurrency = int(config["runtime"].get("concurrency", 64))
+    expected, least = _loads_expected(settings, config), estimate_swaps(settings, len(config["pool"]["models"]), 10**9)
+    line = f"models take turns: at most about {expected} loads, with {concurrency} samples under way (runtime.concurrency)"
+    return [line + (f"; more under way mean fewer, down to {least}" if least < expected else "")]
+
+
+def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
+    """Make the data folder. Raises ConfigError, SeedError, ServerError, StoreError, or SynthesisError with the account of
+    where the proposals went where nothing could be kept."""
+    if problems := check(config, dict(inputs)):
+        raise ConfigError(problems)
+    start = time.time()
+    settings = SynthesisSettings.model_validate(config["synthesis"])
+    seeds = load_seeds(SeedSettings.model_validate(config["seeds"]), config["seed"], inputs.get("seeds"))
+    report_bad(seeds.bad, output)
+    shutil.rmtree(output / SPOOL, ignore_errors=True)  # of a run that was killed; the journal has all that is needed
+    against = screen.build(settings.decontaminate, inputs.get("benchmarks"))
+    try:
+        result, traffic, simulated = asyncio.run(_synthesize(config, settings, seeds, against, output))
+    except asyncio.CancelledError:
+        raise Interrupted("stopped at once: what was recorded is kept; the same command goes on from there") from None
+    path = config["seeds"].get("path")
+    made = inputs.get("seeds") or (Path(path).expanduser().parent if path and not path.startswith("hf:") else None)
+    simulated = simulated or labels.simulated([made])  # real models on the simulated world's seeds are simulated too
+    stats = statistics(result.kept, result.rejected, settings=settings, seed_calls=result.seeds.calls, simulated=simulated)
+    stats["seeds"] = {
+        "read": seeds.total + len(seeds.bad), "bad": len(seeds.bad), "used": len(seeds.seeds),
+        "annotated": len(result.seeds.records), "annotation_missing": len(result.seeds.failed),
+    }  # fmt: skip
+    stats["short_rounds"] = result.short
+    stats["decontamination"] = against.statement
+    stats["cost"] = cost.account(stats["tokens"], stats["kept"], parameters_of(config["pool"]))
+    card = CardInfo(
+        seeds_name=seeds.name, license=seeds.license, models=tuple(model_names(config["pool"])),
+        settings=settings.model_dump(mode="json", exclude=PRIVATE), seed=config["seed"], simulated=simulated,
+        prompts_hash=prompts.digest(settings.prompts), decontamination=against.statement,
+    )  # fmt: skip
+    write_json(output / "decontamination.json", against.report(result.rejected))
+    write_dataset(output, result.kept, result.rejected, stats, card)
+    spent = cost.timed(
+        seconds_waited(output / JOURNAL), stats["kept"], flops=stats["cost"]["flops"],
+        gpu_seconds=traffic.pop("gpu_seconds"), whole=traffic["replayed"] == 0, energy=energy_of(config["pool"]),
+    )  # fmt: skip
+    write_json(output / "run.json", {"seconds": round(time.time() - start, 3), **traffic, "cost": spent})
+    if not result.kept:
+        raise SynthesisError(account_of_nothing(result, output))
+    shutil.rmtree(output / SPOOL)
+    for number in result.short:
+        log.warning("round %d ran out of proposals (max_proposals) before it had its samples", number)
+    return {key: float(stats[key]) for key in ("proposals", "kept", "calls", "missing_verdicts")}
+
+
+async def _synthesize(
+    config: dict[str, Any], settings: SynthesisSettings, seeds: SeedSet, against: screen.Screen, output: Path
+) -> tuple[Synthesis, dict[str, Any], bool]:
+    pool, runtime = config["pool"], config["runtime"]
+    dedup = TargetProcess(settings.dedup, runtime)
+    try:
+        async with engine_for(config, output) as (engine, backend):
+            rules = Rules(config["seed"], settings)
+            servers_out = getattr(backend, "servers_out", None)
+            with Progress(State(engine.traffic, settings.rounds, servers_out), output) as progress:
+                committee = Committee(engine, dedup, rules, backend.models, progress, output / SPOOL, against)
+                result = await committee.run(seeds.seeds)
+    finally:
+        dedup.close()
+    counts = {
+        "asked": engine.traffic.asked, "replayed": engine.traffic.replayed, "waited": round(engine.traffic.seconds, 3),
+        "gpu_seconds": served() if (served := getattr(backend, "gpu_seconds", None)) else None,
+    }  # fmt: skip
+    if (account := getattr(backend, "account", None)) is not None:
+        counts |= account()
+    if takes_turns(pool):
+        counts["loads_expected"] = _loads_expected(settings, config)
+    return result, counts, backend.simulated
+
+
+def _loads_expected(settings: SynthesisSettings, config: dict[str, Any]) -> int:
+    """Of an unbroken run: one that goes on from a journal needs fewer."""
+    return estimate_swaps(settings, len(config["pool"]["models"]), int(config["runtime"].get("concurrency", 64)))

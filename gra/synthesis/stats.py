@@ -1,0 +1,125 @@
+"""Where the proposals went, what they cost, how far reviewers agreed: outcomes -> the numbers of stats.json. Pure.
+
+    proposals = instruction_rejected + rejected + accepted          accepted = kept + contaminated + duplicates + surplus
+
+`accepted` passed the gate, by the reviewers or by the adjudicator (`adjudicated_kept` of `adjudicated`); `rejected` are all
+other drops before the gate, lost ones (unusable replies) included: `reasons` says which. `contaminated` hit a benchmark item.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from gra.synthesis.agreement import Agreement
+from gra.synthesis.records import CallRecord, Outcome
+from gra.synthesis.settings import SynthesisSettings
+
+AFTER_GATE = ("contaminated", "duplicate", "surplus")  # reasons given to samples that the committee had accepted
+
+
+def statistics(
+    kept: Iterable[Outcome],
+    rejected: Iterable[Outcome],
+    *,
+    settings: SynthesisSettings | None = None,
+    seed_calls: Iterable[CallRecord] = (),
+    simulated: bool = False,
+) -> dict[str, Any]:
+    """The whole of stats.json: totals, and the same per round under `rounds`. `seed_calls` (annotation of the seeds, before
+    round 1) count in the totals alone. `settings` None: nothing was reviewed. Undefined shares are None. One pass, in memory
+    that does not grow with the samples."""
+    delta = None if settings is None else settings.delta
+    total = _Tally(delta)
+    rounds: dict[int, _Tally] = {}
+    total.calls(seed_calls)
+    for outcomes, is_kept in ((kept, True), (rejected, False)):
+        for outcome in outcomes:
+            for tally in (total, rounds.setdefault(outcome.round, _Tally(delta))):
+                tally.add(outcome, is_kept)
+    parts = [{"round": number, **rounds[number].account()} for number in sorted(rounds)]
+    return {**total.account(), "rounds": parts, "simulated": simulated}
+
+
+def passed_gate(outcome: Outcome) -> bool:
+    """Whether the committee accepted the sample, whatever became of it afterwards."""
+    return outcome.status == "accepted" or outcome.reason in AFTER_GATE
+
+
+class _Tally:
+    """Counts of a set of outcomes, taken in one by one."""
+
+    def __init__(self, delta: float | None):
+        self._delta = delta
+        self._counts: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._tokens: dict[str, dict[str, dict[str, int | None]]] = {}
+        self._agreement = Agreement()
+
+    def add(self, outcome: Outcome, kept: bool) -> None:
+        passed = passed_gate(outcome)
+        counts = self._counts
+        counts["proposals"] += 1
+        counts["kept"] += kept
+        counts["accepted"] += passed
+        counts["adjudicated"] += outcome.adjudicated
+        counts["adjudicated_kept"] += outcome.adjudicated and passed
+        counts["missing_verdicts"] += _missing_verdicts(outcome)
+        if not kept:
+            self._reasons[outcome.reason] += 1
+        if outcome.std is not None and _fully_reviewed(outcome):
+            counts["fully_reviewed"] += 1
+            counts["low_std"] += self._delta is not None and outcome.std <= self._delta
+        self._agreement.add([sum(r.scores.values()) for r in outcome.reviews if r.scores is not None])
+        self.calls(outcome.calls)
+
+    def calls(self, calls: Iterable[CallRecord]) -> None:
+        for call in calls:
+            self._counts["calls"] += 1
+            self._counts["unusable_replies"] += not call.usable
+            _count_tokens(self._tokens, call)
+
+    def account(self) -> dict[str, Any]:
+        counts, reasons = self._counts, self._reasons
+        defined = counts["fully_reviewed"] and self._delta is not None
+        return {
+            "proposals": counts["proposals"],
+            "instruction_rejected": reasons["instruction_rejected"],
+            "rejected": counts["proposals"] - counts["accepted"] - reasons["instruction_rejected"],
+            "accepted": counts["accepted"],
+            "adjudicated": counts["adjudicated"],
+            "adjudicated_kept": counts["adjudicated_kept"],
+            "contaminated": reasons["contaminated"],
+            "duplicates": reasons["duplicate"],
+            "surplus": reasons["surplus"],
+            "kept": counts["kept"],
+            "missing_verdicts": counts["missing_verdicts"],
+            "calls": counts["calls"],
+            "unusable_replies": counts["unusable_replies"],
+            "tokens": {model: dict(sorted(roles.items())) for model, roles in sorted(self._tokens.items())},
+            "reasons": dict(sorted(reasons.items())),
+            "low_std_share": counts["low_std"] / counts["fully_reviewed"] if defined else None,
+            "krippendorff_alpha": self._agreement.alpha(),
+        }
+
+
+def _count_tokens(found: dict[str, dict[str, dict[str, int | None]]], call: CallRecord) -> None:
+    """Into {model: {role: {in, out, calls, unknown}}}: sums over the calls whose server told both counts; `unknown` is how many
+    did not. `in` and `out` are None where no call is known: counts are never estimated."""
+    entry = found.setdefault(call.model, {}).setdefault(call.role, {"in": None, "out": None, "calls": 0, "unknown": 0})
+    entry["calls"] = (entry["calls"] or 0) + 1
+    if call.tokens_in is None or call.tokens_out is None:
+        entry["unknown"] = (entry["unknown"] or 0) + 1
+    else:
+        entry["in"] = (entry["in"] or 0) + call.tokens_in
+        entry["out"] = (entry["out"] or 0) + call.tokens_out
+
+
+def _fully_reviewed(outcome: Outcome) -> bool:
+    return len(outcome.reviews) >= max(2, len(outcome.roles.reviewers)) and all(r.scores is not None for r in outcome.reviews)
+
+
+def _missing_verdicts(outcome: Outcome) -> int:
+    judged = [*outcome.reviews, *([outcome.adjudication] if outcome.adjudication is not None else [])]
+    return sum(check.verdicts is None for check in outcome.checks) + sum(review.scores is None for review in judged)

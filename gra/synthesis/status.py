@@ -1,0 +1,71 @@
+"""status.json in a working folder: how the run is getting on, for others to read. Written about every 2 s, gone at the end.
+
+    schema           1
+    state            "running"
+    pid, host        of the process that writes it
+    started_at, updated_at    Unix seconds; an `updated_at` of more than some 30 s ago: the process was killed or hangs
+    line             all of it in one line, for people
+    stage            "annotate seeds" | "round 2" | "round 2: annotate"
+    round, rounds    null before the first round
+    counters         done, total, need (of the stage); proposed, lost {group: n}, accepted, distinct, duplicates (of the
+                     round; the last two null until looked for); asked, answered, replayed, tokens_in, tokens_out (of this
+                     process)
+    rates            calls_s, tokens_in_s, tokens_out_s over the last 30 s; null until there are two looks
+    in_flight        calls by model
+    servers_out      base URLs set aside; null where the backend cannot say
+    eta_s, eta_run_s seconds to the end of the stage and of all rounds, estimated (progress.py); null where unknown
+
+The file is replaced as a whole, never torn. It is not synced: after a power cut it is worth nothing anyway, and a sync every
+2 s would hold up the journal's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gra.synthesis.progress import Snapshot
+
+NAME = "status.json"
+SCHEMA = 1
+_TEMPORARY = ".status.json.tmp"  # of one name, so that the next run removes what a killed one left
+
+
+def status(snapshot: Snapshot, line: str, started_at: float, updated_at: float) -> dict[str, Any]:
+    """The content of status.json."""
+    s = snapshot
+    return {
+        "schema": SCHEMA, "state": "running", "pid": os.getpid(), "host": socket.gethostname(),
+        "started_at": round(started_at, 3), "updated_at": round(updated_at, 3), "line": line,
+        "stage": s.stage, "round": s.round, "rounds": s.rounds,
+        "counters": {
+            "done": s.done, "total": s.total, "need": s.need, **asdict(s.funnel),
+            "asked": s.asked, "answered": s.answered, "replayed": s.replayed,
+            "tokens_in": s.tokens_in, "tokens_out": s.tokens_out,
+        },
+        "rates": None if s.rates is None else {name: round(value, 1) for name, value in asdict(s.rates).items()},
+        "in_flight": dict(s.in_flight), "servers_out": None if s.servers_out is None else list(s.servers_out),
+        "eta_s": _rounded(s.eta_s), "eta_run_s": _rounded(s.eta_run_s),
+    }  # fmt: skip
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
+
+
+def write(folder: Path, value: dict[str, Any]) -> None:
+    """Replace status.json. Raises OSError."""
+    temporary = folder / _TEMPORARY
+    temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.replace(folder / NAME)
+
+
+def remove(folder: Path) -> None:
+    """Take status.json away: no finished folder holds one. Raises OSError."""
+    for name in (NAME, _TEMPORARY):
+        (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,162 @@
+"""What new samples may not be too close to, and the candidates of the round: their vectors, and who is a duplicate of whom.
+
+Vectors and matrix products live in a process of their own: the one that drives the calls stays small, and a large comparison
+does not hold up a single reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from gra.errors import SynthesisError
+from gra.synthesis.dedup import DedupSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Unique:
+    """Candidates by number: `kept`, best score first; `dropped`: number -> (id or number of the nearest one kept, cosine)."""
+
+    kept: list[int]
+    dropped: dict[int, tuple[str | int, float]]
+
+
+class Target:
+    """The target pool of the deduplication (paper, post-processing). Not async, no process: see `TargetProcess`."""
+
+    def __init__(self, settings: DedupSettings, runtime: Mapping[str, Any]):
+        from gra.synthesis.embed import Embedder
+
+        self._settings = settings
+        self._embedder = Embedder(settings, runtime)
+        self._ids: list[str] = []
+        self._rows: list[NDArray[np.float32]] = []
+        self._candidates: list[NDArray[np.float32]] = []
+
+    def base(self, ids: Sequence[str], texts: Sequence[str]) -> None:
+        """Put records into the pool that count as kept before anything else (the seeds)."""
+        self._ids += ids
+        self._rows += list(self._embedder.embed_sync(texts))
+
+    def add(self, texts: Sequence[str]) -> None:
+        """Embed further candidates of this round; they are numbered in the order they come."""
+        self._candidates += list(self._embedder.embed_sync(texts))
+
+    def unique(self, scores: Sequence[float | None]) -> Unique:
+        """Which candidates stay, highest score first (None: unreviewed; first come, first kept)."""
+        import numpy as np
+
+        from gra.synthesis.dedup import greedy
+
+        if not self._candidates:
+            return Unique([], {})
+        before = np.stack(self._rows) if self._rows else None
+        settings = self._settings
+        found = greedy(np.stack(self._candidates), scores, before, threshold=settings.threshold, tie=settings.tie)
+        nearest = {d.index: (self._ids[d.nearest] if d.in_before else d.nearest, d.cosine) for d in found.dropped}
+        return Unique(found.kept, nearest)
+
+    def commit(self, chosen: Sequence[int], ids: Sequence[str]) -> None:
+        """Put the `chosen` candidates into the pool under their `ids` and forget the others: the round is over."""
+        self._ids += ids
+        self._rows += [self._candidates[i] for i in chosen]
+        self._candidates = []
+
+    def close(self) -> None:
+        """End the embedder's processes."""
+        self._embedder.close_sync()
+
+
+class TargetProcess:
+    """A `Target` in a process of its own. Calls are carried out in the order they are made; `base`, `add` and `commit` are
+    only sent, and a fault of theirs is raised by the next `unique`. The process ends with this object, or with this process."""
+
+    def __init__(self, settings: DedupSettings, runtime: Mapping[str, Any] | None = None):
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        plain = {key: value for key, value in (runtime or {}).items() if key == "embed_workers"}
+        self._process = context.Process(target=_serve, args=(theirs, settings, plain), name="gra-dedup", daemon=True)
+        self._process.start()
+        theirs.close()
+        self._turns = ThreadPoolExecutor(1, thread_name_prefix="gra-dedup")
+        self._sent: list[Future[Any]] = []
+
+    def base(self, ids: Sequence[str], texts: Sequence[str]) -> None:
+        self._send("base", list(ids), list(texts))
+
+    def add(self, texts: Sequence[str]) -> None:
+        self._send("add", list(texts))
+
+    def commit(self, chosen: Sequence[int], ids: Sequence[str]) -> None:
+        self._send("commit", list(chosen), list(ids))
+
+    async def unique(self, scores: Sequence[float | None]) -> Unique:
+        """As `Target.unique`, once all that was sent before is done. Raises SynthesisError if any of it failed."""
+        answer = self._send("unique", list(scores))
+        for future in self._sent:
+            result = await asyncio.wrap_future(future)
+        self._sent = []
+        assert future is answer
+        assert isinstance(result, Unique)
+        return result
+
+    def close(self) -> None:
+        """End the process; what it was still doing is dropped."""
+        self._turns.shutdown(wait=False, cancel_futures=True)
+        self._process.terminate()
+        self._process.join()
+        self._pipe.close()
+
+    def _send(self, name: str, *arguments: Any) -> Future[Any]:
+        future = self._turns.submit(self._ask, name, arguments)
+        self._sent.append(future)
+        return future
+
+    def _ask(self, name: str, arguments: tuple[Any, ...]) -> Any:
+        try:
+            self._pipe.send((name, arguments))
+            fault, value = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise SynthesisError(
+                f"the deduplication process ended ({error or type(error).__name__}); it needs about 0.7 GB a worker "
+                "(runtime.embed_workers), 1.5 kB a sample. The same command goes on from the journal"
+            ) from error
+        if fault is not None:
+            raise SynthesisError(fault)
+        return value
+
+
+def _serve(pipe: Connection, settings: DedupSettings, runtime: Mapping[str, Any]) -> None:
+    """The process: answers until the pipe closes, which it does when the other side is gone, however it went."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that drives the calls
+    if hasattr(os, "setpriority"):
+        os.setpriority(os.PRIO_PROCESS, 0, 5)  # replies first: embedding fills what time they leave
+    target = Target(settings, runtime)
+    signal.signal(signal.SIGTERM, lambda *_: _leave(target))
+    try:
+        while True:
+            name, arguments = pipe.recv()
+            fault, value = None, None
+            try:
+                value = getattr(target, name)(*arguments)
+            except (SynthesisError, ValueError, MemoryError) as error:
+                fault = str(error) or type(error).__name__
+            pipe.send((fault, value))
+    except (EOFError, OSError):
+        _leave(target)
+
+
+def _leave(target: Target) -> None:
+    target.close()
+    os._exit(0)

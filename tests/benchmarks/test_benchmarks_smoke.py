@@ -1,0 +1,87 @@
+"""Each benchmark script at toy size: it runs, its clients do the same work, and its figures are there. No speed is asserted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2] / "benchmarks"
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the scripts read memory from /proc (Linux)")
+
+
+def bench(script: str, *arguments: str) -> str:
+    command = [sys.executable, str(ROOT / script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_engine_and_floor_send_the_same_calls(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    arguments = ["--latency", "0.01", "--in-flight", "16", "--tail", "3", "--proposals", "12", "--repeats", "1"]
+    shown = bench("engine.py", *arguments, "--json", str(out))
+    (case,) = json.loads(out.read_text())["cases"]
+    (run,) = case["runs"]
+    gra, floor = run["gra"], run["floor"]
+    assert gra["calls"] == floor["calls"] > 12 * 8
+    assert gra["kept"] > 0
+    assert 0 < gra["peak_inflight"] <= 16
+    assert "client CPU, ms a call" in shown
+    assert "| floor |" in shown
+
+
+def test_the_floor_replays_the_very_bytes_of_the_engine(tmp_path: Path) -> None:
+    """Replayed against the same server: every body has been seen there before."""
+    code = """
+import json, pathlib, sys
+sys.path.insert(0, sys.argv[1])
+from harness import HERE, OWN_SERVER, fetch, measured, server
+from engine import write_bodies
+folder = pathlib.Path(sys.argv[2])
+with server(OWN_SERVER, 0.0) as root:
+    first = measured(root, [sys.executable, str(HERE / "drive.py"), f"{root}/v1", "8", str(folder), "--proposals", "5"])
+    import subprocess
+    write_bodies(folder)
+    subprocess.run([sys.executable, str(HERE / "floor.py"), f"{root}/v1", "8", str(folder / "bodies")], check=True)
+    print(json.dumps({"first": first, "both": fetch(f"{root}/stats")}))
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(ROOT), str(tmp_path)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert found["first"]["repeated"] == 0
+    assert found["both"]["repeated"] == found["first"]["answered"] == found["both"]["done"] / 2
+
+
+def test_memory_reports_peaks_and_curves(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    shown = bench("memory.py", "--proposals", "10", "20", "--in-flight", "8", "--json", str(out))
+    runs = json.loads(out.read_text())["runs"]
+    assert runs["20"]["answered"] > runs["10"]["answered"] > 0
+    assert [ended for ended, _ in runs["20"]["curve"]] == list(range(0, 21, 2))
+    assert 0 < runs["20"]["imported_mb"] <= runs["20"]["rss_mb"] < 500
+    assert "largest / smallest" in shown
+
+
+def test_dedup_finds_what_was_planted(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    bench("dedup.py", "--sizes", "2000", "--json", str(out))
+    (size,) = json.loads(out.read_text())["sizes"]
+    greedy, bare = size["runs"][0]["greedy"], size["runs"][0]["bare"]
+    assert 1790 <= greedy["kept"] <= 1830  # a tenth are near-duplicates; two of the same row may both be kept
+    assert greedy["kept"] + greedy["dropped"] == 2000
+    assert bare["seconds"] > 0
+
+
+def test_peers_workload_is_the_same_for_ours_and_the_floor(tmp_path: Path) -> None:
+    """Without --venvs: the peers themselves are not installed in a test."""
+    out = tmp_path / "out.json"
+    bench("peers/run.py", "--rows", "10", "--latency", "0.01", "--in-flight", "8", "--json", str(out))
+    floor, gra = json.loads(out.read_text())["systems"]
+    assert [s["name"] for s in (floor, gra)] == ["floor", "gra"]
+    assert floor["calls"] == gra["calls"] == 40
+    assert floor["rows"] == gra["rows"] == 10

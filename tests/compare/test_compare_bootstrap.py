@@ -1,0 +1,208 @@
+"""The bootstrap: it covers the truth as often as it says, it is antisymmetric, and it refuses unequal items."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gra.compare.bootstrap import Outcomes, holm, paired_bootstrap
+from gra.errors import EvalError
+
+SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 25), st.integers(0, 2**32 - 1))
+
+
+def ids(n: int) -> tuple[str, ...]:
+    return tuple(f"i{k:05d}" for k in range(n))
+
+
+def outcomes(correct: np.ndarray, replicates: tuple[int, ...] | None = None) -> Outcomes:
+    return Outcomes(ids(correct.shape[1]), correct.astype(float), replicates or tuple(range(len(correct))))
+
+
+def random_arm(rng: np.random.Generator, replicates: int, n: int) -> dict[str, Outcomes]:
+    return {task: outcomes(rng.integers(0, 2, (replicates, size))) for task, size in (("one", n), ("two", 2 * n))}
+
+
+def coverage(simulate, truth: float, trials: int) -> tuple[float, float]:
+    """Shares of trials whose interval holds `truth`, and whose interval would hold it if it were half as wide."""
+    held = half = 0
+    for trial in range(trials):
+        found = paired_bootstrap(*simulate(np.random.default_rng([trial, 5])), resamples=600, seed=trial).mean
+        middle, reach = (found.low + found.high) / 2, (found.high - found.low) / 2
+        held += found.low <= truth <= found.high
+        half += abs(truth - middle) <= reach / 2
+    return held / trials, half / trials
+
+
+def test_interval_covers_the_true_difference_as_often_as_it_says():
+    """400 simulated pairs of arms over benchmarks of unequal size; 95 % +- 3 standard errors (1.1 %) and 1 % for small samples."""
+
+    def simulate(rng):
+        first, second = {}, {}
+        for task, n, p, q in (("a", 60, 0.7, 0.6), ("b", 200, 0.4, 0.45), ("c", 120, 0.9, 0.7)):
+            ease = rng.random(n)  # shared by both arms, so that pairing matters
+            first[task] = outcomes((ease < p)[None])
+            second[task] = outcomes(((ease < q) ^ (rng.random(n) < 0.1))[None])
+        return first, second
+
+    flipped = [(0.7, 0.6), (0.4, 0.45), (0.9, 0.7)]
+    truth = float(np.mean([p - (q * 0.9 + (1 - q) * 0.1) for p, q in flipped]))
+    held, half = coverage(simulate, truth, 400)
+    assert 0.91 <= held <= 0.98
+    assert half < 0.80  # the test would notice intervals of half the width (68 % expected)
+
+
+def test_interval_with_many_seeds_covers_the_mean_over_seeds_that_were_not_drawn():
+    """Ten training seeds, whose noise is as large as the items': the seed level must be in the interval."""
+
+    def simulate(rng):
+        def arm(level):
+            chance = np.clip(level + rng.normal(0, 0.06, (10, 1)) + rng.normal(0, 0.05, (10, 100)), 0, 1)
+            return {"a": outcomes(rng.random((10, 100)) < chance)}
+
+        return arm(0.6), arm(0.5)
+
+    held, half = coverage(simulate, 0.1, 150)
+    assert 0.89 <= held <= 0.995
+    assert half < 0.85
+
+
+def test_items_alone_would_be_too_narrow_where_seeds_matter():
+    """Seed noise widens the interval: averaging over seeds and resampling items only would hide it."""
+    rng = np.random.default_rng(0)
+    levels = np.array([0.3, 0.5, 0.7, 0.4, 0.6])[:, None]
+    first = {"a": outcomes(rng.random((5, 2000)) < levels)}
+    second = {"a": outcomes(rng.random((5, 2000)) < 0.5)}
+    both = paired_bootstrap(first, second, resamples=2000).mean
+    averaged = [{"a": outcomes(arm["a"].correct.mean(axis=0, keepdims=True))} for arm in (first, second)]
+    items = paired_bootstrap(*averaged, resamples=2000).mean
+    assert items.value == pytest.approx(both.value)
+    assert both.high - both.low > 3 * (items.high - items.low)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SHAPES, SHAPES)
+def test_swapped_arms_negate_everything(one, other):
+    n = one[1]
+    first = random_arm(np.random.default_rng(one[2]), one[0], n)
+    second = random_arm(np.random.default_rng([other[2], 1]), other[0], n)
+    there = paired_bootstrap(first, second, resamples=200, seed=3)
+    back = paired_bootstrap(second, first, resamples=200, seed=3)
+    for a, b in [(there.mean, back.mean), *((there.tasks[t], back.tasks[t]) for t in there.tasks)]:
+        assert (b.value, b.low, b.high) == pytest.approx((-a.value, -a.high, -a.low), abs=1e-12)
+        assert a.p == b.p
+        assert a.low - 1e-12 <= a.high
+
+
+@settings(max_examples=30, deadline=None)
+@given(SHAPES)
+def test_equal_arms_differ_by_exactly_nothing(shape):
+    arm = random_arm(np.random.default_rng(shape[2]), shape[0], shape[1])
+    found = paired_bootstrap(arm, arm, resamples=200)
+    assert (found.mean.value, found.mean.low, found.mean.high, found.mean.p) == (0, 0, 0, 1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(SHAPES, st.randoms(use_true_random=False))
+def test_order_of_items_does_not_matter(shape, random):
+    rng = np.random.default_rng(shape[2])
+    first, second = random_arm(rng, shape[0], shape[1]), random_arm(rng, shape[0], shape[1])
+    order = list(range(shape[1]))
+    random.shuffle(order)
+    shuffled = Outcomes(tuple(np.array(ids(shape[1]))[order]), second["one"].correct[:, order], second["one"].replicates)
+    assert paired_bootstrap(first, second, resamples=200) == paired_bootstrap(first, {**second, "one": shuffled}, resamples=200)
+
+
+def test_value_is_the_mean_over_benchmarks_not_over_items():
+    first = {"small": outcomes(np.ones((1, 10))), "large": outcomes(np.zeros((1, 1000)))}
+    second = {"small": outcomes(np.zeros((1, 10))), "large": outcomes(np.zeros((1, 1000)))}
+    found = paired_bootstrap(first, second, resamples=200)
+    assert found.mean.value == 0.5
+    assert found.tasks["small"].value == 1.0
+    assert list(found.tasks) == ["small", "large"]
+
+
+def test_pairing_narrows_the_interval_of_arms_that_agree_on_items():
+    rng = np.random.default_rng(1)
+    correct = rng.integers(0, 2, (1, 1000))
+    better = correct.copy()
+    better[0, :30] = 1
+    paired = paired_bootstrap({"a": outcomes(better)}, {"a": outcomes(correct)}, resamples=2000).mean
+    alone = paired_bootstrap({"a": outcomes(better)}, {"a": outcomes(correct[:, rng.permutation(1000)])}, resamples=2000).mean
+    assert paired.value == pytest.approx(alone.value)
+    assert paired.high - paired.low < 0.3 * (alone.high - alone.low)
+
+
+def test_patterns_resample_like_items():
+    """Drawing counts of patterns has the distribution of drawing items, checked against the slow way."""
+    rng = np.random.default_rng(2)
+    first, second = rng.integers(0, 2, 80), rng.integers(0, 2, 80)
+    found = paired_bootstrap({"a": outcomes(first[None])}, {"a": outcomes(second[None])}, resamples=40_000).mean
+    drawn = (first - second)[rng.integers(0, 80, (40_000, 80))].mean(axis=1)
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.0126)  # one item: 0.0125
+    assert found.p == pytest.approx(2 * min((drawn <= 0).mean(), (drawn >= 0).mean()), abs=0.02)
+
+
+def test_clusters_widen_the_interval_when_their_items_fall_together():
+    rng = np.random.default_rng(3)
+    fate = np.repeat(rng.integers(0, 2, 40), 25)
+    first, second = {"a": outcomes(fate[None])}, {"a": outcomes(rng.integers(0, 2, (1, 1000)))}
+    clusters = {"a": {name: f"c{k // 25}" for k, name in enumerate(ids(1000))}}
+    by_item = paired_bootstrap(first, second, resamples=2000).mean
+    by_cluster = paired_bootstrap(first, second, resamples=2000, clusters=clusters).mean
+    assert by_cluster.value == by_item.value
+    assert by_cluster.high - by_cluster.low > 2.5 * (by_item.high - by_item.low)
+    single = {"a": {name: name for name in ids(1000)}}  # each item its own cluster: the same as none
+    again = paired_bootstrap(first, second, resamples=2000, clusters=single).mean
+    assert (again.low, again.high) == pytest.approx((by_item.low, by_item.high), abs=0.005)
+
+
+def test_items_that_do_not_match_are_named_with_their_counts():
+    first, second = outcomes(np.ones((1, 10))), outcomes(np.ones((1, 8)))
+    with pytest.raises(EvalError, match=r"quiz: .* 10 items in the first, 8 in the second, 8 shared .*'i00008'"):
+        paired_bootstrap({"quiz": first}, {"quiz": second})
+    with pytest.raises(EvalError, match=r"share 0 benchmarks, but 1 are only in the first \(quiz\) and 1 .*\(other\)"):
+        paired_bootstrap({"quiz": first}, {"other": first})
+    with pytest.raises(EvalError, match="3 of 10 items are in no cluster"):
+        paired_bootstrap({"q": first}, {"q": first}, clusters={"q": dict.fromkeys(ids(7), "c")})
+    with pytest.raises(EvalError, match="different replicates"):
+        paired_bootstrap({"a": first, "b": outcomes(np.ones((2, 10)))}, {"a": first, "b": first})
+
+
+def test_replicates_are_matched_only_where_their_numbers_are():
+    rng = np.random.default_rng(4)
+    first, second = rng.integers(0, 2, (3, 50)), rng.integers(0, 2, (3, 50))
+    assert paired_bootstrap({"a": outcomes(first)}, {"a": outcomes(second)}, resamples=100).paired
+    other = paired_bootstrap({"a": outcomes(first)}, {"a": outcomes(second, (0, 1, 7))}, resamples=100)
+    assert not other.paired
+    assert other.replicates == (3, 3)
+
+
+def test_two_runs_of_25_thousand_items_take_seconds():
+    rng = np.random.default_rng(5)
+    arms = [{f"t{k}": outcomes(rng.integers(0, 2, (3, 2500))) for k in range(10)} for _ in range(2)]
+    start = time.process_time()
+    found = paired_bootstrap(*arms)
+    assert time.process_time() - start < 5
+    assert found.resamples == 10_000
+
+
+def test_holm_agrees_with_the_worked_example():
+    """Four p-values: 4 x 0.01, 3 x 0.02 = 0.06, then 2 x 0.03 = 0.06 and 0.04 are raised to the largest before them."""
+    adjusted = holm({"a": 0.03, "b": 0.01, "c": 0.04, "d": 0.02})
+    assert adjusted == pytest.approx({"b": 0.04, "d": 0.06, "a": 0.06, "c": 0.06})
+    assert list(adjusted) == ["a", "b", "c", "d"]
+    assert holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
+
+
+@given(st.dictionaries(st.text(max_size=3), st.floats(0, 1), max_size=8))
+def test_holm_never_lowers_nor_reorders(p_values):
+    adjusted = holm(p_values)
+    assert all(p_values[key] <= adjusted[key] <= 1 for key in p_values)
+    order = sorted(p_values, key=lambda key: (p_values[key], key))
+    assert all(adjusted[a] <= adjusted[b] for a, b in itertools.pairwise(order))

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from eval import catalogue, stage
+from gra.errors import ConfigError
+from gra.paths import conf_dir
+
+
+def config(*tasks: str, model: str | None = None, **suite: Any) -> dict[str, Any]:
+    given = {"model": {"path": model}} if model else {}
+    return {"seed": 0, "suite": {"name": "s", "tasks": list(tasks), "apply_chat_template": False} | suite} | given
+
+
+@pytest.fixture
+def step(tmp_path: Path) -> Path:
+    (tmp_path / "step" / "model").mkdir(parents=True)
+    (tmp_path / "step" / "model" / "config.json").write_text("{}", encoding="utf-8")
+    return tmp_path / "step"
+
+
+def texts(found: list[Any]) -> str:
+    return "\n".join(map(str, found))
+
+
+def test_all_faults_are_found_at_once(tmp_path: Path) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    faults = config("world_codin", "gsmk8", "humaneval", "world_language", model=str(tmp_path / "none"))
+    found = texts(stage.check(faults, {"benchmarks": tmp_path}))
+    assert "no task is called world_codin" in found
+    assert "world_coding" in found
+    assert "did you mean gsm8k" in found
+    assert "humaneval runs model-written code" in found
+    assert f"no such folder: {tmp_path / 'none'}" in found
+    assert "world_language.jsonl" in found
+    assert str(tmp_path / "benchmarks") in found
+    with pytest.raises(ConfigError, match="5 problems"):
+        stage.run(faults, {"benchmarks": tmp_path}, tmp_path)
+
+
+def test_unknown_keys_and_values_are_named() -> None:
+    wrong = {"suite": {"name": "s", "tasks": ["gsm8k", "gsm8k"], "limitt": 3}, "runtime": {"batch_size": 0}}
+    found = texts(stage.check(wrong, {}))
+    assert "suite.limitt" in found
+    assert "did you mean `limit`" in found
+    assert "runtime.batch_size" in found
+    assert "more than once" in texts(stage.check(config("gsm8k", "gsm8k"), {}))
+    assert "not in tasks" in texts(stage.check(config("gsm8k", groups={"math": ["arc_challenge"]}), {}))
+    assert "suite.tasks" in texts(stage.check(config("../../etc/passwd"), {}))
+
+
+def test_the_model_comes_from_one_place(step: Path, tmp_path: Path) -> None:
+    assert "no model to evaluate" in texts(stage.check(config("gsm8k"), {}))
+    assert "drop one of the two" in texts(stage.check(config("gsm8k", model="owner/name"), {"model": step}))
+    assert stage.check(config("gsm8k", model="owner/name"), {}) == []
+    assert stage.check(config("gsm8k"), {"model": None}) == []
+    assert stage.check(config("gsm8k"), {"model": step}) == []
+    assert "not a model folder" in texts(stage.check(config("gsm8k"), {"model": tmp_path}))
+    assert "no chat template" in texts(stage.check(config("gsm8k", apply_chat_template=True), {"model": step}))
+
+
+def test_what_earlier_steps_will_make_is_not_missed(step: Path, tmp_path: Path) -> None:
+    assert stage.check(config("world_coding"), {"model": step, "benchmarks": None}) == []
+    (fault,) = stage.check(config("world_coding", "world_language"), {"model": step})  # one fault, named once for all tasks
+    assert "world_coding, world_language: neither an input `benchmarks` nor suite.data_dir" in str(fault)
+    found = texts(stage.check(config("bbh_cot_zeroshot", data_dir=str(tmp_path)), {"model": step}))
+    assert "a group of tasks" in found
+    assert "no such folder: nowhere" in texts(stage.check(config("gsm8k", data_dir="nowhere"), {"model": step}))
+
+
+def test_files_named_by_the_config_are_hashed(step: Path, tmp_path: Path) -> None:
+    file = tmp_path / "arc_challenge" / "test.jsonl"
+    file.parent.mkdir()
+    file.write_text("{}\n", encoding="utf-8")
+    given = config("arc_challenge", model=str(step / "model"), data_dir=str(tmp_path))
+    assert stage.external_files(given) == {"model.path": step / "model", "suite.data_dir:arc_challenge:test": file}
+
+
+def test_the_world_stage_and_the_suites_agree(step: Path, tmp_path: Path) -> None:
+    from gra.simulation import world_stage
+
+    world_stage.run({"seed": 0, "world": {"seeds": 7, "test_per_task": 2, "corpus_pairs": 100}}, {}, tmp_path)
+    for name in ("world", "smoke"):
+        suite = yaml.safe_load((conf_dir() / "suite" / f"{name}.yaml").read_text(encoding="utf-8"))
+        suite["apply_chat_template"] = False
+        assert stage.check({"seed": 0, "suite": suite}, {"model": step, "benchmarks": tmp_path}) == []
+        assert stage.check({"seed": 0, "suite": suite | {"data_dir": str(tmp_path)}}, {"model": step}) == []
+
+
+def test_every_suite_can_be_checked_and_names_its_command() -> None:
+    paths = sorted((conf_dir() / "suite").glob("*.yaml"))
+    assert {"world", "smoke", "paper"} <= {path.stem for path in paths}
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith(f"# python -m eval suite={path.stem} ")
+        assert stage.check({"seed": 0, "suite": yaml.safe_load(text)}, {"model": None, "benchmarks": None}) == [], path.name
+
+
+def test_every_task_of_ours_is_named_like_its_file() -> None:
+    for name, path in catalogue.own().items():
+        assert catalogue.read(path)["task"] == name
+
+
+def test_the_stage_is_imported_and_checked_without_the_heavy_libraries() -> None:
+    code = (
+        "import sys; from eval import stage; from pathlib import Path\n"
+        "stage.check({'suite': {'name': 's', 'tasks': ['gsm8k', 'nope']}, 'model': {'path': 'a/b'}}, {})\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'lm_eval', 'pyarrow', 'hydra', 'numpy'} & set(sys.modules)\n"
+        "sys.exit(', '.join(sorted(heavy)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,6 @@
+class VLLMClientError(Exception):
+    """Not a ValueError, in newer versions."""
+
+
+class VLLMValidationError(VLLMClientError):
+    pass

@@ -1,0 +1,114 @@
+"""A run that is told to stop, that runs out of disk, or that may not write: what it says, and that nothing paid for is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_synthesis_app import MODELS, data_bytes, finish, free_port, serving
+
+SMALL = ["synthesis.rounds=1", "synthesis.samples_per_round=30", "synthesis.dedup.model=hash"]
+
+
+@pytest.fixture(scope="module")
+def slow_server() -> Iterator[str]:
+    port = free_port()
+    yield from serving([sys.executable, "-m", "gra.simulation.server", "--port", str(port), "--latency", "0.05"], port)
+
+
+@pytest.fixture(scope="module")
+def seed_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from gra.simulation.world_stage import run
+
+    folder = tmp_path_factory.mktemp("world")
+    run({"seed": 0, "world": {"seeds": 60, "test_per_task": 5}}, {}, folder)
+    return folder / "seeds" / "seeds.jsonl"
+
+
+def words(seeds: Path, url: str, output: Path, *more: str) -> list[str]:
+    return [
+        sys.executable, "-m", "gra.synthesis", "seeds=world", f"seeds.path={seeds}", "seeds.limit=40", "pool=servers",
+        f"pool.base_url={url}", MODELS, f"output={output}", *SMALL, *more,
+    ]  # fmt: skip
+
+
+def recorded(folder: Path) -> int:
+    connection = sqlite3.connect(folder / "journal.sqlite")
+    try:
+        return int(connection.execute("SELECT count(*) FROM calls").fetchone()[0])
+    finally:
+        connection.close()
+
+
+def wait_for_calls(folder: Path, count: int) -> None:
+    for _ in range(400):
+        time.sleep(0.05)
+        if (folder / "journal.sqlite").exists():
+            try:
+                if recorded(folder) >= count:
+                    return
+            except sqlite3.OperationalError:  # not set up yet
+                continue
+    raise AssertionError(f"{folder}: no calls were recorded")
+
+
+@pytest.mark.parametrize(("times", "number"), [(1, signal.SIGINT), (1, signal.SIGTERM), (2, signal.SIGINT)])
+def test_a_signal_drains_and_a_second_one_stops_at_once(
+    tmp_path: Path, seed_file: Path, slow_server: str, times: int, number: signal.Signals
+) -> None:
+    command = words(seed_file, slow_server, tmp_path / "out", "runtime.concurrency=4")
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as run:
+        wait_for_calls(tmp_path / "out.partial", 40)
+        for _ in range(times):
+            run.send_signal(number)
+            time.sleep(0.02)
+        begun = time.monotonic()
+        _, said = run.communicate(timeout=30)
+        assert time.monotonic() - begun < 10
+    assert run.returncode == 130, said
+    assert "the same command goes on" in said
+    assert "Traceback" not in said
+    before = recorded(tmp_path / "out.partial")
+    assert before >= 20
+    again = finish(words(seed_file, slow_server, tmp_path / "out"), tmp_path)
+    assert again.returncode == 0, again.stderr
+    fresh = finish(words(seed_file, slow_server, tmp_path / "fresh"), tmp_path)
+    assert fresh.returncode == 0
+    assert data_bytes(tmp_path / "out") == data_bytes(tmp_path / "fresh")
+
+
+def test_a_full_disk_is_told_and_after_making_room_the_run_goes_on(tmp_path: Path, seed_file: Path, slow_server: str) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(disk)], check=False).returncode:
+        pytest.skip("needs the right to mount a small tmpfs")
+    try:
+        command = words(seed_file, slow_server, disk / "out", "runtime.concurrency=16")
+        full = finish(command, tmp_path)
+        assert full.returncode == 1, full.stderr
+        assert "Traceback" not in full.stderr
+        assert "full" in full.stderr or "No space left" in full.stderr
+        assert "same command" in full.stderr
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+        before = recorded(disk / "out.partial")
+        assert before > 20
+        done = finish(command, tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert recorded(disk / "out") >= before
+    finally:
+        subprocess.run(["umount", str(disk)], check=False)
+
+
+def test_an_output_that_cannot_be_made_is_a_clear_error(tmp_path: Path, seed_file: Path, slow_server: str) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    refused = finish(words(seed_file, slow_server, tmp_path / "file" / "out"), tmp_path)
+    assert refused.returncode in (1, 2)
+    assert "file" in refused.stderr
+    assert "Traceback" not in refused.stderr

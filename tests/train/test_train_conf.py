@@ -1,0 +1,45 @@
+"""The recipes and students that are published parse, fit each other, and open with the command that runs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gra.paths import conf_dir
+from train import stage, student
+
+RECIPES = sorted((conf_dir() / "sft").glob("*.yaml"))
+STUDENTS = sorted((conf_dir() / "student").glob("*.yaml"))
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", RECIPES + STUDENTS, ids=lambda path: path.stem)
+def test_opens_with_its_command_and_parses(path: Path) -> None:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert first.startswith("# ")
+    assert path.stem in first
+    sft = load(path) if path in RECIPES else load(conf_dir() / "sft" / "paper.yaml")
+    config = {"seed": 0, "sft": sft, "student": load(path) if path in STUDENTS else {"model": "owner/name"}}
+    if path.stem == "any":
+        config["student"]["model"] = "owner/name"
+    if path.stem == "tiny":
+        assert student.check({"seed": 0, "student": load(path)}, {"corpus": None}) == []
+        config["sft"] = load(conf_dir() / "sft" / "cpu_tiny.yaml")
+    inputs: dict[str, Path | None] = {"data": None, **({"student": None} if path.stem == "tiny" else {})}
+    assert stage.check(config, inputs) == []
+
+
+def test_paper_recipe_is_the_papers() -> None:
+    paper = load(conf_dir() / "sft" / "paper.yaml")
+    stated = {
+        "method": "full", "epochs": 1, "learning_rate": 5e-6, "schedule": "cosine", "warmup_ratio": 0.03, "weight_decay": 0,
+        "global_batch": 256, "cutoff_length": 4096, "precision": "bf16", "template": "default", "resize_vocab": True,
+        "save_steps": 400,
+    }  # fmt: skip
+    assert {key: paper[key] for key in stated} == stated

@@ -1,0 +1,1 @@
+"""STAGE 2: a data folder -> a model folder (TRL, PEFT). Command: python -m train --help"""
