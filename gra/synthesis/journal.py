@@ -69,7 +69,7 @@ class Journal:
             self._writer = _connect(self.path)
         except (sqlite3.Error, OSError) as error:
             raise self._error(error) from error
-        self._others = [_connect_readonly(path) for path in self._other_paths]
+        self._others = [other for path in self._other_paths if (other := _connect_other(path)) is not None]
         self._thread = threading.Thread(target=self._commit_groups, name="journal", daemon=True)
         self._thread.start()
         return self
@@ -82,8 +82,8 @@ class Journal:
         try:
             for connection in (*self._others, self._reader):
                 connection.close()
-            if self._fault is None:  # one file without companions, so that it can be moved and read anywhere
-                self._writer.execute("PRAGMA journal_mode=DELETE")
+            if self._fault is None:
+                _leave_wal(self._writer)
             self._writer.close()
         except sqlite3.Error as error:
             self._fault = self._fault or error
@@ -206,10 +206,29 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _leave_wal(connection: sqlite3.Connection) -> None:
+    """One file without companions, so that it can be moved and read anywhere. Not while another run reads it (its
+    `runtime.reuse` names this folder): then the companions stay, and the calls are as safe in them."""
+    try:
+        connection.execute("PRAGMA journal_mode=DELETE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+
+
+def _connect_other(path: Path) -> sqlite3.Connection | None:
+    """Another run's journal, or None for one that has not got as far as its table."""
+    connection = _connect_readonly(path)
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'calls'").fetchone() is not None:
+        return connection
+    connection.close()
+    return None
+
+
 def _connect_readonly(path: Path) -> sqlite3.Connection:
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
-        connection.execute("SELECT count(*) FROM (SELECT 1 FROM calls LIMIT 1)")
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False, timeout=30)
+        connection.execute("SELECT count(*) FROM sqlite_master")  # read a page: a file that is no database is told here
     except sqlite3.Error as error:
         raise StoreError(f"journal {path}: {error}; give data folders with a journal.sqlite in runtime.reuse") from error
     return connection

@@ -53,12 +53,14 @@ def rewrite(words: Sequence[str]) -> tuple[str, list[str]]:
         raise ConfigError([Problem(key, "required, but not set", remedy) for key in missing])
     output = values["output"].rstrip("/")
     kept = [word for word in words if word != "merge" and word.split("=", 1)[0] not in ("output", "shard", "round")]
-    kept.append(f"runtime.reuse=[{output}.shards]")
     if merge:
+        kept.append(f"runtime.reuse=[{output}.shards]")
         if "round" not in values:
             return "stage", [*kept, f"output={output}"]
         return "stage", [*kept, f"synthesis.rounds={values['round']}", f"output={output}.shards/merged-{values['round']}"]
     number, (index, count) = int(values["round"]), parse_shard(values["shard"])
+    earlier = ",".join(f"{output}.shards/round-{k}" for k in range(number))  # those of its own round are being written now
+    kept.append(f"runtime.reuse=[{earlier}]")
     if number > 1:
         kept.append(f"+inputs.previous={output}.shards/merged-{number - 1}")
     place = f"{output}.shards/round-{number}/shard-{index}-of-{count}"

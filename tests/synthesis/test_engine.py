@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,6 +170,23 @@ def test_replies_of_another_run_are_not_paid_twice(tmp_path: Path) -> None:
     again = Scripted()
     assert collect(again, tmp_path / "new.sqlite", 8) == first  # taken over, so the new journal is complete by itself
     assert again.calls == 0
+
+
+def test_a_run_may_read_the_journal_of_one_that_is_under_way(tmp_path: Path) -> None:
+    ask = Ask("s", "keywords", "generator", 0, Request("m", ({"role": "user", "content": "x"},), 0.0, 1.0, 1, 0))
+    with sqlite3.connect(tmp_path / "begun.sqlite") as begun:
+        begun.execute("PRAGMA journal_mode=WAL")  # killed before it had its table
+    with Journal(tmp_path / "first.sqlite") as first:
+        first.record(ask, Reply("one"), 0.0)
+        while first._fresh:  # until it is on disk
+            time.sleep(0.01)
+        second = Journal(tmp_path / "second.sqlite", [tmp_path / "begun.sqlite", tmp_path / "first.sqlite"])
+        second.__enter__()
+        assert second.find(ask) == Reply("one")
+    assert second.find(ask) == Reply("one")  # the first has ended meanwhile, and without a fault
+    second.__exit__(None, None, None)
+    assert [call["text"] for call in read_calls(tmp_path / "first.sqlite", "s")] == ["one"]
+    assert [call["text"] for call in read_calls(tmp_path / "second.sqlite", "s")] == ["one"]
 
 
 def test_stopping_waits_for_what_is_in_flight_and_records_it(tmp_path: Path) -> None:

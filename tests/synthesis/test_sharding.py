@@ -38,7 +38,8 @@ def test_words_of_the_command_line() -> None:
     assert (kind, words) == ("stage", ["seed=1", "runtime.reuse=[x.shards]", "output=x"])
     kind, words = rewrite(["shard=1/4", "round=2", "output=x/"])
     assert kind == "shard"
-    assert words[1:] == [
+    assert words == [
+        "runtime.reuse=[x.shards/round-0,x.shards/round-1]",
         "+inputs.previous=x.shards/merged-1", "runtime.shard=1/4", "runtime.round=2", "output=x.shards/round-2/shard-1-of-4"
     ]  # fmt: skip
     with pytest.raises(ConfigError, match="output"):
