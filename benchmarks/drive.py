@@ -12,7 +12,6 @@ dedup, annotation, journal), with the `hash` model for embeddings in the process
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import resource
 import time
@@ -23,6 +22,7 @@ from typing import Any
 
 from harness import peak_mb, resident_mb
 
+from gra import event_loop
 from gra.models.base import Backend, Reply, Request
 from gra.models.openai_server import connect
 from gra.synthesis.dedup import DedupSettings
@@ -134,7 +134,7 @@ def main() -> None:
     with Journal(options.folder / "journal.sqlite") as journal:
         backend = connect(pool, {"concurrency": options.in_flight})
         work = like_peers(backend, journal, options) if options.like_peers else committee(backend, journal, options, watch)
-        report = asyncio.run(work)
+        report = event_loop.run(work)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     helpers = resource.getrusage(resource.RUSAGE_CHILDREN)
     report |= {"helpers_cpu_s": helpers.ru_utime + helpers.ru_stime}

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from gra.models.base import Reply, Request
+from gra.models.base import Reply, Request, messages_json, number_json
 from gra.models.pool import ModelSettings
 
 # Beyond "in the reply": reasoning models think aloud before they answer. A template that opens the block in the prompt
@@ -25,27 +25,32 @@ class Malformed(Exception):
     """A body with status 200 that is no chat completion."""
 
 
-def messages_of(request: Request, system_role: bool) -> list[dict[str, str]]:
+def messages_of(request: Request, system_role: bool) -> tuple[Mapping[str, str], ...]:
     """The request's messages; without `system_role`, a leading system message goes before the first user message's text."""
-    messages = [dict(message) for message in request.messages]
+    messages = request.messages
     if not system_role and len(messages) > 1 and messages[0]["role"] == "system":
-        messages[1]["content"] = f"{messages[0]['content']}\n\n{messages[1]['content']}"
-        return messages[1:]
+        first = {**messages[1], "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
+        return (first, *messages[2:])
     return messages
 
 
 def body_of(request: Request, model: ModelSettings, *, structured: bool, send_seed: bool, extra: Mapping[str, Any]) -> bytes:
-    """The request as JSON bytes; `extra` is merged in last."""
-    body: dict[str, Any] = {
-        "model": model.served, "messages": messages_of(request, model.system_role), "temperature": request.temperature,
-        "top_p": request.top_p, "max_tokens": request.max_tokens,
-    }  # fmt: skip
+    """The request as JSON bytes; `extra` takes the place of the request's own keys. Put together from texts: the messages,
+    nearly all of it, have been encoded for the request's key."""
+    parts = {
+        "model": _encode(model.served),
+        "messages": messages_json(messages_of(request, model.system_role)),
+        "temperature": number_json(request.temperature),
+        "top_p": number_json(request.top_p),
+        "max_tokens": number_json(request.max_tokens),
+    }
     if send_seed:
-        body["seed"] = request.seed
-    text = _encode({**body, **extra} if extra else body)
+        parts["seed"] = number_json(request.seed)
+    if extra:
+        parts |= {key: _encode(value) for key, value in extra.items()}
     if structured and request.schema is not None:
-        text = f'{text[:-1]},"response_format":{_form(request.schema, request.schema_name or "reply")}}}'
-    return text.encode()
+        parts["response_format"] = _form(request.schema, request.schema_name or "reply")
+    return f"{{{','.join([f'{_encode(key)}:{text}' for key, text in parts.items()])}}}".encode()
 
 
 def _form(schema: Mapping[str, Any], name: str) -> str:

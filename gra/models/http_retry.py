@@ -1,4 +1,4 @@
-"""Servers that fail for a while: one attempt of a call, the wait before the next, and which server gets it.
+"""Servers that fail for a while: the wait before the next attempt of a call, and which server gets it.
 
 A fault that may pass (`Fault`) never leaves the backend as it is: the call is tried again, at another server where there
 is one. A server that fails several times in a row is set aside and asked for its model list until it answers again.
@@ -13,40 +13,16 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
 
-if TYPE_CHECKING:
-    import aiohttp
+from gra.models.http_client import Fault
 
 log = logging.getLogger(__name__)
 
-MAX_BODY = 4 << 20  # bytes of a reply: 8000 tokens are some 40 kB, so more is a fault
 SET_ASIDE_AFTER = 3  # failures in a row
 FIRST_PROBE_S, LAST_PROBE_S = 1.0, 15.0  # seconds between probes of a server set aside: doubled each time
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.25, 30.0
 
 _jitter = random.Random()  # of its own: no one else's seeded draws are disturbed
-Kind = Literal["connection", "timeout", "status", "body", "busy"]
-
-
-class Fault(Exception):
-    """One attempt failed, the next may not: no connection, too slow, 5xx, 429 (`busy`), or no proper reply (`body`)."""
-
-    def __init__(self, kind: Kind, message: str, retry_after: float | None = None):
-        super().__init__(message)
-        self.kind, self.retry_after = kind, retry_after
-
-
-@dataclass
-class Answer:
-    """An HTTP response, read whole: at most MAX_BODY bytes."""
-
-    status: int
-    body: bytes
-    headers: Mapping[str, str]
-
-
 class Server:
     """One base URL and how it does."""
 
@@ -132,8 +108,8 @@ def backoff(attempt: int) -> float:
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Seconds that a Retry-After header asks for (a number or an HTTP date, RFC 9110 10.2.3), or None. `now`: Unix time."""
-    value = headers.get("Retry-After")
+    """Seconds that a retry-after header asks for (a number or an HTTP date, RFC 9110 10.2.3), or None. `now`: Unix time."""
+    value = headers.get("retry-after")
     if value is None:
         return None
     try:
@@ -144,37 +120,3 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
         except ValueError:
             return None
     return max(seconds, 0.0) if seconds == seconds else None  # NaN is no time
-
-
-async def exchange(
-    session: aiohttp.ClientSession, method: str, url: str, body: bytes | None, timeout: aiohttp.ClientTimeout
-) -> Answer:
-    """One HTTP exchange. Raises Fault for everything that keeps the answer from being read whole.
-
-    No exception of aiohttp is chained: their repr holds the request's headers, and so the key.
-    """
-    import aiohttp
-
-    try:
-        async with session.request(method, url, data=body, timeout=timeout, allow_redirects=False) as response:
-            length = response.content_length
-            if length is not None and length > MAX_BODY:
-                response.close()
-                raise Fault("body", f"a reply of {length} bytes (the limit is {MAX_BODY})")
-            chunks, size = [], 0
-            while chunk := await response.content.readany():
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > MAX_BODY:
-                    response.close()
-                    raise Fault("body", f"a reply of more than {MAX_BODY} bytes")
-            return Answer(response.status, b"".join(chunks), response.headers)
-    except aiohttp.ConnectionTimeoutError:
-        fault = Fault("connection", "no connection in time")
-    except TimeoutError:
-        fault = Fault("timeout", f"no reply within {timeout.total:.0f} s")
-    except aiohttp.ClientConnectorError as error:
-        fault = Fault("connection", f"cannot connect: {error.os_error.strerror or error.os_error}")
-    except (aiohttp.ClientError, OSError) as error:
-        fault = Fault("connection", f"the connection broke: {type(error).__name__}")
-    raise fault

@@ -88,7 +88,7 @@ class LocalModel:
         return [replies[index] for index in range(len(requests))]
 
     def _prompt(self, request: Request, options: Mapping[str, Any]) -> list[int]:
-        messages = messages_of(request, self._system_role)
+        messages = [dict(message) for message in messages_of(request, self._system_role)]
         try:
             text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options)
         except TemplateError as error:

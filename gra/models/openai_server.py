@@ -15,21 +15,19 @@ from contextlib import AsyncExitStack, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from pydantic import SecretStr
 
 from gra.errors import ConfigError, Problem, ServerError
 from gra.models.base import Reply, Request
 from gra.models.chat_wire import Malformed, body_of, listed_models, reply_from, said, serves
-from gra.models.http_retry import Answer, Fault, Fleet, Server, backoff, exchange, retry_after
+from gra.models.http_client import Answer, Fault, Limits, Session
+from gra.models.http_retry import Fleet, Server, backoff, retry_after
 from gra.models.pool import ModelRuntime
 from gra.models.served import Served
 from gra.models.server_pool import PoolSettings
 from gra.settings import parse
-
-if TYPE_CHECKING:
-    import aiohttp
 
 __all__ = ["OpenAIServer", "PoolSettings", "connect"]
 log = logging.getLogger(__name__)
@@ -77,19 +75,16 @@ class OpenAIServer:
         self._settling: dict[tuple[str, str, str], asyncio.Lock] = {}
         self._calls: set[asyncio.Task[Any]] = set()
         self._stack = AsyncExitStack()
-        self._timeout = lru_cache(self._make_timeout)
+        self._limits = lru_cache(self._make_limits)
+        self._probe_limits = Limits(min(runtime.timeout_s, _MAX_PROBE_S), runtime.connect_timeout_s)
 
     async def __aenter__(self) -> Self:
         """Open the session and look at every server once. Raises ServerError."""
-        import aiohttp
-
         headers = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
-        # uvicorn (vLLM, SGLang) closes idle connections after 5 s: be the first, or a call meets a connection being closed
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4, ttl_dns_cache=300)
-        session = aiohttp.ClientSession(connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar())
-        self._session = await self._stack.enter_async_context(session)
+        self._session = Session(headers)
+        self._stack.push_async_callback(self._session.close)
         self._stack.push_async_callback(self._fleet.close)
         try:
             await self._await_servers()
@@ -193,7 +188,7 @@ class OpenAIServer:
         async with self._slots.get(request.model) or nullcontext():
             server.in_flight += 1
             try:
-                return await exchange(self._session, "POST", server.chat_url, body, self._timeout(request.max_tokens))
+                return await self._session.exchange("POST", server.chat_url, body, self._limits(request.max_tokens))
             finally:
                 server.in_flight -= 1
 
@@ -257,7 +252,7 @@ class OpenAIServer:
     async def _list_models(self, server: Server) -> set[str] | Fault | None:
         """Ids that GET /models lists; None where that says nothing; a Fault where the server is not up. Raises ServerError."""
         try:
-            answer = await exchange(self._session, "GET", f"{server.url}/models", None, self._probe_timeout())
+            answer = await self._session.exchange("GET", f"{server.url}/models", None, self._probe_limits)
         except Fault as fault:
             return fault
         words = self._redact(said(answer.body))
@@ -276,7 +271,7 @@ class OpenAIServer:
     async def _alive(self, server: Server) -> bool:
         """Whether anything answers at `server`."""
         try:
-            answer = await exchange(self._session, "GET", f"{server.url}/models", None, self._probe_timeout())
+            answer = await self._session.exchange("GET", f"{server.url}/models", None, self._probe_limits)
         except Fault:
             return False
         return answer.status not in _NOT_UP_YET
@@ -295,14 +290,6 @@ class OpenAIServer:
         key = self._key.get_secret_value()
         return text.replace(key, "***") if key else text
 
-    def _make_timeout(self, max_tokens: int) -> aiohttp.ClientTimeout:
-        import aiohttp
-
+    def _make_limits(self, max_tokens: int) -> Limits:
         seconds = self._runtime.timeout_s + self._runtime.timeout_per_token_s * max_tokens
-        return aiohttp.ClientTimeout(total=seconds, sock_connect=self._runtime.connect_timeout_s)
-
-    def _probe_timeout(self) -> aiohttp.ClientTimeout:
-        import aiohttp
-
-        runtime = self._runtime
-        return aiohttp.ClientTimeout(total=min(runtime.timeout_s, _MAX_PROBE_S), sock_connect=runtime.connect_timeout_s)
+        return Limits(seconds, self._runtime.connect_timeout_s)

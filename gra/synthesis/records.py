@@ -13,7 +13,7 @@ CRITERIA = ("reasonableness", "completeness", "clarity")  # yes/no, on the instr
 DIMENSIONS = ("correctness", "clarity", "completeness", "relevance", "coherence", "ethicality")  # 0-10, on the response
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Seed:
     """A seed record before annotation: an instruction with its answer (empty where the source has none).
 
@@ -27,7 +27,7 @@ class Seed:
     domain: str | None = None  # given by the source (the simulated world does), else written by a model
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """An annotated member of the data pool: (x, y, d, k, s) of the paper, with its id."""
 
@@ -39,7 +39,7 @@ class Record:
     summary: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Roles:
     """Who does what for one sample: model names. Disjoint but for `annotator`, and for `synthesis.roles=single`."""
 
@@ -49,7 +49,7 @@ class Roles:
     annotator: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Check:
     """One reviewer's verdict on the instruction; `passed` is None for a missing verdict (the reply could not be used)."""
 
@@ -63,7 +63,7 @@ class Check:
         return None if self.verdicts is None else all(self.verdicts.values())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Review:
     """One reviewer's (or the adjudicator's) scores of the response; `score` is None for a missing verdict."""
 
@@ -82,7 +82,7 @@ class Review:
 Status = Literal["accepted", "rejected"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """The end of one proposal's life: all that was written, said and decided, with the reason where it was dropped.
 
@@ -112,7 +112,7 @@ class Outcome:
     summary: str | None = None  # written at annotation, None until then or where that failed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CallRecord:
     """One answered call of a proposal: which step and role asked which model, and what it cost. The text is in the journal."""
 

@@ -8,6 +8,7 @@ beyond n are forgotten.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -200,7 +201,10 @@ class Committee:
 
     def _member(self, record: Record) -> Record:
         """The record as the pool keeps it: without its texts where prompts show none, so that memory holds the whole pool."""
-        return record if self._settings.show == "full" else replace(record, instruction="", response="")
+        shared = sys.intern(record.domain)  # one text a domain, not one a record
+        return replace(record, domain=shared) if self._settings.show == "full" else replace(
+            record, domain=shared, instruction="", response=""
+        )
 
 
 async def annotate_seeds(

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from gra import event_loop
 from gra.errors import ConfigError, Interrupted, Problem
 from gra.fileio import read_json, write_json
 from gra.synthesis import stage
@@ -47,7 +48,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
         raise ConfigError(problems)
     settings = SynthesisSettings.model_validate(config["synthesis"])
     try:
-        counts = asyncio.run(_ask(config, settings, inputs, output))
+        counts = event_loop.run(_ask(config, settings, inputs, output))
     except asyncio.CancelledError:
         raise Interrupted("stopped at once: what was recorded is kept; the same command goes on from there") from None
     write_json(output / "shard.json", counts)

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gra import labels
+from gra import event_loop, labels
 from gra.errors import ConfigError, Interrupted, SynthesisError
 from gra.fileio import write_json
 from gra.models.pool import energy_of, model_names, parameters_of, takes_turns
@@ -84,7 +84,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     shutil.rmtree(output / SPOOL, ignore_errors=True)  # of a run that was killed; the journal has all that is needed
     against = screen.build(settings.decontaminate, inputs.get("benchmarks"))
     try:
-        result, traffic, simulated = asyncio.run(_synthesize(config, settings, seeds, against, output))
+        result, traffic, simulated = event_loop.run(_synthesize(config, settings, seeds, against, output))
     except asyncio.CancelledError:
         raise Interrupted("stopped at once: what was recorded is kept; the same command goes on from there") from None
     path = config["seeds"].get("path")

@@ -9,12 +9,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gra.models.chat_wire import Malformed, listed_models, reply_from, said, without_thought
+from gra.models.base import Request
+from gra.models.chat_wire import Malformed, body_of, listed_models, reply_from, said, without_thought
 from gra.models.http_retry import backoff, retry_after
+from gra.models.pool import ModelSettings
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)
 )
+
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"]))
+MESSAGES = st.lists(st.fixed_dictionaries({"role": WORDS, "content": WORDS}, optional={"name": WORDS}), min_size=1).map(tuple)
+
+
+@given(MESSAGES, WORDS, st.floats(0, 2), st.none() | st.dictionaries(WORDS, st.integers() | WORDS))
+def test_what_is_put_together_is_what_json_would_write(messages: Any, model: str, heat: float, schema: Any) -> None:
+    request = Request(model, messages, heat, 1.0, 5, 7, "form", schema)
+    value = {
+        "model": model, "messages": [dict(m) for m in messages], "temperature": heat, "top_p": 1.0, "max_tokens": 5, "seed": 7,
+        "schema": schema,
+    }  # fmt: skip
+    assert request.canonical == json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    served = ModelSettings(name="m", model="served")
+    sent = json.loads(body_of(request, served, structured=True, send_seed=True, extra={"top_p": 0.5}))
+    form = None if schema is None else {"type": "json_schema", "json_schema": {"name": "form", "schema": schema, "strict": True}}
+    assert sent.pop("response_format", None) == form
+    del value["schema"]
+    assert sent == value | {"model": "served", "top_p": 0.5}
 
 
 def body(**message: Any) -> bytes:
@@ -94,11 +116,11 @@ def test_error_bodies(data: bytes, words: str) -> None:
 
 def test_retry_after_forms() -> None:
     assert retry_after({}) is None
-    assert retry_after({"Retry-After": "1.5"}) == 1.5
-    assert retry_after({"Retry-After": "-3"}) == 0
-    assert retry_after({"Retry-After": "soon"}) is None
-    assert retry_after({"Retry-After": "nan"}) is None
-    assert retry_after({"Retry-After": "Thu, 01 Jan 1970 00:01:40 GMT"}, now=90) == 10
+    assert retry_after({"retry-after": "1.5"}) == 1.5
+    assert retry_after({"retry-after": "-3"}) == 0
+    assert retry_after({"retry-after": "soon"}) is None
+    assert retry_after({"retry-after": "nan"}) is None
+    assert retry_after({"retry-after": "Thu, 01 Jan 1970 00:01:40 GMT"}, now=90) == 10
 
 
 @given(st.integers(1, 10_000))
