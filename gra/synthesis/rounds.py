@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -84,7 +84,7 @@ class Committee:
         models: Sequence[str],
         listener: Listener,
         folder: Path,
-        screen: Callable[[Outcome], tuple[str, str] | None] | None = None,
+        screen: Callable[[Outcome], Awaitable[tuple[str, str] | None]] | None = None,
     ):
         self._engine, self._dedup, self._rules = engine, dedup, rules
         self._models, self._listener = list(models), listener
@@ -161,7 +161,7 @@ class Committee:
         talks = self._engine.stream(self._proposals(number, domains), lambda n: allowance(n, len(accepted), need))
         async with aclosing(talks):
             async for outcome in talks:
-                outcome = self._screened(outcome)
+                outcome = await self._screened(outcome)
                 outcomes.add(outcome)
                 self._listener.advance(outcome)
                 if outcome.status == "accepted":
@@ -180,8 +180,8 @@ class Committee:
                     need = len(accepted) + wanted - len(unique.kept)
         return accepted, unique
 
-    def _screened(self, outcome: Outcome) -> Outcome:
-        found = self._screen(outcome) if self._screen is not None and outcome.status == "accepted" else None
+    async def _screened(self, outcome: Outcome) -> Outcome:
+        found = await self._screen(outcome) if self._screen is not None and outcome.status == "accepted" else None
         return outcome if found is None else replace(outcome, status="rejected", reason=found[0], detail=found[1])
 
     def _proposals(self, number: int, domains: Mapping[str, Sequence[Record]]) -> Iterator[Protocol]:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import shutil
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +83,21 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     seeds = load_seeds(SeedSettings.model_validate(config["seeds"]), config["seed"], inputs.get("seeds"))
     report_bad(seeds.bad, output)
     shutil.rmtree(output / SPOOL, ignore_errors=True)  # of a run that was killed; the journal has all that is needed
-    against = screen.build(settings.decontaminate, inputs.get("benchmarks"))
+    with closing(screen.build(settings.decontaminate, inputs.get("benchmarks"))) as against:
+        return _make(config, settings, inputs.get("seeds"), seeds, against, output, start)
+
+
+def _make(
+    config: dict[str, Any], settings: SynthesisSettings, place: Path | None, seeds: SeedSet, against: screen.Screen, output: Path,
+    start: float,
+) -> dict[str, float]:  # fmt: skip
+    """Run the rounds and write the folder; `place`: the folder of the input `seeds`."""
     try:
         result, traffic, simulated = event_loop.run(_synthesize(config, settings, seeds, against, output))
     except asyncio.CancelledError:
         raise Interrupted("stopped at once: what was recorded is kept; the same command goes on from there") from None
     path = config["seeds"].get("path")
-    made = inputs.get("seeds") or (Path(path).expanduser().parent if path and not path.startswith("hf:") else None)
+    made = place or (Path(path).expanduser().parent if path and not path.startswith("hf:") else None)
     simulated = simulated or labels.simulated([made])  # real models on the simulated world's seeds are simulated too
     stats = statistics(result.kept, result.rejected, settings=settings, seed_calls=result.seeds.calls, simulated=simulated)
     stats["seeds"] = {

@@ -1,23 +1,18 @@
 """What new samples may not be too close to, and the candidates of the round: their vectors, and who is a duplicate of whom.
 
-Vectors and matrix products live in a process of their own: the one that drives the calls stays small, and a large comparison
-does not hold up a single reply.
+Vectors and matrix products live in a process of their own (helper.py).
 """
 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import os
-import signal
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from gra.errors import SynthesisError
 from gra.synthesis.dedup import DedupSettings
+from gra.synthesis.helper import Helper
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,17 +74,13 @@ class Target:
 
 
 class TargetProcess:
-    """A `Target` in a process of its own. Calls are carried out in the order they are made; `base`, `add` and `commit` are
-    only sent, and a fault of theirs is raised by the next `unique`. The process ends with this object, or with this process."""
+    """A `Target` in a process of its own. `base`, `add` and `commit` are only sent, and a fault of theirs is raised by the next
+    `unique`."""
 
     def __init__(self, settings: DedupSettings, runtime: Mapping[str, Any] | None = None):
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
         plain = {key: value for key, value in (runtime or {}).items() if key == "embed_workers"}
-        self._process = context.Process(target=_serve, args=(theirs, settings, plain), name="gra-dedup", daemon=True)
-        self._process.start()
-        theirs.close()
-        self._turns = ThreadPoolExecutor(1, thread_name_prefix="gra-dedup")
+        needs = "about 0.7 GB a worker (runtime.embed_workers), 1.5 kB a sample"
+        self._helper = Helper("deduplication", needs, Target, settings, plain)
         self._sent: list[Future[Any]] = []
 
     def base(self, ids: Sequence[str], texts: Sequence[str]) -> None:
@@ -113,50 +104,9 @@ class TargetProcess:
 
     def close(self) -> None:
         """End the process; what it was still doing is dropped."""
-        self._turns.shutdown(wait=False, cancel_futures=True)
-        self._process.terminate()
-        self._process.join()
-        self._pipe.close()
+        self._helper.close()
 
     def _send(self, name: str, *arguments: Any) -> Future[Any]:
-        future = self._turns.submit(self._ask, name, arguments)
+        future = self._helper.call(name, *arguments)
         self._sent.append(future)
         return future
-
-    def _ask(self, name: str, arguments: tuple[Any, ...]) -> Any:
-        try:
-            self._pipe.send((name, arguments))
-            fault, value = self._pipe.recv()
-        except (EOFError, OSError) as error:
-            raise SynthesisError(
-                f"the deduplication process ended ({error or type(error).__name__}); it needs about 0.7 GB a worker "
-                "(runtime.embed_workers), 1.5 kB a sample. The same command goes on from the journal"
-            ) from error
-        if fault is not None:
-            raise SynthesisError(fault)
-        return value
-
-
-def _serve(pipe: Connection, settings: DedupSettings, runtime: Mapping[str, Any]) -> None:
-    """The process: answers until the pipe closes, which it does when the other side is gone, however it went."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that drives the calls
-    if hasattr(os, "setpriority"):
-        os.setpriority(os.PRIO_PROCESS, 0, 5)  # replies first: embedding fills what time they leave
-    target = Target(settings, runtime)
-    signal.signal(signal.SIGTERM, lambda *_: _leave(target))
-    try:
-        while True:
-            name, arguments = pipe.recv()
-            fault, value = None, None
-            try:
-                value = getattr(target, name)(*arguments)
-            except (SynthesisError, ValueError, MemoryError) as error:
-                fault = str(error) or type(error).__name__
-            pipe.send((fault, value))
-    except (EOFError, OSError):
-        _leave(target)
-
-
-def _leave(target: Target) -> None:
-    target.close()
-    os._exit(0)

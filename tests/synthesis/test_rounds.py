@@ -116,7 +116,7 @@ def test_duplicates_are_dropped_with_the_sample_they_are_close_to_and_replaced(t
 
 
 def test_screened_samples_are_dropped_with_their_reason_and_the_round_is_refilled(tmp_path: Path) -> None:
-    def screen(outcome: Outcome) -> tuple[str, str] | None:
+    async def screen(outcome: Outcome) -> tuple[str, str] | None:
         return ("contaminated", "gsm8k/7") if outcome.index % 2 else None
 
     result = synthesize(Scripted(), tmp_path / "j.sqlite", screen=screen, rounds=1)
