@@ -117,14 +117,27 @@ def test_two_commands_at_once_do_the_work_once(place: Place) -> None:
     assert any("waiting for its result" in log.read_text() for log in place.store.glob("*.log"))
 
 
-def test_ctrl_c_brings_the_steps_to_rest(place: Place) -> None:
+@pytest.mark.parametrize(
+    ("number", "whom", "code"),
+    [(signal.SIGINT, "gra", 130), (signal.SIGUSR1, "gra", 85), (signal.SIGTERM, "step", 85)],
+)
+def test_a_signal_brings_the_steps_to_rest(place: Place, number: int, whom: str, code: int) -> None:
+    """Ctrl-C ends in 130; what batch systems send, to the command or to a step, in 85, which they are to requeue."""
     first = place.start(*RUN, "made.slow=30")
     wait_for(lambda: any((p / "half").exists() and "a-make" in p.name for p in partials(place)))
-    first.send_signal(signal.SIGINT)
+    if whom == "gra":
+        first.send_signal(number)
+        if number == signal.SIGUSR1:
+            first.send_signal(signal.SIGTERM)  # what follows SIGUSR1 in a batch system does not kill
+    else:
+        os.kill(psutil.Process(first.pid).children()[0].pid, number)
     _, err = first.communicate(timeout=20)
-    assert first.returncode == 130
-    assert "asked to come to rest" in err
+    assert first.returncode == code, err
+    assert "FAILED" not in err
+    assert "come to rest" in err
     assert "not done (interrupted)" in err
+    if whom == "gra":
+        return
     plan = place.gra("plan", "experiment=fake", "made.slow=30").stdout
     assert "partly done" in plan
 

@@ -18,11 +18,14 @@ def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
         "heavy = {'torch', 'hydra', 'omegaconf', 'transformers', 'pydantic', 'rich', 'numpy'} & set(sys.modules);"
         "sys.exit(f'imported {heavy}' if heavy else code)"
     )
-    start = time.monotonic()
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    assert "gra run experiment=NAME" in run.stdout
-    assert time.monotonic() - start < 1
+    took = []
+    for _ in range(3):  # the best of three: the machine may be busy
+        start = time.monotonic()
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        took.append(time.monotonic() - start)
+        assert run.returncode == 0, run.stderr
+        assert "gra run experiment=NAME" in run.stdout
+    assert min(took) < 1
 
 
 def test_a_run_that_is_done_imports_no_torch(place: Place) -> None:

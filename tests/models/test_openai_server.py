@@ -148,7 +148,7 @@ def test_retry_after_longer_than_patience_is_fatal_at_once() -> None:
     start = time.monotonic()
     with pytest.raises(ServerError, match="asked to wait 3600 s"):
         asyncio.run(talk(answering(429, b"", Retry_After="3600")))
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 30
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_a_pool_of_copies_stays_cheap():
     start = time.perf_counter()
     assert greedy(rows[:5000], [1.0] * 5000, rows, threshold=0.9).kept == []
     assert greedy(rows, [1.0] * 20_000, threshold=0.9).kept == [0]
-    assert time.perf_counter() - start < 10
+    assert time.perf_counter() - start < 60  # all pairs of them would take hours
 
 
 def test_rows_must_be_unit_vectors():

@@ -258,7 +258,7 @@ def test_status_is_whole_at_every_moment_and_gone_at_the_end(tmp_path: Path, mon
             read = json.loads((tmp_path / "status.json").read_text())
             assert set(read["counters"]) >= {"proposed", "accepted", "asked"}
             seen.add(read["updated_at"])
-    assert len(seen) > 20
+    assert len(seen) > 2
     assert list(tmp_path.iterdir()) == []
 
 
