@@ -1,0 +1,176 @@
+"""One program, or many at once, in the sandbox: what goes in, what comes out, and when it is stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO, Literal
+
+from eval.sandbox.isolation import Isolation, candidates, interpreter
+
+FIRST_USER, USERS = 1 << 20, 1 << 16  # user ids that sandboxes of root run under, one each; nobody has such
+OVERRIDE = "suite.sandbox=none"
+Reason = Literal["passed", "failed", "timeout", "output", "killed"]
+
+
+class SandboxError(Exception):
+    """Nothing here can shut a program in."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a program may use. `seconds`: by the clock; `memory_mb`: address space of one process; `processes`: and threads;
+    `scratch_mb`: files, all together in memory; `output_kb`: printed."""
+
+    seconds: float = 20.0
+    memory_mb: int = 1024
+    processes: int = 16
+    scratch_mb: int = 32
+    output_kb: int = 256
+
+    def rlimits(self) -> dict[str, int]:
+        """By the names of the module `resource`."""
+        return {
+            "RLIMIT_CPU": int(self.seconds) + 1, "RLIMIT_AS": self.memory_mb << 20, "RLIMIT_NPROC": self.processes,
+            "RLIMIT_FSIZE": self.scratch_mb << 20, "RLIMIT_NOFILE": 64, "RLIMIT_CORE": 0,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a program ended. `failed`: an exception, or it left early; `killed`: by the kernel, or it killed itself. `said`: the
+    end of what it printed."""
+
+    reason: Reason
+    said: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it ran to its end."""
+        return self.reason == "passed"
+
+
+@cache
+def isolation() -> Isolation:
+    """The best way that works here, tried out. Raises SandboxError, naming the override, where none does."""
+    tried = []
+    for way in candidates():
+        verdict = run_one("import os\nassert os.listdir('/tmp') == []", Limits(), way)
+        if verdict.passed:
+            return way
+        tried.append(f"{way.name}: {verdict.said.strip()[-200:] or verdict.reason}")
+    raise SandboxError(
+        f"no sandbox for model-written code: {'; '.join(tried) or 'neither bubblewrap nor util-linux is installed'}\n"
+        f"    -> install bubblewrap, or allow user namespaces; {OVERRIDE} runs the code unprotected, at your own risk"
+    )
+
+
+def run_all(
+    programs: Sequence[str], limits: Limits | None = None, workers: int | None = None, done: Callable[[int], None] | None = None
+) -> list[Verdict]:
+    """The verdicts on `programs`, in their order; `workers` at a time (None: one a core). `done(n)` is told how many ended.
+
+    Raises SandboxError before the first is run, where nothing can shut them in.
+    """
+    way, limits, ended = isolation(), limits or Limits(), 0
+    verdicts = []
+    with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
+        for verdict in pool.map(lambda program: run_one(program, limits, way), programs):
+            verdicts.append(verdict)
+            ended += 1
+            if done is not None:
+                done(ended)
+    return verdicts
+
+
+def run_one(program: str, limits: Limits, way: Isolation) -> Verdict:
+    """Run one program. It cannot raise: whatever the program does is a verdict."""
+    token = secrets.token_hex(16).encode()
+    token_read, token_write = os.pipe()
+    report_read, report_write = os.pipe()
+    os.write(token_write, token)
+    os.close(token_write)
+    user = FIRST_USER + secrets.randbelow(USERS) if os.getuid() == 0 else None
+    job = {"program": program, "limits": limits.rlimits(), "user": user, "token": token_read, "report": report_write}
+    command = way.wrap([interpreter(), "-I", "-S", "-B", "-c", _inside()], limits.scratch_mb)
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=(token_read, report_write),
+            start_new_session=True, cwd="/", env={"PATH": os.environ.get("PATH", os.defpath)},
+        )  # fmt: skip
+    finally:
+        os.close(token_read)
+        os.close(report_write)
+    with process, os.fdopen(report_read, "rb") as report:
+        try:
+            _feed(process, json.dumps(job).encode())
+            said, stopped = _watch(process, limits)
+        finally:
+            _end(process)
+        return _verdict(report.read(64) == token, stopped, process.wait(), said)
+
+
+@cache
+def _inside() -> str:
+    return (Path(__file__).parent / "inside.py").read_text(encoding="utf-8")
+
+
+def _feed(process: subprocess.Popen[bytes], job: bytes) -> None:
+    assert process.stdin is not None
+    try:
+        process.stdin.write(job)
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # the isolation failed to start: what it printed says why
+
+
+def _watch(process: subprocess.Popen[bytes], limits: Limits) -> tuple[bytes, Reason | None]:
+    """What is printed, until it ends, is too much, or the time is up."""
+    deadline, said = time.monotonic() + limits.seconds, b""
+    out: IO[bytes] | None = process.stdout
+    assert out is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(out, selectors.EVENT_READ)
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return said, "timeout"
+            if not selector.select(left):
+                continue
+            piece = os.read(out.fileno(), 1 << 16)
+            if not piece:
+                break
+            said += piece
+            if len(said) > limits.output_kb << 10:
+                return said, "output"
+    try:
+        process.wait(max(deadline - time.monotonic(), 0.01))
+    except subprocess.TimeoutExpired:
+        return said, "timeout"
+    return said, None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Everything in the sandbox ends with its first process, whose end the kernel or the wrapper answers with SIGKILL."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _verdict(reported: bool, stopped: Reason | None, code: int, said: bytes) -> Verdict:
+    text = said[-2000:].decode("utf-8", "replace")
+    if stopped is not None:
+        return Verdict(stopped, text)
+    if reported and code == 0:
+        return Verdict("passed", text)
+    return Verdict("failed" if code == 1 else "killed", text)
