@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from eval import local_data, replies
+from eval import catalogue, local_data, replies
 from eval.local_data import LocalTask
 from eval.settings import EvalSettings, Model, Runtime
 from gra.errors import EvalError
@@ -40,7 +40,8 @@ def evaluate(
         _check_model(lm, suite.max_new_tokens, suite.apply_chat_template, model.path)
         replies.keep(lm, kept, replies.model_key(model.path, model.revision, model.dtype))
         here = {task.name for task in local}
-        manager = TaskManager(include_path=str(scratch), include_defaults=not here.issuperset(suite.tasks))
+        ours = {str(catalogue.own()[name].parent) for name in suite.tasks if name in catalogue.own() and name not in here}
+        manager = TaskManager(include_path=[str(scratch), *sorted(ours)], include_defaults=not here.issuperset(suite.tasks))
         tracker = EvaluationTracker()
         greedy: dict[str, Any] = {"do_sample": False, "temperature": 0.0}
         _try_tasks(manager, list(suite.tasks))
@@ -97,7 +98,8 @@ def _try_tasks(manager: Any, tasks: list[str]) -> None:
         ) from error
     unsafe = [name for name, task in loaded.items() if getattr(task, "UNSAFE_CODE", False)]
     if unsafe:
-        raise EvalError(f"{', '.join(unsafe)}: run model-written code, which is not supported yet: leave them out of suite.tasks")
+        names = ", ".join(unsafe)
+        raise EvalError(f"{names}: run model-written code in this process: take humaneval_chat, mbpp_chat, which have a sandbox")
 
 
 def _check_model(lm: Any, max_new_tokens: int | None, chat: bool, path: str) -> None:

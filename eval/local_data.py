@@ -3,10 +3,10 @@
 A file is one JSON object a line, in the hub's record schema, gzip or not. For the task T with the hub data set H (its
 last part) and configuration C, the file of a split S is the first there is of
 
-    DIR/F/S.jsonl   DIR/F/C/S.jsonl   DIR/F/C.jsonl   DIR/T.jsonl   DIR/C.jsonl       (or .jsonl.gz; F is one of T, H, C)
+    DIR/F/S.jsonl   DIR/F/C/S.jsonl   DIR/F/C.jsonl   DIR/T.jsonl   DIR/C.jsonl       (or .jsonl.gz)
 
-DIR/C.jsonl is for our own tasks, which have no H. The last three hold one split only, the one that is scored. A file of all
-subjects (MMLU) is cut down to those records whose `subject` is C.
+F is one of T, T without `_chat`, H, C. DIR/C.jsonl is for our own tasks, which have no H. The last three hold one split only,
+the one that is scored. A file of all subjects (MMLU) is cut down to those records whose `subject` is C.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ def records(path: Path, subject: str | None = None) -> list[dict[str, Any]]:
 
 def _candidates(name: str, spec: dict[str, Any], split: str, scored: bool) -> list[str]:
     data, part = _slug(spec.get("dataset_path")), spec.get("dataset_name")
-    folders = list(dict.fromkeys(f for f in (name, data, _slug(part)) if f and f != "json"))
+    names = (name, name.removesuffix("_chat"), data, _slug(part))
+    folders = list(dict.fromkeys(f for f in names if f and f != "json"))
     paths = [f"{folder}/{split}" for folder in folders]
     paths += [f"{folder}/{part}/{split}" for folder in folders if part]
     if scored:

@@ -25,6 +25,7 @@ class Suite(Settings):
     fewshot_seed: int = 1234  # lm-eval's own default, so that the same examples are shown as by its command line
     apply_chat_template: bool = True
     system_instruction: str | None = None
+    sandbox: Literal["auto", "none"] = "auto"  # none: model-written code runs with your rights, limits on time and memory alone
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:

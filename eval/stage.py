@@ -25,6 +25,7 @@ NAME = "eval"
 VERSION = 2  # 2: under a chat template no beginning-of-text token is put before what the template writes
 # The files found in `data_dir` are hashed instead of its name (`external_files`).
 NOT_HASHED = ("suite.data_dir", "suite.name")
+_SAFE = "take humaneval_chat or mbpp_chat, which run it in a sandbox"
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
@@ -66,6 +67,10 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     if Path(model.path).is_dir():
         model = model.model_copy(update={"path": str(Path(model.path).resolve())})  # never mistaken for a hub id
     local, _ = _plan(suite, dict(inputs))
+    if _runs_code(suite):
+        from eval import code
+
+        code.protect(suite.sandbox)
     with tempfile.TemporaryDirectory(prefix="gra-eval-") as scratch:
         found = harness.evaluate(settings, model, local, output / "tasks", Path(scratch))
     if found is None:
@@ -131,10 +136,24 @@ def _task_problems(suite: Suite, inputs: Mapping[str, Path | None]) -> list[Prob
             continue
         path = catalogue.find(task)
         if path is not None and catalogue.read(path).get("unsafe_code"):
-            problems.append(Problem("suite.tasks", f"{task} runs model-written code, which is not supported yet", "leave it out"))
+            problems.append(Problem("suite.tasks", f"{task} runs model-written code in this process", _SAFE))
+    if _runs_code(suite) and suite.sandbox == "auto":
+        from eval.sandbox import SandboxError, isolation
+
+        try:
+            isolation()
+        except SandboxError as error:
+            what, _, remedy = str(error).partition("\n    -> ")
+            problems.append(Problem("suite.sandbox", what, remedy))
     if problems and problems[0].key == "suite.data_dir":
         return problems
     return [*problems, *_plan(suite, inputs)[1]]
+
+
+def _runs_code(suite: Suite) -> bool:
+    """Whether one of our tasks in the suite runs model-written code."""
+    ours = [catalogue.read(catalogue.own()[task]) for task in suite.tasks if task in catalogue.own()]
+    return any((spec.get("metadata") or {}).get("sandbox") for spec in ours)
 
 
 def _plan(suite: Suite, inputs: Mapping[str, Path | None]) -> tuple[list[LocalTask], list[Problem]]:
@@ -148,7 +167,7 @@ def _plan(suite: Suite, inputs: Mapping[str, Path | None]) -> tuple[list[LocalTa
     nowhere = []  # tasks for whose items no folder is given: one fault, however many they are
     for task in suite.tasks:
         path = catalogue.find(task)
-        if task in catalogue.own():
+        if task in catalogue.own() and catalogue.read(catalogue.own()[task]).get("dataset_path") == "json":
             if made is None and "benchmarks" in inputs:
                 continue  # an earlier step will make them
             mine = [made / "benchmarks", *folders] if made is not None else folders

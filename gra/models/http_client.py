@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 MAX_BODY = 4 << 20  # bytes of a reply: 8000 tokens are some 40 kB, so more is a fault
 MAX_HEADERS = 64 << 10  # bytes of names and values
@@ -78,33 +78,40 @@ class Session:
     def _prepared(self, method: str, url: str) -> tuple[_Origin, bytes]:
         parts = urlsplit(url)
         tls, host = parts.scheme == "https", parts.hostname or ""
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        named = host.encode("idna").decode() if not host.isascii() else host
+        path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~") + (f"?{parts.query}" if parts.query else "")
+        try:
+            named = host.encode("idna").decode() if not host.isascii() else host
+        except UnicodeError:
+            named = host  # connecting will say so
         where = f"[{named}]" if ":" in named else named
         head = f"{method} {path} HTTP/1.1\r\nHost: {where}{f':{parts.port}' if parts.port else ''}\r\n{self._headers}"
-        return _Origin(tls, named, parts.port or (443 if tls else 80)), head.encode("latin-1")
+        return _Origin(tls, named, parts.port or (443 if tls else 80)), head.encode("latin-1", "replace")
 
     def _idle_to(self, origin: _Origin) -> _Connection | None:
         waiting = self._idle.get(origin)
         while waiting:
-            connection = waiting.pop()  # the one used last: what is over grows old and is closed
+            connection = waiting.pop()  # the one used last; older ones are closed by their servers, or when it is their turn
             if connection.usable():
                 return connection
             connection.abort()
         return None
 
     async def _connect(self, origin: _Origin, limits: Limits) -> _Connection:
-        def make() -> _Connection:
-            return _Connection(self, origin)
-
-        loop = asyncio.get_running_loop()
+        connection, loop = _Connection(self, origin), asyncio.get_running_loop()
+        tls = _tls() if origin.tls else None
         try:
             async with asyncio.timeout(min(limits.connect, limits.total)):
-                _, connection = await loop.create_connection(make, origin.host, origin.port, ssl=_tls() if origin.tls else None)
-        except TimeoutError:
-            raise Fault("connection", "no connection in time") from None
-        except OSError as error:  # ssl.SSLError and socket.gaierror are
-            raise Fault("connection", f"cannot connect: {error.strerror or error}") from None
+                await loop.create_connection(lambda: connection, origin.host, origin.port, ssl=tls)
+        except BaseException as error:
+            connection.abort()
+            self._open.discard(connection)  # uvloop does not tell of one that is given up as it opens
+            if isinstance(error, TimeoutError):
+                raise Fault("connection", "no connection in time") from None
+            if isinstance(error, OSError):  # ssl.SSLError and socket.gaierror are
+                raise Fault("connection", f"cannot connect: {error.strerror or error}") from None
+            if isinstance(error, UnicodeError):
+                raise Fault("connection", f"cannot connect: {origin.host!r} is no name of a host") from None
+            raise
         return connection
 
     def free(self, origin: _Origin, connection: _Connection) -> None:
@@ -158,9 +165,10 @@ class _Connection(asyncio.Protocol):
 
     async def exchange(self, payload: bytes, until: float, total: float) -> Answer:
         """Send `payload` and return what comes back before `until` (monotonic). Raises Fault."""
+        assert self._answer is None, "one exchange at a time"
         loop = asyncio.get_running_loop()
         self._answer = future = loop.create_future()
-        timer = loop.call_later(until - time.monotonic(), self._fail, Fault("timeout", f"no reply within {total:.0f} s"))
+        timer = loop.call_later(until - time.monotonic(), self._late, future, total)
         self._transport.write(payload)
         try:
             return await future
@@ -180,6 +188,10 @@ class _Connection(asyncio.Protocol):
         """The exchange under way, if anybody still waits for it; from here on there is none."""
         future, self._answer = self._answer, None
         return None if future is None or future.done() else future
+
+    def _late(self, future: asyncio.Future[Answer], total: float) -> None:
+        if self._answer is future:
+            self._fail(Fault("timeout", f"no reply within {total:.0f} s"))
 
     def _fail(self, fault: Fault) -> None:
         if (future := self._settle()) is not None:
@@ -228,9 +240,11 @@ class _Connection(asyncio.Protocol):
         what = type(error).__name__ if error is not None else "closed by the server" + (" within a reply" if self._in_body else "")
         self._fail(Fault("connection", f"the connection broke: {what}"))
 
-    def on_header(self, name: bytes, value: bytes) -> None:
+    def on_message_begin(self) -> None:
         if self._answer is None:
             raise Fault("body", "a second reply to one request")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > MAX_HEADERS:
             raise Fault("body", f"a reply with more than {MAX_HEADERS} bytes of headers")

@@ -65,6 +65,7 @@ def _stop_on_signals(engine: Engine) -> None:
 
     def stop() -> None:
         if engine.stopping:
+            engine.abort()
             task.cancel()
         else:
             log.warning("stopping: waiting for the calls in flight; once more stops at once. The same command goes on from here")

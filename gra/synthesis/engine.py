@@ -59,7 +59,11 @@ class Engine:
         self._slots = asyncio.Semaphore(sys.maxsize if getattr(backend, "queues", False) else concurrency)
         self._queued: Callable[[Request], float] | None = getattr(backend, "queued", None)
         self.traffic = Traffic()
-        self.stopping = False
+        self.stopping = self.aborted = False
+
+    def abort(self) -> None:
+        """Do not even wait for what is in flight: whoever reads from `stream` is cancelled next."""
+        self.stopping = self.aborted = True
 
     def stop(self) -> None:
         """Send no more calls: those in flight are awaited and recorded, then `Interrupted` ends the run."""
@@ -93,7 +97,7 @@ class Engine:
         tasks = [asyncio.ensure_future(self.ask(ask)) for ask in asks]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-            if self.stopping:
+            if self.stopping and not self.aborted:
                 await asyncio.wait(tasks)
         finally:
             for task in tasks:
@@ -164,12 +168,13 @@ class Engine:
                 wake.clear()
                 await wake.wait()
         finally:
-            for task in tasks.values() if not self.stopping else ():  # those told to stop end by themselves
+            for task in tasks.values() if self.aborted or not self.stopping else ():  # those told to stop end by themselves
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
 def _clean(reply: Reply) -> Reply:
     """The reply as files can hold it, before anything is made of it."""
-    text, error = well_formed(reply.text), well_formed(reply.error)
-    return reply if text is reply.text and error is reply.error else replace(reply, text=text, error=error)
+    text, finish, error = well_formed(reply.text), well_formed(reply.finish), well_formed(reply.error)
+    same = text is reply.text and finish is reply.finish and error is reply.error
+    return reply if same else replace(reply, text=text, finish=finish, error=error)

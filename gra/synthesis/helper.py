@@ -74,8 +74,10 @@ def _serve(pipe: Connection, make: Callable[..., Any], arguments: tuple[Any, ...
                 value = getattr(kept, method)(*values)
             except ConfigError as error:
                 fault = error.problems
-            except (SynthesisError, ValueError, MemoryError) as error:
-                fault = str(error) or type(error).__name__
+            except SynthesisError as error:
+                fault = str(error)
+            except Exception as error:  # noqa: BLE001 the other side raises it again, in words
+                fault = f"{type(error).__name__}: {error}"
             pipe.send((fault, value))
     except (EOFError, OSError):
         _leave(kept)

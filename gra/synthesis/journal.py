@@ -37,8 +37,8 @@ CREATE TABLE IF NOT EXISTS calls(
     tokens_out INTEGER, finish TEXT NOT NULL, error TEXT, seconds REAL NOT NULL, at REAL NOT NULL, crc INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS calls_by_sample ON calls(sample);
 """
-_FIND = "SELECT text, tokens_in, tokens_out, finish, error FROM calls WHERE key = ?"
-_INSERT = f"INSERT OR IGNORE INTO calls({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"
+_FIND = "SELECT text, tokens_in, tokens_out, finish, error, crc FROM calls WHERE key = ?"
+_INSERT = f"INSERT OR REPLACE INTO calls({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ class Journal:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._fault: Exception | None = None
+        self._altered = 0  # replies whose check sum is wrong
 
     def __enter__(self) -> Self:
         try:
@@ -97,16 +98,26 @@ class Journal:
         if (fresh := self._fresh.get(key)) is not None:
             return fresh
         try:
-            row = self._reader.execute(_FIND, (key,)).fetchone()
-            if row is not None:
-                return Reply(*row)
+            if (known := self._read(self._reader, key)) is not None:
+                return known
             for other in self._others:
-                row = other.execute(_FIND, (key,)).fetchone()
-                if row is not None:
-                    self.record(ask, Reply(*row), 0.0)
-                    return Reply(*row)
+                if (known := self._read(other, key)) is not None:
+                    self.record(ask, known, 0.0)
+                    return known
         except sqlite3.Error as error:
             raise self._error(error) from error
+        return None
+
+    def _read(self, connection: sqlite3.Connection, key: str) -> Reply | None:
+        """The reply, unless its text is not what was written: then it is asked for again."""
+        row = connection.execute(_FIND, (key,)).fetchone()
+        if row is None:
+            return None
+        if isinstance(row[0], str) and _crc(row[0]) == row[-1]:
+            return Reply(*row[:-1])
+        self._altered += 1
+        if self._altered == 1:
+            log.warning("journal %s: a reply was altered on disk (its check sum is wrong); such are asked for again", self.path)
         return None
 
     def record(self, ask: Ask, reply: Reply, seconds: float) -> None:
@@ -130,7 +141,7 @@ class Journal:
                 try:
                     with self._writer:
                         self._writer.executemany(_INSERT, group)
-                except sqlite3.Error as error:
+                except Exception as error:  # noqa: BLE001 raised by the next call from the run's own thread
                     self._fault = error
                     return
                 with self._lock:
@@ -160,9 +171,11 @@ def salvage(path: Path) -> int | None:
     """
     if not path.is_file():
         return None
+    killed = path.with_name(f"{path.name}-wal").exists()
     try:
+        check = "PRAGMA integrity_check(1)" if killed else "PRAGMA quick_check(1)"  # the first one reads the indices, too
         with closing(sqlite3.connect(path, timeout=30)) as connection:
-            if connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
+            if connection.execute(check).fetchone()[0] == "ok":
                 return None
     except sqlite3.OperationalError:
         raise  # locked, read-only, disk full: not damage

@@ -39,7 +39,8 @@ def test_training_and_evaluation_feed_the_same_prompt(template: str, tiny_chat_m
     assert tokenizer("word")["input_ids"][0] == bos  # left alone it adds one
 
     if template == "default":  # train/data.py, to the token
-        (sample,), _ = data.tokenise([TALK], tokenizer, cutoff=200, seed=0)
+        (sample,) = data.Tokeniser(tokenizer, cutoff=200).encode([TALK])
+        assert isinstance(sample, data.Sample)
         trained = [token for token, label in zip(sample.ids, sample.labels, strict=True) if label == data.IGNORED]
         trained = trained[: next(n for n, label in enumerate(sample.labels) if label != data.IGNORED)]
     else:

@@ -1,0 +1,75 @@
+"""Benchmarks whose answer is a program: the code in a reply, and whether it passes the item's tests, in the sandbox.
+
+The task YAMLs in `eval/tasks/code/` name `codes_of` and `judge`. All programs of a task run at once, in `codes_of`, which lm-eval
+calls with all replies; `judge` looks their verdicts up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from eval import sandbox
+from eval.sandbox import Isolation, Limits, Verdict
+
+_BLOCK = re.compile(r"```[^\S\n]*([\w+-]*)[^\S\n]*\n(.*?)(?:\n[^\S\n]*```|\Z)", re.DOTALL)
+_PYTHON = ("", "python", "py", "python3")
+UNPROTECTED = Isolation("none", lambda command, _: command)
+_way: list[Isolation] = []  # set by `protect`; empty: the best there is
+_verdicts: dict[str, Verdict] = {}  # by program
+
+
+def protect(choice: str) -> None:
+    """`suite.sandbox`: "auto", the best way there is, or "none", limits on time and memory alone. Raises SandboxError."""
+    _way[:] = [UNPROTECTED if choice == "none" else sandbox.isolation()]
+
+
+def code_of(reply: str, name: str | None) -> str | None:
+    """The Python in a reply, or None: of its code blocks the first that defines `name` (else the first), a block that is cut off
+    included; of a reply without blocks all of it, if it defines something at its left edge."""
+    blocks = [text for kind, text in _BLOCK.findall(reply) if kind.lower() in _PYTHON]
+    if blocks:
+        return next((text for text in blocks if name is not None and _defines(text, name)), blocks[0])
+    return reply if re.search(r"^(def|class|import|from)\s", reply, re.MULTILINE) else None
+
+
+def program_of(doc: Mapping[str, Any], code: str) -> str:
+    """What runs: for HumanEval the prompt (its imports and helpers), the code, the tests; for MBPP the code, what the item sets up
+    with it, the tests."""
+    if "entry_point" in doc:
+        return f"{doc['prompt']}\n    pass\n\n{code}\n\n{doc['test']}\n\ncheck({doc['entry_point']})\n"
+    tests = [*doc["test_list"], *(doc.get("challenge_test_list") or ())]
+    setup = doc.get("test_setup_code") or "\n".join(doc.get("test_imports") or ())
+    return "\n".join([code, setup, *tests, ""])
+
+
+def codes_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
+    """For lm-eval's `custom` filter: a list of replies per item in, a list of programs' code (or None) per item out."""
+    found = [[code_of(reply, _name(doc)) for reply in several] for several, doc in zip(replies, docs, strict=True)]
+    due = {program_of(doc, code) for several, doc in zip(found, docs, strict=True) for code in several if code is not None}
+    programs = sorted(due - _verdicts.keys())
+    if programs:
+        _verdicts.update(zip(programs, sandbox.run_all(programs, Limits(), way=_way[0] if _way else None), strict=True))
+    return found
+
+
+def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
+    """lm-eval's `process_results` for one item: whether the code passes the tests, and whether there was code at all."""
+    code = results[0]
+    if code is None:
+        return {"pass_at_1": 0.0, "no_answer": 1.0}
+    return {"pass_at_1": float(_verdicts[program_of(doc, code)].passed), "no_answer": 0.0}
+
+
+def _name(doc: Mapping[str, Any]) -> str | None:
+    """The function that the tests call: HumanEval's entry point; of MBPP's first test what is called first."""
+    if "entry_point" in doc:
+        return str(doc["entry_point"])
+    around = r"\b(assert|set|sorted|list|not|math\.\w+|abs|tuple|len)\b"
+    called = re.search(r"([A-Za-z_]\w*)\s*\(", re.sub(around, " ", doc["test_list"][0]))
+    return called[1] if called else None
+
+
+def _defines(text: str, name: str) -> bool:
+    return re.search(rf"^(def\s+{re.escape(name)}\b|{re.escape(name)}\s*=)", text, re.MULTILINE) is not None

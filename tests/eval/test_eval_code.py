@@ -1,0 +1,114 @@
+"""HumanEval and MBPP: the code in a reply, the program that runs, and the whole stage on items that a model knows by heart."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from teaching import teach
+
+from eval import code, stage
+from eval.sandbox import SandboxError, isolation
+from gra.errors import ConfigError
+from gra.fileio import read_json
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "benchmarks"
+GOOD = "def add(a, b):\n    return a + b"
+
+
+def possible() -> bool:
+    try:
+        isolation()
+    except SandboxError:
+        return False
+    return True
+
+
+needs_sandbox = pytest.mark.skipif(not possible(), reason="no sandbox is possible here")
+
+
+@pytest.mark.parametrize(
+    ("reply", "found"),
+    [
+        (f"```python\n{GOOD}\n```", GOOD),
+        (f"Sure:\n\n```py\n{GOOD}\n```\nIt adds.", GOOD),
+        (f"```\n{GOOD}\n```", GOOD),
+        (f"First\n```python\nimport os\n```\nthen\n```python\n{GOOD}\n```", GOOD),
+        (f"```bash\npip install x\n```\n```python\n{GOOD}\n```", GOOD),
+        (f"```python\n{GOOD}", GOOD),
+        (GOOD, GOOD),
+        ("```python\nx = 1\n```", "x = 1"),
+        ("```bash\nls\n```", None),
+        ("I cannot do that.", None),
+        ("", None),
+        ("The keyword def defines a function.", None),
+    ],
+)
+def test_the_code_in_a_reply(reply: str, found: str | None) -> None:
+    assert code.code_of(reply, "add") == found
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        pytest.skip(f"needs {path}")
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+@needs_sandbox
+@pytest.mark.slow
+def test_gold_answers_pass_in_whatever_form_they_come() -> None:
+    """HumanEval's own solutions, as a chat model writes them: whole functions, fenced or not, with talk around."""
+    docs = read(SHARED / "humaneval" / "test.jsonl.gz")[::3]
+    forms = ["```python\n{}\n```", "Here it is.\n\n```\n{}\n```\nDone.", "{}", "I would rather not."]
+    replies = [[forms[i % 4].format(doc["prompt"] + doc["canonical_solution"])] for i, doc in enumerate(docs)]
+    scores = [code.judge(doc, found) for doc, found in zip(docs, code.codes_of(replies, docs), strict=True)]
+    assert [s["pass_at_1"] for s in scores] == [float(i % 4 != 3) for i in range(len(docs))]
+    assert [s["no_answer"] for s in scores] == [float(i % 4 == 3) for i in range(len(docs))]
+
+    docs = read(SHARED / "mbpp" / "sanitized" / "test.jsonl.gz")[:40]
+    replies = [[forms[i % 3].format(doc["code"])] for i, doc in enumerate(docs)]
+    scores = [code.judge(doc, found) for doc, found in zip(docs, code.codes_of(replies, docs), strict=True)]
+    assert [doc["task_id"] for doc, s in zip(docs, scores, strict=True) if not s["pass_at_1"]] == []
+
+
+def task(number: int) -> dict[str, Any]:
+    name = f"add{number}"
+    prompt = f"def {name}(a, b):\n"
+    test = f"def check(candidate):\n    assert candidate(2, 3) == {5 + number}\n"
+    solution = f"    return a + b + {number}\n"
+    return {"task_id": f"T/{number}", "prompt": prompt, "entry_point": name, "canonical_solution": solution, "test": test}
+
+
+@needs_sandbox
+@pytest.mark.slow
+def test_the_stage_runs_what_a_model_writes(tiny_chat_model: Path, tmp_path: Path) -> None:
+    docs = [task(n) for n in range(3)]
+    bodies = ["return a + b", "open('/etc/passwd')"]
+    written = [f"```python\ndef add{n}(a, b):\n    {body}\n```" for n, body in enumerate(bodies)] + ["No."]
+    (tmp_path / "data" / "humaneval").mkdir(parents=True)
+    lines = "".join(json.dumps(doc) + "\n" for doc in docs)
+    (tmp_path / "data" / "humaneval" / "test.jsonl").write_text(lines)
+    asked = (
+        "Complete this Python function. Reply with the whole function, imports included, in one code block.\n\n```python\n{}```"
+    )
+    teach(tiny_chat_model, {asked.format(d["prompt"]): w for d, w in zip(docs, written, strict=True)}, tmp_path / "m" / "model")
+    output = tmp_path / "out"
+    output.mkdir()
+    suite = {"name": "code", "tasks": ["humaneval_chat"], "data_dir": str(tmp_path / "data"), "max_new_tokens": 60}
+    metrics = stage.run({"seed": 0, "suite": suite, "runtime": {"threads": 1}}, {"model": tmp_path / "m"}, output)
+    assert metrics["humaneval_chat"] == pytest.approx(1 / 3)
+    assert metrics["humaneval_chat.no_answer"] == pytest.approx(1 / 3)
+    scores = read_json(output / "scores.json")
+    assert scores["tasks"]["humaneval_chat"]["group"] == "coding"
+
+
+def test_official_tasks_that_run_code_here_are_refused_with_ours_named(tiny_chat_model: Path) -> None:
+    config = {"suite": {"name": "x", "tasks": ["humaneval"]}, "model": {"path": str(tiny_chat_model)}}
+    (problem,) = stage.check(config, {})
+    assert "humaneval_chat" in problem.remedy
+    with pytest.raises(ConfigError):
+        stage.run(config, {}, tiny_chat_model)
