@@ -61,6 +61,9 @@ schema_json = _Shared(_plain, 64)
 class Request:
     """One chat completion to ask for. Everything that can change the reply is here, nothing else is.
 
+    `served` stands for what the pool says of the model beyond its name: which weights, what the server adds to a request
+    (`pool.served_as`).
+
     `schema` is a JSON schema that the reply should follow (None: free text); `seed` makes repeated questions distinct
     and, where the server honours it, sampling repeatable.
     """
@@ -73,13 +76,15 @@ class Request:
     seed: int
     schema_name: str | None = None
     schema: Mapping[str, Any] | None = field(default=None, repr=False)
+    served: str = field(default="", repr=False)
 
     @cached_property
     def canonical(self) -> bytes:
         """The request as bytes: equal requests give equal bytes (sorted keys, no white space, UTF-8)."""
         text = (
             f'{{"max_tokens":{number_json(self.max_tokens)},"messages":{messages_json(self.messages)},"model":{_quoted(self.model)},'
-            f'"schema":{schema_json(self.schema)},"seed":{number_json(self.seed)},"temperature":{number_json(self.temperature)},'
+            f'"schema":{schema_json(self.schema)},"seed":{number_json(self.seed)},'
+            f'"served":{_quoted(self.served)},"temperature":{number_json(self.temperature)},'
             f'"top_p":{number_json(self.top_p)}}}'
         )
         return text.encode()

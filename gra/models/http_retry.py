@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from gra.errors import Interrupted
 from gra.models.http_client import Fault
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,9 @@ class Server:
         self.failures = 0  # in a row
         self.aside = False
         self.probe_s = FIRST_PROBE_S
-        self.not_before = 0.0  # monotonic; set by Retry-After
+        self.not_before = 0.0  # monotonic; set where it asks for patience (429, Retry-After)
+        self.refusals = 0  # waits of that kind without an answer in between
+        self.answered_at = 0.0  # monotonic
 
 
 class Fleet:
@@ -43,10 +46,27 @@ class Fleet:
         self._alive = alive
         self._change = asyncio.Event()  # replaced at each change of health
         self._watchers: set[asyncio.Task[None]] = set()
+        self._draining = asyncio.Event()
+
+    def drain(self) -> None:
+        """Calls that wait, for a server or for their next attempt, end with Interrupted: they are in flight nowhere."""
+        self._draining.set()
+        self._change.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before the next attempt. Raises Interrupted where that is not to come any more."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._draining.wait(), seconds)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._draining.is_set():
+            raise Interrupted("interrupted: what was in flight is in the journal; the same command goes on from there")
 
     async def pick(self, servers: Sequence[Server], avoid: Server | None, deadline: float) -> Server:
         """The server for the next attempt, waiting until `deadline` (monotonic) for one to come back. Raises Fault."""
         while True:
+            self._go_on()
             now = time.monotonic()
             free = [s for s in servers if not s.aside and s.not_before <= now]
             if free:
@@ -62,13 +82,17 @@ class Fleet:
 
     def well(self, server: Server) -> None:
         """`server` answered a call."""
-        server.failures, server.probe_s = 0, FIRST_PROBE_S
+        server.failures, server.probe_s, server.refusals, server.answered_at = 0, FIRST_PROBE_S, 0, time.monotonic()
 
     def failed(self, server: Server, fault: Fault) -> None:
         """An attempt at `server` failed."""
-        if fault.kind == "busy":  # it is well, and says when to come again
-            if fault.retry_after:
-                server.not_before = max(server.not_before, time.monotonic() + fault.retry_after)
+        now = time.monotonic()
+        if fault.kind == "busy" or fault.retry_after is not None:
+            if now >= server.not_before:  # the first to be told since the last wait: the others of its time say nothing new
+                server.refusals += 1
+            least = backoff(server.refusals) if fault.kind == "busy" else 0.0  # also where it says 0, or a time that is past
+            server.not_before = max(server.not_before, now + max(fault.retry_after or 0.0, least))
+        if fault.kind == "busy":  # it is well
             return
         server.failures += 1
         if server.failures >= SET_ASIDE_AFTER and not server.aside:

@@ -104,6 +104,10 @@ class OpenAIServer:
         """The base URLs that are set aside."""
         return sorted({server.url for group in self._servers.values() for server in group if server.aside})
 
+    def drain(self) -> None:
+        """End the calls that wait for a server or for another attempt, with Interrupted; those at a server go on."""
+        self._fleet.drain()
+
     async def chat(self, request: Request) -> Reply:
         """The model's reply. Raises ServerError once the retries are spent, or at once where no retry can help."""
         servers = self._servers[request.model]
@@ -127,12 +131,14 @@ class OpenAIServer:
                     now = time.monotonic()
                     if not faulted:
                         deadline, faulted = now + self._runtime.give_up_after_s, True
-                    if fault.kind == "busy" and fault.retry_after is not None:
-                        continue  # `pick` waits as told; no attempt is spent
+                    if fault.kind == "busy":
+                        deadline = max(deadline, server.answered_at + self._runtime.give_up_after_s)
+                        if now < deadline:
+                            continue  # `pick` waits; no attempt is spent while the server answers others
                     attempts += 1
                     if attempts > self._runtime.retries or now >= deadline:
                         return await self._give_up(server, request, fault, attempts)
-                    await asyncio.sleep(min(backoff(attempts), deadline - now))
+                    await self._fleet.pause(min(backoff(attempts), deadline - now))
         finally:
             if task is not None:
                 self._calls.discard(task)

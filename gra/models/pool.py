@@ -6,7 +6,9 @@ exports none is only checked for what every pool has. What changes speed alone i
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
@@ -83,6 +85,28 @@ def model_names(pool: Mapping[str, Any]) -> list[str]:
     models = pool.get("models")
     named = [m.get("name") if isinstance(m, Mapping) else m for m in models] if isinstance(models, list | tuple) else []
     return [name for name in named if isinstance(name, str)]
+
+
+# Keys of a pool, and of its models, that say where and how fast it runs, not what it answers. A key that is not here is taken to
+# change replies: then a call too many is paid, and never a stale reply used.
+_PLACE = {
+    "_target_", "models", "simulated", "energy", "base_url", "api_key_env", "check_models", "serve", "python", "start_timeout_s",
+    "gpu_memory_utilization", "batch", "max_loaded",
+}  # fmt: skip
+_OF_MODEL = {"name", "base_url", "parameters"}
+
+
+def served_as(pool: Mapping[str, Any]) -> dict[str, str]:
+    """For each model of a valid pool, a hash of all that its config says and that can change a reply: weights, revision, system
+    role, extra_body, what is cut off a reply ... Part of every request's key: no other model's reply is ever taken for its."""
+    common = {key: value for key, value in pool.items() if key not in _PLACE and value is not None}
+    spelled = [m if isinstance(m, Mapping) else {"name": m} for m in pool["models"]]
+    found = {}
+    for model in spelled:
+        own = {key: value for key, value in model.items() if key not in _OF_MODEL and value is not None}
+        text = json.dumps([common, own], sort_keys=True, ensure_ascii=True, default=str)
+        found[str(model["name"])] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return found
 
 
 def parameters_of(pool: Mapping[str, Any]) -> dict[str, float | None]:

@@ -86,6 +86,10 @@ class Served:
         until = self._ended or time.monotonic()
         return sum(self._gpus.values()) * (until - self._begun) or None
 
+    def drain(self) -> None:
+        """As `OpenAIServer.drain`."""
+        self._client.drain()
+
     def servers_out(self) -> list[str]:
         """The base URLs that get no calls for now."""
         return self._client.servers_out()

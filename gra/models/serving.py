@@ -29,6 +29,7 @@ from gra.settings import Settings
 
 log = logging.getLogger(__name__)
 
+RESTART_PAUSE_S = 2.0
 HOST = "127.0.0.1"
 # Below the range that Linux takes ports for outgoing connections from (32768-60999): a port of that range that is free now may
 # be the near end of one of our own connections by the time the server, its model loaded, wants to listen on it.
@@ -179,13 +180,24 @@ async def kept_up(server: Server, restarts: int) -> AsyncIterator[asyncio.Task[N
     Yields the task that watches it: it ends, with a ServerError, only when the server has died once too often.
     """
 
+    async def again(server: Server, restarts: int) -> None:
+        """Start it, as often as there are restarts left: just after a death the GPU's memory may not be free yet."""
+        while True:
+            try:
+                return await server.start()
+            except ServerError as error:
+                if server.starts > restarts:
+                    raise
+                log.warning("%s; restart %d of %d", error, server.starts, restarts)
+                await asyncio.sleep(RESTART_PAUSE_S)
+
     async def watch() -> None:
         while True:
             code = await server.died()
             if server.starts > restarts:
                 raise server.account(f"its server ended with exit code {code}, after {server.starts - 1} restarts")
             log.warning("%s: its server ended, code %d; restart %d of %d", server.model.name, code, server.starts, restarts)
-            await server.start()
+            await again(server, restarts)
 
     try:
         await server.start()

@@ -10,7 +10,7 @@ Method: paper sections on the generator, the reviewer committee, the decision ru
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
@@ -46,10 +46,11 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Rules:
-    """What all proposals of a run share. `seed` is the run's seed."""
+    """What all proposals of a run share. `seed` is the run's seed; `served`: see `gra.models.pool.served_as`."""
 
     seed: int
     settings: SynthesisSettings
+    served: Mapping[str, str] = field(default_factory=dict)
     schemas: dict[str, dict[str, Any] | None] = field(default_factory=lambda: {s: json_schema(s) for s in prompts.STEPS})
 
 
@@ -120,6 +121,7 @@ class _Scribe:
     def _ask(self, step: str, role: str, model: str, attempt: int, messages: tuple[dict[str, str], ...]) -> Ask:
         request = Request(
             model=model, messages=messages, schema_name=step, schema=self.rules.schemas[step],
+            served=self.rules.served.get(model, ""),
             seed=number(self.rules.seed, self.sample, step, role, attempt, bits=31),
             **decoding_of(self.rules.settings, step, attempt),
         )  # fmt: skip

@@ -52,16 +52,24 @@ def rewrite(words: Sequence[str]) -> tuple[str, list[str]]:
         remedy = "e.g. shard=0/4 round=1 output=DIR, then merge round=1 output=DIR, and in the end merge output=DIR"
         raise ConfigError([Problem(key, "required, but not set", remedy) for key in missing])
     output = values["output"].rstrip("/")
-    kept = [word for word in words if word != "merge" and word.split("=", 1)[0] not in ("output", "shard", "round")]
+    ours = ("merge", "output", "shard", "round", "runtime.reuse")
+    kept = [word for word in words if word.split("=", 1)[0] not in ours]
+    given = values.get("runtime.reuse", "").removeprefix("[").removesuffix("]")  # the user's own, as Hydra reads it
     if merge:
-        kept.append(f"runtime.reuse=[{output}.shards]")
+        kept.append(_reuse([f"{output}.shards"], given))
         if "round" not in values:
             return "stage", [*kept, f"output={output}"]
         return "stage", [*kept, f"synthesis.rounds={values['round']}", f"output={output}.shards/merged-{values['round']}"]
     number, (index, count) = int(values["round"]), parse_shard(values["shard"])
-    earlier = ",".join(f"{output}.shards/round-{k}" for k in range(number))  # those of its own round are being written now
-    kept.append(f"runtime.reuse=[{earlier}]")
+    earlier = [f"{output}.shards/round-{k}" for k in range(number)]  # those of its own round are being written now
+    kept.append(_reuse(earlier, given))
     if number > 1:
         kept.append(f"+inputs.previous={output}.shards/merged-{number - 1}")
     place = f"{output}.shards/round-{number}/shard-{index}-of-{count}"
     return "shard", [*kept, f"runtime.shard={values['shard']}", f"runtime.round={number}", f"output={place}"]
+
+
+def _reuse(folders: Sequence[str], given: str) -> str:
+    """The override of `runtime.reuse`: these folders, quoted where Hydra's grammar wants it, and those that the user named."""
+    quoted = [folder if re.fullmatch(r"[\w./~-]+", folder) else "'" + folder.replace("'", "\\'") + "'" for folder in folders]
+    return f"runtime.reuse=[{','.join([*quoted, given] if given.strip() else quoted)}]"

@@ -17,7 +17,7 @@ from typing import Any
 from gra import event_loop, labels
 from gra.errors import ConfigError, Interrupted, SynthesisError
 from gra.fileio import write_json
-from gra.models.pool import energy_of, model_names, parameters_of, takes_turns
+from gra.models.pool import energy_of, model_names, parameters_of, served_as, takes_turns
 from gra.settings import parse
 from gra.synthesis import cost, prompts, screen
 from gra.synthesis.account import account_of_nothing
@@ -134,7 +134,7 @@ async def _synthesize(
     dedup = TargetProcess(settings.dedup, runtime)
     try:
         async with engine_for(config, output) as (engine, backend):
-            rules = Rules(config["seed"], settings)
+            rules = Rules(config["seed"], settings, served_as(pool))
             servers_out = getattr(backend, "servers_out", None)
             with Progress(State(engine.traffic, settings.rounds, servers_out), output) as progress:
                 committee = Committee(engine, dedup, rules, backend.models, progress, output / SPOOL, against)

@@ -144,6 +144,34 @@ def test_retry_after_is_kept_by_all_calls(date: bool) -> None:
     assert min(times[1:]) - times[0] >= (0.9 if date else 0.58)  # a date has whole seconds
 
 
+@pytest.mark.parametrize("after", [None, "0", "-1", "Mon, 01 Jan 2001 00:00:00 GMT"])
+def test_a_server_that_is_busy_is_waited_for_without_a_storm(after: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_retry, "FIRST_BACKOFF_S", 0.1)
+    header = {} if after is None else {"Retry_After": after}
+
+    async def run() -> tuple[int, Reply]:
+        times = [answering(429, b"", **header)] * 4
+        async with serving(first(*times)) as site, backend(site.url, runtime={"retries": 0}) as served:
+            reply = await served.chat(ask("a"))
+            return len(site.bodies), reply
+
+    begun = time.monotonic()
+    asked, reply = asyncio.run(run())
+    assert (asked, reply.text) == (5, "fine")
+    assert time.monotonic() - begun > 0.7  # at least 0.05 + 0.1 + 0.2 + 0.4
+
+
+def test_a_server_that_says_nothing_but_busy_is_given_up_in_time() -> None:
+    async def run() -> int:
+        async with serving(answering(429, b"", Retry_After="0")) as site:
+            async with backend(site.url, runtime={"give_up_after_s": 1.0}) as served:
+                with pytest.raises(ServerError, match=r"429|asked to wait"):
+                    await served.chat(ask("a"))
+            return len(site.bodies)
+
+    assert asyncio.run(run()) < 10
+
+
 def test_retry_after_longer_than_patience_is_fatal_at_once() -> None:
     start = time.monotonic()
     with pytest.raises(ServerError, match="asked to wait 3600 s"):

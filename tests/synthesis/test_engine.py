@@ -14,6 +14,7 @@ from scripted import RECORDS, ROLES, Scripted, good_reply
 
 from gra.errors import Interrupted, ServerError, StoreError
 from gra.models.base import Reply, Request
+from gra.models.pool import served_as
 from gra.synthesis.engine import AHEAD, Engine
 from gra.synthesis.journal import Journal, read_calls
 from gra.synthesis.protocol import Ask, Proposal, Protocol, Rules, propose
@@ -225,6 +226,46 @@ def test_a_fault_while_writing_reaches_the_caller(tmp_path: Path) -> None:
 
     with pytest.raises(StoreError, match=r"same command again"):
         fill(tmp_path / "j.sqlite")
+
+
+def test_a_fault_of_the_commits_is_raised_whatever_it_is(tmp_path: Path) -> None:
+    ask = Ask("s", "keywords", "generator", 0, Request("m", ({"role": "user", "content": "x"},), 0.0, 1.0, 1, 0))
+    with pytest.raises(StoreError, match=r"surrogates"), Journal(tmp_path / "j.sqlite") as journal:
+        journal.record(ask, Reply("x", finish="\ud800"), 0.0)  # what no file can hold; the engine cleans what servers send
+    odd = Scripted(lambda request: Reply(good_reply(request), finish="\ud800"))
+    assert len(collect(odd, tmp_path / "k.sqlite", 4, count=5)) == 5
+    assert sqlite3.connect(tmp_path / "k.sqlite").execute("SELECT count(*) FROM calls").fetchone()[0] == odd.calls
+
+
+def test_a_reply_that_was_altered_on_disk_is_asked_for_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "j.sqlite"
+    whole = collect(Scripted(), path, 8)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE calls SET text = 'Z' || substr(text, 2) WHERE id = 7")
+    backend = Scripted()
+    assert collect(backend, path, 8) == whole
+    assert backend.calls == 1
+    assert "was altered on disk" in caplog.text
+    again = Scripted()
+    assert collect(again, path, 8) == whole
+    assert again.calls == 0
+
+
+def test_another_model_behind_the_same_name_is_asked_anew() -> None:
+    pool = {"_target_": "x", "models": ["a", {"name": "b", "model": "weights", "parameters": 8}], "base_url": "http://x/v1"}
+    first = served_as(pool)
+    elsewhere = {"base_url": "http://y/v1", "energy": {"pue": 1.1}, "models": ["a", {"name": "b", "model": "weights"}]}
+    assert served_as({**pool, **elsewhere}) == first
+    for change in (
+        {"extra_body": {"top_k": 1}}, {"send_seed": False}, {"strip_think": False}, {"a_key_of_a_backend_to_come": 1},
+        {"models": [{"name": "a", "model": "other"}, {"name": "b", "model": "others"}]},
+        {"models": [{"name": "a", "revision": "1"}, {"name": "b", "model": "weights", "system_role": False}]},
+    ):  # fmt: skip
+        other = served_as({**pool, **change})
+        assert other.keys() == first.keys()
+        assert not set(other.values()) & set(first.values())
+    requests = [Request("a", (), 0.0, 1.0, 1, 0, served=served) for served in ("", *first.values())]
+    assert len({request.key for request in requests}) == 3
 
 
 def test_requests_are_keyed_by_all_that_matters_and_nothing_else() -> None:

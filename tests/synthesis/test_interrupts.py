@@ -39,6 +39,29 @@ def words(seeds: Path, url: str, output: Path, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("gone", [False, True], ids=["slow replies", "no server"])
+def test_twice_stops_at_once_and_once_does_not_wait_for_a_server_that_is_gone(tmp_path: Path, seed_file: Path, gone: bool) -> None:
+    port = free_port()
+    served = [sys.executable, "-m", "gra.simulation.server", "--port", str(port), "--latency", "0" if gone else "60"]
+    stop = serving(served, port)
+    url = next(stop)
+    with subprocess.Popen(words(seed_file, url, tmp_path / "out"), cwd=tmp_path, stderr=subprocess.PIPE, text=True) as run:
+        if gone:
+            wait_for_calls(tmp_path / "out.partial", 1)
+            stop.close()  # type: ignore[attr-defined]  # a generator: kills the server
+        else:
+            while not (tmp_path / "out.partial" / "status.json").exists():
+                time.sleep(0.05)
+        time.sleep(1.5)
+        for _ in range(1 if gone else 2):
+            run.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+        _, said = run.communicate(timeout=20)
+    assert run.returncode == 130, said
+    assert "Traceback" not in said
+    list(stop)
+
+
 def recorded(folder: Path) -> int:
     connection = sqlite3.connect(folder / "journal.sqlite")
     try:

@@ -42,6 +42,8 @@ def test_words_of_the_command_line() -> None:
         "runtime.reuse=[x.shards/round-0,x.shards/round-1]",
         "+inputs.previous=x.shards/merged-1", "runtime.shard=1/4", "runtime.round=2", "output=x.shards/round-2/shard-1-of-4"
     ]  # fmt: skip
+    _, words = rewrite(["merge", "output=my data", "runtime.reuse=[old,'other one']"])
+    assert words == ["runtime.reuse=['my data.shards',old,'other one']", "output=my data"]
     with pytest.raises(ConfigError, match="output"):
         rewrite(["shard=0/2", "round=1"])
     with pytest.raises(ConfigError, match="round"):
