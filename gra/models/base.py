@@ -119,6 +119,9 @@ class Backend(Protocol):
     runs; called from another thread), and `gpu_seconds() -> float | None`, GPUs x seconds that they were served here, for
     the cost account (asked once, after the backend is closed).
 
+    `per_model: int | None`, calls in flight at one model at most, is kept to by the engine, too, before a call takes one of the
+    slots that all models share.
+
     One in which calls wait, as phased.py, has `queues = True` (then the engine bounds the samples under way, not the calls),
     `queued(request)`, the seconds that an answered call waited there, and `drain()`, which turns those that wait away with
     `gra.errors.Interrupted`. Any may have `account() -> dict` with what run.json is to say.

@@ -11,6 +11,7 @@ import contextlib
 import email.utils
 import logging
 import random
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -27,8 +28,9 @@ _jitter = random.Random()  # of its own: no one else's seeded draws are disturbe
 class Server:
     """One base URL and how it does."""
 
-    def __init__(self, url: str):
+    def __init__(self, url: str, limit: int | None = None):
         self.url = url
+        self.slots = asyncio.Semaphore(limit or sys.maxsize)  # calls that it may have at once
         self.chat_url = f"{url}/chat/completions"
         self.in_flight = 0
         self.failures = 0  # in a row

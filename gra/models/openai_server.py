@@ -67,9 +67,10 @@ class OpenAIServer:
         self.models = tuple(model.name for model in settings.models)
         self.simulated = settings.simulated
         self._specs = {model.name: model for model in settings.models}
-        by_url = {url: Server(url) for model in settings.models for url in settings.urls_of(model)}
+        by_url = {url: Server(url, runtime.per_server) for model in settings.models for url in settings.urls_of(model)}
         self._servers = {model.name: [by_url[url] for url in settings.urls_of(model)] for model in settings.models}
         self._fleet = Fleet(self._alive)
+        self.per_model = runtime.per_model
         self._slots = {name: asyncio.Semaphore(runtime.per_model) for name in self.models} if runtime.per_model else {}
         self._takes_schema: dict[tuple[str, str, str], bool] = {}  # (URL, model, schema's name): as seen there
         self._settling: dict[tuple[str, str, str], asyncio.Lock] = {}
@@ -191,12 +192,12 @@ class OpenAIServer:
         settings = self._settings
         model, extra = self._specs[request.model], settings.extra_body
         body = body_of(request, model, structured=structured, send_seed=settings.send_seed, extra=extra)
-        async with self._slots.get(request.model) or nullcontext():
-            server.in_flight += 1
-            try:
+        server.in_flight += 1  # those that wait for it, too: the next call goes where fewest do
+        try:
+            async with self._slots.get(request.model) or nullcontext(), server.slots:
                 return await self._session.exchange("POST", server.chat_url, body, self._limits(request.max_tokens))
-            finally:
-                server.in_flight -= 1
+        finally:
+            server.in_flight -= 1
 
     def _judge(self, server: Server, model: str, answer: Answer) -> Reply:
         """What an answer means: a reply, a refusal of this request, a fault that may pass, or a server of no use."""

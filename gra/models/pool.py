@@ -71,6 +71,7 @@ class ModelRuntime(Settings):
     model_config = ConfigDict(extra="ignore", frozen=True, validate_default=True)
 
     per_model: int | None = Field(None, ge=1, description="Calls in flight at one model at most; null: no limit of its own.")
+    per_server: int | None = Field(None, ge=1, description="Calls in flight at one server at most; null: no limit of its own.")
     timeout_s: float = Field(120.0, gt=0, description="Seconds for a reply, plus `timeout_per_token_s` for each token allowed.")
     timeout_per_token_s: float = Field(0.1, ge=0, description="0.1: at least ten tokens a second, queueing apart.")
     connect_timeout_s: float = Field(10.0, gt=0, description="Seconds to open a connection.")

@@ -32,6 +32,7 @@ class Served:
         self._stack = AsyncExitStack()
         self._servers: list[Server] = []
         self._scopes: set[asyncio.Timeout] = set()  # one for each call, to end it when its server is lost for good
+        self.per_model: int | None = runtime.get("per_model")
         self._fault: ServerError | None = None
         self._gpus: dict[str, int] = {}
         self._begun = 0.0

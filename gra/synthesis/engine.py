@@ -10,6 +10,7 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -57,6 +58,9 @@ class Engine:
         self._backend, self._journal, self.concurrency = backend, journal, concurrency
         # A backend whose calls wait inside it for their model's turn must see all that the samples under way have to ask.
         self._slots = asyncio.Semaphore(sys.maxsize if getattr(backend, "queues", False) else concurrency)
+        # A call that waits for its model holds no slot that another model's call could use.
+        limit = getattr(backend, "per_model", None)
+        self._turns = {model: asyncio.Semaphore(limit) for model in backend.models} if limit else {}
         self._queued: Callable[[Request], float] | None = getattr(backend, "queued", None)
         self.traffic = Traffic()
         self.stopping = self.aborted = False
@@ -78,7 +82,7 @@ class Engine:
         if known is not None:
             self.traffic.replayed += 1
             return known
-        async with self._slots:
+        async with self._turns.get(ask.request.model) or nullcontext(), self._slots:
             if self.stopping:
                 raise Interrupted("interrupted: what was in flight is in the journal; the same command goes on from there")
             start, reply, model = time.monotonic(), None, ask.request.model

@@ -339,6 +339,9 @@ def test_least_in_flight_and_per_model_limit() -> None:
     peak = 0
     asyncio.run(run(per_model=3))
     assert peak == 3
+    peak = 0
+    assert asyncio.run(run(per_server=2)) == [10, 10]
+    assert peak == 4
 
 
 def test_cancelling_and_closing_end_the_call_at_the_server() -> None:

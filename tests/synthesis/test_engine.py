@@ -173,6 +173,31 @@ def test_replies_of_another_run_are_not_paid_twice(tmp_path: Path) -> None:
     assert again.calls == 0
 
 
+def test_calls_that_wait_for_their_model_leave_the_slots_to_others(tmp_path: Path) -> None:
+    async def main() -> tuple[float, float]:
+        class TwoSpeeds:
+            models, simulated, per_model = ("slow", "quick"), True, 1
+
+            async def chat(self, request: Request) -> Reply:
+                await asyncio.sleep(0.2 if request.model == "slow" else 0.001)
+                return Reply("x")
+
+        def call(model: str, seed: int) -> Ask:
+            return Ask("s", "keywords", "generator", 0, Request(model, (), 0.0, 1.0, 1, seed))
+
+        with Journal(tmp_path / "j.sqlite") as journal:
+            engine = Engine(TwoSpeeds(), journal, 2)  # type: ignore[arg-type]
+            begun = time.monotonic()
+            slow = [asyncio.ensure_future(engine.ask(call("slow", i))) for i in range(4)]
+            await asyncio.gather(*(engine.ask(call("quick", i)) for i in range(20)))
+            quick = time.monotonic() - begun
+            await asyncio.gather(*slow)
+            return quick, time.monotonic() - begun
+
+    quick, whole = asyncio.run(main())
+    assert quick < whole / 2
+
+
 def test_a_run_may_read_the_journal_of_one_that_is_under_way(tmp_path: Path) -> None:
     ask = Ask("s", "keywords", "generator", 0, Request("m", ({"role": "user", "content": "x"},), 0.0, 1.0, 1, 0))
     with sqlite3.connect(tmp_path / "begun.sqlite") as begun:
