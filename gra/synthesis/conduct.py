@@ -73,3 +73,11 @@ def _stop_on_signals(engine: Engine) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
+
+
+def peak_rss_mb() -> float | None:
+    """Largest resident memory of this process so far, MB; None where the system does not say (no /proc)."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return None
+    return round(next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024, 1)

@@ -22,7 +22,7 @@ from gra.wellformed import well_formed
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["CardInfo", "write_dataset"]
+__all__ = ["CardInfo", "Writer", "write_dataset"]
 
 SIMULATED = "Made by simulated language models of a closed world (gra.simulation): no real model wrote or judged these texts.\n"
 ROW_GROUP = 1_000  # rows in memory at once
@@ -50,6 +50,14 @@ def write_dataset(
     if card.simulated:
         write_text(output / "SIMULATED", SIMULATED)
     write_text(output / "README.md", card_text(card, stats))
+
+
+class Writer:
+    """`write_dataset` in a process of its own (helper.py): pyarrow takes 100 MB, which the one that drives calls need not hold."""
+
+    def write(self, *arguments: Any) -> None:
+        """As `write_dataset`."""
+        write_dataset(*arguments)
 
 
 def row(outcome: Outcome) -> dict[str, Any]:

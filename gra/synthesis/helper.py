@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any
 
-from gra.errors import ConfigError, SynthesisError
+from gra.errors import ConfigError, GraError, SynthesisError
 
 
 class Helper:
@@ -74,7 +74,7 @@ def _serve(pipe: Connection, make: Callable[..., Any], arguments: tuple[Any, ...
                 value = getattr(kept, method)(*values)
             except ConfigError as error:
                 fault = error.problems
-            except SynthesisError as error:
+            except GraError as error:
                 fault = str(error)
             except Exception as error:  # noqa: BLE001 the other side raises it again, in words
                 fault = f"{type(error).__name__}: {error}"

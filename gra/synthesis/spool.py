@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from gra.synthesis.records import Outcome
 
@@ -19,8 +20,13 @@ class Spool:
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._file = path.open("wb")
+        self._file: BinaryIO = path.open("wb")
         self._count = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process (helper.py): the same outcomes, to be read."""
+        self._file.flush()
+        return _reading, (self._path, self._count)
 
     def add(self, outcome: Outcome) -> None:
         """Append one outcome."""
@@ -40,3 +46,9 @@ class Spool:
         """Close and delete the file."""
         self._file.close()
         self._path.unlink(missing_ok=True)
+
+
+def _reading(path: Path, count: int) -> Spool:
+    spool = Spool.__new__(Spool)
+    spool._path, spool._count, spool._file = path, count, path.open("rb")
+    return spool

@@ -23,9 +23,10 @@ from gra.synthesis import cost, prompts, screen
 from gra.synthesis.account import account_of_nothing
 from gra.synthesis.benchmark_items import benchmark_files
 from gra.synthesis.checks import check
-from gra.synthesis.conduct import JOURNAL, engine_for
-from gra.synthesis.dataset import CardInfo, write_dataset
+from gra.synthesis.conduct import JOURNAL, engine_for, peak_rss_mb
+from gra.synthesis.dataset import CardInfo, Writer
 from gra.synthesis.decontaminate_settings import DecontaminateSettings
+from gra.synthesis.helper import Helper
 from gra.synthesis.journal import seconds_waited
 from gra.synthesis.panel import Progress
 from gra.synthesis.progress import State
@@ -113,12 +114,14 @@ def _make(
         prompts_hash=prompts.digest(settings.prompts), decontamination=against.statement,
     )  # fmt: skip
     write_json(output / "decontamination.json", against.report(result.rejected))
-    write_dataset(output, result.kept, result.rejected, stats, card)
+    with closing(Helper("data set writing", "about 200 MB", Writer)) as writer:
+        writer.call("write", output, result.kept, result.rejected, stats, card).result()
     spent = cost.timed(
         seconds_waited(output / JOURNAL), stats["kept"], flops=stats["cost"]["flops"],
         gpu_seconds=traffic.pop("gpu_seconds"), whole=traffic["replayed"] == 0, energy=energy_of(config["pool"]),
     )  # fmt: skip
-    write_json(output / "run.json", {"seconds": round(time.time() - start, 3), **traffic, "cost": spent})
+    run = {"seconds": round(time.time() - start, 3), "peak_rss_mb": peak_rss_mb(), **traffic, "cost": spent}
+    write_json(output / "run.json", run)
     if not result.kept:
         raise SynthesisError(account_of_nothing(result, output))
     shutil.rmtree(output / SPOOL)

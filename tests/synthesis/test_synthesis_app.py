@@ -116,6 +116,7 @@ def test_what_the_folder_holds(tmp_path: Path, seeds: Path, simulated_server: st
     assert data[0]["messages"] == [
         {"role": "user", "content": data[0]["instruction"]}, {"role": "assistant", "content": data[0]["response"]},
     ]  # fmt: skip
+    assert json.loads((out / "run.json").read_text())["peak_rss_mb"] < 150  # the process that drives the calls
     rejected = pq.read_table(out / "rejected.parquet").to_pylist()
     assert all(row["reason"] for row in rejected)
     stats = json.loads((out / "stats.json").read_text())
