@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 EXIT_FAILED = 1  # the run could not go on; what was done is on disk, the same command goes on from there
 EXIT_CONFIG = 2  # the configuration is wrong; nothing was started
+EXIT_PREEMPTED = 85  # asked to leave by SIGTERM or SIGUSR1; the same command goes on: for batch systems to requeue
 EXIT_INTERRUPTED = 130  # Ctrl-C, as shells have it (128 + SIGINT)
 
 
@@ -73,3 +74,10 @@ class Interrupted(GraError):
     """Stopped by Ctrl-C or SIGTERM: what was done is on disk, the same command goes on from there."""
 
     code = EXIT_INTERRUPTED
+
+
+class Preempted(GraError):
+    """Training or a chain stopped by SIGTERM or SIGUSR1, as batch systems announce the end of a job: what was done is on disk,
+    the same command goes on from there."""
+
+    code = EXIT_PREEMPTED

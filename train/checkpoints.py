@@ -8,9 +8,12 @@ import logging
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gra.fileio import read_json, sync_folder, write_json
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
 
 log = logging.getLogger(__name__)
 MARK = "whole.json"
@@ -52,3 +55,39 @@ def newest(folder: Path, remove_torn: bool = True) -> Path | None:
             if remove_torn:
                 shutil.rmtree(path)
     return max(found)[1] if found else None
+
+
+def counts(trainer: Any) -> dict[str, Any]:
+    """What TRL's trainer leaves out of a checkpoint: the tokens seen, and what it has summed up since the last row of the log
+    (a run can be stopped between two rows). All processes call it; for the mark, which `go_on` reads."""
+    return {
+        "tokens": trainer._total_train_tokens,
+        "unlogged": {
+            "since": trainer._globalstep_last_logged,
+            "loss": float(trainer.accelerator.gather(trainer._tr_loss.detach()).mean()).hex(),  # JSON knows no NaN
+            "metrics": {name: [float(value).hex() for value in values] for name, values in trainer._metrics["train"].items()},
+        },
+    }
+
+
+def go_on(trainer: Any, checkpoint: Path) -> None:
+    """Have `trainer.train(resume_from_checkpoint=checkpoint)` take up the counts, too."""
+    found = facts(checkpoint) or {}
+    log.info("going on from %s", checkpoint.name)
+    trainer._total_train_tokens = found.get("tokens", 0)
+    if "unlogged" in found:
+        trainer.add_callback(_restore(trainer, found["unlogged"]))
+
+
+def _restore(trainer: Any, unlogged: dict[str, Any]) -> TrainerCallback:
+    import torch
+    from transformers import TrainerCallback
+
+    class Restore(TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
+            trainer._tr_loss = torch.tensor(float.fromhex(unlogged["loss"]), device=args.device)
+            trainer._globalstep_last_logged = unlogged["since"]
+            summed = {name: [float.fromhex(value) for value in values] for name, values in unlogged["metrics"].items()}
+            trainer._metrics["train"].update(summed)
+
+    return Restore()

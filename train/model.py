@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import shutil
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from gra.errors import TrainError
 from gra.fileio import sync_folder
+from train import kernels, quantised, sharding
+from train.batches import world_size
 from train.settings import LoraSettings, SftSettings, StudentSettings
 
 if TYPE_CHECKING:
@@ -36,14 +37,15 @@ def load(student: StudentSettings, sft: SftSettings, where: str) -> tuple[PreTra
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    frozen_bf16 = sft.method == "lora" and sft.precision == "bf16"
-    dtype = getattr(torch, student.dtype or ("bfloat16" if frozen_bf16 else "float32"))
+    half = sft.precision == "bf16" and (sft.method != "full" or sharding.active(sft, world_size()) is not None)
+    dtype = getattr(torch, student.dtype or ("bfloat16" if half else "float32"))
     options: dict[str, Any] = {"trust_remote_code": student.trust_remote_code}
     if not Path(where).is_dir():
         options["revision"] = student.revision
     try:
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
-        model = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, attn_implementation=_attention(student), **options)
+        options |= {"dtype": dtype, "attn_implementation": kernels.attention(student, sft), **quantised.loading(sft)}
+        model = AutoModelForCausalLM.from_pretrained(where, **options)
     except (OSError, ValueError, ImportError, KeyError, httpx.HTTPError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise TrainError(
@@ -51,15 +53,6 @@ def load(student: StudentSettings, sft: SftSettings, where: str) -> tuple[PreTra
             "student.attention; a hub id needs the network and, if gated, HF_TOKEN"
         ) from error
     return model, tokenizer
-
-
-def _attention(student: StudentSettings) -> str:
-    if student.attention != "auto":
-        return student.attention
-    import torch
-
-    flash = torch.cuda.is_available() and importlib.util.find_spec("flash_attn") is not None
-    return "flash_attention_2" if flash else "sdpa"
 
 
 def fit_vocabulary(model: PreTrainedModel, size: int, sft: SftSettings) -> None:
@@ -73,7 +66,7 @@ def fit_vocabulary(model: PreTrainedModel, size: int, sft: SftSettings) -> None:
             "    -> set sft.resize_vocab=true, or choose sft.template=default"
         )
     saved = set((sft.lora or LoraSettings()).modules_to_save)
-    if sft.method == "lora" and "embed_tokens" not in saved:
+    if sft.method != "full" and "embed_tokens" not in saved:
         raise TrainError(
             f"sft.template={sft.template} adds {size - rows} token(s), whose embeddings LoRA would leave untrained\n"
             "    -> set sft.lora.modules_to_save=[embed_tokens,lm_head], or choose sft.template=default"
@@ -83,13 +76,12 @@ def fit_vocabulary(model: PreTrainedModel, size: int, sft: SftSettings) -> None:
 
 
 def _embedding_rows(model: PreTrainedModel) -> int:
-    weight: Any = model.get_input_embeddings().weight
-    return int(weight.shape[0])
+    return sharding.rows(model.get_input_embeddings().weight)
 
 
 def lora_config(sft: SftSettings) -> LoraConfig | None:
     """The adapter's configuration for peft; None under full tuning."""
-    if sft.method != "lora":
+    if sft.method == "full":
         return None
     from peft import LoraConfig
 
@@ -112,20 +104,24 @@ def refuse_leak(model: PreTrainedModel) -> None:
     """
     import torch
 
+    flash = str(model.config._attn_implementation).startswith("flash")
+    if flash and model.device.type == "cpu":  # it works on a GPU alone, in half precision: as under the trainer
+        whole: Any = model
+        whole.to("cuda")
     length, vocabulary = 8, _embedding_rows(model)
     second = torch.arange(length) % vocabulary
     rows = [torch.cat([(torch.arange(length) * factor + factor) % vocabulary, second]) for factor in (3, 7)]
     positions = torch.arange(length).repeat(2)[None].to(model.device)
     training = model.training
     model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, enabled=flash):
         one, other = (
             model(input_ids=row[None].to(model.device), position_ids=positions, use_cache=False).logits[0, length:].float()
             for row in rows
         )
     model.train(training)
     difference = float((one - other).abs().max() / one.abs().max().clamp(min=1e-6))
-    tolerance = LEAK_TOLERANCE["float32" if model.dtype == torch.float32 else "bfloat16"]
+    tolerance = LEAK_TOLERANCE["float32" if model.dtype == torch.float32 and not flash else "bfloat16"]
     if not difference <= tolerance:
         raise TrainError(
             f"sft.packing=true: with attention `{model.config._attn_implementation}` this student lets packed documents see each "
@@ -142,16 +138,15 @@ def set_stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, 
         model.generation_config.pad_token_id = tokenizer.pad_token_id
 
 
-def publish(trainer: Any, tokenizer: PreTrainedTokenizerBase, sft: SftSettings, output: Path, card: str) -> None:
+def publish(model: Any, tokenizer: PreTrainedTokenizerBase, sft: SftSettings, output: Path, card: str) -> None:
     """Write `output/model` (and, under LoRA, `output/adapter`; the model is then the merged one): whole or not at all."""
     import torch
 
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    if sft.method == "lora":
+    if sft.method != "full":
         with _whole(output / "adapter") as folder:
             model.save_pretrained(folder)
             (folder / "README.md").unlink(missing_ok=True)  # peft's is an empty form
-        model = model.merge_and_unload()
+        model = quantised.merged(model, output / "adapter") if sft.method == "qlora" else model.merge_and_unload()
     if sft.save_dtype is not None:
         dtype = getattr(torch, sft.save_dtype)
     else:

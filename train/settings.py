@@ -7,15 +7,22 @@ taken in another order), the same bytes only with the same values.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from gra.settings import Settings
 
 Attention = Literal["auto", "sdpa", "eager", "flex_attention", "flash_attention_2", "flash_attention_3"]
 Dtype = Literal["float32", "bfloat16"]
-TemplateName = Literal["default", "chatml", "tokenizer"]
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+TemplateName = Literal["default", "chatml", "llama3", "qwen", "tokenizer"]
+
+
+def _count_or_share(value: object) -> object:
+    if value is None or (type(value) is int and value >= 1) or (type(value) is float and 0 < value < 1):
+        return value
+    raise ValueError("should be a whole number of samples from 1, or a share above 0 and below 1")
 
 
 class BuildSettings(Settings):
@@ -58,11 +65,18 @@ class LoraSettings(Settings):
 
 
 class SftSettings(Settings):
-    """One recipe of supervised fine-tuning. The loss is taken on assistant turns only, normalised by the trained tokens
-    of the whole global batch (not a mean of per-device means)."""
+    """One recipe of supervised fine-tuning.
+
+    The loss of a step is the sum of -log p over all trained tokens (assistant turns and their end token) of the global batch,
+    on all processes and accumulation steps, divided by their number: a mean by tokens, not a mean of means over samples,
+    passes or processes. So the loss, the gradient and the order of the samples (train/sampling.py) are the same however the
+    global batch is divided, but for rounding. The learning rate of step s (from 0) of S with W = ceil(S x warmup_ratio) is
+    learning_rate x s / W below W, then for `cosine` learning_rate x (1 + cos(pi (s - W) / (S - W))) / 2: the first step of a
+    warm-up has rate 0. The last step of an epoch takes what is left, also where that is less than a global batch.
+    """
 
     name: str = "sft"
-    method: Literal["full", "lora"] = "full"
+    method: Literal["full", "lora", "qlora"] = "full"
     template: TemplateName = "default"
     epochs: float = Field(default=1.0, gt=0)
     max_steps: int | None = Field(default=None, ge=1, description="optimizer steps; takes the place of `epochs`")
@@ -71,22 +85,42 @@ class SftSettings(Settings):
     warmup_ratio: float = Field(default=0.0, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0)
     max_grad_norm: float = Field(default=1.0, ge=0, description="0: gradients are not clipped")
-    optimizer: Literal["adamw_torch", "adamw_torch_fused", "adafactor", "sgd"] = "adamw_torch"
+    optimizer: Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit", "adafactor", "sgd"] = Field(
+        default="adamw_torch", description="adamw_torch: by the fused kernel on a GPU; the 8-bit ones are bitsandbytes'"
+    )
     beta1: float = Field(default=0.9, ge=0, lt=1)
     beta2: float = Field(default=0.999, ge=0, lt=1)
     global_batch: int = Field(ge=1, description="sequences (packed rows under packing) a step, over all devices")
     cutoff_length: int = Field(ge=8, description="longest sequence in tokens; the rest of a longer sample is cut off")
     packing: bool = Field(default=False, description="best-fit-decreasing packing; documents do not attend to each other")
     limit: int | None = Field(default=None, ge=1, description="train on this many samples, drawn by `seed`; null: on all")
+    mix: dict[str, Weight] | None = Field(
+        default=None,
+        description="weights of several data folders by input name, e.g. {data: 0.5, data_alpaca: 0.5}; `limit` samples in all, or "
+        "as many as the weights allow, each folder's drawn by `seed` without replacement (train/mixing.py)",
+    )
+    held_out: Annotated[int | float | None, BeforeValidator(_count_or_share)] = Field(
+        default=None, description="samples for the validation loss, a number or a share below 1, drawn by `seed`, never trained on"
+    )
     save_steps: int = Field(default=200, ge=1, description="optimizer steps between two checkpoints")
     log_steps: int = Field(default=1, ge=1, description="optimizer steps between two rows of log.csv")
+    eval_steps: int | None = Field(
+        default=None, ge=1, description="optimizer steps between two validation losses on `held_out`; null: at the end alone"
+    )
     loss_type: Literal["nll", "dft"] = "nll"
-    precision: Literal["fp32", "bf16"] = "bf16"
+    precision: Literal["fp32", "tf32", "bf16"] = Field(
+        default="bf16", description="of forward and backward; tf32: float32 with TensorFloat-32 products (10 bits), GPUs alone"
+    )
     save_dtype: Dtype | None = Field(
-        default=None, description="of the published weights; null: float32 for fp32, bfloat16 for bf16"
+        default=None, description="of the published weights; null: float32, bfloat16 for bf16"
     )
     resize_vocab: bool = Field(default=True, description="enlarge the embeddings where the template needs tokens that are missing")
     lora: LoraSettings | None = None
+    sharding: Literal["zero2", "zero3"] | None = Field(
+        default=None,
+        description="DeepSpeed ZeRO where several processes train (one has nothing to divide): zero2 divides gradients and "
+        "optimizer state, zero3 the weights too; memory alone, so no part of the fingerprint",
+    )
 
 
 class TrackingSettings(Settings):
@@ -97,6 +131,7 @@ class TrackingSettings(Settings):
     entity: str | None = None
     group: str | None = None
     name: str | None = None
+    upload_model: bool = Field(default=False, description="send the weights, too; else the model is noted by its place alone")
 
 
 class RuntimeSettings(Settings):
@@ -105,12 +140,22 @@ class RuntimeSettings(Settings):
     per_device_batch: int | None = Field(
         default=None,
         ge=1,
-        description="sequences a forward pass; null: the largest that fits the global batch, up to 32 on a CPU and 4 on a GPU",
+        description="sequences a forward pass; null: the largest that fits the global batch, up to 32 on a CPU, 4 on a GPU (1 "
+        "where they are packed and FlashAttention is not there)",
     )
     tracking: TrackingSettings = TrackingSettings()
+    launch: Literal["none", "torchrun"] = Field(
+        default="none", description="torchrun: the stage starts `nproc` processes of itself, on each node that srun started it on"
+    )
+    nproc: int | None = Field(default=None, ge=1, description="processes on this node under launch=torchrun; null: one a GPU")
     dataloader_workers: int = Field(default=0, ge=0)
     threads: int | None = Field(default=None, ge=1, description="torch threads on a CPU; null: torch's own choice")
     activation_checkpointing: bool | None = Field(default=None, description="recompute activations; null: on GPUs only")
+    liger: bool = Field(default=False, description="Liger's Triton kernels for norms, rotary embeddings and SwiGLU; needs a GPU")
+    compile: bool = Field(default=False, description="torch.compile: a minute or more at the start for faster steps after it")
+    peak_tflops: float | None = Field(
+        default=None, gt=0, description="of one device, for MFU: 10^12 FLOP/s; null: from the table in train/meter.py, if listed"
+    )
 
 
 class TrainSettings(Settings):

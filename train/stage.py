@@ -6,24 +6,22 @@ Without the latter the student is `student.model`, a hub id or a folder. This mo
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gra.errors import ConfigError, Problem
 from gra.settings import parse
+from train import hardware, launch, mixing, sharding, tokens, validation
+from train.conflicts import conflicts
 from train.data import path_of
 from train.settings import RuntimeSettings, SftSettings, StudentSettings, TrainSettings
 
 NAME = "train"
 VERSION = 1
-# Where checkpoints lie changes no weight, so a run may go on under another sft.save_steps; names only show in the model's card.
-NOT_HASHED = ("sft.save_steps", "sft.name", "student.name")
-FLASH = ("flash_attention_2", "flash_attention_3")
+# Where checkpoints lie changes no weight, so a run may go on under another sft.save_steps; names only show in the model's card;
+# how memory is divided among processes changes rounding alone.
+NOT_HASHED = ("sft.save_steps", "sft.sharding", "sft.name", "student.name")
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
@@ -35,9 +33,12 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     problems = check(config, dict(inputs))
     if problems:
         raise ConfigError(problems)
+    settings = TrainSettings.model_validate(config)
+    if launch.wanted(settings.runtime):
+        return launch.train(settings, config, inputs, output)
     from train.sft import train
 
-    return train(TrainSettings.model_validate(config), inputs, output)
+    return train(settings, inputs, output)
 
 
 def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:
@@ -56,13 +57,28 @@ def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Pro
     problems += _inputs(inputs)
     if isinstance(student, StudentSettings):
         problems += _student(student, inputs)
+    machine = hardware.here()
+    processes = launch.processes(runtime if isinstance(runtime, RuntimeSettings) else None, machine)
+    problems += conflicts(
+        student if isinstance(student, StudentSettings) else None,
+        sft if isinstance(sft, SftSettings) else None,
+        runtime if isinstance(runtime, RuntimeSettings) else None,
+        inputs,
+        machine,
+        processes,
+    )
+    if isinstance(runtime, RuntimeSettings):
+        problems += launch.problems(runtime, machine)
     if isinstance(sft, SftSettings):
-        problems += _recipe(sft)
-        if isinstance(runtime, RuntimeSettings):
-            problems += _batches(sft, runtime)
-        if isinstance(student, StudentSettings):
-            problems += _together(sft, student, inputs)
+        problems += sharding.problems(sft, machine, processes)
+        problems += mixing.check(sft, inputs) + tokens.check(sft, config.get("seed"), inputs.get("tokens"))
+        problems += validation.problems(sft)
     return problems
+
+
+def follower(config: dict[str, Any]) -> bool:
+    """Whether this process only helps one on another node that owns the output folder (gra.chain.runner)."""
+    return launch.follower(config)
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
@@ -95,119 +111,7 @@ def _student(student: StudentSettings, inputs: Mapping[str, Path | None]) -> lis
         ]
     elif not Path(student.model).expanduser().is_dir() and _is_path(student.model):
         return [Problem("student.model", f"no such folder: {student.model}", "correct the path, or give a hub id (owner/name)")]
-    found = []
-    if (
-        student.attention in FLASH
-        and importlib.util.find_spec("flash_attn" if student.attention == FLASH[0] else "flash_attn_interface") is None
-    ):
-        found.append(Problem("student.attention", f"{student.attention} is not installed", "use student.attention=auto (or sdpa)"))
-    return found
-
-
-def _recipe(sft: SftSettings) -> list[Problem]:
-    found = []
-    if sft.lora is not None and sft.method != "lora":
-        found.append(
-            Problem("sft.lora", f"LoRA options are set, but sft.method={sft.method}", "set sft.method=lora, or sft.lora=null")
-        )
-    if sft.save_steps % sft.log_steps:
-        near = _near_multiples(sft.save_steps, sft.log_steps)
-        found.append(
-            Problem(
-                "sft.save_steps",
-                f"{sft.save_steps} is not a multiple of sft.log_steps={sft.log_steps}: a resumed run's log "
-                "would not be the unbroken one's",
-                f"nearest: {near}",
-            )
-        )
-    torch = sys.modules.get("torch")  # looked at only where it is loaded anyway; else train() asks again
-    if torch is not None and sft.precision == "bf16" and torch.cuda.is_available() and not torch.cuda.is_bf16_supported():
-        found.append(Problem("sft.precision", "this GPU has no bfloat16", "set sft.precision=fp32"))
-    return found
-
-
-def _batches(sft: SftSettings, runtime: RuntimeSettings) -> list[Problem]:
-    world = world_size()
-    if runtime.per_device_batch is None:
-        if sft.global_batch % world == 0:
-            return []
-        return [
-            Problem(
-                "sft.global_batch",
-                f"{sft.global_batch} does not divide by {world} processes",
-                f"nearest: {_near_multiples(sft.global_batch, world)}",
-            )
-        ]
-    step = runtime.per_device_batch * world
-    if sft.global_batch % step == 0:
-        return []
-    message = f"{sft.global_batch} is not a multiple of runtime.per_device_batch={runtime.per_device_batch} x {world} process(es)"
-    remedy = f"nearest: sft.global_batch={_near_multiples(sft.global_batch, step)}"
-    if sft.global_batch % world == 0:
-        fitting = [n for n in range(1, sft.global_batch // world + 1) if (sft.global_batch // world) % n == 0]
-        close = sorted(sorted(fitting, key=lambda n: abs(n - step // world))[:2])
-        remedy += f", or runtime.per_device_batch={' or '.join(map(str, close))}"
-    return [Problem("sft.global_batch", message, remedy)]
-
-
-def _together(sft: SftSettings, student: StudentSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    found = []
-    if student.attention in FLASH and sft.precision == "fp32":
-        found.append(
-            Problem(
-                "student.attention",
-                f"{student.attention} works in half precision only, but sft.precision=fp32",
-                "set sft.precision=bf16, or student.attention=sdpa",
-            )
-        )
-    if sft.method == "full" and student.dtype == "bfloat16" and sft.precision == "fp32":
-        found.append(
-            Problem(
-                "student.dtype",
-                "bfloat16 weights cannot be trained with sft.precision=fp32",
-                "set student.dtype=float32, or sft.precision=bf16",
-            )
-        )
-    positions, source = _positions(student, inputs)
-    if positions is not None and sft.cutoff_length > positions:
-        found.append(
-            Problem(
-                "sft.cutoff_length",
-                f"{sft.cutoff_length} is above the {positions} positions of the student ({source})",
-                f"set sft.cutoff_length={positions} or less",
-            )
-        )
-    return found
-
-
-def _positions(student: StudentSettings, inputs: Mapping[str, Path | None]) -> tuple[int | None, str]:
-    """The longest sequence the student knows, where that can be told without loading it, and where it was read."""
-    folder: Path | None = None
-    if inputs.get("student") is not None:
-        folder = Path(str(inputs["student"])) / "model"
-    elif "student" not in inputs and student.model is not None:
-        folder = Path(student.model).expanduser()
-    if folder is not None:
-        try:
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError):
-            return None, ""
-        value = config.get("max_position_embeddings") if isinstance(config, dict) else None
-        return (value, str(folder / "config.json")) if isinstance(value, int) else (None, "")
-    if "student" in inputs and student.model is None and student.build is not None:
-        return student.build.positions, "student.build.positions"
-    return None, ""
-
-
-def world_size() -> int:
-    """Processes that train together (torchrun's and Slurm launchers' WORLD_SIZE; 1 without one)."""
-    text = os.environ.get("WORLD_SIZE", "1")
-    return int(text) if text.isdigit() and int(text) > 0 else 1
-
-
-def _near_multiples(value: int, step: int) -> str:
-    below = value // step * step
-    return f"{below} or {below + step}" if below else str(step)
+    return []
 
 
 def _is_path(model: str) -> bool:

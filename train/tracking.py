@@ -1,18 +1,30 @@
-"""Weights & Biases, which may fail in any way without stopping a run. Everything it writes lies in `<output>/wandb`."""
+"""Weights & Biases, which may fail in any way without stopping a run. Everything it writes lies in `<output>/wandb`.
+
+One run a step: its config, a row a logged step, the data folder as a used artifact and the model folder as a logged one
+(train/artifacts.py). Killed and started again, an online run goes on, and an offline one is written anew from the checkpoint's
+log, so that there is one folder to send with `wandb sync` and it holds the whole curve.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+import shutil
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from train import artifacts
 from train.settings import TrackingSettings
 
 log = logging.getLogger(__name__)
-ONLINE_TIMEOUT = 30  # seconds to wait for the server when a run starts; WANDB_INIT_TIMEOUT goes before it
+ONLINE_TIMEOUT = 30.0  # seconds to wait for the server when a run starts; WANDB_INIT_TIMEOUT goes before it
+FINISH_TIMEOUT = 20.0  # seconds to wait for it when a run ends, or is stopped; what is not sent by then lies in <output>/wandb
+UPLOAD_TIMEOUT = 3600.0  # ... where the weights are sent, too
 FOLDER = "wandb"
+_ours: set[str] = set()  # variables set here and not by the user: a process may run one step after another
 
 
 class Tracker:
@@ -21,21 +33,29 @@ class Tracker:
     def __init__(self, settings: TrackingSettings, output: Path, config: dict[str, Any], run_id: str):
         """`run_id` names the run for W&B; the same after a resume, so that the curve goes on online."""
         self._run: Any = None
+        self._settings, self._offline = settings, settings.mode == "offline"
         if settings.mode == "none":
             return
+        home = output / FOLDER
         os.environ["WANDB_DIR"] = str(output)
+        for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_CONFIG_DIR"):  # else W&B makes folders in the user's home
+            if name in _ours or name not in os.environ:
+                os.environ[name] = str(home / name.split("_")[1].lower())
+                _ours.add(name)
         os.environ.setdefault("WANDB_SILENT", "true")
         import wandb
 
         self._faults = _faults(wandb)
-        self._run = self._start(wandb, settings, settings.mode, output, config, run_id)
+        for old in home.glob(f"offline-run-*-{run_id}*"):  # of a start that was cut off: see `replay`
+            shutil.rmtree(old, ignore_errors=True)
+        self._run = self._start(wandb, settings.mode, output, config, run_id)
         if self._run is None and settings.mode == "online":
-            log.warning("W&B: going on offline; send the run later with `wandb sync %s`", output / FOLDER)
-            self._run = self._start(wandb, settings, "offline", output, config, f"{run_id}-offline")
+            log.warning("W&B: going on offline; send the run later with `wandb sync %s`", home)
+            self._offline = True
+            self._run = self._start(wandb, "offline", output, config, f"{run_id}-offline")
 
-    def _start(
-        self, wandb: ModuleType, settings: TrackingSettings, mode: str, output: Path, config: dict[str, Any], run_id: str
-    ) -> Any:
+    def _start(self, wandb: ModuleType, mode: str, output: Path, config: dict[str, Any], run_id: str) -> Any:
+        settings = self._settings
         options = {"resume": "allow"} if mode == "online" else {}
         timeout = float(os.environ.get("WANDB_INIT_TIMEOUT", ONLINE_TIMEOUT))
         try:
@@ -50,46 +70,98 @@ class Tracker:
                 config=config,
                 job_type="train",
                 reinit="create_new",
-                settings=wandb.Settings(init_timeout=timeout, console="off", x_disable_stats=True, disable_git=True),
+                settings=wandb.Settings(
+                    init_timeout=timeout,
+                    finish_timeout=UPLOAD_TIMEOUT if settings.upload_model else FINISH_TIMEOUT,
+                    console="off",
+                    x_disable_stats=True,
+                    disable_git=True,
+                    disable_code=True,
+                ),
                 **options,
             )
         except self._faults as error:
-            log.warning("W&B (%s) cannot be used: %s", mode, str(error).splitlines()[0] if str(error) else type(error).__name__)
+            log.warning("W&B (%s) cannot be used: %s", mode, _line(error))
             return None
+
+    def replay(self, rows: Iterable[tuple[int, dict[str, float]]]) -> None:
+        """Rows (step, values) from before a resume: written again where the run is offline; a server has them already."""
+        if self._offline:
+            for step, values in rows:
+                self.log(values, step)
 
     def log(self, values: dict[str, float], step: int) -> None:
         """Send one row of the curve."""
         self._call(lambda run: run.log(values, step=step))
 
-    def finish(self, summary: dict[str, float]) -> None:
-        """Close the run with its final numbers."""
-        self._call(lambda run: (run.summary.update(summary), run.finish()))
-        self._run = None
+    def use(self, name: str, folder: Path) -> None:
+        """Note that the run reads the data folder `folder`, its input `name`."""
+        self._call(lambda run: artifacts.use(run, name, folder), f"the artifact of {folder.name}")
 
-    def _call(self, act: Any) -> None:
+    def log_model(self, output: Path) -> None:
+        """Note that the run has made `output/model`; its weights are sent only where `tracking.upload_model` says so."""
+        upload = self._settings.upload_model
+        self._call(lambda run: artifacts.log_model(run, output, upload, self._offline), "the model's artifact")
+
+    def finish(self, summary: dict[str, float]) -> None:
+        """Close the run with its final numbers. Its files are then complete: the output folder can be listed and moved."""
+        self._call(lambda run: (run.summary.update(summary), run.finish()))
+        if self._run is not None:
+            self._run = None
+            self._end_service()
+
+    def _end_service(self) -> None:
+        """End W&B's own process, which writes on after a run is finished. The next step in this process gets another."""
+        import wandb
+
+        with suppress(*self._faults, SystemExit):
+            wandb.teardown()
+
+    def _call(self, act: Callable[[Any], object], part: str | None = None) -> None:
+        """Do `act` with the run. A failure ends tracking, or where only a `part` of it is lost, that alone."""
         if self._run is None:
             return
         try:
             act(self._run)
         except self._faults as error:
-            log.warning("W&B failed and is left out from here on: %s", error)
+            if part is not None and not isinstance(error, _dead()):
+                log.warning("W&B: %s is left out: %s", part, _line(error))
+                return
+            log.warning("W&B failed and is left out from here on: %s", _line(error))
             self._run = None
+            if isinstance(error, _dead()):
+                self._end_service()
+
+
+def _line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _faults(wandb: ModuleType) -> tuple[type[Exception], ...]:
     """What W&B raises: its own errors (which have no common base), the network's and file system's, and those of its service."""
-    from wandb.sdk.lib.service import service_connection, service_token
-    from wandb.sdk.mailbox import mailbox, mailbox_handle
+    from wandb.sdk.lib.service import service_connection
+    from wandb.sdk.mailbox import mailbox_handle
 
     return (
+        *_dead(),
         wandb.errors.Error,
         service_connection.WandbApiFailedError,
-        service_token.WandbServiceConnectionError,
-        mailbox.MailboxClosedError,
-        mailbox_handle.HandleAbandonedError,
         mailbox_handle.ServerResponseError,
         OSError,
         RuntimeError,
         ValueError,
         AssertionError,
+    )
+
+
+def _dead() -> tuple[type[Exception], ...]:
+    """What is raised once W&B's own process (wandb-core) is gone."""
+    from wandb.sdk.lib.service import service_token
+    from wandb.sdk.mailbox import mailbox, mailbox_handle
+
+    return (
+        service_token.WandbServiceConnectionError,
+        mailbox.MailboxClosedError,
+        mailbox_handle.HandleAbandonedError,
+        ConnectionError,
     )

@@ -1,23 +1,73 @@
-"""Eyes on the training loop: lines of progress, rows for W&B, an end to a run whose loss is no number, and when to save."""
+"""Eyes on the training loop: lines of progress, rows for W&B, an end to a run whose loss is no number, and when to save and to
+validate."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import math
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from train import report
+from train import mixing, report
+from train.settings import TrainSettings
+from train.tracking import Tracker
+from train.validation import LOSS as VALIDATION
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
-    from train.tracking import Tracker
-
 log = logging.getLogger(__name__)
 SAY_EVERY = 15.0  # seconds between two lines of progress
+UNNAMED = {"runtime": True, "student": {"name"}, "sft": {"name", "save_steps", "sharding"}}  # may change under a resume
 
 
-def callback(tracker: Tracker) -> TrainerCallback:
+def attach(trainer: Any, settings: TrainSettings, inputs: dict[str, Path], output: Path) -> Tracker:
+    """Have `trainer` watched. Returns the tracker (the first process's; the others' do nothing), which the caller finishes."""
+    options = settings.runtime.tracking
+    if not trainer.is_world_process_zero():
+        options = options.model_copy(update={"mode": "none"})
+    place = [settings.model_dump(exclude=UNNAMED), str(output.resolve())]  # type: ignore[arg-type]
+    run_id = hashlib.sha256(json.dumps(place, sort_keys=True).encode()).hexdigest()[:16]
+    tracker = Tracker(options, output, public(settings, inputs), run_id)
+    for name, folder in mixing.folders(inputs).items():
+        tracker.use(name, folder)
+    has_held_out = trainer.eval_dataset is not None
+    trainer.add_callback(_callback(tracker, settings.sft.eval_steps if has_held_out else None, has_held_out))
+    return tracker
+
+
+def public(settings: TrainSettings, inputs: dict[str, Path]) -> dict[str, Any]:
+    """The config for W&B: the settings and the input folders' names, absolute paths cut down to their last part. It holds no
+    secret, since no setting may (`gra.chain.check`)."""
+    shown = settings.model_dump(mode="json", exclude={"runtime": {"tracking"}})
+    return {**_short(shown), "inputs": {name: folder.name for name, folder in inputs.items()}}
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _short(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_short(part) for part in value]
+    if isinstance(value, str) and value.startswith(("/", "~")):
+        return report.folder_name(Path(value))
+    return value
+
+
+def _tracked(entry: dict[str, Any]) -> dict[str, float]:
+    """An entry of the trainer's log as W&B gets it: all of its numbers, under the names of log.csv where they have one."""
+    numbers = {key: value for key, value in entry.items() if isinstance(value, int | float) and math.isfinite(value)}
+    if VALIDATION in numbers:
+        return {"validation/loss": numbers[VALIDATION]}
+    if "loss" not in numbers:
+        return {}
+    names = {key: column for column, key in report.COLUMNS.items()}
+    return {f"train/{names.get(key, key)}": value for key, value in numbers.items() if key != "step"}
+
+
+def _callback(tracker: Tracker, eval_steps: int | None, eval_at_end: bool) -> TrainerCallback:
     """The trainer's callback. (A function: importing transformers takes seconds.)"""
     from transformers import TrainerCallback
 
@@ -26,24 +76,32 @@ def callback(tracker: Tracker) -> TrainerCallback:
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
             state.save_steps = args.save_steps  # a checkpoint brings its own number, which would go before a changed one
+            tracker.replay((entry["step"], _tracked(entry)) for entry in state.log_history)
 
         def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
             logs = kwargs["logs"]
-            if "loss" not in logs:
-                return
-            row = report.rows([{**logs, "step": state.global_step}])
-            report.mean_loss(row)  # raises TrainError if it is not finite
-            tracker.log({f"train/{key}": value for key, value in row[0].items() if value is not None}, state.global_step)
-            if time.monotonic() - self.said > SAY_EVERY or state.global_step == state.max_steps:
-                self.said = time.monotonic()
-                log.info("step %d of %d, loss %.4f", state.global_step, state.max_steps, logs["loss"])
+            if VALIDATION in logs and state.is_world_process_zero:
+                log.info("step %d of %d, validation loss %.4f", state.global_step, state.max_steps, logs[VALIDATION])
+            if "loss" in logs:
+                report.finite(logs["loss"], state.global_step)
+                due = time.monotonic() - self.said > SAY_EVERY or state.global_step == state.max_steps
+                if due and state.is_world_process_zero:
+                    self.said = time.monotonic()
+                    speed = f", {logs['tokens_per_second']:.0f} tokens/s" if "tokens_per_second" in logs else ""
+                    log.info("step %d of %d, loss %.4f%s", state.global_step, state.max_steps, logs["loss"], speed)
+            if row := _tracked(logs):
+                tracker.log(row, state.global_step)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
-            if state.global_step >= state.max_steps:
+            last = state.global_step >= state.max_steps
+            if last:
                 control.should_save = False  # the model itself is written next
                 control.should_log = True
+            if (eval_at_end and last) or (eval_steps is not None and state.global_step % eval_steps == 0):
+                control.should_evaluate = True
 
         def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
-            tracker.finish({"train/steps": float(state.global_step)})
+            if state.global_step < state.max_steps:  # stopped by a signal
+                tracker.finish({"train/steps": float(state.global_step)})
 
     return Watch()

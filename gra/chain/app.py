@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gra.errors import EXIT_INTERRUPTED, ConfigError, GraError, Problem
+from gra.errors import EXIT_INTERRUPTED, EXIT_PREEMPTED, ConfigError, GraError, Problem
 from gra.paths import conf_dir
 from gra.pipes import outlive_reader
+from gra.signals import leaving_on_preemption
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -33,7 +34,8 @@ def hydra_main(task: Callable[[DictConfig, list[Problem]], None], config_name: s
     `task` gets the composed config and the faults found in the command line so far; if there are any, it is to check the rest
     of the config and raise a ConfigError with all of them.
 
-    In a sweep (-m) one job's GraError does not stop the others; the exit code is then the first failed job's.
+    In a sweep (-m) one job's GraError does not stop the others; the exit code is then the first failed job's. Ctrl-C, SIGTERM and
+    SIGUSR1 stop all.
     """
     codes: list[int] = []
     problems: list[Problem] = []
@@ -45,17 +47,18 @@ def hydra_main(task: Callable[[DictConfig, list[Problem]], None], config_name: s
         except GraError as error:
             print(error, file=sys.stderr, flush=True)
             codes.append(error.code)
-            if error.code == EXIT_INTERRUPTED:
+            if error.code in (EXIT_INTERRUPTED, EXIT_PREEMPTED):
                 sys.exit(error.code)
         except KeyboardInterrupt:
             print("interrupted; the same command goes on from here", file=sys.stderr, flush=True)
             sys.exit(EXIT_INTERRUPTED)
 
     try:
-        problems += _check_command_line(config_name)
-        import hydra
+        with leaving_on_preemption():
+            problems += _check_command_line(config_name)
+            import hydra
 
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()
     except GraError as error:
         print(error, file=sys.stderr, flush=True)
         return error.code

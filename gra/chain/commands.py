@@ -15,7 +15,7 @@ from gra.chain.local import Account, ClusterSettings, run_plan
 from gra.chain.plan import Plan, make_plan
 from gra.chain.store import Store
 from gra.chain.unknown import unknown_keys
-from gra.errors import EXIT_INTERRUPTED, ConfigError, GraError, Problem, StoreError
+from gra.errors import EXIT_FAILED, ConfigError, GraError, Problem, StoreError
 from gra.paths import conf_dir
 from gra.settings import parse
 
@@ -154,10 +154,11 @@ def _account(made: Plan, account: Account) -> str:
     for name, code in account.failed.items():
         lines.append(f"{name} failed (exit code {code}{_killed(code)}): see {account.logs[name]}")
     if account.waiting:
-        why = "interrupted" if account.code == EXIT_INTERRUPTED else "waiting for what failed"
+        why = "waiting for what failed" if account.code == EXIT_FAILED else "interrupted"
         lines.append(f"not done ({why}): {', '.join(account.waiting)}")
     lines.append(f"{len(account.done)} of {len(made.steps)} steps are done and will be used again")
-    return "\n".join([*lines, f"    -> mend the cause, then run the same command again: {command}"])
+    remedy = "mend the cause, then run the same command again" if account.failed else "the same command goes on from here"
+    return "\n".join([*lines, f"    -> {remedy}: {command}"])
 
 
 def _killed(code: int) -> str:

@@ -1,7 +1,9 @@
 """The local executor: every step a process of its own, ready ones side by side, none lost when this one is killed.
 
 A crash of one step (out of memory, a fault in a library) leaves the others and this process alone. Ctrl-C asks the running
-steps to come to rest and starts no more; a second Ctrl-C kills them. Either way the same command goes on from there.
+steps to come to rest and starts no more; a second Ctrl-C kills them. SIGTERM and SIGUSR1, with which batch systems announce the
+end of a job, do the same with exit code 85 in place of 130, whether they reach this process or a step (gra.errors.Preempted).
+However it ends, the same command goes on from there.
 """
 
 from __future__ import annotations
@@ -22,10 +24,12 @@ from gra.chain.display import Display
 from gra.chain.manifest import now
 from gra.chain.plan import Plan, Planned
 from gra.chain.step import PARENT, Spec
-from gra.errors import EXIT_FAILED, EXIT_INTERRUPTED, StoreError
+from gra.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PREEMPTED, StoreError
 from gra.settings import Settings
+from gra.signals import PREEMPTING
 
 _POLL_SECONDS = 0.05
+_PREEMPTED = {EXIT_PREEMPTED, *(-number for number in PREEMPTING)}  # negative: before the step could take the signal up
 
 
 class ClusterSettings(Settings):
@@ -45,12 +49,15 @@ class Account:
     logs: dict[str, Path] = field(default_factory=dict)
     waiting: list[str] = field(default_factory=list)
     interrupted: int = 0  # how many times
+    preempted: bool = False  # the first time was no Ctrl-C
     told: bool = False  # the running steps know of it
 
     @property
     def code(self) -> int:
         """The exit code for the shell."""
-        return EXIT_INTERRUPTED if self.interrupted else EXIT_FAILED if self.failed or self.waiting else 0
+        if self.interrupted and (self.failed or self.waiting):
+            return EXIT_PREEMPTED if self.preempted else EXIT_INTERRUPTED
+        return EXIT_FAILED if self.failed or self.waiting else 0
 
 
 @dataclass(frozen=True)
@@ -155,6 +162,9 @@ def _reap(plan: Plan, running: dict[str, _Running], account: Account, twins: dic
         planned = plan.steps[name]
         folder = plan.store.find(planned.stage.name, planned.digest or "") if code == 0 else None
         if folder is None:
+            if code in _PREEMPTED and not account.interrupted:  # the signal went to the step, or to every process of the job
+                display.line(f"{name}: stopped by a signal; the others are asked to come to rest, too")
+                account.interrupted, account.preempted = 1, True
             if not account.interrupted:
                 display.failed(name, code, item.log)
                 account.failed[name] = code
@@ -182,18 +192,23 @@ def _pass_on(account: Account, running: dict[str, _Running], display: Display) -
         display.line(f"stopping: {', '.join(running)} asked to come to rest (Ctrl-C again kills; nothing is lost either way)")
         for item in running.values():
             with suppress(ProcessLookupError):
-                item.process.send_signal(signal.SIGINT)
+                item.process.send_signal(signal.SIGTERM if account.preempted else signal.SIGINT)
         account.told = True
 
 
 @contextmanager
 def _signals(account: Account) -> Iterator[None]:
-    """Count Ctrl-C and SIGTERM in the account while the steps run."""
+    """Count Ctrl-C, SIGTERM and SIGUSR1 in the account while the steps run. Once SIGUSR1 came, SIGTERM follows in the order of
+    things (batch systems end a job so): it is no impatience."""
+    first: list[int] = []
 
-    def count(_number: int, _frame: object) -> None:
-        account.interrupted += 1
+    def count(number: int, _frame: object) -> None:
+        if not (number == signal.SIGTERM and first and first[0] == signal.SIGUSR1):
+            account.interrupted += 1
+        account.preempted = account.preempted or (not first and number in PREEMPTING)
+        first.append(number)
 
-    before = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, count) for number in (signal.SIGINT, *PREEMPTING)}
     try:
         yield
     finally:

@@ -70,7 +70,7 @@ def run_in_store(
     digest = fingerprint(who)
     if digest != expected:
         raise StoreError(f"{name}: a file that its config names was changed after the plan was made\n    -> run the command again")
-    if follower():
+    if follower() or stage.follower(dict(config)):
         found = store.find(stage.name, digest)
         place = Place(found) if found else store.place(stage.name, name, digest)
         return _follow(stage, config, inputs, who, place)
@@ -90,7 +90,7 @@ def run_in_folder(stage: Stage, config: Config, inputs: Mapping[str, Path], hash
         raise StoreError(f"{output} {fault}\n    -> give a folder of its own: output=DIR")
     who = identify(stage, config, hashes)
     place = Place(output)
-    if follower():
+    if follower() or stage.follower(dict(config)):
         return _follow(stage, config, inputs, who, place)
     with locked(place.lock, _waiting(str(output))):
         if output.is_file():

@@ -26,6 +26,7 @@ class Stage:
     check: Callable[[Config, dict[str, Path | None]], list[Problem]]
     external_files: Callable[[Config], dict[str, Path]]
     outlook: Callable[[Config], list[str]]  # what `gra plan` is to say of a step that is not done: one fact a line
+    follower: Callable[[Config], bool] = lambda _config: False  # this process helps one on another node, which owns the folder
     inside_inputs: Mapping[str, str] = field(default_factory=dict)  # config key -> input in which its relative path lies
 
 
@@ -52,6 +53,7 @@ def load_stage(target: str, key: str = "_target_") -> Stage:
         run=getattr(module, function),
         check=module.check,
         external_files=getattr(module, "external_files", lambda _config: {}),
+        follower=getattr(module, "follower", lambda _config: False),
         inside_inputs=getattr(module, "INSIDE_INPUTS", {}),
         outlook=getattr(module, "outlook", lambda _config: []),
     )

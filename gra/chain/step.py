@@ -20,6 +20,7 @@ from gra.chain.stage import load_stage
 from gra.chain.store import Store
 from gra.errors import EXIT_CONFIG, EXIT_INTERRUPTED, GraError
 from gra.fileio import read_json, write_json
+from gra.signals import leaving_on_preemption
 
 PARENT = "GRA_PARENT_PID"  # the process that waits for this one: they die together
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -58,9 +59,10 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S")
     spec = Spec.read(Path(arguments[0]))
     try:
-        result = run_in_store(
-            load_stage(spec.target), spec.config, spec.inputs, spec.hashes, Store(spec.store), spec.name, spec.digest
-        )
+        with leaving_on_preemption():
+            result = run_in_store(
+                load_stage(spec.target), spec.config, spec.inputs, spec.hashes, Store(spec.store), spec.name, spec.digest
+            )
     except GraError as error:
         print(f"{spec.name}: {error}", file=sys.stderr, flush=True)
         return error.code

@@ -57,6 +57,18 @@ with server(OWN_SERVER, 0.0) as root:
     assert found["both"]["repeated"] == found["first"]["answered"] == found["both"]["done"] / 2
 
 
+@pytest.mark.slow
+def test_training_contenders_do_the_same_work(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    arguments = ["--shape", "tiny", "--steps", "3", "--rounds", "1", "--only", "bare", "ours", "--json", str(out)]
+    shown = bench("train_throughput.py", *arguments)
+    (ours,), (bare,) = (json.loads(out.read_text())["rounds"][name] for name in ("ours", "bare"))
+    assert ours["step_tokens"] == bare["step_tokens"]
+    assert ours["losses"] == pytest.approx(bare["losses"], abs=1e-4)
+    assert ours["flops"] == bare["flops"] > 0
+    assert "time per token, of the bare loop's" in shown
+
+
 def test_memory_reports_peaks_and_curves(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     shown = bench("memory.py", "--proposals", "10", "20", "--in-flight", "8", "--json", str(out))
@@ -85,3 +97,12 @@ def test_peers_workload_is_the_same_for_ours_and_the_floor(tmp_path: Path) -> No
     assert [s["name"] for s in (floor, gra)] == ["floor", "gra"]
     assert floor["calls"] == gra["calls"] == 40
     assert floor["rows"] == gra["rows"] == 10
+
+
+def test_train_tokens_packs_what_was_made(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    shown = bench("train_tokens.py", "--samples", "300", "--vocabulary", "400", "--cases", "packed", "--json", str(out))
+    (run,) = json.loads(out.read_text())["runs"]
+    assert run["packed"]["account"]["samples"] == 300
+    assert 100 < run["packed"]["mb"] < 2000
+    assert "| packed |" in shown

@@ -214,3 +214,19 @@ def test_slugs_are_safe_names() -> None:
 def test_the_manifest_is_plain_json(stage: Stage, tmp_path: Path) -> None:
     folder = run_in_folder(stage, {"value": 1}, {}, {}, tmp_path / "out").folder
     assert json.loads((folder / "manifest.json").read_text())["files"] == {"half": 4, "value": 1}
+
+
+def test_a_process_that_its_config_makes_a_follower_locks_and_publishes_nothing(stage: Stage, tmp_path: Path) -> None:
+    """As on the second node of a training: it works in the folder that the first node's process has begun."""
+    inner: list[Result] = []
+    config = {"value": 3}
+    second = dataclasses.replace(stage, follower=lambda given: given == config)
+
+    def first(given: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
+        inner.append(run_in_folder(second, config, {}, {}, tmp_path / "out"))  # while the first holds the lock
+        return stage.run(given, inputs, output)
+
+    result = run_in_folder(dataclasses.replace(stage, run=first), config, {}, {}, tmp_path / "out")
+    assert [found.manifest for found in inner] == [{}]
+    assert result.manifest["metrics"] == {"value": 3.0}
+    assert calls(tmp_path) == 2

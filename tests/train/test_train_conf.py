@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from gra.paths import conf_dir
-from train import stage, student
+from train import hardware, stage, student
 
 RECIPES = sorted((conf_dir() / "sft").glob("*.yaml"))
 STUDENTS = sorted((conf_dir() / "student").glob("*.yaml"))
@@ -20,7 +20,9 @@ def load(path: Path) -> Any:
 
 
 @pytest.mark.parametrize("path", RECIPES + STUDENTS, ids=lambda path: path.stem)
-def test_opens_with_its_command_and_parses(path: Path) -> None:
+def test_opens_with_its_command_and_parses(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = hardware.Machine((hardware.Gpu("NVIDIA H100", (9, 0)),), frozenset(hardware.PACKAGES))  # wherever this runs
+    monkeypatch.setattr(hardware, "here", lambda: machine)
     first = path.read_text(encoding="utf-8").splitlines()[0]
     assert first.startswith("# ")
     assert path.stem in first
@@ -40,6 +42,6 @@ def test_paper_recipe_is_the_papers() -> None:
     stated = {
         "method": "full", "epochs": 1, "learning_rate": 5e-6, "schedule": "cosine", "warmup_ratio": 0.03, "weight_decay": 0,
         "global_batch": 256, "cutoff_length": 4096, "precision": "bf16", "template": "default", "resize_vocab": True,
-        "save_steps": 400,
+        "save_steps": 400, "sharding": "zero2",
     }  # fmt: skip
     assert {key: paper[key] for key in stated} == stated

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ HEADER = (  # in the manner of Llama 3: a header for each role, content trimmed 
     "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n\\n' -}}{%- endif -%}"
 )
 END = "<|endoftext|>"
+OWN_TEMPLATES = ["default", "chatml", "llama3", "qwen"]
 
 
 def expected(template: str, q1: str, a1: str, q2: str, a2: str) -> list[tuple[str, bool]]:
@@ -34,6 +37,17 @@ def expected(template: str, q1: str, a1: str, q2: str, a2: str) -> list[tuple[st
             (f"<|im_start|>user\n{q1}<|im_end|>\n<|im_start|>assistant\n", False), (f"{a1}<|im_end|>", True),
             (f"\n<|im_start|>user\n{q2}<|im_end|>\n<|im_start|>assistant\n", False), (f"{a2}<|im_end|>", True), ("\n", False),
         ]  # fmt: skip
+    if template == "qwen":
+        system = "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
+        first, *rest = expected("chatml", q1, a1, q2, a2)
+        return [(system + first[0], False), *rest]
+    if template == "llama3":
+        user, assistant = (f"<|start_header_id|>{role}<|end_header_id|>\n\n" for role in ("user", "assistant"))
+        q1, a1, q2, a2 = (text.strip() for text in (q1, a1, q2, a2))  # as Meta's own template does
+        return [
+            (f"{user}{q1}<|eot_id|>{assistant}", False), (f"{a1}<|eot_id|>", True),
+            (f"{user}{q2}<|eot_id|>{assistant}", False), (f"{a2}<|eot_id|>", True),
+        ]  # fmt: skip
     return [
         (f"<|im_start|>user\n\n{q1}{END}<|im_start|>assistant\n\n", False), (f"{a1}{END}", True),
         (f"<|im_start|>user\n\n{q2}{END}<|im_start|>assistant\n\n", False), (f"{a2}{END}", True),
@@ -41,8 +55,6 @@ def expected(template: str, q1: str, a1: str, q2: str, a2: str) -> list[tuple[st
 
 
 def with_header_template(student_folder: Path, folder: Path) -> Path:
-    import shutil
-
     shutil.copytree(student_folder, folder)
     (folder / "model" / "chat_template.jinja").write_text(HEADER, encoding="utf-8")
     return folder
@@ -62,20 +74,30 @@ def documents(batch: dict[str, Any]) -> list[tuple[list[int], list[int]]]:
     return found
 
 
+@pytest.fixture(scope="module")
+def long_student(student_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The student with 256 positions (its weights do not depend on them): Qwen's system message takes 70."""
+    folder = tmp_path_factory.mktemp("long") / "student"
+    shutil.copytree(student_folder, folder)
+    for name, key in (("config.json", "max_position_embeddings"), ("tokenizer_config.json", "model_max_length")):
+        path = folder / "model" / name
+        path.write_text(json.dumps(json.loads(path.read_text()) | {key: 256}))
+    return folder
+
+
 TALKS = [(f"Why {n}?", "Because." * (1 + n % 3), "And then: (", f") {n}, said he.\n") for n in range(7)]
 
 
 @pytest.mark.parametrize("packing", [False, True])
-@pytest.mark.parametrize("template", ["default", "chatml", "tokenizer"])
+@pytest.mark.parametrize("template", [*OWN_TEMPLATES, "tokenizer"])
 def test_every_label_the_model_is_fed(
-    template: str, packing: bool, student_folder: Path, write_data: Callable[..., Path], config: Any, tmp_path: Path
+    template: str, packing: bool, long_student: Path, write_data: Callable[..., Path], config: Any, tmp_path: Path
 ) -> None:
-    if template == "tokenizer":
-        student_folder = with_header_template(student_folder, tmp_path / "student")
+    student = with_header_template(long_student, tmp_path / "student") if template == "tokenizer" else long_student
     texts = [tuple(t.strip() for t in talk) for talk in TALKS] if template == "tokenizer" else TALKS
     data = write_data([[{"role": r, "content": c} for r, c in zip(["user", "assistant"] * 2, t, strict=True)] for t in texts])
-    stage_config = TrainSettings.model_validate(config(template=template, packing=packing, global_batch=2, cutoff_length=128))
-    trainer, tokenizer, _ = sft.build_trainer(stage_config, {"data": data, "student": student_folder}, tmp_path)
+    stage_config = TrainSettings.model_validate(config(template=template, packing=packing, global_batch=2, cutoff_length=256))
+    trainer, tokenizer, _ = sft.build_trainer(stage_config, {"data": data, "student": student}, tmp_path)
     wanted = []
     for talk in texts:
         ids: list[int] = []
@@ -115,7 +137,6 @@ def test_the_loss_is_the_mean_over_trained_tokens_of_the_global_batch(
         target = batch["labels"][0, 1:]
         total += torch.nn.functional.cross_entropy(logits, target, reduction="sum", ignore_index=-100).item()
         count += int((target != -100).sum())
-    sft._add_callback(trainer, TrainSettings.model_validate(settings_), tmp_path)
     with deterministic.trained_positions_only():
         trainer.train()
     assert trainer.state.log_history[0]["loss"] == pytest.approx(total / count, abs=1e-5)
@@ -140,21 +161,37 @@ def tokenizers(student_folder: Path) -> dict[str, Any]:
     from transformers import AutoTokenizer
 
     found = {}
-    for name in ("default", "chatml"):
+    for name in OWN_TEMPLATES:
         found[name] = AutoTokenizer.from_pretrained(student_folder / "model")
         templates.install(found[name], name)
     return found
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(contents=st.lists(st.text(min_size=1, max_size=30), min_size=2, max_size=6), name=st.sampled_from(["default", "chatml"]))
+@given(contents=st.lists(st.text(min_size=1, max_size=30), min_size=2, max_size=6), name=st.sampled_from(OWN_TEMPLATES))
 def test_segments_are_the_whole_rendering_and_the_assistants_words(contents: list[str], name: str, tokenizers: Any) -> None:
     tokenizer = tokenizers[name]
     contents = contents[: len(contents) // 2 * 2]
     messages = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(contents)]
     pieces = templates.segments(tokenizer, messages, templates.special_tokens(tokenizer))
     assert "".join(text for text, _ in pieces) == tokenizer.apply_chat_template(messages, tokenize=False)
-    assert [text for text, trained in pieces if trained] == [text + tokenizer.eos_token for text in contents[1::2]]
+    spoken = [text.strip() if name == "llama3" else text for text in contents[1::2]]
+    assert [text for text, trained in pieces if trained] == [text + tokenizer.eos_token for text in spoken]
+
+
+def test_a_beginning_of_text_token_is_written_once_and_not_trained(student_folder: Path) -> None:
+    """llama3 begins with the tokenizer's own; default has none (evaluation renders the same template)."""
+    from transformers import AutoTokenizer
+
+    talk = [{"role": r, "content": c} for r, c in (("system", "s"), ("user", "a"), ("assistant", "b"))]
+    for name, count in (("llama3", 1), ("default", 0), ("qwen", 0)):
+        tokenizer = AutoTokenizer.from_pretrained(student_folder / "model", bos_token="<|pad|>")
+        templates.install(tokenizer, name)
+        pieces = templates.segments(tokenizer, talk, templates.special_tokens(tokenizer))
+        assert "".join(text for text, _ in pieces).count("<|pad|>") == count
+        assert "".join(text for text, trained in pieces if trained) == f"b{tokenizer.eos_token}"
+        assert pieces[0][0].startswith("<|pad|>") == (name == "llama3")
+        assert "You are Qwen" not in pieces[0][0]  # the talk has a system message of its own
 
 
 def test_templates_that_cannot_be_masked_are_refused(tokenizers: Any, student_folder: Path) -> None:

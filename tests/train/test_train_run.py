@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-import logging
 import math
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from gra.errors import TrainError
 from gra.fileio import read_json, sha256_file
@@ -20,6 +21,23 @@ Inputs = dict[str, Path]
 @pytest.fixture
 def inputs(data_folder: Path, student_folder: Path) -> Inputs:
     return {"data": data_folder, "student": student_folder}
+
+
+def told_to_stop(model: Any, prompt: list[int], end: int, after: int) -> list[int]:
+    """What `model.generate`, with all settings from its folder, gives where the model writes `end` as its token number `after`."""
+    import torch
+    from transformers import LogitsProcessorList
+
+    def force(ids: Any, scores: Any) -> Any:
+        if ids.shape[1] == len(prompt) + after - 1:
+            scores = torch.full_like(scores, -1e9)
+            scores[:, end] = 0
+        elif ids.shape[1] < len(prompt) + after:
+            scores[:, end] = -1e9
+        return scores
+
+    given = torch.tensor([prompt])
+    return model.generate(given, max_new_tokens=20, logits_processor=LogitsProcessorList([force]))[0].tolist()
 
 
 def load(folder: Path) -> tuple[Any, Any]:
@@ -45,14 +63,28 @@ def test_full_run(packing: bool, inputs: Inputs, config: Any, tmp_path: Path) ->
     assert account["data"]["samples"] == 40 == metrics["samples"]
     assert account["runtime"]["tokens_per_second"] > 0
     assert sorted(p.name for p in tmp_path.iterdir() if p.name not in ("data_folder",)) == [
-        "SIMULATED", "log.csv", "loss.png", "metrics.json", "model",
+        "SIMULATED", "log.csv", "loss.png", "metrics.json", "model", "speed.csv",
     ]  # fmt: skip
     model, tokenizer = load(tmp_path / "model")
     assert tokenizer.eos_token == "<|im_end|>"
     assert "im_start" in tokenizer.chat_template
     assert model.generation_config.eos_token_id == tokenizer.eos_token_id == tokenizer.convert_tokens_to_ids("<|im_end|>")
+    question = [{"role": "user", "content": "What follows 3?"}]
+    prompt = tokenizer.apply_chat_template(question, add_generation_prompt=True)["input_ids"]
+    assert len(told_to_stop(model, prompt, model.generation_config.eos_token_id, 3)) == len(prompt) + 3
+    assert {p.name for p in (tmp_path / "model").iterdir()} == {
+        "README.md", "chat_template.jinja", "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
+        "tokenizer_config.json",
+    }  # fmt: skip
     card = (tmp_path / "model" / "README.md").read_text()
-    assert "license: cc-by-nc-4.0" in card
+    head = yaml.safe_load(card.split("---\n")[1])
+    assert head == {
+        "library_name": "transformers", "pipeline_tag": "text-generation", "license": "cc-by-nc-4.0",
+        "tags": ["sft", "gra", "simulated"],
+    }  # fmt: skip
+    assert sha256_file(inputs["data"] / "data" / "train.parquet") in card
+    assert f"transformers {version('transformers')}" in card
+    assert yaml.safe_load(card.split("```")[1].removeprefix("yaml"))["sft"]["learning_rate"] == 3e-3
     assert "**Simulated:** simulated committee" in card
     assert "short" in card
     assert str(tmp_path) not in card
@@ -139,27 +171,3 @@ def test_a_labelled_student_labels_the_model(inputs: Inputs, config: Any, tmp_pa
     stage.run(recipe, {"data": inputs["data"]}, output)
     assert (output / "SIMULATED").read_text() == "made from simulated inputs: student.model\n"
     assert "**Simulated:**" in (output / "model" / "README.md").read_text()
-
-
-def test_tracking(
-    inputs: Inputs, config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Offline writes a run folder inside the output; none writes nothing; an unreachable server is a word, not an end."""
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "2")
-    found: dict[str, tuple[list[str], str]] = {}
-    for mode in ("offline", "none", "online"):
-        folder = tmp_path / mode
-        folder.mkdir()
-        recipe = config(max_steps=1)
-        recipe["runtime"]["tracking"] = {"mode": mode, "project": "tests"}
-        with caplog.at_level(logging.WARNING):
-            stage.run(recipe, inputs, folder)
-        runs = [p.name for p in (folder / "wandb").glob("offline-run-*/*.wandb")] if (folder / "wandb").exists() else []
-        found[mode] = (runs, sha256_file(folder / "model"))
-    assert [len(runs) for runs, _ in found.values()] == [1, 0, 1]
-    assert len({model for _, model in found.values()}) == 1
-    assert "cannot be used" in caplog.text
-    assert "going on offline" in caplog.text
-    assert not (tmp_path / "none" / "wandb").exists()

@@ -1,0 +1,47 @@
+"""TRL's trainer with whole checkpoints, an order of samples that does not depend on the number of processes, and no telemetry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from train import checkpoints, sampling, validation
+from train.meter import Metered
+
+if TYPE_CHECKING:
+    from trl import SFTTrainer
+
+
+def trainer_class(facts: dict[str, Any]) -> type[SFTTrainer]:
+    """The trainer's class; `facts` go into every checkpoint's mark. (A function: importing TRL takes seconds.)
+
+    With several processes the last row of the training set must be a blank one (`sampling.with_blank`).
+    """
+    from trl import SFTTrainer
+
+    class Trainer(Metered, SFTTrainer):
+        def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+            if self.args.world_size == 1:
+                return super()._get_train_sampler(train_dataset)
+            dataset: Any = self.train_dataset if train_dataset is None else train_dataset
+            multiple, seed = self.args.per_device_train_batch_size * self.args.world_size, int(self.args.data_seed or 0)
+            return sampling.sampler(len(dataset) - 1, seed, multiple, lambda: sampling.epoch_of(self.state))
+
+        def _save_checkpoint(self, model: Any, trial: Any) -> None:
+            super()._save_checkpoint(model, trial)
+            counts = checkpoints.counts(self)
+            self.accelerator.wait_for_everyone()  # every process has written its part
+            if self.args.should_save:
+                folder = Path(str(self.args.output_dir)) / f"{checkpoints.PREFIX}{self.state.global_step}"
+                checkpoints.mark(folder, **counts, **facts)
+
+        def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+            return validation.evaluate(self)
+
+        def _send_telemetry(self) -> None:
+            return
+
+        def create_model_card(self, *_: Any, **__: Any) -> None:
+            return
+
+    return Trainer

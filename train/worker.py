@@ -1,0 +1,94 @@
+"""One of several processes that train together, and torchrun over them. Started by train/launch.py, not by hand:
+`python -m train.worker agent TORCHRUN_ARGUMENTS --module train.worker SPEC.json`."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from gra.errors import EXIT_FAILED, EXIT_INTERRUPTED, GraError
+from gra.fileio import read_json, write_json, write_text
+from train.launch import CRASH, ENDS, GOES_ON, LAUNCHER, PASSED_ON, PIDS
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def agent(arguments: list[str]) -> int:
+    """Run torchrun, which starts the workers and ends them all if one fails. Signals are the launcher's affair."""
+    _die_with_parent()
+    for number in PASSED_ON:  # a batch system sends them to every process; torchrun would kill the workers after 30 seconds
+        signal.signal(number, lambda *_: None)
+    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGHUP"
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    try:
+        run.main(["--signals-to-handle", "SIGHUP", *arguments])
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        spec = Path(arguments[-1])
+        if not _end(spec, rank).exists():
+            code = failure.exitcode
+            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            write_text(spec.with_name(CRASH), f"training process {rank} {how}, without a word of its own")
+        return EXIT_FAILED
+    return 0
+
+
+def work(spec: Path) -> int:
+    """Run the stage as the process RANK. What ends it goes into a file for the launcher: torchrun forgets exit codes."""
+    _die_with_parent()
+    rank = int(os.environ["RANK"])
+    write_text(spec.with_name(f"{PIDS}{rank}"), str(os.getpid()))
+    quiet_unless_first()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+    told = read_json(spec)
+    from train import stage
+
+    try:
+        stage.run(told["config"], {name: Path(path) for name, path in told["inputs"].items()}, Path(told["output"]))
+        return 0
+    except GraError as error:
+        code, message = error.code, str(error)
+    except KeyboardInterrupt:
+        code, message = EXIT_INTERRUPTED, f"interrupted; {GOES_ON}"
+    write_json(_end(spec, rank), {"rank": rank, "code": code, "message": message})
+    return code
+
+
+def _end(spec: Path, rank: int) -> Path:
+    return spec.with_name(f"{ENDS}{rank:05}.json")
+
+
+def quiet_unless_first() -> None:
+    """Every process but the first says warnings alone, and which one it is."""
+    rank = int(os.environ.get("RANK") or 0)
+    if rank:
+        form = f"%(asctime)s [{rank}] %(levelname)s %(name)s: %(message)s"
+        logging.basicConfig(level=logging.WARNING, format=form, datefmt="%H:%M:%S")
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for the life of the process; results are said once
+
+
+def _die_with_parent() -> None:
+    """Have the kernel kill this process when the one that started it is gone (Linux; elsewhere nothing is done). torchrun's
+    death is not enough: a worker that went on would write into a folder that a new run has taken over."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    launcher = int(os.environ[LAUNCHER])
+    try:
+        os.kill(launcher, 0)
+        gone = os.getppid() != parent
+    except ProcessLookupError:
+        gone = True
+    if gone:  # before the kernel was told
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(agent(sys.argv[2:]) if sys.argv[1] == "agent" else work(Path(sys.argv[1])))
