@@ -3,6 +3,7 @@ drives the calls nor holds up a single reply."""
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -12,6 +13,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from gra.errors import ConfigError, GraError, SynthesisError
+
+NICE = 5
 
 
 class Helper:
@@ -27,6 +30,9 @@ class Helper:
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, make, arguments), name=f"gra-{name}", daemon=True)
         self._process.start()
+        if hasattr(os, "setpriority"):  # from its first moment on: replies first, this fills what time they leave
+            with contextlib.suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, self._process.pid or 0, NICE)
         theirs.close()
         self._turns = ThreadPoolExecutor(1, thread_name_prefix=f"gra-{name}")
 
@@ -61,8 +67,6 @@ class Helper:
 def _serve(pipe: Connection, make: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """The process: answers until the pipe closes, which it does when the other side is gone, however it went."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that drives the calls
-    if hasattr(os, "setpriority"):
-        os.setpriority(os.PRIO_PROCESS, 0, 5)  # replies first: this fills what time they leave
     kept = make(*arguments)
     signal.signal(signal.SIGTERM, lambda *_: _leave(kept))
     try:
