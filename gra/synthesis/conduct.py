@@ -6,8 +6,8 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,8 @@ async def engine_for(config: dict[str, Any], output: Path) -> AsyncIterator[tupl
     with Journal(own, others) as journal:
         async with backend:
             engine = Engine(backend, journal, settings.concurrency)
-            _stop_on_signals(engine)
-            yield engine, backend
+            with _stopped_by_signals(engine):
+                yield engine, backend
 
 
 def journals_under(folders: Iterable[str | Path]) -> list[Path]:
@@ -56,10 +56,12 @@ def journals_under(folders: Iterable[str | Path]) -> list[Path]:
     return sorted({path for folder in folders for path in Path(folder).rglob(JOURNAL)})
 
 
-def _stop_on_signals(engine: Engine) -> None:
-    """Ctrl-C or SIGTERM once: no new calls, those in flight are awaited. Twice: stop at once."""
+@contextmanager
+def _stopped_by_signals(engine: Engine) -> Iterator[None]:
+    """Ctrl-C or SIGTERM once: no new calls, those in flight are awaited. Twice: stop at once. Afterwards as before."""
     if threading.current_thread() is not threading.main_thread():
-        return  # only the main thread may; whoever runs the stage elsewhere has its own way to end it
+        yield  # only the main thread may; whoever runs the stage elsewhere has its own way to end it
+        return
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 
@@ -71,8 +73,15 @@ def _stop_on_signals(engine: Engine) -> None:
             log.warning("stopping: waiting for the calls in flight; once more stops at once. The same command goes on from here")
             engine.stop()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
         loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def peak_rss_mb() -> float | None:

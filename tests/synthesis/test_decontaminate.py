@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import signal
 import zlib
 from pathlib import Path
 from typing import Any
@@ -291,6 +292,8 @@ def test_scripted_screening_does_not_depend_on_concurrency(tmp_path, monkeypatch
         output.mkdir()
         chosen = config(tmp_path)
         chosen["runtime"] = {"concurrency": concurrency}
+        before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
         stage.run(chosen, {"benchmarks": made}, output)
+        assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
         prints.append([sha256_file(output / file) for file in FILES])
     assert prints[0] == prints[1]

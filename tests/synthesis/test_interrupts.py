@@ -123,6 +123,11 @@ def test_a_full_disk_is_told_and_after_making_room_the_run_goes_on(tmp_path: Pat
         done = finish(command, tmp_path)
         assert done.returncode == 0, done.stderr
         assert recorded(disk / "out") >= before
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        refused = finish(words(seed_file, slow_server, disk / "other"), tmp_path)
+        assert refused.returncode in (1, 2), refused.stderr
+        assert "Read-only" in refused.stderr
+        assert "Traceback" not in refused.stderr
     finally:
         subprocess.run(["umount", str(disk)], check=False)
 

@@ -89,10 +89,11 @@ def test_stopped_again_and_again_it_ends_as_an_unbroken_run(
 def test_a_signal_in_the_last_step_lets_the_run_end(
     inputs: Inputs, config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    before = signal.getsignal(signal.SIGTERM)
     with signal_in_step(signal.SIGTERM, 3, monkeypatch):
         assert stage.run(config(max_steps=3), inputs, tmp_path)["steps"] == 3
     assert (tmp_path / "model").is_dir()
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_before_the_first_step_it_leaves_at_once(
