@@ -51,6 +51,7 @@ def test_twice_stops_at_once_and_once_does_not_wait_for_a_server_that_is_gone(tm
             stop.close()  # type: ignore[attr-defined]  # a generator: kills the server
         else:
             while not (tmp_path / "out.partial" / "status.json").exists():
+                assert run.poll() is None
                 time.sleep(0.05)
         time.sleep(1.5)
         for _ in range(1 if gone else 2):
