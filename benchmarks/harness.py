@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gra.memory import peak_rss_bytes
+
 HERE = Path(__file__).parent
 OWN_SERVER = f"{shlex.quote(sys.executable)} {shlex.quote(str(HERE / 'fixed_latency_server.py'))} {{port}} --latency {{latency}}"
 
@@ -74,12 +76,9 @@ def measured(root: str, command: Sequence[str], environment: Mapping[str, str] |
 
 
 def peak_mb() -> float | None:
-    """Largest resident memory of this process so far, MB. Not getrusage: what that says includes the parent's, before exec."""
-    status = Path("/proc/self/status")
-    if not status.is_file():
-        return None
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1000
+    """Largest resident memory of this process so far, in thousands of kB."""
+    peak = peak_rss_bytes()
+    return None if peak is None else peak / 1024 / 1000
 
 
 def forget_peak() -> None:

@@ -70,6 +70,9 @@ class StoreError(GraError):
     """The run store or an output folder: locked, read-only, full, or begun with another configuration."""
 
 
+DRAINED = "interrupted: what was in flight is in the journal; the same command goes on from there"
+
+
 class Interrupted(GraError):
     """Stopped by Ctrl-C or SIGTERM: what was done is on disk, the same command goes on from there."""
 

@@ -23,9 +23,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gra.memory import peak_rss_bytes
 from train import sharding
 from train.settings import TrainSettings
 
@@ -195,6 +195,4 @@ def _peak_bytes() -> float:
 
     if torch.cuda.is_available():
         return float(torch.cuda.max_memory_allocated())
-    status = Path("/proc/self/status")
-    lines = status.read_text(encoding="ascii", errors="replace").splitlines() if status.is_file() else []
-    return next((int(line.split()[1]) * 1024.0 for line in lines if line.startswith("VmHWM:")), 0.0)
+    return float(peak_rss_bytes() or 0)

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from gra.errors import Interrupted
+from gra.errors import DRAINED, Interrupted
 from gra.models.http_client import Fault
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Fleet:
 
     def _go_on(self) -> None:
         if self._draining.is_set():
-            raise Interrupted("interrupted: what was in flight is in the journal; the same command goes on from there")
+            raise Interrupted(DRAINED)
 
     async def pick(self, servers: Sequence[Server], avoid: Server | None, deadline: float) -> Server:
         """The server for the next attempt, waiting until `deadline` (monotonic) for one to come back. Raises Fault."""

@@ -82,11 +82,3 @@ def _stopped_by_signals(engine: Engine) -> Iterator[None]:
         for number, handler in before.items():
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-
-
-def peak_rss_mb() -> float | None:
-    """Largest resident memory of this process so far, MB; None where the system does not say (no /proc)."""
-    status = Path("/proc/self/status")
-    if not status.is_file():
-        return None
-    return round(next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024, 1)

@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from gra.errors import Interrupted
+from gra.errors import DRAINED, Interrupted
 from gra.models.base import Backend, Reply, Request
 from gra.synthesis.journal import Journal
 from gra.synthesis.protocol import Ask, Talk
@@ -84,7 +84,7 @@ class Engine:
             return known
         async with self._turns.get(ask.request.model) or nullcontext(), self._slots:
             if self.stopping:
-                raise Interrupted("interrupted: what was in flight is in the journal; the same command goes on from there")
+                raise Interrupted(DRAINED)
             start, reply, model = time.monotonic(), None, ask.request.model
             self.traffic.sent(model)
             try:

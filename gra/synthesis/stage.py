@@ -17,13 +17,14 @@ from typing import Any
 from gra import event_loop, labels
 from gra.errors import ConfigError, Interrupted, SynthesisError
 from gra.fileio import write_json
+from gra.memory import peak_rss_bytes
 from gra.models.pool import energy_of, model_names, parameters_of, served_as, takes_turns
 from gra.settings import parse
 from gra.synthesis import cost, prompts, screen
 from gra.synthesis.account import account_of_nothing
 from gra.synthesis.benchmark_items import benchmark_files
 from gra.synthesis.checks import check
-from gra.synthesis.conduct import JOURNAL, engine_for, peak_rss_mb
+from gra.synthesis.conduct import JOURNAL, engine_for
 from gra.synthesis.dataset import CardInfo, Writer
 from gra.synthesis.decontaminate_settings import DecontaminateSettings
 from gra.synthesis.helper import Helper
@@ -120,7 +121,11 @@ def _make(
         seconds_waited(output / JOURNAL), stats["kept"], flops=stats["cost"]["flops"],
         gpu_seconds=traffic.pop("gpu_seconds"), whole=traffic["replayed"] == 0, energy=energy_of(config["pool"]),
     )  # fmt: skip
-    run = {"seconds": round(time.time() - start, 3), "peak_rss_mb": peak_rss_mb(), **traffic, "cost": spent}
+    peak = peak_rss_bytes()
+    run = {
+        "seconds": round(time.time() - start, 3), "peak_rss_mb": None if peak is None else round(peak / 2**20, 1), **traffic,
+        "cost": spent,
+    }  # fmt: skip
     write_json(output / "run.json", run)
     if not result.kept:
         raise SynthesisError(account_of_nothing(result, output))
