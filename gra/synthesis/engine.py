@@ -62,6 +62,8 @@ class Engine:
         limit = getattr(backend, "per_model", None)
         self._turns = {model: asyncio.Semaphore(limit) for model in backend.models} if limit else {}
         self._queued: Callable[[Request], float] | None = getattr(backend, "queued", None)
+        self._ahead: dict[str, asyncio.Task[Reply]] = {}  # by the request's key: calls made before their sample is due
+        self._busy = 0  # calls in flight or waiting for a slot
         self.traffic = Traffic()
         self.stopping = self.aborted = False
 
@@ -78,10 +80,22 @@ class Engine:
 
     async def ask(self, ask: Ask) -> Reply:
         """One reply, from the journal or the model. Raises ServerError or StoreError: the run cannot go on."""
+        if (begun := self._ahead.pop(ask.request.key, None)) is not None:
+            return await begun
+        return await self._asked(ask)
+
+    async def _asked(self, ask: Ask) -> Reply:
         known = self._journal.find(ask)
         if known is not None:
             self.traffic.replayed += 1
             return known
+        self._busy += 1
+        try:
+            return await self._call(ask)
+        finally:
+            self._busy -= 1
+
+    async def _call(self, ask: Ask) -> Reply:
         async with self._turns.get(ask.request.model) or nullcontext(), self._slots:
             if self.stopping:
                 raise Interrupted(DRAINED)
@@ -128,15 +142,31 @@ class Engine:
         finally:
             talk.close()
 
-    async def stream(self, talks: Iterator[Talk[T]], allowed: Callable[[int], int] | None = None) -> AsyncGenerator[T, None]:
+    async def settle(self) -> None:
+        """End the calls that were made ahead and that nobody asked for after all (a run that was told to stop awaits them)."""
+        tasks = list(self._ahead.values())
+        self._ahead = {}
+        for task in tasks if self.aborted or not self.stopping else ():
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def stream(
+        self,
+        talks: Iterator[Talk[T]],
+        allowed: Callable[[int], int] | None = None,
+        later: Callable[[], Ask | None] | None = None,
+    ) -> AsyncGenerator[T, None]:
         """Drive `talks` at once and yield their results in order.
 
         Talks not yet started do not exist: the iterator is advanced as slots come free. `allowed(yielded)` says how many
         may have been started by now (it must exceed `yielded`); None: no such limit. Closing the iterator early cancels
-        what is in flight.
+        what is in flight. `later()` gives the next call that is likely to be due once this stream has ended, or None: such
+        calls take slots that would be idle, and their replies wait for `ask`; `settle` must follow.
         """
         tasks: dict[int, asyncio.Task[T]] = {}  # started, not yet yielded
         wake = asyncio.Event()
+        if getattr(self._backend, "queues", False):
+            later = None  # models take turns there: an idle slot costs nothing, a call in vain does
         started, yielded, exhausted, active = 0, 0, False, 0
         faulty: list[asyncio.Task[T]] = []
 
@@ -162,6 +192,11 @@ class Engine:
                     started, active = started + 1, active + 1
                 if not tasks:
                     return
+                for _ in range(self.concurrency - self._busy):
+                    if later is None or (ask := later()) is None:
+                        break
+                    self._ahead[ask.request.key] = begun = asyncio.ensure_future(self._asked(ask))
+                    begun.add_done_callback(lambda _: wake.set())
                 if faulty:  # a fault anywhere ends the run at once, not when its turn comes
                     faulty[0].result()
                 if tasks[yielded].done():

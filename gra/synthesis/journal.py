@@ -23,7 +23,7 @@ from typing import Any, Self
 from gra.errors import StoreError
 from gra.models.base import Reply
 from gra.synthesis.protocol import Ask
-from gra.synthesis.salvage import rows
+from gra.synthesis.salvage import log_damaged, rows
 
 INTERVAL = 0.05  # seconds between group commits
 _FIELDS = (
@@ -37,7 +37,8 @@ CREATE TABLE IF NOT EXISTS calls(
     tokens_out INTEGER, finish TEXT NOT NULL, error TEXT, seconds REAL NOT NULL, at REAL NOT NULL, crc INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS calls_by_sample ON calls(sample);
 """
-_FIND = "SELECT text, tokens_in, tokens_out, finish, error, crc FROM calls WHERE key = ?"
+_REPLY = ("text", "tokens_in", "tokens_out", "finish", "error")
+_FIND = f"SELECT {', '.join(_REPLY)}, crc FROM calls WHERE key = ?"
 _INSERT = f"INSERT OR REPLACE INTO calls({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"
 
 log = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ class Journal:
         row = connection.execute(_FIND, (key,)).fetchone()
         if row is None:
             return None
-        if isinstance(row[0], str) and _crc(row[0]) == row[-1]:
+        if _crc(*row[:-1]) == row[-1]:
             return Reply(*row[:-1])
         self._altered += 1
         if self._altered == 1:
@@ -129,7 +130,8 @@ class Journal:
         request = ask.request
         row = (
             request.key, ask.sample, ask.step, ask.role, ask.attempt, request.model, request.canonical.decode(),
-            reply.text, reply.tokens_in, reply.tokens_out, reply.finish, reply.error, seconds, time.time(), _crc(reply.text),
+            reply.text, reply.tokens_in, reply.tokens_out, reply.finish, reply.error, seconds, time.time(),
+            _crc(reply.text, reply.tokens_in, reply.tokens_out, reply.finish, reply.error),
         )  # fmt: skip
         with self._lock:
             self._fresh[request.key] = reply
@@ -174,12 +176,14 @@ def salvage(path: Path) -> int | None:
     """
     if not path.is_file():
         return None
-    killed = path.with_name(f"{path.name}-wal").exists()
+    log_file = path.with_name(f"{path.name}-wal")
+    killed = log_file.exists()
     try:
         check = "PRAGMA integrity_check(1)" if killed else "PRAGMA quick_check(1)"  # the first one reads the indices, too
-        with closing(sqlite3.connect(path, timeout=30)) as connection:
-            if connection.execute(check).fetchone()[0] == "ok":
-                return None
+        if not log_damaged(log_file):  # first: SQLite drops what follows the damage when it opens the file
+            with closing(sqlite3.connect(path, timeout=30)) as connection:
+                if connection.execute(check).fetchone()[0] == "ok":
+                    return None
     except sqlite3.OperationalError:
         raise  # locked, read-only, disk full: not damage
     except sqlite3.DatabaseError:
@@ -207,12 +211,14 @@ def _readable(damaged: Path) -> Iterator[tuple[Any, ...]]:
         texts = [call[name] for name in _FIELDS if name in ("key", "sample", "step", "role", "model", "request", "text", "finish")]
         if not all(isinstance(text, str) for text in texts):
             continue
-        if hashlib.sha256(call["request"].encode()).hexdigest() == call["key"] and _crc(call["text"]) == call["crc"]:
+        whole = _crc(*(call[name] for name in _REPLY)) == call["crc"]
+        if whole and hashlib.sha256(call["request"].encode()).hexdigest() == call["key"]:
             yield tuple(row)
 
 
-def _crc(text: str) -> int:
-    return zlib.crc32(text.encode())
+def _crc(*reply: str | int | None) -> int:
+    """Of all that a sample is told of a reply, in the order of `_REPLY`."""
+    return zlib.crc32(repr(reply).encode(errors="surrogatepass"))
 
 
 def _connect(path: Path) -> sqlite3.Connection:

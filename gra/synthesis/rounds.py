@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
+from bisect import insort
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Protocol as Interface
 
 from gra.synthesis.engine import Engine
-from gra.synthesis.protocol import Proposal, Protocol, Rules, annotate, annotate_seed, propose
+from gra.synthesis.protocol import Ask, Proposal, Protocol, Rules, annotate, annotate_seed, propose
 from gra.synthesis.randomness import stream
 from gra.synthesis.records import CallRecord, Outcome, Record, Seed
 from gra.synthesis.roles import assign
@@ -24,6 +25,7 @@ from gra.synthesis.settings import SynthesisSettings
 from gra.synthesis.spool import Spool
 from gra.synthesis.target import Unique
 
+AHEAD = 8  # samples that wait to be annotated ahead of time, as a multiple of the concurrency
 FRESH = 64  # accepted texts that are sent to be embedded together, while the round goes on
 
 
@@ -142,6 +144,7 @@ class Committee:
             self._listener.stage(f"round {number}: annotate", len(chosen))
             records = await self._annotate({accepted[i] for i in chosen}, outcomes, result.kept)
         finally:
+            await self._engine.settle()
             outcomes.remove()
         self._dedup.commit(chosen, [accepted[i] for i in chosen])
         return records
@@ -158,7 +161,9 @@ class Committee:
         fresh: list[str] = []  # texts on their way to the target pool
         need = wanted  # accepted samples at which to look whether enough remain after dedup
         unique = Unique([], {})
-        talks = self._engine.stream(self._proposals(number, domains), lambda n: allowance(n, len(accepted), need))
+        ahead = Ahead(self._rules, AHEAD * self._engine.concurrency)
+        proposals = self._proposals(number, domains)
+        talks = self._engine.stream(proposals, lambda n: allowance(n, len(accepted), need), ahead.next)
         async with aclosing(talks):
             async for outcome in talks:
                 outcome = await self._screened(outcome)
@@ -168,6 +173,7 @@ class Committee:
                     accepted.append(outcome.id)
                     scores.append(outcome.mean)
                     fresh.append(_text_of(settings, outcome.instruction, outcome.response))
+                    ahead.add(outcome)
                 last = len(outcomes) == settings.proposal_limit
                 if len(fresh) >= FRESH or (fresh and (len(accepted) >= need or last)):
                     self._dedup.add(fresh)
@@ -205,6 +211,28 @@ class Committee:
         return replace(record, domain=shared) if self._settings.show == "full" else replace(
             record, domain=shared, instruction="", response=""
         )
+
+
+class Ahead:
+    """Samples whose annotation can be asked for while the round's last proposals leave slots idle: of those accepted so far the
+    `most` with the best scores, since these are the last to be dropped as duplicates or surplus."""
+
+    def __init__(self, rules: Rules, most: int):
+        self._rules, self._most = rules, most
+        self._best: list[tuple[float, int, Outcome]] = []  # ascending
+
+    def add(self, outcome: Outcome) -> None:
+        """One more accepted sample."""
+        score = outcome.mean if outcome.mean is not None else -math.inf
+        insort(self._best, (score, -outcome.index, outcome))
+        del self._best[: -self._most]
+
+    def next(self) -> Ask | None:
+        """The annotation to ask for next, each once; None: no sample waits."""
+        if not self._best:
+            return None
+        (ask,) = next(annotate(self._best.pop()[-1], self._rules))
+        return ask
 
 
 async def annotate_seeds(

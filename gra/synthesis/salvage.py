@@ -1,4 +1,4 @@
-"""Rows of a damaged SQLite file, read page by page without its index: what journal.py falls back on.
+"""Rows of a damaged SQLite file and its write-ahead log, read page by page without index: what journal.py falls back on.
 
 SQLite itself stops at the first damaged inner page, which may hang most of the table. The leaf pages hold whole rows and can be
 read by themselves (https://www.sqlite.org/fileformat.html, sections 1.6 b-tree pages and 2.1 record format).
@@ -8,45 +8,127 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 LEAF = 13  # type of a table's leaf page
 LIMIT = 64 << 20  # bytes of one row at most: a damaged length must not take the memory
+PAGE = 4096  # bytes: SQLite's default, taken where the file's header does not say
+_WAL_HEAD, _FRAME_HEAD = 32, 24
+_MAGIC = {0x377F0682: "<", 0x377F0683: ">"}  # of a write-ahead log: byte order of its check sums
 
 
 def rows(path: Path, columns: int) -> Iterator[tuple[Any, ...]]:
-    """Every row of `columns` columns that a leaf page still holds whole, in the order of pages. The row id's own column reads
-    None, as it is stored. Rows of other tables with as many columns are among them: the caller checks. Raises OSError."""
-    with path.open("rb") as handle:
+    """Every row of `columns` columns that a leaf page still holds whole, in the file and then in its write-ahead log, in the order
+    of pages: of two rows with one key the later is the newer. The row id's own column reads None, as it is stored. Rows of other
+    tables with as many columns, and of pages that are out of date, are among them: the caller checks. Raises OSError.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    frames = list(_frames(log))
+    newest = {frame.page: frame.place for frame in frames}
+    with path.open("rb") as handle, (log if frames else path).open("rb") as written:
         header = handle.read(100)
-        if not header.startswith(b"SQLite format 3\0"):
-            return
-        size = int.from_bytes(header[16:18], "big")
-        size = 65536 if size == 1 else size
-        if size < 512 or size & (size - 1):
-            return
-        usable = size - header[20]
+        size, reserved = _page_size(header)
+        size = frames[0].size if frames else size
+        usable = size - reserved
         pages = (path.stat().st_size + size - 1) // size
 
         def page(number: int) -> bytes:
+            if number in newest:
+                written.seek(newest[number])
+                return written.read(size)
             handle.seek((number - 1) * size)
             return handle.read(size)
 
         for number in range(1, pages + 1):
-            data = page(number)
-            start = 100 if number == 1 else 0
-            if len(data) < size or data[start] != LEAF:
-                continue
-            cells = int.from_bytes(data[start + 3 : start + 5], "big")
-            for cell in range(cells):
-                place = int.from_bytes(data[start + 8 + 2 * cell : start + 10 + 2 * cell], "big")
-                try:
-                    row = _record(_payload(data, place, usable, page))
-                except (IndexError, ValueError, struct.error):
-                    continue
-                if len(row) == columns:
-                    yield row
+            handle.seek((number - 1) * size)
+            yield from _rows_of(handle.read(size), 100 if number == 1 else 0, size, usable, columns, page)
+        for frame in frames:
+            written.seek(frame.place)
+            yield from _rows_of(written.read(size), 100 if frame.page == 1 else 0, size, usable, columns, page)
+
+
+def log_damaged(path: Path) -> bool:
+    """Whether the write-ahead log at `path` holds a commit that SQLite will not read, since a check sum before it is wrong.
+
+    A log that just ends, as a killed process leaves it, is whole. Source: https://www.sqlite.org/fileformat.html, section 4.2.
+    """
+    broken = False
+    for frame in _frames(path):
+        broken = broken or not frame.whole
+        if broken and frame.commits:
+            return True
+    return False
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """One page in a write-ahead log: its number, where its bytes are; `whole`: its check sum, which covers all before it, holds."""
+
+    page: int
+    place: int
+    size: int
+    commits: bool
+    whole: bool
+
+
+def _frames(path: Path) -> Iterator[_Frame]:
+    """The frames that the log's present header was written for, in order; those of an earlier use follow it and are left out."""
+    if not path.is_file() or path.stat().st_size <= _WAL_HEAD:
+        return
+    with path.open("rb") as handle:
+        head = handle.read(_WAL_HEAD)
+        magic, _, size, _ = struct.unpack(">4I", head[:16])
+        if magic not in _MAGIC or size < 512 or size & (size - 1):
+            magic, size = 0x377F0682, PAGE
+        order = _MAGIC[magic]
+        total = _check_sum((0, 0), head[:24], order)
+        whole = total == struct.unpack(">2I", head[24:32])
+        known = head[16:24] if whole else None  # the salts of this use
+        place = _WAL_HEAD
+        while len(frame := handle.read(_FRAME_HEAD + size)) == _FRAME_HEAD + size:
+            number, commit = struct.unpack(">2I", frame[:8])
+            if known is None:
+                known = frame[8:16]
+            if whole := whole and frame[8:16] == known:
+                total = _check_sum(_check_sum(total, frame[:8], order), frame[_FRAME_HEAD:], order)
+                whole = total == struct.unpack(">2I", frame[16:24])
+            if frame[8:16] == known:
+                yield _Frame(number, place + _FRAME_HEAD, size, commit > 0, whole)
+            place += len(frame)
+
+
+def _check_sum(total: tuple[int, int], data: bytes, order: str) -> tuple[int, int]:
+    one, two = total
+    words = struct.unpack(f"{order}{len(data) // 4}I", data)
+    for first, second in zip(words[::2], words[1::2], strict=True):
+        one = (one + first + two) & 0xFFFFFFFF
+        two = (two + second + one) & 0xFFFFFFFF
+    return one, two
+
+
+def _page_size(header: bytes) -> tuple[int, int]:
+    """Bytes of a page, and of what is reserved at its end, by the file's header, or what SQLite takes by default."""
+    size = int.from_bytes(header[16:18], "big")
+    size = 65536 if size == 1 else size
+    if not header.startswith(b"SQLite format 3\0") or size < 512 or size & (size - 1):
+        return PAGE, 0
+    return size, header[20]
+
+
+def _rows_of(data: bytes, start: int, size: int, usable: int, columns: int, page: Any) -> Iterator[tuple[Any, ...]]:
+    """The rows of one page whose own header begins at `start`; none of a page of another kind."""
+    if len(data) < size or data[start] != LEAF:
+        return
+    for cell in range(min(int.from_bytes(data[start + 3 : start + 5], "big"), size // 2)):
+        place = int.from_bytes(data[start + 8 + 2 * cell : start + 10 + 2 * cell], "big")
+        try:
+            row = _record(_payload(data, place, usable, page))
+        except (IndexError, ValueError, struct.error):
+            continue
+        if len(row) == columns:
+            yield row
 
 
 def _payload(data: bytes, place: int, usable: int, page: Any) -> bytes:

@@ -134,30 +134,6 @@ def test_allowed_bounds_what_is_started(tmp_path: Path) -> None:
     assert backend.calls <= 12 * 10
 
 
-def test_a_file_that_is_no_journal_is_set_aside_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "j.sqlite").write_bytes(b"this is not a database, and long enough to be taken for one" * 40)
-    assert len(collect(Scripted(), tmp_path / "j.sqlite", 4)) == 40
-    assert "j.sqlite.damaged-1; 0 calls were saved" in caplog.text
-    assert (tmp_path / "j.sqlite.damaged-1").is_file()
-
-
-@pytest.mark.parametrize("damage", ["torn", "overwritten"])
-def test_a_damaged_journal_is_salvaged_up_to_the_damage(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
-    path = tmp_path / "j.sqlite"
-    whole = collect(Scripted(), path, 8, count=200)
-    total = sum(len(o.calls) for o in whole)
-    data = bytearray(path.read_bytes())
-    if damage == "torn":
-        data = data[: len(data) * 3 // 4]
-    else:
-        data[len(data) // 2 : len(data) // 2 + 8192] = b"\xff" * 8192
-    path.write_bytes(data)
-    backend = Scripted()
-    assert collect(backend, path, 8, count=200) == whole
-    assert "was damaged" in caplog.text
-    assert 0 < backend.calls < total / 2  # some were lost; what stands on whole pages was not
-
-
 def test_replies_of_another_run_are_not_paid_twice(tmp_path: Path) -> None:
     first = collect(Scripted(), tmp_path / "old.sqlite", 8)
     backend = Scripted()
