@@ -42,7 +42,7 @@ def words(seeds: Path, url: str, output: Path, *more: str) -> list[str]:
 @pytest.mark.parametrize("gone", [False, True], ids=["slow replies", "no server"])
 def test_twice_stops_at_once_and_once_does_not_wait_for_a_server_that_is_gone(tmp_path: Path, seed_file: Path, gone: bool) -> None:
     port = free_port()
-    served = [sys.executable, "-m", "gra.simulation.server", "--port", str(port), "--latency", "0" if gone else "60"]
+    served = [sys.executable, "-m", "gra.simulation.server", "--port", str(port), "--latency", "0.3" if gone else "60"]
     stop = serving(served, port)
     url = next(stop)
     with subprocess.Popen(words(seed_file, url, tmp_path / "out"), cwd=tmp_path, stderr=subprocess.PIPE, text=True) as run:
@@ -57,7 +57,7 @@ def test_twice_stops_at_once_and_once_does_not_wait_for_a_server_that_is_gone(tm
         for _ in range(1 if gone else 2):
             run.send_signal(signal.SIGINT)
             time.sleep(0.5)
-        _, said = run.communicate(timeout=20)
+        _, said = run.communicate(timeout=60)
     assert run.returncode == 130, said
     assert "Traceback" not in said
     list(stop)
@@ -72,7 +72,7 @@ def recorded(folder: Path) -> int:
 
 
 def wait_for_calls(folder: Path, count: int) -> None:
-    for _ in range(400):
+    for _ in range(1600):
         time.sleep(0.05)
         if (folder / "journal.sqlite").exists():
             try:
