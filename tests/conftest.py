@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("gra", deadline=None)  # a busy machine is no fault of the code
-settings.load_profile("gra")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 sys.path.append(str(Path(__file__).parent / "synthesis"))
 from tiny_models import save_tiny_chat_model
+
+settings.register_profile("gra", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("gra")
 
 
 @pytest.fixture(scope="session")
