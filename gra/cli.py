@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from gra import __version__
 from gra.errors import EXIT_CONFIG, GraError
@@ -17,6 +18,7 @@ A committee of small LLMs writes instruction data; students are tuned on it, sco
   gra run experiment=NAME [key=value ...]       run what is not done yet of an experiment, then print its table
   gra plan experiment=NAME [key=value ...]      its steps: what is done, what would run, with what inputs
   gra compare experiment=NAME [key=value ...]   the table again, from what is finished
+  gra compare FOLDER FOLDER                     two evaluated runs, item by item
   gra inspect DIR --sample ID                   one sample's whole life: prompts, replies, scores, gate
   gra completion bash|zsh                       tab completion: eval "$(gra completion bash)"
 
@@ -57,7 +59,8 @@ COMMANDS = {
         ["experiment=quickstart", "experiment=quickstart synthesis.tau=7"],
     ),
     "compare": (
-        "Print the experiment's table again from what is finished, and write results/NAME/table.{md,csv} and report.html.",
+        "Print the experiment's table again from what is finished, and write results/NAME/table.{md,csv} and report.html.\n"
+        "With two scores folders in place of an experiment (gra compare FOLDER FOLDER [--json]): their difference, item by item.",
         ["experiment=quickstart"],
     ),
 }
@@ -85,6 +88,10 @@ def main() -> int:
     try:
         if command == "--version":
             print(f"gra {__version__}")
+        elif command == "compare" and _names_folders(rest):
+            from gra.compare.pair import main as pair
+
+            return pair(rest)
         elif command in COMMANDS:
             return _hydra_command(command, rest)
         elif command == "inspect":
@@ -101,6 +108,11 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _names_folders(words: list[str]) -> bool:
+    """Whether the first word is a place and not Hydra's: a flag or key=value."""
+    return bool(words) and not words[0].startswith("-") and ("=" not in words[0] or Path(words[0]).is_dir())
 
 
 def _hydra_command(command: str, rest: list[str]) -> int:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from gra.settings import Settings
+from gra.tracking import TrackingSettings
 
 Attention = Literal["auto", "sdpa", "eager", "flex_attention", "flash_attention_2", "flash_attention_3"]
 Dtype = Literal["float32", "bfloat16"]
@@ -121,17 +122,6 @@ class SftSettings(Settings):
         description="DeepSpeed ZeRO where several processes train (one has nothing to divide): zero2 divides gradients and "
         "optimizer state, zero3 the weights too; memory alone, so no part of the fingerprint",
     )
-
-
-class TrackingSettings(Settings):
-    """Weights & Biases. `offline` writes the run inside the output folder, to be sent later with `wandb sync`."""
-
-    mode: Literal["offline", "online", "none"] = "offline"
-    project: str = "gra"
-    entity: str | None = None
-    group: str | None = None
-    name: str | None = None
-    upload_model: bool = Field(default=False, description="send the weights, too; else the model is noted by its place alone")
 
 
 class RuntimeSettings(Settings):

@@ -1,88 +1,26 @@
-"""Weights & Biases, which may fail in any way without stopping a run. Everything it writes lies in `<output>/wandb`.
-
-One run a step: its config, a row a logged step, the data folder as a used artifact and the model folder as a logged one
-(train/artifacts.py). Killed and started again, an online run goes on, and an offline one is written anew from the checkpoint's
-log, so that there is one folder to send with `wandb sync` and it holds the whole curve.
+"""The W&B run of a training (gra/tracking.py): a row a logged step, the data folder as a used artifact and the model folder as a
+logged one (train/artifacts.py). After a resume an offline run holds the whole curve again, from the checkpoint's log.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import shutil
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from gra.tracking import FINISH_TIMEOUT, Run, TrackingSettings
 from train import artifacts
-from train.settings import TrackingSettings
 
-log = logging.getLogger(__name__)
-ONLINE_TIMEOUT = 30.0  # seconds to wait for the server when a run starts; WANDB_INIT_TIMEOUT goes before it
-FINISH_TIMEOUT = 20.0  # seconds to wait for it when a run ends, or is stopped; what is not sent by then lies in <output>/wandb
-UPLOAD_TIMEOUT = 3600.0  # ... where the weights are sent, too
-FOLDER = "wandb"
-_ours: set[str] = set()  # variables set here and not by the user: a process may run one step after another
+UPLOAD_TIMEOUT = 3600.0  # seconds to wait for W&B's server when a run ends, where the weights are sent
 
 
-class Tracker:
-    """A W&B run, or nothing. Its methods never raise because of W&B: after a failure they say so once and do nothing more."""
+class Tracker(Run):
+    """A W&B run, or nothing. Its methods never raise because of W&B."""
 
     def __init__(self, settings: TrackingSettings, output: Path, config: dict[str, Any], run_id: str):
         """`run_id` names the run for W&B; the same after a resume, so that the curve goes on online."""
-        self._run: Any = None
-        self._settings, self._offline = settings, settings.mode == "offline"
-        if settings.mode == "none":
-            return
-        home = output / FOLDER
-        os.environ["WANDB_DIR"] = str(output)
-        for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_CONFIG_DIR"):  # else W&B makes folders in the user's home
-            if name in _ours or name not in os.environ:
-                os.environ[name] = str(home / name.split("_")[1].lower())
-                _ours.add(name)
-        os.environ.setdefault("WANDB_SILENT", "true")
-        import wandb
-
-        self._faults = _faults(wandb)
-        for old in home.glob(f"offline-run-*-{run_id}*"):  # of a start that was cut off: see `replay`
-            shutil.rmtree(old, ignore_errors=True)
-        self._run = self._start(wandb, settings.mode, output, config, run_id)
-        if self._run is None and settings.mode == "online":
-            log.warning("W&B: going on offline; send the run later with `wandb sync %s`", home)
-            self._offline = True
-            self._run = self._start(wandb, "offline", output, config, f"{run_id}-offline")
-
-    def _start(self, wandb: ModuleType, mode: str, output: Path, config: dict[str, Any], run_id: str) -> Any:
-        settings = self._settings
-        options = {"resume": "allow"} if mode == "online" else {}
-        timeout = float(os.environ.get("WANDB_INIT_TIMEOUT", ONLINE_TIMEOUT))
-        try:
-            return wandb.init(
-                mode=mode,
-                dir=str(output),
-                id=run_id,
-                project=settings.project,
-                entity=settings.entity,
-                group=settings.group,
-                name=settings.name,
-                config=config,
-                job_type="train",
-                reinit="create_new",
-                settings=wandb.Settings(
-                    init_timeout=timeout,
-                    finish_timeout=UPLOAD_TIMEOUT if settings.upload_model else FINISH_TIMEOUT,
-                    console="off",
-                    x_disable_stats=True,
-                    disable_git=True,
-                    disable_code=True,
-                ),
-                **options,
-            )
-        except self._faults as error:
-            log.warning("W&B (%s) cannot be used: %s", mode, _line(error))
-            return None
+        timeout = UPLOAD_TIMEOUT if settings.upload_model else FINISH_TIMEOUT
+        super().__init__(settings, output, config, run_id, job_type="train", finish_timeout=timeout)
 
     def replay(self, rows: Iterable[tuple[int, dict[str, float]]]) -> None:
         """Rows (step, values) from before a resume: written again where the run is offline; a server has them already."""
@@ -90,78 +28,11 @@ class Tracker:
             for step, values in rows:
                 self.log(values, step)
 
-    def log(self, values: dict[str, float], step: int) -> None:
-        """Send one row of the curve."""
-        self._call(lambda run: run.log(values, step=step))
-
     def use(self, name: str, folder: Path) -> None:
         """Note that the run reads the data folder `folder`, its input `name`."""
-        self._call(lambda run: artifacts.use(run, name, folder), f"the artifact of {folder.name}")
+        self.call(lambda run: artifacts.use(run, name, folder), f"the artifact of {folder.name}")
 
     def log_model(self, output: Path) -> None:
         """Note that the run has made `output/model`; its weights are sent only where `tracking.upload_model` says so."""
         upload = self._settings.upload_model
-        self._call(lambda run: artifacts.log_model(run, output, upload, self._offline), "the model's artifact")
-
-    def finish(self, summary: dict[str, float]) -> None:
-        """Close the run with its final numbers. Its files are then complete: the output folder can be listed and moved."""
-        self._call(lambda run: (run.summary.update(summary), run.finish()))
-        if self._run is not None:
-            self._run = None
-            self._end_service()
-
-    def _end_service(self) -> None:
-        """End W&B's own process, which writes on after a run is finished. The next step in this process gets another."""
-        import wandb
-
-        with suppress(*self._faults, SystemExit):
-            wandb.teardown()
-
-    def _call(self, act: Callable[[Any], object], part: str | None = None) -> None:
-        """Do `act` with the run. A failure ends tracking, or where only a `part` of it is lost, that alone."""
-        if self._run is None:
-            return
-        try:
-            act(self._run)
-        except self._faults as error:
-            if part is not None and not isinstance(error, _dead()):
-                log.warning("W&B: %s is left out: %s", part, _line(error))
-                return
-            log.warning("W&B failed and is left out from here on: %s", _line(error))
-            self._run = None
-            if isinstance(error, _dead()):
-                self._end_service()
-
-
-def _line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-def _faults(wandb: ModuleType) -> tuple[type[Exception], ...]:
-    """What W&B raises: its own errors (which have no common base), the network's and file system's, and those of its service."""
-    from wandb.sdk.lib.service import service_connection
-    from wandb.sdk.mailbox import mailbox_handle
-
-    return (
-        *_dead(),
-        wandb.errors.Error,
-        service_connection.WandbApiFailedError,
-        mailbox_handle.ServerResponseError,
-        OSError,
-        RuntimeError,
-        ValueError,
-        AssertionError,
-    )
-
-
-def _dead() -> tuple[type[Exception], ...]:
-    """What is raised once W&B's own process (wandb-core) is gone."""
-    from wandb.sdk.lib.service import service_token
-    from wandb.sdk.mailbox import mailbox, mailbox_handle
-
-    return (
-        service_token.WandbServiceConnectionError,
-        mailbox.MailboxClosedError,
-        mailbox_handle.HandleAbandonedError,
-        ConnectionError,
-    )
+        self.call(lambda run: artifacts.log_model(run, output, upload, self._offline), "the model's artifact")

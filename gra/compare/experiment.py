@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gra.compare import report, table
+from gra.compare import report, sheet, table
 from gra.compare.arms import Arm, check_arms
 from gra.compare.options import Options
 from gra.compare.rows import build
@@ -33,6 +33,6 @@ def compare(arms: Sequence[Arm], *, title: str, reference: str, output: Path, op
     )
     page = report.render(comparison, arms, settings.samples)
     write_text(output / "table.md", table.markdown(comparison))
-    write_text(output / "table.csv", table.csv_text(comparison))
+    write_text(output / "table.csv", sheet.csv_text(comparison))
     write_text(output / "report.html", page)
     return table.terminal(comparison, settings.width)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gra.compare.bootstrap import Interval
+from gra.compare.bootstrap import Range
 
 MISSING = "-"
 
@@ -17,7 +17,12 @@ def points(value: float | None) -> str:
     return MISSING if value is None else f"{100 * value:+.1f}"
 
 
-def interval(found: Interval | None) -> str:
+def span(found: Range | None) -> str:
+    """A share with its interval, as percentages: "62.5 [60.1, 64.8]"."""
+    return MISSING if found is None else f"{percent(found.value)} [{percent(found.low)}, {percent(found.high)}]"
+
+
+def interval(found: Range | None) -> str:
     """A difference with its interval: "+3.2 [+0.4, +6.1]"."""
     return MISSING if found is None else f"{points(found.value)} [{points(found.low)}, {points(found.high)}]"
 

@@ -58,7 +58,8 @@ def render(comparison: Comparison, arms: Sequence[Arm], samples: int) -> str:
         comparison=comparison, t=table, task_names=table.names(comparison.tasks), breakable=breakable,
         notes=table.notes(comparison),
         items=sum(cell.n for cell in reference.cells.values()), level=f"{100 * comparison.level:g}", limit=limit,
-        forests=forests, reference_label=reference.label, committee=_committee(comparison, groups, tau, delta),
+        forests=forests, by_task=_by_task(comparison),
+        reference_label=reference.label, committee=_committee(comparison, groups, tau, delta),
         curves=_curves(groups), samples=browse.pick(shown, samples), dimensions=browse.DIMENSIONS, words=funnel.WORDS,
         tau=tau, delta=delta, colours={"kept": charts.KEPT, "dropped": charts.DROPPED}, provenance=_provenance(arms),
         configs=_configs(arms), versions=_versions(arms),
@@ -86,7 +87,7 @@ def _forests(comparison: Comparison) -> tuple[float, list[dict[str, Any]]]:
         lines = []
         for name, found in _intervals(row).items():
             overall = name == ""
-            p = f"p {row.adjusted[name]:.3f}" if not overall and row.adjusted is not None else ""
+            p = "" if overall else f"p {row.adjusted['strict'][name]:.3f}"
             clear = found.low > 0 or found.high < 0
             places = (f"{50 + 50 * 100 * value / limit:.2f}" for value in (found.low, found.value, found.high))
             lines.append(Line("Mean" if overall else shown[name], numbers.interval(found), p, overall, clear, *places))
@@ -95,9 +96,23 @@ def _forests(comparison: Comparison) -> tuple[float, list[dict[str, Any]]]:
 
 
 def _intervals(row: Row) -> dict[str, Interval]:
-    """The interval of the mean (named "") and of every benchmark."""
+    """The interval of the mean (named ""), where it is over all benchmarks, and of every benchmark."""
     assert row.difference is not None
-    return {"": row.difference.mean, **row.difference.tasks}
+    mean = row.mean_difference("strict")
+    return ({"": mean} if mean is not None else {}) | row.difference.tasks
+
+
+def _by_task(comparison: Comparison) -> list[dict[str, Any]]:
+    """Each evaluated arm by benchmark: a name and the cells of table.TASK_HEADINGS."""
+    shown = table.names(comparison.tasks)
+    return [
+        {
+            "label": table.label(row, comparison),
+            "lines": list(zip((shown[task] for task in comparison.tasks), table.task_cells(row, comparison.tasks), strict=True)),
+        }
+        for row in comparison.rows
+        if row.cells
+    ]
 
 
 # -- the committee ----------------------------------------------------------------------------------------------------

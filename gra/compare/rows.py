@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from gra.compare import data
 from gra.compare.arms import Arm, by_name
-from gra.compare.bootstrap import Difference, Outcomes, holm, paired_bootstrap
-from gra.compare.scores import Scores, load_arm, outcomes
+from gra.compare.bootstrap import Difference, Interval, Range, holm, level_of, paired_bootstrap
+from gra.compare.outcomes import Outcomes
+from gra.compare.scores import KINDS, Scores, load_arm, outcomes
 from gra.errors import EvalError
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One arm on one benchmark, averaged over replicates: shares in 0..1; `n` items. `no_answer` None: not known."""
+    """One arm on one benchmark, averaged over replicates: shares in 0..1; `n` items.
+
+    `value` is the strict score with its interval, `tolerant` the score however the answer is put, `extraction` the share of
+    replies with an answer in the asked form; None: not known, or makes no sense."""
 
     value: float
     n: int
-    no_answer: float | None
+    interval: Range
+    tolerant: float | None
+    extraction: float | None
 
 
 @dataclass(frozen=True)
@@ -50,25 +57,44 @@ class Facts:
 
 @dataclass(frozen=True)
 class Row:
-    """One arm of the table. `cells` lacks the benchmarks that this arm was not evaluated on; `mean` is None unless it has
-    all of the table's. `spread` is the sample standard deviation of `mean` over `replicates` (None below two)."""
+    """One arm of the table. `cells` lacks the benchmarks that this arm was not evaluated on; `mean` and the other means are None
+    unless it has all `benchmarks` of the table. `spread` is the sample standard deviation of `mean` over `replicates` (None below
+    two). `differences` and `adjusted` (Holm's p by benchmark, within this arm's comparison) have a part for each of
+    `scores.KINDS` that both this arm and the reference have."""
 
     name: str
     label: str
     simulated: bool
     reference: bool
     replicates: int
+    benchmarks: int
     cells: Mapping[str, Cell]
     mean: float | None
+    interval: Range | None
     spread: float | None
     facts: Facts
-    difference: Difference | None = None
-    adjusted: Mapping[str, float] | None = None  # Holm-adjusted p by benchmark, within this arm's comparison
+    differences: Mapping[str, Difference] = field(default_factory=dict)
+    adjusted: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
-    def no_answer(self) -> float | None:
-        """Mean over benchmarks of the share of replies with no answer in them; None unless known for all."""
-        return _mean([cell.no_answer for cell in self.cells.values()]) if self.mean is not None else None
+    def tolerant(self) -> float | None:
+        """Mean over benchmarks of the tolerant score."""
+        return _mean([cell.tolerant for cell in self.cells.values()]) if self.mean is not None else None
+
+    @property
+    def extraction(self) -> float | None:
+        """Mean over benchmarks of the share of replies with an answer in the asked form."""
+        return _mean([cell.extraction for cell in self.cells.values()]) if self.mean is not None else None
+
+    @property
+    def difference(self) -> Difference | None:
+        """Reference minus this arm, strict."""
+        return self.differences.get("strict")
+
+    def mean_difference(self, kind: str) -> Interval | None:
+        """Reference minus this arm in the mean over benchmarks; None unless that is over all of them."""
+        found = self.differences.get(kind)
+        return found.mean if found is not None and len(found.tasks) == self.benchmarks else None
 
 
 @dataclass(frozen=True)
@@ -105,55 +131,73 @@ def build(arms: Sequence[Arm], *, title: str, reference: str, resamples: int, le
     runs = {name: [(arm, scores) for arm in group if (scores := load_arm(arm)) is not None] for name, group in groups.items()}
     order = [reference, *(name for name in groups if name != reference)]
     tasks = tuple(dict.fromkeys(task for name in order for _, scores in runs[name] for task in scores.tasks))
-    scored = {name: _outcomes(name, runs[name], tasks) for name in groups}
-    rows = []
-    for name, group in groups.items():
-        difference = None
-        if name != reference and scored[name] and set(scored[name]) == set(scored[reference]):
-            difference = _difference(reference, name, scored, resamples, level, seed)
-        rows.append(_row(name, group, runs[name], tasks, scored[name], difference, name == reference))
+    scored = {name: {kind: _outcomes(name, runs[name], tasks, kind) for kind in KINDS} for name in groups}
+    options = {"resamples": resamples, "level": level, "seed": seed}
+    rows = [
+        _row(
+            group, runs[name], tasks, scored[name], name == reference, options,
+            {} if name == reference else _differences(reference, name, scored, options),
+        )
+        for name, group in groups.items()
+    ]  # fmt: skip
     simulated = any(arm.simulated for arm in arms) or any(s.simulated for found in runs.values() for _, s in found)
     return Comparison(title, reference, simulated, tasks, tuple(rows), resamples, level)
 
 
-def _outcomes(name: str, runs: Sequence[tuple[Arm, Scores]], tasks: Iterable[str]) -> dict[str, Outcomes]:
+def _outcomes(name: str, runs: Sequence[tuple[Arm, Scores]], tasks: Iterable[str], kind: str) -> dict[str, Outcomes]:
     """By benchmark, the outcomes of an arm's replicates; benchmarks that some replicate lacks are left out."""
     numbers = [0 if arm.replicate is None else arm.replicate for arm, _ in runs]
     scores = [found for _, found in runs]
-    return {
-        task: outcomes(scores, numbers, task, f"Arm {name}")
-        for task in tasks
-        if scores and all(task in found.tasks for found in scores)
-    }
+    found = {task: outcomes(scores, numbers, task, kind, f"Arm {name}") for task in tasks}
+    return {task: one for task, one in found.items() if one is not None}
 
 
-def _difference(
-    reference: str, name: str, scored: Mapping[str, Mapping[str, Outcomes]], resamples: int, level: float, seed: int
-) -> Difference:
+def _differences(
+    reference: str, name: str, scored: Mapping[str, Mapping[str, Mapping[str, Outcomes]]], options: Mapping[str, Any]
+) -> dict[str, Difference]:  # fmt: skip
+    """By kind; none where the two arms were not evaluated on the same benchmarks."""
+    there, here = scored[reference], scored[name]
+    if set(there["strict"]) != set(here["strict"]):
+        return {}
     try:
-        return paired_bootstrap(scored[reference], scored[name], resamples=resamples, seed=seed, level=level)
+        return {
+            kind: paired_bootstrap(there[kind], here[kind], **options)
+            for kind in KINDS
+            if here[kind] and set(here[kind]) == set(there[kind])
+        }
     except EvalError as error:
         raise EvalError(f"Arms {reference} and {name} cannot be compared. {error}") from error
 
 
 def _row(
-    name: str, group: Sequence[Arm], runs: Sequence[tuple[Arm, Scores]], tasks: Sequence[str],
-    scored: Mapping[str, Outcomes], difference: Difference | None, reference: bool,
+    group: Sequence[Arm], runs: Sequence[tuple[Arm, Scores]], tasks: Sequence[str], scored: Mapping[str, Mapping[str, Outcomes]],
+    reference: bool, options: Mapping[str, Any], differences: Mapping[str, Difference],
 ) -> Row:  # fmt: skip
-    cells = {}
-    for task, found in scored.items():
-        parts = [scores.tasks[task] for _, scores in runs]
-        cells[task] = Cell(float(found.correct.mean()), len(found.doc_ids), _mean([part.no_answer for part in parts]))
+    strict = scored["strict"]
+    level = level_of(strict, **options) if strict else None
+    cells = {
+        task: Cell(
+            float(found.correct.mean()), len(found.doc_ids), level.tasks[task],
+            _average(scored["tolerant"].get(task)), _average(scored["extraction"].get(task)),
+        )
+        for task, found in strict.items() if level is not None
+    }  # fmt: skip
     complete = bool(tasks) and len(cells) == len(tasks)
-    means = [statistics.fmean(scores.tasks[task].value for task in tasks) for _, scores in runs] if complete else []
+    means = [_mean([scores.tasks[task].value for task in tasks]) for _, scores in runs] if complete else []
+    known = [mean for mean in means if mean is not None]
     return Row(
-        name=name, label=group[0].label, reference=reference, replicates=len(runs), cells=cells,
+        name=group[0].name, label=group[0].label, reference=reference, replicates=len(runs), benchmarks=len(tasks), cells=cells,
         simulated=any(arm.simulated for arm in group) or any(scores.simulated for _, scores in runs),
         mean=statistics.fmean(cell.value for cell in cells.values()) if complete else None,
-        spread=statistics.stdev(means) if len(means) > 1 else None,
-        facts=_facts(group), difference=difference,
-        adjusted=holm({task: found.p for task, found in difference.tasks.items()}) if difference else None,
+        interval=level.mean if complete and level is not None else None,
+        spread=statistics.stdev(known) if len(known) > 1 else None,
+        facts=_facts(group), differences=differences,
+        adjusted={kind: holm({task: i.p for task, i in found.tasks.items()}) for kind, found in differences.items()},
     )  # fmt: skip
+
+
+def _average(found: Outcomes | None) -> float | None:
+    return None if found is None else float(found.correct.mean())
 
 
 def _facts(group: Sequence[Arm]) -> Facts:
@@ -166,7 +210,7 @@ def _facts(group: Sequence[Arm]) -> Facts:
     def over(read: Callable[[data.DataFacts], float | None]) -> float | None:
         return _mean([read(one) for one in found])
 
-    known = {field.name: _mean([getattr(one, field.name) for one in found]) for field in fields(data.DataFacts)}
+    known = {one.name: _mean([getattr(facts, one.name) for facts in found]) for one in fields(data.DataFacts)}
     return Facts(sets=len(found), tokens=over(lambda one: one.tokens), **known)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,31 +12,54 @@ from typing import Any
 import numpy as np
 
 from gra.compare.arms import Arm
-from gra.compare.bootstrap import Outcomes
+from gra.compare.outcomes import Floats, Outcomes
 from gra.errors import EvalError
 from gra.fileio import read_json
 
 TOLERANCE = 5e-4  # between a benchmark's value and the mean of its items; lm-eval may have rounded the value
+COLUMNS = ("task", "doc_id", "cluster", "correct", "correct_tolerant", "extracted")
+# What is scored item by item. "form" is strict minus tolerant: what the asked form of an answer costs (below zero) or gives.
+KINDS = ("strict", "tolerant", "form", "extraction")
+_ALTERED = "the table and its intervals would speak of different things. Run the evaluation again."
 
 
 @dataclass(frozen=True)
 class TaskScore:
-    """One benchmark of one run: shares in 0..1; `stderr` and `no_answer` are None where the evaluation gave none."""
+    """One benchmark of one run: shares in 0..1. Without items (n = 0: skipped for missing data) all of them are None;
+    `tolerant` and `extraction` are None, too, where they make no sense (choices scored by their log-likelihood)."""
 
-    value: float
     n: int
-    metric: str = ""
+    value: float | None
+    tolerant: float | None = None
+    extraction: float | None = None
     stderr: float | None = None
-    no_answer: float | None = None
+    metric: str = ""
     group: str = ""
 
 
 @dataclass(frozen=True)
+class Items:
+    """One benchmark's items in the order of the file; `tolerant` and `extracted` are None where the benchmark has none."""
+
+    doc_ids: tuple[str, ...]
+    correct: Floats
+    tolerant: Floats | None
+    extracted: Floats | None
+    clusters: tuple[str, ...] | None
+
+    def of(self, kind: str) -> Floats | None:
+        """The outcome of every item, of one of KINDS; None where the benchmark has it not."""
+        if kind == "form":
+            return None if self.tolerant is None else self.correct - self.tolerant
+        return {"strict": self.correct, "tolerant": self.tolerant, "extraction": self.extracted}[kind]
+
+
+@dataclass(frozen=True)
 class Scores:
-    """One evaluated run: `tasks` by name, and by the same names the items' (doc_ids, correct of shape (items,))."""
+    """One evaluated run: all its benchmarks by name, and the items of those that were not skipped."""
 
     tasks: dict[str, TaskScore]
-    items: dict[str, tuple[tuple[str, ...], np.ndarray]]
+    items: dict[str, Items]
     simulated: bool
 
 
@@ -50,25 +73,32 @@ def load(folder: Path) -> Scores:
     if not isinstance(raw, dict) or not isinstance(raw.get("tasks"), dict) or not raw["tasks"]:
         raise EvalError(f"{path}: `tasks` must be a mapping with at least one benchmark. Run the evaluation again.")
     tasks = {str(name): _task(path, name, entry) for name, entry in raw["tasks"].items()}
-    items = _items(folder / "samples.parquet")
+    items = _items(folder / "samples.parquet", tasks)
     for name, task in tasks.items():
-        ids, correct = items.get(name, ((), np.zeros(0)))
-        if len(ids) != task.n:
-            raise EvalError(f"{path}: {name} has n = {task.n}, but samples.parquet holds {len(ids)} items of it.")
-        if abs(float(correct.mean()) - task.value) > TOLERANCE:
-            raise EvalError(
-                f"{path}: the value of {name} is {task.value:.4f}, but its items in samples.parquet average {correct.mean():.4f}: "
-                "the table and its intervals would speak of different things. Run the evaluation again."
-            )
-    return Scores(tasks, {name: items[name] for name in tasks}, raw.get("simulated") is True)
+        mine = items.get(name)
+        if (len(mine.doc_ids) if mine else 0) != task.n:
+            found = len(mine.doc_ids) if mine else 0
+            raise EvalError(f"{path}: {name} has n = {task.n}, but samples.parquet holds {found} items of it.")
+        if mine is not None:
+            _agrees(path, name, "value", task.value, mine.correct)
+            _agrees(path, name, "tolerant", task.tolerant, mine.tolerant)
+            _agrees(path, name, "extraction", task.extraction, mine.extracted)
+    return Scores(tasks, {name: items[name] for name in tasks if name in items}, raw.get("simulated") is True)
 
 
-def outcomes(runs: Sequence[Scores], replicates: Sequence[int], task: str, where: str) -> Outcomes:
-    """The `Outcomes` of one benchmark over the replicates of an arm, which must have answered the same items."""
-    ids = tuple(sorted(runs[0].items[task][0]))
+def outcomes(runs: Sequence[Scores], replicates: Sequence[int], task: str, kind: str, where: str) -> Outcomes | None:
+    """The `Outcomes` of one benchmark over the replicates of an arm, which must have answered the same items.
+
+    `kind` is one of KINDS; None where a replicate has not got it.
+    """
+    if not runs or any(task not in run.items or run.items[task].of(kind) is None for run in runs):
+        return None
+    first = runs[0].items[task]
+    order = sorted(range(len(first.doc_ids)), key=first.doc_ids.__getitem__)
+    ids = tuple(first.doc_ids[place] for place in order)
     rows = []
     for run in runs:
-        own, correct = run.items[task]
+        own, values = run.items[task].doc_ids, run.items[task].of(kind)
         if set(own) != set(ids):
             shared = len(set(own) & set(ids))
             raise EvalError(
@@ -76,8 +106,10 @@ def outcomes(runs: Sequence[Scores], replicates: Sequence[int], task: str, where
                 "Evaluate all replicates on the same suite with the same limit."
             )
         place = {doc: index for index, doc in enumerate(own)}
-        rows.append(correct[[place[doc] for doc in ids]])
-    return Outcomes(ids, np.stack(rows), tuple(replicates))
+        assert values is not None
+        rows.append(values[[place[doc] for doc in ids]])
+    clusters = None if first.clusters is None else tuple(first.clusters[place] for place in order)
+    return Outcomes(ids, np.stack(rows), tuple(replicates), clusters)
 
 
 def load_arm(arm: Arm) -> Scores | None:
@@ -89,45 +121,78 @@ def load_arm(arm: Arm) -> Scores | None:
 def _task(path: Path, name: str, entry: Any) -> TaskScore:
     if not isinstance(entry, dict):
         raise EvalError(f"{path}: tasks.{name} must be a mapping.")
-    value: Any = entry.get("value")
-    n = entry.get("n")
-    if not _share(value):
-        raise EvalError(f"{path}: tasks.{name}.value must be a number from 0 to 1, got {value!r:.60}.")
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise EvalError(f"{path}: tasks.{name}.n must be a whole number of at least 1, got {n!r:.60}.")
-    for key in ("stderr", "no_answer"):
-        if entry.get(key) is not None and not _share(entry[key]):
-            raise EvalError(f"{path}: tasks.{name}.{key} must be null or a number from 0 to 1, got {entry[key]!r:.60}.")
-    return TaskScore(
-        value=float(value), n=n, metric=str(entry.get("metric", "")), stderr=entry.get("stderr"),
-        no_answer=entry.get("no_answer"), group=str(entry.get("group") or ""),
-    )  # fmt: skip
+    if absent := {"value", "n", "tolerant", "extraction"} - set(entry):
+        missing = ", ".join(sorted(absent))
+        raise EvalError(f"{path}: tasks.{name} has no {missing}: an earlier version wrote it. Run the evaluation again.")
+    n = entry["n"]
+    if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+        raise EvalError(f"{path}: tasks.{name}.n must be a whole number, got {n!r:.60}.")
+    numbers: dict[str, Any] = {key: entry.get(key) for key in ("value", "tolerant", "extraction", "stderr")}
+    for key, number in numbers.items():
+        if not (_share(number) or (number is None and (key != "value" or n == 0))):
+            allowed = "a number" if key == "value" else "null or a number"
+            raise EvalError(f"{path}: tasks.{name}.{key} must be {allowed} from 0 to 1, got {number!r:.60}.")
+    return TaskScore(n=n, **numbers, metric=str(entry.get("metric") or ""), group=str(entry.get("group") or name))
 
 
 def _share(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and 0 <= value <= 1
 
 
-def _items(path: Path) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-    """By benchmark: distinct doc_ids and their correctness, from samples.parquet."""
+def _agrees(path: Path, task: str, key: str, value: float | None, items: Floats | None) -> None:
+    if value is not None and items is not None and abs(float(items.mean()) - value) > TOLERANCE:
+        raise EvalError(
+            f"{path}: the {key} of {task} is {value:.4f}, but its items in samples.parquet average {items.mean():.4f}: {_ALTERED}"
+        )
+
+
+def _items(path: Path, tasks: Mapping[str, TaskScore]) -> dict[str, Items]:
+    """By benchmark what samples.parquet says of its items."""
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(path).read(columns=["task", "doc_id", "correct"])  # pq.read_table would import pandas
+        table = pq.ParquetFile(path).read(columns=list(COLUMNS))  # pq.read_table would import pandas
     except (OSError, pa.ArrowInvalid) as error:
         raise EvalError(f"{path} cannot be read ({error}). Run the evaluation again.") from error
-    if absent := {"task", "doc_id", "correct"} - set(table.column_names):
-        raise EvalError(f"{path}: no column {', '.join(sorted(absent))}. Run the evaluation again.")
-    correct = np.array(table["correct"].cast(pa.float64()).to_pylist(), dtype=np.float64)  # null becomes NaN
-    if bad := int((~((correct >= 0) & (correct <= 1))).sum()):
-        raise EvalError(f"{path}: {bad} of {len(correct)} values of `correct` are missing or outside 0..1.")
-    grouped: dict[str, tuple[list[str], list[int]]] = {}
-    for row, (task, doc) in enumerate(zip(table["task"].to_pylist(), table["doc_id"].to_pylist(), strict=True)):
-        ids, places = grouped.setdefault(str(task), ([], []))
-        ids.append(str(doc))
-        places.append(row)
-    for task, (ids, _) in grouped.items():
+    if absent := set(COLUMNS) - set(table.column_names):
+        raise EvalError(f"{path}: no column {', '.join(sorted(absent))}: an earlier version wrote it. Run the evaluation again.")
+    names = np.array(table["task"].to_pylist(), dtype=object)
+    correct, tolerant = (_floats(table[name]) for name in ("correct", "correct_tolerant"))
+    extracted = np.array(pc.is_valid(table["extracted"]).to_pylist(), dtype=np.float64)
+    doc_ids, clusters = (np.array(table[name].to_pylist(), dtype=object) for name in ("doc_id", "cluster"))
+    found = {}
+    for task in dict.fromkeys(names):
+        mine = names == task
+        ids = tuple(map(str, doc_ids[mine]))
         if len(set(ids)) != len(ids):
             raise EvalError(f"{path}: {len(ids) - len(set(ids))} of {len(ids)} doc_ids of {task} occur more than once.")
-    return {task: (tuple(ids), correct[places]) for task, (ids, places) in grouped.items()}
+        score = tasks.get(str(task))
+        groups = tuple(clusters[mine])
+        found[str(task)] = Items(
+            doc_ids=ids, correct=_shares(path, "correct", correct[mine]),
+            tolerant=_shares(path, "correct_tolerant", tolerant[mine]) if score and score.tolerant is not None else None,
+            extracted=extracted[mine] if score and score.extraction is not None else None,
+            clusters=_clusters(ids, groups),
+        )  # fmt: skip
+    return found
+
+
+def _floats(column: Any) -> Floats:
+    return np.array(column.cast("double").to_pylist(), dtype=np.float64)  # null becomes NaN
+
+
+def _shares(path: Path, column: str, values: Floats) -> Floats:
+    if bad := int((~((values >= 0) & (values <= 1))).sum()):
+        raise EvalError(
+            f"{path}: {bad} of {len(values)} values of `{column}` are missing or outside 0..1. Run the evaluation again."
+        )
+    return values
+
+
+def _clusters(ids: Sequence[str], clusters: Sequence[str | None]) -> tuple[str, ...] | None:
+    """The items' clusters, of one without the item by itself; None where no item has one."""
+    if all(name is None for name in clusters):
+        return None
+    return tuple(f"item {doc}" if name is None else name for doc, name in zip(ids, clusters, strict=True))

@@ -1,15 +1,13 @@
-"""The table in three forms: terminal text (rich), GitHub markdown, and a CSV with full precision. Missing is "-", never 0."""
+"""The table for reading, as terminal text (rich) and as GitHub markdown (sheet.py: as CSV). Missing is "-", never 0."""
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gra.compare.bootstrap import Interval
-from gra.compare.numbers import MISSING, count, interval, percent, short
+from gra.compare.numbers import count, interval, percent, short, span
 from gra.compare.rows import Comparison, Row
 
 if TYPE_CHECKING:
@@ -22,6 +20,7 @@ TOKENS = (
     "Tokens are in and out together, over all models and all calls for proposals that were decided on, kept or discarded; "
     "proposals begun but in the end not needed are left out (run.json in the data folder has them)."
 )
+Column = tuple[str, list[str]]  # a heading and its cells
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -35,7 +34,7 @@ def mean_cell(row: Row) -> str:
 
 def difference_cell(row: Row) -> str:
     """Reference minus this arm, or what stands there instead."""
-    return "reference" if row.reference else interval(row.difference.mean if row.difference else None)
+    return "reference" if row.reference else interval(row.mean_difference("strict"))
 
 
 def label(row: Row, comparison: Comparison) -> str:
@@ -62,21 +61,14 @@ def plain(text: str) -> str:
 
 def notes(comparison: Comparison) -> list[str]:
     """What a reader needs to know to read the numbers, one sentence a line."""
-    differing = [row for row in comparison.rows if row.difference]
     lines = ["Scores are percent correct; the mean is the plain mean over benchmarks. A missing value is -."]
-    if differing:
-        replicated = [found for row in differing if (found := row.difference) and max(found.replicates) > 1]
-        drawn = "test items and training seeds" if replicated else "test items"
+    lines += _on_differences(comparison)
+    if any(row.tolerant is not None for row in comparison.rows):
         lines.append(
-            f"Differences are reference minus arm in points, with {100 * comparison.level:g} % intervals: paired bootstrap over "
-            f"{drawn}, {comparison.resamples:,} resamples."
+            "Strict scores take an answer in the form that the task asks for, tolerant ones however it is put, and form is strict "
+            "minus tolerant: a difference in strict scores is that in tolerant ones and that in form together. Extracted is the "
+            "share of replies with an answer in the asked form."
         )
-        if not replicated:
-            lines.append("Each arm was trained once: the intervals do not hold the noise of training.")
-        else:
-            lines.append("± is the standard deviation over training seeds.")
-            if min(min(found.replicates) for found in replicated) < FEW_SEEDS:
-                lines.append("With so few training seeds the intervals understate the noise of training.")
     if any(row.facts.wrong_share is not None for row in comparison.rows):
         lines.append("Wrong is the true share of wrong samples in the training data, which is known in the simulated world.")
     lines.append(TOKENS)
@@ -87,6 +79,35 @@ def notes(comparison: Comparison) -> list[str]:
         lines.append(f"FLOPs are estimated as 2 x parameters x tokens, over the same calls (T = 10^12, P = 10^15).{sizes}")
     if comparison.simulated:
         lines.append("Simulated: these models and benchmarks belong to a simulated world; nothing here is about real models.")
+    return lines
+
+
+def _on_differences(comparison: Comparison) -> list[str]:
+    """How the intervals were made, and what they leave out; nothing where no arm was compared."""
+    differing = [row for row in comparison.rows if row.difference]
+    if not differing:
+        return []
+    replicated = [found for row in differing if (found := row.difference) and max(found.replicates) > 1]
+    drawn = "test items and training seeds" if replicated else "test items"
+    lines = [
+        f"Differences are reference minus arm in points, with {100 * comparison.level:g} % intervals: paired bootstrap over "
+        f"{drawn}, {comparison.resamples:,} resamples."
+    ]
+    if not replicated:
+        lines.append("Each arm was trained once: the intervals do not hold the noise of training.")
+    else:
+        lines.append("± is the standard deviation over training seeds.")
+        if min(min(found.replicates) for found in replicated) < FEW_SEEDS:
+            lines.append("With so few training seeds the intervals understate the noise of training.")
+    clustered = {task: number for row in differing if row.difference for task, number in row.difference.clustered.items()}
+    if clustered:
+        listed = ", ".join(f"{task} ({number})" for task, number in clustered.items())
+        lines.append(f"Whole clusters of items, not single ones, are drawn of: {listed}.")
+    if any(clear(row, task, comparison) for row in differing for task in row.cells):
+        lines.append(
+            f"* marks a score that differs from the reference's at the {100 * (1 - comparison.level):g} % level, after Holm's "
+            "correction over the benchmarks of the arm."
+        )
     return lines
 
 
@@ -102,7 +123,8 @@ def _uneven(comparison: Comparison) -> str | None:
 # -- the two tables, as text cells ------------------------------------------------------------------------------------
 
 
-DATA_HEADINGS = ("Arm", "Training samples", "Wrong %", "Tokens", "Tokens/sample", "FLOPs/sample", "No answer %")
+FORM = {"strict": "strict", "tolerant": "tolerant", "form": "form", "extraction": "extracted"}  # kinds, as headings have them
+DATA_HEADINGS = ("Arm", "Training samples", "Wrong %", "Tokens", "Tokens/sample", "FLOPs/sample")
 
 
 def data_cells(row: Row, comparison: Comparison) -> list[str]:
@@ -110,13 +132,56 @@ def data_cells(row: Row, comparison: Comparison) -> list[str]:
     facts = row.facts
     return [
         label(row, comparison), count(facts.samples), percent(facts.wrong_share), short(facts.tokens),
-        short(facts.tokens_per_sample), short(facts.flops_per_sample), percent(row.no_answer),
+        short(facts.tokens_per_sample), short(facts.flops_per_sample),
     ]  # fmt: skip
 
 
-def score_cells(row: Row, tasks: Sequence[str]) -> list[str]:
-    """The values of one arm on `tasks`."""
-    return [percent(row.cells[task].value if task in row.cells else None) for task in tasks]
+def score_cells(row: Row, tasks: Sequence[str], comparison: Comparison) -> list[str]:
+    """The values of one arm on `tasks`, with a mark where the difference from the reference is clear."""
+    return [
+        percent(row.cells[task].value if task in row.cells else None) + ("*" if clear(row, task, comparison) else "")
+        for task in tasks
+    ]  # fmt: skip
+
+
+def clear(row: Row, task: str, comparison: Comparison) -> bool:
+    """Whether the arm's strict score differs from the reference's after Holm's correction over the benchmarks."""
+    return row.adjusted.get("strict", {}).get(task, 1.0) <= 1 - comparison.level
+
+
+def form_headings(comparison: Comparison) -> list[str]:
+    """Of the table that tells knowledge from the form of answers."""
+    return [
+        "Arm", f"Mean, {100 * comparison.level:g} %", "Tolerant", "Extracted %",
+        *(f"{comparison.difference_heading}, {words}" for words in FORM.values()),
+    ]  # fmt: skip
+
+
+def form_cells(row: Row, comparison: Comparison) -> list[str]:
+    """The cells of `form_headings` for one arm."""
+    compared = [interval(row.mean_difference(kind)) for kind in FORM]
+    return [
+        label(row, comparison), span(row.interval), percent(row.tolerant), percent(row.extraction),
+        *(["reference"] * len(compared) if row.reference else compared),
+    ]  # fmt: skip
+
+
+TASK_HEADINGS = ("Benchmark", "Items", "Strict", "Tolerant", "Extracted %", *(f"Difference, {words}" for words in FORM.values()))
+
+
+def task_cells(row: Row, tasks: Sequence[str]) -> list[list[str]]:
+    """Lines of TASK_HEADINGS: one arm by benchmark."""
+    lines = []
+    for task in tasks:
+        cell = row.cells.get(task)
+        found = [row.differences[kind].tasks.get(task) if kind in row.differences else None for kind in FORM]
+        lines.append(
+            [
+                count(cell.n if cell else None), span(cell.interval if cell else None), percent(cell.tolerant if cell else None),
+                percent(cell.extraction if cell else None), *map(interval, found),
+            ]
+        )  # fmt: skip
+    return lines
 
 
 # -- terminal ---------------------------------------------------------------------------------------------------------
@@ -130,42 +195,49 @@ def terminal(comparison: Comparison, width: int = 120) -> str:
     buffer = io.StringIO()
     console = Console(file=buffer, width=width, color_system=None, force_terminal=False, legacy_windows=False, emoji=False)
     console.print(Text(plain(comparison.heading)))
-    for block in _blocks(comparison, console):
+    headings = form_headings(comparison)
+    forms = [form_cells(row, comparison) for row in comparison.rows]
+    columns = [[(heading, [cells[place] for cells in forms])] for place, heading in enumerate(headings)]
+    for block in [*blocks(*_scores(comparison), console), *blocks(columns[0][0], columns[1:], console)]:
         console.print(block)
-    console.print(_rich(DATA_HEADINGS, [data_cells(row, comparison) for row in comparison.rows], width))
+    console.print(rich_table(DATA_HEADINGS, [data_cells(row, comparison) for row in comparison.rows], width))
     for line in notes(comparison):
         console.print(Text(line))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
-def _blocks(comparison: Comparison, console: Console) -> list[RichTable]:
-    """The scores as tables that fit the console, as many benchmarks in each as it takes; the mean stands in the last."""
+def _scores(comparison: Comparison) -> tuple[Column, list[list[Column]]]:
+    """The arms' names, and the columns of scores; those that stand together (the mean and its difference) in one list."""
     shown = names(comparison.tasks)
     columns = [
-        (plain(shown[task]).replace("_", " "), [score_cells(row, [task])[0] for row in comparison.rows])
+        [(plain(shown[task]).replace("_", " "), [score_cells(row, [task], comparison)[0] for row in comparison.rows])]
         for task in comparison.tasks
     ]  # fmt: skip
     closing = [
         ("mean", [mean_cell(row) for row in comparison.rows]),
         (plain(comparison.difference_heading), [difference_cell(row) for row in comparison.rows]),
     ]
-    first = ("Arm", [label(row, comparison) for row in comparison.rows])
+    return ("Arm", [label(row, comparison) for row in comparison.rows]), [*columns, closing]
 
-    def drawn(block: Sequence[tuple[str, list[str]]]) -> RichTable:
+
+def blocks(first: Column, groups: Sequence[list[Column]], console: Console) -> list[RichTable]:
+    """Tables that fit the console, as many columns in each as it takes, `first` before all; those of a group stand together."""
+
+    def drawn(block: Sequence[Column]) -> RichTable:
         parts = [first, *block]
         lines = zip(*(cells for _, cells in parts), strict=True)
-        return _rich([heading for heading, _ in parts], list(lines), console.width)
+        return rich_table([plain(heading) for heading, _ in parts], list(lines), console.width)
 
     unbounded = console.options.update(width=100_000)  # else a measure says that everything fits
-    blocks: list[list[tuple[str, list[str]]]] = [[]]
-    for group in (*([column] for column in columns), closing):
-        if blocks[-1] and console.measure(drawn([*blocks[-1], *group]), options=unbounded).maximum > console.width:
-            blocks.append([])
-        blocks[-1] += group
-    return [drawn(block) for block in blocks]
+    made: list[list[Column]] = [[]]
+    for group in groups:
+        if made[-1] and console.measure(drawn([*made[-1], *group]), options=unbounded).maximum > console.width:
+            made.append([])
+        made[-1] += group
+    return [drawn(block) for block in made]
 
 
-def _rich(headings: Sequence[str], lines: Sequence[Sequence[str]], width: int) -> RichTable:
+def rich_table(headings: Sequence[str], lines: Sequence[Sequence[str]], width: int) -> RichTable:
     """A rich table whose columns are as wide as their cells and the longest word of their heading: nothing is cut off."""
     from rich import box
     from rich.table import Table
@@ -188,16 +260,17 @@ def _rich(headings: Sequence[str], lines: Sequence[Sequence[str]], width: int) -
 
 
 def markdown(comparison: Comparison) -> str:
-    """The table as GitHub markdown: scores, then data and cost, then the notes."""
+    """The table as GitHub markdown: scores, knowledge and form, data and cost, then the notes."""
     shown = names(comparison.tasks)
     headings = ["Arm", *(shown[task] for task in comparison.tasks), "Mean", comparison.difference_heading]
     lines = [
-        [label(row, comparison), *score_cells(row, comparison.tasks), mean_cell(row), difference_cell(row)]
+        [label(row, comparison), *score_cells(row, comparison.tasks, comparison), mean_cell(row), difference_cell(row)]
         for row in comparison.rows
     ]
     parts = [
         f"**{_escape(comparison.heading)}**",
         _markdown_table(headings, lines),
+        _markdown_table(form_headings(comparison), [form_cells(row, comparison) for row in comparison.rows]),
         _markdown_table(DATA_HEADINGS, [data_cells(row, comparison) for row in comparison.rows]),
         "\n".join(f"- {_escape(line)}" for line in notes(comparison)),
     ]
@@ -214,74 +287,3 @@ def _escape(text: str) -> str:
     """Markdown in which nothing of `text` is markup; a lone "-" stays as it is."""
     text = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_{}|#~]|\[(?=[^\]]*\]\())", r"\\\1", text)
-
-
-# -- CSV --------------------------------------------------------------------------------------------------------------
-
-
-def csv_text(comparison: Comparison) -> str:
-    """One line an arm, numbers in full precision (shares, not percent), "-" for what is missing. See results/README.md."""
-    buffer = io.StringIO()
-    lines = [_csv_row(row, comparison) for row in comparison.rows]
-    writer = csv.DictWriter(buffer, fieldnames=list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return buffer.getvalue()
-
-
-def read_csv(text: str) -> list[dict[str, str | float | int | bool | None]]:
-    """The lines of `csv_text` with their types again: "-" becomes None, true and false bools, numbers numbers."""
-    kept = {"arm", "label"}
-    return [
-        {key: value if key in kept else _typed(value) for key, value in line.items()}
-        for line in csv.DictReader(io.StringIO(text, newline=""))
-    ]  # fmt: skip
-
-
-def _csv_row(row: Row, comparison: Comparison) -> dict[str, str]:
-    found, facts = row.difference, row.facts
-    values: dict[str, object] = {
-        "arm": row.name, "label": row.label, "reference": row.reference, "simulated": row.simulated,
-        "replicates": row.replicates, "mean": row.mean, "mean.std": row.spread,
-        **_interval_columns("mean", found.mean if found else None, None),
-        "level": found.level if found else None, "resamples": found.resamples if found else None,
-        "replicates_paired": found.paired if found else None, "no_answer": row.no_answer,
-        "data_sets": facts.sets, "samples": facts.samples, "tokens_in": facts.tokens_in, "tokens_out": facts.tokens_out,
-        "tokens": facts.tokens, "tokens_per_sample": facts.tokens_per_sample,
-        "flops": facts.flops, "flops_per_sample": facts.flops_per_sample, "audited": facts.audited,
-        "wrong": facts.wrong, "wrong_share": facts.wrong_share, "unknown": facts.unknown,
-    }  # fmt: skip
-    for task in comparison.tasks:
-        cell = row.cells.get(task)
-        key = f"task.{task}"  # so that no benchmark's name can be mistaken for another column
-        values[key] = cell.value if cell else None
-        values[f"{key}.n"] = cell.n if cell else None
-        values[f"{key}.no_answer"] = cell.no_answer if cell else None
-        adjusted = row.adjusted[task] if row.adjusted else None
-        values |= _interval_columns(key, found.tasks[task] if found else None, adjusted)
-    return {key: _csv_value(value) for key, value in values.items()}
-
-
-def _interval_columns(name: str, found: Interval | None, adjusted: float | None) -> dict[str, object]:
-    columns: dict[str, object] = {
-        f"{name}.difference": found.value if found else None, f"{name}.low": found.low if found else None,
-        f"{name}.high": found.high if found else None, f"{name}.p": found.p if found else None,
-    }  # fmt: skip
-    return columns if name == "mean" else {**columns, f"{name}.p_holm": adjusted}
-
-
-def _csv_value(value: object) -> str:
-    if value is None:
-        return MISSING
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return repr(value) if isinstance(value, float) else str(value)
-
-
-def _typed(value: str) -> str | float | int | bool | None:
-    if value in (MISSING, "true", "false"):
-        return {MISSING: None, "true": True, "false": False}[value]
-    try:
-        return int(value)
-    except ValueError:
-        return float(value)

@@ -106,3 +106,9 @@ def test_train_tokens_packs_what_was_made(tmp_path: Path) -> None:
     assert run["packed"]["account"]["samples"] == 300
     assert 100 < run["packed"]["mb"] < 2000
     assert "| packed |" in shown
+
+
+def test_the_comparison_reads_resamples_and_has_its_loop_beside_it() -> None:
+    shown = bench("compare.py", "--resamples", "200", "--loop", "1")
+    for words in ("| read | 39489 |", "| both | 39489 |", "| plain loop, strict difference alone | 39489 |", "peak memory"):
+        assert words in shown

@@ -15,6 +15,7 @@ import pytest
 from gra.compare.arms import Arm
 
 TASKS = {f"world_{name}": 150 for name in ["arithmetic", "sequences", "strings", "logic", "code", "knowledge", "formatting"]}
+COLUMNS = ("task", "doc_id", "cluster", "correct", "correct_tolerant", "extracted")
 DIMENSIONS = ("correctness", "clarity", "completeness", "relevance", "coherence", "ethicality")
 MODELS = ("slm-a", "slm-b", "slm-c", "slm-d", "slm-e")
 MANIFEST = {
@@ -24,22 +25,34 @@ MANIFEST = {
 }  # fmt: skip
 
 
-def write_scores(folder: Path, skill: float, seed: int, tasks: dict[str, int] = TASKS, simulated: bool = True) -> Path:
-    """An evaluation whose items share their difficulty with every other arm's."""
+def write_scores(
+    folder: Path, skill: float, seed: int, tasks: dict[str, int] = TASKS, simulated: bool = True, clusters: int = 0
+) -> Path:
+    """An evaluation whose items share their difficulty with every other arm's, and stand in so many clusters."""
     folder.mkdir(parents=True)
     noise = np.random.default_rng([seed, 7])
-    columns: dict[str, list[Any]] = {"task": [], "doc_id": [], "correct": []}
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     scores: dict[str, Any] = {}
     for place, (task, n) in enumerate(tasks.items()):
         ease = np.random.default_rng([place, 11]).beta(1.2, 1.2, n)
         correct = (noise.random(n) < np.clip(ease + skill, 0, 1)).astype(float)
         columns["task"] += [task] * n
         columns["doc_id"] += [f"{task}-{i:04d}" for i in range(n)]
+        columns["cluster"] += [f"part {i % clusters}" if clusters else None for i in range(n)]
+        right_in_another_form = noise.random(n) < 0.1
+        tolerant = np.maximum(correct, right_in_another_form)
+        found = (correct == 1) | ~right_in_another_form
         columns["correct"] += correct.tolist()
+        columns["correct_tolerant"] += tolerant.tolist()
+        columns["extracted"] += ["x" if one else None for one in found]
         scores[task] = {
-            "metric": "exact_match", "value": float(correct.mean()), "stderr": 0.03, "n": n, "no_answer": 0.04, "group": "g",
+            "metric": "exact_match", "value": float(correct.mean()), "stderr": 0.03, "n": n, "group": "g",
+            "tolerant": float(tolerant.mean()), "tolerant_stderr": 0.03, "extraction": float(found.mean()),
+            "extraction_stderr": 0.03,
         }  # fmt: skip
-    pq.write_table(pa.table(columns), folder / "samples.parquet")
+    kinds = {"correct": pa.float64(), "correct_tolerant": pa.float64()}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
+    pq.write_table(pa.table(columns, schema=schema), folder / "samples.parquet")
     mean = float(np.mean([s["value"] for s in scores.values()]))
     (folder / "scores.json").write_text(json.dumps({"simulated": simulated, "tasks": scores, "mean": mean}))
     return folder
@@ -122,7 +135,7 @@ def make_arm(tmp_path: Path) -> Callable[..., Arm]:
     def make(
         name: str, *, label: str = "", skill: float = 0.0, seed: int = 0, replicate: int | None = None, wrong: float = 0.1,
         steps: tuple[str, ...] = ("data", "audit", "model", "scores"), tasks: dict[str, int] = TASKS,
-        manifest: dict[str, Any] = MANIFEST, **data: Any,
+        manifest: dict[str, Any] = MANIFEST, clusters: int = 0, **data: Any,
     ) -> Arm:  # fmt: skip
         base = tmp_path / f"{name}-{replicate}"
         folders: dict[str, Path] = {}
@@ -137,7 +150,7 @@ def make_arm(tmp_path: Path) -> Callable[..., Arm]:
             elif step == "model":
                 write_model(folder, seed, 0.6 - skill)
             else:
-                write_scores(folder, skill, seed, tasks, simulated=manifest["simulated"])
+                write_scores(folder, skill, seed, tasks, simulated=manifest["simulated"], clusters=clusters)
             folders[step] = folder
         return Arm(name, label or name, replicate, folders, dict.fromkeys(folders, manifest))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gra.compare import rows, table
+from gra.compare import rows, sheet, table
 from gra.compare.arms import Arm
 
 
@@ -33,7 +33,7 @@ def test_flops_per_sample_stand_beside_tokens(make_arm: Any) -> None:
     assert [row.facts.flops_per_sample for row in found.rows] == [1e15, None, None, 0.0]
     place = table.DATA_HEADINGS.index("FLOPs/sample")
     assert [table.data_cells(row, found)[place] for row in found.rows] == ["1.00P", "-", "-", "0"]
-    lines = table.read_csv(table.csv_text(found))
+    lines = sheet.read_csv(sheet.csv_text(found))
     assert [line["flops"] for line in lines] == [2e16, None, None, 0.0]
     assert "FLOPs/sample" in table.terminal(found, 80)
     assert any("2 x parameters x tokens" in note and "made up" in note for note in table.notes(found))

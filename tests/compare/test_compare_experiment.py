@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from gra.compare import funnel, table
+from gra.compare import funnel, sheet, table
 from gra.compare.experiment import compare
 from gra.compare.options import check
 from gra.compare.rows import build
@@ -98,7 +98,8 @@ def test_values_in_the_table_are_those_of_the_folders(make_arm):
     assert row.difference.mean.value == pytest.approx(reference.mean - row.mean)
     assert row.facts.tokens == 15 * 150_000
     assert row.facts.samples == 120
-    assert row.no_answer == pytest.approx(0.04)
+    for key in ("tolerant", "extraction"):
+        assert getattr(row, key) == pytest.approx(sum(getattr(task, key) for task in scores.tasks.values()) / len(scores.tasks))
     assert reference.difference is None
 
 
@@ -127,7 +128,7 @@ def test_missing_steps_show_as_a_dash_never_as_zero(make_arm, tmp_path):
     text = run(arms, tmp_path / "out")
     cells = {name: line.split()[-4:] for line in text.splitlines() for name in ("nothing yet", "data only") if name in line}
     assert cells["nothing yet"] == ["-", "-", "-", "-"]
-    lines = {line["arm"]: line for line in table.read_csv((tmp_path / "out" / "table.csv").read_text())}
+    lines = {line["arm"]: line for line in sheet.read_csv((tmp_path / "out" / "table.csv").read_text())}
     empty = {key: value for key, value in lines["none"].items() if key not in ("arm", "label", "reference", "simulated")}
     assert empty.pop("replicates") == 0  # counts of what is there are true zeros
     assert empty.pop("data_sets") == 0
@@ -161,7 +162,7 @@ def test_unknown_token_counts_are_not_summed(make_arm):
 
 def test_csv_keeps_every_number_to_the_last_bit(make_arm):
     comparison = built(four_arms(make_arm, tasks=FEW, kept=20, dropped=6))
-    lines = table.read_csv(table.csv_text(comparison))
+    lines = sheet.read_csv(sheet.csv_text(comparison))
     for row, line in zip(comparison.rows, lines, strict=True):
         assert (line["arm"], line["label"], line["reference"]) == (row.name, row.label, row.reference)
         assert (line["mean"], line["wrong_share"]) == (row.mean, row.facts.wrong_share)
@@ -181,7 +182,7 @@ def test_simulated_is_said_wherever_the_result_shows(make_arm, tmp_path):
     for name in ("table.md", "table.csv", "report.html"):
         assert "simulated" in (tmp_path / "mixed" / name).read_text()
     assert "| b (simulated) |" in (tmp_path / "mixed" / "table.md").read_text()
-    lines = table.read_csv((tmp_path / "mixed" / "table.csv").read_text())
+    lines = sheet.read_csv((tmp_path / "mixed" / "table.csv").read_text())
     assert [line["simulated"] for line in lines] == [False, True]
     run(arms[:1], tmp_path / "real")
     for name in ("table.md", "report.html"):
@@ -265,7 +266,9 @@ def test_unequal_items_are_an_error_that_names_arms_and_counts(make_arm, tmp_pat
         ({"n": 41}, "n = 41, but samples.parquet holds 40"),
         ({"value": 47.0}, "from 0 to 1"),
         ({"value": float("nan")}, "from 0 to 1"),
-        ({"no_answer": "many"}, "no_answer"),
+        ({"extraction": "many"}, "extraction must be null or a number"),
+        ({"tolerant": 0.123}, "the tolerant of quiz is 0.1230, but its items"),
+        ({"n": 0, "value": None, "tolerant": None, "extraction": None}, "n = 0, but samples.parquet holds 40"),
     ],
 )
 def test_scores_that_contradict_themselves_are_refused(make_arm, change, message):

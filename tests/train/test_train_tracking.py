@@ -16,8 +16,8 @@ import wandb_offline
 
 from gra.errors import Preempted
 from gra.fileio import sha256_file
+from gra.tracking import TrackingSettings
 from train import artifacts, sft, stage
-from train.settings import TrackingSettings
 from train.tracking import Tracker
 
 Inputs = dict[str, Path]

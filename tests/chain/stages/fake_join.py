@@ -33,8 +33,13 @@ def _scores(output: Path, total: int) -> None:
     import pyarrow.parquet as pq
 
     correct = [float(i < total) for i in range(20)]
-    pq.write_table(
-        pa.table({"task": ["t"] * 20, "doc_id": [str(i) for i in range(20)], "correct": correct}), output / "samples.parquet"
-    )
-    entry = {"metric": "exact_match", "value": sum(correct) / 20, "stderr": None, "n": 20, "no_answer": 0.0, "group": "t"}
-    (output / "scores.json").write_text(json.dumps({"simulated": False, "tasks": {"t": entry}, "mean": entry["value"]}))
+    columns = {
+        "task": ["t"] * 20, "doc_id": [str(i) for i in range(20)], "cluster": pa.nulls(20, pa.string()), "correct": correct,
+        "correct_tolerant": correct, "extracted": ["x"] * 20,
+    }  # fmt: skip
+    pq.write_table(pa.table(columns), output / "samples.parquet")
+    entry = {
+        "metric": "exact_match", "value": sum(correct) / 20, "stderr": None, "n": 20, "group": "t",
+        "tolerant": sum(correct) / 20, "tolerant_stderr": None, "extraction": 1.0, "extraction_stderr": None,
+    }  # fmt: skip
+    (output / "scores.json").write_text(json.dumps({"simulated": False, "tasks": {"t": entry}}))

@@ -1,0 +1,165 @@
+"""Two evaluated runs, item by item: `gra compare FOLDER FOLDER`, each a scores folder (scores.json, samples.parquet).
+
+gra compare runs/store/eval/A runs/store/eval/B
+gra compare A B --json > difference.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gra.compare.bootstrap import Difference, Level, Range, holm, level_of, paired_bootstrap
+from gra.compare.numbers import interval, percent, span
+from gra.compare.options import Options
+from gra.compare.outcomes import Outcomes
+from gra.compare.scores import KINDS, Scores, load, outcomes
+from gra.compare.table import FORM, Column, blocks, plain
+from gra.errors import ConfigError, EvalError
+from gra.labels import simulated
+from gra.settings import parse
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command; prints the table, or with --json all numbers. Raises EvalError, ConfigError."""
+    parser = argparse.ArgumentParser(
+        "gra compare", description="The difference between two evaluated runs, paired by item, with bootstrap intervals."
+    )
+    parser.add_argument("first", type=Path, metavar="FOLDER", help="a scores folder")
+    parser.add_argument("second", type=Path, metavar="FOLDER", help="another, over the same items")
+    parser.add_argument("--json", action="store_true", help="print every number in full precision")
+    defaults = Options.model_fields
+    for name, kind in (("resamples", int), ("level", float), ("seed", int)):
+        parser.add_argument(f"--{name}", type=kind, default=defaults[name].default, help=defaults[name].description)
+    given = parser.parse_args(arguments)
+    options, problems = parse(Options, {name: getattr(given, name) for name in ("resamples", "level", "seed")}, "")
+    if options is None:
+        raise ConfigError(problems)
+    found = compare_runs(load(given.first), load(given.second), options)
+    named = {"first": str(given.first), "second": str(given.second)} | found
+    named["simulated"] = found["simulated"] or simulated([given.first, given.second])
+    print(json.dumps(named, indent=2, ensure_ascii=False) + "\n" if given.json else terminal(named, options.width), end="")
+    return 0
+
+
+def compare_runs(first: Scores, second: Scores, options: Options) -> dict[str, Any]:
+    """First run minus second on the benchmarks that both have, as plain data: `mean`, `groups` and `tasks`, each by kind of score
+    (see scores.KINDS) {first, second, difference}: [value, low, high], and the difference's p (tasks: also Holm's p over all
+    benchmarks). A mean is null where not all its benchmarks have that kind of score.
+
+    Raises EvalError where the runs share no benchmark or answered different items.
+    """
+    shared = [task for task in first.items if task in second.items]
+    if not shared:
+        raise EvalError(
+            f"The runs share no benchmark: {', '.join(first.items) or 'none'} in the first, {', '.join(second.items) or 'none'} in "
+            "the second. Evaluate both on the same suite."
+        )
+    groups: dict[str, list[str]] = {}
+    for task in shared:
+        groups.setdefault(first.tasks[task].group, []).append(task)
+    groups = {name: tasks for name, tasks in groups.items() if len(tasks) > 1 and len(tasks) < len(shared)}
+    by_kind = {kind: _compared(first, second, shared, groups, kind, options) for kind in KINDS}
+    tasks = {task: {kind: found["tasks"].get(task) for kind, found in by_kind.items()} for task in shared}
+    strict = by_kind["strict"]
+    return {
+        "simulated": first.simulated or second.simulated, "resamples": options.resamples, "level": options.level,
+        "seed": options.seed, "clustered": strict["clustered"],
+        "left_out": sorted({*first.tasks, *second.tasks} - set(shared)),
+        "mean": {kind: found["mean"] for kind, found in by_kind.items()},
+        "groups": {name: {kind: found["groups"].get(name) for kind, found in by_kind.items()} for name in groups},
+        "tasks": {
+            task: {"n": len(first.items[task].doc_ids), "group": first.tasks[task].group} | kinds for task, kinds in tasks.items()
+        },
+    }  # fmt: skip
+
+
+def _compared(
+    first: Scores, second: Scores, shared: Sequence[str], groups: Mapping[str, Sequence[str]], kind: str, options: Options
+) -> dict[str, Any]:  # fmt: skip
+    sides = [_outcomes(run, shared, kind) for run in (first, second)]
+    known = [task for task in shared if all(task in side for side in sides)]
+    if not known:
+        return {"mean": None, "groups": {}, "tasks": {}, "clustered": {}}
+    whole = {name: tasks for name, tasks in groups.items() if set(tasks) <= set(known)}
+    settings: Any = {"resamples": options.resamples, "seed": options.seed, "level": options.level, "groups": whole}
+    one, other = ({task: side[task] for task in known} for side in sides)
+    difference = paired_bootstrap(one, other, **settings)
+    levels = (level_of(one, **settings), level_of(other, **settings))
+    adjusted = holm({task: found.p for task, found in difference.tasks.items()})
+    return {
+        "mean": _numbers(levels, difference, "mean") if known == list(shared) else None,
+        "groups": {name: _numbers(levels, difference, "groups", name) for name in whole},
+        "tasks": {task: _numbers(levels, difference, "tasks", task) | {"p_holm": adjusted[task]} for task in known},
+        "clustered": difference.clustered,
+    }
+
+
+def _outcomes(run: Scores, tasks: Sequence[str], kind: str) -> dict[str, Outcomes]:
+    found = {task: outcomes([run], [0], task, kind, "The run") for task in tasks}
+    return {task: one for task, one in found.items() if one is not None}
+
+
+def _numbers(levels: tuple[Level, Level], difference: Difference, part: str, name: str | None = None) -> dict[str, Any]:
+    first, second, found = (
+        getattr(source, part) if name is None else getattr(source, part)[name] for source in (*levels, difference)
+    )
+    triples = {key: [one.value, one.low, one.high] for key, one in (("first", first), ("second", second), ("difference", found))}
+    return triples | {"p": found.p}
+
+
+def terminal(found: Mapping[str, Any], width: int) -> str:
+    """The comparison as text of at most `width` columns: benchmarks, groups and the mean as lines."""
+    from rich.console import Console
+    from rich.text import Text
+
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=width, color_system=None, force_terminal=False, legacy_windows=False, emoji=False)
+    label = " (simulated)" if found["simulated"] else ""
+    for line in (f"A: {found['first']}", f"B: {found['second']}{label}"):
+        console.print(Text(plain(line)))
+    several = len(found["tasks"]) > 1
+    lines = [*found["tasks"].items(), *((f"({name})", kinds) for name, kinds in found["groups"].items())]
+    lines += [("mean", found["mean"])] if several else []
+    names: Column = ("Benchmark", [plain(name) for name, _ in lines])
+    columns: list[list[Column]] = [[("Items", [f"{kinds['n']:,}" if "n" in kinds else "" for _, kinds in lines])]]
+    for kind, words in FORM.items():
+        columns.append(_columns(words, [kinds[kind] for _, kinds in lines], with_p=kind in ("strict", "tolerant")))
+    for block in blocks(names, columns, console):
+        console.print(block)
+    for line in _notes(found):
+        console.print(Text(line))
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def _columns(words: str, cells: Sequence[Mapping[str, Any] | None], with_p: bool) -> list[Column]:
+    """A, B, A - B of one kind of score, and its p after Holm's correction where asked for."""
+    shown = span if with_p else lambda one: percent(None if one is None else one.value)
+    triples = [{key: Range(*cell[key]) if cell else None for key in ("first", "second", "difference")} for cell in cells]
+    columns = [
+        (f"A {words}", [shown(one["first"]) for one in triples]),
+        (f"B {words}", [shown(one["second"]) for one in triples]),
+        (f"A - B {words}", [interval(one["difference"]) for one in triples]),
+    ]
+    if with_p:
+        columns.append(("p (Holm)", [f"{cell['p_holm']:.4f}" if cell and "p_holm" in cell else "" for cell in cells]))
+    return columns
+
+
+def _notes(found: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"Percent, differences in points, with {100 * found['level']:g} % intervals: paired bootstrap over items, "
+        f"{found['resamples']:,} resamples; p is Holm-adjusted over the benchmarks. Each run is one model: nothing here holds the "
+        "noise of training.",
+        "Form is strict minus tolerant: a difference in strict scores is that in tolerant ones and that in form together.",
+    ]
+    if found["clustered"]:
+        drawn = ", ".join(f"{task} ({number})" for task, number in found["clustered"].items())
+        lines.append(f"Whole clusters of items, not single ones, are drawn of: {drawn}.")
+    if found["left_out"]:
+        lines.append(f"Not in both runs, and in no mean here: {', '.join(found['left_out'])}.")
+    return lines

@@ -1,0 +1,100 @@
+"""The table as CSV with full precision: one line an arm, shares (not percent), "-" for what is missing. See results/README.md."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from gra.compare.bootstrap import Interval, Range
+from gra.compare.numbers import MISSING
+from gra.compare.rows import Comparison, Row
+from gra.compare.scores import KINDS
+
+
+def csv_text(comparison: Comparison) -> str:
+    """The whole table as text."""
+    buffer = io.StringIO()
+    lines = [_line(row, comparison) for row in comparison.rows]
+    writer = csv.DictWriter(buffer, fieldnames=list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return buffer.getvalue()
+
+
+def read_csv(text: str) -> list[dict[str, str | float | int | bool | None]]:
+    """The lines of `csv_text` with their types again: "-" becomes None, true and false bools, numbers numbers."""
+    kept = {"arm", "label"}
+    return [
+        {key: value if key in kept else _typed(value) for key, value in line.items()}
+        for line in csv.DictReader(io.StringIO(text, newline=""))
+    ]  # fmt: skip
+
+
+def _line(row: Row, comparison: Comparison) -> dict[str, str]:
+    found, facts = row.difference, row.facts
+    values: dict[str, object] = {
+        "arm": row.name, "label": row.label, "reference": row.reference, "simulated": row.simulated,
+        "replicates": row.replicates, "mean": row.mean, "mean.std": row.spread, **_own("mean", row.interval),
+        "mean.tolerant": row.tolerant, "mean.extraction": row.extraction,
+    }  # fmt: skip
+    for kind in KINDS:
+        values |= _compared(_name("mean", kind), row.mean_difference(kind))
+    values |= {
+        "level": found.level if found else None, "resamples": found.resamples if found else None,
+        "replicates_paired": found.paired if found else None,
+        "data_sets": facts.sets, "samples": facts.samples, "tokens_in": facts.tokens_in, "tokens_out": facts.tokens_out,
+        "tokens": facts.tokens, "tokens_per_sample": facts.tokens_per_sample,
+        "flops": facts.flops, "flops_per_sample": facts.flops_per_sample, "audited": facts.audited,
+        "wrong": facts.wrong, "wrong_share": facts.wrong_share, "unknown": facts.unknown,
+    }  # fmt: skip
+    for task in comparison.tasks:
+        values |= _task(row, task)
+    return {key: _value(value) for key, value in values.items()}
+
+
+def _task(row: Row, task: str) -> dict[str, object]:
+    """The columns of one benchmark; `task.` before its name, so that none can be mistaken for another column."""
+    cell = row.cells.get(task)
+    key = f"task.{task}"
+    values: dict[str, object] = {
+        key: cell.value if cell else None, f"{key}.n": cell.n if cell else None, **_own(key, cell.interval if cell else None),
+        f"{key}.tolerant": cell.tolerant if cell else None, f"{key}.extraction": cell.extraction if cell else None,
+    }  # fmt: skip
+    for kind in KINDS:
+        name = _name(key, kind)
+        found = row.differences[kind].tasks.get(task) if kind in row.differences else None
+        values |= _compared(name, found)
+        values[f"{name}.p_holm"] = row.adjusted[kind].get(task) if kind in row.adjusted else None
+    return values
+
+
+def _name(key: str, kind: str) -> str:
+    return key if kind == "strict" else f"{key}.{kind}"
+
+
+def _own(key: str, found: Range | None) -> dict[str, object]:
+    return {f"{key}.own_low": found.low if found else None, f"{key}.own_high": found.high if found else None}
+
+
+def _compared(key: str, found: Interval | None) -> dict[str, object]:
+    return {
+        f"{key}.difference": found.value if found else None, f"{key}.low": found.low if found else None,
+        f"{key}.high": found.high if found else None, f"{key}.p": found.p if found else None,
+    }  # fmt: skip
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return MISSING
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _typed(value: str) -> str | float | int | bool | None:
+    if value in (MISSING, "true", "false"):
+        return {MISSING: None, "true": True, "false": False}[value]
+    try:
+        return int(value)
+    except ValueError:
+        return float(value)
