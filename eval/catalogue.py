@@ -1,20 +1,41 @@
 """Which tasks there are: our own YAMLs under `eval/tasks/`, and lm-eval's, found without importing lm-eval (seconds).
 
-lm-eval's own index parses some 14,000 YAML files; reading the names alone by a regular expression takes about a second,
-and happens only where a name is not one of ours.
+lm-eval's own index parses some 14,000 YAML files; reading names, tags and includes alone by regular expressions takes about a
+second, and happens only where a name is not one of ours. It also tells which folders the tasks of a suite lie in, so that lm-eval
+need not parse the others.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 TASKS = Path(__file__).parent / "tasks"
-_NAME = re.compile(r"^(?:[ \t]*-[ \t]*)?[\"']?(?P<kind>task|group|tag)[\"']?:[ \t]*(?P<name>[^\s#\[!]\S*)", re.MULTILINE)
-_TAGS = re.compile(r"^[\"']?tag[\"']?:[ \t]*\n(?P<items>(?:[ \t]*-[ \t]*\S+[^\n]*\n?)+)", re.MULTILINE)
+_KEY = re.compile(r"^[\"']?(?P<key>task|group|tag|include)[\"']?:[ \t]*(?P<value>[^\s#!][^\n#]*)", re.MULTILINE)
+_LIST = re.compile(r"^[\"']?(?P<key>tag|include)[\"']?:[ \t]*\n(?P<items>(?:[ \t]*-[ \t]*\S+[^\n]*\n?)+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Index:
+    """lm-eval's names: tasks and groups -> their YAML, tags -> the files that name them (task YAMLs and templates)."""
+
+    tasks: dict[str, Path]
+    groups: dict[str, Path]
+    tags: dict[str, set[Path]]
+    includes: dict[Path, set[Path]]  # file -> the files that it includes
+
+
+@dataclass(frozen=True)
+class Members:
+    """What a name comes to: its single tasks, in order, and the groups among them (itself included): name -> YAML."""
+
+    tasks: dict[str, Path]
+    groups: dict[str, Path]
 
 
 @cache
@@ -24,37 +45,55 @@ def own() -> dict[str, Path]:
 
 
 @cache
-def official() -> dict[str, Path | None]:
-    """lm-eval's names: task -> its YAML, group or tag -> None. Empty where lm-eval is not installed."""
+def official() -> Index:
+    """lm-eval's tasks, groups and tags. Empty where lm-eval is not installed."""
+    index = Index({}, {}, {}, {})
     spec = importlib.util.find_spec("lm_eval")
     if spec is None or spec.origin is None:
-        return {}
-    names: dict[str, Path | None] = {}
-    for path in sorted((Path(spec.origin).parent / "tasks").rglob("*")):
+        return index
+    for path in sorted((Path(spec.origin).resolve().parent / "tasks").rglob("*")):
         if path.suffix not in ("", ".yaml", ".yml") or not path.is_file():
             continue  # tags may stand in templates, whose names have no ending
-        text = path.read_text(encoding="utf-8", errors="replace")
-        found = {(match["kind"], match["name"].strip("\"'")) for match in _NAME.finditer(text)}
-        single = path.suffix == ".yaml" and not any(kind == "group" for kind, _ in found)
-        for kind, name in found:
-            if kind == "task" and single:
-                names[name] = names.get(name) or path
-            elif path.suffix == ".yaml" or kind == "tag":
-                names.setdefault(name, None)
-        for block in _TAGS.finditer(text):
-            for item in re.findall(r"-[ \t]*([^\s#]+)", block["items"]):
-                names.setdefault(item.strip("\"'"), None)
-    return names
+        found = _keys(path.read_text(encoding="utf-8", errors="replace"))
+        if path.suffix == ".yaml":
+            if "group" in found:
+                index.groups.setdefault(found["group"][0], path)
+            elif "task" in found:
+                index.tasks.setdefault(found["task"][0], path)
+        for tag in found.get("tag", ()):
+            index.tags.setdefault(tag, set()).add(path)
+        if "include" in found:
+            index.includes[path] = {Path(os.path.normpath(path.parent / name)) for name in found["include"]}
+    return index
 
 
 def find(name: str) -> Path | None:
     """The YAML of a single task, ours before lm-eval's; None for a group, a tag, or a name that nobody knows."""
-    return own().get(name) or official().get(name)
+    return own().get(name) or official().tasks.get(name)
 
 
 def known(name: str) -> bool:
     """Whether lm-eval will find a task, group or tag of this name."""
-    return name in own() or name in official()
+    return name in own() or name in names()
+
+
+def names() -> set[str]:
+    """All names of lm-eval's."""
+    index = official()
+    return {*index.tasks, *index.groups, *index.tags}
+
+
+def members(name: str) -> Members | None:
+    """The single tasks behind a task, group or tag; None where a group defines tasks in its own text, or for an unknown name."""
+    path = find(name)
+    if path is not None:
+        return Members({name: path}, {})
+    index = official()
+    if name in index.groups:
+        group = index.groups[name]
+        inside = _joined(read(group).get("task"))
+        return inside and Members(inside.tasks, {name: group} | inside.groups)
+    return Members(_tagged(name), {}) if name in index.tags else None
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -74,3 +113,45 @@ def read(path: Path) -> dict[str, Any]:
     for include in includes if isinstance(includes, list) else [includes]:
         merged |= read(path.parent / include)
     return merged | config
+
+
+def _keys(text: str) -> dict[str, list[str]]:
+    """The values of the four keys at the left edge of a YAML: names, unquoted; lists in either of YAML's forms."""
+    found: dict[str, list[str]] = {}
+    for match in _KEY.finditer(text):
+        values = match["value"].strip().strip("[]").split(",") if match["key"] in ("tag", "include") else [match["value"]]
+        found.setdefault(match["key"], []).extend(value.strip().strip("\"'") for value in values)
+    for block in _LIST.finditer(text):
+        items = re.findall(r"-[ \t]*([^\s#]+)", block["items"])
+        found.setdefault(block["key"], []).extend(item.strip("\"'") for item in items)
+    return found
+
+
+def _joined(listed: Any) -> Members | None:
+    """What the list `task:` of a group comes to: names, or groups and tasks written out in its own text."""
+    tasks: dict[str, Path] = {}
+    groups: dict[str, Path] = {}
+    for item in listed if isinstance(listed, list) else []:
+        if isinstance(item, dict) and "group" in item and item["group"] not in official().groups:
+            inside = _joined(item.get("task"))
+        else:
+            inside = members(str(item.get("group") or item.get("task")) if isinstance(item, dict) else str(item))
+        if inside is None:
+            return None
+        tasks |= inside.tasks
+        groups |= inside.groups
+    return Members(tasks, groups) if tasks else None
+
+
+def _tagged(tag: str) -> dict[str, Path]:
+    """The tasks of a tag: those whose YAML names it, or includes, however far, a file that does."""
+    index = official()
+    files = set(index.tags[tag])
+    while more := {path for path, included in index.includes.items() if path not in files and included & files}:
+        files |= more
+    found = {name: path for name, path in index.tasks.items() if path in files}
+    return {name: path for name, path in sorted(found.items()) if tag in _as_list(read(path).get("tag"))}
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

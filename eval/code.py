@@ -1,7 +1,7 @@
 """Benchmarks whose answer is a program: the code in a reply, and whether it passes the item's tests, in the sandbox.
 
 The task YAMLs in `eval/tasks/code/` name `codes_of` and `judge`. All programs of a task run at once, in `codes_of`, which lm-eval
-calls with all replies; `judge` looks their verdicts up.
+calls with all replies; `judge` looks their verdicts up. Strict is `code_of`; tolerant are the rules of programs.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from eval import sandbox
+from eval import programs, sandbox
 from eval.sandbox import Isolation, Limits, Verdict
 
 _BLOCK = re.compile(r"```[^\S\n]*([\w+-]*)[^\S\n]*\n(.*?)(?:\n[^\S\n]*```|\Z)", re.DOTALL)
@@ -27,11 +27,11 @@ def protect(choice: str) -> None:
 
 def code_of(reply: str, name: str | None) -> str | None:
     """The Python in a reply, or None: of its code blocks the first that defines `name` (else the first), a block that is cut off
-    included; of a reply without blocks all of it, if it defines something at its left edge."""
+    included; of a reply without blocks all of it, if it is nothing but Python, and defines something at its left edge."""
     blocks = [text for kind, text in _BLOCK.findall(reply) if kind.lower() in _PYTHON]
     if blocks:
-        return next((text for text in blocks if name is not None and _defines(text, name)), blocks[0])
-    return reply if re.search(r"^(def|class|import|from)\s", reply, re.MULTILINE) else None
+        return next((text for text in blocks if name is not None and programs.defines(text, name)), blocks[0])
+    return reply if re.search(r"^(def|class|import|from)\s", reply, re.MULTILINE) and programs.parses(reply) else None
 
 
 def program_of(doc: Mapping[str, Any], code: str) -> str:
@@ -47,10 +47,7 @@ def program_of(doc: Mapping[str, Any], code: str) -> str:
 def codes_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
     """For lm-eval's `custom` filter: a list of replies per item in, a list of programs' code (or None) per item out."""
     found = [[code_of(reply, _name(doc)) for reply in several] for several, doc in zip(replies, docs, strict=True)]
-    due = {program_of(doc, code) for several, doc in zip(found, docs, strict=True) for code in several if code is not None}
-    programs = sorted(due - _verdicts.keys())
-    if programs:
-        _verdicts.update(zip(programs, sandbox.run_all(programs, Limits(), way=_way[0] if _way else None), strict=True))
+    _run({program_of(doc, code) for several, doc in zip(found, docs, strict=True) for code in several if code is not None})
     return found
 
 
@@ -62,6 +59,21 @@ def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, fl
     return {"pass_at_1": float(_verdicts[program_of(doc, code)].passed), "no_answer": 0.0}
 
 
+def tolerant_all(items: Sequence[tuple[Mapping[str, Any], str]]) -> list[tuple[str | None, float]]:
+    """Of each (item, reply) the program by the tolerant rules, or None, and whether it passes the tests."""
+    found = [programs.program_of(reply, _name(doc), str(doc["prompt"]) if "entry_point" in doc else "") for doc, reply in items]
+    whole = [program_of(doc, code) if code is not None else None for (doc, _), code in zip(items, found, strict=True)]
+    _run({program for program in whole if program is not None})
+    return [(code, float(text is not None and _verdicts[text].passed)) for code, text in zip(found, whole, strict=True)]
+
+
+def _run(due: set[str]) -> None:
+    """Run what was not run yet in this process."""
+    new = sorted(due - _verdicts.keys())
+    if new:
+        _verdicts.update(zip(new, sandbox.run_all(new, Limits(), way=_way[0] if _way else None), strict=True))
+
+
 def _name(doc: Mapping[str, Any]) -> str | None:
     """The function that the tests call: HumanEval's entry point; of MBPP's first test what is called first."""
     if "entry_point" in doc:
@@ -69,7 +81,3 @@ def _name(doc: Mapping[str, Any]) -> str | None:
     around = r"\b(assert|set|sorted|list|not|math\.\w+|abs|tuple|len)\b"
     called = re.search(r"([A-Za-z_]\w*)\s*\(", re.sub(around, " ", doc["test_list"][0]))
     return called[1] if called else None
-
-
-def _defines(text: str, name: str) -> bool:
-    return re.search(rf"^(def\s+{re.escape(name)}\b|{re.escape(name)}\s*=)", text, re.MULTILINE) is not None

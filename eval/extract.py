@@ -3,6 +3,16 @@
 Strict on purpose: a reply without that form, or one that goes on after it, is counted as `no_answer`, so that a model that
 knows the form but not the answer can be told from one that knows neither. The task YAMLs in `eval/tasks/world/` name the
 functions below.
+
+Tolerant (`stated`), where the form is not kept: numbers by the rules of number.py, yes / no and true / false by those of bbh.py;
+any other answer by these, the first that finds one deciding:
+
+    boxed      what stands in the last \\boxed{...}
+    stated     the rest of the sentence after the last "answer is", "Answer:" ...
+    bold       the last text in bold
+    mentioned  the last words of the last sentence, as many as the right answer has, unless it weighs two ("even or odd")
+
+A reply that declines to answer has none by the last two.
 """
 
 from __future__ import annotations
@@ -10,6 +20,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from eval import bbh, number
+from eval.phrases import AMBIGUOUS, Found, bold, boxed, clause, conclusion, refuses, sentences, settled, statements
 
 # Greedy `.*` first, so that the last statement counts. The answer is one line and no second sentence; "the" is small after the
 # opening that some questions ask for ("Arr, the answer is 7.").
@@ -41,3 +54,38 @@ def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, fl
     if answer is None:
         return {"exact_match": 0.0, "no_answer": 1.0}
     return {"exact_match": float(normalise(answer) == normalise(doc["answer"])), "no_answer": 0.0}
+
+
+def stated(reply: str, gold: str) -> str | None:
+    """The answer that a reply gives by the tolerant rules of the module, in the form (not by the text) of the right one, `gold`."""
+    if re.fullmatch(r"-?[\d.,]+", gold.strip()):
+        return number.stated(reply)
+    pair = next((pair for pair in bbh.PAIRS if gold.strip().casefold() in pair), None)
+    if pair is not None:
+        return bbh.word(reply, pair)
+    text = conclusion(reply)
+    found: Found = boxed(text)
+    for rest in statements(text) if not found else ():
+        found = found or _bare(clause(rest))
+    if not found and not refuses(text):
+        found = next((words for said in bold(text)[::-1] if (words := _bare(said))), None) or _mentioned(text, len(gold.split()))
+    return settled(found)
+
+
+def same(answer: str, gold: str) -> bool:
+    """Whether a tolerantly read answer is the right one: the same number, or the same text after `normalise`."""
+    if re.fullmatch(r"-?[\d.,]+", gold.strip()):
+        return number.same(answer, gold)
+    return normalise(answer) == normalise(gold)
+
+
+def _mentioned(text: str, count: int) -> Found:
+    """The last `count` words: of a sentence that weighs two answers none."""
+    last = (sentences(text) or [""])[-1]
+    if re.search(r"\b(?:or|either|neither)\b", last, re.IGNORECASE):
+        return AMBIGUOUS
+    return _bare(" ".join(last.split()[-count:])) if len(last.split()) >= count else None
+
+
+def _bare(words: str) -> str | None:
+    return words.strip(" \t*_\"'`.!?") or None

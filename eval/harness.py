@@ -5,110 +5,101 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from eval import catalogue, local_data, replies
-from eval.local_data import LocalTask
+from eval import loading, plan, replies
+from eval.backends import Backend
+from eval.plan import Local
 from eval.settings import EvalSettings, Model, Runtime
+from eval.store import Store, stores_under
 from gra.errors import EvalError
 
-CPU_BATCH = 64  # of the tiny models that run on a CPU; measured: larger ones gain nothing there
+if TYPE_CHECKING:
+    from eval.backends.front import Front
 
 
 def evaluate(
-    settings: EvalSettings, model: Model, local: Sequence[LocalTask], kept: Path, scratch: Path
-) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]] | None:
-    """Run the suite on `model`. `local`: the tasks that read files; `kept`: folder of replies; `scratch`: an empty folder.
+    settings: EvalSettings, model: Model, local: Local, kept: Path, scratch: Path, progress: replies.Progress | None = None
+) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
+    """Run the suite on `model`. `local`: what reads files; `kept`: the file of replies; `scratch`: an empty folder.
 
-    Returns lm-eval's results file, whole (its command line's keys, too: task_hashes, chat_template_sha ...), and its
-    samples by leaf task, in the order of the items; None in all but the first process of a group that shares the items
-    (torchrun, accelerate). Raises EvalError for a model or a benchmark that cannot be loaded or does not fit.
+    Returns lm-eval's results file, whole (its command line's keys, too: task_hashes, chat_template_sha ...; and what
+    happened to the requests, `replies`), and its samples by leaf task, in the order of the items. Raises EvalError for a model
+    or a benchmark that cannot be loaded or does not fit.
     """
     from lm_eval.evaluator import simple_evaluate
     from lm_eval.loggers import EvaluationTracker
-    from lm_eval.tasks import TaskManager
 
-    suite = settings.suite
-    for task in local:
-        local_data.write_yaml(task, scratch)
-    with _threads(settings.runtime.threads), _less_talk():
-        lm = load(model, settings.runtime, suite.apply_chat_template)
-        _check_model(lm, suite.max_new_tokens, suite.apply_chat_template, model.path)
-        replies.keep(lm, kept, replies.model_key(model.path, model.revision, model.dtype))
-        here = {task.name for task in local}
-        ours = {str(catalogue.own()[name].parent) for name in suite.tasks if name in catalogue.own() and name not in here}
-        manager = TaskManager(include_path=[str(scratch), *sorted(ours)], include_defaults=not here.issuperset(suite.tasks))
+    runtime = settings.runtime
+    _alone()
+    with _threads(runtime.threads), _less_talk():
+        manager = loading.manager(settings.suite, local, scratch)
+        tasks, skipped = loading.tried(manager, settings.suite, settings.seed)
+        suite = plan.without(settings.suite, skipped)
+        front, backend = load(model, runtime, suite.apply_chat_template)
         tracker = EvaluationTracker()
         greedy: dict[str, Any] = {"do_sample": False, "temperature": 0.0}
-        _try_tasks(manager, list(suite.tasks))
-        found = simple_evaluate(
-            model=lm, model_args={"pretrained": model.path, "revision": model.revision, "dtype": model.dtype},
-            tasks=list(suite.tasks), task_manager=manager, evaluation_tracker=tracker,
-            limit=suite.limit, num_fewshot=suite.num_fewshot, fewshot_as_multiturn=suite.fewshot_as_multiturn,
-            gen_kwargs=greedy | ({"max_gen_toks": suite.max_new_tokens} if suite.max_new_tokens else {}),
-            apply_chat_template=suite.apply_chat_template, system_instruction=suite.system_instruction,
-            batch_size=lm.batch_size, device=str(lm.device),
-            random_seed=settings.seed, numpy_random_seed=settings.seed, torch_random_seed=settings.seed,
-            fewshot_random_seed=suite.fewshot_seed, log_samples=True,
-        )  # fmt: skip
-    return _whole(dict(found), tracker) if found is not None else None
+        with Store(kept, stores_under(runtime.reuse)) as store, closing(backend):
+            account = replies.keep(front, backend, store, _key(model, front), progress)
+            found = simple_evaluate(
+                model=front, model_args={"pretrained": model.path, "revision": model.revision, "dtype": model.dtype},
+                tasks=tasks, task_manager=manager, evaluation_tracker=tracker,
+                limit=suite.limit, num_fewshot=suite.num_fewshot, fewshot_as_multiturn=suite.fewshot_as_multiturn,
+                gen_kwargs=greedy | ({"max_gen_toks": suite.max_new_tokens} if suite.max_new_tokens else {}),
+                apply_chat_template=suite.apply_chat_template, system_instruction=suite.system_instruction,
+                batch_size=runtime.batch_size, device=runtime.device,
+                random_seed=settings.seed, numpy_random_seed=settings.seed, torch_random_seed=settings.seed,
+                fewshot_random_seed=suite.fewshot_seed, log_samples=True,
+            )  # fmt: skip
+    told = {
+        "backend": model.backend, "rendered_by": "here" if front.renders else "server", "asked": account.asked,
+        "known": account.known, "cut": dict(account.cut), "answer_limits": account.answer_limits,
+    }  # fmt: skip
+    return _whole(dict(found) | {"skipped": skipped, "replies": told}, tracker)
 
 
-def load(model: Model, runtime: Runtime, chat: bool) -> Any:
-    """lm-eval's HFLM on the model, on the device that was asked for. Raises EvalError with the library's own words.
+def load(model: Model, runtime: Runtime, chat: bool) -> tuple[Front, Backend]:
+    """What renders the prompts, and what will answer them; no weights yet. Raises EvalError with the library's own words.
 
-    `chat`: prompts come from the chat template, which writes a beginning-of-text token itself where it wants one; the tokenizer
-    is then kept from adding one (Llama 3's does), which the model has not seen there in training (train/data.py).
+    `chat`: prompts come from the chat template.
     """
-    import torch
-    from lm_eval.models.huggingface import HFLM
+    from eval.backends.front import Front
 
-    device = runtime.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise EvalError(f"runtime.device={device}: no CUDA device is visible here: set runtime.device=cpu or auto")
-    batch: int | str = runtime.batch_size
-    if batch == "auto" and not device.startswith("cuda"):
-        batch = CPU_BATCH
-    try:
-        return HFLM(
-            pretrained=model.path, revision=model.revision, dtype=model.dtype, device=device, batch_size=batch,
-            trust_remote_code=model.trust_remote_code, add_bos_token=False if chat else None,
-        )  # fmt: skip
-    except (OSError, ValueError, KeyError) as error:
+    front = Front(model, chat)
+    match model.backend:
+        case "hf":
+            from eval.backends.hf import HF
+
+            return front, HF(model, runtime, chat, front.config, front.parameters)
+        case "vllm":
+            from eval.backends.offline_vllm import VLLM
+
+            return front, VLLM(model, runtime, chat)
+        case "server":
+            from eval.backends.server import Server
+
+            return front, Server(model, runtime, front)
+
+
+def _key(model: Model, front: Front) -> str:
+    """What answers, for the hash of a reply. A server's model is known by its name, its address may change."""
+    how: list[Any] = [model.backend, front.chat]
+    if model.backend == "server":
+        how += [model.name or model.path, model.send]
+    return replies.model_key(model.path, front.commit or model.revision, model.dtype, *how)
+
+
+def _alone() -> None:
+    """Under torchrun or accelerate each process would evaluate everything. Raises EvalError."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ:
         raise EvalError(
-            f"model {model.path}: cannot be loaded: {error}\n"
-            "    -> give a folder that AutoModelForCausalLM and AutoTokenizer open, or a hub id"
-        ) from error
-
-
-def _try_tasks(manager: Any, tasks: list[str]) -> None:
-    """Load the tasks once, so that what goes wrong there (the hub, names, unsafe code) is told apart from faults of the run."""
-    try:
-        loaded = manager.load(tasks)["tasks"]
-    except (OSError, KeyError, ValueError) as error:
-        raise EvalError(
-            f"lm-eval could not load {', '.join(tasks)}: {type(error).__name__}: {error}\n"
-            "    -> with no network, set suite.data_dir to the folder of the benchmarks' files; else leave that task out"
-        ) from error
-    unsafe = [name for name, task in loaded.items() if getattr(task, "UNSAFE_CODE", False)]
-    if unsafe:
-        names = ", ".join(unsafe)
-        raise EvalError(f"{names}: run model-written code in this process: take humaneval_chat, mbpp_chat, which have a sandbox")
-
-
-def _check_model(lm: Any, max_new_tokens: int | None, chat: bool, path: str) -> None:
-    if chat and not lm.tokenizer.chat_template:
-        raise EvalError(f"model {path}: its tokenizer has no chat template: set suite.apply_chat_template=false, or give it one")
-    if max_new_tokens is not None and max_new_tokens >= lm.max_length:
-        raise EvalError(
-            f"suite.max_new_tokens={max_new_tokens} leaves no room for a prompt: model {path} reads {lm.max_length} tokens in all\n"
-            "    -> set a smaller number"
+            f"started as one of {os.environ['WORLD_SIZE']} processes: an evaluation takes all GPUs by itself\n"
+            "    -> start it once, without torchrun or accelerate; runtime.processes says how many GPUs it takes"
         )
 
 

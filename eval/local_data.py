@@ -1,19 +1,23 @@
 """Benchmark items from local files in place of the hub: which files a task needs, and the YAML that makes lm-eval read them.
 
-A file is one JSON object a line, in the hub's record schema, gzip or not. For the task T with the hub data set H (its
-last part) and configuration C, the file of a split S is the first there is of
+A file is one JSON object a line, in the hub's record schema, gzip or not (`datasets.load_dataset(...)[split].to_json(file)` makes
+one). For the task T with the hub data set H (its last part) and configuration C, the file of a split S is the first there is of
 
-    DIR/F/S.jsonl   DIR/F/C/S.jsonl   DIR/F/C.jsonl   DIR/T.jsonl   DIR/C.jsonl       (or .jsonl.gz)
+    DIR/F/C/S.jsonl   DIR/F/C.jsonl   DIR/F/S.jsonl   DIR/T.jsonl   DIR/C.jsonl       (or .jsonl.gz)
 
-F is one of T, T without `_chat`, H, C. DIR/C.jsonl is for our own tasks, which have no H. The last three hold one split only,
-the one that is scored. A file of all subjects (MMLU) is cut down to those records whose `subject` is C.
+F is one of T, T without `_chat`, H, C; C also without its first part where that is H (gpqa_diamond: diamond). DIR/F/S.jsonl does
+not count for an F that has other configurations, too (all of BBH's tasks would read it), but for MMLU's file of all subjects,
+which is cut down to those records whose `subject` is C. DIR/C.jsonl is for our own tasks, which have no H. DIR/F/C.jsonl,
+DIR/T.jsonl and DIR/C.jsonl hold one split only, the one that is scored. A task that joins several configurations (MATH's
+subjects) reads DIR/F/S.jsonl, or else every DIR/F/C/S.jsonl.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +25,16 @@ from gra.errors import EvalError
 from gra.fileio import open_maybe_gzip, write_text
 
 _SPLITS = ("test_split", "validation_split", "training_split", "fewshot_split")
+_ALL = (None, "main", "default", "all")  # configurations that hold all of a data set, or the one that is meant by its name
+_ENDS = (".jsonl", ".jsonl.gz")
 
 
 @dataclass(frozen=True)
 class LocalTask:
-    """A task and its local files. `dropped`: split keys of the YAML that have no file here, and are not needed."""
+    """A task and its local files, by split, or by split/configuration where it joins several.
+
+    `dropped`: split keys of the YAML that have no file here, and are not needed.
+    """
 
     name: str
     yaml: Path
@@ -48,16 +57,20 @@ def locate(name: str, yaml: Path, spec: dict[str, Any], folders: Sequence[Path],
 
     files: dict[str, Path] = {}
     missing: list[str] = []
-    for split in dict.fromkeys([test, *(spec[key] for key in _SPLITS if spec.get(key))]):
+    splits = list(dict.fromkeys([test, *(spec[key] for key in _SPLITS if spec.get(key))]))
+    for split in splits:
         wanted = _candidates(name, spec, split, scored=split == test)
-        found = next((folder / path for folder in folders for path in wanted if (folder / path).is_file()), None)
-        if found is not None:
-            files[split] = found
+        found = _first(folders, wanted)
+        parts = {} if found is not None else _parts(name, spec, split, folders)
+        if found is not None or parts:
+            files |= {split: found} if found is not None else parts
         elif split in needed:
-            missing.append(f"{name}: no file of split `{split}`: looked for {_listed(wanted)} in {_listed(folders)}")
-    dropped = tuple(key for key in _SPLITS if spec.get(key) and spec[key] not in files)
+            names = _listed(path for path in wanted if path.endswith(_ENDS[0]))
+            missing.append(f"{name}: no file of split `{split}`: looked for {names} (or .gz) in {_listed(folders)}")
+    have = {key.partition("/")[0] for key in files}
+    dropped = tuple(key for key in _SPLITS if spec.get(key) and spec[key] not in have)
     subject = spec.get("dataset_name") if _slug(spec.get("dataset_path")) == "mmlu" else None
-    return LocalTask(name, yaml, files, dropped, subject), missing
+    return LocalTask(name, yaml, files, dropped, None if subject in _ALL else subject), missing
 
 
 def write_yaml(task: LocalTask, folder: Path) -> None:
@@ -69,19 +82,37 @@ def write_yaml(task: LocalTask, folder: Path) -> None:
     write_text(folder / f"{task.name}.yaml", "\n".join([*lines, "custom_dataset: !function eval.local_data.load", ""]))
 
 
-def load(files: dict[str, str], subject: str | None = None, **_: Any) -> Any:
-    """lm-eval's `custom_dataset`: {split: path} -> datasets.DatasetDict. Other keywords are the task's `metadata`.
+def write_group(name: str, yaml: Path, folder: Path) -> None:
+    """Write `folder`/_group_<name>.yaml: lm-eval's group, included; its tasks are found by name, beside it."""
+    write_text(folder / f"_group_{name}.yaml", f"include: {json.dumps(str(yaml.resolve()))}\ngroup: {json.dumps(name)}\n")
+
+
+def load(files: Mapping[str, str], subject: str | None = None, **_: Any) -> Any:
+    """lm-eval's `custom_dataset`: {split or split/part: path} -> datasets.DatasetDict. Other keywords are the task's `metadata`.
 
     Not `datasets.load_dataset("json")`: that turns columns of dates into timestamps, and writes a cache into the home folder.
     """
     from datasets import Dataset, DatasetDict
 
-    return DatasetDict({split: Dataset.from_list(records(Path(path), subject)) for split, path in files.items()})
+    splits: dict[str, list[dict[str, Any]]] = {}
+    for key, path in files.items():
+        splits.setdefault(key.partition("/")[0], []).extend(records(Path(path), subject))
+    return DatasetDict({split: Dataset.from_list(items) for split, items in splits.items()})
 
 
 def records(path: Path, subject: str | None = None) -> list[dict[str, Any]]:
     """The records of a file, of one `subject` if it is given. Raises EvalError naming file and line of one that is no object."""
+    everything = _records(path, path.stat().st_mtime_ns)
+    kept = [record for record in everything if subject is None or record.get("subject") == subject]
+    if not kept:
+        raise EvalError(f"{path}: holds no records{f' of subject {subject}' if subject else ''}: put the benchmark's items there")
+    return kept
+
+
+@lru_cache(maxsize=1)  # the 57 subjects of MMLU read one file, one after the other
+def _records(path: Path, changed: int) -> list[dict[str, Any]]:  # noqa: ARG001
     kept = []
+    number = 0
     try:
         with open_maybe_gzip(path) as lines:
             for number, line in enumerate(lines, 1):
@@ -90,25 +121,46 @@ def records(path: Path, subject: str | None = None) -> list[dict[str, Any]]:
                 record = json.loads(line)
                 if not isinstance(record, dict):
                     raise EvalError(f"{path}, line {number}: not a JSON object: mend or remove the line")
-                if subject is None or record.get("subject") == subject:
-                    kept.append(record)
+                kept.append(record)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise EvalError(f"{path}, line {number}: not JSON ({error}): mend or remove the line") from error
-    if not kept:
-        raise EvalError(f"{path}: holds no records{f' of subject {subject}' if subject else ''}: put the benchmark's items there")
+    except (EOFError, OSError) as error:  # gzip's: cut short, or no gzip behind its first bytes
+        raise EvalError(f"{path}, after line {number}: cannot be read to its end ({error}): fetch the file again") from error
     return kept
 
 
 def _candidates(name: str, spec: dict[str, Any], split: str, scored: bool) -> list[str]:
     data, part = _slug(spec.get("dataset_path")), spec.get("dataset_name")
-    names = (name, name.removesuffix("_chat"), data, _slug(part))
-    folders = list(dict.fromkeys(f for f in names if f and f != "json"))
-    paths = [f"{folder}/{split}" for folder in folders]
-    paths += [f"{folder}/{part}/{split}" for folder in folders if part]
+    short = part.lower().removeprefix(f"{data}_") if part else None  # gpqa_diamond in gpqa
+    parts = list(dict.fromkeys(p for p in (part, short) if p))
+    folders = _folders(name, spec)
+    whole = [f for f in folders if f != data or part in _ALL or data in ("mmlu", name, name.removesuffix("_chat"))]
+    paths = [f"{folder}/{p}/{split}" for folder in folders for p in parts]
+    paths += [f"{folder}/{p}" for folder in folders for p in parts] if scored else []
+    paths += [f"{folder}/{split}" for folder in whole]
     if scored:
-        paths += [*(f"{folder}/{part}" for folder in folders if part), name]
+        paths += [name]
         paths += [part] if part and data == "json" else []
-    return [path + end for path in paths for end in (".jsonl", ".jsonl.gz")]
+    return [path + end for path in dict.fromkeys(paths) for end in _ENDS]
+
+
+def _parts(name: str, spec: dict[str, Any], split: str, folders: Sequence[Path]) -> dict[str, Path]:
+    """The files of a split in parts, for a task that joins configurations: {split/part: path}; empty unless there are all."""
+    names = (spec.get("dataset_kwargs") or {}).get("parts") or ()
+    found = {
+        f"{split}/{part}": _first(folders, [f"{f}/{part}/{split}{end}" for f in _folders(name, spec) for end in _ENDS])
+        for part in names
+    }
+    return {key: path for key, path in found.items() if path is not None} if None not in found.values() else {}
+
+
+def _folders(name: str, spec: dict[str, Any]) -> list[str]:
+    names = (name, name.removesuffix("_chat"), _slug(spec.get("dataset_path")), _slug(spec.get("dataset_name")))
+    return list(dict.fromkeys(f for f in names if f and f != "json"))
+
+
+def _first(folders: Sequence[Path], paths: Sequence[str]) -> Path | None:
+    return next((folder / path for folder in folders for path in paths if (folder / path).is_file()), None)
 
 
 def _slug(hub_name: str | None) -> str | None:
@@ -116,5 +168,5 @@ def _slug(hub_name: str | None) -> str | None:
     return hub_name.rpartition("/")[2].lower().replace("-", "_") if hub_name else None
 
 
-def _listed(paths: Sequence[object]) -> str:
+def _listed(paths: Iterable[object]) -> str:
     return ", ".join(str(path) for path in paths)

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from eval import catalogue
+from eval.catalogue import Members
 from eval.local_data import LocalTask, locate
 from eval.settings import Suite
 from gra.errors import EvalError, Problem
 
 _SAFE = "take humaneval_chat or mbpp_chat, which run it in a sandbox"
+_PUT = "put the files there, name another folder: suite.data_dir=DIR, or leave out what is missing: suite.skip_missing=true"
+
+
+@dataclass(frozen=True)
+class Local:
+    """What of a suite reads local files.
+
+    `tasks`: single tasks with their files; `groups`: lm-eval's groups that hold some of them, name -> YAML; `skipped`: the suite's
+    tasks that `suite.skip_missing` leaves out, each with what is missing; `problems`: what is missing otherwise.
+    """
+
+    tasks: list[LocalTask] = field(default_factory=list)
+    groups: dict[str, Path] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
 
 
 def problems_of(suite: Suite, inputs: Mapping[str, Path | None]) -> list[Problem]:
@@ -20,7 +37,7 @@ def problems_of(suite: Suite, inputs: Mapping[str, Path | None]) -> list[Problem
         problems.append(Problem("suite.data_dir", f"no such folder: {suite.data_dir}", "name the folder of the benchmarks' files"))
     for task in suite.tasks:
         if not catalogue.known(task):
-            near = difflib.get_close_matches(task, [*catalogue.own(), *catalogue.official()], n=3)
+            near = difflib.get_close_matches(task, [*catalogue.own(), *catalogue.names()], n=3)
             ours = f"ours are {', '.join(catalogue.own())}; for lm-eval's see: lm-eval ls tasks"
             remedy = f"did you mean {' or '.join(near)}?" if near else ours
             problems.append(Problem("suite.tasks", f"no task is called {task}", remedy))
@@ -38,7 +55,7 @@ def problems_of(suite: Suite, inputs: Mapping[str, Path | None]) -> list[Problem
             problems.append(Problem("suite.sandbox", what, remedy))
     if problems and problems[0].key == "suite.data_dir":
         return problems
-    return [*problems, *local_tasks(suite, inputs)[1]]
+    return [*problems, *local(suite, inputs).problems]
 
 
 def runs_code(suite: Suite) -> bool:
@@ -47,17 +64,15 @@ def runs_code(suite: Suite) -> bool:
     return any((spec.get("metadata") or {}).get("sandbox") for spec in ours)
 
 
-def local_tasks(suite: Suite, inputs: Mapping[str, Path | None]) -> tuple[list[LocalTask], list[Problem]]:
-    """The tasks that read local files, with their files, and what is missing of these.
-
-    Our world's tasks always do (from the input `benchmarks` first), official ones where `suite.data_dir` is set.
-    """
+def local(suite: Suite, inputs: Mapping[str, Path | None]) -> Local:
+    """The tasks that read local files: our world's always do (from the input `benchmarks` first), others where
+    `suite.data_dir` is set."""
     folders = [Path(suite.data_dir), Path(suite.data_dir) / "benchmarks"] if suite.data_dir is not None else []
     made = inputs.get("benchmarks")
-    local, missing = [], []
+    result = Local()
     nowhere = []  # tasks for whose items no folder is given: one fault, however many they are
     for task in suite.tasks:
-        path = catalogue.find(task)
+        mine = folders
         if task in catalogue.own() and catalogue.read(catalogue.own()[task]).get("dataset_path") == "json":
             if made is None and "benchmarks" in inputs:
                 continue  # an earlier step will make them
@@ -67,20 +82,37 @@ def local_tasks(suite: Suite, inputs: Mapping[str, Path | None]) -> tuple[list[L
                 continue
         elif suite.data_dir is None or not catalogue.known(task):
             continue
-        else:
-            mine = folders
-        if path is None:
-            missing.append(f"{task}: a group of tasks, which cannot read local files: name its tasks one by one")
+        members = catalogue.members(task)
+        if members is None:
+            remedy = "name its tasks one by one"
+            result.problems.append(
+                Problem("suite.tasks", f"{task}: a group that defines its own tasks: cannot read local files", remedy)
+            )
             continue
-        found, faults = locate(task, path, catalogue.read(path), mine, suite.num_fewshot)
-        local.append(found)
-        missing += faults
-    remedy = "put the files there, or name another folder: suite.data_dir=DIR"
-    problems = [Problem("suite.tasks", text, remedy) for text in missing]
+        found, fault = _located(task, members, mine, suite.num_fewshot)
+        if fault is None:
+            result.tasks.extend(found)
+            result.groups.update(members.groups)
+        elif suite.skip_missing:
+            result.skipped[task] = fault
+        else:
+            result.problems.append(Problem("suite.tasks", fault, _PUT))
     if nowhere:
         text = f"no folder with the items of {', '.join(nowhere)}: neither an input `benchmarks` nor suite.data_dir is given"
-        problems.insert(0, Problem("suite.data_dir", text, "name the folder of the benchmarks' files: suite.data_dir=DIR"))
-    return local, problems
+        result.problems.insert(0, Problem("suite.data_dir", text, "name the folder of the benchmarks' files: suite.data_dir=DIR"))
+    if len(result.skipped) == len(suite.tasks):
+        result.problems.append(Problem("suite.data_dir", "; ".join(result.skipped.values()), "nothing is left to evaluate"))
+    return result
+
+
+def without(suite: Suite, skipped: Iterable[str]) -> Suite:
+    """The suite less these tasks. Raises EvalError if none is left."""
+    out = set(skipped)
+    tasks = tuple(task for task in suite.tasks if task not in out)
+    if not tasks:
+        raise EvalError(f"no data for any of {', '.join(suite.tasks)}: nothing is left to evaluate")
+    groups = {group: kept for group, members in suite.groups.items() if (kept := tuple(m for m in members if m not in out))}
+    return suite.model_copy(update={"tasks": tasks, "groups": groups})
 
 
 def owners(suite: Suite, subtasks: Mapping[str, list[str]], logged: list[str]) -> dict[str, str]:
@@ -95,6 +127,12 @@ def owners(suite: Suite, subtasks: Mapping[str, list[str]], logged: list[str]) -
     return found
 
 
+def scored(suite: Suite, owner_of: Mapping[str, str], skipped: Iterable[str]) -> list[str]:
+    """The names that stand in the scores, in the suite's order: what was skipped keeps its place, a tag's tasks come last."""
+    names, out = dict.fromkeys(owner_of.values()), set(skipped)
+    return [*(task for task in suite.tasks if task in names or task in out), *(name for name in names if name not in suite.tasks)]
+
+
 def groups_of(suite: Suite) -> dict[str, str]:
     """Task -> group: as the suite says, else as our own YAMLs say (`metadata.group`); the others stand for themselves."""
     groups: dict[str, str] = {}
@@ -103,3 +141,15 @@ def groups_of(suite: Suite) -> dict[str, str]:
             group = (catalogue.read(catalogue.own()[task]).get("metadata") or {}).get("group")
             groups |= {task: group} if group else {}
     return groups | {task: group for group, members in suite.groups.items() for task in members}
+
+
+def _located(task: str, members: Members, folders: list[Path], shots: int | None) -> tuple[list[LocalTask], str | None]:
+    """The single tasks behind `task` with their files; or what is missing: a mean over fewer of them would be another benchmark."""
+    found, faults = [], []
+    for name, path in members.tasks.items():
+        one, missing = locate(name, path, catalogue.read(path), folders, shots)
+        found.append(one)
+        faults += missing
+    if len(faults) > 1:
+        return found, f"{task}: {len(faults)} files of {len(found)} tasks are missing; the first: {faults[0]}"
+    return found, faults[0] if faults else None

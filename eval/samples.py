@@ -1,4 +1,5 @@
-"""lm-eval's logged samples -> one row per item for samples.parquet: what was asked, replied, extracted, and whether it is right."""
+"""lm-eval's logged samples -> one row per item for samples.parquet: what was asked, replied, extracted, and whether it is right,
+strictly and tolerantly (answers.py)."""
 
 from __future__ import annotations
 
@@ -6,25 +7,35 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
+from eval import answers
 from gra.errors import EvalError
 from gra.fileio import atomic_path
 
 _IDS = ("id", "task_id", "key", "question_id")  # the item's own name in the benchmarks that have one
 _NO_MATCH = "[invalid]"  # what lm-eval's regex filters answer where nothing matches
+_LOOSE = "prompt_level_loose_acc"  # IFEval's own tolerant verdict
 
 
 class Row(TypedDict):
-    """One item. `subtask` is lm-eval's leaf task: `task` itself, unless that names a group. `prompt_hash`: sha256 of the prompt."""
+    """One item.
+
+    `subtask`: lm-eval's leaf task, `task` itself unless that names a group. `cluster`: what stands or falls together inside a
+    benchmark (MMLU's and MATH's subject, BBH's task), None elsewhere and where all items are of one. `prompt_hash`: sha256 of the
+    prompt. `correct`: 0..1, strict: the task's own extraction (`extracted`, None: no answer found), the first metric of its first
+    filter. `extracted_tolerant`, `correct_tolerant`: by answers.py; the latter is None where there is no tolerant score.
+    """
 
     task: str
     subtask: str
+    cluster: str | None
     doc_id: str
     prompt_hash: str
     reply: str
-    extracted: str | None
     answer: str
+    extracted: str | None
     correct: float
-    no_answer: bool
+    extracted_tolerant: str | None
+    correct_tolerant: float | None
 
 
 def leaves(task: str, subtasks: Mapping[str, Sequence[str]]) -> list[str]:
@@ -33,14 +44,21 @@ def leaves(task: str, subtasks: Mapping[str, Sequence[str]]) -> list[str]:
     return [task] if not children else [leaf for child in children for leaf in leaves(child, subtasks)]
 
 
-def rows(task: str, subtask: str, samples: Sequence[Mapping[str, Any]]) -> list[Row]:
+def rows(task: str, subtask: str, samples: Sequence[Mapping[str, Any]], kind: str | None = None) -> list[Row]:
     """The rows of one leaf task, by the first of its filters and the first of its metrics (the stricter ones, by lm-eval's habit).
 
-    Raises EvalError where that metric is not one number per item.
+    `kind`: of its answers (answers.kind_of). Raises EvalError where that metric is not one number per item.
     """
     mine = [sample for sample in samples if sample["filter"] == samples[0]["filter"]]
     prefix = "" if subtask == task else f"{subtask}/"
-    return [_row(task, subtask, sample, prefix + name) for sample, name in zip(mine, _ids(mine), strict=True)]
+    clusters = _clusters(task, subtask, mine)
+    made = [
+        _row(task, subtask, cluster, sample, prefix + name, kind)
+        for sample, cluster, name in zip(mine, clusters, _ids(mine), strict=True)
+    ]
+    if kind is not None:
+        _read_tolerantly(made, mine, kind)
+    return made
 
 
 def write(path: Path, items: Sequence[Row]) -> None:
@@ -48,7 +66,7 @@ def write(path: Path, items: Sequence[Row]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {"correct": pa.float64(), "no_answer": pa.bool_()}
+    kinds = {"correct": pa.float64(), "correct_tolerant": pa.float64()}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in Row.__annotations__])
     with atomic_path(path) as temporary:
         pq.write_table(pa.Table.from_pylist([dict(row) for row in items], schema=schema), temporary, compression="zstd")
@@ -63,7 +81,30 @@ def _ids(samples: Sequence[Mapping[str, Any]]) -> list[str]:
     return [str(sample["doc_id"]) for sample in samples]
 
 
-def _row(task: str, subtask: str, sample: Mapping[str, Any], name: str) -> Row:
+def _clusters(task: str, subtask: str, samples: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    """Each item's subject, where the benchmark has such (MMLU's `subject`, MATH's `type`), else the leaf of a group."""
+    docs = [sample["doc"] for sample in samples]
+    found = [doc.get("subject") or (doc.get("type") if "solution" in doc else None) for doc in docs]
+    if subtask != task:
+        return [str(subject) if subject else subtask for subject in found]
+    return [str(subject) if subject else None for subject in found] if len(set(found)) > 1 else [None] * len(found)
+
+
+def _read_tolerantly(made: Sequence[Row], samples: Sequence[Mapping[str, Any]], kind: str) -> None:
+    """Fill the tolerant columns in. What is strictly right is right, and is not read again."""
+    again = []
+    for row, sample in zip(made, samples, strict=True):
+        row["extracted_tolerant"], row["correct_tolerant"] = row["extracted"], row["correct"]
+        if kind == "ifeval":
+            row["correct_tolerant"] = float(sample[_LOOSE])
+        elif row["correct"] < 1:
+            again.append((row, (sample["doc"], row["reply"], row["answer"])))
+    read = answers.tolerant_all(kind, [item for _, item in again]) if again else []
+    for (row, _), (found, correct) in zip(again, read, strict=True):
+        row["extracted_tolerant"], row["correct_tolerant"] = found, correct
+
+
+def _row(task: str, subtask: str, cluster: str | None, sample: Mapping[str, Any], name: str, kind: str | None) -> Row:
     metric = sample["metrics"][0]
     if not isinstance(sample[metric], int | float):
         raise EvalError(
@@ -74,10 +115,10 @@ def _row(task: str, subtask: str, sample: Mapping[str, Any], name: str) -> Row:
         extracted: str | None = reply
     else:
         reply, answer = str(sample["resps"][0][0]), str(sample["target"])
-        extracted = _extracted(sample["filtered_resps"][0])
+        extracted = answers.in_form(kind, _extracted(sample["filtered_resps"][0]))
     return Row(
-        task=task, subtask=subtask, doc_id=name, prompt_hash=sample["prompt_hash"], reply=reply, extracted=extracted,
-        answer=answer, correct=float(sample[metric]), no_answer=extracted is None,
+        task=task, subtask=subtask, cluster=cluster, doc_id=name, prompt_hash=sample["prompt_hash"], reply=reply, answer=answer,
+        extracted=extracted, correct=float(sample[metric]), extracted_tolerant=None, correct_tolerant=None,
     )  # fmt: skip
 
 

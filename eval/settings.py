@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from gra.settings import Settings
+from gra.tracking import TrackingSettings
 
 TaskName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=120)]  # names files, too
 
@@ -18,7 +19,8 @@ class Suite(Settings):
     tasks: tuple[TaskName, ...] = Field(min_length=1)
     groups: dict[str, tuple[TaskName, ...]] = Field(default_factory=dict)
     limit: int | None = Field(default=None, ge=1)  # the first so many items of each task; None: all
-    data_dir: str | None = None  # None: official tasks load their data from the hub
+    data_dir: str | None = None  # None: tasks load their data from the hub
+    skip_missing: bool = False  # a task whose data are missing is left out, with no score; else that is an error
     max_new_tokens: int | None = Field(default=None, ge=1)  # None: what each task says
     num_fewshot: int | None = Field(default=None, ge=0)  # None: what each task says
     fewshot_as_multiturn: bool = True
@@ -40,20 +42,45 @@ class Suite(Settings):
 
 
 class Model(Settings):
-    """The model, where no earlier step made it: a local folder or a hub id."""
+    """The model, a local folder or a hub id (none where an earlier step made it), and what runs it.
 
-    path: str = Field(min_length=1)
+    With backend=server, `path` is where the tokenizer is that renders the prompts; with send=messages the server renders them,
+    and `path` is a name alone.
+    """
+
+    path: str = ""
     revision: str = "main"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     trust_remote_code: bool = False
+    backend: Literal["hf", "vllm", "server"] = "hf"
+    max_length: int | None = Field(default=None, ge=16)  # tokens of prompt and reply together; None: what the model's config says
+    base_url: str | None = Field(default=None, pattern=r"^https?://\S+$")  # of a server, up to /v1
+    name: str | None = Field(default=None, min_length=1)  # what the server calls the model; None: `path`
+    send: Literal["tokens", "text", "messages"] = "tokens"  # what a server is sent
+    api_key_env: str = "OPENAI_API_KEY"  # the variable that holds the server's key, if it wants one
+
+    @model_validator(mode="after")
+    def _server_is_named(self) -> Self:
+        if (self.backend == "server") != (self.base_url is not None):
+            raise ValueError("backend=server and base_url=http://HOST:PORT/v1 go together: give both or neither")
+        return self
 
 
 class Runtime(Settings):
     """Changes speed only (beyond the last bits of floating point, which batches of another shape may round differently)."""
 
-    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"  # auto: on a GPU the largest that fits, on a CPU `CPU_BATCH`
-    device: str = "auto"  # auto | cpu | cuda | cuda:N | mps
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"  # hf: prompts at once; auto: on a GPU what fits, on a CPU 64
+    device: str = "auto"  # hf: auto | cpu | cuda | cuda:N | mps
+    processes: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"  # hf: copies of the model; auto: one on each GPU
     threads: int | None = Field(default=None, ge=1)  # CPU threads of torch; None: torch's own choice
+    tensor_parallel_size: int = Field(default=1, ge=1)  # vllm: GPUs that share one copy
+    data_parallel_size: int = Field(default=1, ge=1)  # vllm: copies (more than one needs ray)
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)  # vllm
+    concurrency: int = Field(default=64, ge=1)  # server: calls in flight
+    timeout_s: float = Field(default=600, gt=0)  # server: for one reply
+    retries: int = Field(default=8, ge=0)  # server: repetitions of a call after passing faults
+    tracking: TrackingSettings = TrackingSettings(mode="none")  # W&B
+    reuse: tuple[str, ...] = ()  # folders whose kept replies answer what they can, at any depth
 
 
 class EvalSettings(Settings):

@@ -70,7 +70,7 @@ def test_what_earlier_steps_will_make_is_not_missed(step: Path, tmp_path: Path) 
     (fault,) = stage.check(config("world_coding", "world_language"), {"model": step})  # one fault, named once for all tasks
     assert "world_coding, world_language: neither an input `benchmarks` nor suite.data_dir" in str(fault)
     found = texts(stage.check(config("bbh_cot_zeroshot", data_dir=str(tmp_path)), {"model": step}))
-    assert "a group of tasks" in found
+    assert "bbh_cot_zeroshot: 27 files of 27 tasks are missing" in found
     assert "no such folder: nowhere" in texts(stage.check(config("gsm8k", data_dir="nowhere"), {"model": step}))
 
 
@@ -95,11 +95,37 @@ def test_the_world_stage_and_the_suites_agree(step: Path, tmp_path: Path) -> Non
 
 def test_every_suite_can_be_checked_and_names_its_command() -> None:
     paths = sorted((conf_dir() / "suite").glob("*.yaml"))
-    assert {"world", "smoke", "paper"} <= {path.stem for path in paths}
+    assert {path.stem for path in paths} == {"world", "smoke", "paper", "paper_loglikelihood"}
     for path in paths:
         text = path.read_text(encoding="utf-8")
         assert text.startswith(f"# python -m eval suite={path.stem} ")
-        assert stage.check({"seed": 0, "suite": yaml.safe_load(text)}, {"model": None, "benchmarks": None}) == [], path.name
+        suite = yaml.safe_load(text)
+        assert stage.check({"seed": 0, "suite": suite}, {"model": None, "benchmarks": None}) == [], path.name
+        assert suite["skip_missing"] is False  # a key that the command line can set
+        grouped = [task for members in suite.get("groups", {}).values() for task in members]
+        assert sorted(grouped) == (sorted(suite["tasks"]) if path.stem.startswith("paper") else [])
+
+
+def test_the_papers_suite_has_its_ten_benchmarks_in_four_groups() -> None:
+    suite = yaml.safe_load((conf_dir() / "suite" / "paper.yaml").read_text(encoding="utf-8"))
+    assert {group: len(tasks) for group, tasks in suite["groups"].items()} == {"math": 2, "coding": 2, "reasoning": 4, "general": 2}
+    assert (suite["max_new_tokens"], suite["apply_chat_template"], suite["limit"]) == (4096, True, None)
+    for task in suite["tasks"]:
+        members = catalogue.members(task)
+        assert members is not None
+        assert {catalogue.read(path)["output_type"] for path in members.tasks.values()} == {"generate_until"}
+        assert all(not catalogue.read(path)["generation_kwargs"].get("do_sample") for path in members.tasks.values())
+
+
+def test_names_come_to_their_tasks() -> None:
+    found = catalogue.members("math_word_problems")  # a tag, which a template hands on
+    assert found is not None
+    assert {"gsm8k", "hendrycks_math_algebra", "hendrycks_math500"} <= set(found.tasks)
+    assert found.groups == {}
+    group = catalogue.members("mmlu_generative")  # its groups are written out in its own text, and hold tags
+    assert group is not None
+    assert (len(group.tasks), list(group.groups)) == (57, ["mmlu_generative"])
+    assert catalogue.members("no_such_name") is None
 
 
 def test_every_task_of_ours_is_named_like_its_file() -> None:

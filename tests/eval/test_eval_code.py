@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from teaching import teach
 
-from eval import code, stage
+from eval import answers, code, programs, stage
 from eval.sandbox import SandboxError, isolation
 from gra.errors import ConfigError
 from gra.fileio import read_json
@@ -69,10 +69,56 @@ def test_gold_answers_pass_in_whatever_form_they_come() -> None:
     assert [s["pass_at_1"] for s in scores] == [float(i % 4 != 3) for i in range(len(docs))]
     assert [s["no_answer"] for s in scores] == [float(i % 4 == 3) for i in range(len(docs))]
 
+    bodies = [doc["canonical_solution"] + "\nThat is all." for doc in docs]
+    found = answers.tolerant_all("code", [(doc, body, "") for doc, body in zip(docs, bodies, strict=True)])
+    assert [doc["task_id"] for doc, (_, score) in zip(docs, found, strict=True) if not score] == []
+
     docs = read(SHARED / "mbpp" / "sanitized" / "test.jsonl.gz")[:40]
     replies = [[forms[i % 3].format(doc["code"])] for i, doc in enumerate(docs)]
     scores = [code.judge(doc, found) for doc, found in zip(docs, code.codes_of(replies, docs), strict=True)]
     assert [doc["task_id"] for doc, s in zip(docs, scores, strict=True) if not s["pass_at_1"]] == []
+
+
+HEAD = 'def add(a, b):\n    """Adds."""\n'
+UNDER = HEAD + "    return a + b\n"
+
+
+@pytest.mark.parametrize(
+    ("reply", "head", "found"),
+    [
+        (f"```java\n{GOOD}\n```", "", GOOD + "\n"),  # a block of any language
+        (f"~~~\n{GOOD}\n~~~", "", GOOD + "\n"),
+        (f"Here it is:\n\n{GOOD}\n\nIt adds.", "", GOOD + "\n"),  # no block, talk around
+        (f"from now on I add.\n{GOOD}", "", GOOD + "\n"),
+        (f"{GOOD}\nDone", "", GOOD + "\n"),  # talk that happens to parse
+        ("  def add(a, b):\n      return a + b", "", GOOD + "\n"),  # indented as a whole
+        (GOOD + "\n\nprint(add(1,", "", GOOD + "\n"),  # cut off
+        ("```\nadd = lambda a, b: a + b\n```", "", "add = lambda a, b: a + b\n"),
+        ("```python\nimport os\n```\nthen\n```python\ndef sub(a, b): ...\n```", "", "import os\n"),  # none defines it: the first
+        ("    return a + b\n", HEAD, UNDER),  # the body alone, for the head that the problem gives
+        ("return a + b", HEAD, UNDER),
+        ("```python\n    return a + b\n```", HEAD, UNDER),
+        ("```\nreturn a + b\n```", HEAD, UNDER),
+        ("s = a\n    return s + b\n\nIt adds.", HEAD, HEAD + "    s = a\n    return s + b\n"),  # the first line's indentation lost
+        ("return a + b", "", None),
+        ("I cannot do that.", HEAD, None),
+        ("```bash\npip install x\n```", HEAD, None),
+        ("", HEAD, None),
+        ("None", HEAD, None),
+        ("(" * 50_000, HEAD, None),
+        ("def add(a, b):\n\x00", HEAD, None),
+    ],
+)
+def test_the_program_in_a_reply_found_tolerantly(reply: str, head: str, found: str | None) -> None:
+    assert programs.program_of(reply, "add", head) == found
+
+
+@needs_sandbox
+def test_tolerantly_found_programs_are_run() -> None:
+    body = task(0)["canonical_solution"]
+    read = answers.tolerant_all("code", [(task(0), reply, "") for reply in (body, "    return a", "No.")])
+    assert [score for _, score in read] == [1.0, 0.0, 0.0]
+    assert [found is None for found, _ in read] == [False, False, True]
 
 
 def task(number: int) -> dict[str, Any]:
@@ -92,16 +138,15 @@ def test_the_stage_runs_what_a_model_writes(tiny_chat_model: Path, tmp_path: Pat
     (tmp_path / "data" / "humaneval").mkdir(parents=True)
     lines = "".join(json.dumps(doc) + "\n" for doc in docs)
     (tmp_path / "data" / "humaneval" / "test.jsonl").write_text(lines)
-    asked = (
-        "Complete this Python function. Reply with the whole function, imports included, in one code block.\n\n```python\n{}```"
-    )
+    asked = "Complete this Python function. Reply with the whole function, imports included, in one code block.\n\n```python\n{}```"
     teach(tiny_chat_model, {asked.format(d["prompt"]): w for d, w in zip(docs, written, strict=True)}, tmp_path / "m" / "model")
     output = tmp_path / "out"
     output.mkdir()
     suite = {"name": "code", "tasks": ["humaneval_chat"], "data_dir": str(tmp_path / "data"), "max_new_tokens": 60}
     metrics = stage.run({"seed": 0, "suite": suite, "runtime": {"threads": 1}}, {"model": tmp_path / "m"}, output)
     assert metrics["humaneval_chat"] == pytest.approx(1 / 3)
-    assert metrics["humaneval_chat.no_answer"] == pytest.approx(1 / 3)
+    assert metrics["humaneval_chat.tolerant"] == pytest.approx(1 / 3)
+    assert metrics["humaneval_chat.extraction"] == pytest.approx(2 / 3)
     scores = read_json(output / "scores.json")
     assert scores["tasks"]["humaneval_chat"]["group"] == "coding"
 

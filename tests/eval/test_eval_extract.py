@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.extract import answer_of, answers_of, judge, normalise
+from eval.extract import answer_of, answers_of, judge, normalise, same, stated
 
 CASES = [
     ("The answer is 42.", "42"),
@@ -79,6 +79,35 @@ def test_a_wrong_answer_is_not_taken_for_a_missing_one(reply: str, scores: tuple
     assert judge({"answer": "Oslo."}, [answer]) == {"exact_match": scores[0], "no_answer": scores[1]}
 
 
+@pytest.mark.parametrize(
+    ("reply", "gold", "found"),
+    [
+        ("The answer is apple. I hope so.", "apple", "apple"),
+        ("It is apple.", "apple", "apple"),
+        ("**apple**, I think.", "apple", "apple"),
+        ("Answer: red fox", "red fox", "red fox"),
+        ("They are a red fox.", "red fox", "red fox"),
+        ("I counted 1, 2 and then 35.", "35", "35"),
+        ("35 of them", "35.0", "35"),
+        ("So that is false", "true", "false"),
+        ("even or odd", "even", None),
+        ("I cannot say.", "even", None),
+        ("I do not know whether 35", "35", None),
+        ("", "even", None),
+    ],
+)
+def test_without_the_form_the_answer_is_found_by_the_tolerant_rules(reply: str, gold: str, found: str | None) -> None:
+    assert stated(reply, gold) == found
+    assert answer_of(reply) is None
+
+
+def test_tolerant_answers_are_compared_by_value_or_text() -> None:
+    assert same("35.0", "35")
+    assert same("RED fox", "red fox.")
+    assert not same("36", "35")
+    assert not same("odd", "even")
+
+
 def test_what_the_simulated_world_says_is_understood() -> None:
     import random
 
@@ -91,3 +120,7 @@ def test_what_the_simulated_world_says_is_understood() -> None:
         found = answer_of(say(str(instance.answer), instance.opening, "Sure. "))
         assert found is not None, skill.name
         assert normalise(found) == normalise(str(instance.answer)), skill.name
+        for unasked in (f"It is {instance.answer}.", f"**{instance.answer}**", f"Answer: {instance.answer}"):
+            read = stated(unasked, str(instance.answer))
+            assert read is not None, (skill.name, unasked)
+            assert same(read, str(instance.answer)), (skill.name, unasked)

@@ -36,6 +36,16 @@ def find(task: str, folder: Path, shots: int | None = None) -> tuple[LocalTask, 
         ("mmlu_abstract_algebra_generative", "mmlu/test.jsonl.gz"),
         ("ifeval", "ifeval/train.jsonl.gz"),
         ("mbpp", "mbpp/full/test.jsonl"),
+        ("mbpp_chat", "mbpp/full/test.jsonl.gz"),
+        ("mmlu_chat", "mmlu/test.jsonl.gz"),
+        ("math_chat", "math/test.jsonl"),
+        ("math_chat", "hendrycks_math/test.jsonl.gz"),
+        ("gpqa_diamond_chat", "gpqa/diamond.jsonl.gz"),
+        ("gpqa_diamond_chat", "gpqa/diamond/train.jsonl"),
+        ("gpqa_diamond_chat", "gpqa/gpqa_diamond/train.jsonl"),
+        ("gpqa_diamond_chat", "gpqa_diamond/train.jsonl"),
+        ("hellaswag_chat", "hellaswag/validation.jsonl.gz"),
+        ("ifeval_chat", "ifeval/train.jsonl.gz"),
     ],
 )
 def test_the_layouts_that_are_read(task: str, file: str, tmp_path: Path) -> None:
@@ -43,6 +53,42 @@ def test_the_layouts_that_are_read(task: str, file: str, tmp_path: Path) -> None
     found, missing = find(task, tmp_path, shots=0)
     assert path in found.files.values()
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("task", "file"),
+    [
+        ("bbh_cot_fewshot_navigate", "bbh/test.jsonl"),
+        ("gpqa_diamond_chat", "gpqa/train.jsonl"),
+        ("arc_challenge", "ai2_arc/test.jsonl"),
+    ],
+)
+def test_a_file_that_may_be_of_another_configuration_is_not_read(task: str, file: str, tmp_path: Path) -> None:
+    put(tmp_path / file, {"a": 1})
+    found, missing = find(task, tmp_path, shots=0)
+    assert found.files == {}
+    assert len(missing) == 1
+
+
+def test_the_file_of_a_configuration_goes_before_that_of_all(tmp_path: Path) -> None:
+    put(tmp_path / "mbpp" / "test.jsonl", {"a": 1})
+    whole = put(tmp_path / "mbpp" / "full" / "test.jsonl", {"a": 1})
+    assert find("mbpp_chat", tmp_path)[0].files == {"test": whole}
+
+
+def test_mmlu_in_one_task_has_all_subjects(tmp_path: Path) -> None:
+    put(tmp_path / "mmlu" / "test.jsonl", {"subject": "anatomy"}, {"subject": "virology"})
+    assert find("mmlu_chat", tmp_path)[0].subject is None
+    assert find("mmlu_anatomy", tmp_path)[0].subject == "anatomy"
+
+
+def test_a_file_cut_short_is_named(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.jsonl.gz", *({"a": n} for n in range(1000)))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(EvalError, match=r"a\.jsonl\.gz, after line \d+: cannot be read to its end"):
+        records(path)
+    path.write_text('{"a": 1}\n', encoding="utf-8")  # the file is mended: nothing old is remembered
+    assert records(path) == [{"a": 1}]
 
 
 def test_a_missing_split_is_named_if_it_is_needed_and_left_out_if_not(tmp_path: Path) -> None:

@@ -9,6 +9,11 @@ import pytest
 from eval.samples import leaves, rows, write
 from gra.errors import EvalError
 
+COLUMNS = (
+    "task", "subtask", "cluster", "doc_id", "prompt_hash", "reply", "answer", "extracted", "correct", "extracted_tolerant",
+    "correct_tolerant",
+)  # fmt: skip
+
 
 def sample(place: int, doc: dict[str, Any], filtered: Any = "7", **changes: Any) -> dict[str, Any]:
     return {
@@ -31,7 +36,42 @@ def test_an_item_keeps_its_own_id_where_ids_are_whole_and_different() -> None:
 @pytest.mark.parametrize(("filtered", "extracted"), [("7", "7"), (["7", "8"], "7"), (None, None), ("[invalid]", None), (" ", None)])
 def test_a_reply_without_an_answer_is_told_from_one_with(filtered: Any, extracted: str | None) -> None:
     [only] = rows("t", "t", [sample(0, {}, filtered)])
-    assert (only["extracted"], only["no_answer"]) == (extracted, extracted is None)
+    assert only["extracted"] == extracted
+    assert (only["extracted_tolerant"], only["correct_tolerant"]) == (None, None)  # of no known kind
+
+
+@pytest.mark.parametrize(("filtered", "extracted"), [("B.", "B."), ("(b)", "(b)"), ("B because", None), ("the sun", None)])
+def test_of_multiple_choice_only_a_letter_is_an_answer(filtered: str, extracted: str | None) -> None:
+    [only] = rows("t", "t", [sample(0, {"answer": "B"}, filtered, target="B")], "letter")
+    assert only["extracted"] == extracted
+
+
+def test_replies_are_read_tolerantly_where_they_were_not_right_strictly() -> None:
+    samples = [
+        sample(0, {"id": 0}, "7"),
+        sample(1, {"id": 1}, "[invalid]", exact_match=0.0),
+        sample(2, {"id": 2}, "8", exact_match=0.0, resps=[["8 #### 8"]]),
+        sample(3, {"id": 3}, "[invalid]", exact_match=0.0, resps=[["No idea."]]),
+    ]
+    found = rows("t", "t", samples, "number")
+    assert [r["correct"] for r in found] == [1.0, 0.0, 0.0, 0.0]
+    assert [(r["extracted_tolerant"], r["correct_tolerant"]) for r in found] == [("7", 1.0), ("7", 1.0), ("8", 0.0), (None, 0.0)]
+
+
+def test_ifeval_is_read_tolerantly_by_its_own_loose_verdict() -> None:
+    verdicts = {"metrics": ["prompt_level_strict_acc"], "prompt_level_strict_acc": False, "prompt_level_loose_acc": True}
+    found = rows("t", "t", [sample(0, {"key": 1}, "Yes.", **verdicts), sample(1, {"key": 2}, "", **verdicts)], "ifeval")
+    assert [(r["extracted"], r["correct"], r["correct_tolerant"]) for r in found] == [("Yes.", 0.0, 1.0), (None, 0.0, 1.0)]
+
+
+def test_items_that_stand_or_fall_together_are_named() -> None:
+    subjects = [sample(0, {"subject": "law"}), sample(1, {"subject": "art"}), sample(2, {"subject": "law"})]
+    assert [r["cluster"] for r in rows("t", "t", subjects)] == ["law", "art", "law"]
+    types = [sample(0, {"type": "Algebra", "solution": ""}), sample(1, {"type": "Geometry", "solution": ""})]
+    assert [r["cluster"] for r in rows("t", "t", types)] == ["Algebra", "Geometry"]
+    assert [r["cluster"] for r in rows("bbh", "bbh_snarks", [sample(0, {}), sample(1, {})])] == ["bbh_snarks"] * 2
+    assert [r["cluster"] for r in rows("t", "t", subjects[:1])] == [None]  # one cluster says nothing
+    assert [r["cluster"] for r in rows("t", "t", [sample(0, {"type": "x"}), sample(1, {"type": "y"})])] == [None, None]
 
 
 def test_the_first_filter_counts_and_later_ones_do_not() -> None:
@@ -64,8 +104,8 @@ def test_equal_rows_give_equal_bytes_with_the_documented_columns(tmp_path: Path)
     write(tmp_path / "2.parquet", made)
     assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
     table = pq.read_table(tmp_path / "1.parquet")
-    kinds = {field.name: str(field.type) for field in table.schema}
-    assert kinds["correct"] == "double"
-    assert kinds["no_answer"] == "bool"
-    assert set(kinds) - {"correct", "no_answer"} == {"task", "subtask", "doc_id", "prompt_hash", "reply", "extracted", "answer"}
+    assert {field.name: str(field.type) for field in table.schema} == dict.fromkeys(COLUMNS, "string") | {
+        "correct": "double", "correct_tolerant": "double"
+    }  # fmt: skip
+    assert table.column_names == list(COLUMNS)
     assert table.to_pylist() == [dict(r) for r in made]

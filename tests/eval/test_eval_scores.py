@@ -10,33 +10,55 @@ from eval.samples import Row
 from eval.scores import flat, scores, stderr
 
 
-def row(task: str, correct: float, no_answer: bool = False) -> Row:
+def row(task: str, correct: float, tolerant: float | None = None, extracted: str | None = "x") -> Row:
     return Row(
-        task=task, subtask=task, doc_id="0", prompt_hash="", reply="", extracted=None, answer="", correct=correct,
-        no_answer=no_answer,
+        task=task, subtask=task, cluster=None, doc_id="0", prompt_hash="", reply="", answer="", extracted=extracted,
+        correct=correct, extracted_tolerant=None, correct_tolerant=tolerant,
     )  # fmt: skip
 
 
-def test_each_task_has_its_value_error_count_and_share_without_an_answer() -> None:
-    rows = [row("a", 1), row("a", 0), row("a", 0, True), row("a", 1), row("b", 1)]
-    result = scores(["a", "b"], rows, {"a": "exact_match", "b": "acc"}, {"a": "g", "b": "g"}, True)
+def error(share: float, n: int) -> float:
+    return math.sqrt(share * (1 - share) / (n - 1))
+
+
+def test_each_task_has_three_scores_with_their_errors_and_the_means_are_of_benchmarks() -> None:
+    a = [row("a", 1, 1), row("a", 0, 1, None), row("a", 0, 0), row("a", 0, 1, None)]
+    b = [row("b", 1, 1), row("b", 1, 1)]
+    result = scores(["a", "b"], [*a, *b], {"a": "exact_match", "b": "acc"}, {"a": "g", "b": "g"}, True)
     assert result["simulated"] is True
     assert result["tasks"]["a"] == {
-        "metric": "exact_match", "value": 0.5, "stderr": pytest.approx(math.sqrt(0.25 / 3)), "n": 4, "no_answer": 0.25, "group": "g"
+        "metric": "exact_match", "group": "g", "n": 4, "value": 0.25, "stderr": pytest.approx(error(0.25, 4)),
+        "tolerant": 0.75, "tolerant_stderr": pytest.approx(error(0.75, 4)),
+        "extraction": 0.5, "extraction_stderr": pytest.approx(error(0.5, 4)),
     }  # fmt: skip
-    assert result["tasks"]["b"]["stderr"] is None  # one item says nothing about the spread
-    assert result["groups"] == {"g": 0.75}
-    assert result["mean"] == 0.75
-    assert flat(result) == {"mean": 0.75, "a": 0.5, "a.no_answer": 0.25, "b": 1.0, "b.no_answer": 0.0}
+    both = {
+        "value": 0.625, "stderr": pytest.approx(error(0.25, 4) / 2), "tolerant": 0.875,
+        "tolerant_stderr": pytest.approx(error(0.75, 4) / 2), "extraction": 0.75,
+    }  # fmt: skip
+    assert result["groups"] == {"g": both}
+    assert result["mean"] == both
+    assert flat(result) == {
+        "mean": 0.625, "mean.tolerant": 0.875, "mean.extraction": 0.75, "a": 0.25, "a.tolerant": 0.75, "a.extraction": 0.5,
+        "b": 1.0, "b.tolerant": 1.0, "b.extraction": 1.0,
+    }  # fmt: skip
 
 
-def test_a_task_without_items_has_no_score_and_neither_has_the_mean() -> None:
-    result = scores(["a", "b"], [row("a", 1)], {"a": "acc"}, {"b": "g"}, False)
-    empty = {"metric": None, "value": None, "stderr": None, "n": 0, "no_answer": None, "group": "g"}
-    assert result["tasks"]["b"] == empty
-    assert result["mean"] is None
-    assert result["groups"] == {"a": 1.0, "g": None}
-    assert flat(result) == {"a": 1.0, "a.no_answer": 0.0}
+def test_a_task_without_items_has_no_score_and_neither_has_a_mean_that_it_belongs_to() -> None:
+    result = scores(["a", "b"], [row("a", 1, 1)], {"a": "acc"}, {"b": "g"}, False)
+    nothing = dict.fromkeys(("value", "stderr", "tolerant", "tolerant_stderr", "extraction", "extraction_stderr"))
+    assert result["tasks"]["b"] == {"metric": None, "group": "g", "n": 0, **nothing}
+    nothing.pop("extraction_stderr")
+    assert result["mean"] == result["groups"]["g"] == nothing
+    assert result["groups"]["a"] == {"value": 1.0, "stderr": None, "tolerant": 1.0, "tolerant_stderr": None, "extraction": 1.0}
+    assert flat(result) == {"a": 1.0, "a.tolerant": 1.0, "a.extraction": 1.0}
+
+
+def test_a_task_scored_by_likelihoods_has_a_strict_score_alone() -> None:
+    result = scores(["a", "b"], [row("a", 1), row("a", 0), row("b", 1, 1), row("b", 1, 1)], {}, {}, False)
+    assert {key: result["tasks"]["a"][key] for key in ("value", "tolerant", "extraction")} == {
+        "value": 0.5, "tolerant": None, "extraction": None
+    }  # fmt: skip
+    assert (result["mean"]["value"], result["mean"]["tolerant"], result["mean"]["extraction"]) == (0.75, None, None)
 
 
 @given(st.lists(st.sampled_from([0.0, 1.0]), min_size=2, max_size=300))
@@ -45,5 +67,4 @@ def test_the_standard_error_is_lm_evals(values: list[float]) -> None:
 
     ours = stderr(values)
     assert ours == pytest.approx(mean_stderr(values), abs=1e-12)
-    share = sum(values) / len(values)
-    assert ours == pytest.approx(math.sqrt(share * (1 - share) / (len(values) - 1)), abs=1e-12)
+    assert ours == pytest.approx(error(sum(values) / len(values), len(values)), abs=1e-12)

@@ -1,0 +1,56 @@
+"""What answers: transformers in this process or several (hf.py), vLLM (offline_vllm.py), a server (server.py).
+
+All are asked through `front.Front`, which renders every prompt with one tokenizer, and in batches that do not depend on what
+is known already (batches.py). A backend loads its model when it is first asked: where all replies are kept, it never does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Kind = str  # lm-eval's request types: generate_until, loglikelihood, loglikelihood_rolling
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request. `args` as lm-eval has them: (prompt, generation's keywords), (context, continuation) or (text,).
+
+    `ids`: the tokens of the prompt, of context and continuation, or of the text; the last `scored` are the continuation's.
+    """
+
+    key: str
+    task: str
+    args: tuple[Any, ...]
+    ids: tuple[int, ...] = ()
+    scored: int = 0
+
+    @property
+    def task_name(self) -> str:
+        """As lm-eval's Instance calls it: an Ask can be handed to its model classes."""
+        return self.task
+
+    @property
+    def decoding(self) -> Mapping[str, Any]:
+        """The keywords of a generation; else nothing."""
+        return self.args[1] if len(self.args) > 1 and isinstance(self.args[1], Mapping) else {}
+
+
+Told = Callable[[Sequence[Ask], Sequence[Any]], None]
+
+
+class Backend(Protocol):
+    """Answers batches of one kind of request; `told` is called, in this thread, with each group of replies as it comes.
+
+    A reply is a text, (log-likelihood, whether greedy decoding would say it), or a log-likelihood. Raises EvalError.
+    """
+
+    def cut(self, kind: Kind, asks: Sequence[Ask]) -> list[list[Ask]]:
+        """All of `asks` in batches, the longest first: the same for the same asks in any order."""
+
+    def answer(self, kind: Kind, batches: Sequence[Sequence[Ask]], told: Told) -> None:
+        """Answer every ask of `batches`."""
+
+    def close(self) -> None:
+        """Let go of memory, processes and connections."""

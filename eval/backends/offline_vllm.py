@@ -1,0 +1,55 @@
+"""Backend `vllm`: lm-eval's VLLM class, where vLLM is installed. It is given the prompts that are rendered here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from eval.backends import Ask, Told, batches
+from eval.settings import Model, Runtime
+from gra.errors import EvalError
+
+CHUNK = 2048  # requests that vLLM schedules by itself; its replies come, and are kept, when the last of them is there
+
+
+class VLLM:
+    """A `backends.Backend`."""
+
+    def __init__(self, model: Model, runtime: Runtime, chat: bool):
+        self._model, self._runtime, self._chat = model, runtime, chat
+        self._lm: Any = None
+
+    def cut(self, kind: str, asks: Sequence[Ask]) -> list[list[Ask]]:
+        """See backends.Backend."""
+        cut = batches.likelihoods if kind == "loglikelihood" else batches.generations
+        return cut(asks, batches.always(CHUNK))
+
+    def answer(self, kind: str, pieces: Sequence[Sequence[Ask]], told: Told) -> None:
+        """See backends.Backend."""
+        if self._lm is None:
+            self._lm = self._load()
+        for piece in pieces:
+            told(piece, getattr(self._lm, kind)(list(piece), disable_tqdm=True))
+
+    def close(self) -> None:
+        """See backends.Backend."""
+        self._lm = None
+
+    def _load(self) -> Any:
+        try:
+            from lm_eval.models import vllm_causallms
+        except ImportError as error:
+            raise EvalError(f"model.backend=vllm: {error}\n    -> install vllm, or set model.backend=hf") from error
+        model, runtime = self._model, self._runtime
+        try:
+            return vllm_causallms.VLLM(
+                pretrained=model.path, revision=model.revision, dtype=model.dtype, trust_remote_code=model.trust_remote_code,
+                tokenizer_revision=model.revision, add_bos_token=False if self._chat else None, max_model_len=model.max_length,
+                tensor_parallel_size=runtime.tensor_parallel_size, data_parallel_size=runtime.data_parallel_size,
+                gpu_memory_utilization=runtime.gpu_memory_utilization, batch_size="auto",
+            )  # fmt: skip
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise EvalError(
+                f"model {model.path}: vLLM cannot load it: {error}\n"
+                "    -> where memory is short: model.max_length=N (prompt and reply together), runtime.tensor_parallel_size=N"
+            ) from error

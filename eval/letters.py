@@ -1,0 +1,273 @@
+"""PURE: multiple choice, answered by the letter of an option: strictly, as the prompt asks for it, and tolerantly.
+
+Strict (`answers_of`, for the task YAMLs under `eval/tasks/`): the last line that begins "ANSWER:" and goes on with a letter (the
+word in any case), else a reply that begins with a letter. After the letter comes the end of the line, or one of `.` `)` `:` and any
+text; marks of emphasis and round brackets may stand about it. Nothing is read out of prose, and a reply that names a second option
+in the same way ("A. B. C.", a list of the options) gives none.
+
+Tolerant (`stated`): the rules, first to last; the first that finds a letter decides:
+
+    boxed          the letter, or the option's text, in the last \\boxed{...}
+    stated         after the last "answer is", "Answer:", "correct option is", "I choose" ... that is followed by a letter or the
+                   text of an option
+    judged         the last "B is correct", "option B is the best answer" ...
+    begins         the strict form at the beginning of the reply, or a reply that is nothing but an option's text
+    bold           the letter or option in bold, where all that are in bold agree
+    parenthesised  "(B)", where all of the last sentence that has one agree
+    text           the text of an option, where the reply quotes that of one option only (or of others within it)
+    last           the letter that the last sentence with a letter names, if it names one only
+
+"The answer is B or C" names two: no answer. From `bold` on, a reply that declines to answer has none, and lines that repeat the
+list of options do not count. "A" and "I" count as letters only where they cannot be words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from eval.phrases import AMBIGUOUS, Found, bold, boxed, clause, conclusion, lines, refuses, sentences, settled, statements
+from gra.errors import EvalError
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+USUAL = 5  # options, where the item does not list them
+_FORM = re.compile(r"[*_\s(]{0,6}([A-Z])(?:[*_)]{0,4}\s*$|[*_]{0,2}[.):][*_)]{0,4}(.*)$)")
+_ASKED = re.compile(r"[*_#\s]{0,6}answer\s{0,3}:[*_]{0,2}(.*)$", re.IGNORECASE)
+_MARK = re.compile(r"(?<!\S)\(?([A-Z])[).:](?!\S)")
+_AGAIN = re.compile(r"\s*(?:,|/|&|;|\band\b|\bor\b)?\s*\(?([A-Z])\)?(?:\s*$|\s*[,.;:)/&]|\s+(?:and|or)\b)")
+_LETTER = re.compile(r"(?<![A-Za-z0-9'’\-\\])([A-Z])(?![A-Za-z0-9'’\-])")
+_DECORATION = re.compile(r"(?:[\s*_\"'“”‘`$\[{(:]|\\(?:text|mathrm|textbf|mathbf|boxed)\b|\\\(|\\\[)*")
+_FILLER = re.compile(
+    r"(?:(?:most likely|likely|probably|clearly|definitely|therefore|thus|option|choice|letter|answer|ending|indeed|the|number)\b"
+    r"[\s*_\"'“‘`:]*)+",
+    re.IGNORECASE,
+)
+_JUDGED = re.compile(
+    r"(?<![A-Za-z0-9'’])([A-Z])\)?[*_]{0,2}[ \t]+(?:is|seems|appears to be|must be|would be)[ \t]+"
+    r"(?:clearly |indeed |therefore |most likely )?(?:the )?"
+    r"(?:single |only |most )?(?:correct|right|best|accurate|appropriate|likely|plausible|sensible)\b"
+)
+_LONE = re.compile(r"[*_\s]{0,6}[A-Z][*_\s]{0,6}")
+_EMPHASIS = dict.fromkeys(map(ord, "*_`$"))
+_BECAUSE = ("because", "since", "as", "for", "which", "given", "due", "is", "was", "here", "in", "with", "by")
+_LABEL = re.compile(r"[*_\-•\s]{0,6}\(?([A-Z])([).:]|[*_]{0,2}$)")
+
+
+def gold_letter(doc: Mapping[str, Any]) -> str:
+    """The right option's letter: of `answer` (a place from 0, or a letter), `answerKey` (a letter or one of the labels) or `label`
+    (a place from 0), whichever the item has. Raises EvalError for an item with none of them."""
+    answer = doc.get("answer")
+    if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(LETTERS):
+        return LETTERS[answer]
+    if isinstance(answer, str) and re.fullmatch(r"\(?[A-Z]\)?", answer.strip()):
+        return answer.strip().strip("()")
+    key = doc.get("answerKey")
+    if key is not None:
+        labels = [str(label) for label in (doc.get("choices") or {}).get("label", ())]
+        if str(key) in labels:
+            return LETTERS[labels.index(str(key))]
+        if re.fullmatch(r"[A-Z]", str(key)):
+            return str(key)
+    label = doc.get("label")
+    if str(label).isdigit() and int(str(label)) < len(LETTERS):
+        return LETTERS[int(str(label))]
+    raise EvalError(
+        f"an item without a right option: no answer, answerKey or label that is a letter or a place; it has {', '.join(doc)}"
+    )
+
+
+def options_of(doc: Mapping[str, Any]) -> list[str]:
+    """The options' texts, in order, as the item lists them; [] where it lists none."""
+    choices = doc.get("choices") or doc.get("endings")
+    if isinstance(choices, Mapping):
+        choices = choices.get("text")
+    if not choices and "choice1" in doc:
+        choices = [doc[key] for key in ("choice1", "choice2", "choice3", "choice4") if key in doc]
+    return [str(text) for text in choices or ()]
+
+
+def answer_of(reply: str, count: int) -> str | None:
+    """The letter (one of the first `count`) that stands in the form that was asked for; None where none does."""
+    asked = [match[1] for match in map(_ASKED.match, reply.splitlines()) if match]
+    if asked:
+        return _form(asked[-1], count)
+    return _begun(reply, count)
+
+
+def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
+    """The same for lm-eval's `custom` filter: a list of replies per item in, a list of letters (or None) per item out."""
+    return [
+        [answer_of(reply, len(options_of(doc)) or USUAL) for reply in several] for several, doc in zip(replies, docs, strict=True)
+    ]
+
+
+def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
+    """lm-eval's `process_results` for one item: whether the letter is the right one, and whether there was one at all."""
+    return {"exact_match": float(results[0] == gold_letter(doc)), "no_answer": float(results[0] is None)}
+
+
+def stated(reply: str, options: Sequence[str]) -> str | None:
+    """The letter that the reply states by the tolerant rules, one of as many as there are `options` (texts; []: not known)."""
+    text, count = conclusion(reply), len(options) or USUAL
+    found: Found = _at(boxed(text) or "", count, options)
+    for rest in statements(text) if not found else ():
+        found = found or _at(rest, count, options)
+    if not found:
+        judged = [match[1] for match in _JUDGED.finditer(text) if _is_option(match[1], count)]
+        found = judged[-1] if judged else _begun(text, count) or _whole(text, options)
+    if not found and not refuses(text):
+        told = _told(text, count)
+        found = (
+            _agreed([_at(words, count, options) for words in bold(told)])
+            or _agreed(_parenthesised(told, count))
+            or _quoted(told, options)
+            or _last(told, count)
+        )
+    return settled(found)
+
+
+def _begun(reply: str, count: int) -> str | None:
+    """The letter that the first line gives, unless the lines after it go on with others in the same way, as a list does."""
+    first, *more = lines(reply) or [""]
+    letter = _form(first, count)
+    alone = not (_FORM.match(first) or [0, 0, ""])[2]
+    likewise = [match[1] for match in map(_FORM.match, more) if match and not (alone and match[2])]
+    return letter if not {other for other in likewise if _is_option(other, count)} - {letter} else None
+
+
+def _form(line: str, count: int) -> str | None:
+    match = _FORM.match(line)
+    if match is None or not _is_option(match[1], count):
+        return None
+    rest = match[2] or ""
+    marks = {mark[1] for mark in _MARK.finditer(rest)} | {again[1] for again in [_AGAIN.match(rest)] if again}
+    return match[1] if not {mark for mark in marks if _is_option(mark, count)} - {match[1]} else None
+
+
+def _is_option(letter: str, count: int) -> bool:
+    return len(letter) == 1 and letter in LETTERS[:count]
+
+
+def _at(text: str, count: int, options: Sequence[str]) -> Found:
+    """The letter, or the option's text, that `text` begins with."""
+    start = _skip(text)
+    rest = text[start : start + 600]
+    bracketed = text[:start].rstrip().endswith(("(", "{", "["))
+    small = re.match(r"([a-z])\s*[)}.]?[)}*$\\.]*\s*$", rest)  # "(b)" and nothing else
+    if small and _is_option(small[1].upper(), count):
+        return small[1].upper()
+    small = re.match(r"([a-z])\)", rest)
+    if small and bracketed and _is_option(small[1].upper(), count):
+        return small[1].upper()
+    whole = _whole(clause(rest), options)
+    if whole is not None:
+        return whole
+    letter = _LETTER.match(rest)
+    if letter and _is_option(letter[1], count) and (bracketed or not _is_word(rest, letter)):
+        after = re.sub(r"^[)}\]*_$\"'”’`\\.:]+", "", rest[1:])
+        again = re.match(r"\s*(?:,|/|&|and\b|or\b)[\s,(*]*(?:or\b|and\b)?[\s(*]*(?:option\s+)?\(?([A-Z])(?![A-Za-z'’])", after)
+        if again and again[1] != letter[1] and _is_option(again[1], count) and not _article(after, again):
+            return AMBIGUOUS
+        return letter[1]
+    told, texts = _plain(rest), [_plain(option) for option in options]
+    begun = [
+        place for place, option in enumerate(texts) if _is_text(option) and told.startswith(option) and _ends(told, len(option))
+    ]
+    return LETTERS[max(begun, key=lambda place: len(texts[place]))] if begun else None
+
+
+def _skip(text: str) -> int:
+    """Where the answer itself begins, after marks and words such as "most likely option"."""
+    start = 0
+    for pattern in (_DECORATION, _FILLER, _DECORATION):
+        match = pattern.match(text, start)
+        start = match.end() if match else start
+    return start
+
+
+def _is_word(text: str, match: re.Match[str]) -> bool:
+    """Whether an "A" or "I" there is the article or the pronoun."""
+    if match[1] not in "AI":
+        return False
+    following = re.match(r"\s+([A-Za-z]+)", text[match.end() :])
+    if match[1] == "I":
+        return not re.match(r"\s*(?:[).:*\]}]|$)", text[match.end() :])
+    return following is not None and following[1].lower() not in _BECAUSE and following[1] not in ("and", "or")
+
+
+def _article(text: str, match: re.Match[str]) -> bool:
+    return match[1] in "AI" and re.match(r"\s+[a-z]", text[match.end(1) :]) is not None
+
+
+def _told(text: str, count: int) -> str:
+    """The text without the lines that repeat the list of options, or name all of them at once."""
+    every = text.splitlines()
+    labelled = {place: match[1] for place, match in enumerate(map(_LABEL.match, every)) if match and _is_option(match[1], count)}
+    marked = {place for place in labelled if not _LONE.fullmatch(every[place])}  # else a letter alone is the answer after the list
+    listed = (marked or set(labelled)) if len(set(labelled.values())) > 1 else set()
+    kept = [line for place, line in enumerate(every) if place not in listed]
+    return "\n".join(line for line in kept if count < 2 or len(set(_letters(line, count))) < count)
+
+
+def _letters(text: str, count: int) -> list[str]:
+    return [match[1] for match in _LETTER.finditer(text) if _is_option(match[1], count) and not _is_word(text, match)]
+
+
+def _agreed(found: Sequence[Found]) -> str | None:
+    letters = {letter for letter in found if isinstance(letter, str)}
+    return letters.pop() if len(letters) == 1 and AMBIGUOUS not in found else None
+
+
+def _parenthesised(text: str, count: int) -> list[str]:
+    for sentence in reversed(sentences(text)):
+        found = [letter for letter in re.findall(r"\(([A-Z])\)", sentence) if _is_option(letter, count)]
+        if found:
+            return found
+    return []
+
+
+def _quoted(text: str, options: Sequence[str]) -> str | None:
+    told, texts = _plain(text), [_plain(option) for option in options]
+    named = [place for place, option in enumerate(texts) if _is_text(option) and _quotes(told, option)]
+    longest = [place for place in named if not any(texts[place] in texts[other] for other in named if other != place)]
+    return LETTERS[longest[0]] if len(longest) == 1 and (len(named) < len(options) or len(options) == 1) else None
+
+
+def _whole(text: str, options: Sequence[str]) -> str | None:
+    told = _plain(text)
+    same = [place for place, option in enumerate(options) if _is_text(told) and _plain(option) == told]
+    return LETTERS[same[0]] if len(same) == 1 else None
+
+
+def _is_text(option: str) -> bool:
+    """Whether an option's text can be told from a letter that names an option."""
+    return len(option) > 1 or option.isdigit()
+
+
+def _quotes(told: str, option: str) -> bool:
+    """Whether `told` has `option` where it is not a part of a longer word, number or formula."""
+    place = told.find(option)
+    while place >= 0:
+        if (place == 0 or told[place - 1] in " (\"'“‘:=") and _ends(told, place + len(option)):
+            return True
+        place = told.find(option, place + len(option))
+    return False
+
+
+def _ends(told: str, place: int) -> bool:
+    following = told[place : place + 2]
+    return not following[:1].isalnum() and not (following[:1] in (*"^/+*-.,", "'") and following[1:].isalnum())
+
+
+def _last(text: str, count: int) -> Found:
+    for sentence in reversed(sentences(text)):
+        found = set(_letters(sentence, count))
+        if found:
+            return found.pop() if len(found) == 1 else AMBIGUOUS
+    return None
+
+
+def _plain(text: str) -> str:
+    """In small letters, one space between words, without marks of emphasis, and without the full stop or so that ends it."""
+    return " ".join(text.casefold().translate(_EMPHASIS).split()).strip(" .,;:!?\"'")

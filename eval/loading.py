@@ -1,0 +1,103 @@
+"""lm-eval's TaskManager over no more YAMLs than the suite needs (all of them take 14 s); its tasks tried before a model loads."""
+
+from __future__ import annotations
+
+import functools
+import random
+from pathlib import Path
+from typing import Any
+
+from eval import catalogue, local_data
+from eval.plan import Local
+from eval.settings import Suite
+from gra.errors import EvalError
+
+
+def manager(suite: Suite, local: Local, scratch: Path) -> Any:
+    """A TaskManager that knows the suite's tasks: local ones by YAMLs written to the folder `scratch`, others where they lie."""
+    from lm_eval.tasks import TaskManager
+
+    here = {task.name for task in local.tasks}
+    leaves = set(here)
+    for task in local.tasks:
+        local_data.write_yaml(task, scratch)
+    for name, path in local.groups.items():
+        local_data.write_group(name, path, scratch)
+    folders: set[str] = set()
+    everything = False
+    for name in suite.tasks:
+        members = catalogue.members(name)
+        leaves |= set(members.tasks) if members is not None else set()
+        if members is None:
+            everything = True
+        elif not here.issuperset(members.tasks):
+            folders |= {str(path.parent) for path in [*members.tasks.values(), *members.groups.values()]}
+    if any("ifeval" in name for name in leaves):
+        from eval import ifeval
+
+        ifeval.prepare()
+    return TaskManager(include_path=[*sorted(folders), str(scratch)], include_defaults=everything)
+
+
+def tried(tasks: Any, suite: Suite, seed: int) -> tuple[list[Any], dict[str, str]]:
+    """The suite's tasks and groups, loaded with the TaskManager `tasks` before any model is, so that what goes wrong there (the
+    hub, terms of access, unsafe code) is told apart from faults of the run. Also those whose data are not to be had, with the
+    reason, where `suite.skip_missing` lets them be left out. `seed`: of tasks that shuffle the choices of their items.
+
+    Raises EvalError for a task that cannot be loaded otherwise, and for one that would run model-written code in this process.
+    """
+    from jinja2 import TemplateError
+
+    objects: list[Any] = []
+    skipped: dict[str, str] = {}
+    for name in suite.tasks:
+        random.seed(seed)
+        try:
+            loaded = tasks.load([name])
+        except (OSError, KeyError, ValueError, TypeError, TemplateError) as error:
+            text = f"lm-eval could not load {name}: {type(error).__name__}: {error}"
+            if not (suite.skip_missing and isinstance(error, OSError)):
+                raise EvalError(f"{text}\n    -> {_remedy(suite)}, or leave the task out") from error
+            skipped[name] = text
+            continue
+        if unsafe := [leaf for leaf, task in loaded["tasks"].items() if getattr(task, "UNSAFE_CODE", False)]:
+            raise EvalError(
+                f"{', '.join(unsafe)}: run model-written code in this process: take humaneval_chat, mbpp_chat, which have a sandbox"
+            )
+        for leaf, task in loaded["tasks"].items():
+            _settle(task, seed)
+            if "ifeval" in leaf and task.config.metadata is not None:
+                from eval import ifeval
+
+                task.config.metadata["sentence_splitter"] = ifeval.prepare()  # what the verdicts hang on stands in results.json
+        groups = loaded.get("groups") or {}
+        objects += [groups[name]] if name in groups else loaded["tasks"].values()
+    return objects, skipped
+
+
+def _remedy(suite: Suite) -> str:
+    if suite.data_dir is not None:
+        return f"the records of its files in {suite.data_dir} must have the columns of the hub's data set: mend the files"
+    return (
+        "with no network, set suite.data_dir to the folder of the benchmarks' files; where the hub asks for access (GPQA), accept "
+        "its terms there and set HF_TOKEN"
+    )
+
+
+def _settle(task: Any, seed: int) -> None:
+    """Make a task prepare its items once. lm-eval does so whenever it reads them, and its GPQA shuffles the choices each time:
+    what was asked would be judged by another order."""
+    config = getattr(task, "config", None)
+    prepare = getattr(config, "process_docs", None)
+    if prepare is None:
+        return
+    done: dict[int, tuple[Any, Any]] = {}  # by the id of a split, which is kept, so that no other can have it
+
+    @functools.wraps(prepare)
+    def once(split: Any) -> Any:
+        if id(split) not in done:
+            random.seed(seed)
+            done[id(split)] = split, prepare(split)
+        return done[id(split)][1]
+
+    config.process_docs = once  # type: ignore[union-attr]

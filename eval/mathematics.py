@@ -1,0 +1,122 @@
+r"""MATH and its like: the expression in a reply, strictly (\boxed{...}, as the prompt asks) and tolerantly, judged by math-verify.
+
+Strict (`answers_of`, `judge`, for the task YAMLs): what stands in the last \boxed{...} of the reply whose braces close. All answers
+of a task are judged at once, in `answers_of`, which lm-eval calls with all replies; `judge` looks their verdicts up.
+
+Tolerant (`stated`): the rules, first to last; the first that finds an expression decides:
+
+    boxed      the same
+    stated     of the last "answer is ...", "Answer: ...": the last formula ($...$, \(...\), \[...\]) of that sentence or line, else
+               all of it
+    bold       the last text in bold that holds a figure or a formula
+    formula    the last formula of the reply
+    last       the last number of the reply
+
+From `bold` on, a reply that declines to answer has none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from eval import mathjudge, number
+from eval.phrases import bold, boxed, conclusion, refuses, statements
+from gra.errors import EvalError
+
+_LONGEST = 500  # characters; a longer answer is wrong: MATH's longest have about a hundred and fifty
+_FORMULA = re.compile(
+    r"\$\$(.{1,1000}?)\$\$|(?<![\\\d$])\$([^$\n]{1,1000})(?<!\\)\$|\\\((.{1,1000}?)\\\)|\\\[(.{1,1000}?)\\\]", re.DOTALL
+)
+_LISTED = re.compile(r"\s{0,9}(?:,|and|or|,\s{0,9}and)\s{0,9}")
+_END = re.compile(r"\.(?=\s|$)|\n")
+_verdicts: dict[tuple[str, str], bool] = {}  # by right answer and answer
+
+
+def gold_of(doc: Mapping[str, Any]) -> str:
+    """The right answer of an item: its `answer`, else what its `solution` has in its last box. Raises EvalError for neither."""
+    found = str(doc["answer"]) if doc.get("answer") not in (None, "") else boxed(str(doc.get("solution") or ""))
+    if not found:
+        raise EvalError(f"an item of MATH has neither `answer` nor a \\boxed{{...}} in `solution`; it has {', '.join(doc)}")
+    return boxed(found) or found
+
+
+def answer_of(reply: str) -> str | None:
+    """The expression in the form that was asked for; None where there is none."""
+    return boxed(reply)
+
+
+def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
+    """For lm-eval's `custom` filter: a list of replies per item in, a list of expressions (or None) per item out."""
+    found = [[answer_of(reply) for reply in several] for several in replies]
+    equal_all([(gold_of(doc), answer) for several, doc in zip(found, docs, strict=True) for answer in several if answer])
+    return found
+
+
+def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
+    """lm-eval's `process_results` for one item: whether the expression is the right one, and whether there was one at all."""
+    answer = results[0]
+    if answer is None:
+        return {"math_verify": 0.0, "no_answer": 1.0}
+    return {"math_verify": float(equal_all([(gold_of(doc), answer)])[0]), "no_answer": 0.0}
+
+
+def equal_all(pairs: Sequence[tuple[str, str]]) -> list[bool]:
+    """Of each (right answer, answer), whether they are the same; each pair is judged once in a process."""
+    for gold, answer in pairs:
+        if _plain(gold) == _plain(answer):
+            _verdicts[gold, answer] = True
+        elif len(answer) > _LONGEST:
+            _verdicts[gold, answer] = False
+    due = sorted({pair for pair in pairs if pair not in _verdicts})
+    verdicts = mathjudge.equal_all([(_wrapped(gold), _wrapped(answer)) for gold, answer in due])
+    _verdicts.update(zip(due, verdicts, strict=True))
+    return [_verdicts[pair] for pair in pairs]
+
+
+def stated(reply: str) -> str | None:
+    """The expression that the reply states by the tolerant rules, in LaTeX or plain; None where it states none."""
+    text = conclusion(reply)
+    found = boxed(text)
+    for rest in statements(text) if not found else ():
+        found = found or _said(rest)
+    if found or refuses(text):
+        return found
+    weighty = [words for words in bold(text) if re.search(r"[\d$\\]", words)]
+    return (_bare(weighty[-1]) if weighty else None) or _formula(text) or number.last_in(text)
+
+
+def _said(rest: str) -> str | None:
+    words = _END.split(rest.strip()[:_LONGEST], maxsplit=1)[0]
+    if words.count("$") == 1 or words.rstrip().endswith(("\\[", "$$")) or ("\\[" in words and "\\]" not in words):
+        words = rest.strip()[:_LONGEST]  # a formula that is set on lines of its own
+    return _formula(words) or _bare(words)
+
+
+def _formula(text: str) -> str | None:
+    """The last formula; of several that only commas or "and" part, all of them."""
+    found = list(_FORMULA.finditer(text))
+    first = len(found) - 1
+    while first > 0 and _LISTED.fullmatch(text[found[first - 1].end() : found[first].start()]):
+        first -= 1
+    return ", ".join(filter(None, (_bare(match[0]) for match in found[max(first, 0) :]))) or None
+
+
+def _bare(words: str) -> str | None:
+    """Without marks of emphasis and what ends a sentence."""
+    formula = _FORMULA.search(words)
+    inner = next(filter(None, formula.groups()), words) if formula else words
+    return inner.strip().strip("*_").rstrip(".,;:!").strip() or None
+
+
+def _plain(expression: str) -> str:
+    """What two expressions are the same by without being read: MATH's own comparison drops these marks, too."""
+    text = "".join(expression.split()).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
+    for mark in ("\\left", "\\right", "\\!", "\\,", "\\$", "$", "\\%", "%"):
+        text = text.replace(mark, "")
+    return text.removesuffix(".")
+
+
+def _wrapped(expression: str) -> str:
+    return f"\\boxed{{{expression}}}"

@@ -1,0 +1,73 @@
+"""Which model is evaluated, and what is wrong with it as far as that can be seen without loading anything heavy."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from eval.settings import EvalSettings, Model, Runtime, Suite
+from gra.errors import Problem
+
+
+def model_of(settings: EvalSettings, inputs: Mapping[str, Path]) -> Model:
+    """The model that the config names, or that an earlier step made; a folder by its whole path, so that it is no hub id."""
+    model = settings.model or Model()
+    path = model.path or str(inputs["model"] / "model")
+    return model.model_copy(update={"path": str(Path(path).resolve()) if Path(path).is_dir() else path})
+
+
+def model_problems(settings: EvalSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
+    """Every fault of the model's settings, and of its folder where it is one."""
+    model = settings.model or Model()
+    return [*_path_problems(model, settings, inputs), *_backend_problems(model, settings.runtime)]
+
+
+def _backend_problems(model: Model, runtime: Runtime) -> list[Problem]:
+    found = []
+    if model.backend == "vllm" and importlib.util.find_spec("vllm") is None:
+        remedy = "pip install vllm, in an environment of its own if need be; or set model.backend=hf"
+        found.append(Problem("model.backend", "vllm is not installed here", remedy))
+    if model.backend == "vllm" and runtime.data_parallel_size > 1 and importlib.util.find_spec("ray") is None:
+        remedy = "pip install ray, or set runtime.data_parallel_size=1"
+        found.append(Problem("runtime.data_parallel_size", "more than one copy needs ray, which is not installed here", remedy))
+    if model.backend == "server":
+        key = os.environ.get(model.api_key_env, "").strip()
+        if not (key.isascii() and key.isprintable()):  # an empty one is both
+            what = f"the environment variable {model.api_key_env} holds characters that no header can carry"
+            found.append(Problem("model.api_key_env", what, "set it to the key alone"))
+    return found
+
+
+def _path_problems(model: Model, settings: EvalSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
+    if "model" in inputs and model.path:
+        return [Problem("model.path", "set, while an earlier step gives the model as input `model`", "drop one of the two")]
+    if model.backend == "server" and model.send == "messages":
+        missing = Problem("model.path", "no model to evaluate", "set model.path to the name that the server knows the model by")
+        return [] if model.path else [missing]
+    if model.path:
+        folder = Path(model.path)
+        is_path = folder.is_absolute() or model.path.startswith((".", "~")) or model.path.count("/") > 1
+        if is_path and not folder.exists():
+            return [Problem("model.path", f"no such folder: {folder}", "name a model folder, or a hub id such as owner/name")]
+        return _folder_problems("model.path", folder, settings.suite, model) if folder.exists() else []  # else a hub id
+    if "model" not in inputs:
+        return [Problem("model.path", "no model to evaluate", "set model.path=FOLDER_OR_HUB_ID, or give the step an input `model`")]
+    given = inputs["model"]
+    return _folder_problems("inputs.model", given / "model", settings.suite, model) if given is not None else []
+
+
+def _folder_problems(key: str, folder: Path, suite: Suite, model: Model) -> list[Problem]:
+    tokenizer = folder / "tokenizer_config.json"
+    if model.backend == "server" and not (tokenizer.is_file() or (folder / "tokenizer.json").is_file()):
+        return [Problem(key, f"no tokenizer in {folder}", "name the folder or hub id of the served model's tokenizer")]
+    if model.backend != "server" and not (folder / "config.json").is_file():
+        return [Problem(key, f"not a model folder: {folder} has no config.json", "name a folder written by save_pretrained")]
+    has_template = (folder / "chat_template.jinja").is_file() or (
+        tokenizer.is_file() and '"chat_template"' in tokenizer.read_text(encoding="utf-8", errors="replace")
+    )
+    if suite.apply_chat_template and not has_template:
+        remedy = "set suite.apply_chat_template=false, or give the model's tokenizer a chat template"
+        return [Problem("suite.apply_chat_template", f"the model has no chat template: {folder}", remedy)]
+    return []

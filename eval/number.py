@@ -1,0 +1,90 @@
+"""PURE: the number that a reply states (GSM8K, and those tasks of BBH and the closed world whose answers are numbers).
+
+The rules, first to last; the first that finds a number decides:
+
+    marker     the number after the last "####"
+    boxed      the number in the last \\boxed{...}
+    stated     of the last "answer is ...", "Answer: ..." that holds one: the number after its last "=", else its first number
+    bold       the last number in bold
+    last       the last number of the reply, unless the reply declines to answer
+
+"The answer is 3 or 4" names two: no answer. A number may have a sign, a currency, thousands in commas, decimals, a unit or per cent
+sign (dropped), LaTeX around it, or be a fraction a/b or \\frac{a}{b}; words ("seven") are not read.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from eval.phrases import AMBIGUOUS, Found, bold, boxed, clause, conclusion, refuses, settled, statements
+
+_FRACTION = re.compile(r"\\[dt]?frac\s{0,3}\{\s{0,3}(-?[\d.,]{1,40})\s{0,3}\}\s{0,3}\{\s{0,3}(-?[\d.,]{1,40})\s{0,3}\}")
+_LATEX = (("\\$", "$"), ("{,}", ","), ("\\!", ""), ("\\,", ""), ("\\%", "%"), ("−", "-"), ("\\left", ""), ("\\right", ""))
+_NUMBER = re.compile(
+    r"(?<![\w.\\])(?:(?<![)\]}%])(?P<sign>-)\s?)?(?:[$€£¥]\s?)?(?P<inner>-)?"
+    r"(?P<whole>\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?P<decimals>(?<=\d)\.\d+|(?<!\d)\.\d+)?"
+    r"(?:(?<=\d)\s?/\s?(?P<below>\d+)(?![\d/]))?"
+)
+_EITHER = re.compile(r"\d[^\d\n]{0,20}\bor\b[^\d\n]{0,20}\d", re.IGNORECASE)
+_DIGITS = 40  # longer ones are no answer
+
+
+def stated(reply: str) -> str | None:
+    """The number that the reply states, as plain text ("-1234.5", "3/4"); None where it states none."""
+    text = conclusion(reply)
+    found: Found = last_in(text.rpartition("####")[2].strip().split("\n")[0]) if "####" in text else None
+    found = found or last_in(boxed(text) or "")
+    for rest in statements(text) if not found else ():
+        found = found or _of_clause(clause(rest))
+    for words in bold(text)[::-1] if not found else ():
+        found = found or last_in(words)
+    if not found and not refuses(text):
+        found = last_in(text)
+    return settled(found)
+
+
+def same(answer: str, gold: str) -> bool:
+    """Whether the two are the same number: "18" and "18.00" are, "50" and "0.5" are not."""
+    mine, right = value(answer), value(gold)
+    return mine is not None and mine == right
+
+
+def value(text: str) -> Fraction | None:
+    """The one number that `text` holds, a unit or so around it; None where it holds none. Of a GSM8K solution: after its "####"."""
+    found = last_in(text.rpartition("####")[2])
+    if found is None:
+        return None
+    above, _, below = found.partition("/")
+    return Fraction(above) / Fraction(below) if below else Fraction(above)
+
+
+def last_in(text: str) -> str | None:
+    """The last number in `text`."""
+    found = all_in(text)
+    return found[-1] if found else None
+
+
+def all_in(text: str) -> list[str]:
+    """The numbers in `text`, in order, as plain text."""
+    for mark, plain in _LATEX:
+        text = text.replace(mark, plain)
+    text = _FRACTION.sub(r"\1/\2", text)
+    found = []
+    for match in _NUMBER.finditer(text):
+        whole, decimals, below = match["whole"] or "", match["decimals"] or "", match["below"]
+        if not whole + decimals or max(len(whole), len(decimals), len(below or "")) > _DIGITS:
+            continue
+        sign = "-" if match["sign"] or match["inner"] else ""
+        number = sign + (whole.replace(",", "") or "0") + decimals
+        found.append(f"{number}/{below}" if below and int(below) else number)
+    return found
+
+
+def _of_clause(words: str) -> Found:
+    if _EITHER.search(words):
+        return AMBIGUOUS
+    _, equals, after = words.rpartition("=")
+    result = all_in(after) if equals else []
+    found = result or all_in(words)
+    return found[0] if found else None

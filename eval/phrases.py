@@ -1,0 +1,99 @@
+"""PURE: where a reply may say its answer, whatever kind the answer is of: the parts that the tolerant rules look into.
+
+Replies are hostile: every pattern here is linear (bounded gaps, no nested repeats), and only the last `LONGEST` characters are
+looked at, since answers stand at the end.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+LONGEST = 40_000  # characters; 4096 tokens of prose have about 16,000
+
+_OPEN = re.compile(r"\\f?boxed\s{0,3}\{|\\.|[{}]", re.DOTALL)
+_ANSWER = re.compile(
+    r"\b(?:answer|(?:correct|right|best|final)[ \t]+(?:option|choice|ending|letter|result|sequence|order))\b"
+    r"[^\n.!?:=]{0,60}?(?:\b(?:is|are|would be|should be|must be)\b|[:=]|[*_ \t]{0,8}\n)(?!\s{0,8}(?:\*\*)?not\b)[\s:*_#]*",
+    re.IGNORECASE,
+)
+_CHOOSE = re.compile(r"\bI(?:'d|’d|[ \t]+would|[ \t]+will)?[ \t]+(?:choose|pick|select|go[ \t]+with)\b[\s:*_]*", re.IGNORECASE)
+_BOLD = re.compile(r"\*\*([^*\n]{1,300})\*\*|__([^_\n]{1,300})__")
+_SENTENCE = re.compile(r"[.!?][*_\"')\]]{0,4}(?:\s+|$)|\n+")
+_REFUSAL = re.compile(
+    r"\b(?:I|we)\b(?:[ \t]+am|'m|’m)?[ \t]+(?:sorry|(?:not[ \t]+able|unable)[ \t]+to|can(?:no|'|’)t|can[ \t]+not|could[ \t]+not|"
+    r"(?:do[ \t]+not|don(?:'|’)t)[ \t]+know|won(?:'|’)t|will[ \t]+not|would[ \t]+rather[ \t]+not|decline)\b"
+    r"|\b(?:cannot|can(?:'|’)t|impossible[ \t]+to)[ \t]+(?:be[ \t]+)?(?:answer|determin|say|tell|decid)"
+    r"|\bnot[ \t]+enough[ \t]+information\b",
+    re.IGNORECASE,
+)
+
+
+class _Ambiguous:
+    """What a rule finds where a reply names several answers at once: no later rule may guess then."""
+
+
+AMBIGUOUS: Final = _Ambiguous()
+Found = str | _Ambiguous | None
+
+
+def settled(found: Found) -> str | None:
+    """The answer that the first rule to find something found; None where it was ambiguous."""
+    return found if isinstance(found, str) else None
+
+
+def conclusion(reply: str) -> str:
+    """What is looked at: the end of the reply, without a chain of thought between <think> marks; "" of one that never ends."""
+    text = reply[-LONGEST:]
+    if "</think>" in text:
+        return text.rpartition("</think>")[2]
+    return "" if reply.lstrip().startswith("<think>") else text
+
+
+def boxed(text: str) -> str | None:
+    r"""What stands in the last \boxed{...} (or \fbox) whose braces close; None where there is none, or nothing in it."""
+    opened: list[int | None] = []
+    last: tuple[int, int] | None = None
+    for mark in _OPEN.finditer(text):
+        token = mark[0]
+        if token[-1] == "{" and len(token) != 2:
+            opened.append(mark.end() if len(token) > 1 else None)
+        elif token == "}" and opened:
+            start = opened.pop()
+            if start is not None and (last is None or start > last[0]):
+                last = start, mark.start()
+    return (text[last[0] : last[1]].strip() or None) if last is not None else None
+
+
+def statements(text: str) -> list[str]:
+    """What follows each "answer is", "Answer:", "correct option is", "I choose" and the like, the last one first; each ends where
+    the next begins. "The answer is not" states nothing."""
+    marks = sorted([*_ANSWER.finditer(text), *_CHOOSE.finditer(text)], key=lambda mark: mark.start())
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    return [text[mark.end() : max(end, mark.end())] for mark, end in zip(marks, ends, strict=False)][::-1]
+
+
+def bold(text: str) -> list[str]:
+    """What is set in bold, in order."""
+    return [(found[1] or found[2]).strip() for found in _BOLD.finditer(text)]
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences and lines of a text, in order, none blank, without the full stop that ends them."""
+    return [part for part in map(str.strip, _SENTENCE.split(text)) if part]
+
+
+def clause(rest: str) -> str:
+    """The rest of the sentence that a statement opened."""
+    return next(iter(sentences(rest)), "")
+
+
+def lines(text: str) -> list[str]:
+    """The lines that are not blank, stripped."""
+    return [line for line in map(str.strip, text.splitlines()) if line]
+
+
+def refuses(text: str) -> bool:
+    """Whether the first or the last sentence declines to answer: rules that go by mere mention do not apply then."""
+    said = sentences(text)
+    return bool(said) and any(_REFUSAL.search(sentence[:400]) for sentence in (said[0], said[-1]))

@@ -1,0 +1,149 @@
+"""Score an evaluation again from its recorded replies, with today's extraction: no model, no network, no lm-eval.
+
+Command: python -m eval.rescore FOLDER --output DIR
+(FOLDER: what `python -m eval` or a step `scores` made; its samples/*.jsonl hold the items, the replies and lm-eval's verdicts)
+
+Written to DIR: samples.parquet, scores.json, the label SIMULATED where FOLDER has it, and rescored.json (what was redone).
+
+Redone: all tolerant scores; the strict scores of our own tasks (`eval/tasks/`), programs run again in the sandbox, except that
+IFEval's checks stand as they were. Not redone: the strict scores of lm-eval's own tasks, whose filters and metrics are lm-eval's:
+to score these anew, run the evaluation again with `runtime.reuse=[FOLDER]`, which asks the model nothing. Nothing here can mend a
+prompt, or a reply that was cut short.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eval import answers, catalogue, code, samples, scores
+from eval.sandbox import SandboxError
+from eval.sandbox.run import OVERRIDE
+from gra.errors import EvalError, GraError
+from gra.fileio import read_json, write_json, write_text
+from gra.labels import MARK, simulated
+
+_AGAIN = "evaluate again: python -m eval"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command with its arguments; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m eval.rescore", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a finished evaluation")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the folder to be made")
+    parser.add_argument("--sandbox", choices=("auto", "none"), default="auto", help="as suite.sandbox; auto")
+    options = parser.parse_args(argv)
+    try:
+        result = rescore(options.folder, options.output, options.sandbox)
+    except GraError as error:
+        print(error, file=sys.stderr)
+        return error.code
+    for name, value in scores.flat(result).items():
+        print(f"{name:<50} {value:.4f}")
+    return 0
+
+
+def rescore(folder: Path, output: Path, sandbox: str = "auto") -> dict[str, Any]:
+    """Score `folder` again into `output`, which must be new or empty; returns what its scores.json holds.
+
+    Raises EvalError for a folder that is no finished evaluation, and where programs cannot be shut in.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise EvalError(f"{output}: is not empty: name a new folder")
+    before, results = _read(folder / "scores.json"), _read(folder / "results.json")
+    owners = _owners(folder / "samples.parquet")
+    kinds = {leaf: answers.kind_of(leaf, (results.get("configs") or {}).get(leaf, {})) for leaf in owners}
+    if "code" in kinds.values():
+        try:
+            code.protect(sandbox)
+        except SandboxError as error:
+            raise EvalError(str(error).replace(OVERRIDE, "--sandbox none")) from error
+    rows: list[samples.Row] = []
+    redone: dict[str, str] = {}
+    for leaf, task in owners.items():
+        logged = _logged(folder / "samples" / f"{leaf}.jsonl")
+        again = _again(leaf, kinds[leaf], logged)
+        rows += samples.rows(task, leaf, again or logged, kinds[leaf])
+        redone[leaf] = " and ".join(what for what, done in (("strict", again), ("tolerant", kinds[leaf])) if done) or "nothing"
+    entries = before["tasks"]
+    metrics = {name: entry["metric"] for name, entry in entries.items() if entry.get("metric") is not None}
+    groups = {name: str(entry.get("group") or name) for name, entry in entries.items()}
+    labelled = bool(before.get("simulated")) or simulated([folder])
+    result = scores.scores(list(entries), rows, metrics, groups, labelled)
+    if labelled:
+        write_text(output / MARK, "made from simulated inputs: the replies that were scored again\n")
+    samples.write(output / "samples.parquet", rows)
+    write_json(output / "rescored.json", {"from": str(folder.resolve()), "redone": redone})
+    write_json(output / "scores.json", result)
+    return result
+
+
+def _again(leaf: str, kind: str | None, logged: Sequence[dict[str, Any]]) -> list[dict[str, Any]] | None:
+    """The samples with the answers and verdicts of our own task's functions; None for a task that is not ours to redo."""
+    path = catalogue.own().get(leaf)
+    spec = catalogue.read(path) if path is not None and kind != "ifeval" else {}
+    steps = (spec.get("filter_list") or [{}])[0].get("filter") or [{}]
+    extract, judge = _function(steps[0].get("filter_fn")), _function(spec.get("process_results"))
+    if extract is None or judge is None:
+        return None
+    mine = [sample for sample in logged if sample["filter"] == logged[0]["filter"]]
+    found = extract([sample["resps"][0] for sample in mine], [sample["doc"] for sample in mine])
+    return [
+        {**sample, "filtered_resps": [several[0]], **judge(sample["doc"], [several[0]])}
+        for sample, several in zip(mine, found, strict=True)
+    ]
+
+
+def _function(dotted: str | None) -> Any:
+    """The function that a YAML names as `!function eval.room.name`; None for one that names none."""
+    room, _, name = (dotted or "").rpartition(".")
+    return getattr(importlib.import_module(room), name) if room.startswith("eval.") else None
+
+
+def _owners(path: Path) -> dict[str, str]:
+    """Leaf task -> the name that it counts for, in the order of the rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.ParquetFile(path).read(columns=["task", "subtask"])
+        return dict(zip(table["subtask"].to_pylist(), table["task"].to_pylist(), strict=True))
+    except (OSError, pa.ArrowInvalid, KeyError) as error:
+        raise EvalError(f"{path}: not readable as an evaluation's items ({error}): {_AGAIN}") from error
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        found = read_json(path)
+    except (OSError, ValueError) as error:
+        raise EvalError(f"{path}: not readable ({error}): name the folder of a finished evaluation") from error
+    if not isinstance(found, dict):
+        raise EvalError(f"{path}: not a JSON object: {_AGAIN}")
+    return found
+
+
+def _logged(path: Path) -> list[dict[str, Any]]:
+    """lm-eval's samples, one a line."""
+    try:
+        with path.open(encoding="utf-8") as lines:
+            found = [json.loads(line) for line in _whole(lines)]
+    except (OSError, ValueError) as error:
+        raise EvalError(f"{path}: its replies are not readable ({error}): {_AGAIN}") from error
+    if not found:
+        raise EvalError(f"{path}: holds no replies: {_AGAIN}")
+    return found
+
+
+def _whole(lines: Iterable[str]) -> Iterable[str]:
+    return (line for line in lines if line.strip())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

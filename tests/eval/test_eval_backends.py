@@ -1,0 +1,328 @@
+"""What can go wrong between the evaluation and what answers it, on a real socket, real processes and a tiny model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from completions_site import Behaviour, Site, answering, nonsense, reset, said_to, says, serving, well
+
+from eval import replies
+from eval.backends import Ask
+from eval.backends.front import Front
+from eval.backends.hf import HF, Local, devices
+from eval.backends.server import Server
+from eval.harness import load
+from eval.model_check import model_problems
+from eval.settings import EvalSettings, Model, Runtime
+from eval.store import NAME, Store
+from gra.errors import EvalError
+from gra.settings import parse
+
+GREEDY = {"until": ["\n"], "do_sample": False, "temperature": 0.0, "max_gen_toks": 8}
+KEY = "sk-a-secret-of-this-test"
+
+
+@dataclass(frozen=True)
+class Request:
+    """As much of lm-eval's Instance as models look at."""
+
+    args: tuple[Any, ...]
+    task_name: str = "a_task"
+
+
+@dataclass
+class Run:
+    """Asks a model through `replies.keep`, with its store in `folder`."""
+
+    folder: Path
+    model: Model
+    runtime: Runtime
+    chat: bool = False
+    account: replies.Account = field(default_factory=replies.Account)
+    progress: list[tuple[int, int, str]] = field(default_factory=list)
+
+    def __call__(self, prompts: list[Any], kind: str = "generate_until", **decoding: Any) -> list[Any]:
+        front, backend = load(self.model, self.runtime, self.chat)
+        try:
+            with Store(self.folder / NAME) as store:
+                self.account = replies.keep(front, backend, store, "m", lambda *told: self.progress.append(told))
+                more = (GREEDY | decoding,) if kind == "generate_until" else ()
+                made = [Request((prompt, *more) if isinstance(prompt, str) else prompt) for prompt in prompts]
+                return list(getattr(front, kind)(made))
+        finally:
+            backend.close()
+
+
+def asking(site: Site, model: Path, folder: Path, runtime: dict[str, Any] | None = None, **given: Any) -> Run:
+    settings = Model(path=str(model), backend="server", base_url=site.url, name="m", **given)
+    return Run(folder, settings, Runtime(concurrency=8, retries=3, **(runtime or {})))
+
+
+PROMPTS = [f"prompt number {n}" for n in range(30)]
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits between attempts are short."""
+    monkeypatch.setattr("eval.backends.server.backoff", lambda attempt: 0.01 * attempt)
+
+
+def by_turns(*behaviours: Behaviour) -> Behaviour:
+    """The first time that a prompt is sent, it meets one of `behaviours`; afterwards all is well."""
+    met: set[str] = set()
+
+    async def behave(request: web.Request, body: dict[str, Any], n: int) -> web.StreamResponse:
+        text = json.dumps(body["prompt"])
+        if text in met:
+            return await well(request, body, n)
+        met.add(text)
+        return await behaviours[len(met) % len(behaviours)](request, body, n)
+
+    return behave
+
+
+def test_a_server_on_a_bad_day_is_asked_until_it_answers(tiny_chat_model: Path, tmp_path: Path) -> None:
+    with serving(by_turns(answering(429, Retry_After="0.02"), answering(503), reset, nonsense, well)) as site:
+        run = asking(site, tiny_chat_model, tmp_path)
+        found = run([*PROMPTS, *PROMPTS[:5]])
+        asked = len(site.bodies)
+        assert found == [said_to(body).partition("<|im_end|>")[0] for body in _bodies_of(run, [*PROMPTS, *PROMPTS[:5]])]
+        assert len(PROMPTS) < asked < 3 * len(PROMPTS)
+        assert (run.account.asked, run.account.known) == (30, 0)
+        assert run([*PROMPTS, "one more"])[:-1] == found[:30]
+        assert len({json.dumps(body["prompt"]) for body in site.bodies[asked:]}) == 1  # the others are kept
+        assert (run.account.asked, run.account.known) == (1, 30)
+    assert run.progress[0] == (0, 35, "a_task")
+    assert run.progress[-3:] == [(35, 35, "a_task"), (30, 31, "a_task"), (31, 31, "a_task")]
+
+
+def _bodies_of(run: Run, prompts: list[str]) -> list[dict[str, Any]]:
+    front = Front(run.model, run.chat)
+    return [{"prompt": [ids]} for ids in front.tokens(prompts)]
+
+
+def test_a_server_that_goes_away_ends_the_run_and_what_it_said_is_kept(tiny_chat_model: Path, tmp_path: Path) -> None:
+    async def dies(request: web.Request, body: dict[str, Any], n: int) -> web.StreamResponse:
+        return await (well if n < 12 else reset)(request, body, n)
+
+    with serving(dies) as site:
+        run = asking(site, tiny_chat_model, tmp_path)
+        with pytest.raises(EvalError, match=rf"server {site.url}, model m: the connection broke(.|\n)*what was answered is kept"):
+            run(PROMPTS)
+    with serving() as site:
+        again = asking(site, tiny_chat_model, tmp_path)
+        again(PROMPTS)
+        assert (again.account.known, again.account.asked) == (12, 18)
+        assert len(site.bodies) == 18
+    with pytest.raises(EvalError, match="cannot connect"):  # nobody listens any more
+        asking(site, tiny_chat_model, tmp_path / "other")(PROMPTS[:1])
+
+
+@pytest.mark.parametrize(
+    ("behave", "words"),
+    [
+        (answering(404, "no such model"), r"HTTP 404: no such model(.|\n)*model\.name to one of its models \(a, b\)"),
+        (answering(401, "who are you"), r"HTTP 401(.|\n)*MY_KEY"),
+        (
+            answering(400, "maximum context length is 64"),
+            r"HTTP 400: maximum context(.|\n)*\d+ tokens of a_task.*model\.max_length",
+        ),
+        (answering(302, "elsewhere"), r"HTTP 302(.|\n)*model\.base_url"),
+        (answering(500, "\x1b[31mred"), r"HTTP 500: .\[31mred \(4 attempts\)"),
+        (nonsense, r"no proper reply \(\w+"),
+    ],
+)
+def test_what_no_patience_helps_is_told_with_what_to_do(
+    behave: Behaviour, words: str, tiny_chat_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
+    caplog.set_level(logging.DEBUG)
+    with serving(behave, models=("a", "b")) as site, pytest.raises(EvalError, match=words) as told:
+        asking(site, tiny_chat_model, tmp_path, api_key_env="MY_KEY")(PROMPTS[:3])
+    assert "\x1b" not in str(told.value)
+    assert site.keys[0] == f"Bearer {KEY}"
+    assert KEY not in str(told.value) + caplog.text
+    assert all(KEY.encode() not in path.read_bytes() for path in tmp_path.iterdir())
+    if "HTTP 4" in words:
+        assert len(site.bodies) <= 3  # nothing is asked twice
+
+
+def test_a_prompt_without_room_is_cut_as_lm_eval_cuts_it_and_counted(tiny_chat_model: Path, tmp_path: Path, caplog: Any) -> None:
+    from lm_eval.models.huggingface import HFLM
+
+    prompts = ["short", "The answer to 1 plus 2 is 3 " * 40]
+    with serving() as site:
+        run = asking(site, tiny_chat_model, tmp_path / "server", max_length=64)
+        run(prompts)
+        long, short = (body["prompt"][0] for body in site.bodies)
+        assert run.account.cut == {"a_task": 1}
+        assert "prompts without their head, as the model has room for 64 tokens in all: a_task 1 of 2" in caplog.text
+        text = asking(site, tiny_chat_model, tmp_path / "text", max_length=64, send="text")
+        text(prompts)
+        assert site.bodies[2]["prompt"] == text_of(long, tiny_chat_model)
+    front = Front(run.model, False)
+    assert [short, long] == [front.tokens(prompts)[0], front.tokens(prompts)[1][-56:]]
+
+    here = Run(tmp_path / "hf", Model(path=str(tiny_chat_model), max_length=64), Runtime(device="cpu", batch_size=2, threads=1))
+    alone = HFLM(pretrained=str(tiny_chat_model), device="cpu", batch_size=2, max_length=64)
+    assert here(prompts) == alone.generate_until([Request((prompt, GREEDY)) for prompt in prompts])
+    assert here.account.cut == {"a_task": 1}
+    assert here(prompts) == here(prompts)
+    assert (here.account.known, here.account.cut) == (2, {"a_task": 1})  # also when nothing is asked
+    assert run.account.answer_limits == {}
+
+
+def text_of(ids: list[int], model: Path) -> str:
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(model)
+    return str(tokenizer.decode(ids))
+
+
+def test_log_likelihoods_of_a_server(tiny_chat_model: Path, tmp_path: Path) -> None:
+    async def echo(_request: web.Request, body: dict[str, Any], _n: int) -> web.StreamResponse:
+        ids = body["prompt"][0]
+        assert (body["echo"], body["max_tokens"], body["logprobs"]) == (True, 1, 1)
+        given = [None, *(-float(token) for token in ids[1:]), -99.0]
+        top = [None, *({"x": -float(token)} for token in ids[1:]), {"x": -99.0}]
+        return web.json_response(
+            {"choices": [{"index": 0, "text": "", "logprobs": {"token_logprobs": given, "top_logprobs": top}}]}
+        )
+
+    pairs = [("The answer to 1 plus 2", " is 3"), ("The answer to 1 plus 2", " is 5")]
+    with serving(echo) as site:
+        run = asking(site, tiny_chat_model, tmp_path)
+        front = Front(run.model, False)
+        tails = [tail for _, tail in front.pairs([Ask("k", "t", pair) for pair in pairs])]
+        assert run(pairs, "loglikelihood") == [(-float(sum(tail)), True) for tail in tails]
+        with pytest.raises(EvalError, match=r"no log-likelihoods of this kind(.|\n)*model\.backend=hf or vllm"):
+            run(["text"], "loglikelihood_rolling")
+        talk = asking(site, tiny_chat_model, tmp_path, send="messages")
+        talk.chat = True
+        with pytest.raises(EvalError, match=r"no log-likelihoods of this kind(.|\n)*model\.send=tokens"):
+            talk(pairs, "loglikelihood")
+    with serving() as site, pytest.raises(EvalError, match="gives no log-likelihoods of a prompt"):
+        asking(site, tiny_chat_model, tmp_path / "plain")(pairs, "loglikelihood")
+
+
+def test_odd_replies_are_only_replies(tiny_chat_model: Path, tmp_path: Path) -> None:
+    odd = ["", "\x00\x1b[31m", "half \ud83d", "stop here\nnot this", "x" * 1_000_000, None]
+
+    async def behave(_request: web.Request, body: dict[str, Any], _n: int) -> web.StreamResponse:
+        text = odd[int(text_of(body["prompt"][0], tiny_chat_model).rpartition(" ")[2])]
+        return web.Response(text=json.dumps(says(text)), content_type="application/json")  # type: ignore[arg-type]
+
+    with serving(behave) as site:
+        found = asking(site, tiny_chat_model, tmp_path)([f"prompt {n}" for n in range(len(odd))])
+    assert found == ["", "\x00\x1b[31m", "half \ufffd", "stop here", "x" * 1_000_000, ""]
+
+
+@pytest.mark.slow
+def test_one_process_or_two_give_the_same_and_a_dead_one_is_told(tiny_chat_model: Path, tmp_path: Path) -> None:
+    model = Model(path=str(tiny_chat_model))
+    prompts = [f"prompt {'word ' * (n % 7)}{n}" for n in range(22)]
+    one = Run(tmp_path / "one", model, Runtime(device="cpu", batch_size=4, threads=1))
+    front, backend = load(model, Runtime(device="cpu", batch_size=4, threads=1, processes=2), False)
+    assert isinstance(backend, HF)
+    with Store(tmp_path / NAME) as store:
+        replies.keep(front, backend, store, "m")
+        two = front.generate_until([Request((prompt, GREEDY)) for prompt in prompts])
+        assert two == one(prompts)
+        pairs = [(prompt, word) for prompt in prompts[:6] for word in (" is", " answer")]
+        assert front.loglikelihood([Request(pair) for pair in pairs]) == one(pairs, "loglikelihood")
+
+        assert backend._others is not None
+        with pytest.raises(EvalError, match=r"the model on cpu: failed(.|\n)*AttributeError"):
+            backend._others.answer("no_such_kind", [[Ask("k", "t", ("a", GREEDY))]], lambda *_: None)
+        (worker, _), *_rest = backend._others._workers.values()
+        os.kill(worker.pid, signal.SIGKILL)
+        with pytest.raises(EvalError, match=r"the process with the model on cpu ended \(exit code -9(.|\n)*kept"):
+            front.generate_until([Request((f"new {prompt}", GREEDY)) for prompt in prompts])
+    workers = [worker for worker, _ in backend._others._workers.values()]
+    backend.close()
+    assert not any(worker.is_alive() for worker in workers)
+
+
+def test_a_batch_that_does_not_fit_is_halved(tiny_chat_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    import torch
+    from transformers import GenerationMixin
+
+    local = Local(Model(path=str(tiny_chat_model)), False, "cpu")
+    asks = [Ask(str(n), "a_task", (f"prompt {n}", GREEDY), tuple(range(n))) for n in range(5)]
+    expected = [local.answer("generate_until", [ask])[0] for ask in asks]
+    generate, sizes, most = GenerationMixin.generate, [], [2]
+
+    def small(self: Any, **given: Any) -> Any:
+        sizes.append(len(given["input_ids"]))
+        if sizes[-1] > most[0]:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return generate(self, **given)
+
+    monkeypatch.setattr(GenerationMixin, "generate", small)
+    assert local.answer("generate_until", asks) == expected
+    assert sizes == [5, 2, 3, 1, 2]
+    assert "asked in halves" in caplog.text
+    most[0] = 0
+    with pytest.raises(EvalError, match=r"a_task: the GPU's memory is too small for one prompt of 4 tokens"):
+        local.answer("generate_until", asks[4:])
+
+
+def test_which_devices_are_taken() -> None:
+    assert devices(Runtime(device="cpu")) == ["cpu"]
+    assert devices(Runtime(device="cpu", processes=3)) == ["cpu"] * 3
+    with pytest.raises(EvalError, match=r"runtime\.processes=2 with runtime\.device=mps"):
+        devices(Runtime(device="mps", processes=2))
+    import torch
+
+    if not torch.cuda.is_available():
+        with pytest.raises(EvalError, match="no CUDA device is visible"):
+            devices(Runtime(device="cuda"))
+
+
+def test_models_that_cannot_be_asked_are_told_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bare_model: Path) -> None:
+    def faults(runtime: dict[str, Any] | None = None, **model: Any) -> str:
+        given = {"suite": {"name": "s", "tasks": ["gsm8k"]}, "model": model, "runtime": runtime or {}}
+        settings, problems = parse(EvalSettings, given)
+        return "\n".join(map(str, problems if settings is None else model_problems(settings, {})))
+
+    assert "vllm is not installed here" in faults(path="a/b", backend="vllm")
+    assert "ray, which is not installed" in faults({"data_parallel_size": 2}, path="a/b", backend="vllm")
+    assert "go together" in faults(path="a/b", backend="server")
+    assert "go together" in faults(path="a/b", base_url="http://x/v1")
+    assert "no model to evaluate" in faults(backend="server", base_url="http://x/v1", send="messages")
+    assert faults(path="a-name", backend="server", base_url="http://x/v1", send="messages") == ""
+    assert "no tokenizer in" in faults(path=str(tmp_path), backend="server", base_url="http://x/v1")
+    assert "no chat template" in faults(path=str(bare_model), backend="server", base_url="http://x/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "two\nlines")
+    assert "no header can carry" in faults(path="a/b", backend="server", base_url="http://x/v1")
+
+
+def test_a_model_whose_context_nobody_knows_must_be_given_one(bare_model: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(bare_model, tmp_path / "t")
+    (tmp_path / "t" / "config.json").unlink()  # a served model's tokenizer alone
+    model = Model(path=str(tmp_path / "t"), backend="server", base_url="http://127.0.0.1:1/v1")
+    with pytest.raises(EvalError, match=r"set model\.max_length=N"):
+        Front(model, chat=False)
+    front = Front(model.model_copy(update={"max_length": 64}), chat=False)
+    assert isinstance(load(front.model, Runtime(), False)[1], Server)
+    with pytest.raises(EvalError, match="no chat template"):
+        Front(Model(path=str(bare_model)), chat=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_loop_is_left() -> Iterator[None]:
+    """asyncio.run leaves no event loop behind; later tests may want one."""
+    yield
+    asyncio.set_event_loop_policy(None)
