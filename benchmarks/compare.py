@@ -28,7 +28,7 @@ from gra.compare.scores import Scores, load, outcomes
 
 LAYOUT = {  # items, and clusters where items have them
     "gsm8k": (1319, 0), "math_chat": (5000, 7), "humaneval_chat": (164, 0), "mbpp_chat": (500, 0), "hellaswag_chat": (10042, 0),
-    "arc_challenge_chat": (1172, 0), "gpqa_diamond_chat": (198, 0), "bbh_cot_fewshot": (6511, 27), "mmlu_chat": (14042, 57),
+    "arc_challenge_chat": (1172, 0), "gpqa_diamond_chat": (198, 0), "bbh_chat": (6511, 27), "mmlu_chat": (14042, 57),
     "ifeval_chat": (541, 0),
 }  # fmt: skip
 

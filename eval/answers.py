@@ -10,7 +10,7 @@ text. They are documented, in their order, at the top of the room of the kind:
     number   a number (after GSM8K's "####")     the task's own                  eval/number.py
     math     LaTeX; math-verify compares         \\boxed{...}                     eval/mathematics.py
     letter   an option's letter                  "ANSWER: B", or the letter      eval/letters.py
-    bbh      by the item: letter, number, ...    "the answer is ... ."           eval/bbh.py
+    bbh      by the item: letter, number, ...    "So the answer is ... ."        eval/bbh.py
     code     what passes the tests               a code block, or code alone     eval/programs.py
     ifeval   instructions followed               any reply that is not blank     lm-eval's loose reading
     world    a short text                        ends in "The answer is ... ."   eval/extract.py

@@ -3,6 +3,9 @@
 lm-eval's own index parses some 14,000 YAML files; reading names, tags and includes alone by regular expressions takes about a
 second, and happens only where a name is not one of ours. It also tells which folders the tasks of a suite lie in, so that lm-eval
 need not parse the others.
+
+A group of ours may be made of one of lm-eval's (`metadata.made_from`): for each task there one here, named after our group, whose
+YAML is lm-eval's with `_<group>.yaml` over it. That lies nowhere as one file: lm-eval's folder is known at run time alone.
 """
 
 from __future__ import annotations
@@ -13,7 +16,9 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+Yaml: TypeAlias = Path | tuple[Path, ...]  # a file, or files of which each goes over those before it
 
 TASKS = Path(__file__).parent / "tasks"
 _KEY = re.compile(r"^[\"']?(?P<key>task|group|tag|include)[\"']?:[ \t]*(?P<value>[^\s#!][^\n#]*)", re.MULTILINE)
@@ -34,14 +39,20 @@ class Index:
 class Members:
     """What a name comes to: its single tasks, in order, and the groups among them (itself included): name -> YAML."""
 
-    tasks: dict[str, Path]
+    tasks: dict[str, Yaml]
     groups: dict[str, Path]
 
 
 @cache
 def own() -> dict[str, Path]:
     """Our tasks: name -> YAML. The file is named after the task; files that start with an underscore are shared parts."""
-    return {path.stem: path for path in sorted(TASKS.rglob("*.yaml")) if not path.stem.startswith("_")}
+    return {name: path for name, path in _own().items() if "group" not in _keys(path.read_text(encoding="utf-8"))}
+
+
+@cache
+def own_groups() -> dict[str, Path]:
+    """Our groups that are made of lm-eval's: name -> YAML."""
+    return {name: path for name, path in _own().items() if name not in own()}
 
 
 @cache
@@ -67,14 +78,18 @@ def official() -> Index:
     return index
 
 
-def find(name: str) -> Path | None:
+def find(name: str) -> Yaml | None:
     """The YAML of a single task, ours before lm-eval's; None for a group, a tag, or a name that nobody knows."""
-    return own().get(name) or official().tasks.get(name)
+    if name in own():
+        return own()[name]
+    group = next((group for group in own_groups() if name.startswith(f"{group}_")), None)
+    made = _made(group).get(name) if group is not None else None
+    return made or official().tasks.get(name)
 
 
 def known(name: str) -> bool:
     """Whether lm-eval will find a task, group or tag of this name."""
-    return name in own() or name in names()
+    return name in own() or name in own_groups() or name in names() or find(name) is not None
 
 
 def names() -> set[str]:
@@ -88,6 +103,9 @@ def members(name: str) -> Members | None:
     path = find(name)
     if path is not None:
         return Members({name: path}, {})
+    if name in own_groups():
+        made = _made(name)
+        return Members(made, {name: own_groups()[name]}) if made else None
     index = official()
     if name in index.groups:
         group = index.groups[name]
@@ -96,12 +114,15 @@ def members(name: str) -> Members | None:
     return Members(_tagged(name), {}) if name in index.tags else None
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Yaml) -> dict[str, Any]:
     """A task YAML with its includes merged, as lm-eval merges them; `!function` values stay strings.
 
     Raises OSError for a file that is not there, yaml.YAMLError for one that is no YAML.
     """
     import yaml
+
+    if isinstance(path, tuple):
+        return {key: value for file in path for key, value in read(file).items()}
 
     class Loader(yaml.SafeLoader):
         pass
@@ -113,6 +134,21 @@ def read(path: Path) -> dict[str, Any]:
     for include in includes if isinstance(includes, list) else [includes]:
         merged |= read(path.parent / include)
     return merged | config
+
+
+def _own() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(TASKS.rglob("*.yaml")) if not path.stem.startswith("_")}
+
+
+@cache
+def _made(group: str) -> dict[str, Yaml]:
+    """The tasks of a group of ours that is made of lm-eval's; empty where lm-eval is not installed, or has no such group."""
+    path = own_groups()[group]
+    base = read(path)["metadata"]["made_from"]
+    theirs = members(base)
+    over = path.with_name(f"_{path.name}")
+    made = {} if theirs is None else {name: yaml for name, yaml in theirs.tasks.items() if isinstance(yaml, Path)}
+    return {f"{group}{name.removeprefix(base)}": (yaml, over) for name, yaml in made.items()}
 
 
 def _keys(text: str) -> dict[str, list[str]]:
@@ -129,7 +165,7 @@ def _keys(text: str) -> dict[str, list[str]]:
 
 def _joined(listed: Any) -> Members | None:
     """What the list `task:` of a group comes to: names, or groups and tasks written out in its own text."""
-    tasks: dict[str, Path] = {}
+    tasks: dict[str, Yaml] = {}
     groups: dict[str, Path] = {}
     for item in listed if isinstance(listed, list) else []:
         if isinstance(item, dict) and "group" in item and item["group"] not in official().groups:
@@ -143,7 +179,7 @@ def _joined(listed: Any) -> Members | None:
     return Members(tasks, groups) if tasks else None
 
 
-def _tagged(tag: str) -> dict[str, Path]:
+def _tagged(tag: str) -> dict[str, Yaml]:
     """The tasks of a tag: those whose YAML names it, or includes, however far, a file that does."""
     index = official()
     files = set(index.tags[tag])

@@ -37,7 +37,7 @@ def evaluate(
 
     runtime = settings.runtime
     _alone()
-    with _threads(runtime.threads), _less_talk():
+    with _threads(runtime.threads), _less_talk(), loading.compiled_once():
         manager = loading.manager(settings.suite, local, scratch)
         tasks, skipped = loading.tried(manager, settings.suite, settings.seed)
         suite = plan.without(settings.suite, skipped)

@@ -9,7 +9,7 @@ F is one of T, T without `_chat`, H, C; C also without its first part where that
 not count for an F that has other configurations, too (all of BBH's tasks would read it), but for MMLU's file of all subjects,
 which is cut down to those records whose `subject` is C. DIR/C.jsonl is for our own tasks, which have no H. DIR/F/C.jsonl,
 DIR/T.jsonl and DIR/C.jsonl hold one split only, the one that is scored. A task that joins several configurations (MATH's
-subjects) reads DIR/F/S.jsonl, or else every DIR/F/C/S.jsonl.
+subjects) reads DIR/F/S.jsonl, or else every DIR/F/C/S.jsonl. `python -m eval.fetch` makes such a folder.
 """
 
 from __future__ import annotations
@@ -21,40 +21,35 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from eval.catalogue import Yaml
 from gra.errors import EvalError
 from gra.fileio import open_maybe_gzip, write_text
 
 _SPLITS = ("test_split", "validation_split", "training_split", "fewshot_split")
-_ALL = (None, "main", "default", "all")  # configurations that hold all of a data set, or the one that is meant by its name
+ALL = (None, "main", "default", "all")  # configurations that hold all of a data set, or the one that is meant by its name
 _ENDS = (".jsonl", ".jsonl.gz")
 
 
 @dataclass(frozen=True)
 class LocalTask:
-    """A task and its local files, by split, or by split/configuration where it joins several.
+    """A task and its local files, by split, or by split/configuration where it joins several; none: the hub's.
 
     `dropped`: split keys of the YAML that have no file here, and are not needed.
     """
 
     name: str
-    yaml: Path
+    yaml: Yaml
     files: dict[str, Path]
     dropped: tuple[str, ...] = ()
     subject: str | None = None
 
 
-def locate(name: str, yaml: Path, spec: dict[str, Any], folders: Sequence[Path], shots: int | None) -> tuple[LocalTask, list[str]]:
+def locate(name: str, yaml: Yaml, spec: dict[str, Any], folders: Sequence[Path], shots: int | None) -> tuple[LocalTask, list[str]]:
     """Find the files of task `name` in `folders` (the first that has one wins); `shots` overrides the task's own number.
 
     Returns the task and, for every split that is needed and has no file, a text that names what was looked for.
     """
-    test = next((spec[key] for key in _SPLITS if spec.get(key)), "test")
-    default = spec.get("num_fewshot") or 0
-    count = shots if shots is not None and spec.get("num_fewshot") != 0 else default  # lm-eval keeps a 0 in the YAML
-    fewshot = spec.get("fewshot_config") or {}
-    example = fewshot.get("split") or spec.get("fewshot_split") or spec.get("training_split") or spec.get("validation_split")
-    needed = {test} | ({example or test} if count > 0 and not fewshot.get("samples") else set())
-
+    test, *examples = needed_splits(spec, shots)
     files: dict[str, Path] = {}
     missing: list[str] = []
     splits = list(dict.fromkeys([test, *(spec[key] for key in _SPLITS if spec.get(key))]))
@@ -64,22 +59,36 @@ def locate(name: str, yaml: Path, spec: dict[str, Any], folders: Sequence[Path],
         parts = {} if found is not None else _parts(name, spec, split, folders)
         if found is not None or parts:
             files |= {split: found} if found is not None else parts
-        elif split in needed:
+        elif split in (test, *examples):
             names = _listed(path for path in wanted if path.endswith(_ENDS[0]))
             missing.append(f"{name}: no file of split `{split}`: looked for {names} (or .gz) in {_listed(folders)}")
     have = {key.partition("/")[0] for key in files}
     dropped = tuple(key for key in _SPLITS if spec.get(key) and spec[key] not in have)
-    subject = spec.get("dataset_name") if _slug(spec.get("dataset_path")) == "mmlu" else None
-    return LocalTask(name, yaml, files, dropped, None if subject in _ALL else subject), missing
+    subject = spec.get("dataset_name") if slug(spec.get("dataset_path")) == "mmlu" else None
+    return LocalTask(name, yaml, files, dropped, None if subject in ALL else subject), missing
+
+
+def needed_splits(spec: Mapping[str, Any], shots: int | None) -> list[str]:
+    """The splits without which a task cannot run: the one that is scored, then, if it is another, that of its worked examples."""
+    test = next((spec[key] for key in _SPLITS if spec.get(key)), "test")
+    default = spec.get("num_fewshot") or 0
+    count = shots if shots is not None and spec.get("num_fewshot") != 0 else default  # lm-eval keeps a 0 in the YAML
+    fewshot = spec.get("fewshot_config") or {}
+    example = fewshot.get("split") or spec.get("fewshot_split") or spec.get("training_split") or spec.get("validation_split")
+    return list(dict.fromkeys([test, example or test] if count > 0 and not fewshot.get("samples") else [test]))
 
 
 def write_yaml(task: LocalTask, folder: Path) -> None:
-    """Write `folder`/<task>.yaml: the task's own YAML, included, with its data read by `load` below."""
-    text: dict[str, Any] = {"include": str(task.yaml.resolve()), "task": task.name}
+    """Write `folder`/<task>.yaml: the task's own YAML, included, with its files, if it has any, read by `load` below."""
+    parts = (task.yaml,) if isinstance(task.yaml, Path) else task.yaml
+    text: dict[str, Any] = {"include": [str(path.resolve()) for path in parts], "task": task.name}
     text |= dict.fromkeys(task.dropped)
-    text["dataset_kwargs"] = {"files": {split: str(path.resolve()) for split, path in task.files.items()}, "subject": task.subject}
+    if task.files:
+        files = {split: str(path.resolve()) for split, path in task.files.items()}
+        text["dataset_kwargs"] = {"files": files, "subject": task.subject}
     lines = [f"{key}: {json.dumps(value)}" for key, value in text.items()]  # JSON is YAML
-    write_text(folder / f"{task.name}.yaml", "\n".join([*lines, "custom_dataset: !function eval.local_data.load", ""]))
+    lines += ["custom_dataset: !function eval.local_data.load"] if task.files else []
+    write_text(folder / f"{task.name}.yaml", "\n".join([*lines, ""]))
 
 
 def write_group(name: str, yaml: Path, folder: Path) -> None:
@@ -130,11 +139,11 @@ def _records(path: Path, changed: int) -> list[dict[str, Any]]:  # noqa: ARG001
 
 
 def _candidates(name: str, spec: dict[str, Any], split: str, scored: bool) -> list[str]:
-    data, part = _slug(spec.get("dataset_path")), spec.get("dataset_name")
+    data, part = slug(spec.get("dataset_path")), spec.get("dataset_name")
     short = part.lower().removeprefix(f"{data}_") if part else None  # gpqa_diamond in gpqa
     parts = list(dict.fromkeys(p for p in (part, short) if p))
     folders = _folders(name, spec)
-    whole = [f for f in folders if f != data or part in _ALL or data in ("mmlu", name, name.removesuffix("_chat"))]
+    whole = [f for f in folders if f != data or part in ALL or data in ("mmlu", name, name.removesuffix("_chat"))]
     paths = [f"{folder}/{p}/{split}" for folder in folders for p in parts]
     paths += [f"{folder}/{p}" for folder in folders for p in parts] if scored else []
     paths += [f"{folder}/{split}" for folder in whole]
@@ -155,7 +164,7 @@ def _parts(name: str, spec: dict[str, Any], split: str, folders: Sequence[Path])
 
 
 def _folders(name: str, spec: dict[str, Any]) -> list[str]:
-    names = (name, name.removesuffix("_chat"), _slug(spec.get("dataset_path")), _slug(spec.get("dataset_name")))
+    names = (name, name.removesuffix("_chat"), slug(spec.get("dataset_path")), slug(spec.get("dataset_name")))
     return list(dict.fromkeys(f for f in names if f and f != "json"))
 
 
@@ -163,7 +172,7 @@ def _first(folders: Sequence[Path], paths: Sequence[str]) -> Path | None:
     return next((folder / path for folder in folders for path in paths if (folder / path).is_file()), None)
 
 
-def _slug(hub_name: str | None) -> str | None:
+def slug(hub_name: str | None) -> str | None:
     """`allenai/ai2_arc` -> `ai2_arc`, `ARC-Challenge` -> `arc_challenge`."""
     return hub_name.rpartition("/")[2].lower().replace("-", "_") if hub_name else None
 

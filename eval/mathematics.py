@@ -6,8 +6,8 @@ of a task are judged at once, in `answers_of`, which lm-eval calls with all repl
 Tolerant (`stated`): the rules, first to last; the first that finds an expression decides:
 
     boxed      the same
-    stated     of the last "answer is ...", "Answer: ...": the last formula ($...$, \(...\), \[...\]) of that sentence or line, else
-               all of it
+    stated     of the last "answer is ...", "Answer: ...": the formula ($...$, \(...\), \[...\]) that it begins with, else the last
+               one of that sentence or line, else all of it
     bold       the last text in bold that holds a figure or a formula
     formula    the last formula of the reply
     last       the last number of the reply
@@ -91,16 +91,28 @@ def _said(rest: str) -> str | None:
     words = _END.split(rest.strip()[:_LONGEST], maxsplit=1)[0]
     if words.count("$") == 1 or words.rstrip().endswith(("\\[", "$$")) or ("\\[" in words and "\\]" not in words):
         words = rest.strip()[:_LONGEST]  # a formula that is set on lines of its own
-    return _formula(words) or _bare(words)
+    found = _formulas(words)
+    begun = _FORMULA.match(words.lstrip(" \t\n*_:"))
+    return (found[0 if begun else -1] if found else None) or _bare(words)
 
 
 def _formula(text: str) -> str | None:
-    """The last formula; of several that only commas or "and" part, all of them."""
-    found = list(_FORMULA.finditer(text))
-    first = len(found) - 1
-    while first > 0 and _LISTED.fullmatch(text[found[first - 1].end() : found[first].start()]):
-        first -= 1
-    return ", ".join(filter(None, (_bare(match[0]) for match in found[max(first, 0) :]))) or None
+    """The last formula."""
+    found = _formulas(text)
+    return found[-1] if found else None
+
+
+def _formulas(text: str) -> list[str]:
+    """The formulas in order; several that only commas, "and" or "or" part are one."""
+    groups: list[list[str]] = []
+    end = -1
+    for match in _FORMULA.finditer(text):
+        if groups and _LISTED.fullmatch(text[end : match.start()]):
+            groups[-1].append(_bare(match[0]) or "")
+        else:
+            groups.append([_bare(match[0]) or ""])
+        end = match.end()
+    return [joined for group in groups if (joined := ", ".join(filter(None, group)))]
 
 
 def _bare(words: str) -> str | None:

@@ -8,8 +8,9 @@ The rules, first to last; the first that finds a number decides:
     bold       the last number in bold
     last       the last number of the reply, unless the reply declines to answer
 
-"The answer is 3 or 4" names two: no answer. A number may have a sign, a currency, thousands in commas, decimals, a unit or per cent
-sign (dropped), LaTeX around it, or be a fraction a/b or \\frac{a}{b}; words ("seven") are not read.
+"The answer is 3 or 4", or as the last words with a number "... 3 or 4", names two: no answer. A number may have a sign, a currency,
+thousands in commas, decimals, a unit or per cent sign (dropped), LaTeX around it, or be a fraction a/b or \\frac{a}{b}; words
+("seven") are not read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from eval.phrases import AMBIGUOUS, Found, bold, boxed, clause, conclusion, refuses, settled, statements
+from eval.phrases import AMBIGUOUS, Found, bold, boxed, clause, conclusion, refuses, sentences, settled, statements
 
 _FRACTION = re.compile(r"\\[dt]?frac\s{0,3}\{\s{0,3}(-?[\d.,]{1,40})\s{0,3}\}\s{0,3}\{\s{0,3}(-?[\d.,]{1,40})\s{0,3}\}")
 _LATEX = (("\\$", "$"), ("{,}", ","), ("\\!", ""), ("\\,", ""), ("\\%", "%"), ("−", "-"), ("\\left", ""), ("\\right", ""))
@@ -27,6 +28,7 @@ _NUMBER = re.compile(
     r"(?:(?<=\d)\s?/\s?(?P<below>\d+)(?![\d/]))?"
 )
 _EITHER = re.compile(r"\d[^\d\n]{0,20}\bor\b[^\d\n]{0,20}\d", re.IGNORECASE)
+_UNDECIDED = re.compile(r"\d[^\d\n]{0,20}\bor\b(?! (?:more|less|fewer|so)\b)[^\d\n]{0,20}\d[\d,./]*[^\d]*\Z", re.IGNORECASE)
 _DIGITS = 40  # longer ones are no answer
 
 
@@ -40,7 +42,8 @@ def stated(reply: str) -> str | None:
     for words in bold(text)[::-1] if not found else ():
         found = found or last_in(words)
     if not found and not refuses(text):
-        found = last_in(text)
+        last = next((said for said in reversed(sentences(text)) if re.search(r"\d", said)), "")
+        found = AMBIGUOUS if _UNDECIDED.search(last[-2000:]) else last_in(text)
     return settled(found)
 
 

@@ -37,10 +37,7 @@ def problems_of(suite: Suite, inputs: Mapping[str, Path | None]) -> list[Problem
         problems.append(Problem("suite.data_dir", f"no such folder: {suite.data_dir}", "name the folder of the benchmarks' files"))
     for task in suite.tasks:
         if not catalogue.known(task):
-            near = difflib.get_close_matches(task, [*catalogue.own(), *catalogue.names()], n=3)
-            ours = f"ours are {', '.join(catalogue.own())}; for lm-eval's see: lm-eval ls tasks"
-            remedy = f"did you mean {' or '.join(near)}?" if near else ours
-            problems.append(Problem("suite.tasks", f"no task is called {task}", remedy))
+            problems.append(unknown(task))
             continue
         path = catalogue.find(task)
         if path is not None and catalogue.read(path).get("unsafe_code"):
@@ -56,6 +53,14 @@ def problems_of(suite: Suite, inputs: Mapping[str, Path | None]) -> list[Problem
     if problems and problems[0].key == "suite.data_dir":
         return problems
     return [*problems, *local(suite, inputs).problems]
+
+
+def unknown(task: str) -> Problem:
+    """That nobody knows a task of this name, and what was probably meant."""
+    own = [*catalogue.own(), *catalogue.own_groups()]
+    near = difflib.get_close_matches(task, [*own, *catalogue.names()], n=3)
+    remedy = f"did you mean {' or '.join(near)}?" if near else f"ours are {', '.join(own)}; for lm-eval's see: lm-eval ls tasks"
+    return Problem("suite.tasks", f"no task is called {task}", remedy)
 
 
 def runs_code(suite: Suite) -> bool:
@@ -136,9 +141,10 @@ def scored(suite: Suite, owner_of: Mapping[str, str], skipped: Iterable[str]) ->
 def groups_of(suite: Suite) -> dict[str, str]:
     """Task -> group: as the suite says, else as our own YAMLs say (`metadata.group`); the others stand for themselves."""
     groups: dict[str, str] = {}
+    ours = catalogue.own() | catalogue.own_groups()
     for task in suite.tasks:
-        if task in catalogue.own():
-            group = (catalogue.read(catalogue.own()[task]).get("metadata") or {}).get("group")
+        if task in ours:
+            group = (catalogue.read(ours[task]).get("metadata") or {}).get("group")
             groups |= {task: group} if group else {}
     return groups | {task: group for group, members in suite.groups.items() for task in members}
 

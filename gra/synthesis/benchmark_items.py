@@ -11,6 +11,8 @@ removes nothing. `splits: all` takes these too. What is read of each record, as 
     bbh            *.jsonl     input             target
     mmlu           test        question          the right one of choices
     ifeval         train       prompt            -                                 (the hub calls its only split so)
+    gpqa           *.jsonl     Question          Correct Answer                    (gpqa_diamond likewise)
+    math           test        problem           solution                          (hendrycks_math likewise; by subject or whole)
 
 A folder that was made by the world step (benchmarks/*.jsonl) holds question and answer. Files are `.jsonl` or `.jsonl.gz`.
 """
@@ -64,6 +66,8 @@ def _chosen_choice(record: Record) -> tuple[str, ...]:
 
 
 _ARC = Schema("test", lambda r: r["question"], _chosen_choice, lambda r: r["id"])
+_GPQA = Schema(None, lambda r: r["Question"], lambda r: (r["Correct Answer"],), lambda r: r.get("Record ID"))
+_MATH = Schema("test", lambda r: r["problem"], lambda r: (r["solution"],))
 SCHEMAS = {
     "gsm8k": Schema("test", lambda r: r["question"], lambda r: (r["answer"], _CALCULATOR.sub("", r["answer"]))),
     "humaneval": Schema("test", lambda r: r["prompt"], lambda r: (r["canonical_solution"],), lambda r: r["task_id"]),
@@ -73,6 +77,8 @@ SCHEMAS = {
     "bbh": Schema(None, lambda r: r["input"], lambda r: (r["target"],)),
     "mmlu": Schema("test", lambda r: r["question"], lambda r: (r["choices"][r["answer"]],)),
     "ifeval": Schema("train", lambda r: r["prompt"], id=lambda r: r["key"]),
+    "gpqa": _GPQA, "gpqa_diamond": _GPQA,
+    "math": _MATH, "hendrycks_math": _MATH,
 }  # fmt: skip
 _PLAIN = Schema(None, lambda r: r["question"], lambda r: (r["answer"],), lambda r: r.get("id"))
 

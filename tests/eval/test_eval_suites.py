@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,7 +64,7 @@ FIRST = {  # what the first item asks, its gold answer, and how many worked exam
         r"where the [the_answer_letter] is one of A, B, C or D.",
         "C", 0,
     ),
-    "bbh_cot_fewshot_boolean_expressions": ("Q: not ( True ) and ( True ) is\nA: Let's think step by step.\n", "False", 3),
+    "bbh_chat_boolean_expressions": ("Q: not ( True ) and ( True ) is\nA: Let's think step by step.\n", "False", 3),
     "mmlu_chat": (
         "There is a single choice question about abstract algebra. Answer the question by replying A, B, C or D.\n"
         "Q: Find the degree for the given field extension Q(sqrt(2), sqrt(3), sqrt(18)) over Q.\nA. 0\nB. 4\nC. 2\nD. 6\n"
@@ -147,12 +148,20 @@ def test_the_eight_benchmarks_load_with_no_network(no_network: list[Any], tmp_pa
     assert set(skipped) == {"math_chat", "gpqa_diamond_chat"}
     tasks, groups = loaded(plan.without(whole, skipped), tmp_path)
     assert no_network == []
-    assert list(groups) == ["bbh_cot_fewshot"]
+    assert list(groups) == ["bbh_chat"]
     assert "sentence_splitter" in tasks["ifeval_chat"].config.metadata
     assert {name: len(tasks[name].eval_docs) for name in COUNTS} == COUNTS
     bbh = [task for name, task in tasks.items() if name.startswith("bbh_")]
     assert (len(bbh), sum(len(task.eval_docs) for task in bbh)) == (27, 6511)
     assert len({task.eval_docs[0]["input"] for task in bbh}) == 27
+    assert all(task.config.generation_kwargs["until"] == [] for task in bbh)
+    theirs = catalogue.official().tasks["bbh_cot_fewshot_snarks"]  # all but the ends of a reply is theirs
+    mine, spec = tasks["bbh_chat_snarks"].config, catalogue.read(theirs)
+    assert (mine.description, mine.doc_to_text, mine.num_fewshot) == (spec["description"], spec["doc_to_text"], 3)
+    assert mine.filter_list == spec["filter_list"]
+    assert [m["content"].removesuffix("\n") for m in asked(tasks["bbh_chat_snarks"]) if m["role"] == "assistant"] == [
+        example["target"].removesuffix("\n") for example in spec["fewshot_config"]["samples"]
+    ]
     for name, (prompt, gold, shots) in FIRST.items():
         messages = asked(tasks[name])
         turns = [message for message in messages if message["role"] == "user"]
@@ -162,6 +171,44 @@ def test_the_eight_benchmarks_load_with_no_network(no_network: list[Any], tmp_pa
         ours = name in catalogue.own()
         assert messages[-1]["role"] == "user" if name != "arc_challenge_chat" else messages[-1]["content"] == "The best answer is"
         assert not ours or tasks[name].config.metadata["group"] in {"coding", "reasoning", "general"}
+
+
+def test_a_group_made_of_lm_evals_is_found_by_its_names_and_loads_from_the_hub_too(tmp_path: Path) -> None:
+    ours, theirs = catalogue.members("bbh_chat"), catalogue.members("bbh_cot_fewshot")
+    assert ours is not None
+    assert theirs is not None
+    assert [name.replace("bbh_chat", "bbh_cot_fewshot") for name in ours.tasks] == list(theirs.tasks)
+    assert [catalogue.known(name) for name in ("bbh_chat", "bbh_chat_navigate", "bbh_chat_none")] == [True, True, False]
+    wanted = Suite(name="s", tasks=("bbh_chat",))
+    assert plan.groups_of(wanted) == {"bbh_chat": "reasoning"}
+    manager = loading.manager(wanted, plan.local(wanted, {}), tmp_path)  # reads nothing but YAMLs
+    assert (manager.all_groups, manager.all_subtasks) == (["bbh_chat"], sorted(ours.tasks))
+    for name, path in ours.tasks.items():
+        found, spec = manager.task_index[name].cfg, catalogue.read(path)
+        assert found["generation_kwargs"]["until"] == spec["generation_kwargs"]["until"] == []
+        assert "custom_dataset" not in found
+        assert {**catalogue.read(theirs.tasks[name.replace("chat", "cot_fewshot")]), "task": name}.keys() <= found.keys()
+        assert found["dataset_path"] == "SaylorTwift/bbh"
+
+
+STATED = [  # what lm-eval's filter takes from a whole reply
+    ("We look at each.\n\n(A) has none.\n\nSo the answer is (B).", "(B)"),
+    ("Sum: 2 + 3 = 5.\n\nSo the answer is 5.\n\nQ: shall I go on?", "5"),
+    ('We need "]".\n\nSo the answer is ] } ].', "] } ]"),
+    ("So the answer is (B)", "(B"),  # the form has a full stop: whatever stands last in the line is taken for it
+    ("So the answer is (B). I am sure.", "(B). I am sure"),
+    ("So the answer is **(B)**.", "**(B)**"),
+    ("Perhaps the answer is (A).\n\nNo: the answer is (B).", "(A)"),  # the first
+    ("The answer is (B).", None),  # a capital letter
+]
+
+
+@pytest.mark.parametrize(("reply", "taken"), STATED)
+def test_what_bbhs_strict_filter_takes_of_a_whole_reply(reply: str, taken: str | None) -> None:
+    path = catalogue.find("bbh_chat_snarks")
+    assert path is not None
+    pattern = catalogue.read(path)["filter_list"][0]["filter"][0]["regex_pattern"]
+    assert next(iter(re.findall(pattern, reply)), None) == taken
 
 
 def test_math_in_one_file_or_by_subject(tmp_path: Path) -> None:
@@ -237,7 +284,7 @@ def test_gpqa_is_shuffled_by_the_item_and_judged_by_the_order_it_was_asked_in(tm
 def test_missing_data_are_named_or_skipped(tmp_path: Path) -> None:
     put(tmp_path / "math" / "test.jsonl.gz", MATH)
     put(tmp_path / "bbh" / "navigate.jsonl.gz", [{"input": "i", "target": "t"}])
-    wanted = suite("math_chat", "gpqa_diamond_chat", "bbh_cot_fewshot", folder=tmp_path, groups={"r": ("gpqa_diamond_chat",)})
+    wanted = suite("math_chat", "gpqa_diamond_chat", "bbh_chat", folder=tmp_path, groups={"r": ("gpqa_diamond_chat",)})
     gpqa, bbh = plan.local(wanted, {}).problems
     assert "gpqa/gpqa_diamond/train.jsonl" in gpqa.message
     assert str(tmp_path) in gpqa.message
@@ -245,7 +292,7 @@ def test_missing_data_are_named_or_skipped(tmp_path: Path) -> None:
     assert "26 files of 27 tasks are missing" in bbh.message
     assert "bbh/boolean_expressions.jsonl" in bbh.message
     local = plan.local(wanted.model_copy(update={"skip_missing": True}), {})
-    assert (list(local.skipped), local.problems) == (["gpqa_diamond_chat", "bbh_cot_fewshot"], [])
+    assert (list(local.skipped), local.problems) == (["gpqa_diamond_chat", "bbh_chat"], [])
     rest = plan.without(wanted, local.skipped)
     assert (rest.tasks, rest.groups) == (("math_chat",), {})
     assert plan.scored(wanted, {"math_chat": "math_chat"}, local.skipped) == list(wanted.tasks)

@@ -162,6 +162,43 @@ def test_the_whole_folder_needs_no_list_of_benchmarks():
             .values()} >= {"test.jsonl.gz", "snarks.jsonl.gz"}  # fmt: skip
 
 
+GPQA = {
+    "Record ID": "rec7", "Question": f"{DUCKS} How many eggs are left?\n", "Correct Answer": "nine", "Incorrect Answer 1": "ten",
+    "Incorrect Answer 2": "eleven", "Incorrect Answer 3": "twelve",
+}  # fmt: skip
+MATH = {
+    "problem": "A made-up circle has radius $r$ and its area is nine. What is $r^2 \\pi$?", "level": "Level 1", "type": "Geometry",
+    "solution": "The area of a circle of radius $r$ is $\\pi r^2$, which we are told is $\\boxed{9}$.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("place", "record", "item"),
+    [
+        ("gpqa/gpqa_diamond/train.jsonl.gz", GPQA, ("gpqa/gpqa_diamond/train", "rec7")),
+        ("gpqa/diamond.jsonl", GPQA, ("gpqa/diamond", "rec7")),
+        ("gpqa_diamond/train.jsonl", {**GPQA, "Record ID": None}, ("gpqa_diamond/train", "1")),
+        ("math/test.jsonl.gz", MATH, ("math", "test:1")),
+        ("hendrycks_math/geometry/test.jsonl.gz", MATH, ("hendrycks_math/geometry", "test:1")),
+    ],
+)
+def test_gpqa_and_math_are_read_in_the_hubs_schema(tmp_path, place, record, item):
+    write(tmp_path / place, [record])
+    write(tmp_path / "math" / "train.jsonl", [{"problem": "learning from this is fair", "solution": "so"}])
+    chosen = DecontaminateSettings(data_dir=str(tmp_path))
+    assert (unknown_folders(chosen), check_sources(chosen, {})) == ([], [])
+    (source,) = sources(chosen)
+    assert source.path == tmp_path / place
+    (found,) = read_items(source)
+    texts = [record[key] for key in ("Question", "Correct Answer", "problem", "solution") if key in record]
+    assert (found.benchmark, found.id, [found.question, *found.answers]) == (*item, texts)
+    for text in texts:
+        assert Index([found], chosen).find(f"Answer: {text}") or len(words(text)) < chosen.min_words
+    write(tmp_path / place, [{"question": "q"}])
+    with pytest.raises(ConfigError, match="line 1: not a record of"):
+        list(read_items(source))
+
+
 def test_files_of_your_own_with_named_fields(tmp_path):
     path = write(tmp_path / "mine.jsonl.gz", [{"frage": DUCKS, "antwort": "18", "nr": "q7"}, {"frage": "Why?", "antwort": "So."}])
     good = {"path": str(path), "question": "frage", "answer": "antwort"}
