@@ -51,9 +51,12 @@ class Item:
     answers: tuple[str, ...] = ()
 
 
+WITHHELD = "(not quoted: GPQA's authors ask that no item be shown in plain text)"
+
+
 @dataclass(frozen=True)
 class Hit:
-    """A run of `n` words that a text has in common with an item; `ngram` is the run, normalised."""
+    """A run of `n` words that a text has in common with an item; `ngram` is the run, normalised, or `WITHHELD`."""
 
     benchmark: str
     item: str
@@ -163,7 +166,8 @@ class Index:
 
     def _hit(self, position: int, run: Sequence[str]) -> Hit:
         benchmark, item = self._items[self._spans.owner(position)]
-        return Hit(benchmark, item, len(run), " ".join(run))
+        shown = WITHHELD if benchmark.startswith("gpqa") else " ".join(run)
+        return Hit(benchmark, item, len(run), shown)
 
 
 class _Table:
