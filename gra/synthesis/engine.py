@@ -192,7 +192,7 @@ class Engine:
                     started, active = started + 1, active + 1
                 if not tasks:
                     return
-                for _ in range(self.concurrency - self._busy):
+                for _ in range(self.concurrency - self._busy if self._busy else 0):  # a replay waits for nothing, and asks nothing
                     if later is None or (ask := later()) is None:
                         break
                     self._ahead[ask.request.key] = begun = asyncio.ensure_future(self._asked(ask))
