@@ -1,10 +1,11 @@
 # make quickstart   the whole chain on simulated models, offline, then its table    (first run installs .venv)
-# make test         ruff, mypy and every test; what CI runs
+# make test         ruff, mypy and every test, two at a time (JOBS=8: eight); what CI runs
 # make clean        remove .venv and caches; runs/ and results/ stay
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+JOBS ?= 2
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
@@ -27,7 +28,7 @@ types: install
 	$(BIN)/mypy
 
 test: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
