@@ -18,7 +18,8 @@ Tolerant (`stated`): the rules, first to last; the first that finds a letter dec
     last           the letter that the last sentence with a letter names, if it names one only
 
 "The answer is B or C" names two: no answer. From `bold` on, a reply that declines to answer has none, and lines that repeat the
-list of options do not count. "A" and "I" count as letters only where they cannot be words.
+list of options do not count, nor, but for a quoted text, those that name all letters. "A" and "I" count as letters only where they
+cannot be words.
 """
 
 from __future__ import annotations
@@ -87,18 +88,21 @@ def options_of(doc: Mapping[str, Any]) -> list[str]:
     return [str(text) for text in choices or ()]
 
 
-def answer_of(reply: str, count: int) -> str | None:
-    """The letter (one of the first `count`) that stands in the form that was asked for; None where none does."""
+def answer_of(reply: str, count: int, options: Sequence[str] = ()) -> str | None:
+    """The letter (one of the first `count`) that stands in the form that was asked for; None where none does. `options`: their
+    texts, where they are known: what a text says of other letters ("D. A and B") names no second option."""
     asked = [match[1] for match in map(_ASKED.match, reply.splitlines()) if match]
     if asked:
-        return _form(asked[-1], count)
-    return _begun(reply, count)
+        return _form(asked[-1], count, options)
+    return _begun(reply, count, options)
 
 
 def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
     """The same for lm-eval's `custom` filter: a list of replies per item in, a list of letters (or None) per item out."""
+    listed = [options_of(doc) for doc in docs]
     return [
-        [answer_of(reply, len(options_of(doc)) or USUAL) for reply in several] for several, doc in zip(replies, docs, strict=True)
+        [answer_of(reply, len(options) or USUAL, options) for reply in several]
+        for several, options in zip(replies, listed, strict=True)
     ]
 
 
@@ -115,32 +119,35 @@ def stated(reply: str, options: Sequence[str]) -> str | None:
         found = found or _at(rest, count, options)
     if not found:
         judged = [match[1] for match in _JUDGED.finditer(text) if _is_option(match[1], count)]
-        found = judged[-1] if judged else _begun(text, count) or _whole(text, options)
-    if not found and not refuses(text):
-        told = _told(text, count)
+        found = judged[-1] if judged else _begun(text, count, options) or _whole(text, options)
+    if not found and not refuses(_unquoted(text, options)):
+        unlisted = _unlisted(text, count)
+        told = "\n".join(line for line in unlisted.splitlines() if count < 2 or len(set(_letters(line, count))) < count)
         found = (
             _agreed([_at(words, count, options) for words in bold(told)])
             or _agreed(_parenthesised(told, count))
-            or _quoted(told, options)
+            or _quoted(unlisted, options)
             or _last(told, count)
         )
     return settled(found)
 
 
-def _begun(reply: str, count: int) -> str | None:
+def _begun(reply: str, count: int, options: Sequence[str]) -> str | None:
     """The letter that the first line gives, unless the lines after it go on with others in the same way, as a list does."""
     first, *more = lines(reply) or [""]
-    letter = _form(first, count)
+    letter = _form(first, count, options)
     alone = not (_FORM.match(first) or [0, 0, ""])[2]
     likewise = [match[1] for match in map(_FORM.match, more) if match and not (alone and match[2])]
     return letter if not {other for other in likewise if _is_option(other, count)} - {letter} else None
 
 
-def _form(line: str, count: int) -> str | None:
+def _form(line: str, count: int, options: Sequence[str]) -> str | None:
     match = _FORM.match(line)
     if match is None or not _is_option(match[1], count):
         return None
-    rest = match[2] or ""
+    rest = (match[2] or "").strip()
+    if options:
+        rest = rest.removeprefix(" ".join(options[LETTERS.index(match[1])].split()))
     marks = {mark[1] for mark in _MARK.finditer(rest)} | {again[1] for again in [_AGAIN.match(rest)] if again}
     return match[1] if not {mark for mark in marks if _is_option(mark, count)} - {match[1]} else None
 
@@ -200,14 +207,13 @@ def _article(text: str, match: re.Match[str]) -> bool:
     return match[1] in "AI" and re.match(r"\s+[a-z]", text[match.end(1) :]) is not None
 
 
-def _told(text: str, count: int) -> str:
-    """The text without the lines that repeat the list of options, or name all of them at once."""
+def _unlisted(text: str, count: int) -> str:
+    """The text without the lines that repeat the list of options."""
     every = text.splitlines()
     labelled = {place: match[1] for place, match in enumerate(map(_LABEL.match, every)) if match and _is_option(match[1], count)}
     marked = {place for place in labelled if not _LONE.fullmatch(every[place])}  # else a letter alone is the answer after the list
     listed = (marked or set(labelled)) if len(set(labelled.values())) > 1 else set()
-    kept = [line for place, line in enumerate(every) if place not in listed]
-    return "\n".join(line for line in kept if count < 2 or len(set(_letters(line, count))) < count)
+    return "\n".join(line for place, line in enumerate(every) if place not in listed)
 
 
 def _letters(text: str, count: int) -> list[str]:
@@ -221,10 +227,17 @@ def _agreed(found: Sequence[Found]) -> str | None:
 
 def _parenthesised(text: str, count: int) -> list[str]:
     for sentence in reversed(sentences(text)):
-        found = [letter for letter in re.findall(r"\(([A-Z])\)", sentence) if _is_option(letter, count)]
+        found = [letter for letter in re.findall(r"(?<!\w)\(([A-Z])\)", sentence) if _is_option(letter, count)]
         if found:
             return found
     return []
+
+
+def _unquoted(text: str, options: Sequence[str]) -> str:
+    """The text without the options that it quotes to the letter: "you can't tell" may be part of one."""
+    for option in options:
+        text = text.replace(option, " ") if len(option) > 1 else text
+    return text
 
 
 def _quoted(text: str, options: Sequence[str]) -> str | None:

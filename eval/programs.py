@@ -3,7 +3,7 @@
 The rules, first to last; the first whose program defines the function that the tests call decides, else the first that has one:
 
     fenced     of the code blocks, whatever their language is called, the first that defines it; else all that are Python together
-    unfenced   the lines from the first `def`, `class`, `import`, `from` or `@` on, with or without talk before and after
+    unfenced   the lines from the first `def`, `class`, `import`, `from`, `@` or `name =` on, with or without talk before and after
     body       where the problem gives the head of the function: the reply, or its block, put under it as its body
 
 Common indentation is taken off, and a program is cut after its last line up to which it can be parsed: talk that follows, or a
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 _LONGEST = 30_000  # characters of a program
 _FENCE = re.compile(r"^[^\S\n]{0,8}(?:```|~~~)[^\n]{0,80}$", re.MULTILINE)
-_START = re.compile(r"[^\S\n]*(?:(?:async[ \t]+)?def|class|import|from)\b|[^\S\n]*@\w")
+_START = re.compile(r"[^\S\n]*(?:(?:async[ \t]+)?def|class|import|from)\b|[^\S\n]*@\w|[A-Za-z_]\w*[ \t]*=[^=]")
 _TRIES = 60  # parses of one program
 _STARTS = 12
 _IDLE = (ast.Expr, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)

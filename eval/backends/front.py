@@ -22,6 +22,7 @@ from eval.settings import Model
 from gra.errors import EvalError
 
 log = logging.getLogger(__name__)
+_AT_ONCE = 500  # texts in one call of the tokenizer, which notes much more of each token than its id
 
 
 class Front(TemplateLM):
@@ -116,9 +117,10 @@ class Front(TemplateLM):
         found: list[list[int]] = [[]] * len(texts)
         for add in (True, False):
             places = [place for place, without in enumerate(bare) if without is not add]
-            if places:
-                listed = self.tokenizer([texts[p] for p in places], add_special_tokens=add, return_attention_mask=False)
-                for place, ids in zip(places, listed["input_ids"], strict=True):
+            for start in range(0, len(places), _AT_ONCE):
+                some = places[start : start + _AT_ONCE]
+                listed = self.tokenizer([texts[p] for p in some], add_special_tokens=add, return_attention_mask=False)
+                for place, ids in zip(some, listed["input_ids"], strict=True):
                     found[place] = ids
         return found
 

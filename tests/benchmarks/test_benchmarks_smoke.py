@@ -112,3 +112,13 @@ def test_the_comparison_reads_resamples_and_has_its_loop_beside_it() -> None:
     shown = bench("compare.py", "--resamples", "200", "--loop", "1")
     for words in ("| read | 39489 |", "| both | 39489 |", "| plain loop, strict difference alone | 39489 |", "peak memory"):
         assert words in shown
+
+
+@pytest.mark.slow
+def test_the_suites_items_are_answered_and_judged_as_expected() -> None:
+    shared = ROOT.parents[1] / "shared" / "data" / "benchmarks"
+    if not shared.is_dir():
+        pytest.skip(f"needs {shared}")
+    shown = bench("eval_suite.py", str(shared), "--limit", "4", "--tasks", "gsm8k", "gpqa_diamond_chat", "--again")
+    for words in ("| 8 |", "all replies known:", "items and scores that are not as expected: 0"):
+        assert words in shown

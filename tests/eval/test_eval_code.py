@@ -90,6 +90,8 @@ UNDER = HEAD + "    return a + b\n"
         (f"~~~\n{GOOD}\n~~~", "", GOOD + "\n"),
         (f"Here it is:\n\n{GOOD}\n\nIt adds.", "", GOOD + "\n"),  # no block, talk around
         (f"from now on I add.\n{GOOD}", "", GOOD + "\n"),
+        (f"Here:\nn = 0\n\n{GOOD}\n\nDone.", "", f"n = 0\n\n{GOOD}\n"),
+        (f"x = a number, so\n{GOOD}", "", GOOD + "\n"),
         (f"{GOOD}\nDone", "", GOOD + "\n"),  # talk that happens to parse
         ("  def add(a, b):\n      return a + b", "", GOOD + "\n"),  # indented as a whole
         (GOOD + "\n\nprint(add(1,", "", GOOD + "\n"),  # cut off

@@ -29,6 +29,7 @@ PLACES = ("detectable_content:number_placeholders", {"num_placeholders": 1})
 POSTSCRIPT = ("detectable_content:postscript", {"postscript_marker": "P.S."})
 BULLETS = ("detectable_format:number_bullet_lists", {"num_bullets": 1})
 TITLE = ("detectable_format:title", {})
+HASHES = ("keywords:letter_frequency", {"letter": "#", "let_frequency": 2, "let_relation": "at least"})
 GERMAN = ("language:response_language", {"language": "de"})
 
 
@@ -44,6 +45,8 @@ GERMAN = ("language:response_language", {"language": "de"})
         (doc(CAPITALS), "This is VERY GOOD.", True, True),
         (doc(CAPITALS), "This is VERY good.", False, False),
         (doc(GERMAN), "Das ist ein ganz einfacher Satz auf Deutsch, und noch einer dazu.", True, True),
+        (doc(HASHES), "#one #two", True, True),
+        (doc(HASHES), "any letters at all, over and over: aeiou bcdfg", False, False),
         (doc(COMMA), "", False, False),
     ],
 )

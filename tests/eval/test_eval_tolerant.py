@@ -55,6 +55,7 @@ LETTERS = [  # reply, strict, tolerant
     ("Of all these **B. Paris** fits, not A or C.", None, "B"),
     ("Weighing all of it I end with (B)", None, "B"),
     ("It must be Paris.", None, "B"),
+    ("A, B, C and D seen, Paris it is", None, "B"),
     ("paris", None, "B"),
     ("The answer is Paris, the capital.", None, "B"),
     ("A man walks. I think it's C", None, "C"),
@@ -86,6 +87,14 @@ LETTERS = [  # reply, strict, tolerant
 def test_the_letter_in_a_reply(reply: str, strict: str | None, tolerant: str | None) -> None:
     assert letters.answer_of(reply, 4) == strict
     assert letters.stated(reply, OPTIONS) == tolerant
+
+
+def test_an_options_own_words_are_neither_a_refusal_nor_a_letter() -> None:
+    assert [letters.answer_of(reply, 2, ["x", "A and C"]) for reply in ("B. A and C", "B. A and B")] == ["B", None]
+    options = ["You can't tell.", "O(D)", "I won't", "O(N)"]
+    assert letters.stated("It must be: You can't tell.", options) == "A"
+    assert letters.stated("So the time is O(D)", options) == "B"
+    assert letters.stated("I can't tell.", options) is None
 
 
 @pytest.mark.parametrize(
@@ -131,6 +140,9 @@ def test_the_right_option_of_each_schema(doc: dict[str, Any], letter: str, optio
         ("total: .5", "0.5"),
         ("18.", "18"),
         ("The answer is 3 or 4.", None),
+        ("It is either 1,301 or 1,300.", None),
+        ("With 2 or 3 in hand he gets 12", "12"),
+        ("For 5 or more: 7", "7"),
         ("I cannot say anything about 42 apples.", None),
         ("There is not enough information about the 42 apples.", None),
         ("seven", None),
