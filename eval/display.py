@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LINE_S = 60.0  # seconds between two lines where there is no terminal
+ENOUGH = 20  # replies from which a rate is told
 MISSING = "-"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -88,7 +89,8 @@ class Progress:
     def _say(self) -> None:
         done, total = self._sum(None)
         seconds, new = time.monotonic() - self._begun, done - self._known
-        rate = f", {new / seconds:.1f}/s, left: {span((total - done) * seconds / new)}" if new and seconds and done < total else ""
+        known = new >= ENOUGH and seconds and done < total
+        rate = f", {new / seconds:.1f}/s, left: {span((total - done) * seconds / new)}" if known else ""
         with contextlib.suppress(OSError):  # whoever read it is gone; the run is not for them alone
             print(f"evaluation: {done:,} of {total:,} answered{rate}", file=sys.stderr, flush=True)
 
