@@ -37,7 +37,7 @@ def write_run(folder: Path, seed: int) -> Path:
     """A run of random answers with replies of 400 characters, as an evaluation leaves it."""
     folder.mkdir()
     rng = np.random.default_rng(seed)
-    columns: dict[str, list[object]] = {name: [] for name in ("task", "doc_id", "cluster", "reply", "extracted")}
+    columns: dict[str, list[object]] = {name: [] for name in ("task", "doc_id", "cluster", "answer", "reply", "extracted")}
     strict, tolerant = [], []
     scores = {}
     for task, (n, clusters) in LAYOUT.items():
@@ -45,6 +45,7 @@ def write_run(folder: Path, seed: int) -> Path:
         columns["task"] += [task] * n
         columns["doc_id"] += [f"{task}-{i}" for i in range(n)]
         columns["cluster"] += [f"part {i % clusters}" if clusters else None for i in range(n)]
+        columns["answer"] += [f"{i}" for i in range(n)]
         columns["reply"] += [f"{rng.integers(1 << 60)} " * 20 for _ in range(n)]
         columns["extracted"] += ["x" if one else None for one in found]
         strict += (right & found).astype(float).tolist()

@@ -7,7 +7,7 @@ Written to DIR: samples.parquet, scores.json, the label SIMULATED where FOLDER h
 
 Redone: all tolerant scores; the strict scores of our own tasks (`eval/tasks/`), programs run again in the sandbox, except that
 IFEval's checks stand as they were. Not redone: the strict scores of lm-eval's own tasks, whose filters and metrics are lm-eval's:
-to score these anew, run the evaluation again with `runtime.reuse=[FOLDER]`, which asks the model nothing. Nothing here can mend a
+to score these anew, run the evaluation again with `'runtime.reuse=[FOLDER]'`, which asks the model nothing. Nothing here can mend a
 prompt, or a reply that was cut short.
 """
 
@@ -76,7 +76,8 @@ def rescore(folder: Path, output: Path, sandbox: str = "auto") -> dict[str, Any]
     metrics = {name: entry["metric"] for name, entry in entries.items() if entry.get("metric") is not None}
     groups = {name: str(entry.get("group") or name) for name, entry in entries.items()}
     labelled = bool(before.get("simulated")) or simulated([folder])
-    result = scores.scores(list(entries), rows, metrics, groups, labelled)
+    how = {name: entry.get("how") or {} for name, entry in entries.items()}
+    result = scores.scores(list(entries), rows, metrics, groups, labelled, how)
     if labelled:
         write_text(output / MARK, "made from simulated inputs: the replies that were scored again\n")
     samples.write(output / "samples.parquet", rows)

@@ -9,13 +9,20 @@ from typing import Any
 
 from eval.samples import Row
 
-_MEANS = ("value", "stderr", "tolerant", "tolerant_stderr", "extraction")
+_MEANS = ("value", "stderr", "tolerant", "tolerant_stderr", "extraction", "extraction_stderr")
 
 
 def scores(
-    tasks: Sequence[str], rows: Iterable[Row], metrics: Mapping[str, str], groups: Mapping[str, str], simulated: bool
+    tasks: Sequence[str],
+    rows: Iterable[Row],
+    metrics: Mapping[str, str],
+    groups: Mapping[str, str],
+    simulated: bool,
+    how: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """`metrics` and `groups`: task -> name of its metric, of its group. A task with no rows has None for its numbers.
+    """`metrics`, `groups`, `how`: task -> name of its metric, of its group, and how it was asked (asked.py).
+
+    A task with no rows has None for its numbers.
 
     `extraction` is the share of items in which the strict extraction found an answer. A task without a tolerant score (unknown kind
     of answer, log-likelihoods) has None for both. A mean over tasks (all, or of a group) is None unless every one of them has a
@@ -25,7 +32,13 @@ def scores(
     for row in rows:
         by_task[row["task"]].append(row)
     per_task: dict[str, dict[str, Any]] = {
-        task: {"metric": metrics.get(task), "group": groups.get(task, task), "n": len(mine), **_numbers(mine)}
+        task: {
+            "metric": metrics.get(task),
+            "group": groups.get(task, task),
+            "n": len(mine),
+            **_numbers(mine),
+            "how": dict((how or {}).get(task, {})),
+        }
         for task, mine in by_task.items()
     }
     members: dict[str, list[dict[str, Any]]] = {}
@@ -73,8 +86,9 @@ def _numbers(rows: Sequence[Row]) -> dict[str, float | None]:
 
 
 def _means(tasks: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """Plain means over benchmarks; the benchmarks are independent, so the variances of their scores add up."""
-    found: dict[str, float | None] = {}
+    """Plain means over benchmarks, and how many items they are over; the benchmarks are independent, so the variances of their
+    scores add up. Items count as independent here, also where `gra compare` draws clusters."""
+    found: dict[str, float | None] = {"n": sum(task["n"] for task in tasks)}
     for name in _MEANS:
         known = [task[name] for task in tasks if task[name] is not None]
         if len(known) < len(tasks) or not tasks:

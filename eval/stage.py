@@ -57,7 +57,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     if problems or settings is None:
         raise ConfigError(problems)
 
-    from eval import answers, display, harness, samples, scores, tracking
+    from eval import answers, asked, display, harness, samples, scores, tracking
 
     suite = settings.suite
     model = model_check.model_of(settings, inputs)
@@ -79,7 +79,9 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
         lines = (json.dumps(sample, sort_keys=True, ensure_ascii=False) for sample in logged[subtask])
         write_text(output / "samples" / f"{subtask}.jsonl", "\n".join([*lines, ""]))
     labelled = [name for name, path in _sources(settings, inputs).items() if simulated([path])]
-    result = scores.scores(plan.scored(suite, owner_of, results["skipped"]), rows, metrics, plan.groups_of(suite), bool(labelled))
+    how = {task: asked.asked(results, [leaf for leaf, owner in owner_of.items() if owner == task]) for task in metrics}
+    tasks = plan.scored(suite, owner_of, results["skipped"])
+    result = scores.scores(tasks, rows, metrics, plan.groups_of(suite), bool(labelled), how)
     if labelled:
         write_text(output / MARK, f"made from simulated inputs: {', '.join(labelled)}\n")
     write_json(output / "results.json", results)

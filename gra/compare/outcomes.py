@@ -19,13 +19,15 @@ class Outcomes:
     """What one arm scored on one benchmark: `correct` has shape (replicates, items), the items named by `doc_ids`.
 
     `replicates` are the training seeds' numbers, one per row of `correct`; all benchmarks of an arm have the same ones.
-    `clusters` names each item's cluster; None where items stand alone.
+    `clusters` names each item's cluster; None where items stand alone. `answers`: the items' right answers, where known: items
+    that have no name of their own are named by their place in a file, which another file may hold in another order.
     """
 
     doc_ids: tuple[str, ...]
     correct: Floats
     replicates: tuple[int, ...] = (0,)
     clusters: tuple[str, ...] | None = None
+    answers: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.replicates), len(self.doc_ids))
@@ -85,6 +87,8 @@ def matched(first: Mapping[str, Outcomes], second: Mapping[str, Outcomes]) -> di
                 f"the second, {shared} shared{example}. "
                 "A paired interval needs the same items: evaluate both arms on the same suite with the same limit."
             )
+        if (task_answers := _answers(one)) and (others := _answers(other)) and task_answers != others:
+            raise EvalError(unlike(task, task_answers, others))
         here, there = table_of(one), table_of(other)
         if not _same(here.member, there.member):
             raise EvalError(f"Benchmark {task}: the arms put its items into different clusters. Evaluate both with one version.")
@@ -99,6 +103,19 @@ def replicates_of(arm: Mapping[str, Outcomes]) -> tuple[int, ...]:
     if len(sets) != 1:
         raise EvalError(f"The benchmarks of one arm have different replicates: {sorted(sets)}. Evaluate every replicate on all.")
     return sets.pop()
+
+
+def unlike(task: str, one: Mapping[str, str], other: Mapping[str, str]) -> str:
+    """What is said of items that go by one name and are not the same."""
+    count = sum(one[doc] != other[doc] for doc in one)
+    return (
+        f"Benchmark {task}: {count} of {len(one)} items go by the same name in both, but have different right answers: the "
+        "runs read other items, or the same in another order. Evaluate both on the same files."
+    )
+
+
+def _answers(one: Outcomes) -> dict[str, str]:
+    return dict(zip(one.doc_ids, one.answers, strict=True)) if one.answers is not None else {}
 
 
 def _same(one: NDArray[np.int64] | None, other: NDArray[np.int64] | None) -> bool:

@@ -17,7 +17,7 @@ from gra.compare.bootstrap import Difference, Level, Range, holm, level_of, pair
 from gra.compare.numbers import interval, percent, span
 from gra.compare.options import Options
 from gra.compare.outcomes import Outcomes
-from gra.compare.scores import KINDS, Scores, load, outcomes
+from gra.compare.scores import KINDS, Scores, asked_unlike, load, outcomes
 from gra.compare.table import FORM, Column, blocks, plain
 from gra.errors import ConfigError, EvalError
 from gra.labels import simulated
@@ -69,6 +69,7 @@ def compare_runs(first: Scores, second: Scores, options: Options) -> dict[str, A
     return {
         "simulated": first.simulated or second.simulated, "resamples": options.resamples, "level": options.level,
         "seed": options.seed, "clustered": strict["clustered"],
+        "asked_unlike": asked_unlike([first, second]),
         "left_out": sorted({*first.tasks, *second.tasks} - set(shared)),
         "mean": {kind: found["mean"] for kind, found in by_kind.items()},
         "groups": {name: {kind: found["groups"].get(name) for kind, found in by_kind.items()} for name in groups},
@@ -160,6 +161,7 @@ def _notes(found: Mapping[str, Any]) -> list[str]:
     if found["clustered"]:
         drawn = ", ".join(f"{task} ({number})" for task, number in found["clustered"].items())
         lines.append(f"Whole clusters of items, not single ones, are drawn of: {drawn}.")
+    lines += [plain(line) for line in found["asked_unlike"]]
     if found["left_out"]:
         lines.append(f"Not in both runs, and in no mean here: {', '.join(found['left_out'])}.")
     return lines

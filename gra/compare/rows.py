@@ -11,7 +11,7 @@ from gra.compare import data
 from gra.compare.arms import Arm, by_name
 from gra.compare.bootstrap import Difference, Interval, Range, holm, level_of, paired_bootstrap
 from gra.compare.outcomes import Outcomes
-from gra.compare.scores import KINDS, Scores, load_arm, outcomes
+from gra.compare.scores import KINDS, Scores, asked_unlike, load_arm, outcomes
 from gra.errors import EvalError
 
 
@@ -108,6 +108,7 @@ class Comparison:
     rows: tuple[Row, ...]
     resamples: int
     level: float
+    asked_unlike: tuple[str, ...] = ()
 
     @property
     def heading(self) -> str:
@@ -141,7 +142,8 @@ def build(arms: Sequence[Arm], *, title: str, reference: str, resamples: int, le
         for name, group in groups.items()
     ]  # fmt: skip
     simulated = any(arm.simulated for arm in arms) or any(s.simulated for found in runs.values() for _, s in found)
-    return Comparison(title, reference, simulated, tasks, tuple(rows), resamples, level)
+    unlike = asked_unlike([scores for name in order for _, scores in runs[name]])
+    return Comparison(title, reference, simulated, tasks, tuple(rows), resamples, level, tuple(unlike))
 
 
 def _outcomes(name: str, runs: Sequence[tuple[Arm, Scores]], tasks: Iterable[str], kind: str) -> dict[str, Outcomes]:

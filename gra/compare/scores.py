@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gra.compare.arms import Arm
-from gra.compare.outcomes import Floats, Outcomes
+from gra.compare.outcomes import Floats, Outcomes, unlike
 from gra.errors import EvalError
 from gra.fileio import read_json
 
 TOLERANCE = 5e-4  # between a benchmark's value and the mean of its items; lm-eval may have rounded the value
-COLUMNS = ("task", "doc_id", "cluster", "correct", "correct_tolerant", "extracted")
+COLUMNS = ("task", "doc_id", "cluster", "answer", "correct", "correct_tolerant", "extracted")
 # What is scored item by item. "form" is strict minus tolerant: what the asked form of an answer costs (below zero) or gives.
 KINDS = ("strict", "tolerant", "form", "extraction")
 _ALTERED = "the table and its intervals would speak of different things. Run the evaluation again."
@@ -35,6 +35,7 @@ class TaskScore:
     stderr: float | None = None
     metric: str = ""
     group: str = ""
+    how: Mapping[str, Any] = field(default_factory=dict)  # how it was asked: whatever its score hangs on besides the model
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Items:
     tolerant: Floats | None
     extracted: Floats | None
     clusters: tuple[str, ...] | None
+    answers: tuple[str, ...]
 
     def of(self, kind: str) -> Floats | None:
         """The outcome of every item, of one of KINDS; None where the benchmark has it not."""
@@ -96,6 +98,7 @@ def outcomes(runs: Sequence[Scores], replicates: Sequence[int], task: str, kind:
     first = runs[0].items[task]
     order = sorted(range(len(first.doc_ids)), key=first.doc_ids.__getitem__)
     ids = tuple(first.doc_ids[place] for place in order)
+    right = dict(zip(first.doc_ids, first.answers, strict=True))
     rows = []
     for run in runs:
         own, values = run.items[task].doc_ids, run.items[task].of(kind)
@@ -105,11 +108,28 @@ def outcomes(runs: Sequence[Scores], replicates: Sequence[int], task: str, kind:
                 f"{where}: its replicates answered different items of {task} ({len(ids)} and {len(own)}, {shared} shared). "
                 "Evaluate all replicates on the same suite with the same limit."
             )
+        others = dict(zip(own, run.items[task].answers, strict=True))
+        if others != right:
+            raise EvalError(f"{where}: {unlike(task, right, others)}")
         place = {doc: index for index, doc in enumerate(own)}
         assert values is not None
         rows.append(values[[place[doc] for doc in ids]])
     clusters = None if first.clusters is None else tuple(first.clusters[place] for place in order)
-    return Outcomes(ids, np.stack(rows), tuple(replicates), clusters)
+    return Outcomes(ids, np.stack(rows), tuple(replicates), clusters, tuple(right[doc] for doc in ids))
+
+
+def asked_unlike(runs: Sequence[Scores]) -> list[str]:
+    """One sentence for each benchmark that the runs were not asked alike: what differs, in the order of the runs."""
+    lines = []
+    for task in dict.fromkeys(name for run in runs for name in run.items):
+        hows = [run.tasks[task].how for run in runs if task in run.items]
+        if len(hows) < 2 or not all(hows):
+            continue
+        keys = [key for key in dict.fromkeys(key for how in hows for key in how) if len({repr(how.get(key)) for how in hows}) > 1]
+        if keys:
+            what = "; ".join(f"{key} {' / '.join(dict.fromkeys(str(how.get(key)) for how in hows))}" for key in keys)
+            lines.append(f"{task} was not asked alike: {what}. The difference is not the models' alone.")
+    return lines
 
 
 def load_arm(arm: Arm) -> Scores | None:
@@ -132,7 +152,12 @@ def _task(path: Path, name: str, entry: Any) -> TaskScore:
         if not (_share(number) or (number is None and (key != "value" or n == 0))):
             allowed = "a number" if key == "value" else "null or a number"
             raise EvalError(f"{path}: tasks.{name}.{key} must be {allowed} from 0 to 1, got {number!r:.60}.")
-    return TaskScore(n=n, **numbers, metric=str(entry.get("metric") or ""), group=str(entry.get("group") or name))
+    return TaskScore(n=n, **numbers, metric=str(entry.get("metric") or ""), group=str(entry.get("group") or name), how=_how(entry))
+
+
+def _how(entry: Mapping[str, Any]) -> dict[str, Any]:
+    how = entry.get("how")
+    return {str(key): value for key, value in how.items()} if isinstance(how, dict) else {}
 
 
 def _share(value: Any) -> bool:
@@ -161,7 +186,7 @@ def _items(path: Path, tasks: Mapping[str, TaskScore]) -> dict[str, Items]:
     names = np.array(table["task"].to_pylist(), dtype=object)
     correct, tolerant = (_floats(table[name]) for name in ("correct", "correct_tolerant"))
     extracted = np.array(pc.is_valid(table["extracted"]).to_pylist(), dtype=np.float64)
-    doc_ids, clusters = (np.array(table[name].to_pylist(), dtype=object) for name in ("doc_id", "cluster"))
+    doc_ids, clusters, answers = (np.array(table[name].to_pylist(), dtype=object) for name in ("doc_id", "cluster", "answer"))
     found = {}
     for task in dict.fromkeys(names):
         mine = names == task
@@ -174,7 +199,7 @@ def _items(path: Path, tasks: Mapping[str, TaskScore]) -> dict[str, Items]:
             doc_ids=ids, correct=_shares(path, "correct", correct[mine]),
             tolerant=_shares(path, "correct_tolerant", tolerant[mine]) if score and score.tolerant is not None else None,
             extracted=extracted[mine] if score and score.extraction is not None else None,
-            clusters=_clusters(ids, groups),
+            clusters=_clusters(ids, groups), answers=tuple(map(str, answers[mine])),
         )  # fmt: skip
     return found
 

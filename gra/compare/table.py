@@ -63,6 +63,7 @@ def notes(comparison: Comparison) -> list[str]:
     """What a reader needs to know to read the numbers, one sentence a line."""
     lines = ["Scores are percent correct; the mean is the plain mean over benchmarks. A missing value is -."]
     lines += _on_differences(comparison)
+    lines += [plain(line) for line in comparison.asked_unlike]
     if any(row.tolerant is not None for row in comparison.rows):
         lines.append(
             "Strict scores take an answer in the form that the task asks for, tolerant ones however it is put, and form is strict "

@@ -15,7 +15,7 @@ import pytest
 from gra.compare.arms import Arm
 
 TASKS = {f"world_{name}": 150 for name in ["arithmetic", "sequences", "strings", "logic", "code", "knowledge", "formatting"]}
-COLUMNS = ("task", "doc_id", "cluster", "correct", "correct_tolerant", "extracted")
+COLUMNS = ("task", "doc_id", "cluster", "answer", "correct", "correct_tolerant", "extracted")
 DIMENSIONS = ("correctness", "clarity", "completeness", "relevance", "coherence", "ethicality")
 MODELS = ("slm-a", "slm-b", "slm-c", "slm-d", "slm-e")
 MANIFEST = {
@@ -39,6 +39,7 @@ def write_scores(
         columns["task"] += [task] * n
         columns["doc_id"] += [f"{task}-{i:04d}" for i in range(n)]
         columns["cluster"] += [f"part {i % clusters}" if clusters else None for i in range(n)]
+        columns["answer"] += [f"answer {i}" for i in range(n)]
         right_in_another_form = noise.random(n) < 0.1
         tolerant = np.maximum(correct, right_in_another_form)
         found = (correct == 1) | ~right_in_another_form

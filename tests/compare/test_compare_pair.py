@@ -107,3 +107,31 @@ def test_the_command(make_arm: Any, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     code, _, said = gra(str(one), str(other))
     assert code == 1
     assert "has no extraction, tolerant: an earlier version wrote it" in said
+
+
+def test_items_that_only_share_their_place_are_refused(make_arm: Any) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    one, other = folder(make_arm, "a", 0.1), folder(make_arm, "bb", 0.0)
+    table = pq.ParquetFile(other / "samples.parquet").read()
+    place, column = table.schema.get_field_index("answer"), table["answer"].to_pylist()
+    column[:2] = column[1::-1]  # the same file in another order
+    pq.write_table(table.set_column(place, "answer", pa.array(column)), other / "samples.parquet")
+    with pytest.raises(EvalError, match=r"gsm8k: 2 of 60 items go by the same name in both.*another order"):
+        compare_runs(load(one), load(other), FAST)
+
+
+def test_benchmarks_that_were_not_asked_alike_are_named(
+    make_arm: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = folder(make_arm, "a", 0.1), folder(make_arm, "bb", 0.0)
+    edit(one, how={"shots": 5, "max_new_tokens": 4096})
+    edit(other, how={"shots": 5, "max_new_tokens": 256})
+    found = compare_runs(load(one), load(other), FAST)
+    assert found["asked_unlike"][0].startswith("gsm8k was not asked alike: max_new_tokens 4096 / 256.")
+    monkeypatch.setattr(sys, "argv", ["gra", "compare", str(one), str(other), "--resamples", "100"])
+    assert cli.main() == 0
+    assert "mmlu_chat was not asked alike" in capsys.readouterr().out.replace("\n", " ")
+    edit(other, how={"shots": 5, "max_new_tokens": 4096})
+    assert compare_runs(load(one), load(other), FAST)["asked_unlike"] == []

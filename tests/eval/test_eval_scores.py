@@ -24,16 +24,17 @@ def error(share: float, n: int) -> float:
 def test_each_task_has_three_scores_with_their_errors_and_the_means_are_of_benchmarks() -> None:
     a = [row("a", 1, 1), row("a", 0, 1, None), row("a", 0, 0), row("a", 0, 1, None)]
     b = [row("b", 1, 1), row("b", 1, 1)]
-    result = scores(["a", "b"], [*a, *b], {"a": "exact_match", "b": "acc"}, {"a": "g", "b": "g"}, True)
+    result = scores(["a", "b"], [*a, *b], {"a": "exact_match", "b": "acc"}, {"a": "g", "b": "g"}, True, {"a": {"shots": 5}})
     assert result["simulated"] is True
     assert result["tasks"]["a"] == {
         "metric": "exact_match", "group": "g", "n": 4, "value": 0.25, "stderr": pytest.approx(error(0.25, 4)),
         "tolerant": 0.75, "tolerant_stderr": pytest.approx(error(0.75, 4)),
-        "extraction": 0.5, "extraction_stderr": pytest.approx(error(0.5, 4)),
+        "extraction": 0.5, "extraction_stderr": pytest.approx(error(0.5, 4)), "how": {"shots": 5},
     }  # fmt: skip
     both = {
         "value": 0.625, "stderr": pytest.approx(error(0.25, 4) / 2), "tolerant": 0.875,
         "tolerant_stderr": pytest.approx(error(0.75, 4) / 2), "extraction": 0.75,
+        "extraction_stderr": pytest.approx(error(0.5, 4) / 2), "n": 6,
     }  # fmt: skip
     assert result["groups"] == {"g": both}
     assert result["mean"] == both
@@ -46,10 +47,10 @@ def test_each_task_has_three_scores_with_their_errors_and_the_means_are_of_bench
 def test_a_task_without_items_has_no_score_and_neither_has_a_mean_that_it_belongs_to() -> None:
     result = scores(["a", "b"], [row("a", 1, 1)], {"a": "acc"}, {"b": "g"}, False)
     nothing = dict.fromkeys(("value", "stderr", "tolerant", "tolerant_stderr", "extraction", "extraction_stderr"))
-    assert result["tasks"]["b"] == {"metric": None, "group": "g", "n": 0, **nothing}
-    nothing.pop("extraction_stderr")
-    assert result["mean"] == result["groups"]["g"] == nothing
-    assert result["groups"]["a"] == {"value": 1.0, "stderr": None, "tolerant": 1.0, "tolerant_stderr": None, "extraction": 1.0}
+    assert result["tasks"]["b"] == {"metric": None, "group": "g", "n": 0, "how": {}, **nothing}
+    assert result["mean"] == {"n": 1, **nothing}
+    assert result["groups"]["g"] == {"n": 0, **nothing}
+    assert result["groups"]["a"] == nothing | {"n": 1, "value": 1.0, "tolerant": 1.0, "extraction": 1.0}
     assert flat(result) == {"a": 1.0, "a.tolerant": 1.0, "a.extraction": 1.0}
 
 

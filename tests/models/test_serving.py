@@ -154,7 +154,8 @@ def test_one_failing_server_leaves_no_other(tmp_path: Path) -> None:
 
 
 PARENT = """
-import asyncio, sys
+import asyncio, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and what they start, ignore it
 from gra.models import openai_server
 from gra.models.base import Request
 async def run():
@@ -187,7 +188,7 @@ def test_nothing_outlives_the_run(tmp_path: Path, number: Any) -> None:
             os.killpg(parent.pid, signal.SIGKILL)
         else:
             parent.send_signal(number)
-        parent.wait(90)
+        parent.wait(45)  # by itself it would end after a minute
     assert gone(mark)
 
 

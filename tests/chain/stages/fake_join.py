@@ -35,7 +35,7 @@ def _scores(output: Path, total: int) -> None:
     correct = [float(i < total) for i in range(20)]
     columns = {
         "task": ["t"] * 20, "doc_id": [str(i) for i in range(20)], "cluster": pa.nulls(20, pa.string()), "correct": correct,
-        "correct_tolerant": correct, "extracted": ["x"] * 20,
+        "correct_tolerant": correct, "extracted": ["x"] * 20, "answer": ["x"] * 20,
     }  # fmt: skip
     pq.write_table(pa.table(columns), output / "samples.parquet")
     entry = {
