@@ -11,18 +11,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eval import programs, sandbox
-from eval.sandbox import Isolation, Limits, Verdict
+from eval.sandbox import Isolation, Limits, SandboxError, Verdict
 
 _BLOCK = re.compile(r"```[^\S\n]*([\w+-]*)[^\S\n]*\n(.*?)(?:\n[^\S\n]*```|\Z)", re.DOTALL)
 _PYTHON = ("", "python", "py", "python3")
-UNPROTECTED = Isolation("none", lambda command, _: command)
+UNPROTECTED = Isolation("none", lambda command, _: command, own_user=False)
 _way: list[Isolation] = []  # set by `protect`; empty: the best there is
 _verdicts: dict[str, Verdict] = {}  # by program
 
 
 def protect(choice: str) -> None:
-    """`suite.sandbox`: "auto", the best way there is, or "none", limits on time and memory alone. Raises SandboxError."""
-    _way[:] = [UNPROTECTED if choice == "none" else sandbox.isolation()]
+    """`suite.sandbox`: "auto", the best way there is, or "none", limits on time and memory alone. Raises SandboxError
+    where a harmless program does not run that way."""
+    way = UNPROTECTED if choice == "none" else sandbox.isolation()
+    if way is UNPROTECTED and (refused := sandbox.refusal(way)) is not None:
+        raise SandboxError(
+            f"no program runs without a sandbox: {refused}\n    -> see that this Python starts with -I -S, and that /tmp is there"
+        )
+    _way[:] = [way]
 
 
 def code_of(reply: str, name: str | None) -> str | None:

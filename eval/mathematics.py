@@ -7,7 +7,8 @@ Tolerant (`stated`): the rules, first to last; the first that finds an expressio
 
     boxed      the same
     stated     of the last "answer is ...", "Answer: ...": the formula ($...$, \(...\), \[...\]) that it begins with, else the last
-               one of that sentence or line, else all of it
+               one of that sentence or line, else all of it; after a bare "Answer:" that several sentences with figures follow: what
+               the rules from `bold` on find there
     bold       the last text in bold that holds a figure or a formula
     formula    the last formula of the reply
     last       the last number of the reply
@@ -22,7 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eval import mathjudge, number
-from eval.phrases import bold, boxed, conclusion, refuses, statements
+from eval.phrases import alone, announced, bold, boxed, clause, conclusion, refuses
 from gra.errors import EvalError
 
 _LONGEST = 500  # characters; a longer answer is wrong: MATH's longest have about a hundred and fifty
@@ -30,6 +31,7 @@ _FORMULA = re.compile(
     r"\$\$(.{1,1000}?)\$\$|(?<![\\\d$])\$([^$\n]{1,1000})(?<!\\)\$|\\\((.{1,1000}?)\\\)|\\\[(.{1,1000}?)\\\]", re.DOTALL
 )
 _LISTED = re.compile(r"\s{0,9}(?:,|and|or|,\s{0,9}and)\s{0,9}")
+_PROSE = re.compile(r"[^\W\d_]+[',]?[^\S\n]+(?!=)")
 _END = re.compile(r"\.(?=\s|$)|\n")
 _verdicts: dict[tuple[str, str], bool] = {}  # by right answer and answer
 
@@ -79,10 +81,13 @@ def stated(reply: str) -> str | None:
     """The expression that the reply states by the tolerant rules, in LaTeX or plain; None where it states none."""
     text = conclusion(reply)
     found = boxed(text)
-    for rest in statements(text) if not found else ():
-        found = found or _said(rest)
-    if found or refuses(text):
-        return found
+    for rest, bare in announced(text) if not found else ():
+        working = bare and _PROSE.match(rest) and re.search(r"[\d$\\]", clause(rest)) and not alone(rest)
+        found = found or (_mentioned(rest) if working else _said(rest))
+    return found if found or refuses(text) else _mentioned(text)
+
+
+def _mentioned(text: str) -> str | None:
     weighty = [words for words in bold(text) if re.search(r"[\d$\\]", words)]
     return (_bare(weighty[-1]) if weighty else None) or _formula(text) or number.last_in(text)
 

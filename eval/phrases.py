@@ -18,6 +18,8 @@ _ANSWER = re.compile(
     re.IGNORECASE,
 )
 _CHOOSE = re.compile(r"\bI(?:'d|’d|[ \t]+would|[ \t]+will)?[ \t]+(?:choose|pick|select|go[ \t]+with)\b[\s:*_]*", re.IGNORECASE)
+_VERB = re.compile(r"\b(?:is|are|be|choose|pick|select|go)\b", re.IGNORECASE)
+_PARAGRAPH = re.compile(r"\n[ \t]*\n")
 _BOLD = re.compile(r"\*\*([^*\n]{1,300})\*\*|__([^_\n]{1,300})__")
 _SENTENCE = re.compile(r"[.!?][*_\"')\]]{0,4}(?:\s+|$)|\n+")
 _REFUSAL = re.compile(
@@ -68,9 +70,15 @@ def boxed(text: str) -> str | None:
 def statements(text: str) -> list[str]:
     """What follows each "answer is", "Answer:", "correct option is", "I choose" and the like, the last one first; each ends where
     the next begins. "The answer is not" states nothing."""
+    return [rest for rest, _ in announced(text)]
+
+
+def announced(text: str) -> list[tuple[str, bool]]:
+    """The same, each with whether it is only announced ("Answer:", "### Answer", no verb): working may follow then."""
     marks = sorted([*_ANSWER.finditer(text), *_CHOOSE.finditer(text)], key=lambda mark: mark.start())
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    return [text[mark.end() : max(end, mark.end())] for mark, end in zip(marks, ends, strict=False)][::-1]
+    rests = [text[mark.end() : max(end, mark.end())] for mark, end in zip(marks, ends, strict=False)]
+    return [(rest, not _VERB.search(mark[0])) for rest, mark in zip(rests, marks, strict=True)][::-1]
 
 
 def bold(text: str) -> list[str]:
@@ -86,6 +94,11 @@ def sentences(text: str) -> list[str]:
 def clause(rest: str) -> str:
     """The rest of the sentence that a statement opened."""
     return next(iter(sentences(rest)), "")
+
+
+def alone(rest: str) -> bool:
+    """Whether the paragraph that a statement opened is one sentence."""
+    return len(sentences(_PARAGRAPH.split(rest.lstrip(), maxsplit=1)[0])) == 1
 
 
 def lines(text: str) -> list[str]:

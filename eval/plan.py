@@ -42,11 +42,12 @@ def problems_of(suite: Suite, inputs: Mapping[str, Path | None]) -> list[Problem
         path = catalogue.find(task)
         if path is not None and catalogue.read(path).get("unsafe_code"):
             problems.append(Problem("suite.tasks", f"{task} runs model-written code in this process", _SAFE))
-    if runs_code(suite) and suite.sandbox == "auto":
-        from eval.sandbox import SandboxError, isolation
+    if runs_code(suite):
+        from eval import code
+        from eval.sandbox import SandboxError
 
         try:
-            isolation()
+            code.protect(suite.sandbox)
         except SandboxError as error:
             what, _, remedy = str(error).partition("\n    -> ")
             problems.append(Problem("suite.sandbox", what, remedy))

@@ -7,6 +7,6 @@ A program passes if it runs to its last line within its limits; its tests are pa
 """
 
 from eval.sandbox.isolation import Isolation
-from eval.sandbox.run import Limits, SandboxError, Verdict, isolation, run_all, run_one
+from eval.sandbox.run import Limits, SandboxError, Verdict, isolation, refusal, run_all, run_one
 
-__all__ = ["Isolation", "Limits", "SandboxError", "Verdict", "isolation", "run_all", "run_one"]
+__all__ = ["Isolation", "Limits", "SandboxError", "Verdict", "isolation", "refusal", "run_all", "run_one"]

@@ -6,30 +6,36 @@ exit codes prove nothing, `sys.exit(0)` is one line of a wrong answer. A program
 kept out here is harm, not a model that cheats at its own exam.
 """
 
+import ctypes
 import json
 import os
+import platform
+import resource
+import struct
 import sys
+import traceback
 from typing import Any
+
+# All imports stand above: the user that a program runs as may not be able to read the library.
 
 
 def limit(job: dict[str, Any]) -> None:
-    import resource
-
     for name, value in job["limits"].items():
         resource.setrlimit(getattr(resource, name), (value, value))
 
 
-# System calls that no answer to an exercise needs: new namespaces (which bring new rights), sockets, the kernel's back rooms.
+# System calls that no answer to an exercise needs: new namespaces (which bring new rights), sockets, the kernel's back rooms,
+# memory that the limit on address space does not count.
 DENIED = {
     "x86_64": {
-        "socket": 41, "ptrace": 101, "pivot_root": 155, "mount": 165, "umount2": 166, "add_key": 248, "request_key": 249,
-        "keyctl": 250, "unshare": 272, "perf_event_open": 298, "setns": 308, "process_vm_writev": 311, "bpf": 321,
-        "userfaultfd": 323, "io_uring_setup": 425,
+        "shmget": 29, "socket": 41, "ptrace": 101, "pivot_root": 155, "mount": 165, "umount2": 166, "add_key": 248,
+        "request_key": 249, "keyctl": 250, "unshare": 272, "perf_event_open": 298, "setns": 308, "process_vm_writev": 311,
+        "memfd_create": 319, "bpf": 321, "userfaultfd": 323, "io_uring_setup": 425, "memfd_secret": 447,
     },
     "aarch64": {
-        "umount2": 39, "mount": 40, "pivot_root": 41, "unshare": 97, "ptrace": 117, "socket": 198, "add_key": 217,
-        "request_key": 218, "keyctl": 219, "perf_event_open": 241, "setns": 268, "process_vm_writev": 271, "bpf": 280,
-        "userfaultfd": 282, "io_uring_setup": 425,
+        "umount2": 39, "mount": 40, "pivot_root": 41, "unshare": 97, "ptrace": 117, "shmget": 194, "socket": 198, "add_key": 217,
+        "request_key": 218, "keyctl": 219, "perf_event_open": 241, "setns": 268, "process_vm_writev": 271,
+        "memfd_create": 279, "bpf": 280, "userfaultfd": 282, "io_uring_setup": 425, "memfd_secret": 447,
     },
 }  # fmt: skip
 ARCHITECTURE = {"x86_64": (0xC000003E, 56), "aarch64": (0xC00000B7, 220)}  # as seccomp calls it, and the number of clone
@@ -39,10 +45,6 @@ CLONE3, NEWUSER, EPERM, ENOSYS = 435, 0x10000000, 1, 38
 def forbid() -> None:
     """A seccomp filter (kernel docs, userspace-api/seccomp_filter): EPERM for what is denied, and clone3 is not there, so that
     the C library takes clone, whose flags a filter can see. On other machines: none."""
-    import ctypes
-    import platform
-    import struct
-
     machine = platform.machine()
     if machine not in DENIED:
         return
@@ -92,8 +94,6 @@ def main() -> None:
         except SystemExit:
             print("SystemExit: the program left before its tests were done")
         except BaseException as error:  # noqa: BLE001 whatever a program throws is what is wrong with it
-            import traceback
-
             print("".join(traceback.format_exception_only(type(error), error))[-2000:])
         finally:
             sys.stdout.flush()

@@ -8,6 +8,7 @@ system's programs and libraries (/usr), nothing else. Both work for root and, wh
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -15,15 +16,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+_FLAGS = ("nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime")
 SYSTEM = ("/usr", "/lib", "/lib64", "/lib32", "/bin")
 
 
 @dataclass(frozen=True)
 class Isolation:
-    """`wrap(command, scratch_mb)`: the command line that runs `command` (no shell) shut in. `name`: for reports."""
+    """`wrap(command, scratch_mb)`: the command line that runs `command` (no shell) shut in. `name`: for reports. `own_user`: where
+    root asks, whether a program runs as a user of its own."""
 
     name: str
     wrap: Callable[[list[str], int], list[str]]
+    own_user: bool = True
 
 
 def candidates() -> list[Isolation]:
@@ -43,7 +47,18 @@ def interpreter() -> str:
 
 def _readable() -> list[str]:
     prefix = os.path.realpath(sys.base_prefix)
-    return [*(path for path in SYSTEM if Path(path).exists()), *([] if prefix.startswith("/usr") else [prefix])]
+    return [*(path for path in SYSTEM if Path(path).exists()), *([] if Path(prefix).is_relative_to("/usr") else [prefix])]
+
+
+def _mounts_below(path: str) -> list[tuple[str, str]]:
+    """The mount points below `path`, each writable on its own, and of each the ",flag"s that a user may not drop."""
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+        _, _, _, _, escaped, options, *_ = line.split(" ")
+        place = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), escaped)
+        if place.startswith(path + "/"):
+            found.append((place, "".join(f",{flag}" for flag in options.split(",") if flag in _FLAGS)))
+    return found
 
 
 def _bubblewrap(command: list[str], scratch_mb: int) -> list[str]:
@@ -71,6 +86,7 @@ def _namespaces(command: list[str], scratch_mb: int) -> list[str]:
             lines.append(f"ln -s {shlex.quote(str(Path(path).readlink()))} {here}")
         else:
             lines += [f"mkdir -p {here}", f"mount --rbind {shlex.quote(path)} {here}", f"mount -o remount,bind,ro {here}"]
+            lines += [f"mount -o remount,bind,ro{kept} {shlex.quote('.' + below)}" for below, kept in _mounts_below(path)]
     lines += [
         "mkdir -p proc dev tmp", "chmod 1777 tmp", "mount -t proc proc proc", "touch dev/null", "mount --bind /dev/null dev/null",
         f"mount -t tmpfs -o size={scratch_mb}m,mode=1777 none tmp", f"mount -o remount,bind,ro {place}",

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from eval import sandbox
+from eval import code, sandbox
 from eval.sandbox import Isolation, Limits, SandboxError, isolation, run_all, run_one
 from eval.sandbox import run as running
 from eval.sandbox.isolation import candidates
@@ -38,6 +38,8 @@ HARM = {
     "prints 100 MB": "for _ in range(100): print('x' * (1 << 20))",
     "makes namespaces": "import ctypes; assert ctypes.CDLL(None).unshare(0x10000000) == 0",
     "mounts": "import ctypes; assert ctypes.CDLL(None).mount(b'x', b'/tmp', b'tmpfs', 0, None) == 0",
+    "takes memory that no process owns": "import ctypes; assert ctypes.CDLL(None).shmget(0, 1 << 20, 0o1600) >= 0",
+    "takes memory as a file": "import os; os.memfd_create('x')",
     "leaves before its tests": "import sys; sys.exit(0)",
     "leaves at once": "import os; os._exit(0)",
     "is wrong": "assert 1 + 1 == 3",
@@ -142,6 +144,37 @@ def test_without_any_way_nothing_runs_and_the_override_is_named(monkeypatch: pyt
             run_all(["print('ran')"])
     finally:
         isolation.cache_clear()
+
+
+def test_without_a_sandbox_a_program_still_runs_and_where_it_cannot_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As root, too, whose Python may lie in a folder that is root's alone."""
+    before = list(code._way)
+    try:
+        code.protect("none")
+        assert [v.reason for v in run_all(["import decimal, json", "assert False"], way=code.UNPROTECTED)] == ["passed", "failed"]
+        monkeypatch.setattr(running, "interpreter", lambda: "/bin/false")
+        with pytest.raises(SandboxError, match="no program runs without a sandbox"):
+            code.protect("none")
+    finally:
+        code._way[:] = before
+
+
+def test_what_is_mounted_below_a_readable_folder_is_read_only_too() -> None:
+    place = next((path for path in (Path("/usr/games"), Path("/usr/local/games"), Path("/usr/src")) if path.is_dir()), None)
+    if os.getuid() != 0 or place is None or not any(way.name == "namespaces" and works(way) for way in WAYS):
+        pytest.skip("needs root, and the way `namespaces`")
+    program = f"import os; assert not os.listdir({str(place)!r}); open({str(place / 'x')!r}, 'w')"
+    check = (
+        "from eval.sandbox import Limits, run_one\nfrom eval.sandbox.isolation import candidates\n"
+        "[way] = [way for way in candidates() if way.name == 'namespaces']\n"
+        f"print(run_one({program!r}, Limits(), way).said)"
+    )
+    mounted = f'mount -t tmpfs -o mode=777,nosuid none {place} && exec "$0" -c "$1"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", mounted, sys.executable, check], capture_output=True, text=True, check=False, timeout=60,
+        cwd=Path(sandbox.__file__).parents[2],
+    )  # fmt: skip
+    assert "Read-only file system" in done.stdout, done.stdout + done.stderr
 
 
 def read(path: Path) -> list[dict[str, Any]]:

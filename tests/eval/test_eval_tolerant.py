@@ -120,6 +120,18 @@ def test_the_right_option_of_each_schema(doc: dict[str, Any], letter: str, optio
     [
         ("So #### 1,234", "1234"),
         ("#### 5\nThe answer is 6.", "5"),
+        ("#### $18 for 1 day", "18"),
+        ("#### 9 eggs at $2 = $18", "18"),
+        ("#### Step 1: Eggs\n...\n#### Step 2: Money\n9*2=18\nThe answer is 18.", "18"),
+        ("#### 2. Money\n9 * 2 = 18\n\n**Answer: 18**", "18"),
+        ("#### 2 eggs a day\n9 * 2 = 18\nThe answer is 18.", "18"),
+        ("#### 1st, the eggs\nThey bring her 18 dollars.", "18"),
+        ("Answer: She had 16 eggs and ate 3.\nShe sells 9 at $2, so she makes 18 dollars.", "18"),
+        ("**Answer:** The 9 eggs bring her 18 dollars.", "18"),
+        ("Final answer: For 9 eggs she gets $18.", "18"),
+        ("Answer: She makes $18.\n\nI used 2 steps.", "18"),
+        ("Answer: x = 15\n\nI used 2 steps.", "15"),
+        ("Answer: either 3 or 4", None),
         ("so \\boxed{18}", "18"),
         ("The answer is $1,234.50.", "1234.50"),
         ("The answer is 20 - 5 = 15.", "15"),
@@ -313,7 +325,8 @@ def test_no_reply_breaks_a_cascade(reply: str) -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["a", " ", "\n", "1", "1,", "{", "\\boxed{", "answer is ", "answer:\n", "answer" + " " * 50, "**", "$", "(A) ", "A. ", "[ ",
+    ["a", " ", "\n", "1", "1,", "{", "\\boxed{", "answer is ", "answer:\n", "answer" + " " * 50,
+     "Answer: so ", "#### ", "#### 2. a\n", "#### 2 a\n", "**", "$", "(A) ", "A. ", "[ ",
      "yes ", "not valid ", "I choose ", "\\frac{", "```\n", "<think>", "I cannot ", "sorted: ", "- ", "'\"", "a red fox "],
 )  # fmt: skip
 def test_hostile_replies_take_no_time(piece: str) -> None:
