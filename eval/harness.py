@@ -59,6 +59,7 @@ def evaluate(
     told = {
         "backend": model.backend, "rendered_by": "here" if front.renders else "server", "asked": account.asked,
         "known": account.known, "cut": dict(account.cut), "answer_limits": account.answer_limits,
+        "continued": dict(account.continued), "refused": dict(account.refused),
     }  # fmt: skip
     return _whole(dict(found) | {"skipped": skipped, "replies": told}, tracker)
 
@@ -87,10 +88,10 @@ def load(model: Model, runtime: Runtime, chat: bool) -> tuple[Front, Backend]:
 
 
 def _key(model: Model, front: Front) -> str:
-    """What answers, for the hash of a reply. A server's model is known by its name, its address may change."""
+    """What answers, for the hash of a reply. A server's model is known by its name and version, its address may change."""
     how: list[Any] = [model.backend, front.chat]
     if model.backend == "server":
-        how += [model.name or model.path, model.send]
+        how += [model.name or model.path, model.send, model.version]
     return replies.model_key(model.path, front.commit or model.revision, model.dtype, *how)
 
 

@@ -21,7 +21,15 @@ def model_of(settings: EvalSettings, inputs: Mapping[str, Path]) -> Model:
 def model_problems(settings: EvalSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
     """Every fault of the model's settings, and of its folder where it is one."""
     model = settings.model or Model()
-    return [*_path_problems(model, settings, inputs), *_backend_problems(model, settings.runtime)]
+    return [
+        *_path_problems(model, settings, inputs), *_backend_problems(model, settings.runtime), *_reuse_problems(settings.runtime)
+    ]  # fmt: skip
+
+
+def _reuse_problems(runtime: Runtime) -> list[Problem]:
+    missing = [name for name in runtime.reuse if not Path(name).expanduser().is_dir()]
+    remedy = "name folders of other evaluations, in quotes: 'runtime.reuse=[FOLDER]'"
+    return [Problem("runtime.reuse", f"no such folder: {name}", remedy) for name in missing]
 
 
 def _backend_problems(model: Model, runtime: Runtime) -> list[Problem]:

@@ -10,30 +10,43 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.backends import Ask, Backend
-from eval.store import Record, Store
+from eval.backends import Ask, Backend, Refusal, continues
+from eval.store import NAME, Record, Store
+from gra.errors import EvalError
 from gra.wellformed import well_formed
 
 if TYPE_CHECKING:
     from eval.backends.front import Front
 
 Progress = Callable[[int, int, str], None]  # (items answered, items in all, leaf task)
+HOPELESS = 50  # refusals one after the other that may lie in the server: it is taken for broken
+# What a model is loaded from. Weights and tokenizers lie at any depth; what runs wrote into the folder is no part of the model.
+_OF_A_MODEL = {
+    ".json", ".safetensors", ".bin", ".pt", ".pth", ".model", ".jinja", ".py", ".txt", ".tiktoken", ".spm", ".vocab", ".bpe"
+}  # fmt: skip
+_OF_RUNS = {"wandb", "runs", "outputs", "logs"}  # and folders with kept replies, and hidden ones
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Account:
-    """What happened to the requests: for results.json. `cut`: leaf task -> prompts whose head was left out for lack of room."""
+    """What happened to the requests: for results.json.
+
+    By leaf task: `cut`: prompts whose head was left out for lack of room; `continued`: talks that end in the reply's beginning,
+    for a chat server to go on from; `refused`: prompts that a server would not answer, and whose replies count as empty.
+    """
 
     asked: int = 0
     known: int = 0
     cut: Counter[str] = field(default_factory=Counter)
+    continued: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
     answer_limits: dict[str, int] = field(default_factory=dict)  # tokens that the suite allows -> what the model has room for
 
 
@@ -41,7 +54,7 @@ def keep(front: Front, backend: Backend, store: Store, model: str, progress: Pro
     """Make `front` answer from `store` first and from `backend` then. `model`: see model_key.
 
     `progress` is called for each leaf task with what was known at first, and as its replies come. Returns the account, which
-    is filled as lm-eval asks.
+    is filled as lm-eval asks. Replies that a server refused are not kept: they are asked for again. Raises EvalError.
     """
     account = Account()
 
@@ -52,25 +65,47 @@ def keep(front: Front, backend: Backend, store: Store, model: str, progress: Pro
         totals = Counter(ask.task for ask in asks)
         done = Counter(ask.task for ask in asks if ask.key in known)
         times = Counter(ask.key for ask in asks)
+        refused: dict[str, Refusal] = {}
+        in_a_row = 0
         account.known += len(known)
+        if kind == "generate_until" and not front.renders:
+            account.continued.update(ask.task for ask in asks if continues(json.loads(ask.args[0].prompt)))
         if progress is not None:
             for task, total in totals.items():
                 progress(done[task], total, task)
 
         def told(group: Sequence[Ask], replies: Sequence[Any]) -> None:
-            records = [_record(front, kind, ask, reply) for ask, reply in zip(group, replies, strict=True)]
+            nonlocal in_a_row
+            account.asked += len(group)
+            records = []
+            for ask, reply in zip(group, replies, strict=True):
+                if isinstance(reply, Refusal):
+                    refused[ask.key] = reply
+                    in_a_row += reply.passing
+                else:
+                    records.append(_record(front, kind, ask, reply))
+                    in_a_row = 0
+            if in_a_row >= HOPELESS:
+                raise _error(front, kind, store, distinct, refused)
             store.add(records)
-            account.asked += len(records)
-            for record in records:
-                known[record.key] = record
-                done[record.task] += times[record.key]
+            known.update((record.key, record) for record in records)
+            for ask in group:
+                done[ask.task] += times[ask.key]
                 if progress is not None:
-                    progress(done[record.task], totals[record.task], record.task)
+                    progress(done[ask.task], totals[ask.task], ask.task)
 
         if len(known) < len(distinct):
             whole = backend.cut(kind, _with_tokens(front, kind, list(distinct.values())))
             left = [[ask for ask in batch if ask.key not in known] for batch in whole]
             backend.answer(kind, [batch for batch in left if batch], told)
+        if refused:
+            if kind != "generate_until" or front.model.refused == "error" or len(refused) == len(distinct):
+                raise _error(front, kind, store, distinct, refused)
+            known |= {key: _record(front, kind, distinct[key], "") for key in refused}
+            counts = Counter(ask.task for ask in asks if ask.key in refused)
+            account.refused.update(counts)
+            named = ", ".join(f"{task} {count} of {totals[task]}" for task, count in sorted(counts.items()))
+            log.warning("refused by the server, and counted as empty replies: %s (%s)", named, next(iter(refused.values())).words)
         cut = Counter(ask.task for ask in asks if known[ask.key].cut)
         account.cut.update(cut)
         if cut:
@@ -83,13 +118,41 @@ def keep(front: Front, backend: Backend, store: Store, model: str, progress: Pro
 
 
 def model_key(path: str, revision: str, dtype: str, *more: Any) -> str:
-    """A name for what answers: of a local folder the content of every file, else the hub id; `more`: what else decides replies."""
+    """A name for what answers: of a local folder the content of its files, else the hub id; `more`: what else decides replies.
+
+    Of a folder everything counts that a model is loaded from, and nothing that a run put there.
+    """
     folder = Path(path)
-    files = sorted(p for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else []
+    files = sorted(_files_of(folder)) if folder.is_dir() else []
     with ThreadPoolExecutor(4) as pool:  # a large model's files are read side by side
         digests = dict(zip((p.relative_to(folder).as_posix() for p in files), pool.map(_digest, files), strict=True))
     what: list[Any] = [digests or path, "" if digests else revision, dtype, *more]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+def _files_of(folder: Path) -> Iterator[Path]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            if not (entry.name.startswith(".") or entry.name in _OF_RUNS or (entry / NAME).exists()):
+                yield from _files_of(entry)
+        elif entry.suffix in _OF_A_MODEL and entry.is_file():
+            yield entry
+
+
+def _error(front: Front, kind: str, store: Store, asks: Mapping[str, Ask], refused: Mapping[str, Refusal]) -> EvalError:
+    """Who was refused, in the server's words. `asks`: key -> request, of all that were made."""
+    model = front.model
+    shown = [f"    {asks[key].task}, item {asks[key].doc}: {why.words}" for key, why in list(refused.items())[:3]]
+    if (more := len(refused) - len(shown)) > 0:
+        shown.append(f"    and {more} more")
+    remedy = (
+        "where all are refused: see the server's own log; if it reads fewer tokens than the model's config says, set "
+        "model.max_length; if it takes no tokens, model.send=text"
+    )
+    if kind == "generate_until" and model.refused == "error":
+        remedy += f". To count these as empty replies: model.refused=empty, another output, 'runtime.reuse=[{store.path.parent}]'"
+    head = f"server {model.base_url}, model {model.name or model.path}: refused {len(refused)} of {len(asks)} requests"
+    return EvalError("\n".join([f"{head}; what was answered is kept", *shown, f"    -> {remedy}"]))
 
 
 def _digest(file: Path) -> str:
@@ -109,7 +172,7 @@ def _asks(front: Front, kind: str, requests: Sequence[Any], model: str, account:
         seen[text] += 1
         copy = seen[text] if sampled else 1
         key = hashlib.sha256(f"{text}\0{copy}".encode()).hexdigest()
-        asks.append(Ask(key, request.task_name or "", args))
+        asks.append(Ask(key, request.task_name or "", args, doc=getattr(request, "doc_id", None)))
     return asks
 
 

@@ -57,12 +57,16 @@ class Model(Settings):
     base_url: str | None = Field(default=None, pattern=r"^https?://\S+$")  # of a server, up to /v1
     name: str | None = Field(default=None, min_length=1)  # what the server calls the model; None: `path`
     send: Literal["tokens", "text", "messages"] = "tokens"  # what a server is sent
+    version: str | None = Field(default=None, min_length=1)  # tells models apart that a server serves under one name in turn
+    refused: Literal["error", "empty"] = "error"  # prompts that a server keeps refusing: end in an error, or count as empty replies
     api_key_env: str = "OPENAI_API_KEY"  # the variable that holds the server's key, if it wants one
 
     @model_validator(mode="after")
     def _server_is_named(self) -> Self:
         if (self.backend == "server") != (self.base_url is not None):
             raise ValueError("backend=server and base_url=http://HOST:PORT/v1 go together: give both or neither")
+        if self.backend != "server" and (self.version is not None or self.refused != "error"):
+            raise ValueError("version and refused are for backend=server: drop them")
         return self
 
 

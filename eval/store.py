@@ -126,8 +126,8 @@ class Store:
 
 
 def stores_under(folders: Iterable[str | Path]) -> list[Path]:
-    """The stores in these folders, at any depth, in a fixed order. Folders that are not there hold none."""
-    return sorted({path for folder in folders for path in Path(folder).rglob(NAME)})
+    """The stores in these folders (`~` is the home), at any depth, in a fixed order. Folders that are not there hold none."""
+    return sorted({path for folder in folders for path in Path(folder).expanduser().rglob(NAME)})
 
 
 def _rows(connection: sqlite3.Connection, keys: set[str]) -> Iterator[Record]:

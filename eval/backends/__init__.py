@@ -18,6 +18,7 @@ class Ask:
     """One request. `args` as lm-eval has them: (prompt, generation's keywords), (context, continuation) or (text,).
 
     `ids`: the tokens of the prompt, of context and continuation, or of the text; the last `scored` are the continuation's.
+    `doc`: the place of the item in its task, for messages.
     """
 
     key: str
@@ -25,6 +26,7 @@ class Ask:
     args: tuple[Any, ...]
     ids: tuple[int, ...] = ()
     scored: int = 0
+    doc: int | None = None
 
     @property
     def task_name(self) -> str:
@@ -37,13 +39,26 @@ class Ask:
         return self.args[1] if len(self.args) > 1 and isinstance(self.args[1], Mapping) else {}
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """In place of a reply: what the server says to this one request, again and again. `passing`: it may lie in the server (5xx)."""
+
+    words: str
+    passing: bool
+
+
+def continues(talk: Sequence[Mapping[str, str]]) -> bool:
+    """Whether a talk ends in the beginning of the reply itself (lm-eval's gen_prefix), which the model is to go on from."""
+    return bool(talk) and talk[-1]["role"] == "assistant"
+
+
 Told = Callable[[Sequence[Ask], Sequence[Any]], None]
 
 
 class Backend(Protocol):
     """Answers batches of one kind of request; `told` is called, in this thread, with each group of replies as it comes.
 
-    A reply is a text, (log-likelihood, whether greedy decoding would say it), or a log-likelihood. Raises EvalError.
+    A reply is a text, (log-likelihood, whether greedy decoding would say it), a log-likelihood, or a Refusal. Raises EvalError.
     """
 
     def cut(self, kind: Kind, asks: Sequence[Ask]) -> list[list[Ask]]:

@@ -111,9 +111,13 @@ class Front(TemplateLM):
         """The template's text; that of a chat server is not known here."""
         return super().chat_template(chat_template) if self.renders else ""
 
+    def bare(self, text: str) -> bool:
+        """Whether a prompt's tokens are those of its text alone: a template, or the text itself, puts what else is wanted first."""
+        return self.chat or has_bos_prefix(text, self.tokenizer.bos_token)
+
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Of each prompt the tokens that a backend feeds to the model."""
-        bare = [self.chat or has_bos_prefix(text, self.tokenizer.bos_token) for text in texts]
+        bare = [self.bare(text) for text in texts]
         found: list[list[int]] = [[]] * len(texts)
         for add in (True, False):
             places = [place for place, without in enumerate(bare) if without is not add]

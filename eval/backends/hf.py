@@ -33,8 +33,12 @@ class Local:
                 pretrained=model.path, revision=model.revision, dtype=model.dtype, device=device, batch_size=1,
                 trust_remote_code=model.trust_remote_code, add_bos_token=False if chat else None, max_length=model.max_length,
             )  # fmt: skip
-        except (OSError, ValueError, KeyError) as error:
-            raise EvalError(f"model {model.path}: cannot be loaded: {error}\n    -> see whether its files are whole") from error
+        except (OSError, ValueError, KeyError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
+            raise EvalError(
+                f"model {model.path}: cannot be loaded on {device}: {error}\n    -> see whether its files are whole; where memory "
+                "is short: end what else uses the device, set model.dtype=bfloat16, or share the model between GPUs "
+                "(model.backend=vllm runtime.tensor_parallel_size=N)"
+            ) from error
 
     def answer(self, kind: str, asks: Sequence[Ask]) -> list[Any]:
         """One batch; where the GPU's memory is too small for it, its halves one after the other."""

@@ -1,4 +1,7 @@
-"""Backend `vllm`: lm-eval's VLLM class, where vLLM is installed. It is given the prompts that are rendered here."""
+"""Backend `vllm`: lm-eval's VLLM class, where vLLM is installed. It is given the prompts that are rendered here.
+
+Replies come, and are kept, by chunks of CHUNK requests: a killed run asks again what was in its last chunk.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from eval.backends import Ask, Told, batches
 from eval.settings import Model, Runtime
 from gra.errors import EvalError
 
-CHUNK = 2048  # requests that vLLM schedules by itself; its replies come, and are kept, when the last of them is there
+CHUNK = 256  # requests that vLLM schedules by itself: as many as it runs at once by default (its max_num_seqs)
 
 
 class VLLM:

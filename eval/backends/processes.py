@@ -25,7 +25,7 @@ class Processes:
     def __init__(self, model: Model, chat: bool, devices: Sequence[str], threads: int | None):
         context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
         if threads is None and devices[0] == "cpu":
-            threads = max(1, (os.cpu_count() or 1) // len(devices))
+            threads = max(1, _cores() // len(devices))
         self._workers: dict[Any, tuple[Any, str]] = {}
         for device in devices:
             mine, theirs = context.Pipe()
@@ -81,6 +81,11 @@ class Processes:
             f"the process with the model on {device} ended (exit code {worker.exitcode}; -9: killed, often for memory)\n"
             "    -> what was answered is kept: run the same command again, with fewer runtime.processes if memory is short"
         )
+
+
+def _cores() -> int:
+    """Those that this process may use: of a container or a batch job often a few of the machine's. macOS does not tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _serve(pipe: Any, model: Model, chat: bool, device: str, threads: int | None) -> None:

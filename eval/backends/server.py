@@ -2,7 +2,10 @@
 
 The calls are not: lm-eval sends a refused request again as if it were a passing fault, ends all calls at the first that stays
 without an answer, and logs the request's headers, and so the key, with every HTTP error. The tokens that are sent are those
-that the other backends feed to the model; a server that is sent text makes its own of it.
+that the other backends feed to the model; a server that is sent text makes its own of it, and is told whether to put a
+beginning-of-text token first (`add_special_tokens`). A talk that ends in the reply's beginning is sent with
+`continue_final_message`; both fields are vLLM's, the latter SGLang's too. A request that is refused whatever is done ends nothing:
+it is told as a Refusal.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from eval.backends import Ask, Told, batches
+from eval.backends import Ask, Refusal, Told, batches, continues
 from eval.backends.front import Front
 from eval.settings import Model, Runtime
 from gra.errors import EvalError
@@ -90,7 +93,7 @@ class Server:
             told([ask], [await self._one(session, kind, ask)])
 
     async def _one(self, session: Session, kind: str, ask: Ask) -> Any:
-        """The reply to `ask`, after as many attempts as the runtime allows."""
+        """The reply to `ask`, after as many attempts as the runtime allows, or its Refusal."""
         body, parse = (self._generation if kind == "generate_until" else self._likelihood)(ask)
         data = json.dumps(body).encode()
         limits, attempts, refusals, first = Limits(self._runtime.timeout_s, CONNECT_S), 0, 0, time.monotonic()
@@ -103,12 +106,14 @@ class Server:
                         return parse(json.loads(answer.body.decode("utf-8")))
                     except _SHAPE as error:
                         raise Fault("body", f"no proper reply ({type(error).__name__}: {str(error)[:200]})") from None
-                await self._refuse(session, answer, ask)
+                return await self._refused(session, answer, ask)
             except Fault as fault:
                 if fault.kind == "busy" and time.monotonic() - max(first, self._answered_at) < PATIENCE_S:
                     refusals += 1
                 else:
                     attempts += 1
+                if attempts > self._runtime.retries and fault.kind in ("status", "body"):  # it is up, and answers this so
+                    return Refusal(f"{printable(str(fault))} ({attempts} attempts)", passing=True)
                 if attempts > self._runtime.retries:
                     raise EvalError(
                         f"{self._at}: {printable(str(fault))} ({attempts} attempts)\n    -> see whether the server is up, and "
@@ -116,21 +121,18 @@ class Server:
                     ) from None
                 await asyncio.sleep(max(fault.retry_after or 0.0, backoff(attempts + refusals)))
 
-    async def _refuse(self, session: Session, answer: Answer, ask: Ask) -> None:
-        """Raise what an answer other than 200 means: a Fault that may pass, or EvalError."""
+    async def _refused(self, session: Session, answer: Answer, ask: Ask) -> Refusal:
+        """What an answer other than 200 means: the refusal of this request, or, raised, a Fault that may pass, or EvalError."""
         status, words = answer.status, printable(said(answer.body))
         if status in _PASSING or status >= 500:
             raise Fault("busy" if status == 429 else "status", f"HTTP {status}: {words}", retry_after(answer.headers))
+        if status in (400, 413, 422):
+            size = f"{len(ask.ids)} tokens" if ask.ids else "a talk"
+            return Refusal(f"{size}, room for {ask.decoding.get('max_gen_toks', 1)} more: HTTP {status}: {words}", passing=False)
         if status in (401, 403):
             remedy = f"put the server's key into the environment variable {self._model.api_key_env}"
         elif status == 404:
             remedy = f"set model.name to one of its models ({await self._listed(session)}), model.base_url to its address up to /v1"
-        elif status in (400, 413, 422):
-            size = f"a prompt of {len(ask.ids)} tokens" if ask.ids else "a prompt"
-            remedy = (
-                f"this was {size} of {ask.task}, with room for {ask.decoding.get('max_gen_toks', 1)} more; if the server reads "
-                "fewer tokens than the model's config says, set model.max_length; if it takes no tokens, model.send=text"
-            )
         else:
             remedy = "see whether model.base_url is right"
         raise EvalError(f"{self._at}: HTTP {status}: {words}\n    -> {remedy}. What was answered is kept")
@@ -149,13 +151,18 @@ class Server:
 
         decoding = copy.deepcopy(dict(ask.decoding))
         ids, text = self._fitting(ask), ask.args[0]
-        if self._model.send == "text" and len(ids) < len(ask.ids):
+        whole = len(ids) == len(ask.ids)
+        if self._model.send == "text" and not whole:
             text = self._front.tokenizer.decode(ids)
         message = self._wire.create_message([ids] if self._model.send == "tokens" else [text])
         eos = self._front.tokenizer.eos_token if self._front.tokenizer is not None else None
         until = decoding.get("until") or []
         stops = [*([until] if isinstance(until, str) else until), *([eos] if eos else [])]
         body = self._wire._create_payload(message, generate=True, gen_kwargs=decoding, eos=eos)
+        if self._model.send == "text":
+            body["add_special_tokens"] = whole and not self._front.bare(text)
+        elif self._model.send == "messages" and continues(message):
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
 
         def parse(value: Any) -> str:
             (reply,) = self._wire.parse_generations(value)
@@ -188,4 +195,7 @@ class Server:
                 ) from None
             return float(found[0]), bool(found[1])
 
-        return self._wire._create_payload(message, generate=False), parse
+        body = self._wire._create_payload(message, generate=False)
+        if self._model.send == "text":
+            body["add_special_tokens"] = False  # `ids` hold what there is to be
+        return body, parse

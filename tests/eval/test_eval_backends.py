@@ -17,7 +17,7 @@ from aiohttp import web
 from completions_site import Behaviour, Site, answering, nonsense, reset, said_to, says, serving, well
 
 from eval import replies
-from eval.backends import Ask
+from eval.backends import Ask, processes
 from eval.backends.front import Front
 from eval.backends.hf import HF, Local, devices
 from eval.backends.server import Server
@@ -38,6 +38,7 @@ class Request:
 
     args: tuple[Any, ...]
     task_name: str = "a_task"
+    doc_id: int = 7
 
 
 @dataclass
@@ -65,7 +66,7 @@ class Run:
 
 def asking(site: Site, model: Path, folder: Path, runtime: dict[str, Any] | None = None, **given: Any) -> Run:
     settings = Model(path=str(model), backend="server", base_url=site.url, name="m", **given)
-    return Run(folder, settings, Runtime(concurrency=8, retries=3, **(runtime or {})))
+    return Run(folder, settings, Runtime(**{"concurrency": 8, "retries": 3} | (runtime or {})))
 
 
 PROMPTS = [f"prompt number {n}" for n in range(30)]
@@ -135,7 +136,7 @@ def test_a_server_that_goes_away_ends_the_run_and_what_it_said_is_kept(tiny_chat
         (answering(401, "who are you"), r"HTTP 401(.|\n)*MY_KEY"),
         (
             answering(400, "maximum context length is 64"),
-            r"HTTP 400: maximum context(.|\n)*\d+ tokens of a_task.*model\.max_length",
+            r"refused 3 of 3 requests(.|\n)*item 7: \d+ tokens, room for 8 more: HTTP 400: maximum context(.|\n)*max_length",
         ),
         (answering(302, "elsewhere"), r"HTTP 302(.|\n)*model\.base_url"),
         (answering(500, "\x1b[31mred"), r"HTTP 500: .\[31mred \(4 attempts\)"),
@@ -155,6 +156,50 @@ def test_what_no_patience_helps_is_told_with_what_to_do(
     assert all(KEY.encode() not in path.read_bytes() for path in tmp_path.iterdir())
     if "HTTP 4" in words:
         assert len(site.bodies) <= 3  # nothing is asked twice
+
+
+def test_a_prompt_that_is_refused_for_good_does_not_stop_the_others(tiny_chat_model: Path, tmp_path: Path, caplog: Any) -> None:
+    refusing = {3: answering(400, "content filter"), 11: answering(500, "on fire"), 17: nonsense, 23: answering(422, "too long")}
+
+    async def behave(request: web.Request, body: dict[str, Any], n: int) -> web.StreamResponse:
+        number = int(text_of(body["prompt"][0], tiny_chat_model).split()[-1])
+        return await refusing.get(number, well)(request, body, n)
+
+    with serving(behave) as site:
+        run = asking(site, tiny_chat_model, tmp_path)
+        with pytest.raises(EvalError, match=r"refused 4 of 30 requests; what was answered is kept(.|\n)*a_task, item 7") as told:
+            run(PROMPTS)
+        assert "and 1 more" in str(told.value)
+        assert f"'runtime.reuse=[{tmp_path}]'" in str(told.value)
+        before = len(site.bodies)
+        again = asking(site, tiny_chat_model, tmp_path, refused="empty")
+        found = again(PROMPTS)
+        assert len(site.bodies) - before == 2 + 2 * 4  # the four alone, two of them with their repetitions
+    assert [n for n, reply in enumerate(found) if not reply] == sorted(refusing)
+    assert (again.account.known, again.account.refused) == (26, {"a_task": 4})
+    assert "counted as empty replies: a_task 4 of 30" in caplog.text
+    assert again.progress[-1] == (30, 30, "a_task")
+    with serving(answering(400, "no")) as site, pytest.raises(EvalError, match="refused 3 of 3"):  # no score out of nothing
+        asking(site, tiny_chat_model, tmp_path / "none", refused="empty")(PROMPTS[:3])
+    with serving(answering(503, "down")) as site, pytest.raises(EvalError, match="refused 50 of 100"):  # a broken server ends soon
+        asking(site, tiny_chat_model, tmp_path / "down", {"retries": 0}, refused="empty")([f"prompt {n}" for n in range(100)])
+
+
+def test_memory_that_is_too_small_for_the_weights_is_told(tiny_chat_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from lm_eval.models import huggingface
+
+    def full(**_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(huggingface, "HFLM", full)
+    with pytest.raises(EvalError, match=r"cannot be loaded on cpu: CUDA out of memory(.|\n)*model\.dtype=bfloat16"):
+        Local(Model(path=str(tiny_chat_model)), False, "cpu")
+
+
+def test_cpu_threads_are_of_the_cores_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {4, 9, 11}, raising=False)
+    assert processes._cores() == 3
 
 
 def test_a_prompt_without_room_is_cut_as_lm_eval_cuts_it_and_counted(tiny_chat_model: Path, tmp_path: Path, caplog: Any) -> None:
@@ -299,6 +344,8 @@ def test_models_that_cannot_be_asked_are_told_before(tmp_path: Path, monkeypatch
     assert "ray, which is not installed" in faults({"data_parallel_size": 2}, path="a/b", backend="vllm")
     assert "go together" in faults(path="a/b", backend="server")
     assert "go together" in faults(path="a/b", base_url="http://x/v1")
+    assert "drop them" in faults(path="a/b", version="2")
+    assert "no such folder: ~/no such folder" in faults({"reuse": ["~/no such folder", str(tmp_path)]}, path="a/b")
     assert "no model to evaluate" in faults(backend="server", base_url="http://x/v1", send="messages")
     assert faults(path="a-name", backend="server", base_url="http://x/v1", send="messages") == ""
     assert "no tokenizer in" in faults(path=str(tmp_path), backend="server", base_url="http://x/v1")

@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 from eval import replies
 from eval.backends import Ask, batches
 from eval.backends.hf import fitting
+from eval.harness import _key
+from eval.settings import Model
 from eval.store import NAME, Record, Store, stores_under
 from gra.errors import StoreError
 
@@ -57,6 +59,13 @@ def test_replies_of_other_runs_are_taken_over(tmp_path: Path) -> None:
     (tmp_path / "four" / NAME).write_bytes(b"no database at all, but long enough to be taken for one" * 40)
     with pytest.raises(StoreError, match=r"four/replies\.sqlite.*(\n.*)*runtime\.reuse"):
         Store(tmp_path / "three" / NAME, stores_under([tmp_path / "four"])).__enter__()
+
+
+def test_the_home_folder_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with Store(tmp_path / "old" / NAME):
+        pass
+    assert stores_under(["~/old"]) == [tmp_path / "old" / NAME]
 
 
 def test_a_damaged_file_is_set_aside_and_an_altered_reply_is_unknown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -199,7 +208,19 @@ def test_a_model_is_known_by_all_of_its_files(tmp_path: Path) -> None:
     assert replies.model_key(str(tmp_path / "b"), "main", "auto") == first  # moved, it is the same
     assert replies.model_key(str(tmp_path / "b"), "main", "float16") != first
     assert replies.model_key(str(tmp_path / "b"), "main", "auto", "vllm") != first
+    for name in ("scores/replies.sqlite", "scores/results.json", "wandb/x.json", ".cache/y.json", "README.md", "run.log"):
+        (tmp_path / "b" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "b" / name).write_text("{}", encoding="utf-8")
+    assert replies.model_key(str(tmp_path / "b"), "main", "auto") == first  # what runs put there is no part of it
+    (tmp_path / "b" / "code").mkdir()
+    (tmp_path / "b" / "code" / "layers.py").write_text("", encoding="utf-8")
+    assert replies.model_key(str(tmp_path / "b"), "main", "auto") != first
+    (tmp_path / "b" / "code" / "layers.py").unlink()
     content[len(content) // 2] = 1  # in the middle, as an adapter merged into middle layers changes it
     (tmp_path / "b" / weights.name).write_bytes(content)
     assert replies.model_key(str(tmp_path / "b"), "main", "auto") != first
+    served = Model(path="a/b", backend="server", base_url="http://x/v1")
+    front: Any = SimpleNamespace(chat=True, commit=None)
+    assert _key(served, front) == _key(served.model_copy(update={"base_url": "http://y/v1"}), front)
+    assert _key(served, front) != _key(served.model_copy(update={"version": "2"}), front)
     assert replies.model_key("owner/name", "abc", "auto") != replies.model_key("owner/name", "abd", "auto")

@@ -129,6 +129,8 @@ def test_killed_in_the_middle_it_makes_only_what_is_missing(
         "known": 0,
         "cut": account["cut"],
         "answer_limits": {},
+        "continued": {},
+        "refused": {},
     }
     assert 0 < sum(account["cut"].values()) < 2 * N
     assert read_json(broken / "results.json")["replies"] == account | {"asked": 2 * N - before, "known": before}

@@ -54,7 +54,7 @@ def test_scores_are_what_the_model_was_taught(whole: tuple[Path, dict[str, float
     assert scores["mean"]["stderr"] == pytest.approx(error(value) / math.sqrt(len(TASKS)))
     assert metrics["mean"] == pytest.approx(value)
     how = scores["tasks"][TASKS[0]]["how"]
-    assert (how["shots"], how["max_new_tokens"], how["prompts_cut"], how["chat_template"]) == (0, 40, 0, True)
+    assert (how["shots"], how["max_new_tokens"], how["prompts_cut"], how["chat_template"]) == (0, 24, 0, True)
     assert scores["mean"]["n"] == N * len(TASKS)
     assert scores["simulated"] is True
     assert "benchmarks" in (output / "SIMULATED").read_text(encoding="utf-8")

@@ -137,10 +137,16 @@ def test_training_and_every_backend_feed_the_same_prompt(
         assert ask(served.model_copy(update={"send": "text"}), [prompt], tmp_path) == [f"I heard {len(prompt)}"]
         talk = served.model_copy(update={"send": "messages"})
         message = load(talk, CPU, chat=True)[0].apply_chat_template(TALK[:1])
+        begun = load(talk, CPU, chat=True)[0].apply_chat_template(TALK, add_generation_prompt=False)  # lm-eval's gen_prefix
         ask(talk, [message], tmp_path)
-    tokens, text, messages = site.bodies
+        ask(talk, [begun], tmp_path)
+    tokens, text, messages, goes_on = site.bodies
     assert tokens["prompt"] == [trained]
     assert text["prompt"] == prompt
+    assert text["add_special_tokens"] is False  # else the server puts a second beginning-of-text token first
+    assert goes_on["messages"] == TALK
+    assert (goes_on["continue_final_message"], goes_on["add_generation_prompt"]) == (True, False)
+    assert not {"continue_final_message", "add_special_tokens"} & {*tokens, *messages}
     assert messages["messages"] == TALK[:1]
     for body in (tokens, text, messages):
         assert (body["model"], body["max_tokens"], body["temperature"], body["stop"][0]) == ("m", 5, 0.0, "\n\n\n")
@@ -162,7 +168,9 @@ def test_without_a_chat_template_the_tokenizers_own_habit_holds(
     assert sorted(ids for ids, _ in vllm.asked) == sorted(expected)
     with serving() as site:
         ask(Model(path=str(folder), backend="server", base_url=site.url), texts, tmp_path, chat=False)
-    assert sorted(body["prompt"][0] for body in site.bodies) == sorted(expected)
+        assert sorted(body["prompt"][0] for body in site.bodies) == sorted(expected)
+        ask(Model(path=str(folder), backend="server", base_url=site.url, send="text"), texts, tmp_path, chat=False)
+    assert {body["prompt"]: body["add_special_tokens"] for body in site.bodies[2:]} == {texts[0]: True, texts[1]: False}
 
 
 def test_log_likelihoods_are_of_the_same_tokens(tiny_chat_model: Path, tmp_path: Path, vllm: Any) -> None:
