@@ -12,12 +12,12 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from gra.databases import intact, set_aside
 from gra.errors import StoreError
 
 NAME = "replies.sqlite"
@@ -157,21 +157,5 @@ def _read_only(path: Path) -> sqlite3.Connection | None:
 
 
 def _set_aside_if_damaged(path: Path) -> None:
-    if not path.is_file():
-        return
-    try:
-        with closing(sqlite3.connect(path, timeout=30)) as connection:
-            if connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
-                return
-    except sqlite3.OperationalError:
-        raise  # locked, read-only, disk full: not damage
-    except sqlite3.DatabaseError:
-        pass
-    number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    for suffix in ("", "-wal", "-shm"):  # the log belongs to the file that it was written for
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.replace(aside.with_name(aside.name + suffix))
-    log.warning("%s was damaged and is kept as %s; its replies are asked for again", path, aside)
+    if path.is_file() and not intact(path):
+        log.warning("%s was damaged and is kept as %s; its replies are asked for again", path, set_aside(path))

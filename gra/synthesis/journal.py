@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from gra.databases import intact, set_aside
 from gra.errors import StoreError
 from gra.models.base import Reply
 from gra.synthesis.protocol import Ask
@@ -177,25 +178,10 @@ def salvage(path: Path) -> int | None:
     if not path.is_file():
         return None
     log_file = path.with_name(f"{path.name}-wal")
-    killed = log_file.exists()
-    try:
-        check = "PRAGMA integrity_check(1)" if killed else "PRAGMA quick_check(1)"  # the first one reads the indices, too
-        if not log_damaged(log_file):  # first: SQLite drops what follows the damage when it opens the file
-            with closing(sqlite3.connect(path, timeout=30)) as connection:
-                if connection.execute(check).fetchone()[0] == "ok":
-                    return None
-    except sqlite3.OperationalError:
-        raise  # locked, read-only, disk full: not damage
-    except sqlite3.DatabaseError:
-        pass
-    number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    for suffix in ("-wal", "-shm"):  # the write-ahead log belongs to the file it was written for
-        companion = path.with_name(path.name + suffix)
-        if companion.exists():
-            companion.replace(aside.with_name(aside.name + suffix))
-    path.replace(aside)
+    # The log first: SQLite drops what follows the damage when it opens the file. A killed run's indices are read, too.
+    if not log_damaged(log_file) and intact(path, indices=log_file.exists()):
+        return None
+    aside = set_aside(path)
     with closing(_connect(path)) as connection, connection:
         connection.executescript(_SCHEMA)
         connection.executemany(_INSERT, _readable(aside))
