@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from gra.models.base import Reply, Request, messages_json, number_json
+from gra.models.error_body import bare_error_in, error_in
+from gra.models.finish import normal
 from gra.models.pool import ModelSettings
 
 # Beyond "in the reply": reasoning models think aloud before they answer. A template that opens the block in the prompt
@@ -23,6 +25,18 @@ _forms: dict[int, tuple[Mapping[str, Any], str, str]] = {}  # id of a schema -> 
 
 class Malformed(Exception):
     """A body with status 200 that is no chat completion."""
+
+
+class ErrorBody(Malformed):
+    """A body with status 200 in which the server reports an error.
+
+    `code` is the HTTP status that the error amounts to (429: ask later; 401, 402, 403, 404: never), None where it does not
+    say; `words` are the server's, on one line.
+    """
+
+    def __init__(self, code: int | None, words: str):
+        super().__init__(f"the server reports an error with status 200{'' if code is None else f' (code {code})'}: {words}")
+        self.code, self.words = code, words
 
 
 def messages_of(request: Request, system_role: bool) -> tuple[Mapping[str, str], ...]:
@@ -66,10 +80,10 @@ def _form(schema: Mapping[str, Any], name: str) -> str:
 
 
 def reply_from(body: bytes, strip_think: bool) -> Reply:
-    """The reply in a chat completion. Raises Malformed.
+    """The reply in a chat completion; `finish` is in the vocabulary of finish.py. Raises Malformed, ErrorBody.
 
-    A null content is a reply only where the model says why: its budget went into reasoning (an empty text, finish
-    "length") or a content filter (a refusal).
+    A refusal (the model's own in `message.refusal`, or a content filter's) is a reply with `error`. Without a content there is
+    a reply only where the body says why: the budget went into reasoning or into calls of tools (an empty text).
     """
     try:
         value = json.loads(body.decode("utf-8"))
@@ -77,25 +91,56 @@ def reply_from(body: bytes, strip_think: bool) -> Reply:
         raise Malformed("the reply is not UTF-8") from None
     except (ValueError, RecursionError):  # ValueError: JSONDecodeError, and integers of thousands of digits
         raise Malformed(f"the reply is not JSON: {body[:80]!r}") from None
-    choices = value.get("choices") if isinstance(value, dict) else None
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+    if not isinstance(value, dict):
         raise Malformed("the reply has no choices")
-    message = choices[0].get("message")
+    _raise(error_in(value))
+    choices = value.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        _raise(bare_error_in(value))
+        raise Malformed("the reply has no choices")
+    choice = choices[0]
+    _raise(error_in(choice))
+    message = choice.get("message")
     if not isinstance(message, dict):
         raise Malformed("the reply's choice has no message")
-    given = choices[0].get("finish_reason")
-    finish = given if isinstance(given, str) and given else "stop"
+    given = choice.get("finish_reason")
+    finish = _storable(normal(given)) if isinstance(given, str) and given.strip() else "stop"
+    if finish == "error":
+        _raise(error_in(message))
+        raise ErrorBody(None, f"the generation ended with `{line(given)}`")
     usage = value.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     tokens_in, tokens_out = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    text = _text(message.get("content"))
+    text, refusal = _text(message.get("content")), _refusal(message)
+    if refusal and not (text and text.strip()):
+        return Reply("", tokens_in, tokens_out, "content_filter", error=f"the model refused: {refusal}")
     if finish == "content_filter":
-        return Reply("", tokens_in, tokens_out, finish, error="stopped by the server's content filter")
+        words = "" if given == finish else f" (`{line(given)}`)"
+        return Reply("", tokens_in, tokens_out, finish, error=f"stopped by the server's content filter{words}")
     if text is None:
-        if finish != "length" and not _text(message.get("reasoning_content")) and not _text(message.get("reasoning")):
+        thoughts = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
+        if not (finish in ("length", "tool_calls") or thoughts or message.get("tool_calls")):
             raise Malformed("the reply's content is null")
         text = ""
     return Reply(_storable(without_thought(text) if strip_think else text), tokens_in, tokens_out, finish)
+
+
+def _raise(error: tuple[int | None, str] | None) -> None:
+    """Raises ErrorBody, unless there is no error."""
+    if error is not None:
+        raise ErrorBody(error[0], line(error[1]))
+
+
+def _refusal(message: Mapping[str, Any]) -> str:
+    """The words with which the model itself refuses, on one line; empty: it does not."""
+    content = message.get("content")
+    parts = [part.get("refusal") for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    return next((line(words) for words in (message.get("refusal"), *parts) if isinstance(words, str) and words.strip()), "")
+
+
+def line(words: Any) -> str:
+    """`words` as one short line that can be stored."""
+    return _storable(" ".join(str(words).split())[:400])
 
 
 def without_thought(text: str) -> str:
@@ -115,7 +160,7 @@ def said(body: bytes) -> str:
         if isinstance(value, dict) and key in value:
             value = value[key]
     words = value if isinstance(value, str) else body[:2000].decode("utf-8", "replace")
-    return _storable(" ".join(words.split())[:400]) or "(nothing)"
+    return line(words) or "(nothing)"
 
 
 def listed_models(body: bytes) -> dict[str, str]:

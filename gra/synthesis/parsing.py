@@ -15,6 +15,7 @@ import json_repair
 from pydantic import BaseModel, ValidationError
 
 from gra.models.base import Reply
+from gra.models.finish import normal
 from gra.wellformed import well_formed
 
 LIMIT = 100_000  # characters of a reply that are looked at; the forms' own maximum lengths are far below
@@ -26,7 +27,7 @@ def parse(reply: Reply, form: type[BaseModel]) -> tuple[BaseModel | None, str | 
         return None, f"refused: {reply.error[:200]}"
     if not reply.text.strip():
         return None, "empty"
-    if reply.finish == "length":
+    if normal(reply.finish) == "length":
         return None, "cut off"
     if len(reply.text) > LIMIT:
         return None, f"longer than {LIMIT} characters"

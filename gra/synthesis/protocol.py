@@ -17,6 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 from pydantic import BaseModel
 
 from gra.models.base import Reply, Request
+from gra.models.finish import normal
 from gra.synthesis import prompts
 from gra.synthesis.decision import adjudicated_verdict, gate
 from gra.synthesis.parsing import parse
@@ -254,7 +255,7 @@ def _usable(step: str, reply: Reply) -> tuple[BaseModel | str | None, str | None
         return parse(reply, FORMS[step])
     if reply.error is not None:
         return None, f"refused: {reply.error[:200]}"
-    if reply.finish == "length":
+    if normal(reply.finish) == "length":
         return None, "cut off"
     text = reply.text.strip()
     return (text, None) if text else (None, "empty")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gra.models.base import Request
-from gra.models.chat_wire import Malformed, body_of, listed_models, reply_from, said, without_thought
+from gra.models.chat_wire import ErrorBody, Malformed, body_of, listed_models, reply_from, said, without_thought
 from gra.models.http_retry import backoff, retry_after
 from gra.models.pool import ModelSettings
 
@@ -76,6 +76,107 @@ def test_null_content_says_why_or_is_malformed() -> None:
     assert reply_from(body(content=None, finish="content_filter"), True).error
     with pytest.raises(Malformed, match="null"):
         reply_from(body(content=None), True)
+
+
+@pytest.mark.parametrize(
+    ("finish", "seen"),
+    [
+        *((word, "length") for word in ("length", "LENGTH", "max_tokens", "MAX_TOKENS", "model_length", "max_output_tokens",
+          "token_limit", "maxTokens", "FINISH_REASON_MAX_TOKENS", "FinishReason.LENGTH", "model_context_window_exceeded", "limit")),
+        *((word, "stop") for word in ("stop", "STOP", "eos", "eos_token", "end_turn", "stop_sequence", "COMPLETE", None, "")),
+        ("tool_calls", "tool_calls"), ("tool_use", "tool_calls"),
+        ("a word of tomorrow", "a word of tomorrow"), ("w\n" * 999, "w " * 29 + "w "),
+    ],
+)  # fmt: skip
+def test_words_for_the_end(finish: Any, seen: str) -> None:
+    assert reply_from(body(content="x", finish=finish), True).finish == seen
+
+
+@pytest.mark.parametrize(
+    "finish", ["content_filter", "contentFilter", "SAFETY", "PROHIBITED_CONTENT", "refusal", "guardrail_intervened"]
+)
+def test_a_filter_is_a_refusal(finish: str) -> None:
+    reply = reply_from(body(content="the beginning of", finish=finish), True)
+    assert (reply.text, reply.finish, bool(reply.error)) == ("", "content_filter", True)
+
+
+@pytest.mark.parametrize("finish", ["error", "abort", "ABORTED", "insufficient_system_resource", "cancelled", "timeout"])
+def test_a_generation_that_failed_is_no_reply(finish: str) -> None:
+    with pytest.raises(ErrorBody, match=finish):
+        reply_from(body(content="the beginning of", finish=finish), True)
+
+
+def test_the_models_own_refusal() -> None:
+    for message in (
+        {"content": None, "refusal": "I can't\n help"}, {"content": "", "refusal": "I can't help"}, {"refusal": "I can't help"},
+        {"content": [{"type": "refusal", "refusal": "I can't help"}]},
+    ):  # fmt: skip
+        reply = reply_from(body(**message), True)
+        assert (reply.text, reply.error, reply.finish) == ("", "the model refused: I can't help", "content_filter")
+    assert reply_from(body(content="yes", refusal=None), True).error is None
+    assert reply_from(body(content="yes", refusal=""), True).error is None
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "words"),
+    [
+        ({"error": "model 'x' not found"}, 404, "model 'x' not found"),  # Ollama
+        ({"error": {"code": 500, "message": "the slot is gone", "type": "server_error"}}, 500, "the slot is gone"),  # llama.cpp
+        ({"error": {"message": "Slow down", "code": 429}}, 429, "Slow down"),
+        ({"error": {"message": "Slow down", "code": "429"}}, 429, "Slow down"),
+        ({"error": {"message": "Slow down", "code": "rate_limit_exceeded", "type": "requests"}}, 429, "Slow down"),
+        ({"error": {"message": "Slow down", "type": "rate_limit_error"}}, 429, "Slow down"),  # Anthropic
+        ({"error": {"message": "Rate limit reached for m", "type": None, "code": None}}, 429, "Rate limit reached for m"),
+        ({"error": {"message": "This request requires more credits", "code": 402}, "user_id": "u"}, 402, "requires more credits"),
+        ({"error": {"message": "You exceeded it", "code": "insufficient_quota", "type": "x"}}, 402, "You exceeded"),
+        ({"error": {"message": "You exceeded your current quota", "code": 429}}, 402, "You exceeded"),
+        ({"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}}, 401, "Incorrect"),
+        ({"error": {"message": "no", "code": 403, "metadata": {"reasons": ["x"]}}}, 403, "no"),
+        ({"error": {"message": "no", "type": "permission_error"}}, 403, "no"),
+        ({"object": "error", "message": "The model `x` does not exist.", "type": "NotFoundError", "code": 404}, 404, "The model"),
+        ({"object": "error", "message": "too long", "type": "BadRequestError", "param": None, "code": None}, 400, "too long"),
+        ({"error": {"message": "too long", "code": "context_length_exceeded"}}, 400, "too long"),
+        ({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, 503, "Overloaded"),
+        ({"error": {"status": "RESOURCE_EXHAUSTED", "message": "later"}}, 429, "later"),  # Google
+        ([{"error": {"code": 401, "message": "who?"}}], None, ""),  # no object: malformed
+        ({"detail": "Unauthorized"}, 401, "Unauthorized"),  # FastAPI
+        ({"code": 402, "message": "pay"}, 402, "pay"),
+        ({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}, 402, "insufficient balance"),
+        ({"error": True}, None, "no words"),
+        ({"error": {"message": "something odd"}}, None, "something odd"),
+        ({"choices": [{"finish_reason": "error", "error": {"code": 502, "message": "gone"}, "message": {"content": "a"}}]},
+         502, "gone"),
+        ({"choices": [{"error": "rate limited", "message": None}]}, 429, "rate limited"),
+        ({"choices": [], "error": {"code": 429, "message": "later"}}, 429, "later"),
+        ({"choices": [{"message": {"content": "So"}}], "error": {"code": 429, "message": "later"}}, 429, "later"),
+    ],
+)  # fmt: skip
+def test_an_error_with_status_200(value: Any, code: int | None, words: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        reply_from(json.dumps(value).encode(), True)
+    if words:
+        assert isinstance(caught.value, ErrorBody)
+        assert (caught.value.code, words in caught.value.words) == (code, True)
+
+
+@pytest.mark.parametrize("nothing", [None, "", {}, [], False])
+def test_no_error_is_no_error(nothing: Any) -> None:
+    choice = {"message": {"content": "yes"}, "error": nothing, "reason": "stop"}
+    assert reply_from(json.dumps({"choices": [choice], "error": nothing, "message": "ok"}).encode(), True).text == "yes"
+
+
+@given(JSON)
+def test_any_error(error: Any) -> None:
+    choice = {"message": {"content": "x"}, "error": error}
+    for value in ({"error": error}, {"choices": [choice]}, {"errors": error, "message": error}):
+        caught: Exception | None = None
+        try:
+            reply_from(json.dumps(value).encode(), True)
+        except Malformed as fault:
+            caught = fault
+        if isinstance(caught, ErrorBody):
+            caught.words.encode()
+            assert caught.code is None or 400 <= caught.code < 600
 
 
 def test_content_in_parts() -> None:
