@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gra.errors import StoreError
-from gra.synthesis.journal import read_calls, read_samples
+from gra.synthesis.journal_read import read_calls, read_samples
 from gra.wellformed import printable
 
 

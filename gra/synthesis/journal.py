@@ -1,19 +1,17 @@
 """The durable record of every answered call: one SQLite file (WAL), written by one thread, committed in groups.
 
-A reply counts for its sample as soon as `record` has it in memory; at most `INTERVAL` seconds later it is on disk with one
-fsync for the whole group. A killed run loses no more than that and what was in flight. The key is the request's canonical
-bytes (`Request.key`): whatever changes a request asks anew, whatever does not (a parser, a threshold) re-uses the reply.
+The end of a process and the loss of power are two things. `record` hands a reply to the kernel before it counts for its sample
+(tail.py), so a killed run has lost none that was answered; at most `INTERVAL` seconds later it is in the database, with one
+fsync for the whole group, and a power loss costs no more than that. The key is the request's canonical bytes (`Request.key`):
+whatever changes a request asks anew, whatever does not (a parser, a threshold) re-uses the reply.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import sqlite3
 import threading
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -23,24 +21,13 @@ from typing import Any, Self
 from gra.databases import intact, set_aside
 from gra.errors import StoreError
 from gra.models.base import Reply
+from gra.synthesis import tail
+from gra.synthesis.journal_read import connect_other
+from gra.synthesis.journal_rows import FIELDS, FIND, INSERT, SCHEMA, crc, whole
 from gra.synthesis.protocol import Ask
 from gra.synthesis.salvage import log_damaged, rows
 
-INTERVAL = 0.05  # seconds between group commits
-_FIELDS = (
-    "key", "sample", "step", "role", "attempt", "model", "request", "text", "tokens_in", "tokens_out", "finish", "error",
-    "seconds", "at", "crc",
-)  # fmt: skip
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS calls(
-    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, sample TEXT NOT NULL, step TEXT NOT NULL, role TEXT NOT NULL,
-    attempt INTEGER NOT NULL, model TEXT NOT NULL, request TEXT NOT NULL, text TEXT NOT NULL, tokens_in INTEGER,
-    tokens_out INTEGER, finish TEXT NOT NULL, error TEXT, seconds REAL NOT NULL, at REAL NOT NULL, crc INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS calls_by_sample ON calls(sample);
-"""
-_REPLY = ("text", "tokens_in", "tokens_out", "finish", "error")
-_FIND = f"SELECT {', '.join(_REPLY)}, crc FROM calls WHERE key = ?"
-_INSERT = f"INSERT OR REPLACE INTO calls({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"
+INTERVAL = 0.2  # seconds between group commits
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +43,7 @@ class Journal:
     def __init__(self, path: Path, others: Sequence[Path] = ()):
         self.path = path
         self._other_paths = tuple(others)
-        self._pending: list[tuple[Any, ...]] = []
+        self._pending: list[tail.Row] = []
         self._fresh: dict[str, Reply] = {}  # recorded, perhaps not yet committed
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -68,12 +55,13 @@ class Journal:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             salvage(self.path)
             self._reader = _connect(self.path)
-            self._reader.executescript(_SCHEMA)
-            self._new = self._reader.execute("SELECT 1 FROM calls LIMIT 1").fetchone() is None and not self._other_paths
+            self._reader.executescript(SCHEMA)
             self._writer = _connect(self.path)
+            self._take_over_tail()
+            self._new = self._reader.execute("SELECT 1 FROM calls LIMIT 1").fetchone() is None and not self._other_paths
         except (sqlite3.Error, OSError) as error:
             raise self._error(error) from error
-        self._others = [other for path in self._other_paths if (other := _connect_other(path)) is not None]
+        self._others = [other for path in self._other_paths if (other := connect_other(path)) is not None]
         self._thread = threading.Thread(target=self._commit_groups, name="journal", daemon=True)
         self._thread.start()
         return self
@@ -89,10 +77,18 @@ class Journal:
             if self._fault is None:
                 _leave_wal(self._writer)
             self._writer.close()
-        except sqlite3.Error as error:
+            self._tail.close(remove=self._fault is None)
+        except (sqlite3.Error, OSError) as error:
             self._fault = self._fault or error
         if self._fault is not None and kind is None:
             raise self._error(self._fault) from self._fault
+
+    def _take_over_tail(self) -> None:
+        """Put what a killed run left beside the database into it."""
+        if left := tail.read(self.path):
+            with self._writer:
+                self._writer.executemany(INSERT, left)
+        self._tail = tail.Tail(self.path)
 
     def find(self, ask: Ask) -> Reply | None:
         """The recorded reply to this very request, or None."""
@@ -115,10 +111,10 @@ class Journal:
 
     def _read(self, connection: sqlite3.Connection, key: str) -> Reply | None:
         """The reply, unless its text is not what was written: then it is asked for again."""
-        row = connection.execute(_FIND, (key,)).fetchone()
+        row = connection.execute(FIND, (key,)).fetchone()
         if row is None:
             return None
-        if _crc(*row[:-1]) == row[-1]:
+        if crc(*row[:-1]) == row[-1]:
             return Reply(*row[:-1])
         self._altered += 1
         if self._altered == 1:
@@ -126,27 +122,35 @@ class Journal:
         return None
 
     def record(self, ask: Ask, reply: Reply, seconds: float) -> None:
-        """Take an answered call into the next group."""
-        self._raise_fault()
+        """Hand an answered call to the kernel, and take it into the next group."""
         request = ask.request
-        row = (
+        row: tail.Row = (
             request.key, ask.sample, ask.step, ask.role, ask.attempt, request.model, request.canonical.decode(),
             reply.text, reply.tokens_in, reply.tokens_out, reply.finish, reply.error, seconds, time.time(),
-            _crc(reply.text, reply.tokens_in, reply.tokens_out, reply.finish, reply.error),
+            crc(reply.text, reply.tokens_in, reply.tokens_out, reply.finish, reply.error),
         )  # fmt: skip
         with self._lock:
-            self._fresh[request.key] = reply
-            self._pending.append(row)
+            try:
+                self._tail.append(row, request.canonical)
+            except (OSError, ValueError) as error:
+                self._fault = self._fault or error
+            else:
+                self._fresh[request.key] = reply
+                self._pending.append(row)
+        self._raise_fault()  # only now: where the database has failed, the tail may hold the replies that still come
 
     def _commit_groups(self) -> None:
         while True:
             stopping = self._stop.wait(INTERVAL)
             with self._lock:
                 group, self._pending = self._pending, []
+                if group:
+                    self._tail.turn()
             if group:
                 try:
                     with self._writer:
-                        self._writer.executemany(_INSERT, group)
+                        self._writer.executemany(INSERT, group)
+                    self._tail.forget()
                 except Exception as error:  # noqa: BLE001 raised by the next call from the run's own thread
                     self._fault = error
                     return
@@ -183,28 +187,18 @@ def salvage(path: Path) -> int | None:
         return None
     aside = set_aside(path)
     with closing(_connect(path)) as connection, connection:
-        connection.executescript(_SCHEMA)
-        connection.executemany(_INSERT, _readable(aside))
+        connection.executescript(SCHEMA)
+        connection.executemany(INSERT, _readable(aside))
         count = int(connection.execute("SELECT count(*) FROM calls").fetchone()[0])
     log.warning("journal %s was damaged and is kept as %s; %d calls were saved, the others are asked again", path, aside, count)
     return count
 
 
 def _readable(damaged: Path) -> Iterator[tuple[Any, ...]]:
-    """The calls that are whole: the request is the one that the key names, and the reply has its check sum."""
-    for _, *row in rows(damaged, len(_FIELDS) + 1):
-        call = dict(zip(_FIELDS, row, strict=True))
-        texts = [call[name] for name in _FIELDS if name in ("key", "sample", "step", "role", "model", "request", "text", "finish")]
-        if not all(isinstance(text, str) for text in texts):
-            continue
-        whole = _crc(*(call[name] for name in _REPLY)) == call["crc"]
-        if whole and hashlib.sha256(call["request"].encode()).hexdigest() == call["key"]:
+    """The calls that are whole."""
+    for _, *row in rows(damaged, len(FIELDS) + 1):
+        if whole(row):
             yield tuple(row)
-
-
-def _crc(*reply: str | int | None) -> int:
-    """Of all that a sample is told of a reply, in the order of `_REPLY`."""
-    return zlib.crc32(repr(reply).encode(errors="surrogatepass"))
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -222,56 +216,3 @@ def _leave_wal(connection: sqlite3.Connection) -> None:
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
             raise
-
-
-def _connect_other(path: Path) -> sqlite3.Connection | None:
-    """Another run's journal, or None for one that has not got as far as its table."""
-    connection = _connect_readonly(path)
-    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'calls'").fetchone() is not None:
-        return connection
-    connection.close()
-    return None
-
-
-def _connect_readonly(path: Path) -> sqlite3.Connection:
-    try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False, timeout=30)
-        connection.execute("SELECT count(*) FROM sqlite_master")  # read a page: a file that is no database is told here
-    except sqlite3.Error as error:
-        raise StoreError(f"journal {path}: {error}; give data folders with a journal.sqlite in runtime.reuse") from error
-    return connection
-
-
-def read_calls(path: Path, sample: str) -> Iterator[dict[str, Any]]:
-    """The calls of one sample as dicts (request decoded), oldest first. Raises StoreError."""
-    with closing(_connect_readonly(path)) as connection:
-        connection.row_factory = sqlite3.Row
-        try:
-            found = connection.execute("SELECT * FROM calls WHERE sample = ? ORDER BY at, role", (sample,)).fetchall()
-        except sqlite3.Error as error:
-            raise StoreError(f"journal {path}: {error}") from error
-    for row in found:
-        yield {**dict(row), "request": json.loads(row["request"])}
-
-
-def read_samples(path: Path) -> list[tuple[str, int]]:
-    """Every sample or seed that the journal knows, with its number of calls. Raises StoreError."""
-    with closing(_connect_readonly(path)) as connection:
-        try:
-            return connection.execute("SELECT sample, count(*) FROM calls GROUP BY sample ORDER BY sample").fetchall()
-        except sqlite3.Error as error:
-            raise StoreError(f"journal {path}: {error}") from error
-
-
-def seconds_waited(path: Path) -> dict[str, dict[str, float]]:
-    """Seconds waited for the recorded replies, by model and role, over all starts of the run; proposals begun in vain count
-    too, replies taken over from other journals do not. Raises StoreError."""
-    found: dict[str, dict[str, float]] = {}
-    with closing(_connect_readonly(path)) as connection:
-        try:
-            sums = connection.execute("SELECT model, role, sum(seconds) FROM calls GROUP BY model, role ORDER BY model, role")
-            for model, role, seconds in sums:
-                found.setdefault(model, {})[role] = round(seconds, 3)
-        except sqlite3.Error as error:
-            raise StoreError(f"journal {path}: {error}") from error
-    return found

@@ -28,7 +28,7 @@ from gra.synthesis.conduct import JOURNAL, engine_for
 from gra.synthesis.dataset import CardInfo, Writer
 from gra.synthesis.decontaminate_settings import DecontaminateSettings
 from gra.synthesis.helper import Helper
-from gra.synthesis.journal import seconds_waited
+from gra.synthesis.journal_read import seconds_waited
 from gra.synthesis.panel import Progress
 from gra.synthesis.progress import State
 from gra.synthesis.protocol import Rules

@@ -16,7 +16,8 @@ from gra.models.energy import EnergySettings
 from gra.models.pool import check_pool, energy_of, parameters_of
 from gra.synthesis.cost import account, energy_kwh, forward_flops, timed
 from gra.synthesis.engine import Engine
-from gra.synthesis.journal import Journal, seconds_waited
+from gra.synthesis.journal import Journal
+from gra.synthesis.journal_read import seconds_waited
 from gra.synthesis.protocol import Proposal, Rules, propose
 from gra.synthesis.settings import SynthesisSettings
 from gra.synthesis.stats import statistics

@@ -16,7 +16,8 @@ from gra.errors import Interrupted, ServerError, StoreError
 from gra.models.base import Reply, Request
 from gra.models.pool import served_as
 from gra.synthesis.engine import AHEAD, Engine
-from gra.synthesis.journal import Journal, read_calls
+from gra.synthesis.journal import Journal
+from gra.synthesis.journal_read import read_calls
 from gra.synthesis.protocol import Ask, Proposal, Protocol, Rules, propose
 from gra.synthesis.records import Outcome
 from gra.synthesis.settings import SynthesisSettings
