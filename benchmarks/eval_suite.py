@@ -106,7 +106,7 @@ def main() -> int:
         report(scores, seconds)
         if given.again:
             print(f"all replies known: {known_seconds(output, scratch / 'again', config):.0f} s")
-        verdict = judged(output, known, given.model, given.limit)
+        verdict = judged(output, known, given.model)
         faults = [*verdict.faults, *in_scores(verdict.sums, scores)]
         rows = [[task, sums.n, sums.strict, sums.tolerant, sums.extraction] for task, sums in verdict.sums.items()]
         print(table(["expected: task", "items", "strict", "tolerant", "extracted"], rows))

@@ -1,4 +1,4 @@
-"""Evaluate a model. Command: python -m eval suite=world model.path=FOLDER_OR_HUB_ID suite.data_dir=DIR output=DIR"""
+"""Evaluate a model. Command: python -m eval suite=smoke model.path=FOLDER_OR_HUB_ID output=DIR"""
 
 from __future__ import annotations
 

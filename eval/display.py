@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
+from eval import cut
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bars
@@ -98,6 +100,8 @@ class Progress:
 def table(result: Mapping[str, Any], width: int | None = None) -> str:
     """`result` (scores.json) as text: in percent every task, its group, the groups' means and the mean; "-" for what is missing.
 
+    Under the table one line for each task of which more than `cut.NOTICED` of the replies ended at their limit of tokens.
+
     `width`: columns; None: the terminal's, or 120 where there is none.
     """
     import io
@@ -107,7 +111,10 @@ def table(result: Mapping[str, Any], width: int | None = None) -> str:
     buffer = io.StringIO()
     found = Console()
     columns = width or (found.width if found.is_terminal else 120)
-    Console(file=buffer, width=columns, color_system=None, force_terminal=False, emoji=False).print(_table(result))
+    console = Console(file=buffer, width=columns, color_system=None, force_terminal=False, emoji=False, highlight=False)
+    console.print(_table(result))
+    for line in cut.warnings(result):
+        console.print(line, markup=False)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
@@ -118,10 +125,13 @@ def _table(result: Mapping[str, Any]) -> Table:
 
     title = "Percent correct" + (" (simulated)" if result["simulated"] else "")
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=Text(title), title_justify="left")
-    for number, heading in enumerate(("Task", "Group", "Items", "Strict", "Tolerant", "Extracted")):
+    for number, heading in enumerate(("Task", "Group", "Items", "Strict", "Tolerant", "Extracted", "At limit")):
         made.add_column(heading, justify="left" if number < 2 else "right", overflow="fold")
     for name, score in result["tasks"].items():
         made.add_row(*(Text(cell) for cell in (_plain(name), _plain(score["group"]), f"{score['n']:,}", *_numbers(score))))
+        if macro := score.get("macro"):
+            numbers = _numbers({**macro, "at_limit": None})[:-1]
+            made.add_row(*(Text(cell) for cell in (f"  mean over {macro['over']} parts", "", "", *numbers, "")))
     made.add_section()
     of = [score["group"] for score in result["tasks"].values()]
     for name, score in result["groups"].items():
@@ -132,10 +142,10 @@ def _table(result: Mapping[str, Any]) -> Table:
     return made
 
 
-def _numbers(score: Mapping[str, Any]) -> tuple[str, str, str]:
+def _numbers(score: Mapping[str, Any]) -> tuple[str, str, str, str]:
     return (
         _percent(score["value"], score["stderr"]), _percent(score["tolerant"], score["tolerant_stderr"]),
-        _percent(score["extraction"], None),
+        _percent(score["extraction"], None), cut.shown(score),
     )  # fmt: skip
 
 

@@ -175,6 +175,7 @@ def _command(root: DictConfig, problems: list[Problem]) -> None:
     settings, faults = parse(FetchSettings, {str(key): value for key, value in config.items()})
     problems = [*problems, *faults]
     if settings is not None:
+        problems += plan.unnamed(settings.suite)
         problems += [plan.unknown(task) for task in settings.suite.tasks if not catalogue.known(task)]
     if problems or settings is None:
         raise ConfigError(problems)

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict
@@ -29,18 +30,21 @@ def evaluate(
     """Run the suite on `model`. `local`: what reads files; `kept`: the file of replies; `scratch`: an empty folder.
 
     Returns lm-eval's results file, whole (its command line's keys, too: task_hashes, chat_template_sha ...; and what
-    happened to the requests, `replies`), and its samples by leaf task, in the order of the items. Raises EvalError for a model
-    or a benchmark that cannot be loaded or does not fit.
+    happened to the requests, `replies`), and its samples by leaf task, in the order of the items, each with `at_limit`: whether
+    the reply ended because it had as many tokens as it might have (None: not known, or nothing was generated).
+
+    Raises EvalError for a model or a benchmark that cannot be loaded or does not fit.
     """
     from lm_eval.evaluator import simple_evaluate
     from lm_eval.loggers import EvaluationTracker
 
     runtime = settings.runtime
     _alone()
-    with _threads(runtime.threads), _less_talk(), loading.compiled_once():
+    with _threads(runtime.threads), _less_talk(), _quiet_git(), loading.compiled_once():
         manager = loading.manager(settings.suite, local, scratch)
         tasks, skipped = loading.tried(manager, settings.suite, settings.seed)
         suite = plan.without(settings.suite, skipped)
+        taken = loading.taken(tasks, suite)
         front, backend = load(model, runtime, suite.apply_chat_template)
         tracker = EvaluationTracker()
         greedy: dict[str, Any] = {"do_sample": False, "temperature": 0.0}
@@ -49,7 +53,7 @@ def evaluate(
             found = simple_evaluate(
                 model=front, model_args={"pretrained": model.path, "revision": model.revision, "dtype": model.dtype},
                 tasks=tasks, task_manager=manager, evaluation_tracker=tracker,
-                limit=suite.limit, num_fewshot=suite.num_fewshot, fewshot_as_multiturn=suite.fewshot_as_multiturn,
+                samples=taken, num_fewshot=suite.num_fewshot, fewshot_as_multiturn=suite.fewshot_as_multiturn,
                 gen_kwargs=greedy | ({"max_gen_toks": suite.max_new_tokens} if suite.max_new_tokens else {}),
                 apply_chat_template=suite.apply_chat_template, system_instruction=suite.system_instruction,
                 batch_size=runtime.batch_size, device=runtime.device,
@@ -61,7 +65,16 @@ def evaluate(
         "known": account.known, "cut": dict(account.cut), "answer_limits": account.answer_limits,
         "continued": dict(account.continued), "refused": dict(account.refused),
     }  # fmt: skip
-    return _whole(dict(found) | {"skipped": skipped, "replies": told}, tracker)
+    results, samples = _whole(dict(found) | {"skipped": skipped, "replies": told}, tracker)
+    results["config"] |= {"limit": suite.limit, "limit_seed": suite.limit_seed}
+    ended: dict[tuple[str, int], bool | None] = {}
+    for leaf, items in samples.items():
+        # a request knows its item by its number among those taken, a sample by its place in the split
+        for number, place in enumerate(sorted({item["doc_id"] for item in items})):
+            ended[leaf, place] = account.ended.get((leaf, number))
+        for item in items:
+            item["at_limit"] = ended[leaf, item["doc_id"]]
+    return results, samples
 
 
 def load(model: Model, runtime: Runtime, chat: bool) -> tuple[Front, Backend]:
@@ -126,6 +139,28 @@ def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     return [_finite(item) for item in value] if isinstance(value, list) else value
+
+
+@contextmanager
+def _quiet_git() -> Iterator[None]:
+    """lm-eval asks git for the commit of the current folder, whose complaint would stand on the terminal where that is none."""
+    from lm_eval import evaluator
+
+    before = evaluator.get_git_commit_hash
+    evaluator.get_git_commit_hash = _commit
+    try:
+        yield
+    finally:
+        evaluator.get_git_commit_hash = before
+
+
+def _commit() -> str | None:
+    """What `git describe --always` says of the current folder; None outside a repository and where there is no git."""
+    try:
+        told = subprocess.run(["git", "describe", "--always"], capture_output=True, text=True, errors="replace", check=False)
+    except OSError:
+        return None
+    return told.stdout.strip() or None if told.returncode == 0 else None
 
 
 @contextmanager

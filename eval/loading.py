@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from eval import catalogue, local_data
+from eval import catalogue, local_data, subset
 from eval.plan import Local
-from eval.settings import Suite
+from eval.settings import CHAT_TOKENS, PLAIN_TOKENS, Suite
 from gra.errors import EvalError
 
 
@@ -71,6 +71,7 @@ def tried(tasks: Any, suite: Suite, seed: int) -> tuple[list[Any], dict[str, str
             )
         for leaf, task in loaded["tasks"].items():
             _settle(task, seed)
+            _decode(task, leaf, suite.apply_chat_template)
             if "ifeval" in leaf and task.config.metadata is not None:
                 from eval import ifeval
 
@@ -78,6 +79,22 @@ def tried(tasks: Any, suite: Suite, seed: int) -> tuple[list[Any], dict[str, str
         groups = loaded.get("groups") or {}
         objects += [groups[name]] if name in groups else loaded["tasks"].values()
     return objects, skipped
+
+
+def taken(objects: list[Any], suite: Suite) -> dict[str, list[int]] | None:
+    """Leaf task -> the places of its items that `suite.limit` takes (see subset.py), ascending; None: all of all of them.
+
+    `objects`: what `tried` returned. The limit is of each task that the suite names, all leaf tasks of a group together.
+    """
+    from lm_eval.api.group import Group
+
+    if suite.limit is None:
+        return None
+    found: dict[str, list[int]] = {}
+    for one in objects:
+        leaves = one.get_all_tasks() if isinstance(one, Group) else [one]
+        found |= subset.taken({leaf.task_name: list(leaf.eval_docs) for leaf in leaves}, suite.limit, suite.limit_seed)
+    return found
 
 
 @contextmanager
@@ -100,6 +117,30 @@ def _remedy(suite: Suite) -> str:
         "with no network, set suite.data_dir to the folder of the benchmarks' files; where the hub asks for access (GPQA), accept "
         "its terms there and set HF_TOKEN"
     )
+
+
+_LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")  # lm-eval's names, by precedence
+
+
+def _decode(task: Any, leaf: str, chat: bool) -> None:
+    """Give a task that generates what its YAML leaves open: how long a reply may be, and, asked as a chat, no text that ends it.
+
+    Where a YAML names no `until`, lm-eval ends replies at what stands between worked examples, a blank line: base models go on
+    with an example of their own there, but a chat model that writes in paragraphs is cut before its answer.
+    """
+    config = getattr(task, "config", None)
+    if config is None or config.output_type != "generate_until":
+        return
+    decoding = dict(config.generation_kwargs or {})
+    path = catalogue.find(leaf)
+    spec = catalogue.read(path) if path is not None else {}
+    stated = decoding if path is None or "class" in spec else spec.get("generation_kwargs") or {}
+    if chat and "until" not in stated:
+        decoding["until"] = []
+    lengths = [length for name in _LENGTHS if (length := stated.get(name)) is not None]
+    decoding = {key: value for key, value in decoding.items() if key not in _LENGTHS}
+    decoding["max_gen_toks"] = lengths[0] if lengths else CHAT_TOKENS if chat else PLAIN_TOKENS
+    task.set_config(key="generation_kwargs", value=decoding)
 
 
 def _settle(task: Any, seed: int) -> None:

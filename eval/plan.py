@@ -12,6 +12,7 @@ from eval.catalogue import Members
 from eval.local_data import LocalTask, locate
 from eval.settings import Suite
 from gra.errors import EvalError, Problem
+from gra.paths import conf_dir
 
 _SAFE = "take humaneval_chat or mbpp_chat, which run it in a sandbox"
 _PUT = "put the files there, name another folder: suite.data_dir=DIR, or leave out what is missing: suite.skip_missing=true"
@@ -32,9 +33,14 @@ class Local:
 
 
 def problems_of(suite: Suite, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    problems = []
+    """What is wrong with a suite, as far as that can be seen without loading anything heavy."""
+    problems = unnamed(suite)
+    if problems:
+        return problems
     if suite.data_dir is not None and not Path(suite.data_dir).is_dir():
         problems.append(Problem("suite.data_dir", f"no such folder: {suite.data_dir}", "name the folder of the benchmarks' files"))
+    grouped = dict.fromkeys(task for members in suite.groups.values() for task in members if task not in suite.tasks)
+    problems += [unknown(task, "suite.groups") for task in grouped if not catalogue.known(task)]
     for task in suite.tasks:
         if not catalogue.known(task):
             problems.append(unknown(task))
@@ -56,12 +62,21 @@ def problems_of(suite: Suite, inputs: Mapping[str, Path | None]) -> list[Problem
     return [*problems, *local(suite, inputs).problems]
 
 
-def unknown(task: str) -> Problem:
+def unnamed(suite: Suite) -> list[Problem]:
+    """That no benchmark is named at all, and which suites there are."""
+    if suite.tasks:
+        return []
+    suites = sorted(path.stem for path in (conf_dir() / "suite").glob("*.yaml") if path.stem != suite.name)
+    remedy = f"choose a suite: suite={' | '.join(suites)}, or name lm-eval's tasks or ours: 'suite.tasks=[gsm8k]'"
+    return [Problem("suite.tasks", "no benchmark is named", remedy)]
+
+
+def unknown(task: str, key: str = "suite.tasks") -> Problem:
     """That nobody knows a task of this name, and what was probably meant."""
     own = [*catalogue.own(), *catalogue.own_groups()]
     near = difflib.get_close_matches(task, [*own, *catalogue.names()], n=3)
     remedy = f"did you mean {' or '.join(near)}?" if near else f"ours are {', '.join(own)}; for lm-eval's see: lm-eval ls tasks"
-    return Problem("suite.tasks", f"no task is called {task}", remedy)
+    return Problem(key, f"no task is called {task}", remedy)
 
 
 def runs_code(suite: Suite) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.backends import Ask, Backend, Refusal, continues
+from eval.backends import Ask, Backend, Refusal, Reply, continues
 from eval.store import NAME, Record, Store
 from gra.errors import EvalError
 from gra.wellformed import well_formed
@@ -40,6 +40,7 @@ class Account:
 
     By leaf task: `cut`: prompts whose head was left out for lack of room; `continued`: talks that end in the reply's beginning,
     for a chat server to go on from; `refused`: prompts that a server would not answer, and whose replies count as empty.
+    `ended`: by leaf task and number of the item among those asked, whether a reply ended at its limit of tokens (see Reply).
     """
 
     asked: int = 0
@@ -47,6 +48,7 @@ class Account:
     cut: Counter[str] = field(default_factory=Counter)
     continued: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+    ended: dict[tuple[str, int], bool | None] = field(default_factory=dict)
     answer_limits: dict[str, int] = field(default_factory=dict)  # tokens that the suite allows -> what the model has room for
 
 
@@ -111,6 +113,11 @@ def keep(front: Front, backend: Backend, store: Store, model: str, progress: Pro
         if cut:
             named = ", ".join(f"{task} {count} of {totals[task]}" for task, count in sorted(cut.items()))
             log.warning("prompts without their head, as the model has room for %s tokens in all: %s", front.max_length, named)
+        if kind == "generate_until":
+            for ask in asks:
+                if ask.doc is not None:  # of several replies to one item, one at its limit counts
+                    place = ask.task, ask.doc
+                    account.ended[place] = account.ended.get(place) or known[ask.key].at_limit
         return [_value(kind, known[ask.key].reply) for ask in asks]
 
     front.answer = answer
@@ -212,7 +219,9 @@ def _record(front: Front, kind: str, ask: Ask, reply: Any) -> Record:
     if front.max_length is not None and kind != "loglikelihood_rolling":
         room = front.max_length - ask.decoding["max_gen_toks"] if kind == "generate_until" else front.max_length + 1
         cut = len(ask.ids) > room
-    return Record(ask.key, kind, ask.task, json.dumps(ask.decoding, sort_keys=True, default=str), well_formed(reply), cut)
+    value, at_limit = (reply.text, reply.at_limit) if isinstance(reply, Reply) else (reply, None)
+    decoding = json.dumps(ask.decoding, sort_keys=True, default=str)
+    return Record(ask.key, kind, ask.task, decoding, well_formed(value), cut, at_limit)
 
 
 def _value(kind: str, reply: Any) -> Any:

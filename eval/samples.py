@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from eval import answers
+from eval.subset import NAMES
 from gra.errors import EvalError
 from gra.fileio import atomic_path
 
-_IDS = ("id", "task_id", "key", "question_id")  # the item's own name in the benchmarks that have one
 _NO_MATCH = "[invalid]"  # what lm-eval's regex filters answer where nothing matches
 _LOOSE = "prompt_level_loose_acc"  # IFEval's own tolerant verdict
 
@@ -23,6 +23,7 @@ class Row(TypedDict):
     benchmark (MMLU's and MATH's subject, BBH's task), None elsewhere and where all items are of one. `prompt_hash`: sha256 of the
     prompt. `correct`: 0..1, strict: the task's own extraction (`extracted`, None: no answer found), the first metric of its first
     filter. `extracted_tolerant`, `correct_tolerant`: by answers.py; the latter is None where there is no tolerant score.
+    `at_limit`: the reply ended because it had as many tokens as it might have; None: not known, or nothing was generated.
     """
 
     task: str
@@ -36,6 +37,7 @@ class Row(TypedDict):
     correct: float
     extracted_tolerant: str | None
     correct_tolerant: float | None
+    at_limit: bool | None
 
 
 def leaves(task: str, subtasks: Mapping[str, Sequence[str]]) -> list[str]:
@@ -66,7 +68,7 @@ def write(path: Path, items: Sequence[Row]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {"correct": pa.float64(), "correct_tolerant": pa.float64()}
+    kinds = {"correct": pa.float64(), "correct_tolerant": pa.float64(), "at_limit": pa.bool_()}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in Row.__annotations__])
     with atomic_path(path) as temporary:
         pq.write_table(pa.Table.from_pylist([dict(row) for row in items], schema=schema), temporary, compression="zstd")
@@ -74,7 +76,7 @@ def write(path: Path, items: Sequence[Row]) -> None:
 
 def _ids(samples: Sequence[Mapping[str, Any]]) -> list[str]:
     """Each item's own id where all have one and no two the same; else its place in the split."""
-    for key in _IDS:
+    for key in NAMES:
         found = [sample["doc"].get(key) for sample in samples]
         if None not in found and len(set(map(str, found))) == len(found):
             return [str(name) for name in found]
@@ -119,6 +121,7 @@ def _row(task: str, subtask: str, cluster: str | None, sample: Mapping[str, Any]
     return Row(
         task=task, subtask=subtask, cluster=cluster, doc_id=name, prompt_hash=sample["prompt_hash"], reply=reply, answer=answer,
         extracted=extracted, correct=float(sample[metric]), extracted_tolerant=None, correct_tolerant=None,
+        at_limit=sample.get("at_limit"),
     )  # fmt: skip
 
 

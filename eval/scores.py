@@ -1,5 +1,5 @@
 """PURE: rows of items -> scores.json: of each task n and the strict score, the tolerant one and the extraction rate with their
-standard errors, and their means over each group and over all tasks."""
+standard errors, their means over each group and over all tasks, and how many replies ended at their limit of tokens."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from eval.samples import Row
 
 _MEANS = ("value", "stderr", "tolerant", "tolerant_stderr", "extraction", "extraction_stderr")
+_COUNTS = ("at_limit", "at_limit_known")
 
 
 def scores(
@@ -24,6 +25,12 @@ def scores(
 
     A task with no rows has None for its numbers.
 
+    `macro`, of tasks whose items have clusters (MMLU's subjects, BBH's tasks): the means over clusters of the mean in each, `over`
+    so many, whatever their sizes, as OpenCompass prints them. Its standard errors are those over items, for these very clusters:
+    the root of the sum of each cluster's own variance / n, divided by their number; None where a cluster has one item alone.
+    `at_limit`: replies that ended because they had as many tokens as they might have, of `at_limit_known` replies of which that is
+    known; None where it is known of none.
+
     `extraction` is the share of items in which the strict extraction found an answer. A task without a tolerant score (unknown kind
     of answer, log-likelihoods) has None for both. A mean over tasks (all, or of a group) is None unless every one of them has a
     value: means of other tasks do not compare.
@@ -37,6 +44,8 @@ def scores(
             "group": groups.get(task, task),
             "n": len(mine),
             **_numbers(mine),
+            **_ended(mine),
+            "macro": _macro(mine),
             "how": dict((how or {}).get(task, {})),
         }
         for task, mine in by_task.items()
@@ -74,27 +83,51 @@ def stderr(values: Sequence[float]) -> float | None:
 
 
 def _numbers(rows: Sequence[Row]) -> dict[str, float | None]:
-    strict = [row["correct"] for row in rows]
-    tolerant = [row["correct_tolerant"] for row in rows if row["correct_tolerant"] is not None]
-    read = [float(row["extracted"] is not None) for row in rows]
-    if len(tolerant) < len(rows):
-        tolerant, read = [], []
+    strict, tolerant, read = _columns(rows)
     return {
         "value": mean(strict), "stderr": stderr(strict), "tolerant": mean(tolerant), "tolerant_stderr": stderr(tolerant),
         "extraction": mean(read), "extraction_stderr": stderr(read),
     }  # fmt: skip
 
 
+def _columns(rows: Sequence[Row]) -> tuple[list[float], list[float], list[float]]:
+    """Strictly right, tolerantly right, extracted; the latter two are empty where there is no tolerant score."""
+    strict = [row["correct"] for row in rows]
+    tolerant = [row["correct_tolerant"] for row in rows if row["correct_tolerant"] is not None]
+    read = [float(row["extracted"] is not None) for row in rows]
+    return (strict, tolerant, read) if len(tolerant) == len(rows) else (strict, [], [])
+
+
+def _ended(rows: Sequence[Row]) -> dict[str, int | None]:
+    known = [ended for row in rows if (ended := row.get("at_limit")) is not None]
+    return {"at_limit": sum(known) if known else None, "at_limit_known": len(known)}
+
+
+def _macro(rows: Sequence[Row]) -> dict[str, float | None] | None:
+    """None where items have no clusters."""
+    parts: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["cluster"] is None:
+            return None
+        parts.setdefault(row["cluster"], []).append(row)
+    if len(parts) < 2:
+        return None
+    every = [_numbers(part) for part in parts.values()]
+    return {"over": len(parts)} | {name: _plain_mean([numbers[name] for numbers in every], name) for name in _MEANS}
+
+
+def _plain_mean(values: Sequence[float | None], name: str) -> float | None:
+    """Of independent parts: the mean, or for a `stderr` that of the mean; None unless every part has a value."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values) or not values:
+        return None
+    return math.sqrt(math.fsum(value**2 for value in known)) / len(known) if name.endswith("stderr") else mean(known)
+
+
 def _means(tasks: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     """Plain means over benchmarks, and how many items they are over; the benchmarks are independent, so the variances of their
-    scores add up. Items count as independent here, also where `gra compare` draws clusters."""
+    scores add up. Items count as independent here, also where `gra compare` draws clusters. Counts are summed."""
     found: dict[str, float | None] = {"n": sum(task["n"] for task in tasks)}
-    for name in _MEANS:
-        known = [task[name] for task in tasks if task[name] is not None]
-        if len(known) < len(tasks) or not tasks:
-            found[name] = None
-        elif name.endswith("stderr"):
-            found[name] = math.sqrt(math.fsum(value**2 for value in known)) / len(known)
-        else:
-            found[name] = mean(known)
-    return found
+    found |= {name: _plain_mean([task[name] for task in tasks], name) for name in _MEANS}
+    known = [task for task in tasks if task["at_limit"] is not None]
+    return found | {name: sum(task[name] for task in known) if known or name != "at_limit" else None for name in _COUNTS}

@@ -1,6 +1,6 @@
 """STAGE 3: a model folder -> scores.json, samples.parquet, results.json, by lm-eval.
 
-Command: python -m eval suite=world model.path=FOLDER_OR_HUB_ID suite.data_dir=DIR output=DIR
+Command: python -m eval suite=smoke model.path=FOLDER_OR_HUB_ID output=DIR
 (in a chain, `inputs` holds `model`, a folder with model/, and for the simulated world's tasks `benchmarks`, with benchmarks/)
 """
 
@@ -20,7 +20,7 @@ from gra.labels import MARK, simulated
 from gra.settings import parse
 
 NAME = "eval"
-VERSION = 3  # 3: a tolerant score and an extraction rate beside the strict score, MATH judged by math-verify
+VERSION = 4  # 4: suite.limit draws items, tasks say how long a reply may be, replies that ended at their limit are counted
 # The files found in `data_dir` are hashed instead of its name (`external_files`).
 NOT_HASHED = ("suite.data_dir", "suite.name", "model.base_url", "model.api_key_env")
 

@@ -23,15 +23,18 @@ from gra.errors import StoreError
 NAME = "replies.sqlite"
 SYNC_S = 1.0  # seconds between two syncs to the disk
 _SCHEMA = """CREATE TABLE IF NOT EXISTS replies(key TEXT PRIMARY KEY, kind TEXT NOT NULL, task TEXT NOT NULL,
-    decoding TEXT NOT NULL, reply TEXT NOT NULL, cut INTEGER NOT NULL, at REAL NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID"""
-_INSERT = "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    decoding TEXT NOT NULL, reply TEXT NOT NULL, cut INTEGER NOT NULL, at REAL NOT NULL, crc INTEGER NOT NULL,
+    at_limit INTEGER) WITHOUT ROWID"""
+_INSERT = "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_COLUMNS = "SELECT name FROM pragma_table_info('replies')"  # a file that an earlier version wrote has no `at_limit`
 _AT_ONCE = 500  # keys in one query: SQLite's older limit is 999 variables
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Record:
-    """A reply, JSON-able. `kind`: lm-eval's request type; `decoding`: how it was asked; `cut`: the prompt's head was left out."""
+    """A reply, JSON-able. `kind`: lm-eval's request type; `decoding`: how it was asked; `cut`: the prompt's head was left out;
+    `at_limit`: the reply ended because it had as many tokens as it might have (None: not known)."""
 
     key: str
     kind: str
@@ -39,6 +42,7 @@ class Record:
     decoding: str
     reply: Any
     cut: bool
+    at_limit: bool | None = None
 
 
 class Store:
@@ -60,6 +64,8 @@ class Store:
             self._own.execute("PRAGMA journal_mode=WAL")
             self._own.execute("PRAGMA synchronous=NORMAL")
             self._own.execute(_SCHEMA)
+            if ("at_limit",) not in self._own.execute(_COLUMNS).fetchall():
+                self._own.execute("ALTER TABLE replies ADD COLUMN at_limit INTEGER")
         except (sqlite3.Error, OSError) as error:
             raise self._error(error) from error
         self._others = [other for path in self._other_paths if (other := _read_only(path)) is not None]
@@ -100,8 +106,9 @@ class Store:
         for record in records:
             reply = json.dumps(record.reply)  # ASCII: halves of surrogate pairs are escaped
             lines.append(
-                (record.key, record.kind, record.task, record.decoding, reply, record.cut, now, zlib.crc32(reply.encode()))
-            )
+                (record.key, record.kind, record.task, record.decoding, reply, record.cut, now, zlib.crc32(reply.encode()),
+                 record.at_limit)
+            )  # fmt: skip
         due = time.monotonic() - self._synced >= SYNC_S
         try:
             if due:
@@ -133,13 +140,14 @@ def stores_under(folders: Iterable[str | Path]) -> list[Path]:
 def _rows(connection: sqlite3.Connection, keys: set[str]) -> Iterator[Record]:
     """The whole records among `keys`; one whose check sum is wrong counts as unknown."""
     wanted = sorted(keys)
+    at_limit = "at_limit" if ("at_limit",) in connection.execute(_COLUMNS).fetchall() else "NULL"
     for start in range(0, len(wanted), _AT_ONCE):
         part = wanted[start : start + _AT_ONCE]
         marks = ", ".join("?" * len(part))
-        query = f"SELECT key, kind, task, decoding, reply, cut, crc FROM replies WHERE key IN ({marks})"
-        for key, kind, task, decoding, reply, cut, crc in connection.execute(query, part).fetchall():
+        query = f"SELECT key, kind, task, decoding, reply, cut, crc, {at_limit} FROM replies WHERE key IN ({marks})"
+        for key, kind, task, decoding, reply, cut, crc, ended in connection.execute(query, part).fetchall():
             if isinstance(reply, str) and zlib.crc32(reply.encode("utf-8", "replace")) == crc:
-                yield Record(key, kind, task, decoding, json.loads(reply), bool(cut))
+                yield Record(key, kind, task, decoding, json.loads(reply), bool(cut), None if ended is None else bool(ended))
             else:
                 log.warning("a kept reply was altered on disk (its check sum is wrong): it is asked for again")
 

@@ -16,7 +16,7 @@ from eval.settings import EvalSettings
 from gra.tracking import Run
 
 PER_TASK, TEXT_CAP = 20, 2000  # samples shown of each task, characters of a reply
-SCORE_COLUMNS = ("task", "group", "n", "metric", "strict", "stderr", "tolerant", "tolerant_stderr", "extraction")
+SCORE_COLUMNS = ("task", "group", "n", "metric", "strict", "stderr", "tolerant", "tolerant_stderr", "extraction", "at_limit")
 SAMPLE_COLUMNS = (
     "task", "subtask", "doc_id", "reply", "answer", "extracted", "correct", "extracted_tolerant", "correct_tolerant"
 )  # fmt: skip

@@ -40,6 +40,14 @@ class Ask:
 
 
 @dataclass(frozen=True)
+class Reply:
+    """A generated text. `at_limit`: it ended because it had as many tokens as it might have; None: the backend does not say."""
+
+    text: str
+    at_limit: bool | None = None
+
+
+@dataclass(frozen=True)
 class Refusal:
     """In place of a reply: what the server says to this one request, again and again. `passing`: it may lie in the server (5xx)."""
 
@@ -58,7 +66,7 @@ Told = Callable[[Sequence[Ask], Sequence[Any]], None]
 class Backend(Protocol):
     """Answers batches of one kind of request; `told` is called, in this thread, with each group of replies as it comes.
 
-    A reply is a text, (log-likelihood, whether greedy decoding would say it), a log-likelihood, or a Refusal. Raises EvalError.
+    A reply is a Reply, (log-likelihood, whether greedy decoding would say it), a log-likelihood, or a Refusal. Raises EvalError.
     """
 
     def cut(self, kind: Kind, asks: Sequence[Ask]) -> list[list[Ask]]:

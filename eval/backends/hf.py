@@ -11,7 +11,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from eval.backends import Ask, Told, batches
+from eval.backends import Ask, Reply, Told, batches
+from eval.backends.ended import Ended, at_limit
 from eval.backends.processes import Processes
 from eval.settings import Model, Runtime
 from gra.errors import EvalError
@@ -46,6 +47,8 @@ class Local:
 
         self.lm.batch_size_per_gpu = len(asks)  # else HFLM would cut by itself, or measure what fits, at each call
         try:
+            if kind == "generate_until":
+                return self._generated(asks)
             return list(getattr(self.lm, kind)(list(asks), disable_tqdm=True))
         except torch.OutOfMemoryError:
             if len(asks) == 1:
@@ -57,6 +60,34 @@ class Local:
         log.warning("%d prompts at once do not fit into the GPU's memory: asked in halves", len(asks))
         half = len(asks) // 2
         return [reply for part in (asks[:half], asks[half:]) for reply in self.answer(kind, part)]
+
+    def _generated(self, asks: Sequence[Ask]) -> list[Reply]:
+        """The replies, each with whether it ended at its limit, which HFLM does not tell."""
+        generate, ended = self.lm._model_generate, Ended(self.lm.max_length)
+        limit = int(asks[0].decoding["max_gen_toks"])
+
+        def noted(**given: Any) -> Any:
+            made = generate(**given)
+            start, texts = given["context"].shape[1], [stop for stop in given["stop"] if stop]
+            for prompt, mask, whole in zip(given["context"], given["attention_mask"], made, strict=True):
+                ids = whole[start:].tolist()
+                text = self.lm.tokenizer.decode(ids) if len(ids) >= limit else ""
+                ended.note(prompt[mask.bool()].tolist(), at_limit(ids, limit, self._ends, text, texts))
+            return made
+
+        self.lm._model_generate = noted  # type: ignore[method-assign]
+        try:
+            texts = self.lm.generate_until(list(asks), disable_tqdm=True)
+        finally:
+            self.lm._model_generate = generate  # type: ignore[method-assign]
+        return [Reply(text, ended.of(ask)) for ask, text in zip(asks, texts, strict=True)]
+
+    @property
+    def _ends(self) -> set[int]:
+        """The tokens that end a reply: the tokenizer's, and those of the model's generation config."""
+        config = getattr(self.lm.model, "generation_config", None)
+        named = getattr(config, "eos_token_id", None)
+        return {self.lm.eot_token_id, *(named if isinstance(named, list) else [named])} - {None}
 
 
 class HF:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from eval.backends import Ask, Told, batches
+from eval.backends import Ask, Reply, Told, batches
+from eval.backends.ended import Ended
 from eval.settings import Model, Runtime
 from gra.errors import EvalError
 
@@ -32,7 +33,29 @@ class VLLM:
         if self._lm is None:
             self._lm = self._load()
         for piece in pieces:
-            told(piece, getattr(self._lm, kind)(list(piece), disable_tqdm=True))
+            if kind == "generate_until":
+                told(piece, self._generated(piece))
+            else:
+                told(piece, getattr(self._lm, kind)(list(piece), disable_tqdm=True))
+
+    def _generated(self, piece: Sequence[Ask]) -> list[Reply]:
+        """The replies, each with what vLLM gives as the reason of its end, which lm-eval's class drops."""
+        lm = self._lm
+        generate, ended = lm._model_generate, Ended(lm.max_length)
+
+        def noted(**given: Any) -> Any:
+            outputs = generate(**given)
+            for ids, output in zip(given["requests"], outputs, strict=True):
+                why = getattr(output.outputs[0], "finish_reason", None)
+                ended.note(ids, None if why is None else why == "length")
+            return outputs
+
+        lm._model_generate = noted
+        try:
+            texts = lm.generate_until(list(piece), disable_tqdm=True)
+        finally:
+            lm._model_generate = generate
+        return [Reply(text, ended.of(ask)) for ask, text in zip(piece, texts, strict=True)]
 
     def close(self) -> None:
         """See backends.Backend."""

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from eval.backends import Ask, Refusal, Told, batches, continues
+from eval.backends import Ask, Refusal, Reply, Told, batches, continues
 from eval.backends.front import Front
 from eval.settings import Model, Runtime
 from gra.errors import EvalError
@@ -30,6 +30,8 @@ from gra.wellformed import printable, well_formed
 
 CONNECT_S = 20.0
 PATIENCE_S = 300.0  # 429 does not count as an attempt while the server answered something so long ago
+# What servers call the end of a reply that has all tokens it might have (OpenAI and most; Anthropic, Gemini, TGI behind gateways).
+AT_LIMIT = ("length", "max_tokens", "model_length", "max_length", "max_output_tokens", "token_limit")
 _PASSING = (408, 409, 425, 429)  # and all 5xx
 _SHAPE = (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError, AssertionError)  # of a reply that is none
 log = logging.getLogger(__name__)
@@ -164,11 +166,14 @@ class Server:
         elif self._model.send == "messages" and continues(message):
             body |= {"continue_final_message": True, "add_generation_prompt": False}
 
-        def parse(value: Any) -> str:
+        def parse(value: Any) -> Reply:
             (reply,) = self._wire.parse_generations(value)
             if self._model.send == "messages":  # lm-eval makes an empty text of a reply that has no content, too
                 value["choices"][0]["message"]["content"]
-            return str(well_formed(postprocess_generated_text(reply or "", stops, None)))
+            told = value["choices"][0].get("finish_reason")
+            stopped = any(stop and stop in (reply or "") for stop in stops)
+            text = str(well_formed(postprocess_generated_text(reply or "", stops, None)))
+            return Reply(text, None if told is None else not stopped and str(told).lower() in AT_LIMIT)
 
         return body, parse
 

@@ -31,8 +31,8 @@ class Verdict:
     faults: list[str] = field(default_factory=list)
 
 
-def judged(output: Path, known: Mapping[str, Sequence[Item]], mode: str, limit: int | None = None) -> Verdict:
-    """Compare an evaluation's folder with the expectations for the replies of the model `mode`."""
+def judged(output: Path, known: Mapping[str, Sequence[Item]], mode: str) -> Verdict:
+    """Compare an evaluation's folder with the expectations for the replies of the model `mode`, item by item of those asked."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in pq.read_table(output / "samples.parquet").to_pylist():
         rows.setdefault(_leaf(row["task"], row["subtask"]), []).append(row)
@@ -40,10 +40,13 @@ def judged(output: Path, known: Mapping[str, Sequence[Item]], mode: str, limit: 
     for item in (item for several in known.values() for item in several):
         asked.setdefault(item.leaf, []).append(item)
     found = Verdict()
-    for leaf, mine in asked.items():
-        mine = mine[:limit]
-        if len(rows.get(leaf, ())) != len(mine):
-            found.faults.append(f"{leaf}: {len(rows.get(leaf, ()))} rows, not {len(mine)}")
+    for leaf, every in asked.items():
+        if leaf not in rows:
+            found.faults.append(f"{leaf}: no rows")
+            continue
+        mine = [every[place] for place in _places(output / "samples" / f"{rows[leaf][0]['subtask']}.jsonl")]
+        if len(rows[leaf]) != len(mine):
+            found.faults.append(f"{leaf}: {len(rows[leaf])} rows, not {len(mine)}")
             continue
         for item, row in zip(mine, rows[leaf], strict=True):
             expected = item.expected(mode)
@@ -58,6 +61,13 @@ def judged(output: Path, known: Mapping[str, Sequence[Item]], mode: str, limit: 
             sums.strict, sums.tolerant = sums.strict + expected[0], sums.tolerant + expected[1]
             sums.extraction += expected[2]
     return found
+
+
+def _places(path: Path) -> list[int]:
+    """Where the items that were asked stand in their file, in the order of the rows."""
+    with path.open(encoding="utf-8") as lines:
+        samples = [json.loads(line) for line in lines]
+    return [sample["doc_id"] for sample in samples if sample["filter"] == samples[0]["filter"]]
 
 
 def in_scores(sums: Mapping[str, Sums], scores: Mapping[str, Any]) -> list[str]:

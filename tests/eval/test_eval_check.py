@@ -51,7 +51,10 @@ def test_unknown_keys_and_values_are_named() -> None:
     assert "did you mean `limit`" in found
     assert "runtime.batch_size" in found
     assert "more than once" in texts(stage.check(config("gsm8k", "gsm8k"), {}))
-    assert "not in tasks" in texts(stage.check(config("gsm8k", groups={"math": ["arc_challenge"]}), {}))
+    twice = {"math": ["gsm8k"], "all": ["gsm8k"]}
+    assert "in more than one group" in texts(stage.check(config("gsm8k", groups=twice), {}))
+    strange = texts(stage.check(config("gsm8k", groups={"math": ["gsm8k", "arc_chalenge"]}), {}))
+    assert "suite.groups: no task is called arc_chalenge" in strange
     assert "suite.tasks" in texts(stage.check(config("../../etc/passwd"), {}))
 
 
@@ -86,24 +89,25 @@ def test_the_world_stage_and_the_suites_agree(step: Path, tmp_path: Path) -> Non
     from gra.simulation import world_stage
 
     world_stage.run({"seed": 0, "world": {"seeds": 7, "test_per_task": 2, "corpus_pairs": 100}}, {}, tmp_path)
-    for name in ("world", "smoke"):
-        suite = yaml.safe_load((conf_dir() / "suite" / f"{name}.yaml").read_text(encoding="utf-8"))
-        suite["apply_chat_template"] = False
-        assert stage.check({"seed": 0, "suite": suite}, {"model": step, "benchmarks": tmp_path}) == []
-        assert stage.check({"seed": 0, "suite": suite | {"data_dir": str(tmp_path)}}, {"model": step}) == []
+    suite = yaml.safe_load((conf_dir() / "suite" / "world.yaml").read_text(encoding="utf-8"))
+    suite["apply_chat_template"] = False
+    assert stage.check({"seed": 0, "suite": suite}, {"model": step, "benchmarks": tmp_path}) == []
+    assert stage.check({"seed": 0, "suite": suite | {"data_dir": str(tmp_path)}}, {"model": step}) == []
 
 
 def test_every_suite_can_be_checked_and_names_its_command() -> None:
     paths = sorted((conf_dir() / "suite").glob("*.yaml"))
-    assert {path.stem for path in paths} == {"world", "smoke", "paper", "paper_loglikelihood"}
+    assert {path.stem for path in paths} == {"own", "world", "smoke", "paper", "paper_loglikelihood"}
     for path in paths:
         text = path.read_text(encoding="utf-8")
-        assert text.startswith(f"# python -m eval suite={path.stem} ")
+        chosen = "'suite.tasks=[gsm8k]'" if path.stem == "own" else f"suite={path.stem}"
+        assert text.startswith(f"# python -m eval {chosen} ")
         suite = yaml.safe_load(text)
+        suite["tasks"] = suite["tasks"] or ["gsm8k"]
         assert stage.check({"seed": 0, "suite": suite}, {"model": None, "benchmarks": None}) == [], path.name
         assert suite["skip_missing"] is False  # a key that the command line can set
-        grouped = [task for members in suite.get("groups", {}).values() for task in members]
-        assert sorted(grouped) == (sorted(suite["tasks"]) if path.stem.startswith("paper") else [])
+        grouped = [task for members in (suite["groups"] or {}).values() for task in members]
+        assert sorted(grouped) == (sorted(suite["tasks"]) if path.stem[:5] in ("paper", "smoke") else [])
 
 
 def test_the_papers_suite_has_its_ten_benchmarks_in_four_groups() -> None:

@@ -17,6 +17,7 @@ from eval import catalogue, stage
 from gra.fileio import read_json
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "benchmarks"
+FEW = 6
 # task -> its first metric and filter, its files by split, the splits of its YAML that have none
 TASKS: dict[str, tuple[str, dict[str, str], str]] = {
     "gsm8k": ("exact_match,strict-match", {"train": "gsm8k/train", "test": "gsm8k/test"}, ""),
@@ -50,16 +51,17 @@ def put(path: Path, items: list[dict[str, Any]]) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """The real files where they are beside this repository, else a few invented items in their schema."""
-    if SHARED.is_dir():
-        return SHARED
-    put(tmp_path / "benchmarks" / "gsm8k" / "train.jsonl.gz", GSM8K[:8])
-    put(tmp_path / "benchmarks" / "gsm8k" / "test.jsonl.gz", GSM8K[8:])
-    put(tmp_path / "benchmarks" / "arc_challenge" / "test.jsonl.gz", ARC)
+    """A few items of the real files where they are beside this repository, else invented ones in their schema. The files are
+    cut, and no limit is set: lm-eval's takes the first items, ours draws them."""
+    made = {"gsm8k/train": GSM8K[:8], "gsm8k/test": GSM8K[8:], "arc_challenge/test": ARC}
+    for name, items in made.items():
+        real = SHARED / f"{name}.jsonl.gz"
+        found = [json.loads(line) for line in gzip.decompress(real.read_bytes()).splitlines()] if real.is_file() else items
+        put(tmp_path / "benchmarks" / f"{name}.jsonl.gz", found[:FEW] if name.endswith("test") else found)
     return tmp_path / "benchmarks"
 
 
-def by_command_line(model: Path, data: Path, scratch: Path, limit: int) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
+def by_command_line(model: Path, data: Path, scratch: Path) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
     """`lm-eval run`, on the files that `datasets` reads: {task: metrics} and {task: samples}."""
     (scratch / "tasks").mkdir(parents=True)
     for task, (_, names, drop) in TASKS.items():
@@ -70,7 +72,7 @@ def by_command_line(model: Path, data: Path, scratch: Path, limit: int) -> tuple
         (scratch / "tasks" / f"plain_{task}.yaml").write_text(text, encoding="utf-8")
     command = [
         sys.executable, "-m", "lm_eval", "run", "--model", "hf", "--model_args", f"pretrained={model}", "--device", "cpu",
-        "--tasks", *(f"plain_{task}" for task in TASKS), "--include_path", str(scratch / "tasks"), "--limit", str(limit),
+        "--tasks", *(f"plain_{task}" for task in TASKS), "--include_path", str(scratch / "tasks"),
         "--batch_size", "4", "--apply_chat_template", "--gen_kwargs", "max_gen_toks=24",
         "--output_path", str(scratch / "out"), "--log_samples",
     ]  # fmt: skip
@@ -92,12 +94,11 @@ def texts(value: Any) -> Any:
 
 @pytest.mark.slow
 def test_gsm8k_and_arc_are_lm_evals_own(tiny_chat_model: Path, data: Path, tmp_path: Path) -> None:
-    limit = 6
-    suite = {"name": "t", "tasks": list(TASKS), "data_dir": str(data), "max_new_tokens": 24, "limit": limit}
+    suite = {"name": "t", "tasks": list(TASKS), "data_dir": str(data), "max_new_tokens": 24}
     config = {"suite": suite, "model": {"path": str(tiny_chat_model)}, "runtime": {"batch_size": 4, "device": "cpu", "threads": 1}}
     (tmp_path / "out").mkdir()
     stage.run(config, {}, tmp_path / "out")
-    metrics, samples = by_command_line(tiny_chat_model, data, tmp_path / "alone", limit)
+    metrics, samples = by_command_line(tiny_chat_model, data, tmp_path / "alone")
     ours, scores = read_json(tmp_path / "out" / "results.json"), read_json(tmp_path / "out" / "scores.json")
     for task, theirs in metrics.items():
         first = TASKS[task][0]
@@ -114,9 +115,9 @@ def test_gsm8k_and_arc_are_lm_evals_own(tiny_chat_model: Path, data: Path, tmp_p
             assert texts(same["resps"]) == texts(sample["resps"])
     rows = pq.read_table(tmp_path / "out" / "samples.parquet").to_pylist()
     assert {row["task"] for row in rows} == set(TASKS)
-    assert [row["doc_id"] for row in rows if row["task"] == "gsm8k"] == [str(n) for n in range(limit)]
+    assert [row["doc_id"] for row in rows if row["task"] == "gsm8k"] == [str(n) for n in range(FEW)]
     assert all(row["extracted"] is None for row in rows if row["task"] == "gsm8k")  # a random model writes no "####"
     with gzip.open(data / "arc_challenge" / "test.jsonl.gz", "rt", encoding="utf-8") as items:
         assert [row["doc_id"] for row in rows if row["task"] == "arc_challenge"] == [
-            json.loads(next(items))["id"] for _ in range(limit)
+            json.loads(next(items))["id"] for _ in range(FEW)
         ]

@@ -35,6 +35,7 @@ RESULT = {
     },
     "groups": {"math": SCORE, "reasoning": NOTHING}, "mean": NOTHING,
 }  # fmt: skip
+SOME = "suite.only=[world_mathematics,world_language]"
 SECRET = "a-password-that-stands-in-an-address"
 
 
@@ -42,12 +43,29 @@ def test_the_table_has_a_dash_where_nothing_is_known_and_says_what_is_simulated(
     text = display.table(RESULT, 100)
     lines = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.split()}
     assert text.startswith("Percent correct (simulated)")
-    assert lines["gsm8k"] == ["math", "1,319", "50.0", "±5.0", "75.0", "±4.0", "60.0"]
-    assert lines["hellaswag"] == ["reasoning", "10,042", "50.0", "±5.0", "-", "-"]
-    assert lines["gpqa_diamond_chat"] == ["reasoning", "0", "-", "-", "-"]
-    assert lines["(math)"] == ["50.0", "±5.0", "75.0", "±4.0", "60.0"]
-    assert (lines["(reasoning)"], lines["mean"]) == (["-"] * 3, ["-"] * 3)
+    assert lines["gsm8k"] == ["math", "1,319", "50.0", "±5.0", "75.0", "±4.0", "60.0", "-"]
+    assert lines["hellaswag"] == ["reasoning", "10,042", "50.0", "±5.0", "-", "-", "-"]
+    assert lines["gpqa_diamond_chat"] == ["reasoning", "0", "-", "-", "-", "-"]
+    assert lines["(math)"] == ["50.0", "±5.0", "75.0", "±4.0", "60.0", "-"]
+    assert (lines["(reasoning)"], lines["mean"]) == (["-"] * 4, ["-"] * 4)
     assert all(len(line) <= 60 for line in display.table(RESULT, 60).splitlines())
+
+
+def test_replies_that_ended_at_their_limit_are_told_and_warned_of_above_two_in_a_hundred() -> None:
+    few, many = {"at_limit": 26, "at_limit_known": 1319}, {"at_limit": 101, "at_limit_known": 5000}
+    tasks = {
+        "gsm8k": {"group": "math", "n": 1319, "how": {"max_new_tokens": 256}, **SCORE, **few},
+        "math_chat": {"group": "math", "n": 5000, "how": {"max_new_tokens": 256}, **SCORE, **many},
+        "mmlu": {"group": "general", "n": 9, **SCORE, "macro": {"over": 57, **SCORE}},
+    }  # fmt: skip
+    result = {"simulated": False, "tasks": tasks, "groups": {"math": SCORE | few}, "mean": SCORE | many}
+    text = display.table(result, 200)
+    assert "26 (2.0 %)" in text
+    assert "101 (2.0 %)" in text
+    assert "mean over 57 parts" in text
+    (warning,) = (line for line in text.splitlines() if line.startswith("WARNING"))
+    assert warning.startswith("WARNING: math_chat: 101 of 5,000 replies (2.0 %) ended at the limit of 256 tokens")
+    assert "suite.max_new_tokens=1024" in warning
 
 
 def test_without_a_terminal_a_line_is_printed_now_and_then_and_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,7 +142,7 @@ def test_scores_and_samples_go_to_wandb(tmp_path: Path, monkeypatch: pytest.Monk
     assert found.config["inputs"] == {"model": "a-model"}
     tables = {path.name.split("_")[0]: json.loads(path.read_text()) for path in output.rglob("*.table.json")}
     assert tables["scores"]["columns"] == list(tracking.SCORE_COLUMNS)
-    assert tables["scores"]["data"][0] == ["gsm8k", "math", 1319, "exact_match", 0.5, 0.05, 0.75, 0.04, 0.6]
+    assert tables["scores"]["data"][0] == ["gsm8k", "math", 1319, "exact_match", 0.5, 0.05, 0.75, 0.04, 0.6, None]
     assert [line[0] for line in tables["scores"]["data"]] == [*RESULT["tasks"], "(math)", "(reasoning)", "mean"]  # type: ignore[misc]
     assert len(tables["samples"]["data"]) == tracking.PER_TASK
     assert max(len(str(cell)) for line in tables["samples"]["data"] for cell in line) < tracking.TEXT_CAP + 100
@@ -174,7 +192,8 @@ def test_what_cannot_be_written_is_an_error_and_leaves_no_half_file(small_disk: 
 
 @pytest.mark.slow
 def test_a_full_disk_is_told_and_after_making_room_the_run_goes_on(taught: Any, small_disk: Path, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "eval", "suite=smoke", f"model.path={taught.model / 'model'}", f"suite.data_dir={taught.world}"]
+    words = [sys.executable, "-m", "eval", "suite=world", SOME, f"model.path={taught.model / 'model'}"]
+    words.append(f"suite.data_dir={taught.world}")
     words += [f"output={small_disk / 'out'}", "runtime.device=cpu", "runtime.threads=1"]
 
     def start() -> subprocess.CompletedProcess[str]:
