@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gra.compare.bootstrap import Difference, Level, Range, holm, level_of, paired_bootstrap
+from gra.compare.cautions import cautions
 from gra.compare.numbers import interval, percent, span
 from gra.compare.options import Options
 from gra.compare.outcomes import Outcomes
@@ -69,7 +70,7 @@ def compare_runs(first: Scores, second: Scores, options: Options) -> dict[str, A
     return {
         "simulated": first.simulated or second.simulated, "resamples": options.resamples, "level": options.level,
         "seed": options.seed, "clustered": strict["clustered"],
-        "asked_unlike": asked_unlike([first, second]),
+        "asked_unlike": [*asked_unlike([first, second]), *cautions([first, second])],
         "left_out": sorted({*first.tasks, *second.tasks} - set(shared)),
         "mean": {kind: found["mean"] for kind, found in by_kind.items()},
         "groups": {name: {kind: found["groups"].get(name) for kind, found in by_kind.items()} for name in groups},

@@ -10,6 +10,7 @@ from typing import Any
 from gra.compare import data
 from gra.compare.arms import Arm, by_name
 from gra.compare.bootstrap import Difference, Interval, Range, holm, level_of, paired_bootstrap
+from gra.compare.cautions import cautions
 from gra.compare.outcomes import Outcomes
 from gra.compare.scores import KINDS, Scores, asked_unlike, load_arm, outcomes
 from gra.errors import EvalError
@@ -142,7 +143,8 @@ def build(arms: Sequence[Arm], *, title: str, reference: str, resamples: int, le
         for name, group in groups.items()
     ]  # fmt: skip
     simulated = any(arm.simulated for arm in arms) or any(s.simulated for found in runs.values() for _, s in found)
-    unlike = asked_unlike([scores for name in order for _, scores in runs[name]])
+    every = [scores for name in order for _, scores in runs[name]]
+    unlike = [*asked_unlike(every), *cautions(every)]
     return Comparison(title, reference, simulated, tasks, tuple(rows), resamples, level, tuple(unlike))
 
 

@@ -36,6 +36,7 @@ class TaskScore:
     metric: str = ""
     group: str = ""
     how: Mapping[str, Any] = field(default_factory=dict)  # how it was asked: whatever its score hangs on besides the model
+    at_limit: float | None = None  # share of replies that ended at their limit of tokens; None: not known
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Items:
     extracted: Floats | None
     clusters: tuple[str, ...] | None
     answers: tuple[str, ...]
+    prompts: tuple[str, ...] = ()  # hashes of what was asked; none where an earlier version wrote the file
 
     def of(self, kind: str) -> Floats | None:
         """The outcome of every item, of one of KINDS; None where the benchmark has it not."""
@@ -125,7 +127,8 @@ def asked_unlike(runs: Sequence[Scores]) -> list[str]:
         hows = [run.tasks[task].how for run in runs if task in run.items]
         if len(hows) < 2 or not all(hows):
             continue
-        keys = [key for key in dict.fromkeys(key for how in hows for key in how) if len({repr(how.get(key)) for how in hows}) > 1]
+        every = dict.fromkeys(key for how in hows for key in how if key != "template")  # cautions.py speaks of that
+        keys = [key for key in every if len({repr(how.get(key)) for how in hows}) > 1]
         if keys:
             what = "; ".join(f"{key} {' / '.join(dict.fromkeys(str(how.get(key)) for how in hows))}" for key in keys)
             lines.append(f"{task} was not asked alike: {what}. The difference is not the models' alone.")
@@ -152,7 +155,13 @@ def _task(path: Path, name: str, entry: Any) -> TaskScore:
         if not (_share(number) or (number is None and (key != "value" or n == 0))):
             allowed = "a number" if key == "value" else "null or a number"
             raise EvalError(f"{path}: tasks.{name}.{key} must be {allowed} from 0 to 1, got {number!r:.60}.")
-    return TaskScore(n=n, **numbers, metric=str(entry.get("metric") or ""), group=str(entry.get("group") or name), how=_how(entry))
+    metric, group = str(entry.get("metric") or ""), str(entry.get("group") or name)
+    return TaskScore(n=n, **numbers, metric=metric, group=group, how=_how(entry), at_limit=_at_limit(entry))
+
+
+def _at_limit(entry: Mapping[str, Any]) -> float | None:
+    count, known = entry.get("at_limit"), entry.get("at_limit_known")
+    return count / known if isinstance(count, int) and isinstance(known, int) and 0 <= count <= known and known else None
 
 
 def _how(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,7 +187,9 @@ def _items(path: Path, tasks: Mapping[str, TaskScore]) -> dict[str, Items]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(path).read(columns=list(COLUMNS))  # pq.read_table would import pandas
+        file = pq.ParquetFile(path)
+        prompted = [name for name in ("prompt_hash",) if name in file.schema_arrow.names]
+        table = file.read(columns=[*COLUMNS, *prompted])  # pq.read_table would import pandas
     except (OSError, pa.ArrowInvalid) as error:
         raise EvalError(f"{path} cannot be read ({error}). Run the evaluation again.") from error
     if absent := set(COLUMNS) - set(table.column_names):
@@ -187,6 +198,7 @@ def _items(path: Path, tasks: Mapping[str, TaskScore]) -> dict[str, Items]:
     correct, tolerant = (_floats(table[name]) for name in ("correct", "correct_tolerant"))
     extracted = np.array(pc.is_valid(table["extracted"]).to_pylist(), dtype=np.float64)
     doc_ids, clusters, answers = (np.array(table[name].to_pylist(), dtype=object) for name in ("doc_id", "cluster", "answer"))
+    prompts = np.array(table["prompt_hash"].to_pylist() if prompted else [], dtype=object)
     found = {}
     for task in dict.fromkeys(names):
         mine = names == task
@@ -200,6 +212,7 @@ def _items(path: Path, tasks: Mapping[str, TaskScore]) -> dict[str, Items]:
             tolerant=_shares(path, "correct_tolerant", tolerant[mine]) if score and score.tolerant is not None else None,
             extracted=extracted[mine] if score and score.extraction is not None else None,
             clusters=_clusters(ids, groups), answers=tuple(map(str, answers[mine])),
+            prompts=tuple(map(str, prompts[mine])) if prompted else (),
         )  # fmt: skip
     return found
 
