@@ -24,14 +24,13 @@ from eval.backends.front import Front
 from eval.settings import Model, Runtime
 from gra.errors import EvalError
 from gra.models.chat_wire import listed_models, said
+from gra.models.finish import normal
 from gra.models.http_client import Answer, Fault, Limits, Session
 from gra.models.http_retry import backoff, retry_after
 from gra.wellformed import printable, well_formed
 
 CONNECT_S = 20.0
 PATIENCE_S = 300.0  # 429 does not count as an attempt while the server answered something so long ago
-# What servers call the end of a reply that has all tokens it might have (OpenAI and most; Anthropic, Gemini, TGI behind gateways).
-AT_LIMIT = ("length", "max_tokens", "model_length", "max_length", "max_output_tokens", "token_limit")
 _PASSING = (408, 409, 425, 429)  # and all 5xx
 _SHAPE = (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError, AssertionError)  # of a reply that is none
 log = logging.getLogger(__name__)
@@ -173,7 +172,7 @@ class Server:
             told = value["choices"][0].get("finish_reason")
             stopped = any(stop and stop in (reply or "") for stop in stops)
             text = str(well_formed(postprocess_generated_text(reply or "", stops, None)))
-            return Reply(text, None if told is None else not stopped and str(told).lower() in AT_LIMIT)
+            return Reply(text, not stopped and normal(told) == "length" if isinstance(told, str) and told.strip() else None)
 
         return body, parse
 
