@@ -6,7 +6,6 @@ Format: https://platform.openai.com/docs/api-reference/chat, as vLLM, SGLang, ll
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -14,10 +13,6 @@ from gra.models.base import Reply, Request, messages_json, number_json
 from gra.models.error_body import bare_error_in, error_in
 from gra.models.finish import normal
 from gra.models.pool import ModelSettings
-
-# Beyond "in the reply": reasoning models think aloud before they answer. A template that opens the block in the prompt
-# leaves only its end in the reply; a block cut off by max_tokens leaves only its beginning, and no answer.
-_THOUGHT = re.compile(r"\s*<think>.*?(</think>\s*|\Z)", re.DOTALL)
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _forms: dict[int, tuple[Mapping[str, Any], str, str]] = {}  # id of a schema -> the schema, its name, `response_format` as JSON
@@ -79,11 +74,12 @@ def _form(schema: Mapping[str, Any], name: str) -> str:
     return text
 
 
-def reply_from(body: bytes, strip_think: bool) -> Reply:
+def reply_from(body: bytes) -> Reply:
     """The reply in a chat completion; `finish` is in the vocabulary of finish.py. Raises Malformed, ErrorBody.
 
     A refusal (the model's own in `message.refusal`, or a content filter's) is a reply with `error`. Without a content there is
-    a reply only where the body says why: the budget went into reasoning or into calls of tools (an empty text).
+    a reply only where the body says why: the budget went into reasoning or into calls of tools (an empty text). The text is
+    as the model wrote it; which part of it is the answer, `reply_text.answer_of` says when a sample reads it.
     """
     try:
         value = json.loads(body.decode("utf-8"))
@@ -122,7 +118,7 @@ def reply_from(body: bytes, strip_think: bool) -> Reply:
         if not (finish in ("length", "tool_calls") or thoughts or message.get("tool_calls")):
             raise Malformed("the reply's content is null")
         text = ""
-    return Reply(_storable(without_thought(text) if strip_think else text), tokens_in, tokens_out, finish)
+    return Reply(_storable(text), tokens_in, tokens_out, finish)
 
 
 def _raise(error: tuple[int | None, str] | None) -> None:
@@ -141,13 +137,6 @@ def _refusal(message: Mapping[str, Any]) -> str:
 def line(words: Any) -> str:
     """`words` as one short line that can be stored."""
     return _storable(" ".join(str(words).split())[:400])
-
-
-def without_thought(text: str) -> str:
-    """`text` without the `<think>` block that it begins with."""
-    if "<think>" not in text and "</think>" in text:
-        return text.partition("</think>")[2].lstrip()
-    return _THOUGHT.sub("", text, count=1) if text.lstrip().startswith("<think>") else text
 
 
 def said(body: bytes) -> str:

@@ -21,7 +21,7 @@ from transformers.generation import LogitsProcessorList, StoppingCriteriaList
 
 from gra.errors import ServerError
 from gra.models.base import Reply, Request
-from gra.models.chat_wire import messages_of, without_thought
+from gra.models.chat_wire import messages_of
 from gra.models.pool import ModelSettings
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,6 @@ class LocalModel:
         requests: Sequence[Request],
         *,
         structured: bool,
-        strip_think: bool,
         template_options: Mapping[str, Any],
         stop: threading.Event,
     ) -> list[Reply]:
@@ -84,7 +83,7 @@ class LocalModel:
                 why = f"out of memory with {len(rows)} calls at once"
                 raise ServerError(f"model `{self.name}`: {why}\n    -> lower pool.batch or pool.max_loaded") from error
             for i, tokens, limit in zip(rows, written, limits, strict=True):
-                replies[i] = self._reply(tokens[:limit], len(prompts[i]), strip_think)
+                replies[i] = self._reply(tokens[:limit], len(prompts[i]))
         return [replies[index] for index in range(len(requests))]
 
     def _prompt(self, request: Request, options: Mapping[str, Any]) -> list[int]:
@@ -123,10 +122,9 @@ class LocalModel:
         tokens: list[list[int]] = output[:, width:].tolist()
         return tokens
 
-    def _reply(self, tokens: list[int], tokens_in: int, strip_think: bool) -> Reply:
+    def _reply(self, tokens: list[int], tokens_in: int) -> Reply:
         end = next((i for i, token in enumerate(tokens) if token in self._eos), None)
         text = str(self._tokenizer.decode(tokens[:end], skip_special_tokens=True))
-        text = without_thought(text) if strip_think else text
         return Reply(text, tokens_in, len(tokens) if end is None else end + 1, "length" if end is None else "stop")
 
     def _grammar(self, request: Request) -> Any:

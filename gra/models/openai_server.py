@@ -204,7 +204,7 @@ class OpenAIServer:
         status = answer.status
         if status == 200:
             try:
-                return reply_from(answer.body, self._settings.strip_think)
+                return reply_from(answer.body)
             except Malformed as error:
                 raise Fault("body", self._redact(str(error))) from None
         words = self._redact(said(answer.body))

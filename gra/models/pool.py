@@ -110,6 +110,11 @@ def served_as(pool: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+def cuts_thoughts(pool: Mapping[str, Any]) -> bool:
+    """Whether a valid pool wants reasoning cut off its replies; so it is where its backend has no such key."""
+    return pool.get("strip_think") is not False
+
+
 def parameters_of(pool: Mapping[str, Any]) -> dict[str, float | None]:
     """Billions of parameters of each model in a valid pool; None where the config does not say."""
     spelled = [m if isinstance(m, Mapping) else {"name": m} for m in pool["models"]]

@@ -21,7 +21,7 @@ class PoolSettings(PoolBase):
     api_key_env: str = Field("OPENAI_API_KEY", description="NAME of the variable that holds the key; unset: none is sent.")
     send_seed: bool = Field(True, description="false: for servers that refuse `seed`; sampling then cannot be repeated.")
     structured: Literal["auto", "json_schema", "off"] = Field("auto", description="auto: plain text where a schema is refused.")
-    strip_think: bool = Field(True, description="Cut a leading <think> block off; reasoning_content is never part of a reply.")
+    strip_think: bool = Field(True, description="Cut reasoning off a reply, in every form that is known.")
     check_models: bool = Field(True, description="false: start even if a server does not list a model.")
     serve: ServeSettings | None = Field(None, description="Start the servers here and end them with the run; no base_url then.")
     extra_body: dict[str, Any] = Field(default_factory=dict, description="Added to each body, e.g. chat_template_kwargs.")

@@ -36,7 +36,7 @@ class PoolSettings(PoolBase):
     max_loaded: int = Field(1, ge=1, description="Models in memory at once.")
     batch: int = Field(1, ge=1, description="Calls generated together. Above 1 faster, but rounding then depends on the company.")
     structured: Literal["auto", "off"] = Field("auto", description="auto: JSON schemas are kept to where llguidance is installed.")
-    strip_think: bool = Field(True, description="Cut a leading <think> block off.")
+    strip_think: bool = Field(True, description="Cut reasoning off a reply, in every form that is known.")
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict, description="E.g. {enable_thinking: false}.")
     trust_remote_code: bool = Field(False, description="true: run code that comes with a model.")
 
@@ -146,7 +146,6 @@ class TransformersLocal:
         return model.answer(
             requests,
             structured=self._settings.structured == "auto",
-            strip_think=self._settings.strip_think,
             template_options=self._settings.chat_template_kwargs,
             stop=self._stop,
         )

@@ -23,7 +23,7 @@ from pydantic import Field
 from gra.errors import ConfigError, Problem, ServerError
 from gra.models import vllm_worker
 from gra.models.base import Backend, Reply, Request
-from gra.models.chat_wire import messages_of, without_thought
+from gra.models.chat_wire import messages_of
 from gra.models.gpus import visible_gpus
 from gra.models.phased import Phased
 from gra.models.pool import ModelRuntime, ModelSettings, PoolBase
@@ -49,7 +49,7 @@ class PoolSettings(PoolBase):
     engine: dict[str, Any] = Field(default_factory=dict, description="Further EngineArgs, e.g. {max_num_seqs: 512}.")
     structured: Literal["on", "off"] = Field("on", description="off: JSON schemas are asked for in plain text.")
     send_seed: bool = Field(True, description="false: no seed for each request; sampling then cannot be repeated.")
-    strip_think: bool = Field(True, description="Cut a leading <think> block off.")
+    strip_think: bool = Field(True, description="Cut reasoning off a reply, in every form that is known.")
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict, description="E.g. {enable_thinking: false}.")
     trust_remote_code: bool = Field(False, description="true: run code that comes with a model.")
 
@@ -174,8 +174,7 @@ class VllmEngine:
             del self._calls[name]
         if "error" in value:
             return Reply("", finish="error", error=value["error"])
-        text = without_thought(value["text"]) if settings.strip_think else value["text"]
-        return Reply(text, value["tokens_in"], value["tokens_out"], value["finish"])
+        return Reply(value["text"], value["tokens_in"], value["tokens_out"], value["finish"])
 
     def _send(self, message: dict[str, Any]) -> None:
         self._streams.result()[1].write(json.dumps(message).encode() + b"\n")

@@ -14,15 +14,12 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
-from pydantic import BaseModel
-
 from gra.models.base import Reply, Request
-from gra.models.finish import normal
 from gra.synthesis import prompts
 from gra.synthesis.decision import adjudicated_verdict, gate
-from gra.synthesis.parsing import parse
-from gra.synthesis.prompts.schemas import FORMS, json_schema
+from gra.synthesis.prompts.schemas import json_schema
 from gra.synthesis.randomness import number
+from gra.synthesis.reading import Reading, read
 from gra.synthesis.records import CRITERIA, DIMENSIONS, DOMAINS, CallRecord, Check, Outcome, Record, Review, Roles, Seed
 from gra.synthesis.settings import SynthesisSettings, decoding_of
 
@@ -47,12 +44,14 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Rules:
-    """What all proposals of a run share. `seed` is the run's seed; `served`: see `gra.models.pool.served_as`."""
+    """What all proposals of a run share. `seed` is the run's seed; `served`: see `gra.models.pool.served_as`; `thoughts`: whether
+    reasoning is cut off replies (`pool.strip_think`)."""
 
     seed: int
     settings: SynthesisSettings
     served: Mapping[str, str] = field(default_factory=dict)
     schemas: dict[str, dict[str, Any] | None] = field(default_factory=lambda: {s: json_schema(s) for s in prompts.STEPS})
+    thoughts: bool = True
 
 
 @dataclass(frozen=True)
@@ -105,10 +104,10 @@ class _Scribe:
             replies = yield asks
             again = []
             for i, ask, reply in zip(due, asks, replies, strict=True):
-                value, fault = _usable(step, reply)
-                results[i] = (value, fault)
-                self.calls.append(_account(ask, reply, fault))
-                if fault is not None and reply.error is None:  # a refusal is for good
+                found = read(step, reply, thoughts=self.rules.thoughts, prompt=messages, values=values)
+                results[i] = (found.value, found.fault)
+                self.calls.append(_account(ask, reply, found))
+                if found.fault is not None and reply.error is None:  # a refusal is for good
                     again.append(i)
             due = again
             if not due:
@@ -245,20 +244,10 @@ def _as_review(model: str, form: Any, fault: str | None) -> Review:
     return Review(model, {name: getattr(form, name) for name in DIMENSIONS}, form.strengths, form.weaknesses)
 
 
-def _account(ask: Ask, reply: Reply, fault: str | None) -> CallRecord:
+def _account(ask: Ask, reply: Reply, found: Reading) -> CallRecord:
     request, tokens = ask.request, (reply.tokens_in, reply.tokens_out)
-    return CallRecord(request.key, ask.step, ask.role, request.model, ask.attempt, *tokens, fault is None, fault)
-
-
-def _usable(step: str, reply: Reply) -> tuple[BaseModel | str | None, str | None]:
-    if step in FORMS:
-        return parse(reply, FORMS[step])
-    if reply.error is not None:
-        return None, f"refused: {reply.error[:200]}"
-    if normal(reply.finish) == "length":
-        return None, "cut off"
-    text = reply.text.strip()
-    return (text, None) if text else (None, "empty")
+    usable = found.fault is None
+    return CallRecord(request.key, ask.step, ask.role, request.model, ask.attempt, *tokens, usable, found.fault, found.notes)
 
 
 def _failed(checks: Sequence[Check]) -> str:

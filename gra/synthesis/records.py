@@ -125,3 +125,4 @@ class CallRecord:
     tokens_out: int | None = None
     usable: bool = True
     fault: str | None = field(default=None)
+    notes: tuple[str, ...] = ()  # what was remarkable of the reply, used or not (reading.py)

@@ -15,7 +15,7 @@ from typing import Any
 from gra import event_loop
 from gra.errors import ConfigError, Interrupted, Problem
 from gra.fileio import read_json, write_json
-from gra.models.pool import served_as
+from gra.models.pool import cuts_thoughts, served_as
 from gra.synthesis import stage
 from gra.synthesis.conduct import engine_for
 from gra.synthesis.protocol import Protocol, Rules, propose
@@ -61,7 +61,8 @@ async def _ask(config: dict[str, Any], settings: SynthesisSettings, inputs: dict
     number = int(config["runtime"]["round"])
     found = load_seeds(SeedSettings.model_validate(config["seeds"]), config["seed"], inputs.get("seeds")).seeds
     seeds = found[index::count] if number == 0 else found
-    rules, proposals = Rules(config["seed"], settings, served_as(config["pool"])), 0
+    pool_config, proposals = config["pool"], 0
+    rules = Rules(config["seed"], settings, served_as(pool_config), thoughts=cuts_thoughts(pool_config))
     async with engine_for(config, output) as (engine, backend):
         models = list(backend.models)
         pool = [record async for _, record, _, _ in annotate_seeds(engine, seeds, rules, models) if record is not None]

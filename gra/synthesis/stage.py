@@ -18,7 +18,7 @@ from gra import event_loop, labels
 from gra.errors import ConfigError, Interrupted, SynthesisError
 from gra.fileio import write_json
 from gra.memory import peak_rss_bytes
-from gra.models.pool import energy_of, model_names, parameters_of, served_as, takes_turns
+from gra.models.pool import cuts_thoughts, energy_of, model_names, parameters_of, served_as, takes_turns
 from gra.settings import parse
 from gra.synthesis import cost, prompts, screen
 from gra.synthesis.account import account_of_nothing
@@ -142,7 +142,7 @@ async def _synthesize(
     dedup = TargetProcess(settings.dedup, runtime)
     try:
         async with engine_for(config, output) as (engine, backend):
-            rules = Rules(config["seed"], settings, served_as(pool))
+            rules = Rules(config["seed"], settings, served_as(pool), thoughts=cuts_thoughts(pool))
             servers_out = getattr(backend, "servers_out", None)
             with Progress(State(engine.traffic, settings.rounds, servers_out), output) as progress:
                 committee = Committee(engine, dedup, rules, backend.models, progress, output / SPOOL, against)

@@ -4,6 +4,10 @@
 
 `accepted` passed the gate, by the reviewers or by the adjudicator (`adjudicated_kept` of `adjudicated`); `rejected` are all
 other drops before the gate, lost ones (unusable replies) included: `reasons` says which. `contaminated` hit a benchmark item.
+
+`replies`: {model: {step: {"calls", "unusable": {fault: n}, "noted": {what: n}}}}; the faults are named in reading.py and usable.py.
+`refused`: {model: {"calls", "refused", "words"}} of models that refused a call, with the first words of the first refusal.
+What was asked in vain depends on timing, so it stands in run.json (`in_vain`), not here.
 """
 
 from __future__ import annotations
@@ -13,9 +17,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from gra.synthesis.agreement import Agreement
+from gra.synthesis.reading import kind_of
 from gra.synthesis.records import CallRecord, Outcome
 from gra.synthesis.settings import SynthesisSettings
 
+MOST_NAMES = 30  # notes of a model in a step that are counted by name
 AFTER_GATE = ("contaminated", "duplicate", "surplus")  # reasons given to samples that the committee had accepted
 
 
@@ -56,6 +62,8 @@ class _Tally:
         self._reasons: Counter[str] = Counter()
         self._tokens: dict[str, dict[str, dict[str, int | None]]] = {}
         self._agreement = Agreement()
+        self._replies: dict[str, dict[str, dict[str, Any]]] = {}
+        self._refused: dict[str, str] = {}  # by model: the first refusal's words
 
     def add(self, outcome: Outcome, kept: bool) -> None:
         passed = passed_gate(outcome)
@@ -79,6 +87,9 @@ class _Tally:
             self._counts["calls"] += 1
             self._counts["unusable_replies"] += not call.usable
             _count_tokens(self._tokens, call)
+            _count_reply(self._replies, call)
+            if not call.usable and call.fault and call.fault.startswith("refused"):
+                self._refused.setdefault(call.model, call.fault.partition(": ")[2][:200])
 
     def account(self) -> dict[str, Any]:
         counts, reasons = self._counts, self._reasons
@@ -99,9 +110,34 @@ class _Tally:
             "unusable_replies": counts["unusable_replies"],
             "tokens": {model: dict(sorted(roles.items())) for model, roles in sorted(self._tokens.items())},
             "reasons": dict(sorted(reasons.items())),
+            "replies": _sorted(self._replies),
+            "refused": {model: self._refusals(model) for model in sorted(self._refused)},
             "low_std_share": counts["low_std"] / counts["fully_reviewed"] if defined else None,
             "krippendorff_alpha": self._agreement.alpha(),
         }
+
+
+    def _refusals(self, model: str) -> dict[str, Any]:
+        steps = self._replies[model].values()
+        refused = sum(step["unusable"].get("refused", 0) for step in steps)
+        return {"calls": sum(step["calls"] for step in steps), "refused": refused, "words": self._refused[model]}
+
+
+def _count_reply(found: dict[str, dict[str, dict[str, Any]]], call: CallRecord) -> None:
+    """Into {model: {step: {calls, unusable: {fault: n}, noted: {what: n}}}}. What servers and models name as they like (a finish
+    reason, a field) is counted by name up to MOST_NAMES of them, then together."""
+    step = found.setdefault(call.model, {}).setdefault(call.step, {"calls": 0, "unusable": {}, "noted": {}})
+    step["calls"] += 1
+    if not call.usable:
+        kind = kind_of(call.fault or "")
+        step["unusable"][kind] = step["unusable"].get(kind, 0) + 1
+    for note in call.notes:
+        name = note if note in step["noted"] or len(step["noted"]) < MOST_NAMES else f"{note.partition(' `')[0]} (others)"
+        step["noted"][name] = step["noted"].get(name, 0) + 1
+
+
+def _sorted(value: Any) -> Any:
+    return {key: _sorted(entry) for key, entry in sorted(value.items())} if isinstance(value, dict) else value
 
 
 def _count_tokens(found: dict[str, dict[str, dict[str, int | None]]], call: CallRecord) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gra.models.base import Request
-from gra.models.chat_wire import ErrorBody, Malformed, body_of, listed_models, reply_from, said, without_thought
+from gra.models.chat_wire import ErrorBody, Malformed, body_of, listed_models, reply_from, said
 from gra.models.http_retry import backoff, retry_after
 from gra.models.pool import ModelSettings
 
@@ -53,7 +53,7 @@ def test_any_bytes(data: bytes) -> None:
     said(data).encode()
     assert isinstance(listed_models(data), dict)
     try:
-        reply = reply_from(data, strip_think=True)
+        reply = reply_from(data)
     except Malformed:
         return
     reply.text.encode()
@@ -62,20 +62,20 @@ def test_any_bytes(data: bytes) -> None:
 @given(JSON)
 def test_any_usage(usage: Any) -> None:
     data = json.dumps({"choices": [{"message": {"content": "x"}}], "usage": usage}).encode()
-    reply = reply_from(data, strip_think=True)
+    reply = reply_from(data)
     assert (reply.tokens_in, reply.tokens_out, reply.finish) == (None, None, "stop")
 
 
 def test_lone_surrogates_are_replaced() -> None:
-    assert reply_from(b'{"choices": [{"message": {"content": "a\\ud800b \\ud83d\\ude00"}}]}', True).text == "a\ufffdb \U0001f600"
+    assert reply_from(b'{"choices": [{"message": {"content": "a\\ud800b \\ud83d\\ude00"}}]}').text == "a\ufffdb \U0001f600"
 
 
 def test_null_content_says_why_or_is_malformed() -> None:
-    assert reply_from(body(content=None, finish="length"), True).finish == "length"
-    assert reply_from(body(content=None, reasoning_content="hm"), True).text == ""
-    assert reply_from(body(content=None, finish="content_filter"), True).error
+    assert reply_from(body(content=None, finish="length")).finish == "length"
+    assert reply_from(body(content=None, reasoning_content="hm")).text == ""
+    assert reply_from(body(content=None, finish="content_filter")).error
     with pytest.raises(Malformed, match="null"):
-        reply_from(body(content=None), True)
+        reply_from(body(content=None))
 
 
 @pytest.mark.parametrize(
@@ -89,21 +89,21 @@ def test_null_content_says_why_or_is_malformed() -> None:
     ],
 )  # fmt: skip
 def test_words_for_the_end(finish: Any, seen: str) -> None:
-    assert reply_from(body(content="x", finish=finish), True).finish == seen
+    assert reply_from(body(content="x", finish=finish)).finish == seen
 
 
 @pytest.mark.parametrize(
     "finish", ["content_filter", "contentFilter", "SAFETY", "PROHIBITED_CONTENT", "refusal", "guardrail_intervened"]
 )
 def test_a_filter_is_a_refusal(finish: str) -> None:
-    reply = reply_from(body(content="the beginning of", finish=finish), True)
+    reply = reply_from(body(content="the beginning of", finish=finish))
     assert (reply.text, reply.finish, bool(reply.error)) == ("", "content_filter", True)
 
 
 @pytest.mark.parametrize("finish", ["error", "abort", "ABORTED", "insufficient_system_resource", "cancelled", "timeout"])
 def test_a_generation_that_failed_is_no_reply(finish: str) -> None:
     with pytest.raises(ErrorBody, match=finish):
-        reply_from(body(content="the beginning of", finish=finish), True)
+        reply_from(body(content="the beginning of", finish=finish))
 
 
 def test_the_models_own_refusal() -> None:
@@ -111,10 +111,10 @@ def test_the_models_own_refusal() -> None:
         {"content": None, "refusal": "I can't\n help"}, {"content": "", "refusal": "I can't help"}, {"refusal": "I can't help"},
         {"content": [{"type": "refusal", "refusal": "I can't help"}]},
     ):  # fmt: skip
-        reply = reply_from(body(**message), True)
+        reply = reply_from(body(**message))
         assert (reply.text, reply.error, reply.finish) == ("", "the model refused: I can't help", "content_filter")
-    assert reply_from(body(content="yes", refusal=None), True).error is None
-    assert reply_from(body(content="yes", refusal=""), True).error is None
+    assert reply_from(body(content="yes", refusal=None)).error is None
+    assert reply_from(body(content="yes", refusal="")).error is None
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_the_models_own_refusal() -> None:
 )  # fmt: skip
 def test_an_error_with_status_200(value: Any, code: int | None, words: str) -> None:
     with pytest.raises(Malformed) as caught:
-        reply_from(json.dumps(value).encode(), True)
+        reply_from(json.dumps(value).encode())
     if words:
         assert isinstance(caught.value, ErrorBody)
         assert (caught.value.code, words in caught.value.words) == (code, True)
@@ -162,7 +162,7 @@ def test_an_error_with_status_200(value: Any, code: int | None, words: str) -> N
 @pytest.mark.parametrize("nothing", [None, "", {}, [], False])
 def test_no_error_is_no_error(nothing: Any) -> None:
     choice = {"message": {"content": "yes"}, "error": nothing, "reason": "stop"}
-    assert reply_from(json.dumps({"choices": [choice], "error": nothing, "message": "ok"}).encode(), True).text == "yes"
+    assert reply_from(json.dumps({"choices": [choice], "error": nothing, "message": "ok"}).encode()).text == "yes"
 
 
 @given(JSON)
@@ -171,7 +171,7 @@ def test_any_error(error: Any) -> None:
     for value in ({"error": error}, {"choices": [choice]}, {"errors": error, "message": error}):
         caught: Exception | None = None
         try:
-            reply_from(json.dumps(value).encode(), True)
+            reply_from(json.dumps(value).encode())
         except Malformed as fault:
             caught = fault
         if isinstance(caught, ErrorBody):
@@ -180,23 +180,11 @@ def test_any_error(error: Any) -> None:
 
 
 def test_content_in_parts() -> None:
-    assert reply_from(body(content=[{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]), True).text == "ab"
+    assert reply_from(body(content=[{"type": "text", "text": "a"}, {"type": "text", "text": "b"}])).text == "ab"
 
 
-@pytest.mark.parametrize(
-    ("text", "left"),
-    [
-        ("<think>hm</think>\n\nyes", "yes"),
-        ("\n<think>\n</think>yes <think>no</think>", "yes <think>no</think>"),
-        ("hm, then\n</think>\nyes", "yes"),
-        ("<think>cut off", ""),
-        ("Use <think> tags", "Use <think> tags"),
-        ("plain", "plain"),
-    ],
-)
-def test_thoughts(text: str, left: str) -> None:
-    assert without_thought(text) == left
-    assert reply_from(body(content=text), strip_think=False).text == text
+def test_the_text_is_as_the_model_wrote_it() -> None:
+    assert reply_from(body(content="<think>hm</think> yes")).text == "<think>hm</think> yes"
 
 
 @pytest.mark.parametrize(

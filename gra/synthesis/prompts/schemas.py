@@ -35,7 +35,11 @@ class Instruction(_Form):
     instruction: Text
 
 
-class InstructionCheck(_Form):
+class Judgement(_Form):
+    """Replies that judge: their texts are read by other judges and never become part of a sample."""
+
+
+class InstructionCheck(Judgement):
     """Reply of `check.jinja`: three yes/no verdicts on the instruction."""
 
     reasonableness: StrictBool
@@ -44,7 +48,7 @@ class InstructionCheck(_Form):
     comment: Comment = ""
 
 
-class ResponseReview(_Form):
+class ResponseReview(Judgement):
     """Reply of `review.jinja` and `adjudicate.jinja`: written feedback, then six integers from 0 to 10."""
 
     strengths: Comment

@@ -1,0 +1,67 @@
+"""PURE: a reply -> what its step can use of it, or the fault; and what is counted of it in stats.json.
+
+    the reply's end and refusals, reasoning and control tokens (parsing.answer_in)  ->  the form (parsing.form_in)
+    ->  what reads well and is of no use (usable.fault_in)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from gra.models.base import Reply
+from gra.models.finish import KNOWN, normal
+from gra.models.reply_text import NO_ANSWER, UNSURE
+from gra.synthesis.parsing import ESCAPES, answer_in, form_in
+from gra.synthesis.prompts.schemas import FORMS
+from gra.synthesis.usable import CHECKS, fault_in
+
+# The first words of a fault -> its name in stats.json. Any other fault says which field does not fit the form.
+FAULTS = {
+    "refused": "refused", "empty": "empty", "cut off": "cut_off", "longer than 100000 characters": "too_long",
+    NO_ANSWER: "only_reasoning", UNSURE: "control_tokens", "no JSON object": "no_json", "two different answers": "two_answers",
+    "a key is there twice": "key_twice", "broken JSON with a key that is there twice": "key_twice", ESCAPES: "escapes", **CHECKS,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reading:
+    """`value`: the form, or the text of a step without one; None with its `fault`. `notes`: what was remarkable."""
+
+    value: BaseModel | str | None
+    fault: str | None
+    notes: tuple[str, ...] = ()
+
+
+def read(
+    step: str,
+    reply: Reply,
+    *,
+    thoughts: bool = True,
+    prompt: Sequence[Mapping[str, str]] = (),
+    values: Mapping[str, Any] | None = None,
+) -> Reading:
+    """What `step` can use of `reply`. `thoughts` False: reasoning stays (`pool.strip_think`); `prompt`, `values`: the messages
+    that it answers, and what they were made of."""
+    notes = [] if (finish := normal(reply.finish)) in KNOWN else [f"finish `{finish}`"]
+    answer = answer_in(reply, thoughts)
+    notes += [f"{what} cut off" for what in answer.cut]
+    if answer.fault is not None:
+        return Reading(None, answer.fault, tuple(notes))
+    value: BaseModel | str = answer.text.strip()
+    if step in FORMS:
+        found = form_in(answer.text, FORMS[step])
+        notes += found.notes
+        if found.form is None:
+            return Reading(None, found.fault, tuple(notes))
+        value = found.form
+    fault = fault_in(step, value, prompt, values or {})
+    return Reading(None if fault else value, fault and fault[:300], tuple(notes))
+
+
+def kind_of(fault: str) -> str:
+    """The name of a fault in stats.json: one of the values of FAULTS, or "form"."""
+    return FAULTS.get(fault.partition(":")[0], "form")

@@ -1,0 +1,64 @@
+"""PURE: whether a text asks for anything, and whether it speaks of the prompt that it answers. English; other texts pass.
+
+A text asks for nothing only where that is plain: each sentence begins as a statement does ("The sentence uses ..."), and there
+is no question, no gap to fill, no verb of request. Statements that begin with a name are let through.
+"""
+
+from __future__ import annotations
+
+import re
+
+_SENTENCE = re.compile(r"(?<=[.!?;])[\"'”’)]*\s+|\n+")
+_STATES = re.compile(
+    r"[\"'“‘(\s]*(?:the|an?|this|that|these|those|it|its|it's|he|she|they|we|i|i'm|i've|he's|she's|my|our|your|his|her|their|there|"
+    r"there's|here|here's|such|each|both|some|many|most|as an? \w+ (?:model|assistant))\b",
+    re.IGNORECASE,
+)
+_TITLE = re.compile(
+    r"(?!using|given|consider|assum|includ|follow|accord|regard|having|being|look|judg|start|imagin|during|bring|string|sing|king|ring)"
+    r"[a-z]+ing\b",
+    re.IGNORECASE,
+)
+_VERBS = (
+    "add analy[sz]e answer apply arrange ask assign brainstorm build calculate categori[sz]e change check choose classify combine "
+    "come compare complete compose compute consider construct convert correct count create debug define delete derive describe "
+    "design detect determine develop devise differentiate discuss draft draw edit estimate evaluate explain extract fill find fix "
+    "format formulate generate give group guess help identify imagine implement include infer insert integrate interpret invent "
+    "join justify label list make match modify name organi[sz]e outline output paraphrase perform pick plan predict prepare print "
+    "produce propose prove provide put rank rate read rearrange recommend reduce refactor remove reorder rephrase replace report "
+    "respond return reverse review revise rewrite say search select separate show simplify simulate solve sort specify split state "
+    "suggest summari[sz]e suppose take tell transform translate try turn use verify write"
+).replace(" ", "|")
+_OBJECT = "(?:an?|the|it|its|them|this|that|these|those|each|all|any|your|my|his|her|their|two|three|\\d+|if|whether|how|for)"
+_REQUEST = re.compile(
+    r"\?|_{2,}|(?:\.\.\.|…|:)\s*$"  # a question, a gap, an open end
+    r"|(?:^|[.!?;:\n]\s*)(?:what|which|who|whose|why|where|when|how)\b"
+    r"|\b(?:please|kindly|how (?:to|do|many|much)|whether|your (?:task|job|goal|role|mission|answer)|task is|goal is"
+    r"|is to (?:be )?\w+|are to \w+|you (?:must|should|shall|will|can|may|have|need|are)|must|should|needs? to|has to|have to"
+    r"|requires? (?:you|an?|the|that)|want(?:s|ed)?|would like|i'd like|looking for|i need|we need|let's|let us|asked to|help me)\b"
+    rf"|(?:[,;:\-–—(\"'“]\s*|\b(?:and|then|or) )(?:then |now |also |just )?(?:{_VERBS})\b(?= {_OBJECT}\b)",
+    re.IGNORECASE,
+)
+_SPEAKS = re.compile(
+    r"\bthe new keywords\b|\b(?:uses?|using|with|contains?|of) (?:all )?(?:the )?(?:new|three new) keywords\b"
+    r"|\b(?:write|creat|generat|propos)\w* (?:an?|one|the) (?:\w+ ){0,3}?instruction (?:that|which)\b"
+    r"|\binstructions? that (?:is|are) executable\b|\b(?:data|keywords?|domain|part|format) of (?:the|an|this) instruction\b"
+    r"|\b(?:used|given|needed) in the instruction\b|\bdo not answer it\b|\bexecutable as it stands\b"
+    r"|\b(?:reply|respond) with (?:one )?json\b.{0,30}\binstruction\b",
+    re.IGNORECASE,
+)
+
+
+def asks_for_something(text: str) -> bool:
+    """False only where every sentence is plainly a statement, or the text is a title ("Implementing a new measure ...")."""
+    if _REQUEST.search(text):
+        return True
+    sentences = [sentence for sentence in _SENTENCE.split(text.strip()) if sentence.strip()]
+    if len(sentences) == 1 and _TITLE.match(text.strip()):
+        return False
+    return not all(_STATES.match(sentence) for sentence in sentences)
+
+
+def speaks_of_prompt(text: str) -> bool:
+    """Whether the text is about the task of writing an instruction from keywords: what the generator was told, told again."""
+    return _SPEAKS.search(text) is not None

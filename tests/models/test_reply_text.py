@@ -1,0 +1,124 @@
+"""Which part of a model's text is its answer: reasoning and control tokens in every known form, and what only speaks of them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gra.models.reply_text import CONTROL, NO_ANSWER, THOUGHT, UNSURE, answer_of
+
+CASES = [
+    ('<think>hm</think>\n\nyes', 'yes'),
+    ('\n<think>\n</think>yes <think>no</think>', 'yes'),
+    ('hm, then\n</think>\nyes', 'yes'),
+    ('<think>cut off', ''),
+    ('Use <think> tags', 'Use <think> tags'),
+    ('plain', 'plain'),
+    ('[THINK]a[/THINK]b', 'b'),
+    ('<thinking>a</thinking>\nb', 'b'),
+    ('<thought>a</thought>b', 'b'),
+    ('<|channel|>analysis<|message|>We need<|end|><|start|>assistant<|channel|>final<|message|>Paris.<|return|>', 'Paris.'),
+    ('<|channel|>analysis We need <|channel|>final Paris.', 'Paris.'),
+    ('<|channel|>analysis<|message|>We need', ''),
+    ('analysisWe need to answer.assistantfinalParis.', 'Paris.'),
+    ('analysis of the data shows x', 'analysis of the data shows x'),
+    ('Sure! <think>hm</think> Paris.', 'Sure!  Paris.'),
+    ('Sure.\n<think>hm\nhm</think>\nParis.', 'Sure.\n\nParis.'),
+    ('Paris.<|im_end|>\n<|im_start|>user\nNext', 'Paris.'),
+    ('Paris.</s>', 'Paris.'),
+    ('Paris.<|eot_id|><|start_header_id|>user', 'Paris.'),
+    ('Paris.<end_of_turn>\n<start_of_turn>user\n', 'Paris.'),
+    ('<s>old</s> new', '<s>old</s> new'),
+    ('Use <s>old</s> for strike.', 'Use <s>old</s> for strike.'),
+    ('<s> Paris </s>', 'Paris'),
+    ('The <|im_end|> token marks', ''),
+    ('tok = "<|im_end|>"', ''),
+    ('<|im_start|>assistant\nParis<|im_end|>', 'Paris'),
+    ('<think>a</think><answer>b</answer>', 'b'),
+    ('```html\n<think>x</think>\n```\nok', '```html\n<think>x</think>\n```\nok'),
+    ('```python\nx=1\n<|im_end|>', '```python\nx=1'),
+    ('```python\nx=1\n<|im_end|>\n<|im_start|>user\n```python\ny\n```\n', '```python\nx=1'),
+    ('a <| b |> c', 'a <| b |> c'),
+    ('<think>a<think>b</think>c</think>d', 'd'),
+    ('<think>a</think>b</think>c', 'c'),
+    ('<think>let me write </think> first? no.</think>c', 'c'),
+    ('<|START_THINKING|>x<|END_THINKING|><|START_RESPONSE|>Paris<|END_RESPONSE|>', 'Paris'),
+    ('<|begin_of_thought|>x<|end_of_thought|>\n\n<|begin_of_solution|>Paris<|end_of_solution|>', 'Paris'),
+    ('{"a": "<think>hm</think>Write"}', '{"a": "Write"}'),
+    ('{"a": "x"}<|im_end|>', '{"a": "x"}'),
+    ('<think>\n\n</think>\n\n', ''),
+    ('4<|endoftext|>Human: what', '4'),
+    ('The answer is 4. <|im_end|> more', 'The answer is 4.'),
+    ('[INST] next', ''),
+    ('Answer [/INST] next', 'Answer'),
+    ('4 [INST] What is 5? [/INST] 5', '4'),
+    ('<｜begin▁of▁sentence｜>Paris<｜end▁of▁sentence｜><｜User｜>hi', 'Paris'),
+    ('Use `<think>` and `</think>` for x', 'Use `<think>` and `</think>` for x'),
+    ('◁think▷a◁/think▷b', 'b'),
+    ('<reflection>ok</reflection>Paris', 'Paris'),
+    ('Paris<|im_end|>', 'Paris'),
+    ('Paris <|end|>', 'Paris'),
+    ('Paris <|end|>\n', 'Paris'),
+    ('Paris <|end|><|user|>hi', 'Paris'),
+    ('Let me think <think> hmm </think> 4', ''),
+    ('Paris\n<|user|>\nNext?', 'Paris'),
+    ('Paris </s> <s>[INST] q [/INST]', 'Paris'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "left"), CASES)
+def test_the_answer(text: str, left: str) -> None:
+    assert answer_of(text).text == left
+
+
+def test_what_was_cut_and_why_there_is_none() -> None:
+    assert answer_of("<think>a</think>b<|im_end|>").cut == (CONTROL, THOUGHT)
+    assert answer_of("<think>a").fault == NO_ANSWER
+    assert answer_of("<|channel|>analysis<|message|>hm").fault == NO_ANSWER
+    assert answer_of("The <|im_end|> token marks the end.").fault == UNSURE
+    assert answer_of("b").cut == ()
+
+
+def test_reasoning_can_be_part_of_the_answer() -> None:
+    assert answer_of("<think>a</think>b<|im_end|>\n<|im_start|>user", thoughts=False).text == "<think>a</think>b"
+
+
+TOKENS = [
+    "<|im_end|>", "</s>", "<|eot_id|>", "<|end_of_text|>", "<end_of_turn>", "<|end|>", "<|endoftext|>", "<|eom_id|>", "<|user|>",
+    "<|im_start|>", "<|return|>", "[INST]", "<｜end▁of▁sentence｜>", "<|END_OF_TURN_TOKEN|>", "[|endofturn|]", "<|role_end|>",
+    "<eos>", "<|a_token_of_tomorrow|>",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("token", TOKENS)
+@pytest.mark.parametrize("after", ["", "\n", "user\nAnd now?", "\n<|im_start|>user\nAnd now?\n```python\nx\n```"])
+@pytest.mark.parametrize("answer", ["Paris.", "Use it:\n\n```python\nprint(1)\n```", "It is 4", "```python\nprint(1)"])
+def test_everything_from_a_turn_end_on_is_cut(token: str, after: str, answer: str) -> None:
+    assert answer_of(answer + token + after).text == answer
+
+
+PAIRS = [
+    ("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<thinking>", "</thinking>"), ("<thought>", "</thought>"),
+    ("<reasoning>", "</reasoning>"), ("<seed:think>", "</seed:think>"), ("◁think▷", "◁/think▷"), ("<Think>", "</Think>"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"), ("<|channel>thought", "<channel|>"), ("<reflection>", "</reflection>"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("begin", "end"), PAIRS)
+@pytest.mark.parametrize("frame", ["{}Paris.", "\n{}\n\nParis.", "{}{}Paris.", "{}\nParis.\n{}"])
+def test_every_block_is_cut_wherever_it_stands(begin: str, end: str, frame: str) -> None:
+    assert answer_of(frame.replace("{}", f"{begin}\nHm, London?\nNo.\n{end}")).text == "Paris."
+    assert answer_of(f"{begin}\nHm, London? No, it").fault == NO_ANSWER
+
+
+@given(st.text(st.characters(exclude_characters="<[◁｜")))
+def test_a_text_without_marks_is_left_alone(text: str) -> None:
+    assert answer_of(text).text == text or text.lstrip().startswith("analysis")
+
+
+@given(st.lists(st.sampled_from(["<think>", "</think>", "a ", "\n", "```", "`", "<|im_end|>", "</s>", "<s>", "<|channel|>", "final",
+    "<|message|>", '"', "analysis", "[INST]", "b."])).map("".join))  # fmt: skip
+def test_any_mixture_gives_an_answer_without_template_tokens_or_none(text: str) -> None:
+    answer = answer_of(text)
+    assert (answer.text == "") if answer.fault else ("<|im_end|>" not in answer.text)
