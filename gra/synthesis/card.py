@@ -44,6 +44,7 @@ class CardInfo:
     """What the card tells besides the statistics. `license` is the seeds' (None: unknown); `settings` any plain mapping."""
 
     seeds_name: str
+    seeds_account: str = field(default="", kw_only=True)  # what of them is used, skipped and left out, in one line
     license: str | None
     models: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -66,7 +67,8 @@ def card_text(card: CardInfo, stats: Mapping[str, Any]) -> str:
         parts.append(
             "> **Simulated.** Every text and score here comes from simulated models of a closed world, not from language models."
         )
-    parts += [plain(card.method), f"Seeds: {plain(card.seeds_name)}. Run seed: {_number(card.seed)}.", _licence(card)]
+    parts += [plain(card.method), f"Seeds: {plain(card.seeds_name)}{_account(card)}. Run seed: {_number(card.seed)}."]
+    parts += [_licence(card)]
     parts += ["## Where the proposals went", _funnel(stats), _decontamination(card), _agreement(stats)]
     if card.models:
         parts += ["## Models and what they did", _models(card, stats)]
@@ -85,9 +87,9 @@ LIMITS = """- Written and judged by language models: errors that a majority of t
 - Not checked for personal data. Where it was compared with benchmarks, copies were looked for, not paraphrases."""
 
 
-def plain(value: object) -> str:
-    """`value` as text that Markdown and HTML show as it is: one line, at most 200 characters, nothing active."""
-    shown = html.escape(" ".join(str(value).split())[:200])
+def plain(value: object, most: int = 200) -> str:
+    """`value` as text that Markdown and HTML show as it is: one line, at most `most` characters, nothing active."""
+    shown = html.escape(" ".join(str(value).split())[:most])
     return re.sub(r"([\\`*_\[\]|#~!])", r"\\\1", shown)
 
 
@@ -107,6 +109,10 @@ def _header(card: CardInfo, kept: int) -> str:
         {"config_name": "rejected", "data_files": [{"split": "rejected", "path": "rejected.parquet"}]},
     ]
     return f"---\n{yaml.safe_dump(head, sort_keys=False)}---"
+
+
+def _account(card: CardInfo) -> str:
+    return f" ({plain(card.seeds_account, 1500)})" if card.seeds_account else ""
 
 
 def _licence(card: CardInfo) -> str:

@@ -18,7 +18,7 @@ from gra.synthesis.records import Outcome, Roles, Seed
 from gra.synthesis.seeds import SeedSettings, check_seeds, load_seeds, report_bad, seed_files
 
 NAME = "seed_only"
-VERSION = 1
+VERSION = 2
 INSIDE_INPUTS = {"seeds.path": "seeds"}  # a relative path lies in the input `seeds`, if there is one
 NO_ANSWER = "response_missing"
 
@@ -69,11 +69,12 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
         raise SeedError(f"{found.name}: none of the {len(outcomes)} seeds has an answer to train on; choose a set with responses")
     labelled = simulated([base, *seed_files(settings.seeds).values()])
     stats = statistics(kept, rejected, simulated=labelled)
-    stats["seeds"] = {"read": found.total + len(found.bad), "bad": len(found.bad), "used": len(found.seeds)}
+    stats["seeds"] = found.statistics()
     card = CardInfo(
         title="Seed instruction data as it is",
         method="A subset of the seed set, unchanged but for joining instruction and input: no model wrote, reviewed or chose it.",
         seeds_name=found.name,
+        seeds_account=found.account(),
         license=found.license,
         settings=settings.seeds.model_dump(mode="json", exclude={"path"}),
         seed=settings.seed,

@@ -1,188 +1,85 @@
-"""Files and hub data sets -> raw records, each with its place; what cannot be read as a record is a fault with a place."""
+"""Files and folders -> raw records, each with its place; what cannot be read as a record is a fault with a place."""
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
-from gra.errors import SeedError
-from gra.fileio import open_maybe_gzip
+from gra.synthesis import seed_csv, seed_json
+from gra.synthesis.seed_containers import Opened, Raw, again, bare_name, opened
+from gra.synthesis.seed_folders import select
+from gra.synthesis.seed_tables import is_table, read_saved, read_table
+from gra.synthesis.seed_wrappers import Unwrapper
 
-MAX_LINE = 8 << 20  # bytes of one jsonl record
-MAX_DOCUMENT = 1 << 30  # bytes of a JSON document, unpacked: it is read whole
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", ".jsonl.gz", ".ndjson.gz", ".json.gz")
-Container = Literal["jsonl", "json", "parquet"]
+Container = Literal["jsonl", "json", "csv", "parquet"]
+_SAMPLE_LINES, _SAMPLE_BYTES = 50, 16 << 20  # what is looked at to tell lines from a document
 
 
 @dataclass(frozen=True)
-class Raw:
-    """One record as its source has it, or the `fault` that keeps it from being one."""
+class Source:
+    """`path` and how to read it. `container` None: told from the content, whatever the name. `split`, `config`: what to take
+    where there are several. `is_record`: whether a mapping is one seed record; `tell`: takes what the user should know."""
 
-    place: str
-    value: Any = None
-    fault: str | None = None
-
-
-def data_files(path: Path) -> list[Path]:
-    """The file itself, or the data files in a folder (not deeper), by name. Raises SeedError where there is none."""
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise SeedError(f"{path}: no such file or folder")
-    files = sorted(p for p in path.iterdir() if p.is_file() and p.name.lower().endswith(SUFFIXES) and not p.name.startswith("."))
-    if not files:
-        raise SeedError(f"{path}: the folder holds no data file ({', '.join(SUFFIXES)}); name a file in seeds.path")
-    return files
+    path: Path
+    container: Container | None
+    split: str
+    config: str | None
+    is_record: Callable[[Any], bool]
+    tell: Callable[[str], None]
 
 
-def read_files(path: Path, container: Container | None) -> Iterator[Raw]:
-    """All records of a file or folder in order; `container` None: told from the content. gzip or not, whatever the name.
+def read_files(source: Source) -> Iterator[Raw]:
+    """All records of a file or folder in order.
 
-    Raises SeedError for a file that cannot be read at all: damaged, or a JSON document with a syntax error.
+    Raises SeedError for what cannot be read at all: damaged, an archive, a document with a syntax error, no data file.
     """
-    files = data_files(path)
-    for file in files:
-        prefix = f"{file.name} " if len(files) > 1 else ""
-        with _damage(file):
-            readers: dict[Container, Callable[[Path], Iterator[Raw]]] = {
-                "jsonl": _lines, "json": _document, "parquet": _parquet,
-            }  # fmt: skip
-            for raw in readers[container or sniff(file)](file):
-                yield Raw(prefix + raw.place, raw.value, raw.fault)
+    selection = select(source.path, source.split, source.config, source.tell)
+    if selection.saved is not None:
+        yield from read_saved(selection.saved, source.split, source.tell)
+        return
+    for file in selection.files:
+        prefix = f"{file.name} " if len(selection.files) > 1 else ""
+        for raw in _read_file(file, source):
+            yield Raw(prefix + raw.place, raw.value, raw.fault) if prefix else raw
 
 
-def read_hub(name: str, config: str | None, split: str, revision: str | None) -> Iterator[Raw]:
-    """All records of a hub data set through `datasets`. Raises SeedError where it cannot be had."""
-    import datasets
-    import httpx
-
-    try:
-        data = datasets.load_dataset(name, config, split=split, revision=revision)
-    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError, httpx.HTTPError) as error:
-        what = f"{name} (config {config or 'default'}, split {split}, revision {revision or 'main'})"
-        raise SeedError(
-            f"hub data set {what} cannot be loaded: {type(error).__name__}: {str(error)[:400]}\n"
-            "Check the name, seeds.config, seeds.split and the network, or give a file: seeds.path=FILE"
-        ) from error
-    number = 0
-    for batch in data.with_format("arrow").iter(batch_size=1000):
-        for value in batch.to_pylist():
-            number += 1
-            yield Raw(f"row {number}", value)
-
-
-def sniff(path: Path) -> Container:
-    """parquet by its magic number; jsonl where the first line (of several) is a record by itself; else one JSON document."""
-    with path.open("rb") as raw:
-        if raw.read(4) == b"PAR1":
-            return "parquet"
-    if path.name.lower().removesuffix(".gz").endswith((".jsonl", ".ndjson")):
-        return "jsonl"
-    with open_maybe_gzip(path) as handle:
-        lines = [line for line in _numbered(handle) if line[1] is None or line[1].strip()]
-        first = next(iter(lines), None)
-    return "json" if first is None else _sniff_lines([line for _, line in lines])
-
-
-def _sniff_lines(lines: list[bytes | None]) -> Container:
-    """From the first few lines that are not blank (None: too long to be one)."""
-    if lines[0] is None:
-        return "json"
-    if _is_record(lines[0]):
-        many = len(lines) > 1 or not lines[0].lstrip().startswith(b"[")
-        return "jsonl" if many else "json"
-    spoilt_first = lines[0].lstrip(b"\xef\xbb\xbf \t").startswith(b"{") and any(line and _is_record(line) for line in lines[1:])
-    return "jsonl" if spoilt_first else "json"
-
-
-def _is_record(line: bytes) -> bool:
-    try:
-        return isinstance(json.loads(line.removeprefix(b"\xef\xbb\xbf")), dict | list)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _numbered(handle: IO[bytes], few: int = 3) -> Iterator[tuple[int, bytes | None]]:
-    """The first `few` lines with their numbers; None for one that is longer than MAX_LINE."""
-    for number in range(1, few + 1):
-        line = handle.readline(MAX_LINE + 1)
-        if not line:
+def _read_file(path: Path, source: Source) -> Iterator[Raw]:
+    with opened(path) as content:
+        if source.container == "parquet" or (source.container is None and is_table(content.head)):
+            yield from read_table(path, content)
             return
-        yield number, None if len(line) > MAX_LINE else line
+        sample = _sample(content)
+        handle = again(b"".join(sample), content.handle)
+        container = source.container or sniff(path, sample, source.is_record)
+        if container == "csv":
+            yield from seed_csv.rows(handle, path, source.is_record, content.encoding)
+            return
+        unwrapper = Unwrapper(source.is_record, source.split, source.tell)
+        lines = container == "jsonl"
+        for raw in seed_json.lines(handle, content.encoding) if lines else seed_json.documents(handle, path, content.encoding):
+            yield from unwrapper.records(raw)
 
 
-def _lines(path: Path) -> Iterator[Raw]:
-    with open_maybe_gzip(path) as handle:
-        number = 0
-        while line := handle.readline(MAX_LINE + 1):
-            number += 1
-            place = f"line {number}"
-            if len(line) > MAX_LINE:
-                while line and not line.endswith(b"\n"):
-                    line = handle.readline(MAX_LINE)
-                yield Raw(place, fault=f"longer than {MAX_LINE:,} bytes")
-                continue
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")
-            if not line.strip():
-                continue
-            try:
-                yield Raw(place, json.loads(line.decode()))
-            except UnicodeDecodeError as error:
-                yield Raw(place, fault=f"not UTF-8 (byte {error.start + 1} of the line)")
-            except json.JSONDecodeError as error:
-                yield Raw(place, fault=f"not JSON: {error.msg} (column {error.colno})")
-            except (ValueError, RecursionError) as error:  # numbers of thousands of digits, absurd nesting
-                yield Raw(place, fault=f"not usable JSON: {str(error)[:100]}")
+def sniff(path: Path, sample: list[bytes], is_record: Callable[[Any], bool]) -> Container:
+    """What the first lines of a text file say that it is; its name decides where they leave it open."""
+    filled = [line for line in sample if line.strip()]
+    name = bare_name(path)
+    table = name.endswith((".csv", ".tsv", ".tab"))
+    opening = filled[0].lstrip(b" \t\x1e")[:1] if filled else b""
+    if table and not (opening in (b"{", b"[") and (len(filled) > 1 or seed_json.is_json(filled[0]))):
+        return "csv"
+    if opening not in (b"{", b"[") and seed_csv.looks_like_rows(b"".join(sample[:30]), is_record):
+        return "csv"
+    return "jsonl" if seed_json.has_lines(filled, name.endswith((".jsonl", ".ndjson", ".jsonlines"))) else "json"
 
 
-def _document(path: Path) -> Iterator[Raw]:
-    with open_maybe_gzip(path) as handle:
-        data = handle.read(MAX_DOCUMENT + 1)
-    if len(data) > MAX_DOCUMENT:
-        raise SeedError(f"{path}: a JSON document of more than {MAX_DOCUMENT:,} bytes; convert it to jsonl (one record a line)")
-    try:
-        value = json.loads(data.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise SeedError(f"{path}: not UTF-8 at line {line} (byte {error.start + 1}); convert it with iconv") from error
-    except json.JSONDecodeError as error:
-        raise SeedError(f"{path}: not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
-    except (ValueError, RecursionError) as error:
-        raise SeedError(f"{path}: not usable JSON: {str(error)[:200]}") from error
-    if isinstance(value, list):
-        for number, record in enumerate(value, 1):
-            yield Raw(f"record {number}", record)
-    else:
-        yield Raw("record 1", value)
-
-
-def _parquet(path: Path) -> Iterator[Raw]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    number = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=1000):
-                for value in batch.to_pylist():
-                    number += 1
-                    yield Raw(f"row {number}", value)
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise SeedError(f"{path}: not readable as parquet after row {number}: {str(error)[:200]}") from error
-
-
-@contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise SeedError(f"{path}: the gzip file is damaged ({error}); fetch it again") from error
-    except OSError as error:
-        raise SeedError(f"{path}: cannot be read: {error.strerror or error}") from error
+def _sample(content: Opened) -> list[bytes]:
+    """The file's first lines as they are, each cut at MAX_LINE + 1 bytes."""
+    found: list[bytes] = []
+    size = 0
+    while len(found) < _SAMPLE_LINES and size < _SAMPLE_BYTES and (line := content.handle.readline(seed_json.MAX_LINE + 1)):
+        found.append(line)
+        size += len(line)
+    return found

@@ -40,7 +40,7 @@ from gra.synthesis.swaps import estimate_swaps
 from gra.synthesis.target import TargetProcess
 
 NAME = "synthesis"
-VERSION = 1
+VERSION = 2
 INSIDE_INPUTS = {"seeds.path": "seeds"}  # a relative path lies in the input `seeds`, if there is one
 # Where the models are served does not change what they say; the prompts' content is hashed, not the folder's name.
 NOT_HASHED = (
@@ -98,19 +98,18 @@ def _make(
         result, traffic, simulated = event_loop.run(_synthesize(config, settings, seeds, against, output))
     except asyncio.CancelledError:
         raise Interrupted("stopped at once: what was recorded is kept; the same command goes on from there") from None
-    path = config["seeds"].get("path")
-    made = place or (Path(path).expanduser().parent if path and not path.startswith("hf:") else None)
-    simulated = simulated or labels.simulated([made])  # real models on the simulated world's seeds are simulated too
+    files = seed_files(SeedSettings.model_validate(config["seeds"])).values()
+    simulated = simulated or labels.simulated([place, *files])  # real models on the simulated world's seeds are simulated too
     stats = statistics(result.kept, result.rejected, settings=settings, seed_calls=result.seeds.calls, simulated=simulated)
     stats["seeds"] = {
-        "read": seeds.total + len(seeds.bad), "bad": len(seeds.bad), "used": len(seeds.seeds),
+        **seeds.statistics(),
         "annotated": len(result.seeds.records), "annotation_missing": len(result.seeds.failed),
     }  # fmt: skip
     stats["short_rounds"] = result.short
     stats["decontamination"] = against.statement
     stats["cost"] = cost.account(stats["tokens"], stats["kept"], parameters_of(config["pool"]))
     card = CardInfo(
-        seeds_name=seeds.name, license=seeds.license, models=tuple(model_names(config["pool"])),
+        seeds_name=seeds.name, seeds_account=seeds.account(), license=seeds.license, models=tuple(model_names(config["pool"])),
         settings=settings.model_dump(mode="json", exclude=PRIVATE), seed=config["seed"], simulated=simulated,
         prompts_hash=prompts.digest(settings.prompts), decontamination=against.statement,
     )  # fmt: skip

@@ -1,0 +1,51 @@
+"""Which split of a data set is read: the names of splits, in files' paths and in documents, and the choice. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from gra.synthesis.seed_text import BadRecord
+
+# The words that `datasets` tells splits by, in folder and file names (datasets.data_files), and in documents.
+_WORDS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}  # fmt: skip
+_SPLIT_OF = {word: split for split, words in _WORDS.items() for word in words}
+_SHARD = re.compile(r"^(?P<split>\w[\w.]*?)-\d{5,}-of-\d{5,}(?:-[0-9a-f]+)?\.")
+
+
+def is_split(name: str) -> bool:
+    """Whether a key of a document names a split: train, test, train_sft, ..."""
+    return re.split(r"[^a-z]", name.lower(), maxsplit=1)[0] in _SPLIT_OF
+
+
+def split_of(path: str) -> str | None:
+    """The split that a path inside a data folder names, by the hub's rules: SPLIT-00000-of-00001.parquet, or one of the known
+    words set off by a separator in its file or folder names; None where it names none."""
+    parts = path.split("/")
+    if (shard := _SHARD.match(parts[-1])) is not None:
+        return _SPLIT_OF.get(shard["split"].lower(), shard["split"])
+    for part in reversed(parts):
+        words = re.split(r"[^a-z]+", part.lower())
+        found = next((_SPLIT_OF[word] for word in words if word in _SPLIT_OF), None)
+        if found is not None:
+            return found
+    return None
+
+
+def choose_split(names: Sequence[str], wanted: str, tell: Callable[[str], None]) -> str:
+    """The split to read among `names`; `tell` gets the sentence about it. Raises BadRecord where `wanted` is not among several."""
+    known = {_SPLIT_OF.get(name.lower(), name): name for name in names}
+    chosen = wanted if wanted in names else known.get(wanted, names[0] if len(names) == 1 else None)
+    if chosen is None:
+        choice = next((name for name in names if name.lower().startswith("train")), names[0])
+        raise BadRecord(f"no split `{wanted}`; splits here: {', '.join(names[:20])}. Choose one, e.g. seeds.split={choice}")
+    others = [name for name in names if name != chosen]
+    if others:
+        tell(f"split `{chosen}` is read; left out: {', '.join(others[:20])} (another: seeds.split={others[0]})")
+    elif wanted not in (chosen, _SPLIT_OF.get(chosen.lower())):
+        tell(f"split `{chosen}` is read: there is no other")
+    return chosen

@@ -1,0 +1,189 @@
+"""Chats -> the first question and its answer, whatever the turns' keys, roles and contents look like.
+
+Known forms: {role, content}, {from, value} and their cousins (both at once, with nulls, as parquet unites them), contents as a list
+of parts, turns as pairs {human, assistant}, as texts that alternate, as a mapping of lists, as a JSON text. A chat whose answer
+rests on a tool's output or on an image is no seed: its instruction alone could not be answered.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from gra.synthesis.seed_text import BadRecord, Dropped, Fields, check_text, kind_of, missing_column, present, stripped
+
+Role = Literal["user", "assistant", "system", "tool"]
+ROLE_KEYS = ("role", "from", "speaker", "author", "sender")
+CONTENT_KEYS = ("content", "value", "text", "message", "utterance")
+_ROLES: dict[Role, tuple[str, ...]] = {
+    "user": ("user", "human", "prompter", "instruction", "question", "query", "customer", "student", "usr", "用户", "人类"),
+    "assistant": (
+        "assistant", "gpt", "model", "bot", "ai", "bing", "llm", "chatbot", "response", "answer", "agent", "teacher", "助手",
+    ),
+    "system": ("system", "developer", "sys", "context", "系统"),
+    "tool": (
+        "tool", "function", "functioncall", "functionresponse", "functionresult", "observation", "toolcall", "toolcalls",
+        "toolresponse", "toolresult", "tooloutput", "ipython", "environment",
+    ),
+}  # fmt: skip
+_MODELS = re.compile("chatgpt|gpt|bard|claude|gemini|llama|mistral|qwen|deepseek|vicuna|copilot|assistant")  # gpt-4, claude-3 ...
+_ROLE_OF = {name: role for role, names in _ROLES.items() for name in names}
+_CALLS = ("tool_calls", "function_call", "tool_call")
+_CALL_IN_TEXT = re.compile(r"<(tool_call|function_?call)>", re.IGNORECASE)
+_TEXT_PARTS = ("", "text", "input_text", "output_text")
+_BESIDE_TEXT = ("type", "text", "annotations", "cache_control")  # keys of a part of text
+_TOOL = "its answer rests on a tool's output, which is not part of a seed"
+
+
+def is_turn(value: Any) -> bool:
+    """Whether this is one turn of a chat, of a known role (and so a list of such is a chat, not a list of records)."""
+    return _has_turn_keys(value) and role_of(value) is not None
+
+
+def is_chat(value: Any) -> bool:
+    """Whether a chat column can hold this: a list of turns or of texts, a mapping of lists, or JSON text of such."""
+    if isinstance(value, str):
+        return value.lstrip()[:1] == "["
+    if isinstance(value, dict):
+        return _has_turn_keys(value) and all(isinstance(entry, list) for entry in value.values())
+    if not isinstance(value, list):
+        return False
+    return all(_has_turn_keys(turn) or _is_pair(turn) for turn in value) or all(isinstance(turn, str) for turn in value)
+
+
+def chat(record: Any, column: str) -> list[Fields]:
+    """The first question and the answer to it; turns of one side in a row are joined. Raises BadRecord.
+
+    What is left out is told in the fields' `dropped`: a system prompt, turns before the question, turns after the answer.
+    """
+    value = record if isinstance(record, list) else record.get(column) if isinstance(record, dict) else None
+    if value is None and not (isinstance(record, dict) and column in record):
+        raise missing_column(record, column)
+    turns = _turns(value, column)
+    question: list[str] = []
+    answer: list[str] = []
+    asked_by_tool = system = False
+    earlier = used = 0
+    for place, turn in enumerate(turns):
+        role = role_of(turn)
+        if answer and role in ("user", "system", None):
+            break
+        if role is None and _text_of(turn, column):
+            raise BadRecord(f"`{column}` has a turn of the unknown role {_role_name(turn)!r}")
+        if role == "system":
+            system = system or bool(_text_of(turn, column))
+        elif question and (role == "tool" or any(present(turn.get(key)) for key in _CALLS)):
+            asked_by_tool = True
+        elif role == "user":
+            question.append(_needed(turn, column, "the question"))
+        elif role == "assistant" and not question:
+            earlier += 1
+        elif role == "assistant" and not asked_by_tool:
+            answer.append(_text_of(turn, column))
+            asked_by_tool = _CALL_IN_TEXT.match(answer[-1]) is not None
+        used = place + 1
+    if asked_by_tool:
+        raise BadRecord(_TOOL)
+    if not question or not answer:
+        raise BadRecord(f"`{column}` holds no user turn with an answer after it")
+    texts = ["\n\n".join(filter(None, side)) for side in (question, answer)]
+    if not texts[1]:
+        raise BadRecord(f"the answer in `{column}` is empty")
+    for text in texts:
+        check_text(text, column)
+    later = sum(1 for turn in turns[used:] if role_of(turn) != "system")
+    return [Fields(texts[0], texts[1], dropped=Dropped(system, earlier + later))]
+
+
+def role_of(turn: Mapping[str, Any]) -> Role | None:
+    """Who speaks, from the first key whose value names a known role in any spelling."""
+    for key in ROLE_KEYS:
+        value = turn.get(key)
+        value = value.get("role") if isinstance(value, dict) else value
+        if isinstance(value, str):
+            name = re.sub(r"[\W_]", "", value.casefold())
+            role = _ROLE_OF.get(name) or _ROLE_OF.get(re.sub(r"\d+$", "", name)) or ("assistant" if _MODELS.match(name) else None)
+            if role is not None:
+                return role
+    return None
+
+
+def _turns(value: Any, column: str) -> list[dict[str, Any]]:
+    """The turns as mappings, in whatever form they are written."""
+    if not present(value):
+        raise BadRecord(f"`{column}` is empty")
+    if isinstance(value, str) and value.lstrip()[:1] == "[":
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise BadRecord(f"`{column}` is a text that is not JSON: {str(error)[:60]}") from error
+    if isinstance(value, dict) and value and all(isinstance(entry, list) for entry in value.values()):
+        if len({len(entry) for entry in value.values()}) > 1:
+            raise BadRecord(f"the lists in `{column}` are of unequal lengths")
+        value = [dict(zip(value, turn, strict=True)) for turn in zip(*value.values(), strict=True)]
+    if isinstance(value, list) and value and all(isinstance(turn, str) for turn in value):
+        return [{"role": ("user", "assistant")[place % 2], "content": turn} for place, turn in enumerate(value)]
+    if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
+        raise BadRecord(f"`{column}` is not a list of turns")
+    return [part for turn in value for part in (_pair(turn) if _is_pair(turn) else [turn])]
+
+
+def _has_turn_keys(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and any(key in value for key in ROLE_KEYS)
+        and any(key in value for key in (*CONTENT_KEYS, *_CALLS))
+    )
+
+
+def _is_pair(turn: Any) -> bool:
+    """{human: question, assistant: answer}: two turns in one."""
+    if not isinstance(turn, dict):
+        return False
+    roles = {_ROLE_OF.get(key.lower()) for key, entry in turn.items() if isinstance(key, str) and isinstance(entry, str)}
+    return {"user", "assistant"} <= roles and not any(isinstance(turn.get(key), str) for key in ROLE_KEYS)
+
+
+def _pair(turn: dict[str, Any]) -> list[dict[str, Any]]:
+    sides = [(_ROLE_OF.get(key.lower()), entry) for key, entry in turn.items()]
+    order = ("system", "user", "assistant")
+    return [{"role": role, "content": entry} for wanted in order for role, entry in sides if role == wanted]
+
+
+def _text_of(turn: Mapping[str, Any], column: str) -> str:
+    """The turn's text; "" where it has none. Raises BadRecord for contents other than text."""
+    found = next((turn[key] for key in CONTENT_KEYS if present(turn.get(key))), None)
+    if isinstance(found, dict):  # {content_type, parts}, or one part alone
+        found = found["parts"] if isinstance(found.get("parts"), list) else [found]
+    if isinstance(found, list):
+        return "\n".join(filter(None, (_part(part, column) for part in found)))
+    return stripped(found, f"a turn in `{column}`")
+
+
+def _part(part: Any, column: str) -> str:
+    if isinstance(part, dict):
+        kind = str(part.get("type") or "").lower()
+        if kind in ("thinking", "reasoning", "redacted_thinking"):  # not part of the answer
+            return ""
+        if kind not in _TEXT_PARTS:
+            if "tool" in kind or "function" in kind:
+                raise BadRecord(_TOOL)
+            raise BadRecord(f"a turn in `{column}` holds more than text ({kind[:40]})")
+        other = next((key for key in part if key not in _BESIDE_TEXT and present(part[key])), None)
+        if other is not None and not present(part.get("text")):
+            raise BadRecord(f"a turn in `{column}` holds more than text ({str(other)[:40]})")
+        part = part.get("text")
+    return stripped(part, f"a part of a turn in `{column}`")
+
+
+def _needed(turn: Mapping[str, Any], column: str, what: str) -> str:
+    if not (text := _text_of(turn, column)):
+        raise BadRecord(f"{what} in `{column}` is empty")
+    return text
+
+
+def _role_name(turn: Mapping[str, Any]) -> str:
+    found = next((turn[key] for key in ROLE_KEYS if present(turn.get(key))), None)
+    return (found if isinstance(found, str) else kind_of(found))[:40]
