@@ -144,7 +144,7 @@ def override(name: str, column: str, key: str = "seeds.columns") -> str:
     """`seeds.columns.NAME=COLUMN` as it can be typed into a shell, whatever the column is called."""
     if re.fullmatch(r"[A-Za-z_][\w.\-]*", column, re.ASCII) and column.lower() not in ("null", "true", "false", "nan", "inf"):
         return f"{key}.{name}={column}"
-    quoted = column.replace("\\", "\\\\").replace('"', '\\"')
+    quoted = re.sub(r'(\\+)(?="|\Z)', r"\1\1", column).replace('"', '\\"')  # Hydra takes a backslash literally but before a quote
     return shlex.quote(f'{key}.{name}="{quoted}"')
 
 
