@@ -99,7 +99,8 @@ def account(source: str, faults: Faults, good: int, settings: SeedSettings) -> s
 
 def remedy(settings: SeedSettings, faults: Faults, good: int, key: str = "seeds") -> str:
     """What to do about bad records; where columns are the matter, the column map to type."""
-    advice = "correct or remove these records" + (f", or raise {key}.max_bad to skip them" if good else "")
+    recode = "convert it, e.g. iconv -f WINDOWS-1252 -t UTF-8; else " if faults.undecodable * 2 > faults.total else ""
+    advice = recode + "correct or remove these records" + (f", or raise {key}.max_bad to skip them" if good else "")
     if settings.format in READERS:
         return f"{advice}; if the file is not {settings.format}'s: {key}.format=auto"
     if override := faults.override(f"{key}.columns"):

@@ -28,7 +28,7 @@ from gra.synthesis.seed_text import (
     present,
     text,
 )
-from gra.synthesis.seed_turns import chat, is_chat
+from gra.synthesis.seed_turns import chat, is_chat, is_turn
 
 Read = Callable[[Any], list[Fields]]
 CHATS = ("messages", "conversations", "conversation", "dialog", "dialogue", "chat", "turns", "data")
@@ -112,10 +112,13 @@ def recognise(record: Any) -> Shape | None:
         raise _ambiguous(record, "the instruction" if len(asked) > 1 else "the response", asked, answers)
     if asked and len(given) > 1:
         raise _ambiguous(record, "the input", given, answers, asked)
+    told_by_turns = [name for name, value in record.items() if isinstance(value, list) and value and all(map(is_turn, value))]
+    if not (asked and answers) and len(told_by_turns) == 1:  # whatever the column is called
+        return shape_for(Columns(messages=str(told_by_turns[0])))
     if not asked:
         return None
     extra = given[0] if given else None
-    if answers:
+    if answers and asked:
         return shape_for(Columns(instruction=asked[0], input=extra, response=answers[0]))
     if all(fold(name) in _ASIDE for name in record if name != asked[0]):
         return replace(shape_for(Columns(instruction=asked[0], input=extra)), answers=False)
@@ -137,6 +140,7 @@ def suggest(record: Any, key: str = "seeds.columns") -> str:
     if chats:
         return override("messages", chats[0], key)
     texts = [str(name) for name, value in record.items() if isinstance(value, str) and fold(name) not in ("id", "uid", "uuid")]
+    texts = [name for name in texts if name.isprintable()]
     return " ".join(override(*pair, key) for pair in zip(("instruction", "response"), texts[:2], strict=False))
 
 

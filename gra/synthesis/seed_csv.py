@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from gra.errors import SeedError
-from gra.synthesis.seed_containers import Raw
+from gra.synthesis.seed_containers import Raw, bare_name
 
 MAX_ROW = 1 << 20  # characters of one row: an open quote is given up after as much
 _DELIMITERS = ",\t;|"
@@ -30,7 +30,8 @@ def rows(handle: IO[bytes], path: Path, knows: Callable[[dict[str, Any]], bool],
     lines = _Lines(handle)
     if (first := lines.peek(1)) and (told := re.fullmatch(r"sep=(.)\s*", first[0])):  # a note of Excel's
         lines.take(1)
-    delimiter = told[1] if first and told else _delimiter(lines.peek(30), knows)
+    tabs = bare_name(path).endswith((".tsv", ".tab")) and "\t" in "".join(first)
+    delimiter = told[1] if first and told else "\t" if tabs else _delimiter(lines.peek(30), knows)
     header: list[str] | None = None
     while lines.at(0) is not None:
         number = lines.number

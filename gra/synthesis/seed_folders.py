@@ -16,6 +16,7 @@ from gra.fileio import read_json
 from gra.synthesis.seed_containers import ARCHIVES, bare_name
 from gra.synthesis.seed_splits import choose_split, split_of
 from gra.synthesis.seed_text import BadRecord
+from gra.wellformed import printable
 
 ENDINGS = (
     ".jsonl", ".ndjson", ".jsonlines", ".json", ".parquet", ".csv", ".tsv", ".tab", ".arrow", ".feather",
@@ -87,7 +88,7 @@ def _of_hub_layout(folder: Path, split: str, config: str | None, tell: Callable[
     configs = _configs(folder / "README.md")
     if not configs:
         return []
-    names = [str(entry.get("config_name", "default")) for entry in configs]
+    names = [_name(entry.get("config_name"), "default") for entry in configs]
     default = next((n for n, entry in enumerate(configs) if entry.get("default") is True or names[n] == "default"), 0)
     if config is not None and config not in names:
         raise BadRecord(f"no configuration {config!r}; its README names: {', '.join(names[:20])}")
@@ -96,9 +97,9 @@ def _of_hub_layout(folder: Path, split: str, config: str | None, tell: Callable[
     chosen = configs[default if config is None else names.index(config)]
     patterns = _patterns(chosen.get("data_files"))
     if len(names) > 1:
-        tell(f"configuration `{chosen.get('config_name', 'default')}` is read, of {', '.join(names[:20])}")
+        tell(f"configuration `{_name(chosen.get('config_name'), 'default')}` is read, of {', '.join(names[:20])}")
     if not patterns:
-        inner = folder / str(chosen.get("data_dir") or ".")
+        inner = folder / _name(chosen.get("data_dir"), ".")
         return [] if inner == folder or not _inside(inner, folder) else _side_by_side(inner, split, tell)
     name = choose_split(list(patterns), split, tell)
     files = sorted({file for pattern in patterns[name] for file in _matches(folder, pattern)})
@@ -150,12 +151,17 @@ def _patterns(data_files: Any) -> dict[str, list[str]]:
     if isinstance(data_files, str):
         return {"train": [data_files]}
     if isinstance(data_files, dict):
-        return {str(split): _paths(paths) for split, paths in data_files.items()}
+        return {_name(split, "train"): _paths(paths) for split, paths in data_files.items()}
     if not isinstance(data_files, list):
         return {}
     if all(isinstance(entry, str) for entry in data_files):
         return {"train": list(data_files)}
-    return {str(entry.get("split", "train")): _paths(entry.get("path")) for entry in data_files if isinstance(entry, dict)}
+    return {_name(entry.get("split"), "train"): _paths(entry.get("path")) for entry in data_files if isinstance(entry, dict)}
+
+
+def _name(value: Any, default: str) -> str:
+    """A name in a card; never the text of a structure, which YAML's references can make endless."""
+    return printable(value[:200]) if isinstance(value, str) else default
 
 
 def _paths(value: Any) -> list[str]:

@@ -71,7 +71,7 @@ def lines(handle: IO[bytes], encoding: str = "UTF-8") -> Iterator[Raw]:
             yield Raw(place, fault=f"not {encoding} (byte {error.start + 1} of the line)")
         except json.JSONDecodeError as error:
             if error.msg == "Extra data" and (several := _all_values(line.decode())) is not None:
-                yield from (Raw(f"{place}, record {n}", value) for n, value in enumerate(several, 1))
+                yield from (Raw(place if len(several) == 1 else f"{place}, record {n}", v) for n, v in enumerate(several, 1))
             else:
                 yield Raw(place, fault=f"not JSON: {error.msg} (column {error.colno})")
         except (ValueError, RecursionError) as error:  # numbers of thousands of digits, absurd nesting
@@ -222,8 +222,10 @@ class _Text:
 
 
 def _all_values(text: str) -> list[Any] | None:
-    """The values that stand one after another in a line; None where that is not all it holds."""
+    """The values that stand one after another in a line, or one with the comma of an array whose brackets were lost; None where
+    that is not all it holds."""
     found, at = [], 0
+    text = text.rstrip().removesuffix(",")
     try:
         while (at := _BLANK.match(text, at).end()) < len(text):  # type: ignore[union-attr]
             value, at = _DECODER.raw_decode(text, at)

@@ -28,10 +28,12 @@ class Faults:
     groups: dict[str, tuple[str, Counter[str], list[str]]] = field(default_factory=dict)
     total: int = 0
     of_columns: int = 0
+    undecodable: int = 0
     example: Any = None  # the first record whose columns do not tell
 
     def add(self, place: str, reason: str) -> None:
         self.total += 1
+        self.undecodable += reason.startswith("not UTF")
         kind = re.sub(r"\d[\d,]*", "#", reason)
         if kind not in self.groups and len(self.groups) >= _MOST_SHAPES:
             kind = reason = "other reasons"

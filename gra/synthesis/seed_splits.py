@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from gra.synthesis.seed_text import BadRecord
+from gra.wellformed import printable
 
 # The words that `datasets` tells splits by, in folder and file names (datasets.data_files), and in documents.
 _WORDS = {
@@ -39,13 +40,14 @@ def split_of(path: str) -> str | None:
 def choose_split(names: Sequence[str], wanted: str, tell: Callable[[str], None]) -> str:
     """The split to read among `names`; `tell` gets the sentence about it. Raises BadRecord where `wanted` is not among several."""
     known = {_SPLIT_OF.get(name.lower(), name): name for name in names}
+    shown = [printable(name[:60]) for name in names[:20]]
     chosen = wanted if wanted in names else known.get(wanted, names[0] if len(names) == 1 else None)
     if chosen is None:
-        choice = next((name for name in names if name.lower().startswith("train")), names[0])
-        raise BadRecord(f"no split `{wanted}`; splits here: {', '.join(names[:20])}. Choose one, e.g. seeds.split={choice}")
-    others = [name for name in names if name != chosen]
+        choice = next((name for name in shown if name.lower().startswith("train")), shown[0])
+        raise BadRecord(f"no split `{wanted}`; splits here: {', '.join(shown)}. Choose one, e.g. seeds.split={choice}")
+    others = [name for name in shown if name != chosen]
     if others:
-        tell(f"split `{chosen}` is read; left out: {', '.join(others[:20])} (another: seeds.split={others[0]})")
+        tell(f"split `{chosen}` is read; left out: {', '.join(others)} (another: seeds.split={others[0]})")
     elif wanted not in (chosen, _SPLIT_OF.get(chosen.lower())):
         tell(f"split `{chosen}` is read: there is no other")
     return chosen

@@ -33,7 +33,7 @@ def read_table(path: Path, content: Opened) -> Iterator[Raw]:
         if len(data) > _MAX_PACKED:
             raise SeedError(f"{path}: a compressed table of more than {_MAX_PACKED:,} bytes; unpack it")
         source = pa.BufferReader(data)
-    kind = "parquet" if content.head.startswith(b"PAR1") else "Arrow"
+    kind = "Arrow" if content.head.startswith(MAGIC[1:]) else "parquet"
     read = 0
     try:
         if kind == "parquet":

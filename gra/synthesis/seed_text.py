@@ -72,6 +72,11 @@ def stripped(value: Any, what: str) -> str:
     """`value` without blanks around it; "" where it is missing. Raises BadRecord where it is no text."""
     if not present(value) and not isinstance(value, list | dict | tuple):
         return ""
+    if isinstance(value, bytes):  # parquet of writers that do not say which bytes are text
+        try:
+            value = value.decode()
+        except UnicodeDecodeError as error:
+            raise BadRecord(f"{what} is not UTF-8 (byte {error.start + 1})") from error
     if not isinstance(value, str):
         raise BadRecord(f"{what} is {kind_of(value)}, not a text")
     return value.strip()

@@ -170,10 +170,10 @@ def _part(part: Any, column: str) -> str:
         if kind not in _TEXT_PARTS:
             if "tool" in kind or "function" in kind:
                 raise BadRecord(_TOOL)
-            raise BadRecord(f"a turn in `{column}` holds more than text ({kind[:40]})")
+            raise BadRecord(f"a turn in `{column}` holds more than text ({kind[:40]!r})")
         other = next((key for key in part if key not in _BESIDE_TEXT and present(part[key])), None)
         if other is not None and not present(part.get("text")):
-            raise BadRecord(f"a turn in `{column}` holds more than text ({str(other)[:40]})")
+            raise BadRecord(f"a turn in `{column}` holds more than text ({str(other)[:40]!r})")
         part = part.get("text")
     return stripped(part, f"a part of a turn in `{column}`")
 

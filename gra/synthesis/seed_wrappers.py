@@ -13,6 +13,7 @@ from gra.synthesis.seed_containers import Raw
 from gra.synthesis.seed_splits import choose_split, is_split
 from gra.synthesis.seed_text import BadRecord
 from gra.synthesis.seed_turns import is_chat, is_turn
+from gra.wellformed import printable
 
 _BOXES = ("data", "rows", "records", "items", "examples", "samples", "entries", "instances", "dataset", "results", "seeds")
 _DEPTH = 4
@@ -98,7 +99,7 @@ class Unwrapper:
         lengths = {name: len(column) for name, column in value.items()}
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f"`{name[:40]}` {n:,}" for name, n in list(lengths.items())[:10])
-            raise BadRecord(f"columns of unequal lengths: {listed}")
+            raise BadRecord(printable(f"columns of unequal lengths: {listed}"))
         return [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gra.errors import SeedError
 from gra.models.base import Reply, Request
 from gra.synthesis import inspect
 from gra.synthesis.checks import check
@@ -72,3 +73,25 @@ def test_real_models_on_the_simulated_worlds_seeds_are_labelled_simulated(tmp_pa
     (tmp_path / "world" / "SIMULATED").write_text("a simulated world")
     assert labels.simulated([tmp_path / "world" / "seeds"])
     assert not labels.simulated([tmp_path, None])
+
+
+def test_names_in_seeds_and_cards_cannot_steer_the_terminal_or_grow_without_end(tmp_path: Path) -> None:
+    bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join([f'*{chr(97 + i)}'] * 10)}]\n" for i in range(12)
+    )
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "README.md").write_text(f"---\n{bomb}configs:\n- config_name: *m\n  data_files: *m\n---\n")
+    (tmp_path / "set" / "a.jsonl").write_text('{"instruction": "a", "output": "b"}\n')
+    assert load_seeds(SeedSettings(path=str(tmp_path / "set")), 0).total == 1
+    path = tmp_path / "a.json"
+    for text in (
+        '{"train\\u001b[2J": [{"instruction": "a"}], "test\\u001b[2J": [{"instruction": "a"}]}',
+        '{"in\\u001b[2J": "a", "out\\u001b[2J": "b"}',
+        '{"instruction": ["a"], "output\\u001b[2J": ["b", "c"]}',
+        '{"messages": [{"role": "x\\u001b[2J", "content": "a"}]}',
+        '{"messages": [{"role": "user", "content": [{"type": "x\\u001b[2J"}]}]}',
+    ):
+        path.write_text(text)
+        with pytest.raises(SeedError) as error:
+            load_seeds(SeedSettings(path=str(path)), 0)
+        assert "\x1b" not in str(error.value)

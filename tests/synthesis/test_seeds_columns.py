@@ -138,7 +138,7 @@ def test_joined_files_of_different_columns_lose_nothing(tmp_path: Path) -> None:
             """'seeds.columns.instruction="my column"' 'seeds.columns.response="b=c"'""",
         ),
         (
-            {"prompt": "p", "chosen": [{"role": "user", "content": "a"}], "rejected": []},
+            {"prompt": "p", "chosen": [{"role": "user", "content": "a"}], "rejected": [{"role": "user", "content": "b"}]},
             "columns here",
             "seeds.columns.messages=chosen",
         ),

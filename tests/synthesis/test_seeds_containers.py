@@ -183,3 +183,30 @@ def test_any_bytes_are_seeds_or_a_seed_error(tmp_path_factory: pytest.TempPathFa
     for name in ("a.jsonl", "a.csv", "a.json"):
         with contextlib.suppress(SeedError):  # any other exception fails the test
             assert load(write(tmp_path_factory.mktemp("s"), name, data)).seeds
+
+
+def test_texts_as_bytes_and_lines_with_the_comma_of_an_array(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {name: pa.array([record[name].encode() for record in GOOD], pa.binary()) for name in ("instruction", "output")}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    assert pairs(load(tmp_path / "a.parquet")) == as_seeds(GOOD)
+    columns["output"] = pa.array([b"\xff", *[b"x"] * 4], pa.binary())
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    assert [(bad.place, bad.reason) for bad in load(tmp_path / "a.parquet").bad] == [("row 1", "`output` is not UTF-8 (byte 1)")]
+    found = load(write(tmp_path, "a.jsonl", ",\n".join(map(json.dumps, GOOD)).encode()))
+    assert pairs(found) == as_seeds(GOOD)
+    assert found.seeds[1].place == "line 2"
+
+
+def test_a_text_that_no_column_of_parquet_may_hold_is_one_bad_record(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    broken = pa.array([b"It is \xff", *[record["output"].encode() for record in GOOD[1:]]], pa.binary()).view(pa.string())
+    table = pa.table({"instruction": [record["instruction"] for record in GOOD], "output": broken})
+    pq.write_table(table, tmp_path / "a.parquet")
+    found = load(tmp_path / "a.parquet")
+    assert pairs(found) == as_seeds(GOOD[1:])
+    assert [bad.place for bad in found.bad] == ["row 1"]

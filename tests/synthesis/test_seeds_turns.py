@@ -258,3 +258,14 @@ def test_a_file_that_is_one_chat_and_files_of_chats_without_a_column(tmp_path: P
     ]:
         (tmp_path / name).write_text(data)
         assert pairs(load(tmp_path / name)) == [("Q", "A")] * (1 if name.startswith("one") else 3), name
+
+
+def test_a_single_column_of_turns_is_the_chat_whatever_its_name(tmp_path: Path) -> None:
+    said = turns(("human", "Q"), ("gpt", "A"), role="from", content="value")
+    for record in ({"id": "a", "items": said}, {"id": "a", "trace": said, "score": 1}, {"prompt": "P", "chosen": said}):
+        (tmp_path / "a.jsonl").write_text(jsonl([record]))
+        assert pairs(load(tmp_path / "a.jsonl")) == [("Q", "A")]
+    (tmp_path / "a.json").write_text(json.dumps({"messages": [said, said]}))
+    assert pairs(load(tmp_path / "a.json")) == [("Q", "A")] * 2
+    (tmp_path / "a.json").write_text(json.dumps([{"prompt": turns(("user", "Q")), "completion": turns(("assistant", "A"))}]))
+    assert pairs(load(tmp_path / "a.json")) == [("Q", "A")]
