@@ -30,8 +30,9 @@ FRESH = 64  # accepted texts that are sent to be embedded together, while the ro
 
 
 class Dedup(Interface):
-    """The target pool: see `target.Target`; `base`, `add` and `commit` may return before they are carried out."""
+    """The target pool: see `target.Target`; all but `unique` may return before they are carried out."""
 
+    def prepare(self, texts: Sequence[str]) -> None: ...
     def base(self, ids: Sequence[str], texts: Sequence[str]) -> None: ...
     def add(self, texts: Sequence[str]) -> None: ...
     def commit(self, chosen: Sequence[int], ids: Sequence[str]) -> None: ...
@@ -95,6 +96,8 @@ class Committee:
 
     async def run(self, seeds: Sequence[Seed]) -> Synthesis:
         """Annotate the seeds and run all rounds. Stops after a round that kept nothing: the next could do no better."""
+        if self._settings.dedup.against_seeds:  # while they are annotated
+            self._dedup.prepare([_text_of(self._settings, seed.instruction, seed.response) for seed in seeds])
         account = await self._annotate_seeds(seeds)
         result = Synthesis(account, Spool(self._folder / "kept"), Spool(self._folder / "rejected"))
         pool = [self._member(record) for record in account.records]

@@ -39,10 +39,18 @@ class Target:
         self._rows: list[NDArray[np.float32]] = []
         self._candidates: list[NDArray[np.float32]] = []
 
+    def start(self) -> None:
+        """Begin to load the embedder."""
+        self._embedder.start()
+
+    def prepare(self, texts: Sequence[str]) -> None:
+        """Embed texts that `base` is likely to be given later on."""
+        self._embedder.embed_sync(texts, keep=True)
+
     def base(self, ids: Sequence[str], texts: Sequence[str]) -> None:
         """Put records into the pool that count as kept before anything else (the seeds)."""
         self._ids += ids
-        self._rows += list(self._embedder.embed_sync(texts))
+        self._rows += list(self._embedder.embed_sync(texts, keep=True))
 
     def add(self, texts: Sequence[str]) -> None:
         """Embed further candidates of this round; they are numbered in the order they come."""
@@ -74,14 +82,18 @@ class Target:
 
 
 class TargetProcess:
-    """A `Target` in a process of its own. `base`, `add` and `commit` are only sent, and a fault of theirs is raised by the next
-    `unique`."""
+    """A `Target` in a process of its own, whose embedder begins to load at once. `prepare`, `base`, `add` and `commit` are only
+    sent, and a fault of theirs is raised by the next `unique`."""
 
     def __init__(self, settings: DedupSettings, runtime: Mapping[str, Any] | None = None):
         plain = {key: value for key, value in (runtime or {}).items() if key == "embed_workers"}
         needs = "about 0.7 GB a worker (runtime.embed_workers), 1.5 kB a sample"
         self._helper = Helper("deduplication", needs, Target, settings, plain)
         self._sent: list[Future[Any]] = []
+        self._send("start")
+
+    def prepare(self, texts: Sequence[str]) -> None:
+        self._send("prepare", list(texts))
 
     def base(self, ids: Sequence[str], texts: Sequence[str]) -> None:
         self._send("base", list(ids), list(texts))

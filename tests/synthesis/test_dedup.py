@@ -174,8 +174,8 @@ def test_packaged_minilm_gives_the_same_row_in_any_company_and_survives_its_chil
 
 def test_children_end_with_their_parent():
     code = (
-        "import os; from gra.synthesis.embed import _Child\n"
-        "child = _Child('nowhere'); print(child._process.pid, flush=True); os.kill(os.getpid(), 9)"
+        "import os; from gra.synthesis.embed_child import Child\n"
+        "child = Child('nowhere'); print(child._process.pid, flush=True); os.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     child = int(done.stdout)
