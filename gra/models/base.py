@@ -115,12 +115,14 @@ class Backend(Protocol):
 
     `chat` raises `gra.errors.ServerError` once its own retries are spent. Closing cancels what is in flight.
 
-    A backend may have two methods more: `servers_out() -> list[str]`, the servers that get no calls for now (shown while it
-    runs; called from another thread), and `gpu_seconds() -> float | None`, GPUs x seconds that they were served here, for
-    the cost account (asked once, after the backend is closed).
+    A backend may have more methods: `servers_out() -> list[str]`, the servers that get no calls for now, `servers() -> list[dict]`,
+    how each one does, and `in_flight() -> dict[str, int]`, calls at servers by model (shown while it runs; called from another
+    thread); and `gpu_seconds() -> float | None`, GPUs x seconds that they were served here, for the cost account (asked once, after
+    the backend is closed).
 
-    `per_model: int | None`, calls in flight at one model at most, is kept to by the engine, too, before a call takes one of the
-    slots that all models share.
+    One that has `limit_calls(concurrency)` is told once how many calls may be in flight over all models, keeps to that itself, and
+    gives the places of calls that wait (for another attempt, for a server) to others. For another one the engine keeps count; and
+    of `per_model: int | None`, calls in flight at one model at most, before a call takes one of the slots that all models share.
 
     One in which calls wait, as phased.py, has `queues = True` (then the engine bounds the samples under way, not the calls),
     `queued(request)`, the seconds that an answered call waited there, and `drain()`, which turns those that wait away with

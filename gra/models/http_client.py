@@ -36,7 +36,7 @@ class Fault(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds: for the whole exchange, and for the connection, where a new one is needed."""
+    """Seconds: for the whole exchange (inf: the caller ends it), and for the connection, where a new one is needed."""
 
     total: float
     connect: float
@@ -168,7 +168,7 @@ class _Connection(asyncio.Protocol):
         assert self._answer is None, "one exchange at a time"
         loop = asyncio.get_running_loop()
         self._answer = future = loop.create_future()
-        timer = loop.call_later(until - time.monotonic(), self._late, future, total)
+        timer = None if total == float("inf") else loop.call_later(until - time.monotonic(), self._late, future, total)
         self._transport.write(payload)
         try:
             return await future
@@ -177,7 +177,8 @@ class _Connection(asyncio.Protocol):
                 self.abort()
             raise
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
 
     def abort(self) -> None:
         """Close at once."""

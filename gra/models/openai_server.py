@@ -1,8 +1,16 @@
 """Models behind any /v1/chat/completions (vLLM, SGLang, llama.cpp, Ollama, TGI): conf/pool/servers.yaml, conf/pool/ollama.yaml.
 
 The API key comes from the environment variable that `pool.api_key_env` names; it is in no config, message, log or repr.
-Passing faults are retried (http_retry.py); what a server refuses for good becomes a `Reply` with `error`; a server that
-cannot be used at all is a ServerError.
+
+What becomes of a call that fails:
+- Its server refuses it for good (HTTP 400), or it fails again and again while the server answers others (passing_faults.py): the
+  request is at fault, and its reply is a `Reply` with `error`. The run goes on without a verdict or a proposal.
+- Different requests fail: the server is at fault. It gets no calls until it is back (load_balancer.py), and the calls wait; once
+  it has answered nothing for `give_up_after_s`, or a call was tried `retries` times in vain, it is a ServerError.
+- HTTP 429: the server is well and busy. It gets fewer calls, later; no attempt is counted.
+- HTTP 401, 402, 404: this model cannot be asked at all. A ServerError at once, which names server and model: a committee that
+  lost a member without a word would be another method than the one that the run is to follow.
+The same errors in a body with status 200 mean the same.
 """
 
 from __future__ import annotations
@@ -10,9 +18,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
-from contextlib import AsyncExitStack, nullcontext
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self
@@ -21,25 +29,27 @@ from pydantic import SecretStr
 
 from gra.errors import ConfigError, Problem, ServerError
 from gra.models.base import Reply, Request
-from gra.models.chat_wire import Malformed, body_of, listed_models, reply_from, said, serves
+from gra.models.chat_wire import ErrorBody, Malformed, body_of, reply_from, said
 from gra.models.http_client import Answer, Fault, Limits, Session
-from gra.models.http_retry import Fleet, Server, backoff, retry_after
+from gra.models.http_retry import LAST_BACKOFF_S, backoff, retry_after
+from gra.models.load_balancer import Call, LoadBalancer, Server
+from gra.models.overdue import overtaken, queued, verdict
+from gra.models.passing_faults import PassingFaults
 from gra.models.pool import ModelRuntime
+from gra.models.schema_support import SchemaSupport
 from gra.models.served import Served
 from gra.models.server_pool import PoolSettings
+from gra.models.server_probe import Probe, Transport
 from gra.settings import parse
 
 __all__ = ["OpenAIServer", "PoolSettings", "connect"]
 log = logging.getLogger(__name__)
 
-SIMULATED_OWNER = "simulation"  # `owned_by` of the models of gra.simulation.server
-
 _REFUSED = (400, 413, 422)  # this request, for good
 _PASSING = (408, 409, 425, 429)  # and all 5xx
-_MAY_MEAN_SCHEMA = (400, 422, 500, 501)  # answers of servers that cannot do response_format (llama-cpp-python: 500)
-_NOT_UP_YET = (502, 503, 504)  # llama.cpp and gateways while a model loads
-_MAX_PROBE_S = 30.0
-_QUESTIONS = ("Reply with a short example.", "Fill in the form with any values.")
+_PERMANENT = (401, 402, 403, 404)  # this model at this server, for good
+_BUSY_AT_FAULT = 12  # 429 so often to one request, while a short one is answered: it is this request that is not taken
+_TOLD = 3  # requests at fault that are named on the terminal, for each model
 
 
 def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> OpenAIServer | Served:
@@ -60,38 +70,59 @@ def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> OpenAIServer | Ser
 
 
 class OpenAIServer:
-    """A `gra.models.base.Backend` over one HTTP session. Limits on calls in flight over all models are the caller's."""
+    """A `gra.models.base.Backend` over one HTTP session. `transport` makes what carries the requests, given their headers, and
+    `uniform` draws the jitter: with other ones, and the event loop's clock, it can be driven without a network or a wait."""
 
-    def __init__(self, settings: PoolSettings, runtime: ModelRuntime, key: SecretStr):
+    def __init__(
+        self,
+        settings: PoolSettings,
+        runtime: ModelRuntime,
+        key: SecretStr,
+        *,
+        transport: Callable[[Mapping[str, str]], Transport] = Session,
+        uniform: Callable[[float, float], float] | None = None,
+    ):
         self._settings, self._runtime, self._key = settings, runtime, key
         self.models = tuple(model.name for model in settings.models)
-        self.simulated = settings.simulated
         self._specs = {model.name: model for model in settings.models}
-        by_url = {url: Server(url, runtime.per_server) for model in settings.models for url in settings.urls_of(model)}
-        self._servers = {model.name: [by_url[url] for url in settings.urls_of(model)] for model in settings.models}
-        self._fleet = Fleet(self._alive)
+        passing = {url: PassingFaults() for model in settings.models for url in settings.urls_of(model)}
+        self._servers = {
+            model.name: [Server(url, model.name, runtime.per_server, passing[url]) for url in settings.urls_of(model)]
+            for model in settings.models
+        }
+        self.simulated = settings.simulated
+        self._probe = Probe(settings, runtime, key.get_secret_value())
+        self._balancer = LoadBalancer(
+            self._servers, self._probe.alive, self._answers, give_up_after_s=runtime.give_up_after_s,
+            per_server=runtime.per_server, per_model=runtime.per_model, uniform=uniform,
+        )  # fmt: skip
         self.per_model = runtime.per_model
-        self._slots = {name: asyncio.Semaphore(runtime.per_model) for name in self.models} if runtime.per_model else {}
-        self._takes_schema: dict[tuple[str, str, str], bool] = {}  # (URL, model, schema's name): as seen there
-        self._settling: dict[tuple[str, str, str], asyncio.Lock] = {}
+        self._schemas = SchemaSupport(self._post, self._judge)
+        self._transport = transport
         self._calls: set[asyncio.Task[Any]] = set()
         self._stack = AsyncExitStack()
-        self._limits = lru_cache(self._make_limits)
-        self._probe_limits = Limits(min(runtime.timeout_s, _MAX_PROBE_S), runtime.connect_timeout_s)
+        self._limit_s = lru_cache(lambda max_tokens: runtime.timeout_s + runtime.timeout_per_token_s * max_tokens)
+        self._limits = Limits(float("inf"), runtime.connect_timeout_s)
+        self._questions = 0  # of our own, that were asked
+        self._asking: dict[Server, asyncio.Task[bool]] = {}
+        self._queued: dict[str, float] | None = None
+        self._at_fault: dict[str, Counter[str]] = {}
 
     async def __aenter__(self) -> Self:
         """Open the session and look at every server once. Raises ServerError."""
         headers = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
-        self._session = Session(headers)
+        self._session = self._probe.transport = self._transport(headers)
         self._stack.push_async_callback(self._session.close)
-        self._stack.push_async_callback(self._fleet.close)
+        self._stack.push_async_callback(self._balancer.close)
         try:
-            await self._await_servers()
+            for server, why in (await self._probe.await_servers(self._servers)).items():
+                self._balancer.set_aside(server, why)
         except BaseException:
             await self._stack.aclose()
             raise
+        self.simulated = self._probe.simulated
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
@@ -101,202 +132,215 @@ class OpenAIServer:
         await asyncio.gather(*calls, return_exceptions=True)
         await self._stack.aclose()
 
+    # --- for the engine and for people ----------------------------------------------------------------------------------------
+
+    def limit_calls(self, concurrency: int) -> None:
+        """Calls in flight at most, over all models: kept to here, since a call that waits for its next attempt or for a server
+        holds no place. The caller then needs no limit of its own."""
+        self._balancer.concurrency = concurrency
+        self._queued = {}
+
+    def queued(self, request: Request) -> float:
+        """Seconds that an answered call was not at a server; forgotten once told."""
+        return self._queued.pop(request.key, 0.0) if self._queued else 0.0
+
     def servers_out(self) -> list[str]:
-        """The base URLs that are set aside."""
-        return sorted({server.url for group in self._servers.values() for server in group if server.aside})
+        """The base URLs that get no calls for now."""
+        return sorted({server.url for server in self._balancer.servers if server.unhealthy is not None})
+
+    def servers(self) -> list[dict[str, Any]]:
+        """Each model at each URL: calls in flight, the limit that they are kept to, why it is unhealthy (null: it is well)."""
+        return [server.state() for server in self._balancer.servers]
+
+    def in_flight(self) -> dict[str, int]:
+        """Calls at servers now, by model."""
+        return dict(self._balancer.in_flight)
+
+    def account(self) -> dict[str, Any]:
+        """For run.json: the servers as they are at the end, and the requests that were at fault, by model and reason."""
+        return {"servers": self.servers(), "requests_at_fault": {model: dict(n) for model, n in self._at_fault.items()}}
 
     def drain(self) -> None:
         """End the calls that wait for a server or for another attempt, with Interrupted; those at a server go on."""
-        self._fleet.drain()
+        self._balancer.drain()
+
+    # --- calls ----------------------------------------------------------------------------------------------------------------
 
     async def chat(self, request: Request) -> Reply:
         """The model's reply. Raises ServerError once the retries are spent, or at once where no retry can help."""
-        servers = self._servers[request.model]
         task = asyncio.current_task()
         if task is not None:
             self._calls.add(task)
-        server: Server | None = None
-        attempts, deadline, faulted = 0, time.monotonic() + self._runtime.give_up_after_s, False
         try:
-            while True:
-                try:
-                    server = await self._fleet.pick(servers, server, deadline)
-                except Fault as fault:
-                    raise self._unusable(server or servers[0], request.model, str(fault)) from None
-                try:
-                    reply = await self._attempt(server, request)
-                    self._fleet.well(server)
-                    return reply
-                except Fault as fault:
-                    self._fleet.failed(server, fault)
-                    now = time.monotonic()
-                    if not faulted:
-                        deadline, faulted = now + self._runtime.give_up_after_s, True
-                    if fault.kind == "busy":
-                        deadline = max(deadline, server.answered_at + self._runtime.give_up_after_s)
-                        if now < deadline:
-                            continue  # `pick` waits; no attempt is spent while the server answers others
-                    attempts += 1
-                    if attempts > self._runtime.retries or now >= deadline:
-                        return await self._give_up(server, request, fault, attempts)
-                    await self._fleet.pause(min(backoff(attempts), deadline - now))
+            return await self._chat(request)
         finally:
             if task is not None:
                 self._calls.discard(task)
 
-    async def _attempt(self, server: Server, request: Request) -> Reply:
-        """Ask `server` once; the first time it refuses a schema, find out whether it refuses schemas at all."""
-        form = (server.url, request.model, request.schema_name or "")
-        takes = self._takes_schema.get(form)
-        structured = request.schema is not None and self._settings.structured != "off" and takes is not False
-        answer = await self._post(server, request, structured)
-        if answer.status == 200:
-            if structured and takes is None:
-                self._takes_schema[form] = True
-        elif structured and takes is None and self._settings.structured == "auto" and answer.status in _MAY_MEAN_SCHEMA:
-            answer = await self._without_schema(server, request, form) or answer
-        return self._judge(server, request.model, answer)
+    async def _chat(self, request: Request) -> Reply:
+        balancer, loop = self._balancer, asyncio.get_running_loop()
+        begun, working, ticket = loop.time(), 0.0, balancer.ticket()
+        server: Server | None = None
+        attempts = own = refusals = 0  # failed attempts, those of them while the server answered others, and 429s
+        while True:
+            try:
+                call = await balancer.acquire(request.model, request.key, ticket, server)
+            except Fault as fault:
+                raise self._probe.unusable((server or self._servers[request.model][0]).url, request.model, str(fault)) from None
+            server, sent = call.server, call.sent
+            try:
+                reply = await self._attempt(call, request)
+                balancer.answered(call, attempts, usual=reply.error is None)
+                if self._queued is not None:
+                    self._queued[request.key] = loop.time() - begun - working - (loop.time() - sent)
+                return reply
+            except Fault as fault:
+                others = await self._answers_others(call, fault)
+                balancer.failed(call, fault)
+                late = loop.time() >= balancer.give_up_at(request.model)
+                if fault.kind == "busy":
+                    refusals += 1
+                    tried = f"after {refusals} attempts: {fault}"
+                    if (late or refusals >= _BUSY_AT_FAULT) and server.answered and await self._answers(call):
+                        return self._fault_of(request, server, tried)
+                    if late:
+                        raise self._unusable(server, request, tried) from None
+                    continue  # `acquire` waits as long as the server asks
+                attempts, own = attempts + 1, own + others
+                tried = f"after {attempts} attempts: {fault}"
+                spent = late or attempts > self._runtime.retries
+                if spent or attempts >= (2 if call.hangs else server.passing.attempts):
+                    if own == attempts or (server.unhealthy is None and await self._answers(call)):
+                        return self._fault_of(request, server, tried)
+                    if spent:
+                        raise self._unusable(server, request, tried) from None
+                if own == attempts:  # nothing speaks for a wait: the server is well
+                    wait = backoff(1, balancer.uniform)
+                else:
+                    wait = max(backoff(attempts, balancer.uniform), min(fault.retry_after or 0.0, LAST_BACKOFF_S))
+            finally:
+                working += loop.time() - sent
+                balancer.release(call)
+            await balancer.pause(wait)
 
-    async def _without_schema(self, server: Server, request: Request, form: tuple[str, str, str]) -> Answer | None:
-        """The answer in plain text if `server` cannot do `response_format` with this schema; None if it can.
-
-        A refusal alone proves nothing (the context may be too long), nor does its being gone without the schema (the
-        request is another one then). So the schema is tried on two short questions of ours: what is found depends on the
-        server alone, not on which request came first.
-        """
-        async with self._settling.setdefault(form, asyncio.Lock()):
-            takes = self._takes_schema.get(form)
-            if takes is None and not await self._refuses(server, request, _QUESTIONS[0]):
-                takes = self._takes_schema[form] = True
-            if takes:
-                return None
-            answer = await self._post(server, request, False)
-            if answer.status != 200:
-                return None
-            if takes is None:  # asked once more: a server that just came up refused all before, and nothing from now on
-                takes = self._takes_schema[form] = not await self._refuses(server, request, _QUESTIONS[1])
-                if takes:
-                    return await self._post(server, request, True)
-                log.warning("%s refuses the schema `%s` for %s: asked in plain text from now on", form[0], form[2], form[1])
-            return answer
-
-    async def _refuses(self, server: Server, request: Request, question: str) -> bool:
-        """Whether `server` refuses the schema of `request` with a short question. Raises Fault, ServerError."""
-        short = replace(request, messages=({"role": "user", "content": question},), temperature=0.0, max_tokens=16)
-        answer = await self._post(server, short, True)
-        if answer.status not in (200, *_MAY_MEAN_SCHEMA):
-            self._judge(server, request.model, answer)  # raises
-        return answer.status != 200
-
-    async def _post(self, server: Server, request: Request, structured: bool) -> Answer:
-        settings = self._settings
-        model, extra = self._specs[request.model], settings.extra_body
-        body = body_of(request, model, structured=structured, send_seed=settings.send_seed, extra=extra)
-        server.in_flight += 1  # those that wait for it, too: the next call goes where fewest do
+    async def _attempt(self, call: Call, request: Request) -> Reply:
+        """Ask once, with the schema where the server takes it. Raises Fault, ServerError."""
+        structured = self._settings.structured
+        if request.schema is None or structured == "off":
+            answer = await self._post(call, request, False)
+        elif structured == "auto":
+            answer = await self._schemas.ask(call, request)
+        else:
+            answer = await self._post(call, request, True)
         try:
-            async with self._slots.get(request.model) or nullcontext(), server.slots:
-                return await self._session.exchange("POST", server.chat_url, body, self._limits(request.max_tokens))
-        finally:
-            server.in_flight -= 1
+            return self._judge(call, request, answer)
+        except _Forbidden as forbidden:  # perhaps only this request: moderation in front of a model says 403
+            if await self._answers(call):
+                return Reply("", finish="error", error=str(forbidden))
+            raise self._probe.unusable(call.server.url, request.model, str(forbidden), 403) from None
 
-    def _judge(self, server: Server, model: str, answer: Answer) -> Reply:
+    async def _post(self, call: Call, request: Request, structured: bool) -> Answer:
+        settings, loop, limit_s = self._settings, asyncio.get_running_loop(), self._limit_s(request.max_tokens)
+        body = body_of(
+            request, self._specs[request.model], structured=structured, send_seed=settings.send_seed, extra=settings.extra_body
+        )
+        sent, server, timer, why = loop.time(), call.server, None, ""
+
+        def overdue() -> None:
+            nonlocal timer, why
+            now = loop.time()
+            call.hangs = overtaken(call.others, call.ahead, server.in_flight)
+            if queued(call.others, call.ahead, limit_s, server.quickest_s):
+                self._balancer.overloaded(call, f"no reply within {now - sent:.0f} s")
+            found = verdict(now - sent, now - max(sent, server.answered_at), limit_s, server.longest_s, call.hangs)
+            if isinstance(found, str):
+                why = found
+                scope.reschedule(now)
+            else:
+                timer = loop.call_later(found, overdue)
+
+        timer = loop.call_later(limit_s, overdue)
+        try:
+            async with asyncio.timeout(None) as scope:
+                return await self._session.exchange("POST", server.chat_url, body, self._limits)
+        except TimeoutError:
+            raise Fault("timeout", why) from None
+        finally:
+            timer.cancel()
+
+    def _judge(self, call: Call, request: Request, answer: Answer) -> Reply:
         """What an answer means: a reply, a refusal of this request, a fault that may pass, or a server of no use."""
         status = answer.status
-        if status == 200:
+        if status != 200:
+            words = f"HTTP {status}: {self._probe.redact(said(answer.body))}"
+        else:
             try:
                 return reply_from(answer.body)
+            except ErrorBody as error:
+                words, status = self._probe.redact(str(error)), error.code or 0
+                if status not in (*_REFUSED, *_PERMANENT, 429) and status < 500:
+                    raise Fault("body", words) from None
             except Malformed as error:
-                raise Fault("body", self._redact(str(error))) from None
-        words = self._redact(said(answer.body))
+                raise Fault("body", self._probe.redact(str(error))) from None
         if status in _REFUSED:
-            return Reply("", finish="error", error=f"HTTP {status}: {words}")
+            return Reply("", finish="error", error=words)
         if status >= 500 or status in _PASSING:
-            raise Fault("busy" if status == 429 else "status", f"HTTP {status}: {words}", retry_after(answer.headers))
-        raise self._unusable(server, model, f"HTTP {status}: {words}", status)
+            raise Fault("busy" if status == 429 else "status", words, retry_after(answer.headers))
+        if status == 403:
+            raise _Forbidden(words)
+        raise self._probe.unusable(call.server.url, request.model, words, status)
 
-    async def _give_up(self, server: Server, request: Request, fault: Fault, attempts: int) -> Reply:
-        """The retries are spent: the request's own fault where the server answers another one, else the server's."""
-        tried = f"after {attempts} attempts: {fault}"
-        if fault.kind == "body":
-            return Reply("", finish="error", error=tried)
-        hello = replace(request, messages=({"role": "user", "content": "Hello"},), max_tokens=1, schema=None)
-        try:
-            if fault.kind in ("timeout", "status", "connection") and (await self._post(server, hello, False)).status == 200:
-                return Reply("", finish="error", error=tried)
-        except Fault:
-            pass
-        raise self._unusable(server, request.model, tried)
+    async def _answers_others(self, call: Call, fault: Fault) -> bool:
+        """Whether the server of a call that failed answers other requests."""
+        if fault.kind == "timeout":  # it was overtaken, or its server fell silent: on account of this request?
+            call.hangs = call.hangs or (call.server.answered > 0 and await self._answers(call))
+            return call.hangs
+        return call.others > 0 or (fault.kind == "body" and not call.server.suspect)  # that body is an answer of some kind
 
-    async def _await_servers(self) -> None:
-        """Look at each server until every model has one that answers. Raises ServerError."""
-        servers = {server.url: server for group in self._servers.values() for server in group}
-        listed: dict[str, set[str] | None] = {}
-        deadline = time.monotonic() + self._runtime.startup_wait_s
-        while True:
-            missing = [server for url, server in servers.items() if url not in listed]
-            found = await asyncio.gather(*(self._list_models(server) for server in missing))
-            faults = {s.url: f for s, f in zip(missing, found, strict=True) if isinstance(f, Fault)}
-            listed |= {s.url: f for s, f in zip(missing, found, strict=True) if not isinstance(f, Fault)}
-            dark = {m: group for m, group in self._servers.items() if not any(s.url in listed for s in group)}
-            if not dark:
-                break
-            if time.monotonic() >= deadline:
-                model, group = next(iter(dark.items()))
-                tried = f"no answer within {self._runtime.startup_wait_s:g} s: {faults[group[0].url]}"
-                raise self._unusable(group[0], model, tried)
-            await asyncio.sleep(min(1.0, max(deadline - time.monotonic(), 0.05)))
-        for url, fault in faults.items():
-            self._fleet.set_aside(servers[url], str(fault))
-        for model, group in self._servers.items() if self._settings.check_models else ():
-            for server in group:
-                names = listed.get(server.url)
-                served = self._specs[model].served
-                if names and not serves(names, served):
-                    what = f"the server does not list `{served}`; it has: {', '.join(sorted(names)[:20])}"
-                    remedy = "correct pool.models (NAME, or {name: NAME, model: ID}), or set pool.check_models=false"
-                    raise self._unusable(server, model, what, remedy=remedy)
+    async def _answers(self, call: Call) -> bool:
+        """Whether the server answers a short question of ours, in the place of `call`. One at a time: who asks meanwhile, gets the
+        same answer."""
+        server = call.server
+        asked = self._asking.get(server)
+        if asked is None:
+            asked = self._asking[server] = asyncio.create_task(self._ask_shortly(call))
+            asked.add_done_callback(lambda _: self._asking.pop(server, None))
+            self._calls.add(asked)
+            asked.add_done_callback(self._calls.discard)
+        return await asyncio.shield(asked)
 
-    async def _list_models(self, server: Server) -> set[str] | Fault | None:
-        """Ids that GET /models lists; None where that says nothing; a Fault where the server is not up. Raises ServerError."""
-        try:
-            answer = await self._session.exchange("GET", f"{server.url}/models", None, self._probe_limits)
-        except Fault as fault:
-            return fault
-        words = self._redact(said(answer.body))
-        if answer.status in _NOT_UP_YET:
-            return Fault("status", f"HTTP {answer.status}: {words}")
-        if answer.status in (401, 403):
-            raise self._unusable(server, "(list of models)", f"HTTP {answer.status}: {words}", answer.status)
-        owners = listed_models(answer.body) if answer.status == 200 else {}
-        if not owners:
-            log.info("%s lists no models (HTTP %d): going on without that check", server.url, answer.status)
-            return None
-        if SIMULATED_OWNER in owners.values():
-            self.simulated = True  # whatever the config says: nothing from there may pass for real
-        return set(owners)
+    async def _ask_shortly(self, call: Call) -> bool:
+        for _ in range(2):  # each is another one: a server that fails on one request always may answer the next
+            self._questions += 1
+            words = ({"role": "user", "content": f"Say hello. ({self._questions})"},)
+            hello = Request(call.server.model, words, 0.0, 1.0, 1, self._questions)
+            asked = self._balancer.again(call, hello.key)
+            try:
+                self._judge(asked, hello, await self._post(asked, hello, False))
+            except Fault as fault:
+                self._balancer.failed(asked, fault)
+                if fault.kind == "busy" or call.server.unhealthy is not None:
+                    return False
+            except (_Forbidden, ServerError):
+                return False
+            else:
+                self._balancer.answered(asked, usual=False)
+                return True
+        return False
 
-    async def _alive(self, server: Server) -> bool:
-        """Whether anything answers at `server`."""
-        try:
-            answer = await self._session.exchange("GET", f"{server.url}/models", None, self._probe_limits)
-        except Fault:
-            return False
-        return answer.status not in _NOT_UP_YET
+    def _fault_of(self, request: Request, server: Server, why: str) -> Reply:
+        """`request` is at fault: its reply says so, the terminal too, for the first few."""
+        told = self._at_fault.setdefault(request.model, Counter())
+        told[why[:120]] += 1
+        if sum(told.values()) <= _TOLD:
+            more = "; further ones are counted in run.json" if sum(told.values()) == _TOLD else ""
+            log.warning("%s, model `%s`: a request fails while others are answered, and is left out (%s)%s",
+                        server.url, request.model, why, more)  # fmt: skip
+        return Reply("", finish="error", error=why)
 
-    def _unusable(self, server: Server, model: str, what: str, status: int | None = None, remedy: str | None = None) -> ServerError:
-        variable, state = self._settings.api_key_env, "is set" if self._key else "is not set"
-        remedies = {
-            401: f"check the key in the environment variable {variable} (which {state})",
-            403: f"check what the key in the environment variable {variable} (which {state}) may do",
-            404: "check the model's name, and that pool.base_url is what /chat/completions follows (mostly it ends in /v1)",
-        }
-        usual = "check that the server is up and pool.base_url right; the same command goes on from here"
-        return ServerError(f"{server.url}, model `{model}`: {what}\n    -> {remedy or remedies.get(status or 0, usual)}")
+    def _unusable(self, server: Server, request: Request, tried: str) -> ServerError:
+        return self._probe.unusable(server.url, request.model, tried)
 
-    def _redact(self, text: str) -> str:
-        key = self._key.get_secret_value()
-        return text.replace(key, "***") if key else text
 
-    def _make_limits(self, max_tokens: int) -> Limits:
-        seconds = self._runtime.timeout_s + self._runtime.timeout_per_token_s * max_tokens
-        return Limits(seconds, self._runtime.connect_timeout_s)
+class _Forbidden(Exception):
+    """HTTP 403: the key may not ask this model, or not this."""

@@ -80,7 +80,7 @@ class Served:
 
     def account(self) -> dict[str, Any]:
         """For run.json: how often each model's server was started."""
-        return {"server_starts": {server.model.name: server.starts for server in self._servers}}
+        return {"server_starts": {server.model.name: server.starts for server in self._servers}, **self._client.account()}
 
     def gpu_seconds(self) -> float | None:
         """GPUs x seconds that the servers had them; None where they were given none."""
@@ -90,6 +90,22 @@ class Served:
     def drain(self) -> None:
         """As `OpenAIServer.drain`."""
         self._client.drain()
+
+    def limit_calls(self, concurrency: int) -> None:
+        """As `OpenAIServer.limit_calls`."""
+        self._client.limit_calls(concurrency)
+
+    def queued(self, request: Request) -> float:
+        """As `OpenAIServer.queued`."""
+        return self._client.queued(request)
+
+    def servers(self) -> list[dict[str, Any]]:
+        """As `OpenAIServer.servers`."""
+        return self._client.servers()
+
+    def in_flight(self) -> dict[str, int]:
+        """As `OpenAIServer.in_flight`."""
+        return self._client.in_flight()
 
     def servers_out(self) -> list[str]:
         """The base URLs that get no calls for now."""

@@ -56,10 +56,14 @@ class Engine:
 
     def __init__(self, backend: Backend, journal: Journal, concurrency: int):
         self._backend, self._journal, self.concurrency = backend, journal, concurrency
-        # A backend whose calls wait inside it for their model's turn must see all that the samples under way have to ask.
-        self._slots = asyncio.Semaphore(sys.maxsize if getattr(backend, "queues", False) else concurrency)
+        # A backend whose calls wait inside it for their model's turn must see all that the samples under way have to ask. Others
+        # keep to the limit themselves: there a call that waits for its next attempt takes no place that another could use.
+        keeps: Callable[[int], None] | None = getattr(backend, "limit_calls", None)
+        if keeps is not None:
+            keeps(concurrency)
+        self._slots = asyncio.Semaphore(sys.maxsize if keeps or getattr(backend, "queues", False) else concurrency)
         # A call that waits for its model holds no slot that another model's call could use.
-        limit = getattr(backend, "per_model", None)
+        limit = None if keeps else getattr(backend, "per_model", None)
         self._turns = {model: asyncio.Semaphore(limit) for model in backend.models} if limit else {}
         self._queued: Callable[[Request], float] | None = getattr(backend, "queued", None)
         self._ahead: dict[str, asyncio.Task[Reply]] = {}  # by the request's key: calls made before their sample is due

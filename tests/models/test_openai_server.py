@@ -18,7 +18,7 @@ sys.path.append(str(Path(__file__).parent))
 from misbehaving import Site, answering, completion, cut, first, flood, hang, reset, serving, well
 
 from gra.errors import ConfigError, ServerError
-from gra.models import http_retry
+from gra.models import http_retry, load_balancer
 from gra.models.base import Reply, Request
 from gra.models.openai_server import OpenAIServer, connect
 
@@ -29,7 +29,7 @@ SCHEMA = {"type": "object", "properties": {"score": {"type": "integer"}}, "requi
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_retry, "FIRST_BACKOFF_S", 0.01)
-    monkeypatch.setattr(http_retry, "FIRST_PROBE_S", 0.05)
+    monkeypatch.setattr(load_balancer, "FIRST_PROBE_S", 0.05)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
 
