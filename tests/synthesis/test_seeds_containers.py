@@ -115,10 +115,10 @@ def test_archives_web_pages_and_pointers_are_told_by_name(tmp_path: Path) -> Non
     with zipfile.ZipFile(zipped, "w") as packed:
         packed.writestr("a.jsonl", inner)
     for name, data, what in [
-        ("a.tar", held.getvalue(), "archive: unpack it"),
-        ("a.tar.gz", gzip.compress(held.getvalue()), "archive: unpack it"),
+        ("a.tar", held.getvalue(), "an archive: unpack it"),
+        ("a.tar.gz", gzip.compress(held.getvalue()), "an archive: unpack it"),
         ("hidden.jsonl.xz", lzma.compress(held.getvalue()), "a tar archive: unpack it"),
-        ("a.zip", zipped.getvalue(), "archive"),
+        ("a.zip", zipped.getvalue(), "an archive: unpack it"),
         ("a.jsonl", zipped.getvalue(), "a zip archive"), ("b.jsonl", b"SQLite format 3\0...", "SQLite"),
         ("c.jsonl", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 1\n", "git lfs pull"),
         ("d.json", b"<!DOCTYPE html><html></html>", "web page"),
@@ -130,7 +130,7 @@ def test_archives_web_pages_and_pointers_are_told_by_name(tmp_path: Path) -> Non
 @pytest.mark.parametrize("packer", [".gz", ".bz2", ".xz", ".zst", ".lz4"])
 def test_damaged_compression_is_told_and_never_half_read(tmp_path: Path, packer: str) -> None:
     data = PACKERS[packer](jsonl(GOOD * 200).encode())
-    with pytest.raises(SeedError, match="damaged"):
+    with pytest.raises(SeedError, match="the compressed file is damaged"):
         load(write(tmp_path, f"a.jsonl{packer}", data[: len(data) * 2 // 3]))
 
 
