@@ -9,6 +9,7 @@ r"""PURE: the answer to an item of BIG-Bench Hard, read tolerantly, by the form 
         begins                 a reply that begins with the word and punctuation
         last                   the last sentence with one of the words (yes and no: as its first word, after "is",
                                or set off by punctuation; True and False: after its last "=", if it has one), if it has no other
+                               ("not True" is none), or its last clause concludes with one ("... so it is True")
     ] ) }                      brackets, whatever stands between them; the question's own before them are taken off
         stated                 those that follow the last "answer is", "Answer:" ... that is followed by some
         marked                 the last in bold, in backticks or in quotes
@@ -35,6 +36,13 @@ _BRACKETS = re.compile(r"[()\[\]{}<>](?:[\s,\"'`]{0,4}[()\[\]{}<>])*")
 _ENDING = re.compile(r"(?<!\S)[\"'`$]?[()\[\]{}<>](?:[\s,\"'`$]{0,4}[()\[\]{}<>])*[\"'`$.]{0,3}$")
 _MARKED = re.compile(r"\*\*([^*\n]{1,300})\*\*|`([^`\n]{1,300})`|\"([^\"\n]{1,300})\"")
 _NOT_VALID = re.compile(r"\b(?:not|isn't|isn’t)\s{1,3}(?:deductively |logically |strictly )?valid\b", re.IGNORECASE)
+_OTHER = re.compile(  # "not True", where the other word stands before it
+    r"(?:(?:[,;(]|[-–—]|\band\b|\bbut\b)\s{0,3}not|\brather than|\binstead of|\bas opposed to)[\s*`\"']{1,4}(?:yes|no|true|"
+    r"false|valid|invalid)\b", re.IGNORECASE
+)
+_SO = re.compile(r"\b(?:so|thus|hence|therefore|result|evaluates?|gives?|equals?|finally|overall|becomes?|makes?|means?|"
+    r"leaves?|conclusion|conclude)\b|→|⇒|=>", re.IGNORECASE)
+_CLAUSES = re.compile(r"[,;:]\s+|\s+(?=(?:so|thus|hence|therefore|but|and|which)\b)", re.IGNORECASE)
 _SORTED = re.compile(r"\b(?:sorted|alphabetical(?:ly)?)\b[^\n:]{0,80}(?::|\bis\b)", re.IGNORECASE)
 
 
@@ -76,7 +84,7 @@ def word(reply: str, pair: tuple[str, str]) -> str | None:
         for sentence in reversed(sentences(text)) if not found else ():
             said = _alone(sentence, pair)
             if said:
-                found = _only(said) or AMBIGUOUS
+                found = _only(said) or _last_clause(sentence, pair) or AMBIGUOUS
                 break
     return settled(found)
 
@@ -112,7 +120,14 @@ def sorting(reply: str, words: Sequence[str]) -> str | None:
 def _words(text: str, pair: tuple[str, str]) -> list[str]:
     if pair[0] == "valid":
         text = _NOT_VALID.sub("invalid", text)
+    text = _OTHER.sub(" ", text)
     return [found.casefold() for found in re.findall(rf"\b(?:{pair[0]}|{pair[1]})\b", text, re.IGNORECASE)]
+
+
+def _last_clause(sentence: str, pair: tuple[str, str]) -> str | None:
+    """The word in the last clause of a sentence, where that concludes from those before it."""
+    last = _CLAUSES.split(sentence[-2000:])[-1]
+    return _only(_words(last, pair)) if _SO.search(last) else None
 
 
 def _alone(sentence: str, pair: tuple[str, str]) -> list[str]:

@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from eval import programs, sandbox
+from eval import blocks, programs, sandbox
 from eval.sandbox import Isolation, Limits, SandboxError, Verdict
+from eval.thoughts import spoken
 
-_BLOCK = re.compile(r"```[^\S\n]*([\w+-]*)[^\S\n]*\n(.*?)(?:\n[^\S\n]*```|\Z)", re.DOTALL)
-_PYTHON = ("", "python", "py", "python3")
 UNPROTECTED = Isolation("none", lambda command, _: command, own_user=False)
+_FUTURE = re.compile(r"^from __future__ import [^\n;]+", re.MULTILINE)
 _way: list[Isolation] = []  # set by `protect`; empty: the best there is
 _verdicts: dict[str, Verdict] = {}  # by program
 
@@ -32,19 +32,22 @@ def protect(choice: str) -> None:
 
 
 def code_of(reply: str, name: str | None) -> str | None:
-    """The Python in a reply, or None: of its code blocks the first that defines `name` (else the first), a block that is cut off
-    included; of a reply without blocks all of it, if it is nothing but Python, and defines something at its left edge."""
-    blocks = [text for kind, text in _BLOCK.findall(reply) if kind.lower() in _PYTHON]
-    if blocks:
-        return next((text for text in blocks if name is not None and programs.defines(text, name)), blocks[0])
+    """The Python in a reply, or None: of its code blocks the last that defines `name` (else the first), with what it uses of the
+    others; a block that is cut off is one, too; of a reply without blocks all of it, if it is nothing but Python, and defines
+    something at its left edge. Reasoning does not count."""
+    reply = spoken(reply)
+    found = blocks.fenced(reply)
+    if found:
+        return programs.chosen([block.text for block in found if block.python], name)
     return reply if re.search(r"^(def|class|import|from)\s", reply, re.MULTILINE) and programs.parses(reply) else None
 
 
 def program_of(doc: Mapping[str, Any], code: str) -> str:
     """What runs: for HumanEval the prompt (its imports and helpers), the code, the tests; for MBPP the code, what the item sets up
     with it, the tests."""
+    future = "".join(f"{line}\n" for line in dict.fromkeys(_FUTURE.findall(code)))  # has to stand first
     if "entry_point" in doc:
-        return f"{doc['prompt']}\n    pass\n\n{code}\n\n{doc['test']}\n\ncheck({doc['entry_point']})\n"
+        return f"{future}{doc['prompt']}\n    pass\n\n{_FUTURE.sub('', code)}\n\n{doc['test']}\n\ncheck({doc['entry_point']})\n"
     tests = [*doc["test_list"], *(doc.get("challenge_test_list") or ())]
     setup = doc.get("test_setup_code") or "\n".join(doc.get("test_imports") or ())
     return "\n".join([code, setup, *tests, ""])
@@ -68,9 +71,15 @@ def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, fl
 def tolerant_all(items: Sequence[tuple[Mapping[str, Any], str]]) -> list[tuple[str | None, float]]:
     """Of each (item, reply) the program by the tolerant rules, or None, and whether it passes the tests."""
     found = [programs.program_of(reply, _name(doc), str(doc["prompt"]) if "entry_point" in doc else "") for doc, reply in items]
-    whole = [program_of(doc, code) if code is not None else None for (doc, _), code in zip(items, found, strict=True)]
+    right = passes([(doc, code) for (doc, _), code in zip(items, found, strict=True)])
+    return [(code, float(verdict)) for code, verdict in zip(found, right, strict=True)]
+
+
+def passes(items: Sequence[tuple[Mapping[str, Any], str | None]]) -> list[bool]:
+    """Of each (item, code or None), whether the code passes the item's tests."""
+    whole = [program_of(doc, code) if code is not None else None for doc, code in items]
     _run({program for program in whole if program is not None})
-    return [(code, float(text is not None and _verdicts[text].passed)) for code, text in zip(found, whole, strict=True)]
+    return [text is not None and _verdicts[text].passed for text in whole]
 
 
 def _run(due: set[str]) -> None:

@@ -1,25 +1,23 @@
 """PURE: multiple choice, answered by the letter of an option: strictly, as the prompt asks for it, and tolerantly.
 
-Strict (`answers_of`, for the task YAMLs under `eval/tasks/`): the last line that begins "ANSWER:" and goes on with a letter (the
-word in any case), else a reply that begins with a letter. After the letter comes the end of the line, or one of `.` `)` `:` and any
-text; marks of emphasis and round brackets may stand about it. Nothing is read out of prose, and a reply that names a second option
-in the same way ("A. B. C.", a list of the options) gives none.
+Strict (`answers_of`, for the task YAMLs under `eval/tasks/`): what follows the last "ANSWER:" of the reply (anywhere in a line,
+word and letter in any case), else a reply that begins with a letter. After a letter that begins the reply comes the end of the
+line, or one of `.` `)` `:` and any text; marks of emphasis, brackets, and after "ANSWER:" quotes, `$` and LaTeX may stand about it.
+Nothing is read out of prose, and a reply that names a second option in the same way ("A. B. C.", a list of the options) gives none.
 
 Tolerant (`stated`): the rules, first to last; the first that finds a letter decides:
 
-    boxed          the letter, or the option's text, in the last \\boxed{...}
-    stated         after the last "answer is", "Answer:", "correct option is", "I choose" ... that is followed by a letter or the
-                   text of an option
-    judged         the last "B is correct", "option B is the best answer" ...
-    begins         the strict form at the beginning of the reply, or a reply that is nothing but an option's text
-    bold           the letter or option in bold, where all that are in bold agree
+    claims     what the reply settles on, by what it affirms and denies of the options (claims.py)
+    stated     in the last \\boxed{...}; after the last "answer is", "Answer:" ... that the text of an option follows
+    begins     the strict form at the beginning of the reply, or a reply that is nothing but an option's text
+    bold       the letter or option in bold, where all that are in bold agree
     parenthesised  "(B)", where all of the last sentence that has one agree
-    text           the text of an option, where the reply quotes that of one option only (or of others within it)
-    last           the letter that the last sentence with a letter names, if it names one only
+    text       the text of an option, where the reply quotes that of one option only (or of others within it)
+    last       the letter that the last sentence with a letter names, if it names one only
 
-"The answer is B or C" names two: no answer. From `bold` on, a reply that declines to answer has none, and lines that repeat the
-list of options do not count, nor, but for a quoted text, those that name all letters. "A" and "I" count as letters only where they
-cannot be words.
+What the reply denies is no answer by any of them, and "The answer is B or C" names two: no answer. From `bold` on, a reply that
+declines to answer has none, and lines that repeat the list of options do not count, nor, but for a quoted text, those that name all
+letters. What counts as a letter: mentions.py.
 """
 
 from __future__ import annotations
@@ -28,13 +26,20 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from eval import claims, mentions, option_texts
 from eval.phrases import AMBIGUOUS, Found, bold, boxed, clause, conclusion, lines, refuses, sentences, settled, statements
+from eval.thoughts import spoken
 from gra.errors import EvalError
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 USUAL = 5  # options, where the item does not list them
 _FORM = re.compile(r"[*_\s(]{0,6}([A-Z])(?:[*_)]{0,4}\s*$|[*_]{0,2}[.):][*_)]{0,4}(.*)$)")
-_ASKED = re.compile(r"[*_#\s]{0,6}answer\s{0,3}:[*_]{0,2}(.*)$", re.IGNORECASE)
+_ASKED = re.compile(r"\banswer\s{0,3}[:：](.*(?:\n\s{0,9}[^\n]{0,20}$)?)", re.IGNORECASE | re.MULTILINE)
+_GIVEN = re.compile(
+    r"(?:[\s*_$(\[{\"'`“‘]|\\(?:boxed|text|mathrm|mathbf|textbf)\b|\\[(\[]){0,12}(?P<letter>[A-Za-z])(?P<closed>[)\]}*_$\"'`”’\\]{0,12})"
+    r"(?P<rest>(?![\w'’]).*)",
+)
+_WORD_ON = re.compile(r"[ \t]+([^\W\d_]+)")
 _MARK = re.compile(r"(?<!\S)\(?([A-Z])[).:](?!\S)")
 _AGAIN = re.compile(r"\s*(?:,|/|&|;|\band\b|\bor\b)?\s*\(?([A-Z])\)?(?:\s*$|\s*[,.;:)/&]|\s+(?:and|or)\b)")
 _LETTER = re.compile(r"(?<![A-Za-z0-9'’\-\\])([A-Z])(?![A-Za-z0-9'’\-])")
@@ -44,14 +49,8 @@ _FILLER = re.compile(
     r"[\s*_\"'“‘`:]*)+",
     re.IGNORECASE,
 )
-_JUDGED = re.compile(
-    r"(?<![A-Za-z0-9'’])([A-Z])\)?[*_]{0,2}[ \t]+(?:is|seems|appears to be|must be|would be)[ \t]+"
-    r"(?:clearly |indeed |therefore |most likely )?(?:the )?"
-    r"(?:single |only |most )?(?:correct|right|best|accurate|appropriate|likely|plausible|sensible)\b"
-)
 _LONE = re.compile(r"[*_\s]{0,6}[A-Z][*_\s]{0,6}")
-_EMPHASIS = dict.fromkeys(map(ord, "*_`$"))
-_BECAUSE = ("because", "since", "as", "for", "which", "given", "due", "is", "was", "here", "in", "with", "by")
+_BECAUSE = ("because", "since", "as", "for", "which", "given", "due", "is", "was", "here", "in", "with", "by", "and", "or")
 _LABEL = re.compile(r"[*_\-•\s]{0,6}\(?([A-Z])([).:]|[*_]{0,2}$)")
 
 
@@ -91,9 +90,10 @@ def options_of(doc: Mapping[str, Any]) -> list[str]:
 def answer_of(reply: str, count: int, options: Sequence[str] = ()) -> str | None:
     """The letter (one of the first `count`) that stands in the form that was asked for; None where none does. `options`: their
     texts, where they are known: what a text says of other letters ("D. A and B") names no second option."""
-    asked = [match[1] for match in map(_ASKED.match, reply.splitlines()) if match]
+    reply = spoken(reply)
+    asked = _ASKED.findall(reply)
     if asked:
-        return _form(asked[-1], count, options)
+        return _given(asked[-1], count, options)
     return _begun(reply, count, options)
 
 
@@ -114,22 +114,35 @@ def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, fl
 def stated(reply: str, options: Sequence[str]) -> str | None:
     """The letter that the reply states by the tolerant rules, one of as many as there are `options` (texts; []: not known)."""
     text, count = conclusion(reply), len(options) or USUAL
-    found: Found = _at(boxed(text) or "", count, options)
-    for rest in statements(text) if not found else ():
-        found = found or _at(rest, count, options)
-    if not found:
-        judged = [match[1] for match in _JUDGED.finditer(text) if _is_option(match[1], count)]
-        found = judged[-1] if judged else _begun(text, count, options) or _whole(text, options)
-    if not found and not refuses(_unquoted(text, options)):
+    refused = refuses(option_texts.unquoted(text, options))
+    found, denied = claims.settle(mentions.marked(text[-claims.LONGEST :], count, options), count, firm=refused)
+    out = {LETTERS[place] for place in denied}
+    for rule in (_said, _begun, _entire) if not found else ():
+        letter = rule(text, count, options)
+        found = found or (letter if letter not in out else None)
+    if not found and not refused:
         unlisted = _unlisted(text, count)
         told = "\n".join(line for line in unlisted.splitlines() if count < 2 or len(set(_letters(line, count))) < count)
         found = (
-            _agreed([_at(words, count, options) for words in bold(told)])
-            or _agreed(_parenthesised(told, count))
-            or _quoted(unlisted, options)
-            or _last(told, count)
+            _agreed([letter for words in bold(told) if (letter := _at(words, count, options)) not in out])
+            or _agreed([letter for letter in _parenthesised(told, count) if letter not in out])
+            or option_texts.quoted(unlisted, options, out)
+            or _last(told, count, out)
         )
     return settled(found)
+
+
+def _said(text: str, count: int, options: Sequence[str]) -> Found:
+    """What follows the last "answer is" ... that begins with the text of an option."""
+    found: Found = _at(boxed(text) or "", count, options)
+    for rest in statements(text) if not found else ():
+        found = found or _at(rest, count, options)
+    return found
+
+
+def _entire(text: str, count: int, options: Sequence[str]) -> Found:  # noqa: ARG001
+    """The option whose text the reply is, and nothing else."""
+    return option_texts.whole(text, options)
 
 
 def _begun(reply: str, count: int, options: Sequence[str]) -> str | None:
@@ -141,15 +154,33 @@ def _begun(reply: str, count: int, options: Sequence[str]) -> str | None:
     return letter if not {other for other in likewise if _is_option(other, count)} - {letter} else None
 
 
+def _given(rest: str, count: int, options: Sequence[str]) -> str | None:
+    """The letter that follows "ANSWER:", in either case; the article "a" is none."""
+    match = _GIVEN.match(rest)
+    if match is None or not _is_option(match["letter"].upper(), count):
+        return None
+    follows = _WORD_ON.match(match["rest"])
+    letter = match["letter"]
+    article = letter.islower() or letter == "I" or (letter == "A" and follows and follows[1].lower() not in _BECAUSE)
+    if follows and not match["closed"] and article:
+        return None
+    letter, more = match["letter"].upper(), match["rest"].split("\n", 1)[0].strip(" \t.:;)-–—")
+    return letter if not _others(more, letter, count, options) else None
+
+
 def _form(line: str, count: int, options: Sequence[str]) -> str | None:
     match = _FORM.match(line)
     if match is None or not _is_option(match[1], count):
         return None
-    rest = (match[2] or "").strip()
+    return match[1] if not _others((match[2] or "").strip(), match[1], count, options) else None
+
+
+def _others(rest: str, letter: str, count: int, options: Sequence[str]) -> set[str]:
+    """The options besides `letter` that the rest of its line names in the same way."""
     if options:
-        rest = rest.removeprefix(" ".join(options[LETTERS.index(match[1])].split()))
+        rest = rest.removeprefix(" ".join(options[LETTERS.index(letter)].split()))
     marks = {mark[1] for mark in _MARK.finditer(rest)} | {again[1] for again in [_AGAIN.match(rest)] if again}
-    return match[1] if not {mark for mark in marks if _is_option(mark, count)} - {match[1]} else None
+    return {mark for mark in marks if _is_option(mark, count)} - {letter}
 
 
 def _is_option(letter: str, count: int) -> bool:
@@ -167,7 +198,7 @@ def _at(text: str, count: int, options: Sequence[str]) -> Found:
     small = re.match(r"([a-z])\)", rest)
     if small and bracketed and _is_option(small[1].upper(), count):
         return small[1].upper()
-    whole = _whole(clause(rest), options)
+    whole = option_texts.whole(clause(rest), options)
     if whole is not None:
         return whole
     letter = _LETTER.match(rest)
@@ -177,9 +208,11 @@ def _at(text: str, count: int, options: Sequence[str]) -> Found:
         if again and again[1] != letter[1] and _is_option(again[1], count) and not _article(after, again):
             return AMBIGUOUS
         return letter[1]
-    told, texts = _plain(rest), [_plain(option) for option in options]
+    told, texts = option_texts.plain(rest), [option_texts.plain(option) for option in options]
     begun = [
-        place for place, option in enumerate(texts) if _is_text(option) and told.startswith(option) and _ends(told, len(option))
+        place
+        for place, option in enumerate(texts)
+        if option_texts.is_text(option) and told.startswith(option) and option_texts.ends(told, len(option))
     ]
     return LETTERS[max(begun, key=lambda place: len(texts[place]))] if begun else None
 
@@ -200,7 +233,7 @@ def _is_word(text: str, match: re.Match[str]) -> bool:
     following = re.match(r"\s+([A-Za-z]+)", text[match.end() :])
     if match[1] == "I":
         return not re.match(r"\s*(?:[).:*\]}]|$)", text[match.end() :])
-    return following is not None and following[1].lower() not in _BECAUSE and following[1] not in ("and", "or")
+    return following is not None and following[1].lower() not in _BECAUSE
 
 
 def _article(text: str, match: re.Match[str]) -> bool:
@@ -233,54 +266,10 @@ def _parenthesised(text: str, count: int) -> list[str]:
     return []
 
 
-def _unquoted(text: str, options: Sequence[str]) -> str:
-    """The text without the options that it quotes to the letter: "you can't tell" may be part of one."""
-    for option in options:
-        text = text.replace(option, " ") if len(option) > 1 else text
-    return text
-
-
-def _quoted(text: str, options: Sequence[str]) -> str | None:
-    told, texts = _plain(text), [_plain(option) for option in options]
-    named = [place for place, option in enumerate(texts) if _is_text(option) and _quotes(told, option)]
-    longest = [place for place in named if not any(texts[place] in texts[other] for other in named if other != place)]
-    return LETTERS[longest[0]] if len(longest) == 1 and (len(named) < len(options) or len(options) == 1) else None
-
-
-def _whole(text: str, options: Sequence[str]) -> str | None:
-    told = _plain(text)
-    same = [place for place, option in enumerate(options) if _is_text(told) and _plain(option) == told]
-    return LETTERS[same[0]] if len(same) == 1 else None
-
-
-def _is_text(option: str) -> bool:
-    """Whether an option's text can be told from a letter that names an option."""
-    return len(option) > 1 or option.isdigit()
-
-
-def _quotes(told: str, option: str) -> bool:
-    """Whether `told` has `option` where it is not a part of a longer word, number or formula."""
-    place = told.find(option)
-    while place >= 0:
-        if (place == 0 or told[place - 1] in " (\"'“‘:=") and _ends(told, place + len(option)):
-            return True
-        place = told.find(option, place + len(option))
-    return False
-
-
-def _ends(told: str, place: int) -> bool:
-    following = told[place : place + 2]
-    return not following[:1].isalnum() and not (following[:1] in (*"^/+*-.,", "'") and following[1:].isalnum())
-
-
-def _last(text: str, count: int) -> Found:
-    for sentence in reversed(sentences(text)):
-        found = set(_letters(sentence, count))
+def _last(text: str, count: int, out: set[str]) -> Found:
+    """The one that the last sentence that names any mentions, but for those that are denied."""
+    for sentence in reversed(claims.sentences(mentions.marked(text[-claims.LONGEST :], count))):
+        found = {LETTERS[place] for place in sentence} - out
         if found:
             return found.pop() if len(found) == 1 else AMBIGUOUS
     return None
-
-
-def _plain(text: str) -> str:
-    """In small letters, one space between words, without marks of emphasis, and without the full stop or so that ends it."""
-    return " ".join(text.casefold().translate(_EMPHASIS).split()).strip(" .,;:!?\"'")

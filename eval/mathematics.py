@@ -24,6 +24,7 @@ from typing import Any
 
 from eval import mathjudge, number
 from eval.phrases import alone, announced, bold, boxed, clause, conclusion, refuses
+from eval.thoughts import spoken
 from gra.errors import EvalError
 
 _LONGEST = 500  # characters; a longer answer is wrong: MATH's longest have about a hundred and fifty
@@ -46,7 +47,7 @@ def gold_of(doc: Mapping[str, Any]) -> str:
 
 def answer_of(reply: str) -> str | None:
     """The expression in the form that was asked for; None where there is none."""
-    return boxed(reply)
+    return boxed(spoken(reply))
 
 
 def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:

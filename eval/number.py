@@ -1,19 +1,23 @@
 """PURE: the number that a reply states (GSM8K, and those tasks of BBH and the closed world whose answers are numbers).
 
-The rules, first to last; the first that finds a number decides:
+How numbers are written: numerals.py. The rules, first to last; the first that finds a number decides:
 
+    corrected  what the rules below find after the last correction ("wait", "no,", "I made a mistake" ...), if it states something
     marker     the number right after the last "####" that is no heading ("#### 2. Money"); with words after the number, `boxed` and
                `stated` go first where they find one further down
     boxed      the number in the last \\boxed{...}
-    stated     of the last "answer is ...", "Answer: ..." that holds one: the number after its last "=", else its first number;
-               after a bare "Answer:" that no number follows at once: the last of its paragraph, where that is one sentence, else
-               what the rules from `bold` on find after it
+    stated     of the last "answer is ...", "Answer: ..." that holds one: the result of its calculation, which may go on in the next
+               lines, else its first number; after a bare "Answer:" that no number follows at once: that of its paragraph, where
+               that is one sentence, else what the rules from `bold` on find after it
+    begins     a first line that is nothing but a number, with a unit or without, and words after it
     bold       the last number in bold
-    last       the last number of the reply, unless the reply declines to answer
+    last       the number that the last sentence with a number gives, unless the reply declines to answer; an explanation that
+               follows a one-sentence answer is left out
 
-"The answer is 3 or 4", or as the last words with a number "... 3 or 4", names two: no answer. A number may have a sign, a currency,
-thousands in commas, decimals, a unit or per cent sign (dropped), LaTeX around it, or be a fraction a/b or \\frac{a}{b}; words
-("seven") are not read.
+What number a sentence gives: the first after its last "=", unless it goes on to another clause; else the last that is neither in
+brackets, nor denied ("not 15"), nor a reason ("since ..."), nor beside the point ("for 16 glasses", "in 3 days", "at $5 each");
+of those, a price. Times, ordinals, numbers of steps and of lists are no answers. "3 or 4", "10 to 15" and "between 3 and 4" name
+two: no answer. Number words count where no figures stand.
 """
 
 from __future__ import annotations
@@ -21,27 +25,71 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from eval.phrases import AMBIGUOUS, Found, alone, announced, bold, boxed, clause, conclusion, refuses, sentences, settled
+from eval import numerals
+from eval.numerals import Numeral, plain
+from eval.phrases import AMBIGUOUS, CORRECTED, Found, alone, announced, bold, boxed, conclusion, refuses, sentences, settled, worded
 
-_FRACTION = re.compile(r"\\[dt]?frac\s{0,3}\{\s{0,3}(-?[\d.,]{1,40})\s{0,3}\}\s{0,3}\{\s{0,3}(-?[\d.,]{1,40})\s{0,3}\}")
-_LATEX = (("\\$", "$"), ("{,}", ","), ("\\!", ""), ("\\,", ""), ("\\%", "%"), ("−", "-"), ("\\left", ""), ("\\right", ""))
-_NUMBER = re.compile(
-    r"(?<![\w.\\])(?:(?<![)\]}%])(?P<sign>-)\s?)?(?:[$€£¥]\s?)?(?P<inner>-)?"
-    r"(?P<whole>\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?P<decimals>(?<=\d)\.\d+|(?<!\d)\.\d+)?"
-    r"(?:(?<=\d)\s?/\s?(?P<below>\d+)(?![\d/]))?"
-)
-_EITHER = re.compile(r"\d[^\d\n]{0,20}\bor\b[^\d\n]{0,20}\d", re.IGNORECASE)
-_UNDECIDED = re.compile(r"\d[^\d\n]{0,20}\bor\b(?! (?:more|less|fewer|so)\b)[^\d\n]{0,20}\d[\d,./]*[^\d]*\Z", re.IGNORECASE)
+_I = re.IGNORECASE
 _MARKER = re.compile(r"####(?!#)([^\n#]*)")
 _AT_ONCE = re.compile(r"(?:[^\W\d]\w{0,20}\s{0,3}=(?!=))?[\s*_`$€£¥(\\−-]{0,12}(?:[dt]?frac\s{0,3}\{\s{0,3}-?)?\.?\d")
 _HEADING = re.compile(r"[\s*_`]{0,9}\d{1,3}(?:(?:[.):]|\s{0,2}[-–—])[\s*_`]{1,9}[^\W\d]|(?:st|nd|rd|th)\b)")
-_DIGITS = 40  # longer ones are no answer
+_NO_ANSWER = re.compile(  # numbers that only count or name something
+    r"\b\d{1,2}:\d{2}(?::\d{2})?(?:\s?[ap]\.?m\b)?|\b\d{1,3}(?:st|nd|rd|th)\b|"
+    + worded(r"(?:step|question|problem|part|case|example|equation|eq|figure|method|exercise|section|chapter|scenario|"
+        r"approach|rule|option)s? #?\d+"),
+    _I,
+)
+_ENUMERATED = re.compile(r"^[ \t*_#>-]{0,9}\d{1,2}[.)](?=[ \t*_]{1,4}\S)", re.MULTILINE)
+_ASIDE = re.compile(r"\([^()\n]{0,200}\)")
+_DENIED = re.compile(worded("not", "rather than", "instead of", "isn't", "wasn't") + r"\s+(?:\w+\s+){0,2}?[$€£]?\s?\d[\d.,/]*", _I)
+_REASON = re.compile(r"(?<=\w)[,;]?\s+(?:" + worded("because", "since", "given that", "assuming", "due to", "considering",
+    "as (?:he|she|it|they|there|each|the|we)") + ")", _I)
+_BESIDE = re.compile(  # before a number that is no result
+    worded(
+        "for", "in", "of(?= (?:the|her|his|their|these|those|all|my|its|your|our))", "at", "with", "from", "after", "over",
+        "within", "by", "per", "across",
+        "during", "every", "each", "than", "on", "until", "under", "above", "below", "before", "among", "into", "using",
+        "out of", "when", "if", "last",
+    )
+    + r"\s*(?:(?:the|her|his|their|these|those|all|only|about|just|a|an|each|every|another|first|next|last|remaining|other|"
+        r"of|my|its|your|our|\w+ing)\s+){0,3}\Z"
+    + r"|[A-Za-z]['’]s\s+\Z", _I,
+)  # fmt: skip
+_SOLD = re.compile(worded(r"s(?:ell|old)\w*", r"earn\w*", r"charg\w+", "for a total(?: of)?", "total of") + r"[^.\n]{0,60}\Z", _I)
+_FOR = re.compile(r"\bfor\s*(?:a total of\s*)?\Z", _I)
+_RANGE = re.compile(
+    r"\bbetween\s+[$€£]?\d[\d.,]*\s*(?:\w+\s+)?and\s+[$€£]?\d|"
+    r"(?<!from )(?<!\d)(?<![\d.,/$-])[$€£]?\d[\d,]*(?:\.\d+)?\s?(?:[-–—]|\s(?:to|"
+    r"through)\s)\s?[$€£]?\d[\d,]*(?![\d-])(?!\s?[-+*/×=])", _I,
+)  # fmt: skip
+_EITHER = re.compile(r"(?P<one>\d[\d.,/]*)(?P<unit>[^\d\n.;]{0,20})(?P<comma>,?)\s*\bor\b(?! (?:more|less|fewer|so|greater|"
+    r"above|below|older)\b)[^\d\n.;]{0,20}\d", _I)
+_NEXT_CLAUSE = re.compile(r"[,;]\s+(?=(?:so|and so|which|that|therefore|thus|hence|she|he|they|we|it|there|the|for a total|"
+    r"leaving|making|giving|meaning)\b)", _I)
+_EXPLAINS = re.compile(
+    r"^\W{0,6}(?:" + worded(
+        "explanation", "reasoning", "here(?:'s| is) (?:why|how|the)", "note", "because", "why", "how", "check",
+        "verification", "proof", "working", "work",
+        "this (?:is because|follows|assumes|comes)", "justification", "details", "breakdown", "to (?:verify|check|see)",
+        "for reference", "calculation", "steps?", "solution",
+    ) + ")", _I | re.MULTILINE,
+)  # fmt: skip
+_STATES = re.compile(r"=|\b(?:is|are|be|was|makes?|gets?|has|have|needs?|costs?|earns?|pays?|total|so|therefore|thus|meant|"
+    r"gives?|left|should|answer)\b|['’]s\b|\bno\b|####|boxed", _I)
+_ALONE = re.compile(r"\W{0,6}[$€£¥]?\s?-?[\d.,/]+\s?%?(?:\s+[^\W\d]+){0,2}\W{0,6}\Z")
+_CONTINUES = re.compile(r"[\s*_]{0,6}(?:[-+*/×÷=]|\d[\d.,]{0,20}\s{0,3}(?:[-+*/×÷=]|\Z))")
 
 
 def stated(reply: str) -> str | None:
     """The number that the reply states, as plain text ("-1234.5", "3/4"); None where it states none."""
-    text = conclusion(reply)
-    return settled(_marked(text) or _concluded(text) or _mentioned(text))
+    text = plain(conclusion(reply))
+    cuts = [mark.end() for mark in CORRECTED.finditer(text)][-20:]
+    for cut in reversed(cuts):
+        if _STATES.search(text[cut:]) or _ALONE.match(text[cut:].strip().partition("\n")[0].partition(",")[0]):
+            found = _read(text[cut:].lstrip(" \t.,:;!…-–—"), after=True)
+            if found is not None:
+                return settled(found)
+    return settled(_read(text))
 
 
 def same(answer: str, gold: str) -> bool:
@@ -52,40 +100,25 @@ def same(answer: str, gold: str) -> bool:
 
 def value(text: str) -> Fraction | None:
     """The one number that `text` holds, a unit or so around it; None where it holds none. Of a GSM8K solution: after its "####"."""
-    found = last_in(text.rpartition("####")[2])
-    if found is None:
-        return None
-    above, _, below = found.partition("/")
-    return Fraction(above) / Fraction(below) if below else Fraction(above)
+    return numerals.value(text.rpartition("####")[2])
 
 
 def last_in(text: str) -> str | None:
-    """The last number in `text`."""
-    found = all_in(text)
-    return found[-1] if found else None
+    """The last number in `text`, whatever it stands for."""
+    found = numerals.numerals(plain(text))
+    return found[-1].text if found else None
 
 
-def all_in(text: str) -> list[str]:
-    """The numbers in `text`, in order, as plain text."""
-    for mark, plain in _LATEX:
-        text = text.replace(mark, plain)
-    text = _FRACTION.sub(r"\1/\2", text)
-    found = []
-    for match in _NUMBER.finditer(text):
-        whole, decimals, below = match["whole"] or "", match["decimals"] or "", match["below"]
-        if not whole + decimals or max(len(whole), len(decimals), len(below or "")) > _DIGITS:
-            continue
-        sign = "-" if match["sign"] or match["inner"] else ""
-        number = sign + (whole.replace(",", "") or "0") + decimals
-        found.append(f"{number}/{below}" if below and int(below) else number)
-    return found
+def _read(text: str, after: bool = False) -> Found:
+    """By the rules from `marker` on. `after`: of what follows a correction, which an earlier refusal does not touch."""
+    return _marked(text) or _concluded(text) or _begun(text) or _mentioned(text, after)
 
 
 def _marked(text: str) -> Found:
     for mark in reversed(list(_MARKER.finditer(text))):
         if _AT_ONCE.match(mark[1]) and not _HEADING.match(mark[1]):
-            worded = re.search(r"[^\W\d_]", mark[1])
-            return (_concluded(text[mark.end() :]) if worded else None) or _of_clause(mark[1])
+            words = re.search(r"[^\W\d_]", mark[1])
+            return (_concluded(text[mark.end() :]) if words else None) or _of_clause(plain(mark[1]))
     return None
 
 
@@ -93,28 +126,119 @@ def _concluded(text: str) -> Found:
     found: Found = last_in(boxed(text) or "")
     for rest, bare in announced(text) if not found else ():
         if bare and not _AT_ONCE.match(rest):
-            found = found or (_last_said(clause(rest)) if alone(rest) else _mentioned(rest))
+            found = found or (_given(_first(rest)) if alone(rest) else _mentioned(rest))
         else:
-            found = found or _of_clause(clause(rest))
+            found = found or _of_clause(_calculated(plain(rest)))
     return found
 
 
-def _mentioned(text: str) -> Found:
-    for words in bold(text)[::-1]:
-        if found := last_in(words):
+def _begun(text: str) -> Found:
+    first, _, more = text.strip().partition("\n")
+    if not _ALONE.match(first) or not re.search(r"[^\W\d_]{3}", more) or _CONTINUES.match(more.lstrip("\n")):
+        return None
+    found = numerals.numerals(plain(first))
+    return found[0].text if found else None
+
+
+def _mentioned(text: str, after: bool = False) -> Found:
+    masked = _masked(text)
+    explained = _EXPLAINS.search(masked, 1)
+    if explained is not None and re.search(r"\d", masked[: explained.start()]) and alone(masked[: explained.start()]):
+        masked = masked[: explained.start()]
+    for words in bold(masked)[::-1]:
+        found = _given(words)
+        if found and (len(words) < 40 or isinstance(found, str)) and re.search(r"\d", words):
             return found
-    return None if refuses(text) else _last_said(text)
+    if refuses(text) and not after:
+        return None
+    said = sentences(masked)
+    last = next((sentence for sentence in reversed(said) if re.search(r"\d", sentence)), "")
+    if last:
+        return _given(last[-2000:])
+    spelt = next((several for sentence in reversed(said) if (several := numerals.worded(sentence[-2000:]))), None)
+    return _chosen("", spelt) if spelt else None
 
 
-def _last_said(text: str) -> Found:
-    last = next((said for said in reversed(sentences(text)) if re.search(r"\d", said)), "")
-    return AMBIGUOUS if _UNDECIDED.search(last[-2000:]) else last_in(text)
+def _masked(text: str) -> str:
+    """The text with blanks for numbers that are no answers."""
+    text = _NO_ANSWER.sub(lambda match: " " * len(match[0]), text)
+    if any(re.search(r"\b1[.)]", mark[0]) for mark in _ENUMERATED.finditer(text)):
+        text = _ENUMERATED.sub(lambda match: " " * len(match[0]), text)
+    return text
+
+
+def _first(rest: str) -> str:
+    return next(iter(sentences(rest)), "")
+
+
+def _calculated(rest: str) -> str:
+    """The first sentence of what was announced; where it calculates, the lines that go on calculating, too."""
+    lines = [line for line in rest.strip().splitlines() if line.strip()]
+    if lines and "=" in lines[0]:
+        count = next((place for place, line in enumerate(lines) if "=" not in line), len(lines))
+        return _first(lines[count - 1]) if count > 1 else _first(rest)
+    return _first(rest)
 
 
 def _of_clause(words: str) -> Found:
-    if _EITHER.search(words):
+    """The number that is announced by "answer is": the result of a calculation, else the first."""
+    words = plain(words)
+    if _undecided(words):
         return AMBIGUOUS
-    _, equals, after = words.rpartition("=")
-    result = all_in(after) if equals else []
-    found = result or all_in(words)
-    return found[0] if found else None
+    if "=" in words or not re.match(r"\W{0,12}\d", words):
+        return _given(words)
+    found = numerals.numerals(words)
+    return found[0].text if found else None
+
+
+def _given(sentence: str) -> Found:
+    """The number that a sentence gives."""
+    text = plain(sentence)
+    outside = _ASIDE.sub(lambda match: " " * len(match[0]), text)
+    text = outside if re.search(r"\d", outside) or (numerals.worded(outside) and not re.search(r"\d", text)) else text
+    denied = _DENIED.sub(lambda match: " " * len(match[0]), text)
+    text = denied if re.search(r"\d", denied) else text
+    reason = next((mark for mark in _REASON.finditer(text) if re.search(r"\d", text[: mark.start()])), None)
+    text = text[: reason.start()] if reason else text
+    if "=" in text:
+        text, result = text.rpartition("=")[::2]
+        found = numerals.numerals(result)
+        later = [piece for piece in _NEXT_CLAUSE.split(result)[1:] if numerals.numerals(piece)]
+        if found and not later:
+            return AMBIGUOUS if _undecided(result) else found[0].text
+        text = later[-1] if later else text
+    if _undecided(text):
+        return AMBIGUOUS
+    found = numerals.numerals(text) or numerals.worded(text)
+    return _chosen(text, found)
+
+
+def _undecided(text: str) -> bool:
+    """Whether the last numbers of a text are several answers: "3 or 4", "10 to 15"."""
+    text = text[-2000:]
+    for mark in [*_RANGE.finditer(text), *_EITHER.finditer(text)]:
+        found = numerals.numerals(text)
+        inside = [each for each in found if each.start >= mark.start()]
+        if len(inside) < 2 or len(inside) > 2:
+            continue
+        if numerals.value(inside[0].text) == numerals.value(inside[1].text):
+            continue
+        if mark.re is _EITHER and (mark["comma"] or mark["unit"].rstrip().endswith(",")):
+            continue
+        return True
+    return False
+
+
+def _chosen(text: str, found: list[Numeral]) -> Found:
+    if not found:
+        return None
+    results = [each for each in found if _is_price_for(text, each) or not _BESIDE.search(text, max(0, each.start - 60), each.start)]
+    prices = [each for each in results if each.price]
+    return (prices or results or found)[-1].text
+
+
+def _is_price_for(text: str, each: Numeral) -> bool:
+    """Whether it is what something was sold for."""
+    before = text[max(0, each.start - 60) : each.start]
+    sold = _FOR.search(before)
+    return each.price and sold is not None and _SOLD.search(before[: sold.start()]) is not None

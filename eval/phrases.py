@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from eval.thoughts import spoken
+
 LONGEST = 40_000  # characters; 4096 tokens of prose have about 16,000
 
 _OPEN = re.compile(r"\\f?boxed\s{0,3}\{|\\.|[{}]", re.DOTALL)
@@ -22,11 +24,41 @@ _VERB = re.compile(r"\b(?:is|are|be|choose|pick|select|go)\b", re.IGNORECASE)
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
 _BOLD = re.compile(r"\*\*([^*\n]{1,300})\*\*|__([^_\n]{1,300})__")
 _SENTENCE = re.compile(r"[.!?][*_\"')\]]{0,4}(?:\s+|$)|\n+")
+
+
+def worded(*phrases: str) -> str:
+    """A pattern for any of the phrases (pieces of patterns) as whole words, whatever white space and apostrophes they have."""
+    return r"\b(?:" + "|".join(phrase.replace("'", "['’]").replace(" ", r"[ \t]+") for phrase in phrases) + r")(?!\w)"
+
+
 _REFUSAL = re.compile(
-    r"\b(?:I|we)\b(?:[ \t]+am|'m|’m)?[ \t]+(?:sorry|(?:not[ \t]+able|unable)[ \t]+to|can(?:no|'|’)t|can[ \t]+not|could[ \t]+not|"
-    r"(?:do[ \t]+not|don(?:'|’)t)[ \t]+know|won(?:'|’)t|will[ \t]+not|would[ \t]+rather[ \t]+not|decline)\b"
-    r"|\b(?:cannot|can(?:'|’)t|impossible[ \t]+to)[ \t]+(?:be[ \t]+)?(?:answer|determin|say|tell|decid)"
-    r"|\bnot[ \t]+enough[ \t]+information\b",
+    worded(
+        r"(?:I|we)(?: am|'m| are|'re)? (?:not able to|unable to|cannot|can't|can not|could not|couldn't|do not know|"
+        r"don't know|do not have|"
+        r"don't have|won't|will not|would rather not|decline|refuse|must decline|have no (?:idea|answer|way))",
+        r"(?:cannot|can't|impossible to) (?:be )?(?:answer|determin|say|tell|decid|solve)\w*",
+        r"(?:not enough|insufficient|no) information", r"as an AI",
+    )
+    + r"|\bI(?: am|['’]m) (?:sorry|afraid)[ \t]*[.!]?\s*\Z",
+    re.IGNORECASE,
+)  # fmt: skip
+CORRECTED = re.compile(  # what was said before it no longer holds
+    worded(
+        "wait", "hold on", "hang on", "scratch that", "strike that", "correction", "corrected", "oops", "whoops",
+        "my mistake", "my bad",
+        "actually", "on second thoughts?", "on reflection", "on (?:a )?closer (?:look|inspection|reading|examination)", "sorry",
+        "(?:let me|let's|I'll|I will|I need to|I should|I must|need to) (?:correct|fix|revise|reconsider|rethink|redo)",
+        "I (?:misread|miscounted|misspoke|miscalculated|mistakenly|forgot|overlooked|missed|meant|was wrong|take that back)",
+        r"I made an? (?:\w+ ){0,3}(?:mistake|error|slip)", "apologies", "I apologi[sz]e", "change my (?:answer|mind)",
+        "(?:that|this|it)(?:'s| is| was) (?:wrong|incorrect|not right|not correct|a mistake|an error|off)",
+        "(?:that|this) (?:isn't|wasn't|can't be|cannot be) (?:right|correct)", "(?:revised|updated|new) (?:final )?answer",
+    )
+    + r"|\b(?:hm+|err|uh|um)\b|(?:(?<=[.!?…—–-]\s)|^)no\b[ \t]*[,.—–:…-]",
+    re.IGNORECASE | re.MULTILINE,
+)  # fmt: skip
+CHECKED = re.compile(  # what was said before it may yet be changed
+    worded(r"(?:let me|let's|I'll|I will) (?:re-?|double[- ]?)?(?:check|verify|examine|count|calculate|compute|"
+        r"read)\w*(?: again)?"),
     re.IGNORECASE,
 )
 
@@ -45,11 +77,8 @@ def settled(found: Found) -> str | None:
 
 
 def conclusion(reply: str) -> str:
-    """What is looked at: the end of the reply, without a chain of thought between <think> marks; "" of one that never ends."""
-    text = reply[-LONGEST:]
-    if "</think>" in text:
-        return text.rpartition("</think>")[2]
-    return "" if reply.lstrip().startswith("<think>") else text
+    """What is looked at: the end of the reply, without its reasoning and what follows its turn."""
+    return spoken(reply)[-LONGEST:]
 
 
 def boxed(text: str) -> str | None:

@@ -1,13 +1,18 @@
 """PURE: the program in a reply to a coding problem, found tolerantly.
 
-The rules, first to last; the first whose program defines the function that the tests call decides, else the first that has one:
+Reasoning is left out (thoughts.py). The rules, first to last; the first whose program defines the function that the tests call
+decides, else the first that has one:
 
-    fenced     of the code blocks, whatever their language is called, the first that defines it; else all that are Python together
-    unfenced   the lines from the first `def`, `class`, `import`, `from`, `@` or `name =` on, with or without talk before and after
+    fenced     of the code blocks (blocks.py) that are Python, the last that defines it (a correction comes last), with what
+               it uses of the other blocks: their imports, functions, classes, constants; then those of other languages
+    begun      what stands between [BEGIN] and [DONE]
+    unfenced   the lines from the first `def`, `class`, `import`, `from`, `@` or `name =` on, with or without talk before and after;
+               lines that are set in
     body       where the problem gives the head of the function: the reply, or its block, put under it as its body
 
 Common indentation is taken off, and a program is cut after its last line up to which it can be parsed: talk that follows, or a
-statement that was never finished, is left out. A reply in which nothing can be parsed has no program.
+statement that was never finished, is left out; so is a function that breaks off in the middle. A reply in which nothing can be
+parsed has no program.
 """
 
 from __future__ import annotations
@@ -15,21 +20,23 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-_LONGEST = 30_000  # characters of a program
-_FENCE = re.compile(r"^[^\S\n]{0,8}(?:```|~~~)[^\n]{0,80}$", re.MULTILINE)
+from eval import blocks
+from eval.blocks import LONGEST, parsed
+from eval.thoughts import spoken
+
 _START = re.compile(r"[^\S\n]*(?:(?:async[ \t]+)?def|class|import|from)\b|[^\S\n]*@\w|[A-Za-z_]\w*[ \t]*=[^=]")
 _TRIES = 60  # parses of one program
 _STARTS = 12
 _IDLE = (ast.Expr, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+_KEPT = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
 
 
 def program_of(reply: str, name: str | None, head: str = "") -> str | None:
     """The program in `reply`, by the rules; `name`: the function that the tests call; `head`: what the problem gives of it."""
     fallback = None
-    for found in _candidates(reply, head):
+    for found in _candidates(spoken(reply), name, head):
         if name is None or defines(found, name):
             return found
         fallback = fallback or found
@@ -38,40 +45,98 @@ def program_of(reply: str, name: str | None, head: str = "") -> str | None:
 
 def defines(program: str, name: str) -> bool:
     """Whether the program has `name` at its left edge."""
-    return re.search(rf"^(?:(?:async\s+)?def\s+{re.escape(name)}\b|{re.escape(name)}\s*=)", program, re.MULTILINE) is not None
+    return re.search(rf"^(?:(?:async\s+)?def\s+{re.escape(name)}\b|class\s+{re.escape(name)}\b|"
+        rf"{re.escape(name)}\s*(?::[^=\n]+)?=)", program, re.MULTILINE) is not None
 
 
 def parses(text: str) -> bool:
     """Whether a text is Python as it stands."""
-    return len(text) <= _LONGEST and _parse(text) is not None
+    return parsed(text) is not None
 
 
-def _candidates(reply: str, head: str) -> Iterator[str]:
-    blocks = _blocks(reply)
-    whole = [found for found in map(_cut, blocks) if found is not None]
-    yield from whole
-    if len(whole) > 1:
-        yield "\n\n".join(whole)
-    if not blocks:
+def chosen(texts: Sequence[str], name: str | None) -> str | None:
+    """Of several texts of a reply the last that defines `name`, else the first, with what it uses of the others; None of none."""
+    if not texts:
+        return None
+    places = [place for place, text in enumerate(texts) if name is not None and defines(text, name)]
+    place = places[-1] if places else 0
+    return "\n\n".join([*_used(texts, place), texts[place]])
+
+
+def _used(texts: Sequence[str], place: int) -> list[str]:
+    """The statements of the other texts that bind what the one at `place` uses and does not bind itself, in order."""
+    tree = parsed(texts[place])
+    if tree is None or len(texts) == 1:
+        return []
+    bound, wanted = _bound(tree.body), _names(tree)
+    offered: list[tuple[str, ast.stmt]] = []
+    for other, text in enumerate(texts):
+        other_tree = parsed(text) if other != place else None
+        offered += [(text, node) for node in (other_tree.body if other_tree else ()) if isinstance(node, _KEPT)]
+    taken: set[int] = set()
+    while True:  # what is taken may use more
+        more = [
+            each for each, (_, node) in enumerate(offered)
+            if each not in taken and (_bound([node]) & (wanted - bound) or (isinstance(node,
+                ast.ImportFrom) and node.names[0].name == "*"))
+        ]  # fmt: skip
+        if not more:
+            break
+        each = more[-1]  # the latest of several that bind the same
+        taken.add(each)
+        bound, wanted = bound | _bound([offered[each][1]]), wanted | _names(offered[each][1])
+    return [ast.get_source_segment(*offered[each]) or "" for each in sorted(taken)]
+
+
+def _bound(body: Sequence[ast.stmt]) -> set[str]:
+    """The names that statements bind at the left edge."""
+    found: set[str] = set()
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+    return found
+
+
+def _names(tree: ast.AST) -> set[str]:
+    """The names that a program uses and binds nowhere itself, not even in a function."""
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
+    return used - stored - {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+
+
+def _candidates(reply: str, name: str | None, head: str) -> Iterator[str]:
+    found = blocks.fenced(reply)
+    for several in ([block for block in found if block.python], [block for block in found if not block.python]):
+        whole = [program for program in (_cut(block.text) for block in several) if program is not None]
+        program = chosen(whole, name)
+        yield from (program,) if program is not None else ()
+    if not found:
+        found = blocks.begun(reply)
+        yield from (program for block in found for program in [_cut(block.text)] if program is not None)
         yield from _unfenced(reply)
+        set_in = [program for block in blocks.indented(reply) for program in [_cut(block.text)] if program is not None]
+        yield from (program for program in set_in if _defines_something(program))
     if head:
-        yield from (found for text in blocks or [reply] for found in [_under(head, text)] if found is not None)
-
-
-def _blocks(reply: str) -> list[str]:
-    """The texts between fences; one that is never closed goes to the end."""
-    marks = list(_FENCE.finditer(reply))
-    ends = [mark.start() for mark in marks[1::2]] + [len(reply)]
-    return [reply[mark.end() : end] for mark, end in zip(marks[::2], ends, strict=False)]
+        texts = [block.text for block in found] or [reply]
+        yield from (under for text in texts for under in [_under(head, text)] if under is not None)
 
 
 def _unfenced(reply: str) -> Iterator[str]:
     """Programs that begin at one of the first lines that may begin one and define something."""
-    places = [match.start() for match in re.finditer(r"^.*$", reply[:_LONGEST], re.MULTILINE) if _START.match(match[0])]
+    places = [match.start() for match in re.finditer(r"^.*$", reply[:LONGEST], re.MULTILINE) if _START.match(match[0])]
     for place in places[:_STARTS]:
         found = _cut(reply[place:])
-        if found is not None and re.search(r"^(?:async\s+)?(?:def|class)\s", found, re.MULTILINE):
+        if found is not None and _defines_something(found):
             yield found
+
+
+def _defines_something(program: str) -> bool:
+    return re.search(r"^(?:async\s+)?(?:def|class)\s", program, re.MULTILINE) is not None
 
 
 def _under(head: str, text: str) -> str | None:
@@ -86,26 +151,32 @@ def _under(head: str, text: str) -> str | None:
 
 def _has_body(program: str) -> bool:
     """Whether its last function does something itself: more than have a docstring, imports, or functions of its own."""
-    tree = _parse(program)
+    tree = parsed(program)
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)] if tree else []
     return bool(functions) and not all(isinstance(node, _IDLE) for node in functions[-1].body)
 
 
-def _cut(text: str, least: int = 1) -> str | None:
-    """The longest beginning of whole lines (`least` at least) that is a program; None where there is none, or it does nothing."""
-    every = textwrap.dedent(text[:_LONGEST].replace("\r\n", "\n").strip("\n")).split("\n")
+def _cut(text: str, least: int = 0) -> str | None:
+    """The longest beginning of whole lines that is a program; None where there is none, or it does nothing.
+
+    `least`: lines it has at least, where it is the body of a function: it may break off anywhere then."""
+    every = textwrap.dedent(text[:LONGEST].replace("\r\n", "\n").strip("\n")).split("\n")
     count = len(every)
     for _ in range(_TRIES):
-        if count < least:
+        if count < max(least, 1):
             return None
         program = "\n".join(every[:count])
         fault: list[int] = []
-        tree = _parse(program, fault)
+        tree = parsed(program, fault)
         if tree is not None:
-            done = any(not _is_talk(node) for node in tree.body)
-            while done and tree.body and _is_talk(tree.body[-1]):
-                tree.body.pop()
-            return "\n".join(every[: tree.body[-1].end_lineno]) + "\n" if done and tree.body else None
+            following = next((line for line in every[count:] if line.strip()), "")
+            body = tree.body
+            if following[:1] in (" ", "\t") and not least and body:
+                body.pop()  # it goes on in lines that cannot be read: it is not whole
+            done = any(not _is_talk(node) for node in body)
+            while done and body and _is_talk(body[-1]):
+                body.pop()
+            return "\n".join(every[: body[-1].end_lineno]) + "\n" if done and body else None
         count = min([count, *fault]) - 1
     return None
 
@@ -113,17 +184,3 @@ def _cut(text: str, least: int = 1) -> str | None:
 def _is_talk(node: ast.stmt) -> bool:
     """A lone word, which is prose that happens to parse."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Name | ast.Constant)
-
-
-def _parse(program: str, fault: list[int] | None = None) -> ast.Module | None:
-    """The tree, or None, with the line at fault (from 1) told in `fault`, where it is known."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of strange escapes
-            return ast.parse(program)
-    except SyntaxError as error:
-        if fault is not None and error.lineno:
-            fault.append(error.lineno)
-    except (ValueError, MemoryError, RecursionError):  # a null byte; too deep
-        pass
-    return None

@@ -115,6 +115,30 @@ def test_the_program_in_a_reply_found_tolerantly(reply: str, head: str, found: s
     assert programs.program_of(reply, "add", head) == found
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        f"{GOOD}\n\nif __name__ == '__main__':\n    print(add(int(input()), 1))\n    raise SystemExit",
+        f"from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass Pair:\n    one: 'int'\n\n{GOOD}",
+        f"import sys\nassert sys.modules[__name__].__dict__ is globals()\n{GOOD}",
+    ],
+)
+@needs_sandbox
+def test_a_program_is_run_as_a_module_is_imported(program: str) -> None:
+    doc = {"prompt": "def add(a, b):\n", "entry_point": "add", "test": "def check(f):\n    assert f(2, 3) == 5\n"}
+    assert code.passes([(doc, program), (doc, program.replace("a + b", "a - b"))]) == [True, False]
+
+
+def test_a_block_is_taken_whole_with_what_it_uses_of_the_others() -> None:
+    helper, unused = "def twice(a):\n    return 2 * a", "def other():\n    return 0"
+    main, example = "def add(a, b):\n    return twice(a) + b - a", "a = input()\nprint(add(a, 1))"
+    reply = "\n\n".join(f"~~~~python title='x.py'\n{text}\n~~~~" for text in ("import os", helper, unused, GOOD, main, example))
+    assert code.code_of(reply, "add") == f"{helper}\n\n{main}"
+    assert programs.program_of(reply, "add") == f"{helper}\n\n{main}\n"
+    assert programs.program_of("```python\n" + main[:-6], "add") is None  # cut off in the middle
+    assert programs.program_of("```python\n" + GOOD + "\n\ndef more(a):\n    return (a +", "add") == GOOD + "\n"
+
+
 @needs_sandbox
 def test_tolerantly_found_programs_are_run() -> None:
     body = task(0)["canonical_solution"]
