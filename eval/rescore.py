@@ -1,7 +1,11 @@
 """Score an evaluation again from its recorded replies, with today's extraction: no model, no network, no lm-eval.
 
-Command: python -m eval.rescore FOLDER --output DIR
+Command: python -m eval.rescore FOLDER --output DIR [--reading strict|opencompass]
 (FOLDER: what `python -m eval` or a step `scores` made; its samples/*.jsonl hold the items, the replies and lm-eval's verdicts)
+
+`--reading opencompass` puts the answers that OpenCompass would read, and their verdicts, in the place of the strict ones (also of
+lm-eval's tasks; IFEval stays as it is; see opencompass.py); the tolerant ones stand beside them as ever. scores.json says so under
+`how`, and `gra compare` names what was read differently.
 
 Written to DIR: samples.parquet, scores.json, the label SIMULATED where FOLDER has it, and rescored.json (what was redone).
 
@@ -21,7 +25,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval import answers, catalogue, code, samples, scores
+from eval import answers, catalogue, code, rereading, samples, scores
 from eval.sandbox import SandboxError
 from eval.sandbox.run import OVERRIDE
 from gra.errors import EvalError, GraError
@@ -39,9 +43,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a finished evaluation")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the folder to be made")
     parser.add_argument("--sandbox", choices=("auto", "none"), default="auto", help="as suite.sandbox; auto")
+    parser.add_argument("--reading", choices=rereading.READINGS, default="strict", help=
+        "the strict column's rules; strict: our own")
     options = parser.parse_args(argv)
     try:
-        result = rescore(options.folder, options.output, options.sandbox)
+        result = rescore(options.folder, options.output, options.sandbox, options.reading)
     except GraError as error:
         print(error, file=sys.stderr)
         return error.code
@@ -50,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def rescore(folder: Path, output: Path, sandbox: str = "auto") -> dict[str, Any]:
+def rescore(folder: Path, output: Path, sandbox: str = "auto", reading: str = "strict") -> dict[str, Any]:
     """Score `folder` again into `output`, which must be new or empty; returns what its scores.json holds.
 
     Raises EvalError for a folder that is no finished evaluation, and where programs cannot be shut in.
@@ -67,21 +73,28 @@ def rescore(folder: Path, output: Path, sandbox: str = "auto") -> dict[str, Any]
             raise EvalError(str(error).replace(OVERRIDE, "--sandbox none")) from error
     rows: list[samples.Row] = []
     redone: dict[str, str] = {}
+    reread: set[str] = set()
     for leaf, task in owners.items():
         logged = _logged(folder / "samples" / f"{leaf}.jsonl")
         again = _again(leaf, kinds[leaf], logged)
-        rows += samples.rows(task, leaf, again or logged, kinds[leaf])
-        redone[leaf] = " and ".join(what for what, done in (("strict", again), ("tolerant", kinds[leaf])) if done) or "nothing"
+        mine = samples.rows(task, leaf, again or logged, kinds[leaf])
+        if reading == rereading.OPENCOMPASS:
+            again = rereading.reread(leaf, kinds[leaf], logged)
+            reread |= {task} if again else set()
+            for row, other in zip(mine, samples.rows(task, leaf, again) if again else (), strict=False):
+                row["extracted"], row["correct"] = other["extracted"], other["correct"]  # the tolerant reading stands as it is
+        rows += mine
+        redone[leaf] = " and ".join(what for what, done in ((reading, again), ("tolerant", kinds[leaf])) if done) or "nothing"
     entries = before["tasks"]
     metrics = {name: entry["metric"] for name, entry in entries.items() if entry.get("metric") is not None}
     groups = {name: str(entry.get("group") or name) for name, entry in entries.items()}
     labelled = bool(before.get("simulated")) or simulated([folder])
-    how = {name: entry.get("how") or {} for name, entry in entries.items()}
+    how = {name: (entry.get("how") or {}) | ({"reading": reading} if name in reread else {}) for name, entry in entries.items()}
     result = scores.scores(list(entries), rows, metrics, groups, labelled, how)
     if labelled:
         write_text(output / MARK, "made from simulated inputs: the replies that were scored again\n")
     samples.write(output / "samples.parquet", rows)
-    write_json(output / "rescored.json", {"from": str(folder.resolve()), "redone": redone})
+    write_json(output / "rescored.json", {"from": str(folder.resolve()), "reading": reading, "redone": redone})
     write_json(output / "scores.json", result)
     return result
 

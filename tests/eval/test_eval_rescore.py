@@ -88,6 +88,25 @@ def test_todays_rules_are_applied_to_the_replies_of_then(finished: Path, tmp_pat
     assert (tmp_path / "twice" / "samples.parquet").read_bytes() == (output / "samples.parquet").read_bytes()
 
 
+def test_another_evaluations_reading_takes_the_place_of_the_strict_one_alone(finished: Path, tmp_path: Path) -> None:
+    own, other = rescore(finished, tmp_path / "own"), rescore(finished, tmp_path / "other", reading="opencompass")
+    mmlu, gsm8k = other["tasks"]["mmlu_chat"], other["tasks"]["gsm8k"]
+    assert (mmlu["value"], mmlu["tolerant"]) == (0.5, own["tasks"]["mmlu_chat"]["tolerant"])  # "It is C." counts, too
+    assert (gsm8k["value"], gsm8k["tolerant"]) == (pytest.approx(2 / 3), own["tasks"]["gsm8k"]["tolerant"])
+    assert mmlu["how"]["reading"] == gsm8k["how"]["reading"] == "opencompass"
+    assert "reading" not in other["tasks"]["odd_one"]["how"]
+    assert "reading" not in own["tasks"]["mmlu_chat"]["how"]
+    told = read_json(tmp_path / "other" / "rescored.json")
+    assert told["reading"] == "opencompass"
+    assert (told["redone"]["gsm8k"], told["redone"]["odd_one"]) == ("opencompass and tolerant", "nothing")
+    mine, theirs = (
+        [row for row in pq.read_table(tmp_path / name / "samples.parquet").to_pylist() if row["task"] == "mmlu_chat"]
+        for name in ("own", "other")
+    )
+    assert [row["extracted"] for row in theirs] == ["B", "C", "D", None]
+    assert [row["extracted_tolerant"] for row in theirs] == [row["extracted_tolerant"] for row in mine]
+
+
 def test_the_command_loads_neither_models_nor_lm_eval(finished: Path, tmp_path: Path) -> None:
     (finished / "SIMULATED").write_text("made up\n", encoding="utf-8")
     code = (

@@ -1,0 +1,137 @@
+r"""PURE: the answer in a reply by OpenCompass's rules for the paper's ten benchmarks,
+for `python -m eval.rescore --reading opencompass`.
+
+Re-implemented from its public behaviour (open-compass/opencompass, `opencompass/utils/text_postprocessors.py` and
+`opencompass/datasets`, as they stood in August 2026), so that a score can be set beside one of OpenCompass's with the same reading
+at least:
+
+    letters   MMLU, HellaSwag, ARC: the first of a long list of forms that is found anywhere ("答案是B", "ANSWER: B", "The answer is
+              (B)", a letter that ends the reply ...), at last the first capital that is an option's; GPQA: the first "ANSWER: B"
+    gsm8k     the last number before the next "Question:"; "1,200" is one number here, where OpenCompass takes its last three digits
+    math      the last box; else the sentence that has "final answer" or "answer is", else the first sentence; compared as ours are,
+              by math-verify
+    bbh       after the first "answer is ": a letter in brackets, else the first capital; of free answers what follows the last
+              "answer is" in its line, or is bold there; yes, no, true and false without what follows; case and commas do not count
+    humaneval the first code block, else all of the reply
+    mbpp      the first of: [BEGIN] ... [DONE], a block of Python, any block, the reply up to a fence
+
+Older versions differ: in 2024 a letter between blanks went before the first capital, and BBH's free answers had to be equal to the
+letter. Nothing here forgives or guesses more: "Both A and B" is the answer B, the first capital.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from eval.phrases import boxed
+
+_FIRST_ANSWER = re.compile(r"answer\s*:\s*([A-D])", re.IGNORECASE)
+_NUMBERS = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])|-?\d+\.\d+|-?\d+")
+_BLOCK = re.compile(r"```\w*\n(.*?)```", re.DOTALL)
+_PROGRAMS = tuple(
+    re.compile(pattern, re.DOTALL)
+    for pattern in (
+        r"\[?BEGIN\]?\s*'?(.*?)'?\s*\[?DONE\]?", r"```python\s*(.*)\s*```", r"```\s*(.*)\s*```", r"```python\s*(.*)\s*$",
+        r"```\s*(.*)\s*$", r"(.*)\s*```.*", r"\[BEGIN\]\s*'?(.*)", r"'(.*)'\s*\[DONE\]",
+    )
+)  # fmt: skip
+
+
+def letter(reply: str, options: str) -> str | None:
+    """The first letter of `options` ("ABCD") that the first fitting form names; None where the reply has no such capital."""
+    text = reply.strip()
+    for form in _forms(options):
+        found = form.search(text)
+        if found is None:
+            continue
+        told = next(filter(None, found.groups()), found[0])
+        named = [sign for sign in options if sign in told]
+        if named:
+            return named[0]
+    return None
+
+
+def asked_letter(reply: str) -> str | None:
+    """The letter after the first "ANSWER:" that one follows, as it stands; OpenCompass compares it with a capital."""
+    found = _FIRST_ANSWER.search(reply)
+    return found[1] if found else None
+
+
+def number(reply: str) -> str | None:
+    """The last number before the next question."""
+    found = _NUMBERS.findall(reply.split("Question:")[0])
+    return found[-1].replace(",", "") if found else None
+
+
+def expression(reply: str) -> str | None:
+    """What stands in the last box, else the end of the first sentence that announces an answer, else the first sentence."""
+    inside = boxed(reply)
+    if inside is not None:
+        return re.sub(r"\A\{(.*)\}\Z", r"\1", inside)
+    parts = reply.split(".")
+    told = next((part for part in parts if re.search("final answer|answer is", part, re.IGNORECASE)), parts[0])
+    after = re.split(r"answer\s*is\s*:?", told, flags=re.IGNORECASE)[-1]
+    formulas = re.findall(r"\$(.*?)\$", after)
+    return (formulas[-1] if formulas else after).strip(" \n\t$:*") or None
+
+
+def option(reply: str) -> str | None:
+    """BBH's letter."""
+    rest = _rest(reply)
+    found = re.search(r"\(([A-Z])\)*", rest) or re.search(r"([A-Z])", rest)
+    return found[1] if found else None
+
+
+def free(reply: str) -> str:
+    """BBH's free answer; the right one is compared in the same form, whatever the case."""
+    line = re.split(r"answer is\s*:?\s*", reply, flags=re.IGNORECASE)[-1].strip().split("\n")[0].strip()
+    line = line.removesuffix(".").strip()
+    strong = re.search(r"\*\*(.*?)\*\*", line)
+    line = strong[1].strip() if strong else line
+    word = re.match(r"(?:yes|no|true|false)\b", line, re.IGNORECASE)
+    if word:
+        return word[0].capitalize()
+    line = line if re.search(r"\d\s*,\s*\d", line) else re.sub(r"\s*,\s*", " ", line)
+    return " ".join(line.split())
+
+
+def humaneval(reply: str) -> str | None:
+    """The first closed code block, else the reply."""
+    found = _BLOCK.search(reply)
+    return (found[1] if found else reply).lstrip() or None
+
+
+def mbpp(reply: str) -> str | None:
+    """The program, whatever it is taken out of."""
+    found = next((match for form in _PROGRAMS if (match := form.search(reply))), None)
+    text = (found[1] if found else reply).split("```")[0]
+    return re.split(r"'?\s*\[?DONE\]?", text)[0].replace("\\_", "_").strip() or None
+
+
+def _rest(reply: str) -> str:
+    """What follows the first "answer is ", up to the next; all where there is none."""
+    parts = reply.split("answer is ")
+    return parts[1].strip() if len(parts) > 1 else reply
+
+
+def _forms(options: str) -> Sequence[re.Pattern[str]]:
+    """The forms in the order in which they are looked for."""
+    one = f"([{options}])"
+    chinese = [
+        rf"答案是?\s*[：:]?\s*{one}", rf"答案选项应?该?[是为]\s*{one}", rf"答案应该?[是选]\s*{one}",
+        rf"答案选项[为是]?\s*[：:]\s*{one}",
+        rf"答案选项为?\s+\(?\*?\*?{one}", rf"答案[为选]\s*{one}", rf"选择?\s*{one}", rf"只有选?项?\s?{one}\s?(?:是?[对错]|"
+        rf"不?正确|错误)",
+        rf"说法(?:不?对|不?正确|错误)选?项?的?是\s?{one}", rf"{one}\s?是正确", rf"选项\s?{one}\s?正确", rf"所以答\s?{one}",
+        rf"所[以有]\s?{one}[.。$]?$", rf"[\s，：:,]{one}[。，,.]?$", rf"[\s，,：:][故即]{one}[。.]?$",
+        rf"[\s，,：:]因此{one}[。.]?$",
+        rf"[是为。]\s?{one}[。.]?$", rf"(?:因此|显然)\s?{one}[。.]?$",
+    ]  # fmt: skip
+    english = [
+        rf"(?i:ANSWER\s*:\s*{one})", rf"[Tt]he answer is:?\s+\(?(?:\*\*)?{one}", rf"[Tt]he answer is option:?\s+\(?{one}",
+        rf"[Tt]he correct answer is:?\s+\(?{one}", rf"[Tt]he correct answer is option:?\s+\(?{one}",
+        rf"[Tt]he correct (?:answer|option|answer option) is:?.*?boxed{{{one}}}", rf"[Tt]he answer to the question is:?\s+\(?{one}",
+        rf"^选项\s?{one}", rf"^{one}\s?选?项", rf"^{one}[\s。，,：:.$]", r"1.\s?(.*?)$", rf"{one}:", one,
+    ]  # fmt: skip
+    return [re.compile(form, re.DOTALL) for form in (*chinese, *english)]
