@@ -105,7 +105,7 @@ def test_equal_rows_give_equal_bytes_with_the_documented_columns(tmp_path: Path)
     assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
     table = pq.read_table(tmp_path / "1.parquet")
     assert {field.name: str(field.type) for field in table.schema} == dict.fromkeys(COLUMNS, "string") | {
-        "correct": "double", "correct_tolerant": "double"
+        "correct": "double", "correct_tolerant": "double", "at_limit": "bool"
     }  # fmt: skip
     assert table.column_names == list(COLUMNS)
     assert table.to_pylist() == [dict(r) for r in made]
