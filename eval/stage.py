@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from eval import model_check, plan, store
+from eval import preflight as outside
 from eval.settings import EvalSettings
 from gra.errors import ConfigError, Problem
 from gra.fileio import write_json, write_text
@@ -46,6 +47,23 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
         for task in plan.local(settings.suite, {}).tasks:
             files |= {f"suite.data_dir:{task.name}:{split}": path for split, path in task.files.items()}
     return files
+
+
+def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
+    """What keeps the model or the benchmarks from being had."""
+    return outside.problems(config, inputs)
+
+
+def kept(folder: Path) -> str:
+    """The replies kept in a folder, in words."""
+    return store.kept(folder)
+
+
+def reuse(config: dict[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
+    """`config` with the folders of earlier runs, whose replies are used where the same model is asked the same."""
+    runtime = config.get("runtime") or {}
+    found = [str(folder) for folder in folders if store.readable(folder / store.NAME)]
+    return {**config, "runtime": {**runtime, "reuse": [*(runtime.get("reuse") or ()), *found]}} if found else config
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:

@@ -12,6 +12,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -135,6 +136,29 @@ class Store:
 def stores_under(folders: Iterable[str | Path]) -> list[Path]:
     """The stores in these folders (`~` is the home), at any depth, in a fixed order. Folders that are not there hold none."""
     return sorted({path for folder in folders for path in Path(folder).expanduser().rglob(NAME)})
+
+
+def kept(folder: Path) -> str:
+    """How many replies the stores in a folder hold, in words; empty where there are none."""
+    found = 0
+    for path in stores_under([folder]):
+        try:
+            with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
+                found += int(connection.execute("SELECT count(*) FROM replies").fetchone()[0])
+        except sqlite3.Error as error:
+            if "no such table" not in str(error):
+                return "replies that cannot be read"
+    return f"{found:,} repl{'ies' if found != 1 else 'y'}" if found else ""
+
+
+def readable(path: Path) -> bool:
+    """Whether the file is a whole store, which may answer for another run."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
+            connection.execute("SELECT 1 FROM replies LIMIT 1")
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+    except sqlite3.Error:
+        return False
 
 
 def _rows(connection: sqlite3.Connection, keys: set[str]) -> Iterator[Record]:

@@ -17,12 +17,16 @@ EXIT_INTERRUPTED = 130  # Ctrl-C, as shells have it (128 + SIGINT)
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault of a configuration: the dotted `key`, what is wrong, what to do, and the `file` that set it, if known."""
+    """One fault of a configuration: the dotted `key`, what is wrong, what to do, and the `file` that set it, if known.
+
+    `passing`: it may be gone by the time the run gets there (a server that is not up yet): told, but stops nothing alone.
+    """
 
     key: str
     message: str
     remedy: str
     file: str | None = None
+    passing: bool = False
 
     def __str__(self) -> str:
         place = f"{self.key} ({self.file})" if self.file else self.key

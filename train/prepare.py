@@ -52,6 +52,11 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     return {**counts, "dropped": float(sum(account["dropped"].values())), "held_out": float(held_out)}
 
 
+def kept(folder: Path) -> str:  # noqa: ARG001 - of any working folder
+    """Nothing in a working folder of this stage is worth keeping: all of it is made again at no price."""
+    return ""
+
+
 def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:
     """Every fault that shows before any work. What only training asks for (GPUs, batches, kernels) is left to its own check."""
     unreadable = {problem.key for problem in parse(TrainSettings, config)[1]}

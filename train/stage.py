@@ -13,6 +13,8 @@ from typing import Any
 from gra.errors import ConfigError, Problem
 from gra.settings import parse
 from train import hardware, launch, mixing, sharding, tokens, validation
+from train import preflight as outside
+from train.checkpoints import PREFIX
 from train.conflicts import conflicts
 from train.data import path_of
 from train.settings import RuntimeSettings, SftSettings, StudentSettings, TrainSettings
@@ -74,6 +76,18 @@ def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Pro
         problems += mixing.check(sft, inputs) + tokens.check(sft, config.get("seed"), inputs.get("tokens"))
         problems += validation.problems(sft)
     return problems
+
+
+def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
+    """What keeps the student from being had."""
+    return outside.problems(config, inputs)
+
+
+def kept(folder: Path) -> str:
+    """The checkpoints in a working folder, in words."""
+    found = [path for path in folder.rglob(f"{PREFIX}*") if path.is_dir() and path.name.removeprefix(PREFIX).isdigit()]
+    steps = max((int(path.name.removeprefix(PREFIX)) for path in found), default=0)
+    return f"{len(found)} checkpoint{'s' if len(found) != 1 else ''}, the last at step {steps}" if found else ""
 
 
 def follower(config: dict[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from gra.errors import ConfigError, Problem, TrainError
 from gra.fileio import sync_folder, write_text
 from gra.labels import MARK, simulated
 from gra.settings import parse
+from train import preflight as outside
 from train import templates
 from train.settings import BuildSettings, StudentStageSettings
 
@@ -57,6 +58,16 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     work.rename(final)
     sync_folder(output)
     return metrics
+
+
+def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
+    """What keeps the student from being had."""
+    return outside.problems(config, inputs)
+
+
+def kept(folder: Path) -> str:  # noqa: ARG001 - of any working folder
+    """Nothing in a working folder of this stage is worth keeping: all of it is made again at no price."""
+    return ""
 
 
 def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:

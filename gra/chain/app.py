@@ -103,8 +103,10 @@ def _run_stage(target: str, config_name: str, root: DictConfig, problems: list[P
 
     from gra.chain import manifest
     from gra.chain.check import check_step, locate
+    from gra.chain.manifest import MANIFEST
     from gra.chain.origin import from_root
-    from gra.chain.runner import run_in_folder
+    from gra.chain.preflight import stop_or_tell, writable_problems
+    from gra.chain.runner import follower, run_in_folder
     from gra.chain.stage import load_stage
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S")
@@ -121,8 +123,12 @@ def _run_stage(target: str, config_name: str, root: DictConfig, problems: list[P
     assert isinstance(raw, dict)
     plain = {str(key): value for key, value in raw.items()}
     problems += [from_root(problem, plain, ["config"]) for problem in check_step(stage, config, dict(inputs))]
-    if problems or output is None:
-        raise ConfigError(locate(problems, where))
+    if output is None or (not (output / MANIFEST).exists() and not follower() and not stage.follower(config)):
+        told = {problem.key for problem in problems}
+        outside = stage.preflight(dict(config), dict(inputs)) + (writable_problems("output", output) if output is not None else [])
+        problems += [p for p in (from_root(problem, plain, ["config"]) for problem in outside) if p.key not in told]
+    stop_or_tell(problems, where)
+    assert output is not None  # else there were problems
     hashes = {name: manifest.outside_hash(path) for name, path in inputs.items()}
     try:
         result = run_in_folder(stage, config, inputs, hashes, output)

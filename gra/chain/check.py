@@ -66,7 +66,7 @@ def check_plan(plan: Plan, sources: Sources) -> list[Problem]:
             problem = from_root(problem, item.step.root, item.step.places)
             where = problem.file or sources.file_of(problem.key, item.step.overridden)
             found.setdefault(replace(problem, file=where), []).append(item.step.id)
-    return [replace(problem, message=f"{problem.message} [{_steps(ids)}]") for problem, ids in found.items()]
+    return [replace(problem, message=f"{problem.message} [{steps_named(ids)}]") for problem, ids in found.items()]
 
 
 def check_step(stage: Stage, config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:
@@ -102,6 +102,7 @@ def _secrets(config: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
-def _steps(ids: list[str]) -> str:
+def steps_named(ids: list[str]) -> str:
+    """`step a`, `steps a, b, c and 2 more`."""
     shown = ", ".join(ids[:3])
     return f"step {shown}" if len(ids) == 1 else f"steps {shown}" + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")

@@ -12,7 +12,9 @@ from gra.chain.check import check_plan, locate
 from gra.chain.display import Display
 from gra.chain.experiment import resolve
 from gra.chain.local import Account, ClusterSettings, run_plan
+from gra.chain.outlook import outlook
 from gra.chain.plan import Plan, make_plan
+from gra.chain.preflight import preflight_plan, stop_or_tell, writable_problems
 from gra.chain.store import Store
 from gra.chain.unknown import unknown_keys
 from gra.errors import EXIT_FAILED, ConfigError, GraError, Problem, StoreError
@@ -40,7 +42,7 @@ def main(command: str) -> int:
 
 def run(root: DictConfig, problems: list[Problem]) -> None:
     """Work through the experiment's steps, then print its table. Raises ConfigError, StoreError, RunFailed."""
-    made, cluster = _prepare(root, problems)
+    made, cluster = _prepare(root, problems, outside=True)
     with Display(len(made.steps)) as display:
         account = run_plan(made, cluster, display)
     if account.code:
@@ -65,9 +67,8 @@ def plan(root: DictConfig, problems: list[Problem]) -> None:
     if not console.is_terminal:
         console.width = 200  # in a pipe or file nothing need be cut to a screen
     console.print(table)
-    for name, item in made.steps.items():
-        for line in item.stage.outlook(item.step.config) if item.folder is None and twins[name] == name else ():
-            console.print(f"{name}: {line}", markup=False, highlight=False)
+    for line in outlook(made):
+        console.print(line, markup=False, highlight=False)
 
 
 def compare(root: DictConfig, problems: list[Problem]) -> None:
@@ -75,8 +76,9 @@ def compare(root: DictConfig, problems: list[Problem]) -> None:
     print(_table(root, _prepare(root, problems)[0]))
 
 
-def _prepare(root: DictConfig, problems: list[Problem]) -> tuple[Plan, ClusterSettings]:
-    """The experiment's plan; raises ConfigError with every fault of the config, after the `problems` found before."""
+def _prepare(root: DictConfig, problems: list[Problem], outside: bool = False) -> tuple[Plan, ClusterSettings]:
+    """The experiment's plan; raises ConfigError with every fault of the config, after the `problems` found before, and with
+    `outside` those of what the steps need beside it (servers, the hub, folders that can be written)."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
@@ -105,8 +107,12 @@ def _prepare(root: DictConfig, problems: list[Problem]) -> tuple[Plan, ClusterSe
         from gra.compare.options import check
 
         problems += check(experiment.compare)
-    if problems or cluster is None:
-        raise ConfigError(locate(problems, where))
+    if outside:
+        told = {p.key for p in problems}
+        problems += [p for p in preflight_plan(made, where) if p.key not in told]
+        problems += writable_problems("store", made.store.root) + writable_problems("results", Path(root.results))
+    stop_or_tell(problems, where)
+    assert cluster is not None  # else there were problems
     return made, cluster
 
 

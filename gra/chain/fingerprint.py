@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from gra.errors import ConfigError, Problem
 
 RUNTIME = "runtime"
 _ABSENT = object()
+_NOT_SET = "not set"
 
 
 def hashed_config(config: Mapping[str, Any], drop: Iterable[str] = ()) -> dict[str, Any]:
@@ -67,10 +69,36 @@ def hash8(fingerprint: str) -> str:
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], limit: int = 8) -> list[str]:
     """One line for each leaf in which two identities differ, at most `limit` of them and then how many more."""
-    before, after = ({key: value for key, value in leaves(side) if key} for side in (old, new))
-    changed = [k for k in sorted({*before, *after}) if repr(before.get(k, _ABSENT)) != repr(after.get(k, _ABSENT))]
-    lines = [f"{key}: {_show(before.get(key, _ABSENT))} there, {_show(after.get(key, _ABSENT))} here" for key in changed[:limit]]
+    changed = changes(old, new)
+    lines = [f"{key}: {before} there, {after} here" for key, before, after in changed[:limit]]
     return lines + ([f"... and {len(changed) - limit} more"] if len(changed) > limit else [])
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Key, old and new value, as text, of each leaf in which two identities differ."""
+    before, after = ({key: value for key, value in leaves(side) if key} for side in (old, new))
+    keys = [k for k in sorted({*before, *after}) if repr(before.get(k, _ABSENT)) != repr(after.get(k, _ABSENT))]
+    return [(key, _show(before.get(key, _ABSENT)), _show(after.get(key, _ABSENT))) for key in keys]
+
+
+def told(changed: Iterable[tuple[str, str, str]], limit: int = 8) -> list[str]:
+    """`changes` as a user knows the keys, one line each: `synthesis.tau: 8.0 -> 7.0`."""
+    lines = []
+    for key, before, after in changed:
+        section, _, rest = key.partition(".")
+        if section in ("files", "inputs") and not rest:
+            continue  # there were none, or are none: the lines of the others say it
+        state = "added" if before == _NOT_SET else "left out" if after == _NOT_SET else "other content"
+        if section == "files":
+            lines.append(f"{re.split('[/:]', rest)[0]}: {state}")  # one line for a folder, however many files are in it
+        elif section == "inputs":
+            lines.append(f"inputs.{rest}: {state}")
+        elif section in ("version", "stage"):
+            lines.append(f"{section} of the stage's code: {before} -> {after}")
+        else:
+            lines.append(f"{rest or section}: {before} -> {after}")
+    lines = list(dict.fromkeys(lines))
+    return lines[:limit] + ([f"... and {len(lines) - limit} more"] if len(lines) > limit else [])
 
 
 def leaves(value: Any, path: str = "") -> Iterable[tuple[str, Any]]:
@@ -120,6 +148,6 @@ def _dotted(path: tuple[str, ...]) -> str:
 
 def _show(value: Any) -> str:
     if value is _ABSENT:
-        return "not set"
+        return _NOT_SET
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

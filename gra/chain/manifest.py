@@ -66,7 +66,7 @@ def build(
 
 def read(folder: Path) -> Manifest:
     """The manifest of a finished folder. Raises StoreError naming the folder if it is missing or does not fit its own hash."""
-    remedy = f"this is no finished result: remove {folder}, then run the command again"
+    remedy = f"this is no whole result: rename it to {folder.name}.aside (its replies are used again), then run the command again"
     try:
         manifest = read_json(folder / MANIFEST)
         if manifest["hash"] != fingerprint(manifest["identity"]):

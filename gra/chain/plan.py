@@ -14,6 +14,7 @@ from gra.chain.origin import from_root
 from gra.chain.runner import identify
 from gra.chain.stage import Stage, load_stage
 from gra.chain.store import Store
+from gra.chain.working import worth_of
 from gra.errors import ConfigError, Problem
 
 
@@ -58,7 +59,10 @@ class Plan:
         if running:
             line = status_line(partial) if partial else ""
             return f"running ({running})" + (f": {line}" if line else "")
-        return "partly done" if partial else "would run"
+        if partial is None:
+            return "would run"
+        worth = worth_of(planned.stage, partial)
+        return "partly done" + (f" ({worth})" if worth else "")
 
 
 def make_plan(experiment: Experiment, store: Store) -> tuple[Plan, list[Problem]]:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
+import re
+import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gra.chain import manifest
+from gra.chain.earlier import beside, in_store
 from gra.chain.fingerprint import differences, fingerprint, identity
 from gra.chain.lock import locked
 from gra.chain.manifest import BEGUN, MANIFEST, Manifest
 from gra.chain.stage import Config, Stage
 from gra.chain.store import Place, Store, not_of_its_own, publish
+from gra.chain.working import begin
 from gra.errors import ConfigError, Problem, StoreError
 from gra.fileio import read_json, remove_temporaries, sha256_file, write_json
 
@@ -78,13 +81,14 @@ def run_in_store(
         found = store.find(stage.name, digest)
         if found:
             return Result(found, manifest.read(found), reused=True)
-        return _work(stage, config, inputs, who, store.place(stage.name, name, digest))
+        place = store.place(stage.name, name, digest)
+        return _work(stage, config, inputs, who, place, lambda: in_store(store, stage, name, digest))
 
 
 def run_in_folder(stage: Stage, config: Config, inputs: Mapping[str, Path], hashes: Mapping[str, str], output: Path) -> Result:
     """The same with the folder `output` as the result's place: what a stage's own command does.
 
-    Raises StoreError, saying what differs, if `output` or its working folder was made from another configuration.
+    Raises StoreError, saying what differs, if `output` was made from another configuration.
     """
     if fault := not_of_its_own(output):
         raise StoreError(f"{output} {fault}\n    -> give a folder of its own: output=DIR")
@@ -99,17 +103,21 @@ def run_in_folder(stage: Stage, config: Config, inputs: Mapping[str, Path], hash
             if not (output / MANIFEST).exists():
                 raise StoreError(f"{output}: is there and not empty, and no stage made it\n    -> give another folder: output=DIR")
             there = manifest.read(output)
-            _same(there["identity"], who, output, f"give another folder (output=DIR), or remove {output}")
+            _same(there["identity"], who, output, _other_place(stage, output))
             return Result(output, there, reused=True)
-        return _work(stage, config, inputs, who, place)
+        return _work(stage, config, inputs, who, place, lambda: beside(stage, output))
 
 
-def _work(stage: Stage, config: Config, inputs: Mapping[str, Path], who: dict[str, Any], place: Place) -> Result:
-    """Run the stage in the working folder and publish it; the caller holds the lock and knows that `place.final` is not there."""
+def _work(
+    stage: Stage, config: Config, inputs: Mapping[str, Path], who: dict[str, Any], place: Place, earlier: Callable[[], list[Path]]
+) -> Result:
+    """Run the stage in the working folder and publish it; the caller holds the lock and knows that `place.final` is not there.
+    `earlier`: the folders of earlier runs of the step, whose replies may be used again."""
     with _disk_errors(place.partial):
-        begun = _begin(place, who)
+        begun = begin(stage, place, who)
         if not (place.partial / MANIFEST).exists():  # else: killed between the last two lines below, an earlier time
-            metrics = stage.run(dict(config), dict(inputs), place.partial)
+            given = stage.reuse(dict(config), earlier()) if stage.reuse is not None else dict(config)
+            metrics = stage.run(given, dict(inputs), place.partial)
             remove_temporaries(place.partial)
             record = manifest.build(
                 stage, identity=who, config=config, inputs=inputs, folder=place.partial, begun=begun, metrics=metrics
@@ -140,34 +148,20 @@ def _follow(stage: Stage, config: Config, inputs: Mapping[str, Path], who: dict[
     )
 
 
-def _begin(place: Place, who: dict[str, Any]) -> str:
-    """Make the working folder, or take up the one that is there. Returns when it was first begun; raises StoreError."""
-    partial = place.partial
-    partial.mkdir(parents=True, exist_ok=True)
-    remedy = f"finish it with the config it was begun with, remove {partial}, or give another folder"
-    if (partial / MANIFEST).exists():
-        there = manifest.read(partial)
-        _same(there["identity"], who, partial, remedy)
-        return str(there["start"])
-    if (partial / BEGUN).exists():
-        try:
-            note = read_json(partial / BEGUN)
-            _same(note["identity"], who, partial, remedy)
-            return str(note["start"])
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise StoreError(f"{partial / BEGUN}: cannot be read ({error!r:.100})\n    -> remove {partial}") from error
-    if any(not path.name.startswith(f".{BEGUN}.") for path in partial.iterdir()):
-        raise StoreError(f"{partial}: holds files, but no {BEGUN} that says from what\n    -> remove it, or give another folder")
-    start = manifest.now()
-    write_json(partial / BEGUN, {"identity": who, "hash": fingerprint(who), "start": start})
-    return start
-
-
 def _same(there: Mapping[str, Any], here: Mapping[str, Any], folder: Path, remedy: str) -> None:
     lines = differences(there, here)
     if lines:
         listed = "\n    ".join(lines)
         raise StoreError(f"{folder}: was made from another configuration:\n    {listed}\n    -> {remedy}")
+
+
+def _other_place(stage: Stage, output: Path) -> str:
+    """What to do about a finished folder in the way, at no price."""
+    if stage.reuse is None:
+        return f"give another folder (output=DIR), or remove {output}"
+    name = str(output) if re.fullmatch(r"[\w./~-]+", str(output)) else "'" + str(output).replace("'", "\\'") + "'"
+    reuse = shlex.quote(f"runtime.reuse=[{name}]")
+    return f"give another folder: output=DIR {reuse} (replies to requests that stay the same are used again)"
 
 
 def _waiting(what: str) -> Any:

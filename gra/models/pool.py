@@ -140,6 +140,21 @@ def takes_turns(pool: Mapping[str, Any]) -> bool:
     return not isinstance(target, Problem) and bool(getattr(getattr(target[0], "PoolSettings", None), "by_turns", False))
 
 
+def settings_of(pool: Mapping[str, Any]) -> PoolBase | None:
+    """The settings of a pool in the form that its backend has for them; None where they are wrong, or the backend is unknown."""
+    target = _import_target(pool.get("_target_"))
+    if isinstance(target, Problem):
+        return None
+    return parse(getattr(target[0], "PoolSettings", PoolBase), _own_keys(pool, target[0]), "pool")[0]
+
+
+def _own_keys(pool: Mapping[str, Any], module: Any) -> Mapping[str, Any]:
+    """The keys of a pool that are ours to check: those of a backend of the user's own are its own business."""
+    if getattr(module, "PoolSettings", PoolBase) is not PoolBase:
+        return pool
+    return {key: value for key, value in pool.items() if key in ("_target_", "models", "simulated", "energy")}
+
+
 def check_pool(pool: Mapping[str, Any], runtime: Mapping[str, Any]) -> list[Problem]:
     """Every fault of the `pool` and `runtime` groups that can be seen without a connection. No secret is ever repeated."""
     secrets = list(_secrets(pool, "pool"))
@@ -155,8 +170,7 @@ def check_pool(pool: Mapping[str, Any], runtime: Mapping[str, Any]) -> list[Prob
     else:
         faults = []
         settings_class = getattr(target[0], "PoolSettings", PoolBase)
-    if settings_class is PoolBase:  # a backend of the user's own: its keys are its own business
-        pool = {key: value for key, value in pool.items() if key in ("_target_", "models", "simulated", "energy")}
+    pool = _own_keys(pool, None if isinstance(target, Problem) else target[0])
     settings, more = parse(settings_class, pool, "pool")
     faults += more + (settings.problems() if settings else [])
     faults += parse(ModelRuntime, runtime, "runtime")[1]

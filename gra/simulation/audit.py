@@ -45,6 +45,11 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
     return problems
 
 
+def kept(folder: Path) -> str:  # noqa: ARG001 - of any working folder
+    """Nothing in a working folder of this stage is worth keeping: all of it is made again at no price."""
+    return ""
+
+
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
     """Judge `inputs["data"]/data/train.parquet`. Returns the numbers of audit.json that are there (no shares of nothing).
 

@@ -52,6 +52,11 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
     return problems + [Problem(f"inputs.{name}", "the stage `world` takes no input", "leave it out") for name in inputs]
 
 
+def kept(folder: Path) -> str:  # noqa: ARG001 - of any working folder
+    """Nothing in a working folder of this stage is worth keeping: all of it is made again at no price."""
+    return ""
+
+
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
     """Write the world's files. Returns seeds, wrong_seed_share (as drawn), tasks, test_items, corpus_lines.
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +126,17 @@ def check_sources(settings: DecontaminateSettings, inputs: dict[str, Path | None
     made = inputs.get("benchmarks")
     if made is not None and not _plain_files(made / "benchmarks", ""):
         problems.append(Problem("inputs.benchmarks", f"no benchmarks/*.jsonl in {made}", "name the step that makes the benchmarks"))
+    return problems
+
+
+def unreadable(settings: DecontaminateSettings, made: Path | None) -> list[Problem]:
+    """What keeps benchmark files from being read whole: every file is read once, as the run will read it."""
+    problems: list[Problem] = []
+    for source in sources(settings, made) if settings.enabled else ():
+        try:
+            deque(read_items(source), maxlen=0)
+        except ConfigError as error:
+            problems += error.problems
     return problems
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from gra.models.pool import load_target
 from gra.settings import Settings
 from gra.synthesis.engine import Engine
 from gra.synthesis.journal import Journal
+from gra.synthesis.reuse import JOURNAL, journals_under, usable
 
-JOURNAL = "journal.sqlite"
 log = logging.getLogger("gra.synthesis")
 
 
@@ -31,6 +31,7 @@ class SynthesisRuntime(Settings):
     concurrency: int = Field(64, ge=1, description="Calls in flight, over all models.")
     embed_workers: int | None = Field(None, ge=1, description="Processes that embed for dedup; null: one per core.")
     reuse: list[str] = Field(default_factory=list, description="Folders whose journals answer what they can, at any depth.")
+    earlier: list[str] = Field(default_factory=list, description="The same, found by the chain: what cannot be read is left out.")
     shard: str | None = Field(None, description="i/n: one job's part of a round; see sharding.py.")
     round: int | None = Field(None, ge=0, description="The round of the shard.")
     shard_proposals: int | None = Field(None, ge=1, description="Proposals that a round's shards prepare together.")
@@ -43,17 +44,13 @@ async def engine_for(config: dict[str, Any], output: Path) -> AsyncIterator[tupl
     backend = load_target(pool)(pool, {**runtime, "log_folder": runtime.get("log_folder") or str(output / "servers")})
     settings = SynthesisRuntime.model_validate(runtime)
     own = output / JOURNAL
-    others = [path for path in journals_under(settings.reuse) if path.resolve() != own.resolve()]
+    found = [*journals_under(settings.reuse), *usable(settings.earlier)]
+    others = [path for path in dict.fromkeys(found) if path.resolve() != own.resolve()]
     with Journal(own, others) as journal:
         async with backend:
             engine = Engine(backend, journal, settings.concurrency)
             with _stopped_by_signals(engine):
                 yield engine, backend
-
-
-def journals_under(folders: Iterable[str | Path]) -> list[Path]:
-    """The journals in these folders and below, in a fixed order. Folders that are not there hold none."""
-    return sorted({path for folder in folders for path in Path(folder).rglob(JOURNAL)})
 
 
 @contextmanager

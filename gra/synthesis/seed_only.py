@@ -14,6 +14,7 @@ from pydantic import Field
 from gra.errors import ConfigError, Problem, SeedError
 from gra.labels import simulated
 from gra.settings import Settings, parse
+from gra.synthesis import trial
 from gra.synthesis.records import Outcome, Roles, Seed
 from gra.synthesis.seeds import SeedSettings, check_seeds, load_seeds, report_bad, seed_files
 
@@ -46,6 +47,16 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
     """The seed file or folder: its content is part of what the stage makes."""
     settings, _ = parse(SeedOnlySettings, config)
     return {} if settings is None else seed_files(settings.seeds)
+
+
+def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
+    """What keeps the seeds from being loaded."""
+    return trial.problems(parse(SeedSettings, config.get("seeds") or {})[0], inputs)
+
+
+def kept(folder: Path) -> str:  # noqa: ARG001 - of any working folder
+    """Nothing in a working folder of this stage is worth keeping: all of it is made again at no price."""
+    return ""
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:

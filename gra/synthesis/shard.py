@@ -30,6 +30,7 @@ VERSION = 1
 NOT_HASHED = stage.NOT_HASHED
 external_files = stage.external_files
 INSIDE_INPUTS = stage.INSIDE_INPUTS
+kept, reuse, bought_again, preflight = stage.kept, stage.reuse, stage.bought_again, stage.preflight
 log = logging.getLogger("gra.synthesis")
 
 

@@ -10,28 +10,32 @@ import asyncio
 import logging
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from gra import event_loop, labels
-from gra.errors import ConfigError, Interrupted, SynthesisError
+from gra.errors import ConfigError, Interrupted, Problem, SynthesisError
 from gra.fileio import write_json
 from gra.memory import peak_rss_bytes
-from gra.models.pool import cuts_thoughts, energy_of, model_names, parameters_of, served_as, takes_turns
+from gra.models.pool import check_pool, cuts_thoughts, energy_of, model_names, parameters_of, served_as, takes_turns
+from gra.models.preflight import pool_problems
 from gra.settings import parse
-from gra.synthesis import cost, prompts, screen
+from gra.synthesis import cost, price, prompts, screen, trial
 from gra.synthesis.account import account_of_nothing
-from gra.synthesis.benchmark_items import benchmark_files
-from gra.synthesis.checks import check
+from gra.synthesis.benchmark_items import benchmark_files, check_sources, unreadable
+from gra.synthesis.checks import SECTIONS, check
 from gra.synthesis.conduct import JOURNAL, engine_for
 from gra.synthesis.dataset import CardInfo, Writer
 from gra.synthesis.decontaminate_settings import DecontaminateSettings
+from gra.synthesis.embed import embedder_problems
 from gra.synthesis.helper import Helper
 from gra.synthesis.journal_read import seconds_waited
 from gra.synthesis.panel import Progress
 from gra.synthesis.progress import State
 from gra.synthesis.protocol import Rules
+from gra.synthesis.reuse import bought_again, kept, reuse
 from gra.synthesis.rounds import Committee, Synthesis
 from gra.synthesis.seeds import SeedSet, SeedSettings, load_seeds, report_bad, seed_files
 from gra.synthesis.settings import SynthesisSettings
@@ -48,7 +52,7 @@ NOT_HASHED = (
     "pool.serve", "pool.python", "pool.start_timeout_s", "pool.gpu_memory_utilization", "synthesis.decontaminate.data_dir",
 )  # fmt: skip
 PRIVATE: Any = {"decontaminate": {"data_dir": True, "files": {"__all__": {"path"}}}}  # of the settings, not for the data card
-__all__ = ["check", "external_files", "run"]
+__all__ = ["bought_again", "check", "external_files", "kept", "outlook", "preflight", "reuse", "run"]
 SPOOL = "spool"  # folder inside the output for outcomes while the rounds run
 
 log = logging.getLogger("gra.synthesis")
@@ -64,15 +68,34 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
     return files | (seed_files(seeds) if seeds is not None else {}) | (benchmark_files(rules) if rules is not None else {})
 
 
-def outlook(config: dict[str, Any]) -> list[str]:
-    """For `gra plan`: what is worth knowing before a run. The config has been checked."""
+def outlook(
+    config: dict[str, Any], inputs: dict[str, Path | None], own: Path | None, earlier: Sequence[Path]
+) -> list[str]:
+    """For `gra plan`: what the run will ask, and how often models are loaded. The config has been checked."""
+    seeds = SeedSettings.model_validate(config["seeds"])
+    count = trial.count(seeds, inputs)
+    found = price.lines(config, count, [*([own] if own is not None else []), *earlier], own)
     if not takes_turns(config["pool"]):
-        return []
+        return found
     settings = SynthesisSettings.model_validate(config["synthesis"])
     concurrency = int(config["runtime"].get("concurrency", 64))
     expected, least = _loads_expected(settings, config), estimate_swaps(settings, len(config["pool"]["models"]), 10**9)
     line = f"models take turns: at most about {expected} loads, with {concurrency} samples under way (runtime.concurrency)"
-    return [line + (f"; more under way mean fewer, down to {least}" if least < expected else "")]
+    return [*found, line + (f"; more under way mean fewer, down to {least}" if least < expected else "")]
+
+
+def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
+    """What would stop a run for reasons outside its config: seeds that cannot be used, models that no server lists, benchmark
+    files that cannot be read, an embedder that cannot be had. What hangs on a fault that `check` tells is left out."""
+    if any(section not in config for section in SECTIONS):
+        return []
+    problems = trial.problems(parse(SeedSettings, config["seeds"])[0], inputs)
+    settings, _ = parse(SynthesisSettings, config["synthesis"])
+    if settings is not None:
+        if not check_sources(settings.decontaminate, inputs):
+            problems += unreadable(settings.decontaminate, inputs.get("benchmarks"))
+        problems += embedder_problems(settings.dedup.model)
+    return problems + ([] if check_pool(config["pool"], config["runtime"]) else pool_problems(config["pool"]))
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:

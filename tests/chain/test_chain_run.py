@@ -179,11 +179,13 @@ def test_a_config_error_says_what_to_do(place: Place, arguments: tuple[str, ...]
     assert "Traceback" not in run.stderr
 
 
-def test_a_store_that_cannot_be_written_is_a_store_error(place: Place) -> None:
+def test_folders_that_cannot_be_written_are_told_before_any_work(place: Place) -> None:
     (place.folder / "store").write_text("a file")
-    run = place.gra(*RUN, "store=store/below")
-    assert run.returncode == 1
-    assert "store=DIR" in run.stderr
+    run = place.gra(*RUN, "store=store/below", "results=store/other")
+    assert run.returncode == 2  # told before anything is run, with all else
+    for expected in ("2 problems", "store=DIR", "results=DIR"):
+        assert expected in run.stderr
+    assert not place.calls
     assert "Traceback" not in run.stderr
 
 

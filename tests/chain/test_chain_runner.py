@@ -92,16 +92,47 @@ def test_not_hashed_keys_do_not_make_another_result(stage: Stage, tmp_path: Path
     assert run_in_folder(stage, {"pool": {"base_url": "v"}}, {}, {}, tmp_path / "out").reused
 
 
-def test_a_working_folder_of_another_config_is_refused(stage: Stage, tmp_path: Path) -> None:
-    with pytest.raises(GraError):
+def test_a_working_folder_of_another_config_is_put_out_of_the_way(
+    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The stage does not say what its files are worth: so they are kept, named, and found again by their own config."""
+    with pytest.raises(GraError, match="cannot be"):
         run_in_folder(stage, {"value": 3, "fail": "error"}, {}, {}, tmp_path / "out")
-    with pytest.raises(StoreError) as caught:
-        run_in_folder(stage, {"value": 4, "fail": "error"}, {}, {}, tmp_path / "out")
-    assert "config.value: 3 there, 4 here" in str(caught.value)
-    assert "out.partial" in str(caught.value)
-    (tmp_path / "out.partial" / "begun.json").unlink()
+    (tmp_path / "out.partial" / "half").write_text("mine")
+    assert run_in_folder(stage, {"value": 4}, {}, {}, tmp_path / "out").manifest["metrics"] == {"value": 4.0}
+    told = capsys.readouterr().err
+    (kept,) = tmp_path.glob("out.partial-*")
+    for expected in ("value: 3 -> 4", "fail: 'error' -> not set", f"kept as {kept.name}", "1 file"):
+        assert expected in told
+    assert (kept / "half").read_text() == "mine"
+    shutil.rmtree(tmp_path / "out")
+    with pytest.raises(GraError, match="cannot be"):
+        run_in_folder(stage, {"value": 3, "fail": "error"}, {}, {}, tmp_path / "out")
+    assert not kept.exists()
+    assert "taken up again" in capsys.readouterr().err
+
+
+def test_a_working_folder_that_holds_nothing_of_worth_is_replaced_without_a_word(
+    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cheap = dataclasses.replace(stage, kept=lambda _: "")
+    for begun in (None, "torn {", "[]", "{}"):
+        with pytest.raises(GraError, match="cannot be"):
+            run_in_folder(cheap, {"value": 3, "fail": "error"}, {}, {}, tmp_path / "out")
+        if begun is not None:
+            (tmp_path / "out.partial" / "begun.json").write_text(begun)
+        assert not run_in_folder(cheap, {"value": 4}, {}, {}, tmp_path / "out").reused
+        assert capsys.readouterr().err == ""
+        assert [p.name for p in tmp_path.iterdir() if p.is_dir() and p.name.startswith("out")] == ["out"]
+        shutil.rmtree(tmp_path / "out")
+
+
+def test_a_working_folder_that_no_stage_began_is_left_alone(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "out.partial").mkdir()
+    (tmp_path / "out.partial" / "thesis.tex").write_text("mine")
     with pytest.raises(StoreError, match=r"no begun\.json"):
         run_in_folder(stage, {"value": 4}, {}, {}, tmp_path / "out")
+    assert (tmp_path / "out.partial" / "thesis.tex").read_text() == "mine"
 
 
 def test_files_half_written_by_a_killed_process_are_not_published(stage: Stage, tmp_path: Path) -> None:

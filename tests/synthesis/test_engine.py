@@ -56,6 +56,27 @@ def test_a_second_run_is_answered_by_the_journal_and_a_changed_parser_pays_nothi
     assert first.calls == sum(len(o.calls) for o in outcomes)
 
 
+@pytest.mark.parametrize("stop", [False, True])
+def test_what_lies_beyond_the_journal_waits_for_it_and_ends_with_its_reader(tmp_path: Path, stop: bool) -> None:
+    """Ten talks are in the journal, the reader wants no more: those begun beyond ask nothing, and hold nobody up."""
+    collect(Scripted(), tmp_path / "j.sqlite", 8, count=10)
+    backend = Scripted()
+
+    async def main() -> None:
+        with Journal(tmp_path / "j.sqlite") as journal:
+            engine = Engine(backend, journal, 8)
+            stream = engine.stream(proposals())
+            for index in range(10):
+                assert (await anext(stream)).index == index
+                await asyncio.sleep(0.01)  # the reader is busy, as it is while duplicates are looked for
+            if stop:
+                engine.stop()
+            await asyncio.wait_for(stream.aclose(), 20)
+
+    asyncio.run(main())
+    assert backend.calls == 0
+
+
 def test_the_journal_holds_every_call_word_for_word(tmp_path: Path) -> None:
     outcome = collect(Scripted(), tmp_path / "j.sqlite", 4, count=3)[1]
     calls = list(read_calls(tmp_path / "j.sqlite", outcome.id))

@@ -67,6 +67,16 @@ def synthesize(
     return asyncio.run(main())
 
 
+@pytest.mark.parametrize(("first", "again"), [(1, 1), (1, 32), (8, 8), (8, 3), (32, 32)])
+def test_a_whole_run_made_again_from_its_journal_asks_nothing(tmp_path: Path, first: int, again: int) -> None:
+    """Proposals that the first run had begun beyond the end of a round are not asked further by the second."""
+    made = synthesize(Scripted(), tmp_path / "j.sqlite", concurrency=first)
+    second = Scripted()
+    same = synthesize(second, tmp_path / "j.sqlite", concurrency=again)
+    assert second.calls == 0
+    assert [o.id for o in same.kept] == [o.id for o in made.kept]
+
+
 def test_each_round_keeps_its_samples_and_feeds_the_next(tmp_path: Path) -> None:
     result = synthesize(Scripted(), tmp_path / "j.sqlite")
     assert [sum(o.round == r for o in result.kept) for r in (1, 2)] == [15, 15]

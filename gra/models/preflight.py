@@ -1,0 +1,105 @@
+"""What of a pool is outside its config: whether the servers list its models, whether the hub has them. Asked before a run.
+
+A server that does not answer is no fault yet: it may still be loading, and the run waits for it (runtime.startup_wait_s) before it
+pays for anything. Such a Problem has `passing` set; it is told together with real ones, and stops nothing by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from gra.errors import Problem
+from gra.hub import hub_problem, is_hub_id
+from gra.models import server_pool, transformers_local, vllm_offline
+from gra.models.chat_wire import listed_models, said, serves
+from gra.models.http_client import Fault, Limits, Session
+from gra.models.pool import PoolBase, settings_of
+
+LIMITS = Limits(10.0, 5.0)
+_NOT_UP_YET = (502, 503, 504)
+
+Listing = dict[str, str] | Problem  # id -> owner, empty where the server lists nothing; or why it is not known
+_known: dict[tuple[str, str], Listing] = {}  # of servers that answered: the arms of an experiment share them
+
+
+def pool_problems(pool: Mapping[str, Any]) -> list[Problem]:
+    """The faults of a checked pool that show only where its models are. Backends of a user's own are their own affair."""
+    settings = settings_of(pool)
+    if isinstance(settings, server_pool.PoolSettings) and settings.serve is None:
+        return _server_problems(settings)
+    if isinstance(settings, server_pool.PoolSettings | vllm_offline.PoolSettings | transformers_local.PoolSettings):
+        found = [
+            hub_problem(f"pool.models.{index}", model.served, revision=model.revision)
+            for index, model in enumerate(settings.models)
+            if is_hub_id(model.served) and _names_hub(settings, model.served)
+        ]
+        return [problem for problem in found if problem is not None]
+    return []
+
+
+def _names_hub(settings: PoolBase, served: str) -> bool:
+    """Whether a pool loads `served` itself, or starts a server with a command that is given it as a hub id."""
+    if not isinstance(settings, server_pool.PoolSettings):
+        return True
+    command = settings.serve.command if settings.serve is not None else ""
+    return "/" in served and any("{model}" in word for word in ([command] if isinstance(command, str) else command))
+
+
+def server_problems(key: str, urls: Mapping[str, list[str]], api_key_env: str, remedy: str, url_key: str) -> list[Problem]:
+    """The faults of servers that are asked for models: `urls` by the model's id there. `key`, `url_key`: which set models, URLs."""
+    variable = os.environ.get(api_key_env, "").strip()
+    wanted = list(dict.fromkeys(url for group in urls.values() for url in group))
+    listings = _listings(wanted, variable, url_key, api_key_env)
+    problems = [found for found in listings.values() if isinstance(found, Problem)]
+    for model, group in urls.items():
+        for url in group:
+            found = listings[url]
+            if isinstance(found, dict) and found and not serves(found, model):
+                has = ", ".join(sorted(found)[:20])
+                problems.append(Problem(key, f"{url} does not list `{model}`; it has: {has}", remedy))
+    return list(dict.fromkeys(problems))
+
+
+def _server_problems(settings: server_pool.PoolSettings) -> list[Problem]:
+    if not settings.check_models:
+        return []
+    urls: dict[str, list[str]] = {}
+    for model in settings.models:
+        group = urls.setdefault(model.served, [])
+        group += [url for url in settings.urls_of(model) if url not in group]
+    remedy = "correct pool.models (NAME, or {name: NAME, model: ID}), or set pool.check_models=false"
+    return server_problems("pool.models", urls, settings.api_key_env, remedy, "pool.base_url")
+
+
+def _listings(urls: list[str], key: str, url_key: str, variable: str) -> dict[str, Listing]:
+    missing = [url for url in urls if (url, key) not in _known]
+    found = dict(zip(missing, asyncio.run(_ask_all(missing, key, url_key, variable)), strict=True)) if missing else {}
+    _known.update({(url, key): listing for url, listing in found.items() if isinstance(listing, dict)})
+    return {url: found[url] if url in found else _known[url, key] for url in urls}
+
+
+async def _ask_all(urls: list[str], key: str, url_key: str, variable: str) -> list[Listing]:
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    session = Session(headers)
+    try:
+        return await asyncio.gather(*(_ask(session, url, key, url_key, variable) for url in urls))
+    finally:
+        await session.close()
+
+
+async def _ask(session: Session, url: str, key: str, url_key: str, variable: str) -> Listing:
+    try:
+        answer = await session.exchange("GET", f"{url}/models", None, LIMITS)
+    except Fault as fault:
+        return Problem(url_key, f"{url} does not answer ({fault})", "start the server, or correct the URL", passing=True)
+    words = said(answer.body)
+    words = words.replace(key, "***") if key else words
+    if answer.status in _NOT_UP_YET:
+        return Problem(url_key, f"{url} is not ready (HTTP {answer.status}: {words})", "wait until it is", passing=True)
+    if answer.status in (401, 403):
+        state = "is set" if key else "is not set"
+        return Problem(url_key, f"{url} refuses (HTTP {answer.status}: {words})", f"check the key in {variable} (which {state})")
+    return listed_models(answer.body) if answer.status == 200 else {}

@@ -1,0 +1,62 @@
+"""What is said of changed keys, and what of a folder counts as paid for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gra.chain.fingerprint import changes, identity, told
+from gra.models.pool import _OF_MODEL, _PLACE
+from gra.synthesis.reuse import bought_again, kept, usable
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("config.seed", "every call"),
+        ("config.pool.models.2.name", "nearly every call"),
+        ("config.pool.models.2", "nearly every call"),
+        ("config.pool.models.2.revision", "calls of that model"),
+        ("config.pool.extra_body.top_k", "every call"),
+        ("config.synthesis.decoding.review.temperature", "calls of the step review"),
+        ("files.synthesis.prompts/respond", "calls of the step respond"),
+        ("files.seeds.path", "proposals"),
+        ("config.synthesis.review", "proposals"),
+        ("config.synthesis.reviewers", "proposals"),
+        ("config.synthesis.tau", "later rounds as far as other samples are kept"),
+        ("config.synthesis.dedup.threshold", "later rounds as far as other samples are kept"),
+        ("files.synthesis.decontaminate.data_dir/gsm8k/test.jsonl", "later rounds as far as other samples are kept"),
+        ("inputs.benchmarks", "later rounds as far as other samples are kept"),
+        ("config.synthesis.rounds", "the rounds that are new"),
+    ],
+)
+def test_each_change_is_told_with_what_it_asks_again(key: str, expected: str) -> None:
+    (line,) = bought_again([key])
+    assert expected in line
+
+
+def test_where_models_stand_and_how_fast_they_are_asks_nothing_again() -> None:
+    """The same keys as `pool.served_as` leaves out of each request."""
+    assert bought_again([f"config.pool.{key}" for key in _PLACE - {"models"}]) != ["every call"]
+    hashed = _PLACE - {"models", "base_url", "api_key_env", "check_models"}  # these three are outside the fingerprint
+    assert bought_again([f"config.pool.{key}" for key in hashed]) == []
+    assert bought_again([f"config.pool.models.0.{key}" for key in _OF_MODEL - {"name"}]) == []
+
+
+def test_many_files_of_one_key_are_one_line() -> None:
+    before = identity("synthesis", 1, {"a": 1}, {}, {})
+    files = {f"synthesis.decontaminate.data_dir/mmlu/{i}.jsonl": "0" for i in range(50)}
+    after = identity("synthesis", 2, {"a": 2}, {"data": "1"}, files)
+    assert told(changes(before, after)) == [
+        "a: 1 -> 2", "synthesis.decontaminate.data_dir: added", "inputs.data: added", "version of the stage's code: 1 -> 2",
+    ]  # fmt: skip
+    assert told(changes({"config": {str(i): 0 for i in range(20)}}, {}), limit=3)[-1] == "... and 17 more"
+
+
+def test_a_journal_that_cannot_be_read_counts_and_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert kept(tmp_path) == ""
+    (tmp_path / "journal.sqlite").write_bytes(b"no database" * 1000)
+    assert kept(tmp_path) == "a journal that cannot be read"  # it may be saved: so it is not thrown away
+    assert usable([tmp_path, tmp_path / "nowhere"]) == []
+    assert "cannot be used" in caplog.text
