@@ -32,6 +32,7 @@ APPS: dict[str, dict[str, tuple[type[BaseModel], ...]]] = {
     "train_app": {"runtime": (RuntimeSettings,)},
     "synthesis_app": {"runtime": (SynthesisRuntime, SimulatedRuntime)},
 }
+NOT_THE_USERS = {"earlier": "the chain finds these folders by itself"}
 # Keys that a file leaves out on purpose, with the reason.
 KNOWN_SET = {"seeds.columns": "the format names its columns"}
 LOCAL_SET = {f"seeds.{key}": "a stage wrote this file" for key in ("config", "split", "revision", "columns.id", "columns.messages")}
@@ -91,7 +92,7 @@ def test_every_key_of_a_section_stands_in_its_app(app: str) -> None:
     given = load(conf_dir() / f"{app}.yaml")
     for section, models in APPS[app].items():
         known = set().union(*(model.model_fields for model in models))
-        assert sorted(known - set(given[section])) == [], section
+        assert sorted(known - set(given[section]) - set(NOT_THE_USERS)) == [], section
 
 
 def test_a_key_that_is_missing_is_found() -> None:

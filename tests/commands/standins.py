@@ -47,7 +47,7 @@ RULES: list[tuple[str, str, tuple[str, ...]]] = [
         "suite.data_dir=data/benchmarks", "suite.limit=1", "suite.max_new_tokens=4", "model.max_length=900", "runtime.device=cpu",
         "suite.only=[gsm8k,arc_challenge_chat,mmlu_chat,ifeval_chat]")),  # BBH's 27 tasks take most of the time
     (r"python -m eval\.fetch suite=\S+ output=.*", "run", ("output=data/benchmarks",)),
-    (r"python -m eval\.rescore FOLDER --output DIR", "run", ()),
+    (r"python -m eval\.rescore FOLDER --output DIR( --reading opencompass)?", "run", ()),
     (r"python -m eval .*", "check", ()),
     (r"python -m gra\.simulation\.server", "run", ("--help",)),
 ]  # fmt: skip

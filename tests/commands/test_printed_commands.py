@@ -132,7 +132,8 @@ def test_a_command_works_as_printed(
     if how != "plan" and not any(word == "output=data/benchmarks" for word in words):
         words = [f"output={tmp_path / 'out'}" if word.startswith("output=") else word for word in words]
     if "eval.rescore" in words:
-        words = [*words[:3], str(scores(place, "mine")), "--output", str(tmp_path / "out")]
+        named = {"FOLDER": str(scores(place, "mine")), "DIR": str(tmp_path / "out")}
+        words = [named.get(word, word) for word in words]
     if words[:2] == ["gra", "compare"]:
         scores(place, "mine"), scores(place, "other")
     words = [
