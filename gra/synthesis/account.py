@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from gra.synthesis.protocol import REASONS
+from gra.synthesis.remarks import troubles
 from gra.synthesis.rounds import Synthesis
 
 
-def account_of_nothing(result: Synthesis, output: Path) -> str:
-    """Where everything went, for a run that kept no sample: one line a reason, most frequent first, with an example."""
+def account_of_nothing(result: Synthesis, output: Path, stats: Mapping[str, Any]) -> str:
+    """Where everything went, for a run that kept no sample: one line a reason, most frequent first, with an example; then the
+    models that were of little use."""
     lines = []
     if result.seeds.failed and not result.seeds.records:
         lines.append(f"No sample was made: none of {len(result.seeds.failed)} seeds could be annotated.")
@@ -24,6 +28,7 @@ def account_of_nothing(result: Synthesis, output: Path) -> str:
             lines.append(f"  {count} x {REASONS[reason]}" + (f" (e.g. {example[:160]})" if example else ""))
         if not result.rejected:
             lines.append("  no domain holds enough annotated seeds to show the generator (synthesis.shots)")
+    lines += [f"  model {text}" for text in troubles(stats["replies"], stats["refused"])]
     lines.append(
         "Nothing was invented in their place. The replies are in the journal: gra inspect "
         f"{output} --list. Models that ignore response_format need a server that constrains decoding, or larger models."

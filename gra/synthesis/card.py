@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gra.synthesis.remarks import troubles
+
 # Licence ids that hub cards know (hub docs, repositories-licenses): others are written as `other` with their name.
 _LICENSE_IDS = (
     "apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause "
@@ -35,7 +37,7 @@ FUNNEL = (
     ("surplus", "accepted, but over the round's size"),
     ("kept", "**in `data/train.parquet`**"),
     ("missing_verdicts", "verdicts that could not be read (never counted as scores)"),
-    ("calls", "model calls"),
+    ("calls", "model calls of these proposals and of the seeds (those made in vain: `run.json`, `in_vain`)"),
 )
 
 
@@ -71,7 +73,7 @@ def card_text(card: CardInfo, stats: Mapping[str, Any]) -> str:
     parts += [_licence(card)]
     parts += ["## Where the proposals went", _funnel(stats), _decontamination(card), _agreement(stats)]
     if card.models:
-        parts += ["## Models and what they did", _models(card, stats)]
+        parts += ["## Models and what they did", _models(card, stats), *_replies(stats)]
     parts += ["## Settings", _settings(card)]
     parts += ["## Files", FILES, "## Limits", LIMITS]
     return "\n\n".join(parts) + "\n"
@@ -153,6 +155,24 @@ def _models(card: CardInfo, stats: Mapping[str, Any]) -> str:
             cells = [plain(model), plain(role), *(_number(cost.get(key)) for key in ("calls", "in"))]
             lines.append(f"| {' | '.join(cells)} | {_number(cost.get('out'))}{lost} |")
     return "\n".join(lines)
+
+
+def _replies(stats: Mapping[str, Any]) -> list[str]:
+    """Models of little use, and what share of the replies of each model and step was of no use, and why."""
+    replies: Mapping[str, Any] = stats.get("replies") or {}
+    named = [f"> **{plain(text)}**" for text in troubles(replies, stats.get("refused") or {})]
+    lines = ["| model | step | replies | of no use | why | remarkable |", "| --- | --- | ---: | ---: | --- | --- |"]
+    for model, steps in replies.items():
+        for step, seen in steps.items():
+            unusable = sum(seen["unusable"].values())
+            whole = [plain(model), plain(step), _number(seen["calls"]), f"{unusable / seen['calls']:.1%}"]
+            lines.append(f"| {' | '.join([*whole, _counts(seen['unusable']), _counts(seen['noted'])])} |")
+    what = "Replies that could not be used were asked for again, then counted as missing."
+    return [*named, what, "\n".join(lines)] if replies else []
+
+
+def _counts(found: Mapping[str, int]) -> str:
+    return plain(", ".join(f"{name} {count}" for name, count in sorted(found.items(), key=lambda f: (-f[1], f[0]))[:5])) or "-"
 
 
 def _settings(card: CardInfo) -> str:

@@ -5,9 +5,10 @@
     kWh   = FLOPs / (peak_tflops x 1e12 x utilisation) x board_watts x pue / 3.6e6
 
 The FLOPs leave out: attention over the context (2 x layers x context x width a token: a few percent for an 8B model at 1k
-tokens, more for long texts), calls sent again after a fault, proposals started in vain, the embedder of dedup. They do not
-take off what a server saves by re-using the cache of a shared prompt prefix. For a mixture of experts, `parameters` should
-be the active ones. What cannot be known is None, and `unknown_parameters` and `unknown_calls` say why; nothing counts as 0.
+tokens, more for long texts), calls sent again after a fault, proposals begun in vain (`in_vain` of run.json), the
+embedder. They do not take off what a server saves by re-using the cache of a shared prompt prefix. For a mixture of experts,
+`parameters` should be the active ones. What cannot be known is None, and `unknown_parameters` and `unknown_calls` say why;
+nothing counts as 0.
 """
 
 from __future__ import annotations
@@ -76,6 +77,31 @@ def timed(
         "energy_basis": basis,
         "energy_assumptions": None if energy is None else energy.model_dump(),
     }
+
+
+def in_vain(recorded: Uses, reported: Uses) -> dict[str, Any]:
+    """`in_vain` of run.json: calls that were answered, and so paid, and belong to no proposal of the data: those begun and not
+    needed in the end, or asked under settings that were changed since. What is begun in vain depends on concurrency and on
+    restarts, and stats.json holds nothing that does: so it stands here.
+
+    `recorded`: the calls in the journal, `reported`: `tokens` of stats.json, both {model: {role: {in, out, calls, unknown}}}.
+    Tokens are over the calls whose server told them, None where none did.
+    """
+    by_model: dict[str, dict[str, int | None]] = {}
+    for model, roles in sorted(recorded.items()):
+        told = [(use, reported.get(model, {}).get(role, {})) for role, use in roles.items()]
+        rest = {key: sum((use[key] or 0) - (own.get(key) or 0) for use, own in told) for key in ("calls", "in", "out")}
+        known = any(use["in"] is not None for use in roles.values())
+        by_model[model] = {key: count if known or key == "calls" else None for key, count in rest.items()}
+    sums = {key: [use[key] for use in by_model.values()] for key in ("calls", "in", "out")}
+    total = {key: None if None in values else sum(n for n in values if n is not None) for key, values in sums.items()}
+    return {**total, "by_model": by_model}
+
+
+def in_vain_in_words(vain: Mapping[str, Any]) -> str:
+    """One line for people."""
+    tokens = "tokens unknown" if vain["in"] is None else f"{vain['in']:,} tokens in, {vain['out']:,} out"
+    return f"{vain['calls']:,} calls of proposals that were begun and not needed ({tokens})"
 
 
 def energy_kwh(flops: float | None, gpu_seconds: float | None, energy: EnergySettings | None) -> tuple[float | None, str]:

@@ -82,3 +82,21 @@ def seconds_waited(path: Path) -> dict[str, dict[str, float]]:
         except sqlite3.Error as error:
             raise StoreError(f"journal {path}: {error}") from error
     return found
+
+
+def calls_recorded(path: Path) -> dict[str, dict[str, dict[str, int | None]]]:
+    """The answered calls of all starts of the run, by model and role: {in, out, calls, unknown} as in `tokens` of stats.json,
+    those of proposals that were not needed included. Raises StoreError."""
+    found: dict[str, dict[str, dict[str, int | None]]] = {}
+    told = "tokens_in IS NOT NULL AND tokens_out IS NOT NULL"
+    query = (
+        f"SELECT model, role, count(*), sum(NOT ({told})), sum(CASE WHEN {told} THEN tokens_in END), "
+        f"sum(CASE WHEN {told} THEN tokens_out END) FROM calls GROUP BY model, role ORDER BY model, role"
+    )
+    with closing(connect_readonly(path)) as connection:
+        try:
+            for model, role, calls, unknown, tokens_in, tokens_out in connection.execute(query):
+                found.setdefault(model, {})[role] = {"in": tokens_in, "out": tokens_out, "calls": calls, "unknown": unknown}
+        except sqlite3.Error as error:
+            raise StoreError(f"journal {path}: {error}") from error
+    return found

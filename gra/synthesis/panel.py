@@ -11,13 +11,16 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from gra.synthesis import status
 from gra.synthesis.progress import Snapshot, State
-from gra.synthesis.records import Outcome
+from gra.synthesis.records import CallRecord, Outcome
+from gra.synthesis.remarks import Remarks
+from gra.wellformed import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -46,6 +49,7 @@ class Progress:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._tick, name="progress", daemon=True)
         self._stage = ""
+        self._remarks = Remarks()
         self._started_at = time.time()
 
     def __enter__(self) -> Self:
@@ -78,6 +82,13 @@ class Progress:
 
     def advance(self, outcome: Outcome | None) -> None:
         self._state.advance(outcome)
+        if outcome is not None:
+            self.heard(outcome.calls)
+
+    def heard(self, calls: Iterable[CallRecord]) -> None:
+        """Calls that are accounted for: what is odd about them is logged once a model."""
+        for text in self._remarks.see(calls):
+            log.warning("%s", printable(text))
 
     def deduplicated(self, distinct: int, duplicates: int) -> None:
         self._state.deduplicated(distinct, duplicates)

@@ -41,10 +41,11 @@ class Dedup(Interface):
 
 class Listener(Interface):
     """Told what happens, for progress alone. The name of a round's stages begins with `round N`; `deduplicated` tells how
-    many of the round's accepted samples are distinct and how many are not."""
+    many of the round's accepted samples are distinct and how many are not; `heard` tells the calls made for a seed."""
 
     def stage(self, name: str, total: int | None) -> None: ...
     def advance(self, outcome: Outcome | None) -> None: ...
+    def heard(self, calls: Sequence[CallRecord]) -> None: ...
     def deduplicated(self, distinct: int, duplicates: int) -> None: ...
 
 
@@ -122,6 +123,7 @@ class Committee:
         account = SeedAccount()
         async for seed, record, fault, calls in annotate_seeds(self._engine, seeds, self._rules, self._models):
             self._listener.advance(None)
+            self._listener.heard(calls)
             account.calls += calls
             if record is None:
                 account.failed.append((seed, fault))

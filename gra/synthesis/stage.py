@@ -31,10 +31,11 @@ from gra.synthesis.dataset import CardInfo, Writer
 from gra.synthesis.decontaminate_settings import DecontaminateSettings
 from gra.synthesis.embed import embedder_problems
 from gra.synthesis.helper import Helper
-from gra.synthesis.journal_read import seconds_waited
+from gra.synthesis.journal_read import calls_recorded, seconds_waited
 from gra.synthesis.panel import Progress
 from gra.synthesis.progress import State
 from gra.synthesis.protocol import Rules
+from gra.synthesis.remarks import troubles
 from gra.synthesis.reuse import bought_again, kept, reuse
 from gra.synthesis.rounds import Committee, Synthesis
 from gra.synthesis.seeds import SeedSet, SeedSettings, load_seeds, report_bad, seed_files
@@ -42,6 +43,7 @@ from gra.synthesis.settings import SynthesisSettings
 from gra.synthesis.stats import statistics
 from gra.synthesis.swaps import estimate_swaps
 from gra.synthesis.target import TargetProcess
+from gra.wellformed import printable
 
 NAME = "synthesis"
 VERSION = 2
@@ -143,18 +145,28 @@ def _make(
         seconds_waited(output / JOURNAL), stats["kept"], flops=stats["cost"]["flops"],
         gpu_seconds=traffic.pop("gpu_seconds"), whole=traffic["replayed"] == 0, energy=energy_of(config["pool"]),
     )  # fmt: skip
+    vain = cost.in_vain(calls_recorded(output / JOURNAL), stats["tokens"])
     peak = peak_rss_bytes()
     run = {
         "seconds": round(time.time() - start, 3), "peak_rss_mb": None if peak is None else round(peak / 2**20, 1), **traffic,
-        "cost": spent,
+        "cost": spent, "in_vain": vain,
     }  # fmt: skip
     write_json(output / "run.json", run)
     if not result.kept:
-        raise SynthesisError(account_of_nothing(result, output))
+        raise SynthesisError(account_of_nothing(result, output, stats))
     shutil.rmtree(output / SPOOL)
+    _tell(stats, vain)
     for number in result.short:
         log.warning("round %d ran out of proposals (max_proposals) before it had its samples", number)
     return {key: float(stats[key]) for key in ("proposals", "kept", "calls", "missing_verdicts")}
+
+
+def _tell(stats: dict[str, Any], vain: dict[str, Any]) -> None:
+    """On the terminal: models of little use, and what was paid for nothing."""
+    for text in troubles(stats["replies"], stats["refused"]):
+        log.warning("model %s", printable(text))
+    if vain["calls"]:
+        log.warning("paid beside the data's %d calls: %s (run.json, in_vain)", stats["calls"], cost.in_vain_in_words(vain))
 
 
 async def _synthesize(
