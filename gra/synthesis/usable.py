@@ -20,6 +20,7 @@ from gra.synthesis.requests import asks_for_something, speaks_of_prompt
 
 NGRAM = 4  # words
 COPIED = 0.6  # a text of which more than this is covered by the prompt is a copy of it ...
+LONGEST_KEYWORD = 10  # words
 SHORT, COPIED_SHORT = 15, 0.85  # ... of at most so many words: two tasks of one form share most of a short sentence
 RESTATED = 0.8  # a response that covers the instruction, and is covered by it, to this share restates it
 
@@ -27,6 +28,7 @@ CHECKS = {  # the fault's first words -> its name in stats.json
     "placeholder": "placeholder",
     "equal keywords": "equal_keywords",
     "a list as one keyword": "list_as_keyword",
+    "a sentence as one keyword": "sentence_as_keyword",
     "copies the prompt": "copies_prompt",
     "copies a record": "copies_record",
     "asks for nothing": "asks_nothing",
@@ -57,7 +59,8 @@ class _Shown:
     def __init__(self, prompt: Sequence[Mapping[str, str]], values: Mapping[str, Any]):
         self.records = [text for record in values.get("records", ()) for text in _texts(record, values)]
         own = [value for key, value in values.items() if key in ("instruction", "response", "domain") and isinstance(value, str)]
-        own += list(values.get("keywords", ()))
+        self.keywords = list(values.get("keywords", ()))
+        own += self.keywords
         self.instruction = str(values.get("instruction", ""))
         rules = "\n".join(message["content"] for message in prompt)
         for text in sorted({*own, *self.records}, key=len, reverse=True):
@@ -72,13 +75,15 @@ def _texts(record: Any, values: Mapping[str, Any]) -> list[str]:
 
 def _keywords(value: Any, shown: _Shown) -> str | None:
     keywords: list[str] = value.keywords
-    named = all(_PLAIN.fullmatch(k) or k.isdecimal() for k in keywords)  # one alone can be a topic: "string"
+    named = keywords == ["1", "2", "3"] or all(_PLAIN.fullmatch(k) for k in keywords)  # one alone can be a topic: "string"
     if named or any(_BLANK.fullmatch(k) or _MARKED.fullmatch(k) for k in keywords):
         return f"placeholder: {'; '.join(keywords)}"
     if len({" ".join(words(k)) or k for k in keywords}) < len(keywords):
         return f"equal keywords: {'; '.join(keywords)}"
     if (found := next((k for k in keywords if _LIST.search(k)), None)) is not None:
         return f"a list as one keyword: {found}"
+    if (found := next((k for k in keywords if len(k.split()) > LONGEST_KEYWORD), None)) is not None:
+        return f"a sentence as one keyword: {found}"
     copy = next((k for k in keywords if copied(k, shown.rules)), None)
     return f"copies the prompt: {copy}" if copy else None
 
@@ -90,6 +95,8 @@ def _annotation(value: Any, shown: _Shown) -> str | None:
 def _instruction(value: Any, shown: _Shown) -> str | None:
     text: str = value.instruction
     fault = _placeholder(text) or _copy(text, shown.rules, shown.records)
+    if fault is None and words(text) and set(words(text)) <= set(words(" ".join(shown.keywords))):
+        fault = f"asks for nothing: the keywords alone, {text}"
     if fault is None and speaks_of_prompt(text):
         fault = f"speaks of its own prompt: {text}"
     if fault is None and not asks_for_something(text):

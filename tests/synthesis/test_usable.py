@@ -1,9 +1,9 @@
 """Replies that read well and are of no use. What the checks refuse, and that they leave ordinary texts alone.
 
 How many of 10,000 Alpaca records each check refuses as an instruction (its input joined, two other records shown in full) and
-as a response (seed 7; printed anew by `test_ordinary_texts`): placeholder 0, equal keywords -, a list as one keyword -, copies
-the prompt 0, copies a record 0, asks for nothing 0, speaks of its own prompt 0, repeats the instruction 0.
-Keywords: three of the words that Alpaca's instructions begin with are refused as a list or placeholder 0 times.
+as a response (seed 7; printed by `test_ordinary_texts`): placeholder 0, copies the prompt 0, copies a record 0, asks for nothing 0,
+speaks of its own prompt 0, repeats the instruction 0. The last three words of each instruction as keywords: placeholder 0, equal
+keywords 1, a list as one keyword 1, a sentence as one keyword 0.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def instruction(text: str, **more: Any) -> str | None:
         (("Sea", "sea", "SEA"), "equal_keywords"), (("sea", "Sea.", "salt"), "equal_keywords"),
         (("sea; salt; water", "tide", "moon"), "list_as_keyword"), (("sea, salt, water", "tide", "moon"), "list_as_keyword"),
         (("sea\nsalt", "tide", "moon"), "list_as_keyword"), (("1. sea 2. salt", "tide", "moon"), "list_as_keyword"),
+        (("Coding is a realm where magic is made with words, and more", "tide", "moon"), "sentence_as_keyword"),
         (("three new keywords for a new", "tide", "moon"), "copies_prompt"),
         (("sea", "salt", "water"), None), (("string", "regex", "text"), None), (("Paris, France", "C++", "a/b test"), None),
         (("5, 4, 6", "null", "none"), None), (("k1", "k2", "k3"), None),
@@ -75,7 +76,8 @@ def test_keywords(given: tuple[str, ...], kind: str | None) -> None:
         ("Explaining how the moon makes the tides rise and fall twice a day.", "copies_record"),
         ("Write a new instruction that uses the new keywords.", "speaks_of_prompt"),
         ("The sea is salty. It holds a lot of water.", "asks_nothing"), ("Understanding the salt water of the sea", "asks_nothing"),
-        ("How salty is the sea?", None), ("Describe the sea.", None), ("The sea is salty. Why?", None), ("Sea water", None),
+        ("How salty is the sea?", None), ("Describe the sea.", None), ("The sea is salty. Why?", None), ("Sea level", None),
+        ("Salt, water: sea!", "asks_nothing"),
         ("Your task is to describe salt water to a child.", None), ("I want you to act as a sailor.", None),
         ("The sea is salty. Rewrite the sentence with another verb.", None),
         ("A litre of sea holds 35 g of salt. Find 3 litres'.", None),
@@ -155,7 +157,8 @@ def test_every_fault_has_a_name() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not ALPACA.is_file(), reason="../shared/data/seeds/alpaca/alpaca_data.json.gz is not here")
 def test_ordinary_texts(capsys: pytest.CaptureFixture[str]) -> None:
-    """Measured on 10,000 records of Alpaca: not one of them is refused by any check (the bound of this test: 1 in 1,000)."""
+    """Measured on 10,000 records of Alpaca: no instruction and no response is refused, two sets of keywords are. The bound
+    of this test is 1 in 1,000 for each check."""
     with gzip.open(ALPACA) as file:
         whole = json.load(file)
     rng = random.Random(7)
@@ -171,7 +174,7 @@ def test_ordinary_texts(capsys: pytest.CaptureFixture[str]) -> None:
             fault = fault_in("respond", given["output"].strip(), prompts.render("respond", None, **asked), asked)
             refused[kind_of(fault) if fault else "usable"] += 1
         words = list(dict.fromkeys(w.casefold().strip(".,:;?!\"'") for w in given["instruction"].split()))[-3:]
-        if len(words) == 3 and all(words):
+        if len(words) == 3 and all(any(c.isalnum() for c in w) for w in words):
             three, asked = Keywords(keywords=[w[:80] for w in words]), prompts.render("keywords", None, **values)
             fault = fault_in("keywords", three, asked, values)
             refused[f"keywords: {kind_of(fault)}" if fault else "usable"] += 1
