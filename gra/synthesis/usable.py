@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -57,15 +58,21 @@ class _Shown:
     """What the model was shown: `rules`, the prompt's own words; `records`, those of the pool's records in it."""
 
     def __init__(self, prompt: Sequence[Mapping[str, str]], values: Mapping[str, Any]):
-        self.records = [text for record in values.get("records", ()) for text in _texts(record, values)]
-        own = [value for key, value in values.items() if key in ("instruction", "response", "domain") and isinstance(value, str)]
+        self._prompt, self._values = prompt, values
         self.keywords = list(values.get("keywords", ()))
-        own += self.keywords
         self.instruction = str(values.get("instruction", ""))
-        rules = "\n".join(message["content"] for message in prompt)
-        for text in sorted({*own, *self.records}, key=len, reverse=True):
+
+    @cached_property
+    def records(self) -> list[str]:
+        return [text for record in self._values.get("records", ()) for text in _texts(record, self._values)]
+
+    @cached_property
+    def rules(self) -> str:
+        own = [self._values[key] for key in ("instruction", "response", "domain") if isinstance(self._values.get(key), str)]
+        rules = "\n".join(message["content"] for message in self._prompt)
+        for text in sorted({*own, *self.keywords, *self.records}, key=len, reverse=True):
             rules = rules.replace(fence(text), "\n") if len(text) > 2 else rules
-        self.rules = rules
+        return rules
 
 
 def _texts(record: Any, values: Mapping[str, Any]) -> list[str]:
@@ -84,7 +91,7 @@ def _keywords(value: Any, shown: _Shown) -> str | None:
         return f"a list as one keyword: {found}"
     if (found := next((k for k in keywords if len(k.split()) > LONGEST_KEYWORD), None)) is not None:
         return f"a sentence as one keyword: {found}"
-    copy = next((k for k in keywords if copied(k, shown.rules)), None)
+    copy = next((k for k in keywords if len(k.split()) >= NGRAM and copied(k, shown.rules)), None)
     return f"copies the prompt: {copy}" if copy else None
 
 
@@ -134,27 +141,23 @@ def _copy(text: str, rules: str, records: Iterable[str]) -> str | None:
     records = list(records)
     if (found := next((record for record in records if copied(text, record)), None)) is not None:
         return f"copies a record: {found[:160]}"
-    return f"copies the prompt: {text[:160]}" if copied(text, "\n".join([rules, *records])) else None
+    return f"copies the prompt: {text[:160]}" if copied(text, rules, *records) else None
 
 
-def words(text: str) -> list[str]:
-    """The words of `text`, without case and punctuation."""
-    return _WORD.findall(text.casefold())
+def copied(text: str, *shown: str) -> bool:
+    """Whether `text` is a copy of parts of `shown`."""
+    return covered(text, *shown) > (COPIED_SHORT if len(words(text)) <= SHORT else COPIED)
 
 
-def copied(text: str, shown: str) -> bool:
-    """Whether `text` is a copy of a part of `shown`."""
-    return covered(text, shown) > (COPIED_SHORT if len(words(text)) <= SHORT else COPIED)
-
-
-def covered(text: str, shown: str) -> float:
-    """The share of the words of `text` in runs of NGRAM words that `shown` holds, too. 0 for a shorter text."""
-    mine, grams = words(text), set(_grams(words(shown)))
+def covered(text: str, *shown: str) -> float:
+    """The share of the words of `text` in runs of NGRAM words that one of `shown` holds, too. 0 for a shorter text."""
+    mine = words(text)
     if len(mine) < NGRAM:
         return 0.0
+    known = frozenset().union(*[_gram_set(part) for part in shown]) if len(shown) > 1 else _gram_set(shown[0])
     inside = [False] * len(mine)
     for place, gram in enumerate(_grams(mine)):
-        if gram in grams:
+        if gram in known:
             inside[place : place + NGRAM] = [True] * NGRAM
     return sum(inside) / len(mine)
 
@@ -173,5 +176,17 @@ def restates(response: str, instruction: str) -> bool:
     return covered(response, instruction) >= RESTATED and covered(instruction, response) >= RESTATED
 
 
+@lru_cache(128)
+def _gram_set(text: str) -> frozenset[tuple[str, ...]]:
+    """Of what is shown again and again: the rules of a step, the records of a pool."""
+    return frozenset(_grams(words(text)))
+
+
 def _grams(parts: Sequence[str]) -> list[tuple[str, ...]]:
     return [tuple(parts[i : i + NGRAM]) for i in range(len(parts) - NGRAM + 1)]
+
+
+@lru_cache(256)
+def words(text: str) -> tuple[str, ...]:
+    """The words of `text`, without case and punctuation."""
+    return tuple(_WORD.findall(text.casefold()))
