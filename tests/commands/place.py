@@ -64,6 +64,15 @@ BENCHMARKS: dict[str, list[dict[str, Any]]] = {
     **{f"bbh/{name}": [{"input": "Which?", "target": "(A)"}] for name in BBH.split()},
 }  # fmt: skip
 
+# What stands in the hub's cache, for the checks that ask whether it can be had: no weights and no items.
+HUB = {
+    "models": ["Qwen/Qwen2.5-0.5B", "Qwen/Qwen2.5-7B", "meta-llama/Llama-3.1-8B"],
+    "datasets": [
+        "openai/gsm8k", "EleutherAI/hendrycks_math", "openai/openai_humaneval", "google-research-datasets/mbpp", "Rowan/hellaswag",
+        "allenai/ai2_arc", "Idavidrein/gpqa", "SaylorTwift/bbh", "cais/mmlu", "google/IFEval",
+    ],
+}  # fmt: skip
+
 
 def lines(path: Path, items: list[dict[str, Any]]) -> None:
     """JSON, one array or one record a line by the ending."""
@@ -84,6 +93,9 @@ def furnish(folder: Path, model: Path) -> None:
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         (folder / place).symlink_to(model)
     (folder / "STUDENT_FOLDER").symlink_to(folder / "STUDENT")
+    for kind, names in HUB.items():
+        for name in names:
+            lines(folder / "hub" / f"{kind}--{name.replace('/', '--')}" / "snapshots" / "main" / "config.json", [])
     _world(folder / "FOLDER_OF_THE_WORLD")
     _data(folder, folder / "data" / "mine")
     for name in ("DATA_FOLDER", "DIR"):

@@ -54,7 +54,7 @@ RULES: list[tuple[str, str, tuple[str, ...]]] = [
 
 SPELT: list[tuple[str, str]] = [
     (r"^(ROUNDS|SHARDS)$", "2"),
-    (r"^pool\.models=\[\.\.\.\]$", "pool.models=[a,b,c,d,e]"),
+    (r"^pool\.models=\[(\.\.\.|a,b,c,d,e)\]$", "pool.models=[slm-a,slm-b,slm-c,slm-d,slm-e]"),  # those that the server has
     (r"^pool\.models=\[(\{name: )a(, model: \./models/)a\}, \.\.\.\]$",
      "pool.models=[" + ", ".join(rf"\g<1>{m}\g<2>{m}}}" for m in "abcde") + "]"),
 ]  # fmt: skip

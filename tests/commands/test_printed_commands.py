@@ -21,7 +21,7 @@ from place import furnish
 from printed_commands import ROOT, Printed, everything, keys_named, of_markdown
 from standins import rule_for, spelt
 
-from gra import cli
+from gra import cli, hub
 from gra.paths import conf_dir
 from train import hardware
 
@@ -110,6 +110,8 @@ def test_a_command_works_as_printed(
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(place)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(place / "hub"))
+    hub._fault.cache_clear()
     monkeypatch.setenv("PATH", str(place / "bin"), prepend=os.pathsep)
     values = {"URL": url, "OUT": str(tmp_path / "out"), "PYTHON": sys.executable}
     words = spelt(command.words, more, values)
