@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 sys.path.append(str(Path(__file__).parent))
 
+from loop_clock import run
 from simulated_server import KINDS, Poison, Site, answer, backend, broken, hang, one_in, request
-from virtual_time import run
 
 from gra.errors import ServerError
 from gra.models.base import Reply

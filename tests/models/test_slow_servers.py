@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 sys.path.append(str(Path(__file__).parent))
 
+from loop_clock import run
 from simulated_server import Poison, Site, answer, backend, request
 from test_poison_requests import UNHEALTHY, A, ask, errors
-from virtual_time import run
 
 from gra.errors import ServerError
 from gra.models.in_flight_limit import START, InFlightLimit
