@@ -16,7 +16,7 @@ import json
 import resource
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from gra.synthesis.dedup import DedupSettings
 from gra.synthesis.engine import Engine
 from gra.synthesis.journal import Journal
 from gra.synthesis.protocol import Ask, Rules, Talk
-from gra.synthesis.records import DOMAINS, Outcome, Seed
+from gra.synthesis.records import DOMAINS, CallRecord, Outcome, Seed
 from gra.synthesis.rounds import Committee
 from gra.synthesis.settings import SynthesisSettings
 from gra.synthesis.target import TargetProcess
@@ -54,6 +54,8 @@ class Watch:
             self.ended += 1
             if self.ended % self.every == 0:
                 self.curve.append((self.ended, resident_mb()))
+
+    def heard(self, calls: Sequence[CallRecord]) -> None: ...
 
     def deduplicated(self, distinct: int, duplicates: int) -> None:  # noqa: ARG002
         self.marks.append(("dedup", resident_mb()))
