@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 
@@ -113,7 +113,10 @@ def end(loop: VirtualLoop) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     try:
-        loop.run_until_complete(all_ended())
+        ending = loop.create_task(all_ended())
+        while not ending.done():
+            with suppress(RuntimeError):  # a run killed just as it ended left its own stop in the queue, which stops this one
+                loop.run_until_complete(ending)
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         loop.close()
