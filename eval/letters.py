@@ -115,7 +115,8 @@ def stated(reply: str, options: Sequence[str]) -> str | None:
     """The letter that the reply states by the tolerant rules, one of as many as there are `options` (texts; []: not known)."""
     text, count = conclusion(reply), len(options) or USUAL
     refused = refuses(option_texts.unquoted(text, options))
-    found, denied = claims.settle(mentions.marked(text[-claims.LONGEST :], count, options), count, firm=refused)
+    claimed = option_texts.unlisted(text[-claims.LONGEST :], options)
+    found, denied = claims.settle(mentions.marked(claimed, count, options), count, firm=refused)
     out = {LETTERS[place] for place in denied}
     for rule in (_said, _begun, _entire) if not found else ():
         letter = rule(text, count, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -18,6 +19,16 @@ def unquoted(text: str, options: Sequence[str]) -> str:
     for option in options:
         text = text.replace(option, " ") if len(option) > 1 else text
     return text
+
+
+def unlisted(text: str, options: Sequence[str]) -> str:
+    """The text without the whole list of the options, where a reply repeats it, each with its letter and its own words: "(A) yes
+    (B) no" says nothing of what is right where these are the options."""
+    if len(options) < 2 or len(options) > len(LETTERS):
+        return text
+    entries = [rf"[*_\-•]{{0,3}}\(?{letter}[).:][*_]{{0,2}}\s{{0,3}}{re.escape(option.strip())}[.;,]?"
+               for letter, option in zip(LETTERS, options, strict=False)]  # fmt: skip
+    return re.sub(r"(?<!\w)" + r"\s{1,9}".join(entries) + r"(?!\w)", " ", text)
 
 
 def quoted(text: str, options: Sequence[str], out: set[str]) -> str | None:

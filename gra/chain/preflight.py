@@ -41,7 +41,9 @@ def writable_problems(key: str, folder: Path) -> list[Problem]:
     if not there.is_dir():
         return [Problem(key, f"{there} is not a folder", remedy)]
     if not os.access(there, os.W_OK | os.X_OK):
-        return [Problem(key, f"{there} cannot be written", remedy)]
+        readonly = bool(os.statvfs(there).f_flag & os.ST_RDONLY)
+        why = "its file system is mounted read-only" if readonly else "no permission"
+        return [Problem(key, f"{there} cannot be written: {why}", remedy)]
     return []
 
 

@@ -109,7 +109,7 @@ def test_train_tokens_packs_what_was_made(tmp_path: Path) -> None:
 
 
 def test_the_comparison_reads_resamples_and_has_its_loop_beside_it() -> None:
-    shown = bench("compare.py", "--resamples", "200", "--loop", "1")
+    shown = bench("compare.py", "--resamples", "400", "--loop", "1")
     for words in ("| read | 39489 |", "| both | 39489 |", "| plain loop, strict difference alone | 39489 |", "peak memory"):
         assert words in shown
 

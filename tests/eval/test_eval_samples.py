@@ -11,7 +11,7 @@ from gra.errors import EvalError
 
 COLUMNS = (
     "task", "subtask", "cluster", "doc_id", "prompt_hash", "reply", "answer", "extracted", "correct", "extracted_tolerant",
-    "correct_tolerant",
+    "correct_tolerant", "at_limit",
 )  # fmt: skip
 
 

@@ -146,9 +146,13 @@ def test_how_models_are_served_is_no_part_of_the_result(seeds: Path) -> None:
     assert here != digest(models=["a", "c"])
 
 
-def test_outlook_is_for_models_by_turns_alone() -> None:
+def test_loads_are_foretold_for_models_by_turns_alone(seeds: Path) -> None:
     pool = {"_target_": "gra.models.phased_servers.connect", "models": list(MODELS)}
-    config = {"pool": pool, "synthesis": {}, "runtime": {"concurrency": 2000}}
-    (line,) = outlook(config)
+    config = {"pool": pool, "synthesis": {}, "runtime": {"concurrency": 2000}, "seeds": {"path": str(seeds)}, "seed": 0}
+
+    def loads(config: dict[str, Any]) -> list[str]:
+        return [line for line in outlook(config, {}, None, ()) if line.startswith("models take turns")]
+
+    (line,) = loads(config)
     assert str(estimate_swaps(SynthesisSettings(), 3, 2000)) in line
-    assert outlook({**config, "pool": {**pool, "_target_": "gra.models.openai_server.connect"}}) == []
+    assert loads({**config, "pool": {**pool, "_target_": "gra.models.openai_server.connect"}}) == []
