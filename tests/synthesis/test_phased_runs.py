@@ -107,9 +107,11 @@ def test_servers_by_turns_give_the_same_data(tmp_path: Path, seeds: Path) -> Non
 def test_transformers_by_turns_give_the_same_data(tmp_path: Path, seeds: Path) -> None:
     """Tiny models that really are loaded and unloaded, structured replies and free text alike."""
     pytest.importorskip("llguidance")
-    from tiny_models import save_tiny_chat_model
+    from tiny_models import make_brief, save_tiny_chat_model
 
     folders = [str(save_tiny_chat_model(tmp_path / name, seed=i)) for i, name in enumerate("ab")]
+    for folder in folders:
+        make_brief(Path(folder))
     models = ",".join(f"{{name: {Path(folder).name}, model: {folder}}}" for folder in folders)
     common = [
         f"pool.models=[{models}]", "seeds.limit=2", "synthesis.samples_per_round=2", "synthesis.max_proposals=3",
