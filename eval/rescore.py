@@ -31,12 +31,14 @@ from eval.sandbox.run import OVERRIDE
 from gra.errors import EvalError, GraError
 from gra.fileio import read_json, write_json, write_text
 from gra.labels import MARK, simulated
+from gra.pipes import outlive_reader
 
 _AGAIN = "evaluate again: python -m eval"
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command with its arguments; returns the exit code."""
+    outlive_reader()
     parser = argparse.ArgumentParser(
         prog="python -m eval.rescore", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -60,8 +60,9 @@ COMMANDS = {
     ),
     "compare": (
         "Print the experiment's table again from what is finished, and write results/NAME/table.{md,csv} and report.html.\n"
-        "With two scores folders in place of an experiment (gra compare FOLDER FOLDER [--json]): their difference, item by item.",
-        ["experiment=quickstart"],
+        "With two scores folders in place of an experiment (gra compare FOLDER FOLDER [--json]): their difference, item by item.\n"
+        "--items-only: intervals and stars over items, for just these trained models, where arms were trained once.",
+        ["experiment=quickstart", "experiment=quickstart --items-only"],
     ),
 }
 
@@ -119,7 +120,7 @@ def _hydra_command(command: str, rest: list[str]) -> int:
     if any(word in ("-h", "--help") for word in rest):
         print(_help(command), end="")
         return 0
-    sys.argv = ["gra", *rest]
+    sys.argv = ["gra", *("++experiment.compare.items_only=true" if word == "--items-only" else word for word in rest)]
     from gra.chain.commands import main as run
 
     return run(command)

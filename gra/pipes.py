@@ -1,10 +1,20 @@
-"""Standard output that outlives its reader: `gra run --info | head -1` ends without a traceback."""
+"""Standard output that outlives its reader and its encoding: `gra run --info | head -1` and a latin-1 terminal get no traceback."""
 
 from __future__ import annotations
 
+import codecs
 import io
+import json
 import os
 import sys
+import unicodedata
+from typing import Any
+
+FALLBACK = "gra.fallback"  # the name of the error handler below
+_WORDS = {
+    "±": "+-", "−": "-", "–": "-", "—": "-", "×": "x", "…": "...", "→": "->", "←": "<-", "►": ">", "▶": ">", "•": "*", "✓": "+",
+    "✔": "+", "✗": "x", "✘": "x", "≤": "<=", "≥": ">=", "≈": "~", "‘": "'", "’": "'", "“": '"', "”": '"', "\u00a0": " ",
+}  # fmt: skip
 
 
 class _Output(io.FileIO):
@@ -21,11 +31,15 @@ class _Output(io.FileIO):
 
 
 def outlive_reader() -> None:
-    """Let sys.stdout, if it is the process's own, drop what nobody reads any more. Every command calls this first.
+    """Let sys.stdout, if it is the process's own, drop what nobody reads any more, and write what its encoding lacks in other
+    signs; sys.stderr the latter. Every command calls this first.
 
     Here rather than by catching BrokenPipeError: Hydra, rich and the interpreter's last flush each meet it in a place of their
     own. SIGPIPE is no way either: it would end a run at the first server that hangs up.
     """
+    codecs.register_error(FALLBACK, _fallback)
+    if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors=FALLBACK)
     out = sys.stdout
     if out is not sys.__stdout__ or not isinstance(out, io.TextIOWrapper):
         return  # captured by whoever called
@@ -33,7 +47,52 @@ def outlive_reader() -> None:
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(_Output(out.fileno(), "w", closefd=False)),
         encoding=out.encoding,
-        errors=out.errors,
+        errors=FALLBACK if out.errors in ("strict", "surrogateescape") else out.errors,  # another: chosen by PYTHONIOENCODING
         line_buffering=out.line_buffering,
         write_through=out.write_through,
     )
+
+
+def json_text(value: Any) -> str:
+    """`value` as indented JSON that standard output can hold without loss: with escapes where its encoding lacks a letter."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=2)
+    return text
+
+
+def plain_text(text: str) -> str:
+    """`text` in ASCII as well as that goes: lines of tables as - | +, letters without their accents, `?` for what is left (two for
+    a sign that is two columns wide)."""
+    return "".join(sign if sign.isascii() else _plain(sign) for sign in text)
+
+
+def _plain(sign: str) -> str:
+    if sign in _WORDS:
+        return _WORDS[sign]
+    code = ord(sign)
+    if 0x2500 <= code < 0x2580:  # box drawing
+        name = unicodedata.name(sign)
+        return "-" if name.endswith(" HORIZONTAL") else "|" if name.endswith(" VERTICAL") else "+"
+    if 0x2580 <= code < 0x25A0:  # blocks, of progress bars
+        return "#"
+    if 0x2800 <= code < 0x2900:  # braille, of spinners
+        return "*"
+    letters = "".join(part for part in unicodedata.normalize("NFKD", sign) if part.isascii())
+    return letters or ("??" if unicodedata.east_asian_width(sign) in "WF" else "?")
+
+
+def _fallback(error: UnicodeError) -> tuple[str | bytes, int]:
+    """An error handler of codecs: what cannot be encoded, in ASCII; bytes of a file's name that are no text stay what they are,
+    but in UTF-8, which has no place for them."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    code = ord(error.object[error.start])
+    if 0xDC80 <= code <= 0xDCFF and "utf" not in error.encoding.lower():
+        return bytes([code - 0xDC00]), error.start + 1
+    end = error.start + 1
+    while end < error.end and not 0xDC80 <= ord(error.object[end]) <= 0xDCFF:
+        end += 1
+    return plain_text(error.object[error.start : end]), end

@@ -106,7 +106,8 @@ def _prepare(root: DictConfig, problems: list[Problem], outside: bool = False) -
     if experiment.compare or experiment.reference:
         from gra.compare.options import check
 
-        problems += check(experiment.compare)
+        tasks = OmegaConf.select(root, "suite.tasks", default=None)
+        problems += check(experiment.compare, benchmarks=len(tasks) if tasks else 0)
     if outside:
         told = {p.key for p in problems}
         problems += [p for p in preflight_plan(made, where) if p.key not in told]

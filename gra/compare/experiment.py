@@ -29,8 +29,9 @@ def compare(arms: Sequence[Arm], *, title: str, reference: str, output: Path, op
     if settings is None or problems:
         raise ConfigError(problems)
     comparison = build(
-        arms, title=title, reference=reference, resamples=settings.resamples, level=settings.level, seed=settings.seed
-    )
+        arms, title=title, reference=reference, resamples=settings.resamples, level=settings.level, seed=settings.seed,
+        items_only=settings.items_only,
+    )  # fmt: skip
     page = report.render(comparison, arms, settings.samples)
     write_text(output / "table.md", table.markdown(comparison))
     write_text(output / "table.csv", sheet.csv_text(comparison))

@@ -1,6 +1,7 @@
 """Two evaluated runs, item by item: `gra compare FOLDER FOLDER`, each a scores folder (scores.json, samples.parquet).
 
 gra compare runs/store/eval/A runs/store/eval/B
+gra compare A B --items-only             # with p-values, of just these two models
 gra compare A B --json > difference.json
 """
 
@@ -8,20 +9,21 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gra.compare.bootstrap import Difference, Level, Range, holm, level_of, paired_bootstrap
 from gra.compare.cautions import cautions
+from gra.compare.notes import noise_note
 from gra.compare.numbers import interval, percent, span
-from gra.compare.options import Options
+from gra.compare.options import Options, enough
 from gra.compare.outcomes import Outcomes
 from gra.compare.scores import KINDS, Scores, asked_unlike, load, outcomes
 from gra.compare.table import FORM, Column, blocks, plain
 from gra.errors import ConfigError, EvalError
 from gra.labels import simulated
+from gra.pipes import json_text
 from gra.settings import parse
 
 
@@ -33,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("first", type=Path, metavar="FOLDER", help="a scores folder")
     parser.add_argument("second", type=Path, metavar="FOLDER", help="another, over the same items")
     parser.add_argument("--json", action="store_true", help="print every number in full precision")
+    parser.add_argument("--items-only", action="store_true", help="print p-values; they are over items, for just these two models")
     defaults = Options.model_fields
     for name, kind in (("resamples", int), ("level", float), ("seed", int)):
         parser.add_argument(f"--{name}", type=kind, default=defaults[name].default, help=defaults[name].description)
@@ -41,18 +44,20 @@ def main(arguments: Sequence[str]) -> int:
     if options is None:
         raise ConfigError(problems)
     found = compare_runs(load(given.first), load(given.second), options)
+    found["items_only"] = given.items_only
     named = {"first": str(given.first), "second": str(given.second)} | found
     named["simulated"] = found["simulated"] or simulated([given.first, given.second])
-    print(json.dumps(named, indent=2, ensure_ascii=False) + "\n" if given.json else terminal(named, options.width), end="")
+    print(json_text(named) + "\n" if given.json else terminal(named, options.width), end="")
     return 0
 
 
 def compare_runs(first: Scores, second: Scores, options: Options) -> dict[str, Any]:
     """First run minus second on the benchmarks that both have, as plain data: `mean`, `groups` and `tasks`, each by kind of score
     (see scores.KINDS) {first, second, difference}: [value, low, high], and the difference's p (tasks: also Holm's p over all
-    benchmarks). A mean is null where not all its benchmarks have that kind of score.
+    benchmarks). All of it is over items, for just these two models. A mean is null where not all its benchmarks have that kind
+    of score.
 
-    Raises EvalError where the runs share no benchmark or answered different items.
+    Raises EvalError where the runs share no benchmark or answered different items, ConfigError for resamples that are too few.
     """
     shared = [task for task in first.items if task in second.items]
     if not shared:
@@ -60,6 +65,8 @@ def compare_runs(first: Scores, second: Scores, options: Options) -> dict[str, A
             f"The runs share no benchmark: {', '.join(first.items) or 'none'} in the first, {', '.join(second.items) or 'none'} in "
             "the second. Evaluate both on the same suite."
         )
+    if problems := enough(options.resamples, len(shared), options.level):
+        raise ConfigError(problems)
     groups: dict[str, list[str]] = {}
     for task in shared:
         groups.setdefault(first.tasks[task].group, []).append(task)
@@ -69,7 +76,7 @@ def compare_runs(first: Scores, second: Scores, options: Options) -> dict[str, A
     strict = by_kind["strict"]
     return {
         "simulated": first.simulated or second.simulated, "resamples": options.resamples, "level": options.level,
-        "seed": options.seed, "clustered": strict["clustered"],
+        "seed": options.seed, "over": "items", "clustered": strict["clustered"],
         "asked_unlike": [*asked_unlike([first, second]), *cautions([first, second])],
         "left_out": sorted({*first.tasks, *second.tasks} - set(shared)),
         "mean": {kind: found["mean"] for kind, found in by_kind.items()},
@@ -91,8 +98,8 @@ def _compared(
     settings: Any = {"resamples": options.resamples, "seed": options.seed, "level": options.level, "groups": whole}
     one, other = ({task: side[task] for task in known} for side in sides)
     difference = paired_bootstrap(one, other, **settings)
-    levels = (level_of(one, **settings), level_of(other, **settings))
-    adjusted = holm({task: found.p for task, found in difference.tasks.items()})
+    levels = tuple(level_of(side, **settings, share=kind != "form") for side in (one, other))
+    adjusted = holm(difference.family)
     return {
         "mean": _numbers(levels, difference, "mean") if known == list(shared) else None,
         "groups": {name: _numbers(levels, difference, "groups", name) for name in whole},
@@ -106,7 +113,7 @@ def _outcomes(run: Scores, tasks: Sequence[str], kind: str) -> dict[str, Outcome
     return {task: one for task, one in found.items() if one is not None}
 
 
-def _numbers(levels: tuple[Level, Level], difference: Difference, part: str, name: str | None = None) -> dict[str, Any]:
+def _numbers(levels: Sequence[Level], difference: Difference, part: str, name: str | None = None) -> dict[str, Any]:
     first, second, found = (
         getattr(source, part) if name is None else getattr(source, part)[name] for source in (*levels, difference)
     )
@@ -130,7 +137,8 @@ def terminal(found: Mapping[str, Any], width: int) -> str:
     names: Column = ("Benchmark", [plain(name) for name, _ in lines])
     columns: list[list[Column]] = [[("Items", [f"{kinds['n']:,}" if "n" in kinds else "" for _, kinds in lines])]]
     for kind, words in FORM.items():
-        columns.append(_columns(words, [kinds[kind] for _, kinds in lines], with_p=kind in ("strict", "tolerant")))
+        detailed = kind in ("strict", "tolerant")
+        columns.append(_columns(words, [kinds[kind] for _, kinds in lines], detailed, with_p=detailed and found["items_only"]))
     for block in blocks(names, columns, console):
         console.print(block)
     for line in _notes(found):
@@ -138,9 +146,9 @@ def terminal(found: Mapping[str, Any], width: int) -> str:
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
-def _columns(words: str, cells: Sequence[Mapping[str, Any] | None], with_p: bool) -> list[Column]:
-    """A, B, A - B of one kind of score, and its p after Holm's correction where asked for."""
-    shown = span if with_p else lambda one: percent(None if one is None else one.value)
+def _columns(words: str, cells: Sequence[Mapping[str, Any] | None], detailed: bool, with_p: bool) -> list[Column]:
+    """A, B, A - B of one kind of score, in detail with the intervals of A and B and, where asked for, p after Holm's correction."""
+    shown = span if detailed else lambda one: percent(None if one is None else one.value)
     triples = [{key: Range(*cell[key]) if cell else None for key in ("first", "second", "difference")} for cell in cells]
     columns = [
         (f"A {words}", [shown(one["first"]) for one in triples]),
@@ -153,15 +161,18 @@ def _columns(words: str, cells: Sequence[Mapping[str, Any] | None], with_p: bool
 
 
 def _notes(found: Mapping[str, Any]) -> list[str]:
+    level = found["level"]
     lines = [
-        f"Percent, differences in points, with {100 * found['level']:g} % intervals: paired bootstrap over items, "
-        f"{found['resamples']:,} resamples; p is Holm-adjusted over the benchmarks. Each run is one model: nothing here holds the "
-        "noise of training.",
+        f"Percent, differences in points, with {100 * level:g} % intervals over items, for these two trained models: a paired "
+        f"bootstrap over test items, {found['resamples']:,} resamples. They do not say what another training would give.",
+        *noise_note([Range(*mean["difference"]) if (mean := found["mean"]["strict"]) else None], level),
+        "p is over items, too, and Holm-adjusted over the benchmarks." if found["items_only"] else
+        "p-values, which would be over items alone, are left out (--items-only prints them).",
         "Form is strict minus tolerant: a difference in strict scores is that in tolerant ones and that in form together.",
     ]
     if found["clustered"]:
         drawn = ", ".join(f"{task} ({number})" for task, number in found["clustered"].items())
-        lines.append(f"Whole clusters of items, not single ones, are drawn of: {drawn}.")
+        lines.append(f"Whole clusters of items count, not single ones, in: {drawn}.")
     lines += [plain(line) for line in found["asked_unlike"]]
     if found["left_out"]:
         lines.append(f"Not in both runs, and in no mean here: {', '.join(found['left_out'])}.")

@@ -87,11 +87,11 @@ def _forests(comparison: Comparison) -> tuple[float, list[dict[str, Any]]]:
         lines = []
         for name, found in _intervals(row).items():
             overall = name == ""
-            p = "" if overall else f"p {row.adjusted['strict'][name]:.3f}"
+            p = f"p {row.adjusted['strict'][name]:.3f}" if not overall and row.difference and row.difference.claims else ""
             clear = found.low > 0 or found.high < 0
             places = (f"{50 + 50 * 100 * value / limit:.2f}" for value in (found.low, found.value, found.high))
             lines.append(Line("Mean" if overall else shown[name], numbers.interval(found), p, overall, clear, *places))
-        forests.append({"label": row.label, "lines": lines})
+        forests.append({"label": row.label, "over": table.over(row), "lines": lines})
     return limit, forests
 
 

@@ -11,9 +11,10 @@ from gra.compare import data
 from gra.compare.arms import Arm, by_name
 from gra.compare.bootstrap import Difference, Interval, Range, holm, level_of, paired_bootstrap
 from gra.compare.cautions import cautions
+from gra.compare.options import enough
 from gra.compare.outcomes import Outcomes
 from gra.compare.scores import KINDS, Scores, asked_unlike, load_arm, outcomes
-from gra.errors import EvalError
+from gra.errors import ConfigError, EvalError
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Row:
     """One arm of the table. `cells` lacks the benchmarks that this arm was not evaluated on; `mean` and the other means are None
     unless it has all `benchmarks` of the table. `spread` is the sample standard deviation of `mean` over `replicates` (None below
     two). `differences` and `adjusted` (Holm's p by benchmark, within this arm's comparison) have a part for each of
-    `scores.KINDS` that both this arm and the reference have."""
+    `scores.KINDS` that both this arm and the reference have. `trainings`: how many are in the arm's own intervals; 0 where
+    those are over items alone."""
 
     name: str
     label: str
@@ -72,6 +74,7 @@ class Row:
     cells: Mapping[str, Cell]
     mean: float | None
     interval: Range | None
+    trainings: int
     spread: float | None
     facts: Facts
     differences: Mapping[str, Difference] = field(default_factory=dict)
@@ -110,6 +113,7 @@ class Comparison:
     resamples: int
     level: float
     asked_unlike: tuple[str, ...] = ()
+    items_only: bool = False
 
     @property
     def heading(self) -> str:
@@ -123,18 +127,21 @@ class Comparison:
         return f"{label} minus arm"
 
 
-def build(arms: Sequence[Arm], *, title: str, reference: str, resamples: int, level: float, seed: int) -> Comparison:
-    """Read the arms' folders and compare each with `reference`. Raises EvalError or StoreError for broken or unequal folders.
+def build(
+    arms: Sequence[Arm], *, title: str, reference: str, resamples: int, level: float, seed: int, items_only: bool = False
+) -> Comparison:  # fmt: skip
+    """Read the arms' folders and compare each with `reference`. Raises EvalError or StoreError for broken or unequal folders,
+    ConfigError for resamples that are too few for so many benchmarks.
 
     Differences are reference minus arm, for arms with the same benchmarks as the reference; replicates that are not
-    evaluated yet are left out of an arm's averages, and `replicates` says how many are in.
+    evaluated yet are left out of an arm's averages, and `replicates` says how many are in. `items_only`: see bootstrap.py.
     """
     groups = by_name(arms)
     runs = {name: [(arm, scores) for arm in group if (scores := load_arm(arm)) is not None] for name, group in groups.items()}
     order = [reference, *(name for name in groups if name != reference)]
     tasks = tuple(dict.fromkeys(task for name in order for _, scores in runs[name] for task in scores.tasks))
     scored = {name: {kind: _outcomes(name, runs[name], tasks, kind) for kind in KINDS} for name in groups}
-    options = {"resamples": resamples, "level": level, "seed": seed}
+    options = {"resamples": resamples, "level": level, "seed": seed, "items_only": items_only}
     rows = [
         _row(
             group, runs[name], tasks, scored[name], name == reference, options,
@@ -142,10 +149,13 @@ def build(arms: Sequence[Arm], *, title: str, reference: str, resamples: int, le
         )
         for name, group in groups.items()
     ]  # fmt: skip
+    resampled = [found for row in rows for found in row.differences.values() if found.resamples]
+    if problems := enough(resamples, max([0, *(len(found.tasks) for found in resampled)]), level):
+        raise ConfigError(problems)
     simulated = any(arm.simulated for arm in arms) or any(s.simulated for found in runs.values() for _, s in found)
     every = [scores for name in order for _, scores in runs[name]]
     unlike = [*asked_unlike(every), *cautions(every)]
-    return Comparison(title, reference, simulated, tasks, tuple(rows), resamples, level, tuple(unlike))
+    return Comparison(title, reference, simulated, tasks, tuple(rows), resamples, level, tuple(unlike), items_only)
 
 
 def _outcomes(name: str, runs: Sequence[tuple[Arm, Scores]], tasks: Iterable[str], kind: str) -> dict[str, Outcomes]:
@@ -193,10 +203,10 @@ def _row(
         name=group[0].name, label=group[0].label, reference=reference, replicates=len(runs), benchmarks=len(tasks), cells=cells,
         simulated=any(arm.simulated for arm in group) or any(scores.simulated for _, scores in runs),
         mean=statistics.fmean(cell.value for cell in cells.values()) if complete else None,
-        interval=level.mean if complete and level is not None else None,
+        interval=level.mean if complete and level is not None else None, trainings=level.trainings if level is not None else 0,
         spread=statistics.stdev(known) if len(known) > 1 else None,
         facts=_facts(group), differences=differences,
-        adjusted={kind: holm({task: i.p for task, i in found.tasks.items()}) for kind, found in differences.items()},
+        adjusted={kind: holm(found.family) for kind, found in differences.items()},
     )  # fmt: skip
 
 

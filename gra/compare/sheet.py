@@ -10,6 +10,8 @@ from gra.compare.numbers import MISSING
 from gra.compare.rows import Comparison, Row
 from gra.compare.scores import KINDS
 
+OVER = {True: "items and trainings", False: "items"}
+
 
 def csv_text(comparison: Comparison) -> str:
     """The whole table as text."""
@@ -24,8 +26,9 @@ def csv_text(comparison: Comparison) -> str:
 def read_csv(text: str) -> list[dict[str, str | float | int | bool | None]]:
     """The lines of `csv_text` with their types again: "-" becomes None, true and false bools, numbers numbers."""
     kept = {"arm", "label"}
+    words = set(OVER.values())
     return [
-        {key: value if key in kept else _typed(value) for key, value in line.items()}
+        {key: value if key in kept or value in words else _typed(value) for key, value in line.items()}
         for line in csv.DictReader(io.StringIO(text, newline=""))
     ]  # fmt: skip
 
@@ -35,13 +38,14 @@ def _line(row: Row, comparison: Comparison) -> dict[str, str]:
     values: dict[str, object] = {
         "arm": row.name, "label": row.label, "reference": row.reference, "simulated": row.simulated,
         "replicates": row.replicates, "mean": row.mean, "mean.std": row.spread, **_own("mean", row.interval),
+        "mean.own_over": OVER[row.trainings > 0] if row.interval else None,
         "mean.tolerant": row.tolerant, "mean.extraction": row.extraction,
     }  # fmt: skip
     for kind in KINDS:
         values |= _compared(_name("mean", kind), row.mean_difference(kind))
     values |= {
         "level": found.level if found else None, "resamples": found.resamples if found else None,
-        "replicates_paired": found.paired if found else None,
+        "interval_over": OVER[found.over_trainings] if found else None, "stars": found.claims if found else None,
         "data_sets": facts.sets, "samples": facts.samples, "tokens_in": facts.tokens_in, "tokens_out": facts.tokens_out,
         "tokens": facts.tokens, "tokens_per_sample": facts.tokens_per_sample,
         "flops": facts.flops, "flops_per_sample": facts.flops_per_sample, "audited": facts.audited,

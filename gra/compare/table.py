@@ -7,6 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gra.compare.notes import clear as clear
+from gra.compare.notes import label as label
+from gra.compare.notes import notes as notes
+from gra.compare.notes import over as over
+from gra.compare.notes import plain as plain
 from gra.compare.numbers import count, interval, percent, short, span
 from gra.compare.rows import Comparison, Row
 
@@ -15,13 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 WORD = 16  # characters of a heading's word before it is broken
-FEW_SEEDS = 8  # below, a bootstrap over seeds is too narrow to go without saying (see bootstrap.py)
-TOKENS = (
-    "Tokens are in and out together, over all models and all calls for proposals that were decided on, kept or discarded; "
-    "proposals begun but in the end not needed are left out (run.json in the data folder has them)."
-)
 Column = tuple[str, list[str]]  # a heading and its cells
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 # -- cells ------------------------------------------------------------------------------------------------------------
@@ -37,12 +36,6 @@ def difference_cell(row: Row) -> str:
     return "reference" if row.reference else interval(row.mean_difference("strict"))
 
 
-def label(row: Row, comparison: Comparison) -> str:
-    """The arm's label; where only some arms are simulated, each says so itself (else the heading says it for all)."""
-    own = row.simulated and not all(other.simulated for other in comparison.rows)
-    return plain(f"{row.label} (simulated)" if own else row.label)
-
-
 def names(tasks: Sequence[str]) -> dict[str, str]:
     """Short names of benchmarks for headings: without the prefix that all share ("world_"), if what is left is distinct."""
     same = 0
@@ -52,73 +45,6 @@ def names(tasks: Sequence[str]) -> dict[str, str]:
         same += 1
     cut = tasks[0][:same].rfind("_") + 1 if len(tasks) > 1 else 0
     return {task: task[cut:] or task for task in tasks}
-
-
-def plain(text: str) -> str:
-    """`text` on one line and without control characters (a label must not move the cursor)."""
-    return _CONTROL.sub(" ", text)
-
-
-def notes(comparison: Comparison) -> list[str]:
-    """What a reader needs to know to read the numbers, one sentence a line."""
-    lines = ["Scores are percent correct; the mean is the plain mean over benchmarks. A missing value is -."]
-    lines += _on_differences(comparison)
-    lines += [plain(line) for line in comparison.asked_unlike]
-    if any(row.tolerant is not None for row in comparison.rows):
-        lines.append(
-            "Strict scores take an answer in the form that the task asks for, tolerant ones however it is put, and form is strict "
-            "minus tolerant: a difference in strict scores is that in tolerant ones and that in form together. Extracted is the "
-            "share of replies with an answer in the asked form."
-        )
-    if any(row.facts.wrong_share is not None for row in comparison.rows):
-        lines.append("Wrong is the true share of wrong samples in the training data, which is known in the simulated world.")
-    lines.append(TOKENS)
-    if uneven := _uneven(comparison):
-        lines.append(uneven)
-    if any(row.facts.flops for row in comparison.rows):
-        sizes = " The sizes of simulated models are made up." if comparison.simulated else ""
-        lines.append(f"FLOPs are estimated as 2 x parameters x tokens, over the same calls (T = 10^12, P = 10^15).{sizes}")
-    if comparison.simulated:
-        lines.append("Simulated: these models and benchmarks belong to a simulated world; nothing here is about real models.")
-    return lines
-
-
-def _on_differences(comparison: Comparison) -> list[str]:
-    """How the intervals were made, and what they leave out; nothing where no arm was compared."""
-    differing = [row for row in comparison.rows if row.difference]
-    if not differing:
-        return []
-    replicated = [found for row in differing if (found := row.difference) and max(found.replicates) > 1]
-    drawn = "test items and training seeds" if replicated else "test items"
-    lines = [
-        f"Differences are reference minus arm in points, with {100 * comparison.level:g} % intervals: paired bootstrap over "
-        f"{drawn}, {comparison.resamples:,} resamples."
-    ]
-    if not replicated:
-        lines.append("Each arm was trained once: the intervals do not hold the noise of training.")
-    else:
-        lines.append("± is the standard deviation over training seeds.")
-        if min(min(found.replicates) for found in replicated) < FEW_SEEDS:
-            lines.append("With so few training seeds the intervals understate the noise of training.")
-    clustered = {task: number for row in differing if row.difference for task, number in row.difference.clustered.items()}
-    if clustered:
-        listed = ", ".join(f"{task} ({number})" for task, number in clustered.items())
-        lines.append(f"Whole clusters of items, not single ones, are drawn of: {listed}.")
-    if any(clear(row, task, comparison) for row in differing for task in row.cells):
-        lines.append(
-            f"* marks a score that differs from the reference's at the {100 * (1 - comparison.level):g} % level, after Holm's "
-            "correction over the benchmarks of the arm."
-        )
-    return lines
-
-
-def _uneven(comparison: Comparison) -> str | None:
-    """That the arms were not trained on equally many samples, with their numbers; None where they were, as far as known."""
-    shown = [(label(row, comparison), count(row.facts.samples)) for row in comparison.rows if row.facts.samples is not None]
-    if len({number for _, number in shown}) < 2:
-        return None
-    listed = "; ".join(f"{name}: {number}" for name, number in shown)
-    return f"The arms differ in their number of training samples ({listed}), which bears on their scores."
 
 
 # -- the two tables, as text cells ------------------------------------------------------------------------------------
@@ -143,11 +69,6 @@ def score_cells(row: Row, tasks: Sequence[str], comparison: Comparison) -> list[
         percent(row.cells[task].value if task in row.cells else None) + ("*" if clear(row, task, comparison) else "")
         for task in tasks
     ]  # fmt: skip
-
-
-def clear(row: Row, task: str, comparison: Comparison) -> bool:
-    """Whether the arm's strict score differs from the reference's after Holm's correction over the benchmarks."""
-    return row.adjusted.get("strict", {}).get(task, 1.0) <= 1 - comparison.level
 
 
 def form_headings(comparison: Comparison) -> list[str]:

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gra.errors import StoreError
+from gra.pipes import json_text
 from gra.synthesis.journal_read import read_calls, read_samples
 from gra.wellformed import printable
 
@@ -35,7 +36,7 @@ def main(argv: list[str]) -> int:
         return _list(folder)
     life = sample_life(folder, options.sample)
     if options.json:
-        print(json.dumps(life, indent=2, ensure_ascii=False))
+        print(json_text(life))
     else:
         _show(life)
     return 0

@@ -1,4 +1,4 @@
-"""The bootstrap: it covers the truth as often as it says, it is antisymmetric, and it refuses unequal items."""
+"""Intervals: they cover the truth as often as they say, they are antisymmetric, and unequal items are refused."""
 
 from __future__ import annotations
 
@@ -95,17 +95,19 @@ def test_swapped_arms_negate_everything(one, other):
     there = paired_bootstrap(first, second, resamples=200, seed=3)
     back = paired_bootstrap(second, first, resamples=200, seed=3)
     for a, b in [(there.mean, back.mean), *((there.tasks[t], back.tasks[t]) for t in there.tasks)]:
-        assert (b.value, b.low, b.high) == pytest.approx((-a.value, -a.high, -a.low), abs=1e-12)
-        assert a.p == b.p
+        assert (b.value, b.low, b.high) == pytest.approx((-a.value, -a.high, -a.low), abs=1e-9)
+        assert a.p == pytest.approx(b.p)
         assert a.low - 1e-12 <= a.high
 
 
 @settings(max_examples=30, deadline=None)
 @given(SHAPES)
-def test_equal_arms_differ_by_exactly_nothing(shape):
+def test_equal_arms_differ_by_nothing_which_does_not_prove_them_equal(shape):
     arm = random_arm(np.random.default_rng(shape[2]), shape[0], shape[1])
     found = paired_bootstrap(arm, arm, resamples=200)
-    assert (found.mean.value, found.mean.low, found.mean.high, found.mean.p) == (0, 0, 0, 1)
+    for one in (found.mean, *found.tasks.values()):
+        assert (one.value, one.p) == (0, 1)
+        assert one.low == -one.high < 0
 
 
 @settings(max_examples=30, deadline=None)
@@ -220,10 +222,10 @@ def test_a_clustered_interval_covers_the_truth_where_one_by_item_does_not():
 @settings(max_examples=30, deadline=None)
 @given(SHAPES)
 def test_an_arms_own_interval_is_that_of_its_difference_from_nothing(shape):
-    arm = random_arm(np.random.default_rng(shape[2]), shape[0], shape[1])
+    arm = random_arm(np.random.default_rng(shape[2]), shape[0], shape[1] + 100)  # enough that no item stands out
     nothing = {task: Outcomes(one.doc_ids, np.zeros_like(one.correct), one.replicates) for task, one in arm.items()}
-    own = level_of(arm, resamples=200, groups={"g": ["one"]})
-    difference = paired_bootstrap(arm, nothing, resamples=200, groups={"g": ["one"]})
+    own = level_of(arm, resamples=200, groups={"g": ["one"]}, items_only=True)
+    difference = paired_bootstrap(arm, nothing, resamples=200, groups={"g": ["one"]}, items_only=True)
     assert own.groups["g"] == own.tasks["one"]
     for here, there in [(own.mean, difference.mean), *((own.tasks[t], difference.tasks[t]) for t in arm)]:
         assert dataclasses.astuple(here) == pytest.approx(dataclasses.astuple(there)[:3], abs=1e-12)
@@ -240,15 +242,6 @@ def test_items_that_do_not_match_are_named_with_their_counts():
         paired_bootstrap({"q": one}, {"q": other})
     with pytest.raises(EvalError, match="different replicates"):
         paired_bootstrap({"a": first, "b": outcomes(np.ones((2, 10)))}, {"a": first, "b": first})
-
-
-def test_replicates_are_matched_only_where_their_numbers_are():
-    rng = np.random.default_rng(4)
-    first, second = rng.integers(0, 2, (3, 50)), rng.integers(0, 2, (3, 50))
-    assert paired_bootstrap({"a": outcomes(first)}, {"a": outcomes(second)}, resamples=100).paired
-    other = paired_bootstrap({"a": outcomes(first)}, {"a": outcomes(second, (0, 1, 7))}, resamples=100)
-    assert not other.paired
-    assert other.replicates == (3, 3)
 
 
 def test_holm_agrees_with_the_worked_example():

@@ -111,9 +111,9 @@ def test_replicates_become_one_row_with_their_spread(make_arm, tmp_path):
     means = [sum(s.value for s in load(arm.folders["scores"]).tasks.values()) / 2 for arm in arms[::4]]
     assert row.mean == pytest.approx(sum(means) / 3)
     assert row.spread > 0
-    assert row.difference.paired
+    assert row.difference.over_trainings
     text = run(arms, tmp_path / "out")
-    assert "training seeds" in text
+    assert "over items and trainings" in text
     assert "±" in text
     assert "Replicates are averaged." in (tmp_path / "out" / "report.html").read_text()
 

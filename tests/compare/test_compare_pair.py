@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ def test_its_numbers_are_the_bootstraps(make_arm: Any) -> None:
     found = compare_runs(one, other, FAST)
     strict = [{task: outcomes([run], [0], task, "strict", "") for task in TASKS} for run in (one, other)]
     expected = paired_bootstrap(*strict, resamples=400)  # type: ignore[arg-type]
-    adjusted = holm({task: interval.p for task, interval in expected.tasks.items()})
+    adjusted = holm(expected.family)
     for task, interval in expected.tasks.items():
         cell = found["tasks"][task]["strict"]
         assert cell["difference"] == [interval.value, interval.low, interval.high]
@@ -46,7 +48,8 @@ def test_its_numbers_are_the_bootstraps(make_arm: Any) -> None:
     back = compare_runs(other, one, FAST)["mean"]["tolerant"]
     assert back["difference"] == pytest.approx([-found["mean"]["tolerant"]["difference"][place] for place in (0, 2, 1)])
     same = compare_runs(one, one, FAST)["mean"]["strict"]
-    assert (same["difference"], same["p"]) == ([0, 0, 0], 1)
+    assert (same["difference"][0], same["p"]) == (0, 1)
+    assert same["difference"][1] == -same["difference"][2] < 0  # answering alike does not prove two models to be alike
 
 
 def test_groups_and_what_is_in_one_run_only(make_arm: Any) -> None:
@@ -91,8 +94,16 @@ def test_the_command(make_arm: Any, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     code, text, _ = gra(str(one), str(other), "--resamples", "400")
     assert code == 0
     assert all(len(line) <= 120 for line in text.splitlines()[2:])
-    for words in ("(simulated)", "mmlu_chat", "mean", "(Holm)", "A - B", "tolerant", "extracted", "400 resamples"):
-        assert words in text
+    for words in ("(simulated)", "mmlu_chat", "mean", "A - B", "tolerant", "extracted", "400 resamples", "two trained models"):
+        assert words in text.replace("\n", " ")
+    assert "If training again moved each mean by 1 point" in text
+    assert "(Holm)" not in text
+    code, text, _ = gra(str(one), str(other), "--resamples", "400", "--items-only")
+    assert "(Holm)" in text
+    code, text, said = gra(str(one), str(other), "--resamples", "118")
+    assert (code, text) == (2, "")
+    assert "compare.resamples" in said
+    assert "at least 119" in said
     code, text, _ = gra(str(one), str(other), "--resamples", "400", "--json")
     found = json.loads(text)
     assert (found["first"], found["second"], found["simulated"]) == (str(one), str(other), True)
@@ -130,8 +141,27 @@ def test_benchmarks_that_were_not_asked_alike_are_named(
     edit(other, how={"shots": 5, "max_new_tokens": 256})
     found = compare_runs(load(one), load(other), FAST)
     assert found["asked_unlike"][0].startswith("gsm8k was not asked alike: max_new_tokens 4096 / 256.")
-    monkeypatch.setattr(sys, "argv", ["gra", "compare", str(one), str(other), "--resamples", "100"])
+    monkeypatch.setattr(sys, "argv", ["gra", "compare", str(one), str(other), "--resamples", "200"])
     assert cli.main() == 0
     assert "mmlu_chat was not asked alike" in capsys.readouterr().out.replace("\n", " ")
     edit(other, how={"shots": 5, "max_new_tokens": 4096})
     assert compare_runs(load(one), load(other), FAST)["asked_unlike"] == []
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
+def test_the_command_on_terminals_that_lack_signs(make_arm: Any, tmp_path: Path, encoding: str) -> None:
+    one = folder(make_arm, "a", 0.1).rename(tmp_path / "日本 é")
+    other = folder(make_arm, "bb", 0.0).rename(tmp_path / "caf\udce9")  # a name that is no UTF-8
+    command = [sys.executable, "-m", "gra.cli", "compare", str(one), str(other), "--resamples", "200"]
+
+    def gra(*words: str) -> bytes:
+        environment = os.environ | {"PYTHONIOENCODING": encoding}
+        run = subprocess.run([*command, *words], env=environment, capture_output=True, check=False)
+        assert run.returncode == 0, run.stderr
+        assert run.stderr == b""
+        return run.stdout
+
+    table = gra()
+    assert ("─".encode() if encoding == "utf-8" else b"-----") in table
+    assert b"Benchmark" in table
+    assert json.loads(gra("--json").decode(encoding))["first"] == str(one)
