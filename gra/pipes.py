@@ -75,7 +75,7 @@ def _plain(sign: str) -> str:
     code = ord(sign)
     if 0x2500 <= code < 0x2580:  # box drawing
         name = unicodedata.name(sign)
-        return "-" if name.endswith(" HORIZONTAL") else "|" if name.endswith(" VERTICAL") else "+"
+        return "+" if " AND " in name else "-" if name.endswith(" HORIZONTAL") else "|" if name.endswith(" VERTICAL") else "+"
     if 0x2580 <= code < 0x25A0:  # blocks, of progress bars
         return "#"
     if 0x2800 <= code < 0x2900:  # braille, of spinners

@@ -135,7 +135,7 @@ def between(
         family = {task: estimate(one).tail_p for task, one in parts.items()}
     else:
         interval = _resampled(tables, counts[0], edges, resamples, seed, level)
-        family = {task: interval([task]).p for task in tables}
+        family = {task: max(interval([task]).p, _clusters_p(table, counts[0])) for task, table in tables.items()}
     return Difference(
         mean=interval(sorted(tables)), tasks={task: interval([task]) for task in tables}, level=level,
         resamples=0 if over_trainings else resamples, replicates=counts, over_trainings=over_trainings,
@@ -208,6 +208,15 @@ def _parts(tables: Mapping[str, Table], count: int, edges: Mapping[str, Edge | N
     """By benchmark, with the variance that items leave raised where hardly any stands out."""
     found = {task: measure(table, count) for task, table in tables.items()}
     return {task: replace(one, items=one.items + (at.extra if (at := edges[task]) else 0.0)) for task, one in found.items()}
+
+
+def _clusters_p(table: Table, count: int) -> float:
+    """The p-value of a difference between so few clusters by Student's t, which has the tail that resampling them lacks; 0 where
+    items are drawn."""
+    if table.member is None:
+        return 0.0
+    parts = measure(table, count)
+    return Estimate(parts.value, parts.items, parts.items_df, seen=0.0, seen_df=1.0, luck=0.0).p
 
 
 def _estimated(parts: Mapping[str, Parts], level: float) -> Callable[[Sequence[str]], Interval]:

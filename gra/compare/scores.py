@@ -187,9 +187,10 @@ def _items(path: Path, tasks: Mapping[str, TaskScore]) -> dict[str, Items]:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path)
-        prompted = [name for name in ("prompt_hash",) if name in file.schema_arrow.names]
-        table = file.read(columns=[*COLUMNS, *prompted])  # pq.read_table would import pandas
+        with path.open("rb") as opened:  # by name, pyarrow opens none that is not UTF-8
+            file = pq.ParquetFile(opened)
+            prompted = [name for name in ("prompt_hash",) if name in file.schema_arrow.names]
+            table = file.read(columns=[*COLUMNS, *prompted])  # pq.read_table would import pandas
     except (OSError, pa.ArrowInvalid) as error:
         raise EvalError(f"{path} cannot be read ({error}). Run the evaluation again.") from error
     if absent := set(COLUMNS) - set(table.column_names):

@@ -21,7 +21,8 @@ def test_commands_print_in_any_locale(place: Place, locale: str) -> None:
     text = path.read_text(encoding="utf-8").replace("title: A fake", 'title: "A fake — 日本 ±1"').replace("Arm B", "Bras é →")
     path.write_text(text, encoding="utf-8")
     environment = {key: value for key, value in place.environment.items() if not key.startswith(("LC_", "LANG", "PYTHONIO"))}
-    for words in (("plan",), ("run",), ("compare",), ("compare", "--items-only"), ("plan", "--cfg", "job")):
+    further = (("compare", "--items-only"), ("plan", "--cfg", "job")) if locale == "latin-1" else ()
+    for words in (("plan",), ("run",), *further):
         command = place.command(words[0], "experiment=fake", *words[1:])
         run = subprocess.run(command, cwd=place.folder, env=environment | LOCALES[locale], capture_output=True, check=False)
         shown = run.stdout + run.stderr

@@ -191,3 +191,14 @@ def test_tables_are_compared_as_arms_are() -> None:
     table = Table([], np.concatenate([one["quiz"].correct, other["quiz"].correct]).T, None)
     made = between({"quiz": table}, (3, 3), resamples=1, seed=0, level=0.95, groups={}, items_only=False)
     assert made == paired_bootstrap(one, other, resamples=1)
+
+
+def test_stars_over_clusters_need_students_tail() -> None:
+    """27 clusters, of which all move together: what a star is made of is no smaller than Student's p with 26 degrees of freedom."""
+    rng = np.random.default_rng(3)
+    first, second = np.repeat(rng.random((2, 27)), 10, axis=1) < [[0.62], [0.4]]
+    names = tuple(f"c{k // 10:02d}" for k in range(270))
+    found = paired_bootstrap(*({"quiz": outcomes(arm[None], names)} for arm in (first, second)), items_only=True)
+    gaps = (first.astype(float) - second).reshape(27, 10).mean(axis=1)
+    assert found.family["quiz"] >= stats.ttest_1samp(gaps, 0).pvalue * (1 - 1e-9)
+    assert found.tasks["quiz"].p < found.family["quiz"]
