@@ -19,7 +19,8 @@ A committee of small LLMs writes instruction data; students are tuned on it, sco
   gra plan experiment=NAME [key=value ...]      its steps: what is done, what would run, with what inputs
   gra compare experiment=NAME [key=value ...]   the table again, from what is finished
   gra compare FOLDER FOLDER                     two evaluated runs, item by item
-  gra inspect DIR --sample ID                   one sample's whole life: prompts, replies, scores, gate
+  gra inspect DIR [DIR ...]                     what a data folder holds: kept, dropped and why, models, files
+  gra inspect DIR --sample ID                   one sample's whole life: gate, scores, prompts, replies
   gra completion bash|zsh                       tab completion: eval "$(gra completion bash)"
 
   gra COMMAND --help                            more on a command

@@ -1,119 +1,136 @@
-"""One sample's whole life, read from a data folder: prompts, replies, scores, gate.
+"""Data folders read for people: what became of the proposals, or one sample's whole life.
 
-Command: gra inspect DIR --sample r1-000012      (gra inspect DIR --list shows what there is)
+    gra inspect DIR [DIR ...]                   a summary of each
+    gra inspect DIR --list                      its samples with their fate
+    gra inspect DIR --sample r1-000012          one sample: its fate, scores and gate, then the prompts and replies
+
+DIR is what a synthesis or a step `data` made, or its working folder (.partial). A pattern such as runs/store/data-* may match logs
+and other files, too: they are left out.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from gra.errors import StoreError
 from gra.pipes import json_text
-from gra.synthesis.journal_read import read_calls, read_samples
+from gra.synthesis.inspect_sample import rows, safe, sample_life, show
+from gra.synthesis.inspect_summary import JOURNAL, TABLES, command, show_summary, summary
+from gra.synthesis.journal_read import read_samples
 from gra.wellformed import printable
 
 
 def main(argv: list[str]) -> int:
     """Run `gra inspect` with its arguments; returns the exit code. Raises StoreError for a folder that cannot be read."""
     parser = argparse.ArgumentParser(prog="gra inspect", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="a synthesis folder (or its .partial)")
-    what = parser.add_mutually_exclusive_group(required=True)
+    parser.add_argument("folders", type=Path, metavar="DIR", nargs="+", help="a synthesis folder (or its .partial)")
+    what = parser.add_mutually_exclusive_group()
     what.add_argument("--sample", metavar="ID", help="show this sample's whole life")
     what.add_argument("--list", action="store_true", help="list the samples with their fate")
-    parser.add_argument("--json", action="store_true", help="the sample as JSON instead of text")
+    parser.add_argument("--json", action="store_true", help="the summary or the sample as JSON instead of text")
     options = parser.parse_args(argv)
-    folder = options.folder
-    if not folder.is_dir() and folder.with_name(folder.name + ".partial").is_dir():
-        folder = folder.with_name(folder.name + ".partial")
-    if options.list:
-        return _list(folder)
-    life = sample_life(folder, options.sample)
-    if options.json:
-        print(json_text(life))
-    else:
-        _show(life)
+    if options.list and options.json:
+        parser.error("--list has no JSON form: the rows are in data/train.parquet and rejected.parquet")
+    folders, faults = chosen(options.folders)
+    if options.sample is not None and folders:
+        folders = _with_sample(folders, options.sample)
+    shown: list[Any] = []
+    for folder in folders:
+        try:
+            shown.append(_inspected(folder, options, title=len(folders) > 1))
+        except StoreError as error:
+            faults.append(str(error))
+    if options.json and shown:
+        print(json_text(shown[0] if len(options.folders) == 1 else shown))
+    if faults:
+        raise StoreError("\n".join(faults))
     return 0
 
 
-def sample_life(folder: Path, sample: str) -> dict[str, Any]:
-    """{"record": the row of train or rejected parquet or None, "calls": its journal rows, oldest first}.
+def chosen(paths: list[Path]) -> tuple[list[Path], list[str]]:
+    """The data folders among `paths`, each once, and what is wrong with the others. A file among several paths is a pattern's
+    match, not a mistake: it is left out with a note on standard error."""
+    folders: list[Path] = []
+    faults: list[str] = []
+    several = len(paths) > 1
+    for path in paths:
+        folder = path
+        if not path.exists() and path.with_name(path.name + ".partial").is_dir():
+            folder = path.with_name(path.name + ".partial")
+        if folder.is_dir() and _is_data(folder):
+            folders += [] if folder in folders else [folder]
+        elif not folder.exists():
+            faults.append(f"{path}: no such folder")
+        else:
+            why = "holds no synthesis data" if folder.is_dir() else "a file, not a data folder"
+            if several:
+                print(f"{printable(str(path))}: {why}; left out", file=sys.stderr)
+            else:
+                faults.append(f"{path}: {why}{_instead(folder)}")
+    if several and not folders and not faults:
+        faults.append("none of these is a data folder: give what a synthesis or a step `data` made")
+    return folders, faults
 
-    Raises StoreError where the folder has neither, naming samples close by.
-    """
-    record = next((row for row in _rows(folder) if row["id"] == sample), None)
-    journal = folder / "journal.sqlite"
-    calls = list(read_calls(journal, sample)) if journal.is_file() else []
-    if record is None and not calls:
-        known = [row["id"] for row in _rows(folder)]
-        hint = f"it has {len(known)}, such as {', '.join(known[:3])}" if known else "it holds no samples yet"
-        raise StoreError(f"{folder}: no sample {sample!r}; {hint}. List them: gra inspect {folder} --list")
-    return {"record": record, "calls": calls}
+
+def _is_data(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (*TABLES, JOURNAL, "status.json", "stats.json"))
 
 
-def _rows(folder: Path) -> list[dict[str, Any]]:
-    import pyarrow.parquet as pq
+def _instead(path: Path) -> str:
+    """Where data folders are: beside a file, or in a folder such as the run store."""
+    around = path if path.is_dir() else path.parent
+    try:
+        found = sorted(entry for entry in around.iterdir() if entry.is_dir() and _is_data(entry))
+    except OSError:
+        return ""
+    first = "".join(f"\n    -> {command(entry)}" for entry in found[:5])
+    return first + (f"\n    ({len(found) - 5} more)" if len(found) > 5 else "")
 
-    rows: list[dict[str, Any]] = []
-    for name in ("data/train.parquet", "rejected.parquet"):
-        if (folder / name).is_file():
-            rows += [{**row, "file": name} for row in pq.read_table(folder / name).to_pylist()]
-    return rows
+
+def _with_sample(folders: list[Path], sample: str) -> list[Path]:
+    """Those of several folders that know the sample; all of them where none does, so that each can say what it has."""
+    if len(folders) == 1:
+        return folders
+    found = []
+    for folder in folders:
+        try:
+            sample_life(folder, sample)
+        except StoreError:
+            continue
+        found.append(folder)
+    return found or folders
 
 
-def _list(folder: Path) -> int:
+def _inspected(folder: Path, options: argparse.Namespace, title: bool) -> Any:
+    """Show the folder as asked for, or return what is to be printed as JSON."""
+    if title and not options.json and (options.list or options.sample is not None):
+        Console(highlight=False).rule(safe(str(folder)))
+    if options.list:
+        return _list(folder)
+    if options.sample is not None:
+        life = sample_life(folder, options.sample)
+        return life if options.json else show(life)
+    found = summary(folder)
+    return found if options.json else show_summary(found)
+
+
+def _list(folder: Path) -> None:
     table = Table("sample", "fate", "mean", "std", "instruction")
-    for row in _rows(folder):
+    for row in rows(folder):
         numbers = [f"{row[key]:.2f}" if row.get(key) is not None else "-" for key in ("mean", "std")]
-        texts = [_safe(text or "") for text in (row["id"], row.get("reason") or row["decision"], row["instruction"][:70])]
+        texts = [safe(text or "") for text in (row["id"], row.get("reason") or row["decision"], row["instruction"][:70])]
         table.add_row(*texts[:2], *numbers, texts[2])
-    journal = folder / "journal.sqlite"
+    journal = folder / JOURNAL
     if not table.row_count and journal.is_file():  # seeds that could not be annotated, or a run that has not ended
         table = Table("sample or seed", "calls recorded")
         for sample, calls in read_samples(journal):
-            table.add_row(_safe(sample), str(calls))
+            table.add_row(safe(sample), str(calls))
     if not table.row_count:
         raise StoreError(f"{folder}: no samples here (no parquet files and no journal.sqlite, or they are empty)")
     Console().print(table)
-    return 0
-
-
-def _show(life: dict[str, Any]) -> None:
-    console = Console(highlight=False)
-    for call in life["calls"]:
-        usage = f"{call['tokens_in']} in, {call['tokens_out']} out" if call["tokens_in"] is not None else "tokens unknown"
-        console.rule(f"{call['step']} / {call['role']} / {_safe(call['model'])}, attempt {call['attempt'] + 1} ({usage})")
-        for message in call["request"]["messages"]:
-            console.print(f"[bold]{message['role']}[/bold]: {_safe(message['content'])}")
-        shown = f"[red]refused: {_safe(call['error'])}[/red]" if call["error"] else _safe(call["text"])
-        console.print(f"[bold green]reply[/bold green] ({_safe(call['finish'])}): {shown}")
-    record = life["record"]
-    if record is None:
-        console.rule("no decision yet: the run has not ended")
-        return
-    console.rule("decision")
-    for review in json.loads(record.get("reviews_json") or "[]"):
-        scores = review["scores"]
-        text = "missing: " + str(review["missing"]) if scores is None else ", ".join(f"{k} {v}" for k, v in scores.items())
-        console.print(f"{_safe(review['model'])}: {_safe(text)}")
-    mean, std = record.get("mean"), record.get("std")
-    if mean is not None:
-        console.print(f"mean {mean:.2f}" + (f", std {std:.2f}" if std is not None else ""))
-    adjudication = record.get("adjudication")
-    if adjudication is not None:
-        score = adjudication["score"]
-        console.print(f"adjudicator {_safe(adjudication['model'])}: {'missing' if score is None else f'{score:.2f}'}")
-    fate = "kept" if record["file"] == "data/train.parquet" else _safe(f"dropped: {record['reason']}")
-    console.print(f"[bold]{fate}[/bold] {_safe(record.get('detail') or '')}")
-    console.print(_safe(f"parents: {', '.join(record['parents'] or [])}"))
-
-
-def _safe(text: str) -> str:
-    """What models, servers and seeds wrote, as text: no markup of rich's, no control characters."""
-    return escape(printable(text))

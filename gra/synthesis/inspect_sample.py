@@ -1,0 +1,88 @@
+"""One sample's whole life: what became of it and why, then every prompt and reply of it, oldest first."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from gra.errors import StoreError
+from gra.synthesis.inspect_summary import JOURNAL, TABLES, command, meaning, read_rows
+from gra.synthesis.journal_read import read_calls
+from gra.wellformed import printable
+
+
+def sample_life(folder: Path, sample: str) -> dict[str, Any]:
+    """{"record": the row of train or rejected parquet or None, "calls": its journal rows, oldest first}.
+
+    Raises StoreError where the folder has neither, naming samples close by.
+    """
+    found = rows(folder)
+    record = next((row for row in found if row["id"] == sample), None)
+    journal = folder / JOURNAL
+    calls = list(read_calls(journal, sample)) if journal.is_file() else []
+    if record is None and not calls:
+        known = [row["id"] for row in found]
+        hint = f"it has {len(known)}, such as {', '.join(known[:3])}" if known else "it holds no samples yet"
+        raise StoreError(f"{folder}: no sample {sample!r}; {hint}. List them: {command(folder, '--list')}")
+    return {"record": record, "calls": calls}
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """All samples of the folder, kept ones first; `file` says where each stands. Raises StoreError."""
+    return [{**row, "file": name} for name in TABLES for row in read_rows(folder / name)]
+
+
+def show(life: dict[str, Any]) -> None:
+    """Print the life of a sample."""
+    console = Console(highlight=False)
+    _show_verdict(console, life["record"])
+    for call in life["calls"]:
+        usage = f"{call['tokens_in']} in, {call['tokens_out']} out" if call["tokens_in"] is not None else "tokens unknown"
+        console.rule(f"{call['step']} / {call['role']} / {safe(call['model'])}, attempt {call['attempt'] + 1} ({usage})")
+        for message in call["request"]["messages"]:
+            console.print(f"[bold]{message['role']}[/bold]: {safe(message['content'])}")
+        shown = f"[red]refused: {safe(call['error'])}[/red]" if call["error"] else safe(call["text"])
+        console.print(f"[bold green]reply[/bold green] ({safe(call['finish'])}): {shown}")
+    if not life["calls"]:
+        console.print("no calls are recorded for it here")
+
+
+def _show_verdict(console: Console, record: dict[str, Any] | None) -> None:
+    """Status, reason, scores and gate."""
+    if record is None:
+        console.rule("no decision recorded: the run has not ended, or did not need this proposal, or it is a seed")
+        return
+    kept = record["file"] == TABLES[0]
+    console.rule(f"decision: {'kept' if kept else 'dropped'}")
+    fate = f"kept: {record.get('decision')}" if kept else f"dropped: {record['reason']} ({meaning(record['reason'])})"
+    console.print(f"[bold]{safe(record['id'])}[/bold] [bold]{safe(fate)}[/bold] {safe(record.get('detail') or '')}".rstrip())
+    for check in _judgements(record, "checks_json"):
+        verdicts = check.get("verdicts")
+        words = None if verdicts is None else ", ".join(f"{key} {'yes' if value else 'NO'}" for key, value in verdicts.items())
+        console.print(safe(f"instruction, {check['model']}: {words or 'missing: ' + str(check['missing'])}"))
+    for review in _judgements(record, "reviews_json"):
+        scores = review["scores"]
+        text = "missing: " + str(review["missing"]) if scores is None else ", ".join(f"{k} {v}" for k, v in scores.items())
+        console.print(f"{safe(review['model'])}: {safe(text)}")
+    mean, std = record.get("mean"), record.get("std")
+    if mean is not None:
+        console.print(f"mean {mean:.2f}" + (f", std {std:.2f}" if std is not None else ""))
+    adjudication = record.get("adjudication")
+    if adjudication is not None:
+        score = adjudication["score"]
+        console.print(f"adjudicator {safe(adjudication['model'])}: {'missing' if score is None else f'{score:.2f}'}")
+    console.print(safe(f"parents: {', '.join(record.get('parents') or []) or 'none'}"))
+
+
+def _judgements(record: dict[str, Any], column: str) -> list[dict[str, Any]]:
+    found = json.loads(record.get(column) or "[]")
+    return found if isinstance(found, list) else []
+
+
+def safe(text: str) -> str:
+    """What models, servers and seeds wrote, as text: no markup of rich's, no control characters."""
+    return escape(printable(text))
