@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from eval.settings import EvalSettings, Model, Runtime, Suite
+from gra import model_folder
 from gra.errors import Problem
 
 
@@ -59,19 +60,26 @@ def _path_problems(model: Model, settings: EvalSettings, inputs: Mapping[str, Pa
         is_path = folder.is_absolute() or model.path.startswith((".", "~")) or model.path.count("/") > 1
         if is_path and not folder.exists():
             return [Problem("model.path", f"no such folder: {folder}", "name a model folder, or a hub id such as owner/name")]
-        return _folder_problems("model.path", folder, settings.suite, model) if folder.exists() else []  # else a hub id
+        if not folder.exists():
+            return []  # a hub id
+        return _folder_problems("model.path", folder, settings.suite, model, model_folder.fault(folder))
     if "model" not in inputs:
         return [Problem("model.path", "no model to evaluate", "set model.path=FOLDER_OR_HUB_ID, or give the step an input `model`")]
     given = inputs["model"]
-    return _folder_problems("inputs.model", given / "model", settings.suite, model) if given is not None else []
+    if given is None:
+        return []
+    folder = given / "model"
+    fault = None if model_folder.fault(folder) is None else model_folder.stage_fault(given)
+    return _folder_problems("inputs.model", folder, settings.suite, model, fault)
 
 
-def _folder_problems(key: str, folder: Path, suite: Suite, model: Model) -> list[Problem]:
+def _folder_problems(key: str, folder: Path, suite: Suite, model: Model, fault: tuple[str, str] | None) -> list[Problem]:
+    """`fault`: why transformers could not load a model from `folder`; a served one needs its tokenizer alone."""
     tokenizer = folder / "tokenizer_config.json"
     if model.backend == "server" and not (tokenizer.is_file() or (folder / "tokenizer.json").is_file()):
         return [Problem(key, f"no tokenizer in {folder}", "name the folder or hub id of the served model's tokenizer")]
-    if model.backend != "server" and not (folder / "config.json").is_file():
-        return [Problem(key, f"not a model folder: {folder} has no config.json", "name a folder written by save_pretrained")]
+    if model.backend != "server" and fault is not None:
+        return [Problem(key, *fault)]
     has_template = (folder / "chat_template.jinja").is_file() or (
         tokenizer.is_file() and '"chat_template"' in tokenizer.read_text(encoding="utf-8", errors="replace")
     )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gra import model_folder
 from gra.errors import ConfigError, Problem
 from gra.settings import parse
 from train import hardware, launch, mixing, sharding, tokens, validation
@@ -114,7 +115,7 @@ def _student(student: StudentSettings, inputs: Mapping[str, Path | None]) -> lis
     if "student" in inputs:
         folder = inputs["student"]
         if folder is not None and not (folder / "model" / "config.json").is_file():
-            return [Problem("inputs.student", f"no model/config.json in {folder}", "give a folder that the stage `student` made")]
+            return [Problem("inputs.student", *model_folder.stage_fault(folder))]
     elif student.model is None:
         return [
             Problem(
@@ -123,8 +124,10 @@ def _student(student: StudentSettings, inputs: Mapping[str, Path | None]) -> lis
                 "set student.model=HUB_ID_OR_FOLDER, or make one first (stage `student`) and give it as input `student`",
             )
         ]
-    elif not Path(student.model).expanduser().is_dir() and _is_path(student.model):
+    elif not (folder := Path(student.model).expanduser()).exists() and _is_path(student.model):
         return [Problem("student.model", f"no such folder: {student.model}", "correct the path, or give a hub id (owner/name)")]
+    elif folder.exists() and (fault := model_folder.fault(folder)) is not None:
+        return [Problem("student.model", *fault)]
     return []
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gra import model_folder
 from gra.errors import ConfigError, Problem, TrainError
 from gra.fileio import sync_folder, write_text
 from gra.labels import MARK, simulated
@@ -77,7 +78,10 @@ def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Pro
         return problems
     student, build = settings.student, settings.student.build
     if student.model is not None:
-        if student.model.startswith((".", "/", "~")) and not Path(student.model).expanduser().is_dir():
+        folder = Path(student.model).expanduser()
+        if folder.exists() and (fault := model_folder.fault(folder)) is not None:
+            problems.append(Problem("student.model", *fault))
+        elif student.model.startswith((".", "/", "~")) and not folder.exists():
             problems.append(Problem("student.model", f"no such folder: {student.model}", "correct the path, or give a hub id"))
         return problems
     if build is None:
