@@ -49,6 +49,9 @@ _REFUSED = (400, 413, 422)  # this request, for good
 _PASSING = (408, 409, 425, 429)  # and all 5xx
 _PERMANENT = (401, 402, 403, 404)  # this model at this server, for good
 _BUSY_AT_FAULT = 12  # 429 so often to one request, while a short one is answered: it is this request that is not taken
+_QUESTIONS = 8  # of ours, all different, that must fail before a server is said to answer nobody: it may end the run
+_TELLING = {"connection": 0, "timeout": 1, "busy": 1, "status": 2, "body": 3}  # which fault of several says most of a request
+_LASTING = {"connection": "the connection broke", "timeout": "no reply in time"}
 _TOLD = 3  # requests at fault that are named on the terminal, for each model
 
 
@@ -182,6 +185,7 @@ class OpenAIServer:
         begun, working, ticket = loop.time(), 0.0, balancer.ticket()
         server: Server | None = None
         attempts = own = refusals = 0  # failed attempts, those of them while the server answered others, and 429s
+        worst: Fault | None = None
         while True:
             try:
                 call = await balancer.acquire(request.model, request.key, ticket, server)
@@ -197,12 +201,13 @@ class OpenAIServer:
             except Fault as fault:
                 others = await self._answers_others(call, fault)
                 balancer.failed(call, fault)
+                worst = fault if worst is None or _TELLING[fault.kind] >= _TELLING[worst.kind] else worst
                 late = loop.time() >= balancer.give_up_at(request.model)
                 if fault.kind == "busy":
                     refusals += 1
                     tried = f"after {refusals} attempts: {fault}"
                     if (late or refusals >= _BUSY_AT_FAULT) and server.answered and await self._answers(call):
-                        return self._fault_of(request, server, tried)
+                        return self._fault_of(request, server, worst, tried)
                     if late:
                         raise self._unusable(server, request, tried) from None
                     continue  # `acquire` waits as long as the server asks
@@ -211,7 +216,7 @@ class OpenAIServer:
                 spent = late or attempts > self._runtime.retries
                 if spent or attempts >= (2 if call.hangs else server.passing.attempts):
                     if own == attempts or (server.unhealthy is None and await self._answers(call)):
-                        return self._fault_of(request, server, tried)
+                        return self._fault_of(request, server, worst, tried)
                     if spent:
                         raise self._unusable(server, request, tried) from None
                 if own == attempts:  # nothing speaks for a wait: the server is well
@@ -310,7 +315,7 @@ class OpenAIServer:
         return await asyncio.shield(asked)
 
     async def _ask_shortly(self, call: Call) -> bool:
-        for _ in range(2):  # each is another one: a server that fails on one request always may answer the next
+        for number in range(_QUESTIONS):  # each is another one: a server that fails on one request always may answer the next
             self._questions += 1
             words = ({"role": "user", "content": f"Say hello. ({self._questions})"},)
             hello = Request(call.server.model, words, 0.0, 1.0, 1, self._questions)
@@ -319,7 +324,8 @@ class OpenAIServer:
                 self._judge(asked, hello, await self._post(asked, hello, False))
             except Fault as fault:
                 self._balancer.failed(asked, fault)
-                if fault.kind == "busy" or call.server.unhealthy is not None:
+                slow = fault.kind == "timeout" and number > 0
+                if slow or fault.kind == "busy" or call.server.unhealthy is not None:
                     return False
             except (_Forbidden, ServerError):
                 return False
@@ -328,15 +334,17 @@ class OpenAIServer:
                 return True
         return False
 
-    def _fault_of(self, request: Request, server: Server, why: str) -> Reply:
-        """`request` is at fault: its reply says so, the terminal too, for the first few."""
+    def _fault_of(self, request: Request, server: Server, worst: Fault, tried: str) -> Reply:
+        """`request` is at fault: its reply says so, the terminal too, for the first few. The reply's words become part of the data:
+        they hold no count, no time, and nothing else that differs from run to run."""
         told = self._at_fault.setdefault(request.model, Counter())
-        told[why[:120]] += 1
+        words = _LASTING.get(worst.kind) or str(worst)
+        told[words[:120]] += 1
         if sum(told.values()) <= _TOLD:
             more = "; further ones are counted in run.json" if sum(told.values()) == _TOLD else ""
             log.warning("%s, model `%s`: a request fails while others are answered, and is left out (%s)%s",
-                        server.url, request.model, why, more)  # fmt: skip
-        return Reply("", finish="error", error=why)
+                        server.url, request.model, tried, more)  # fmt: skip
+        return Reply("", finish="error", error=f"failed at every attempt: {words}")
 
     def _unusable(self, server: Server, request: Request, tried: str) -> ServerError:
         return self._probe.unusable(server.url, request.model, tried)

@@ -71,12 +71,12 @@ class ModelRuntime(Settings):
     model_config = ConfigDict(extra="ignore", frozen=True, validate_default=True)
 
     per_model: int | None = Field(None, ge=1, description="Calls in flight at one model at most; null: no limit of its own.")
-    per_server: int | None = Field(None, ge=1, description="Calls in flight at one server at most; null: no limit of its own.")
-    timeout_s: float = Field(120.0, gt=0, description="Seconds for a reply, plus `timeout_per_token_s` for each token allowed.")
+    per_server: int | None = Field(None, ge=1, description="Calls in flight at one server at most; null: what it takes.")
+    timeout_s: float = Field(120.0, gt=0, description="Plus `timeout_per_token_s` a token; see conf/pool/servers.yaml.")
     timeout_per_token_s: float = Field(0.1, ge=0, description="0.1: at least ten tokens a second, queueing apart.")
     connect_timeout_s: float = Field(10.0, gt=0, description="Seconds to open a connection.")
-    retries: int = Field(8, ge=0, description="Times a call that met a passing fault is sent again; backoff grows to 30 s.")
-    give_up_after_s: float = Field(600.0, ge=0, description="Seconds from a call's first fault until it is given up.")
+    retries: int = Field(8, ge=0, description="Times a failed call is sent again at most; fewer where others are answered.")
+    give_up_after_s: float = Field(600.0, ge=0, description="Seconds in which no server of a model answers: the run ends.")
     startup_wait_s: float = Field(60.0, ge=0, description="Seconds that servers may take to come up at the start.")
     log_folder: str | None = Field(None, description="Where servers started here write their logs; null: the output's `servers`.")
 

@@ -20,6 +20,7 @@ from gra.synthesis import status
 from gra.synthesis.progress import Snapshot, State
 from gra.synthesis.records import CallRecord, Outcome
 from gra.synthesis.remarks import Remarks
+from gra.synthesis.server_words import limits, unhealthy
 from gra.wellformed import printable
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def line(s: Snapshot, ended: bool = False) -> str:
             parts.append(f"{s.rates.calls_s:,.0f} calls/s, {short(s.rates.tokens_in_s + s.rates.tokens_out_s)} tokens/s")
         parts.append(f"{sum(s.in_flight.values()):,} in flight")
         if s.servers_out:
-            parts.append(f"servers out: {', '.join(s.servers_out)}")
+            parts.append(f"servers out: {', '.join(unhealthy(s.servers or ()) or s.servers_out)}")
         parts.append(f"left: {span(s.eta_s)}" + (f" ({span(s.eta_run_s)} in all)" if s.eta_run_s is not None else ""))
     else:
         parts.append(f"{s.answered:,} calls so far, {s.replayed:,} from the journal; {span(s.stage_s)}")
@@ -220,10 +221,12 @@ def panel(s: Snapshot, ended: bool = False) -> RenderableType:
     if not ended:
         flying = ", ".join(f"{model} {n:,}" for model, n in sorted(s.in_flight.items()) if n)
         row("in flight", f"{sum(s.in_flight.values()):,}", Text(flying or "-"))
+        if s.servers and (shown := limits(s.servers)):
+            row("limits", "", Text(shown))
         in_all = f"; {span(s.eta_run_s)} in all" if s.eta_run_s is not None else ""
         row("left", span(s.eta_s), Text(f"in this stage{in_all}"))
     if s.servers_out is not None:
-        names = ", ".join(s.servers_out)
+        names = ", ".join(unhealthy(s.servers or ()) or s.servers_out)
         row("servers", f"{len(s.servers_out)} out", Text(names, style="bold red") if names else Text("all well"))
     title = Text(f" {_title(s)}, {span(s.elapsed_s)} ")
     frame = Panel(grid, title=title, title_align="left", border_style="red" if s.servers_out else "dim")

@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from gra.synthesis.engine import Traffic
 from gra.synthesis.records import Outcome
@@ -109,6 +110,7 @@ class Snapshot:
     servers_out: Sequence[str] | None
     eta_s: float | None
     eta_run_s: float | None
+    servers: Sequence[Mapping[str, Any]] | None = None  # as a backend's `servers()` tells them; None: it does not
 
 
 class State:
@@ -120,7 +122,11 @@ class State:
         rounds: int | None = None,
         servers_out: Callable[[], Sequence[str]] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        servers: Callable[[], Sequence[Mapping[str, Any]]] | None = None,
+        in_flight: Callable[[], Mapping[str, int]] | None = None,
     ):
+        """`in_flight`: calls at servers by model, where calls wait inside the backend; None: those that the traffic counts."""
+        self._servers, self._in_flight = servers, in_flight
         self._traffic, self._rounds, self._servers_out, self._clock = traffic, rounds, servers_out, clock
         self._window = Window()
         self._begun = self._stage_begun = clock()
@@ -182,9 +188,11 @@ class State:
             stage_s=now - self._stage_begun, done=self._done, total=self._total, need=need,
             funnel=Funnel(funnel.proposed, dict(funnel.lost), funnel.accepted, funnel.distinct, funnel.duplicates),
             asked=traffic.asked, answered=traffic.answered, replayed=traffic.replayed,
-            tokens_in=traffic.tokens_in, tokens_out=traffic.tokens_out, rates=rates, in_flight=dict(traffic.in_flight),
+            tokens_in=traffic.tokens_in, tokens_out=traffic.tokens_out, rates=rates,
+            in_flight=dict(traffic.in_flight if self._in_flight is None else self._in_flight()),
             servers_out=None if self._servers_out is None else self._servers_out(),
             eta_s=eta, eta_run_s=self._eta_run(eta, wanted, rate, proposing),
+            servers=None if self._servers is None else self._servers(),
         )  # fmt: skip
 
     def _eta_run(self, eta: float | None, wanted: float | None, rate: float | None, proposing: bool) -> float | None:

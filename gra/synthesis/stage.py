@@ -177,8 +177,11 @@ async def _synthesize(
     try:
         async with engine_for(config, output) as (engine, backend):
             rules = Rules(config["seed"], settings, served_as(pool), thoughts=cuts_thoughts(pool))
-            servers_out = getattr(backend, "servers_out", None)
-            with Progress(State(engine.traffic, settings.rounds, servers_out), output) as progress:
+            state = State(
+                engine.traffic, settings.rounds, getattr(backend, "servers_out", None),
+                servers=getattr(backend, "servers", None), in_flight=getattr(backend, "in_flight", None),
+            )  # fmt: skip
+            with Progress(state, output) as progress:
                 committee = Committee(engine, dedup, rules, backend.models, progress, output / SPOOL, against)
                 result = await committee.run(seeds.seeds)
     finally:
