@@ -50,7 +50,7 @@ _PASSING = (408, 409, 425, 429)  # and all 5xx
 _PERMANENT = (401, 402, 403, 404)  # this model at this server, for good
 _BUSY_AT_FAULT = 12  # 429 so often to one request, while a short one is answered: it is this request that is not taken
 _QUESTIONS = 8  # of ours, all different, that must fail before a server is said to answer nobody: it may end the run
-_TELLING = {"connection": 0, "timeout": 1, "busy": 1, "status": 2, "body": 3}  # which fault of several says most of a request
+_TELLING = {"busy": 0, "connection": 1, "timeout": 2, "status": 3, "body": 4}  # which fault of several says most of a request
 _LASTING = {"connection": "the connection broke", "timeout": "no reply in time"}
 _TOLD = 3  # requests at fault that are named on the terminal, for each model
 
@@ -185,7 +185,7 @@ class OpenAIServer:
         begun, working, ticket = loop.time(), 0.0, balancer.ticket()
         server: Server | None = None
         attempts = own = refusals = 0  # failed attempts, those of them while the server answered others, and 429s
-        worst: Fault | None = None
+        worst, telling = None, (False, 0)  # of its faults, the one that says most of the request itself
         while True:
             try:
                 call = await balancer.acquire(request.model, request.key, ticket, server)
@@ -201,7 +201,8 @@ class OpenAIServer:
             except Fault as fault:
                 others = await self._answers_others(call, fault)
                 balancer.failed(call, fault)
-                worst = fault if worst is None or _TELLING[fault.kind] >= _TELLING[worst.kind] else worst
+                if worst is None or (others, _TELLING[fault.kind]) >= telling:
+                    worst, telling = fault, (others, _TELLING[fault.kind])
                 late = loop.time() >= balancer.give_up_at(request.model)
                 if fault.kind == "busy":
                     refusals += 1
