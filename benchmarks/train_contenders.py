@@ -132,7 +132,7 @@ def _load(case: shapes.Case, folder: Path) -> tuple[Any, Any, Any]:
     dataset, _, _ = tokens.read(tokens.ensure(settings, inputs, output))
     torch.manual_seed(shapes.SEED)
     student, tokenizer = model.load(settings.student, settings.sft, model.location(settings.student, inputs))
-    if (lora := model.lora_config(settings.sft)) is not None:
+    if (lora := model.lora_config(settings.sft, student)) is not None:
         student = get_peft_model(student, lora)
         student.enable_input_require_grads()
     return student, tokenizer, dataset

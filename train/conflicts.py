@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gra.errors import Problem
-from train import batches
+from train import batches, new_tokens
 from train.data import path_of
 from train.hardware import BF16, FLASH, TF32, Machine
 from train.settings import LoraSettings, RuntimeSettings, SftSettings, StudentSettings
@@ -49,6 +49,8 @@ def conflicts(
         found += batches.problems(sft, runtime, world)
     if sft is not None and student is not None:
         found += _weights(sft, student) + _lengths(sft, student, inputs) + _packing(sft, student, inputs)
+        config, source = _config(student, inputs)
+        found += new_tokens.problems(sft, student, inputs, config.get("model_type"), source)
     return found
 
 

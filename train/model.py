@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gra.errors import TrainError
 from gra.fileio import sync_folder
-from train import kernels, quantised, sharding
+from train import kernels, new_tokens, quantised, sharding
 from train.batches import world_size
 from train.settings import LoraSettings, SftSettings, StudentSettings
 
@@ -65,12 +65,6 @@ def fit_vocabulary(model: PreTrainedModel, size: int, sft: SftSettings) -> None:
             f"sft.template={sft.template} needs {size} tokens, the student has embeddings for {rows}\n"
             "    -> set sft.resize_vocab=true, or choose sft.template=default"
         )
-    saved = set((sft.lora or LoraSettings()).modules_to_save)
-    if sft.method != "full" and "embed_tokens" not in saved:
-        raise TrainError(
-            f"sft.template={sft.template} adds {size - rows} token(s), whose embeddings LoRA would leave untrained\n"
-            "    -> set sft.lora.modules_to_save=[embed_tokens,lm_head], or choose sft.template=default"
-        )
     log.info("embeddings enlarged from %d to %d rows", rows, size)
     model.resize_token_embeddings(size)
 
@@ -79,8 +73,8 @@ def _embedding_rows(model: PreTrainedModel) -> int:
     return sharding.rows(model.get_input_embeddings().weight)
 
 
-def lora_config(sft: SftSettings) -> LoraConfig | None:
-    """The adapter's configuration for peft; None under full tuning."""
+def lora_config(sft: SftSettings, model: PreTrainedModel) -> LoraConfig | None:
+    """The adapter's configuration for peft, on `model`; None under full tuning."""
     if sft.method == "full":
         return None
     from peft import LoraConfig
@@ -92,6 +86,7 @@ def lora_config(sft: SftSettings) -> LoraConfig | None:
         lora_dropout=lora.dropout,
         target_modules=lora.target_modules,
         modules_to_save=lora.modules_to_save or None,
+        ensure_weight_tying=new_tokens.tied(model, lora.modules_to_save),
         task_type="CAUSAL_LM",
     )
 

@@ -19,6 +19,7 @@ from gra.fileio import read_json, write_text
 from gra.labels import MARK
 from train import card, checkpoints, deterministic, meter, model, preempt, report, sampling, sharding, templates, tokens, watch
 from train.arguments import CHECKPOINTS, arguments
+from train.new_tokens import require_trained
 from train.settings import TrainSettings
 from train.trainer import trainer_class
 
@@ -98,7 +99,7 @@ def build_trainer(
     transformers.set_seed(settings.seed)
     student, tokenizer = model.load(settings.student, sft, model.location(settings.student, inputs))
     _refuse_long(student, sft.cutoff_length)
-    templates.install(tokenizer, sft.template)
+    require_trained(student, templates.install(tokenizer, sft.template), sft)
     model.fit_vocabulary(student, len(tokenizer), sft)
     model.set_stop_tokens(student, tokenizer, templates.end_token_ids(tokenizer, templates.special_tokens(tokenizer)))
     if sft.packing:
@@ -112,7 +113,7 @@ def build_trainer(
         train_dataset=dataset,
         eval_dataset=held_out,
         processing_class=tokenizer,
-        peft_config=model.lora_config(sft),
+        peft_config=model.lora_config(sft, student),
     )
     trainer.remove_callback(PrinterCallback)
     meter.attach(trainer, settings)

@@ -56,12 +56,12 @@ def read(name: str) -> str:
     return (FOLDER / f"{name}.jinja").read_text(encoding="utf-8").rstrip("\n")
 
 
-def install(tokenizer: PreTrainedTokenizerBase, name: str) -> int:
+def install(tokenizer: PreTrainedTokenizerBase, name: str) -> list[str]:
     """Give `tokenizer` the template `name`, an end token that the template uses, and a padding token.
 
-    Returns how many tokens were added to the vocabulary. Raises TrainError where the tokenizer cannot serve the template.
+    Returns the tokens that were added to the vocabulary. Raises TrainError where the tokenizer cannot serve the template.
     """
-    added = 0
+    missing: list[str] = []
     if name == "tokenizer":
         if not tokenizer.chat_template:
             raise TrainError(
@@ -73,7 +73,7 @@ def install(tokenizer: PreTrainedTokenizerBase, name: str) -> int:
     else:
         missing = [token for token in EXTRA_TOKENS.get(name, ()) if token not in tokenizer.get_vocab()]
         if missing:
-            added = tokenizer.add_tokens(list(missing), special_tokens=True)
+            tokenizer.add_tokens(list(missing), special_tokens=True)
         tokenizer.chat_template = read(name)
         if name in END_TOKENS:
             tokenizer.eos_token = END_TOKENS[name]
@@ -84,7 +84,7 @@ def install(tokenizer: PreTrainedTokenizerBase, name: str) -> int:
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token  # never seen by the loss: labels are made before padding
-    return added
+    return missing
 
 
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:

@@ -1,0 +1,106 @@
+"""Tokens that a template adds to the student's vocabulary, under LoRA: an adapter trains neither the embedding that reads a token
+nor the row of the output layer that writes it. A student that cannot write the token that ends its turn never stops, so both
+have to be trained whole (`sft.lora.modules_to_save`), whether or not they share their weights.
+
+`problems` tells it from the student's files, before anything is loaded; `require_trained` from the loaded model.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gra.errors import Problem, TrainError
+from train.settings import LoraSettings, SftSettings, StudentSettings
+from train.templates import EXTRA_TOKENS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+log = logging.getLogger(__name__)
+BOTH = ("embed_tokens", "lm_head")  # what most architectures call the two
+NAMES = {  # model types that call them otherwise
+    "bloom": ("word_embeddings", "lm_head"), "falcon": ("word_embeddings", "lm_head"), "gpt2": ("wte", "lm_head"),
+    "gpt_bigcode": ("wte", "lm_head"), "gpt_neo": ("wte", "lm_head"), "gpt_neox": ("embed_in", "embed_out"),
+    "gptj": ("wte", "lm_head"), "mpt": ("wte", "lm_head"),
+}  # fmt: skip
+SAME_NAMES = ("gemma", "llama", "mistral", "olmo", "phi", "qwen", "smollm", "cohere", "granite", "opt", "stablelm", "starcoder2")
+BUILT = ("<|im_start|>", "<|im_end|>")  # in the vocabulary of every student that `train.student` builds
+
+
+def problems(
+    sft: SftSettings, student: StudentSettings, inputs: Mapping[str, Path | None], kind: object, source: str
+) -> list[Problem]:
+    """The fault that shows in the student's files. `kind`: its model_type, None where unknown; `source`: its config.json."""
+    needed = EXTRA_TOKENS.get(sft.template, ())
+    if sft.method == "full" or not needed:
+        return []
+    saved = (sft.lora or LoraSettings()).modules_to_save
+    both = NAMES.get(str(kind), BOTH)
+    left = missing(both, [word.rpartition(".")[2] for word in saved])
+    if not left or (not str(kind).startswith((*NAMES, *SAME_NAMES)) and len(saved) > 1):
+        return []
+    new = _absent(needed, student, inputs, source)
+    return [Problem("sft.lora.modules_to_save", *_fault(sft, new, left, saved))] if new else []
+
+
+def missing(names: Sequence[str], saved: Sequence[str]) -> list[str]:
+    """Those of the modules `names` (whole or last parts of their names) that `saved` does not name, as PEFT reads it."""
+    return [name for name in names if not any(name == word or name.endswith(f".{word}") for word in saved)]
+
+
+def require_trained(model: PreTrainedModel, added: Sequence[str], sft: SftSettings) -> None:
+    """Raise TrainError where tokens were `added` to the vocabulary and LoRA would leave them untrained, on reading or writing: also
+    where the embeddings have rows to spare for them."""
+    if sft.method == "full" or not added:
+        return
+    names = layers(model)
+    saved = (sft.lora or LoraSettings()).modules_to_save
+    if left := missing(names, saved):
+        message, remedy = _fault(sft, added, [name.rpartition(".")[2] for name in left], saved)
+        raise TrainError(f"sft.lora.modules_to_save: {message}\n    -> {remedy}")
+
+
+def layers(model: PreTrainedModel) -> list[str]:
+    """Whole names of the input embeddings and the output layer."""
+    wanted = (model.get_input_embeddings(), model.get_output_embeddings())
+    names = {id(module): name for name, module in model.named_modules()}
+    return [names[id(module)] for module in wanted if id(module) in names]
+
+
+def tied(model: PreTrainedModel, saved: Sequence[str]) -> bool:
+    """Whether `saved` names embeddings or output layer of a model in which the two are one tensor. PEFT then has to keep them one
+    (ensure_weight_tying): else it trains copies of their own, and the published model is another architecture than its base."""
+    read, write = model.get_input_embeddings(), model.get_output_embeddings()
+    one = write is not None and read.weight is write.weight
+    return one and len(missing(layers(model), saved)) < len(layers(model))
+
+
+def _fault(sft: SftSettings, new: Sequence[str], left: Sequence[str], saved: Sequence[str]) -> tuple[str, str]:
+    wanted = ",".join([*saved, *left])
+    message = (
+        f"sft.template={sft.template} adds {' '.join(new)} to the student's vocabulary, and LoRA leaves {' and '.join(left)} "
+        "untrained: the token that ends a turn would never be written"
+    )
+    return message, f"set sft.lora.modules_to_save=[{wanted}], or choose sft.template=default or tokenizer"
+
+
+def _absent(needed: Sequence[str], student: StudentSettings, inputs: Mapping[str, Path | None], source: str) -> list[str]:
+    """Those of `needed` that the student's tokenizer lacks, as far as its files tell; none where they do not."""
+    if "student" in inputs and inputs["student"] is None:
+        return [token for token in needed if token not in BUILT] if student.build is not None and student.model is None else []
+    folder = Path(source).parent
+    if not source or not (folder / "tokenizer.json").is_file():
+        return []
+    try:
+        text = (folder / "tokenizer.json").read_text(encoding="utf-8")
+        for name in ("tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"):
+            if (folder / name).is_file():
+                said: Any = json.loads((folder / name).read_text(encoding="utf-8"))
+                text += json.dumps({key: value for key, value in said.items() if key != "chat_template"}, ensure_ascii=False)
+    except (OSError, ValueError, AttributeError):  # what loads the tokenizer says it better
+        return []
+    return [token for token in needed if json.dumps(token) not in text]
