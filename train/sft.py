@@ -20,6 +20,7 @@ from gra.labels import MARK
 from train import card, checkpoints, deterministic, meter, model, preempt, report, sampling, sharding, templates, tokens, watch
 from train.arguments import CHECKPOINTS, arguments
 from train.new_tokens import require_trained
+from train.out_of_memory import told
 from train.settings import TrainSettings
 from train.trainer import trainer_class
 
@@ -37,8 +38,9 @@ def train(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> dic
     if (done := finished(output)) is not None:
         return done
     started = time.monotonic()
-    with deterministic.kernels(settings.runtime.threads):
+    with deterministic.kernels(settings.runtime.threads), told(settings) as a_pass:
         trainer, tokenizer, account = build_trainer(settings, inputs, output)
+        a_pass.rows, a_pass.checkpointing = trainer.args.per_device_train_batch_size, bool(trainer.args.activation_checkpointing)
         resume = checkpoints.newest(_folder(output), remove_torn=trainer.args.process_index == 0)
         tracker = watch.attach(trainer, settings, inputs, output)
         if resume is not None:

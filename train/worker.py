@@ -14,6 +14,11 @@ from gra.errors import EXIT_FAILED, EXIT_INTERRUPTED, GraError
 from gra.fileio import read_json, write_json, write_text
 from train.launch import CRASH, ENDS, GOES_ON, LAUNCHER, PASSED_ON, PIDS
 
+# The kernel kills a process so where main memory, or the job's share of it, has run out; the process itself can say nothing.
+OUT_OF_MEMORY = (
+    " (the system does this where main memory runs out: set a smaller runtime.per_device_batch, "
+    "runtime.activation_checkpointing=true, or a smaller sft.cutoff_length)"
+)
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -33,10 +38,15 @@ def agent(arguments: list[str]) -> int:
         spec = Path(arguments[-1])
         if not _end(spec, rank).exists():
             code = failure.exitcode
-            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-            write_text(spec.with_name(CRASH), f"training process {rank} {how}, without a word of its own")
+            write_text(spec.with_name(CRASH), f"training process {rank} {how(code)}, without a word of its own")
         return EXIT_FAILED
     return 0
+
+
+def how(code: int) -> str:
+    """How a process ended, by its exit code as torchrun has it: negative for a signal, 128 + signal through a shell."""
+    text = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return text + (OUT_OF_MEMORY if code in (-signal.SIGKILL, 128 + signal.SIGKILL) else "")
 
 
 def work(spec: Path) -> int:
