@@ -49,6 +49,7 @@ class Server:
         self.failing_since: float | None = None
         self.failed_at = 0.0
         self.unhealthy: str | None = None  # why
+        self.outages = 0  # how often it became unhealthy
         self.checking, self.checked_chat, self.checked_at = False, False, float("-inf")
         self.probe_s = FIRST_PROBE_S
         self.not_before = 0.0  # set where it asks for patience (429)
@@ -320,6 +321,7 @@ class LoadBalancer:
     def set_aside(self, server: Server, why: str) -> None:
         """`server` is unhealthy: no calls for it until a probe is answered."""
         server.unhealthy = why
+        server.outages += 1
         if server.failing_since is None:
             server.failing_since = asyncio.get_running_loop().time()
         log.warning("%s, model `%s`, is unhealthy and is set aside (%s); probing until it answers", server.url, server.model, why)

@@ -184,7 +184,8 @@ class OpenAIServer:
         balancer, loop = self._balancer, asyncio.get_running_loop()
         begun, working, ticket = loop.time(), 0.0, balancer.ticket()
         server: Server | None = None
-        attempts = own = refusals = 0  # failed attempts, those of them while the server answered others, and 429s
+        attempts = refusals = outages = 0  # failed attempts, 429s, and how often servers were unhealthy until the last fault
+        row = own = hung = 0  # failed attempts since a server was unhealthy; those of them while it answered others; hanging ones
         worst, telling = None, (False, 0)  # of its faults, the one that says most of the request itself
         while True:
             try:
@@ -212,15 +213,18 @@ class OpenAIServer:
                     if late:
                         raise self._unusable(server, request, tried) from None
                     continue  # `acquire` waits as long as the server asks
-                attempts, own = attempts + 1, own + others
+                now_out = sum(one.outages for one in self._servers[request.model])
+                if now_out > outages:  # what failed before, may have failed on account of that
+                    row = own = hung = 0
+                attempts, row, own, hung, outages = attempts + 1, row + 1, own + others, hung + call.hangs, now_out
                 tried = f"after {attempts} attempts: {fault}"
                 spent = late or attempts > self._runtime.retries
-                if spent or attempts >= (2 if call.hangs else server.passing.attempts):
-                    if own == attempts or (server.unhealthy is None and await self._answers(call)):
+                if spent or hung >= 2 or row >= server.passing.attempts:
+                    if own == row or (server.unhealthy is None and await self._answers(call)):
                         return self._fault_of(request, server, worst, tried)
                     if spent:
                         raise self._unusable(server, request, tried) from None
-                if own == attempts:  # nothing speaks for a wait: the server is well
+                if own == row:  # nothing speaks for a wait: the server is well
                     wait = backoff(1, balancer.uniform)
                 else:
                     wait = max(backoff(attempts, balancer.uniform), min(fault.retry_after or 0.0, LAST_BACKOFF_S))

@@ -142,6 +142,33 @@ def test_a_server_that_goes_away_takes_no_request(caplog: pytest.LogCaptureFixtu
     assert caplog.text.count(UNHEALTHY) == caplog.text.count("is back") > 0
 
 
+@pytest.mark.parametrize("kind", [hang, KINDS["reset"]], ids=["hangs", "reset"])
+def test_what_failed_in_an_outage_may_fail_once_more(kind: Poison) -> None:
+    """Each request meets the server's outage first, and then something of its own, once."""
+    met: set[str] = set()
+    site = Site(0.2)
+
+    def once(text: str) -> Poison | None:
+        if "Say hello" in text or text in met:
+            return None
+        met.add(text)
+        return kind
+
+    async def outage() -> list[Reply]:
+        async with backend({A: site}, 64) as models:
+            for number in range(1000, 3000):  # a server that never failed: two faults in a row are no chance
+                await models.chat(request(number))
+            calls = [asyncio.create_task(models.chat(request(number))) for number in range(40)]
+            await asyncio.sleep(0.1)
+            site.up = False
+            await asyncio.sleep(6)
+            site.up, site.poison = True, once
+            return list(await asyncio.gather(*calls))
+
+    assert not any(errors(run(outage())))
+    assert len(met) == 40
+
+
 @pytest.mark.parametrize("kind", [k for k in KINDS if k != "503 with Retry-After"])
 @pytest.mark.parametrize("concurrency", [1, 64])
 def test_a_server_that_fails_on_everything_ends_the_run(kind: str, concurrency: int) -> None:
