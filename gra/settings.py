@@ -41,7 +41,13 @@ def _problem(model: type[BaseModel], fault: Any, prefix: str) -> Problem:
         return Problem(key, "unknown key", remedy)
     if fault["type"] == "missing":
         return Problem(key, "required, but not set", f"set it: {key}=VALUE")
-    return Problem(key, f"{fault['msg']} (got {fault['input']!r:.120})", f"correct the value of {key}")
+    words = str(fault["msg"]).removeprefix("Value error, ")
+    if isinstance(fault["input"], Mapping):  # of several keys together: the words name theirs, "KEY: ..." where it is one
+        field, colon, rest = words.partition(": ")
+        if colon and field in _fields(model, path):
+            key, words = ".".join([key, field] if key != "(whole config)" else [field]), rest
+        return Problem(key, words, f"correct the value of {key}")
+    return Problem(key, f"{words} (got {fault['input']!r:.120})", f"correct the value of {key}")
 
 
 def _fields(model: type[BaseModel], path: list[str]) -> set[str]:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from gra import event_loop, labels
 from gra.errors import ConfigError, Interrupted, Problem, SynthesisError
 from gra.fileio import write_json
 from gra.memory import peak_rss_bytes
+from gra.models.base import Backend
 from gra.models.pool import check_pool, cuts_thoughts, energy_of, model_names, parameters_of, served_as, takes_turns
 from gra.models.preflight import pool_problems
 from gra.settings import parse
@@ -178,8 +179,8 @@ async def _synthesize(
         async with engine_for(config, output) as (engine, backend):
             rules = Rules(config["seed"], settings, served_as(pool), thoughts=cuts_thoughts(pool))
             state = State(
-                engine.traffic, settings.rounds, getattr(backend, "servers_out", None),
-                servers=getattr(backend, "servers", None), in_flight=getattr(backend, "in_flight", None),
+                engine.traffic, settings.rounds, _offered(backend, "servers_out"),
+                servers=_offered(backend, "servers"), in_flight=_offered(backend, "in_flight"),
             )  # fmt: skip
             with Progress(state, output) as progress:
                 committee = Committee(engine, dedup, rules, backend.models, progress, output / SPOOL, against)
@@ -188,13 +189,19 @@ async def _synthesize(
         dedup.close()
     counts = {
         "asked": engine.traffic.asked, "replayed": engine.traffic.replayed, "waited": round(engine.traffic.seconds, 3),
-        "gpu_seconds": served() if (served := getattr(backend, "gpu_seconds", None)) else None,
+        "gpu_seconds": served() if (served := _offered(backend, "gpu_seconds")) else None,
     }  # fmt: skip
-    if (account := getattr(backend, "account", None)) is not None:
+    if (account := _offered(backend, "account")) is not None:
         counts |= account()
     if takes_turns(pool):
         counts["loads_expected"] = _loads_expected(settings, config)
     return result, counts, backend.simulated
+
+
+def _offered(backend: Backend, method: str) -> Callable[[], Any] | None:
+    """A method that backends may have beside the protocol; data of that name in somebody's own backend are something else."""
+    found = getattr(backend, method, None)
+    return found if callable(found) else None
 
 
 def _loads_expected(settings: SynthesisSettings, config: dict[str, Any]) -> int:

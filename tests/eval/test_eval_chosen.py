@@ -144,8 +144,9 @@ def test_a_part_of_a_suite_is_chosen_by_names_of_tasks_or_groups_and_its_groups_
 @pytest.mark.parametrize(("name", "meant"), [("mmlu", "mmlu_chat"), ("codign", "coding"), ("xyzzy", "gsm8k, math")])
 def test_a_part_that_is_not_in_the_suite_is_a_fault_that_says_what_was_meant(name: str, meant: str) -> None:
     found = "\n".join(map(str, stage.check(composed("suite=paper", f"suite.only=[gsm8k,{name}]", "model.path=a/b"), {})))
-    assert f"{name} is not in the suite" in found
+    assert f"suite.only: {name} is not in the suite" in found  # the key alone, without what the suite holds besides
     assert meant in found
+    assert "got {" not in found
 
 
 def test_a_part_of_the_wrong_shape_is_told_by_its_field() -> None:
