@@ -15,8 +15,9 @@ log = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoints"  # in the output folder, while a run is not finished
 
 
-def arguments(settings: TrainSettings, output: Path) -> Any:
-    """TRL's SFTConfig for a recipe; accumulation follows from the global batch, the processes and the batch per device.
+def arguments(settings: TrainSettings, output: Path, rows: int | None = None) -> Any:
+    """TRL's SFTConfig for a recipe; accumulation follows from the global batch, the processes and `rows`, the batch per device
+    (None: the recipe's).
 
     Where several processes train, this makes their group; under sft.sharding=zero3 weights that are loaded after it are divided.
     """
@@ -27,8 +28,7 @@ def arguments(settings: TrainSettings, output: Path) -> Any:
     gpu = torch.cuda.is_available()
     if sft.precision == "bf16" and gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise TrainError("sft.precision=bf16: this GPU has no bfloat16\n    -> set sft.precision=fp32")
-    most = kernels.most_rows(settings, gpu)
-    per_device, accumulation = split_batch(sft.global_batch, world_size(), runtime.per_device_batch, most)
+    per_device, accumulation = split_batch(sft.global_batch, world_size(), rows or runtime.per_device_batch or 1)
     checkpointing = gpu if runtime.activation_checkpointing is None else runtime.activation_checkpointing
     kind = sharding.active(sft, world_size())
     args = SFTConfig(
@@ -73,14 +73,12 @@ def arguments(settings: TrainSettings, output: Path) -> Any:
     return args
 
 
-def split_batch(total: int, world: int, per_device: int | None, most: int) -> tuple[int, int]:
+def split_batch(total: int, world: int, per_device: int) -> tuple[int, int]:
     """(sequences a forward pass, accumulation steps) whose product times `world` is `total`.
 
     Raises TrainError where they do not divide (`train.stage.check` says so before, with the nearest choices).
     """
     share, rest = divmod(total, world)
-    if rest == 0 and per_device is None:
-        per_device = max(n for n in range(1, min(share, most) + 1) if share % n == 0)
-    if rest or per_device is None or share % per_device:
+    if rest or share % per_device:
         raise TrainError(f"sft.global_batch={total} does not divide by {world} process(es) x runtime.per_device_batch={per_device}")
     return per_device, share // per_device

@@ -10,20 +10,23 @@ from train.hardware import FLASH
 from train.settings import SftSettings, StudentSettings, TrainSettings
 
 log = logging.getLogger(__name__)
-CPU_ROWS, GPU_ROWS = 32, 4
+MOST_ROWS = 32  # more sequences a pass are no faster, and more of them is padding
 
 
 def attention(student: StudentSettings, sft: SftSettings) -> str:
     """The attention kernel's name for transformers. `auto`: FlashAttention-2 where it is installed and can work (bf16, a GPU of
     compute capability 8.0 or more), else PyTorch's SDPA. Says which in the log."""
+    name = attention_name(student, sft)
+    if student.attention == "auto":
+        log.info("attention: %s%s", name, "" if name.startswith("flash") else f" (not flash_attention_2: {why_not_flash(sft)})")
+    return name
+
+
+def attention_name(student: StudentSettings, sft: SftSettings) -> str:
+    """As `attention`, without a word."""
     if student.attention != "auto":
         return student.attention
-    why = why_not_flash(sft)
-    if why:
-        log.info("attention: sdpa (not flash_attention_2: %s)", why)
-        return "sdpa"
-    log.info("attention: flash_attention_2")
-    return "flash_attention_2"
+    return "sdpa" if why_not_flash(sft) else "flash_attention_2"
 
 
 def why_not_flash(sft: SftSettings) -> str | None:
@@ -40,13 +43,11 @@ def why_not_flash(sft: SftSettings) -> str | None:
 
 
 def most_rows(settings: TrainSettings, gpu: bool) -> int:
-    """Sequences a forward pass at most, where the recipe leaves it open. The packed rows of a pass are one long sequence; without
-    FlashAttention its mask is dense, and takes memory and time by the square of its length: one row at a time, then, on a GPU."""
-    if not gpu:
-        return CPU_ROWS
-    kernel = settings.student.attention
-    flash = why_not_flash(settings.sft) is None if kernel == "auto" else kernel.startswith("flash")
-    return GPU_ROWS if flash or not settings.sft.packing else 1
+    """Sequences a forward pass at most, where the recipe leaves it open, whatever the memory. The packed rows of a pass are one
+    long sequence; without FlashAttention its mask is dense, and takes memory and time by the square of its length: one row at a
+    time, then, on a GPU."""
+    flash = attention_name(settings.student, settings.sft).startswith("flash")
+    return MOST_ROWS if not gpu or flash or not settings.sft.packing else 1
 
 
 def optimizer(sft: SftSettings, gpu: bool) -> str:

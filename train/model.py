@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from gra.errors import TrainError
 from gra.fileio import sync_folder
 from train import kernels, new_tokens, quantised, sharding
 from train.batches import world_size
-from train.settings import LoraSettings, SftSettings, StudentSettings
+from train.settings import Dtype, LoraSettings, SftSettings, StudentSettings
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -33,26 +35,42 @@ def location(student: StudentSettings, inputs: dict[str, Path]) -> str:
 
 def load(student: StudentSettings, sft: SftSettings, where: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Model (weights as `student.dtype` says) and tokenizer. Raises TrainError naming the student if that fails."""
-    import httpx
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    half = sft.precision == "bf16" and (sft.method != "full" or sharding.active(sft, world_size()) is not None)
-    dtype = getattr(torch, student.dtype or ("bfloat16" if half else "float32"))
-    options: dict[str, Any] = {"trust_remote_code": student.trust_remote_code}
-    if not Path(where).is_dir():
-        options["revision"] = student.revision
-    try:
+    options = source(student, where)
+    with readable(where):
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
-        options |= {"dtype": dtype, "attn_implementation": kernels.attention(student, sft), **quantised.loading(sft)}
-        model = AutoModelForCausalLM.from_pretrained(where, **options)
+        options |= {"dtype": getattr(torch, weight_dtype(student, sft)), "attn_implementation": kernels.attention(student, sft)}
+        model = AutoModelForCausalLM.from_pretrained(where, **options, **quantised.loading(sft))
+    return model, tokenizer
+
+
+def weight_dtype(student: StudentSettings, sft: SftSettings) -> Dtype:
+    """Of the weights held while training, but for those in 4 bits."""
+    half = sft.precision == "bf16" and (sft.method != "full" or sharding.active(sft, world_size()) is not None)
+    return student.dtype or ("bfloat16" if half else "float32")
+
+
+def source(student: StudentSettings, where: str) -> dict[str, Any]:
+    """What every `from_pretrained(where, ...)` is given."""
+    options: dict[str, Any] = {"trust_remote_code": student.trust_remote_code}
+    return options if Path(where).is_dir() else options | {"revision": student.revision}
+
+
+@contextmanager
+def readable(where: str) -> Iterator[None]:
+    """Raise TrainError, naming the student `where`, in place of what transformers raises where it cannot be loaded."""
+    import httpx
+
+    try:
+        yield
     except (OSError, ValueError, ImportError, KeyError, httpx.HTTPError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise TrainError(
             f"student {where}: cannot be loaded ({reason})\n    -> check student.model, student.revision and "
             "student.attention; a hub id needs the network and, if gated, HF_TOKEN"
         ) from error
-    return model, tokenizer
 
 
 def fit_vocabulary(model: PreTrainedModel, size: int, sft: SftSettings) -> None:

@@ -130,8 +130,8 @@ class RuntimeSettings(Settings):
     per_device_batch: int | None = Field(
         default=None,
         ge=1,
-        description="sequences a forward pass; null: the largest that fits the global batch, up to 32 on a CPU, 4 on a GPU (1 "
-        "where they are packed and FlashAttention is not there)",
+        description="sequences a forward pass; null: the largest power of two, up to 32, that divides the global batch and whose "
+        "estimated peak takes 80 % of the free memory at most (1 on a GPU where they are packed and FlashAttention is not there)",
     )
     tracking: TrackingSettings = TrackingSettings()
     launch: Literal["none", "torchrun"] = Field(

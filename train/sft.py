@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from gra.errors import TrainError
 from gra.fileio import read_json, write_text
 from gra.labels import MARK
-from train import card, checkpoints, deterministic, meter, model, preempt, report, sampling, sharding, templates, tokens, watch
+from train import card, checkpoints, deterministic, fitting, meter, model, preempt, report, sampling, sharding, templates, tokens
 from train.arguments import CHECKPOINTS, arguments
 from train.new_tokens import require_trained
 from train.out_of_memory import told
 from train.settings import TrainSettings
 from train.trainer import trainer_class
+from train.watch import attach
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -39,13 +40,13 @@ def train(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> dic
         return done
     started = time.monotonic()
     with deterministic.kernels(settings.runtime.threads), told(settings) as a_pass:
-        trainer, tokenizer, account = build_trainer(settings, inputs, output)
+        resume = checkpoints.newest(_folder(output), remove_torn=int(os.environ.get("RANK") or 0) == 0)
+        begun = checkpoints.facts(resume) or {} if resume is not None else {}
+        trainer, tokenizer, account = build_trainer(settings, inputs, output, begun)
         a_pass.rows, a_pass.checkpointing = trainer.args.per_device_train_batch_size, bool(trainer.args.activation_checkpointing)
-        resume = checkpoints.newest(_folder(output), remove_torn=trainer.args.process_index == 0)
-        tracker = watch.attach(trainer, settings, inputs, output)
+        tracker = attach(trainer, settings, inputs, output)
         if resume is not None:
-            facts = checkpoints.facts(resume) or {}
-            sharding.refuse_other(facts, sharding.facts(settings.sft, trainer.args.world_size), resume)
+            sharding.refuse_other(begun, sharding.facts(settings.sft, trainer.args.world_size), resume)
             checkpoints.go_on(trainer, resume)
         before = trainer._total_train_tokens
         loop = time.monotonic()
@@ -68,7 +69,7 @@ def train(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> dic
             if (label := card.simulated(settings, inputs)) is not None:
                 write_text(output / MARK, label + "\n")
             times = {"seconds": time.monotonic() - started, "loop_seconds": loop, "tokens_per_second": seen / loop if loop else 0.0}
-            times |= meter.summary(trainer)
+            times |= {"per_device_batch": trainer.args.per_device_train_batch_size, **meter.summary(trainer)}
             tracker.log_model(output)
             tracker.finish({f"train/{key}": float(value) for key, value in metrics.items()})
             report.write(output, history, {**metrics, "data": account, "runtime": times})
@@ -80,9 +81,10 @@ def train(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> dic
 
 
 def build_trainer(
-    settings: TrainSettings, inputs: dict[str, Path], output: Path
+    settings: TrainSettings, inputs: dict[str, Path], output: Path, begun: dict[str, Any] | None = None
 ) -> tuple[SFTTrainer, PreTrainedTokenizerBase, dict[str, Any]]:
-    """The trainer, ready to start, the tokenizer with its template, and the account of the data."""
+    """The trainer, ready to start, the tokenizer with its template, and the account of the data. `begun`: the mark of the
+    checkpoint that the run goes on from."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     import torch
@@ -97,9 +99,12 @@ def build_trainer(
     datasets.disable_progress_bars()
     sft = settings.sft
     dataset, held_out, account = tokens.read(tokens.ensure(settings, inputs, output))
-    args = arguments(settings, output)  # makes the process group, and zero3 divides the weights while they are loaded
+    where = model.location(settings.student, inputs)
+    rows = fitting.rows(settings, where, dataset, begun)
+    args = arguments(settings, output, rows)  # makes the process group, and zero3 divides the weights while they are loaded
+    fitting.refuse_unequal(args)
     transformers.set_seed(settings.seed)
-    student, tokenizer = model.load(settings.student, sft, model.location(settings.student, inputs))
+    student, tokenizer = model.load(settings.student, sft, where)
     _refuse_long(student, sft.cutoff_length)
     require_trained(student, templates.install(tokenizer, sft.template), sft)
     model.fit_vocabulary(student, len(tokenizer), sft)
@@ -109,7 +114,7 @@ def build_trainer(
             model.refuse_leak(student)
     if args.world_size > 1:
         dataset = sampling.with_blank(dataset)
-    trainer = trainer_class(sharding.facts(sft, args.world_size))(
+    trainer = trainer_class({**sharding.facts(sft, args.world_size), fitting.FACT: args.per_device_train_batch_size})(
         model=student,
         args=args,
         train_dataset=dataset,

@@ -36,9 +36,9 @@ def test_rows_a_pass(config: Any) -> None:
     """Packed rows of a pass are one sequence: one at a time where its mask would be dense."""
     flash = {"attention": "flash_attention_2"}
     assert kernels.most_rows(settings(config), gpu=False) == kernels.most_rows(settings(config, packing=True), gpu=False) == 32
-    assert kernels.most_rows(settings(config, {"attention": "sdpa"}), gpu=True) == 4
+    assert kernels.most_rows(settings(config, {"attention": "sdpa"}), gpu=True) == 32
     assert kernels.most_rows(settings(config, {"attention": "sdpa"}, packing=True), gpu=True) == 1
-    assert kernels.most_rows(settings(config, flash, packing=True, precision="bf16"), gpu=True) == 4
+    assert kernels.most_rows(settings(config, flash, packing=True, precision="bf16"), gpu=True) == 32
 
 
 def test_the_trainer_is_told(config: Any) -> None:
