@@ -25,7 +25,9 @@ from eval import catalogue, local_data, plan
 from eval.settings import Suite
 from gra.errors import ConfigError, EvalError, Problem, StoreError
 from gra.fileio import atomic_path, remove_temporaries
+from gra.paths import expanded
 from gra.settings import Settings, parse
+from gra.typed import to_type
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -179,9 +181,9 @@ def _command(root: DictConfig, problems: list[Problem]) -> None:
         problems += [plan.unknown(task) for task in settings.suite.tasks if not catalogue.known(task)]
     if problems or settings is None:
         raise ConfigError(problems)
-    done = fetch(settings.suite, Path(str(root.output)).expanduser())
+    done = fetch(settings.suite, expanded(root.output))
     new = sum(count is not None for count in done.values())
-    print(f"{root.output}: {len(done)} files, {new} of them new; evaluate with suite.data_dir={root.output}")
+    print(f"{root.output}: {len(done)} files, {new} of them new; evaluate with {to_type('suite.data_dir', str(root.output))}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 from eval.settings import EvalSettings, Model, Runtime, Suite
 from gra import model_folder
 from gra.errors import Problem
+from gra.paths import expanded
 
 
 def model_of(settings: EvalSettings, inputs: Mapping[str, Path]) -> Model:
@@ -28,7 +29,7 @@ def model_problems(settings: EvalSettings, inputs: Mapping[str, Path | None]) ->
 
 
 def _reuse_problems(runtime: Runtime) -> list[Problem]:
-    missing = [name for name in runtime.reuse if not Path(name).expanduser().is_dir()]
+    missing = [name for name in runtime.reuse if not expanded(name).is_dir()]
     remedy = "name folders of other evaluations, in quotes: 'runtime.reuse=[FOLDER]'"
     return [Problem("runtime.reuse", f"no such folder: {name}", remedy) for name in missing]
 

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from gra.databases import intact, set_aside
 from gra.errors import StoreError
+from gra.paths import expanded
 
 NAME = "replies.sqlite"
 SYNC_S = 1.0  # seconds between two syncs to the disk
@@ -135,7 +136,7 @@ class Store:
 
 def stores_under(folders: Iterable[str | Path]) -> list[Path]:
     """The stores in these folders (`~` is the home), at any depth, in a fixed order. Folders that are not there hold none."""
-    return sorted({path for folder in folders for path in Path(folder).expanduser().rglob(NAME)})
+    return sorted({path for folder in folders for path in expanded(folder).rglob(NAME)})
 
 
 def kept(folder: Path) -> str:

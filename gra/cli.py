@@ -67,6 +67,14 @@ COMMANDS = {
     ),
 }
 
+STAGES = {
+    **dict.fromkeys(("synth", "synthesis", "synthesize", "generate"), "gra.synthesis"),
+    **dict.fromkeys(("train", "tune", "finetune"), "train"),
+    **dict.fromkeys(("eval", "evaluate"), "eval"),
+    "fetch": "eval.fetch",
+    "prepare": "train.prepare",
+}  # words for a stage -> the module that is its command
+
 BASH = """\
 _gra_completion() {
   local words
@@ -103,7 +111,7 @@ def main() -> int:
         elif command == "completion":
             return _completion(rest)
         else:
-            return _unknown(command)
+            return _unknown(command, rest)
     except GraError as error:
         print(error, file=sys.stderr)
         return error.code
@@ -113,8 +121,10 @@ def main() -> int:
 
 
 def _names_folders(words: list[str]) -> bool:
-    """Whether the first word is a place and not Hydra's: a flag or key=value."""
-    return bool(words) and not words[0].startswith("-") and ("=" not in words[0] or Path(words[0]).is_dir())
+    """Whether the words name places and are not Hydra's (flags, key=value). A single one that is none is perhaps an experiment."""
+    if not words or words[0].startswith("-") or ("=" in words[0] and not Path(words[0]).is_dir()):
+        return False
+    return Path(words[0]).exists() or sum(not word.startswith("-") and "=" not in word for word in words) > 1
 
 
 def _hydra_command(command: str, rest: list[str]) -> int:
@@ -134,11 +144,10 @@ def _help(command: str) -> str:
     conf = conf_dir()
     groups = sorted(p.name for p in conf.iterdir() if p.is_dir() and p.name != "experiment")
     options = {group: sorted(p.stem for p in (conf / group).glob("*.yaml")) for group in groups}
-    names = sorted(p.relative_to(conf / "experiment").with_suffix("").as_posix() for p in (conf / "experiment").rglob("*.yaml"))
     return HYDRA_HELP.format(
         command=command,
         text=text,
-        experiments=", ".join(names),
+        experiments=", ".join(_experiments()),
         groups="".join(f"\n  {group}: {', '.join(found)}" for group, found in options.items()),
         examples="\n".join(f"  gra {command} {example}" for example in examples),
     )
@@ -165,12 +174,45 @@ def _completion(rest: list[str]) -> int:
     return 0
 
 
-def _unknown(command: str) -> int:
-    import difflib
+def _as_keys(words: list[str]) -> list[str]:
+    """The words with `--key value` and `--key=value` written as `key=value`, Hydra's way."""
+    found: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word.startswith("--") and word not in ("--help", "--cfg", "--info", "--multirun"):
+            value = rest.pop(0) if "=" not in word and rest and not rest[0].startswith("-") and "=" not in rest[0] else None
+            word = word.lstrip("-").replace("-", "_") if value is None else f"{word.lstrip('-').replace('-', '_')}={value}"
+        found.append(word)
+    return found
 
-    near = difflib.get_close_matches(command, [*COMMANDS, "inspect", "completion"], n=1)
-    hint = f"did you mean `gra {near[0]}`?" if near else "see gra --help"
-    print(f"gra: no command `{command}`: {hint}", file=sys.stderr)
+
+def _experiments() -> list[str]:
+    from gra.paths import conf_dir
+
+    folder = conf_dir() / "experiment"
+    return sorted(p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.yaml"))
+
+
+def _unknown(command: str, rest: list[str]) -> int:
+    """Tell a word that is no command: a stage's name, a flag or key=value without a command, or a misspelt command."""
+    import difflib
+    import shlex
+
+    near = difflib.get_close_matches(command, [*COMMANDS, "inspect", "completion", *STAGES], n=1)
+    if command.startswith("--") and (flag := difflib.get_close_matches(command, ["--help", "--version"], n=1)):
+        hint = f"did you mean `gra {flag[0]}`?"
+    elif "=" in command:
+        hint = f"a command comes first: did you mean `{shlex.join(['gra', 'run', command, *rest])}`?"
+    elif near and near[0] in STAGES:
+        hint = f"did you mean `{shlex.join(['python', '-m', STAGES[near[0]], *_as_keys(rest)])}`?"
+    elif near:
+        hint = f"did you mean `{shlex.join(['gra', near[0], *rest])}`?"
+    elif experiment := difflib.get_close_matches(command, _experiments(), n=1, cutoff=0.8):
+        hint = f"did you mean `{shlex.join(['gra', 'run', f'experiment={experiment[0]}', *rest])}`?"
+    else:
+        hint = "see gra --help"
+    print(f"gra: no command `{command}`\n    -> {hint}", file=sys.stderr)
     return EXIT_CONFIG
 
 

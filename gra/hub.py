@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from gra.errors import Problem
+from gra.paths import expanded
 
 Kind = Literal["model", "dataset"]
 TIMEOUT_S = 10.0
@@ -24,7 +25,7 @@ def hub_problem(key: str, name: str, kind: Kind = "model", revision: str | None 
 
 def is_hub_id(name: str) -> bool:
     """Whether `name` can be an id at the hub, and is no folder or file here."""
-    return _ID.fullmatch(name) is not None and not Path(name).expanduser().exists()
+    return _ID.fullmatch(name) is not None and not expanded(name).exists()
 
 
 def cached(name: str, kind: Kind, revision: str | None = None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from gra.errors import GraError
@@ -15,6 +16,11 @@ def conf_dir() -> Path:
         if folder.is_dir():
             return folder
     raise GraError(f"no configuration files beside {_PACKAGE}: install the package again, or run from a whole checkout")
+
+
+def expanded(path: object) -> Path:
+    """`path` with a leading `~` or `~user` replaced by that home; as it is where there is no such user (Path.expanduser raises)."""
+    return Path(os.path.expanduser(str(path)))  # noqa: PTH111
 
 
 def source_root() -> Path | None:

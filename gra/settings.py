@@ -20,11 +20,15 @@ class Settings(BaseModel):
 S = TypeVar("S", bound=Settings)
 
 
-def parse(model: type[S], config: Mapping[str, Any], prefix: str = "") -> tuple[S | None, list[Problem]]:
-    """Check `config` (a plain mapping) against `model`; `prefix` is the dotted path of the mapping in the whole config.
+def parse(model: type[S], config: Mapping[str, Any] | Any, prefix: str = "") -> tuple[S | None, list[Problem]]:
+    """Check `config` (it should be a mapping) against `model`; `prefix` is the dotted path of the mapping in the whole config.
 
     Returns the settings and no problems, or None and every problem found.
     """
+    if not isinstance(config, Mapping):
+        known = ", ".join(field.alias or name for name, field in model.model_fields.items())
+        message = f"a mapping of keys is expected here (got {config!r:.80})"
+        return None, [Problem(prefix or "(whole config)", message, f"its keys: {known}")]
     try:
         return model.model_validate(dict(config)), []
     except ValidationError as error:

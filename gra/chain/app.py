@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gra.errors import EXIT_INTERRUPTED, EXIT_PREEMPTED, ConfigError, GraError, Problem
-from gra.paths import conf_dir
+from gra.paths import conf_dir, expanded
 from gra.pipes import outlive_reader
 from gra.signals import leaving_on_preemption
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from gra.chain.check import Sources
+
+# bare words and keys that a command's own module reads before this one (gra/synthesis/sharding.py)
+_WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"synthesis_app": (("merge",), ("shard", "round"))}
 
 
 def main(target: str, config_name: str) -> None:
@@ -85,12 +88,24 @@ def _check_command_line(config_name: str) -> list[Problem]:
     from hydra._internal.utils import get_args_parser
 
     from gra.chain.overrides import check_overrides
+    from gra.mistyped import mistyped, top_keys
+    from gra.typed import spelt
 
-    arguments = get_args_parser().parse_args()
+    parser = get_args_parser()
+    verbs, keys = _WORDS.get(config_name, ((), ()))
+    if wrong := mistyped(sys.argv[1:], parser, [*top_keys(config_name), *keys], verbs):
+        raise ConfigError(wrong)
+    arguments = parser.parse_args()
     other = (arguments.help, arguments.hydra_help, arguments.shell_completion, arguments.config_name, arguments.config_path)
     if any(other) or arguments.experimental_rerun:
         return []  # nothing is run, or it is another config: Hydra's own messages will do
+    words, unclear = spelt(arguments.overrides, arguments.multirun)
+    read = dict(zip(arguments.overrides, words, strict=True))
+    sys.argv = [sys.argv[0], *(read.get(word, word) for word in sys.argv[1:])]
+    arguments.overrides = [word for word in words if word not in {problem.key for problem in unclear}]
+    sys.argv = [word for word in sys.argv if word not in words or word in arguments.overrides]
     problems, good = check_overrides(config_name, arguments.overrides, arguments.config_dir)
+    problems = unclear + problems
     if problems and (good is None or arguments.cfg or arguments.info or arguments.multirun):
         raise ConfigError(problems)
     if problems:
@@ -111,7 +126,7 @@ def _run_stage(target: str, config_name: str, root: DictConfig, problems: list[P
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S")
     where = sources(config_name)
-    config, inputs, output, faults = _read(root)
+    config, inputs, output, faults = _read(root, config_name, problems)
     stage = load_stage(target)
     problems += faults
     problems += [
@@ -143,28 +158,56 @@ def _run_stage(target: str, config_name: str, root: DictConfig, problems: list[P
         print(f"  {name}: {value:g}")
 
 
-def _read(root: DictConfig) -> tuple[dict[str, Any], dict[str, Path], Path | None, list[Problem]]:
+def _read(
+    root: DictConfig, config_name: str, told: list[Problem]
+) -> tuple[dict[str, Any], dict[str, Path], Path | None, list[Problem]]:
     """The stage's config, its inputs, the output folder, and what is not set or cannot be resolved."""
+    from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    from gra.chain.check import locate
+    from gra.chain.kinds import wrong_kinds
     from gra.chain.store import not_of_its_own
+    from gra.chain.unknown import listed
+    from gra.typed import to_type
 
     try:
         plain = OmegaConf.to_container(root, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError([Problem("(whole config)", str(error).splitlines()[0], "correct the `${...}` that it names")]) from error
+        remedy = "correct the `${...}` that it names" + "".join(f"; for a text that holds it, type {word}" for word in _literal())
+        raise ConfigError([Problem("(whole config)", str(error).splitlines()[0], remedy)]) from error
     assert isinstance(plain, dict)
+    keys = {str(key): value for key, value in plain.items()}
+    if wrong := wrong_kinds(keys, HydraConfig.get().runtime.choices, {"config": {}, "inputs": {}} | dict(listed(config_name))):
+        raise ConfigError(locate([*told, *wrong], sources(config_name)))
     problems = []
     output = plain["output"]
     if output in (None, "???"):
-        problems.append(Problem("output", "required, but not set", "say where the result goes: output=DIR"))
-    elif fault := not_of_its_own(Path(str(output)).expanduser()):
+        given = next((word.partition("=")[2] for word in sys.argv[1:] if word.startswith("output=")), "")
+        named = f" (for a folder called {given}: {to_type('output', f'./{given}')})" if given else ""
+        problems.append(Problem("output", "required, but not set", f"say where the result goes: output=DIR{named}"))
+    elif fault := not_of_its_own(expanded(output)):
         problems.append(Problem("output", f"{output or '(empty)'} {fault}", "give a folder of its own: output=DIR"))
     inputs = {}
     for name, value in (plain.get("inputs") or {}).items():
         if value == "???":
             problems.append(Problem(f"inputs.{name}", "required, but not set", f"give the folder: inputs.{name}=DIR"))
+        elif value is not None and not isinstance(value, str):
+            what = f"the name of a folder is expected here (got {value!r:.80})"
+            problems.append(Problem(f"inputs.{name}", what, f"give one folder: inputs.{name}=DIR"))
         elif value is not None:
-            inputs[str(name)] = Path(value).expanduser()
-    return plain["config"], inputs, None if output in (None, "???") else Path(str(output)).expanduser(), problems
+            inputs[str(name)] = expanded(value)
+    return plain["config"], inputs, None if output in (None, "???") else expanded(output), problems
+
+
+def _literal() -> list[str]:
+    """The overrides that hold `${`, as they would be typed for that very text."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    from gra.typed import to_type
+
+    texts = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    assert isinstance(texts, list)
+    return [to_type(*str(text).split("=", 1)) for text in texts if "${" in str(text) and "=" in str(text)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +13,13 @@ from gra.chain.app import hydra_main, sources
 from gra.chain.check import check_plan, locate
 from gra.chain.display import Display
 from gra.chain.experiment import resolve
+from gra.chain.kinds import wrong_kinds
 from gra.chain.local import Account, ClusterSettings, run_plan
 from gra.chain.outlook import outlook
 from gra.chain.plan import Plan, make_plan
 from gra.chain.preflight import preflight_plan, stop_or_tell, writable_problems
 from gra.chain.store import Store
-from gra.chain.unknown import unknown_keys
+from gra.chain.unknown import listed, unknown_keys
 from gra.errors import EXIT_FAILED, ConfigError, GraError, Problem, StoreError
 from gra.paths import conf_dir
 from gra.settings import parse
@@ -86,13 +89,14 @@ def _prepare(root: DictConfig, problems: list[Problem], outside: bool = False) -
         remedy = f"one of: {', '.join(f'experiment={name}' for name in experiments())}"
         raise ConfigError([*problems, Problem("experiment", "required, but not set", remedy)])
     where = sources(CONFIG)
-    given = OmegaConf.to_container(root.cluster, resolve=True)
-    assert isinstance(given, dict)
-    cluster, faults = parse(ClusterSettings, {str(key): value for key, value in given.items()}, "cluster")
     raw = OmegaConf.to_container(root, resolve=False)
     assert isinstance(raw, dict)
     packages = [group.split("@")[-1].replace("/", ".") for group in where.choices]
-    problems = problems + faults + unknown_keys({str(key): value for key, value in raw.items()}, packages, CONFIG)
+    plain = {str(key): value for key, value in raw.items()}
+    if wrong := wrong_kinds(plain, HydraConfig.get().runtime.choices, listed(CONFIG)):
+        raise ConfigError(locate([*problems, *wrong], where))
+    cluster, faults = parse(ClusterSettings, OmegaConf.to_container(root.cluster, resolve=True), "cluster")
+    problems = problems + faults + unknown_keys(plain, packages, CONFIG)
     try:
         experiment, faults = resolve(root)
     except ConfigError as error:
@@ -107,7 +111,7 @@ def _prepare(root: DictConfig, problems: list[Problem], outside: bool = False) -
         from gra.compare.options import check
 
         tasks = OmegaConf.select(root, "suite.tasks", default=None)
-        problems += check(experiment.compare, benchmarks=len(tasks) if tasks else 0)
+        problems += check(experiment.compare, benchmarks=len(tasks) if isinstance(tasks, Sequence) else 0)
     if outside:
         told = {p.key for p in problems}
         problems += [p for p in preflight_plan(made, where) if p.key not in told]
@@ -134,7 +138,7 @@ def _table(root: DictConfig, made: Plan) -> str:
         manifests = {name: manifest.read(folder) for name, folder in done.items()}
         arms.append(Arm(name=row.arm, label=row.label, replicate=row.replicate, folders=done, manifests=manifests))
     if not any(item.folder for item in made.steps.values()):
-        raise StoreError(f"{made.store.root}: no step of {made.experiment.name} is finished\n    -> gra run experiment=...")
+        raise StoreError(f"{made.store.root}: no step of {made.experiment.name} is finished\n    -> {_run_again()}")
     reference = made.experiment.reference or made.experiment.rows[0].arm
     output = _results(root)
     text = compare(arms, title=made.experiment.title, reference=reference, output=output, options=made.experiment.compare)
@@ -156,7 +160,6 @@ def _results(root: DictConfig) -> Path:
 
 def _account(made: Plan, account: Account) -> str:
     """What failed, what waits for it, and how to go on."""
-    command = " ".join(["gra run", *sys.argv[1:]])
     lines = []
     for name, code in account.failed.items():
         lines.append(f"{name} failed (exit code {code}{_killed(code)}): see {account.logs[name]}")
@@ -164,11 +167,16 @@ def _account(made: Plan, account: Account) -> str:
         why = "waiting for what failed" if account.code == EXIT_FAILED else "interrupted"
         lines.append(f"not done ({why}): {', '.join(account.waiting)}")
     lines.append(f"{len(account.done)} of {len(made.steps)} steps are done and will be used again")
-    remedy = "mend the cause, then run the same command again" if account.failed else "the same command goes on from here"
-    return "\n".join([*lines, f"    -> {remedy}: {command}"])
+    remedy = "correct the cause, then run the same command again" if account.failed else "the same command continues from here"
+    return "\n".join([*lines, f"    -> {remedy}: {_run_again()}"])
+
+
+def _run_again() -> str:
+    """The command with these overrides, as it can be typed into a shell."""
+    return shlex.join(["gra", "run", *sys.argv[1:]])
 
 
 def _killed(code: int) -> str:
     if code >= 0:
         return ""
-    return ": killed by signal " + str(-code) + (", perhaps for want of memory: try cluster.max_parallel=1" if code == -9 else "")
+    return ": killed by signal " + str(-code) + (", perhaps for lack of memory: try cluster.max_parallel=1" if code == -9 else "")

@@ -27,6 +27,7 @@ from pydantic import Field
 
 from gra.chain.fingerprint import leaves
 from gra.errors import ConfigError, Problem
+from gra.paths import expanded
 from gra.settings import Settings, parse
 
 if TYPE_CHECKING:
@@ -229,7 +230,7 @@ def _inputs(
         elif source in shared:
             yield name, shared[source].id
         elif source.startswith("path:") or Path(source).exists():
-            yield name, Path(source.removeprefix("path:")).expanduser()
+            yield name, expanded(source.removeprefix("path:"))
         else:
             remedy = f"one of: {', '.join([*own, *shared])}; or path:DIR"
             problems.append(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gra.chain.fingerprint import leaves
+from gra.chain.kinds import group_options, wrong_kinds
+from gra.chain.unknown import listed
 from gra.errors import Problem
 from gra.paths import conf_dir
 
@@ -51,9 +54,10 @@ def check_overrides(
                 kept.append(_single(override))
         whole = len(kept) == len(groups)
         good = [str(override.input_line) for override in groups]
-        known = list(compose.keys(kept))
+        base, choices = compose.config(kept)
+        known = list(_keys(base))
         for override in values:
-            faults = list(_faults(compose, kept, override, known))
+            faults = list(_faults(compose, kept, override, known)) or _wrong_kinds(override, base, choices, config_name)
             # without the experiment, say, that could not be loaded, many a good key is unknown
             good += [] if faults else [str(override.input_line)]
             problems += [p for p in faults if whole or not p.message.startswith(UNKNOWN) or p.remedy.startswith("did you mean")]
@@ -77,29 +81,59 @@ class _Composer:
 
         try:
             compose(self._config_name, overrides=overrides)
-        except (HydraException, YAMLError, ValueError) as error:  # OmegaConf's errors are ValueErrors, and so are some of Hydra's
+        except (HydraException, YAMLError, ValueError, TypeError) as error:  # OmegaConf's are ValueErrors; Hydra has others, too
             return [_problem(key, error, known)]
         return []
 
-    def keys(self, overrides: list[str]) -> Iterator[str]:
-        """Every dotted key of the composed config, mappings included."""
+    def config(self, overrides: list[str]) -> tuple[dict[str, Any], dict[str, str | None]]:
+        """The composed config, not resolved, and the option chosen of each group; nothing where it cannot be composed."""
         from hydra import compose
         from hydra.errors import HydraException
         from omegaconf import OmegaConf
         from yaml import YAMLError
 
         try:
-            config = OmegaConf.to_container(compose(self._config_name, overrides=overrides), resolve=False)
-        except (HydraException, YAMLError, ValueError):
-            return
-        seen: set[str] = set()
-        for leaf, _ in leaves(config):
-            parts = leaf.split(".")
-            for end in range(1, len(parts) + 1):
-                key = ".".join(parts[:end])
-                if key not in seen:
-                    seen.add(key)
-                    yield key
+            composed = compose(self._config_name, overrides=overrides, return_hydra_config=True)
+            choices = {str(group): choice for group, choice in composed.hydra.runtime.choices.items()}
+            config = OmegaConf.to_container(composed, resolve=False)
+        except (HydraException, YAMLError, ValueError, TypeError):
+            return {}, {}
+        assert isinstance(config, dict)
+        return {str(key): value for key, value in config.items() if key != "hydra"}, choices
+
+
+def _keys(config: Mapping[str, Any]) -> Iterator[str]:
+    """Every dotted key of a config, mappings included."""
+    seen: set[str] = set()
+    for leaf, _ in leaves(config):
+        parts = leaf.split(".")
+        for end in range(1, len(parts) + 1):
+            key = ".".join(parts[:end])
+            if key not in seen:
+                seen.add(key)
+                yield key
+
+
+def _wrong_kinds(
+    override: Override, base: Mapping[str, Any], choices: Mapping[str, str | None], config_name: str
+) -> list[Problem]:
+    """What is wrong with the kind of an override's value, where it takes the place of a mapping or is no folder's name."""
+    if override.is_delete() or override.is_sweep_override():
+        return []
+    changed: Any = override.value()
+    for part in reversed(override.key_or_group.split(".")):
+        changed = {part: changed}
+    found = wrong_kinds(_merged(base, changed), choices, listed(config_name))
+    return [replace(problem, file=WHERE) for problem in found if problem.key == override.key_or_group]
+
+
+def _merged(base: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    both = {key: _merged(base[key], value) for key, value in changed.items() if isinstance(value, dict) and _is_in(base, key)}
+    return {**base, **changed, **both}
+
+
+def _is_in(base: Mapping[str, Any], key: str) -> bool:
+    return isinstance(base.get(key), Mapping)
 
 
 @contextmanager
@@ -153,6 +187,8 @@ def _problem(key: str, error: Exception, known: Sequence[str]) -> Problem:
             return Problem(key, f"{UNKNOWN}: the mapping is empty so far", f"to add it, write +{key}=VALUE", WHERE)
         remedy = f"known keys here: {', '.join(siblings)}" if siblings else "`--cfg job` shows all keys"
         return Problem(key, UNKNOWN, remedy, WHERE)
+    if "Config group override must be" in text or isinstance(error, TypeError):
+        return Problem(key, "the name of one of its files is expected here", f"one of: {', '.join(group_options(key))}", WHERE)
     options = re.search(
         r"Could not find '([^']*)'\s+Available options in '[^']*':\s*(.*?)\s*(Config search path|$)", str(error), re.S
     )

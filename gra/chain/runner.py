@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shlex
 import sys
 import time
@@ -24,6 +23,7 @@ from gra.chain.store import Place, Store, not_of_its_own, publish
 from gra.chain.working import begin
 from gra.errors import ConfigError, Problem, StoreError
 from gra.fileio import read_json, remove_temporaries, sha256_file, write_json
+from gra.typed import word_for
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY}
 _FOLLOW_SECONDS = 120
@@ -159,8 +159,7 @@ def _other_place(stage: Stage, output: Path) -> str:
     """What to do about a finished folder in the way, at no price."""
     if stage.reuse is None:
         return f"give another folder (output=DIR), or remove {output}"
-    name = str(output) if re.fullmatch(r"[\w./~-]+", str(output)) else "'" + str(output).replace("'", "\\'") + "'"
-    reuse = shlex.quote(f"runtime.reuse=[{name}]")
+    reuse = shlex.quote(f"runtime.reuse=[{word_for(str(output))}]")
     return f"give another folder: output=DIR {reuse} (replies to requests that stay the same are used again)"
 
 

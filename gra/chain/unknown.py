@@ -20,10 +20,10 @@ def unknown_keys(root: Mapping[str, Any], groups: Iterable[str], config_name: st
     `root`: the composed config, not resolved; `groups`: the packages that config groups were put under.
     """
     named = referenced(root)
-    base = {str(key) for key in _listed(config_name)}
+    base = {str(key) for key in listed(config_name)}
     known = base | {group.split(".")[0] for group in groups} | {key.split(".")[0] for key in named}
     problems = [_problem(key, key, sorted(known), f"nothing refers to it with ${{{key}}}") for key in root if key not in known]
-    speeds = {str(key) for name in (config_name, *APPS) for key in _listed(name).get(RUNTIME) or ()}
+    speeds = {str(key) for name in (config_name, *APPS) for key in listed(name).get(RUNTIME) or ()}
     speeds |= {key.split(".")[1] for key in named if key.startswith(f"{RUNTIME}.")}
     for where, mapping in _runtimes(root):
         problems += [
@@ -36,9 +36,10 @@ def unknown_keys(root: Mapping[str, Any], groups: Iterable[str], config_name: st
 
 def _runtimes(root: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     """The root's `runtime`, and those of the arms' overrides."""
-    arms = (root.get("experiment") or {}).get("arms") or {}
+    experiment = root.get("experiment")
+    arms = experiment.get("arms") if isinstance(experiment, Mapping) else None
     found = [(RUNTIME, root.get(RUNTIME))]
-    for name, arm in arms.items():
+    for name, arm in (arms.items() if isinstance(arms, Mapping) else ()):
         override = arm.get("override") if isinstance(arm, Mapping) else None
         if isinstance(override, Mapping):
             found.append((f"experiment.arms.{name}.override.{RUNTIME}", override.get(RUNTIME)))
@@ -50,10 +51,17 @@ def _problem(key: str, last: str, known: list[str], otherwise: str) -> Problem:
     return Problem(key, "unknown key", f"did you mean `{near[0]}`?" if near else f"{otherwise}: correct it, or remove it")
 
 
-def _listed(config_name: str) -> Mapping[str, Any]:
-    """A root config of the project's as it stands in its file; {} for one that a user keeps elsewhere."""
+def listed(config_name: str) -> Mapping[str, Any]:
+    """A root config of the project's as it stands in its file and in those that it builds on; {} for a user's own elsewhere."""
     from omegaconf import OmegaConf
 
     path = conf_dir() / f"{config_name}.yaml"
     found = OmegaConf.to_container(OmegaConf.load(path), resolve=False) if path.is_file() else {}
-    return {str(key): value for key, value in found.items()} if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    inherited: dict[str, Any] = {}
+    for entry in found.get("defaults") or []:
+        if isinstance(entry, str) and entry != "_self_":
+            inherited |= listed(entry.strip("/"))
+    own = {str(key): value for key, value in found.items()}
+    return inherited | own | {"defaults": [*inherited.get("defaults", ()), *own.get("defaults", ())]}

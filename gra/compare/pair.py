@@ -7,7 +7,6 @@ gra compare A B --json > difference.json
 
 from __future__ import annotations
 
-import argparse
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from gra.compare.outcomes import Outcomes
 from gra.compare.scores import KINDS, Scores, asked_unlike, load, outcomes
 from gra.compare.table import FORM, Column, blocks, plain
 from gra.errors import ConfigError, EvalError
+from gra.flags import Parser
 from gra.labels import simulated
 from gra.pipes import json_text
 from gra.settings import parse
@@ -29,9 +29,7 @@ from gra.settings import parse
 
 def main(arguments: Sequence[str]) -> int:
     """The command; prints the table, or with --json all numbers. Raises EvalError, ConfigError."""
-    parser = argparse.ArgumentParser(
-        "gra compare", description="The difference between two evaluated runs, paired by item, with bootstrap intervals."
-    )
+    parser = Parser("gra compare", "The difference between two evaluated runs, paired by item, with bootstrap intervals.")
     parser.add_argument("first", type=Path, metavar="FOLDER", help="a scores folder")
     parser.add_argument("second", type=Path, metavar="FOLDER", help="another, over the same items")
     parser.add_argument("--json", action="store_true", help="print every number in full precision")

@@ -155,8 +155,10 @@ def _own_keys(pool: Mapping[str, Any], module: Any) -> Mapping[str, Any]:
     return {key: value for key, value in pool.items() if key in ("_target_", "models", "simulated", "energy")}
 
 
-def check_pool(pool: Mapping[str, Any], runtime: Mapping[str, Any]) -> list[Problem]:
+def check_pool(pool: Mapping[str, Any] | Any, runtime: Mapping[str, Any] | Any) -> list[Problem]:
     """Every fault of the `pool` and `runtime` groups that can be seen without a connection. No secret is ever repeated."""
+    if not isinstance(pool, Mapping):
+        return parse(PoolBase, pool, "pool")[1] + parse(ModelRuntime, runtime, "runtime")[1]
     secrets = list(_secrets(pool, "pool"))
     unset = [key for key, value in _leaves(pool, "pool") if value == "???"]
     remedy = "put it into an environment variable and name that in pool.api_key_env"

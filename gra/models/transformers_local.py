@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -19,6 +18,7 @@ from pydantic import Field
 from gra.errors import ConfigError, Problem
 from gra.models.base import Reply, Request
 from gra.models.pool import ModelRuntime, ModelSettings, PoolBase
+from gra.paths import expanded
 from gra.settings import parse
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class PoolSettings(PoolBase):
     def problems(self) -> list[Problem]:
         found = super().problems()
         for index, model in enumerate(self.models):
-            folder = Path(model.served).expanduser()
+            folder = expanded(model.served)
             if model.served.startswith(("/", "./", "../", "~")) and not (folder / "config.json").is_file():
                 what = f"no model folder: {model.served} holds no config.json"
                 found.append(Problem(f"pool.models.{index}", what, "give a folder saved by save_pretrained, or a hub id"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +31,8 @@ def account_of_nothing(result: Synthesis, output: Path, stats: Mapping[str, Any]
             lines.append("  no domain holds enough annotated seeds to show the generator (synthesis.shots)")
     lines += [f"  model {text}" for text in troubles(stats["replies"], stats["refused"])]
     lines.append(
-        "Nothing was invented in their place. The replies are in the journal: gra inspect "
-        f"{output} --list. Models that ignore response_format need a server that constrains decoding, or larger models."
+        "Nothing was invented in their place. The replies are in the journal: "
+        f"{shlex.join(['gra', 'inspect', str(output), '--list'])} shows them. Models that "
+        "ignore response_format need a server that constrains decoding, or larger models."
     )
     return "\n".join(lines)

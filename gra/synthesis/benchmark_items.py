@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gra.errors import ConfigError, Problem
 from gra.fileio import open_maybe_gzip
+from gra.paths import expanded
 from gra.synthesis.decontaminate_settings import DecontaminateSettings
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser()
+    return expanded(text)
 
 
 def _stem(path: Path) -> str:

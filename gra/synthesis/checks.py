@@ -32,7 +32,7 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
         problems.append(Problem("seed", f"must be an integer (got {config['seed']!r})", "set seed=0"))
     settings, faults = parse(SynthesisSettings, config["synthesis"], "synthesis")
     problems += faults
-    if settings is None:  # what does not go together is told all the same, from the keys that are right by themselves
+    if settings is None and isinstance(config["synthesis"], dict):  # what is right by itself may still not go together
         wrong = {fault.key.split(".")[1] for fault in faults if "." in fault.key}
         settings, _ = parse(SynthesisSettings, {key: value for key, value in config["synthesis"].items() if key not in wrong})
     seeds, faults = parse(SeedSettings, config["seeds"], "seeds")
@@ -43,7 +43,7 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
     problems += parse(SynthesisRuntime, config["runtime"], "runtime")[1]
     faults = check_pool(config["pool"], config["runtime"])
     problems += faults
-    if settings is not None and not any(fault.key.startswith("pool") for fault in faults):
+    if settings is not None and isinstance(config["pool"], dict) and not any(fault.key.startswith("pool") for fault in faults):
         problems += _combinations(settings, model_names(config["pool"]))
     if settings is not None:
         problems += check_sources(settings.decontaminate, inputs)

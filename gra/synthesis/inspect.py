@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gra.errors import StoreError
+from gra.flags import Parser
 from gra.pipes import json_text
 from gra.synthesis.inspect_sample import rows, safe, sample_life, show
 from gra.synthesis.inspect_summary import JOURNAL, TABLES, command, show_summary, summary
@@ -28,7 +29,7 @@ from gra.wellformed import printable
 
 def main(argv: list[str]) -> int:
     """Run `gra inspect` with its arguments; returns the exit code. Raises StoreError for a folder that cannot be read."""
-    parser = argparse.ArgumentParser(prog="gra inspect", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = Parser("gra inspect", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folders", type=Path, metavar="DIR", nargs="+", help="a synthesis folder (or its .partial)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--sample", metavar="ID", help="show this sample's whole life")

@@ -13,6 +13,7 @@ from gra.synthesis.seed_formats import READERS
 from gra.synthesis.seed_reading import Faults, Reading
 from gra.synthesis.seed_settings import HUB, SeedSettings, resolve
 from gra.synthesis.seed_text import columns_of
+from gra.typed import to_type
 
 _LOOKED_AT = 200  # records: columns show in the first ones, and a check must stay cheap
 
@@ -119,4 +120,6 @@ def _nearest(path: Path, key: str) -> str:
     if folder != path.absolute().parent:
         return f"{folder} is there, but not {path.absolute().relative_to(folder).parts[0]!r} in it"
     near = difflib.get_close_matches(path.name, sorted(p.name for p in folder.iterdir()), n=1, cutoff=0.5)
-    return f"did you mean {key}.path={path.with_name(near[0])}?" if near else f"give a file that exists, or {HUB}NAME for a hub id"
+    if not near:
+        return f"give a file that exists, or {HUB}NAME for a hub id"
+    return f"did you mean {to_type(f'{key}.path', str(path.with_name(near[0])))}?"

@@ -16,6 +16,7 @@ from gra.fileio import read_json
 from gra.synthesis.seed_containers import ARCHIVES, bare_name
 from gra.synthesis.seed_splits import choose_split, split_of
 from gra.synthesis.seed_text import BadRecord
+from gra.typed import to_type
 from gra.wellformed import printable
 
 ENDINGS = (
@@ -43,8 +44,9 @@ def select(path: Path, split: str, config: str | None, tell: Callable[[str], Non
     """What `seeds.path` stands for. Raises SeedError where nothing there can be read, with what is there."""
     if path.is_file():
         if path.name == REJECTED and is_ours(path.parent):
+            kept = to_type("seeds.path", str(path.parent / TRAIN))
             raise SeedError(
-                f"{path}: the samples that the committee rejected; for those that it kept: seeds.path={path.parent / TRAIN}"
+                f"{path}: the samples that the committee rejected; for those that it kept: {kept}"
             )
         if path.name.lower().endswith(ARCHIVES):
             raise SeedError(f"{path}: an archive: unpack it, and give the folder or one of its files as seeds.path")
@@ -93,7 +95,7 @@ def _of_hub_layout(folder: Path, split: str, config: str | None, tell: Callable[
     if config is not None and config not in names:
         raise BadRecord(f"no configuration {config!r}; its README names: {', '.join(names[:20])}")
     if config is None and len(names) > 1 and names[default] != "default" and configs[default].get("default") is not True:
-        raise BadRecord(f"several configurations: {', '.join(names[:20])}. Choose one, e.g. seeds.config={names[0]}")
+        raise BadRecord(f"several configurations: {', '.join(names[:20])}. Choose one, e.g. {to_type('seeds.config', names[0])}")
     chosen = configs[default if config is None else names.index(config)]
     patterns = _patterns(chosen.get("data_files"))
     if len(names) > 1:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from gra.paths import expanded
 from gra.settings import Settings
 from gra.synthesis.seed_columns import Columns
 from gra.synthesis.seed_folders import train_file
@@ -44,11 +45,11 @@ def seed_files(settings: SeedSettings, key: str = "seeds") -> dict[str, Path]:
     that is the kept samples: its journal, its figures and its card do not count."""
     if settings.path is None or settings.hub is not None:
         return {}
-    path = Path(settings.path).expanduser()
+    path = expanded(settings.path)
     return {f"{key}.path": train_file(path) or path} if path.exists() else {}
 
 
 def resolve(path: str, base: Path | None) -> Path:
     """`path`, in `base` if it is relative and there is one."""
-    given = Path(path).expanduser()
+    given = expanded(path)
     return given if base is None else base / given

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from gra.synthesis.seed_text import BadRecord
+from gra.typed import to_type
 from gra.wellformed import printable
 
 # The words that `datasets` tells splits by, in folder and file names (datasets.data_files), and in documents.
@@ -44,10 +45,10 @@ def choose_split(names: Sequence[str], wanted: str, tell: Callable[[str], None])
     chosen = wanted if wanted in names else known.get(wanted, names[0] if len(names) == 1 else None)
     if chosen is None:
         choice = next((name for name in shown if name.lower().startswith("train")), shown[0])
-        raise BadRecord(f"no split `{wanted}`; splits here: {', '.join(shown)}. Choose one, e.g. seeds.split={choice}")
+        raise BadRecord(f"no split `{wanted}`; splits here: {', '.join(shown)}. Choose one, e.g. {to_type('seeds.split', choice)}")
     others = [name for name in shown if name != chosen]
     if others:
-        tell(f"split `{chosen}` is read; left out: {', '.join(others)} (another: seeds.split={others[0]})")
+        tell(f"split `{chosen}` is read; left out: {', '.join(others)} (another: {to_type('seeds.split', others[0])})")
     elif wanted not in (chosen, _SPLIT_OF.get(chosen.lower())):
         tell(f"split `{chosen}` is read: there is no other")
     return chosen

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gra.errors import ConfigError, Problem
+from gra.typed import in_quotes, unquoted, word_for
 
 FIRST_ROUND = 2.5  # proposals for each sample wanted, before anything is known; the merge asks for what is missing
 SPARE = 1.15  # of the last round's proposals: later rounds drop more duplicates
@@ -51,25 +52,26 @@ def rewrite(words: Sequence[str]) -> tuple[str, list[str]]:
     if missing:
         remedy = "e.g. shard=0/4 round=1 output=DIR, then merge round=1 output=DIR, and in the end merge output=DIR"
         raise ConfigError([Problem(key, "required, but not set", remedy) for key in missing])
-    output = values["output"].rstrip("/")
+    output = unquoted(values["output"]).rstrip("/")
     ours = ("merge", "output", "shard", "round", "runtime.reuse")
     kept = [word for word in words if word.split("=", 1)[0] not in ours]
     given = values.get("runtime.reuse", "").removeprefix("[").removesuffix("]")  # the user's own, as Hydra reads it
     if merge:
         kept.append(_reuse([f"{output}.shards"], given))
         if "round" not in values:
-            return "stage", [*kept, f"output={output}"]
-        return "stage", [*kept, f"synthesis.rounds={values['round']}", f"output={output}.shards/merged-{values['round']}"]
+            return "stage", [*kept, f"output={word_for(output)}"]
+        merged = f"{output}.shards/merged-{values['round']}"
+        return "stage", [*kept, f"synthesis.rounds={values['round']}", f"output={word_for(merged)}"]
     number, (index, count) = int(values["round"]), parse_shard(values["shard"])
     earlier = [f"{output}.shards/round-{k}" for k in range(number)]  # those of its own round are being written now
     kept.append(_reuse(earlier, given))
     if number > 1:
-        kept.append(f"+inputs.previous={output}.shards/merged-{number - 1}")
+        kept.append(f"+inputs.previous={word_for(f'{output}.shards/merged-{number - 1}')}")
     place = f"{output}.shards/round-{number}/shard-{index}-of-{count}"
-    return "shard", [*kept, f"runtime.shard={values['shard']}", f"runtime.round={number}", f"output={place}"]
+    return "shard", [*kept, f"runtime.shard={values['shard']}", f"runtime.round={number}", f"output={word_for(place)}"]
 
 
 def _reuse(folders: Sequence[str], given: str) -> str:
     """The override of `runtime.reuse`: these folders, quoted where Hydra's grammar wants it, and those that the user named."""
-    quoted = [folder if re.fullmatch(r"[\w./~-]+", folder) else "'" + folder.replace("'", "\\'") + "'" for folder in folders]
+    quoted = [folder if re.fullmatch(r"[\w./-]+", folder, re.ASCII) else in_quotes(folder) for folder in folders]
     return f"runtime.reuse=[{','.join([*quoted, given] if given.strip() else quoted)}]"

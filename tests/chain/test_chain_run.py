@@ -73,6 +73,28 @@ def test_one_failing_step_stops_only_what_needs_it(place: Place) -> None:
     assert any(name.startswith("fake_join-b-scores") for name in place.finished())
 
 
+ODD = "runs/a b=(1),日本's #~"
+
+
+def test_the_command_printed_after_a_failure_can_be_typed_as_it_stands(place: Place) -> None:
+    first = place.gra(*RUN, f"store={ODD}", "made.fail=error", "seed=1")
+    printed = first.stderr.splitlines()[-1].partition("again: ")[2]
+    script = f'gra() {{ "{sys.executable}" -P -m gra.cli "$@"; }}\n{printed}'
+    again = subprocess.run(
+        ["bash", "--norc", "-c", script], cwd=place.folder, env=place.environment, capture_output=True, text=True, check=False
+    )
+    assert again.stderr.splitlines()[-1] == first.stderr.splitlines()[-1]
+    assert place.calls.count("fake_make 10") == 1  # the second run found the first one's store
+    assert (place.folder / ODD).is_dir()
+
+
+def test_an_output_with_an_odd_name_is_taken_as_typed(place: Place) -> None:
+    for name in ("日本=(1)#", "a,b c"):
+        run = place.app(f"output=out/{name}")
+        assert run.returncode == 0, run.stderr
+        assert (place.folder / "out" / name / "manifest.json").is_file()
+
+
 def test_a_crash_of_a_step_is_told_from_an_error(place: Place) -> None:
     run = place.gra(*RUN, "made.fail=crash")
     assert run.returncode == 1

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+from hydra._internal.utils import get_args_parser
+from hypothesis import given
+from hypothesis import strategies as st
 from places import Place
 
 from gra.chain.commands import experiments
+from gra.mistyped import mistyped
 
 
 def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
@@ -51,7 +58,65 @@ def test_every_command_has_its_own_help(place: Place, command: str) -> None:
 def test_typing_errors(place: Place) -> None:
     run = place.gra("rnu", "experiment=fake")
     assert run.returncode == 2
-    assert "did you mean `gra run`?" in run.stderr
+    assert "did you mean `gra run " in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "meant"),
+    [
+        ("gra.cli", "synth --seed 1", "python -m gra.synthesis seed=1"),
+        ("gra.cli", "evalute model.path=x", "python -m eval model.path=x"),
+        ("gra.cli", "quikstart", "gra run experiment=quickstart"),
+        ("gra.cli", "experiment=quickstart seed=1", "gra run experiment=quickstart seed=1"),
+        ("gra.cli", "run quickstart", "experiment=quickstart"),
+        ("gra.cli", "plan quikstart", "experiment=quickstart"),
+        ("gra.cli", "compare quikstart", "experiment=quickstart"),
+        ("gra.cli", "plan experiment=quikstart", "experiment=quickstart"),
+        ("gra.cli", "plan experiment=quickstart sythesis.tau=1", "synthesis.tau"),
+        ("gra.cli", "inspect --smaple x DIR", "--sample"),
+        ("gra.cli", "compare A B --jsn", "--json"),
+        ("gra.synthesis", "--seed 1", "seed=1"),
+        ("gra.synthesis", "marge output=x", "merge"),
+        ("train", "lora", "sft=lora"),
+        ("train.prepare", "--outptu x", "output=x"),
+        ("eval", "smoke", "suite=smoke"),
+        ("eval.fetch", "--suite=paper", "suite=paper"),
+    ],
+)
+def test_what_was_probably_meant_is_said(tmp_path: Path, module: str, words: str, meant: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", module, *words.split()], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == 2
+    assert re.search(rf"did you mean `?{re.escape(meant)}`?[?]", run.stderr), run.stderr
+    assert "Traceback" not in run.stderr
+    assert not list(tmp_path.iterdir())
+
+
+MANY = {
+    "seed 1": "seed=1", "--seed 1": "seed=1", "-seed=1": "seed=1", "seed: 1": "seed=1", "seed:1": "seed=1", "seed = 1": "seed=1",
+    "'seed = 1'": "seed=1", "'seed =1'": "seed=1", "synthesis.tau 7": "synthesis.tau=7", "--synthesis.tau=7": "synthesis.tau=7",
+    "--output 'my data'": "'output=my data'", "--seed": "seed=VALUE", "experiment quickstart": "experiment=quickstart",
+    "--experiment quickstart": "experiment=quickstart", "my_seeds": "experiment=my_seeds", "--multirn": "--multirun",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("typed", MANY)
+def test_words_that_are_not_key_and_value(typed: str) -> None:
+    (problem,) = mistyped(shlex.split(typed), get_args_parser(), ["experiment", "seed", "synthesis", "output"])
+    assert problem.remedy == f"did you mean {MANY[typed]}?"
+
+
+@given(st.lists(st.text(st.sampled_from("-=~+ :.a1seed'日"), max_size=6), max_size=4))
+def test_any_words_are_read_without_a_crash(words: list[str]) -> None:
+    for problem in mistyped(words, get_args_parser(), ["experiment", "seed"]):
+        assert problem.key
+        assert problem.remedy
+
+
+def test_flags_and_overrides_of_hydras_are_left_alone() -> None:
+    words = ["-m", "--config-dir", "conf", "+a.b=1", "~sft", "seed=1,2", "--cfg", "job", "--info", "output=a b = c", "seed= 1"]
+    assert mistyped(words, get_args_parser(), ["seed", "sft"]) == []
 
 
 def test_the_projects_experiments_are_listed() -> None:
