@@ -10,11 +10,12 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from gra.models.base import Reply, Request, messages_json, number_json
-from gra.models.error_body import bare_error_in, error_in
-from gra.models.finish import normal
+from gra.models.error_body import bare_error_in, blocked_by, error_in
+from gra.models.finish import normal, said_by
 from gra.models.pool import ModelSettings
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+_THOUGHTS = ("thinking", "reasoning", "redacted_thinking", "reasoning_text", "summary_text", "thought")  # types of parts
 _forms: dict[int, tuple[Mapping[str, Any], str, str]] = {}  # id of a schema -> the schema, its name, `response_format` as JSON
 
 
@@ -87,38 +88,51 @@ def reply_from(body: bytes) -> Reply:
         raise Malformed("the reply is not UTF-8") from None
     except (ValueError, RecursionError):  # ValueError: JSONDecodeError, and integers of thousands of digits
         raise Malformed(f"the reply is not JSON: {body[:80]!r}") from None
+    if isinstance(value, list) and len(value) == 1:  # Google wraps an error in a list
+        value = value[0]
     if not isinstance(value, dict):
         raise Malformed("the reply has no choices")
     _raise(error_in(value))
+    usage = value.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    tokens_in, tokens_out = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     choices = value.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        if blocked := blocked_by(value):
+            return _filtered(blocked, tokens_in, tokens_out)
         _raise(bare_error_in(value))
         raise Malformed("the reply has no choices")
     choice = choices[0]
     _raise(error_in(choice))
+    given = said_by(choice)
+    finish = _storable(normal(given)) if given else "stop"
     message = choice.get("message")
     if not isinstance(message, dict):
+        if finish == "content_filter":
+            return _filtered(given, tokens_in, tokens_out)
         raise Malformed("the reply's choice has no message")
-    given = choice.get("finish_reason")
-    finish = _storable(normal(given)) if isinstance(given, str) and given.strip() else "stop"
+    _raise(error_in(message))
     if finish == "error":
-        _raise(error_in(message))
         raise ErrorBody(None, f"the generation ended with `{line(given)}`")
-    usage = value.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
-    tokens_in, tokens_out = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     text, refusal = _text(message.get("content")), _refusal(message)
-    if refusal and not (text and text.strip()):
+    if refusal:
         return Reply("", tokens_in, tokens_out, "content_filter", error=f"the model refused: {refusal}")
-    if finish == "content_filter":
-        words = "" if given == finish else f" (`{line(given)}`)"
-        return Reply("", tokens_in, tokens_out, finish, error=f"stopped by the server's content filter{words}")
+    if finish == "content_filter" or (given := blocked_by(value)):
+        return _filtered(given, tokens_in, tokens_out)
+    if finish == "stop" and (message.get("tool_calls") or message.get("function_call")):
+        finish = "tool_calls"
     if text is None:
         thoughts = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
         if not (finish in ("length", "tool_calls") or thoughts or message.get("tool_calls")):
             raise Malformed("the reply's content is null")
         text = ""
     return Reply(_storable(text), tokens_in, tokens_out, finish)
+
+
+def _filtered(given: str, tokens_in: int | None, tokens_out: int | None) -> Reply:
+    """The reply that a content filter stopped; `given`: the server's word for it."""
+    words = "" if given in ("", "content_filter") else f" (`{line(given)}`)"
+    return Reply("", tokens_in, tokens_out, "content_filter", error=f"stopped by the server's content filter{words}")
 
 
 def _raise(error: tuple[int | None, str] | None) -> None:
@@ -131,7 +145,9 @@ def _refusal(message: Mapping[str, Any]) -> str:
     """The words with which the model itself refuses, on one line; empty: it does not."""
     content = message.get("content")
     parts = [part.get("refusal") for part in content if isinstance(part, dict)] if isinstance(content, list) else []
-    return next((line(words) for words in (message.get("refusal"), *parts) if isinstance(words, str) and words.strip()), "")
+    own = message.get("refusal")
+    own = _text([own]) if isinstance(own, dict) else _text(content) or "(no words)" if own is True else own
+    return next((line(words) for words in (own, *parts) if isinstance(words, str) and words.strip()), "")
 
 
 def line(words: Any) -> str:
@@ -169,8 +185,10 @@ def serves(names: Collection[str], served: str) -> bool:
 
 
 def _text(content: Any) -> str | None:
-    if isinstance(content, list):  # parts, as some gateways send them
-        parts = [part.get("text") for part in content if isinstance(part, dict)]
+    if isinstance(content, dict):  # one part alone
+        content = [content] if isinstance(content.get("text"), str) else None
+    if isinstance(content, list):  # parts, as some gateways send them; those of reasoning are no part of the answer
+        parts = [part.get("text") if isinstance(part, dict) and part.get("type") not in _THOUGHTS else part for part in content]
         return "".join(p for p in parts if isinstance(p, str)) if parts else None
     return content if isinstance(content, str) else None
 

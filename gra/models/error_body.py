@@ -1,5 +1,7 @@
 """PURE: an error that a server wrote into a body with status 200: its words, and the HTTP status that it amounts to.
 
+Also what a status of 400 or 429 means where the words say that the money is spent: asking again never helps.
+
 Seen so far: `{"error": "text"}` (Ollama, llama.cpp), `{"error": {"message", "type", "code"}}` (OpenAI, OpenRouter, most
 gateways), `{"object": "error", "message", "code"}` (vLLM), the same inside a choice, and bare `{"code", "message"}`.
 """
@@ -20,21 +22,30 @@ _MEANINGS: tuple[tuple[int, re.Pattern[str]], ...] = tuple(
     for status, words in (
         (402, r"insufficient[_ ](user[_ ])?(quota|credits?|balance|funds?)|not enough (credits?|balance|funds)"
               r"|requires? more credits|out of credits?|no credits?\b|payment[_ ]required|billing[_ ]hard[_ ]limit"
-              r"|exceeded your current quota|balance[_ ](is[_ ])?(not[_ ]enough|too[_ ]low|insufficient)|\bpay ?first\b"),
-        (429, r"rate[_ -]?limit|too[_ ]many[_ ](concurrent[_ ])?requests|resource[_ ]?exhausted|throttl|request limit"
+              r"|exceeded your current quota(?!.{0,2000}\b(retry in|retry_?delay|per_?(model_?)?(minute|day)))"
+              r"|balance[_ ](is[_ ])?(not[_ ]enough|too[_ ]low|insufficient)|\bpay ?first\b"
+              r"|\b(budget|credit limit|spending limit|credits?)\b.{0,30}\b(exceeded|exhausted|used up|depleted)|exceededbudget"
+              r"|exceeded.{0,30}\b(included credits|budget)|budget_?exceeded|credit_limit|used all available credits|spending limit"
+              r"|\barrear(s|age)\b"),
+        (429, r"rate[_ -]?limit|too[_ ]many[_ ]((concurrent[_ ])?requests|tokens, please wait)|rate exceeded"
+              r"|resource[_ ]?exhausted|throttl|request limit"
               r"|\b[rt]p[md][_ ]limit"),
-        (401, r"(invalid|incorrect|missing|wrong|no)[_ ](api[_ -]?key|auth)|unauthori[sz]ed|unauthenticated|authentication"),
+        (401, r"(invalid|incorrect|missing|wrong|no)[_ ](api[_ -]?(key|token)|auth)|unauthori[sz]ed|unauthenticated"
+              r"|authentication"),
         (403, r"permission[_ ]?(denied|error)|forbidden|access[_ ]?denied|not allowed to"),
-        (404, r"(model|deployment|endpoint|route|resource)\b.{0,200}\b(not[_ ]found|does not exist|doesn't exist|unknown)"
+        (404, r"model_not_available|unable to access model"
+              r"|(model|deployment|endpoint|route|resource)\b.{0,200}\b(not[_ ]found|does not exist|doesn't exist|unknown)"
               r"|not_?found|unknown model|no (such|endpoints? found for) "),
         (400, r"context[_ ](length|window|size)|maximum context|invalid[_ ]request|bad_?request"
-              r"|content[_ ](filter|policy|management)|string_above_max|prompt is too long|unprocessable|validation_?error"),
+              r"|content[_ ](filter|policy|management)|data_inspection_failed|inappropriate content|敏感内容|input validation error"
+              r"|string_above_max|prompt is too long|unprocessable|validation_?error"),
         (503, r"overloaded|unavailable|at capacity|no (healthy|available) (upstream|server|backend)|loading model"
-              r"|model is loading"),
+              r"|\bis (currently )?loading\b|\bis busy\b"),
         (504, r"timed?[_ ]?out|deadline"),
         (500, r"server_?error|internal|api_error|upstream"),
     )
 )  # fmt: skip
+_MONEY = _MEANINGS[0][1]
 
 
 def error_in(value: Mapping[str, Any]) -> tuple[int | None, str] | None:
@@ -58,10 +69,27 @@ def _read(error: Any, around: Mapping[str, Any]) -> tuple[int | None, str]:
     codes = [*_codes(error), *(() if error is around else _codes(around))]
     status = next((code for code in codes if isinstance(code, int)), None)
     said = [code for code in codes if isinstance(code, str)]
-    if status is None or status == 429:  # a 429 can mean that the money is spent: then waiting does not help
-        meant = next((number for text in (*said, words) for number, sign in _MEANINGS if sign.search(text)), None)
-        status = meant if status is None or meant == 402 else status
+    if status in (None, 400, 429) and _MONEY.search(" ".join((*said, words))):
+        status = 402  # whatever the number: neither another prompt nor waiting helps
+    elif status is None:
+        status = next((number for text in (*said, words) for number, sign in _MEANINGS if sign.search(text)), None)
     return status, words or ", ".join(said) or "(no words)"
+
+
+def blocked_by(body: Mapping[str, Any]) -> str:
+    """The word with which a body says, beside or in place of its choices, that a filter took prompt or answer; "" where none."""
+    feedback = body.get("promptFeedback") or body.get("prompt_feedback")
+    if isinstance(feedback, Mapping):  # Google
+        reason = feedback.get("blockReason") or feedback.get("block_reason")
+        if isinstance(reason, str) and reason.strip():
+            return reason
+    return "output_sensitive" if body.get("output_sensitive") is True else ""  # MiniMax
+
+
+def money_spent(status: int, words: str) -> bool:
+    """Whether an error of this HTTP status means that the account has no money left: Anthropic and LiteLLM say so with 400, OpenAI
+    with 429."""
+    return status in (400, 429) and _MONEY.search(words) is not None
 
 
 def _codes(error: Any, depth: int = 0) -> list[int | str]:

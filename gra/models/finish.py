@@ -1,13 +1,15 @@
 """PURE: why a generation ended, in one vocabulary: servers name the same few things in many words.
 
 `normal("MAX_TOKENS") == "length"`. The words are those of OpenAI, vLLM, SGLang, TGI, llama.cpp, Ollama, OpenRouter, Mistral,
-DeepSeek, Anthropic, Google and Bedrock, compared without case and punctuation. What nobody here knows stays as it is.
+DeepSeek, Anthropic, Google, Cohere and Bedrock, compared without case and punctuation. A compound that is not among them is told
+by its parts ("IMAGE_PROHIBITED_CONTENT", "output_truncated"). What nobody here knows stays as it is.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 Finish = Literal["stop", "length", "content_filter", "error", "tool_calls"]
 KNOWN: frozenset[str] = frozenset(get_args(Finish))
@@ -21,18 +23,29 @@ _WORDS: dict[Finish, str] = {
     "tokenslimit tokenslimitreached outputlimit outputtokenlimit outputlength limit limitreached truncated truncation cutoff "
     "incomplete contextlength contextlengthexceeded contextlimit contextlimitreached contextwindow contextwindowexceeded "
     "contextfull contextoverflow contextsize contextsizeexceeded modelcontextwindowexceeded maxcontextlength "
-    "maxcontextlengthexceeded maxseqlen maxsequencelength numpredict budgetexceeded",
+    "maxcontextlengthexceeded maxseqlen maxsequencelength numpredict budgetexceeded maxtime maxgentoks "
+    "notfinished unfinished errorlimit",
     "content_filter": "contentfilter contentfiltered contentfiltering filter filtered filteredcontent safety imagesafety "
     "recitation blocklist blocked prohibitedcontent prohibited spii refusal refused moderation moderated contentmoderation "
     "inputmoderation outputmoderation guardrail guardrails guardrailintervened policyviolation contentpolicy "
-    "contentpolicyviolation contentblocked sensitive sensitivecontent censored harmful toxic",
+    "contentpolicyviolation contentblocked sensitive sensitivecontent censored harmful toxic language",
     "error": "error errored abort aborted cancel canceled cancelled fail failed failure internalerror internalservererror "
     "servererror apierror networkerror connectionerror timeout timedout deadlineexceeded interrupted disconnected preempted "
     "evicted overloaded unavailable load unload insufficientsystemresource malformedfunctioncall malformedresponse "
-    "unexpectedtoolcall malformedmodeloutput malformedtooluse ratelimit ratelimited",
+    "unexpectedtoolcall malformedmodeloutput malformedtooluse ratelimit ratelimited toomanytoolcalls "
+    "missingthoughtsignature outofmemory oom kvcachefull nospace",
     "tool_calls": "toolcall toolcalls tooluse functioncall functioncalls pauseturn",
 }
 _NORMAL: dict[str, Finish] = {word: name for name, words in _WORDS.items() for word in words.split()}
+# Parts of compounds, the first that is there decides: a text that a filter, a fault or a limit ended is no answer.
+_PARTS: tuple[tuple[Finish, re.Pattern[str]], ...] = (
+    ("content_filter", re.compile(r"filter|safety|prohibited|recitation|blocked|moderat|guardrail|refus|sensitive|toxic|policy")),
+    ("length", re.compile(r"truncat|max.*(token|length|len)|(token|length|context|output|time|size|budget)s?(limit|exceed|full)")),
+    ("error", re.compile(r"error|abort|cancel|fail|timedout|timeout|malformed|disconnect|outofmemory")),
+)
+_NOT = re.compile(r"^(no|non|not|un)|(none|false|ok|passed|safe)$")  # "not_truncated", "unfiltered", "no_error"
+_NO_ANSWER = ("length", "content_filter", "error")
+_NAMES = ("finish_reason", "native_finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason")
 LONGEST = 60  # characters of an unknown word that are kept
 
 
@@ -41,4 +54,29 @@ def normal(word: str) -> str:
     if word in KNOWN:
         return word
     plain = re.sub(r"[\W_]+", "", word.casefold()).removeprefix("finishreason")
-    return _NORMAL.get(plain) or " ".join(word.split())[:LONGEST]
+    return _NORMAL.get(plain) or _by_part(plain) or " ".join(word.split())[:LONGEST]
+
+
+def said_by(choice: Mapping[str, Any]) -> str:
+    """The server's own word for the end of a choice; "" where it says none.
+
+    Gateways put the provider's word beside their own (OpenRouter's `native_finish_reason`), and some call every end "stop": so of
+    several words the one that says that the text is no whole answer counts. SGLang's own API has an object: its `type`.
+    """
+    found: list[str] = []
+    for name in _NAMES:
+        value = choice.get(name)
+        value = value[0] if isinstance(value, list) and value else value
+        value = value.get("type") or value.get("reason") if isinstance(value, Mapping) else value
+        if isinstance(value, str) and value.strip():
+            found.append(value)
+    first = found[0] if choice.get("finish_reason") and found else ""
+    if first and normal(first) != "stop":
+        return first
+    return next((word for word in found if normal(word) in _NO_ANSWER), first or next(iter(found), ""))
+
+
+def _by_part(plain: str) -> Finish | None:
+    if len(plain) > LONGEST or _NOT.search(plain):
+        return None
+    return next((name for name, part in _PARTS if part.search(plain)), None)

@@ -30,6 +30,7 @@ from pydantic import SecretStr
 from gra.errors import ConfigError, Problem, ServerError
 from gra.models.base import Reply, Request
 from gra.models.chat_wire import ErrorBody, Malformed, body_of, reply_from, said
+from gra.models.error_body import money_spent
 from gra.models.http_client import Answer, Fault, Limits, Session
 from gra.models.http_retry import LAST_BACKOFF_S, backoff, retry_after
 from gra.models.load_balancer import Call, LoadBalancer, Server
@@ -247,7 +248,7 @@ class OpenAIServer:
         except _Forbidden as forbidden:  # perhaps only this request: moderation in front of a model says 403
             if await self._answers(call):
                 return Reply("", finish="error", error=str(forbidden))
-            raise self._probe.unusable(call.server.url, request.model, str(forbidden), 403) from None
+            raise self._probe.unusable(call.server.url, request.model, str(forbidden), forbidden.status) from None
 
     async def _post(self, call: Call, request: Request, structured: bool) -> Answer:
         settings, loop, limit_s = self._settings, asyncio.get_running_loop(), self._limit_s(request.max_tokens)
@@ -283,6 +284,8 @@ class OpenAIServer:
         status = answer.status
         if status != 200:
             words = f"HTTP {status}: {self._probe.redact(said(answer.body))}"
+            if money_spent(status, answer.body[:2000].decode("utf-8", "replace")):
+                raise _Forbidden(words, 402)
         else:
             try:
                 return reply_from(answer.body)
@@ -356,4 +359,9 @@ class OpenAIServer:
 
 
 class _Forbidden(Exception):
-    """HTTP 403: the key may not ask this model, or not this."""
+    """HTTP 403: the key may not ask this model, or not this; 402: words of another status that say that the money is spent (or
+    echo a prompt that speaks of money)."""
+
+    def __init__(self, words: str, status: int = 403):
+        super().__init__(words)
+        self.status = status

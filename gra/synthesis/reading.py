@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from gra.models.base import Reply
 from gra.models.finish import KNOWN, normal
-from gra.models.reply_text import NO_ANSWER, UNSURE
+from gra.models.reply_text import CALL, NO_ANSWER, UNSURE
 from gra.synthesis.parsing import ESCAPES, answer_in, form_in
 from gra.synthesis.prompts.schemas import FORMS
 from gra.synthesis.usable import CHECKS, fault_in
@@ -22,7 +22,8 @@ from gra.synthesis.usable import CHECKS, fault_in
 # The first words of a fault -> its name in stats.json. Any other fault says which field does not fit the form.
 FAULTS = {
     "refused": "refused", "empty": "empty", "cut off": "cut_off", "longer than 100000 characters": "too_long",
-    NO_ANSWER: "only_reasoning", UNSURE: "control_tokens", "no JSON object": "no_json", "two different answers": "two_answers",
+    NO_ANSWER: "only_reasoning", UNSURE: "control_tokens", CALL: "tool_call", "no JSON object": "no_json",
+    "two different answers": "two_answers",
     "a key is there twice": "key_twice", "broken JSON with a key that is there twice": "key_twice", ESCAPES: "escapes", **CHECKS,
 }  # fmt: skip
 
@@ -47,6 +48,8 @@ def read(
     """What `step` can use of `reply`. `thoughts` False: reasoning stays (`pool.strip_think`); `prompt`, `values`: the messages
     that it answers, and what they were made of."""
     notes = [] if (finish := normal(reply.finish)) in KNOWN else [f"finish `{finish}`"]
+    if finish == "tool_calls" and reply.error is None and (step not in FORMS or not reply.text.strip()):
+        return Reading(None, CALL)  # "Let me look that up."; a form may be asked for as a call of a tool by a gateway
     answer = answer_in(reply, thoughts)
     notes += [f"{what} cut off" for what in answer.cut]
     if answer.fault is not None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gra.models.base import Request
+from gra.models.base import Reply, Request
 from gra.models.chat_wire import ErrorBody, Malformed, body_of, listed_models, reply_from, said
 from gra.models.http_retry import backoff, retry_after
 from gra.models.pool import ModelSettings
@@ -84,7 +84,9 @@ def test_null_content_says_why_or_is_malformed() -> None:
         *((word, "length") for word in ("length", "LENGTH", "max_tokens", "MAX_TOKENS", "model_length", "max_output_tokens",
           "token_limit", "maxTokens", "FINISH_REASON_MAX_TOKENS", "FinishReason.LENGTH", "model_context_window_exceeded", "limit")),
         *((word, "stop") for word in ("stop", "STOP", "eos", "eos_token", "end_turn", "stop_sequence", "COMPLETE", None, "")),
-        ("tool_calls", "tool_calls"), ("tool_use", "tool_calls"),
+        *((word, "length") for word in ("ERROR_LIMIT", "output_truncated", "max_time", "time_limit", "NOT_FINISHED")),
+        ("tool_calls", "tool_calls"), ("tool_use", "tool_calls"), ("not_truncated", "not_truncated"), ("no_error", "no_error"),
+        ({"type": "length", "length": 50}, "length"), (["length"], "length"), ({"type": "stop", "matched": 2}, "stop"), (7, "stop"),
         ("a word of tomorrow", "a word of tomorrow"), ("w\n" * 999, "w " * 29 + "w "),
     ],
 )  # fmt: skip
@@ -93,23 +95,63 @@ def test_words_for_the_end(finish: Any, seen: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "finish", ["content_filter", "contentFilter", "SAFETY", "PROHIBITED_CONTENT", "refusal", "guardrail_intervened"]
+    "finish", ["content_filter", "contentFilter", "SAFETY", "PROHIBITED_CONTENT", "refusal", "guardrail_intervened", "ERROR_TOXIC",
+               "IMAGE_PROHIBITED_CONTENT", "content_filter: PROHIBITED_CONTENT", "LANGUAGE"],
 )
 def test_a_filter_is_a_refusal(finish: str) -> None:
     reply = reply_from(body(content="the beginning of", finish=finish))
     assert (reply.text, reply.finish, bool(reply.error)) == ("", "content_filter", True)
 
 
-@pytest.mark.parametrize("finish", ["error", "abort", "ABORTED", "insufficient_system_resource", "cancelled", "timeout"])
+@pytest.mark.parametrize("finish", ["error", "abort", "ABORTED", "insufficient_system_resource", "cancelled", "timeout",
+                                    "USER_CANCEL", "model_error", "out_of_memory"])
 def test_a_generation_that_failed_is_no_reply(finish: str) -> None:
     with pytest.raises(ErrorBody, match=finish):
         reply_from(body(content="the beginning of", finish=finish))
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"finish_reason": "stop", "native_finish_reason": "MAX_TOKENS"}, {"finish_reason": None, "native_finish_reason": "length"},
+        {"finishReason": "MAX_TOKENS"}, {"finish_reason": "stop", "stop_reason": "max_tokens"}, {"done_reason": "length"},
+        {"finish_reason": "length", "native_finish_reason": "stop"},
+    ],
+)  # fmt: skip
+def test_the_provider_may_know_better_than_the_gateway(beside: dict[str, Any]) -> None:
+    assert reply_from(json.dumps({"choices": [{"message": {"content": "cut o"}, **beside}]}).encode()).finish == "length"
+
+
+@pytest.mark.parametrize("beside", [{"stop_reason": 151645}, {"stop_reason": "###"}, {"native_finish_reason": "STOP"}])
+def test_other_words_of_a_whole_answer_change_nothing(beside: dict[str, Any]) -> None:
+    choice = {"message": {"content": "whole"}, "finish_reason": "stop", **beside}
+    assert reply_from(json.dumps({"choices": [choice]}).encode()) == Reply("whole")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"promptFeedback": {"blockReason": "SAFETY"}}, {"choices": [], "prompt_feedback": {"block_reason": "OTHER"}},
+        {"choices": [{"finish_reason": "content_filter", "content_filter_results": {"violence": {"filtered": True}}}]},
+        {"choices": [{"finish_reason": "stop", "message": {"content": "The begin"}}], "output_sensitive": True},
+    ],
+)  # fmt: skip
+def test_a_filter_may_leave_no_message(body: Any) -> None:
+    reply = reply_from(json.dumps(body).encode())
+    assert (reply.text, reply.finish, bool(reply.error)) == ("", "content_filter", True)
+
+
+def test_calls_of_tools_are_told_whatever_the_end_is_called() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "search", "arguments": "{}"}}
+    assert reply_from(body(content="Let me look.", tool_calls=[call])).finish == "tool_calls"
+    assert reply_from(body(content="Let me look.", tool_calls=[])).finish == "stop"
+
+
 def test_the_models_own_refusal() -> None:
     for message in (
         {"content": None, "refusal": "I can't\n help"}, {"content": "", "refusal": "I can't help"}, {"refusal": "I can't help"},
-        {"content": [{"type": "refusal", "refusal": "I can't help"}]},
+        {"content": [{"type": "refusal", "refusal": "I can't help"}]}, {"content": "I can't help", "refusal": True},
+        {"content": "The begin", "refusal": "I can't help"}, {"content": None, "refusal": {"type": "text", "text": "I can't help"}},
     ):  # fmt: skip
         reply = reply_from(body(**message))
         assert (reply.text, reply.error, reply.finish) == ("", "the model refused: I can't help", "content_filter")
@@ -138,7 +180,26 @@ def test_the_models_own_refusal() -> None:
         ({"error": {"message": "too long", "code": "context_length_exceeded"}}, 400, "too long"),
         ({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, 503, "Overloaded"),
         ({"error": {"status": "RESOURCE_EXHAUSTED", "message": "later"}}, 429, "later"),  # Google
-        ([{"error": {"code": 401, "message": "who?"}}], None, ""),  # no object: malformed
+        ([{"error": {"code": 401, "message": "who?"}}], 401, "who?"),  # Google
+        ([{"error": {"code": 401, "message": "who?"}}] * 2, None, ""),  # no object: malformed
+        ({"error": {"message": "Budget has been exceeded! Current cost: 10.5", "type": "budget_exceeded", "code": "400"}},
+         402, "Bud"),
+        ({"type": "error", "error": {"type": "invalid_request_error", "message": "Your credit balance is too low to use it."}},
+         402, "Your credit"),  # Anthropic
+        ({"error": {"message": "Insufficient Balance", "code": "invalid_request_error"}}, 402, "Insufficient"),  # DeepSeek
+        ({"error": "You have exceeded your monthly included credits for Inference Providers."}, 402, "You have"),  # Hugging Face
+        ({"code": "Arrearage", "message": "Access denied, see your account."}, 402, "Access"),  # DashScope
+        ({"code": "x", "error": "Your team has used all available credits or so."}, 402, "Your team"),  # xAI
+        ({"error": {"message": "Credit limit exceeded, see billing", "type": "credit_limit"}}, 402, "Credit"),  # Together
+        ({"error": {"code": 429, "message": "You exceeded your current quota, see plan. Please retry in 12.3s."}}, 429, "You"),
+        ({"message": "Too many tokens, please wait before trying again."}, 429, "Too many"),  # Bedrock
+        ({"message": "invalid api token"}, 401, "invalid"),  # Cohere
+        ({"error": "Model m is currently loading", "estimated_time": 20.0}, 503, "Model m"),
+        ({"status": "error", "message": "model is busy"}, 503, "model is busy"),
+        ({"error": "Input validation error: `inputs` tokens must be <= 2048", "error_type": "validation"}, 400, "Input"),  # TGI
+        ({"error": {"code": "data_inspection_failed", "message": "Output data may be bad."}}, 400, "Output"),  # DashScope
+        ({"error": {"message": "Unable to access model m.", "code": "model_not_available"}}, 404, "Unable"),  # Together
+        ({"choices": [{"message": {"content": "", "error": {"message": "gone", "code": 500}}}]}, 500, "gone"),
         ({"detail": "Unauthorized"}, 401, "Unauthorized"),  # FastAPI
         ({"code": 402, "message": "pay"}, 402, "pay"),
         ({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}, 402, "insufficient balance"),
@@ -180,6 +241,10 @@ def test_any_error(error: Any) -> None:
 
 
 def test_content_in_parts() -> None:
+    for thought in ({"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "reasoning", "text": "hm"}):
+        assert reply_from(body(content=[thought, {"type": "text", "text": "a"}])).text == "a"
+    assert reply_from(body(content=["a", "b"])).text == "ab"
+    assert reply_from(body(content={"type": "text", "text": "ab"})).text == "ab"
     assert reply_from(body(content=[{"type": "text", "text": "a"}, {"type": "text", "text": "b"}])).text == "ab"
 
 

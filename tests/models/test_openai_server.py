@@ -195,6 +195,24 @@ def test_what_no_retry_can_help_names_url_and_model_but_not_the_key(
     assert KEY not in str(caught.value) + repr(caught.value) + caplog.text
 
 
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(400, "Your credit balance is too low"), (429, "You exceeded your current quota"), (400, "Budget exceeded")],
+)
+def test_money_that_is_spent_is_told_at_once_whatever_the_status(status: int, words: str) -> None:
+    with pytest.raises(ServerError) as caught:
+        asyncio.run(talk(answering(status, {"error": {"message": words}}), runtime={"give_up_after_s": 600}))
+    assert words in str(caught.value)
+    assert "add credit" in str(caught.value)
+
+
+def test_a_refusal_that_echoes_a_prompt_on_money_is_this_requests_alone() -> None:
+    refused = answering(400, {"error": {"message": "this is not allowed: the budget was exceeded"}})
+    (reply,), _ = asyncio.run(talk(first(refused, well("hello"))))
+    assert reply.error is not None
+    assert "budget" in reply.error
+
+
 def test_key_is_nowhere(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     caplog.set_level(logging.DEBUG)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gra.models.reply_text import CONTROL, NO_ANSWER, THOUGHT, UNSURE, answer_of
+from gra.models.reply_text import CALL, CONTROL, NO_ANSWER, THOUGHT, UNSURE, answer_of
 
 CASES = [
     ('<think>hm</think>\n\nyes', 'yes'),
@@ -64,6 +64,31 @@ CASES = [
     ('Let me think <think> hmm </think> 4', ''),
     ('Paris\n<|user|>\nNext?', 'Paris'),
     ('Paris </s> <s>[INST] q [/INST]', 'Paris'),
+    ('<think time="3">hm</think>Paris.', 'Paris.'),  # reasoning in the forms of more models
+    ('<antThinking>hm</antThinking>Paris.', 'Paris.'),
+    ('<think/>Paris.', 'Paris.'),
+    ('&lt;think&gt;hm&lt;/think&gt;Paris.', 'Paris.'),
+    ("Here is my thought process:\nHm.\nHere is my response:\nParis.", 'Paris.'),  # Granite 3.2
+    ("Here's my thought process:\nHm, cut off", ''),
+    ('<details type="reasoning" done="true">\n<summary>Thought</summary>\nhm\n</details>\nParis.', 'Paris.'),  # Open WebUI
+    ("commentaryI'll look.assistantfinalParis.", 'Paris.'),
+    ('<think>hm</think>\n<answer>\nParis.', 'Paris.'),  # Hunyuan, its end tag a stop word
+    ('<|inner_prefix|>hm<|inner_suffix|>Paris.<|assistant_end|>', 'Paris.'),  # Apertus
+    ('<|think|>hm<|end|><|begin|>assistant<|content|>Paris.<|end|>', 'Paris.'),  # Solar
+    ('<think>hm</think><|begin_of_box|>Paris.<|end_of_box|>', 'Paris.'),  # GLM: the box is part of the answer
+    ('The answer is <|begin_of_box|>4<|end_of_box|>.', 'The answer is 4.'),
+    ('<|im_assistant|>assistant<|im_middle|>Paris.<|im_end|>', 'Paris.'),  # Kimi
+    ('Paris.<seed:eos><seed:bos>user\nNext', 'Paris.'),
+    ('Paris.[e~[\n]~b]user\nNext', 'Paris.'),  # MiniMax
+    ('Paris.</longcat_s>', 'Paris.'),
+    ('Paris.<|plamo:op|>user', 'Paris.'),
+    ('Paris.<TOKENS_UNUSED_1>', 'Paris.'),
+    ('Paris.[TOOL_RESULTS]x', 'Paris.'),
+    ('Paris.<pad><pad><pad>', 'Paris.'),
+    ('<pad> Paris.</s>', 'Paris.'),
+    ('Paris.[PAD][PAD]', 'Paris.'),
+    ('Unknown words become <unk>', 'Unknown words become <unk>'),
+    ('Here is my response to the letter.', 'Here is my response to the letter.'),
 ]  # fmt: skip
 
 
@@ -110,6 +135,58 @@ PAIRS = [
 def test_every_block_is_cut_wherever_it_stands(begin: str, end: str, frame: str) -> None:
     assert answer_of(frame.replace("{}", f"{begin}\nHm, London?\nNo.\n{end}")).text == "Paris."
     assert answer_of(f"{begin}\nHm, London? No, it").fault == NO_ANSWER
+
+
+INVENTED = [
+    "\n### Human: And Germany?\n### Assistant: Berlin.", "### Human: And Germany?### Assistant: Berlin.",
+    "\n### Human: And Germany?",
+    "\n\n### Instruction:\nName the capital.\n\n### Response:\nBerlin.", "\n\n### End",
+    "\n### User:\nNext\n\n### Assistant:\n.",
+    "\nUSER: And Germany?\nASSISTANT: Berlin.", "\n\nHuman: And Germany?\n\nAssistant: Berlin.", "\nUser: Go on\nBot: No",
+    "\n<human>: Next\n<bot>: Berlin.", "assistant\n\nParis again.", "user\n\nAnd Germany?assistant\n\nBerlin.",
+    "\nuser\nNext?\nmodel\nParis again",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("more", INVENTED)
+@pytest.mark.parametrize(
+    "answer",
+    ["The capital is Paris.", '{"a": "x"}', "Use it:\n\n```python\nprint(1)\n```", "<think>hm</think>Paris.", "### Response:\nA."],
+)
+def test_an_invented_next_turn_in_plain_words_is_cut(answer: str, more: str) -> None:
+    if answer.endswith("```") and not more.startswith("\n"):
+        return  # an end of a fence stands alone on its line
+    found = answer_of(answer + more)
+    assert found.text == answer.removeprefix("<think>hm</think>").removeprefix("### Response:\n")
+    assert CONTROL in found.cut
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Here is a dialogue.\n\nUser: Hi\nAssistant: Hello", "User: Hi.\nAssistant: Hello.\nUser: Bye.\nAssistant: Bye.",
+        "Anna: It rains.\nUser: Where?\nAssistant: Here.", "Two roles of a system, as follows.\n\nUser: a person, without rights",
+        "Fill in this template:\n\n### Instruction: what to do", "### User: Anna\nmay log in\n### Admin: Ben\nmay do all",
+        '```python\nP = """\nx.\n### Human: {q}\n### Assistant: """\n```', "user\nmodel\nassistant", "Ask the assistant\n\nor me.",
+        "Dear Sir.\n\nQuestion: what?\nAnswer: this.", "I ended it.\n\n### Ending\nAll is well.",
+    ],
+)  # fmt: skip
+def test_dialogues_and_headings_that_were_meant_stay(text: str) -> None:
+    assert answer_of(text).text == text
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        '<tool_call>\n{"name": "search"}\n</tool_call>', "<function=search>{}</function>", '[TOOL_CALLS][{"name": "search"}]',
+        "<|python_tag|>search(x)<|eom_id|>", "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>search", "<|tool_calls_section_begin|>x",
+        "<tool_call>\n<function=search>",
+    ],
+)  # fmt: skip
+def test_what_is_said_before_a_tool_is_called_is_no_answer(call: str) -> None:
+    assert answer_of(f"Let me look that up.\n{call}").fault == CALL
+    if call[1] in "tf":
+        assert answer_of(f"It is written so:\n\n```\n{call}\n```").fault is None
 
 
 @given(st.text(st.characters(exclude_characters="<[◁｜")))

@@ -148,6 +148,17 @@ def test_samples_of_a_real_committee_that_were_worthless() -> None:
     assert [s["keywords"] for s in blank] == [["...", "...", "..."]] * 2
 
 
+def test_words_beside_a_call_of_a_tool_are_no_answer() -> None:
+    asked = {"instruction": "How is the weather?"}
+    said = Reply("Let me look that up.", finish="tool_calls")
+    fault = read("respond", said, prompt=prompts.render("respond", None, **asked), values=asked).fault
+    assert fault is not None
+    assert kind_of(fault) == "tool_call"
+    form = Reply('{"instruction": "Describe the sea."}', finish="tool_calls")  # some gateways ask for a form as a call
+    assert read("instruction", form, prompt=(), values=SHOWN).fault is None
+    assert kind_of(read("instruction", Reply("", finish="tool_calls")).fault or "") == "tool_call"
+
+
 def test_every_fault_has_a_name() -> None:
     assert set(CHECKS.values()) <= set(FAULTS.values())
     assert kind_of("refused: HTTP 402: pay") == "refused"
