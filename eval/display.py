@@ -52,7 +52,7 @@ class Progress:
             before = sys.stderr
             self._bars = self._close.enter_context(_bars(self._console))
             self._close.enter_context(_logging_above(before))
-            self._shown[""] = self._bars.add_task("preparing", total=None)
+            self._shown[""] = self._bars.add_task("preparing: benchmarks and model", total=None, counted="")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
@@ -82,11 +82,21 @@ class Progress:
 
     def _draw(self, bars: Bars, owner: str) -> None:
         done, total = self._sum(None)
-        bars.update(self._shown[""], description="scoring" if done == total else "all", completed=done, total=total)
+        counted = f"{done:,} of {total:,}"
+        if done == total:  # replies of another kind may follow, and then the scoring: a bar without an end
+            self._unending("scoring", counted)
+        else:
+            bars.update(self._shown[""], description="all", completed=done, total=total, counted=counted)
         done, total = self._sum(owner)
         if owner not in self._shown:
-            self._shown[owner] = bars.add_task(_plain(owner), total=total)
-        bars.update(self._shown[owner], completed=done, total=total, visible=done < total)
+            self._shown[owner] = bars.add_task(_plain(owner), total=total, counted="")
+        bars.update(self._shown[owner], completed=done, total=total, counted=f"{done:,} of {total:,}", visible=done < total)
+
+    def _unending(self, text: str, counted: str) -> None:
+        """The bar of all items shows that there is work, and not how much: in its place one without a total."""
+        assert self._bars is not None
+        self._bars.remove_task(self._shown[""])
+        self._shown[""] = self._bars.add_task(text, total=None, counted=counted)
 
     def _say(self) -> None:
         done, total = self._sum(None)
@@ -191,12 +201,11 @@ def quiet_bars() -> Iterator[None]:
 
 
 def _bars(console: Console) -> Bars:
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-               TimeRemainingColumn())  # fmt: skip
-    return Bars(*columns, console=console, redirect_stdout=False, refresh_per_second=4)
+    columns = [TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[counted]}")]
+    return Bars(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, redirect_stdout=False, refresh_per_second=4)
 
 
 @contextlib.contextmanager

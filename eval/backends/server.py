@@ -22,6 +22,7 @@ from typing import Any
 from eval.backends import Ask, Refusal, Reply, Told, batches, continues
 from eval.backends.front import Front
 from eval.settings import Model, Runtime
+from gra import waiting
 from gra.errors import EvalError
 from gra.models.chat_wire import listed_models, said
 from gra.models.finish import normal
@@ -80,10 +81,12 @@ class Server:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
         session = Session(headers | ({"Authorization": f"Bearer {key}"} if key else {}))
         due: Iterator[Ask] = iter(asks)
+        self._fault: str | None = None  # of the last attempt, where no reply has come since
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._runtime.concurrency, len(asks))):
-                    group.create_task(self._work(session, kind, due, told))
+            with waiting.told(lambda: self._fault and f"waiting for server {self._base} ({self._fault})"):
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(self._runtime.concurrency, len(asks))):
+                        group.create_task(self._work(session, kind, due, told))
         except ExceptionGroup as faults:
             raise faults.exceptions[0] from None  # the first; the others' calls were cancelled
         finally:
@@ -102,13 +105,14 @@ class Server:
             try:
                 answer = await session.exchange("POST", self._url, data, limits)
                 if answer.status == 200:
-                    self._answered_at = time.monotonic()
+                    self._answered_at, self._fault = time.monotonic(), None
                     try:
                         return parse(json.loads(answer.body.decode("utf-8")))
                     except _SHAPE as error:
                         raise Fault("body", f"no proper reply ({type(error).__name__}: {str(error)[:200]})") from None
                 return await self._refused(session, answer, ask)
             except Fault as fault:
+                self._fault = printable(str(fault))
                 if fault.kind == "busy" and time.monotonic() - max(first, self._answered_at) < PATIENCE_S:
                     refusals += 1
                 else:

@@ -13,6 +13,7 @@ from gra.chain.store import PARTIAL
 from gra.fileio import read_json
 
 STATUS, STALE_S = "status.json", 30.0
+FIRST_S, LINE_S = 4.0, 60.0  # seconds until a step's first line, and between the others, where there is no terminal
 _TAIL = 4000  # bytes of a log looked at for its last line
 
 
@@ -24,6 +25,7 @@ class Display:
         self._status = self._console.status("")
         self._total = total
         self._finished = 0
+        self._relayed: dict[float, float] = {}  # start of a step that runs -> when a line of its was printed last
 
     def __enter__(self) -> Display:
         self._status.start()
@@ -58,14 +60,26 @@ class Display:
 
     def tick(self, running: Mapping[str, tuple[float, Path]]) -> None:
         """`running`: step -> (time.monotonic() at its start, its log)."""
-        if not self._console.is_terminal:
-            return
         now = time.monotonic()
+        if not self._console.is_terminal:
+            self._relay(running, now)
+            return
         parts = []
         for name, (start, log) in running.items():
             last = status_line(log.with_suffix(PARTIAL)) or next(iter(tail(log, 1)), "")
             parts.append(f"{name} {duration(now - start)}" + (f": {last[:100]}" if last else ""))
         self._status.update(escape("  |  ".join(parts)))
+
+    def _relay(self, running: Mapping[str, tuple[float, Path]], now: float) -> None:
+        """Without a status line: what each step says of itself, some seconds after its start, and then once a minute."""
+        for name, (start, log) in running.items():
+            first = start not in self._relayed
+            if now - self._relayed.get(start, start) < (FIRST_S if first else LINE_S):
+                continue
+            last = status_line(log.with_suffix(PARTIAL)) or next(iter(tail(log, 1)), "")
+            if last:
+                self._relayed[start] = now
+                self.line(f"{' ' * len(self._count())} {name} {duration(now - start)}: {last[:200]}", "dim")
 
     def _count(self) -> str:
         width = len(str(self._total))

@@ -107,6 +107,8 @@ class Session:
             self._open.discard(connection)  # uvloop does not tell of one that is given up as it opens
             if isinstance(error, TimeoutError):
                 raise Fault("connection", "no connection in time") from None
+            if isinstance(error, ConnectionRefusedError):  # asyncio's own words for it differ with the loop
+                raise Fault("connection", "cannot connect: Connection refused") from None
             if isinstance(error, OSError):  # ssl.SSLError and socket.gaierror are
                 raise Fault("connection", f"cannot connect: {error.strerror or error}") from None
             if isinstance(error, UnicodeError):

@@ -17,6 +17,7 @@ from gra.models import server_pool, transformers_local, vllm_offline
 from gra.models.chat_wire import listed_models, said, serves
 from gra.models.http_client import Fault, Limits, Session
 from gra.models.pool import PoolBase, settings_of
+from gra.waiting import told
 
 LIMITS = Limits(10.0, 5.0)
 _NOT_UP_YET = (502, 503, 504)
@@ -76,7 +77,8 @@ def _server_problems(settings: server_pool.PoolSettings) -> list[Problem]:
 
 def _listings(urls: list[str], key: str, url_key: str, variable: str) -> dict[str, Listing]:
     missing = [url for url in urls if (url, key) not in _known]
-    found = dict(zip(missing, asyncio.run(_ask_all(missing, key, url_key, variable)), strict=True)) if missing else {}
+    with told(f"asking {', '.join(missing[:3])} for the list of models"):
+        found = dict(zip(missing, asyncio.run(_ask_all(missing, key, url_key, variable)), strict=True)) if missing else {}
     _known.update({(url, key): listing for url, listing in found.items() if isinstance(listing, dict)})
     return {url: found[url] if url in found else _known[url, key] for url in urls}
 

@@ -13,6 +13,7 @@ from gra.models.http_client import Answer, Fault, Limits
 from gra.models.load_balancer import Server
 from gra.models.pool import ModelRuntime
 from gra.models.server_pool import PoolSettings
+from gra.waiting import told
 
 log = logging.getLogger(__name__)
 
@@ -46,25 +47,40 @@ class Probe:
         """Look at each server until every model has one that answers; those that do not, with the reason. Raises ServerError."""
         urls = {server.url: server for group in servers.values() for server in group}
         listed: dict[str, set[str] | None] = {}
+        faults: dict[str, Fault] = {}
+
+        def waits() -> str | None:
+            dark = [f"{url} ({fault})" for url, fault in list(faults.items())]
+            return f"waiting for {_servers(dark)} (up to {self._runtime.startup_wait_s:g} s)" if dark else None
+
+        with told(waits):
+            await self._until_up(servers, urls, listed, faults)
+        for group in servers.values() if self._settings.check_models else ():
+            for server in group:
+                self._check_listed(server, listed.get(server.url))
+        return {s: str(faults[s.url]) for group in servers.values() for s in group if s.url in faults}
+
+    async def _until_up(
+        self, servers: Mapping[str, Sequence[Server]], urls: Mapping[str, Server], listed: dict[str, set[str] | None],
+        faults: dict[str, Fault],
+    ) -> None:  # fmt: skip
+        """Fill `listed` and `faults`, by URL, until every model has a server that answers. Raises ServerError."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._runtime.startup_wait_s
         while True:
             missing = [server for url, server in urls.items() if url not in listed]
             found = await asyncio.gather(*(self._list_models(server) for server in missing))
-            faults = {s.url: f for s, f in zip(missing, found, strict=True) if isinstance(f, Fault)}
+            faults.clear()
+            faults.update({s.url: f for s, f in zip(missing, found, strict=True) if isinstance(f, Fault)})
             listed |= {s.url: f for s, f in zip(missing, found, strict=True) if not isinstance(f, Fault)}
             dark = {m: group for m, group in servers.items() if not any(s.url in listed for s in group)}
             if not dark:
-                break
+                return
             if loop.time() >= deadline:
                 model, group = next(iter(dark.items()))
                 tried = f"no answer within {self._runtime.startup_wait_s:g} s: {faults[group[0].url]}"
                 raise self.unusable(group[0].url, model, tried)
             await asyncio.sleep(min(1.0, max(deadline - loop.time(), 0.05)))
-        for group in servers.values() if self._settings.check_models else ():
-            for server in group:
-                self._check_listed(server, listed.get(server.url))
-        return {s: str(faults[s.url]) for group in servers.values() for s in group if s.url in faults}
 
     async def alive(self, server: Server) -> bool:
         """Whether anything answers at `server`."""
@@ -118,3 +134,9 @@ class Probe:
         if SIMULATED_OWNER in owners.values():
             self.simulated = True  # whatever the config says: nothing from there may pass for real
         return set(owners)
+
+
+def _servers(named: Sequence[str]) -> str:
+    """`server A`, `servers A, B, C and 2 more`."""
+    more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+    return f"server{'s' if len(named) > 1 else ''} {', '.join(named[:3])}{more}"

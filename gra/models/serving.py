@@ -26,6 +26,7 @@ from gra.models.gpus import assign_gpus, visible_gpus
 from gra.models.pool import ModelSettings
 from gra.models.process import Guarded
 from gra.settings import Settings
+from gra.waiting import told
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ class Server:
         self, model: ModelSettings, settings: ServeSettings, gpus: Sequence[str], log_file: Path, secrets: Sequence[str] = ()
     ):
         self.model, self.log_file, self.port, self.starts = model, log_file, free_port(), 0
-        self._settings = settings
+        self._settings, self._seen = settings, "no connection"
         environment = {**settings.env, "CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else settings.env
         words = settings.words(model, self.port, len(gpus))
         self._process = Guarded(words, environment, log_file, stop_s=settings.stop_timeout_s, secrets=secrets)
@@ -122,14 +123,15 @@ class Server:
         return f"http://{HOST}:{self.port}/v1"
 
     async def start(self) -> None:
-        """Start it and wait until it is healthy. Raises ServerError with the command and the log's last lines."""
+        """Start it and wait until it is healthy, which is told. Raises ServerError with the command and the log's last lines."""
         self.starts += 1
         begun = time.monotonic()
         try:
             await self._process.start()
         except OSError as error:
             raise ServerError(f"model `{self.model.name}`: cannot start its server: {error}") from error
-        await self._await_health(begun)
+        with told(lambda: f"waiting for server {self.url} of {self.model.name} ({self._seen}; log: {self.log_file})"):
+            await self._await_health(begun)
         log.info("%s is served on %s after %.1f s", self.model.name, self.url, time.monotonic() - begun)
 
     async def died(self) -> int:
@@ -151,23 +153,23 @@ class Server:
 
         address = f"http://{HOST}:{self.port}{self._settings.health_path}"
         died = asyncio.ensure_future(self._process.wait())
-        wait, seen = _POLL_S[0], "no connection"
+        wait = _POLL_S[0]
         try:
             async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
                 while not died.done() and time.monotonic() - begun < self._settings.start_timeout_s:
                     try:
                         async with session.get(address) as answer:
-                            seen = f"HTTP {answer.status}"
+                            self._seen = f"HTTP {answer.status}"
                     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                        seen = type(error).__name__
-                    if seen == "HTTP 200" and not died.done():
+                        self._seen = type(error).__name__
+                    if self._seen == "HTTP 200" and not died.done():
                         return
                     await asyncio.wait([died], timeout=wait)
                     wait = min(1.5 * wait, _POLL_S[1])
             if died.done():
                 raise self.account(f"its server ended with exit code {died.result()} before it was up")
             await self.stop()
-            limit = f"within {self._settings.start_timeout_s:g} s (last: {seen})"
+            limit = f"within {self._settings.start_timeout_s:g} s (last: {self._seen})"
             raise self.account(f"its server did not answer GET {self._settings.health_path} {limit}")
         finally:
             died.cancel()

@@ -209,7 +209,8 @@ def panel(s: Snapshot, ended: bool = False) -> RenderableType:
         row("distinct", _count(funnel.distinct), Text(twice))
     done, total = (funnel.accepted, s.need) if s.stage == f"round {s.round}" else (s.done, s.total)
     if total:
-        row("done", f"{min(done / total, 1):.0%}", ProgressBar(total=total, completed=min(done, total)))
+        share = percent(done, total, ended)
+        row("done", f"{share}%", ProgressBar(total=100, completed=share))
     rates = s.rates
     replayed = f", {s.replayed:,} from the journal" if s.replayed else ""
     row("calls", f"{rates.calls_s:,.0f}/s" if rates else "-", Text(f"{s.answered:,} answered{replayed}"))
@@ -231,6 +232,11 @@ def panel(s: Snapshot, ended: bool = False) -> RenderableType:
     title = Text(f" {_title(s)}, {span(s.elapsed_s)} ")
     frame = Panel(grid, title=title, title_align="left", border_style="red" if s.servers_out else "dim")
     return frame if ended else Group(frame, Text(""))
+
+
+def percent(done: int, total: int, ended: bool) -> int:
+    """Whole percents of `total`, rounded down, and not 100 before the end: duplicates are still to be looked for and replaced."""
+    return min(100 * done // total, 100 if ended and done >= total else 99)
 
 
 def short(value: float) -> str:

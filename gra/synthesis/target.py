@@ -6,6 +6,7 @@ Vectors and matrix products live in a process of their own (helper.py).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -13,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from gra.synthesis.dedup import DedupSettings
 from gra.synthesis.helper import Helper
+from gra.waiting import told
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,8 @@ class TargetProcess:
         needs = "about 0.7 GB a worker (runtime.embed_workers), 1.5 kB a sample"
         self._helper = Helper("deduplication", needs, Target, settings, plain)
         self._sent: list[Future[Any]] = []
+        if settings.model != "hash":
+            log.info("loading the embedder %s, beside the first calls", settings.model)
         self._send("start")
 
     def prepare(self, texts: Sequence[str]) -> None:
@@ -107,8 +113,9 @@ class TargetProcess:
     async def unique(self, scores: Sequence[float | None]) -> Unique:
         """As `Target.unique`, once all that was sent before is done. Raises SynthesisError if any of it failed."""
         answer = self._send("unique", list(scores))
-        for future in self._sent:
-            result = await asyncio.wrap_future(future)
+        with told("waiting for the embedder and the search for duplicates"):
+            for future in self._sent:
+                result = await asyncio.wrap_future(future)
         self._sent = []
         assert future is answer
         assert isinstance(result, Unique)

@@ -95,11 +95,22 @@ def test_on_a_terminal_there_is_a_bar_for_all_and_one_for_each_task_of_the_suite
         progress(1, 6, "bbh_cot_fewshot_snarks")
         progress(5, 5, "gsm8k")
     text = screen.file.getvalue()  # type: ignore[attr-defined]
-    for words in ("preparing", "all", "8/15", "bbh_cot_fewshot", "3/10"):
+    for words in ("preparing", "all", "8 of 15", "bbh_cot_fewshot", "3 of 10"):
         assert words in text
     assert "it/s" not in text  # tqdm's bar
     assert "navigate" not in text
     assert tqdm.__init__ is before
+
+
+def test_no_bar_is_full_while_scores_or_other_replies_are_still_to_come() -> None:
+    screen = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with display.Progress(["arc", "gsm8k"], console=screen) as progress:
+        for done in range(6):
+            progress(done, 5, "gsm8k")
+        assert [bar.finished for bar in progress._bars.tasks if bar.visible] == [False]  # type: ignore[union-attr]
+        progress(1, 4, "arc")  # of another kind
+        assert progress._bars.tasks[-1].total in (4, 9)  # type: ignore[union-attr]
+    assert "scoring" in screen.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_a_log_line_meanwhile_stands_above_the_bars() -> None:

@@ -191,6 +191,21 @@ def test_the_panel_fits_and_says_it_all(width: int, snapshot: Snapshot, ended: b
         assert lines[-1].strip() == ""  # where the cursor stands
 
 
+@given(st.integers(0, 10**6), st.integers(1, 10**6), st.booleans())
+def test_no_100_percent_while_work_is_left(done: int, total: int, ended: bool) -> None:
+    found = shown.percent(done, total, ended)
+    assert 0 <= found <= min(100, 100 * done / total)  # rounded down
+    assert (found == 100) == (ended and done >= total)
+
+
+def test_the_panel_of_a_round_that_still_looks_for_duplicates_is_below_100_percent() -> None:
+    full = replace(SNAPSHOT, funnel=replace(SNAPSHOT.funnel, accepted=SNAPSHOT.need or 0))
+    for ended, expected in ((False, "99%"), (True, "100%")):
+        console = Console(record=True, width=100, file=io.StringIO())
+        console.print(panel(full, ended))
+        assert f"{expected} " in console.export_text()
+
+
 def test_names_are_never_markup() -> None:
     hostile = replace(SNAPSHOT, in_flight={"[bold]x[/nonsense]": 3}, servers_out=("http://[::1]:8000/v1",))
     console = Console(record=True, width=100, file=io.StringIO())

@@ -1,0 +1,49 @@
+"""A wait says what it waits for: within two seconds, then every ten, in the log or, before there is one, on standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+LOOK_S, EVERY_S = 1.0, 10.0
+
+log = logging.getLogger("gra")
+
+
+@contextlib.contextmanager
+def told(what: str | Callable[[], str | None], every_s: float = EVERY_S) -> Iterator[None]:
+    """While the block runs, say what it waits for and for how many seconds it has: `what`, or what that returns, None: for nothing
+    now. A thread looks once a second, so that a block that ends at once says nothing. `what` is called in that thread."""
+    stop = threading.Event()
+
+    def look() -> None:
+        since = time.monotonic()
+        said: float | None = None
+        while not stop.wait(LOOK_S):
+            text = what() if callable(what) else what
+            now = time.monotonic()
+            if text is None:
+                since, said = now, None
+            elif said is None or now - said >= every_s:
+                said = now
+                _say(f"{text}, {now - since:.0f} s")
+
+    thread = threading.Thread(target=look, name="waiting", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _say(text: str) -> None:
+    if logging.getLogger().hasHandlers():
+        log.info("%s", text)
+        return
+    with contextlib.suppress(OSError):  # whoever read it is gone
+        print(text, file=sys.stderr, flush=True)
