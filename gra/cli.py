@@ -21,6 +21,7 @@ A committee of small LLMs writes instruction data; students are tuned on it, sco
   gra compare FOLDER FOLDER                     two evaluated runs, item by item
   gra inspect DIR [DIR ...]                     what a data folder holds: kept, dropped and why, models, files
   gra inspect DIR --sample ID                   one sample's whole life: gate, scores, prompts, replies
+  gra publish RUN_DIR results/NAME              copy a run's table and report to where results are kept
   gra completion bash|zsh                       tab completion: eval "$(gra completion bash)"
 
   gra COMMAND --help                            more on a command
@@ -39,7 +40,7 @@ groups (group=option): {groups}
 
   key=value        change a key, e.g. synthesis.rounds=2 seed=1   (+key=value adds one)
   store=DIR        the run store; runs/store
-  results=DIR      where the table and the report go; results/NAME
+  results=DIR      where the table and the report go; runs/results/NAME
   --cfg job        print the composed config and stop
   -m               sweep: seed=0,1 runs the command for both
   --config-dir DIR a folder of your own with YAML files, e.g. DIR/experiment/mine.yaml
@@ -60,7 +61,7 @@ COMMANDS = {
         ["experiment=quickstart", "experiment=quickstart synthesis.tau=7"],
     ),
     "compare": (
-        "Print the experiment's table again from what is finished, and write results/NAME/table.{md,csv} and report.html.\n"
+        "Print the experiment's table again from what is finished, and write runs/results/NAME/table.{md,csv} and report.html.\n"
         "With two scores folders in place of an experiment (gra compare FOLDER FOLDER [--json]): their difference, item by item.\n"
         "--items-only: intervals and stars over items, for just these trained models, where arms were trained once.",
         ["experiment=quickstart", "experiment=quickstart --items-only"],
@@ -108,6 +109,10 @@ def main() -> int:
             from gra.synthesis.inspect import main as inspect
 
             return inspect(rest)
+        elif command == "publish":
+            from gra.publish import main as publish
+
+            return publish(rest)
         elif command == "completion":
             return _completion(rest)
         else:
@@ -158,7 +163,7 @@ def _completion(rest: list[str]) -> int:
     if rest == ["query"]:
         words = os.environ.get("COMP_LINE", "").split(" ")
         if len(words) <= 2:
-            print(" ".join([*COMMANDS, "inspect", "completion"]))
+            print(" ".join([*COMMANDS, "inspect", "publish", "completion"]))
         elif words[1] in COMMANDS:
             os.environ["COMP_LINE"] = " ".join(["gra", *words[2:]])  # Hydra's engine knows no subcommands
             sys.argv = ["gra", "-sc", "query=bash"]
@@ -199,7 +204,7 @@ def _unknown(command: str, rest: list[str]) -> int:
     import difflib
     import shlex
 
-    near = difflib.get_close_matches(command, [*COMMANDS, "inspect", "completion", *STAGES], n=1)
+    near = difflib.get_close_matches(command, [*COMMANDS, "inspect", "publish", "completion", *STAGES], n=1)
     if command.startswith("--") and (flag := difflib.get_close_matches(command, ["--help", "--version"], n=1)):
         hint = f"did you mean `gra {flag[0]}`?"
     elif "=" in command:

@@ -33,8 +33,8 @@ def test_run_then_run_again_then_change_what_matters(place: Place) -> None:
     first = place.gra(*RUN)
     assert first.returncode == 0, first.stderr
     assert "Arm B" in first.stdout
-    assert "report: results/fake/report.html" in first.stdout
-    assert (place.folder / "results" / "fake" / "table.md").exists()
+    assert "report: runs/results/fake/report.html" in first.stdout
+    assert (place.folder / "runs" / "results" / "fake" / "table.md").exists()
     assert sorted(place.calls) == ["fake_join", "fake_join", "fake_make 1", "fake_make 10", "fake_make 5"]
     assert len(place.finished()) == 5  # the twin shares arm a's
     record = json.loads(next(place.store.glob("fake_join-a-scores-*/manifest.json")).read_text())
@@ -53,7 +53,7 @@ def test_run_then_run_again_then_change_what_matters(place: Place) -> None:
     assert changed.stdout.count("would run") == 4  # a and its twin; b has another, base is shared
     table = place.gra("compare", "experiment=fake")
     assert table.stdout == first.stdout
-    assert sorted(p.name for p in place.folder.iterdir()) == ["calls", "conf", "results", "runs"]
+    assert sorted(p.name for p in place.folder.iterdir()) == ["calls", "conf", "runs"]
 
 
 def test_replicates_are_runs_of_their_own_and_share_what_they_can(place: Place) -> None:
@@ -217,7 +217,7 @@ def test_hydras_conveniences(place: Place) -> None:
     assert "max_parallel: 2" in shown.stdout
     sweep = place.gra("run", "-m", "experiment=fake", "seed=0,1")
     assert sweep.returncode == 0, sweep.stderr
-    assert sorted(p.name for p in (place.folder / "results" / "fake").iterdir()) == ["seed=0", "seed=1"]
+    assert sorted(p.name for p in (place.folder / "runs" / "results" / "fake").iterdir()) == ["seed=0", "seed=1"]
     assert "fake" in place.gra("run", "--info", "defaults", "experiment=fake").stdout
 
 

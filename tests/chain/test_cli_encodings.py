@@ -33,7 +33,7 @@ def test_commands_print_in_any_locale(place: Place, locale: str) -> None:
         assert (b"\xb11" in run.stdout) == (locale == "latin-1")
         if locale != "latin-1":
             assert b"+-1" in run.stdout
-    assert "日本" in (place.folder / "results" / "fake" / "table.md").read_text(encoding="utf-8")  # files are UTF-8 everywhere
+    assert "日本" in (place.folder / "runs" / "results" / "fake" / "table.md").read_text(encoding="utf-8")  # files are UTF-8
 
 
 def test_stars_over_items_are_asked_for_by_a_flag(place: Place) -> None:
