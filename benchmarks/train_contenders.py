@@ -30,7 +30,7 @@ def main(name: str, folder: Path) -> None:
         import torch
 
         torch.set_num_threads(case.threads)
-    report = {"ours": ours, "plain": plain, "bare": bare}[name](case, folder)
+    report = {"ours": ours, "plain": plain, "bare": bare, "ordered": ordered}[name](case, folder)
     print(json.dumps(report))
 
 
@@ -76,7 +76,12 @@ def plain(case: shapes.Case, folder: Path) -> dict[str, Any]:
     return clock()
 
 
-def bare(case: shapes.Case, folder: Path) -> dict[str, Any]:
+def ordered(case: shapes.Case, folder: Path) -> dict[str, Any]:
+    """The bare loop through the very batches of the stage."""
+    return bare(case, folder, grouped=True)
+
+
+def bare(case: shapes.Case, folder: Path, grouped: bool = False) -> dict[str, Any]:
     """A loop in PyTorch that does nothing else: padded batches, one loss over the trained tokens of the whole step."""
     import torch
     from torch.nn import functional
@@ -91,7 +96,7 @@ def bare(case: shapes.Case, folder: Path) -> dict[str, Any]:
     optimizer = torch.optim.AdamW(weights, lr=sft["learning_rate"], weight_decay=0.0, fused="fused" in case.optimizer)
     warm = math.ceil(sft["warmup_ratio"] * case.steps)
     count = _Count(case, model)
-    batches = _batches(case, dataset, tokenizer.pad_token_id)
+    batches = _batches(case, dataset, tokenizer.pad_token_id, grouped)
     for step in range(case.steps):
         passes = [{k: v.to(device) for k, v in next(batches).items()} for _ in range(case.samples // case.batch)]
         trained = sum(int((batch["labels"][:, 1:] != IGNORED).sum()) for batch in passes)
@@ -138,8 +143,12 @@ def _load(case: shapes.Case, folder: Path) -> tuple[Any, Any, Any]:
     return student, tokenizer, dataset
 
 
-def _batches(case: shapes.Case, dataset: Any, pad: int) -> Any:
+def _batches(case: shapes.Case, dataset: Any, pad: int, grouped: bool) -> Any:
     import torch
+
+    from train import sampling
+
+    lengths = sampling.lengths(dataset) if grouped else None
 
     def fill(rows: list[list[int]], value: int) -> torch.Tensor:
         longest = max(map(len, rows))
@@ -147,7 +156,7 @@ def _batches(case: shapes.Case, dataset: Any, pad: int) -> Any:
 
     epoch = 0
     while True:
-        order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(shapes.SEED + epoch)).tolist()
+        order = sampling.order(len(dataset), shapes.SEED + epoch, 1, lengths, case.samples)
         for start in range(0, len(order), case.batch):
             rows = [dataset[i] for i in order[start : start + case.batch]]
             ids, labels = [row["input_ids"] for row in rows], [row["labels"] for row in rows]

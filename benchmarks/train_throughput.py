@@ -1,6 +1,7 @@
 """What training costs beside a bare PyTorch loop and beside a plain transformers.Trainer: same student, data, hardware and dtype.
 
     python benchmarks/train_throughput.py                            # --case cpu: 7 M parameters, float32, one thread: 12 minutes
+    python benchmarks/train_throughput.py --case cpu-unequal         # samples of unequal lengths, the stage's grouped by length
     python benchmarks/train_throughput.py --case gpu-1.5b            # Qwen2.5-1.5B's shape, packed rows of 4096, full tuning
     python benchmarks/train_throughput.py --case gpu-7b-lora         # Qwen2.5-7B's shape, LoRA, in 80 GB
     python benchmarks/train_throughput.py --case gpu-1.5b --shape tiny   # anywhere: that the case runs, no figures worth quoting
@@ -26,10 +27,13 @@ from typing import Any
 import train_shapes as shapes
 from harness import HERE, machine, table
 
-CONTENDERS = ("bare", "plain", "ours")
-NAMES = {"ours": "this stage", "plain": "transformers.Trainer", "bare": "bare PyTorch loop"}
+CONTENDERS = ("bare", "plain", "ordered", "ours")
+NAMES = {
+    "ours": "this stage", "plain": "transformers.Trainer", "bare": "bare PyTorch loop", "ordered": "bare loop, the stage's batches",
+}  # fmt: skip
 WORDS = {
     "of_bare": "time per token, of the bare loop's", "of_bare_cpu": "CPU time per token, of the bare loop's",
+    "speed": "tokens/s, of the bare loop's", "speed_ordered": "tokens/s, of the bare loop's through the stage's batches",
     "of_plain": "tokens/s, of the plain Trainer's", "mfu": "MFU",
     "memory": "peak memory, GiB (80 GB are 74.5)",
 }  # fmt: skip
@@ -73,13 +77,14 @@ def shortest(rounds: list[dict[str, Any]], key: str) -> list[float]:
 
 def ratios(found: dict[str, dict[str, Any]]) -> dict[str, float | None]:
     """Ours beside the others: of_bare (time), of_bare_cpu (CPU time), of_plain (speed); and our own mfu and memory."""
-    ours, bare, plain = (found.get(name, {}) for name in ("ours", "bare", "plain"))
+    ours, bare, plain, ordered = (found.get(name, {}) for name in ("ours", "bare", "plain", "ordered"))
 
     def over(one: dict[str, Any], other: dict[str, Any], key: str) -> float | None:
         return one[key] / other[key] if key in one and key in other else None
 
     return {
         "of_bare": over(ours, bare, "us"), "of_bare_cpu": over(ours, bare, "cpu_us"), "of_plain": over(ours, plain, "tokens_per_s"),
+        "speed": over(ours, bare, "tokens_per_s"), "speed_ordered": over(ours, ordered, "tokens_per_s"),
         "mfu": ours.get("mfu"), "memory": ours.get("memory"),
     }  # fmt: skip
 
@@ -112,7 +117,8 @@ def report(case: shapes.Case, rounds: dict[str, list[dict[str, Any]]]) -> str:
     header = ["", "tokens/s", "us/token", "whole rounds", "CPU us/token", "peak GiB", "MFU"]
     lines = [table(header, rows)]
     value = ratios(found)
-    lines += [f"\n{WORDS[key]}: {value[key]:.3f}" for key in ("of_bare", "of_bare_cpu", "of_plain") if value[key] is not None]
+    shown = ("of_bare", "of_bare_cpu", "of_plain", "speed", "speed_ordered")
+    lines += [f"\n{WORDS[key]}: {value[key]:.3f}" for key in shown if value[key] is not None]
     targets = [[WORDS[key], value[key], target, met(value[key], target)] for key, target in case.targets.items()]
     if targets:
         lines.append("\n" + table(["figure", "", "target", ""], targets))
@@ -141,7 +147,8 @@ def main() -> None:
         return
     case = shapes.case(options.case, options.shape == "tiny", options.steps)
     folder = Path(tempfile.mkdtemp(prefix="gra-bench-"))
-    rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS if name in options.only}
+    wanted = [name for name in CONTENDERS if name in options.only and (name != "ordered" or case.grouped)]
+    rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in wanted}
     try:
         shapes.make(case, folder)
         shapes.save(case, folder / "case.json")
@@ -150,7 +157,7 @@ def main() -> None:
                 runs.append(child(name, folder))
     finally:
         shutil.rmtree(folder)
-    print(f"\n## {case.name}{' (tiny shape)' if options.shape == 'tiny' else ''}, {len(rounds[options.only[0]])} round(s)\n")
+    print(f"\n## {case.name}{' (tiny shape)' if options.shape == 'tiny' else ''}, {len(rounds[wanted[0]])} round(s)\n")
     print(report(case, rounds))
     apart = differ({name: runs[0] for name, runs in rounds.items()})
     print(f"\nlargest difference of a step's losses: {'different batches' if apart is None else f'{apart:.1e}'}")

@@ -53,6 +53,7 @@ def arguments(settings: TrainSettings, output: Path, rows: int | None = None) ->
         max_length=sft.cutoff_length,
         packing=sft.packing,
         packing_strategy="bfd",
+        train_sampling_strategy="group_by_length" if sft.group_by_length and not sft.packing else "random",  # train/sampling.py
         dataset_kwargs={"skip_prepare_dataset": True},  # tokens and labels are ours
         activation_checkpointing=checkpointing,
         **kernels.arguments(settings),

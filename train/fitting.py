@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from gra.errors import TrainError
-from train import estimate, free_memory, kernels, model, sharding
+from train import estimate, free_memory, kernels, model, sampling, sharding
 from train.batches import world_size
 from train.settings import LoraSettings, TrainSettings
 
@@ -125,6 +125,4 @@ def _longest(settings: TrainSettings, dataset: Dataset) -> int:
     """Tokens of the longest row: samples are often far shorter than the recipe's cut."""
     if settings.sft.packing:
         return settings.sft.cutoff_length
-    import pyarrow.compute as pc
-
-    return int(pc.max(pc.list_value_length(dataset.data.column("input_ids"))).as_py() or 1)
+    return max(sampling.lengths(dataset), default=1)

@@ -94,6 +94,11 @@ class SftSettings(Settings):
     global_batch: int = Field(ge=1, description="sequences (packed rows under packing) a step, over all devices")
     cutoff_length: int = Field(ge=8, description="longest sequence in tokens; the rest of a longer sample is cut off")
     packing: bool = Field(default=False, description="best-fit-decreasing packing; documents do not attend to each other")
+    group_by_length: bool = Field(
+        default=False,
+        description="global batches of samples of about one length, in an order by `seed`: less padding, faster where lengths are "
+        "unequal; no effect under packing, whose rows are equally long",
+    )
     limit: int | None = Field(default=None, ge=1, description="train on this many samples, drawn by `seed`; null: on all")
     mix: dict[str, Weight] | None = Field(
         default=None,

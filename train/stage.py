@@ -21,7 +21,7 @@ from train.data import path_of
 from train.settings import RuntimeSettings, SftSettings, StudentSettings, TrainSettings
 
 NAME = "train"
-VERSION = 2  # 2: passes as large as memory allows, where the recipe leaves it open; adapters keep tied weights tied
+VERSION = 2  # 2: passes as large as memory allows, where the recipe leaves it open; sft.group_by_length; tied weights stay tied
 # Where checkpoints lie changes no weight, so a run may go on under another sft.save_steps; names only show in the model's card;
 # how memory is divided among processes changes rounding alone.
 NOT_HASHED = ("sft.save_steps", "sft.sharding", "sft.name", "student.name")

@@ -21,11 +21,16 @@ def trainer_class(facts: dict[str, Any]) -> type[SFTTrainer]:
 
     class Trainer(Metered, SFTTrainer):
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-            if self.args.world_size == 1:
+            args, world = self.args, self.args.world_size
+            grouped = args.train_sampling_strategy == "group_by_length"
+            if world == 1 and not grouped:
                 return super()._get_train_sampler(train_dataset)
             dataset: Any = self.train_dataset if train_dataset is None else train_dataset
-            multiple, seed = self.args.per_device_train_batch_size * self.args.world_size, int(self.args.data_seed or 0)
-            return sampling.sampler(len(dataset) - 1, seed, multiple, lambda: sampling.epoch_of(self.state))
+            multiple = args.per_device_train_batch_size * world
+            batch, lengths = multiple * args.gradient_accumulation_steps, sampling.lengths(dataset) if grouped else None
+            samples, multiple = (len(dataset), 1) if world == 1 else (len(dataset) - 1, multiple)
+            seed = int(args.data_seed or 0)
+            return sampling.sampler(samples, seed, multiple, lambda: sampling.epoch_of(self.state), lengths, batch)
 
         def _save_checkpoint(self, model: Any, trial: Any) -> None:
             super()._save_checkpoint(model, trial)
