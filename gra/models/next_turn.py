@@ -14,7 +14,7 @@ import re
 
 _FENCE = re.compile(r"^[ \t>]*(`{3,}|~{3,})[^\n]*\n(?:.*?^[ \t>]*\1[`~]*[ \t]*$|.*\Z)", re.MULTILINE | re.DOTALL)
 _SENTENCE_END = re.compile(r"[.!?…。！？)\]}\"'”’`*\d][ \t]*\Z")
-_HINT = re.compile(r"###|:|(?:user|assistant|model)\n")
+_HINT = re.compile(r"###|USER ?:|User ?:|Human ?:|<human>|(?:user|assistant)[ \t]*\n")
 # One name opens a turn of nobody but a template's user; the others count where the second name follows.
 _ALONE = re.compile(r"^[ \t]*###? ?Human ?:|(?<=[.!?}])[ \t]*### ?Human ?:|^### ?End[ \t]*(?:\Z|\n+###)|^<human> ?:", re.MULTILINE)
 _PAIRS = tuple(

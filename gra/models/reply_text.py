@@ -55,11 +55,12 @@ _LEADING = re.compile(
 )
 _LEADING_ALONE = re.compile(r"\A\s*(?:Here(?:'s| is) my thought process:|<details\s+type=\"reasoning\"|&lt;think&gt;)")
 # No answer without one of these holds a mark.
-_HINT = re.compile(r"[<\[][|｜/<]?[A-Za-z]|◁|\A(?:analysis|commentary)|\A\s*(?:Here|&lt;)|\[e~\[|\]~")
+_HINT = re.compile(r"[<\[][|｜/<]?[A-Za-z]|◁|\[e~\[|\]~")
+_HINT_AT_START = re.compile(r"analysis|commentary|\s*(?:Here|&lt;)")
 _BEGINNING = re.compile(  # of a turn of the model's own, before its answer
     r"(?:\s*(?:<\|(?:begin_of_text|startoftext|im_sep|message|START_RESPONSE|START_TEXT|begin_of_solution|assistant|bos|turn_start)\|>"
     r"|<\|im_start\|>(?:\s*assistant\b)?|<\|im_assistant\|>(?:\s*assistant\b)?(?:<\|im_middle\|>)?"
-    r"|<\|begin\|>assistant(?:<\|content\|>)?"
+    r"|<\|begin\|>assistant(?:<\|content\|>)?|<\|MOSS\|>:"
     r"|<\|(?:start_header_id|header_start|start_of_role)\|>\s*assistant\s*<\|\w+\|>"
     r"|<start_of_turn>\s*model\b|<\|turn>\s*model\b|<\|START_OF_TURN_TOKEN\|>(?:<\|CHATBOT_TOKEN\|>)?|<\|start\|>(?:\s*assistant\b)?"
     r"|<｜(?:begin▁of▁sentence|Assistant)｜>|\[\|assistant\|\]|<s>(?!.*</s>.*\S)|<bos>|\[/INST\]|\[gMASK\]|<sop>|<extra_id_1>Assistant\b"
@@ -84,7 +85,7 @@ class Answer:
 
 def answer_of(text: str, thoughts: bool = True) -> Answer:
     """The answer in `text`. `thoughts` False: reasoning is part of it (`pool.strip_think=false`), control tokens are not."""
-    if _HINT.search(text) is None:
+    if _HINT_AT_START.match(text) is None and (not any(sign in text for sign in "<[◁~") or _HINT.search(text) is None):
         own = _own_turn(text)
         return Answer(text) if own == text else Answer(own.strip(), (CONTROL,))
     whole, cut = text, set[str]()

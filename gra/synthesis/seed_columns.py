@@ -15,6 +15,7 @@ from typing import Any
 
 from gra.settings import Settings
 from gra.synthesis.records import DOMAINS
+from gra.synthesis.seed_templates import holds_chat
 from gra.synthesis.seed_text import (
     BadRecord,
     ColumnFault,
@@ -31,18 +32,23 @@ from gra.synthesis.seed_text import (
 from gra.synthesis.seed_turns import chat, is_chat, is_turn
 
 Read = Callable[[Any], list[Fields]]
-CHATS = ("messages", "conversations", "conversation", "dialog", "dialogue", "chat", "turns", "data")
+CHATS = ("messages", "conversations", "conversation", "dialog", "dialogue", "chat", "turns", "data", "contents")
 _INSTRUCTIONS = ("instruction", "question", "prompt", "query", "problem", "user", "human")
-_RESPONSES = ("output", "response", "answer", "completion", "reply", "solution", "assistant", "gpt", "chatgpt")
+_RESPONSES = ("output", "response", "answer", "completion", "reply", "solution", "generated_solution", "assistant", "gpt",
+              "chatgpt")  # fmt: skip
 _OTHER_PAIRS = (("input", "target"), ("source", "target"))
 _INPUTS = ("input", "context")
 _SYSTEMS = ("system", "system_prompt", "system_message")
+_CHOICES = (("choices",), ("options",), ("A", "B", "C"), ("option_a", "option_b"), ("opa", "opb"))
 _MEDIA = ("image", "images", "video", "videos", "audio", "audios")
 # Columns that may stand beside an instruction without being its answer.
 _ASIDE = (
     "id", "idx", "index", "uid", "uuid", "", "domain", "category", "topic", "subject", "source", "type", "task", "skill", "level",
     "difficulty", "language", "lang", "split", "url", "date", "license", *_SYSTEMS, *_INPUTS,
 )  # fmt: skip
+
+
+_ASIDE_OF_TEXT = tuple(name for name in _ASIDE if name not in (*_INPUTS, "task", "topic", "source"))
 
 
 class Columns(Settings):
@@ -113,6 +119,7 @@ def recognise(record: Any) -> Shape | None:
     if asked and len(given) > 1:
         raise _ambiguous(record, "the input", given, answers, asked)
     told_by_turns = [name for name, value in record.items() if isinstance(value, list) and value and all(map(is_turn, value))]
+    told_by_turns = told_by_turns or [name for name, value in record.items() if isinstance(value, str) and holds_chat(value)]
     if not (asked and answers) and len(told_by_turns) == 1:  # whatever the column is called
         return shape_for(Columns(messages=str(told_by_turns[0])))
     if not asked:
@@ -136,12 +143,19 @@ def suggest(record: Any, key: str = "seeds.columns") -> str:
     """The override to type for records of which nothing is known but their columns: the first two that hold texts."""
     if not isinstance(record, dict):
         return ""
-    chats = [name for name, value in record.items() if isinstance(value, list | dict) and value and is_chat(value)]
+    chats = [name for name, value in record.items() if value and is_chat(value)]
+    chats = [name for name in chats if not isinstance(record[name], str) or holds_chat(record[name])]
+    chats = [name for name in chats if fold(name) in CHATS or not isinstance(record[name], list) or is_turn(record[name][0])]
     if chats:
         return override("messages", chats[0], key)
-    texts = [str(name) for name, value in record.items() if isinstance(value, str) and fold(name) not in ("id", "uid", "uuid")]
+    texts = [str(name) for name, value in record.items() if isinstance(value, str) and _may_be_asked(fold(name))]
     texts = [name for name in texts if name.isprintable()]
     return " ".join(override(*pair, key) for pair in zip(("instruction", "response"), texts[:2], strict=False))
+
+
+def _may_be_asked(name: str) -> bool:
+    """Whether a column of this name may hold a question or an answer: no id, no note, nothing that was rejected."""
+    return name not in (*_ASIDE_OF_TEXT, "rejected", "role", "model") and re.search(r"(^|_)(id|hash|uuid|name)$", name) is None
 
 
 def override(name: str, column: str, key: str = "seeds.columns") -> str:
@@ -156,12 +170,34 @@ def shape_for(columns: Columns) -> Shape:
     """The shape of records whose columns were told from their names; a `domain` counts where it is one of the seven."""
 
     def read(record: Any) -> list[Fields]:
+        _refuse_unwanted(mapping(record), columns)
         found = _read(record, columns)
         domain = next((record[name] for name in _special(tuple(record))[2]), None)
         known = domain.strip().lower() if isinstance(domain, str) else None
         return [replace(fields, domain=known) for fields in found] if known in DOMAINS else found
 
     return Shape(read, f"{columns} (told from the names)", columns=columns)
+
+
+def _refuse_unwanted(record: Mapping[str, Any], columns: Columns) -> None:
+    """Raise BadRecord for an answer that its record calls bad (KTO's label), and for a question without its choices."""
+    if record.get("label") is False and {"prompt", "completion"} <= record.keys():
+        raise BadRecord("its `label` says that the answer is a bad one")
+    asked = record.get(columns.instruction) if columns.instruction else None
+    if not isinstance(asked, str):
+        return
+    names = next((names for names in _CHOICES if all(present(record.get(name)) for name in names)), None)
+    if names is not None and not all(text in asked for text in _choice_texts(record, names)):
+        raise BadRecord(f"its question rests on choices that are not part of it (column `{names[0]}`)")
+
+
+def _choice_texts(record: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
+    values = [record[name] for name in names]
+    if len(names) == 1:
+        (value,) = values
+        value = value.get("text") if isinstance(value, dict) and "text" in value else value
+        values = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    return [re.sub(r"^\(?[A-Ha-h1-8][.):]\s*", "", value.strip()) for value in values if isinstance(value, str)]
 
 
 @lru_cache(1000)

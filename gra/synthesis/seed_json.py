@@ -1,12 +1,12 @@
 """JSON of every layout as a stream of values with their places: one a line, one array, several documents one after another.
 
-A line that is no JSON is one fault, the others are read. An array is read element by element, so that its size does not matter;
-a syntax error inside one ends the reading, as nobody can tell where the next record begins.
+A line that is no JSON is one fault, the others are read. An array is read element by element, so that its size does not matter.
+After a syntax error inside one, the next record is sought: an object with the columns of those before it, after a comma or at the
+beginning of a line. Where none can be told (a cut-off file, an array of turns), the reading ends there.
 """
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -14,16 +14,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from gra.errors import SeedError
+from gra.synthesis.json_window import BLANK, DECODER, SyntaxFault, Window
 from gra.synthesis.seed_containers import Raw
 
 MAX_LINE = 8 << 20  # bytes of one jsonl record
-MAX_DOCUMENT = 1 << 30  # characters of one object or array element: it is read whole
-_CHUNK = 1 << 18
 _BOM = b"\xef\xbb\xbf"
-_BLANK = re.compile(r"[\s\ufeff\x1e]*")  # between documents: files joined end to end keep their marks; RFC 7464 has 0x1e
-_AFTER_ELEMENT = re.compile(r"\s*([,\]])")
 _NEXT_OBJECT = re.compile(r"\n[{\[]")
-_DECODER = json.JSONDecoder()
 
 
 def has_lines(sample: list[bytes], named_lines: bool) -> bool:
@@ -81,15 +77,15 @@ def lines(handle: IO[bytes], encoding: str = "UTF-8") -> Iterator[Raw]:
 def documents(handle: IO[bytes], path: Path, encoding: str = "UTF-8") -> Iterator[Raw]:
     """The elements of an array, or the values that stand one after another, as "record 1", "record 2", ...
 
-    Raises SeedError: a syntax error (but where objects follow one another: then it is a fault, and the next object is sought).
+    Raises SeedError: a syntax error after which no record can be told (else it is a fault, and the next record is read).
     """
-    text = _Text(handle, path, encoding)
+    text = Window(handle, path, encoding)
     number = 0
-    while text.skip(_BLANK):
+    while text.skip(BLANK):
         if text.next_is("["):
-            for value in _elements(text):
+            for found in _elements(text, path):
                 number += 1
-                yield Raw(f"record {number}", value)
+                yield Raw(f"record {number}{found.place}", found.value, found.fault)
             continue
         start = text.line
         number += 1
@@ -103,122 +99,46 @@ def documents(handle: IO[bytes], path: Path, encoding: str = "UTF-8") -> Iterato
         yield Raw(f"record {number}", value)
 
 
-def _elements(text: _Text) -> Iterator[Any]:
-    """The elements of the array that begins here. A chat (its elements are turns) is one value: the list."""
+def _elements(text: Window, path: Path) -> Iterator[Raw]:
+    """The elements of the array that begins here, or faults with their lines. A chat (its elements are turns) is one value: the
+    list. Raises SeedError for a syntax error after which no element can be told."""
     from gra.synthesis.seed_turns import is_turn
 
     text.take("[")
     turns: list[Any] | None = None
-    text.skip(_BLANK)
-    if text.next_is("]"):
-        text.take("]")
-        return
+    columns: set[frozenset[str]] = set()  # of the elements so far
     while True:
-        text.skip(_BLANK)
-        value = text.value()
-        if turns is None and is_turn(value):
+        indent = text.indent()
+        if text.next_is("]"):  # of an empty array, or after one comma too many
+            text.take("]")
+            break
+        line = text.line
+        try:
+            value = text.value()
+            end = text.separator()
+        except SyntaxFault as error:
+            if turns is not None:
+                raise
+            again = text.seek_record(columns, indent)
+            if not again and not text.leave_last(indent):
+                raise
+            after = f"; the next record that can be told begins at line {text.line}" if again else ""
+            yield Raw(f" (line {line})", fault=f"{str(error).removeprefix(f'{path}: ')}{after}")
+            if not again:
+                return
+            continue
+        if turns is None and is_turn(value) and not columns:
             turns = []
-        if turns is None:
-            yield value
-        else:
+        if turns is not None:
             turns.append(value)
-        if text.separator() == "]":
+        else:
+            if isinstance(value, dict) and len(columns) < 1000:
+                columns.add(frozenset(value))
+            yield Raw("", value)
+        if end == "]":
             break
     if turns is not None:
-        yield turns
-
-
-class _Text:
-    """A window on a long text: what has been read and not yet used, with the place of its beginning."""
-
-    def __init__(self, handle: IO[bytes], path: Path, encoding: str):
-        self._handle, self._path, self._encoding = handle, path, encoding
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._text, self._at, self._ended = "", 0, False
-        self.line, self._column = 1, 0  # of `_at`
-
-    def skip(self, what: re.Pattern[str]) -> bool:
-        """Go past `what`; whether anything is left."""
-        while True:
-            match = what.match(self._text, self._at)
-            assert match is not None
-            self._advance(match.end())
-            if self._at < len(self._text) or not self._more():
-                return self._at < len(self._text)
-
-    def next_is(self, character: str) -> bool:
-        return self._text.startswith(character, self._at)
-
-    def take(self, character: str) -> None:
-        assert self.next_is(character)
-        self._advance(self._at + 1)
-
-    def separator(self) -> str:
-        """The comma after an element, or the bracket that ends the array."""
-        while (match := _AFTER_ELEMENT.match(self._text, self._at)) is None:
-            if self._text[self._at :].strip() or not self._more():
-                raise self._fault("not JSON: a comma or ] is missing", self._at)
-        self._advance(match.end())
-        return match[1]
-
-    def value(self) -> Any:
-        """The value that begins here. Raises SeedError where there is none, or it is too long."""
-        while True:
-            try:
-                value, end = _DECODER.raw_decode(self._text, self._at)
-                if end < len(self._text) or not self._more():  # else a number may go on
-                    self._advance(end)
-                    return value
-            except json.JSONDecodeError as error:
-                if not self._more():
-                    raise self._fault(f"not JSON: {error.msg}", error.pos) from error
-            except (ValueError, RecursionError) as error:
-                raise SeedError(f"{self._path}: not usable JSON after line {self.line}: {str(error)[:200]}") from error
-
-    def seek(self, what: re.Pattern[str]) -> bool:
-        """Go to the last character of the next `what`; False, with nothing moved, where there is none."""
-        while (match := what.search(self._text, self._at + 1)) is None:
-            if not self._more():
-                return False
-        self._advance(match.end() - 1)
-        return True
-
-    def _more(self) -> bool:
-        """Read on: as much again as is held, so that a long value is parsed a few times and not once per chunk."""
-        if self._ended:
-            return False
-        held = len(self._text) - self._at
-        if held > MAX_DOCUMENT:
-            raise SeedError(
-                f"{self._path}: one JSON value of more than {MAX_DOCUMENT:,} characters (line {self.line}); "
-                "convert it to jsonl (one record a line)"
-            )
-        data = self._handle.read(max(_CHUNK, held))
-        self._ended = not data
-        try:
-            text = self._decoder.decode(data, final=self._ended)
-        except UnicodeDecodeError as error:
-            line = self.line + self._text.count("\n", self._at) + error.object.count(b"\n", 0, error.start)
-            raise SeedError(
-                f"{self._path}: not {self._encoding} at line {line}; convert it, e.g. iconv -f WINDOWS-1252 -t UTF-8"
-            ) from error
-        self._text, self._at = self._text[self._at :] + text, 0
-        return True
-
-    def _advance(self, end: int) -> None:
-        self.line, self._column = self._place(end)
-        self._at = end
-
-    def _place(self, position: int) -> tuple[int, int]:
-        """Line, and number of characters before `position` in it."""
-        ends = self._text.count("\n", self._at, position)
-        if not ends:
-            return self.line, self._column + position - self._at
-        return self.line + ends, position - self._text.rfind("\n", self._at, position) - 1
-
-    def _fault(self, what: str, position: int) -> SeedError:
-        line, column = self._place(position)
-        return SeedError(f"{self._path}: {what} at line {line}, column {column + 1}")
+        yield Raw("", turns)
 
 
 def _all_values(text: str) -> list[Any] | None:
@@ -227,8 +147,8 @@ def _all_values(text: str) -> list[Any] | None:
     found, at = [], 0
     text = text.rstrip().removesuffix(",")
     try:
-        while (at := _BLANK.match(text, at).end()) < len(text):  # type: ignore[union-attr]
-            value, at = _DECODER.raw_decode(text, at)
+        while (at := BLANK.match(text, at).end()) < len(text):  # type: ignore[union-attr]
+            value, at = DECODER.raw_decode(text, at)
             if not isinstance(value, dict | list):
                 return None
             found.append(value)

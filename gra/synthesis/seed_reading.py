@@ -11,11 +11,12 @@ from typing import Any
 
 from gra.synthesis.seed_columns import Columns, Read, Shape, mapped, suggest
 from gra.synthesis.seed_formats import READERS, shape_of
+from gra.synthesis.seed_marks import unmarked
 from gra.synthesis.seed_settings import SeedSettings, resolve
 from gra.synthesis.seed_sources import Container, Source, read_files
 from gra.synthesis.seed_tables import read_hub
 from gra.synthesis.seed_text import BadRecord, ColumnFault, Fields, columns_of
-from gra.synthesis.seed_turns import is_chat
+from gra.synthesis.seed_turns import is_chat, is_turn
 
 _MOST_SHAPES = 1000  # kept: a hostile file may have other columns in every record
 _PLACES = 5
@@ -85,6 +86,7 @@ class Reading:
             self.first = raw.value if self.first is None else self.first
             try:
                 found, label = self._read(raw.value)
+                found = [unmarked(fields) for fields in found]
             except BadRecord as error:
                 if isinstance(error, ColumnFault):
                     self.faults.of_columns += 1
@@ -125,6 +127,8 @@ class Reading:
         if self._fixed is not None:
             return self._fixed(record), self._label
         shape = self._shape(record) or self._main
+        if shape is None and is_turn(record):
+            raise BadRecord("one turn of a chat, not a whole one: put the turns of each conversation into one record")
         if shape is None:
             raise ColumnFault(f"not of a known format ({columns_of(record)})")
         if self._main is not None and self._main.answers and not shape.answers:

@@ -22,10 +22,12 @@ class ColumnFault(BadRecord):
 
 @dataclass(frozen=True)
 class Dropped:
-    """What of a chat is not part of the seed: a system prompt; turns before the question or after the answer."""
+    """What of a record is not part of the seed: a system prompt; turns before the question or after the answer; `marks`: a model's
+    reasoning, or tokens and names of its template."""
 
     system: bool = False
     turns: int = 0
+    marks: bool = False
 
 
 @dataclass(frozen=True)

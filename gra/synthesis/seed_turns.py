@@ -7,16 +7,18 @@ rests on a tool's output or on an image is no seed: its instruction alone could 
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from gra.synthesis.seed_templates import holds_chat, template_turns
 from gra.synthesis.seed_text import BadRecord, Dropped, Fields, check_text, kind_of, missing_column, present, stripped
 
 Role = Literal["user", "assistant", "system", "tool"]
 ROLE_KEYS = ("role", "from", "speaker", "author", "sender")
-CONTENT_KEYS = ("content", "value", "text", "message", "utterance")
+CONTENT_KEYS = ("content", "value", "text", "message", "utterance", "parts")
 _ROLES: dict[Role, tuple[str, ...]] = {
     "user": ("user", "human", "prompter", "instruction", "question", "query", "customer", "student", "usr", "用户", "人类"),
     "assistant": (
@@ -30,11 +32,13 @@ _ROLES: dict[Role, tuple[str, ...]] = {
 }  # fmt: skip
 _MODELS = re.compile("chatgpt|gpt|bard|claude|gemini|llama|mistral|qwen|deepseek|vicuna|copilot|assistant")  # gpt-4, claude-3 ...
 _ROLE_OF = {name: role for role, names in _ROLES.items() for name in names}
+_IN_PAIRS: dict[str, Role] = {"input": "user", "output": "assistant"}
 _CALLS = ("tool_calls", "function_call", "tool_call")
 _CALL_IN_TEXT = re.compile(r"<(tool_call|function_?call)>", re.IGNORECASE)
 _TEXT_PARTS = ("", "text", "input_text", "output_text")
 _BESIDE_TEXT = ("type", "text", "annotations", "cache_control")  # keys of a part of text
-_TOOL = "its answer rests on a tool's output, which is not part of a seed"
+_PICTURE = re.compile(r"\A<image>|<image>\Z")  # where LLaVA puts one
+TOOL = "its answer rests on a tool's output, which is not part of a seed"
 
 
 def is_turn(value: Any) -> bool:
@@ -45,7 +49,7 @@ def is_turn(value: Any) -> bool:
 def is_chat(value: Any) -> bool:
     """Whether a chat column can hold this: a list of turns or of texts, a mapping of lists, or JSON text of such."""
     if isinstance(value, str):
-        return value.lstrip()[:1] == "["
+        return value.lstrip()[:1] == "[" or holds_chat(value)
     if isinstance(value, dict):
         return _has_turn_keys(value) and all(isinstance(entry, list) for entry in value.values())
     if not isinstance(value, list):
@@ -74,8 +78,10 @@ def chat(record: Any, column: str) -> list[Fields]:
             raise BadRecord(f"`{column}` has a turn of the unknown role {_role_name(turn)!r}")
         if role == "system":
             system = system or bool(_text_of(turn, column))
-        elif question and (role == "tool" or any(present(turn.get(key)) for key in _CALLS)):
+        elif question and (role == "tool" or any(_calls(turn.get(key)) for key in _CALLS)):
             asked_by_tool = True
+        elif role == "assistant" and turn.get("channel") in ("analysis", "commentary"):  # harmony: not part of the answer
+            pass
         elif role == "user":
             question.append(_needed(turn, column, "the question"))
         elif role == "assistant" and not question:
@@ -85,10 +91,12 @@ def chat(record: Any, column: str) -> list[Fields]:
             asked_by_tool = _CALL_IN_TEXT.match(answer[-1]) is not None
         used = place + 1
     if asked_by_tool:
-        raise BadRecord(_TOOL)
+        raise BadRecord(TOOL)
     if not question or not answer:
         raise BadRecord(f"`{column}` holds no user turn with an answer after it")
     texts = ["\n\n".join(filter(None, side)) for side in (question, answer)]
+    if _PICTURE.search(texts[0]):
+        raise BadRecord(f"the question in `{column}` holds more than text (`<image>`)")
     if not texts[1]:
         raise BadRecord(f"the answer in `{column}` is empty")
     for text in texts:
@@ -115,10 +123,11 @@ def _turns(value: Any, column: str) -> list[dict[str, Any]]:
     if not present(value):
         raise BadRecord(f"`{column}` is empty")
     if isinstance(value, str) and value.lstrip()[:1] == "[":
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError) as error:
-            raise BadRecord(f"`{column}` is a text that is not JSON: {str(error)[:60]}") from error
+        value = template_turns(value) or _read_text(value, column)
+    if isinstance(value, str):
+        value = template_turns(value)
+    if isinstance(value, tuple):
+        value = [{"role": role, "content": said} for role, said in value if said]
     if isinstance(value, dict) and value and all(isinstance(entry, list) for entry in value.values()):
         if len({len(entry) for entry in value.values()}) > 1:
             raise BadRecord(f"the lists in `{column}` are of unequal lengths")
@@ -128,6 +137,24 @@ def _turns(value: Any, column: str) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
         raise BadRecord(f"`{column}` is not a list of turns")
     return [part for turn in value for part in (_pair(turn) if _is_pair(turn) else [turn])]
+
+
+def _read_text(value: str, column: str) -> Any:
+    """Turns written as JSON, or as Python or numpy print them (CSV files made with pandas)."""
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as error:
+        try:
+            return ast.literal_eval(re.sub(r"\}\s*\n\s*\{", "}, {", value.strip()))
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            raise BadRecord(f"`{column}` is a text that is not JSON: {str(error)[:60]}") from error
+
+
+def _calls(value: Any) -> bool:
+    """Whether a turn calls a tool: parquet and CSV keep the place of calls that are not there."""
+    if isinstance(value, dict):
+        return any(map(present, value.values()))
+    return present(value) and not (isinstance(value, str) and value.strip() in ("[]", "{}", "[null]"))
 
 
 def _has_turn_keys(value: Any) -> bool:
@@ -142,12 +169,14 @@ def _is_pair(turn: Any) -> bool:
     """{human: question, assistant: answer}: two turns in one."""
     if not isinstance(turn, dict):
         return False
+    if {key for key, entry in turn.items() if isinstance(entry, str)} == {"input", "output"}:  # Capybara
+        return True
     roles = {_ROLE_OF.get(key.lower()) for key, entry in turn.items() if isinstance(key, str) and isinstance(entry, str)}
     return {"user", "assistant"} <= roles and not any(isinstance(turn.get(key), str) for key in ROLE_KEYS)
 
 
 def _pair(turn: dict[str, Any]) -> list[dict[str, Any]]:
-    sides = [(_ROLE_OF.get(key.lower()), entry) for key, entry in turn.items()]
+    sides = [(_ROLE_OF.get(key.lower()) or _IN_PAIRS.get(key), entry) for key, entry in turn.items()]
     order = ("system", "user", "assistant")
     return [{"role": role, "content": entry} for wanted in order for role, entry in sides if role == wanted]
 
@@ -169,7 +198,7 @@ def _part(part: Any, column: str) -> str:
             return ""
         if kind not in _TEXT_PARTS:
             if "tool" in kind or "function" in kind:
-                raise BadRecord(_TOOL)
+                raise BadRecord(TOOL)
             raise BadRecord(f"a turn in `{column}` holds more than text ({kind[:40]!r})")
         other = next((key for key in part if key not in _BESIDE_TEXT and present(part[key])), None)
         if other is not None and not present(part.get("text")):

@@ -16,6 +16,7 @@ from gra.synthesis.seed_turns import is_chat, is_turn
 from gra.wellformed import printable
 
 _BOXES = ("data", "rows", "records", "items", "examples", "samples", "entries", "instances", "dataset", "results", "seeds")
+_ASKED = {"question", "query", "instruction", "prompt", "input"}  # of a record; turns of a chat have speakers' names
 _DEPTH = 4
 
 
@@ -67,6 +68,10 @@ class Unwrapper:
                 return [dict(zip(map(str, names), row, strict=True)) for row in rows]
         if (columns := self._columns(value)) is not None:
             return columns
+        if self._is_batch_of_pairs(value.get("data")):
+            return list(value["data"])
+        if (tasks := _natural_instructions(value)) is not None:
+            return tasks
         if self.is_record(value) and not self._holds_columns(value):
             return None
         if isinstance(total := value.get("num_rows_total"), int) and total > len(value.get("rows") or ()):
@@ -80,6 +85,12 @@ class Unwrapper:
         if all(isinstance(entry, dict) for entry in entries) and all(map(self.is_record, entries[:3])):
             return entries  # pandas: orient="index"; a mapping of ids to records
         return None
+
+    def _is_batch_of_pairs(self, value: Any) -> bool:
+        """{"data": [{"question": ..., "answer": ...}, ...]}: records, though each could be a question and its answer in a chat."""
+        if not isinstance(value, list) or not value or not all(isinstance(entry, dict) for entry in value):
+            return False
+        return bool(_ASKED & value[0].keys()) and not is_turn(value[0]) and self.is_record(value[0])
 
     def _holds_columns(self, value: dict[str, Any]) -> bool:
         """{"train": {"instruction": [...], "output": [...]}}, which is a tag tree as well."""
@@ -101,6 +112,19 @@ class Unwrapper:
             listed = ", ".join(f"`{name[:40]}` {n:,}" for name, n in list(lengths.items())[:10])
             raise BadRecord(printable(f"columns of unequal lengths: {listed}"))
         return [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
+
+
+def _natural_instructions(value: dict[str, Any]) -> list[Any] | None:
+    """{Definition: [text], Instances: [{input, output: [text]}]}: each instance is the definition's task on its own input."""
+    given, instances = value.get("Definition"), value.get("Instances")
+    given = given[0] if isinstance(given, list) and given else given
+    if not isinstance(given, str) or not isinstance(instances, list):
+        return None
+    found = [{"instruction": given, **entry} if isinstance(entry, dict) else entry for entry in instances]
+    for entry in found:
+        if isinstance(entry, dict) and isinstance(entry.get("output"), list) and entry["output"]:
+            entry["output"] = entry["output"][0]  # of several that are right
+    return found
 
 
 def _is_batch(values: list[Any]) -> bool:

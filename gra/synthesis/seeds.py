@@ -43,7 +43,7 @@ class SeedSet:
     """Loaded seeds, in their source's order. `total`: seeds before `limit`; `duplicates`: of those, instructions met before
     (kept: their answers may differ, and deduplication is a step of its own). `columns`: how the records were read; `notes`: what
     was chosen where the source left a choice. Of the seeds drawn, `system_prompts` had a system prompt and `turns_left_out`
-    turns that are not part of the seed."""
+    turns that are not part of the seed; of `marks_cut_off` a model's reasoning or tokens of a chat template were cut off."""
 
     seeds: list[Seed]
     bad: list[BadSeed]
@@ -55,12 +55,14 @@ class SeedSet:
     notes: tuple[str, ...] = ()
     system_prompts: int = 0
     turns_left_out: int = 0
+    marks_cut_off: int = 0
 
     def statistics(self) -> dict[str, Any]:
         """For stats.json."""
         return {
             "read": self.total + len(self.bad), "bad": len(self.bad), "used": len(self.seeds), "columns": self.columns,
             "notes": list(self.notes), "system_prompts_left_out": self.system_prompts, "turns_left_out": self.turns_left_out,
+            "marks_cut_off": self.marks_cut_off,
         }  # fmt: skip
 
     def account(self) -> str:
@@ -70,7 +72,8 @@ class SeedSet:
             parts.append(f"{len(self.bad):,} records were skipped")
         if self.columns:
             parts.append(f"read as {self.columns}")
-        out = {"a system prompt": self.system_prompts, "turns before the question or after its answer": self.turns_left_out}
+        out = {"a system prompt": self.system_prompts, "turns before the question or after its answer": self.turns_left_out,
+               "reasoning or tokens of a chat template": self.marks_cut_off}
         left = [f"{n:,} had {what}" for what, n in out.items() if n]
         if left:
             parts.append(f"left out of the seeds: {' and '.join(left)}")
@@ -104,7 +107,7 @@ def load_seeds(settings: SeedSettings, seed: int, base: Path | None = None) -> S
             identity = f"seed-{identity}"
         names.add(identity)
         instructions.add(hashlib.sha256(found.instruction.encode()).digest()[:16])
-        if found.dropped.system or found.dropped.turns:
+        if found.dropped != Dropped():
             dropped[identity] = found.dropped
         seeds.append(Seed(identity, found.instruction, found.response, place, found.domain))
     if reading.faults.total > settings.max_bad or not seeds:
@@ -114,7 +117,7 @@ def load_seeds(settings: SeedSettings, seed: int, base: Path | None = None) -> S
     name = settings.name or settings.hub or Path(settings.path).name
     found_set = SeedSet(
         chosen, bad, settings.license, name, len(seeds), len(seeds) - len(instructions), reading.label(), tuple(reading.notes),
-        sum(d.system for d in left), sum(d.turns > 0 for d in left),
+        sum(d.system for d in left), sum(d.turns > 0 for d in left), sum(d.marks for d in left),
     )  # fmt: skip
     log.info("seeds: %s: %s", name, printable(found_set.account()))
     return found_set

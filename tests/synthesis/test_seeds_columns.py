@@ -217,7 +217,7 @@ def test_what_the_first_records_show_is_a_problem_of_the_configuration(
 
 
 def test_a_look_reads_the_beginning_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gra.synthesis.seed_json._CHUNK", 1000)
+    monkeypatch.setattr("gra.synthesis.json_window._CHUNK", 1000)
     good = json.dumps([{"instruction": f"Q{i}", "output": "A"} for i in range(5000)])
     (tmp_path / "a.json").write_text(good[:-1] + ", oops")  # an error at the end: the run finds it, the look does not go there
     assert check_seeds(SeedSettings(path=str(tmp_path / "a.json"))) == []

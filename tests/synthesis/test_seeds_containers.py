@@ -9,7 +9,9 @@ import json
 import lzma
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -143,8 +145,8 @@ def test_several_packed_parts_and_marks_inside_files_joined_end_to_end(tmp_path:
 
 def test_an_array_is_read_element_by_element(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its size does not matter: no more than a few chunks are ever held."""
-    monkeypatch.setattr("gra.synthesis.seed_json._CHUNK", 100)
-    monkeypatch.setattr("gra.synthesis.seed_json.MAX_DOCUMENT", 1000)
+    monkeypatch.setattr("gra.synthesis.json_window._CHUNK", 100)
+    monkeypatch.setattr("gra.synthesis.json_window.MAX_DOCUMENT", 1000)
     path = write(tmp_path, "a.json", json.dumps(GOOD * 100).encode())
     assert load(path, limit=None).total == 500
     path = write(tmp_path, "a.json", json.dumps([*GOOD, {"instruction": "x" * 5000, "output": "y"}]).encode())
@@ -160,10 +162,56 @@ def test_a_broken_object_among_joined_ones_is_one_bad_record(tmp_path: Path) -> 
     assert [bad.place for bad in found.bad] == ["record 3 (line 11)"]
 
 
-def test_a_syntax_error_in_an_array_names_its_line(tmp_path: Path) -> None:
+LAYOUTS: dict[str, Callable[[Any], str]] = {
+    "one line": json.dumps,
+    "pretty": lambda r: json.dumps(r, indent=2),
+    "a record a line": lambda r: "[\n" + ",\n".join(map(json.dumps, r)) + "\n]",
+}
+SPOILT = {
+    "a colon": ('"output":', '"output"'), "a quote": ("It is", 'It "is'), "an escape": ("It is", "It \\is"),
+    "a line end": ("It is", "It\nis"),
+    "a string's end": ('."', "."), "a comma": ('", "input"', '" "input"'),
+    "a brace": ("}", ""), "a comment": ('"output":', '// x "output":'),
+}  # fmt: skip
+NESTED = [{**record, "steps": [{"id": 1}, {"id": 2}, {"id": 3}]} for record in GOOD]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("what", SPOILT)
+@pytest.mark.parametrize("records", [GOOD, NESTED])
+@pytest.mark.parametrize("broken", [0, 2, 4])
+def test_a_syntax_error_in_an_array_is_one_bad_record(
+    tmp_path: Path, layout: str, what: str, records: Any, broken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gra.synthesis.json_window._CHUNK", 100)
+    text, (old, new) = LAYOUTS[layout](records), SPOILT[what]
+    at = text.index(f"after {broken}.")
+    if what == "a comma" and layout == "pretty":
+        old, new = '",\n', '"\n'
+    path = write(tmp_path, "a.json", (text[:at] + text[at:].replace(old, new, 1)).encode())
+    if layout == "one line" and (broken == 0 or (broken == 4 and records is NESTED)):  # nobody can tell what follows
+        with pytest.raises(SeedError, match="not JSON"):
+            load(path)
+        return
+    found = load(path)
+    assert pairs(found) == [(r["instruction"], r["output"]) for n, r in enumerate(GOOD) if n != broken]
+    assert len(found.bad) == 1
+    assert "not JSON" in found.bad[0].reason
+    assert found.bad[0].place.startswith(f"record {broken + 1} (line ")
+
+
+def test_two_syntax_errors_and_commas_too_many_or_missing(tmp_path: Path) -> None:
+    text = json.dumps(GOOD, indent=1)
+    spoilt = text.replace("It is 2.", 'It "is 2.').replace("It is 3.", 'It "is 3.')
+    found = load(write(tmp_path, "a.json", spoilt.encode()))
+    assert [seed.response for seed in found.seeds] == ["It is 1.", "It is 4.", "It is 5."]
+    assert "begins at line 17" in found.bad[0].reason
+    assert len(load(write(tmp_path, "b.json", (text[:-2] + ",\n]").encode())).seeds) == 5
+    assert len(load(write(tmp_path, "c.json", text.replace("},", "}", 1).encode())).seeds) == 5
+
+
+def test_an_array_that_is_cut_off_is_refused_with_its_line(tmp_path: Path) -> None:
     text = json.dumps(GOOD * 3, indent=1)
-    with pytest.raises(SeedError, match=r"not JSON: .* at line 5, column 12"):
-        load(write(tmp_path, "a.json", text.replace('"output": ', '"output" ', 1).encode()))
     with pytest.raises(SeedError, match="not JSON"):
         load(write(tmp_path, "b.jsonl", text[: len(text) // 2].encode()))
 

@@ -1,0 +1,179 @@
+"""A long JSON text read piece by piece: the value that begins here, what follows it, and the next record after a syntax error."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from pathlib import Path
+from typing import IO, Any
+
+from gra.errors import SeedError
+
+MAX_DOCUMENT = 1 << 30  # characters of one object or array element: it is read whole
+_CHUNK = 1 << 18
+BLANK = re.compile(r"[\s\ufeff\x1e]*")  # between documents: files joined end to end keep their marks; RFC 7464 has 0x1e
+_AFTER_ELEMENT = re.compile(r"\s*([,\]])")
+_OBJECT = re.compile(r"[,\n]\s*\{")  # where a record of an array may begin
+DECODER = json.JSONDecoder()
+
+
+class SyntaxFault(SeedError):
+    """A value that is no JSON, or none that can be used; what follows may be."""
+
+
+class Window:
+    """A window on a long text: what has been read and not yet used, with the place of its beginning."""
+
+    def __init__(self, handle: IO[bytes], path: Path, encoding: str):
+        self._handle, self._path, self._encoding = handle, path, encoding
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._text, self._at, self._ended = "", 0, False
+        self.line, self._column = 1, 0  # of `_at`
+
+    def skip(self, what: re.Pattern[str]) -> bool:
+        """Go past `what`; whether anything is left."""
+        while True:
+            match = what.match(self._text, self._at)
+            assert match is not None
+            self._advance(match.end())
+            if self._at < len(self._text) or not self._more():
+                return self._at < len(self._text)
+
+    def indent(self) -> int | None:
+        """Go past blanks; the number of characters before what follows, where it begins its line."""
+        line = self.line
+        self.skip(BLANK)
+        return self._column if self.line > line else None
+
+    def next_is(self, character: str) -> bool:
+        return self._text.startswith(character, self._at)
+
+    def take(self, character: str) -> None:
+        assert self.next_is(character)
+        self._advance(self._at + 1)
+
+    def separator(self) -> str:
+        """The comma after an element, or the bracket that ends the array. A comma may be missing before an object."""
+        while (match := _AFTER_ELEMENT.match(self._text, self._at)) is None:
+            if self._text[self._at :].lstrip().startswith("{"):
+                return ","
+            if self._text[self._at :].strip() or not self._more():
+                raise self._fault("not JSON: a comma or ] is missing", self._at)
+        self._advance(match.end())
+        return match[1]
+
+    def value(self) -> Any:
+        """The value that begins here. Raises SeedError where there is none, or it is too long."""
+        while True:
+            try:
+                value, end = DECODER.raw_decode(self._text, self._at)
+                if end < len(self._text) or not self._more():  # else a number may go on
+                    self._advance(end)
+                    return value
+            except json.JSONDecodeError as error:
+                if self._is_certain(error) or not self._more():
+                    raise self._fault(f"not JSON: {error.msg}", error.pos) from error
+            except (ValueError, RecursionError) as error:
+                raise SyntaxFault(f"{self._path}: not usable JSON after line {self.line}: {str(error)[:200]}") from error
+
+    def seek(self, what: re.Pattern[str]) -> bool:
+        """Go to the last character of the next `what`; False, with nothing moved, where there is none."""
+        while (match := what.search(self._text, self._at + 1)) is None:
+            if not self._more():
+                return False
+        self._advance(match.end() - 1)
+        return True
+
+    def seek_record(self, columns: set[frozenset[str]], indent: int | None) -> bool:
+        """Go to the next object that is a record as those of `columns` are, or that begins its line where the broken one did
+        (`indent`). False, with nothing moved, where none can be told."""
+        place = 1  # from `_at`
+        while True:
+            match = _OBJECT.search(self._text, self._at + place)
+            if match is None:
+                if not self._more():
+                    return False
+                continue
+            start = match.end() - 1
+            place = match.start() - self._at
+            found = self._record_at(start, columns, indent)
+            if found is None and self._more():
+                continue
+            if found:
+                self._advance(start)
+                return True
+            place = start - self._at
+
+    def _record_at(self, start: int, columns: set[frozenset[str]], indent: int | None) -> bool | None:
+        """Whether a record begins at `start`; None where more has to be read to tell."""
+        if indent is not None and not self._begins_line(start, indent):
+            return False
+        try:
+            value, end = DECODER.raw_decode(self._text, start)
+        except json.JSONDecodeError as error:
+            return False if self._is_certain(error) or self._ended else None
+        except (ValueError, RecursionError):
+            return False
+        if not isinstance(value, dict) or (indent is None and frozenset(value) not in columns):
+            return False
+        rest = self._text[end:].lstrip()
+        if rest.startswith("]") and not rest[1:].strip():  # the end of the file, or of some list inside the broken record
+            return True if self._ended else None
+        return rest.startswith(",") if rest or self._ended else None
+
+    def leave_last(self, indent: int | None) -> bool:
+        """Go to the end of the file where the broken record is the last of its array; False, with nothing moved, where the file is
+        cut off, or another record may follow."""
+        while self._more():
+            pass
+        others = (found.end() - 1 for found in _OBJECT.finditer(self._text, self._at + 1))
+        if not self._text.rstrip().endswith("]") or any(indent is None or self._begins_line(at, indent) for at in others):
+            return False
+        self._advance(len(self._text))
+        return True
+
+    def _begins_line(self, start: int, indent: int) -> bool:
+        before = self._text[self._text.rfind("\n", 0, start) + 1 : start]
+        return len(before) == indent and not before.strip()
+
+    def _is_certain(self, error: json.JSONDecodeError) -> bool:
+        """Whether the error is one whatever follows: it is no text that has not ended, nor a word or number cut at the end."""
+        return not error.msg.startswith("Unterminated") and error.pos + 16 < len(self._text)
+
+    def _more(self) -> bool:
+        """Read on: as much again as is held, so that a long value is parsed a few times and not once per chunk."""
+        if self._ended:
+            return False
+        held = len(self._text) - self._at
+        if held > MAX_DOCUMENT:
+            raise SeedError(
+                f"{self._path}: one JSON value of more than {MAX_DOCUMENT:,} characters (line {self.line}); "
+                "convert it to jsonl (one record a line)"
+            )
+        data = self._handle.read(max(_CHUNK, held))
+        self._ended = not data
+        try:
+            text = self._decoder.decode(data, final=self._ended)
+        except UnicodeDecodeError as error:
+            line = self.line + self._text.count("\n", self._at) + error.object.count(b"\n", 0, error.start)
+            raise SeedError(
+                f"{self._path}: not {self._encoding} at line {line}; convert it, e.g. iconv -f WINDOWS-1252 -t UTF-8"
+            ) from error
+        self._text, self._at = self._text[self._at :] + text, 0
+        return True
+
+    def _advance(self, end: int) -> None:
+        self.line, self._column = self._place(end)
+        self._at = end
+
+    def _place(self, position: int) -> tuple[int, int]:
+        """Line, and number of characters before `position` in it."""
+        ends = self._text.count("\n", self._at, position)
+        if not ends:
+            return self.line, self._column + position - self._at
+        return self.line + ends, position - self._text.rfind("\n", self._at, position) - 1
+
+    def _fault(self, what: str, position: int) -> SyntaxFault:
+        line, column = self._place(position)
+        return SyntaxFault(f"{self._path}: {what} at line {line}, column {column + 1}")
