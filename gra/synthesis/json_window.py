@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from gra.errors import SeedError
+from gra.wellformed import printable
 
 MAX_DOCUMENT = 1 << 30  # characters of one object or array element: it is read whole
 _CHUNK = 1 << 18
@@ -73,7 +74,8 @@ class Window:
                     return value
             except json.JSONDecodeError as error:
                 if self._is_certain(error) or not self._more():
-                    raise self._fault(f"not JSON: {error.msg}", error.pos) from error
+                    fault = self._fault(f"not JSON: {error.msg}", error.pos)
+                    raise SyntaxFault(f"{fault}{self._beginning()}") from error
             except (ValueError, RecursionError) as error:
                 raise SyntaxFault(f"{self._path}: not usable JSON after line {self.line}: {str(error)[:200]}") from error
 
@@ -136,6 +138,13 @@ class Window:
     def _begins_line(self, start: int, indent: int) -> bool:
         before = self._text[self._text.rfind("\n", 0, start) + 1 : start]
         return len(before) == indent and not before.strip()
+
+    def _beginning(self) -> str:
+        """What a file that is no JSON from its first character on begins with."""
+        if self.line > 1 or self._column or self._text[self._at : self._at + 1] in ("{", "[", ""):
+            return ""
+        begins = printable(" ".join(self._text[self._at : self._at + 40].split()))
+        return f" (the file begins with `{begins}`; read are JSON, jsonl, CSV, TSV, parquet and Arrow)"
 
     def _is_certain(self, error: json.JSONDecodeError) -> bool:
         """Whether the error is one whatever follows: it is no text that has not ended, nor a word or number cut at the end."""

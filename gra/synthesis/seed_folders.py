@@ -26,9 +26,11 @@ TRAIN = Path("data") / "train.parquet"  # of a data folder of this project
 REJECTED = "rejected.parquet"
 # What tools write beside data: no seeds.
 _NOT_DATA = re.compile(
-    r"(dataset_infos?|dataset_dict|state|stats|run|status|manifest|decontamination|config|package|metadata|croissant)\.json"
+    r"(dataset_infos?|dataset_dict|state|stats|run|status|manifest|decontamination|config|package|metadata|croissant|tokenizer"
+    r"|tokenizer_config|special_tokens_map|added_tokens|generation_config|trainer_state|adapter_config|(all|eval|train)_results)\.json"
     r"|bad_seeds\.jsonl|" + re.escape(REJECTED)
 )
+_PART = re.compile(r"(?P<stem>.+?)-(?P<part>\d{5,9})-of-(?P<all>\d{5,9})[-.]")
 _MAX_README = 1 << 20
 
 
@@ -61,9 +63,24 @@ def select(path: Path, split: str, config: str | None, tell: Callable[[str], Non
     if (path / "dataset_dict.json").is_file() or ((path / "state.json").is_file() and (path / "dataset_info.json").is_file()):
         return Selection(saved=path)
     try:
-        return Selection(tuple(_of_hub_layout(path, split, config, tell) or _side_by_side(path, split, tell)))
+        files = _of_hub_layout(path, split, config, tell) or _side_by_side(path, split, tell)
+        for note in missing_parts([file.name for file in files]):
+            tell(note)
+        return Selection(tuple(files))
     except BadRecord as error:
         raise SeedError(f"{path}: {error}") from error
+
+
+def missing_parts(names: list[str]) -> list[str]:
+    """What is missing of files that are parts of a whole by their names (NAME-00000-of-00002.parquet), one note a whole."""
+    parts: dict[tuple[str, int], set[int]] = {}
+    for found in filter(None, map(_PART.match, names)):
+        parts.setdefault((found["stem"], int(found["all"])), set()).add(int(found["part"]))
+    return [
+        f"only {len(there):,} of the {total:,} parts of `{printable(stem[:60])}` are here: the others' records are missing"
+        for (stem, total), there in parts.items()
+        if len(there) < total
+    ]
 
 
 def is_ours(folder: Path) -> bool:

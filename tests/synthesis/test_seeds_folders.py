@@ -106,6 +106,29 @@ def test_hub_layout(tmp_path: Path) -> None:
     assert check_seeds(SeedSettings(path=str(tmp_path / "a"))) == []
 
 
+def test_missing_parts_of_a_data_set_are_told(tmp_path: Path) -> None:
+    for part, of in ((0, 3), (2, 3)):
+        (tmp_path / f"train-{part:05}-of-{of:05}.jsonl").write_text(jsonl(GOOD))
+    found = load(tmp_path)
+    assert any("only 2 of the 3 parts of `train` are here" in note for note in found.notes)
+    (tmp_path / "train-00001-of-00003.jsonl").write_text(jsonl(GOOD))
+    assert not any("parts" in note for note in load(tmp_path).notes)
+
+
+def test_what_training_leaves_beside_data_is_no_data(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(jsonl(GOOD))
+    for name in ("tokenizer.json", "eval_results.json", "special_tokens_map.json", "trainer_state.json"):
+        (tmp_path / name).write_text("{}")
+    assert load(tmp_path).notes == ()
+
+
+@pytest.mark.parametrize("text", ["hello\nworld\n", "- instruction: Q\n  output: A\n", "const data = [{}]"])
+def test_a_text_of_no_known_kind_is_shown_with_the_kinds_that_are_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.txt").write_text(text)
+    with pytest.raises(SeedError, match=r"begins with `.*read are JSON, jsonl, CSV"):
+        load(tmp_path / "a.txt")
+
+
 def test_splits_that_have_other_names_are_asked_for(tmp_path: Path) -> None:
     for split in ("train_sft", "train_gen"):
         write(tmp_path / "data" / f"{split}-00000-of-00001.parquet", parquet(GOOD))
