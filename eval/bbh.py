@@ -8,10 +8,11 @@ r"""PURE: the answer to an item of BIG-Bench Hard, read tolerantly, by the form 
         bold                   the word in bold, where all in bold agree
         begins                 a reply that begins with the word and punctuation
         last                   the last sentence with one of the words (yes and no: as its first word, after "is",
-                               or set off by punctuation; True and False: after its last "=", if it has one), if it has no other
+                               or set off by punctuation; True and False: after its last "=" or "evaluates to"), if it has no other
                                ("not True" is none), or its last clause concludes with one ("... so it is True")
+        asked                  yes and no: the last clause, where it answers in the question's words ("is not plausible")
     ] ) }                      brackets, whatever stands between them; the question's own before them are taken off
-        stated                 those that follow the last "answer is", "Answer:" ... that is followed by some
+        boxed, stated          those in the last box; those that follow the last "answer is", "Answer:" ... that is followed by some
         marked                 the last in bold, in backticks or in quotes
         last                   those that end the last line
     barn damp dot              the words of a list to be sorted (they are the question's; what joins or numbers them is passed over)
@@ -40,6 +41,25 @@ _OTHER = re.compile(  # "not True", where the other word stands before it
     r"(?:(?:[,;(]|[-–—]|\band\b|\bbut\b)\s{0,3}not|\brather than|\binstead of|\bas opposed to)[\s*`\"']{1,4}(?:yes|no|true|"
     r"false|valid|invalid)\b", re.IGNORECASE
 )
+_BUT = re.compile(  # "not True but False"
+    r"(?:\bnot|n['’]t)[\s*`\"']{1,4}(?:yes|no|true|false|valid|invalid)\b[\s*`\"',;.–—-]{1,6}"
+    r"(?=(?:but|rather|instead|(?:it|this|that)(?:['’]s| is))\b)", re.IGNORECASE
+)
+_RESULT = re.compile(
+    r"=|→|⇒|\b(?:evaluat|simplif|reduc|resolv)\w+(?:[ \t]+down)?[ \t]+to\b|"
+    r"\b(?:equals|equal to|yields|gives|returns|becomes)\b",
+    re.IGNORECASE,
+)
+_REASON = re.compile(r"\b(?:because|since)\b", re.IGNORECASE)
+_FENCE = re.compile(r"^[ \t]*`{3,}\w*[ \t]*$", re.MULTILINE)
+_SAID = (  # by the item's question: what means yes, what means no where neither word is said
+    (r"\bplausible\?", r"\bplausible\b", r"\b(?:im|not (?:\w+ )?|n['’]t (?:\w+ )?)plausible\b"),
+    (r"\breturn to the starting point\?", r"\b(?:return|be|are|am|is|end up|back)\w*(?: back)? (?:to|at) (?:the|your|its|our) "
+     r"(?:starting|original) (?:point|position)\b",
+     r"\b(?:not|never|n['’]t)\b[^.\n]{0,30}\b(?:starting|original) (?:point|position)\b"),
+    (r"\btell the truth\?", r"\btell(?:s|ing)? the truth\b|\btruthful\b",
+     r"\b(?:lies|lying|liar|untruthful)\b|(?:\bnot|n['’]t) (?:tell(?:ing)? the truth|truthful)\b"),
+)  # fmt: skip
 _SO = re.compile(r"\b(?:so|thus|hence|therefore|result|evaluates?|gives?|equals?|finally|overall|becomes?|makes?|means?|"
     r"leaves?|conclusion|conclude)\b|→|⇒|=>", re.IGNORECASE)
 _CLAUSES = re.compile(r"[,;:]\s+|\s+(?=(?:so|thus|hence|therefore|but|and|which)\b)", re.IGNORECASE)
@@ -60,7 +80,7 @@ def read(question: str, reply: str, gold: str) -> tuple[str | None, bool]:
         return found, found is not None and number.same(found, gold)
     pair = next((pair for pair in PAIRS if gold.casefold() in pair), None)
     if pair is not None:
-        said = word(reply, pair)
+        said = word(reply, pair) or (_predicate(question, reply) if pair[0] == "yes" else None)
         return said, said == gold.casefold()
     if question.lstrip().startswith("Sort "):
         order = sorting(reply, gold.split())
@@ -89,11 +109,30 @@ def word(reply: str, pair: tuple[str, str]) -> str | None:
     return settled(found)
 
 
+def _predicate(question: str, reply: str) -> str | None:
+    """Yes or no where the last sentence answers in the question's own words: "The sentence is not plausible."."""
+    text = conclusion(reply)
+    last = next(iter(sentences(text)[::-1]), "")
+    about = next((each for each in _SAID if re.search(each[0], question)), None)
+    if about is None or refuses(text) or last.endswith("?") or re.search(r"\b(?:yes|no)\b", text, re.IGNORECASE):
+        return None
+    person = re.search(r"\bDoes (\w+) tell the truth\?", question)
+    for part in reversed(_CLAUSES.split(last[-2000:])):
+        if person is not None:  # what is said of another, or by this one, does not count
+            named, _, part = part.rpartition(person[1])
+            if (not named and not part) or re.search(r"\b(?:says?|said|claims?|that)\b", part):
+                continue
+        for said, pattern in (("no", about[2]), ("yes", about[1])):
+            if re.search(pattern, part, re.IGNORECASE):
+                return said
+    return None
+
+
 def brackets(question: str, reply: str) -> str | None:
     """The closing brackets that the reply gives, one space between."""
-    text = conclusion(reply)
+    text = _FENCE.sub("", conclusion(reply)).rstrip()
     opened = _runs(question)[-1:] or [""]
-    found = ""
+    found = next(iter(_runs(boxed(text) or "")), "")
     for rest in statements(text):
         found = found or next(iter(_runs(rest.split("\n", 1)[0])), "")
     if not found and not refuses(text):
@@ -120,7 +159,7 @@ def sorting(reply: str, words: Sequence[str]) -> str | None:
 def _words(text: str, pair: tuple[str, str]) -> list[str]:
     if pair[0] == "valid":
         text = _NOT_VALID.sub("invalid", text)
-    text = _OTHER.sub(" ", text)
+    text = _OTHER.sub(" ", _BUT.sub(" ", text))
     return [found.casefold() for found in re.findall(rf"\b(?:{pair[0]}|{pair[1]})\b", text, re.IGNORECASE)]
 
 
@@ -133,7 +172,8 @@ def _last_clause(sentence: str, pair: tuple[str, str]) -> str | None:
 def _alone(sentence: str, pair: tuple[str, str]) -> list[str]:
     """The words where they are an answer rather than part of the talk."""
     if pair[0] == "true":
-        return _words(sentence.rpartition("=")[2], pair)
+        said = _REASON.split(sentence)[0] if _words(_REASON.split(sentence)[0], pair) else sentence
+        return next((found for part in reversed(_RESULT.split(said)) if (found := _words(part, pair))), [])
     if pair[0] == "yes":
         either = rf"(?:^|[,:;=\-]|\b(?:is|be|say)\b)[\s*\"'(]{{0,4}}({pair[0]}|{pair[1]})(?=[\s*\"')]{{0,4}}(?:[.,;:!]|$))"
         return [found.casefold() for found in re.findall(either, sentence, re.IGNORECASE)]

@@ -24,6 +24,7 @@ _QUOTED = re.compile(r"^[ \t]*(?:>[ \t]?)+")
 _LANGUAGE = re.compile(r"[ \t{.]*([\w+#.-]*)")
 _BEGIN = re.compile(r"\[BEGIN\](.*?)(?:\[/?(?:DONE|END)\]|\Z)", re.DOTALL)
 _TAGGED = re.compile(r"<(pre|code|python)>\s*(?:<code[^>]*>)?\n?(.*?)(?:</code>\s*)?</\1>", re.DOTALL | re.IGNORECASE)
+_INLINE = re.compile(r"(?<!`)`((?:async def|def|class)\s[^`\n]{1,2000}|\w{1,80}\s?=\s?lambda\b[^`\n]{1,2000})`(?!`)")
 _PROMPT = re.compile(r"^[ \t]*(?:>>>|\.\.\.)(?: |$)")
 _CLOSERS = 12  # fences that are tried for one block
 
@@ -62,6 +63,11 @@ def begun(reply: str) -> list[Block]:
     """What stands between [BEGIN] and [DONE], or between tags for code, where no fences do."""
     return [Block("", text.strip("\n ")) for text in _BEGIN.findall(reply)] or [Block("", text) for _,
         text in _TAGGED.findall(reply)]
+
+
+def inline(reply: str) -> list[Block]:
+    """The definitions that stand between single backticks, each in one line."""
+    return [Block("", text) for text in _INLINE.findall(reply[:LONGEST])]
 
 
 def indented(reply: str) -> list[Block]:

@@ -21,6 +21,7 @@ ANSWER = (
     r"matching|intended|"
     r"valid|proper|appropriate)(?: remaining| possible| available)?"
     r"(?: (?:option|choice|ending|letter|result|one|statement|pick|guess|candidate|possibility|completion|continuation|response))?|"
+    r"odd (?:one|man) out|exception|outlier|"
     r"(?:pick|guess|vote|choice|selection|conclusion|verdict|bet|preference|result|solution|winner)|"
     r"respuesta|réponse|antwort|risposta|resposta|ответ|lösung|richtig|correcta?|correct)\b|答案|正解|正确|答え|正確|选择|應選|应选|故选|所以选)"
 )
@@ -125,6 +126,12 @@ DENIES_FAR = re.compile(
         "rul(?:e|es|ed|ing)(?: \\w+)? out", "doubt", "not (?:convinced|true|sure)", "(?:un|im)likely", "far from", "hard to",
         "too \\w+ to", "no way",
     ), _I,
+)  # fmt: skip
+ALIKE = re.compile(  # of what comes after it the same is said as of what came before it
+    r"[\W_]*(?:(?:and|but|or)\s+)?"
+    r"(?:(?:so|as|nor|neither)\s+(?:is|are|was|were|can|could|do|does|did|has|have|must|should|would|will)\b|"
+    r"(?:the\s+)?same\s+(?:is\s+true|goes|applies|holds|can\s+be\s+said|thing|problem|with|for)\b|"
+    r"(?:likewise|similarly|ditto)\b)", _I
 )  # fmt: skip
 BUT = re.compile(r"\bbut\s*\Z", _I)
 CONCEDES = re.compile(r"^\W*(?:and |but )?" + worded("although", "though", "even though", "while", "whilst", "whereas",

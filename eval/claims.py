@@ -47,8 +47,11 @@ def claims(text: str) -> list[Claim]:
     found, prose = _listed(text)
     found += _ranked(prose)
     definite = {mark.end(): mark for mark in words.LEADING.finditer(prose)}
+    before = MENTIONED
     for start, end in _spans(words.SENTENCE, prose):
-        found += _of_sentence(prose, start, end, definite)
+        said = _of_sentence(prose, start, end, definite, before)
+        before = said[-1].kind if said else before
+        found += said
     return sorted(found, key=lambda claim: claim.at)
 
 
@@ -156,7 +159,8 @@ def _ranked(text: str) -> list[Claim]:
     return found
 
 
-def _of_sentence(text: str, start: int, end: int, definite: dict[int, re.Match[str]]) -> list[Claim]:
+def _of_sentence(text: str, start: int, end: int, definite: dict[int, re.Match[str]], before: str) -> list[Claim]:
+    """The claims of text[start:end]; `before`: the kind of the last one of the sentences before it."""
     found: list[Claim] = []
     asked = text[start:end].rstrip(" \"'”’)").endswith(("?", "？"))
     lead_in = False
@@ -173,6 +177,8 @@ def _of_sentence(text: str, start: int, end: int, definite: dict[int, re.Match[s
             right = text[mark.end() : min(end, mark.end() + 160)]
             right = right[: following.start()] if (following := words.MENTION.search(right)) else right
             kind = _kind(text, mark, left, right, definite.get(mark.start()), clause, text[mark.end() : last])
+            if kind in (MENTIONED, ALONE) and words.ALIKE.match(clause):
+                kind = found[-1].kind if found else before
             if unclaimed and kind != DENIED:
                 kind = DROPPED
             found.append(Claim(mark.start(), letters_of(mark[0]), kind, OR in mark[0]))

@@ -12,7 +12,8 @@ How numbers are written: numerals.py. The rules, first to last; the first that f
     begins     a first line that is nothing but a number, with a unit or without, and words after it
     bold       the last number in bold
     last       the number that the last sentence with a number gives, unless the reply declines to answer; an explanation that
-               follows a one-sentence answer is left out
+               follows a one-sentence answer is left out, and so are comments on the number before it ("This covers
+               all 16 glasses")
 
 What number a sentence gives: the first after its last "=", unless it goes on to another clause; else the last that is neither in
 brackets, nor denied ("not 15"), nor a reason ("since ..."), nor beside the point ("for 16 glasses", "in 3 days", "at $5 each");
@@ -73,6 +74,14 @@ _EXPLAINS = re.compile(
         "this (?:is because|follows|assumes|comes)", "justification", "details", "breakdown", "to (?:verify|check|see)",
         "for reference", "calculation", "steps?", "solution",
     ) + ")", _I | re.MULTILINE,
+)  # fmt: skip
+_COMMENTS = re.compile(  # a sentence that says what the number before it stands for
+    r"\W{0,6}" + worded(
+        r"(?:this|that|it|these|those)(?: (?:total|sum|amount|answer|result|price|cost|number|figure))?(?: (?:also|already|only))?"
+        r" (?:"
+        r"(?:cover|include|exclude|account|reflect|assume|comprise)s?|takes? into account|(?:consist|come|follow)s? (?:of|from)|"
+        r"(?:is|are) (?:for|because|made up of|based on))",
+    ), _I,
 )  # fmt: skip
 _STATES = re.compile(r"=|\b(?:is|are|be|was|makes?|gets?|has|have|needs?|costs?|earns?|pays?|total|so|therefore|thus|meant|"
     r"gives?|left|should|answer)\b|['’]s\b|\bno\b|####|boxed", _I)
@@ -152,8 +161,9 @@ def _mentioned(text: str, after: bool = False) -> Found:
     if refuses(text) and not after:
         return None
     said = sentences(masked)
-    last = next((sentence for sentence in reversed(said) if re.search(r"\d", sentence)), "")
-    if last:
+    numbered = [sentence for sentence in said if re.search(r"\d", sentence)]
+    if numbered:
+        last = next((sentence for sentence in reversed(numbered) if not _COMMENTS.match(sentence)), numbered[-1])
         return _given(last[-2000:])
     spelt = next((several for sentence in reversed(said) if (several := numerals.worded(sentence[-2000:]))), None)
     return _chosen("", spelt) if spelt else None

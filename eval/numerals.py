@@ -1,7 +1,7 @@
 """PURE: the numbers in a text: how they are written, and what they are worth.
 
-Read are signs, currencies (kept in mind: a price is a better answer than a count), thousands in commas, points, spaces or
-apostrophes, decimal points and commas, fractions a/b, \\frac{a}{b}, mixed ones (3 1/2) and those of one character, powers of ten
+Read are signs, currencies (kept in mind: a price is a better answer than a count), thousands in commas, points, spaces, underscores
+or apostrophes, decimal points and commas, fractions a/b, \\frac{a}{b}, mixed ones (3 1/2) and those of one character, powers of ten
 (1.5e6, 3 x 10^8), "million", "dozen", "k", digits of other scripts, and English number words. A unit or per cent sign is dropped.
 What stands beside a number may be a letter of another script ("共18元"), not one of this ("x18").
 """
@@ -33,7 +33,7 @@ _SCALES = {
 _NUMBER = re.compile(
     r"(?<![A-Za-z0-9_.\\^])(?:(?<![)\]}%])(?P<sign>-)\s?)?(?P<currency>(?:US|AU|C|A)?[$€£¥₹]\s?)?(?P<inner>-)?"
     r"(?:(?P<whole>\d{1,3}(?:,\d{2,3}){0,9},\d{3}(?!\d)|\d{1,3}(?:\.\d{3})+(?=,\d{1,2}(?!\d))|\d{1,3}(?:\.\d{3}){2,}(?![\d.]\d)|"
-    r"\d{1,3}(?:[ '’]\d{3})+(?![\d'])|\d+)?"
+    r"\d{1,3}(?:[ '’]\d{3})+(?![\d'])|\d{1,3}(?:_\d{3})+(?![\d_])|\d+)?"
     r"(?P<decimals>(?<=\d)[.]\d+|(?<!\d)\.\d+|(?<=\d),\d{1,2}(?![\d,]))?)"
     r"(?:(?<=\d)(?:[eE](?P<e>[+-]?\d{1,2})(?![\w])|\s?[×x*·]\s?10\s?(?:\^|\*\*)\s?\{?(?P<ten>[+-]?\d{1,2})\}?))?"
     r"(?:(?<=\d)(?P<upper>\s\d{1,9})?\s?/\s?(?P<below>\d+)(?![\d/]))?"
@@ -52,6 +52,8 @@ _TENS = dict(zip(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eig
 _WORD = "|".join(sorted([*_UNITS, *_TENS, "hundred", "thousand", "million", "billion", "dozen"], key=len, reverse=True))
 _WORDS = re.compile(rf"\b(?:half[ \t]+a[ \t]+dozen|(?:an?[ \t]+)?(?:{_WORD})(?:(?:[ \t]+|-)(?:and[ \t]+)?(?:{_WORD}))*)\b",
     re.IGNORECASE)
+_LINK = re.compile(r"(?:\b(?:is|are|be|equals)|[=:])[\s*_\"'`]{1,6}\Z", re.IGNORECASE)
+_ENDS = re.compile(r"[\s*_\"'`)]{0,6}(?:[.!]|\Z|\n)")
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,12 @@ def numerals(text: str) -> list[Numeral]:
 
 
 def worded(text: str) -> list[Numeral]:
-    """The numbers that stand in words, in order; "one" alone is none."""
+    """The numbers that stand in words, in order; "one" alone is none, but where a sentence ends in "is one"."""
     found = []
     for match in _WORDS.finditer(text):
-        value = _spelt(match[0].casefold())
-        if value is not None and match[0].casefold() not in ("one", "zero", "hundred", "thousand", "million", "billion", "dozen"):
+        value, word = _spelt(match[0].casefold()), match[0].casefold()
+        one = word == "one" and _ENDS.match(text, match.end()) and _LINK.search(text, max(0, match.start() - 20), match.start())
+        if value is not None and (one or word not in ("one", "hundred", "thousand", "million", "billion", "dozen")):
             found.append(Numeral(match.start(), match.end(), str(value)))
     return found
 
@@ -105,7 +108,7 @@ def value(text: str) -> Fraction | None:
 
 
 def _written(match: re.Match[str]) -> str | None:
-    whole, decimals = re.sub(r"[,.' ’]", "", match["whole"] or ""), (match["decimals"] or "").replace(",", ".")
+    whole, decimals = re.sub(r"[,.' ’_]", "", match["whole"] or ""), (match["decimals"] or "").replace(",", ".")
     below, upper = match["below"], match["upper"]
     if not whole + decimals or max(len(whole), len(decimals), len(below or "")) > _DIGITS:
         return None

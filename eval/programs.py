@@ -7,12 +7,13 @@ decides, else the first that has one:
                it uses of the other blocks: their imports, functions, classes, constants; then those of other languages
     begun      what stands between [BEGIN] and [DONE]
     unfenced   the lines from the first `def`, `class`, `import`, `from`, `@` or `name =` on, with or without talk before and after;
-               lines that are set in
+               a definition between single backticks; lines that are set in
     body       where the problem gives the head of the function: the reply, or its block, put under it as its body
 
-Common indentation is taken off, and a program is cut after its last line up to which it can be parsed: talk that follows, or a
-statement that was never finished, is left out; so is a function that breaks off in the middle. A reply in which nothing can be
-parsed has no program.
+A method of a class that needs no arguments ("class Solution") stands for the function, where nothing else defines it; what only
+tries the program out is left out (entry.py). Common indentation is taken off, and a program is cut after its last line up to which
+it can be parsed: talk that follows, or a statement that was never finished, is left out; so is a function that breaks off in the
+middle. A reply in which nothing can be parsed has no program.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from eval import blocks
+from eval import blocks, entry
 from eval.blocks import LONGEST, parsed
 from eval.thoughts import spoken
 
@@ -38,7 +39,7 @@ def program_of(reply: str, name: str | None, head: str = "") -> str | None:
     fallback = None
     for found in _candidates(spoken(reply), name, head):
         if name is None or defines(found, name):
-            return found
+            return found if name is None else entry.without_trials(found, name)
         fallback = fallback or found
     return fallback
 
@@ -68,7 +69,7 @@ def _used(texts: Sequence[str], place: int) -> list[str]:
     tree = parsed(texts[place])
     if tree is None or len(texts) == 1:
         return []
-    bound, wanted = _bound(tree.body), _names(tree)
+    bound, wanted = _bound(tree.body), entry.names(tree)
     offered: list[tuple[str, ast.stmt]] = []
     for other, text in enumerate(texts):
         other_tree = parsed(text) if other != place else None
@@ -84,7 +85,7 @@ def _used(texts: Sequence[str], place: int) -> list[str]:
             break
         each = more[-1]  # the latest of several that bind the same
         taken.add(each)
-        bound, wanted = bound | _bound([offered[each][1]]), wanted | _names(offered[each][1])
+        bound, wanted = bound | _bound([offered[each][1]]), wanted | entry.names(offered[each][1])
     return [ast.get_source_segment(*offered[each]) or "" for each in sorted(taken)]
 
 
@@ -102,23 +103,19 @@ def _bound(body: Sequence[ast.stmt]) -> set[str]:
     return found
 
 
-def _names(tree: ast.AST) -> set[str]:
-    """The names that a program uses and binds nowhere itself, not even in a function."""
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
-    return used - stored - {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-
-
 def _candidates(reply: str, name: str | None, head: str) -> Iterator[str]:
     found = blocks.fenced(reply)
     for several in ([block for block in found if block.python], [block for block in found if not block.python]):
         whole = [program for program in (_cut(block.text) for block in several) if program is not None]
+        if name is not None and not any(defines(text, name) for text in whole):
+            whole = [entry.with_method(text, name) for text in whole]
         program = chosen(whole, name)
         yield from (program,) if program is not None else ()
     if not found:
         found = blocks.begun(reply)
         yield from (program for block in found for program in [_cut(block.text)] if program is not None)
-        yield from _unfenced(reply)
+        yield from (_unfenced(reply) if name is None else (entry.with_method(text, name) for text in _unfenced(reply)))
+        yield from (program for block in blocks.inline(reply) for program in [_cut(block.text)] if program is not None)
         set_in = [program for block in blocks.indented(reply) for program in [_cut(block.text)] if program is not None]
         yield from (program for program in set_in if _defines_something(program))
     if head:

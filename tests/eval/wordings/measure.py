@@ -29,6 +29,11 @@ GOLDS = {  # what a right answer of the task looks like, where the wording has n
     "sports_understanding": "yes", "formal_fallacies": "valid", "object_counting": "7", "multistep_arithmetic_two": "7",
     "dyck_languages": "]", "word_sorting": "neither nor",
 }  # fmt: skip
+QUESTIONS = {  # what the readings look at of the questions that list no options
+    "word_sorting": "Sort the words", "sports_understanding": "Is the following sentence plausible?",
+    "navigate": "If you follow these instructions, do you return to the starting point?",
+    "web_of_lies": "Does Jamey tell the truth?",
+}  # fmt: skip
 
 
 def kind_of(name: str, line: Line) -> str:
@@ -82,7 +87,7 @@ def _bbh(mine: Sequence[Line]) -> list[tuple[str | None, bool]]:
     for line in mine:
         task = line["task"]
         listed = "\n".join(f"({letter}) {letter}" for letter in letters.LETTERS[: OPTIONS.get(task, 6)])
-        question = "Sort the words" if task == "word_sorting" else "" if task in GOLDS else f"Which?\nOptions:\n{listed}"
+        question = QUESTIONS.get(task, "") if task in GOLDS else f"Which?\nOptions:\n{listed}"
         docs.append({"input": question})
         golds.append(line["tolerant"] or GOLDS.get(task, "(A)"))
     return _read("bbh", mine, docs, golds)
