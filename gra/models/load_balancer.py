@@ -43,6 +43,7 @@ class Server:
         self.limit = InFlightLimit(most)
         self.passing = passing or PassingFaults()
         self.in_flight = 0
+        self.beside = [self]  # the same URL under all of its models: they may share one queue
         self.answered, self.answered_at = 0, float("-inf")
         self.longest_s, self.quickest_s = 0.0, float("inf")  # the most and the least that calls took lately
         self.failing: dict[str, str] = {}  # requests that failed since the last answer: key -> kind of fault
@@ -59,6 +60,11 @@ class Server:
     def suspect(self) -> bool:
         """Whether so many different requests failed in a row that they are hardly at fault themselves."""
         return len(self.failing) >= SUSPECT
+
+    @property
+    def site_answered_at(self) -> float:
+        """When this URL last answered a call to any of its models."""
+        return max(server.answered_at for server in self.beside)
 
     def state(self) -> dict[str, Any]:
         """For people: what status.json and run.json say of it."""
@@ -117,6 +123,8 @@ class LoadBalancer:
         self._of_url: dict[str, int] = {server.url: 0 for server in self.servers}
         self._of_model: dict[str, int] = dict.fromkeys(servers, 0)
         self._queues: dict[str, deque[_Waiter]] = {model: deque() for model in servers}
+        for server in self.servers:
+            server.beside = [other for other in self.servers if other.url == server.url]
         self._tickets = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = asyncio.Event()

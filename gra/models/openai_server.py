@@ -219,11 +219,12 @@ class OpenAIServer:
                     row = own = hung = 0
                 attempts, row, own, hung, outages = attempts + 1, row + 1, own + others, hung + call.hangs, now_out
                 tried = f"after {attempts} attempts: {fault}"
-                spent = late or attempts > self._runtime.retries
-                if spent or hung >= 2 or row >= server.passing.attempts:
-                    if own == row or (server.unhealthy is None and await self._answers(call)):
+                enough = attempts > self._runtime.retries or hung >= 2 or row >= server.passing.attempts
+                if enough or late:
+                    alive = own == row or (server.unhealthy is None and await self._answers(call))
+                    if alive and enough:
                         return self._fault_of(request, server, worst, tried)
-                    if spent:
+                    if not alive and (late or attempts > self._runtime.retries):
                         raise self._unusable(server, request, tried) from None
                 if own == row:  # nothing speaks for a wait: the server is well
                     wait = backoff(1, balancer.uniform)
@@ -263,7 +264,8 @@ class OpenAIServer:
             call.hangs = overtaken(call.others, call.ahead, server.in_flight)
             if queued(call.others, call.ahead, limit_s, server.quickest_s):
                 self._balancer.overloaded(call, f"no reply within {now - sent:.0f} s")
-            found = verdict(now - sent, now - max(sent, server.answered_at), limit_s, server.longest_s, call.hangs)
+            silent, site = (now - max(sent, at) for at in (server.answered_at, server.site_answered_at))
+            found = verdict(now - sent, silent, limit_s, server.longest_s, call.hangs, site)
             if isinstance(found, str):
                 why = found
                 scope.reschedule(now)

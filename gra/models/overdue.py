@@ -5,7 +5,7 @@ that is asked for more than it can do at once lets calls wait first. A call that
 while the server is at work, which shows in answers to others, and given up where
 - calls that were sent after it were answered in great number: it hangs, not the server; or
 - the server has answered nothing at all for as long as the limit, or twice the longest that a call took lately, if that is
-  longer (at most LONGEST limits).
+  longer (at most LONGEST limits); or nothing of this model for LONGEST limits, whatever it did for its other models.
 """
 
 from __future__ import annotations
@@ -28,14 +28,17 @@ def queued(others: int, ahead: int, limit_s: float, quickest_s: float) -> bool:
     return others <= ahead and (quickest_s < limit_s / 2 or quickest_s == float("inf"))
 
 
-def verdict(waited: float, silent: float, limit_s: float, longest_s: float, hangs: bool) -> float | str:
-    """More seconds to wait, or why the call is given up. `silent`: seconds in which the server answered no call while this one
-    was there; `longest_s`: the longest that a call took lately; `hangs`: it was overtaken."""
+def verdict(waited: float, silent: float, limit_s: float, longest_s: float, hangs: bool, site: float | None = None) -> float | str:
+    """More seconds to wait, or why the call is given up. `silent`: seconds in which the server answered no call to this model while
+    this one was there; `site`: the same of calls to any of its models, which may stand in one queue (None: it has no other);
+    `longest_s`: the longest that a call took lately; `hangs`: it was overtaken."""
     if waited < limit_s - SOON_S:
         return limit_s - waited
-    allowed = min(max(limit_s, 2 * longest_s), LONGEST * limit_s)
+    allowed, most = min(max(limit_s, 2 * longest_s), LONGEST * limit_s), LONGEST * limit_s
+    site = silent if site is None else site
     if hangs and waited >= allowed - SOON_S:
         return f"no reply within {waited:.0f} s, while many calls that were sent later were answered"
-    if silent >= allowed - SOON_S:
+    if silent >= allowed - SOON_S and (site >= allowed - SOON_S or silent >= most - SOON_S):
         return f"no reply within {waited:.0f} s, and the server answered no other call for {silent:.0f} s"
-    return max(allowed - silent, limit_s / 16, SOON_S)
+    rest = allowed - silent if silent < allowed - SOON_S else min(allowed - site, most - silent)
+    return max(rest, limit_s / 16, SOON_S)

@@ -42,6 +42,8 @@ class _Hangs(Exception):
     pass
 
 
+MODELS = ("m", "n", "o", "p", "q")
+
 KINDS: dict[str, Poison] = {
     "503": answer(503, b"upstream died"),
     "503 with Retry-After": answer(503, b"upstream died", retry_after="3600"),
@@ -135,7 +137,7 @@ class Network:
         if not site.up:
             raise Fault("connection", "cannot connect: Connection refused")
         if method == "GET":
-            return answer(200, {"data": [{"id": "m"}, {"id": "n"}]})()
+            return answer(200, {"data": [{"id": model} for model in MODELS]})()
         assert body is not None
         assert limits.total == float("inf")
         return await site.serve(body.decode())
@@ -146,8 +148,8 @@ class Network:
 
 @asynccontextmanager
 async def backend(sites: Mapping[str, Site], concurrency: int | None = None, seed: int = 0, **runtime: Any) -> Any:
-    """An OpenAIServer for the model `m` (and `n`) over `sites`, with the documented defaults."""
-    pool = {"_target_": "gra.models.openai_server.connect", "models": ["m", "n"], "base_url": [f"{site}/v1" for site in sites]}
+    """An OpenAIServer for the model `m` (and the others of MODELS) over `sites`, with the documented defaults."""
+    pool = {"_target_": "gra.models.openai_server.connect", "models": [*MODELS], "base_url": [f"{site}/v1" for site in sites]}
     settings, speed = PoolSettings.model_validate(pool), ModelRuntime.model_validate(runtime)
     made = OpenAIServer(
         settings, speed, SecretStr(""), transport=lambda _headers: Network(sites), uniform=random.Random(seed).uniform
@@ -158,8 +160,8 @@ async def backend(sites: Mapping[str, Site], concurrency: int | None = None, see
         yield made
 
 
-def request(number: int, model: str = "m", text: str = "question") -> Request:
-    return Request(model, ({"role": "user", "content": f"{text} {number}"},), 0.7, 0.9, 512, number)
+def request(number: int, model: str = "m", text: str = "question", tokens: int = 512) -> Request:
+    return Request(model, ({"role": "user", "content": f"{text} {number}"},), 0.7, 0.9, tokens, number)
 
 
 def one_in(share: int, *kinds: Poison) -> Callable[[str], Poison | None]:
