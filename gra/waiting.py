@@ -15,9 +15,10 @@ log = logging.getLogger("gra")
 
 
 @contextlib.contextmanager
-def told(what: str | Callable[[], str | None], every_s: float = EVERY_S) -> Iterator[None]:
+def told(what: str | Callable[[], str | None], every_s: float = EVERY_S, after_s: float = 0.0) -> Iterator[None]:
     """While the block runs, say what it waits for and for how many seconds it has: `what`, or what that returns, None: for nothing
-    now. A thread looks once a second, so that a block that ends at once says nothing. `what` is called in that thread."""
+    now. A thread looks once a second, so that a block that ends at once says nothing; waits of less than `after_s` seconds are
+    usual and not told. `what` is called in that thread."""
     stop = threading.Event()
 
     def look() -> None:
@@ -28,7 +29,7 @@ def told(what: str | Callable[[], str | None], every_s: float = EVERY_S) -> Iter
             now = time.monotonic()
             if text is None:
                 since, said = now, None
-            elif said is None or now - said >= every_s:
+            elif now - since >= after_s and (said is None or now - said >= every_s):
                 said = now
                 _say(f"{text}, {now - since:.0f} s")
 

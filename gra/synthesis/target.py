@@ -113,7 +113,7 @@ class TargetProcess:
     async def unique(self, scores: Sequence[float | None]) -> Unique:
         """As `Target.unique`, once all that was sent before is done. Raises SynthesisError if any of it failed."""
         answer = self._send("unique", list(scores))
-        with told("waiting for the embedder and the search for duplicates"):
+        with told("waiting for the embedder and the search for duplicates", after_s=4.0):
             for future in self._sent:
                 result = await asyncio.wrap_future(future)
         self._sent = []
