@@ -21,7 +21,8 @@ from gra.labels import MARK, simulated
 from gra.settings import parse
 
 NAME = "eval"
-VERSION = 4  # 4: suite.limit draws items, tasks say how long a reply may be, replies that ended at their limit are counted;
+VERSION = 5  # 5: more wordings are read, tolerant code runs methods of a class; 4: suite.limit draws items, tasks say how
+# long a reply may be, replies that ended at their limit are counted;
 # answers are read by what a reply affirms and denies, programs run as imported modules
 # The files found in `data_dir` are hashed instead of its name (`external_files`).
 NOT_HASHED = ("suite.data_dir", "suite.name", "model.base_url", "model.api_key_env")

@@ -19,7 +19,7 @@ from gra.synthesis.records import Outcome, Roles, Seed
 from gra.synthesis.seeds import SeedSettings, check_seeds, load_seeds, report_bad, seed_files
 
 NAME = "seed_only"
-VERSION = 2
+VERSION = 3  # 3: more endings of replies are told; seeds are read record by record, without marks of reasoning or templates
 INSIDE_INPUTS = {"seeds.path": "seeds"}  # a relative path lies in the input `seeds`, if there is one
 NO_ANSWER = "response_missing"
 

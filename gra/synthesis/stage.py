@@ -47,7 +47,7 @@ from gra.synthesis.target import TargetProcess
 from gra.wellformed import printable
 
 NAME = "synthesis"
-VERSION = 2
+VERSION = 3  # 3: more endings of replies are told; seeds are read record by record, without marks of reasoning or templates
 INSIDE_INPUTS = {"seeds.path": "seeds"}  # a relative path lies in the input `seeds`, if there is one
 # Where the models are served does not change what they say; the prompts' content is hashed, not the folder's name.
 NOT_HASHED = (
