@@ -219,12 +219,13 @@ class OpenAIServer:
                     row = own = hung = 0
                 attempts, row, own, hung, outages = attempts + 1, row + 1, own + others, hung + call.hangs, now_out
                 tried = f"after {attempts} attempts: {fault}"
-                enough = attempts > self._runtime.retries or hung >= 2 or row >= server.passing.attempts
+                spent = attempts > self._runtime.retries
+                enough = spent or hung >= 2 or row >= server.passing.attempts
                 if enough or late:
                     alive = own == row or (server.unhealthy is None and await self._answers(call))
                     if alive and enough:
                         return self._fault_of(request, server, worst, tried)
-                    if not alive and (late or attempts > self._runtime.retries):
+                    if not alive and (late or spent):
                         raise self._unusable(server, request, tried) from None
                 if own == row:  # nothing speaks for a wait: the server is well
                     wait = backoff(1, balancer.uniform)
