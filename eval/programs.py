@@ -86,7 +86,15 @@ def _used(texts: Sequence[str], place: int) -> list[str]:
         each = more[-1]  # the latest of several that bind the same
         taken.add(each)
         bound, wanted = bound | _bound([offered[each][1]]), wanted | entry.names(offered[each][1])
-    return [ast.get_source_segment(*offered[each]) or "" for each in sorted(taken)]
+    return [_source(*offered[each]) for each in sorted(taken)]
+
+
+def _source(text: str, node: ast.stmt) -> str:
+    """The statement as it is written, its decorators included (`ast.get_source_segment` begins at `def` or `class`)."""
+    decorators = getattr(node, "decorator_list", None)
+    if decorators and node.end_lineno is not None:
+        return "\n".join(text.splitlines()[decorators[0].lineno - 1 : node.end_lineno])
+    return ast.get_source_segment(text, node) or ""
 
 
 def _bound(body: Sequence[ast.stmt]) -> set[str]:

@@ -19,6 +19,12 @@ class Settings(BaseModel):
 
 S = TypeVar("S", bound=Settings)
 
+_PLAIN = {  # pydantic's types of faults whose own words are longer than what is wrong
+    "int_parsing": "must be a whole number", "int_type": "must be a whole number", "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number", "float_type": "must be a number", "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false", "string_type": "must be a text", "list_type": "must be a list",
+}  # fmt: skip
+
 
 def parse(model: type[S], config: Mapping[str, Any] | Any, prefix: str = "") -> tuple[S | None, list[Problem]]:
     """Check `config` (it should be a mapping) against `model`; `prefix` is the dotted path of the mapping in the whole config.
@@ -45,7 +51,7 @@ def _problem(model: type[BaseModel], fault: Any, prefix: str) -> Problem:
         return Problem(key, "unknown key", remedy)
     if fault["type"] == "missing":
         return Problem(key, "required, but not set", f"set it: {key}=VALUE")
-    words = str(fault["msg"]).removeprefix("Value error, ")
+    words = _PLAIN.get(fault["type"]) or str(fault["msg"]).removeprefix("Value error, ")
     if isinstance(fault["input"], Mapping):  # of several keys together: the words name theirs, "KEY: ..." where it is one
         field, colon, rest = words.partition(": ")
         if colon and field in _fields(model, path):

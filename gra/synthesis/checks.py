@@ -29,7 +29,7 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
     if problems:
         return problems
     if not isinstance(config["seed"], int) or isinstance(config["seed"], bool):
-        problems.append(Problem("seed", f"must be an integer (got {config['seed']!r})", "set seed=0"))
+        problems.append(Problem("seed", f"must be a whole number (got {config['seed']!r})", "correct the value of seed"))
     settings, faults = parse(SynthesisSettings, config["synthesis"], "synthesis")
     problems += faults
     if settings is None and isinstance(config["synthesis"], dict):  # what is right by itself may still not go together

@@ -88,6 +88,7 @@ def test_on_a_terminal_there_is_a_bar_for_all_and_one_for_each_task_of_the_suite
     from tqdm import tqdm
 
     screen = Console(file=io.StringIO(), force_terminal=True, width=100)
+    tqdm(disable=True)  # tqdm wraps its own __init__ at the first use
     before = tqdm.__init__
     with display.Progress(["bbh_cot_fewshot", "gsm8k"], console=screen) as progress:
         assert list(tqdm(range(3), file=screen.file, disable=False)) == [0, 1, 2]
