@@ -152,6 +152,6 @@ def test_tab_completion_in_a_real_shell(place: Place, line: str, expected: str) 
 def test_a_fault_that_all_stages_see_is_told_once(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "gra.cli", "plan", "experiment=quickstart", "seed=x"]
     done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "1 problem in the configuration" in done.stderr
     assert "seed (command line: seed=x): must be a whole number (got 'x')" in done.stderr
