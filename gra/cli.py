@@ -21,6 +21,7 @@ A committee of small LLMs writes instruction data; students are tuned on it, sco
   gra compare FOLDER FOLDER                     two evaluated runs, item by item
   gra inspect DIR [DIR ...]                     what a data folder holds: kept, dropped and why, models, files
   gra inspect DIR --sample ID                   one sample's whole life: gate, scores, prompts, replies
+  gra blind draw NAME=DIR ... --output DIR      a sheet to read samples blind to their arm; gra blind rates DIR counts the labels
   gra publish RUN_DIR results/NAME              copy a run's table and report to where results are kept
   gra completion bash|zsh                       tab completion: eval "$(gra completion bash)"
 
@@ -68,6 +69,8 @@ COMMANDS = {
     ),
 }
 
+OTHERS = ("inspect", "blind", "publish", "completion")  # commands without Hydra
+
 STAGES = {
     **dict.fromkeys(("synth", "synthesis", "synthesize", "generate"), "gra.synthesis"),
     **dict.fromkeys(("train", "tune", "finetune"), "train"),
@@ -109,6 +112,10 @@ def main() -> int:
             from gra.synthesis.inspect import main as inspect
 
             return inspect(rest)
+        elif command == "blind":
+            from gra.compare.blind import main as blind
+
+            return blind(rest)
         elif command == "publish":
             from gra.publish import main as publish
 
@@ -163,7 +170,7 @@ def _completion(rest: list[str]) -> int:
     if rest == ["query"]:
         words = os.environ.get("COMP_LINE", "").split(" ")
         if len(words) <= 2:
-            print(" ".join([*COMMANDS, "inspect", "publish", "completion"]))
+            print(" ".join([*COMMANDS, *OTHERS]))
         elif words[1] in COMMANDS:
             os.environ["COMP_LINE"] = " ".join(["gra", *words[2:]])  # Hydra's engine knows no subcommands
             sys.argv = ["gra", "-sc", "query=bash"]
@@ -204,7 +211,7 @@ def _unknown(command: str, rest: list[str]) -> int:
     import difflib
     import shlex
 
-    near = difflib.get_close_matches(command, [*COMMANDS, "inspect", "publish", "completion", *STAGES], n=1)
+    near = difflib.get_close_matches(command, [*COMMANDS, *OTHERS, *STAGES], n=1)
     if command.startswith("--") and (flag := difflib.get_close_matches(command, ["--help", "--version"], n=1)):
         hint = f"did you mean `gra {flag[0]}`?"
     elif "=" in command:
