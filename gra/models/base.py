@@ -65,7 +65,8 @@ class Request:
     (`pool.served_as`).
 
     `schema` is a JSON schema that the reply should follow (None: free text); `seed` makes repeated questions distinct
-    and, where the server honours it, sampling repeatable.
+    and, where the server honours it, sampling repeatable. `choices` are the answers whose probabilities as the reply's first
+    token are wanted, e.g. ("Yes", "No"): one token is then written.
     """
 
     model: str
@@ -77,12 +78,14 @@ class Request:
     schema_name: str | None = None
     schema: Mapping[str, Any] | None = field(default=None, repr=False)
     served: str = field(default="", repr=False)
+    choices: tuple[str, ...] = ()
 
     @cached_property
     def canonical(self) -> bytes:
         """The request as bytes: equal requests give equal bytes (sorted keys, no white space, UTF-8)."""
+        choices = f'"choices":{_plain(list(self.choices))},' if self.choices else ""  # without: the keys of older journals
         text = (
-            f'{{"max_tokens":{number_json(self.max_tokens)},"messages":{messages_json(self.messages)},"model":{_quoted(self.model)},'
+            f'{{{choices}"max_tokens":{number_json(self.max_tokens)},"messages":{messages_json(self.messages)},"model":{_quoted(self.model)},'
             f'"schema":{schema_json(self.schema)},"seed":{number_json(self.seed)},'
             f'"served":{_quoted(self.served)},"temperature":{number_json(self.temperature)},'
             f'"top_p":{number_json(self.top_p)}}}'
@@ -99,6 +102,9 @@ class Request:
 class Reply:
     """A model's answer. Token counts are None where the server did not say: they are never estimated.
 
+    `choices` is the probability mass of each of `Request.choices` as the first token, before temperature and top_p, not
+    normalised; None where none was asked for, or none of them is among the tokens that the server lists.
+
     `error` is set, and `text` empty, where the server refused this very request for good (HTTP 400: context too long,
     content filter, ...): asking again would not help, and the sample decides what the refusal means.
     """
@@ -108,6 +114,7 @@ class Reply:
     tokens_out: int | None = None
     finish: str = "stop"  # "stop" | "length" | whatever the server says
     error: str | None = None
+    choices: Mapping[str, float] | None = None
 
 
 class Backend(Protocol):

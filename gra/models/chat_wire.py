@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from gra.models.base import Reply, Request, messages_json, number_json
+from gra.models.choices import TOP, listed, masses
 from gra.models.error_body import bare_error_in, blocked_by, error_in
 from gra.models.finish import normal, said_by
 from gra.models.pool import ModelSettings
@@ -35,6 +36,10 @@ class ErrorBody(Malformed):
         self.code, self.words = code, words
 
 
+class NoLogprobs(Exception):
+    """A reply without the probabilities that were asked for."""
+
+
 def messages_of(request: Request, system_role: bool) -> tuple[Mapping[str, str], ...]:
     """The request's messages; without `system_role`, a leading system message goes before the first user message's text."""
     messages = request.messages
@@ -44,9 +49,11 @@ def messages_of(request: Request, system_role: bool) -> tuple[Mapping[str, str],
     return messages
 
 
-def body_of(request: Request, model: ModelSettings, *, structured: bool, send_seed: bool, extra: Mapping[str, Any]) -> bytes:
+def body_of(
+    request: Request, model: ModelSettings, *, structured: bool, send_seed: bool, extra: Mapping[str, Any], top: int = TOP[0]
+) -> bytes:
     """The request as JSON bytes; `extra` takes the place of the request's own keys. Put together from texts: the messages,
-    nearly all of it, have been encoded for the request's key."""
+    nearly all of it, have been encoded for the request's key. `top`: tokens whose probabilities are asked for, if any are."""
     parts = {
         "model": _encode(model.served),
         "messages": messages_json(messages_of(request, model.system_role)),
@@ -56,6 +63,8 @@ def body_of(request: Request, model: ModelSettings, *, structured: bool, send_se
     }
     if send_seed:
         parts["seed"] = number_json(request.seed)
+    if request.choices:
+        parts |= {"max_tokens": "1", "logprobs": "true", "top_logprobs": number_json(top)}
     if extra:
         parts |= {key: _encode(value) for key, value in extra.items()}
     if structured and request.schema is not None:
@@ -75,8 +84,9 @@ def _form(schema: Mapping[str, Any], name: str) -> str:
     return text
 
 
-def reply_from(body: bytes) -> Reply:
-    """The reply in a chat completion; `finish` is in the vocabulary of finish.py. Raises Malformed, ErrorBody.
+def reply_from(body: bytes, wanted: tuple[str, ...] = ()) -> Reply:
+    """The reply in a chat completion; `finish` is in the vocabulary of finish.py. Raises Malformed, ErrorBody, and
+    NoLogprobs where the probabilities of `wanted` were asked for and a text without them came.
 
     A refusal (the model's own in `message.refusal`, or a content filter's) is a reply with `error`. Without a content there is
     a reply only where the body says why: the budget went into reasoning or into calls of tools (an empty text). The text is
@@ -126,7 +136,12 @@ def reply_from(body: bytes) -> Reply:
         if not (finish in ("length", "tool_calls") or thoughts or message.get("tool_calls")):
             raise Malformed("the reply's content is null")
         text = ""
-    return Reply(_storable(text), tokens_in, tokens_out, finish)
+    if not wanted:
+        return Reply(_storable(text), tokens_in, tokens_out, finish)
+    tokens = listed(choice.get("logprobs"))
+    if tokens is None and text:
+        raise NoLogprobs
+    return Reply(_storable(text), tokens_in, tokens_out, finish, choices=masses(wanted, tokens or ()))
 
 
 def _filtered(given: str, tokens_in: int | None, tokens_out: int | None) -> Reply:

@@ -11,6 +11,7 @@ import json
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +23,7 @@ from transformers.generation import LogitsProcessorList, StoppingCriteriaList
 from gra.errors import ServerError
 from gra.models.base import Reply, Request
 from gra.models.chat_wire import messages_of
+from gra.models.choices import nine, same
 from gra.models.pool import ModelSettings
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class LocalModel:
         self._eos: list[int] = [given] if isinstance(given, int) else list(given or [])
         pad = self._tokenizer.pad_token_id
         self._pad: int = pad if pad is not None else (self._eos or [0])[0]
+        self._choice_ids: dict[tuple[str, ...], dict[str, list[int]]] = {}
         self._context: int | None = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
 
     def unload(self) -> None:
@@ -75,15 +78,17 @@ class LocalModel:
                 replies[index] = Reply("", len(prompt), None, "error", why)
         rows = [index for index in range(len(prompts)) if index not in replies]
         if rows:
-            limits = [min(requests[i].max_tokens, (self._context or 1 << 30) - len(prompts[i])) for i in rows]
+            wanted = [1 if requests[i].choices else requests[i].max_tokens for i in rows]
+            limits = [min(n, (self._context or 1 << 30) - len(prompts[i])) for i, n in zip(rows, wanted, strict=True)]
             grammars = [self._grammar(requests[i]) if structured else None for i in rows]
             try:
-                written = self._generate([prompts[i] for i in rows], [requests[i] for i in rows], limits, grammars, stop)
+                written, first = self._generate([prompts[i] for i in rows], [requests[i] for i in rows], limits, grammars, stop)
             except torch.OutOfMemoryError as error:
                 why = f"out of memory with {len(rows)} calls at once"
                 raise ServerError(f"model `{self.name}`: {why}\n    -> lower pool.batch or pool.max_loaded") from error
-            for i, tokens, limit in zip(rows, written, limits, strict=True):
-                replies[i] = self._reply(tokens[:limit], len(prompts[i]))
+            for i, tokens, limit, likely in zip(rows, written, limits, first, strict=True):
+                reply = self._reply(tokens[:limit], len(prompts[i]))
+                replies[i] = reply if likely is None else replace(reply, choices=self._masses(requests[i].choices, likely))
         return [replies[index] for index in range(len(requests))]
 
     def _prompt(self, request: Request, options: Mapping[str, Any]) -> list[int]:
@@ -104,23 +109,43 @@ class LocalModel:
         limits: list[int],
         grammars: list[Any],
         stop: threading.Event,
-    ) -> list[list[int]]:
-        """New tokens of each row, padded at the end; prompts are padded at the left to one length."""
+    ) -> tuple[list[list[int]], list[torch.Tensor | None]]:
+        """New tokens of each row, padded at the end; and, where a request names choices, its first token's probabilities over
+        the whole vocabulary. Prompts are padded at the left to one length."""
         width = max(map(len, prompts))
         ids = torch.tensor([[self._pad] * (width - len(p)) + p for p in prompts], device=self._model.device)
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=self._model.device)
         config = GenerationConfig(
             max_new_tokens=max(limits), do_sample=False, num_beams=1, eos_token_id=self._eos or None, pad_token_id=self._pad
         )
+        rows = _Rows(requests, grammars, width, self._eos)
         output = self._model.generate(
             input_ids=ids,
             attention_mask=mask,
             generation_config=config,
-            logits_processor=LogitsProcessorList([_Rows(requests, grammars, width, self._eos)]),
+            logits_processor=LogitsProcessorList([rows]),
             stopping_criteria=StoppingCriteriaList([_Limits([width + limit for limit in limits], stop)]),
         )
         tokens: list[list[int]] = output[:, width:].tolist()
-        return tokens
+        return tokens, rows.first
+
+    def _masses(self, choices: tuple[str, ...], likely: torch.Tensor) -> dict[str, float]:
+        """The exact probability of each choice: the sum over all tokens of the vocabulary that stand for it."""
+        return {choice: nine(float(likely[ids].sum())) for choice, ids in self._ids_of(choices).items()}
+
+    def _ids_of(self, choices: tuple[str, ...]) -> dict[str, list[int]]:
+        if choices not in self._choice_ids:
+            texts = self._tokenizer.batch_decode([[i] for i in range(len(self._tokenizer))])
+            names = {same(choice): choice for choice in choices}
+            found: dict[str, list[int]] = {choice: [] for choice in choices}
+            for number, text in enumerate(texts):
+                if (choice := names.get(same(text))) is not None:
+                    found[choice].append(number)
+            if empty := [choice for choice, ids in found.items() if not ids]:
+                why = f"its vocabulary has no single token for {', '.join(empty)}: its probability cannot be read"
+                raise ServerError(f"model `{self.name}`: {why}\n    -> set synthesis.scoring=text, or leave the model out")
+            self._choice_ids[choices] = found
+        return self._choice_ids[choices]
 
     def _reply(self, tokens: list[int], tokens_in: int) -> Reply:
         end = next((i for i, token in enumerate(tokens) if token in self._eos), None)
@@ -161,6 +186,7 @@ class _Rows(LogitsProcessor):
 
     def __init__(self, requests: Sequence[Request], grammars: Sequence[Any], width: int, eos: Sequence[int]):
         self._requests, self._grammars, self._read, self._eos = requests, grammars, width, eos
+        self.first: list[torch.Tensor | None] = [None] * len(requests)  # before temperature and top_p
         self._generators = [torch.Generator().manual_seed(request.seed % 2**63) for request in requests]
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
@@ -168,6 +194,8 @@ class _Rows(LogitsProcessor):
         new = input_ids[:, self._read :].tolist()
         self._read = input_ids.shape[1]
         for row, request in enumerate(self._requests):
+            if request.choices and self.first[row] is None:
+                self.first[row] = out[row].double().softmax(-1).cpu()
             grammar = self._grammars[row]
             if grammar is not None:
                 self._constrain(out[row], grammar, new[row])

@@ -29,11 +29,13 @@ from pydantic import SecretStr
 
 from gra.errors import ConfigError, Problem, ServerError
 from gra.models.base import Reply, Request
-from gra.models.chat_wire import ErrorBody, Malformed, body_of, reply_from, said
+from gra.models.chat_wire import ErrorBody, Malformed, NoLogprobs, body_of, reply_from, said
+from gra.models.choices import TOP
 from gra.models.error_body import money_spent
 from gra.models.http_client import Answer, Fault, Limits, Session
 from gra.models.http_retry import LAST_BACKOFF_S, backoff, retry_after
 from gra.models.load_balancer import Call, LoadBalancer, Server
+from gra.models.logprob_support import NO_LOGPROBS, REMEDY, LogprobSupport
 from gra.models.overdue import overtaken, queued, verdict
 from gra.models.passing_faults import PassingFaults
 from gra.models.pool import ModelRuntime
@@ -102,6 +104,7 @@ class OpenAIServer:
         )  # fmt: skip
         self.per_model = runtime.per_model
         self._schemas = SchemaSupport(self._post, self._judge)
+        self._logprobs = LogprobSupport(self._post, self._judge, self._cannot)
         self._transport = transport
         self._calls: set[asyncio.Task[Any]] = set()
         self._stack = AsyncExitStack()
@@ -239,7 +242,9 @@ class OpenAIServer:
     async def _attempt(self, call: Call, request: Request) -> Reply:
         """Ask once, with the schema where the server takes it. Raises Fault, ServerError."""
         structured = self._settings.structured
-        if request.schema is None or structured == "off":
+        if request.choices:
+            answer = await self._logprobs.ask(call, request)
+        elif request.schema is None or structured == "off":
             answer = await self._post(call, request, False)
         elif structured == "auto":
             answer = await self._schemas.ask(call, request)
@@ -252,11 +257,12 @@ class OpenAIServer:
                 return Reply("", finish="error", error=str(forbidden))
             raise self._probe.unusable(call.server.url, request.model, str(forbidden), forbidden.status) from None
 
-    async def _post(self, call: Call, request: Request, structured: bool) -> Answer:
+    async def _post(self, call: Call, request: Request, structured: bool, top: int = TOP[0]) -> Answer:
         settings, loop, limit_s = self._settings, asyncio.get_running_loop(), self._limit_s(request.max_tokens)
         body = body_of(
-            request, self._specs[request.model], structured=structured, send_seed=settings.send_seed, extra=settings.extra_body
-        )
+            request, self._specs[request.model], structured=structured, send_seed=settings.send_seed, extra=settings.extra_body,
+            top=top,
+        )  # fmt: skip
         sent, server, timer, why = loop.time(), call.server, None, ""
 
         def overdue() -> None:
@@ -291,7 +297,9 @@ class OpenAIServer:
                 raise _Forbidden(words, 402)
         else:
             try:
-                return reply_from(answer.body)
+                return reply_from(answer.body, request.choices)
+            except NoLogprobs:
+                raise self._cannot(call.server.url, request.model, f"{NO_LOGPROBS}: its reply holds none", REMEDY) from None
             except ErrorBody as error:
                 words, status = self._probe.redact(str(error)), error.code or 0
                 if status not in (*_REFUSED, *_PERMANENT, 429) and status < 500:
@@ -356,6 +364,9 @@ class OpenAIServer:
             log.warning("%s, model `%s`: a request fails while others are answered, and is left out (%s)%s",
                         server.url, request.model, tried, more)  # fmt: skip
         return Reply("", finish="error", error=f"failed at every attempt: {words}")
+
+    def _cannot(self, url: str, model: str, what: str, remedy: str) -> ServerError:
+        return self._probe.unusable(url, model, what, remedy=remedy)
 
     def _unusable(self, server: Server, request: Request, tried: str) -> ServerError:
         return self._probe.unusable(server.url, request.model, tried)

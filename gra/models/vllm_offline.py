@@ -24,6 +24,7 @@ from gra.errors import ConfigError, Problem, ServerError
 from gra.models import vllm_worker
 from gra.models.base import Backend, Reply, Request
 from gra.models.chat_wire import messages_of
+from gra.models.choices import TOP, masses
 from gra.models.gpus import visible_gpus
 from gra.models.phased import Phased
 from gra.models.pool import ModelRuntime, ModelSettings, PoolBase
@@ -163,7 +164,7 @@ class VllmEngine:
         self._send({
             "id": name, "messages": messages_of(request, self._model.system_role), "temperature": request.temperature,
             "top_p": request.top_p, "max_tokens": request.max_tokens, "seed": request.seed if settings.send_seed else None,
-            "schema": request.schema if settings.structured == "on" else None,
+            "schema": request.schema if settings.structured == "on" else None, "top": TOP[0] if request.choices else 0,
         })  # fmt: skip
         try:
             value = await answer
@@ -174,7 +175,8 @@ class VllmEngine:
             del self._calls[name]
         if "error" in value:
             return Reply("", finish="error", error=value["error"])
-        return Reply(value["text"], value["tokens_in"], value["tokens_out"], value["finish"])
+        found = masses(request.choices, value["first"] or ()) if request.choices else None
+        return Reply(value["text"], value["tokens_in"], value["tokens_out"], value["finish"], choices=found)
 
     def _send(self, message: dict[str, Any]) -> None:
         self._streams.result()[1].write(json.dumps(message).encode() + b"\n")

@@ -5,13 +5,15 @@ Written against vLLM's documented LLMEngine (EngineArgs, add_request, step, abor
 which takes new requests between two steps, so that none waits for the slowest of a batch.
 
 In: first {"engine": EngineArgs, "template": {...}}, then {"id", "messages", "temperature", "top_p", "max_tokens", "seed",
-"schema"} or {"abort": id}. Out: {"ready": version}, then {"id", "text", "tokens_in", "tokens_out", "finish"} or {"id", "error"}.
+"schema", "top"} or {"abort": id}. Out: {"ready": version}, then {"id", "text", "tokens_in", "tokens_out", "finish", "first"} or
+{"id", "error"}. `top`: so many of the likeliest first tokens are wanted, as `first`: [[token, probability], ...].
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import select
 import socket
@@ -87,6 +89,8 @@ def params_of(message: dict[str, Any]) -> Any:
     from vllm import SamplingParams
 
     options = {key: message[key] for key in ("temperature", "top_p", "max_tokens", "seed")}
+    if message["top"]:
+        options |= {"logprobs": message["top"], "max_tokens": 1}
     if message["schema"] is not None:
         try:
             from vllm.sampling_params import StructuredOutputsParams
@@ -105,7 +109,16 @@ def reply_of(output: Any) -> dict[str, Any]:
     return {
         "id": output.request_id, "text": answer.text, "finish": answer.finish_reason or "stop",
         "tokens_in": len(output.prompt_token_ids or ()), "tokens_out": len(answer.token_ids),
+        "first": first_of(answer),
     }  # fmt: skip
+
+
+def first_of(answer: Any) -> list[list[Any]] | None:
+    """The likeliest first tokens of a vllm.CompletionOutput with their probabilities; None where they were not asked for."""
+    logprobs = getattr(answer, "logprobs", None)
+    if not logprobs:
+        return None
+    return [[entry.decoded_token, math.exp(entry.logprob)] for entry in logprobs[0].values() if entry.decoded_token is not None]
 
 
 if __name__ == "__main__":

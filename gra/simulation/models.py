@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gra.models.base import Reply, Request
+from gra.models.choices import nine
 from gra.simulation import reviewing, writing
 from gra.simulation.faults import count_tokens, cut, write_json
 from gra.simulation.profiles import PROFILES
@@ -23,6 +24,9 @@ SMALL = tuple(name for name in MODELS if name != "slm-large")
 _HEADLINE = re.compile(r"# Task: ([^\n]*)\n")
 _DOMAIN = re.compile(r'domain "([^"\n]+)"')
 _KEYWORDS = re.compile(r"<keywords>(.*?)</keywords>", re.DOTALL)
+_JUDGED = re.compile(r"^Question:(.*)\n+Answer:(.*)\n+[^\n]*\?[^\n?]*$", re.DOTALL | re.MULTILINE)  # one answer to be judged
+_TASK = re.compile(r"^Task:(.*)\n+[^\n]*\?[^\n?]*$", re.DOTALL | re.MULTILINE)  # one instruction to be judged
+MASS = 0.95  # probability that is left for the choices together: the rest goes to other first tokens
 _TAGS = ("instruction", "response", "record", "review")
 _BLOCKS = {name: re.compile(rf"<{name}>\n?(.*?)\n?</{name}>", re.DOTALL) for name in _TAGS}
 _CORRECTNESS = re.compile(r"^scores: correctness (\d+)", re.MULTILINE)
@@ -31,9 +35,28 @@ _CORRECTNESS = re.compile(r"^scores: correctness (\d+)", re.MULTILINE)
 def answer(request: Request, world_seed: int = 0) -> Reply:
     """The reply of the model that the request names (one of MODELS, else KeyError)."""
     rng = random.Random(_seed(request, world_seed))
+    if request.choices:
+        return _choose(request, world_seed, rng)
     text, truncated = cut(_text(request.model, request.messages, world_seed, rng), request.max_tokens)
     tokens_in = sum(count_tokens(message["content"]) for message in request.messages)
     return Reply(text, tokens_in, count_tokens(text), "length" if truncated else "stop")
+
+
+def _choose(request: Request, world_seed: int, rng: random.Random) -> Reply:
+    """One token of the choices Yes and No, with their probabilities; of other choices none is likely."""
+    user = request.messages[-1]["content"]
+    tokens_in = sum(count_tokens(message["content"]) for message in request.messages)
+    judged, task = _JUDGED.search(user), _TASK.search(user)
+    yes = None
+    if [choice.casefold() for choice in request.choices] == ["yes", "no"] and rng.random() >= PROFILES[request.model].broken:
+        if judged:
+            yes = reviewing.approves(request.model, judged[1].strip(), judged[2].strip(), world_seed, rng)
+        elif task:
+            yes = reviewing.finds_sound(request.model, task[1].strip(), rng)
+    if yes is None:
+        return Reply("I", tokens_in, 1, "length")
+    named = dict(zip(request.choices, (nine(MASS * yes), nine(MASS * (1 - yes))), strict=True))
+    return Reply(max(named, key=lambda choice: named[choice]), tokens_in, 1, "length", choices=named)
 
 
 def _seed(request: Request, world_seed: int) -> int:

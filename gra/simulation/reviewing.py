@@ -74,6 +74,24 @@ def adjudicate(
     return _scored(PROFILES[model], found, own, response, rng)
 
 
+def approves(model: str, instruction: str, response: str, world_seed: int, rng: random.Random) -> float:
+    """P(Yes) on "is this answer right?": the points that a review would give for correctness, as a share of ten."""
+    found, _ = find(model, instruction, response, world_seed, rng)
+    return _probability(PROFILES[model], _POINTS[found][0], rng)
+
+
+def finds_sound(model: str, instruction: str, rng: random.Random) -> float:
+    """P(Yes) on "can this task be done as it stands?", from the same verdicts as `check`."""
+    sound = all(verdict for verdict in check(model, instruction, rng).values() if isinstance(verdict, bool))
+    return _probability(PROFILES[model], _POINTS["right" if sound else "wrong"][0], rng)
+
+
+def _probability(profile: Profile, points: float, rng: random.Random) -> float:
+    """Never quite 0 or 1: no model is that sure."""
+    noisy = points + profile.offset + rng.gauss(0, 0.3) + rng.gauss(0, profile.noise)
+    return min(0.99, max(0.01, noisy / 10))
+
+
 def _scored(profile: Profile, found: str, own: str, response: str, rng: random.Random) -> dict[str, Any]:
     long = len(response.split()) > LONG_WORDS
     mood = profile.offset + rng.gauss(0, 0.3)

@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gra.models.base import Request
+from gra.models.base import Reply, Request
 from gra.simulation.models import MODELS, answer
 
 if TYPE_CHECKING:
@@ -56,18 +57,24 @@ class _Body(BaseModel):
     n: Literal[1] | None = 1
     stream: Literal[False] | None = False
     response_format: dict[str, Any] | None = None
+    logprobs: bool | None = False
+    top_logprobs: int | None = Field(None, ge=0, le=20)
 
     def request(self) -> Request:
         limit = self.max_completion_tokens or self.max_tokens or DEFAULT_MAX_TOKENS
         temperature = 1.0 if self.temperature is None else self.temperature
         top_p = 1.0 if self.top_p is None else self.top_p
-        return Request(self.model, tuple(m.plain() for m in self.messages), temperature, top_p, limit, self.seed or 0)
+        choices = ("Yes", "No") if self.logprobs else ()  # the only first tokens that these models have probabilities of
+        messages = tuple(m.plain() for m in self.messages)
+        return Request(self.model, messages, temperature, top_p, limit, self.seed or 0, choices=choices)
 
 
 def application(
-    models: Sequence[str] = MODELS, world_seed: int = 0, latency: float = 0.0, refuse_schema: bool = False
+    models: Sequence[str] = MODELS, world_seed: int = 0, latency: float = 0.0, refuse_schema: bool = False,
+    no_logprobs: bool = False,
 ) -> web.Application:
-    """The server as an aiohttp application. `latency` in seconds; `refuse_schema` answers 400 to any `response_format`."""
+    """The server as an aiohttp application. `latency` in seconds; `refuse_schema` answers 400 to any `response_format`;
+    `no_logprobs` leaves the probabilities of tokens out."""
     from aiohttp import web
 
     def refusal(status: int, message: str, code: str) -> web.Response:
@@ -94,11 +101,14 @@ def application(
         if refuse_schema and body.response_format is not None:
             return refusal(400, "response_format is not supported by this server", "unsupported_parameter")
         await asyncio.sleep(latency)
-        reply = answer(body.request(), world_seed)
+        request = body.request()
+        reply = answer(request, world_seed)
         message = {"role": "assistant", "content": reply.text}
         usage = {"prompt_tokens": reply.tokens_in, "completion_tokens": reply.tokens_out}
         usage["total_tokens"] = (reply.tokens_in or 0) + (reply.tokens_out or 0)
-        choice = {"index": 0, "message": message, "finish_reason": reply.finish}
+        choice = {"index": 0, "message": message, "finish_reason": reply.finish, "logprobs": None}
+        if request.choices and not no_logprobs:
+            choice["logprobs"] = {"content": [_first_token(reply, body.top_logprobs or 0)]}
         return web.json_response({
             "id": "chatcmpl-simulated", "object": "chat.completion", "created": int(time.time()), "model": body.model,
             "choices": [choice], "usage": usage,
@@ -107,6 +117,16 @@ def application(
     app = web.Application(client_max_size=MAX_BODY)
     app.add_routes([web.get("/health", health), web.get("/v1/models", listing), web.post("/v1/chat/completions", chat)])
     return app
+
+
+def _first_token(reply: Reply, top: int) -> dict[str, Any]:
+    """As OpenAI's servers list the first token and its likeliest alternatives."""
+    likely = sorted((reply.choices or {}).items(), key=lambda pair: -pair[1])
+    rest = max(1e-6, 1.0 - sum(mass for _, mass in likely))
+    named = [*[(token, mass) for token, mass in likely if mass > 0], ("I", rest)]
+    listed = [{"token": token, "logprob": math.log(mass), "bytes": list(token.encode())} for token, mass in named]
+    own = next((entry for entry in listed if entry["token"] == reply.text), listed[-1])
+    return {**own, "top_logprobs": listed[:top]}
 
 
 async def serve(app: web.Application, host: str, port: int) -> None:
@@ -139,6 +159,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--world-seed", type=int, default=0, help="as pool.world_seed (default: %(default)s)")
     parser.add_argument("--latency", type=float, default=0.0, metavar="S", help="seconds per call (default: %(default)s)")
     parser.add_argument("--refuse-schema", action="store_true", help="answer 400 to any response_format, as some servers do")
+    parser.add_argument("--no-logprobs", action="store_true", help="give no probabilities of tokens, as some servers do")
     given = parser.parse_args(argv)
     given.models = [name.strip() for name in given.models.split(",") if name.strip()]
     unknown = [name for name in given.models if name not in MODELS]
@@ -151,7 +172,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     given = arguments()
-    app = application(given.models, given.world_seed, given.latency, given.refuse_schema)
+    app = application(given.models, given.world_seed, given.latency, given.refuse_schema, given.no_logprobs)
     try:
         asyncio.run(serve(app, given.host, given.port))
     except KeyboardInterrupt:

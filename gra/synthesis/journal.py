@@ -20,7 +20,8 @@ from typing import Any, Self
 
 from gra.databases import intact, set_aside
 from gra.errors import StoreError
-from gra.models.base import Reply
+from gra.models.base import Reply, Request
+from gra.models.choices import from_stored, stored_text
 from gra.synthesis import tail
 from gra.synthesis.journal_read import connect_other
 from gra.synthesis.journal_rows import FIELDS, FIND, INSERT, SCHEMA, crc, whole
@@ -93,29 +94,29 @@ class Journal:
     def find(self, ask: Ask) -> Reply | None:
         """The recorded reply to this very request, or None."""
         self._raise_fault()
-        key = ask.request.key
+        request, key = ask.request, ask.request.key
         if (fresh := self._fresh.get(key)) is not None:
             return fresh
         if self._new:  # what this process asks is in memory with its sample, which asks nothing twice
             return None
         try:
-            if (known := self._read(self._reader, key)) is not None:
+            if (known := self._read(self._reader, request)) is not None:
                 return known
             for other in self._others:
-                if (known := self._read(other, key)) is not None:
+                if (known := self._read(other, request)) is not None:
                     self.record(ask, known, 0.0)
                     return known
         except sqlite3.Error as error:
             raise self._error(error) from error
         return None
 
-    def _read(self, connection: sqlite3.Connection, key: str) -> Reply | None:
+    def _read(self, connection: sqlite3.Connection, request: Request) -> Reply | None:
         """The reply, unless its text is not what was written: then it is asked for again."""
-        row = connection.execute(FIND, (key,)).fetchone()
+        row = connection.execute(FIND, (request.key,)).fetchone()
         if row is None:
             return None
         if crc(*row[:-1]) == row[-1]:
-            return Reply(*row[:-1])
+            return from_stored(request, row[:-1])
         self._altered += 1
         if self._altered == 1:
             log.warning("journal %s: a reply was altered on disk (its check sum is wrong); such are asked for again", self.path)
@@ -124,10 +125,11 @@ class Journal:
     def record(self, ask: Ask, reply: Reply, seconds: float) -> None:
         """Hand an answered call to the kernel, and take it into the next group."""
         request = ask.request
+        text = stored_text(request, reply)
         row: tail.Row = (
             request.key, ask.sample, ask.step, ask.role, ask.attempt, request.model, request.canonical.decode(),
-            reply.text, reply.tokens_in, reply.tokens_out, reply.finish, reply.error, seconds, time.time(),
-            crc(reply.text, reply.tokens_in, reply.tokens_out, reply.finish, reply.error),
+            text, reply.tokens_in, reply.tokens_out, reply.finish, reply.error, seconds, time.time(),
+            crc(text, reply.tokens_in, reply.tokens_out, reply.finish, reply.error),
         )  # fmt: skip
         with self._lock:
             try:
