@@ -8,6 +8,7 @@ from pathlib import Path
 from gra.errors import GraError
 
 _PACKAGE = Path(__file__).resolve().parent
+OWN = "gra:"
 
 
 def conf_dir() -> Path:
@@ -21,6 +22,15 @@ def conf_dir() -> Path:
 def expanded(path: object) -> Path:
     """`path` with a leading `~` or `~user` replaced by that home; as it is where there is no such user (Path.expanduser raises)."""
     return Path(os.path.expanduser(str(path)))  # noqa: PTH111
+
+
+def located(path: object) -> Path:
+    """As `expanded`; `gra:NAME` is the file NAME in `conf_dir()`, so that a config can name data that come with the package.
+
+    A file of the working folder that is called so is written `./gra:NAME`. Raises GraError as `conf_dir` does.
+    """
+    text = str(path)
+    return conf_dir() / text.removeprefix(OWN) if text.startswith(OWN) else expanded(text)
 
 
 def source_root() -> Path | None:

@@ -36,8 +36,10 @@ NOT_THE_USERS = {"earlier": "the chain finds these folders by itself"}
 # Keys that a file leaves out on purpose, with the reason.
 KNOWN_SET = {"seeds.columns": "the format names its columns"}
 LOCAL_SET = {f"seeds.{key}": "a stage wrote this file" for key in ("config", "split", "revision", "columns.id", "columns.messages")}
+PACKAGED_SET = dict.fromkeys(LOCAL_SET, "the file comes with the package")
 SIMULATED = {"pool.energy": "no electricity is used"}
 LEFT_OUT = {
+    "starter": PACKAGED_SET,
     "alpaca": KNOWN_SET, "condor": KNOWN_SET, "self_instruct": KNOWN_SET, "wizardlm": KNOWN_SET, "world": LOCAL_SET,
     "simulated": SIMULATED, "simulated_large": SIMULATED,
     "phased_servers": {"pool.base_url": "the servers are started here"},

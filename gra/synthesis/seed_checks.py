@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gra.errors import Problem, SeedError
+from gra.paths import located
 from gra.synthesis.seed_columns import Columns, suggest
 from gra.synthesis.seed_formats import READERS
 from gra.synthesis.seed_reading import Faults, Reading
@@ -34,7 +35,7 @@ def check_seeds(
     readable = False
     if settings.path is None:
         problems.append(Problem(f"{key}.path", "required, but not set", path_remedy(settings, key)))
-    elif settings.hub is None and (not base_pending or Path(settings.path).is_absolute()):
+    elif settings.hub is None and (not base_pending or located(settings.path).is_absolute()):
         path = resolve(settings.path, base)
         readable = path.exists()
         if not readable:

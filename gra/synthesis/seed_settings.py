@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from gra.paths import expanded
+from gra.paths import located
 from gra.settings import Settings
 from gra.synthesis.seed_columns import Columns
 from gra.synthesis.seed_folders import train_file
@@ -18,7 +18,9 @@ HUB = "hf:"
 class SeedSettings(Settings):
     """The `seeds` config group. "NS" marks a default that no source states."""
 
-    path: str | None = Field(None, description="A file, a folder of data files, or hf:NAME for a hub data set.")
+    path: str | None = Field(
+        None, description="A file, a folder of data files, hf:NAME for a hub data set, or gra:NAME for one of the package's conf."
+    )
     format: Literal["auto", "alpaca", "wizardlm", "condor", "self_instruct", "jsonl", "json", "csv", "parquet", "hub"] = Field(
         "auto", description="A known set, or the kind of file (then `columns`, if its column names do not tell)."
     )
@@ -45,11 +47,11 @@ def seed_files(settings: SeedSettings, key: str = "seeds") -> dict[str, Path]:
     that is the kept samples: its journal, its figures and its card do not count."""
     if settings.path is None or settings.hub is not None:
         return {}
-    path = expanded(settings.path)
+    path = located(settings.path)
     return {f"{key}.path": train_file(path) or path} if path.exists() else {}
 
 
 def resolve(path: str, base: Path | None) -> Path:
-    """`path`, in `base` if it is relative and there is one."""
-    given = expanded(path)
+    """`path`, in `base` if it is relative and there is one. `gra:NAME` is never relative."""
+    given = located(path)
     return given if base is None else base / given
