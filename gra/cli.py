@@ -18,6 +18,7 @@ A committee of small LLMs writes instruction data; students are tuned on it, sco
   gra run experiment=NAME [key=value ...]       run what is not done yet of an experiment, then print its table
   gra plan experiment=NAME [key=value ...]      its steps: what is done, what would run, with what inputs
   gra compare experiment=NAME [key=value ...]   the table again, from what is finished
+  gra probe pool=NAME seeds=NAME [key=value ...]  whether the pool's models can judge, before a run is paid for
   gra compare FOLDER FOLDER                     two evaluated runs, item by item
   gra inspect DIR [DIR ...]                     what a data folder holds: kept, dropped and why, models, files
   gra inspect DIR --sample ID                   one sample's whole life: gate, scores, prompts, replies
@@ -69,7 +70,7 @@ COMMANDS = {
     ),
 }
 
-OTHERS = ("inspect", "blind", "publish", "completion")  # commands without Hydra
+OTHERS = ("probe", "inspect", "blind", "publish", "completion")  # commands with a help of their own
 
 STAGES = {
     **dict.fromkeys(("synth", "synthesis", "synthesize", "generate"), "gra.synthesis"),
@@ -108,6 +109,10 @@ def main() -> int:
             return pair(rest)
         elif command in COMMANDS:
             return _hydra_command(command, rest)
+        elif command == "probe":
+            from gra.chain.probe import main as probe
+
+            return probe(rest)
         elif command == "inspect":
             from gra.synthesis.inspect import main as inspect
 

@@ -16,6 +16,7 @@ from eval.settings import Model, Runtime, Suite
 from gra.paths import conf_dir
 from gra.simulation.backend import SimulatedRuntime
 from gra.simulation.world_stage import WorldSettings
+from gra.synthesis.committee.probe_settings import ProbeSettings
 from gra.synthesis.conduct import SynthesisRuntime
 from gra.synthesis.seeds import SeedSettings
 from gra.synthesis.settings import SynthesisSettings
@@ -24,7 +25,7 @@ from train.settings import RuntimeSettings, SftSettings, StudentSettings
 
 GROUPS: dict[str, type[BaseModel]] = {
     "suite": Suite, "synthesis": SynthesisSettings, "sft": SftSettings, "student": StudentSettings, "seeds": SeedSettings,
-    "tracking": TrackingSettings, "world": WorldSettings,
+    "tracking": TrackingSettings, "world": WorldSettings, "probe": ProbeSettings,
 }  # fmt: skip
 # Of each app: the settings of a section, and what the app sets by other means than a key of its own.
 APPS: dict[str, dict[str, tuple[type[BaseModel], ...]]] = {

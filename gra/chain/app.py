@@ -28,7 +28,7 @@ _WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"synthesis_app": (
 
 def main(target: str, config_name: str) -> None:
     """Run the stage whose `run` is the dotted path `target` from the command line; ends the process with its exit code."""
-    sys.exit(hydra_main(lambda config, problems: _run_stage(target, config_name, config, problems), config_name))
+    sys.exit(hydra_main(lambda config, problems: run_stage(target, config_name, config, problems), config_name))
 
 
 def hydra_main(task: Callable[[DictConfig, list[Problem]], None], config_name: str) -> int:
@@ -113,7 +113,8 @@ def _check_command_line(config_name: str) -> list[Problem]:
     return problems
 
 
-def _run_stage(target: str, config_name: str, root: DictConfig, problems: list[Problem]) -> None:
+def run_stage(target: str, config_name: str, root: DictConfig, problems: list[Problem]) -> None:
+    """Run the stage `target` with what a composed app config says, and say where it went. Raises GraErrors."""
     from omegaconf import OmegaConf
 
     from gra.chain import manifest

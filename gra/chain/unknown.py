@@ -11,7 +11,7 @@ from gra.chain.origin import referenced
 from gra.errors import Problem
 from gra.paths import conf_dir
 
-APPS = ("synthesis_app", "train_app", "eval_app")
+APPS = ("synthesis_app", "probe_app", "train_app", "eval_app")
 
 
 def unknown_keys(root: Mapping[str, Any], groups: Iterable[str], config_name: str) -> list[Problem]:

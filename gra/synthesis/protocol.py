@@ -157,7 +157,7 @@ def propose(proposal: Proposal, rules: Rules) -> Protocol:
         if sum(check.passed is not None for check in draft.checks) < settings.min_reviews:
             return dropped("too_few_checks", _missing(draft.checks))
 
-    text, fault = yield from scribe.put_one("respond", "generator", roles.generator, instruction=draft.instruction)
+    text, fault = yield from _respond(scribe, draft)
     if text is None:
         return dropped("response_missing", fault)
     draft = replace(draft, response=text)
@@ -207,6 +207,24 @@ def annotate_seed(seed: Seed, model: str, rules: Rules) -> Talk[tuple[Record | N
     domain = seed.domain or form.domain
     record = Record(seed.id, seed.instruction, seed.response, domain, tuple(form.keywords), form.summary)
     return record, None, tuple(scribe.calls)
+
+
+def respond(draft: Outcome, rules: Rules) -> Talk[tuple[str | None, tuple[CallRecord, ...]]]:
+    """The response that the draft's generator writes in a sample's life, by itself: the text, or None, and the calls made."""
+    scribe = _Scribe(draft.id, rules)
+    text, _ = yield from _respond(scribe, draft)
+    return text, tuple(scribe.calls)
+
+
+def review(draft: Outcome, rules: Rules) -> Talk[tuple[tuple[Review, ...], tuple[CallRecord, ...]]]:
+    """What the draft's reviewers say of its response in a sample's life, by itself, and the calls made."""
+    scribe = _Scribe(draft.id, rules)
+    reviews = yield from _review(scribe, draft)
+    return reviews, tuple(scribe.calls)
+
+
+def _respond(scribe: _Scribe, draft: Outcome) -> Talk[tuple[Any, str | None]]:
+    return (yield from scribe.put_one("respond", "generator", draft.roles.generator, instruction=draft.instruction))
 
 
 def _check(scribe: _Scribe, draft: Outcome) -> Talk[tuple[Check, ...]]:

@@ -57,6 +57,9 @@ class SynthesisSettings(Settings):
     show: Literal["metadata", "full"] = Field("metadata", description="What the generator sees of a record (NS).")
     domains: Literal["uniform", "pool"] = Field("uniform", description="Domain shares of proposals: equal, or the pool's (NS).")
     prompts: str | None = Field(None, description="Folder with your own versions of gra/synthesis/prompts/*.jinja.")
+    probe: Literal["warn", "refuse", "off"] | None = Field(
+        None, description="What a probe's bad result does (chains with a step `probe`); null: warn, of simulated pools off."
+    )
     dedup: DedupSettings = DedupSettings()
     decontaminate: DecontaminateSettings = DecontaminateSettings()
     decoding: DecodingBySteps = DecodingBySteps()

@@ -1,0 +1,30 @@
+"""The simulated world's seeds as questions with known answers (gra/known.py): right and wrong by the world's truth.
+
+Config: `probe.sources: [{_target_: gra.simulation.known.source}]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from gra.errors import ConfigError, Problem
+from gra.known import AnySeed, Known
+from gra.simulation.world import judge, parse, say
+
+
+def source(settings: dict[str, object], seeds: Sequence[AnySeed]) -> list[Known]:
+    """The seeds that are questions of the world, with the true answer in place of the seed's where that is wrong. Raises
+    ConfigError where settings are given: it has none."""
+    if settings:
+        raise ConfigError([Problem("probe.sources", f"unknown keys: {', '.join(settings)}", "leave them out")])
+    found = []
+    for seed in seeds:
+        instance = parse(seed.instruction)
+        if instance is None or instance.answer is None:
+            continue
+        wrong = () if instance.is_right(seed.response) or not seed.response else (seed.response,)
+        response = say(str(instance.answer), instance.opening)
+        right = partial(judge, seed.instruction)
+        found.append(Known(seed.id, seed.instruction, response, instance.skill.domain, right, wrong))
+    return found

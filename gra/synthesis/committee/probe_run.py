@@ -1,0 +1,133 @@
+"""The calls of a probe: each model answers the known questions, then each reviews all items, in the form that the run will use.
+
+Calls go through the engine and the journal as those of a run do: what was answered is never paid again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gra.known import Known
+from gra.models.pool import cuts_thoughts, served_as
+from gra.synthesis.committee.gate_trust import Scores
+from gra.synthesis.committee.probe_items import UNKNOWN, Item, Pair, by_rule, choose_known, on_policy
+from gra.synthesis.committee.probe_settings import ProbeSettings
+from gra.synthesis.conduct import engine_for
+from gra.synthesis.engine import Engine
+from gra.synthesis.panel import Progress
+from gra.synthesis.progress import State
+from gra.synthesis.protocol import Rules, Talk, respond, review
+from gra.synthesis.records import DOMAINS, CallRecord, Outcome, Review, Roles, Seed
+from gra.synthesis.settings import SynthesisSettings
+
+
+@dataclass
+class Findings:
+    """What was asked and said. `judged`: model -> item's id -> scores by dimension, None: no usable verdict; `unanswered`: by
+    model, known questions to which it gave no usable answer; `traffic`: of this process alone."""
+
+    items: list[Item]
+    judged: dict[str, dict[str, Scores | None]]
+    unanswered: dict[str, int]
+    simulated: bool
+    calls: list[CallRecord] = field(default_factory=list)
+    traffic: dict[str, float] = field(default_factory=dict)
+
+
+async def ask(
+    config: dict[str, Any], settings: SynthesisSettings, probe: ProbeSettings, seeds: Sequence[Seed], known: Sequence[Known],
+    output: Path,
+) -> Findings:  # fmt: skip
+    """Run the probe over the pool. Raises ServerError, StoreError, Interrupted."""
+    pool, seed = config["pool"], int(config["seed"])
+    rules = Rules(seed, _answering(settings, probe), served_as(pool), thoughts=cuts_thoughts(pool))
+    async with engine_for(config, output) as (engine, backend):
+        models = list(backend.models)
+        count, questions = probe.sizes(len(models), len(known))
+        chosen = choose_known(known, questions, seed)
+        with Progress(State(engine.traffic, 1), output) as progress:
+            answers, unanswered, calls = await _answer(engine, chosen, models, rules, progress)
+            # Rules may run programs: not in the event loop.
+            labelled = await asyncio.to_thread(lambda: [on_policy(*answer) for answer in answers])
+            items = [item for item in labelled if item is not None]
+            items += await asyncio.to_thread(by_rule, pairs_of(seeds, known), count, seed, probe.kinds)
+            judged, more = await _review(engine, items, models, rules, progress)
+        traffic = engine.traffic
+    counts = {"asked": float(traffic.asked), "replayed": float(traffic.replayed), "waited": round(traffic.seconds, 3)}
+    return Findings(items, judged, unanswered, backend.simulated, [*calls, *more], counts)
+
+
+def pairs_of(seeds: Sequence[Seed], known: Sequence[Known]) -> list[Pair]:
+    """Questions with right answers to make wrong ones of: the seeds that have an answer, and the known ones."""
+    found = {seed.id: Pair(seed.id, seed.instruction, seed.response, seed.domain or UNKNOWN) for seed in seeds if seed.response}
+    found |= {one.id: Pair(one.id, one.instruction, one.response, one.domain or UNKNOWN, one) for one in known}
+    return list(found.values())
+
+
+async def _answer(
+    engine: Engine, known: Sequence[Known], models: Sequence[str], rules: Rules, progress: Progress
+) -> tuple[list[tuple[Known, str, str]], dict[str, int], list[CallRecord]]:
+    """(question, model, answer) of each usable answer; how many were not, by model; the calls."""
+    due = [(one, model) for one in known for model in models]
+    progress.stage("probe: answers to known questions", len(due))
+    answers: list[tuple[Known, str, str]] = []
+    unanswered: Counter[str] = Counter()
+    calls: list[CallRecord] = []
+
+    def talks() -> Iterator[Talk[tuple[str | None, tuple[CallRecord, ...]]]]:
+        for one, model in due:
+            draft = _draft(f"probe/{one.id}/{model}", one.domain or UNKNOWN, Roles(model, (), None, model), one.instruction)
+            yield respond(draft, rules)
+
+    order = iter(due)
+    async for text, made in engine.stream(talks()):
+        one, model = next(order)
+        progress.advance(None)
+        progress.heard(made)
+        calls += made
+        if text is None:
+            unanswered[model] += 1
+        else:
+            answers.append((one, model, text))
+    return answers, dict(unanswered), calls
+
+
+async def _review(
+    engine: Engine, items: Sequence[Item], models: Sequence[str], rules: Rules, progress: Progress
+) -> tuple[dict[str, dict[str, Scores | None]], list[CallRecord]]:
+    progress.stage("probe: reviews", len(items))
+    judged: dict[str, dict[str, Scores | None]] = {model: {} for model in models}
+    calls: list[CallRecord] = []
+
+    def talks() -> Iterator[Talk[tuple[tuple[Review, ...], tuple[CallRecord, ...]]]]:
+        for item in items:
+            roles = Roles(item.author or "", tuple(models), None, models[0])
+            yield review(_draft(f"probe/{item.id}", item.domain, roles, item.instruction, item.response), rules)
+
+    order = iter(items)
+    async for reviews, made in engine.stream(talks()):
+        item = next(order)
+        progress.advance(None)
+        progress.heard(made)
+        calls += made
+        for one in reviews:
+            judged[one.model][item.id] = one.scores
+    return judged, calls
+
+
+def _draft(name: str, domain: str, roles: Roles, instruction: str, response: str = "") -> Outcome:
+    """A sample as far as it has come when its response is due, or its reviews."""
+    known = domain if domain in DOMAINS else "question answering"
+    return Outcome(name, 0, 0, known, roles, (), "rejected", instruction=instruction, response=response)
+
+
+def _answering(settings: SynthesisSettings, probe: ProbeSettings) -> SynthesisSettings:
+    """The run's settings, with the probe's own bound on answers."""
+    respond_as = settings.decoding.respond
+    shorter = respond_as.model_copy(update={"max_tokens": min(respond_as.max_tokens, probe.max_tokens)})
+    return settings.model_copy(update={"decoding": settings.decoding.model_copy(update={"respond": shorter})})

@@ -1,0 +1,171 @@
+"""PURE: items and their scores -> what probe.json holds: each reviewer, each generator, the committee, a verdict in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from gra.synthesis.committee.between import error_correlations, family_of, generators, independent, preference, severity
+from gra.synthesis.committee.calibration import apply
+from gra.synthesis.committee.estimates import Estimate
+from gra.synthesis.committee.gate_trust import GateTrust, Judged, gate_trust
+from gra.synthesis.committee.prevalence import Trust, share_right, share_right_of_taken
+from gra.synthesis.committee.probe_items import Item, shown
+from gra.synthesis.committee.reviewer import Reviewer, look_at
+from gra.synthesis.settings import SynthesisSettings
+
+FORMAT = 1  # of probe.json
+
+
+@dataclass(frozen=True)
+class Qualification:
+    """All that was found. `faults`: why the committee should not be paid for; empty where it may be."""
+
+    reviewers: dict[str, Reviewer]
+    generators: dict[str, dict[str, Estimate | None]]
+    gate: GateTrust | None
+    severity: dict[str, Estimate | None]
+    preference: dict[str, Estimate | None]
+    correlations: dict[tuple[str, str], float]
+    independent: float | None
+    items: Mapping[str, int]
+    words: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+def qualify(
+    items: Sequence[Item], judged: Judged, served: Mapping[str, str], settings: SynthesisSettings, calibrated: bool = False
+) -> Qualification:
+    """`judged`: model -> item's id -> scores by dimension (None: no usable verdict); `served`: model's name -> its id or path,
+    which tells its family; `calibrated`: whether the run's scores will be mapped by the probe, so that the gate is looked at in
+    that form.
+    """
+    models = list(served)
+    own = settings.roles == "single"
+    reviewers = {model: look_at(model, items, judged[model], settings.tau, own, len(judged)) for model in judged}
+    table = {
+        model: {item: fmean(scores.values()) for item, scores in given.items() if scores is not None}
+        for model, given in judged.items()
+    }  # fmt: skip
+    families = {model: family_of(name) for model, name in served.items()}
+    basis = [item for item in items if item.author is not None] or list(items)
+    correlations = error_correlations(basis, table)
+    mapped = _mapped(judged, reviewers) if calibrated else judged
+    found = Qualification(
+        reviewers, generators(items), gate_trust(items, mapped, models, settings),
+        {model: severity(model, table) for model in table},
+        {model: preference(model, items, table, families) for model in table},
+        correlations, independent(len({name for pair in correlations for name in pair}), list(correlations.values())), shown(items),
+    )  # fmt: skip
+    found.faults.extend(_faults(found, settings))
+    found.words.extend(_in_words(found))
+    return found
+
+
+def data(found: Qualification) -> dict[str, Any]:
+    """The content of probe.json."""
+    gate = found.gate
+    return {
+        "version": FORMAT, "faults": found.faults, "words": found.words, "items": dict(found.items),
+        "models": {
+            model: {
+                **reviewer.data(), "severity": _data(found.severity.get(model)), "preference": _data(found.preference.get(model)),
+                "own_share_right": {name: _data(share) for name, share in found.generators.get(model, {}).items()},
+            }
+            for model, reviewer in found.reviewers.items()
+        },
+        "error_correlations": {" / ".join(pair): round(rho, 4) for pair, rho in found.correlations.items()},
+        "independent_reviewers": None if found.independent is None else round(found.independent, 2),
+        "gate": None if gate is None else {
+            "sensitivity": _data(gate.sens), "specificity": _data(gate.spec), "on_policy": gate.on_policy,
+            "taken": round(gate.taken, 4), "right_of_taken": _data(gate.right_of_taken),
+            "independent_items": [round(trust.n, 2) for trust in gate.trusted],
+        },
+    }  # fmt: skip
+
+
+def right_of_accepted(probe: Mapping[str, Any], accepted: int, reviewed: int) -> dict[str, Any] | None:
+    """What a finished run's counts and probe.json say together: the estimated share right of all samples that were reviewed, and of
+    those that were accepted, with intervals. None where the probe saw no gate.
+
+    `basis`: "on-policy", or "rule-made", which flatters. Values are None where the gate tells right from wrong no better than a
+    coin.
+    """
+    gate = probe.get("gate")
+    if gate is None or reviewed <= 0:
+        return None
+    pairs = zip(("sensitivity", "specificity"), gate["independent_items"], strict=True)
+    sens, spec = (Trust(gate[name]["value"], n) for name, n in pairs)
+    return {
+        "reviewed": reviewed, "accepted": accepted, "basis": "on-policy" if gate["on_policy"] else "rule-made",
+        "right_of_reviewed": _data(share_right(accepted, reviewed, sens, spec)),
+        "right_of_accepted": _data(share_right_of_taken(accepted, reviewed, sens, spec)),
+    }  # fmt: skip
+
+
+def best_generator(found: Qualification) -> tuple[str, Estimate] | None:
+    """The model with the highest share right of its own answers."""
+    known = [(name, share) for name, by in found.generators.items() if (share := by["all"]) is not None]
+    return max(known, key=lambda pair: pair[1].value, default=None)
+
+
+def _mapped(judged: Judged, reviewers: Mapping[str, Reviewer]) -> Judged:
+    """The composites on the common scale; reviewers without a map keep theirs."""
+    return {
+        model: {
+            item: scores if scores is None or (knots := reviewers[model].calibration) is None
+            else {"overall": apply(knots, fmean(scores.values()))}
+            for item, scores in given.items()
+        }
+        for model, given in judged.items()
+    }  # fmt: skip
+
+
+def _faults(found: Qualification, settings: SynthesisSettings) -> list[str]:
+    if not settings.review or not found.reviewers:
+        return []
+    faults = []
+    if not any(reviewer.above_chance for reviewer in found.reviewers.values()):
+        faults.append("no model of the pool tells right from wrong better than chance: acceptance would be decided by chance")
+    gate = found.gate
+    if gate is not None and gate.taken == 0:
+        faults.append(f"the gate took none of the probe's answers: with tau={settings.tau:g} nothing would be kept")
+    elif gate is not None and gate.sens.value + gate.spec.value <= 1:
+        faults.append(
+            f"the gate takes wrong answers ({1 - gate.spec.value:.0%}) as readily as right ones ({gate.sens.value:.0%})"
+        )
+    return faults
+
+
+def _in_words(found: Qualification) -> list[str]:
+    words = [sentence for reviewer in found.reviewers.values() for sentence in reviewer.words]
+    if found.independent is not None and len(found.reviewers) > 1:
+        worth = f"{found.independent:.1f} independent ones"
+        words.append(f"The errors of {len(found.reviewers)} reviewers are those of about {worth}.")
+    words += [
+        f"{model} gives answers of its own family {gap.value:+.1f} points more than others do [{gap.low:+.1f}, {gap.high:+.1f}]."
+        for model, gap in found.preference.items() if gap is not None and gap.low > 0.25
+    ]  # fmt: skip
+    gate = found.gate
+    if gate is not None:
+        of = "of the pool's own answers" if gate.on_policy else "of answers made by rule (which flatter)"
+        words.append(f"The gate takes {gate.sens.value:.0%} of the right and {1 - gate.spec.value:.0%} of the wrong {of}.")
+        if gate.right_of_taken is not None and gate.on_policy:
+            words.append(f"Of what it takes, {_percent(gate.right_of_taken)} is right.")
+    best = best_generator(found)
+    if best is not None:
+        words.append(f"{best[0]} alone, without review, is right in {_percent(best[1])} of its answers.")
+    taken = gate.right_of_taken if gate is not None and gate.on_policy else None
+    if best is not None and taken is not None and taken.value <= best[1].value:
+        words.append(f"So {best[0]} alone gives no worse samples than the committee: review is not worth its price here.")
+    return words
+
+
+def _percent(found: Estimate) -> str:
+    return f"{found.value:.0%} [{found.low:.0%}, {found.high:.0%}]"
+
+
+def _data(found: Estimate | None) -> dict[str, float | int] | None:
+    return None if found is None else found.data()
