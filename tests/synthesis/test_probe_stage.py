@@ -57,6 +57,7 @@ def paid_calls(journal: Path) -> int:
         return 0
 
 
+@pytest.mark.slow
 def test_it_ranks_reviewers_as_their_profiles_have_them(world: Path, tmp_path: Path) -> None:
     """A reviewer tells right from wrong as far as it knows the answers and does not take the response's word (`lazy`)."""
     seen: dict[str, list[float]] = {}
@@ -101,6 +102,7 @@ def test_it_costs_what_it_says_and_both_kinds_of_items_are_there(world: Path, tm
     assert items["right"] == 24
 
 
+@pytest.mark.slow
 def test_calls_of_a_killed_probe_are_not_paid_again(world: Path, tmp_path: Path) -> None:
     words = [
         sys.executable, "-m", "gra.cli", "probe", "pool=simulated", "seeds=world", f"inputs.seeds={world}", "probe.calls=40",
