@@ -138,8 +138,14 @@ def _committee(
     stats = data.read_object(arm.file("data", "stats.json")) or {}
     return {
         "funnels": funnels, "figures": _figures(stats), "charts": _histograms(arm, tau, delta),
-        "costs": _costs(stats.get("tokens")),
+        "costs": _costs(stats.get("tokens")), "probe": _probe(stats.get("probe")),
     }  # fmt: skip
+
+
+def _probe(said: Any) -> str:
+    """What the probe of the committee says of the samples that it accepted; empty where there was none."""
+    words = said.get("words") if isinstance(said, dict) else None
+    return words if isinstance(words, str) else ""
 
 
 def _figures(stats: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -71,7 +71,7 @@ def card_text(card: CardInfo, stats: Mapping[str, Any]) -> str:
         )
     parts += [plain(card.method), f"Seeds: {plain(card.seeds_name)}{_account(card)}. Run seed: {_number(card.seed)}."]
     parts += [_licence(card)]
-    parts += ["## Where the proposals went", _funnel(stats), _decontamination(card), _agreement(stats)]
+    parts += ["## Where the proposals went", _funnel(stats), *_probe(stats), _decontamination(card), _agreement(stats)]
     if card.models:
         parts += ["## Models and what they did", _models(card, stats), *_replies(stats)]
     parts += ["## Settings", _settings(card)]
@@ -129,6 +129,15 @@ def _licence(card: CardInfo) -> str:
 def _funnel(stats: Mapping[str, Any]) -> str:
     rows = [f"| {label} | {_number(stats[key])} |" for key, label in FUNNEL if key in stats]
     return "\n".join(["| | samples |", "| --- | ---: |", *rows])
+
+
+def _probe(stats: Mapping[str, Any]) -> list[str]:
+    """What the probe of the committee says of the accepted samples, and what was wrong with it; nothing where there was none."""
+    said: Mapping[str, Any] | None = stats.get("probe")
+    if said is None:
+        return []
+    words = plain(said["words"], 400).replace("\\[", "[").replace("\\]", "]")
+    return [words, *(f"> **The probe: {plain(fault, 400)}**" for fault in said["faults"])]
 
 
 def _decontamination(card: CardInfo) -> str:

@@ -27,6 +27,7 @@ from gra.synthesis import cost, price, prompts, screen, trial
 from gra.synthesis.account import account_of_nothing
 from gra.synthesis.benchmark_items import benchmark_files, check_sources, unreadable
 from gra.synthesis.checks import SECTIONS, check
+from gra.synthesis.committee import after_run
 from gra.synthesis.conduct import JOURNAL, engine_for
 from gra.synthesis.dataset import CardInfo, Writer
 from gra.synthesis.decontaminate_settings import DecontaminateSettings
@@ -111,15 +112,16 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     seeds = load_seeds(SeedSettings.model_validate(config["seeds"]), config["seed"], inputs.get("seeds"))
     report_bad(seeds.bad, output)
     shutil.rmtree(output / SPOOL, ignore_errors=True)  # of a run that was killed; the journal has all that is needed
+    probe = after_run.read_probe(inputs.get("probe"))
     with closing(screen.build(settings.decontaminate, inputs.get("benchmarks"))) as against:
-        return _make(config, settings, inputs.get("seeds"), seeds, against, output, start)
+        return _make(config, settings, inputs.get("seeds"), seeds, against, probe, output, start)
 
 
 def _make(
-    config: dict[str, Any], settings: SynthesisSettings, place: Path | None, seeds: SeedSet, against: screen.Screen, output: Path,
-    start: float,
+    config: dict[str, Any], settings: SynthesisSettings, place: Path | None, seeds: SeedSet, against: screen.Screen,
+    probe: dict[str, Any] | None, output: Path, start: float,
 ) -> dict[str, float]:  # fmt: skip
-    """Run the rounds and write the folder; `place`: the folder of the input `seeds`."""
+    """Run the rounds and write the folder; `place`: the folder of the input `seeds`; `probe`: what that of the committee found."""
     try:
         result, traffic, simulated = event_loop.run(_synthesize(config, settings, seeds, against, output))
     except asyncio.CancelledError:
@@ -133,6 +135,8 @@ def _make(
     }  # fmt: skip
     stats["short_rounds"] = result.short
     stats["decontamination"] = against.statement
+    if probe is not None:
+        stats["probe"] = after_run.estimate(probe, stats)
     stats["cost"] = cost.account(stats["tokens"], stats["kept"], parameters_of(config["pool"]))
     card = CardInfo(
         seeds_name=seeds.name, seeds_account=seeds.account(), license=seeds.license, models=tuple(model_names(config["pool"])),

@@ -38,7 +38,7 @@ def test_my_seeds_takes_own_seeds_and_servers(tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text('[{"instruction": "What is 2 + 2?", "output": "4"}]')
     plan = command("gra.cli", "plan", "experiment=my_seeds", "seeds.path=mine.json", *SERVERS, folder=tmp_path)
     assert plan.returncode == 0, plan.stderr
-    assert plan.stdout.count("would run") == 3 * 3
+    assert plan.stdout.count("would run") == 3 * 3 + 1  # and the committee's probe
     unset = command("gra.cli", "plan", "experiment=my_seeds", folder=tmp_path)
     assert unset.returncode == 2
     for key in ("seeds.path", "pool.models", "pool.base_url", "student.model"):
