@@ -23,6 +23,7 @@ A committee of small LLMs writes instruction data; students are tuned on it, sco
   gra inspect DIR [DIR ...]                     what a data folder holds: kept, dropped and why, models, files
   gra inspect DIR --sample ID                   one sample's whole life: gate, scores, prompts, replies
   gra blind draw NAME=DIR ... --output DIR      a sheet to read samples blind to their arm; gra blind rates DIR counts the labels
+  gra fetch models [NAME ...]                   weights of the models that pools name, into the cache; no NAME: lists them
   gra publish RUN_DIR results/NAME              copy a run's table and report to where results are kept
   gra completion bash|zsh                       tab completion: eval "$(gra completion bash)"
 
@@ -70,7 +71,7 @@ COMMANDS = {
     ),
 }
 
-OTHERS = ("probe", "inspect", "blind", "publish", "completion")  # commands with a help of their own
+OTHERS = ("probe", "inspect", "blind", "fetch", "publish", "completion")  # commands with a help of their own
 
 STAGES = {
     **dict.fromkeys(("synth", "synthesis", "synthesize", "generate"), "gra.synthesis"),
@@ -121,6 +122,10 @@ def main() -> int:
             from gra.compare.blind import main as blind
 
             return blind(rest)
+        elif command == "fetch" and not any("=" in word for word in rest):  # else a suite: python -m eval.fetch
+            from gra.weights.command import main as fetch
+
+            return fetch(rest)
         elif command == "publish":
             from gra.publish import main as publish
 

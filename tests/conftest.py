@@ -17,6 +17,7 @@ from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("GRA_CALLERS_CACHE", os.environ.get("GRA_CACHE", ""))  # for tests of real models (real_weights.py)
 os.environ["GRA_CACHE"] = "off"  # no test writes to the home of whoever runs it
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 sys.path.append(str(Path(__file__).parent / "synthesis"))

@@ -20,6 +20,7 @@ from gra.errors import ConfigError, Problem
 from gra.models.base import Backend
 from gra.models.energy import EnergySettings
 from gra.settings import Settings, parse
+from gra.weights.spec import Weights
 
 Target = Callable[[dict[str, Any], dict[str, Any]], Backend]
 _SECRET_KEY = re.compile(r"(api_?key|key|(access_|hf_|auth_)?token|secret|password|authorization|bearer)", re.IGNORECASE)
@@ -36,6 +37,7 @@ class ModelSettings(Settings):
     revision: str | None = Field(None, description="Hub revision: transformers_local loads it; with servers a record only.")
     dtype: str | None = Field(None, description="As `revision`: float32, bfloat16, ...; null: as the weights were saved.")
     system_role: bool = Field(True, description="false (Gemma 2, ...): the system prompt goes before the user's first words.")
+    weights: Weights | None = Field(None, description="Of a server started here: the file, and how `gra fetch models` gets it.")
     parameters: float | None = Field(None, gt=0, description="Billions, for the cost account; of experts, the active ones.")
 
     @property
@@ -94,7 +96,7 @@ _PLACE = {
     "_target_", "models", "simulated", "energy", "base_url", "api_key_env", "check_models", "serve", "python", "start_timeout_s",
     "gpu_memory_utilization", "batch", "max_loaded",
 }  # fmt: skip
-_OF_MODEL = {"name", "base_url", "parameters"}
+_OF_MODEL = {"name", "base_url", "parameters", "weights"}
 
 
 def served_as(pool: Mapping[str, Any]) -> dict[str, str]:
@@ -105,6 +107,8 @@ def served_as(pool: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     for model in spelled:
         own = {key: value for key, value in model.items() if key not in _OF_MODEL and value is not None}
+        if model.get("weights") is not None:
+            own["weights"] = Weights.model_validate(model["weights"]).identity
         text = json.dumps([common, own], sort_keys=True, ensure_ascii=True, default=str)
         found[str(model["name"])] = hashlib.sha256(text.encode()).hexdigest()[:16]
     return found

@@ -18,6 +18,8 @@ from gra.models.chat_wire import listed_models, said, serves
 from gra.models.http_client import Fault, Limits, Session
 from gra.models.pool import PoolBase, settings_of
 from gra.waiting import told
+from gra.weights.command import catalogue, command_for
+from gra.weights.place import fault
 
 LIMITS = Limits(10.0, 5.0)
 _NOT_UP_YET = (502, 503, 504)
@@ -31,6 +33,8 @@ def pool_problems(pool: Mapping[str, Any]) -> list[Problem]:
     settings = settings_of(pool)
     if isinstance(settings, server_pool.PoolSettings) and settings.serve is None:
         return _server_problems(settings)
+    if isinstance(settings, server_pool.PoolSettings) and (missing := weights_problems(settings)):
+        return missing
     if isinstance(settings, server_pool.PoolSettings | vllm_offline.PoolSettings | transformers_local.PoolSettings):
         found = [
             hub_problem(f"pool.models.{index}", model.served, revision=model.revision)
@@ -39,6 +43,28 @@ def pool_problems(pool: Mapping[str, Any]) -> list[Problem]:
         ]
         return [problem for problem in found if problem is not None]
     return []
+
+
+def weights_problems(settings: server_pool.PoolSettings) -> list[Problem]:
+    """Weights that the pool's servers are started with and that are not in the cache: one line, with what fetches them."""
+    if settings.serve is None or not settings.serve.says("{weights}"):
+        return []
+    with told("reading the models' weights"):
+        faults = {model.name: fault(model.weights) for model in settings.models if model.weights is not None}
+    missing = {name: why for name, why in faults.items() if why}
+    if not missing:
+        return []
+    groups = {why: ", ".join(name for name in missing if missing[name] == why) for why in missing.values()}
+    words = "; ".join(f"weights of {names} {why}" for why, names in groups.items())
+    remedy = f"{command_for(_named(settings, list(missing)))}    (shows their licences; GRA_CACHE names the folder)"
+    return [Problem("pool.models", words, remedy)]
+
+
+def _named(settings: server_pool.PoolSettings, names: list[str]) -> list[str]:
+    """The names by which `gra fetch models` knows the weights of these models: several may have the same."""
+    known = {weights.sha256: name for models in catalogue().values() for name, weights in models.items()}
+    found = {model.name: model.weights for model in settings.models}
+    return list(dict.fromkeys(known.get(weights.sha256, name) for name in names if (weights := found[name]) is not None))
 
 
 def _names_hub(settings: PoolBase, served: str) -> bool:

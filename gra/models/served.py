@@ -45,7 +45,9 @@ class Served:
         gpus = assign_gpus(visible_gpus(), self._gpus)
         self._begun = time.monotonic()
         secrets = [os.environ.get(self._settings.api_key_env, "").strip()]
-        self._servers = [Server(m, serve, gpus[m.name], log_file(self._runtime, m.name), secrets) for m in self._specs]
+        self._servers = [
+            Server(m, serve, gpus[m.name], log_file(self._runtime, m.name), secrets, len(self._specs)) for m in self._specs
+        ]
         try:
             await self._start()
             self._client = await self._stack.enter_async_context(self._connect(serve))

@@ -7,12 +7,14 @@ runs under guard.py, which ends it with this process whatever way this process e
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import logging
 import random
 import re
 import shlex
 import shutil
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -27,6 +29,7 @@ from gra.models.pool import ModelSettings
 from gra.models.process import Guarded
 from gra.settings import Settings
 from gra.waiting import told
+from gra.weights.place import path_of
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +46,12 @@ _given: set[int] = set()  # ports handed out by this process
 
 
 class ServeSettings(Settings):
-    """`pool.serve`: how to start the server of a model. {model}, {name}, {port} and {gpus} in the command are replaced."""
+    """`pool.serve`: how to start the server of a model. In the command are replaced: {model}, {name}, {port}, {gpus}; {python} by
+    this Python; {servers} by how many run side by side; for a model with `weights`, {weights} by its file, {template} by the chat
+    template that it is to be given (`own`: the file's)."""
 
     command: str | list[str] = Field(description="Words, or one string split as a shell would; no shell runs it.")
+    requires: dict[str, str] = Field(default_factory=dict, description="Modules that must be there: what installs each.")
     gpus_per_model: int | dict[str, int] = Field(0, description="GPUs of each, or by model name. 0: the environment as it is.")
     env: dict[str, str] = Field(default_factory=dict, description="Added to the environment, which is inherited.")
     start_timeout_s: float = Field(600.0, gt=0, description="Seconds until `health_path` must answer 200.")
@@ -57,32 +63,52 @@ class ServeSettings(Settings):
         """How many GPUs the model `name` is to have."""
         return self.gpus_per_model.get(name, 0) if isinstance(self.gpus_per_model, dict) else self.gpus_per_model
 
-    def words(self, model: ModelSettings, port: int, gpus: int) -> list[str]:
-        """The command's words for `model`. Raises ValueError where the string cannot be split."""
+    def words(self, model: ModelSettings, port: int, gpus: int, servers: int = 1) -> list[str]:
+        """The command's words for `model`, one of `servers` that run side by side. Raises ValueError where the string cannot be
+        split, StoreError where there is no cache that its weights could lie in."""
         values = {"{model}": model.served, "{name}": model.name, "{port}": str(port), "{gpus}": str(gpus)}
+        values |= {"{python}": sys.executable, "{servers}": str(servers)}
+        if model.weights is not None:
+            values |= {"{template}": model.weights.chat_template or "own"}
+            if self.says("{weights}"):
+                values |= {"{weights}": str(path_of(model.weights))}
         words = shlex.split(self.command) if isinstance(self.command, str) else self.command
         for key, value in values.items():  # not str.format: JSON in a command has braces of its own
             words = [word.replace(key, value) for word in words]
         return words
 
+    def says(self, place: str) -> bool:
+        """Whether the command has the place `place`, e.g. {port}."""
+        return any(place in word for word in ([self.command] if isinstance(self.command, str) else self.command))
+
     def problems(self, models: Sequence[ModelSettings], *, at_once: bool) -> list[Problem]:
         """Faults that can be seen before a start. `at_once`: all models run side by side, else one after the other."""
         found = []
         key = "pool.serve.command"
+        found += self._module_problems()
+        if self.says("{weights}"):
+            without = [m.name for m in models if m.weights is None]
+            remedy = "give `weights` to each model (see conf/pool/small.yaml)"
+            if without:
+                found.append(Problem("pool.models", f"no weights for {', '.join(without)}, which {key} asks for", remedy))
         try:
-            words = self.words(models[0], 0, 1)
+            words = self.words(models[0].model_copy(update={"weights": None}), 0, 1)
         except ValueError as error:
             return [Problem(key, f"cannot be split into words: {error}", "close the quote, or give a list of words")]
         if not words:
             return [Problem(key, "is empty", "e.g. 'vllm serve {model} --port {port}'")]
         if shutil.which(words[0], path=self.env.get("PATH")) is None:
             found.append(Problem(key, f"no such command: {words[0]}", "install it, or give its path"))
-        if not any("{port}" in word for word in ([self.command] if isinstance(self.command, str) else self.command)):
+        if not self.says("{port}"):
             found.append(Problem(key, "does not say {port}", "put {port} where the server is told its port"))
         if any(_SECRET_WORD.fullmatch(word) for word in words):
             what = "a secret on a command line can be read by every user of the machine"
             found.append(Problem(key, what, "export it (VLLM_API_KEY, HF_TOKEN): the environment is inherited"))
         return found + self._gpu_problems(models, at_once)
+
+    def _module_problems(self) -> list[Problem]:
+        missing = [name for name in self.requires if not _module_there(name)]
+        return [Problem("pool.serve.requires", f"no module {name}", self.requires[name]) for name in missing]
 
     def _gpu_problems(self, models: Sequence[ModelSettings], at_once: bool) -> list[Problem]:
         key, names = "pool.serve.gpus_per_model", [model.name for model in models]
@@ -105,16 +131,25 @@ class ServeSettings(Settings):
         return []
 
 
+def _module_there(name: str) -> bool:
+    """Whether `name` can be imported here, which is not done: it may be large."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
 class Server:
-    """One server process. `secrets` are cut out of what is shown of its log."""
+    """One server process, of `servers` side by side. `secrets` are cut out of what is shown of its log."""
 
     def __init__(
-        self, model: ModelSettings, settings: ServeSettings, gpus: Sequence[str], log_file: Path, secrets: Sequence[str] = ()
-    ):
+        self, model: ModelSettings, settings: ServeSettings, gpus: Sequence[str], log_file: Path, secrets: Sequence[str] = (),
+        servers: int = 1,
+    ):  # fmt: skip
         self.model, self.log_file, self.port, self.starts = model, log_file, free_port(), 0
         self._settings, self._seen = settings, "no connection"
         environment = {**settings.env, "CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else settings.env
-        words = settings.words(model, self.port, len(gpus))
+        words = settings.words(model, self.port, len(gpus), servers)
         self._process = Guarded(words, environment, log_file, stop_s=settings.stop_timeout_s, secrets=secrets)
 
     @property

@@ -23,6 +23,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gra.cache import root as cache_root
 from gra.errors import Problem, SynthesisError
 from gra.fileio import sha256_file
 from gra.hub import hub_problem
@@ -30,7 +31,6 @@ from gra.paths import expanded
 from gra.synthesis.dedup import DedupSettings
 from gra.synthesis.embed_child import Child
 from gra.synthesis.vector_cache import WIDTH, VectorCache
-from gra.synthesis.vector_cache import root as cache_root
 
 if TYPE_CHECKING:
     import numpy as np

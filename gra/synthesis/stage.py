@@ -54,6 +54,7 @@ INSIDE_INPUTS = {"seeds.path": "seeds"}  # a relative path lies in the input `se
 NOT_HASHED = (
     "pool.base_url", "pool.models.*.base_url", "pool.api_key_env", "pool.check_models", "pool.energy", "synthesis.prompts",
     "pool.serve", "pool.python", "pool.start_timeout_s", "pool.gpu_memory_utilization", "synthesis.decontaminate.data_dir",
+    *(f"pool.models.*.weights.{key}" for key in ("hub", "packages", "licence", "file", "bytes")),
 )  # fmt: skip
 PRIVATE: Any = {"decontaminate": {"data_dir": True, "files": {"__all__": {"path"}}}}  # of the settings, not for the data card
 __all__ = ["bought_again", "check", "external_files", "kept", "outlook", "preflight", "reuse", "run"]

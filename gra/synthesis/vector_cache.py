@@ -77,16 +77,6 @@ class VectorCache:
                     path.unlink(missing_ok=True)
 
 
-def root() -> Path | None:
-    """Where to keep what can be made again, None: nowhere."""
-    named = os.environ.get("GRA_CACHE", "")
-    if named.lower() in ("off", "none", "0"):
-        return None
-    if named:
-        return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gra"
-
-
 def surroundings() -> list[str]:
     """What a vector's last bits depend on beside text and weights."""
     found = [f"{name} {_version(name)}" for name in _LIBRARIES]

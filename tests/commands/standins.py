@@ -34,6 +34,8 @@ RULES: list[tuple[str, str, tuple[str, ...]]] = [
         "synthesis.samples_per_round=4", "synthesis.dedup.model=hash", "output=OUT")),
     (r"python -m gra\.synthesis .*pool=phased_vllm.*", "check", ("pool.python=PYTHON",)),
     (r"python -m gra\.synthesis .*pool=phased_servers.*", "check", ("pool.serve.gpus_per_model=0",)),  # `vllm`: see place.py
+    (r"python -m gra\.synthesis .*pool=small .*", "check", (  # neither weights nor llama.cpp are there
+        'pool.serve.command="{python} {port}"', "~pool.serve.requires")),
     (r"python -m gra\.synthesis .*", "check", ()),
     # Stage 2
     (r"python -m train data=data/mine student\.model=Qwen/Qwen2\.5-0\.5B sft=lora output=.*", "run", (

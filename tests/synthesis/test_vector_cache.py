@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scripted import Scripted
 
+from gra import cache
 from gra.models.base import Reply, Request
 from gra.synthesis import vector_cache
 from gra.synthesis.dedup import DedupSettings
@@ -129,12 +130,12 @@ def test_no_place_to_write_is_told_and_does_not_end_the_run(tmp_path: Path, capl
 
 def test_where_it_lies_and_how_it_is_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRA_CACHE", str(tmp_path / "mine"))
-    assert vector_cache.root() == tmp_path / "mine"
+    assert cache.root() == tmp_path / "mine"
     monkeypatch.setenv("GRA_CACHE", "off")
-    assert vector_cache.root() is None
+    assert cache.root() is None
     monkeypatch.delenv("GRA_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert vector_cache.root() == tmp_path / "gra"
+    assert cache.root() == tmp_path / "gra"
 
 
 SEEDS = [Seed(f"seed-{i}", f"Explain the {i}th law of cooking.", f"answer {i}") for i in range(12)]
