@@ -9,6 +9,7 @@ from pathlib import Path
 from gra.fileio import read_json
 
 MARK = "SIMULATED"  # the file that labels a folder: one line of text that says why
+QUANTIZED = "QUANTIZED"  # the file that labels a model folder whose weights were rounded to few bits before; one line says how
 MANIFEST = "manifest.json"
 
 
