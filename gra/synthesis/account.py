@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,4 +35,15 @@ def account_of_nothing(result: Synthesis, output: Path, stats: Mapping[str, Any]
         f"{shlex.join(['gra', 'inspect', str(output), '--list'])} shows them. Models that "
         "ignore response_format need a server that constrains decoding, or larger models."
     )
+    return "\n".join(lines)
+
+
+def account_of_blindness(faults: Sequence[str], output: Path, stats: Mapping[str, Any]) -> str:
+    """What a run learned that `synthesis.stop_when_blind` ended: the committee's faults, and what can be done about them."""
+    after = f"after {stats['proposals']:,} proposals its reviews tell nothing apart"
+    lines = [f"The run was ended (synthesis.stop_when_blind): {after}."]
+    lines += [f"  {fault}" for fault in faults]
+    shown = shlex.join(["gra", "inspect", str(output), "--list"])
+    lines.append(f"Nothing of it is offered as training data; {shown} shows the {stats['kept']:,} samples that it would have kept.")
+    lines.append("    -> choose reviewers that can tell (gra probe qualifies them), or set synthesis.stop_when_blind=null")
     return "\n".join(lines)

@@ -36,6 +36,18 @@ class Agreement:
         self._within[m] += 2 * (m * q - s * s)
         self._count, self._total, self._squares = self._count + m, self._total + s, self._squares + q
 
+    @classmethod
+    def joined(cls, parts: Iterable[Agreement]) -> Agreement:
+        """The agreement over the samples of all `parts` together."""
+        whole = cls()
+        for part in parts:
+            for m, pairs in part._within.items():
+                whole._within[m] += pairs
+            whole._count += part._count
+            whole._total += part._total
+            whole._squares += part._squares
+        return whole
+
     def alpha(self) -> float | None:
         """None where it is undefined: no sample with two scores, or all scores the same."""
         between = 2 * (self._count * self._squares - self._total * self._total)

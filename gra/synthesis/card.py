@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gra.synthesis.committee import health
 from gra.synthesis.remarks import troubles
 
 # Licence ids that hub cards know (hub docs, repositories-licenses): others are written as `other` with their name.
@@ -147,11 +148,15 @@ def _decontamination(card: CardInfo) -> str:
 
 
 def _agreement(stats: Mapping[str, Any]) -> str:
-    share, alpha = stats.get("low_std_share"), stats.get("krippendorff_alpha")
-    return (
+    share, found = stats.get("low_std_share"), stats.get("health") or {}
+    alpha, low, high = (found.get(key) for key in ("alpha", "alpha_low", "alpha_high"))
+    text = "-" if alpha is None else f"{alpha:.3f}" + ("" if low is None or high is None else f" [{low:.3f}, {high:.3f}]")
+    said = [
         f"Fully reviewed samples whose scores spread no more than delta: {'-' if share is None else f'{share:.1%}'}. "
-        f"Krippendorff's alpha of the reviewers' scores (interval): {'-' if alpha is None else f'{alpha:.3f}'}."
-    )
+        f"Krippendorff's alpha of the reviewers' scores (interval data, 95 %): {text}."
+    ]
+    said += [f"> **The committee: {plain(words, 400)}.**" for words in (health.warnings(found) if found else [])]
+    return "\n\n".join(said)
 
 
 def _models(card: CardInfo, stats: Mapping[str, Any]) -> str:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from gra.errors import StoreError
 from gra.fileio import atomic_path, write_json, write_text
 from gra.synthesis.card import CardInfo, card_text
+from gra.synthesis.decision import passed_gate
 from gra.synthesis.records import DIMENSIONS, Check, Outcome, Review
-from gra.synthesis.stats import passed_gate
 from gra.wellformed import well_formed
 
 if TYPE_CHECKING:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from gra.synthesis.records import Outcome
 from gra.synthesis.settings import SynthesisSettings
 
+AFTER_GATE = ("contaminated", "duplicate", "surplus")  # reasons given to samples that the committee had accepted
 Verdict = Literal["accept", "reject", "adjudicate"]
 
 
@@ -65,3 +67,8 @@ def _variance(values: Sequence[Fraction], form: str) -> Fraction | None:
         return None
     mean = sum(values, Fraction(0)) / len(values)
     return sum(((v - mean) ** 2 for v in values), Fraction(0)) / below
+
+
+def passed_gate(outcome: Outcome) -> bool:
+    """Whether the committee accepted the sample, whatever became of it afterwards."""
+    return outcome.status == "accepted" or outcome.reason in AFTER_GATE

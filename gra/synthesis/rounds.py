@@ -7,6 +7,7 @@ beyond n are forgotten.
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 from bisect import insort
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol as Interface
 
+from gra.synthesis.committee import health
 from gra.synthesis.engine import Engine
 from gra.synthesis.protocol import Ask, Proposal, Protocol, Rules, annotate, annotate_seed, propose
 from gra.synthesis.randomness import stream
@@ -24,6 +26,9 @@ from gra.synthesis.roles import assign
 from gra.synthesis.settings import SynthesisSettings
 from gra.synthesis.spool import Spool
 from gra.synthesis.target import Unique
+from gra.wellformed import printable
+
+log = logging.getLogger("gra.synthesis")
 
 AHEAD = 8  # samples that wait to be annotated ahead of time, as a multiple of the concurrency
 FRESH = 64  # accepted texts that are sent to be embedded together, while the round goes on
@@ -66,6 +71,7 @@ class Synthesis:
     kept: Spool
     rejected: Spool
     short: list[int] = field(default_factory=list)  # rounds that ran out of proposals before they had their samples
+    blind: list[str] = field(default_factory=list)  # why the run was ended by `stop_when_blind`; [] where it was not
 
     def remove(self) -> None:
         """Delete the files of `kept` and `rejected`."""
@@ -94,6 +100,7 @@ class Committee:
         self._models, self._listener = list(models), listener
         self._folder, self._screen = folder, screen
         self._settings = rules.settings
+        self._health, self._told = health.Health(), set[str]()
 
     async def run(self, seeds: Sequence[Seed]) -> Synthesis:
         """Annotate the seeds and run all rounds. Stops after a round that kept nothing: the next could do no better."""
@@ -112,6 +119,10 @@ class Committee:
                 break
             before = len(result.kept)
             pool = pool + await self._round(number, domains, result)
+            self._warn()
+            if self._is_blind():
+                result.blind = health.warnings(self._health.account())
+                break
             if len(result.kept) - before < self._settings.samples_per_round:
                 result.short.append(number)
             if len(result.kept) == before:
@@ -173,13 +184,14 @@ class Committee:
             async for outcome in talks:
                 outcome = await self._screened(outcome)
                 outcomes.add(outcome)
+                self._health.add(outcome)
                 self._listener.advance(outcome)
                 if outcome.status == "accepted":
                     accepted.append(outcome.id)
                     scores.append(outcome.mean)
                     fresh.append(_text_of(settings, outcome.instruction, outcome.response))
                     ahead.add(outcome)
-                last = len(outcomes) == settings.proposal_limit
+                last = len(outcomes) == settings.proposal_limit or self._is_blind()
                 if len(fresh) >= FRESH or (fresh and (len(accepted) >= need or last)):
                     self._dedup.add(fresh)
                     fresh = []
@@ -189,7 +201,22 @@ class Committee:
                     if len(unique.kept) >= wanted:
                         break
                     need = len(accepted) + wanted - len(unique.kept)
+                if last:
+                    break
         return accepted, unique
+
+    def _is_blind(self) -> bool:
+        """Whether to end here: `stop_when_blind` samples were reviewed and the reviews tell nothing apart. Outcomes come in
+        the order of their proposals, so this is the same whatever the concurrency."""
+        limit = self._settings.stop_when_blind
+        return limit is not None and self._health.reviewed >= limit and health.blind(self._health.account())
+
+    def _warn(self) -> None:
+        """Say what is wrong with the committee, each thing once a run."""
+        for kind, text in health.faults(self._health.account()):
+            if kind not in self._told:
+                self._told.add(kind)
+                log.warning("COMMITTEE: %s", printable(text))
 
     async def _screened(self, outcome: Outcome) -> Outcome:
         found = await self._screen(outcome) if self._screen is not None and outcome.status == "accepted" else None

@@ -56,6 +56,9 @@ class SynthesisSettings(Settings):
     shots: int = Field(2, ge=1, description="Pool records shown to the generator; two in the paper's figures (NS).")
     show: Literal["metadata", "full"] = Field("metadata", description="What the generator sees of a record (NS).")
     domains: Literal["uniform", "pool"] = Field("uniform", description="Domain shares of proposals: equal, or the pool's (NS).")
+    stop_when_blind: int | None = Field(
+        None, ge=20, description="Reviewed samples after which a run of blind reviewers ends; null: it is told (NS)."
+    )
     prompts: str | None = Field(None, description="Folder with your own versions of gra/synthesis/prompts/*.jinja.")
     probe: Literal["warn", "refuse", "off"] | None = Field(
         None, description="What a probe's bad result does (chains with a step `probe`); null: warn, of simulated pools off."

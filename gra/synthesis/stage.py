@@ -24,7 +24,7 @@ from gra.models.pool import check_pool, cuts_thoughts, energy_of, model_names, p
 from gra.models.preflight import pool_problems
 from gra.settings import parse
 from gra.synthesis import cost, price, prompts, screen, trial
-from gra.synthesis.account import account_of_nothing
+from gra.synthesis.account import account_of_blindness, account_of_nothing
 from gra.synthesis.benchmark_items import benchmark_files, check_sources, unreadable
 from gra.synthesis.checks import SECTIONS, check
 from gra.synthesis.committee import after_run
@@ -158,6 +158,8 @@ def _make(
         "cost": spent, "in_vain": vain,
     }  # fmt: skip
     write_json(output / "run.json", run)
+    if result.blind:
+        raise SynthesisError(account_of_blindness(result.blind, output, stats))
     if not result.kept:
         raise SynthesisError(account_of_nothing(result, output, stats))
     shutil.rmtree(output / SPOOL)

@@ -6,6 +6,7 @@
 other drops before the gate, lost ones (unusable replies) included: `reasons` says which. `contaminated` hit a benchmark item.
 
 `replies`: {model: {step: {"calls", "unusable": {fault: n}, "noted": {what: n}}}}; the faults are named in reading.py and usable.py.
+`health`: how far reviewers agree, and what each of them is like; see committee/health.py.
 `refused`: {model: {"calls", "refused", "words"}} of models that refused a call, with the first words of the first refusal.
 What was asked in vain depends on timing, so it stands in run.json (`in_vain`), not here.
 """
@@ -16,13 +17,13 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from gra.synthesis.agreement import Agreement
+from gra.synthesis.committee.health import Health
+from gra.synthesis.decision import passed_gate
 from gra.synthesis.reading import kind_of
 from gra.synthesis.records import CallRecord, Outcome
 from gra.synthesis.settings import SynthesisSettings
 
 MOST_NAMES = 30  # notes of a model in a step that are counted by name
-AFTER_GATE = ("contaminated", "duplicate", "surplus")  # reasons given to samples that the committee had accepted
 
 
 def statistics(
@@ -48,11 +49,6 @@ def statistics(
     return {**total.account(), "rounds": parts, "simulated": simulated}
 
 
-def passed_gate(outcome: Outcome) -> bool:
-    """Whether the committee accepted the sample, whatever became of it afterwards."""
-    return outcome.status == "accepted" or outcome.reason in AFTER_GATE
-
-
 class _Tally:
     """Counts of a set of outcomes, taken in one by one."""
 
@@ -61,7 +57,7 @@ class _Tally:
         self._counts: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._tokens: dict[str, dict[str, dict[str, int | None]]] = {}
-        self._agreement = Agreement()
+        self._health = Health()
         self._replies: dict[str, dict[str, dict[str, Any]]] = {}
         self._refused: dict[str, str] = {}  # by model: the first refusal's words
 
@@ -79,7 +75,7 @@ class _Tally:
         if outcome.std is not None and _fully_reviewed(outcome):
             counts["fully_reviewed"] += 1
             counts["low_std"] += self._delta is not None and outcome.std <= self._delta
-        self._agreement.add([sum(r.scores.values()) for r in outcome.reviews if r.scores is not None])
+        self._health.add(outcome)
         self.calls(outcome.calls)
 
     def calls(self, calls: Iterable[CallRecord]) -> None:
@@ -113,9 +109,9 @@ class _Tally:
             "replies": _sorted(self._replies),
             "refused": {model: self._refusals(model) for model in sorted(self._refused)},
             "low_std_share": counts["low_std"] / counts["fully_reviewed"] if defined else None,
-            "krippendorff_alpha": self._agreement.alpha(),
+            "krippendorff_alpha": (health := self._health.account())["alpha"],
+            "health": health,
         }
-
 
     def _refusals(self, model: str) -> dict[str, Any]:
         steps = self._replies[model].values()

@@ -1,0 +1,191 @@
+"""How a committee does while it works: do its reviewers agree, does each of them say anything, is it the draw that decides? PURE.
+
+`Health` takes in outcomes one by one, in memory that does not grow with them; `account` is the `health` of stats.json:
+
+    alpha            Krippendorff's alpha of the composite scores (interval data) with a 95 % interval: delete-one-group jackknife
+                     over 20 groups of samples, by their ids (Efron and Stein 1981, Annals of Statistics 9); None below 20 samples
+    reviewers        {model: reviews, mean, sd, severity, constant, same}. severity: points below the other reviewers of the same
+                     samples; constant: share of reviews with all scores alike; same: share of its most frequent verdict
+    sets             {reviewers of a sample: reviewed, accepted}: acceptance by who was drawn
+    draw_share       of the variance of a sample's mean score, the share that is who reviewed it and not the sample: within-sample
+                     variance / m against the variance of means, m reviewers (one-way random effects; Searle, Variance Components)
+
+Roles are drawn at random for each sample, so a difference between sets of reviewers is theirs and not the samples'.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from gra.synthesis.agreement import Agreement
+from gra.synthesis.decision import passed_gate
+from gra.synthesis.records import Outcome
+
+GROUPS = 20  # of samples, for the jackknife
+ENOUGH = 20  # reviewed samples, or reviews of a model, below which nothing is said
+CONSTANT = 0.8  # share of reviews with all scores alike above which a reviewer says one thing six times
+SAME = 0.9  # share of one verdict above which a reviewer tells nothing apart
+MOST_SETS = 200  # sets of reviewers that are counted by name
+
+
+class Health:
+    """The committee's state, from the outcomes so far."""
+
+    def __init__(self) -> None:
+        self._groups: dict[int, Agreement] = {}
+        self.reviewed = 0  # samples with two scores or more
+        self._models: dict[str, _Reviewer] = {}
+        self._sets: dict[str, list[int]] = {}
+        self._means = _Moments()  # of samples' mean scores
+        self._within = 0.0  # sum over samples: the variance between their reviewers / their number
+
+    def add(self, outcome: Outcome) -> None:
+        """Take in one outcome; one without scores says nothing."""
+        scored = [review for review in outcome.reviews if review.scores]
+        if not scored:
+            return
+        totals = [round(sum(r.scores.values()) / len(r.scores) * 6000) for r in scored if r.scores]  # integers: exact arithmetic
+        points = [total / 6000 for total in totals]
+        self._agree(outcome.id, totals)
+        whole = sum(points)
+        for review, own in zip(scored, points, strict=True):
+            others = (whole - own) / (len(points) - 1) if len(points) > 1 else None
+            values = list((review.scores or {}).values())
+            self._models.setdefault(review.model, _Reviewer()).add(own, others, len(values) > 1 and len(set(values)) == 1)
+        name = ", ".join(sorted(review.model for review in scored))
+        if name not in self._sets and len(self._sets) >= MOST_SETS:
+            name = "others"
+        counts = self._sets.setdefault(name, [0, 0])
+        counts[0] += 1
+        counts[1] += passed_gate(outcome)
+
+    def account(self) -> dict[str, Any]:
+        """All of it as plain data; what cannot be said is None."""
+        alpha = Agreement.joined(self._groups.values()).alpha()
+        low, high = self._interval(alpha)
+        return {
+            "samples": self.reviewed,
+            "alpha": alpha, "alpha_low": low, "alpha_high": high,
+            "reviewers": {model: self._models[model].account() for model in sorted(self._models)},
+            "sets": {name: {"reviewed": n, "accepted": passed} for name, (n, passed) in sorted(self._sets.items())},
+            "draw_share": self._draw_share(),
+        }  # fmt: skip
+
+    def _agree(self, sample: str, totals: list[int]) -> None:
+        if len(totals) < 2:
+            return
+        group = int.from_bytes(hashlib.blake2b(sample.encode(), digest_size=4).digest(), "big") % GROUPS
+        self.reviewed += 1
+        self._groups.setdefault(group, Agreement()).add(totals)
+        points = [total / 6000 for total in totals]
+        mean = sum(points) / len(points)
+        self._means.add(mean)
+        self._within += sum((point - mean) ** 2 for point in points) / (len(points) - 1) / len(points)
+
+    def _interval(self, alpha: float | None) -> tuple[float | None, float | None]:
+        if alpha is None or self.reviewed < ENOUGH:
+            return None, None
+        left = [Agreement.joined(g for n, g in self._groups.items() if n != out).alpha() for out in self._groups]
+        values = [value for value in left if value is not None]
+        if len(values) < max(2, len(left)):
+            return None, None
+        n, mean = len(values), sum(values) / len(values)
+        error = math.sqrt((n - 1) / n * sum((value - mean) ** 2 for value in values))
+        reach = _student(n - 1) * error
+        return alpha - reach, min(1.0, alpha + reach)
+
+    def _draw_share(self) -> float | None:
+        variance = self._means.variance()
+        if self.reviewed < ENOUGH or variance is None or variance == 0:
+            return None
+        return min(1.0, self._within / self.reviewed / variance)
+
+
+def _student(df: int) -> float:
+    """Student's two-sided 95 % quantile by Cornish and Fisher's expansion: within 0.5 % from five degrees of freedom on."""
+    z = 1.959964
+    return z + (z**3 + z) / (4 * df) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df**2)
+
+
+class _Moments:
+    """Mean and variance of what came so far (Welford 1962)."""
+
+    def __init__(self) -> None:
+        self.n, self.mean, self._squares = 0, 0.0, 0.0
+
+    def add(self, value: float) -> None:
+        self.n += 1
+        step = value - self.mean
+        self.mean += step / self.n
+        self._squares += step * (value - self.mean)
+
+    def variance(self) -> float | None:
+        return self._squares / (self.n - 1) if self.n > 1 else None
+
+
+class _Reviewer:
+    """What one model's reviews were like."""
+
+    def __init__(self) -> None:
+        self._points, self._below = _Moments(), _Moments()
+        self._constant = 0
+        self._verdicts: Counter[float] = Counter()
+
+    def add(self, own: float, others: float | None, constant: bool) -> None:
+        self._points.add(own)
+        self._constant += constant
+        self._verdicts[round(own, 1)] += 1  # at most 101 of them
+        if others is not None:
+            self._below.add(others - own)
+
+    def account(self) -> dict[str, Any]:
+        n, variance = self._points.n, self._points.variance()
+        return {
+            "reviews": n, "mean": self._points.mean, "sd": None if variance is None else math.sqrt(variance),
+            "severity": self._below.mean if self._below.n else None, "constant": self._constant / n,
+            "same": max(self._verdicts.values()) / n,
+        }  # fmt: skip
+
+
+def blind(found: Mapping[str, Any]) -> bool:
+    """Whether the committee cannot be seen to tell samples apart: alpha's interval holds 0 (or alpha is undefined: all scores are
+    the same), or who reviews decides more than what is reviewed."""
+    if found["samples"] < ENOUGH:
+        return False
+    no_agreement = found["alpha"] is None or (found["alpha_low"] is not None and found["alpha_low"] <= 0)
+    return no_agreement or (found["draw_share"] is not None and found["draw_share"] > 0.5)
+
+
+def warnings(found: Mapping[str, Any]) -> list[str]:
+    """`faults` without their names."""
+    return [text for _, text in faults(found)]
+
+
+def faults(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is wrong with the committee: (its name, what is said of it); [] where nothing is, or too little is known."""
+    said = []
+    n = found["samples"]
+    if n >= ENOUGH and found["alpha"] is None:
+        said.append(("alpha", f"all reviewers gave all {n:,} samples one and the same score: their reviews say nothing"))
+    elif n >= ENOUGH and found["alpha_low"] is not None and found["alpha_low"] <= 0:
+        interval = f"[{found['alpha_low']:.2f}, {found['alpha_high']:.2f}]"
+        figures = f"Krippendorff's alpha {found['alpha']:.2f} {interval} over {n:,} samples"
+        words = f"the reviewers do not agree beyond chance ({figures}): that they accept a sample says nothing of it"
+        said.append(("alpha", words))
+    if (share := found["draw_share"]) is not None and share > 0.5:
+        words = f"{share:.0%} of the variance of mean scores lies between reviewers"
+        said.append(("draw", f"who was drawn to review decides more than the sample: {words}"))
+    for model, reviewer in found["reviewers"].items():
+        if reviewer["reviews"] < ENOUGH:
+            continue
+        if reviewer["same"] >= SAME:
+            figures = f"{reviewer['same']:.0%} of {reviewer['reviews']:,} reviews, mean {reviewer['mean']:.1f}"
+            said.append((f"same {model}", f"{model} gives nearly every response the same score ({figures})"))
+        elif reviewer["constant"] >= CONSTANT:
+            figures = f"in {reviewer['constant']:.0%} of its {reviewer['reviews']:,} reviews"
+            said.append((f"constant {model}", f"{model} gives all dimensions one score {figures}"))
+    return said
