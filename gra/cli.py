@@ -23,7 +23,7 @@ A committee of small LLMs writes instruction data; students are tuned on it, sco
   gra inspect DIR [DIR ...]                     what a data folder holds: kept, dropped and why, models, files
   gra inspect DIR --sample ID                   one sample's whole life: gate, scores, prompts, replies
   gra blind draw NAME=DIR ... --output DIR      a sheet to read samples blind to their arm; gra blind rates DIR counts the labels
-  gra fetch models [NAME ...]                   weights of the models that pools name, into the cache; no NAME: lists them
+  gra fetch models|students [NAME ...]          weights of the models that pools name, into the cache; no NAME: lists them
   gra publish RUN_DIR results/NAME              copy a run's table and report to where results are kept
   gra completion bash|zsh                       tab completion: eval "$(gra completion bash)"
 

@@ -13,6 +13,7 @@ from typing import Any
 from gra import model_folder
 from gra.errors import ConfigError, Problem
 from gra.settings import parse
+from gra.weights.student import command_for
 from train import hardware, launch, mixing, sharding, tokens, validation
 from train import preflight as outside
 from train.checkpoints import PREFIX
@@ -125,7 +126,8 @@ def _student(student: StudentSettings, inputs: Mapping[str, Path | None]) -> lis
             )
         ]
     elif not (folder := Path(student.model).expanduser()).exists() and _is_path(student.model):
-        return [Problem("student.model", f"no such folder: {student.model}", "correct the path, or give a hub id (owner/name)")]
+        remedy = command_for(folder) or "correct the path, or give a hub id (owner/name)"
+        return [Problem("student.model", f"no such folder: {student.model}", remedy)]
     elif folder.exists() and (fault := model_folder.fault(folder)) is not None:
         return [Problem("student.model", *fault)]
     return []

@@ -19,6 +19,7 @@ from gra.errors import ConfigError, Problem, TrainError
 from gra.fileio import sync_folder, write_text
 from gra.labels import MARK, simulated
 from gra.settings import parse
+from gra.weights.student import command_for
 from train import preflight as outside
 from train import templates
 from train.settings import BuildSettings, StudentStageSettings
@@ -82,7 +83,8 @@ def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Pro
         if folder.exists() and (fault := model_folder.fault(folder)) is not None:
             problems.append(Problem("student.model", *fault))
         elif student.model.startswith((".", "/", "~")) and not folder.exists():
-            problems.append(Problem("student.model", f"no such folder: {student.model}", "correct the path, or give a hub id"))
+            remedy = command_for(folder) or "correct the path, or give a hub id"
+            problems.append(Problem("student.model", f"no such folder: {student.model}", remedy))
         return problems
     if build is None:
         return [

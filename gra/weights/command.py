@@ -1,4 +1,8 @@
-"""The command `gra fetch models NAME...`: weights of the models that pools name, into the cache (GRA_CACHE, ~/.cache/gra)."""
+"""The command `gra fetch models NAME...`: weights of the models that pools name, into the cache (GRA_CACHE, ~/.cache/gra).
+
+gra fetch models small             # what pool=small serves
+gra fetch students smollm2-135m    # the same weights as a Transformers folder too, for student=smollm2-135m and evaluation
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,13 @@ from gra.paths import conf_dir
 from gra.settings import parse
 from gra.weights.fetch import FetchError, fetch
 from gra.weights.spec import Weights
+from gra.weights.student import make
 
 
 def main(arguments: Sequence[str]) -> int:
     """Fetch what the words name; returns the exit code. Raises ConfigError before anything is fetched, FetchError at the end."""
     parser = argparse.ArgumentParser(prog="gra fetch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["models"], help="what to fetch (benchmarks: python -m eval.fetch)")
+    parser.add_argument("what", choices=["models", "students"], help="what to fetch (benchmarks: python -m eval.fetch)")
     parser.add_argument("names", nargs="*", metavar="NAME", help="a model's name in a pool, or a pool (`small`: all of its models)")
     parser.add_argument("--config-dir", metavar="DIR", help="a folder of your own, with pool/*.yaml")
     given = parser.parse_args(list(arguments))
@@ -32,6 +37,8 @@ def main(arguments: Sequence[str]) -> int:
     for name, weights in wanted.items():
         try:
             fetch(name, weights, lambda text: print(text, flush=True))
+            if given.what == "students":
+                make(name, weights, lambda text: print(text, flush=True))
         except FetchError as error:
             faults.append(str(error))
     if faults:

@@ -23,8 +23,13 @@ RULES: list[tuple[str, str, tuple[str, ...]]] = [
     (r"sbatch slurm/experiment\.sbatch (experiment=\S+)", "plan", ()),
     (r"sbatch .*slurm/synthesis\.sbatch .*", "shell", ()),
     (r"gra \w+ --help", "run", ()),
+    (r"gra probe .*", "run", ("--cfg", "job")),  # composed and shown; the probe itself: tests/synthesis/test_probe_stage.py
+    (r"gra fetch (models|students) \S+", "run", ("--help",)),  # no download; the fetch itself: tests/models/test_weights.py
+    (r"gra fetch (models|students)", "run", ()),
     (r"gra (run|plan|compare) experiment=my_seeds \.\.\.", "plan", (
         "seeds.path=mine.jsonl", "pool.base_url=URL", "pool.models=[a,b,c,d,e]", "student.model=Qwen/Qwen2.5-0.5B")),
+    (r"gra (run|plan|compare) experiment=small.*", "plan", (  # neither weights nor llama.cpp are there
+        'pool.serve.command="{python} {port}"', "~pool.serve.requires", "student.model=MODEL")),
     (r"gra (run|plan|compare) .*experiment=.*", "plan", ()),
     (r"gra compare \S+ \S+", "run", ("--resamples", "1000")),
     (r"gra inspect runs/store/.* --sample \S+", "run", ()),
@@ -41,6 +46,7 @@ RULES: list[tuple[str, str, tuple[str, ...]]] = [
     (r"python -m train data=data/mine student\.model=Qwen/Qwen2\.5-0\.5B sft=lora output=.*", "run", (
         "student.model=MODEL", "sft.precision=fp32", "sft.max_steps=1", "sft.global_batch=2", "sft.cutoff_length=128",
         "tracking=none")),
+    (r"python -m train data=DATA_FOLDER student=\S+m sft=cpu_small .*", "check", ("student.model=MODEL",)),
     (r"python -m train(\.prepare)? data=.*", "check", ()),
     (r"srun --ntasks-per-node=1 python -m train launch=torchrun .*", "check", (
         "data=data/mine", "student.model=MODEL", "output=OUT")),
