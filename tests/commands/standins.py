@@ -23,9 +23,12 @@ RULES: list[tuple[str, str, tuple[str, ...]]] = [
     (r"sbatch slurm/experiment\.sbatch (experiment=\S+)", "plan", ()),
     (r"sbatch .*slurm/synthesis\.sbatch .*", "shell", ()),
     (r"gra \w+ --help", "run", ()),
+    (r"gra probe pool=servers .*output=probe/mine", "run", (
+        "pool.base_url=URL", "pool.models=[slm-a,slm-b,slm-c]", "seeds.limit=30", "probe.calls=30")),
     (r"gra probe .*", "run", ("--cfg", "job")),  # composed and shown; the probe itself: tests/synthesis/test_probe_stage.py
-    (r"gra fetch (models|students) \S+", "run", ("--help",)),  # no download; the fetch itself: tests/models/test_weights.py
+    (r"gra fetch (models|students) \S+", "shell", ("--help",)),  # no download; the fetch itself: tests/models/test_weights.py
     (r"gra fetch (models|students)", "run", ()),
+    (r"gra blind (draw|rates) .*", "shell", ("--help",)),  # with labels: tests/compare/test_blind.py
     (r"gra (run|plan|compare) experiment=my_seeds \.\.\.", "plan", (
         "seeds.path=mine.jsonl", "pool.base_url=URL", "pool.models=[a,b,c,d,e]", "student.model=Qwen/Qwen2.5-0.5B")),
     (r"gra (run|plan|compare) experiment=small.*", "plan", (  # neither weights nor llama.cpp are there
