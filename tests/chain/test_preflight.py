@@ -77,7 +77,7 @@ def test_faults_of_the_last_step_are_told_before_the_first_one_buys_a_call(tmp_p
     done = command(tmp_path, *words)
     assert done.returncode == 2, done.stderr
     for expected in (
-        "pool.models (command line: pool.models=[", "does not list `slm-z`", "[steps single/data, gra/data]",
+        "pool.models (command line: pool.models=[", "does not list `slm-z`", "[steps single/data, gra/probe, gra/data]",
         "student.model (command line", "no/such-student is not in the cache", "gsm8k: the data set openai/gsm8k", "ifeval: ",
         "suite.data_dir=DIR", "seed_only/scores",
     ):  # fmt: skip

@@ -97,7 +97,7 @@ def test_the_world_stage_and_the_suites_agree(step: Path, tmp_path: Path) -> Non
 
 def test_every_suite_can_be_checked_and_names_its_command() -> None:
     paths = sorted((conf_dir() / "suite").glob("*.yaml"))
-    assert {path.stem for path in paths} == {"own", "world", "smoke", "paper", "paper_loglikelihood"}
+    assert {path.stem for path in paths} == {"own", "world", "small", "smoke", "paper", "paper_loglikelihood"}
     for path in paths:
         text = path.read_text(encoding="utf-8")
         chosen = "'suite.tasks=[gsm8k]'" if path.stem == "own" else f"suite={path.stem}"

@@ -114,7 +114,7 @@ def test_what_a_tasks_yaml_says_holds_and_what_it_leaves_open_suits_chat_models(
 def test_without_a_suite_or_tasks_nothing_runs_and_the_suites_are_listed() -> None:
     (problem,) = (p for p in stage.check(composed("model.path=owner/name"), {}) if p.key == "suite.tasks")
     assert "no benchmark is named" in problem.message
-    assert "paper | paper_loglikelihood | smoke | world" in problem.remedy
+    assert "paper | paper_loglikelihood | small | smoke | world" in problem.remedy
     (problem,) = plan.unnamed(Suite(name="own"))
     assert "suite.tasks=[gsm8k]" in problem.remedy
     with pytest.raises(ConfigError, match="no benchmark is named"):

@@ -41,7 +41,8 @@ def test_where_models_stand_and_how_fast_they_are_asks_nothing_again() -> None:
     assert bought_again([f"config.pool.{key}" for key in _PLACE - {"models"}]) != ["every call"]
     hashed = _PLACE - {"models", "base_url", "api_key_env", "check_models"}  # these three are outside the fingerprint
     assert bought_again([f"config.pool.{key}" for key in hashed]) == []
-    assert bought_again([f"config.pool.models.0.{key}" for key in _OF_MODEL - {"name"}]) == []
+    assert bought_again([f"config.pool.models.0.{key}" for key in _OF_MODEL - {"name", "weights"}]) == []
+    assert bought_again(["config.pool.models.0.weights.sha256"])[0].endswith("and what follows from its replies")
 
 
 def test_many_files_of_one_key_are_one_line() -> None:

@@ -28,7 +28,7 @@ def test_opens_with_its_command_and_parses(path: Path, monkeypatch: pytest.Monke
     assert path.stem in first
     sft = load(path) if path in RECIPES else load(conf_dir() / "sft" / "paper.yaml")
     config = {"seed": 0, "sft": sft, "student": load(path) if path in STUDENTS else {"model": "owner/name"}}
-    if path.stem == "any":
+    if path.stem == "any" or "${" in str(config["student"].get("model")):  # a folder that `gra fetch students` makes
         config["student"]["model"] = "owner/name"
     if path.stem == "tiny":
         assert student.check({"seed": 0, "student": load(path)}, {"corpus": None}) == []
