@@ -25,7 +25,10 @@ _LATER = "later rounds as far as other samples are kept, for these are what thei
 _EFFECTS = (
     (r"config\.seed", "every call: the run's seed is part of each request"),
     (r"config\.pool\.models\.\d+\.(parameters|base_url)\b", ""),
-    (r"config\.pool\.models\.\d+\.(model|revision|dtype|system_role|weights)\b", "calls of that model, and what follows from its replies"),
+    (
+        r"config\.pool\.models\.\d+\.(model|revision|dtype|system_role|weights)\b",
+        "calls of that model, and what follows from its replies",
+    ),
     (r"config\.pool\.models", "nearly every call: roles are drawn from the list of models"),
     (r"config\.pool\.(_target_|simulated|energy|batch|max_loaded|start_timeout_s|gpu_memory_utilization|python|serve)\b", ""),
     (r"config\.pool\.", "every call: what the pool says of its models is part of each request"),
