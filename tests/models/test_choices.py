@@ -26,7 +26,7 @@ from gra.simulation.backend import SimulatedBackend
 YES_NO = ("Yes", "No")
 ASKED = ({"role": "user", "content": "Is it? Yes or No."},)
 QUESTION = Request("m", ASKED, 0.0, 1.0, 1, 7, choices=YES_NO)
-# As llama.cpp and vLLM sent them, shortened: the token itself is listed among the likeliest, and variants of a word are several.
+# In the form of llama.cpp, put together by hand: the token itself is among the likeliest, and variants of a word are several.
 LLAMA = {"content": [{"id": 5230, "token": "No", "bytes": [78, 111], "logprob": -1.25, "top_logprobs": [
     {"id": 5230, "token": "No", "bytes": [78, 111], "logprob": -1.25}, {"id": 10407, "token": "yes", "logprob": -2.0},
     {"id": 10407, "token": " Yes", "logprob": -3.0}, {"id": 57, "token": "I", "logprob": -2.5}]}]}  # fmt: skip

@@ -5,7 +5,7 @@ equal ones counting half). "8 or more" is then given to about 20 % of wrong answ
 
 How: scores are put together into blocks by isotonic regression of right (1) and wrong (0) on the score (pool adjacent violators),
 classes weighing the same, so that a higher score never stands for less; blocks of less than a tenth of the items join their
-neighbour. So a reviewer whose scores carry nothing ends up with hardly more than one block: it says about 5 of everything. Each
+neighbour. A reviewer whose scores carry nothing ends up with few blocks, but chance still spreads them about 5. Each
 block becomes one knot; between knots the map is linear, beyond the first and the last it is flat.
 """
 

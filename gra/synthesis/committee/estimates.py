@@ -43,6 +43,11 @@ class Estimate:
         return {"value": round(self.value, 4), "low": round(self.low, 4), "high": round(self.high, 4), "n": self.n}
 
 
+def data_of(found: Estimate | None) -> dict[str, float | int] | None:
+    """`found` for JSON; None where there is no estimate."""
+    return None if found is None else found.data()
+
+
 def quantile(level: float = LEVEL) -> float:
     """The normal two-sided quantile."""
     return NormalDist().inv_cdf((1 + level) / 2)

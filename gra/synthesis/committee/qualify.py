@@ -9,7 +9,7 @@ from typing import Any
 
 from gra.synthesis.committee.between import error_correlations, family_of, generators, independent, preference, severity
 from gra.synthesis.committee.calibration import apply
-from gra.synthesis.committee.estimates import Estimate
+from gra.synthesis.committee.estimates import Estimate, data_of
 from gra.synthesis.committee.gate_trust import GateTrust, Judged, gate_trust
 from gra.synthesis.committee.prevalence import Trust, share_right, share_right_of_taken
 from gra.synthesis.committee.probe_items import Item, shown
@@ -71,16 +71,17 @@ def data(found: Qualification) -> dict[str, Any]:
         "version": FORMAT, "faults": found.faults, "words": found.words, "items": dict(found.items),
         "models": {
             model: {
-                **reviewer.data(), "severity": _data(found.severity.get(model)), "preference": _data(found.preference.get(model)),
-                "own_share_right": {name: _data(share) for name, share in found.generators.get(model, {}).items()},
+                **reviewer.data(),
+                "severity": data_of(found.severity.get(model)), "preference": data_of(found.preference.get(model)),
+                "own_share_right": {name: data_of(share) for name, share in found.generators.get(model, {}).items()},
             }
             for model, reviewer in found.reviewers.items()
         },
         "error_correlations": {" / ".join(pair): round(rho, 4) for pair, rho in found.correlations.items()},
         "independent_reviewers": None if found.independent is None else round(found.independent, 2),
         "gate": None if gate is None else {
-            "sensitivity": _data(gate.sens), "specificity": _data(gate.spec), "on_policy": gate.on_policy,
-            "taken": round(gate.taken, 4), "right_of_taken": _data(gate.right_of_taken),
+            "sensitivity": data_of(gate.sens), "specificity": data_of(gate.spec), "on_policy": gate.on_policy,
+            "taken": round(gate.taken, 4), "right_of_taken": data_of(gate.right_of_taken),
             "independent_items": [round(trust.n, 2) for trust in gate.trusted],
         },
     }  # fmt: skip
@@ -100,8 +101,8 @@ def right_of_accepted(probe: Mapping[str, Any], accepted: int, reviewed: int) ->
     sens, spec = (Trust(gate[name]["value"], n) for name, n in pairs)
     return {
         "reviewed": reviewed, "accepted": accepted, "basis": "on-policy" if gate["on_policy"] else "rule-made",
-        "right_of_reviewed": _data(share_right(accepted, reviewed, sens, spec)),
-        "right_of_accepted": _data(share_right_of_taken(accepted, reviewed, sens, spec)),
+        "right_of_reviewed": data_of(share_right(accepted, reviewed, sens, spec)),
+        "right_of_accepted": data_of(share_right_of_taken(accepted, reviewed, sens, spec)),
     }  # fmt: skip
 
 
@@ -165,7 +166,3 @@ def _in_words(found: Qualification) -> list[str]:
 
 def _percent(found: Estimate) -> str:
     return f"{found.value:.0%} [{found.low:.0%}, {found.high:.0%}]"
-
-
-def _data(found: Estimate | None) -> dict[str, float | int] | None:
-    return None if found is None else found.data()

@@ -9,7 +9,7 @@ from statistics import fmean, pstdev
 from typing import Any
 
 from gra.synthesis.committee.calibration import apply, calibrate
-from gra.synthesis.committee.estimates import LEVEL, Estimate, auc, share
+from gra.synthesis.committee.estimates import LEVEL, Estimate, auc, data_of, share
 from gra.synthesis.committee.probe_items import Item
 
 ENDS = (0.5, 9.5)  # a score below the first or above the second is at an end of the scale
@@ -41,10 +41,10 @@ class Reviewer:
     def data(self) -> dict[str, Any]:
         """For probe.json."""
         return {
-            "words": self.words, "usable": _data(self.usable), "basis": self.basis, "auc": _data(self.auc),
-            "auc_by": {name: _data(found) for name, found in self.auc_by.items()}, "scale": self.scale,
-            "sensitivity": _data(self.sensitivity), "specificity": _data(self.specificity),
-            "false_accepts": {name: _data(found) for name, found in self.false_accepts.items()},
+            "words": self.words, "usable": data_of(self.usable), "basis": self.basis, "auc": data_of(self.auc),
+            "auc_by": {name: data_of(found) for name, found in self.auc_by.items()}, "scale": self.scale,
+            "sensitivity": data_of(self.sensitivity), "specificity": data_of(self.specificity),
+            "false_accepts": {name: data_of(found) for name, found in self.false_accepts.items()},
             "calibration": self.calibration, "false_accepts_calibrated": self.false_accepts_calibrated,
         }  # fmt: skip
 
@@ -148,7 +148,3 @@ def _scale(given: Sequence[Scores], scores: Sequence[float]) -> dict[str, float 
 
 def _rounded(values: Sequence[float], of: Callable[[Sequence[float]], float]) -> float | None:
     return round(of(values), 4) if values else None
-
-
-def _data(found: Estimate | None) -> dict[str, float | int] | None:
-    return None if found is None else found.data()
