@@ -38,9 +38,10 @@ from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 
 from gra.compare import resampling
-from gra.compare.edges import Edge, edge, effective, wilson
+from gra.compare.edges import Edge, edge, effective
 from gra.compare.outcomes import Outcomes, Table, matched, replicates_of, table_of
-from gra.compare.trainings import Estimate, Parts, estimate, known, mean_of, measure, quantile
+from gra.compare.trainings import Estimate, Parts, estimate, known, mean_of, measure
+from gra.intervals import normal, student, wilson
 
 RESAMPLES = 10_000
 LEVEL = 0.95
@@ -171,7 +172,7 @@ def level_of(
         whole = estimate(mean_of([parts[task] for task in tasks]))
         if share and len(tasks) == 1:
             n = effective(whole.value, whole.variance, len(tables[tasks[0]].outcomes))
-            return Range(whole.value, *wilson(whole.value, n, quantile(level, whole.df)))
+            return Range(whole.value, *wilson(whole.value, n, student(level, whole.df)))
         return Range(whole.value, *_around(whole, level, 0.0 if share else -1.0))
 
     named = {name: interval(tasks) for name, tasks in (groups or {}).items()}
@@ -196,7 +197,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 def with_noise(reach: float, noise: float, level: float) -> float:
     """Half the width that an interval of a difference over items would have, were each arm's mean moved by `noise` (a standard
     deviation, in the unit of `reach`) from one training to the next."""
-    return math.hypot(reach, NormalDist().inv_cdf((1 + level) / 2) * math.sqrt(2) * noise)
+    return math.hypot(reach, normal(level) * math.sqrt(2) * noise)
 
 
 def _check(resamples: int, level: float) -> None:
@@ -234,7 +235,7 @@ def _resampled(
 ) -> Callable[[Sequence[str]], Interval]:  # fmt: skip
     """A function of benchmarks: the bootstrap interval over items of their plain mean."""
     values, drawn = resampling.resample(tables, count, resamples, seed)
-    z = NormalDist().inv_cdf((1 + level) / 2)
+    z = normal(level)
 
     def interval(tasks: Sequence[str]) -> Interval:
         value, found = resampling.over(tasks, values, drawn)

@@ -26,6 +26,7 @@ import numpy as np
 
 from gra.compare.outcomes import Floats, Table
 from gra.compare.trainings import measure
+from gra.intervals import normal, wilson
 
 FEW = 20  # items that stand out, below which resampling them is not trusted
 
@@ -55,7 +56,7 @@ def edge(table: Table, first: int, level: float, *, share: bool) -> Edge | None:
         return None
     seen = measure(table, first).items
     units = _units(table, float(gaps.var()), seen)
-    value, z = float(own.mean() - other.mean()), NormalDist().inv_cdf((1 + level) / 2)
+    value, z = float(own.mean() - other.mean()), normal(level)
     if share:
         low, high = wilson(value, units, z)
         added = (value * units + 2) / (units + 4)  # Agresti and Coull 1998, The American Statistician 52
@@ -65,14 +66,6 @@ def edge(table: Table, first: int, level: float, *, share: bool) -> Edge | None:
     low, high = max(-1.0, centre - reach), min(1.0, centre + reach)
     p = sign_test(gaps) if units == len(gaps) else 2 * NormalDist().cdf(-abs(centre) / math.sqrt(variance))
     return Edge(min(value, low), max(value, high), p, max(0.0, variance - seen))
-
-
-def wilson(value: float, n: float, z: float) -> tuple[float, float]:
-    """Wilson's score interval of the share `value` of `n` units."""
-    centre = (value + z * z / (2 * n)) / (1 + z * z / n)
-    reach = z / (1 + z * z / n) * math.sqrt(max(0.0, value * (1 - value)) / n + z * z / (4 * n * n))
-    # At the ends the bounds are 0 and 1 exactly; sums of fractions miss them by the last bits.
-    return (0.0 if value <= 0 else max(0.0, centre - reach)), (1.0 if value >= 1 else min(1.0, centre + reach))
 
 
 def effective(value: float, variance: float, units: float) -> float:

@@ -39,6 +39,7 @@ import numpy as np
 
 from gra.compare.outcomes import Floats, Table
 from gra.compare.resampling import cluster_sums
+from gra.intervals import student
 
 LEAST = 2  # degrees of freedom of the noise of training below which nothing is said about it
 
@@ -92,7 +93,7 @@ class Estimate:
 
     def reach(self, level: float) -> float:
         """Half the width of the interval."""
-        return math.sqrt(self.variance) * quantile(level, self.df)
+        return math.sqrt(self.variance) * student(level, self.df)
 
     @property
     def p(self) -> float:
@@ -122,16 +123,9 @@ def few(df: float) -> float:
     return math.sqrt(2 / df) * math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2))
 
 
-def quantile(level: float, df: float) -> float:
-    """Student's two-sided quantile; the normal one for endless degrees of freedom."""
-    from scipy import special  # late: it takes long to import, and runs trained once have no use for it
-
-    return float(special.stdtrit(min(df, 1e9), (1 + level) / 2))
-
-
 def _below(value: Any, df: float) -> Any:
     """The chance of Student's t below `value`."""
-    from scipy import special
+    from scipy import special  # late: it takes long to import, and runs trained once have no use for it
 
     return special.stdtr(min(df, 1e9), value)
 

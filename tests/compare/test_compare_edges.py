@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gra.compare.bootstrap import Level, level_of, paired_bootstrap
-from gra.compare.edges import FEW, bonett_price, sign_test, wilson
+from gra.compare.edges import FEW, bonett_price, sign_test
 from gra.compare.outcomes import Outcomes
+from gra.intervals import wilson
 
 
 def arm(right: int, n: int, trainings: int = 1, clusters: int = 0) -> Outcomes:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from statistics import fmean
 
-from gra.synthesis.committee.estimates import Estimate, quantile, share
+from gra.intervals import normal
+from gra.synthesis.committee.estimates import LEVEL, Estimate, share
 from gra.synthesis.committee.probe_items import Item
 
 Table = Mapping[str, Mapping[str, float]]  # model -> item's id -> score
@@ -56,7 +57,7 @@ def preference(model: str, items: Sequence[Item], scores: Table, families: Mappi
             variance += weight**2 * (_variance(own) + _variance(other))
     if total * 2 < LEAST / 2:
         return None
-    reach = quantile() * math.sqrt(variance) / total
+    reach = normal(LEVEL) * math.sqrt(variance) / total
     value /= total
     return Estimate(value, value - reach, value + reach, sum(len(found) for found in gaps.values()))
 
@@ -107,11 +108,11 @@ def _mean(values: Sequence[float], least: int = LEAST) -> Estimate | None:
         return None
     value = fmean(values)
     error = math.sqrt(sum((x - value) ** 2 for x in values) / (len(values) - 1) / len(values))
-    return Estimate(value, value - quantile() * error, value + quantile() * error, len(values))
+    return Estimate(value, value - normal(LEVEL) * error, value + normal(LEVEL) * error, len(values))
 
 
 def _variance(found: Estimate) -> float:
-    return ((found.high - found.low) / 2 / quantile()) ** 2
+    return ((found.high - found.low) / 2 / normal(LEVEL)) ** 2
 
 
 def _fmean(values: Sequence[float]) -> float | None:

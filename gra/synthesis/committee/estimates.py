@@ -10,13 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gra.compare.edges import wilson
+from gra.intervals import normal, wilson
 
 LEVEL = 0.95
 Floats = NDArray[np.float64]
@@ -48,11 +47,6 @@ def data_of(found: Estimate | None) -> dict[str, float | int] | None:
     return None if found is None else found.data()
 
 
-def quantile(level: float = LEVEL) -> float:
-    """The normal two-sided quantile."""
-    return NormalDist().inv_cdf((1 + level) / 2)
-
-
 def share(values: Sequence[float], questions: Sequence[Hashable] | None = None, level: float = LEVEL) -> Estimate | None:
     """The mean of `values` between 0 and 1 (mostly 0 or 1) with Wilson's interval; None of nothing.
 
@@ -64,7 +58,7 @@ def share(values: Sequence[float], questions: Sequence[Hashable] | None = None, 
     data = np.asarray(values, dtype=float)
     value = float(data.mean())
     units = worth(data, questions)
-    low, high = wilson(value, units, quantile(level))
+    low, high = wilson(value, units, normal(level))
     return Estimate(value, min(low, value), max(high, value), len(data))
 
 
@@ -111,7 +105,7 @@ def auc(
     else:
         sums = np.bincount(_codes(questions), parts)
         variance = float((sums**2).sum()) * len(sums) / max(1, len(sums) - 1)
-    z = quantile(level)
+    z = normal(level)
     if variance <= 1e-12 or not 0 < value < 1:
         low, high = wilson(value, min(m, n), z)
     else:

@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from gra.intervals import student
 from gra.synthesis.agreement import Agreement
 from gra.synthesis.decision import passed_gate
 from gra.synthesis.records import Outcome
@@ -29,6 +30,7 @@ GROUPS = 20  # of samples, for the jackknife
 ENOUGH = 20  # reviewed samples, or reviews of a model, below which nothing is said
 CONSTANT = 0.8  # share of reviews with all scores alike above which a reviewer says one thing six times
 SAME = 0.9  # share of one verdict above which a reviewer tells nothing apart
+LEVEL = 0.95  # of alpha's interval
 MOST_SETS = 200  # sets of reviewers that are counted by name
 
 
@@ -95,7 +97,7 @@ class Health:
             return None, None
         n, mean = len(values), sum(values) / len(values)
         error = math.sqrt((n - 1) / n * sum((value - mean) ** 2 for value in values))
-        reach = _student(n - 1) * error
+        reach = student(LEVEL, n - 1) * error
         return alpha - reach, min(1.0, alpha + reach)
 
     def _draw_share(self) -> float | None:
@@ -103,12 +105,6 @@ class Health:
         if self.reviewed < ENOUGH or variance is None or variance == 0:
             return None
         return min(1.0, self._within / self.reviewed / variance)
-
-
-def _student(df: int) -> float:
-    """Student's two-sided 95 % quantile by Cornish and Fisher's expansion: within 0.5 % from five degrees of freedom on."""
-    z = 1.959964
-    return z + (z**3 + z) / (4 * df) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df**2)
 
 
 class _Moments:

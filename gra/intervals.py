@@ -1,0 +1,85 @@
+"""PURE: two-sided quantiles of the normal and of Student's distribution, and the interval of a share, in Python alone, since scipy
+takes long to import and no synthesis needs it.
+
+Student's is found by Newton's method on its distribution function, which is an incomplete beta function, by Lentz's continued
+fraction (Abramowitz and Stegun 1964, 26.5.8 and 26.7.1; Thompson and Barnett 1986, Journal of Computational Physics 64).
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+_MANY = 1e4  # degrees of freedom from which the expansion about the normal quantile holds to nine digits
+_TINY = 1e-300
+
+
+def normal(level: float) -> float:
+    """The z with P(|Z| <= z) = level, e.g. 1.96 of 0.95."""
+    return NormalDist().inv_cdf((1 + level) / 2)
+
+
+def student(level: float, df: float) -> float:
+    """The t with P(|T| <= t) = level, for `df` degrees of freedom (above 0, perhaps not whole, perhaps endless).
+
+    Raises ValueError for a level outside of 0 to 1 or df that is not above 0.
+    """
+    if not 0 < level < 1 or not df > 0:
+        raise ValueError(f"level {level}, {df} degrees of freedom: a level between 0 and 1 and df above 0 are expected")
+    z = normal(level)
+    near = z + (z**3 + z) / (4 * df) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df**2)  # Cornish and Fisher
+    if df >= _MANY:
+        return near
+    low, high = 0.0, max(z, 1.0)
+    while outside(high, df) > 1 - level:
+        low, high = high, 2 * high
+    t = near if low < near < high else (low + high) / 2
+    scale = 2 * math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2)) / math.sqrt(df * math.pi)
+    for _ in range(200):
+        gap = outside(t, df) - (1 - level)
+        low, high = (t, high) if gap > 0 else (low, t)
+        step = gap / (scale * (1 + t * t / df) ** (-(df + 1) / 2))
+        last, t = t, t + step if low < t + step < high else (low + high) / 2
+        if abs(t - last) <= 1e-14 * t:
+            break
+    return t
+
+
+def wilson(value: float, n: float, z: float) -> tuple[float, float]:
+    """Wilson's score interval of the share `value` of `n` units (Wilson 1927, JASA 22)."""
+    centre = (value + z * z / (2 * n)) / (1 + z * z / n)
+    reach = z / (1 + z * z / n) * math.sqrt(max(0.0, value * (1 - value)) / n + z * z / (4 * n * n))
+    # At the ends the bounds are 0 and 1 exactly; sums of fractions miss them by the last bits.
+    return (0.0 if value <= 0 else max(0.0, centre - reach)), (1.0 if value >= 1 else min(1.0, centre + reach))
+
+
+def outside(t: float, df: float) -> float:
+    """P(|T| > t) for t >= 0."""
+    return _beta(df / (df + t * t), t * t / (df + t * t), df / 2, 0.5)
+
+
+def _beta(x: float, rest: float, a: float, b: float) -> float:
+    """The regularised incomplete beta function I_x(a, b); `rest` is 1 - x, given apart since the difference has fewer digits."""
+    if x <= 0 or rest <= 0:
+        return 0.0 if x <= 0 else 1.0
+    log_x = math.log(x) if x < 0.5 else math.log1p(-rest)
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * log_x + b * math.log(rest))
+    if x < (a + 1) / (a + b + 2):
+        return front * _fraction(x, a, b) / a
+    return 1 - front * _fraction(rest, b, a) / b
+
+
+def _fraction(x: float, a: float, b: float) -> float:
+    c, d = 1.0, 1 - (a + b) * x / (a + 1)
+    d = 1 / (d if abs(d) > _TINY else _TINY)
+    found = d
+    for m in range(1, 10_000):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        for term in (even, odd):
+            d, c = 1 + term * d, 1 + term / c
+            d, c = 1 / (d if abs(d) > _TINY else _TINY), c if abs(c) > _TINY else _TINY
+            found *= c * d
+        if abs(c * d - 1) < 1e-16:
+            break
+    return found
