@@ -1,0 +1,92 @@
+"""PURE: samples of several arms -> a sheet without arms and its key; labels -> how many samples of each arm were good."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gra.intervals import normal, wilson
+
+LABELS = ("task", "answered", "right", "echo")
+CAP = 8000  # characters of a text that a reader is shown
+Sheet = Sequence[Mapping[str, Any]]
+Key = Mapping[str, Sequence[Mapping[str, str]]]
+
+
+def drawn(arms: Mapping[str, Sequence[Mapping[str, str]]], count: int, seed: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The sheet's lines and the key. `arms`: name -> its samples {id, instruction, response}; `count` of each are drawn by `seed`,
+    fewer where there are fewer. A text that several arms hold is read once and counts for each of them."""
+    texts: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for name in sorted(arms):
+        rows = list(arms[name])
+        for row in random.Random(f"{seed} {name}").sample(rows, min(count, len(rows))):
+            texts.setdefault((row["instruction"], row["response"]), []).append({"arm": name, "sample": row["id"]})
+    order = sorted(texts)
+    random.Random(f"{seed}").shuffle(order)
+    sheet, key = [], {}
+    for number, text in enumerate(order, 1):
+        line = {"place": f"{number:04d}", "instruction": text[0][:CAP], "response": text[1][:CAP]}
+        key[line["place"]] = [owner | {"text": digest(line)} for owner in texts[text]]
+        sheet.append({**line, **dict.fromkeys(LABELS), "note": ""})
+    return sheet, key
+
+
+def digest(line: Mapping[str, Any]) -> str:
+    """What tells a line's texts from those of another sheet."""
+    return hashlib.blake2b(f"{line.get('instruction')}\0{line.get('response')}".encode(), digest_size=8).hexdigest()
+
+
+def unread(sheet: Sheet) -> int:
+    """How many lines have no label at all."""
+    return sum(all(line[label] is None for label in LABELS) for line in sheet)
+
+
+def rates(sheet: Sheet, key: Key) -> dict[str, dict[str, Any]]:
+    """Per arm and label: {yes, no, null, rate, low, high}; `good` is counted where no label that decides it is null.
+
+    The key must hold each of the sheet's places (`blind_files.read_key` sees to it).
+    """
+    counts: dict[str, dict[str, list[int]]] = {}
+    for line in sheet:
+        verdicts = {label: line[label] for label in LABELS} | {"good": _good(line)}
+        for owner in key[line["place"]]:
+            mine = counts.setdefault(owner["arm"], {label: [0, 0, 0] for label in (*LABELS, "good")})
+            for label, verdict in verdicts.items():
+                mine[label][2 if verdict is None else 0 if verdict else 1] += 1
+    return {arm: {label: _rate(*found) for label, found in labels.items()} for arm, labels in sorted(counts.items())}
+
+
+def rates_text(sheet: Sheet, key: Key) -> str:
+    """The rates as a Markdown table: percent with 95 % intervals, and how many samples could not be told."""
+    names = ("good", *LABELS)
+    lines = [f"| arm | read | {' | '.join(names)} |", f"| --- | --- | {' | '.join('---' for _ in names)} |"]
+    for arm, labels in rates(sheet, key).items():
+        read = sum(labels["task"][part] for part in ("yes", "no", "null"))
+        lines.append(f"| {_name(arm)} | {read} | {' | '.join(_cell(labels[name]) for name in names)} |")
+    return "\n".join([*lines, "", "Percent, with Wilson's 95 % interval; (n?): so many could not be told and are in no rate.", ""])
+
+
+def _good(line: Mapping[str, Any]) -> bool | None:
+    parts = [line["task"], line["answered"], line["right"], None if line["echo"] is None else not line["echo"]]
+    return False if False in parts else None if None in parts else True
+
+
+def _rate(yes: int, no: int, null: int) -> dict[str, Any]:
+    told = yes + no
+    low, high = wilson(yes / told, told, normal(0.95)) if told else (None, None)
+    return {"yes": yes, "no": no, "null": null, "rate": yes / told if told else None, "low": low, "high": high}
+
+
+def _cell(found: Mapping[str, Any]) -> str:
+    if found["rate"] is None:
+        return f"- ({found['null']}?)"
+    text = f"{100 * found['rate']:.0f} [{100 * found['low']:.0f}, {100 * found['high']:.0f}]"
+    return text + (f" ({found['null']}?)" if found["null"] else "")
+
+
+def _name(arm: str) -> str:
+    """An arm's name in a cell of a Markdown table."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", arm).replace("\\", "\\\\").replace("|", "\\|")
