@@ -87,8 +87,8 @@ def _check_command_line(config_name: str) -> list[Problem]:
     """The faults of the overrides in sys.argv, which are taken out of it. Raises ConfigError if there is no going on without."""
     from hydra._internal.utils import get_args_parser
 
+    from gra.chain.mistyped import mistyped, top_keys
     from gra.chain.overrides import check_overrides
-    from gra.mistyped import mistyped, top_keys
     from gra.typed import spelt
 
     parser = get_args_parser()

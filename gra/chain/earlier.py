@@ -13,11 +13,11 @@ from itertools import islice
 from pathlib import Path
 
 from gra.chain.fingerprint import hash8
-from gra.chain.lock import holder
 from gra.chain.manifest import BEGUN, MANIFEST
 from gra.chain.stage import Stage
 from gra.chain.store import PARTIAL, Store, slug
 from gra.fileio import read_json
+from gra.locks import holder
 
 MOST = 8
 

@@ -9,13 +9,13 @@ from gra.chain import manifest
 from gra.chain.display import status_line
 from gra.chain.experiment import Experiment, Step
 from gra.chain.fingerprint import fingerprint
-from gra.chain.lock import holder
 from gra.chain.origin import from_root
 from gra.chain.runner import identify
 from gra.chain.stage import Stage, load_stage
 from gra.chain.store import Store
 from gra.chain.working import worth_of
 from gra.errors import ConfigError, Problem
+from gra.locks import holder
 
 
 @dataclass(frozen=True)

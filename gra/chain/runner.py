@@ -16,13 +16,13 @@ from typing import Any
 from gra.chain import manifest
 from gra.chain.earlier import beside, in_store
 from gra.chain.fingerprint import differences, fingerprint, identity
-from gra.chain.lock import locked
 from gra.chain.manifest import BEGUN, MANIFEST, Manifest
 from gra.chain.stage import Config, Stage
 from gra.chain.store import Place, Store, not_of_its_own, publish
 from gra.chain.working import begin
 from gra.errors import ConfigError, Problem, StoreError
 from gra.fileio import read_json, remove_temporaries, sha256_file, write_json
+from gra.locks import locked
 from gra.typed import word_for
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from gra.chain.lock import locked
 from gra.errors import GraError, StoreError
 from gra.fileio import sha256_file, sync_folder
+from gra.locks import locked
 from gra.waiting import told
 from gra.weights import sources
 from gra.weights.place import path_of

@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 
 from gra import cache
-from gra.chain.lock import locked
 from gra.errors import StoreError
 from gra.fileio import sync_folder, write_text
 from gra.labels import QUANTIZED
+from gra.locks import locked
 from gra.waiting import told
 from gra.weights.place import path_of
 from gra.weights.sources import Say

@@ -13,12 +13,12 @@ import pytest
 
 from gra.chain import manifest
 from gra.chain.fingerprint import fingerprint
-from gra.chain.lock import holder, locked
 from gra.chain.runner import Result, identify, run_in_folder, run_in_store
 from gra.chain.stage import Stage, load_stage
 from gra.chain.store import Store, slug
 from gra.errors import ConfigError, GraError, StoreError
 from gra.labels import simulated
+from gra.locks import holder, locked
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from places import Place
 
 from gra.chain.commands import experiments
-from gra.mistyped import mistyped
+from gra.chain.mistyped import mistyped
 
 
 def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
