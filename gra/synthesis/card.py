@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gra.synthesis.committee import health
 from gra.synthesis.remarks import troubles
 
 # Licence ids that hub cards know (hub docs, repositories-licenses): others are written as `other` with their name.
@@ -155,7 +154,7 @@ def _agreement(stats: Mapping[str, Any]) -> str:
         f"Fully reviewed samples whose scores spread no more than delta: {'-' if share is None else f'{share:.1%}'}. "
         f"Krippendorff's alpha of the reviewers' scores (interval data, 95 %): {text}."
     ]
-    said += [f"> **The committee: {plain(words, 400)}.**" for words in (health.warnings(found) if found else [])]
+    said += [f"> **The committee: {plain(words, 400)}.**" for words in found.get("warnings") or []]
     return "\n\n".join(said)
 
 

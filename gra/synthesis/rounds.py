@@ -121,7 +121,7 @@ class Committee:
             pool = pool + await self._round(number, domains, result)
             self._warn()
             if self._is_blind():
-                result.blind = health.warnings(self._health.account())
+                result.blind = self._health.account()["warnings"]
                 break
             if len(result.kept) - before < self._settings.samples_per_round:
                 result.short.append(number)

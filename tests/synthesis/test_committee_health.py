@@ -12,7 +12,7 @@ from scripted import Scripted
 from test_rounds import synthesize
 
 from gra.synthesis.agreement import Agreement
-from gra.synthesis.committee.health import ENOUGH, Health, blind, warnings
+from gra.synthesis.committee.health import ENOUGH, Health, blind
 from gra.synthesis.records import DIMENSIONS, Outcome, Review, Roles
 from gra.synthesis.stats import statistics
 
@@ -57,7 +57,7 @@ def able_committee(count: int, noise: float = 1.0) -> list[Outcome]:
 def test_the_first_real_committee_is_called_blind() -> None:
     found = account(first_real_committee(60))
     assert blind(found)
-    words = "\n".join(warnings(found))
+    words = "\n".join(found["warnings"])
     assert "do not agree beyond chance" in words
     assert "small-1 gives nearly every response the same score" in words
     assert "coder-1 gives all dimensions one score in 100% of" in words
@@ -70,7 +70,7 @@ def test_the_first_real_committee_is_called_blind() -> None:
 def test_a_committee_that_can_tell_is_left_alone() -> None:
     found = account(able_committee(200))
     assert not blind(found)
-    assert warnings(found) == []
+    assert found["warnings"] == []
     assert 0 < found["alpha_low"] < found["alpha"] < found["alpha_high"] <= 1
     assert found["draw_share"] < 0.2
     assert found["reviewers"]["b"]["severity"] > 0.3 > found["reviewers"]["c"]["severity"]
@@ -79,14 +79,14 @@ def test_a_committee_that_can_tell_is_left_alone() -> None:
 def test_too_few_reviews_are_not_judged() -> None:
     found = account(first_real_committee(ENOUGH - 1))
     assert not blind(found)
-    assert not any("agree" in text or "drawn" in text for text in warnings(found))
+    assert not any("agree" in text or "drawn" in text for text in found["warnings"])
 
 
 def test_one_score_for_everything_is_blind_though_alpha_is_undefined() -> None:
     found = account([outcome(n, {"a": [8] * 6, "b": [8] * 6}) for n in range(30)])
     assert found["alpha"] is None
     assert blind(found)
-    assert "one and the same score" in "\n".join(warnings(found))
+    assert "one and the same score" in "\n".join(found["warnings"])
 
 
 def test_the_interval_of_alpha_holds_the_truth() -> None:

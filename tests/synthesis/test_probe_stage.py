@@ -77,7 +77,7 @@ def test_it_ranks_reviewers_as_their_profiles_have_them(world: Path, tmp_path: P
     wrongly = [(one, two) for i, one in enumerate(order) for two in order[i + 1 :] if sees[one] < sees[two] - 0.05]
     assert wrongly == [], (order, sees)
     assert order[-1] == "slm-d"
-    harshest, *_, mildest = sorted(severity, key=lambda name: sum(severity[name]))
+    mildest, *_, harshest = sorted(severity, key=lambda name: sum(severity[name]))
     assert (harshest, mildest) == ("slm-e", "slm-d")
 
 

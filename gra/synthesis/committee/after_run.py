@@ -10,6 +10,7 @@ from typing import Any
 from gra.errors import StoreError
 
 RESULT = "probe.json"
+FORMAT = 2  # its version; 2: severity is above 0 where a reviewer is harsh, `constant` is to a hundredth of a point
 REVIEWED = ("below_tau", "disputed", "too_few_reviews", "adjudication_missing", "adjudicated_out")  # dropped at the gate
 
 

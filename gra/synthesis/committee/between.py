@@ -18,10 +18,11 @@ LEAST = 10  # items below which no difference or correlation is told
 
 
 def severity(model: str, scores: Table) -> Estimate | None:
-    """Points that the model gives more (lenient, above 0) or less (harsh) than the others on the same items, on average."""
+    """How many points lower than the others the model scores the same items, on average: harsh above 0, lenient below; as in the
+    health of a run (health.py)."""
     others = [name for name in scores if name != model]
     gaps = [
-        score - fmean(seen) for item, score in scores[model].items()
+        fmean(seen) - score for item, score in scores[model].items()
         if (seen := [scores[name][item] for name in others if item in scores[name]])
     ]  # fmt: skip
     return _mean(gaps)

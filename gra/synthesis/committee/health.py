@@ -4,9 +4,11 @@
 
     alpha            Krippendorff's alpha of the composite scores (interval data) with a 95 % interval: delete-one-group jackknife
                      over 20 groups of samples, by their ids (Efron and Stein 1981, Annals of Statistics 9); None below 20 samples
-    reviewers        {model: reviews, mean, sd, severity, constant, same}. severity: points below the other reviewers of the same
-                     samples; constant: share of reviews with all scores alike; same: share of its most frequent verdict
+    reviewers        {model: reviews, mean, sd, severity, constant, equal}. severity: how many points lower than the other reviewers
+                     of the same samples it scores, on average (harsh: above 0), as in a probe (between.py); constant, equal: the
+                     share of its most frequent score, and of reviews with all scores the same (verdicts.py)
     sets             {reviewers of a sample: reviewed, accepted}: acceptance by who was drawn
+    warnings         what is wrong, in words; [] where nothing is, or too little is known
     draw_share       of the variance of a sample's mean score, the share that is who reviewed it and not the sample: within-sample
                      variance / m against the variance of means, m reviewers (one-way random effects; Searle, Variance Components)
 
@@ -17,19 +19,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from gra.intervals import student
 from gra.synthesis.agreement import Agreement
+from gra.synthesis.committee.verdicts import CONSTANT, EQUAL, Verdicts
 from gra.synthesis.decision import passed_gate
 from gra.synthesis.records import Outcome
 
 GROUPS = 20  # of samples, for the jackknife
 ENOUGH = 20  # reviewed samples, or reviews of a model, below which nothing is said
-CONSTANT = 0.8  # share of reviews with all scores alike above which a reviewer says one thing six times
-SAME = 0.9  # share of one verdict above which a reviewer tells nothing apart
 LEVEL = 0.95  # of alpha's interval
 MOST_SETS = 200  # sets of reviewers that are counted by name
 
@@ -56,8 +56,7 @@ class Health:
         whole = sum(points)
         for review, own in zip(scored, points, strict=True):
             others = (whole - own) / (len(points) - 1) if len(points) > 1 else None
-            values = list((review.scores or {}).values())
-            self._models.setdefault(review.model, _Reviewer()).add(own, others, len(values) > 1 and len(set(values)) == 1)
+            self._models.setdefault(review.model, _Reviewer()).add(own, others, review.scores or {})
         name = ", ".join(sorted(review.model for review in scored))
         if name not in self._sets and len(self._sets) >= MOST_SETS:
             name = "others"
@@ -69,13 +68,14 @@ class Health:
         """All of it as plain data; what cannot be said is None."""
         alpha = Agreement.joined(self._groups.values()).alpha()
         low, high = self._interval(alpha)
-        return {
+        found: dict[str, Any] = {
             "samples": self.reviewed,
             "alpha": alpha, "alpha_low": low, "alpha_high": high,
             "reviewers": {model: self._models[model].account() for model in sorted(self._models)},
             "sets": {name: {"reviewed": n, "accepted": passed} for name, (n, passed) in sorted(self._sets.items())},
             "draw_share": self._draw_share(),
         }  # fmt: skip
+        return {**found, "warnings": [text for _, text in faults(found)]}
 
     def _agree(self, sample: str, totals: list[int]) -> None:
         if len(totals) < 2:
@@ -128,13 +128,11 @@ class _Reviewer:
 
     def __init__(self) -> None:
         self._points, self._below = _Moments(), _Moments()
-        self._constant = 0
-        self._verdicts: Counter[float] = Counter()
+        self._verdicts = Verdicts()
 
-    def add(self, own: float, others: float | None, constant: bool) -> None:
+    def add(self, own: float, others: float | None, scores: Mapping[str, float]) -> None:
         self._points.add(own)
-        self._constant += constant
-        self._verdicts[round(own, 1)] += 1  # at most 101 of them
+        self._verdicts.add(own, scores)
         if others is not None:
             self._below.add(others - own)
 
@@ -142,8 +140,8 @@ class _Reviewer:
         n, variance = self._points.n, self._points.variance()
         return {
             "reviews": n, "mean": self._points.mean, "sd": None if variance is None else math.sqrt(variance),
-            "severity": self._below.mean if self._below.n else None, "constant": self._constant / n,
-            "same": max(self._verdicts.values()) / n,
+            "severity": self._below.mean if self._below.n else None,
+            "constant": self._verdicts.constant, "equal": self._verdicts.equal,
         }  # fmt: skip
 
 
@@ -154,11 +152,6 @@ def blind(found: Mapping[str, Any]) -> bool:
         return False
     no_agreement = found["alpha"] is None or (found["alpha_low"] is not None and found["alpha_low"] <= 0)
     return no_agreement or (found["draw_share"] is not None and found["draw_share"] > 0.5)
-
-
-def warnings(found: Mapping[str, Any]) -> list[str]:
-    """`faults` without their names."""
-    return [text for _, text in faults(found)]
 
 
 def faults(found: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -178,10 +171,10 @@ def faults(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     for model, reviewer in found["reviewers"].items():
         if reviewer["reviews"] < ENOUGH:
             continue
-        if reviewer["same"] >= SAME:
-            figures = f"{reviewer['same']:.0%} of {reviewer['reviews']:,} reviews, mean {reviewer['mean']:.1f}"
-            said.append((f"same {model}", f"{model} gives nearly every response the same score ({figures})"))
-        elif reviewer["constant"] >= CONSTANT:
-            figures = f"in {reviewer['constant']:.0%} of its {reviewer['reviews']:,} reviews"
-            said.append((f"constant {model}", f"{model} gives all dimensions one score {figures}"))
+        if reviewer["constant"] >= CONSTANT:
+            figures = f"{reviewer['constant']:.0%} of {reviewer['reviews']:,} reviews, mean {reviewer['mean']:.1f}"
+            said.append((f"constant {model}", f"{model} gives nearly every response the same score ({figures})"))
+        elif reviewer["equal"] is not None and reviewer["equal"] >= EQUAL:
+            figures = f"in {reviewer['equal']:.0%} of its {reviewer['reviews']:,} reviews"
+            said.append((f"equal {model}", f"{model} gives all dimensions one score {figures}"))
     return said

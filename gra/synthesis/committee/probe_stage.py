@@ -19,6 +19,7 @@ from gra.fileio import write_json, write_text
 from gra.models.pool import settings_of
 from gra.settings import parse
 from gra.synthesis import checks, stage
+from gra.synthesis.committee.after_run import FORMAT
 from gra.synthesis.committee.probe_settings import ProbeSettings, load_sources, mode, source_named
 from gra.synthesis.reuse import bought_again, kept, reuse
 from gra.synthesis.seeds import SeedSettings, load_seeds, report_bad, seed_files
@@ -26,7 +27,7 @@ from gra.synthesis.settings import SynthesisSettings
 from gra.wellformed import printable
 
 NAME = "probe"
-VERSION = 1
+VERSION = 2  # 2: severity is above 0 where a reviewer is harsh, as in the health of a run
 INSIDE_INPUTS = stage.INSIDE_INPUTS
 # What a probe does not depend on: how many samples the run makes, of what, and what becomes of them later.
 NOT_HASHED = (
@@ -75,7 +76,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     settings = SynthesisSettings.model_validate(config["synthesis"])
     does = mode(settings, config["pool"])
     if does == "off":
-        found: dict[str, Any] = {"version": 1, "off": True, "faults": [], "words": [], "items": {}, "models": {}, "gate": None}
+        found: dict[str, Any] = {"version": FORMAT, "off": True, "faults": [], "words": [], "items": {}, "models": {}, "gate": None}
         _write(output, found, settings.tau)
         return {"calls": 0.0}
     found = _probe(config, settings, inputs.get("seeds"), output)

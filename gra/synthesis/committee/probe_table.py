@@ -32,7 +32,7 @@ def table(probe: Mapping[str, Any], tau: float) -> str:
     for key, label in (("mean", "mean score"), ("sd", "sd"), ("constant", "share of its commonest score"),
                        ("equal", "share of reviews of equal scores"), ("ends", "share of scores at the ends")):
         row(label, [_number(model["scale"][key]) for model in models.values()])
-    row("severity (points above the others)", [_signed(model["severity"]) for model in models.values()])
+    row("severity (points below the others)", [_signed(model["severity"]) for model in models.values()])
     row("preference for its own family (points)", [_signed(model["preference"]) for model in models.values()])
     for name in _names(models, "own_share_right"):
         label = "its own answers right" + ("" if name == "all" else f", {plain(name)}")

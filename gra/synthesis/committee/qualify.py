@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from gra.synthesis.committee.after_run import FORMAT
 from gra.synthesis.committee.between import error_correlations, family_of, generators, independent, preference, severity
 from gra.synthesis.committee.calibration import apply
 from gra.synthesis.committee.estimates import Estimate, data_of
@@ -15,8 +16,6 @@ from gra.synthesis.committee.prevalence import Trust, share_right, share_right_o
 from gra.synthesis.committee.probe_items import Item, shown
 from gra.synthesis.committee.reviewer import Reviewer, look_at
 from gra.synthesis.settings import SynthesisSettings
-
-FORMAT = 1  # of probe.json
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,8 @@ def qualify(
 
 
 def data(found: Qualification) -> dict[str, Any]:
-    """The content of probe.json."""
+    """The content of probe.json. By model: what reviewer.py has of it, and from between.py `severity`, `preference` and
+    `own_share_right`; estimates are {value, low, high, n} with 95 % intervals, None where nothing can be said."""
     gate = found.gate
     return {
         "version": FORMAT, "faults": found.faults, "words": found.words, "items": dict(found.items),

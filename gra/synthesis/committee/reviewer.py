@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, pstdev
@@ -11,6 +10,7 @@ from typing import Any
 from gra.synthesis.committee.calibration import apply, calibrate
 from gra.synthesis.committee.estimates import LEVEL, Estimate, auc, data_of, share
 from gra.synthesis.committee.probe_items import Item
+from gra.synthesis.committee.verdicts import CONSTANT, Verdicts
 
 ENDS = (0.5, 9.5)  # a score below the first or above the second is at an end of the scale
 ENOUGH = 10  # right and wrong on-policy answers each, from which the verdict rests on them
@@ -114,7 +114,7 @@ def in_words(found: Reviewer, tau: float) -> list[str]:
     if found.basis == "on-policy" and ruled is not None and found.auc is not None and ruled.low > found.auc.high:
         said.append(f"{name} does better on answers made by rule (AUC {ruled}), which flatter.")
     constant = found.scale["constant"]
-    if constant is not None and constant >= 0.8:
+    if constant is not None and constant >= CONSTANT:
         said.append(f"{name} gives the same score to {constant:.0%} of all answers.")
     if found.sensitivity is not None and found.specificity is not None:
         if found.sensitivity.value == 0:
@@ -135,15 +135,19 @@ def _auc(items: Sequence[Item], score: Mapping[str, float], level: float = LEVEL
 
 
 def _scale(given: Sequence[Scores], scores: Sequence[float]) -> dict[str, float | None]:
-    """mean, sd; `constant`: the share of its most frequent score; `equal`: of its reviews with several scores, those in which all
-    are the same; `ends`: the share of scores at the ends of the scale."""
-    several = [scores for scores in given if len(scores) > 1]
+    """mean, sd; `constant` and `equal`: verdicts.py; `ends`: the share of scores at the ends of the scale."""
+    counted = Verdicts()
+    for score, dimensions in zip(scores, given, strict=True):
+        counted.add(score, dimensions)
     return {
         "mean": _rounded(scores, fmean), "sd": _rounded(scores, pstdev),
-        "constant": _rounded(scores, lambda s: max(Counter(round(x, 4) for x in s).values()) / len(s)),
-        "equal": _rounded([len(set(one.values())) == 1 for one in several], fmean),
+        "constant": _rounded_share(counted.constant), "equal": _rounded_share(counted.equal),
         "ends": _rounded([not ENDS[0] < score < ENDS[1] for score in scores], fmean),
     }  # fmt: skip
+
+
+def _rounded_share(share: float | None) -> float | None:
+    return None if share is None else round(share, 4)
 
 
 def _rounded(values: Sequence[float], of: Callable[[Sequence[float]], float]) -> float | None:
