@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +21,10 @@ TEXT_CAP, NOTE_CAP, FEW = 4000, 1200, 40  # characters of an instruction or repl
 
 @dataclass(frozen=True)
 class Review:
-    """Scores in the order of DIMENSIONS (None: missing), their mean, and the written remarks."""
+    """Scores in the order of DIMENSIONS (None: missing, or not asked for), the score in all, and the written remarks."""
 
     model: str
-    scores: tuple[int | None, ...]
+    scores: tuple[float | None, ...]
     score: float | None
     strengths: str
     weaknesses: str
@@ -116,8 +117,9 @@ def _review(raw: Mapping[str, Any]) -> Review:
     source = nested if isinstance(nested, Mapping) else raw
     values = tuple(_score(source.get(name)) for name in DIMENSIONS)
     known = [value for value in values if value is not None]
+    mean = sum(known) / len(known) if len(known) == len(values) else _score(source.get("overall"))
     return Review(
-        model=_text(raw.get("model"), FEW), scores=values, score=sum(known) / len(known) if len(known) == len(values) else None,
+        model=_text(raw.get("model"), FEW), scores=values, score=mean,
         strengths=_text(raw.get("strengths"), NOTE_CAP), weaknesses=_text(raw.get("weaknesses"), NOTE_CAP),
         missing=_text(raw.get("missing"), NOTE_CAP),
     )  # fmt: skip
@@ -129,8 +131,8 @@ def _check(raw: Mapping[str, Any]) -> Check:
     return Check(_text(raw.get("model"), FEW), pairs, _text(raw.get("comment"), NOTE_CAP), _text(raw.get("missing"), NOTE_CAP))
 
 
-def _score(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _score(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else None
 
 
 def _parsed(row: Mapping[str, Any], column: str) -> Any:

@@ -24,8 +24,7 @@ SMALL = tuple(name for name in MODELS if name != "slm-large")
 _HEADLINE = re.compile(r"# Task: ([^\n]*)\n")
 _DOMAIN = re.compile(r'domain "([^"\n]+)"')
 _KEYWORDS = re.compile(r"<keywords>(.*?)</keywords>", re.DOTALL)
-_JUDGED = re.compile(r"^Question:(.*)\n+Answer:(.*)\n+[^\n]*\?[^\n?]*$", re.DOTALL | re.MULTILINE)  # one answer to be judged
-_TASK = re.compile(r"^Task:(.*)\n+[^\n]*\?[^\n?]*$", re.DOTALL | re.MULTILINE)  # one instruction to be judged
+_JUDGED = re.compile(r"<instruction>(.*)</instruction>(?:\s*<response>(.*)</response>)?\s*[^\n]*\?[^\n?]*$", re.DOTALL)
 MASS = 0.95  # probability that is left for the choices together: the rest goes to other first tokens
 _TAGS = ("instruction", "response", "record", "review")
 _BLOCKS = {name: re.compile(rf"<{name}>\n?(.*?)\n?</{name}>", re.DOTALL) for name in _TAGS}
@@ -46,13 +45,13 @@ def _choose(request: Request, world_seed: int, rng: random.Random) -> Reply:
     """One token of the choices Yes and No, with their probabilities; of other choices none is likely."""
     user = request.messages[-1]["content"]
     tokens_in = sum(count_tokens(message["content"]) for message in request.messages)
-    judged, task = _JUDGED.search(user), _TASK.search(user)
+    judged = _JUDGED.fullmatch(user)  # an instruction, or a response to it
     yes = None
     if [choice.casefold() for choice in request.choices] == ["yes", "no"] and rng.random() >= PROFILES[request.model].broken:
-        if judged:
+        if judged and judged[2] is not None:
             yes = reviewing.approves(request.model, judged[1].strip(), judged[2].strip(), world_seed, rng)
-        elif task:
-            yes = reviewing.finds_sound(request.model, task[1].strip(), rng)
+        elif judged:
+            yes = reviewing.finds_sound(request.model, judged[1].strip(), rng)
     if yes is None:
         return Reply("I", tokens_in, 1, "length")
     named = dict(zip(request.choices, (nine(MASS * yes), nine(MASS * (1 - yes))), strict=True))

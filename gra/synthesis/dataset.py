@@ -43,9 +43,10 @@ def write_dataset(
     """
     ids: set[str] = set()
     rows = (row(o) | ({"decision": decision} if decision else {}) for o in _once(kept, ids, output))
-    _write_parquet(output / "data" / "train.parquet", rows, schema())
+    fractions = card.settings.get("scoring") == "probability"
+    _write_parquet(output / "data" / "train.parquet", rows, schema(fractions=fractions))
     dropped = (row(o) | {"reason": o.reason, "detail": o.detail} for o in _once(rejected, ids, output))
-    _write_parquet(output / "rejected.parquet", dropped, schema(rejected=True))
+    _write_parquet(output / "rejected.parquet", dropped, schema(rejected=True, fractions=fractions))
     write_json(output / "stats.json", dict(stats))
     if card.simulated:
         write_text(output / "SIMULATED", SIMULATED)
@@ -82,12 +83,14 @@ def row(outcome: Outcome) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def schema(rejected: bool = False) -> pa.Schema:
-    """Arrow schema of train.parquet, or of rejected.parquet (the same, then reason and detail)."""
+def schema(rejected: bool = False, fractions: bool = False) -> pa.Schema:
+    """Arrow schema of train.parquet, or of rejected.parquet (the same, then reason and detail). `score`: a reviewer's mean; the six
+    dimensions are whole numbers, or `fractions` (synthesis.scoring=probability), null where one question was asked in all."""
     import pyarrow as pa
 
     text, texts = pa.string(), pa.list_(pa.string())
-    scores = pa.struct([("model", text), *((name, pa.int64()) for name in DIMENSIONS), ("score", pa.float64())])
+    points = pa.float64() if fractions else pa.int64()
+    scores = pa.struct([("model", text), *((name, points) for name in DIMENSIONS), ("score", pa.float64())])
     fields = [
         ("id", text), ("instruction", text), ("response", text),
         ("messages", pa.list_(pa.struct([("role", text), ("content", text)]))),

@@ -1,6 +1,7 @@
 """The tau / delta gate (paper, decision rule): pure, in exact arithmetic.
 
-Scores are integers, so means and variances are fractions: compared as such, no sample passes or fails by rounding.
+Scores are integers or decimals of four digits, so means and variances are fractions: compared as such, no sample passes or fails
+by rounding.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ class Gate:
     std: float | None
 
 
-def composite(scores: Mapping[str, int]) -> Fraction:
-    """A reviewer's score: the plain mean of its integers."""
-    return Fraction(sum(scores.values()), len(scores))
+def composite(scores: Mapping[str, float]) -> Fraction:
+    """A reviewer's score: the plain mean of its scores, as they are written in decimals."""
+    return sum((Fraction(str(score)) for score in scores.values()), Fraction(0)) / len(scores)
 
 
-def gate(reviews: Sequence[Mapping[str, int]], settings: SynthesisSettings) -> Gate:
+def gate(reviews: Sequence[Mapping[str, float]], settings: SynthesisSettings) -> Gate:
     """Judge a response by the reviewers' `reviews` (dimension -> 0..10), missing ones left out.
 
     mean < tau: reject. mean >= tau and std <= delta: accept. Otherwise the adjudicator, or `settings.disputed` where there
@@ -55,7 +56,7 @@ def gate(reviews: Sequence[Mapping[str, int]], settings: SynthesisSettings) -> G
     return Gate("accept", "", shown, std) if settings.disputed == "keep" else Gate("reject", "disputed", shown, std)
 
 
-def adjudicated_verdict(scores: Mapping[str, int], settings: SynthesisSettings) -> bool:
+def adjudicated_verdict(scores: Mapping[str, float], settings: SynthesisSettings) -> bool:
     """Whether the adjudicator keeps the sample: its own composite reaches tau."""
     return composite(scores) >= Fraction(str(settings.tau))
 

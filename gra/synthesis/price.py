@@ -21,6 +21,7 @@ from gra.errors import StoreError
 from gra.fileio import read_json
 from gra.models.pool import model_names
 from gra.synthesis import prompts
+from gra.synthesis.committee.judging import questions_of
 from gra.synthesis.journal_read import connect_other
 from gra.synthesis.reuse import JOURNAL, calls_in
 from gra.synthesis.roles import models_needed
@@ -159,6 +160,8 @@ def _calls_a_proposal(settings: SynthesisSettings, earlier: Known | None) -> dic
     reviewers = settings.reviewers if settings.review else 0
     passed = PASSED if settings.review else 1.0
     steps = {"keywords": 1.0, "instruction": 1.0, "check": float(reviewers), "respond": passed, "review": passed * reviewers}
+    if settings.scoring == "probability":
+        steps["review"] *= len(questions_of(settings.questions))
     steps["adjudicate"] = passed * DISPUTED if settings.review and settings.adjudicate else 0.0
     seen = {} if earlier is None else earlier.calls
     return {step: seen.get(step, each * RETRIED) for step, each in steps.items() if each}
@@ -169,6 +172,8 @@ def _tokens(settings: SynthesisSettings, step: str, earlier: Known | None) -> tu
         return earlier.tokens[step]
     text = prompts.source_path(step, settings.prompts).read_text(encoding="utf-8", errors="replace")
     texts, reply = _TEXTS.get(step, (200, 80))
+    if settings.scoring == "probability" and step in (*_PANEL, "adjudicate"):  # six short examples, and one token
+        return 7 * _TEXTS["check" if step == "check" else "review"][0] / 2, 1
     return len(text) / CHARACTERS + texts, min(reply, getattr(settings.decoding, step).max_tokens)
 
 

@@ -16,6 +16,8 @@ from typing import Any, TypeAlias, TypeVar
 
 from gra.models.base import Reply, Request
 from gra.synthesis import prompts
+from gra.synthesis.committee import judging, yes_no
+from gra.synthesis.committee.examples import NONE, Examples
 from gra.synthesis.decision import adjudicated_verdict, gate
 from gra.synthesis.prompts.schemas import json_schema
 from gra.synthesis.randomness import number
@@ -64,6 +66,7 @@ class Proposal:
     domain: str
     records: tuple[Record, ...]
     roles: Roles
+    examples: Examples = NONE  # shown to those that judge by one token (synthesis.scoring=probability)
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,20 @@ class _Scribe:
                 break
         return results
 
+    def choose(self, step: str, questions: Sequence[yes_no.Question]) -> Talk[list[yes_no.Scored]]:
+        """Ask every (role, model, messages) at once for one token of Yes or No. Returns, per question, (score, None) or (None, the
+        fault); a greedy token is not asked for again."""
+        asks = []
+        for role, model, messages in questions:
+            seed = number(self.rules.seed, self.sample, step, role, 0, bits=31)
+            asked = judging.request(model, messages, seed, self.rules.served.get(model, ""))
+            asks.append(Ask(self.sample, step, role, 0, asked))
+        replies = yield asks
+        results = [judging.read_score(reply) for reply in replies]
+        for ask, reply, (_, fault) in zip(asks, replies, results, strict=True):
+            self.calls.append(_account(ask, reply, Reading(None, fault)))
+        return results
+
     def put_one(self, step: str, role: str, model: str, **values: Any) -> Talk[tuple[Any, str | None]]:
         results = yield from self.put(step, [(role, model)], **values)
         return results[0]
@@ -151,7 +168,7 @@ def propose(proposal: Proposal, rules: Rules) -> Protocol:
     draft = replace(draft, instruction=form.instruction)
 
     if settings.review:
-        draft = replace(draft, checks=(yield from _check(scribe, draft)))
+        draft = replace(draft, checks=(yield from _check(scribe, draft, proposal.examples)))
         if any(check.passed is False for check in draft.checks):
             return dropped("instruction_rejected", _failed(draft.checks))
         if sum(check.passed is not None for check in draft.checks) < settings.min_reviews:
@@ -164,13 +181,13 @@ def propose(proposal: Proposal, rules: Rules) -> Protocol:
     if not settings.review:
         return replace(draft, status="accepted", calls=tuple(scribe.calls))
 
-    draft = replace(draft, reviews=(yield from _review(scribe, draft)))
+    draft = replace(draft, reviews=(yield from _review(scribe, draft, proposal.examples)))
     verdict = gate([r.scores for r in draft.reviews if r.scores is not None], settings)
     draft = replace(draft, mean=verdict.mean, std=verdict.std)
     if verdict.verdict == "reject":
         return dropped(verdict.reason, _missing(draft.reviews))
     if verdict.verdict == "adjudicate":
-        draft = replace(draft, adjudicated=True, adjudication=(yield from _adjudicate(scribe, draft)))
+        draft = replace(draft, adjudicated=True, adjudication=(yield from _adjudicate(scribe, draft, proposal.examples)))
         assert draft.adjudication is not None
         if draft.adjudication.scores is None:
             return dropped("adjudication_missing", draft.adjudication.missing)
@@ -216,18 +233,29 @@ def respond(draft: Outcome, rules: Rules) -> Talk[tuple[str | None, tuple[CallRe
     return text, tuple(scribe.calls)
 
 
-def review(draft: Outcome, rules: Rules) -> Talk[tuple[tuple[Review, ...], tuple[CallRecord, ...]]]:
+def review(draft: Outcome, rules: Rules, examples: Examples = NONE) -> Talk[tuple[tuple[Review, ...], tuple[CallRecord, ...]]]:
     """What the draft's reviewers say of its response in a sample's life, by itself, and the calls made."""
     scribe = _Scribe(draft.id, rules)
-    reviews = yield from _review(scribe, draft)
+    reviews = yield from _review(scribe, draft, examples)
     return reviews, tuple(scribe.calls)
+
+
+def gives_probabilities(model: str, rules: Rules) -> Talk[tuple[CallRecord, ...]]:
+    """A first question to a model that will judge by probabilities: whoever serves it without them ends the run here, with an error
+    that names it, before anything is paid for."""
+    scribe = _Scribe(f"probabilities/{model}", rules)
+    yield from scribe.choose("probabilities", [("reviewer", model, judging.FIRST)])
+    return tuple(scribe.calls)
 
 
 def _respond(scribe: _Scribe, draft: Outcome) -> Talk[tuple[Any, str | None]]:
     return (yield from scribe.put_one("respond", "generator", draft.roles.generator, instruction=draft.instruction))
 
 
-def _check(scribe: _Scribe, draft: Outcome) -> Talk[tuple[Check, ...]]:
+def _check(scribe: _Scribe, draft: Outcome, examples: Examples) -> Talk[tuple[Check, ...]]:
+    if scribe.rules.settings.scoring == "probability":
+        scored = yield from scribe.choose("check", yes_no.check_questions(draft, examples))
+        return yes_no.checks(draft, scored, scribe.rules.settings.check_tau)
     results = yield from scribe.put("check", _reviewers(draft.roles), instruction=draft.instruction)
     checks = []
     for model, (form, fault) in zip(draft.roles.reviewers, results, strict=True):
@@ -236,20 +264,33 @@ def _check(scribe: _Scribe, draft: Outcome) -> Talk[tuple[Check, ...]]:
     return tuple(checks)
 
 
-def _review(scribe: _Scribe, draft: Outcome) -> Talk[tuple[Review, ...]]:
+def _review(scribe: _Scribe, draft: Outcome, examples: Examples) -> Talk[tuple[Review, ...]]:
+    if scribe.rules.settings.scoring == "probability":
+        return (yield from _scored(scribe, "review", draft, examples, _reviewers(draft.roles)))
     turns = _reviewers(draft.roles)
     results = yield from scribe.put("review", turns, instruction=draft.instruction, response=draft.response)
     return tuple(_as_review(m, *result) for m, result in zip(draft.roles.reviewers, results, strict=True))
 
 
-def _adjudicate(scribe: _Scribe, draft: Outcome) -> Talk[Review]:
+def _adjudicate(scribe: _Scribe, draft: Outcome, examples: Examples) -> Talk[Review]:
     model = draft.roles.adjudicator
     assert model is not None  # the gate asks for an adjudicator only where the settings give one
+    if scribe.rules.settings.scoring == "probability":
+        return (yield from _scored(scribe, "adjudicate", draft, examples, [("adjudicator", model)]))[0]
     result = yield from scribe.put_one(
         "adjudicate", "adjudicator", model, instruction=draft.instruction, response=draft.response,
         reviews=[r for r in draft.reviews if r.scores is not None],
     )  # fmt: skip
     return _as_review(model, *result)
+
+
+def _scored(
+    scribe: _Scribe, step: str, draft: Outcome, examples: Examples, turns: Sequence[tuple[str, str]]
+) -> Talk[tuple[Review, ...]]:
+    """Reviews by the probabilities of Yes and No, each on its model's scale as the rules have it."""
+    kind = scribe.rules.settings.questions
+    scored = yield from scribe.choose(step, yes_no.review_questions(draft, examples, turns, kind))
+    return yes_no.reviews([model for _, model in turns], scored, kind)
 
 
 def _reviewers(roles: Roles) -> list[tuple[str, str]]:

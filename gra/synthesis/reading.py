@@ -15,12 +15,14 @@ from pydantic import BaseModel
 from gra.models.base import Reply
 from gra.models.finish import KNOWN, normal
 from gra.models.reply_text import CALL, NO_ANSWER, UNSURE
+from gra.synthesis.committee.judging import NO_CHOICE
 from gra.synthesis.parsing import ESCAPES, answer_in, form_in
 from gra.synthesis.prompts.schemas import FORMS
 from gra.synthesis.usable import CHECKS, fault_in
 
 # The first words of a fault -> its name in stats.json. Any other fault says which field does not fit the form.
 FAULTS = {
+    NO_CHOICE: "no_choice",
     "refused": "refused", "empty": "empty", "cut off": "cut_off", "longer than 100000 characters": "too_long",
     NO_ANSWER: "only_reasoning", UNSURE: "control_tokens", CALL: "tool_call", "no JSON object": "no_json",
     "two different answers": "two_answers",

@@ -68,14 +68,14 @@ class Review:
     """One reviewer's (or the adjudicator's) scores of the response; `score` is None for a missing verdict."""
 
     model: str
-    scores: dict[str, int] | None
+    scores: dict[str, float] | None
     strengths: str = ""
     weaknesses: str = ""
     missing: str | None = None
 
     @property
     def score(self) -> float | None:
-        """The composite: the plain mean of the six integers."""
+        """The composite: the plain mean of the scores (six integers, or what synthesis.scoring=probability gives)."""
         return None if self.scores is None else sum(self.scores.values()) / len(self.scores)
 
 

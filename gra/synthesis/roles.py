@@ -37,5 +37,14 @@ def models_needed(settings: SynthesisSettings) -> int:
     return 1 + (settings.reviewers if settings.review else 0) + (1 if _adjudicates(settings) else 0)
 
 
+def judges(models: Sequence[str], settings: SynthesisSettings) -> list[str]:
+    """The models that review or adjudicate some sample of the run, in the pool's order."""
+    if not settings.review:
+        return []
+    if settings.roles == "single":
+        return [settings.single_model or models[0]]
+    return list(models[1 : models_needed(settings)]) if settings.roles == "fixed" else list(models)
+
+
 def _adjudicates(settings: SynthesisSettings) -> bool:
     return settings.review and settings.adjudicate

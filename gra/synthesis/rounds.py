@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Protocol as Interface
 
 from gra.synthesis.committee import health
+from gra.synthesis.committee.examples import shelf_for
 from gra.synthesis.engine import Engine
-from gra.synthesis.protocol import Ask, Proposal, Protocol, Rules, annotate, annotate_seed, propose
+from gra.synthesis.protocol import Ask, Proposal, Protocol, Rules, annotate, annotate_seed, gives_probabilities, propose
 from gra.synthesis.randomness import stream
 from gra.synthesis.records import CallRecord, Outcome, Record, Seed
-from gra.synthesis.roles import assign
+from gra.synthesis.roles import assign, judges
 from gra.synthesis.settings import SynthesisSettings
 from gra.synthesis.spool import Spool
 from gra.synthesis.target import Unique
@@ -101,6 +102,7 @@ class Committee:
         self._folder, self._screen = folder, screen
         self._settings = rules.settings
         self._health, self._told = health.Health(), set[str]()
+        self._shelf = shelf_for(rules.settings, rules.seed, [])
 
     async def run(self, seeds: Sequence[Seed]) -> Synthesis:
         """Annotate the seeds and run all rounds. Stops after a round that kept nothing: the next could do no better."""
@@ -108,6 +110,7 @@ class Committee:
             self._dedup.prepare([_text_of(self._settings, seed.instruction, seed.response) for seed in seeds])
         account = await self._annotate_seeds(seeds)
         result = Synthesis(account, Spool(self._folder / "kept"), Spool(self._folder / "rejected"))
+        self._shelf = shelf_for(self._settings, self._rules.seed, account.records)
         pool = [self._member(record) for record in account.records]
         if self._settings.dedup.against_seeds and account.records:
             texts = [_text_of(self._settings, r.instruction, r.response) for r in account.records]
@@ -131,7 +134,8 @@ class Committee:
 
     async def _annotate_seeds(self, seeds: Sequence[Seed]) -> SeedAccount:
         self._listener.stage("annotate seeds", len(seeds))
-        account = SeedAccount()
+        account = SeedAccount(calls=await first_questions(self._engine, self._rules, judges(self._models, self._settings)))
+        self._listener.heard(account.calls)
         async for seed, record, fault, calls in annotate_seeds(self._engine, seeds, self._rules, self._models):
             self._listener.advance(None)
             self._listener.heard(calls)
@@ -224,7 +228,9 @@ class Committee:
 
     def _proposals(self, number: int, domains: Mapping[str, Sequence[Record]]) -> Iterator[Protocol]:
         for index in range(self._settings.proposal_limit):
-            yield propose(draw_proposal(self._rules.seed, number, index, domains, self._models, self._settings), self._rules)
+            proposal = draw_proposal(self._rules.seed, number, index, domains, self._models, self._settings)
+            examples = self._shelf.examples(number, proposal.domain)
+            yield propose(replace(proposal, examples=examples), self._rules)
 
     async def _annotate(self, ids: Collection[str], outcomes: Spool, kept: Spool) -> list[Record]:
         """Give the samples of these ids their summaries, and put them into `kept`. Returns those that got one as records."""
@@ -265,6 +271,13 @@ class Ahead:
             return None
         (ask,) = next(annotate(self._best.pop()[-1], self._rules))
         return ask
+
+
+async def first_questions(engine: Engine, rules: Rules, models: Sequence[str]) -> list[CallRecord]:
+    """Make sure that `models`, which will judge, give probabilities where they are to judge by them; the calls made. Raises
+    ServerError."""
+    asked = models if rules.settings.scoring == "probability" else ()
+    return [call async for calls in engine.stream(gives_probabilities(model, rules) for model in asked) for call in calls]
 
 
 async def annotate_seeds(

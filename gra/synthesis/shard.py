@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from gra.errors import ConfigError, Interrupted, Problem
 from gra.fileio import read_json, write_json
 from gra.models.pool import cuts_thoughts, served_as
 from gra.synthesis import stage
+from gra.synthesis.committee.examples import shelf_for
 from gra.synthesis.conduct import engine_for
 from gra.synthesis.protocol import Protocol, Rules, propose
 from gra.synthesis.records import Record
-from gra.synthesis.rounds import annotate_seeds, by_domain, draw_proposal
+from gra.synthesis.roles import judges
+from gra.synthesis.rounds import annotate_seeds, by_domain, draw_proposal, first_questions
 from gra.synthesis.seeds import SeedSettings, load_seeds
 from gra.synthesis.settings import SynthesisSettings
 from gra.synthesis.sharding import parse_shard, proposals_to_prepare
@@ -66,7 +69,9 @@ async def _ask(config: dict[str, Any], settings: SynthesisSettings, inputs: dict
     rules = Rules(config["seed"], settings, served_as(pool_config), thoughts=cuts_thoughts(pool_config))
     async with engine_for(config, output) as (engine, backend):
         models = list(backend.models)
+        await first_questions(engine, rules, judges(models, settings))
         pool = [record async for _, record, _, _ in annotate_seeds(engine, seeds, rules, models) if record is not None]
+        shelf = shelf_for(settings, rules.seed, pool)
         previous = inputs.get("previous")
         if previous is not None:
             pool += _members(previous)
@@ -78,7 +83,8 @@ async def _ask(config: dict[str, Any], settings: SynthesisSettings, inputs: dict
 
             def talks() -> Iterator[Protocol]:
                 for k in range(index, prepared, count):
-                    yield propose(draw_proposal(rules.seed, number, k, domains, models, settings), rules)
+                    proposal = draw_proposal(rules.seed, number, k, domains, models, settings)
+                    yield propose(replace(proposal, examples=shelf.examples(number, proposal.domain)), rules)
 
             async for _ in engine.stream(talks() if domains else islice(talks(), 0)):
                 proposals += 1

@@ -166,7 +166,8 @@ def test_a_server_without_probabilities_is_named(behave: Any, what: str) -> None
 def test_the_simulated_server_answers_as_in_process() -> None:
     from gra.simulation.server import application
 
-    texts = ["Question: What is 17 + 25?\nAnswer: The answer is 42.\n\nIs that right? Yes or No.", "Task: Sing.\n\nClear?", "Hello"]
+    judged = "<instruction>What is 17 + 25?</instruction>\n<response>The answer is 42.</response>\n\nIs that right? Yes or No."
+    texts = [judged, "<instruction>Sing.</instruction>\n\nClear?", "Hello"]
     requests = [Request(m, ({"role": "user", "content": t},), 0.0, 1.0, 1, s, choices=YES_NO)
                 for m in ("slm-a", "slm-d") for t in texts for s in range(8)]  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,8 @@ from gra.errors import ConfigError, StoreError, SynthesisError
 from gra.simulation import world_stage
 from gra.simulation.profiles import PROFILES
 from gra.synthesis.committee import probe_stage
-from gra.synthesis.journal_read import calls_recorded
+from gra.synthesis.committee.judging import QUESTIONS
+from gra.synthesis.journal_read import calls_recorded, read_calls, read_samples
 
 COLUMNS = {"instruction": "instruction", "input": "input", "response": "output", "domain": "domain"}
 
@@ -127,6 +129,35 @@ def test_calls_of_a_killed_probe_are_not_paid_again(world: Path, tmp_path: Path)
     again = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
     assert "nothing to do" in again.stdout
     assert "slm-d" in again.stdout
+
+
+def test_by_probabilities_it_judges_as_a_run_does_with_examples_that_it_does_not_ask_about(world: Path, tmp_path: Path) -> None:
+    probe_stage.run(config("abcd", calls=100, synthesis={"scoring": "probability"}), {"seeds": world}, tmp_path)
+    journal = tmp_path / "journal.sqlite"
+    asked, shown, questions = set(), set(), set()
+    for name, _ in read_samples(journal):
+        for call in read_calls(journal, name):
+            *before, last = call["request"]["messages"]
+            if call["step"] == "respond":
+                asked.add(last["content"])
+            if call["step"] != "review":
+                continue
+            assert call["request"]["max_tokens"] == 1
+            tagged = re.fullmatch(r"<instruction>(.*)</instruction>\n<response>(.*)</response>\n\n(.*)", last["content"], re.DOTALL)
+            assert tagged
+            asked.add(tagged[1])
+            questions.add(tagged[3])
+            examples = [message["content"] for message in before if message["role"] == "user"]
+            shown |= {text.partition("</instruction>")[0].removeprefix("<instruction>") for text in examples}
+            assert len(before) == 12
+    assert questions == {QUESTIONS["overall"]}
+    assert len(shown) >= 12  # two domains or more
+    assert not shown & asked
+    models = found(tmp_path)["models"]
+    assert {model["usable"]["value"] > 0.8 for model in models.values()} == {True}
+    assert sum(model["auc"]["value"] for model in models.values()) / 4 > 0.7
+    assert all(model["calibration"] for model in models.values())
+    assert models["slm-a"]["scale"]["equal"] is None  # one question has no six scores that could be alike
 
 
 def test_a_blind_committee_is_refused_or_warned_of(world: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -24,6 +24,8 @@ from gra.synthesis.reuse import bought_again, kept, usable
         ("files.seeds.path", "proposals"),
         ("config.synthesis.review", "proposals"),
         ("config.synthesis.reviewers", "proposals"),
+        ("config.synthesis.scoring", "in round 1 the calls that judge"),
+        ("config.synthesis.questions", "in round 1 the calls that judge"),
         ("config.synthesis.tau", "later rounds as far as other samples are kept"),
         ("config.synthesis.dedup.threshold", "later rounds as far as other samples are kept"),
         ("files.synthesis.decontaminate.data_dir/gsm8k/test.jsonl", "later rounds as far as other samples are kept"),

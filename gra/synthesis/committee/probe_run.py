@@ -14,6 +14,7 @@ from typing import Any
 
 from gra.known import Known
 from gra.models.pool import cuts_thoughts, served_as
+from gra.synthesis.committee.examples import Shelf, shelf_for
 from gra.synthesis.committee.gate_trust import Scores
 from gra.synthesis.committee.probe_items import UNKNOWN, Item, Pair, by_rule, choose_known, on_policy
 from gra.synthesis.committee.probe_settings import ProbeSettings
@@ -22,8 +23,12 @@ from gra.synthesis.engine import Engine
 from gra.synthesis.panel import Progress
 from gra.synthesis.progress import State
 from gra.synthesis.protocol import Rules, Talk, respond, review
-from gra.synthesis.records import DOMAINS, CallRecord, Outcome, Review, Roles, Seed
+from gra.synthesis.randomness import stream
+from gra.synthesis.records import DOMAINS, CallRecord, Outcome, Record, Review, Roles, Seed
+from gra.synthesis.rounds import first_questions
 from gra.synthesis.settings import SynthesisSettings
+
+ASIDE = 0.25  # of the seeds, for the examples that reviewers are shown
 
 
 @dataclass
@@ -48,6 +53,8 @@ async def ask(
     rules = Rules(seed, _answering(settings, probe), served_as(pool), thoughts=cuts_thoughts(pool))
     async with engine_for(config, output) as (engine, backend):
         models = list(backend.models)
+        first = await first_questions(engine, rules, models)
+        shelf, seeds, known = set_aside(seeds, known, settings, seed)
         count, questions = probe.sizes(len(models), len(known))
         chosen = choose_known(known, questions, seed)
         with Progress(State(engine.traffic, 1), output) as progress:
@@ -56,10 +63,24 @@ async def ask(
             labelled = await asyncio.to_thread(lambda: [on_policy(*answer) for answer in answers])
             items = [item for item in labelled if item is not None]
             items += await asyncio.to_thread(by_rule, pairs_of(seeds, known), count, seed, probe.kinds)
-            judged, more = await _review(engine, items, models, rules, progress)
+            judged, more = await _review(engine, items, models, rules, shelf, progress)
         traffic = engine.traffic
     counts = {"asked": float(traffic.asked), "replayed": float(traffic.replayed), "waited": round(traffic.seconds, 3)}
-    return Findings(items, judged, unanswered, backend.simulated, [*calls, *more], counts)
+    return Findings(items, judged, unanswered, backend.simulated, [*first, *calls, *more], counts)
+
+
+def set_aside(
+    seeds: Sequence[Seed], known: Sequence[Known], settings: SynthesisSettings, seed: int
+) -> tuple[Shelf, list[Seed], list[Known]]:
+    """The examples that reviewers are shown (synthesis.scoring=probability), and the seeds and known questions that may be asked
+    about: a quarter of the seeds, drawn by their ids, is for examples alone. Written reviews need none."""
+    if settings.scoring != "probability":
+        return shelf_for(settings, seed, ()), list(seeds), list(known)
+    spare = [one for one in seeds if one.response and stream(seed, "probe examples", one.id).random() < ASIDE]
+    records = [Record(one.id, one.instruction, one.response, _domain(one.domain), (), "") for one in spare]
+    texts = {one.instruction for one in spare}
+    asked = [one for one in seeds if one.instruction not in texts]
+    return shelf_for(settings, seed, records), asked, [one for one in known if one.instruction not in texts]
 
 
 def pairs_of(seeds: Sequence[Seed], known: Sequence[Known]) -> list[Pair]:
@@ -98,7 +119,7 @@ async def _answer(
 
 
 async def _review(
-    engine: Engine, items: Sequence[Item], models: Sequence[str], rules: Rules, progress: Progress
+    engine: Engine, items: Sequence[Item], models: Sequence[str], rules: Rules, shelf: Shelf, progress: Progress
 ) -> tuple[dict[str, dict[str, Scores | None]], list[CallRecord]]:
     progress.stage("probe: reviews", len(items))
     judged: dict[str, dict[str, Scores | None]] = {model: {} for model in models}
@@ -107,7 +128,8 @@ async def _review(
     def talks() -> Iterator[Talk[tuple[tuple[Review, ...], tuple[CallRecord, ...]]]]:
         for item in items:
             roles = Roles(item.author or "", tuple(models), None, models[0])
-            yield review(_draft(f"probe/{item.id}", item.domain, roles, item.instruction, item.response), rules)
+            draft = _draft(f"probe/{item.id}", item.domain, roles, item.instruction, item.response)
+            yield review(draft, rules, shelf.examples(0, draft.domain))
 
     order = iter(items)
     async for reviews, made in engine.stream(talks()):
@@ -122,8 +144,11 @@ async def _review(
 
 def _draft(name: str, domain: str, roles: Roles, instruction: str, response: str = "") -> Outcome:
     """A sample as far as it has come when its response is due, or its reviews."""
-    known = domain if domain in DOMAINS else "question answering"
-    return Outcome(name, 0, 0, known, roles, (), "rejected", instruction=instruction, response=response)
+    return Outcome(name, 0, 0, _domain(domain), roles, (), "rejected", instruction=instruction, response=response)
+
+
+def _domain(name: str | None) -> str:
+    return name if name in DOMAINS else "question answering"
 
 
 def _answering(settings: SynthesisSettings, probe: ProbeSettings) -> SynthesisSettings:
