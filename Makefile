@@ -1,4 +1,5 @@
 # make quickstart   the whole chain on simulated models, offline, then its table    (first run installs .venv)
+# make small        the whole chain on three small real models, on a CPU (BENCHMARKS=DIR: benchmarks from files, no model hub)
 # make test         ruff, mypy and every test, two at a time (JOBS=8: eight); what CI runs
 # make clean        remove .venv and caches; runs/ and results/ stay
 
@@ -9,7 +10,7 @@ JOBS ?= 2
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: install quickstart test lint types clean
+.PHONY: install quickstart small test lint types clean
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -20,6 +21,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 quickstart: install
 	@$(BIN)/gra run experiment=quickstart
+
+small: export HF_HUB_OFFLINE := $(if $(BENCHMARKS),1,0)
+small: install
+	@$(BIN)/gra fetch models small
+	@$(BIN)/gra fetch students smollm2-135m
+	@$(BIN)/gra run experiment=small $(if $(BENCHMARKS),suite.data_dir=$(abspath $(BENCHMARKS)))
 
 lint: install
 	$(BIN)/ruff check .

@@ -11,7 +11,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def well_formed(value: Any) -> Any:
     """`value` (text, or mappings and lists of it) with lone surrogates as U+FFFD; pairs are joined. Other values stay."""
     if isinstance(value, str):
-        return value if _encodable(value) else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        whole = value.isascii() or _encodable(value)
+        return value if whole else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, dict):
         return {well_formed(key): well_formed(entry) for key, entry in value.items()}
     if isinstance(value, list):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any
 
 from gra.models.base import Reply, Request, messages_json, number_json
@@ -16,6 +17,7 @@ from gra.models.finish import normal, said_by
 from gra.models.pool import ModelSettings
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+_served = lru_cache(256)(_encode)
 _THOUGHTS = ("thinking", "reasoning", "redacted_thinking", "reasoning_text", "summary_text", "thought")  # types of parts
 _forms: dict[int, tuple[Mapping[str, Any], str, str]] = {}  # id of a schema -> the schema, its name, `response_format` as JSON
 
@@ -55,7 +57,7 @@ def body_of(
     """The request as JSON bytes; `extra` takes the place of the request's own keys. Put together from texts: the messages,
     nearly all of it, have been encoded for the request's key. `top`: tokens whose probabilities are asked for, if any are."""
     parts = {
-        "model": _encode(model.served),
+        "model": _served(model.served),
         "messages": messages_json(messages_of(request, model.system_role)),
         "temperature": number_json(request.temperature),
         "top_p": number_json(request.top_p),
@@ -66,10 +68,10 @@ def body_of(
     if request.choices:
         parts |= {"max_tokens": "1", "logprobs": "true", "top_logprobs": number_json(top)}
     if extra:
-        parts |= {key: _encode(value) for key, value in extra.items()}
+        parts |= {_encode(key)[1:-1]: _encode(value) for key, value in extra.items()}
     if structured and request.schema is not None:
         parts["response_format"] = _form(request.schema, request.schema_name or "reply")
-    return f"{{{','.join([f'{_encode(key)}:{text}' for key, text in parts.items()])}}}".encode()
+    return ("{" + ",".join([f'"{key}":{text}' for key, text in parts.items()]) + "}").encode()
 
 
 def _form(schema: Mapping[str, Any], name: str) -> str:

@@ -46,6 +46,7 @@ _PARTS: tuple[tuple[Finish, re.Pattern[str]], ...] = (
 _NOT = re.compile(r"^(no|non|not|un)|(none|false|ok|passed|safe)$")  # "not_truncated", "unfiltered", "no_error"
 _NO_ANSWER = ("length", "content_filter", "error")
 _NAMES = ("finish_reason", "native_finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason")
+_OTHER_NAMES = frozenset(_NAMES[1:])
 LONGEST = 60  # characters of an unknown word that are kept
 
 
@@ -63,6 +64,9 @@ def said_by(choice: Mapping[str, Any]) -> str:
     Gateways put the provider's word beside their own (OpenRouter's `native_finish_reason`), and some call every end "stop": so of
     several words the one that says that the text is no whole answer counts. SGLang's own API has an object: its `type`.
     """
+    only = choice.get("finish_reason")
+    if isinstance(only, str) and choice.keys().isdisjoint(_OTHER_NAMES):  # as most servers say it
+        return only if only.strip() else ""
     found: list[str] = []
     for name in _NAMES:
         value = choice.get(name)

@@ -66,8 +66,8 @@ def parse(reply: Reply, form: type[BaseModel], thoughts: bool = True) -> tuple[B
 
 def form_in(text: str, form: type[BaseModel]) -> Read:
     """The form that an answer's text holds."""
-    whole = mended(text)
-    values, fault = _objects(whole.text, tuple(form.model_fields))
+    whole, names = mended(text), tuple(form.model_fields)
+    values, fault = _objects(whole.text, names)
     if fault is not None:
         return Read(None, fault)
     fits: list[BaseModel] = []
@@ -81,7 +81,7 @@ def form_in(text: str, form: type[BaseModel]) -> Read:
             first = error.errors()[0]
             fault = f"{'.'.join(map(str, first['loc'])) or 'object'}: {first['msg']}"
         else:
-            notes += [f"field `{str(key)[:40]}`" for key in own if key not in form.model_fields]
+            notes += [f"field `{str(key)[:40]}`" for key in own if key not in names]
             if candidate not in fits:
                 fits.append(candidate)
     notes = list(dict.fromkeys(notes))
@@ -128,12 +128,11 @@ def _objects(text: str, names: tuple[str, ...]) -> tuple[list[dict[str, Any]], s
 
     `names`: keys of the form, none of which may stand twice in what has to be mended.
     """
-    decoder = json.JSONDecoder(strict=False, object_pairs_hook=_no_key_twice)
     found: list[dict[str, Any]] = []
     place = text.find("{")
     while place != -1:
         try:
-            value, end = decoder.raw_decode(text, place)
+            value, end = _DECODER.raw_decode(text, place)
         except KeyTwiceError:
             return [], "a key is there twice"
         except (json.JSONDecodeError, RecursionError):
@@ -172,3 +171,6 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) < len(pairs) and any(value[key] != entry for key, entry in pairs):
         raise KeyTwiceError
     return value
+
+
+_DECODER = json.JSONDecoder(strict=False, object_pairs_hook=_no_key_twice)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 
 RULES: list[tuple[str, str, tuple[str, ...]]] = [
-    (r"make (quickstart|test|install)", "shell", ("-n",)),
+    (r"make (quickstart|small|test|install)", "shell", ("-n",)),
     (r"eval \$\(gra completion bash\)", "shell", ()),
     (r"slurm/submit_synthesis\.sh .*", "shell", ()),
     (r"sbatch slurm/experiment\.sbatch (experiment=\S+)", "plan", ()),

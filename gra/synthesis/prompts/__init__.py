@@ -22,7 +22,7 @@ _TAGS = re.compile(r"<(\s*/?\s*(?:record|keywords|summary|instruction|response|r
 
 def fence(text: str) -> str:
     """`text` with the prompts' own tags made harmless: `</response>` becomes `<\\/response>`, `<review>` `<\\review>`."""
-    return _TAGS.sub(r"<\\\1", text)
+    return _TAGS.sub(r"<\\\1", text) if "<" in text else text
 
 
 @cache
