@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from eval import cut
+from gra.labels import before_training
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -123,6 +124,8 @@ def table(result: Mapping[str, Any], width: int | None = None) -> str:
     columns = width or (found.width if found.is_terminal else 120)
     console = Console(file=buffer, width=columns, color_system=None, force_terminal=False, emoji=False, highlight=False)
     console.print(_table(result))
+    if label := result.get("quantized"):
+        console.print(f"The model's {before_training(label)}.", markup=False)
     for line in cut.warnings(result):
         console.print(line, markup=False)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"

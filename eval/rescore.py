@@ -30,7 +30,7 @@ from eval.sandbox import SandboxError
 from eval.sandbox.run import OVERRIDE
 from gra.errors import EvalError, GraError
 from gra.fileio import read_json, write_json, write_text
-from gra.labels import MARK, simulated
+from gra.labels import MARK, QUANTIZED, quantized, simulated
 from gra.pipes import outlive_reader
 
 _AGAIN = "evaluate again: python -m eval"
@@ -95,6 +95,9 @@ def rescore(folder: Path, output: Path, sandbox: str = "auto", reading: str = "s
     result = scores.scores(list(entries), rows, metrics, groups, labelled, how)
     if labelled:
         write_text(output / MARK, "made from simulated inputs: the replies that were scored again\n")
+    result["quantized"] = quantized([folder])
+    if result["quantized"] is not None:
+        write_text(output / QUANTIZED, result["quantized"] + "\n")
     samples.write(output / "samples.parquet", rows)
     write_json(output / "rescored.json", {"from": str(folder.resolve()), "reading": reading, "redone": redone})
     write_json(output / "scores.json", result)

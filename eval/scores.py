@@ -25,6 +25,8 @@ def scores(
 
     A task with no rows has None for its numbers.
 
+    `quantized` is added by the stage: the label of a model whose weights were rounded to few bits once (gra/labels.py), else None.
+
     `macro`, of tasks whose items have clusters (MMLU's subjects, BBH's tasks): the means over clusters of the mean in each, `over`
     so many, whatever their sizes, as OpenCompass prints them. Its standard errors are those over items, for these very clusters:
     the root of the sum of each cluster's own variance / n, divided by their number; None where a cluster has one item alone.

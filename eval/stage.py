@@ -17,7 +17,7 @@ from eval import preflight as outside
 from eval.settings import EvalSettings
 from gra.errors import ConfigError, Problem
 from gra.fileio import write_json, write_text
-from gra.labels import MARK, simulated
+from gra.labels import MARK, QUANTIZED, quantized, simulated
 from gra.settings import parse
 
 NAME = "eval"
@@ -104,6 +104,9 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     result = scores.scores(tasks, rows, metrics, plan.groups_of(suite), bool(labelled), how)
     if labelled:
         write_text(output / MARK, f"made from simulated inputs: {', '.join(labelled)}\n")
+    result["quantized"] = quantized(_sources(settings, inputs).values())
+    if result["quantized"] is not None:
+        write_text(output / QUANTIZED, result["quantized"] + "\n")
     write_json(output / "results.json", results)
     samples.write(output / "samples.parquet", rows)
     write_json(output / "scores.json", result)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gra.fileio import sha256_file
-from gra.labels import MARK
+from gra.labels import MARK, before_training, quantized
 from gra.labels import simulated as labelled
 from train import data, mixing
 from train.report import folder_name
@@ -35,6 +35,13 @@ def simulated(settings: TrainSettings, inputs: dict[str, Path]) -> str | None:
     return f"made from simulated inputs: {', '.join(found)}" if found else None
 
 
+def few_bits(settings: TrainSettings, inputs: dict[str, Path]) -> str | None:
+    """The label of the student's weights where they were rounded to few bits once; None where they carry none."""
+    if "student" in inputs:
+        return quantized([inputs["student"]])
+    return None if settings.student.model is None else quantized([Path(settings.student.model).expanduser()])
+
+
 def data_licences(folders: list[Path]) -> list[str]:
     """The licences in the YAML heads of data folders' cards, each once; one that states none is left out."""
     return list(dict.fromkeys(found for folder in folders if (found := _licence(folder)) is not None))
@@ -56,12 +63,14 @@ def card(settings: TrainSettings, base: str, inputs: dict[str, Path], account: d
     """The text. `base`: hub id or folder of the student; `account`: of the data (metrics.json); `metrics`: steps and losses."""
     sources = mixing.folders(inputs)
     licences, label = data_licences(list(sources.values())), simulated(settings, inputs)
+    rounded = few_bits(settings, inputs)
     lines = [
-        *_head(settings, base, licences, label is not None),
+        *_head(settings, base, licences, {"simulated": label is not None, "quantized": rounded is not None}),
         f"# {settings.student.name}, tuned ({settings.sft.name})",
         "",
         *([f"**Simulated:** {label}", ""] if label else []),
         f"- Base: {_base(settings, base)}",
+        *([f"- **The base model's {before_training(rounded)}**"] if rounded is not None else []),
         *(f"- Data: `{folder.name}`, sha256 of train.parquet `{sha256_file(data.path_of(folder))}`" for folder in sources.values()),
         f"- Licence of the data: {', '.join(licences) or 'not stated; see its source'}",
         f"- Samples: {_samples(account, settings.sft.cutoff_length)}",
@@ -82,8 +91,9 @@ def card(settings: TrainSettings, base: str, inputs: dict[str, Path], account: d
     return "\n".join(lines)
 
 
-def _head(settings: TrainSettings, base: str, licences: list[str], label: bool) -> list[str]:
-    tags = ["sft", "gra", *(["lora"] if settings.sft.method != "full" else []), *(["simulated"] if label else [])]
+def _head(settings: TrainSettings, base: str, licences: list[str], labels: dict[str, bool]) -> list[str]:
+    carried = [name for name, does in labels.items() if does]
+    tags = ["sft", "gra", *(["lora"] if settings.sft.method != "full" else []), *carried]
     head: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "text-generation"}
     if not Path(base).is_dir():
         head |= {"base_model": base, "base_model_relation": "finetune"}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gra.errors import TrainError
 from gra.fileio import read_json, write_text
-from gra.labels import MARK
+from gra.labels import MARK, QUANTIZED
 from train import card, checkpoints, deterministic, fitting, meter, model, preempt, report, sampling, sharding, templates, tokens
 from train.arguments import CHECKPOINTS, arguments
 from train.new_tokens import require_trained
@@ -68,6 +68,8 @@ def train(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> dic
             model.publish(whole, tokenizer, settings.sft, output, card.card(settings, base, inputs, account, metrics))
             if (label := card.simulated(settings, inputs)) is not None:
                 write_text(output / MARK, label + "\n")
+            if (few_bits := card.few_bits(settings, inputs)) is not None:
+                write_text(output / "model" / QUANTIZED, few_bits + "\n")
             times = {"seconds": time.monotonic() - started, "loop_seconds": loop, "tokens_per_second": seen / loop if loop else 0.0}
             times |= {"per_device_batch": trainer.args.per_device_train_batch_size, **meter.summary(trainer)}
             tracker.log_model(output)

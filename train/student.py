@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from gra import model_folder
 from gra.errors import ConfigError, Problem, TrainError
 from gra.fileio import sync_folder, write_text
-from gra.labels import MARK, simulated
+from gra.labels import MARK, QUANTIZED, quantized, simulated
 from gra.settings import parse
 from gra.weights.student import command_for
 from train import preflight as outside
@@ -50,6 +50,8 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     if settings.student.model is not None:
         _copy(settings.student.model, settings.student.revision, work)
         _label(Path(settings.student.model).expanduser(), output)
+        if (few_bits := quantized([Path(settings.student.model).expanduser()])) is not None:
+            write_text(work / QUANTIZED, few_bits + "\n")
         metrics: dict[str, float] = {"bytes": float(sum(p.stat().st_size for p in work.rglob("*") if p.is_file()))}
     else:
         build = settings.student.build

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from gra.compare.bootstrap import Difference, Range, with_noise
 from gra.compare.numbers import count
 from gra.compare.rows import Comparison, Row
+from gra.labels import before_training
 
 NOISES = (0.01, 0.02)  # of training, whose effect on an interval over items is told
 TOKENS = (
@@ -38,6 +39,7 @@ def notes(comparison: Comparison) -> list[str]:
     if any(row.facts.flops for row in comparison.rows):
         sizes = " The sizes of simulated models are made up." if comparison.simulated else ""
         lines.append(f"FLOPs are estimated as 2 x parameters x tokens, over the same calls (T = 10^12, P = 10^15).{sizes}")
+    lines += few_bits([(label(row, comparison), words) for row in comparison.rows for words in row.quantized], len(comparison.rows))
     if comparison.simulated:
         lines.append("Simulated: these models and benchmarks belong to a simulated world; nothing here is about real models.")
     return lines
@@ -98,6 +100,15 @@ def noise_note(differences: Sequence[Range | None], level: float) -> list[str]:
         f"If training again moved each mean by 1 point (standard deviation), an interval of ±{100 * reach:.1f} points would be "
         f"±{small:.1f}; by 2 points, ±{large:.1f}."
     ]
+
+
+def few_bits(labelled: Sequence[tuple[str, str]], arms: int) -> list[str]:
+    """A footnote for each label of weights that were rounded to few bits once; `labelled`: (arm, label), of so many `arms`."""
+    owners: dict[str, list[str]] = {}
+    for name, words in labelled:
+        owners.setdefault(words, []).append(name)
+    shown = {words: "all arms" if arms > 1 and len(names) == arms else ", ".join(names) for words, names in owners.items()}
+    return [plain(f"Of {names}: {before_training(words)}; not those of the model's authors.") for words, names in shown.items()]
 
 
 def over(row: Row) -> str:

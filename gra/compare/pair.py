@@ -14,7 +14,7 @@ from typing import Any
 
 from gra.compare.bootstrap import Difference, Level, Range, holm, level_of, paired_bootstrap
 from gra.compare.cautions import cautions
-from gra.compare.notes import noise_note
+from gra.compare.notes import few_bits, noise_note
 from gra.compare.numbers import interval, percent, span
 from gra.compare.options import Options, enough
 from gra.compare.outcomes import Outcomes
@@ -73,7 +73,8 @@ def compare_runs(first: Scores, second: Scores, options: Options) -> dict[str, A
     tasks = {task: {kind: found["tasks"].get(task) for kind, found in by_kind.items()} for task in shared}
     strict = by_kind["strict"]
     return {
-        "simulated": first.simulated or second.simulated, "resamples": options.resamples, "level": options.level,
+        "simulated": first.simulated or second.simulated, "quantized": [first.quantized, second.quantized],
+        "resamples": options.resamples, "level": options.level,
         "seed": options.seed, "over": "items", "clustered": strict["clustered"],
         "asked_unlike": [*asked_unlike([first, second]), *cautions([first, second])],
         "left_out": sorted({*first.tasks, *second.tasks} - set(shared)),
@@ -171,6 +172,8 @@ def _notes(found: Mapping[str, Any]) -> list[str]:
     if found["clustered"]:
         drawn = ", ".join(f"{task} ({number})" for task, number in found["clustered"].items())
         lines.append(f"Whole clusters of items count, not single ones, in: {drawn}.")
+    labelled = zip(("A", "B"), found["quantized"], strict=True)
+    lines += few_bits([(name, words) for name, words in labelled if words is not None], 2)
     lines += [plain(line) for line in found["asked_unlike"]]
     if found["left_out"]:
         lines.append(f"Not in both runs, and in no mean here: {', '.join(found['left_out'])}.")

@@ -15,6 +15,7 @@ from gra.compare.options import enough
 from gra.compare.outcomes import Outcomes
 from gra.compare.scores import KINDS, Scores, asked_unlike, load_arm, outcomes
 from gra.errors import ConfigError, EvalError
+from gra.labels import quantized
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,12 @@ class Row:
     unless it has all `benchmarks` of the table. `spread` is the sample standard deviation of `mean` over `replicates` (None below
     two). `differences` and `adjusted` (Holm's p by benchmark, within this arm's comparison) have a part for each of
     `scores.KINDS` that both this arm and the reference have. `trainings`: how many are in the arm's own intervals; 0 where
-    those are over items alone."""
+    those are over items alone. `quantized`: labels of models whose weights were rounded to few bits once."""
 
     name: str
     label: str
     simulated: bool
+    quantized: tuple[str, ...]
     reference: bool
     replicates: int
     benchmarks: int
@@ -202,12 +204,17 @@ def _row(
     return Row(
         name=group[0].name, label=group[0].label, reference=reference, replicates=len(runs), benchmarks=len(tasks), cells=cells,
         simulated=any(arm.simulated for arm in group) or any(scores.simulated for _, scores in runs),
+        quantized=tuple(sorted({words for words in _few_bits(group, runs) if words is not None})),
         mean=statistics.fmean(cell.value for cell in cells.values()) if complete else None,
         interval=level.mean if complete and level is not None else None, trainings=level.trainings if level is not None else 0,
         spread=statistics.stdev(known) if len(known) > 1 else None,
         facts=_facts(group), differences=differences,
         adjusted={kind: holm(found.family) for kind, found in differences.items()},
     )  # fmt: skip
+
+
+def _few_bits(group: Sequence[Arm], runs: Sequence[tuple[Arm, Scores]]) -> list[str | None]:
+    return [*(scores.quantized for _, scores in runs), *(quantized([arm.folders.get("model")]) for arm in group)]
 
 
 def _average(found: Outcomes | None) -> float | None:

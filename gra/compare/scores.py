@@ -15,6 +15,7 @@ from gra.compare.arms import Arm
 from gra.compare.outcomes import Floats, Outcomes, unlike
 from gra.errors import EvalError
 from gra.fileio import read_json
+from gra.labels import quantized
 
 TOLERANCE = 5e-4  # between a benchmark's value and the mean of its items; lm-eval may have rounded the value
 COLUMNS = ("task", "doc_id", "cluster", "answer", "correct", "correct_tolerant", "extracted")
@@ -65,6 +66,7 @@ class Scores:
     tasks: dict[str, TaskScore]
     items: dict[str, Items]
     simulated: bool
+    quantized: str | None = None  # the label of the model's weights, where they were rounded to few bits once
 
 
 def load(folder: Path) -> Scores:
@@ -87,7 +89,7 @@ def load(folder: Path) -> Scores:
             _agrees(path, name, "value", task.value, mine.correct)
             _agrees(path, name, "tolerant", task.tolerant, mine.tolerant)
             _agrees(path, name, "extraction", task.extraction, mine.extracted)
-    return Scores(tasks, {name: items[name] for name in tasks if name in items}, raw.get("simulated") is True)
+    return Scores(tasks, {name: items[name] for name in tasks if name in items}, raw.get("simulated") is True, quantized([folder]))
 
 
 def outcomes(runs: Sequence[Scores], replicates: Sequence[int], task: str, kind: str, where: str) -> Outcomes | None:

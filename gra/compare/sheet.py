@@ -37,6 +37,7 @@ def _line(row: Row, comparison: Comparison) -> dict[str, str]:
     found, facts = row.difference, row.facts
     values: dict[str, object] = {
         "arm": row.name, "label": row.label, "reference": row.reference, "simulated": row.simulated,
+        "quantized": bool(row.quantized) if row.quantized or row.replicates else None,  # not known where nothing is scored
         "replicates": row.replicates, "mean": row.mean, "mean.std": row.spread, **_own("mean", row.interval),
         "mean.own_over": OVER[row.trainings > 0] if row.interval else None,
         "mean.tolerant": row.tolerant, "mean.extraction": row.extraction,

@@ -1,13 +1,14 @@
 """Students out of fetched weights: a GGUF file -> a Transformers folder (`gra fetch students NAME`, which runs this in a process of
-its own, since it imports torch: python -m gra.weights.student NAME SHA256 GGUF_FILE FOLDER).
+its own, since it imports torch: python -m gra.weights.student NAME SHA256 FORM GGUF_FILE FOLDER).
 
 The weights were rounded to a few bits once and are float32 again here, not the original ones: the file QUANTIZED in the folder says
-so, and the students' names in conf/student do. A model without a chat template gets Gemma's turns, which begin with the
-beginning-of-sequence token. Source: https://huggingface.co/docs/transformers/gguf
+so, and what is trained from it and its scores carry that label on (gra/labels.py). A model without a chat template gets Gemma's
+turns, which begin with the beginning-of-sequence token. Source: https://huggingface.co/docs/transformers/gguf
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,7 @@ TURNS = (
     "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
 )
 END_OF_TURN = "<end_of_turn>"
+SOURCE = "SOURCE"  # the file that says of what a folder was made
 
 
 def folder(name: str) -> Path:
@@ -52,14 +54,15 @@ def command_for(path: Path) -> str | None:
 def make(name: str, weights: Weights, say: Say) -> Path:
     """The student's folder, made of the fetched file unless it is there. Raises StoreError with the last words of what failed."""
     target = folder(name)
-    if (target / QUANTIZED).is_file() and weights.sha256 in (target / QUANTIZED).read_text(encoding="utf-8"):
+    if _made_of(target, weights.sha256):
         say(f"{name}: there already: {target}")
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     work = target.with_name(f"{name}.work")
     with locked(target.with_name(f"{name}.lock"), lambda who: say(f"{name}: waiting for {who}, which makes it")):
         shutil.rmtree(work, ignore_errors=True)
-        words = [sys.executable, "-m", "gra.weights.student", name, weights.sha256, str(path_of(weights)), str(work)]
+        given = [name, weights.sha256, weights.quantised or "", str(path_of(weights)), str(work)]
+        words = [sys.executable, "-m", "gra.weights.student", *given]
         with told(f"{name}: making a Transformers folder of {weights.file}"):
             done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if done.returncode:
@@ -73,7 +76,18 @@ def make(name: str, weights: Weights, say: Say) -> Path:
     return target
 
 
-def convert(name: str, sha256: str, source: Path, target: Path) -> None:
+def label(form: str, file: str, sha256: str) -> str:
+    """The line of the file QUANTIZED for weights of this form, e.g. Q4_1: "4-bit (Q4_1): FILE, sha256 ..."."""
+    bits = re.match(r"I?Q(\d+)", form)
+    return f"{f'{bits[1]}-bit' if bits else 'few bits'} ({form}): {file}, sha256 {sha256}"
+
+
+def _made_of(folder: Path, sha256: str) -> bool:
+    """Whether the folder is whole and made of this file: one of both marks is written last."""
+    return any((folder / mark).is_file() and sha256 in (folder / mark).read_text(encoding="utf-8") for mark in (SOURCE, QUANTIZED))
+
+
+def convert(name: str, sha256: str, form: str, source: Path, target: Path) -> None:
     """Write model and tokenizer to `target`. Raises OSError, and ImportError where the package `gguf` is missing."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -91,8 +105,10 @@ def convert(name: str, sha256: str, source: Path, target: Path) -> None:
         del model.config.quantization_config
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
-    write_text(target / QUANTIZED, f"{name}: made float32 again out of a rounded GGUF file, sha256 {sha256}\n")
+    if form:
+        write_text(target / QUANTIZED, label(form, source.name, sha256) + "\n")
+    write_text(target / SOURCE, f"{name}: {source.name}, sha256 {sha256}\n")
 
 
 if __name__ == "__main__":
-    convert(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
+    convert(sys.argv[1], sys.argv[2], sys.argv[3], Path(sys.argv[4]), Path(sys.argv[5]))
