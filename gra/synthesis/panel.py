@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from gra.synthesis import status
+from gra.synthesis.committee.shown import agreement, alpha, loud
 from gra.synthesis.progress import Snapshot, State
 from gra.synthesis.records import CallRecord, Outcome
 from gra.synthesis.remarks import Remarks
@@ -177,6 +178,8 @@ def line(s: Snapshot, ended: bool = False) -> str:
         parts.append(f"{sum(s.in_flight.values()):,} in flight")
         if s.servers_out:
             parts.append(f"servers out: {', '.join(unhealthy(s.servers or ()) or s.servers_out)}")
+        if s.committee is not None and (wrong := loud(s.committee)):
+            parts.append(f"COMMITTEE: {'; '.join(wrong)}")
         parts.append(f"left: {span(s.eta_s)}" + (f" ({span(s.eta_run_s)} in all)" if s.eta_run_s is not None else ""))
     else:
         parts.append(f"{s.answered:,} calls so far, {s.replayed:,} from the journal; {span(s.stage_s)}")
@@ -211,6 +214,11 @@ def panel(s: Snapshot, ended: bool = False) -> RenderableType:
     if total:
         share = percent(done, total, ended)
         row("done", f"{share}%", ProgressBar(total=100, completed=share))
+    wrong = [] if s.committee is None else loud(s.committee)
+    if s.committee is not None:
+        row("reviewers", alpha(s.committee), Text(agreement(s.committee)))
+        for words in wrong:
+            row("", "COMMITTEE", Text(words, style="bold red"))
     rates = s.rates
     replayed = f", {s.replayed:,} from the journal" if s.replayed else ""
     row("calls", f"{rates.calls_s:,.0f}/s" if rates else "-", Text(f"{s.answered:,} answered{replayed}"))
@@ -230,7 +238,7 @@ def panel(s: Snapshot, ended: bool = False) -> RenderableType:
         names = ", ".join(unhealthy(s.servers or ()) or s.servers_out)
         row("servers", f"{len(s.servers_out)} out", Text(names, style="bold red") if names else Text("all well"))
     title = Text(f" {_title(s)}, {span(s.elapsed_s)} ")
-    frame = Panel(grid, title=title, title_align="left", border_style="red" if s.servers_out else "dim")
+    frame = Panel(grid, title=title, title_align="left", border_style="red" if s.servers_out or wrong else "dim")
     return frame if ended else Group(frame, Text(""))
 
 

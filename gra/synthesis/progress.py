@@ -12,6 +12,7 @@ before the first accepted sample and while the journal replays (no calls go out)
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections import deque
@@ -19,10 +20,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gra.synthesis.committee.health import Health
 from gra.synthesis.engine import Traffic
 from gra.synthesis.records import Outcome
 
 WINDOW_S = 30.0
+LOOK_S = 2.0  # between looks at the committee's health: each takes about a millisecond
 # Where a proposal can be lost, by its reason; other reasons are "other".
 GROUPS = {
     "keywords_missing": "instruction", "instruction_missing": "instruction", "instruction_rejected": "check",
@@ -111,6 +114,7 @@ class Snapshot:
     eta_s: float | None
     eta_run_s: float | None
     servers: Sequence[Mapping[str, Any]] | None = None  # as a backend's `servers()` tells them; None: it does not
+    committee: Mapping[str, Any] | None = None  # the health of the reviewers (committee/health.py); None: nothing reviewed yet
 
 
 class State:
@@ -124,10 +128,14 @@ class State:
         clock: Callable[[], float] = time.monotonic,
         servers: Callable[[], Sequence[Mapping[str, Any]]] | None = None,
         in_flight: Callable[[], Mapping[str, int]] | None = None,
+        health: Health | None = None,
     ):
-        """`in_flight`: calls at servers by model, where calls wait inside the backend; None: those that the traffic counts."""
+        """`health`: of the committee, which the round loop feeds in the thread that calls `advance`; `in_flight`: calls at servers
+        by model, where calls wait inside the backend; None: those that the traffic counts."""
         self._servers, self._in_flight = servers, in_flight
         self._traffic, self._rounds, self._servers_out, self._clock = traffic, rounds, servers_out, clock
+        self._health, self._looked_at = health, -math.inf
+        self._committee: Mapping[str, Any] | None = None
         self._window = Window()
         self._begun = self._stage_begun = clock()
         self._stage = ""
@@ -143,12 +151,15 @@ class State:
         if number != self._round:
             self._round, self._funnel = number, Funnel()
         self._stage, self._total, self._stage_begun = name, total, self._clock()
+        self._looked_at = -math.inf
+        self._look_at_committee()
         self._done = self._calls_of_finished = 0
         self._calls_before = self._calls()
 
     def advance(self, outcome: Outcome | None) -> None:
         """An item is finished; `outcome` if it is a proposal."""
         self._done += 1
+        self._look_at_committee()
         if outcome is None:
             return
         funnel = self._funnel
@@ -163,6 +174,11 @@ class State:
     def deduplicated(self, distinct: int, duplicates: int) -> None:
         """So many of the round's accepted samples are distinct, so many are not."""
         self._funnel.distinct, self._funnel.duplicates = distinct, duplicates
+
+    def _look_at_committee(self) -> None:
+        if self._health is None or not self._health.reviewed or self._clock() - self._looked_at < LOOK_S:
+            return
+        self._committee, self._looked_at = self._health.account(), self._clock()
 
     def look(self) -> None:
         """Let the rates know of the traffic up to now."""
@@ -192,7 +208,7 @@ class State:
             in_flight=dict(traffic.in_flight if self._in_flight is None else self._in_flight()),
             servers_out=None if self._servers_out is None else self._servers_out(),
             eta_s=eta, eta_run_s=self._eta_run(eta, wanted, rate, proposing),
-            servers=None if self._servers is None else self._servers(),
+            servers=None if self._servers is None else self._servers(), committee=self._committee,
         )  # fmt: skip
 
     def _eta_run(self, eta: float | None, wanted: float | None, rate: float | None, proposing: bool) -> float | None:

@@ -32,6 +32,7 @@ from gra.wellformed import printable
 log = logging.getLogger("gra.synthesis")
 
 AHEAD = 8  # samples that wait to be annotated ahead of time, as a multiple of the concurrency
+FIRST_LOOK = 50  # reviewed samples at which the committee's health is first told of; then at twice as many, and after each round
 FRESH = 64  # accepted texts that are sent to be embedded together, while the round goes on
 
 
@@ -84,7 +85,7 @@ class Committee:
     """Runs rounds for one set of rules. Results depend on seeds, rules, models and their replies alone.
 
     `folder`: where outcomes are kept while the rounds run. `screen`: a last look at an accepted sample before it counts, which
-    returns the reason and detail to drop it, or None.
+    returns the reason and detail to drop it, or None. `state`: takes in how the reviewers do, so that others can look at it.
     """
 
     def __init__(
@@ -96,12 +97,13 @@ class Committee:
         listener: Listener,
         folder: Path,
         screen: Callable[[Outcome], Awaitable[tuple[str, str] | None]] | None = None,
+        state: health.Health | None = None,
     ):
         self._engine, self._dedup, self._rules = engine, dedup, rules
         self._models, self._listener = list(models), listener
         self._folder, self._screen = folder, screen
         self._settings = rules.settings
-        self._health, self._told = health.Health(), set[str]()
+        self._health, self._told, self._look_at = state or health.Health(), set[str](), FIRST_LOOK
         self._shelf = shelf_for(rules.settings, rules.seed, [])
 
     async def run(self, seeds: Sequence[Seed]) -> Synthesis:
@@ -189,6 +191,9 @@ class Committee:
                 outcome = await self._screened(outcome)
                 outcomes.add(outcome)
                 self._health.add(outcome)
+                if self._health.reviewed >= self._look_at:  # not only at the end of a round, which may take hours
+                    self._look_at *= 2
+                    self._warn()
                 self._listener.advance(outcome)
                 if outcome.status == "accepted":
                     accepted.append(outcome.id)

@@ -28,6 +28,7 @@ from gra.synthesis.account import account_of_blindness, account_of_nothing
 from gra.synthesis.benchmark_items import benchmark_files, check_sources, unreadable
 from gra.synthesis.checks import SECTIONS, check
 from gra.synthesis.committee import after_run
+from gra.synthesis.committee.health import Health
 from gra.synthesis.conduct import JOURNAL, engine_for
 from gra.synthesis.dataset import CardInfo, Writer
 from gra.synthesis.decontaminate_settings import DecontaminateSettings
@@ -187,10 +188,10 @@ async def _synthesize(
             rules = Rules(config["seed"], settings, served_as(pool), thoughts=cuts_thoughts(pool))
             state = State(
                 engine.traffic, settings.rounds, _offered(backend, "servers_out"),
-                servers=_offered(backend, "servers"), in_flight=_offered(backend, "in_flight"),
+                servers=_offered(backend, "servers"), in_flight=_offered(backend, "in_flight"), health=(health := Health()),
             )  # fmt: skip
             with Progress(state, output) as progress:
-                committee = Committee(engine, dedup, rules, backend.models, progress, output / SPOOL, against)
+                committee = Committee(engine, dedup, rules, backend.models, progress, output / SPOOL, against, health)
                 result = await committee.run(seeds.seeds)
     finally:
         dedup.close()

@@ -15,6 +15,8 @@
     servers_out      base URLs set aside; null where the backend cannot say
     servers          url, model, in_flight, limit (calls in flight at most, for now), answered, unhealthy (why; null: it is well)
                      of each model at each URL; null where the backend cannot say
+    committee        how the reviewers do, as `health` in stats.json: alpha with its interval, each reviewer, acceptance by who was
+                     drawn, draw_share, warnings in words; null until samples were reviewed
     eta_s, eta_run_s seconds to the end of the stage and of all rounds, estimated (progress.py); null where unknown
 
 The file is replaced as a whole, never torn. It is not synced: after a power cut it is worth nothing anyway, and a sync every
@@ -53,6 +55,7 @@ def status(snapshot: Snapshot, line: str, started_at: float, updated_at: float) 
         "rates": None if s.rates is None else {name: round(value, 1) for name, value in asdict(s.rates).items()},
         "in_flight": dict(s.in_flight), "servers_out": None if s.servers_out is None else list(s.servers_out),
         "servers": None if s.servers is None else [dict(server) for server in s.servers],
+        "committee": None if s.committee is None else dict(s.committee),
         "eta_s": _rounded(s.eta_s), "eta_run_s": _rounded(s.eta_run_s),
     }  # fmt: skip
 

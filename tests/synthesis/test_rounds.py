@@ -45,8 +45,9 @@ class Result:
 
 
 def synthesize(
-    backend: Scripted, path: Path, concurrency: int = 8, seed: int = 0, screen: Any = None, **settings: object
-) -> Result:
+    backend: Scripted, path: Path, concurrency: int = 8, seed: int = 0, screen: Any = None, listener: Any = None, state: Any = None,
+    **settings: object,
+) -> Result:  # fmt: skip
     chosen = SynthesisSettings(
         **{"rounds": 2, "samples_per_round": 15, "max_proposals": 400, "dedup": {"model": "hash"}, "parse_retries": 0, **settings}
     )
@@ -57,7 +58,8 @@ def synthesize(
             with Journal(path) as journal:
                 engine = Engine(backend, journal, concurrency)
                 rules, folder = Rules(seed, chosen), path.with_suffix(".spool")
-                result = await Committee(engine, dedup, rules, backend.models, Silent(), folder, screen).run(SEEDS)
+                told = listener or Silent()
+                result = await Committee(engine, dedup, rules, backend.models, told, folder, screen, state).run(SEEDS)
         finally:
             dedup.close()
         read = Result(list(result.kept), list(result.rejected), result.short, len(result.seeds.failed))

@@ -1,0 +1,103 @@
+"""The report's section on the committee: figures, health, funnels, histograms of scores, calls and tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from gra.compare import charts, data, funnel, health, numbers
+from gra.compare.arms import Arm
+from gra.compare.rows import Comparison
+
+
+def committee(
+    comparison: Comparison, groups: Mapping[str, Sequence[Arm]], tau: float | None, delta: float | None
+) -> dict[str, Any] | None:
+    """Figures, health, funnels, histograms and costs of the reference's data, and what is wrong with the committees of all arms;
+    None where there is no funnel at all."""
+    order = [comparison.reference, *(name for name in groups if name != comparison.reference)]
+    funnels = [(groups[name][0].label, found) for name in order if (found := funnel.funnel(groups[name][0])) is not None]
+    if not funnels:
+        return None
+    arm = groups[comparison.reference][0]
+    stats = data.read_object(arm.file("data", "stats.json")) or {}
+    return {
+        "funnels": funnels, "figures": _figures(stats), "charts": _histograms(arm, tau, delta),
+        "health": health.health(stats.get("health")), "warnings": _warnings(groups),
+        "costs": _costs(stats.get("tokens")), "probe": _probe(stats.get("probe")),
+    }  # fmt: skip
+
+
+def _warnings(groups: Mapping[str, Sequence[Arm]]) -> list[tuple[str, str]]:
+    """(arm, what is wrong with its committee), each once."""
+    found: dict[tuple[str, str], None] = {}
+    for group in groups.values():
+        for arm in group:
+            stats = data.read_object(arm.file("data", "stats.json")) or {}
+            said = health.health(stats.get("health"))
+            found |= dict.fromkeys((arm.label, words) for words in (said.warnings if said is not None else ()))
+    return list(found)
+
+
+def _probe(said: Any) -> str:
+    """What the probe of the committee says of the samples that it accepted; empty where there was none."""
+    words = said.get("words") if isinstance(said, dict) else None
+    return words if isinstance(words, str) else ""
+
+
+def _figures(stats: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The committee's key figures; "-" for what is not known."""
+
+    def number(key: str) -> float | None:
+        value = stats.get(key)
+        return value if isinstance(value, int | float) else None
+
+    kept, proposals = number("kept"), number("proposals")
+    alpha = number("krippendorff_alpha")
+    share = kept / proposals if kept is not None and proposals else None
+    return [
+        ("samples kept", numbers.count(kept)),
+        ("of all proposals", f"{numbers.percent(share)} %" if share is not None else numbers.MISSING),
+        ("calls to models", numbers.count(number("calls"))),
+        ("missing verdicts", numbers.count(number("missing_verdicts"))),
+        ("reviewers agree (std within delta)", f"{numbers.percent(s)} %" if (s := number("low_std_share")) is not None else "-"),
+        ("Krippendorff's alpha", f"{alpha:.2f}" if alpha is not None else numbers.MISSING),
+    ]
+
+
+def _histograms(arm: Arm, tau: float | None, delta: float | None) -> list[tuple[Markup, str]]:
+    """Histograms of mean score and of disagreement, kept against not kept; [] where nothing was reviewed."""
+    paths = (arm.file("data", "data", "train.parquet"), arm.file("data", "rejected.parquet"))
+    tables = [data.read_table(path, ["mean", "std"]) for path in paths]
+    values = [
+        [[v for v in t[key].to_pylist() if v is not None] if t is not None and key in t.column_names else [] for t in tables]
+        for key in ("mean", "std")
+    ]
+    (mean_kept, mean_lost), (std_kept, std_lost) = values
+    found = []
+    if mean_kept or mean_lost:
+        edges = [i / 2 for i in range(21)]
+        mark = charts.histogram(
+            mean_kept, mean_lost, edges=edges, mark=tau, mark_name=f"tau = {tau}", axis="mean score of the reviewers"
+        )
+        found.append((mark, f"{len(mean_kept) + len(mean_lost):,} reviewed samples, mean of the reviewers' scores."))
+    if std_kept or std_lost:
+        edges = [i / 4 for i in range(max(13, math.ceil(4 * max([*std_kept, *std_lost])) + 1))]
+        mark = charts.histogram(
+            std_kept, std_lost, edges=edges, mark=delta, mark_name=f"delta = {delta}", axis="disagreement (standard deviation)"
+        )
+        found.append((mark, f"{len(std_kept) + len(std_lost):,} samples with enough reviews, standard deviation of the scores."))
+    return found
+
+
+def _costs(tokens: Any) -> list[tuple[str, ...]]:
+    if not isinstance(tokens, Mapping):
+        return []
+    return [
+        (model, role, *(numbers.count(use.get(key)) for key in ("calls", "in", "out")))
+        for model, roles in sorted(tokens.items())
+        for role, use in sorted(roles.items())
+    ]

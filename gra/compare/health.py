@@ -1,0 +1,84 @@
+"""PURE: `health` of a synthesis' stats.json as the report shows it: figures as text, whatever of it is there and makes sense.
+
+What its words mean stands in gra/synthesis/committee/health.py. Files of before lack parts of it, and a file may be anybody's: what
+is not a number is "-", and all words are escaped by the template.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gra.compare import numbers
+
+HEADINGS = ("Reviewer", "Reviews", "Mean", "SD", "Severity", "Most frequent score, %", "All scores the same, %")
+SET_HEADINGS = ("Reviewers of a sample", "Reviewed", "Accepted", "Accepted, %")
+MOST, LONGEST = 50, 500  # lines of a table; characters of a warning
+
+
+@dataclass(frozen=True)
+class Health:
+    """`figures`: (name, value); `reviewers` and `sets`: cells under HEADINGS and SET_HEADINGS."""
+
+    figures: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    reviewers: tuple[tuple[str, ...], ...]
+    sets: tuple[tuple[str, ...], ...]
+    left_out: int
+
+
+def health(found: Any) -> Health | None:
+    """None where the file holds none, or nothing was reviewed."""
+    if not isinstance(found, Mapping) or not _number(found.get("samples")):
+        return None
+    alpha, low, high = (_number(found.get(key)) for key in ("alpha", "alpha_low", "alpha_high"))
+    interval = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
+    figures = (
+        ("Krippendorff's alpha, 95 %", numbers.MISSING if alpha is None else f"{alpha:.2f}{interval}"),
+        ("of mean scores is who reviewed", _percent(found.get("draw_share"), " %")),
+        ("samples with two reviews or more", numbers.count(_number(found.get("samples")))),
+    )
+    said = found.get("warnings")
+    warnings = tuple(str(words)[:LONGEST] for words in said if isinstance(words, str)) if isinstance(said, list) else ()
+    reviewers, sets = _entries(found.get("reviewers")), _entries(found.get("sets"))
+    return Health(
+        figures, warnings, tuple(_reviewer(*pair) for pair in reviewers[:MOST]), tuple(_set(*pair) for pair in sets[:MOST]),
+        max(0, len(sets) - MOST),
+    )  # fmt: skip
+
+
+def _reviewer(name: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
+    means_this = "equal" in entry  # before, `constant` meant what `equal` does now
+    constant, equal = (entry.get(key) if means_this else None for key in ("constant", "equal"))
+    severity = _number(entry.get("severity"))
+    return (
+        name, numbers.count(_number(entry.get("reviews"))), _points(entry.get("mean")), _points(entry.get("sd")),
+        numbers.MISSING if severity is None else f"{severity:+.1f}", _percent(constant), _percent(equal),
+    )  # fmt: skip
+
+
+def _set(name: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
+    reviewed, accepted = (_number(entry.get(key)) for key in ("reviewed", "accepted"))
+    share = accepted / reviewed if reviewed and accepted is not None else None
+    return name, numbers.count(reviewed), numbers.count(accepted), _percent(share)
+
+
+def _entries(found: Any) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(str(k), v) for k, v in found.items() if isinstance(v, Mapping)] if isinstance(found, Mapping) else []
+
+
+def _number(value: Any) -> float | None:
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if usable else None
+
+
+def _points(value: Any) -> str:
+    found = _number(value)
+    return numbers.MISSING if found is None else f"{found:.1f}"
+
+
+def _percent(value: Any, unit: str = "") -> str:
+    found = _number(value)
+    return numbers.MISSING if found is None else f"{100 * found:.0f}{unit}"
