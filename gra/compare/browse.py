@@ -115,9 +115,11 @@ def _review(raw: Mapping[str, Any]) -> Review:
     """From the written form ({model, scores: {...}, strengths, ...}) or the column's ({model, correctness, ..., score})."""
     nested = raw.get("scores")
     source = nested if isinstance(nested, Mapping) else raw
-    values = tuple(_score(source.get(name)) for name in DIMENSIONS)
+    given = raw.get("raw")  # of a calibrated review: the scores as the model gave them
+    values = tuple(_score((given if isinstance(given, Mapping) else source).get(name)) for name in DIMENSIONS)
     known = [value for value in values if value is not None]
-    mean = sum(known) / len(known) if len(known) == len(values) else _score(source.get("overall"))
+    whole = _score(source.get("overall"))
+    mean = sum(known) / len(known) if whole is None and len(known) == len(values) else whole
     return Review(
         model=_text(raw.get("model"), FEW), scores=values, score=mean,
         strengths=_text(raw.get("strengths"), NOTE_CAP), weaknesses=_text(raw.get("weaknesses"), NOTE_CAP),

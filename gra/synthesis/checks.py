@@ -12,6 +12,7 @@ from gra.models.pool import check_pool, model_names
 from gra.settings import parse
 from gra.synthesis import prompts
 from gra.synthesis.benchmark_items import check_sources
+from gra.synthesis.committee import scales
 from gra.synthesis.conduct import SynthesisRuntime
 from gra.synthesis.roles import models_needed
 from gra.synthesis.seeds import SeedSettings, check_seeds
@@ -45,6 +46,7 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
     problems += faults
     if settings is not None and isinstance(config["pool"], dict) and not any(fault.key.startswith("pool") for fault in faults):
         problems += _combinations(settings, model_names(config["pool"]))
+        problems += scales.problems(settings, config["pool"], model_names(config["pool"]), inputs)
     if settings is not None:
         problems += check_sources(settings.decontaminate, inputs)
     return problems

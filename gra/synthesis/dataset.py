@@ -84,8 +84,9 @@ def row(outcome: Outcome) -> dict[str, Any]:
 
 
 def schema(rejected: bool = False, fractions: bool = False) -> pa.Schema:
-    """Arrow schema of train.parquet, or of rejected.parquet (the same, then reason and detail). `score`: a reviewer's mean; the six
-    dimensions are whole numbers, or `fractions` (synthesis.scoring=probability), null where one question was asked in all."""
+    """Arrow schema of train.parquet, or of rejected.parquet (the same, then reason and detail). `score`: a reviewer's mean
+    (calibrated, where synthesis.calibrate says so); the six dimensions, as the model gave them, are whole numbers, or `fractions`
+    (synthesis.scoring=probability), null where one question was asked in all."""
     import pyarrow as pa
 
     text, texts = pa.string(), pa.list_(pa.string())
@@ -113,15 +114,16 @@ def _once(outcomes: Iterable[Outcome], ids: set[str], output: Path) -> Iterator[
 
 
 def _scores(review: Review) -> dict[str, Any]:
-    given = review.scores or {}
+    given = review.raw or review.scores or {}
     return {"model": review.model, **{name: given.get(name) for name in DIMENSIONS}, "score": review.score}
 
 
 def _review(review: Review) -> dict[str, Any]:
-    return {
+    found = {
         "model": review.model, "scores": review.scores, "strengths": review.strengths, "weaknesses": review.weaknesses,
         "missing": review.missing,
     }  # fmt: skip
+    return found if review.raw is None else {**found, "raw": review.raw}
 
 
 def _check(check: Check) -> dict[str, Any]:

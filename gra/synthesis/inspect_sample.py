@@ -66,8 +66,9 @@ def _show_verdict(console: Console, record: dict[str, Any] | None) -> None:
         console.print(safe(f"instruction, {check['model']}: {words or 'missing: ' + str(check['missing'])}"))
     for review in _judgements(record, "reviews_json"):
         scores = review["scores"]
-        text = "missing: " + str(review["missing"]) if scores is None else ", ".join(f"{k} {v}" for k, v in scores.items())
-        console.print(f"{safe(review['model'])}: {safe(text)}")
+        text = "missing: " + str(review["missing"]) if scores is None else _points(scores)
+        raw = f" (as given: {_points(review['raw'])})" if review.get("raw") else ""  # a calibrated review
+        console.print(f"{safe(review['model'])}: {safe(text + raw)}")
     mean, std = record.get("mean"), record.get("std")
     if mean is not None:
         console.print(f"mean {mean:.2f}" + (f", std {std:.2f}" if std is not None else ""))
@@ -76,6 +77,10 @@ def _show_verdict(console: Console, record: dict[str, Any] | None) -> None:
         score = adjudication["score"]
         console.print(f"adjudicator {safe(adjudication['model'])}: {'missing' if score is None else f'{score:.2f}'}")
     console.print(safe(f"parents: {', '.join(record.get('parents') or []) or 'none'}"))
+
+
+def _points(scores: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in scores.items())
 
 
 def _judgements(record: dict[str, Any], column: str) -> list[dict[str, Any]]:

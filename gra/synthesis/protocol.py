@@ -18,6 +18,7 @@ from gra.models.base import Reply, Request
 from gra.synthesis import prompts
 from gra.synthesis.committee import judging, yes_no
 from gra.synthesis.committee.examples import NONE, Examples
+from gra.synthesis.committee.scales import Scales, as_given, calibrated
 from gra.synthesis.decision import adjudicated_verdict, gate
 from gra.synthesis.prompts.schemas import json_schema
 from gra.synthesis.randomness import number
@@ -47,13 +48,14 @@ REASONS = {
 @dataclass(frozen=True)
 class Rules:
     """What all proposals of a run share. `seed` is the run's seed; `served`: see `gra.models.pool.served_as`; `thoughts`: whether
-    reasoning is cut off replies (`pool.strip_think`)."""
+    reasoning is cut off replies (`pool.strip_think`); `scales`: maps of reviewers' scores (synthesis.calibrate)."""
 
     seed: int
     settings: SynthesisSettings
     served: Mapping[str, str] = field(default_factory=dict)
     schemas: dict[str, dict[str, Any] | None] = field(default_factory=lambda: {s: json_schema(s) for s in prompts.STEPS})
     thoughts: bool = True
+    scales: Scales = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -182,16 +184,17 @@ def propose(proposal: Proposal, rules: Rules) -> Protocol:
         return replace(draft, status="accepted", calls=tuple(scribe.calls))
 
     draft = replace(draft, reviews=(yield from _review(scribe, draft, proposal.examples)))
+    draft = replace(draft, reviews=tuple(calibrated(found, rules.scales) for found in draft.reviews))
     verdict = gate([r.scores for r in draft.reviews if r.scores is not None], settings)
     draft = replace(draft, mean=verdict.mean, std=verdict.std)
     if verdict.verdict == "reject":
         return dropped(verdict.reason, _missing(draft.reviews))
     if verdict.verdict == "adjudicate":
-        draft = replace(draft, adjudicated=True, adjudication=(yield from _adjudicate(scribe, draft, proposal.examples)))
-        assert draft.adjudication is not None
-        if draft.adjudication.scores is None:
-            return dropped("adjudication_missing", draft.adjudication.missing)
-        if not adjudicated_verdict(draft.adjudication.scores, settings):
+        word = calibrated((yield from _adjudicate(scribe, draft, proposal.examples)), rules.scales)
+        draft = replace(draft, adjudicated=True, adjudication=word)
+        if word.scores is None:
+            return dropped("adjudication_missing", word.missing)
+        if not adjudicated_verdict(word.scores, settings):
             return dropped("adjudicated_out", verdict.reason)
     return replace(draft, status="accepted", calls=tuple(scribe.calls))
 
@@ -279,7 +282,7 @@ def _adjudicate(scribe: _Scribe, draft: Outcome, examples: Examples) -> Talk[Rev
         return (yield from _scored(scribe, "adjudicate", draft, examples, [("adjudicator", model)]))[0]
     result = yield from scribe.put_one(
         "adjudicate", "adjudicator", model, instruction=draft.instruction, response=draft.response,
-        reviews=[r for r in draft.reviews if r.scores is not None],
+        reviews=[as_given(r) for r in draft.reviews if r.scores is not None],
     )  # fmt: skip
     return _as_review(model, *result)
 

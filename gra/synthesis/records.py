@@ -72,6 +72,7 @@ class Review:
     strengths: str = ""
     weaknesses: str = ""
     missing: str | None = None
+    raw: dict[str, float] | None = None  # of a calibrated review: the scores as its model gave them
 
     @property
     def score(self) -> float | None:

@@ -38,6 +38,8 @@ _EFFECTS = (
     (r"config\.seeds|files\.seeds|inputs\.seeds", "proposals, whose prompts show other records; no seed that stays"),
     (r"config\.synthesis\.(roles|single_model|reviewers|review|shots|show|domains)\b", "proposals; seeds keep their annotations"),
     (r"config\.synthesis\.(scoring|questions)\b", f"in round 1 the calls that judge; {_LATER}"),
+    (r"config\.synthesis\.calibrate\b", f"in round 1 the adjudicator's calls, if any; {_LATER}"),
+    (r"inputs\.probe", f"where scores are calibrated, in round 1 the adjudicator's calls, if any; {_LATER}"),
     (r"config\.synthesis\.adjudicate\b", f"in round 1 the adjudicator's calls, if any; {_LATER}"),
     (r"config\.synthesis\.parse_retries\b", f"in round 1 what is retried; {_LATER}"),
     (r"config\.synthesis\.rounds\b", "the rounds that are new"),

@@ -52,6 +52,7 @@ class SynthesisSettings(Settings):
     scoring: Literal["text", "probability"] = Field("text", description="Written reviews; or P(Yes) from one token each.")
     questions: Literal["overall", "dimensions"] = Field("overall", description="scoring=probability: one question, or six.")
     check_tau: float = Field(5.0, ge=0, le=10, description="scoring=probability: an instruction's score needed (NS).")
+    calibrate: Literal["none", "probe"] = Field("none", description="probe: each reviewer's scale is mapped by its probe (NS).")
     review: bool = Field(True, description="false: no instruction check, no reviews: every well-formed proposal is accepted.")
     adjudicate: bool = Field(True, description="false: disputed samples go as `disputed` says.")
     disputed: Literal["drop", "keep"] = Field("drop", description="Disputed samples where there is no adjudicator (NS).")

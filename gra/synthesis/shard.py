@@ -16,9 +16,10 @@ from typing import Any
 from gra import event_loop
 from gra.errors import ConfigError, Interrupted, Problem
 from gra.fileio import read_json, write_json
-from gra.models.pool import cuts_thoughts, served_as
+from gra.models.pool import cuts_thoughts, model_names, served_as
 from gra.synthesis import stage
 from gra.synthesis.committee.examples import shelf_for
+from gra.synthesis.committee.scales import scales_for
 from gra.synthesis.conduct import engine_for
 from gra.synthesis.protocol import Protocol, Rules, propose
 from gra.synthesis.records import Record
@@ -66,7 +67,8 @@ async def _ask(config: dict[str, Any], settings: SynthesisSettings, inputs: dict
     found = load_seeds(SeedSettings.model_validate(config["seeds"]), config["seed"], inputs.get("seeds")).seeds
     seeds = found[index::count] if number == 0 else found
     pool_config, proposals = config["pool"], 0
-    rules = Rules(config["seed"], settings, served_as(pool_config), thoughts=cuts_thoughts(pool_config))
+    maps = scales_for(settings, model_names(pool_config), inputs.get("probe"))
+    rules = Rules(config["seed"], settings, served_as(pool_config), thoughts=cuts_thoughts(pool_config), scales=maps)
     async with engine_for(config, output) as (engine, backend):
         models = list(backend.models)
         await first_questions(engine, rules, judges(models, settings))

@@ -27,7 +27,7 @@ from gra.synthesis import cost, price, prompts, screen, trial
 from gra.synthesis.account import account_of_blindness, account_of_nothing
 from gra.synthesis.benchmark_items import benchmark_files, check_sources, unreadable
 from gra.synthesis.checks import SECTIONS, check
-from gra.synthesis.committee import after_run
+from gra.synthesis.committee import after_run, scales
 from gra.synthesis.committee.health import Health
 from gra.synthesis.conduct import JOURNAL, engine_for
 from gra.synthesis.dataset import CardInfo, Writer
@@ -115,17 +115,21 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     report_bad(seeds.bad, output)
     shutil.rmtree(output / SPOOL, ignore_errors=True)  # of a run that was killed; the journal has all that is needed
     probe = after_run.read_probe(inputs.get("probe"))
+    pool = config["pool"]
+    maps = scales.scales_for(settings, model_names(pool), inputs.get("probe"))
+    rules = Rules(config["seed"], settings, served_as(pool), thoughts=cuts_thoughts(pool), scales=maps)
     with closing(screen.build(settings.decontaminate, inputs.get("benchmarks"))) as against:
-        return _make(config, settings, inputs.get("seeds"), seeds, against, probe, output, start)
+        return _make(config, rules, inputs.get("seeds"), seeds, against, probe, output, start)
 
 
 def _make(
-    config: dict[str, Any], settings: SynthesisSettings, place: Path | None, seeds: SeedSet, against: screen.Screen,
+    config: dict[str, Any], rules: Rules, place: Path | None, seeds: SeedSet, against: screen.Screen,
     probe: dict[str, Any] | None, output: Path, start: float,
 ) -> dict[str, float]:  # fmt: skip
     """Run the rounds and write the folder; `place`: the folder of the input `seeds`; `probe`: what that of the committee found."""
+    settings = rules.settings
     try:
-        result, traffic, simulated = event_loop.run(_synthesize(config, settings, seeds, against, output))
+        result, traffic, simulated = event_loop.run(_synthesize(config, rules, seeds, against, output))
     except asyncio.CancelledError:
         raise Interrupted("stopped at once: what was recorded is kept; the same command goes on from there") from None
     files = seed_files(SeedSettings.model_validate(config["seeds"])).values()
@@ -139,6 +143,8 @@ def _make(
     stats["decontamination"] = against.statement
     if probe is not None:
         stats["probe"] = after_run.estimate(probe, stats)
+    if (calibration := scales.account(settings, model_names(config["pool"]), rules.scales)) is not None:
+        stats["calibration"] = calibration
     stats["cost"] = cost.account(stats["tokens"], stats["kept"], parameters_of(config["pool"]))
     card = CardInfo(
         seeds_name=seeds.name, seeds_account=seeds.account(), license=seeds.license, models=tuple(model_names(config["pool"])),
@@ -172,6 +178,8 @@ def _make(
 
 def _tell(stats: dict[str, Any], vain: dict[str, Any]) -> None:
     """On the terminal: models of little use, and what was paid for nothing."""
+    if without := (stats.get("calibration") or {}).get("without_map"):
+        log.warning("calibrate=probe: the probe has no map for %s; its scores are left as they are", printable(", ".join(without)))
     for text in troubles(stats["replies"], stats["refused"]):
         log.warning("model %s", printable(text))
     if vain["calls"]:
@@ -179,13 +187,12 @@ def _tell(stats: dict[str, Any], vain: dict[str, Any]) -> None:
 
 
 async def _synthesize(
-    config: dict[str, Any], settings: SynthesisSettings, seeds: SeedSet, against: screen.Screen, output: Path
+    config: dict[str, Any], rules: Rules, seeds: SeedSet, against: screen.Screen, output: Path
 ) -> tuple[Synthesis, dict[str, Any], bool]:
-    pool, runtime = config["pool"], config["runtime"]
+    pool, runtime, settings = config["pool"], config["runtime"], rules.settings
     dedup = TargetProcess(settings.dedup, runtime)
     try:
         async with engine_for(config, output) as (engine, backend):
-            rules = Rules(config["seed"], settings, served_as(pool), thoughts=cuts_thoughts(pool))
             state = State(
                 engine.traffic, settings.rounds, _offered(backend, "servers_out"),
                 servers=_offered(backend, "servers"), in_flight=_offered(backend, "in_flight"), health=(health := Health()),

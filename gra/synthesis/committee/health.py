@@ -56,7 +56,7 @@ class Health:
         whole = sum(points)
         for review, own in zip(scored, points, strict=True):
             others = (whole - own) / (len(points) - 1) if len(points) > 1 else None
-            self._models.setdefault(review.model, _Reviewer()).add(own, others, review.scores or {})
+            self._models.setdefault(review.model, _Reviewer()).add(own, others, review.raw or review.scores or {})
         name = ", ".join(sorted(review.model for review in scored))
         if name not in self._sets and len(self._sets) >= MOST_SETS:
             name = "others"

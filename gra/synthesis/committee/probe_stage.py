@@ -105,8 +105,9 @@ def _probe(config: dict[str, Any], settings: SynthesisSettings, place: Path | No
     except asyncio.CancelledError:
         raise Interrupted("stopped at once: what was recorded is kept; the same command goes on from there") from None
     served = _served(config["pool"])
-    calibrated = getattr(settings, "calibrate", "none") == "probe"
+    calibrated = settings.calibrate == "probe"
     found = qualify.data(qualify.qualify(asked.items, asked.judged, served, settings, calibrated))
+    found |= {"scoring": settings.scoring, "questions": settings.questions}
     spent = _tokens(asked.calls)
     for model, entry in found["models"].items():
         entry |= {"unanswered": asked.unanswered.get(model, 0), **spent.get(model, {"calls": 0})}
@@ -129,10 +130,10 @@ def _write(output: Path, found: dict[str, Any], tau: float) -> None:
 
 
 def _of_synthesis(config: dict[str, Any]) -> dict[str, Any]:
-    """The config of a synthesis by these models, as far as it matters to them: nothing is compared with benchmarks."""
+    """The config of a synthesis by these models, as far as it matters to them: no benchmarks, no calibration."""
     found = {key: value for key, value in config.items() if key != "probe"}
     if isinstance(found.get("synthesis"), dict):
-        found["synthesis"] = {**found["synthesis"], "decontaminate": {"enabled": False}}
+        found["synthesis"] = {**found["synthesis"], "decontaminate": {"enabled": False}, "calibrate": "none"}
     return found
 
 
