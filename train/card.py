@@ -19,7 +19,7 @@ from train.settings import TrainSettings
 
 LICENCES = ("license", "licence")
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "tokenizers")
-WATCHING = {"name", "save_steps", "log_steps", "eval_steps", "sharding"}  # keys of `sft` that change no weight
+WATCHING = {"name", "save_steps", "log_steps", "eval_steps", "sharding", "check_ends"}  # keys of `sft` that change no weight
 METHODS = {"full": "full-parameter", "lora": "LoRA, merged", "qlora": "QLoRA (4-bit base), merged"}
 
 
@@ -78,6 +78,7 @@ def card(settings: TrainSettings, base: str, inputs: dict[str, Path], account: d
         f"- Chat template: `{settings.sft.template}` (saved with the tokenizer; generation stops at the end token it writes)",
         f"- Mean training loss: {metrics['train_loss']:.4f} over {metrics['steps']} steps",
         *([f"- Validation loss: {metrics['validation_loss']:.4f}"] if "validation_loss" in metrics else []),
+        *([_ends(metrics["ends"])] if "ends" in metrics else []),
         f"- Made with: {', '.join(f'{name} {version}' for name, version in _versions().items())}",
         "- The base model's licence applies as well.",
         "",
@@ -114,6 +115,11 @@ def _samples(account: dict[str, Any], cutoff: int) -> str:
         f"{account['samples']} of {account['rows']} rows (dropped: {dropped}; cut at {cutoff} tokens: {account['truncated']}); "
         f"{account['tokens']} tokens, {account['trained_tokens']} trained"
     )
+
+
+def _ends(found: dict[str, int]) -> str:
+    words = f"prompts that were not trained on, greedy, {found['max_new_tokens']} tokens at most"
+    return f"- Replies that end by themselves: {found['ended']} of {found['asked']} ({words})"
 
 
 def _recipe(settings: TrainSettings) -> str:

@@ -113,6 +113,10 @@ class SftSettings(Settings):
     eval_steps: int | None = Field(
         default=None, ge=1, description="optimizer steps between two validation losses on `held_out`; null: at the end alone"
     )
+    check_ends: int | None = Field(
+        default=None, ge=1, le=100, description="after training, replies to so many prompts that were not trained on (held-out "
+        "samples, then the dozen of train/prompts.txt) tell how many end by themselves; null: not asked. Not in the fingerprint",
+    )
     loss_type: Literal["nll", "dft"] = "nll"
     precision: Literal["fp32", "tf32", "bf16"] = Field(
         default="bf16", description="of forward and backward; tf32: float32 with TensorFloat-32 products (10 bits), GPUs alone"

@@ -17,7 +17,21 @@ from typing import TYPE_CHECKING, Any
 from gra.errors import TrainError
 from gra.fileio import read_json, write_text
 from gra.labels import MARK, QUANTIZED
-from train import card, checkpoints, deterministic, fitting, meter, model, preempt, report, sampling, sharding, templates, tokens
+from train import (
+    card,
+    checkpoints,
+    deterministic,
+    endings,
+    fitting,
+    meter,
+    model,
+    preempt,
+    report,
+    sampling,
+    sharding,
+    templates,
+    tokens,
+)
 from train.arguments import CHECKPOINTS, arguments
 from train.new_tokens import require_trained
 from train.out_of_memory import told
@@ -66,6 +80,9 @@ def train(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> dic
         if trainer.is_world_process_zero():
             base = model.location(settings.student, inputs)
             model.publish(whole, tokenizer, settings.sft, output, card.card(settings, base, inputs, account, metrics))
+            if settings.sft.check_ends is not None:
+                metrics |= _ends(trainer, settings, output)
+                write_text(output / "model" / "README.md", card.card(settings, base, inputs, account, metrics))
             if (label := card.simulated(settings, inputs)) is not None:
                 write_text(output / MARK, label + "\n")
             if (few_bits := card.few_bits(settings, inputs)) is not None:
@@ -73,13 +90,23 @@ def train(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> dic
             times = {"seconds": time.monotonic() - started, "loop_seconds": loop, "tokens_per_second": seen / loop if loop else 0.0}
             times |= {"per_device_batch": trainer.args.per_device_train_batch_size, **meter.summary(trainer)}
             tracker.log_model(output)
-            tracker.finish({f"train/{key}": float(value) for key, value in metrics.items()})
+            tracker.finish({f"train/{key}": float(value) for key, value in _numbers(metrics).items()})
             report.write(output, history, {**metrics, "data": account, "runtime": times})
             shutil.rmtree(_folder(output), ignore_errors=True)
             tokens.discard(output)
         if trainer.args.world_size > 1:
             trainer.accelerator.end_training()
-    return {key: float(value) for key, value in metrics.items()}
+    return {key: float(value) for key, value in _numbers(metrics).items()}
+
+
+def _ends(trainer: Any, settings: TrainSettings, output: Path) -> dict[str, Any]:
+    """What is reported of replies that end by themselves; nothing where no prompt could be asked."""
+    found = endings.check(output / "model", trainer.eval_dataset, settings, trainer.args.device)
+    return {"ends_by_itself": found["ended"] / found["asked"], "ends": found} if found["asked"] else {}
+
+
+def _numbers(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metrics.items() if isinstance(value, int | float)}
 
 
 def build_trainer(

@@ -24,14 +24,15 @@ from train.settings import RuntimeSettings, SftSettings, StudentSettings, TrainS
 NAME = "train"
 VERSION = 2  # 2: passes as large as memory allows, where the recipe leaves it open; sft.group_by_length; tied weights stay tied
 # Where checkpoints lie changes no weight, so a run may go on under another sft.save_steps; names only show in the model's card;
-# how memory is divided among processes changes rounding alone.
-NOT_HASHED = ("sft.save_steps", "sft.sharding", "sft.name", "student.name")
+# how memory is divided among processes changes rounding alone; what is asked of the tuned model changes nothing of it.
+NOT_HASHED = ("sft.save_steps", "sft.check_ends", "sft.sharding", "sft.name", "student.name")
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
     """Train and write model/, log.csv, loss.png, metrics.json into `output`; goes on from a killed run's checkpoints there.
 
-    Returns train_loss (mean over all steps), final_loss, steps, samples, tokens (seen, all epochs) and parameters.
+    Returns train_loss (mean over all steps), final_loss, steps, samples, tokens (seen, all epochs) and parameters, and with
+    `sft.check_ends` ends_by_itself, the share of replies that do.
     Raises ConfigError for what `check` finds, TrainError for data or students that cannot be used.
     """
     problems = check(config, dict(inputs))

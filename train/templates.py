@@ -87,6 +87,20 @@ def install(tokenizer: PreTrainedTokenizerBase, name: str) -> list[str]:
     return missing
 
 
+def missing_start(tokenizer: PreTrainedTokenizerBase) -> str | None:
+    """That the template writes no beginning-of-text token though the tokenizer puts one before every text, as models have it that
+    were trained with one (Gemma, Llama 3); None where all is as the tokenizer would do it."""
+    start, ids = tokenizer.bos_token, tokenizer("a")["input_ids"]
+    if start is None or not ids or ids[0] != tokenizer.bos_token_id:
+        return None
+    if _render(tokenizer, [[{"role": "user", "content": "a"}]], True)[0].startswith(str(start)):
+        return None
+    return (
+        f"its texts begin without the tokenizer's beginning-of-text token {start}, which this student is used to: it is trained "
+        "and asked without it (sft.template=tokenizer, where the student has one, writes it)"
+    )
+
+
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """Texts that the tokenizer turns into a special token wherever they occur, longest first."""
     added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}

@@ -108,6 +108,8 @@ def _tokenizer(settings: TrainSettings, inputs: dict[str, Path]) -> PreTrainedTo
 
     tokenizer = templates.load_tokenizer(settings.student, model.location(settings.student, inputs))
     templates.install(tokenizer, settings.sft.template)
+    if (missing := templates.missing_start(tokenizer)) is not None:
+        log.warning("sft.template=%s: %s", settings.sft.template, missing)
     return tokenizer
 
 

@@ -2,8 +2,8 @@
 its own, since it imports torch: python -m gra.weights.student NAME SHA256 FORM GGUF_FILE FOLDER).
 
 The weights were rounded to a few bits once and are float32 again here, not the original ones: the file QUANTIZED in the folder says
-so, and what is trained from it and its scores carry that label on (gra/labels.py). A model without a chat template gets Gemma's
-turns, which begin with the beginning-of-sequence token. Source: https://huggingface.co/docs/transformers/gguf
+so, and what is trained from it and its scores carry that label on (gra/labels.py). A Gemma without a chat template gets
+Gemma's turns, which begin with the beginning-of-sequence token. Source: https://huggingface.co/docs/transformers/gguf
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from gra import cache
 from gra.errors import StoreError
@@ -87,6 +88,18 @@ def _made_of(folder: Path, sha256: str) -> bool:
     return any((folder / mark).is_file() and sha256 in (folder / mark).read_text(encoding="utf-8") for mark in (SOURCE, QUANTIZED))
 
 
+def give_turns(model: Any, tokenizer: Any) -> None:
+    """Gemma's turns for a model that brings no chat template, where its tokenizer has their marks; others stay as they are, to be
+    trained by another template. A reply ends with the turn, or where the base model ends a text."""
+    if tokenizer.chat_template or END_OF_TURN not in tokenizer.get_vocab():
+        return
+    before = tokenizer.eos_token_id
+    tokenizer.chat_template = TURNS
+    tokenizer.eos_token = END_OF_TURN  # what ends a turn, for training and generation alike
+    model.config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.eos_token_id = [tokenizer.eos_token_id, *([] if before is None else [before])]
+
+
 def convert(name: str, sha256: str, form: str, source: Path, target: Path) -> None:
     """Write model and tokenizer to `target`. Raises OSError, and ImportError where the package `gguf` is missing."""
     import torch
@@ -94,11 +107,7 @@ def convert(name: str, sha256: str, form: str, source: Path, target: Path) -> No
 
     tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
     model = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
-    if not tokenizer.chat_template:
-        tokenizer.chat_template = TURNS
-        tokenizer.eos_token = END_OF_TURN  # what ends a turn, for training and generation alike
-        model.generation_config.eos_token_id = tokenizer.eos_token_id
-        model.config.eos_token_id = tokenizer.eos_token_id
+    give_turns(model, tokenizer)
     for mark, value in (("hf_quantizer", None), ("is_quantized", False), ("quantization_method", None)):
         setattr(model, mark, value)  # plain float32 now; save_pretrained would refuse otherwise
     if hasattr(model.config, "quantization_config"):

@@ -194,6 +194,27 @@ def test_a_beginning_of_text_token_is_written_once_and_not_trained(student_folde
         assert "You are Qwen" not in pieces[0][0]  # the talk has a system message of its own
 
 
+@pytest.mark.parametrize(("name", "told"), [("llama3", False), ("default", True), ("chatml", True)])
+def test_a_template_without_the_start_that_the_student_is_used_to_is_told(name: str, told: bool, student_folder: Path) -> None:
+    """As of Gemma, whose tokenizer puts <bos> before every text: no row gets two, and one without any is said to have none."""
+    from tokenizers.processors import TemplateProcessing
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(student_folder / "model", bos_token="<|pad|>")
+    templates.install(tokenizer, name)
+    assert templates.missing_start(tokenizer) is None  # this tokenizer puts none itself
+    number = tokenizer.bos_token_id
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<|pad|> $A", special_tokens=[("<|pad|>", number)])
+    assert tokenizer("a")["input_ids"][0] == number
+    found = templates.missing_start(tokenizer)
+    assert (found is not None) is told
+    assert not told or "without the tokenizer's beginning-of-text token <|pad|>" in str(found)
+    talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    pieces = templates.segments(tokenizer, talk, templates.special_tokens(tokenizer))
+    ids = tokenizer("".join(text for text, _ in pieces), add_special_tokens=False)["input_ids"]
+    assert ids.count(number) == (not told)
+
+
 def test_templates_that_cannot_be_masked_are_refused(tokenizers: Any, student_folder: Path) -> None:
     from transformers import AutoTokenizer
 
