@@ -41,6 +41,7 @@ def by_hand(folder: Path, asked: list[list[int]], limit: int) -> int:
     return ended
 
 
+@pytest.mark.slow
 def test_the_share_is_that_of_replies_made_by_hand(inputs: Inputs, config: Any, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
