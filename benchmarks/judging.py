@@ -1,0 +1,209 @@
+"""What can a model tell right from wrong by, at what cost? Written reviews against one token's probabilities, on your own server.
+
+    python -m benchmarks.judging --seeds alpaca_data.json --base-url http://127.0.0.1:8000/v1 --model NAME
+    python -m benchmarks.judging ... --forms "one token,one token (no prefix cache),written review" --items 40  # costs
+
+Items: seeds with their own answer, and with a wrong one made by rule (gra/synthesis/committee/probe_items.py), as many of each. The
+seeds are parted by their ids: examples come from one part, items to choose a form by (--part tuning) from another, items to report
+(--part report) from the third. AUC: how often a right answer scores higher than a wrong one, with a 95 % interval by question.
+Tokens and seconds are those of one judgement, one call at a time; tokens computed: what the server says that it did not have in its
+prefix cache (`timings` of llama.cpp, else `cached_tokens`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import aiohttp
+
+from gra.models.base import Reply, Request
+from gra.models.chat_wire import body_of, reply_from
+from gra.models.pool import ModelSettings
+from gra.synthesis import prompts
+from gra.synthesis.committee import judging
+from gra.synthesis.committee.estimates import auc
+from gra.synthesis.committee.examples import NONE, Shelf
+from gra.synthesis.committee.probe_items import UNKNOWN, Item, Pair, by_rule
+from gra.synthesis.prompts.schemas import ResponseReview, json_schema
+from gra.synthesis.randomness import stream
+from gra.synthesis.reading import read
+from gra.synthesis.records import DIMENSIONS, Record, Seed
+from gra.synthesis.seeds import SeedSettings, load_seeds
+
+PARTS = ("examples", "tuning", "report")
+LONGEST = (500, 600)  # characters of the instruction and of the answer of an item
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a judgement is asked for: the requests, what their replies say together (None: nothing usable), keys of the body."""
+
+    requests: Callable[[str, Item], list[Request]]
+    score: Callable[[Sequence[Reply]], float | None]
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def forms_for(shelf: Shelf) -> dict[str, Form]:
+    """The forms by name; `shelf`: where examples come from."""
+    shown = shelf.examples(1, UNKNOWN)
+
+    def asked(messages: Callable[[Item], judging.Messages]) -> Callable[[str, Item], list[Request]]:
+        return lambda model, item: [judging.request(model, messages(item), 0)]
+
+    def labelled(item: Item) -> judging.Messages:
+        """As Question and Answer, where the product has tags."""
+        question = "Does the answer respond correctly? Yes or No."
+        chat = []
+        for one in shown.responses:
+            text = f"Question: {one.instruction.strip()}\nAnswer: {one.response.strip()}\n\n{question}"
+            chat += [{"role": "user", "content": text}, {"role": "assistant", "content": judging.CHOICES[0 if one.good else 1]}]
+        return (*chat, {"role": "user", "content": f"Question: {item.instruction}\nAnswer: {item.response}\n\n{question}"})
+
+    def product(item: Item) -> judging.Messages:
+        return judging.response_messages(item.instruction, item.response, shown)
+
+    def six(model: str, item: Item) -> list[Request]:
+        chats = [judging.response_messages(item.instruction, item.response, shown, name) for name in DIMENSIONS]
+        return [judging.request(model, chat, 0) for chat in chats]
+
+    one = Form(asked(product), _mean)
+    written = Form(_written, _composite)
+    return {
+        "one token": one,
+        "one token (no prefix cache)": replace(one, extra={"cache_prompt": False}),
+        "one token, texts labelled Question and Answer": Form(asked(labelled), _mean),
+        "one token, no examples": Form(asked(lambda i: judging.response_messages(i.instruction, i.response, NONE)), _mean),
+        "one token for each dimension": Form(six, _mean),
+        "written review": written,
+        "written review (no prefix cache)": replace(written, extra={"cache_prompt": False}),
+    }
+
+
+def _written(model: str, item: Item) -> list[Request]:
+    messages = prompts.render("review", instruction=item.instruction, response=item.response)
+    return [Request(model, messages, 0.0, 1.0, 1024, 0, "review", json_schema("review"))]
+
+
+def _composite(replies: Sequence[Reply]) -> float | None:
+    value = read("review", replies[0]).value
+    return fmean(getattr(value, name) for name in DIMENSIONS) if isinstance(value, ResponseReview) else None
+
+
+def _mean(replies: Sequence[Reply]) -> float | None:
+    scores = [judging.read_score(reply)[0] for reply in replies]
+    known = [score for score in scores if score is not None]
+    return fmean(known) if len(known) == len(scores) else None
+
+
+def parted(seeds: Sequence[Seed], part: str) -> list[Seed]:
+    """The seeds of one of PARTS that are neither empty nor too long."""
+    fit = [s for s in seeds if s.response.strip() and len(s.instruction) <= LONGEST[0] and len(s.response) <= LONGEST[1]]
+    return [seed for seed in fit if stream("part", seed.id).randrange(len(PARTS)) == PARTS.index(part)]
+
+
+def items_of(seeds: Sequence[Seed], part: str, kind: str, count: int) -> list[Item]:
+    """`count` items, half of them right."""
+    pairs = [Pair(seed.id, seed.instruction, seed.response, UNKNOWN) for seed in parted(seeds, part)]
+    return by_rule(pairs, count // 2, 0, [kind])
+
+
+async def judge(session: aiohttp.ClientSession, url: str, form: Form, model: str, item: Item) -> dict[str, Any]:
+    """The score of one item, and what it took."""
+    replies, prompt, computed, written = [], 0, 0, 0
+    begun = time.perf_counter()
+    for request in form.requests(model, item):
+        body = body_of(request, ModelSettings(name=model), structured=True, send_seed=True, extra=form.extra)
+        async with session.post(f"{url}/chat/completions", data=body, headers={"Content-Type": "application/json"}) as answer:
+            raw = await answer.read()
+            answer.raise_for_status()
+        replies.append(reply_from(raw, request.choices))
+        value = json.loads(raw)
+        usage = value.get("usage") or {}
+        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+        prompt += usage.get("prompt_tokens") or 0
+        computed += (value.get("timings") or {}).get("prompt_n", (usage.get("prompt_tokens") or 0) - cached)
+        written += usage.get("completion_tokens") or 0
+    seconds = time.perf_counter() - begun
+    return {"score": form.score(replies), "seconds": seconds, "prompt": prompt, "computed": computed, "written": written}
+
+
+async def measure(options: argparse.Namespace, name: str, form: Form, items: Sequence[Item]) -> list[dict[str, Any]]:
+    """The judgements of one form; those that stand in the output are not asked for again."""
+    place = {"model": options.model, "form": name}
+    known = {line["item"]: line for line in _lines(options.output) if {key: line[key] for key in place} == place}
+    found = []
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
+        if any(item.id not in known for item in items):  # the prefix comes into the cache, the model gets warm
+            await judge(session, options.base_url, form, options.model, replace(items[0], response="Nothing."))
+        for item in items:
+            if item.id not in known:
+                line = {**place, "item": item.id, **await judge(session, options.base_url, form, options.model, item)}
+                known[item.id] = line
+                if options.output is not None:
+                    with options.output.open("a", encoding="utf-8") as handle:
+                        handle.write(json.dumps(line) + "\n")
+            found.append(known[item.id])
+    return found
+
+
+def _lines(path: Path | None) -> list[dict[str, Any]]:
+    if path is None or not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def row(model: str, name: str, items: Sequence[Item], found: Sequence[dict[str, Any]]) -> str:
+    """One line of the table in Markdown."""
+    usable = [(line["score"], item) for line, item in zip(found, items, strict=True) if line["score"] is not None]
+    area = auc([s for s, _ in usable], [i.right for _, i in usable], [i.question for _, i in usable]) if usable else None
+    means = [fmean([s for s, item in usable if item.right is right] or [float("nan")]) for right in (True, False)]
+    names = ("prompt", "computed", "written", "seconds")
+    prompt, computed, written, seconds = (fmean(line[key] for line in found) for key in names)
+    kind = next(item.kind for item in items if not item.right)
+    unusable = "" if len(usable) == len(found) else f" ({len(found) - len(usable)} unusable)"
+    return (
+        f"| {model} | {name} | {kind} | {len(found)}{unusable} | {'-' if area is None else area} | {means[0]:.2f} / {means[1]:.2f} "
+        f"| {computed:.0f} of {prompt:.0f} | {written:.0f} | {seconds:.2f} |"
+    )
+
+
+HEAD = """\
+| model | form | wrong answers | items | AUC | mean, right / wrong | prompt tokens computed | written | seconds |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=Path, required=True, help="a file of seeds with answers")
+    parser.add_argument("--format", default="alpaca", help="its format, as seeds.format")
+    parser.add_argument("--limit", type=int, default=2500, help="seeds that are drawn")
+    parser.add_argument("--base-url", required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--forms", default="one token", help='by name, separated by commas, or "all"')
+    parser.add_argument("--kinds", default="mismatched", help="of wrong answers: mismatched, truncated, changed, negated")
+    parser.add_argument("--part", choices=PARTS[1:], default="report")
+    parser.add_argument("--items", type=int, default=200)
+    parser.add_argument("--output", type=Path, help="JSON lines, one for each judgement; begun again, it goes on from there")
+    options = parser.parse_args()
+    seeds = load_seeds(SeedSettings(path=str(options.seeds), format=options.format, limit=options.limit), 0).seeds
+    records = [Record(s.id, s.instruction, s.response, UNKNOWN, (), "") for s in parted(seeds, "examples")]
+    forms = forms_for(Shelf(0, records))
+    print(HEAD, flush=True)
+    for name in forms if options.forms == "all" else options.forms.split(","):
+        for kind in options.kinds.split(","):
+            items = items_of(seeds, options.part, kind, options.items)
+            found = asyncio.run(measure(options, name, forms[name], items))
+            print(row(options.model, name, items, found), flush=True)
+
+
+if __name__ == "__main__":
+    main()
