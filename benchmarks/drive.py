@@ -106,14 +106,16 @@ def wire_bodies(journal: Path) -> Iterator[bytes]:
     from gra.synthesis.prompts import STEPS
     from gra.synthesis.prompts.schemas import json_schema
 
-    schemas = {step: json_schema(step) for step in STEPS}
+    forms = [(style, solve) for style in ("classic", "text", "json") for solve in (False, True)]
+    schemas = {step: [json_schema(step, style, solve) for style, solve in forms] for step in STEPS}
     with sqlite3.connect(journal) as connection:
         for step, text in connection.execute("SELECT step, request FROM calls ORDER BY id"):
             value = json.loads(text)
-            if value["schema"] != schemas.get(step):
+            known = [schema for schema in schemas.get(step, [None]) if schema == value["schema"]]
+            if not known:
                 raise SystemExit(f"{journal}: the schema of step {step} is not this version's")
             value["messages"] = tuple({"role": m["role"], "content": m["content"]} for m in value["messages"])
-            request = Request(**(value | {"schema": schemas.get(step)}), schema_name=step)
+            request = Request(**(value | {"schema": known[0]}), schema_name=step)
             yield body_of(request, ModelSettings(name=request.model), structured=True, send_seed=True, extra={})
 
 

@@ -99,7 +99,9 @@ def prose(draw: int) -> str:
 def content(request: dict[str, Any], body: bytes) -> str:
     form = request.get("response_format")
     if form is None:
-        return f"A reply: {prose(zlib.crc32(body))}."
+        text = prose(zlib.crc32(body))
+        asked = str(request["messages"][-1]["content"]) if request.get("messages") else ""
+        return ", ".join(text.split()[:3]) if asked.startswith("Three keywords") else f"A reply: {text}."
     schema = form["json_schema"]["schema"]
     return json.dumps(sample(schema, schema, body, "", zlib.crc32(body, 1) % 30 == 0))
 

@@ -19,12 +19,13 @@ from gra.simulation.known import source
 from gra.simulation.models import SMALL, answer
 from gra.simulation.world import judge
 from gra.synthesis.committee.after_run import REVIEWED
+from gra.synthesis.committee.domains import by_domain
+from gra.synthesis.committee.drawing import draw_proposal
 from gra.synthesis.committee.probe_items import choose_known, on_policy
 from gra.synthesis.committee.probe_settings import ProbeSettings
 from gra.synthesis.committee.qualify import data, qualify, right_of_accepted
 from gra.synthesis.protocol import Rules, annotate_seed, propose, respond, review
 from gra.synthesis.records import Outcome, Roles, Seed
-from gra.synthesis.rounds import by_domain, draw_proposal
 from gra.synthesis.settings import SynthesisSettings
 
 T = TypeVar("T")

@@ -68,6 +68,20 @@ def _prefix(text: str, _value: dict[str, Any], _rng: random.Random) -> str:
     return f"Here is the JSON you asked for:\n{text}"
 
 
+def write_plain(profile: Profile, text: str, label: str, prompt: str, rng: random.Random) -> str:
+    """A line as this model would write it: where its JSON would be broken it hands back the prompt, where fenced it puts quotes
+    around the line, and so on."""
+    draw = rng.random()
+    for share, form in (
+        (profile.broken, prompt), (profile.sloppy, f"{text}\n\n{prompt}"), (profile.fenced, f'"{text}"'),
+        (profile.prefixed, f"{label}: {text}"),
+    ):  # fmt: skip
+        if draw < share:
+            return form
+        draw -= share
+    return text
+
+
 def write_text(profile: Profile, text: str, rng: random.Random) -> str:
     """A free answer as this model would write it: sometimes a refusal, cut short, or followed by chatter."""
     draw = rng.random()

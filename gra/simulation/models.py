@@ -1,5 +1,7 @@
 """A simulated model: chat messages in, text out. It reads the very prompts that real models get and knows nothing else.
 
+Both editions of the prompts are known by their words: what has a headline "# Task: ..." gets JSON, the others plain text.
+
 A reply depends on the model's name, the messages, the request's seed, `max_tokens` and `world_seed` alone, so asking again
 gives the same answer, in process and over HTTP. It is told neither the truth of a sample nor who wrote it.
 """
@@ -15,7 +17,7 @@ from typing import Any
 from gra.models.base import Reply, Request
 from gra.models.choices import nine
 from gra.simulation import reviewing, writing
-from gra.simulation.faults import count_tokens, cut, write_json
+from gra.simulation.faults import count_tokens, cut, write_json, write_plain
 from gra.simulation.profiles import PROFILES
 
 MODELS = tuple(PROFILES)
@@ -28,6 +30,9 @@ _JUDGED = re.compile(r"<instruction>(.*)</instruction>(?:\s*<response>(.*)</resp
 MASS = 0.95  # probability that is left for the choices together: the rest goes to other first tokens
 _TAGS = ("instruction", "response", "record", "review")
 _BLOCKS = {name: re.compile(rf"<{name}>\n?(.*?)\n?</{name}>", re.DOTALL) for name in _TAGS}
+_TOPICS = re.compile(r"Three keywords for an? (?P<domain>.+?) task about (?P<topics>[^\n]+)")
+_WRITE = re.compile(r"Write an? (?P<domain>.+?) task\. Keywords: (?P<keywords>[^\n]+)")
+_SUM_UP = re.compile(r"Sum up this task in one line\. Keywords: (?P<keywords>[^\n]+)\n")
 _CORRECTNESS = re.compile(r"^scores: correctness (\d+)", re.MULTILINE)
 
 
@@ -66,6 +71,8 @@ def _seed(request: Request, world_seed: int) -> int:
 
 def _text(model: str, messages: Sequence[Mapping[str, str]], world_seed: int, rng: random.Random) -> str:
     user = next((message["content"] for message in reversed(messages) if message["role"] == "user"), "")
+    if (line := _plain(model, messages, user, rng)) is not None:
+        return write_plain(PROFILES[model], *line, user, rng)
     headline = _HEADLINE.match(user)
     if headline is None:
         return writing.respond(model, user.strip(), world_seed, rng)
@@ -73,6 +80,19 @@ def _text(model: str, messages: Sequence[Mapping[str, str]], world_seed: int, rn
     if value is None:  # a prompt that it was not made for
         return "I am not sure what is wanted, but here is my best attempt at it."
     return write_json(PROFILES[model], value, rng)
+
+
+def _plain(model: str, messages: Sequence[Mapping[str, str]], user: str, rng: random.Random) -> tuple[str, str] | None:
+    """The answer to a prompt that wants one line, and what such an answer is called; None for other prompts."""
+    if (found := _TOPICS.fullmatch(user)) is not None:
+        about = [[topic] for topic in found["topics"].split(" and ")]
+        shown = [message["content"].split(", ") for message in messages if message["role"] == "assistant"]
+        return ", ".join(writing.keywords(model, found["domain"], [*about, *shown], rng)), "Keywords"
+    if (found := _WRITE.fullmatch(user)) is not None:
+        return writing.instruction(model, found["domain"], found["keywords"].split(", "), rng), "Task"
+    if (found := _SUM_UP.match(user)) is not None:
+        return writing.annotation(_block(user, "instruction"), found["keywords"].split(", "), rng)[2], "Summary"
+    return None
 
 
 def _task(model: str, headline: str, body: str, world_seed: int, rng: random.Random) -> dict[str, Any] | None:
@@ -84,12 +104,12 @@ def _task(model: str, headline: str, body: str, world_seed: int, rng: random.Ran
         case "write an instruction":
             return {"instruction": writing.instruction(model, _domain(body), _split(body), rng)}
         case "check an instruction":
-            return reviewing.check(model, instruction, rng)
+            return _ordered(reviewing.check(model, instruction, rng), body, ("analysis", "comment"))
         case "review a response":
-            return reviewing.review(model, instruction, response, world_seed, rng)
+            return _reviewed(reviewing.review(model, instruction, response, world_seed, rng), body)
         case "adjudicate a response":
             seen = [int(score) for review in _BLOCKS["review"].findall(body) for score in _CORRECTNESS.findall(review)]
-            return reviewing.adjudicate(model, instruction, response, seen, world_seed, rng)
+            return _reviewed(reviewing.adjudicate(model, instruction, response, seen, world_seed, rng), body)
         case "summarize a record":
             _, words, summary = writing.annotation(instruction, _split(body), rng)
             return {"keywords": words, "summary": summary}
@@ -98,6 +118,20 @@ def _task(model: str, headline: str, body: str, world_seed: int, rng: random.Ran
             return {"domain": domain, "keywords": words, "summary": summary}
         case _:
             return None
+
+
+def _reviewed(value: dict[str, Any], body: str) -> dict[str, Any]:
+    """A review with the keys that the prompt names, in its order."""
+    own = {"own_answer": value["weaknesses"]} if "`own_answer`" in body else {}
+    return {**own, **_ordered(value, body, ("weaknesses", "weaknesses"), ("strengths", "strengths"))}
+
+
+def _ordered(value: dict[str, Any], body: str, *first: tuple[str, str]) -> dict[str, Any]:
+    """`value` with the keys first that a prompt of the second edition names first: (its name there, its name here)."""
+    if f"`{first[0][0]}`" not in body:
+        return value
+    rest = {key: entry for key, entry in value.items() if key not in [here for _, here in first]}
+    return {**{there: value[here] for there, here in first}, **rest}
 
 
 def _block(body: str, name: str) -> str:

@@ -75,12 +75,17 @@ def _combinations(settings: SynthesisSettings, models: list[str]) -> list[Proble
     if settings.proposal_limit < settings.samples_per_round:
         message = f"{settings.proposal_limit} proposals cannot yield {settings.samples_per_round} samples"
         problems.append(Problem("synthesis.max_proposals", message, "raise it, or set it to null"))
-    if settings.prompts is not None and not Path(settings.prompts).is_dir():
-        problems.append(Problem("synthesis.prompts", f"no such folder: {settings.prompts}", "give a folder, or null"))
+    if settings.prompts not in prompts.EDITIONS and not Path(settings.prompts).is_dir():
+        what = f"no such folder: {settings.prompts}"
+        problems.append(Problem("synthesis.prompts", what, f"give a folder, or one of {', '.join(prompts.EDITIONS)}"))
         return problems
     for step in prompts.STEPS:
         try:
             prompts.compile_step(step, settings.prompts)
         except jinja2.TemplateError as error:
             problems.append(Problem("synthesis.prompts", f"{step}.jinja: {error}", "mend the template"))
+    try:
+        prompts.built_in(settings.prompts)
+    except jinja2.TemplateError as error:
+        problems.append(Problem("synthesis.prompts", str(error), "correct the file"))
     return problems

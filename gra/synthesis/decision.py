@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from gra.synthesis.records import Outcome
+from gra.synthesis.records import Check, Outcome
 from gra.synthesis.settings import SynthesisSettings
 
 AFTER_GATE = ("contaminated", "duplicate", "surplus")  # reasons given to samples that the committee had accepted
@@ -27,6 +27,14 @@ class Gate:
     reason: str
     mean: float | None
     std: float | None
+
+
+def instruction_passes(checks: Sequence[Check], settings: SynthesisSettings) -> bool:
+    """Whether the reviewers let the instruction pass: nobody fails it, or (`check=majority`) no more than half of those that
+    gave a verdict."""
+    given = [check.passed for check in checks if check.passed is not None]
+    failed = given.count(False)
+    return failed == 0 if settings.check == "unanimous" else failed * 2 <= len(given)
 
 
 def composite(scores: Mapping[str, float]) -> Fraction:

@@ -24,6 +24,7 @@ from gra.synthesis.prompts.schemas import Instruction, Judgement
 from gra.wellformed import well_formed
 
 LIMIT = 100_000  # characters of a reply that are looked at; the forms' own maximum lengths are far below
+CUT_OFF = "cut off"  # the fault of a reply that ended at its max_tokens
 ESCAPES = "escapes of two meanings"  # the fault of a text in which a backslash may have been lost
 TEXTS = frozenset(  # fields beside `instruction` that hold the text it is about
     ("article", "choices", "code", "content", "context", "data", "dialogue", "document", "given", "input", "inputs", "material",
@@ -46,7 +47,7 @@ def answer_in(reply: Reply, thoughts: bool = True) -> Answer:
     if reply.error is not None:
         return Answer("", fault=f"refused: {reply.error[:200]}")
     if normal(reply.finish) == "length" and reply.text.strip():
-        return Answer("", fault="cut off")
+        return Answer("", fault=CUT_OFF)
     if not reply.text.strip():
         return Answer("", fault=NO_ANSWER if reply.tokens_out and reply.tokens_out > 8 else "empty")
     if len(reply.text) > LIMIT:

@@ -12,16 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeAlias, TypeVar
 
 from gra.models.base import Reply, Request
 from gra.synthesis import prompts
-from gra.synthesis.committee import judging, yes_no
+from gra.synthesis.committee import judging, showing, yes_no
 from gra.synthesis.committee.examples import NONE, Examples
 from gra.synthesis.committee.scales import Scales, as_given, calibrated
-from gra.synthesis.decision import adjudicated_verdict, gate
+from gra.synthesis.decision import adjudicated_verdict, gate, instruction_passes
+from gra.synthesis.parsing import CUT_OFF
 from gra.synthesis.prompts.schemas import json_schema
-from gra.synthesis.randomness import number
+from gra.synthesis.randomness import number, stream
 from gra.synthesis.reading import Reading, read
 from gra.synthesis.records import CRITERIA, DIMENSIONS, DOMAINS, CallRecord, Check, Outcome, Record, Review, Roles, Seed
 from gra.synthesis.settings import SynthesisSettings, decoding_of
@@ -53,14 +55,19 @@ class Rules:
     seed: int
     settings: SynthesisSettings
     served: Mapping[str, str] = field(default_factory=dict)
-    schemas: dict[str, dict[str, Any] | None] = field(default_factory=lambda: {s: json_schema(s) for s in prompts.STEPS})
     thoughts: bool = True
     scales: Scales = field(default_factory=dict)
+
+    @cached_property
+    def styles(self) -> dict[str, prompts.Style]:
+        """How the replies to each step's prompt are read."""
+        return {step: prompts.style(step, self.settings.prompts) for step in prompts.STEPS}
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """One attempt at a new sample: what it starts from and who takes part."""
+    """One attempt at a new sample: what it starts from and who takes part. `demonstrations`: records shown as turns; `taken`:
+    keywords that others had already."""
 
     id: str
     round: int
@@ -69,6 +76,8 @@ class Proposal:
     records: tuple[Record, ...]
     roles: Roles
     examples: Examples = NONE  # shown to those that judge by one token (synthesis.scoring=probability)
+    demonstrations: tuple[Record, ...] = ()
+    taken: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,17 +110,22 @@ class _Scribe:
         Returns, per turn, (form or text, None) or (None, the last fault).
         """
         settings = self.rules.settings
+        if not prompts.has_examples(step, settings.prompts):
+            values.pop("demonstrations", None)  # not shown: nothing of them can be a copy
         messages = prompts.render(step, settings.prompts, **values)
+        style = self.rules.styles[step]
+        schema = json_schema(step, style, bool(values.get("solve")))
         results: list[tuple[Any, str | None]] = [(None, "not asked")] * len(turns)
-        due = list(range(len(turns)))
+        due, cuts = list(range(len(turns))), [0] * len(turns)
         for attempt in range(settings.parse_retries + 1):
-            asks = [self._ask(step, *turns[i], attempt, messages) for i in due]
+            asks = [self._ask(step, *turns[i], (attempt, cuts[i]), messages, schema) for i in due]
             replies = yield asks
             again = []
             for i, ask, reply in zip(due, asks, replies, strict=True):
-                found = read(step, reply, thoughts=self.rules.thoughts, prompt=messages, values=values)
+                found = read(step, reply, thoughts=self.rules.thoughts, prompt=messages, values=values, style=style)
                 results[i] = (found.value, found.fault)
                 self.calls.append(_account(ask, reply, found))
+                cuts[i] += found.fault == CUT_OFF
                 if found.fault is not None and reply.error is None:  # a refusal is for good
                     again.append(i)
             due = again
@@ -137,12 +151,17 @@ class _Scribe:
         results = yield from self.put(step, [(role, model)], **values)
         return results[0]
 
-    def _ask(self, step: str, role: str, model: str, attempt: int, messages: tuple[dict[str, str], ...]) -> Ask:
+    def _ask(
+        self, step: str, role: str, model: str, tries: tuple[int, int], messages: tuple[dict[str, str], ...],
+        schema: dict[str, Any] | None,
+    ) -> Ask:  # fmt: skip
+        """`tries`: the attempt, and how many of those before were cut off."""
+        attempt, cuts = tries
         request = Request(
-            model=model, messages=messages, schema_name=step, schema=self.rules.schemas[step],
+            model=model, messages=messages, schema_name=step, schema=schema,
             served=self.rules.served.get(model, ""),
             seed=number(self.rules.seed, self.sample, step, role, attempt, bits=31),
-            **decoding_of(self.rules.settings, step, attempt),
+            **decoding_of(self.rules.settings, step, attempt, cuts),
         )  # fmt: skip
         return Ask(self.sample, step, role, attempt, request)
 
@@ -153,25 +172,28 @@ def propose(proposal: Proposal, rules: Rules) -> Protocol:
     scribe = _Scribe(proposal.id, rules)
     draft = Outcome(
         id=proposal.id, round=proposal.round, index=proposal.index, domain=proposal.domain, roles=roles,
-        parents=tuple(r.id for r in proposal.records), status="rejected",
+        parents=showing.parents(proposal.records, proposal.demonstrations, settings), status="rejected",
     )  # fmt: skip
 
     def dropped(reason: str, detail: str | None = "") -> Outcome:
         return replace(draft, reason=reason, detail=detail or "", calls=tuple(scribe.calls))
 
-    shown = {"domain": proposal.domain, "records": proposal.records, "show": settings.show}
-    form, fault = yield from scribe.put_one("keywords", "generator", roles.generator, **shown)
+    given = {
+        "domain": proposal.domain, "records": proposal.records, "show": settings.show, "demonstrations": proposal.demonstrations,
+    }  # fmt: skip
+    start = {"topics": showing.topics(rules.seed, proposal.id, proposal.records), "taken": proposal.taken}
+    form, fault = yield from scribe.put_one("keywords", "generator", roles.generator, **start, **given)
     if form is None:
         return dropped("keywords_missing", fault)
     draft = replace(draft, keywords=tuple(form.keywords))
-    form, fault = yield from scribe.put_one("instruction", "generator", roles.generator, keywords=draft.keywords, **shown)
+    form, fault = yield from scribe.put_one("instruction", "generator", roles.generator, keywords=draft.keywords, **given)
     if form is None:
         return dropped("instruction_missing", fault)
     draft = replace(draft, instruction=form.instruction)
 
     if settings.review:
         draft = replace(draft, checks=(yield from _check(scribe, draft, proposal.examples)))
-        if any(check.passed is False for check in draft.checks):
+        if not instruction_passes(draft.checks, settings):
             return dropped("instruction_rejected", _failed(draft.checks))
         if sum(check.passed is not None for check in draft.checks) < settings.min_reviews:
             return dropped("too_few_checks", _missing(draft.checks))
@@ -203,7 +225,8 @@ def annotate(outcome: Outcome, rules: Rules) -> Protocol:
     """Write the summary of a kept sample and complete its keywords (paper: metadata writer). Where that fails the sample
     stays as it is, without a summary, and the pool does without it."""
     scribe = _Scribe(outcome.id, rules)
-    values = {"domain": outcome.domain, "keywords": outcome.keywords}
+    turns = showing.built_in(rules.seed, "annotate", outcome.id, rules.settings)
+    values = {"domain": outcome.domain, "keywords": outcome.keywords, "demonstrations": turns}
     form, _ = yield from scribe.put_one(
         "annotate", "annotator", outcome.roles.annotator, instruction=outcome.instruction, response=outcome.response, **values
     )
@@ -219,9 +242,13 @@ def annotate_seed(seed: Seed, model: str, rules: Rules) -> Talk[tuple[Record | N
     Returns the record, or None and the fault, and the calls made.
     """
     scribe = _Scribe(seed.id, rules)
+    domains = list(DOMAINS)
+    if rules.styles["annotate_seed"] != "classic":  # a weak model takes the first
+        stream(rules.seed, "domains", seed.id).shuffle(domains)
     form, fault = yield from scribe.put_one(
-        "annotate_seed", "annotator", model, domains=DOMAINS, instruction=seed.instruction, response=seed.response
-    )
+        "annotate_seed", "annotator", model, domains=domains, instruction=seed.instruction, response=seed.response,
+        demonstrations=showing.built_in(rules.seed, "annotate_seed", seed.id, rules.settings),
+    )  # fmt: skip
     if form is None:
         return None, fault, tuple(scribe.calls)
     domain = seed.domain or form.domain
@@ -259,7 +286,7 @@ def _check(scribe: _Scribe, draft: Outcome, examples: Examples) -> Talk[tuple[Ch
     if scribe.rules.settings.scoring == "probability":
         scored = yield from scribe.choose("check", yes_no.check_questions(draft, examples))
         return yes_no.checks(draft, scored, scribe.rules.settings.check_tau)
-    results = yield from scribe.put("check", _reviewers(draft.roles), instruction=draft.instruction)
+    results = yield from scribe.put("check", _reviewers(draft.roles), instruction=draft.instruction, domain=draft.domain)
     checks = []
     for model, (form, fault) in zip(draft.roles.reviewers, results, strict=True):
         verdicts = None if form is None else {name: getattr(form, name) for name in CRITERIA}
@@ -271,7 +298,7 @@ def _review(scribe: _Scribe, draft: Outcome, examples: Examples) -> Talk[tuple[R
     if scribe.rules.settings.scoring == "probability":
         return (yield from _scored(scribe, "review", draft, examples, _reviewers(draft.roles)))
     turns = _reviewers(draft.roles)
-    results = yield from scribe.put("review", turns, instruction=draft.instruction, response=draft.response)
+    results = yield from scribe.put("review", turns, **showing.judged(draft, scribe.rules.settings))
     return tuple(_as_review(m, *result) for m, result in zip(draft.roles.reviewers, results, strict=True))
 
 
@@ -281,7 +308,7 @@ def _adjudicate(scribe: _Scribe, draft: Outcome, examples: Examples) -> Talk[Rev
     if scribe.rules.settings.scoring == "probability":
         return (yield from _scored(scribe, "adjudicate", draft, examples, [("adjudicator", model)]))[0]
     result = yield from scribe.put_one(
-        "adjudicate", "adjudicator", model, instruction=draft.instruction, response=draft.response,
+        "adjudicate", "adjudicator", model, **showing.judged(draft, scribe.rules.settings),
         reviews=[as_given(r) for r in draft.reviews if r.scores is not None],
     )  # fmt: skip
     return _as_review(model, *result)

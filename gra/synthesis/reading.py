@@ -16,14 +16,16 @@ from gra.models.base import Reply
 from gra.models.finish import KNOWN, normal
 from gra.models.reply_text import CALL, NO_ANSWER, UNSURE
 from gra.synthesis.committee.judging import NO_CHOICE
-from gra.synthesis.parsing import ESCAPES, answer_in, form_in
-from gra.synthesis.prompts.schemas import FORMS
+from gra.synthesis.parsing import CUT_OFF, ESCAPES, answer_in, form_in
+from gra.synthesis.plain import plain_form
+from gra.synthesis.prompts import Style
+from gra.synthesis.prompts.schemas import form_of
 from gra.synthesis.usable import CHECKS, fault_in
 
 # The first words of a fault -> its name in stats.json. Any other fault says which field does not fit the form.
 FAULTS = {
     NO_CHOICE: "no_choice",
-    "refused": "refused", "empty": "empty", "cut off": "cut_off", "longer than 100000 characters": "too_long",
+    "refused": "refused", "empty": "empty", CUT_OFF: "cut_off", "longer than 100000 characters": "too_long",
     NO_ANSWER: "only_reasoning", UNSURE: "control_tokens", CALL: "tool_call", "no JSON object": "no_json",
     "two different answers": "two_answers",
     "a key is there twice": "key_twice", "broken JSON with a key that is there twice": "key_twice", ESCAPES: "escapes", **CHECKS,
@@ -46,24 +48,27 @@ def read(
     thoughts: bool = True,
     prompt: Sequence[Mapping[str, str]] = (),
     values: Mapping[str, Any] | None = None,
+    style: Style = "classic",
 ) -> Reading:
     """What `step` can use of `reply`. `thoughts` False: reasoning stays (`pool.strip_think`); `prompt`, `values`: the messages
-    that it answers, and what they were made of."""
+    that it answers, and what they were made of; `style`: how replies to its prompt are read."""
+    values = values or {}
+    form = form_of(step, style, bool(values.get("solve")))
     notes = [] if (finish := normal(reply.finish)) in KNOWN else [f"finish `{finish}`"]
-    if finish == "tool_calls" and reply.error is None and (step not in FORMS or not reply.text.strip()):
+    if finish == "tool_calls" and reply.error is None and (form is None or style == "text" or not reply.text.strip()):
         return Reading(None, CALL)  # "Let me look that up."; a form may be asked for as a call of a tool by a gateway
     answer = answer_in(reply, thoughts)
     notes += [f"{what} cut off" for what in answer.cut]
     if answer.fault is not None:
         return Reading(None, answer.fault, tuple(notes))
     value: BaseModel | str = answer.text.strip()
-    if step in FORMS:
-        found = form_in(answer.text, FORMS[step])
+    if form is not None:
+        found = plain_form(step, answer.text, values) if style == "text" else form_in(answer.text, form)
         notes += found.notes
         if found.form is None:
             return Reading(None, found.fault, tuple(notes))
         value = found.form
-    fault = fault_in(step, value, prompt, values or {})
+    fault = fault_in(step, value, prompt, values)
     return Reading(None if fault else value, fault and fault[:300], tuple(notes))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 DOMAINS = ("coding", "mathematics", "question answering", "reasoning", "role-play", "language", "creation")
+CHECKABLE = ("coding", "mathematics", "reasoning", "question answering")  # an answer is right or wrong
 CRITERIA = ("reasonableness", "completeness", "clarity")  # yes/no, on the instruction
 DIMENSIONS = ("correctness", "clarity", "completeness", "relevance", "coherence", "ethicality")  # 0-10, on the response
 

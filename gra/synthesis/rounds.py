@@ -15,15 +15,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from typing import Protocol as Interface
 
+from gra.synthesis import prompts
 from gra.synthesis.committee import health
+from gra.synthesis.committee.domains import DomainPool, by_domain, fits, tell_thin
+from gra.synthesis.committee.drawing import draw_proposal
 from gra.synthesis.committee.examples import shelf_for
+from gra.synthesis.committee.pace import Pace
 from gra.synthesis.engine import Engine
-from gra.synthesis.protocol import Ask, Proposal, Protocol, Rules, annotate, annotate_seed, gives_probabilities, propose
+from gra.synthesis.protocol import Ask, Protocol, Rules, annotate, annotate_seed, gives_probabilities, propose
 from gra.synthesis.randomness import stream
 from gra.synthesis.records import CallRecord, Outcome, Record, Seed
-from gra.synthesis.roles import assign, judges
+from gra.synthesis.roles import judges
 from gra.synthesis.settings import SynthesisSettings
 from gra.synthesis.spool import Spool
 from gra.synthesis.target import Unique
@@ -74,6 +79,7 @@ class Synthesis:
     rejected: Spool
     short: list[int] = field(default_factory=list)  # rounds that ran out of proposals before they had their samples
     blind: list[str] = field(default_factory=list)  # why the run was ended by `stop_when_blind`; [] where it was not
+    thin: list[dict[str, Any]] = field(default_factory=list)  # by round: domains that borrowed records, and how many
 
     def remove(self) -> None:
         """Delete the files of `kept` and `rejected`."""
@@ -119,9 +125,10 @@ class Committee:
             self._dedup.base([r.id for r in account.records], texts)
         account.records = pool
         for number in range(1, self._settings.rounds + 1):
-            domains = by_domain(pool, self._settings.shots)
+            domains = by_domain(pool, self._settings.shots, self._settings.thin_domain, self._settings.taken)
             if not domains:
                 break
+            result.thin += [{"round": number, **entry} for entry in tell_thin(pool, domains, result.thin)]
             before = len(result.kept)
             pool = pool + await self._round(number, domains, result)
             self._warn()
@@ -148,7 +155,7 @@ class Committee:
                 account.records.append(record)
         return account
 
-    async def _round(self, number: int, domains: Mapping[str, Sequence[Record]], result: Synthesis) -> list[Record]:
+    async def _round(self, number: int, domains: Mapping[str, DomainPool], result: Synthesis) -> list[Record]:
         """One round: adds its samples and its drops to `result`, and returns what the pool gains."""
         outcomes = Spool(self._folder / f"round-{number}")
         try:
@@ -171,9 +178,7 @@ class Committee:
         self._dedup.commit(chosen, [accepted[i] for i in chosen])
         return records
 
-    async def _propose(
-        self, number: int, domains: Mapping[str, Sequence[Record]], outcomes: Spool
-    ) -> tuple[list[str], Unique]:
+    async def _propose(self, number: int, domains: Mapping[str, DomainPool], outcomes: Spool) -> tuple[list[str], Unique]:
         """Proposals until the round has its samples, all into `outcomes`. Returns the accepted ones' ids, in order, and which of
         them (by number) are unique."""
         settings, wanted = self._settings, self._settings.samples_per_round
@@ -183,6 +188,7 @@ class Committee:
         fresh: list[str] = []  # texts on their way to the target pool
         need = wanted  # accepted samples at which to look whether enough remain after dedup
         unique = Unique([], {})
+        pace = Pace(wanted, settings.proposal_limit, settings.max_proposals is not None)
         ahead = Ahead(self._rules, AHEAD * self._engine.concurrency)
         proposals = self._proposals(number, domains)
         talks = self._engine.stream(proposals, lambda n: allowance(n, len(accepted), need), ahead.next)
@@ -201,16 +207,17 @@ class Committee:
                     fresh.append(_text_of(settings, outcome.instruction, outcome.response))
                     ahead.add(outcome)
                 last = len(outcomes) == settings.proposal_limit or self._is_blind()
-                if len(fresh) >= FRESH or (fresh and (len(accepted) >= need or last)):
+                look = pace.due(len(outcomes))
+                if len(fresh) >= FRESH or (fresh and (len(accepted) >= need or last or look)):
                     self._dedup.add(fresh)
                     fresh = []
-                if len(accepted) >= need or (last and accepted):
+                if len(accepted) >= need or ((last or look) and accepted):
                     unique = await self._dedup.unique(scores)
                     self._listener.deduplicated(len(unique.kept), len(unique.dropped))
                     if len(unique.kept) >= wanted:
                         break
                     need = len(accepted) + wanted - len(unique.kept)
-                if last:
+                if last or (look and pace.ends(len(outcomes), len(unique.kept))):
                     break
         return accepted, unique
 
@@ -231,7 +238,7 @@ class Committee:
         found = await self._screen(outcome) if self._screen is not None and outcome.status == "accepted" else None
         return outcome if found is None else replace(outcome, status="rejected", reason=found[0], detail=found[1])
 
-    def _proposals(self, number: int, domains: Mapping[str, Sequence[Record]]) -> Iterator[Protocol]:
+    def _proposals(self, number: int, domains: Mapping[str, DomainPool]) -> Iterator[Protocol]:
         for index in range(self._settings.proposal_limit):
             proposal = draw_proposal(self._rules.seed, number, index, domains, self._models, self._settings)
             examples = self._shelf.examples(number, proposal.domain)
@@ -249,11 +256,12 @@ class Committee:
         return records
 
     def _member(self, record: Record) -> Record:
-        """The record as the pool keeps it: without its texts where prompts show none, so that memory holds the whole pool."""
+        """The record as the pool keeps it: without texts that no prompt shows, so that memory holds the whole pool."""
         shared = sys.intern(record.domain)  # one text a domain, not one a record
-        return replace(record, domain=shared) if self._settings.show == "full" else replace(
-            record, domain=shared, instruction="", response=""
-        )
+        if self._settings.show == "full":
+            return replace(record, domain=shared)
+        shows = prompts.demonstrates(self._settings.prompts) and fits(record.instruction)
+        return replace(record, domain=shared, instruction=record.instruction if shows else "", response="")
 
 
 class Ahead:
@@ -297,34 +305,6 @@ async def annotate_seeds(
     order = iter(seeds)
     async for record, fault, calls in engine.stream(talks):
         yield next(order), record, fault or "", calls
-
-
-def draw_proposal(
-    seed: int,
-    number: int,
-    index: int,
-    domains: Mapping[str, Sequence[Record]],
-    models: Sequence[str],
-    settings: SynthesisSettings,
-) -> Proposal:
-    """Proposal `index` of round `number`: its domain, pool records and roles, each from a random stream of its own. Pure."""
-    rng = stream(seed, "proposal", number, index)
-    if settings.domains == "uniform":
-        domain = rng.choice(sorted(domains))
-    else:
-        names = sorted(domains)
-        domain = rng.choices(names, weights=[len(domains[name]) for name in names])[0]
-    records = tuple(rng.sample(domains[domain], settings.shots))
-    roles = assign(models, settings, stream(seed, "roles", number, index))
-    return Proposal(f"r{number}-{index:06d}", number, index, domain, records, roles)
-
-
-def by_domain(pool: Sequence[Record], shots: int) -> dict[str, list[Record]]:
-    """The pool by domain, without domains that hold fewer records than a prompt shows."""
-    found: dict[str, list[Record]] = {}
-    for record in pool:
-        found.setdefault(record.domain, []).append(record)
-    return {domain: records for domain, records in found.items() if len(records) >= shots}
 
 
 def allowance(finished: int, accepted: int, need: int) -> int:

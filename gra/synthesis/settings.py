@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from gra.settings import Settings
 from gra.synthesis.decontaminate_settings import DecontaminateSettings
 from gra.synthesis.dedup import DedupSettings
+
+MOST_PROPOSALS = 20  # for each sample wanted, where `max_proposals` says nothing
 
 
 class Decoding(Settings):
@@ -41,7 +43,7 @@ class SynthesisSettings(Settings):
 
     rounds: int = Field(5, ge=1, description="Rounds; each enlarges the pool that the next one draws from.")
     samples_per_round: int = Field(10_000, ge=1, description="Samples to keep in a round, counted after dedup (NS).")
-    max_proposals: int | None = Field(None, ge=1, description="Proposals in a round at most; null: 4 x samples_per_round (NS).")
+    max_proposals: int | None = Field(None, ge=1, description="Proposals in a round at most; null: see `proposal_limit` (NS).")
     reviewers: int = Field(3, ge=1, description="Reviewers of a sample; three are drawn in the paper's figures (NS).")
     min_reviews: int = Field(2, ge=1, description="Verdicts needed; below, the adjudicator decides (NS).")
     tau: float = Field(8.0, ge=0, le=10, description="Mean score needed.")
@@ -63,21 +65,39 @@ class SynthesisSettings(Settings):
     stop_when_blind: int | None = Field(
         None, ge=20, description="Reviewed samples after which a run of blind reviewers ends; null: it is told (NS)."
     )
-    prompts: str | None = Field(None, description="Folder with your own versions of gra/synthesis/prompts/*.jinja.")
     probe: Literal["warn", "refuse", "off"] | None = Field(
         None, description="What a probe's bad result does (chains with a step `probe`); null: warn, of simulated pools off."
+    )
+    prompts: str = Field("classic", min_length=1, description="turns | classic | a folder with your own (gra/synthesis/prompts).")
+    demonstrations: int = Field(3, ge=0, description="Pool records of the domain given as turns (prompts=turns; NS).")
+    taken: int = Field(0, ge=0, description="Newest records of the domain whose keywords are shown as taken (prompts=turns; NS).")
+    thin_domain: int = Field(16, ge=0, description="Records of a domain below which it borrows from domains near it (NS).")
+    long_answers: int = Field(4, ge=1, description="Room of a response that was cut, in times of its max_tokens at most (NS).")
+    solve: Literal["always", "checkable", "never"] = Field(
+        "checkable", description="Domains in which reviewers write their own answer first (prompts=turns; NS)."
+    )
+    check: Literal["unanimous", "majority"] = Field(
+        "unanimous", description="Whose no drops an instruction: one reviewer's, or that of most of them."
     )
     dedup: DedupSettings = DedupSettings()
     decontaminate: DecontaminateSettings = DecontaminateSettings()
     decoding: DecodingBySteps = DecodingBySteps()
 
+    @field_validator("prompts", mode="before")
+    @classmethod
+    def _null_is_the_default(cls, value: Any) -> Any:
+        return "classic" if value is None else value  # as configs of earlier versions have it
+
     @property
     def proposal_limit(self) -> int:
-        return self.max_proposals if self.max_proposals is not None else 4 * self.samples_per_round
+        """Proposals in a round at most; without `max_proposals` a round whose pace would not fill it ends before (pace.py)."""
+        return self.max_proposals if self.max_proposals is not None else MOST_PROPOSALS * self.samples_per_round
 
 
-def decoding_of(settings: SynthesisSettings, step: str, attempt: int) -> dict[str, Any]:
-    """Decoding of the `attempt`-th try: a greedy step is sampled when asked again, else it could only repeat itself."""
+def decoding_of(settings: SynthesisSettings, step: str, attempt: int, cuts: int = 0) -> dict[str, Any]:
+    """Decoding of the `attempt`-th try: a greedy step is sampled when asked again, else it could only repeat itself. A response
+    gets twice the room for each of the `cuts` that tries before ended with, up to `long_answers` times its own."""
     decoding: Decoding = getattr(settings.decoding, step)
     temperature = decoding.temperature if attempt == 0 else max(decoding.temperature, 0.5)
-    return {"temperature": temperature, "top_p": decoding.top_p, "max_tokens": decoding.max_tokens}
+    room = min(2**cuts, settings.long_answers) if step == "respond" else 1
+    return {"temperature": temperature, "top_p": decoding.top_p, "max_tokens": decoding.max_tokens * room}

@@ -18,13 +18,15 @@ from gra.errors import ConfigError, Interrupted, Problem
 from gra.fileio import read_json, write_json
 from gra.models.pool import cuts_thoughts, model_names, served_as
 from gra.synthesis import stage
+from gra.synthesis.committee.domains import by_domain
+from gra.synthesis.committee.drawing import draw_proposal
 from gra.synthesis.committee.examples import shelf_for
 from gra.synthesis.committee.scales import scales_for
 from gra.synthesis.conduct import engine_for
 from gra.synthesis.protocol import Protocol, Rules, propose
 from gra.synthesis.records import Record
 from gra.synthesis.roles import judges
-from gra.synthesis.rounds import annotate_seeds, by_domain, draw_proposal, first_questions
+from gra.synthesis.rounds import annotate_seeds, first_questions
 from gra.synthesis.seeds import SeedSettings, load_seeds
 from gra.synthesis.settings import SynthesisSettings
 from gra.synthesis.sharding import parse_shard, proposals_to_prepare
@@ -81,7 +83,7 @@ async def _ask(config: dict[str, Any], settings: SynthesisSettings, inputs: dict
             last = read_json(previous / "stats.json")["rounds"][-1] if previous is not None else None
             prepared = config["runtime"].get("shard_proposals")
             prepared = prepared or proposals_to_prepare(settings.samples_per_round, settings.proposal_limit, last)
-            domains = by_domain(pool, settings.shots)
+            domains = by_domain(pool, settings.shots, settings.thin_domain, settings.taken)
 
             def talks() -> Iterator[Protocol]:
                 for k in range(index, prepared, count):

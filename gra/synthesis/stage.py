@@ -49,7 +49,8 @@ from gra.synthesis.target import TargetProcess
 from gra.wellformed import printable
 
 NAME = "synthesis"
-VERSION = 3  # 3: more endings of replies are told; seeds are read record by record, without marks of reasoning or templates
+# 4: thin domains borrow, responses that are cut get room, rounds end by their pace, replies that copy the prompt are refused
+VERSION = 4  # 3: more endings of replies are told; seeds are read record by record, without marks of reasoning or templates
 INSIDE_INPUTS = {"seeds.path": "seeds"}  # a relative path lies in the input `seeds`, if there is one
 # Where the models are served does not change what they say; the prompts' content is hashed, not the folder's name.
 NOT_HASHED = (
@@ -67,8 +68,7 @@ log = logging.getLogger("gra.synthesis")
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
     """Files whose content, not name, is part of what the stage makes: seeds, prompts in force, benchmarks compared with."""
     synthesis = config.get("synthesis") or {}
-    folder = synthesis.get("prompts")
-    files = {f"synthesis.prompts/{step}": prompts.source_path(step, folder) for step in prompts.STEPS}
+    files = {f"synthesis.prompts/{name}": path for name, path in prompts.sources(synthesis.get("prompts")).items()}
     seeds, _ = parse(SeedSettings, config.get("seeds") or {}, "seeds")
     rules, _ = parse(DecontaminateSettings, synthesis.get("decontaminate") or {})
     return files | (seed_files(seeds) if seeds is not None else {}) | (benchmark_files(rules) if rules is not None else {})
@@ -140,6 +140,7 @@ def _make(
         "annotated": len(result.seeds.records), "annotation_missing": len(result.seeds.failed),
     }  # fmt: skip
     stats["short_rounds"] = result.short
+    stats["thin_domains"] = result.thin
     stats["decontamination"] = against.statement
     if probe is not None:
         stats["probe"] = after_run.estimate(probe, stats)
@@ -171,8 +172,9 @@ def _make(
         raise SynthesisError(account_of_nothing(result, output, stats))
     shutil.rmtree(output / SPOOL)
     _tell(stats, vain)
+    why = "max_proposals were made" if settings.max_proposals else "at its pace 20 proposals a sample would not have filled it"
     for number in result.short:
-        log.warning("round %d ran out of proposals (max_proposals) before it had its samples", number)
+        log.warning("round %d ended before it had its samples: %s", number, why)
     return {key: float(stats[key]) for key in ("proposals", "kept", "calls", "missing_verdicts")}
 
 

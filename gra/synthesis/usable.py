@@ -16,7 +16,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gra.synthesis.prompts import fence
+from gra.synthesis.echoes import begins_a_piece, echoes, words
+from gra.synthesis.prompts import fence, line
 from gra.synthesis.requests import asks_for_something, speaks_of_prompt
 
 NGRAM = 4  # words
@@ -32,6 +33,7 @@ CHECKS = {  # the fault's first words -> its name in stats.json
     "a sentence as one keyword": "sentence_as_keyword",
     "copies the prompt": "copies_prompt",
     "copies a record": "copies_record",
+    "copies a demonstration": "copies_demonstration",
     "asks for nothing": "asks_nothing",
     "speaks of its own prompt": "speaks_of_prompt",
     "repeats the instruction": "repeats_instruction",
@@ -44,7 +46,6 @@ _STAND_IN = r"""(?:(?:an?|the|your|my|some|new|one-line|short|first|second|third
 _MARKED = re.compile(rf"(?:<|\[|\{{\{{?|\(|\$\{{)\s*{_STAND_IN}\s*(?:>|\]|\}}\}}?|\))\.?", re.IGNORECASE | re.VERBOSE)
 _PLAIN = re.compile(rf"{_STAND_IN}\.?", re.IGNORECASE | re.VERBOSE)
 _LIST = re.compile(r"\w\s*[;\n]\s*\w|(?:[^\W\d_][^,]*,\s*){2,}[^\W\d_]|\s[|•·]\s|\b1[.)] .*\b2[.)] ")
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?", re.UNICODE)
 
 
 def fault_in(step: str, value: BaseModel | str, prompt: Sequence[Mapping[str, str]], values: Mapping[str, Any]) -> str | None:
@@ -58,18 +59,39 @@ class _Shown:
     """What the model was shown: `rules`, the prompt's own words; `records`, those of the pool's records in it."""
 
     def __init__(self, prompt: Sequence[Mapping[str, str]], values: Mapping[str, Any]):
-        self._prompt, self._values = prompt, values
+        self.prompt, self._values = prompt, values
         self.keywords = list(values.get("keywords", ()))
         self.instruction = str(values.get("instruction", ""))
+        self.demonstrations = list(values.get("demonstrations", ()))
+        self.taken = list(values.get("taken", ()))
 
     @cached_property
     def records(self) -> list[str]:
         return [text for record in self._values.get("records", ()) for text in _texts(record, self._values)]
 
     @cached_property
+    def demonstrated(self) -> list[str]:
+        """The texts of the demonstrations, as they stand in the turns."""
+        return [t for d in self.demonstrations for t in (d.instruction, d.response, d.summary, ", ".join(d.keywords), *d.keywords)]
+
+    def echoed(self, text: str, hidden: Iterable[str] = (), least: int = 1) -> str | None:
+        """The fault of a text that is a turn, a line or a sentence of the conversation, or begins as a turn does."""
+        starts = (self._values.get("topics", ()), *((d.keywords[0], d.keywords[-1]) for d in self.demonstrations))
+        lists = (self.keywords, *(d.keywords for d in self.demonstrations))
+        filled = [*map(", ".join, lists), *map(" and ".join, starts), *self.records, *self.material]
+        found = echoes(text, self.prompt, [shape(part) for part in filled for shape in (fence, line)], map(fence, hidden), least)
+        return f"copies the prompt: {text[:160]}" if found else None
+
+    @property
+    def material(self) -> list[str]:
+        """The texts that an annotation is about and a response answers: their own lines may stand in it."""
+        return [self._values[key] for key in ("instruction", "response") if isinstance(self._values.get(key), str)]
+
+    @cached_property
     def rules(self) -> str:
         own = [self._values[key] for key in ("instruction", "response", "domain") if isinstance(self._values.get(key), str)]
-        rules = "\n".join(message["content"] for message in self._prompt)
+        own += [", ".join(self.keywords), *self._values.get("topics", ()), *self.demonstrated]
+        rules = "\n".join(message["content"] for message in self.prompt if message["role"] != "assistant")
         for text in sorted({*own, *self.keywords, *self.records}, key=len, reverse=True):
             rules = rules.replace(fence(text), "\n") if len(text) > 2 else rules
         return rules
@@ -78,6 +100,24 @@ class _Shown:
 def _texts(record: Any, values: Mapping[str, Any]) -> list[str]:
     whole = [record.instruction, record.response] if values.get("show") == "full" else []
     return [record.summary, "; ".join(record.keywords), *whole]
+
+
+def _proposed(value: Any, shown: _Shown) -> str | None:
+    """New keywords: not those of a demonstration or taken ones, nor what a form takes of a line of the prompt. Those of a record
+    in a message of the edition `classic` may be used again."""
+    if (fault := _keywords(value, shown)) is not None:
+        return fault
+    mine = _set(value.keywords)
+    if any(mine == _set(keywords) for keywords in (*(d.keywords for d in shown.demonstrations), *shown.taken)):
+        return f"copies a demonstration: {'; '.join(value.keywords)}"
+    joined = ", ".join(value.keywords)
+    if begins_a_piece(joined, shown.prompt, map(fence, shown.records), NGRAM):
+        return f"copies the prompt: {joined}"
+    return shown.echoed(joined, shown.records)
+
+
+def _set(keywords: Iterable[str]) -> frozenset[tuple[str, ...]]:
+    return frozenset(words(keyword) for keyword in keywords)
 
 
 def _keywords(value: Any, shown: _Shown) -> str | None:
@@ -96,12 +136,16 @@ def _keywords(value: Any, shown: _Shown) -> str | None:
 
 
 def _annotation(value: Any, shown: _Shown) -> str | None:
-    return _keywords(value, shown) or _placeholder(value.summary) or _copy(value.summary, shown.rules, ())
+    same = words(value.summary)
+    if any(same == words(demonstration.summary) for demonstration in shown.demonstrations):
+        return f"copies a demonstration: {value.summary}"
+    fault = _keywords(value, shown) or _placeholder(value.summary) or _copy(value.summary, shown.rules, ())
+    return fault or shown.echoed(value.summary, shown.material)
 
 
 def _instruction(value: Any, shown: _Shown) -> str | None:
     text: str = value.instruction
-    fault = _placeholder(text) or _copy(text, shown.rules, shown.records)
+    fault = _placeholder(text) or _demonstrated(text, shown) or _copy(text, shown.rules, shown.records) or shown.echoed(text)
     if fault is None and words(text) and set(words(text)) <= set(words(" ".join(shown.keywords))):
         fault = f"asks for nothing: the keywords alone, {text}"
     if fault is None and speaks_of_prompt(text):
@@ -111,8 +155,21 @@ def _instruction(value: Any, shown: _Shown) -> str | None:
     return fault
 
 
+def _demonstrated(text: str, shown: _Shown) -> str | None:
+    """Where the text is a demonstration's instruction or summary, or a copy of one."""
+    mine = words(text)
+    for text_of in (t for d in shown.demonstrations for t in (d.instruction, d.summary)):
+        if mine == words(text_of) or copied(text, text_of):
+            return f"copies a demonstration: {text_of[:160]}"
+    return None
+
+
 def _response(text: Any, shown: _Shown) -> str | None:
     if (fault := _placeholder(text, plain=False)) is not None:
+        return fault
+    if len(words(text)) >= NGRAM and copied(text, shown.rules):
+        return f"copies the prompt: {text[:160]}"
+    if (fault := shown.echoed(text, shown.material, NGRAM)) is not None:
         return fault
     return f"repeats the instruction: {text[:160]}" if restates(text, shown.instruction) else None
 
@@ -127,12 +184,14 @@ def _check(value: Any, _: _Shown) -> str | None:
 
 
 _STEPS: dict[str, Callable[[Any, _Shown], str | None]] = {
-    "keywords": _keywords, "instruction": _instruction, "respond": _response, "annotate": _annotation,
+    "keywords": _proposed, "instruction": _instruction, "respond": _response, "annotate": _annotation,
     "annotate_seed": _annotation, "review": _review, "adjudicate": _review, "check": _check,
 }  # fmt: skip
 
 
 def _placeholder(text: str, plain: bool = True) -> str | None:
+    if plain and not words(text):
+        return f"placeholder: no word in {text[:80]!r}"
     found = _BLANK.fullmatch(text) or _MARKED.fullmatch(text) or (plain and _PLAIN.fullmatch(text) and not re.search(r"\d", text))
     return f"placeholder: {text[:80]}" if found else None
 
@@ -184,9 +243,3 @@ def _gram_set(text: str) -> frozenset[tuple[str, ...]]:
 
 def _grams(parts: Sequence[str]) -> list[tuple[str, ...]]:
     return [tuple(parts[i : i + NGRAM]) for i in range(len(parts) - NGRAM + 1)]
-
-
-@lru_cache(256)
-def words(text: str) -> tuple[str, ...]:
-    """The words of `text`, without case and punctuation."""
-    return tuple(_WORD.findall(text.casefold()))

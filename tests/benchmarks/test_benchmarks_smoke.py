@@ -58,6 +58,26 @@ with server(OWN_SERVER, 0.0) as root:
 
 
 @pytest.mark.slow
+def test_prompts_are_compared_step_by_step_and_by_world(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    shown = bench("prompts.py", "pool=simulated", "pool.models=[slm-c]", "--proposals", "7", "--show", "--json", str(out))
+    steps = json.loads(out.read_text())["steps"]
+    assert set(steps) == {"slm-c | classic", "slm-c | turns"}
+    for rows in steps.values():
+        assert rows["keywords"]["asked"] == 7
+        assert 0 < rows["instruction"]["usable"] <= rows["instruction"]["asked"] <= 7
+        assert 0 < rows["instruction"]["distinct_2"] <= 1
+        assert rows["review"]["tokens_in"] > 100
+        assert rows["annotate_seed"]["asked"] == 7
+    assert "usable at first" in shown
+    assert shown.count("  1. ") == 2
+    shown = bench("prompts.py", "--worlds", "1", "--samples", "6", "--seeds", "40", "--json", str(out))
+    worlds = json.loads(out.read_text())["worlds"]
+    assert [rows[0]["kept"] for rows in worlds.values()] == [12, 12]
+    assert "| turns | 12 |" in shown
+
+
+@pytest.mark.slow
 def test_training_contenders_do_the_same_work(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     arguments = ["--shape", "tiny", "--steps", "3", "--rounds", "1", "--only", "bare", "ours", "--json", str(out)]

@@ -20,14 +20,15 @@ from gra.simulation.faults import count_tokens, cut
 from gra.simulation.models import MODELS, SMALL, answer
 from gra.simulation.profiles import PROFILES
 from gra.simulation.world import SKILLS, draw, final_answer, judge, parse, say, skills_of
-from gra.synthesis.prompts import render
+from gra.synthesis.prompts import STEPS, render, style
 from gra.synthesis.prompts.schemas import FORMS
+from gra.synthesis.reading import kind_of, read
 from gra.synthesis.records import DIMENSIONS, DOMAINS, Record, Review
 
 
 def ask(model, step, seed, **values):
     """The reply's text, and for JSON steps the validated form (None where it is unusable)."""
-    text = answer(Request(model, render(step, **values), 0.7, 0.95, 1024, seed)).text
+    text = answer(Request(model, render(step, "classic", **values), 0.7, 0.95, 1024, seed)).text
     if step not in FORMS:
         return text
     try:
@@ -198,7 +199,7 @@ def test_any_request_has_one_reply(model, system, user, seed, limit):
 
 def test_replies_depend_on_seed_and_world_seed_but_not_on_the_schema():
     def text(seed, world, schema=None):
-        messages = render("review", instruction="What is 17 + 25?", response="The answer is 42.")
+        messages = render("review", "classic", instruction="What is 17 + 25?", response="The answer is 42.")
         return answer(Request("slm-c", messages, 0.7, 0.9, 512, seed, "review", schema), world).text
 
     assert len({text(seed, 0) for seed in range(20)}) > 5
@@ -209,7 +210,7 @@ def test_replies_depend_on_seed_and_world_seed_but_not_on_the_schema():
 def test_long_replies_are_cut_at_max_tokens():
     assert cut("one two three", 2) == ("one two", True)
     assert cut("one two", 2) == ("one two", False)
-    reply = answer(Request("slm-a", render("respond", instruction="What is 1 + 1?"), 0, 1, 2, 0))
+    reply = answer(Request("slm-a", render("respond", "classic", instruction="What is 1 + 1?"), 0, 1, 2, 0))
     assert reply.finish == "length"
     assert reply.tokens_out == 2
 
@@ -222,11 +223,11 @@ def test_the_backend_answers_as_the_model_does_under_any_name():
     async def chat(model, **changes):
         async with connect(pool(**changes), {"latency": 0.001, "concurrency": 4}) as backend:
             assert backend.simulated
-            return await backend.chat(Request(model, render("respond", instruction="What is 1 + 1?"), 0, 1, 99, 7))
+            return await backend.chat(Request(model, render("respond", "classic", instruction="What is 1 + 1?"), 0, 1, 99, 7))
 
     plain = asyncio.run(chat("slm-a"))
     assert plain == asyncio.run(chat("A", models=[{"name": "A", "model": "slm-a"}]))
-    assert plain == answer(Request("slm-a", render("respond", instruction="What is 1 + 1?"), 0, 1, 99, 7))
+    assert plain == answer(Request("slm-a", render("respond", "classic", instruction="What is 1 + 1?"), 0, 1, 99, 7))
     with pytest.raises(ServerError, match="slm-z"):
         asyncio.run(chat("slm-z"))
 
@@ -239,8 +240,52 @@ def test_a_wrong_pool_is_refused_with_all_its_faults():
     assert [problem.key for problem in check_pool(pool(wrold_seed=1), {})] == ["pool.wrold_seed"]
 
 
+def turns_of(step, domain, seed):
+    """What a prompt of the second edition is made of, with records of the world."""
+    rng = random.Random(seed)
+    shown = [record(draw(rng.choice(skills_of(domain)), rng, (0, 1))) for _ in range(3)]
+    about = record(draw(rng.choice(skills_of(domain)), rng, (0, 1)))
+    values = {"domain": domain, "records": shown[:2], "demonstrations": shown, "show": "metadata", "taken": (), "solve": True}
+    values |= {"topics": [shown[0].keywords[0], shown[1].keywords[1]], "keywords": about.keywords, "domains": DOMAINS}
+    values |= {"instruction": about.instruction, "response": about.response}
+    return values | ({"reviews": [Review("slm-b", dict.fromkeys(DIMENSIONS, 7), "a", "b")]} if step == "adjudicate" else {})
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_prompts_of_the_second_edition_are_answered_in_their_form(step):
+    """All but what its profile breaks is of use, and about what was asked."""
+    usable, told = 0, Counter()
+    for number in range(210):
+        domain = DOMAINS[number % len(DOMAINS)]
+        values = turns_of(step, domain, number)
+        messages = render(step, "turns", **values)
+        reply = answer(Request("slm-d", messages, 0.7, 0.95, 1024, number))
+        found = read(step, reply, prompt=messages, values=values, style=style(step, "turns"))
+        usable += found.fault is None
+        told[kind_of(found.fault) if found.fault else "usable"] += 1
+        if step == "instruction" and found.fault is None and (instance := parse(found.value.instruction)) is not None:
+            assert instance.skill.domain == domain
+        if step in ("review", "adjudicate") and found.fault is None:
+            assert found.value.own_answer
+    assert usable > 170, told
+
+
+def test_a_model_that_hands_back_its_prompt_is_refused_in_the_second_edition():
+    handed_back = 0
+    for number in range(600):
+        values = turns_of("instruction", DOMAINS[number % 7], number)
+        messages = render("instruction", "turns", **values)
+        reply = answer(Request("slm-d", messages, 0.7, 0.95, 1024, number))
+        if reply.text == messages[-1]["content"]:
+            handed_back += 1
+            fault = read("instruction", reply, prompt=messages, values=values, style="text").fault
+            assert kind_of(fault) == "copies_prompt"
+    assert handed_back > 10
+
+
 def test_it_is_fast():
-    messages = [render("review", instruction=f"What is {n % 30 + 1} + 25?", response=f"The answer is {n}.") for n in range(1500)]
+    pairs = [{"instruction": f"What is {n % 30 + 1} + 25?", "response": f"The answer is {n}."} for n in range(1500)]
+    messages = [render("review", "classic", **pair) for pair in pairs]
     start = time.process_time()
     for number, message in enumerate(messages):
         answer(Request("slm-c", message, 0.7, 0.9, 512, number))
@@ -248,7 +293,8 @@ def test_it_is_fast():
 
 
 def test_broken_json_is_really_unusable_and_sloppy_json_can_be_repaired():
-    text = [answer(Request("slm-d", render("check", instruction="What is 1 + 1?"), 0, 1, 512, n)).text for n in range(500)]
+    messages = render("check", "classic", instruction="What is 1 + 1?")
+    text = [answer(Request("slm-d", messages, 0, 1, 512, n)).text for n in range(500)]
 
     def valid(reply):
         try:

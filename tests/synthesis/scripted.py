@@ -18,11 +18,11 @@ RECORDS = tuple(Record(f"s{i}", f"do {i}", f"done {i}", "coding", ("a", "b", f"c
 
 
 def scores(value: int, **others: int) -> dict[str, Any]:
-    return {"strengths": "fine", "weaknesses": "none", **dict.fromkeys(DIMENSIONS, value), **others}
+    return {"own_answer": "so", "strengths": "fine", "weaknesses": "none", **dict.fromkeys(DIMENSIONS, value), **others}
 
 
 def good_reply(request: Request) -> str:
-    """A well-formed reply for each step, varied by the request's bytes."""
+    """A well-formed reply for each step and either edition of the prompts, varied by the request's bytes."""
     mark = zlib.crc32(request.canonical)
     match request.schema_name:
         case "annotate_seed":
@@ -34,7 +34,7 @@ def good_reply(request: Request) -> str:
             return json.dumps({"instruction": f"Explain item {mark % 9973} of list {mark % 89}."})
         case "check":
             ok = mark % 13 != 0
-            return json.dumps({"reasonableness": ok, "completeness": True, "clarity": True, "comment": ""})
+            return json.dumps({"analysis": "", "reasonableness": ok, "completeness": True, "clarity": True, "comment": ""})
         case "review" | "adjudicate":
             return json.dumps(scores(6 + mark % 5, correctness=4 + mark % 7))
         case "annotate":

@@ -20,7 +20,7 @@ PROPOSAL = Proposal("r1-000000", 1, 0, "coding", RECORDS, ROLES)
 
 def live(answer: Callable[[Ask], str | Reply], **settings: object) -> tuple[Outcome, list[list[Ask]]]:
     """Run one proposal; returns its outcome and the calls, wave by wave."""
-    talk = propose(PROPOSAL, Rules(0, SynthesisSettings(**settings)))
+    talk = propose(PROPOSAL, Rules(0, SynthesisSettings(**{"prompts": "classic", **settings})))
     waves = [next(talk)]
     while True:
         replies = [r if isinstance(r := answer(ask), Reply) else Reply(r, 10, 5) for ask in waves[-1]]
@@ -168,12 +168,12 @@ def test_any_replies_whatever_end_with_a_known_reason_and_every_call_accounted_f
 
 def test_annotation_completes_the_sample_or_leaves_it_as_it_is() -> None:
     outcome, _ = live(answers())
-    talk = annotate(outcome, Rules(0, SynthesisSettings(parse_retries=0)))
+    talk = annotate(outcome, Rules(0, SynthesisSettings(parse_retries=0, prompts="classic")))
     next(talk)
     with pytest.raises(StopIteration) as stop:
         talk.send([Reply(json.dumps({"keywords": ["p", "q", "r"], "summary": "one line"}))])
     assert (stop.value.value.summary, stop.value.value.keywords) == ("one line", ("p", "q", "r"))
-    talk = annotate(outcome, Rules(0, SynthesisSettings(parse_retries=0)))
+    talk = annotate(outcome, Rules(0, SynthesisSettings(parse_retries=0, prompts="classic")))
     next(talk)
     with pytest.raises(StopIteration) as stop:
         talk.send([Reply("summary: none")])

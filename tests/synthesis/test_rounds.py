@@ -16,11 +16,12 @@ from scripted import MODELS, Scripted, good_reply
 
 from gra.errors import SynthesisError
 from gra.models.base import Request
+from gra.synthesis.committee.domains import by_domain
 from gra.synthesis.engine import Engine
 from gra.synthesis.journal import Journal
 from gra.synthesis.protocol import REASONS, Rules
 from gra.synthesis.records import Outcome, Record, Seed
-from gra.synthesis.rounds import Committee, allowance, by_domain, draw_proposal
+from gra.synthesis.rounds import Committee, allowance, draw_proposal
 from gra.synthesis.settings import SynthesisSettings
 from gra.synthesis.target import TargetProcess
 

@@ -65,6 +65,7 @@ def test_three_shards_give_the_bytes_of_one_run(tmp_path: Path, server: str) -> 
     common = [
         "seeds=world", f"seeds.path={tmp_path / 'world/seeds/seeds.jsonl'}", "seeds.limit=40", "pool=servers",
         f"pool.base_url={server}", MODELS, "synthesis.samples_per_round=20", "synthesis.dedup.model=hash",
+        "synthesis.prompts=turns", "synthesis.taken=3",  # what hangs on the pool most: demonstrations, thin domains, taken keywords
     ]  # fmt: skip
 
     def gra(*words: str) -> None:

@@ -33,7 +33,7 @@ SHOWN: dict[str, Any] = {"domain": "reasoning", "records": (RECORD,), "show": "m
 
 def found(step: str, reply: str, **values: Any) -> str | None:
     """The kind of fault in a reply to `step`, None where it is usable."""
-    fault = read(step, Reply(reply), prompt=prompts.render(step, None, **values), values=values).fault
+    fault = read(step, Reply(reply), prompt=prompts.render(step, "classic", **values), values=values).fault
     return None if fault is None else kind_of(fault)
 
 
@@ -140,7 +140,7 @@ def test_samples_of_a_real_committee_that_were_worthless() -> None:
     """Seven of the eight are refused now: by their instruction, their response or both. The eighth is a poor question, no more."""
     refused = []
     for sample in WORTHLESS:
-        shown = prompts.render("instruction", None, keywords=("a", "b", "c"), **SHOWN)
+        shown = prompts.render("instruction", "classic", keywords=("a", "b", "c"), **SHOWN)
         by_instruction = fault_in("instruction", Instruction(instruction=sample["instruction"]), shown, SHOWN)
         refused.append(bool(by_instruction) or restates(sample["response"], sample["instruction"]))
     assert [i for i, kind in enumerate(refused) if not kind] == [4]
@@ -151,7 +151,7 @@ def test_samples_of_a_real_committee_that_were_worthless() -> None:
 def test_words_beside_a_call_of_a_tool_are_no_answer() -> None:
     asked = {"instruction": "How is the weather?"}
     said = Reply("Let me look that up.", finish="tool_calls")
-    fault = read("respond", said, prompt=prompts.render("respond", None, **asked), values=asked).fault
+    fault = read("respond", said, prompt=prompts.render("respond", "classic", **asked), values=asked).fault
     assert fault is not None
     assert kind_of(fault) == "tool_call"
     form = Reply('{"instruction": "Describe the sea."}', finish="tool_calls")  # some gateways ask for a form as a call
@@ -178,15 +178,15 @@ def test_ordinary_texts(capsys: pytest.CaptureFixture[str]) -> None:
         text = "\n\n".join(part for part in (given["instruction"].strip(), given["input"].strip()) if part)[:8000]
         records = [_record(rng.choice(whole), rng) for _ in range(2)]
         values = {"domain": "coding", "records": records, "show": "full", "keywords": ("alpha", "beta", "gamma")}
-        fault = fault_in("instruction", Instruction(instruction=text), prompts.render("instruction", None, **values), values)
+        fault = fault_in("instruction", Instruction(instruction=text), prompts.render("instruction", "classic", **values), values)
         refused[kind_of(fault) if fault else "usable"] += 1
         if given["output"].strip():
             asked = {"instruction": text}
-            fault = fault_in("respond", given["output"].strip(), prompts.render("respond", None, **asked), asked)
+            fault = fault_in("respond", given["output"].strip(), prompts.render("respond", "classic", **asked), asked)
             refused[kind_of(fault) if fault else "usable"] += 1
         words = list(dict.fromkeys(w.casefold().strip(".,:;?!\"'") for w in given["instruction"].split()))[-3:]
         if len(words) == 3 and all(any(c.isalnum() for c in w) for w in words):
-            three, asked = Keywords(keywords=[w[:80] for w in words]), prompts.render("keywords", None, **values)
+            three, asked = Keywords(keywords=[w[:80] for w in words]), prompts.render("keywords", "classic", **values)
             fault = fault_in("keywords", three, asked, values)
             refused[f"keywords: {kind_of(fault)}" if fault else "usable"] += 1
     with capsys.disabled():

@@ -123,7 +123,7 @@ def worded(step: str | None, mark: int, body: bytes) -> str:
     if step in ("review", "adjudicate"):
         return json.dumps(scores(8 + mark % 3, correctness=2 if mark % 11 == 0 else 9))
     if step == "check":
-        return json.dumps({"reasonableness": mark % 31 != 0, "completeness": True, "clarity": True, "comment": ""})
+        return json.dumps({"analysis": "", "reasonableness": mark % 31 != 0, "completeness": True, "clarity": True, "comment": ""})
     return good_reply(SimpleNamespace(schema_name=step, canonical=body))  # type: ignore[arg-type]
 
 

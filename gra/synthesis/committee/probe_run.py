@@ -155,4 +155,5 @@ def _answering(settings: SynthesisSettings, probe: ProbeSettings) -> SynthesisSe
     """The run's settings, with the probe's own bound on answers."""
     respond_as = settings.decoding.respond
     shorter = respond_as.model_copy(update={"max_tokens": min(respond_as.max_tokens, probe.max_tokens)})
-    return settings.model_copy(update={"decoding": settings.decoding.model_copy(update={"respond": shorter})})
+    decoding = settings.decoding.model_copy(update={"respond": shorter})
+    return settings.model_copy(update={"decoding": decoding, "long_answers": 1})

@@ -31,7 +31,8 @@ VERSION = 2  # 2: severity is above 0 where a reviewer is harsh, as in the healt
 INSIDE_INPUTS = stage.INSIDE_INPUTS
 # What a probe does not depend on: how many samples the run makes, of what, and what becomes of them later.
 NOT_HASHED = (
-    *stage.NOT_HASHED, "synthesis.rounds", "synthesis.samples_per_round", "synthesis.max_proposals", "synthesis.dedup",
+    *stage.NOT_HASHED, "synthesis.rounds", "synthesis.samples_per_round", "synthesis.max_proposals", "synthesis.demonstrations",
+    "synthesis.taken", "synthesis.thin_domain", "synthesis.long_answers", "synthesis.check", "synthesis.dedup",
     "synthesis.decontaminate", "synthesis.domains", "synthesis.shots", "synthesis.show",
 )  # fmt: skip
 RESULT, TABLE = "probe.json", "probe.md"

@@ -1,22 +1,39 @@
-"""The prompts: one Jinja2 file per step beside this one, and `schemas.py` for the replies. `render` makes chat messages.
+"""The prompts: one Jinja2 file for each step, in editions, and `schemas.py` for the replies. `render` makes chat messages.
 
-A folder given as `synthesis.prompts` is looked in first, file by file. Each file holds two blocks, `system` and `user`.
-Texts from models and seeds pass through the `fence` filter, which keeps them from closing the tags they stand in.
+`synthesis.prompts` names the edition: `turns` (examples are turns of the conversation), `classic` (one message with rules and
+records), or a folder of your own. A folder is looked in first, file by file; what it leaves out is that of `turns` where it has
+a file with a block `reply`, `examples.json` or a folder `domains`, else that of `classic`. Blocks of a file:
+
+    reply               how replies are read: `text`, `json`, or (no such block) the JSON forms of the edition `classic`
+    system, user        the first message, the last one
+    example_user, example_assistant    a turn each for every demonstration, in which it is the variable `example`
+
+`_rubric.jinja` is shared by those that judge; `domains/DOMAIN.jinja` has the blocks `generator` and `reviewer`: what a good task
+of the domain holds (`guidance(domain, block)`). `turns/examples.json`: demonstrations for steps that come before there is a pool.
+Texts from models and seeds pass through the filter `fence`, which keeps them from closing the tags they stand in, or `line`, which
+also puts them on one line.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import jinja2
 
+from gra.synthesis.records import DOMAINS, Record
 from gra.wellformed import well_formed
 
 STEPS = ("annotate_seed", "keywords", "instruction", "check", "respond", "review", "adjudicate", "annotate")
+EDITIONS = ("turns", "classic")
+DEFAULT = "classic"
+Style = Literal["classic", "text", "json"]  # how the replies to a prompt are read
+_REPLY = re.compile(r"\{%-?\s*block\s+reply\b")
+_HERE = Path(__file__).parent
 _TAGS = re.compile(r"<(\s*/?\s*(?:record|keywords|summary|instruction|response|review)\b[^<>]*>)", re.IGNORECASE)
 
 
@@ -25,51 +42,142 @@ def fence(text: str) -> str:
     return _TAGS.sub(r"<\\\1", text) if "<" in text else text
 
 
+def line(text: str) -> str:
+    """`text` fenced, on one line."""
+    return " ".join(fence(text).split())
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
 @cache
-def _environment(folder: str | None) -> jinja2.Environment:
-    folders = ([folder] if folder else []) + [str(Path(__file__).parent)]
+def _folders(edition: str | None) -> tuple[Path, ...]:
+    """Where files are looked for, in this order."""
+    if edition is None or edition in EDITIONS:
+        return _HERE / (edition or DEFAULT), _HERE
+    own = Path(edition)
+    second = (own / "domains").is_dir() or (own / "examples.json").is_file() or any(_has_reply(own / f"{s}.jinja") for s in STEPS)
+    return own, _HERE / ("turns" if second else "classic"), _HERE
+
+
+def _has_reply(path: Path) -> bool:
+    return path.is_file() and _REPLY.search(path.read_text(encoding="utf-8", errors="replace")) is not None
+
+
+@cache
+def _environment(edition: str | None) -> jinja2.Environment:
+    folders = [str(folder) for folder in _folders(edition)]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folders), undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=False,
         keep_trailing_newline=False,
     )  # fmt: skip
-    environment.filters["fence"] = fence
+    environment.filters |= {"fence": fence, "line": line, "as_json": _as_json}
+    environment.globals["guidance"] = lambda domain, block: _guidance(edition, domain, block)
     return environment
 
 
 @cache
-def _template(step: str, folder: str | None) -> jinja2.Template:
-    return _environment(folder).get_template(f"{step}.jinja")
+def _template(step: str, edition: str | None) -> jinja2.Template:
+    return _environment(edition).get_template(f"{step}.jinja")
 
 
-def render(step: str, folder: str | None = None, **values: Any) -> tuple[dict[str, str], ...]:
-    """The chat messages for `step`. Raises jinja2.UndefinedError for a value that the prompt wants and did not get."""
-    template = _template(step, folder)
+@cache
+def _guidance(edition: str | None, domain: str, block: str) -> str:
+    """What `domains/` says of the domain; empty for one that has no file (names of seeds' own domains are not paths)."""
+    if domain not in DOMAINS:
+        return ""
+    template = _environment(edition).get_template(f"domains/{_file_of(domain)}")
+    return "".join(template.blocks[block](template.new_context({}))).strip() if block in template.blocks else ""
+
+
+def _file_of(domain: str) -> str:
+    return f"{domain.replace(' ', '-')}.jinja"
+
+
+def style(step: str, edition: str | None = None) -> Style:
+    """How replies to the prompt are read."""
+    template = _template(step, edition)
+    if "reply" not in template.blocks:
+        return "classic"
+    return cast(Style, "".join(template.blocks["reply"](template.new_context({}))).strip())
+
+
+@cache
+def has_examples(step: str, edition: str | None = None) -> bool:
+    """Whether the prompt shows demonstrations."""
+    return "example_assistant" in _template(step, edition).blocks
+
+
+@cache
+def demonstrates(edition: str | None = None) -> bool:
+    """Whether the generator is shown demonstrations."""
+    return has_examples("keywords", edition) or has_examples("instruction", edition)
+
+
+def render(step: str, edition: str | None = None, **values: Any) -> tuple[dict[str, str], ...]:
+    """The chat messages for `step`; `demonstrations` among the values are records, one pair of turns each where the prompt has
+    such turns. Raises jinja2.UndefinedError for a value that the prompt wants and did not get."""
+    template = _template(step, edition)
     context = template.new_context(values)
-    messages = []
-    for role in ("system", "user"):
-        if role in template.blocks:
-            text = "".join(template.blocks[role](context)).strip()
-            if text:
-                messages.append({"role": role, "content": well_formed(text)})
+    messages: list[dict[str, str]] = []
+    _add(messages, template, "system", "system", context)
+    if "example_assistant" in template.blocks:
+        for example in values.get("demonstrations", ()):
+            own = template.new_context({**values, "example": example})
+            _add(messages, template, "user", "example_user", own)
+            _add(messages, template, "assistant", "example_assistant", own)
+    _add(messages, template, "user", "user", context)
     return tuple(messages)
 
 
-def compile_step(step: str, folder: str | None = None) -> None:
+def _add(messages: list[dict[str, str]], template: jinja2.Template, role: str, block: str, context: Any) -> None:
+    if block in template.blocks and (text := "".join(template.blocks[block](context)).strip()):
+        messages.append({"role": role, "content": well_formed(text)})
+
+
+def compile_step(step: str, edition: str | None = None) -> None:
     """Read and compile one prompt. Raises jinja2.TemplateError where it cannot be used."""
-    blocks = _template(step, folder).blocks
+    blocks = _template(step, edition).blocks
     if "user" not in blocks:
         raise jinja2.TemplateError("the block `user` is missing")
+    if ("example_user" in blocks) != ("example_assistant" in blocks):
+        raise jinja2.TemplateError("`example_user` and `example_assistant` go together")
+    if (found := style(step, edition)) not in ("classic", "text", "json") or (found == "text" and step in _JUDGES):
+        raise jinja2.TemplateError(f"the block `reply` must be json{'' if step in _JUDGES else ' or text'} (got {found!r})")
 
 
-def source_path(step: str, folder: str | None = None) -> Path:
-    """The file of the prompt in force: the folder's own where it has one, else the one beside this module."""
-    own = Path(folder) / f"{step}.jinja" if folder else None
-    return own if own is not None and own.is_file() else Path(__file__).parent / f"{step}.jinja"
+_JUDGES = ("annotate_seed", "check", "review", "adjudicate")  # several fields are needed of these
 
 
-def digest(folder: str | None = None) -> str:
+@cache
+def built_in(edition: str | None = None) -> tuple[Record, ...]:
+    """The demonstrations of `examples.json`. Raises jinja2.TemplateError where a folder's own file cannot be used."""
+    path = source_path("examples.json", edition)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(Record(f"example-{i}", **{**given, "keywords": tuple(given["keywords"])}) for i, given in enumerate(found))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise jinja2.TemplateError(f"{path}: {error}") from error
+
+
+def source_path(name: str, edition: str | None = None) -> Path:
+    """The file in force for a step, or for another file of an edition: the folder's own where it has one."""
+    file = name if "." in name else f"{name}.jinja"
+    places = [folder / file for folder in (*_folders(edition), _HERE / "turns")]
+    return next((place for place in places if place.is_file()), places[0])
+
+
+def sources(edition: str | None = None) -> dict[str, Path]:
+    """All files that shape the messages, by name: the steps first, then what they share."""
+    classic = _HERE / "classic" in _folders(edition)
+    shared = [] if classic else ["_rubric.jinja", "examples.json", *(f"domains/{_file_of(d)}" for d in DOMAINS)]
+    return {name: source_path(name, edition) for name in (*STEPS, *shared)}
+
+
+def digest(edition: str | None = None) -> str:
     """sha256 (hex) over the prompts in force, for the data card."""
     whole = hashlib.sha256()
-    for step in STEPS:
-        whole.update(step.encode() + b"\0" + source_path(step, folder).read_bytes() + b"\0")
+    for name, path in sources(edition).items():
+        whole.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return whole.hexdigest()

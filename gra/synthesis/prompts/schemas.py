@@ -6,6 +6,7 @@ coerced: a score of "9", 9.5 or 11 does not fit, so that a misread reply can onl
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
@@ -13,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, String
 Short = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
 Comment = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
+Brief = Annotated[str, StringConstraints(strip_whitespace=True, max_length=600)]
+Work = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1500)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8000)]
 Score = Annotated[StrictInt, Field(ge=0, le=10)]
 Domain = Literal["coding", "mathematics", "question answering", "reasoning", "role-play", "language", "creation"]
@@ -61,6 +64,39 @@ class ResponseReview(Judgement):
     ethicality: Score
 
 
+class AnalysedCheck(Judgement):
+    """Reply of `check.jinja`, second edition: what there is to be said, then the three verdicts."""
+
+    analysis: Brief
+    reasonableness: StrictBool
+    completeness: StrictBool
+    clarity: StrictBool
+
+    @property
+    def comment(self) -> str:
+        """As a check of the first edition has it."""
+        return self.analysis
+
+
+class WeighedReview(Judgement):
+    """Reply of `review.jinja` and `adjudicate.jinja`, second edition: weaknesses before strengths, the verdicts last."""
+
+    weaknesses: Brief
+    strengths: Brief
+    correctness: Score
+    clarity: Score
+    completeness: Score
+    relevance: Score
+    coherence: Score
+    ethicality: Score
+
+
+class SolvedReview(WeighedReview):
+    """The same, where the reviewer has to answer the instruction first (`synthesis.solve`)."""
+
+    own_answer: Work
+
+
 class Annotation(_Form):
     """Reply of `annotate.jinja`: the metadata of a kept sample."""
 
@@ -85,16 +121,29 @@ FORMS: dict[str, type[_Form]] = {
     "annotate": Annotation,
     "annotate_seed": SeedAnnotation,
 }  # `respond` is free text
+_SECOND: dict[str, type[_Form]] = {**FORMS, "check": AnalysedCheck, "review": WeighedReview, "adjudicate": WeighedReview}
+_REVIEWS = ("review", "adjudicate")
 
 
-def json_schema(step: str) -> dict[str, Any] | None:
-    """The JSON schema sent for `step`, or None where the reply is free text. Every field is required, extras forbidden."""
-    form = FORMS.get(step)
+def form_of(step: str, style: str = "classic", solve: bool = False) -> type[_Form] | None:
+    """What is read from replies to `step` in an edition's style (prompts.Style); None: the reply is the text itself."""
+    if style == "classic":
+        return FORMS.get(step)
+    return SolvedReview if solve and step in _REVIEWS else _SECOND.get(step)
+
+
+@cache
+def json_schema(step: str, style: str = "classic", solve: bool = False) -> dict[str, Any] | None:
+    """The JSON schema sent for `step`, or None where the reply is free text. Every field is required, extras forbidden; the
+    fields stand in the order in which they are to be written. One object for each form, which must not be changed."""
+    form = None if style == "text" else form_of(step, style, solve)
     if form is None:
         return None
     schema = form.model_json_schema()
     schema.pop("description", None)
     schema["additionalProperties"] = False
+    if form is SolvedReview:  # the parent's fields would come first
+        schema["properties"] = {"own_answer": schema["properties"].pop("own_answer"), **schema["properties"]}
     schema["required"] = list(schema["properties"])
     for field in schema["properties"].values():
         field.pop("title", None)

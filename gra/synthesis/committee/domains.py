@@ -1,0 +1,134 @@
+"""PURE: what the generator is shown of a domain: records of its own, those that a thin domain borrows, demonstrations.
+
+A domain of few records would show the same pair to every proposal. Below `synthesis.thin_domain` records it borrows from the
+domains near it (`NEAR`); at least one record of its own is always among those shown. Demonstrations are short: one request of at
+most DEMONSTRATION characters, the shorter half of those drawn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import random
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gra.synthesis.records import DOMAINS, Record
+from gra.wellformed import printable
+
+DEMONSTRATION = 240  # characters of an instruction at most
+NEAR = {  # whose tasks look most alike; a domain of another name borrows from all, in the order of DOMAINS
+    "coding": ("mathematics", "reasoning", "question answering"),
+    "mathematics": ("reasoning", "coding", "question answering"),
+    "question answering": ("reasoning", "language", "creation"),
+    "reasoning": ("mathematics", "question answering", "language"),
+    "role-play": ("creation", "language", "question answering"),
+    "language": ("creation", "question answering", "role-play"),
+    "creation": ("role-play", "language", "question answering"),
+}
+_SENTENCE = re.compile(r"[.!?](?=\s)")
+log = logging.getLogger("gra.synthesis")
+
+
+@dataclass(frozen=True)
+class DomainPool:
+    """`records`: the domain's own, the first `own` of them, then borrowed ones; `examples`: those that can be demonstrations, by
+    their place in `records`."""
+
+    records: tuple[Record, ...]
+    own: int
+    examples: tuple[int, ...]
+    sources: tuple[str, ...] = ()  # domains that it borrows from
+    taken: tuple[tuple[str, ...], ...] = ()  # keywords of its own newest records
+
+
+LEFT_OUT = DomainPool((), 0, ())
+
+
+def by_domain(pool: Sequence[Record], shots: int, least: int = 0, taken: int = 0) -> dict[str, DomainPool]:
+    """The pool by domain. One with fewer than `least` records borrows up to that number; left out is what has fewer than `shots`
+    all the same. `taken`: of how many of its newest records the keywords are taken."""
+    found: dict[str, list[Record]] = {}
+    for record in pool:
+        found.setdefault(record.domain, []).append(record)
+    pools = {domain: _pool(domain, found, least, taken) for domain in found}
+    return {domain: entry for domain, entry in pools.items() if len(entry.records) >= shots}
+
+
+def _pool(domain: str, found: Mapping[str, Sequence[Record]], least: int, taken: int) -> DomainPool:
+    own = found[domain]
+    near = [name for name in NEAR.get(domain, DOMAINS) if name != domain and name in found]
+    borrowed: list[Record] = []
+    if len(own) < least:
+        lenders = [_spread(found[name], least) for name in near]
+        turns = max(map(len, lenders), default=0)
+        borrowed = [lender[i] for i in range(turns) for lender in lenders if i < len(lender)][: least - len(own)]
+    records = (*own, *borrowed)
+    places = tuple(i for i, record in enumerate(records) if fits(record.instruction))
+    newest = tuple(record.keywords for record in own[len(own) - min(taken, len(own)) :])
+    return DomainPool(records, len(own), places, tuple(dict.fromkeys(r.domain for r in borrowed)), newest)
+
+
+def _spread(records: Sequence[Record], most: int) -> list[Record]:
+    """Some of the records, always the same ones while they are there, wherever they stand."""
+    return sorted(records, key=lambda r: hashlib.sha256(r.id.encode()).digest())[:most]
+
+
+def shown(pool: DomainPool, shots: int, rng: random.Random) -> tuple[Record, ...]:
+    """The records of one proposal; in a domain that borrows, one of its own comes first."""
+    if pool.own == len(pool.records):
+        return tuple(rng.sample(pool.records, shots))
+    first = rng.randrange(pool.own)
+    rest = [record for i, record in enumerate(pool.records) if i != first]
+    return (pool.records[first], *rng.sample(rest, shots - 1))
+
+
+def demonstrations(pool: DomainPool, count: int, rng: random.Random, spare: Sequence[Record] = ()) -> tuple[Record, ...]:
+    """Records to be shown as turns: twice as many are drawn, and the shorter half is taken, in random order. In a domain that
+    borrows, one of its own is among them where one can be. `spare`: what is shown where too few of the pool are short."""
+    drawn = rng.sample(pool.examples, min(2 * count, len(pool.examples)))
+    own = [i for i in pool.examples if i < pool.own]
+    if pool.own < len(pool.records) and own and count:
+        first = rng.choice(own)
+        drawn = [first, *sorted((i for i in drawn if i != first), key=lambda i: len(pool.records[i].instruction))]
+    else:
+        drawn.sort(key=lambda i: len(pool.records[i].instruction))
+    chosen = [pool.records[i] for i in drawn[:count]]
+    if len(chosen) < count:
+        chosen += rng.sample(list(spare), min(count - len(chosen), len(spare)))
+    rng.shuffle(chosen)
+    return tuple(chosen)
+
+
+def fits(instruction: str) -> bool:
+    """Whether an instruction can be a demonstration: one short request on one line."""
+    text = instruction.strip()
+    short = 0 < len(text) <= DEMONSTRATION and "\n" not in text
+    return short and len(_SENTENCE.findall(text)) <= 2 and text.count("?") <= 1
+
+
+def tell_thin(
+    pool: Sequence[Record], domains: Mapping[str, DomainPool], told: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Which domains of the pool borrow in this round, and which are left out since all the pool is too small, for stats.json; each
+    is logged the first time (`told`: those of earlier rounds)."""
+    own = Counter(record.domain for record in pool)
+    thin: list[dict[str, Any]] = [
+        {"domain": name, "own": own[name], "borrowed": len(found.records) - found.own, "from": list(found.sources)}
+        for name in sorted(own)
+        if (found := domains.get(name, LEFT_OUT)).own < len(found.records) or found is LEFT_OUT
+    ]  # fmt: skip
+    for entry in thin:
+        if all(entry["domain"] != earlier["domain"] for earlier in told):
+            log.warning("domain %s: %s", printable(entry["domain"]), printable(_in_words(entry)))
+    return thin
+
+
+def _in_words(entry: Mapping[str, Any]) -> str:
+    alone = f"{entry['own']} record{'' if entry['own'] == 1 else 's'} alone"
+    if not entry["borrowed"]:
+        return f"{alone}, fewer than a prompt shows (synthesis.shots): no proposals are made in it"
+    return f"{alone}, so {entry['borrowed']} of {', '.join(entry['from'])} are shown beside (synthesis.thin_domain)"

@@ -1,0 +1,39 @@
+"""PURE: what a proposal starts from and who takes part, drawn from the run's seed and its number alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gra.synthesis import prompts
+from gra.synthesis.committee.domains import DomainPool, demonstrations, shown
+from gra.synthesis.protocol import Proposal
+from gra.synthesis.randomness import stream
+from gra.synthesis.records import Record
+from gra.synthesis.roles import assign
+from gra.synthesis.settings import SynthesisSettings
+
+
+def draw_proposal(
+    seed: int,
+    number: int,
+    index: int,
+    domains: Mapping[str, DomainPool],
+    models: Sequence[str],
+    settings: SynthesisSettings,
+) -> Proposal:
+    """Proposal `index` of round `number`: its domain, pool records and roles, each from a random stream of its own. Pure."""
+    rng = stream(seed, "proposal", number, index)
+    if settings.domains == "uniform":
+        domain = rng.choice(sorted(domains))
+    else:
+        names = sorted(domains)
+        domain = rng.choices(names, weights=[domains[name].own for name in names])[0]
+    records = shown(domains[domain], settings.shots, rng)
+    roles = assign(models, settings, stream(seed, "roles", number, index))
+    turns: tuple[Record, ...] = ()
+    if prompts.demonstrates(settings.prompts):
+        own, spare = stream(seed, "demonstrations", number, index), prompts.built_in(settings.prompts)
+        turns = demonstrations(domains[domain], settings.demonstrations, own, spare)
+    return Proposal(
+        f"r{number}-{index:06d}", number, index, domain, records, roles, demonstrations=turns, taken=domains[domain].taken
+    )
