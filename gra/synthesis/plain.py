@@ -8,7 +8,7 @@ replies with the JSON form of its step all the same is read as such.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -52,7 +52,7 @@ def plain_form(step: str, text: str, values: Mapping[str, Any]) -> Read:
         return Read(found.form, found.fault, (*found.notes, "a form in place of plain text"))
     given: dict[str, Any] = {}
     if step == "keywords":
-        given["keywords"], notes = keywords_in(text)
+        given["keywords"], notes = keywords_in(text, tuple(values.get("topics", ())))
     elif step == "instruction":
         given["instruction"], notes = task_in(text)
     else:
@@ -69,8 +69,9 @@ def _is_form(text: str) -> bool:
     return re.match(r"\s*(?:```\w*\s*|[^\n{]{0,80}:\s*)?\{\s*\"?(?:keywords|instruction|summary)\"?\s*:", text) is not None
 
 
-def keywords_in(text: str) -> tuple[list[str], tuple[str, ...]]:
-    """The first three keywords of a line with commas, or of the lines of a list; what was cut off."""
+def keywords_in(text: str, topics: Sequence[str] = ()) -> tuple[list[str], tuple[str, ...]]:
+    """The first three different keywords of a line with commas, or of the lines of a list; what was cut off. Where a list repeats
+    itself, what is missing is taken from the `topics` that the keywords were asked about, if one at least is new."""
     body, notes = _bare(text)
     lines = [line for line in body.splitlines() if line.strip()]
     listed = len(lines) >= 3 and all("," not in line for line in lines[:3])
@@ -78,7 +79,18 @@ def keywords_in(text: str) -> tuple[list[str], tuple[str, ...]]:
     words = [_unquoted(_NUMBER.sub("", part, count=1).strip()).strip(" .\t") for part in parts]
     words = [re.sub(r"^(?:and|or)\s+", "", word) for word in words if word]
     more = len(words) > 3 or (not listed and len(lines) > 1)
-    return words[:3], (*notes, "more than three keywords") if more else notes
+    notes = (*notes, "more than three keywords") if more else notes
+    first: dict[str, str] = {}
+    for word in words:
+        first.setdefault(word.casefold(), word)
+    different = list(first.values())
+    if len(different) == len(words) or len(different) >= 3:
+        return different[:3], notes
+    known = {word.casefold() for word in topics}
+    if all(word.casefold() in known for word in different):
+        return words[:3], notes
+    missing = [topic for topic in topics if topic.casefold() not in {word.casefold() for word in different}]
+    return (different + missing)[:3], (*notes, "keywords twice")
 
 
 def task_in(text: str) -> tuple[str, tuple[str, ...]]:

@@ -63,6 +63,19 @@ def test_three_keywords_are_taken(reply: str, keywords: list[str]) -> None:
     assert found.value.keywords == keywords  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(
+    ("reply", "keywords"),
+    [
+        ("sea, sea, salt", ["sea", "salt", "rain"]), ("Sea, sea, SEA", ["Sea", "rain", "street"]),
+        ("rain, sea, rain", ["rain", "sea", "street"]), ("rain, rain, street", None), ("rain, Rain, rain", None),
+        ("sea", None), ("sea, salt", None), ("sea, sea, salt, wind", ["sea", "salt", "wind"]),
+    ],
+)  # fmt: skip
+def test_a_list_that_repeats_itself_is_completed_with_what_it_was_asked_about(reply: str, keywords: list[str] | None) -> None:
+    found = read("keywords", Reply(reply), values={"domain": "language", "topics": ("rain", "street")}, style="text")
+    assert (found.value and found.value.keywords) == keywords  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("reply", ["sea", "sea, salt", "The sea is salty.", "...", ", , ,", "sea, sea, sea"])
 def test_fewer_than_three_are_none(reply: str) -> None:
     assert read("keywords", Reply(reply), values={"domain": "language"}, style="text").fault is not None

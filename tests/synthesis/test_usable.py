@@ -3,7 +3,8 @@
 How many of 10,000 Alpaca records each check refuses as an instruction (its input joined, two other records shown in full) and
 as a response (seed 7; printed by `test_ordinary_texts`): placeholder 0, copies the prompt 0, copies a record 0, asks for nothing 0,
 speaks of its own prompt 0, repeats the instruction 0. The last three words of each instruction as keywords: placeholder 0, equal
-keywords 1, a list as one keyword 1, a sentence as one keyword 0.
+keywords 1, a list as one keyword 1, a sentence as one keyword 0. Of 3,000 others in the second edition, with three short records as
+demonstrations, none.
 """
 
 from __future__ import annotations
@@ -189,8 +190,20 @@ def test_ordinary_texts(capsys: pytest.CaptureFixture[str]) -> None:
             three, asked = Keywords(keywords=[w[:80] for w in words]), prompts.render("keywords", "classic", **values)
             fault = fault_in("keywords", three, asked, values)
             refused[f"keywords: {kind_of(fault)}" if fault else "usable"] += 1
+    short = [given for given in whole if len(given["instruction"]) <= 240 and not given["input"]]
+    for given in rng.sample(whole, 3000):  # second edition
+        text = "\n\n".join(part for part in (given["instruction"].strip(), given["input"].strip()) if part)[:8000]
+        turns = [_record(rng.choice(short), rng) for _ in range(3)]
+        values = {"domain": rng.choice(DOMAINS), "keywords": ("alpha", "beta", "gamma"), "demonstrations": turns}
+        fault = fault_in("instruction", Instruction(instruction=text), prompts.render("instruction", "turns", **values), values)
+        refused[f"turns: {kind_of(fault)}" if fault else "usable"] += 1
+        if given["output"].strip():
+            asked = {"instruction": text}
+            fault = fault_in("respond", given["output"].strip(), prompts.render("respond", "turns", **asked), asked)
+            refused[f"turns: {kind_of(fault)}" if fault else "usable"] += 1
     with capsys.disabled():
         print(f"\n  refused of 10,000 Alpaca records: {dict(refused)}")
+    assert not any(kind.startswith("turns") and count > 3 for kind, count in refused.items()), refused
     assert all(count <= 10 for kind, count in refused.items() if kind != "usable"), refused
 
 
