@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,8 @@ class SynthesisRuntime(Settings):
 
 @asynccontextmanager
 async def engine_for(config: dict[str, Any], output: Path) -> AsyncIterator[tuple[Engine, Backend]]:
-    """The engine over the pool's models and `output`'s journal. Ctrl-C and SIGTERM stop it while it is open."""
-    pool, runtime = config["pool"], config["runtime"]
+    """The engine over the models that the run asks and `output`'s journal. Ctrl-C and SIGTERM stop it while it is open."""
+    pool, runtime = asked_of(config["pool"], config["synthesis"]), config["runtime"]
     backend = load_target(pool)(pool, {**runtime, "log_folder": runtime.get("log_folder") or str(output / "servers")})
     settings = SynthesisRuntime.model_validate(runtime)
     own = output / JOURNAL
@@ -51,6 +51,16 @@ async def engine_for(config: dict[str, Any], output: Path) -> AsyncIterator[tupl
             engine = Engine(backend, journal, settings.concurrency)
             with _stopped_by_signals(engine):
                 yield engine, backend
+
+
+def asked_of(pool: dict[str, Any], synthesis: Mapping[str, Any]) -> dict[str, Any]:
+    """The pool with the models that the run may ask: under roles=single one. The others would be served, and loaded, for nothing,
+    and take cores and memory from it."""
+    if synthesis.get("roles") != "single":
+        return pool
+    wanted = synthesis.get("single_model")
+    named = [model for model in pool["models"] if wanted in (None, model if isinstance(model, str) else model["name"])]
+    return {**pool, "models": named[:1] or pool["models"]}
 
 
 @contextmanager
