@@ -219,9 +219,11 @@ class Engine:
                 wake.clear()
                 await wake.wait()
         finally:
-            for task in tasks.values() if self.aborted or not self.stopping else ():  # those told to stop end by themselves
-                task.cancel()
-            frontier.open()
+            if self.stopping and not self.aborted:
+                frontier.open()  # those told to stop end by themselves
+            else:  # and none that waits at the frontier may ask in the moment before it is cancelled
+                for task in tasks.values():
+                    task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
