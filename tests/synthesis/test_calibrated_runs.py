@@ -25,7 +25,8 @@ from gra.synthesis.inspect import main as inspect
 from gra.synthesis.records import DIMENSIONS, Review
 from gra.synthesis.settings import SynthesisSettings
 
-KNOTS = st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), min_size=1, max_size=6).map(
+DIGITS = st.integers(0, 100_000).map(lambda n: n / 10_000)  # four, as a probe writes them
+KNOTS = st.lists(st.tuples(DIGITS, DIGITS), min_size=1, max_size=6).map(
     lambda pairs: [list(pair) for pair in zip(sorted(x for x, _ in pairs), sorted(y for _, y in pairs), strict=True)]
 )
 ONE = st.floats(0, 10).map(lambda score: {"overall": score})

@@ -70,9 +70,9 @@ def apply(knots: Knots, raw: float) -> float:
     """The calibrated score of a `raw` one, 0-10, rounded to 4 digits."""
     place = bisect_right([knot[0] for knot in knots], raw)
     if place == 0:
-        return float(knots[0][1])
+        return round(float(knots[0][1]), 4)
     if place == len(knots):
-        return float(knots[-1][1])
+        return round(float(knots[-1][1]), 4)
     (x0, y0), (x1, y1) = knots[place - 1], knots[place]
     return round(y0 + (y1 - y0) * (raw - x0) / (x1 - x0), 4)
 
