@@ -18,7 +18,7 @@ from gra.wellformed import well_formed
 
 EACH = 3  # examples of Yes, and as many of No
 SHELF = 48  # records of a domain that are kept
-LONGEST = (120, 200)  # characters of the instruction and of the response of an example: short ones tell more, and cost less
+LONGEST = (120, 200)  # characters of the instruction and of the response of an example: short ones cost less
 _SENTENCE = re.compile(r"(?<=[.!?])\s")
 
 
