@@ -1,5 +1,5 @@
 # make quickstart   the whole chain on simulated models, offline, then its table    (first run installs .venv)
-# make small        the whole chain on three small real models, on a CPU (BENCHMARKS=DIR: benchmarks from files, no model hub)
+# make small        the chain on three small real models, on a CPU; hours on slow cores (BENCHMARKS=DIR: no model hub needed)
 # make test         ruff, mypy and every test, two at a time (JOBS=8: eight); what CI runs
 # make clean        remove .venv and caches; runs/ and results/ stay
 
