@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,3 @@ def config() -> Callable[..., Config]:
         }
 
     return make
-
-
-def read_metrics(folder: Path) -> Config:
-    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))

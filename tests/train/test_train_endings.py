@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import read_metrics
 
 from train import endings, stage, tokens
 from train.data import IGNORED
 from train.settings import TrainSettings
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return found
+
 
 Inputs = dict[str, Path]
 
