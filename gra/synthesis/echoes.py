@@ -35,8 +35,12 @@ def echoes(
     bare = [_unlabelled(text), text]
     if any(_is_piece(part, content) for part in bare if len(words(part)) >= max(least, 1) for _, content in turns):
         return True
+    first = {found[:1] for part in bare if (found := words(part))}
+    begun = [content for role, content in turns if role == "user" and words(content)[:1] in first]
+    if not begun:  # as for nearly all replies: lead words are at least LEAD, so the first is the turn's own, whole
+        return False
     inside = sorted({part for part in (*filled, *masks) if len(part) > 2})
-    leads = [lead(content, inside) for role, content in turns if role == "user"]
+    leads = [lead(content, inside) for content in begun]
     return any(words(part)[: len(begins)] == begins for begins in leads if len(begins) >= LEAD for part in bare)
 
 

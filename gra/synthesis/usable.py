@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
+from itertools import chain
 from typing import Any
 
 from pydantic import BaseModel
@@ -78,8 +79,8 @@ class _Shown:
         """The fault of a text that is a turn, a line or a sentence of the conversation, or begins as a turn does."""
         starts = (self._values.get("topics", ()), *((d.keywords[0], d.keywords[-1]) for d in self.demonstrations))
         lists = (self.keywords, *(d.keywords for d in self.demonstrations))
-        filled = [*map(", ".join, lists), *map(" and ".join, starts), *self.records, *self.material]
-        found = echoes(text, self.prompt, [shape(part) for part in filled for shape in (fence, line)], map(fence, hidden), least)
+        filled = chain(map(", ".join, lists), map(" and ".join, starts), self.records, self.material)
+        found = echoes(text, self.prompt, (shape(part) for part in filled for shape in (fence, line)), map(fence, hidden), least)
         return f"copies the prompt: {text[:160]}" if found else None
 
     @property
