@@ -21,7 +21,7 @@ def test_nothing_odd_reaches_the_data_and_all_of_it_is_told(tmp_path: Path) -> N
     (tmp_path / "world").mkdir()
     run({"seed": 0, "world": {"seeds": 60, "test_per_task": 5}}, {}, tmp_path / "world")
     seeds, port = tmp_path / "world" / "seeds" / "seeds.jsonl", free_port()
-    more = ["synthesis.rounds=1", "synthesis.samples_per_round=8", "synthesis.tau=5", "synthesis.min_reviews=1", "seeds.limit=20"]
+    more = ["synthesis.rounds=1", "synthesis.samples_per_round=16", "synthesis.tau=5", "synthesis.min_reviews=1", "seeds.limit=20"]
     for url in serving([sys.executable, str(Path(__file__).with_name("odd_server.py")), str(port)], port):
         done = finish(command(seeds, url, tmp_path / "a", *more, "runtime.concurrency=32"), tmp_path)
         assert done.returncode == 0, done.stderr
