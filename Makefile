@@ -1,14 +1,17 @@
 # make quickstart   the whole chain on simulated models, offline, then its table    (first run installs .venv)
 # make small        the chain on three small real models, on a CPU; hours on slow cores (BENCHMARKS=DIR: no model hub needed)
-# make test         ruff, mypy and every test, two at a time (JOBS=8: eight); what CI runs
+# make test         ruff, mypy and every test, three at a time (JOBS=8: eight); what CI runs
 # make clean        remove .venv and caches; runs/ and results/ stay
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS ?= 2
+# more than two cores have work for: a third of the tests wait for servers, timeouts and processes of their own
+JOBS ?= 3
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
+# A command of a test starts sooner where the modules are compiled once
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install quickstart small test lint types clean
 install: $(VENV)/.installed
@@ -29,13 +32,14 @@ small: install
 	@$(BIN)/gra run experiment=small $(if $(BENCHMARKS),suite.data_dir=$(abspath $(BENCHMARKS)))
 
 lint: install
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check .
 
 types: install
 	$(BIN)/mypy
 
 test: lint types
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -21,23 +21,32 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from harness import machine, peak_mb, table
 
+from gra.compare.item_scores import FEW_CLUSTERS, matched
 from gra.compare.options import Options
-from gra.compare.outcomes import FEW_CLUSTERS, matched
 from gra.compare.pair import compare_runs
 from gra.compare.scores import Scores, load, outcomes
 
 LAYOUT = {  # items, and clusters where items have them
-    "gsm8k": (1319, 0), "math_chat": (5000, 7), "humaneval_chat": (164, 0), "mbpp_chat": (500, 0), "hellaswag_chat": (10042, 0),
-    "arc_challenge_chat": (1172, 0), "gpqa_diamond_chat": (198, 0), "bbh_chat": (6511, 27), "mmlu_chat": (14042, 57),
+    "gsm8k": (1319, 0),
+    "math_chat": (5000, 7),
+    "humaneval_chat": (164, 0),
+    "mbpp_chat": (500, 0),
+    "hellaswag_chat": (10042, 0),
+    "arc_challenge_chat": (1172, 0),
+    "gpqa_diamond_chat": (198, 0),
+    "bbh_chat": (6511, 27),
+    "mmlu_chat": (14042, 57),
     "ifeval_chat": (541, 0),
-}  # fmt: skip
+}
 
 
 def write_run(folder: Path, seed: int) -> Path:
     """A run of random answers with replies of 400 characters, as an evaluation leaves it."""
     folder.mkdir()
     rng = np.random.default_rng(seed)
-    columns: dict[str, list[object]] = {name: [] for name in ("task", "doc_id", "cluster", "answer", "reply", "extracted")}
+    columns: dict[str, list[object]] = {
+        name: [] for name in ("task", "doc_id", "cluster", "answer", "reply", "extracted")
+    }
     strict, tolerant = [], []
     scores = {}
     for task, (n, clusters) in LAYOUT.items():
@@ -51,7 +60,9 @@ def write_run(folder: Path, seed: int) -> Path:
         strict += (right & found).astype(float).tolist()
         tolerant += right.astype(float).tolist()
         means = {"value": (right & found).mean(), "tolerant": right.mean(), "extraction": found.mean()}
-        scores[task] = {"n": n, "metric": "exact_match", "group": task} | {key: float(value) for key, value in means.items()}
+        scores[task] = {"n": n, "metric": "exact_match", "group": task} | {
+            key: float(value) for key, value in means.items()
+        }
     written = pa.table(columns | {"correct": strict, "correct_tolerant": tolerant})
     pq.write_table(written, folder / "samples.parquet", compression="zstd")
     (folder / "scores.json").write_text(json.dumps({"simulated": False, "tasks": scores}))
@@ -60,7 +71,10 @@ def write_run(folder: Path, seed: int) -> Path:
 
 def loop(first: Scores, second: Scores, resamples: int) -> None:
     """The strict difference in the plainest way: every resample draws every benchmark's items or clusters one by one."""
-    sides = [{task: found for task in LAYOUT if (found := outcomes([run], [0], task, "strict", ""))} for run in (first, second)]
+    sides = [
+        {task: found for task in LAYOUT if (found := outcomes([run], [0], task, "strict", ""))}
+        for run in (first, second)
+    ]
     tables = matched(*sides)
     rng = np.random.default_rng(0)
     for _ in range(resamples):

@@ -18,12 +18,16 @@ import time
 from collections.abc import Iterator
 from itertools import accumulate, product
 
-from gra.synthesis.benchmark_items import read_items, sources
-from gra.synthesis.decontaminate import Index, Item, words
-from gra.synthesis.decontaminate_settings import DecontaminateSettings
+from gra.synthesis.decontamination.ngram_index import Index, Item, words
+from gra.synthesis.decontamination.settings import DecontaminateSettings
+from gra.synthesis.decontamination.sources import read_items, sources
 
 BAR_S = 60.0
-GRAMMAR = ("the", "of", "and", "to", "a", "in", "is", "it", "that", "for", "on", "with", "as", "are", "be", "this", "by", "or")
+GRAMMAR = tuple(
+    """
+    the of and to a in is it that for on with as are be this by or
+""".split()
+)
 EVERY = 100  # one sample in so many is contaminated on purpose
 
 
@@ -49,7 +53,9 @@ class Writer:
 
     def text(self, mean: int) -> str:
         """A text of `mean` words, give or take a half."""
-        drawn = self.rng.choices(self._words, cum_weights=self._weights, k=max(1, int(mean * self.rng.uniform(0.5, 1.5))))
+        drawn = self.rng.choices(
+            self._words, cum_weights=self._weights, k=max(1, int(mean * self.rng.uniform(0.5, 1.5)))
+        )
         sentences = []
         while drawn:
             take = self.rng.randint(5, 25)
@@ -66,14 +72,18 @@ def made_up_items(count: int, writer: Writer) -> Iterator[Item]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", help="folder of benchmarks as suite.data_dir has them; else the items are made up")
+    parser.add_argument(
+        "--data-dir", help="folder of benchmarks as suite.data_dir has them; else the items are made up"
+    )
     parser.add_argument("--samples", type=int, default=50_000)
     parser.add_argument("--items", type=int, default=25_000, help="of the made-up benchmark")
     args = parser.parse_args()
     settings = DecontaminateSettings(data_dir=args.data_dir)
     writer = Writer(0)
     found = sources(settings)
-    items = [item for source in found for item in read_items(source)] if found else list(made_up_items(args.items, writer))
+    items = (
+        [item for source in found for item in read_items(source)] if found else list(made_up_items(args.items, writer))
+    )
     texts = [[" ".join(words(text)) for text in (item.question, *item.answers)] for item in items]
     pieces = [said for said in (question.split() for question, *_ in texts) if len(said) >= settings.ngram]
     before = memory()
@@ -81,7 +91,10 @@ def main() -> int:
     start = time.perf_counter()
     index = Index(items, settings)
     built = time.perf_counter() - start
-    total = {name: sum(getattr(held, name) for held in index.coverage().values()) for name in ("items", "ngrams", "not_compared")}
+    total = {
+        name: sum(getattr(held, name) for held in index.coverage().values())
+        for name in ("items", "ngrams", "not_compared")
+    }
 
     searching, planted, missed, boilerplate, hits, said = 0.0, 0, 0, 0, 0, 0
     run = ""
@@ -98,7 +111,9 @@ def main() -> int:
         searching += time.perf_counter() - start
         planted += contaminated
         if contaminated and hit is None:
-            shared = settings.max_items is not None and sum(any(run in t for t in own) for own in texts) > settings.max_items
+            shared = (
+                settings.max_items is not None and sum(any(run in t for t in own) for own in texts) > settings.max_items
+            )
             boilerplate, missed = boilerplate + shared, missed + (not shared)
         hits += hit is not None
     seconds = built + searching

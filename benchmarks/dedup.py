@@ -3,7 +3,7 @@
     python benchmarks/dedup.py                       # 50,000 and 200,000 vectors of 384 dimensions: about 8 minutes on 2 cores
     python benchmarks/dedup.py --sizes 50000 --repeats 3
 
-`gra.synthesis.dedup.greedy` on unit vectors with planted near-duplicates, against a bare blocked float32 matrix product over
+`greedy` (gra/synthesis/dedup) on unit vectors with planted near-duplicates, against a bare blocked float32 matrix product over
 the same pairs (each row with the rows kept before it, nothing done with the result), both in one run, by turns, each in a
 child process of its own. Memory is a child's peak during the work less what it held before, the vectors included (Linux).
 """
@@ -54,7 +54,7 @@ def bare(rows: np.ndarray, kept: float) -> None:
 
 def child(what: str, count: int) -> dict[str, Any]:
     """Measure one of the two in this process."""
-    from gra.synthesis.dedup import greedy
+    from gra.synthesis.dedup.near_duplicates import greedy
 
     rows = vectors(count)
     scores = np.random.default_rng(1).integers(48, 61, count) / 6
@@ -103,7 +103,9 @@ def main() -> None:
         target = "<= 1.3 x, <= 2 GiB" + (f", <= {limit:g} s" if limit else "")
         kept = f"{runs[0]['greedy']['kept']:,}"
         rows.append([f"{size:,}", kept, product, seconds, ratio, memory, target, "met" if met else "MISSED"])
-    print(table(["vectors", "kept", "bare product s", "greedy s", "ratio", "memory beside them MB", "target", ""], rows))
+    print(
+        table(["vectors", "kept", "bare product s", "greedy s", "ratio", "memory beside them MB", "target", ""], rows)
+    )
     if options.json is not None:
         options.json.write_text(json.dumps({"machine": machine(), "sizes": everything}, indent=1))
 

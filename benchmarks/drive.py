@@ -24,15 +24,15 @@ from harness import peak_mb, resident_mb
 
 from gra import event_loop
 from gra.models.base import Backend, Reply, Request
-from gra.models.openai_server import connect
-from gra.synthesis.dedup import DedupSettings
-from gra.synthesis.engine import Engine
-from gra.synthesis.journal import Journal
-from gra.synthesis.protocol import Ask, Rules, Talk
-from gra.synthesis.records import DOMAINS, CallRecord, Outcome, Seed
+from gra.models.openai.backend import connect
+from gra.synthesis.committee.calls import Call, Exchange, Rules
+from gra.synthesis.committee.records import DOMAINS, CallRecord, Outcome, Seed
+from gra.synthesis.dedup.near_duplicates import DedupSettings
+from gra.synthesis.dedup.pool import TargetPoolProcess
+from gra.synthesis.engine.engine import Engine
+from gra.synthesis.engine.journal import Journal
 from gra.synthesis.rounds import Committee
 from gra.synthesis.settings import SynthesisSettings
-from gra.synthesis.target import TargetProcess
 
 MODELS = ["slm-a", "slm-b", "slm-c", "slm-d", "slm-e"]
 PEERS_MODELS = ["gen", "judge-a", "judge-b", "judge-c"]
@@ -67,7 +67,7 @@ async def committee(backend: Backend, journal: Journal, options: argparse.Namesp
     settings = SynthesisSettings(
         rounds=1, samples_per_round=options.proposals, max_proposals=options.proposals, dedup=dedup
     )
-    target = TargetProcess(dedup)
+    target = TargetPoolProcess(dedup)
     seeds = [Seed(f"seed-{i}", f"Seed instruction {i}.", f"Answer {i}.", domain=DOMAINS[i % 7]) for i in range(SEEDS)]
     async with backend:
         engine = Engine(backend, journal, options.in_flight)
@@ -75,7 +75,7 @@ async def committee(backend: Backend, journal: Journal, options: argparse.Namesp
         result = await run.run(seeds)
     target.close()
     reasons = Counter(outcome.reason for outcome in result.rejected)
-    return {"calls": engine.traffic.asked, "kept": len(result.kept), "rejected": dict(reasons)}
+    return {"calls": engine.traffic.requested, "kept": len(result.kept), "rejected": dict(reasons)}
 
 
 async def like_peers(backend: Backend, journal: Journal, options: argparse.Namespace) -> dict[str, Any]:
@@ -83,13 +83,13 @@ async def like_peers(backend: Backend, journal: Journal, options: argparse.Names
     async with backend:
         engine = Engine(backend, journal, options.in_flight)
         done = [verdicts async for verdicts in engine.stream(_row(i) for i in range(options.proposals))]
-    return {"calls": engine.traffic.asked, "kept": sum(len(verdicts) == 3 for verdicts in done)}
+    return {"calls": engine.traffic.requested, "kept": sum(len(verdicts) == 3 for verdicts in done)}
 
 
-def _row(number: int) -> Talk[list[str]]:
-    def ask(role: str, text: str) -> Ask:
+def _row(number: int) -> Exchange[list[str]]:
+    def ask(role: str, text: str) -> Call:
         messages = ({"role": "user", "content": text},)
-        return Ask(f"row-{number}", role, role, 0, Request(role, messages, 0.7, 0.95, 64, number))
+        return Call(f"row-{number}", role, role, 0, Request(role, messages, 0.7, 0.95, 64, number))
 
     (reply,) = yield [ask("gen", f"Write an instruction about topic {number}")]
     replies: list[Reply] = yield [ask(judge, f"Rate: {reply.text}") for judge in PEERS_MODELS[1:]]
@@ -101,7 +101,7 @@ def wire_bodies(journal: Path) -> Iterator[bytes]:
     bytes (the journal sorts keys, so schemas and messages are put back into their own order)."""
     import sqlite3
 
-    from gra.models.chat_wire import body_of
+    from gra.models.openai.wire import body_of
     from gra.models.pool import ModelSettings
     from gra.synthesis.prompts import STEPS
     from gra.synthesis.prompts.schemas import json_schema
@@ -129,15 +129,19 @@ def main() -> None:
     parser.add_argument("--curve", type=int, default=1000, help="note the memory after so many proposals each")
     options = parser.parse_args()
     pool = {
-        "_target_": "gra.models.openai_server.connect", "base_url": options.url,
-        "models": PEERS_MODELS if options.like_peers else MODELS, "check_models": False,
-    }  # fmt: skip
+        "_target_": "gra.models.openai.backend.connect",
+        "base_url": options.url,
+        "models": PEERS_MODELS if options.like_peers else MODELS,
+        "check_models": False,
+    }
     imported = peak_mb()
     watch = Watch(options.curve)
     wall, cpu = time.perf_counter(), time.process_time()
     with Journal(options.folder / "journal.sqlite") as journal:
         backend = connect(pool, {"concurrency": options.in_flight})
-        work = like_peers(backend, journal, options) if options.like_peers else committee(backend, journal, options, watch)
+        work = (
+            like_peers(backend, journal, options) if options.like_peers else committee(backend, journal, options, watch)
+        )
         report = event_loop.run(work)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     helpers = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -41,14 +41,23 @@ _COMMON: dict[str, tuple[Callable[[float], bool], str]] = {
     "rss_mb": (lambda v: v <= 150, "<= 150"),
 }
 CASES: tuple[Case, ...] = (
-    Case(0.2, 64, 0, {"mean_inflight": (lambda v: v >= 60, ">= 60"), "of_ideal": (lambda v: v <= 1.05, "<= 1.05"), **_COMMON}),
+    Case(
+        0.2,
+        64,
+        0,
+        {"mean_inflight": (lambda v: v >= 60, ">= 60"), "of_ideal": (lambda v: v <= 1.05, "<= 1.05"), **_COMMON},
+    ),
     Case(0.02, 256, 0, {"of_floor_rate": (lambda v: v >= 0.6, ">= 0.6"), **_COMMON}),
     Case(0.2, 64, 10, {"of_floor_span": (lambda v: v <= 1.05, "<= 1.05"), **_COMMON}),
 )
 WORDS = {
-    "mean_inflight": "mean in flight", "of_ideal": "span / ideal span", "of_floor_rate": "calls/s, of the floor's",
-    "of_floor_span": "span, of the floor's", "cpu_ms": "client CPU, ms a call", "rss_mb": "peak RSS, MB",
-}  # fmt: skip
+    "mean_inflight": "mean in flight",
+    "of_ideal": "span / ideal span",
+    "of_floor_rate": "calls/s, of the floor's",
+    "of_floor_span": "span, of the floor's",
+    "cpu_ms": "client CPU, ms a call",
+    "rss_mb": "peak RSS, MB",
+}
 
 
 def figures(raw: dict[str, Any], case: Case) -> dict[str, Any]:
@@ -56,10 +65,17 @@ def figures(raw: dict[str, Any], case: Case) -> dict[str, Any]:
     calls, span = raw["answered"], raw["span_s"]
     ideal = None if case.tail else calls * case.latency / case.in_flight
     return {
-        "calls": calls, "span_s": span, "ideal_s": ideal, "of_ideal": span / ideal if ideal else None,
-        "mean_inflight": raw["mean_inflight"], "peak_inflight": raw["peak"], "calls_per_s": calls / span,
-        "cpu_ms": 1000 * raw["cpu_s"] / calls, "rss_mb": raw["rss_mb"], "wall_s": raw["wall_s"],
-    }  # fmt: skip
+        "calls": calls,
+        "span_s": span,
+        "ideal_s": ideal,
+        "of_ideal": span / ideal if ideal else None,
+        "mean_inflight": raw["mean_inflight"],
+        "peak_inflight": raw["peak"],
+        "calls_per_s": calls / span,
+        "cpu_ms": 1000 * raw["cpu_s"] / calls,
+        "rss_mb": raw["rss_mb"],
+        "wall_s": raw["wall_s"],
+    }
 
 
 def run(case: Case, proposals: int, command: str) -> dict[str, dict[str, Any]]:
@@ -73,7 +89,9 @@ def run(case: Case, proposals: int, command: str) -> dict[str, dict[str, Any]]:
             write_bodies(folder)
             floor = measured(root, [sys.executable, str(HERE / "floor.py"), place, flight, str(folder / "bodies")])
         if ours["calls"] != ours["answered"] or ours["answered"] != floor["answered"]:
-            raise SystemExit(f"calls differ: sent {ours['calls']}, answered {ours['answered']}, floor {floor['answered']}")
+            raise SystemExit(
+                f"calls differ: sent {ours['calls']}, answered {ours['answered']}, floor {floor['answered']}"
+            )
     finally:
         shutil.rmtree(folder)
     gra, bare = figures(ours, case), figures(floor, case)
@@ -98,15 +116,30 @@ def report(case: Case, runs: list[dict[str, dict[str, Any]]]) -> str:
     """The table of one case: both clients, then the targets."""
     gra, floor = (median([r[who] for r in runs]) for who in ("gra", "floor"))
     columns = ("calls", "span_s", "ideal_s", "of_ideal", "mean_inflight", "calls_per_s", "cpu_ms", "rss_mb")
-    header = ["", "calls", "span s", "ideal s", "span / ideal", "mean in flight", "calls/s", "CPU ms/call", "peak RSS MB"]
+    header = [
+        "",
+        "calls",
+        "span s",
+        "ideal s",
+        "span / ideal",
+        "mean in flight",
+        "calls/s",
+        "CPU ms/call",
+        "peak RSS MB",
+    ]
     tail = f", 1 call in 20 takes {case.tail:g} x" if case.tail else ""
     lines = [f"\n## {case.latency * 1000:g} ms, {case.in_flight} in flight{tail} (median of {len(runs)})\n"]
     lines.append(table(header, [[name, *(who[c] for c in columns)] for name, who in (("gra", gra), ("floor", floor))]))
     rows = [
-        [WORDS[key], gra[key], f"{min(r['gra'][key] for r in runs):.3g} .. {max(r['gra'][key] for r in runs):.3g}", words,
-         "met" if test(gra[key]) else "MISSED"]
+        [
+            WORDS[key],
+            gra[key],
+            f"{min(r['gra'][key] for r in runs):.3g} .. {max(r['gra'][key] for r in runs):.3g}",
+            words,
+            "met" if test(gra[key]) else "MISSED",
+        ]
         for key, (test, words) in case.targets.items()
-    ]  # fmt: skip
+    ]
     lines.append("\n" + table(["figure", "median", "range", "target", ""], rows))
     return "\n".join(lines)
 
@@ -115,15 +148,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--latency", type=float, help="seconds; with --in-flight and --tail: this case alone")
     parser.add_argument("--in-flight", type=int, default=64)
-    parser.add_argument("--tail", type=float, default=0.0, help="1 call in 20 takes so many times the latency (own cases only)")
+    parser.add_argument(
+        "--tail", type=float, default=0.0, help="1 call in 20 takes so many times the latency (own cases only)"
+    )
     parser.add_argument("--proposals", type=int, default=2000, help="about ten calls each; default 2000")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--server-command", default=OWN_SERVER, help="with {port} and {latency}; default: fixed_latency_server.py")
+    parser.add_argument(
+        "--server-command", default=OWN_SERVER, help="with {port} and {latency}; default: fixed_latency_server.py"
+    )
     parser.add_argument("--json", type=Path, help="write every run's figures there")
     options = parser.parse_args()
     cases = CASES
     if options.latency is not None:
-        same = [c for c in CASES if (c.latency, c.in_flight, c.tail) == (options.latency, options.in_flight, options.tail)]
+        same = [
+            c for c in CASES if (c.latency, c.in_flight, c.tail) == (options.latency, options.in_flight, options.tail)
+        ]
         cases = tuple(same) or (Case(options.latency, options.in_flight, options.tail, _COMMON),)
     print(machine())
     everything = []

@@ -32,7 +32,7 @@ from canned_verdicts import in_scores, judged  # noqa: E402
 from canned_wordings import MODES  # noqa: E402
 from tiny_models import save_tiny_chat_model  # noqa: E402
 
-from eval import stage  # noqa: E402
+from gra.eval import stage  # noqa: E402
 from gra.fileio import read_json  # noqa: E402
 
 TINY = {"limit": 20, "max_new_tokens": 32}
@@ -96,7 +96,13 @@ def main() -> int:
             wanted |= {"tasks": given.tasks, "groups": {}}
         known = {task: mine for task, mine in items(data).items() if task in wanted["tasks"]}
         with running(data, model) as url:
-            server = {"path": str(model), "backend": "server", "base_url": url, "name": given.model, "max_length": 1 << 17}
+            server = {
+                "path": str(model),
+                "backend": "server",
+                "base_url": url,
+                "name": given.model,
+                "max_length": 1 << 17,
+            }
             runtime = {"concurrency": given.concurrency}
             config = {"suite": wanted, "model": server | {"send": given.send}, "runtime": runtime}
             start = time.perf_counter()

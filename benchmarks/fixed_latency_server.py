@@ -65,10 +65,16 @@ class Stats:
     def summary(self) -> dict[str, Any]:
         span = self.last - self.first if self.first is not None else 0.0
         return {
-            "calls": self.calls, "done": self.done, "failed": self.failed, "cancelled": self.cancelled,
-            "peak": self.peak, "repeated": self.repeated,
-            "span_s": span, "mean_inflight": self.area / span if span else 0.0, "per_model": self.per_model,
-        }  # fmt: skip
+            "calls": self.calls,
+            "done": self.done,
+            "failed": self.failed,
+            "cancelled": self.cancelled,
+            "peak": self.peak,
+            "repeated": self.repeated,
+            "span_s": span,
+            "mean_inflight": self.area / span if span else 0.0,
+            "per_model": self.per_model,
+        }
 
 
 def sample(schema: dict[str, Any], root: dict[str, Any], salt: bytes, place: str, harsh: bool) -> Any:
@@ -82,7 +88,9 @@ def sample(schema: dict[str, Any], root: dict[str, Any], salt: bytes, place: str
         case "object":
             return {k: sample(v, root, salt, f"{place}.{k}", harsh) for k, v in schema["properties"].items()}
         case "array":
-            return [sample(schema["items"], root, salt, f"{place}.{i}", harsh) for i in range(schema.get("minItems", 1))]
+            return [
+                sample(schema["items"], root, salt, f"{place}.{i}", harsh) for i in range(schema.get("minItems", 1))
+            ]
         case "integer":
             return draw % 3 if harsh else 8 + draw % 3
         case "boolean":
@@ -190,7 +198,9 @@ class Connection(asyncio.Protocol):
     def _work(self, slow: float, stats: Stats, request: dict[str, Any], body: bytes) -> bool:
         """Begin with the request, unless its client is gone."""
         if self._begun is not None:
-            self._timer = asyncio.get_running_loop().call_later(self._latency * slow, self._answer, stats, request, body)
+            self._timer = asyncio.get_running_loop().call_later(
+                self._latency * slow, self._answer, stats, request, body
+            )
         return self._begun is not None
 
     def _answer(self, stats: Stats, request: dict[str, Any], body: bytes) -> None:
@@ -207,7 +217,12 @@ class Connection(asyncio.Protocol):
         stats.step(-1)
         counts = {"prompt_tokens": len(body) // 4, "completion_tokens": len(text) // 4 + 1}
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-        reply = {"id": f"chatcmpl-{stats.done}", "object": "chat.completion", "created": 0, "model": request.get("model")}
+        reply = {
+            "id": f"chatcmpl-{stats.done}",
+            "object": "chat.completion",
+            "created": 0,
+            "model": request.get("model"),
+        }
         self._send(reply | {"choices": [choice], "usage": counts | {"total_tokens": sum(counts.values())}})
 
     def _fail(self, kind: str) -> None:

@@ -19,7 +19,9 @@ from typing import Any
 from gra.memory import peak_rss_bytes
 
 HERE = Path(__file__).parent
-OWN_SERVER = f"{shlex.quote(sys.executable)} {shlex.quote(str(HERE / 'fixed_latency_server.py'))} {{port}} --latency {{latency}}"
+OWN_SERVER = (
+    f"{shlex.quote(sys.executable)} {shlex.quote(str(HERE / 'fixed_latency_server.py'))} {{port}} --latency {{latency}}"
+)
 
 
 def free_port() -> int:
@@ -72,7 +74,9 @@ def measured(root: str, command: Sequence[str], environment: Mapping[str, str] |
         raise SystemExit(f"exit code {done.returncode}: {shlex.join(command)}")
     seen = fetch(f"{root}/stats")
     own = json.loads(done.stdout.strip().splitlines()[-1])
-    return own | {"answered": seen["done"]} | {key: seen[key] for key in ("repeated", "span_s", "mean_inflight", "peak")}
+    return (
+        own | {"answered": seen["done"]} | {key: seen[key] for key in ("repeated", "span_s", "mean_inflight", "peak")}
+    )
 
 
 def peak_mb() -> float | None:

@@ -31,12 +31,20 @@ from harness import machine, table
 from numpy.typing import NDArray
 
 from gra.compare.bootstrap import LEVEL, Difference, between, holm
-from gra.compare.outcomes import Table
+from gra.compare.item_scores import Table
 
 SIZES = {
-    "gsm8k": 1319, "math": 5000, "humaneval": 164, "mbpp": 974, "hellaswag": 10042, "arc_c": 1172, "gpqa": 198, "bbh": 6511,
-    "mmlu": 14042, "ifeval": 541,
-}  # fmt: skip
+    "gsm8k": 1319,
+    "math": 5000,
+    "humaneval": 164,
+    "mbpp": 974,
+    "hellaswag": 10042,
+    "arc_c": 1172,
+    "gpqa": 198,
+    "bbh": 6511,
+    "mmlu": 14042,
+    "ifeval": 541,
+}
 TRAININGS = ((1, 1), (2, 2), (3, 3), (5, 5), (3, 1))
 NOISE = (0.0, 0.01, 0.02)
 CLUSTERS = (0, 27, 57)
@@ -83,10 +91,13 @@ def _members(n: int, clusters: int) -> NDArray[np.int64]:
     return np.searchsorted(edges, np.arange(n), side="right").astype(np.int64)
 
 
-EASE = np.random.default_rng(0).beta(0.8, 0.8, 4096)  # of items, drawn from by place: many times faster than the distribution
+# of items, drawn from by place: many times faster than the distribution
+EASE = np.random.default_rng(0).beta(0.8, 0.8, 4096)
 
 
-def cell(trainings: tuple[int, int], noise: float, clusters: int, trials: int, *, items_only: bool = False, seed: int = 0) -> Cell:
+def cell(
+    trainings: tuple[int, int], noise: float, clusters: int, trials: int, *, items_only: bool = False, seed: int = 0
+) -> Cell:
     """Simulate one cell of the table."""
     held = starred = 0
     widths = []
@@ -138,7 +149,11 @@ def main() -> None:
     print(machine())
     start = time.perf_counter()
     found = cells(given.trials)
-    headings = ["trainings", "clusters", *(f"noise {100 * noise:g}: covers % / half width / any star %" for noise in NOISE)]
+    headings = [
+        "trainings",
+        "clusters",
+        *(f"noise {100 * noise:g}: covers % / half width / any star %" for noise in NOISE),
+    ]
     print(table(headings, lines(found)))
     worst = [one for one in found if not one.items_only and min(one.trainings) > 1 and not 0.93 <= one.covers <= 0.97]
     print(f"{len(worst)} cells of two trainings and more outside 93 to 97 %; {time.perf_counter() - start:.0f} s")

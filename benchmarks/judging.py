@@ -3,7 +3,7 @@
     python -m benchmarks.judging --seeds alpaca_data.json --base-url http://127.0.0.1:8000/v1 --model NAME
     python -m benchmarks.judging ... --forms "one token,one token (no prefix cache),written review" --items 40  # costs
 
-Items: seeds with their own answer, and with a wrong one made by rule (gra/synthesis/committee/probe_items.py), as many of each. The
+Items: seeds with their own answer, and with a wrong one made by rule (gra/synthesis/probe/items.py), as many of each. The
 seeds are parted by their ids: examples come from one part, items to choose a form by (--part tuning) from another, items to report
 (--part report) from the third. AUC: how often a right answer scores higher than a wrong one, with a 95 % interval by question.
 Tokens and seconds are those of one judgement, one call at a time; tokens computed: what the server says that it did not have in its
@@ -25,18 +25,18 @@ from typing import Any
 import aiohttp
 
 from gra.models.base import Reply, Request
-from gra.models.chat_wire import body_of, reply_from
+from gra.models.openai.wire import body_of, reply_from
 from gra.models.pool import ModelSettings
 from gra.synthesis import prompts
-from gra.synthesis.committee import judging
-from gra.synthesis.committee.estimates import auc
-from gra.synthesis.committee.examples import NONE, Shelf
-from gra.synthesis.committee.probe_items import UNKNOWN, Item, Pair, by_rule
+from gra.synthesis.committee.randomness import stream
+from gra.synthesis.committee.records import DIMENSIONS, Record, Seed
+from gra.synthesis.probe.estimates import auc
+from gra.synthesis.probe.items import UNKNOWN, Item, Pair, by_rule
 from gra.synthesis.prompts.schemas import ResponseReview, json_schema
-from gra.synthesis.randomness import stream
-from gra.synthesis.reading import read
-from gra.synthesis.records import DIMENSIONS, Record, Seed
-from gra.synthesis.seeds import SeedSettings, load_seeds
+from gra.synthesis.replies.reading import read
+from gra.synthesis.scoring import probability
+from gra.synthesis.scoring.examples import NONE, Shelf
+from gra.synthesis.seeds.load import SeedSettings, load_seeds
 
 PARTS = ("examples", "tuning", "report")
 LONGEST = (500, 600)  # characters of the instruction and of the answer of an item
@@ -55,24 +55,30 @@ def forms_for(shelf: Shelf) -> dict[str, Form]:
     """The forms by name; `shelf`: where examples come from."""
     shown = shelf.examples(1, UNKNOWN)
 
-    def asked(messages: Callable[[Item], judging.Messages]) -> Callable[[str, Item], list[Request]]:
-        return lambda model, item: [judging.request(model, messages(item), 0)]
+    def asked(messages: Callable[[Item], probability.Messages]) -> Callable[[str, Item], list[Request]]:
+        return lambda model, item: [probability.request(model, messages(item), 0)]
 
-    def labelled(item: Item) -> judging.Messages:
+    def labelled(item: Item) -> probability.Messages:
         """As Question and Answer, where the product has tags."""
         question = "Does the answer respond correctly? Yes or No."
         chat = []
         for one in shown.responses:
             text = f"Question: {one.instruction.strip()}\nAnswer: {one.response.strip()}\n\n{question}"
-            chat += [{"role": "user", "content": text}, {"role": "assistant", "content": judging.CHOICES[0 if one.good else 1]}]
-        return (*chat, {"role": "user", "content": f"Question: {item.instruction}\nAnswer: {item.response}\n\n{question}"})
+            chat += [
+                {"role": "user", "content": text},
+                {"role": "assistant", "content": probability.CHOICES[0 if one.good else 1]},
+            ]
+        return (
+            *chat,
+            {"role": "user", "content": f"Question: {item.instruction}\nAnswer: {item.response}\n\n{question}"},
+        )
 
-    def product(item: Item) -> judging.Messages:
-        return judging.response_messages(item.instruction, item.response, shown)
+    def product(item: Item) -> probability.Messages:
+        return probability.response_messages(item.instruction, item.response, shown)
 
     def six(model: str, item: Item) -> list[Request]:
-        chats = [judging.response_messages(item.instruction, item.response, shown, name) for name in DIMENSIONS]
-        return [judging.request(model, chat, 0) for chat in chats]
+        chats = [probability.response_messages(item.instruction, item.response, shown, name) for name in DIMENSIONS]
+        return [probability.request(model, chat, 0) for chat in chats]
 
     one = Form(asked(product), _mean)
     written = Form(_written, _composite)
@@ -80,7 +86,9 @@ def forms_for(shelf: Shelf) -> dict[str, Form]:
         "one token": one,
         "one token (no prefix cache)": replace(one, extra={"cache_prompt": False}),
         "one token, texts labelled Question and Answer": Form(asked(labelled), _mean),
-        "one token, no examples": Form(asked(lambda i: judging.response_messages(i.instruction, i.response, NONE)), _mean),
+        "one token, no examples": Form(
+            asked(lambda i: probability.response_messages(i.instruction, i.response, NONE)), _mean
+        ),
         "one token for each dimension": Form(six, _mean),
         "written review": written,
         "written review (no prefix cache)": replace(written, extra={"cache_prompt": False}),
@@ -98,14 +106,16 @@ def _composite(replies: Sequence[Reply]) -> float | None:
 
 
 def _mean(replies: Sequence[Reply]) -> float | None:
-    scores = [judging.read_score(reply)[0] for reply in replies]
+    scores = [probability.read_score(reply)[0] for reply in replies]
     known = [score for score in scores if score is not None]
     return fmean(known) if len(known) == len(scores) else None
 
 
 def parted(seeds: Sequence[Seed], part: str) -> list[Seed]:
     """The seeds of one of PARTS that are neither empty nor too long."""
-    fit = [s for s in seeds if s.response.strip() and len(s.instruction) <= LONGEST[0] and len(s.response) <= LONGEST[1]]
+    fit = [
+        s for s in seeds if s.response.strip() and len(s.instruction) <= LONGEST[0] and len(s.response) <= LONGEST[1]
+    ]
     return [seed for seed in fit if stream("part", seed.id).randrange(len(PARTS)) == PARTS.index(part)]
 
 
@@ -121,7 +131,9 @@ async def judge(session: aiohttp.ClientSession, url: str, form: Form, model: str
     begun = time.perf_counter()
     for request in form.requests(model, item):
         body = body_of(request, ModelSettings(name=model), structured=True, send_seed=True, extra=form.extra)
-        async with session.post(f"{url}/chat/completions", data=body, headers={"Content-Type": "application/json"}) as answer:
+        async with session.post(
+            f"{url}/chat/completions", data=body, headers={"Content-Type": "application/json"}
+        ) as answer:
             raw = await answer.read()
             answer.raise_for_status()
         replies.append(reply_from(raw, request.choices))
@@ -132,7 +144,13 @@ async def judge(session: aiohttp.ClientSession, url: str, form: Form, model: str
         computed += (value.get("timings") or {}).get("prompt_n", (usage.get("prompt_tokens") or 0) - cached)
         written += usage.get("completion_tokens") or 0
     seconds = time.perf_counter() - begun
-    return {"score": form.score(replies), "seconds": seconds, "prompt": prompt, "computed": computed, "written": written}
+    return {
+        "score": form.score(replies),
+        "seconds": seconds,
+        "prompt": prompt,
+        "computed": computed,
+        "written": written,
+    }
 
 
 async def measure(options: argparse.Namespace, name: str, form: Form, items: Sequence[Item]) -> list[dict[str, Any]]:
@@ -163,7 +181,9 @@ def _lines(path: Path | None) -> list[dict[str, Any]]:
 def row(model: str, name: str, items: Sequence[Item], found: Sequence[dict[str, Any]]) -> str:
     """One line of the table in Markdown."""
     usable = [(line["score"], item) for line, item in zip(found, items, strict=True) if line["score"] is not None]
-    area = auc([s for s, _ in usable], [i.right for _, i in usable], [i.question for _, i in usable]) if usable else None
+    area = (
+        auc([s for s, _ in usable], [i.right for _, i in usable], [i.question for _, i in usable]) if usable else None
+    )
     means = [fmean([s for s, item in usable if item.right is right] or [float("nan")]) for right in (True, False)]
     names = ("prompt", "computed", "written", "seconds")
     prompt, computed, written, seconds = (fmean(line[key] for line in found) for key in names)
@@ -189,10 +209,14 @@ def main() -> None:
     parser.add_argument("--base-url", required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--forms", default="one token", help='by name, separated by commas, or "all"')
-    parser.add_argument("--kinds", default="mismatched", help="of wrong answers: mismatched, truncated, changed, negated")
+    parser.add_argument(
+        "--kinds", default="mismatched", help="of wrong answers: mismatched, truncated, changed, negated"
+    )
     parser.add_argument("--part", choices=PARTS[1:], default="report")
     parser.add_argument("--items", type=int, default=200)
-    parser.add_argument("--output", type=Path, help="JSON lines, one for each judgement; begun again, it goes on from there")
+    parser.add_argument(
+        "--output", type=Path, help="JSON lines, one for each judgement; the same command resumes from it"
+    )
     options = parser.parse_args()
     seeds = load_seeds(SeedSettings(path=str(options.seeds), format=options.format, limit=options.limit), 0).seeds
     records = [Record(s.id, s.instruction, s.response, UNKNOWN, (), "") for s in parted(seeds, "examples")]

@@ -37,13 +37,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--proposals", type=int, nargs="+", default=[2000, 20_000])
     parser.add_argument("--in-flight", type=int, default=256)
-    parser.add_argument("--server-command", default=OWN_SERVER, help="with {port} and {latency}; default: fixed_latency_server.py")
+    parser.add_argument(
+        "--server-command", default=OWN_SERVER, help="with {port} and {latency}; default: fixed_latency_server.py"
+    )
     parser.add_argument("--json", type=Path, help="write the figures there")
     options = parser.parse_args()
     print(machine())
     runs = {n: run(n, options.in_flight, options.server_command) for n in options.proposals}
     rows = [
-        [f"{n:,}", r["answered"], r["kept"], r["imported_mb"], r["rss_mb"], r["journal_mb"], 1000 * r["cpu_s"] / r["answered"]]
+        [
+            f"{n:,}",
+            r["answered"],
+            r["kept"],
+            r["imported_mb"],
+            r["rss_mb"],
+            r["journal_mb"],
+            1000 * r["cpu_s"] / r["answered"],
+        ]
         for n, r in runs.items()
     ]
     print(table(["proposals", "calls", "kept", "imports MB", "peak RSS MB", "journal MB", "CPU ms/call"], rows))
@@ -53,7 +63,10 @@ def main() -> None:
         print("  stage begins: " + "  ".join(f"{name}: {mb:.0f}" for name, mb in r["marks"]))
     peaks = [r["rss_mb"] for r in runs.values()]
     met = max(peaks) <= 150 and max(peaks) <= 1.2 * min(peaks)
-    print(f"\npeak {max(peaks):.0f} MB (target <= 150), largest / smallest {max(peaks) / min(peaks):.2f} (target <= 1.2): ", end="")
+    print(
+        f"\npeak {max(peaks):.0f} MB (target <= 150), largest / smallest {max(peaks) / min(peaks):.2f} (target <= 1.2): ",
+        end="",
+    )
     print("met" if met else "MISSED")
     if options.json is not None:
         options.json.write_text(json.dumps({"machine": machine(), "runs": runs}, indent=1))

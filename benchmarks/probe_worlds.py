@@ -15,17 +15,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from gra.reasons import at
 from gra.simulation.known import source
 from gra.simulation.models import SMALL, answer
 from gra.simulation.world import judge
-from gra.synthesis.committee.after_run import REVIEWED
+from gra.synthesis.committee.calls import Rules
 from gra.synthesis.committee.domains import by_domain
 from gra.synthesis.committee.drawing import draw_proposal
-from gra.synthesis.committee.probe_items import choose_known, on_policy
-from gra.synthesis.committee.probe_settings import ProbeSettings
-from gra.synthesis.committee.qualify import data, qualify, right_of_accepted
-from gra.synthesis.protocol import Rules, annotate_seed, propose, respond, review
-from gra.synthesis.records import Outcome, Roles, Seed
+from gra.synthesis.committee.protocol import annotate_seed, propose, respond, review
+from gra.synthesis.committee.records import Outcome, Roles, Seed
+from gra.synthesis.probe.items import choose_known, on_policy
+from gra.synthesis.probe.qualify import data, qualify, right_of_accepted
+from gra.synthesis.probe.settings import ProbeSettings
 from gra.synthesis.settings import SynthesisSettings
 
 T = TypeVar("T")
@@ -69,14 +70,18 @@ def one_world(number: int, seeds: Sequence[Seed], calls: int = 200, proposals: i
     for one in choose_known(known, questions, number):
         for model in models:
             own = Roles(model, (), None, model)
-            draft = Outcome(f"{one.id}/{model}", 0, 0, one.domain or "", own, (), "rejected", instruction=one.instruction)
+            draft = Outcome(
+                f"{one.id}/{model}", 0, 0, one.domain or "", own, (), "rejected", instruction=one.instruction
+            )
             text, _ = ask(respond(draft, rules))
             item = on_policy(one, model, text) if text is not None else None
             items += [item] if item is not None else []
     judged: dict[str, dict[str, Any]] = {model: {} for model in models}
     for item in items:
         roles = Roles("", tuple(models), None, "")
-        draft = Outcome(item.id, 0, 0, item.domain, roles, (), "rejected", instruction=item.instruction, response=item.response)
+        draft = Outcome(
+            item.id, 0, 0, item.domain, roles, (), "rejected", instruction=item.instruction, response=item.response
+        )
         for said in ask(review(draft, rules))[0]:
             judged[said.model][item.id] = said.scores
     probe = data(qualify(items, judged, {model: model for model in models}, settings))
@@ -84,7 +89,7 @@ def one_world(number: int, seeds: Sequence[Seed], calls: int = 200, proposals: i
     pool = by_domain(records, settings.shots)
     outcomes = [ask(propose(draw_proposal(number, 1, k, pool, models, settings), rules)) for k in range(proposals)]
     accepted = [outcome for outcome in outcomes if outcome.status == "accepted"]
-    reviewed = len(accepted) + sum(outcome.reason in REVIEWED for outcome in outcomes)
+    reviewed = len(accepted) + sum(outcome.reason in at("gate") for outcome in outcomes)
     right = sum(judge(outcome.instruction, outcome.response) is True for outcome in accepted)
     found = right_of_accepted(probe, len(accepted), reviewed)
     share = found["right_of_accepted"] if found is not None else None
@@ -112,9 +117,11 @@ def main() -> None:
     count = len(worlds)
     covered = sum(world.covers for world in worlds)
     means = [sum(getattr(world, name) for world in worlds) / count for name in ("truth", "estimate", "low", "high")]
-    print(f"{covered} of {count} intervals hold the truth; mean truth {means[0]:.3f}, estimate {means[1]:.3f}, "
-          f"interval [{means[2]:.3f}, {means[3]:.3f}]; below: {sum(w.truth < w.low for w in worlds)}, "
-          f"above: {sum(w.truth > w.high for w in worlds)}")  # fmt: skip
+    print(
+        f"{covered} of {count} intervals hold the truth; mean truth {means[0]:.3f}, estimate {means[1]:.3f}, "
+        f"interval [{means[2]:.3f}, {means[3]:.3f}]; below: {sum(w.truth < w.low for w in worlds)}, "
+        f"above: {sum(w.truth > w.high for w in worlds)}"
+    )
 
 
 if __name__ == "__main__":

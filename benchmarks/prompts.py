@@ -1,6 +1,6 @@
 """What models make of each edition of the prompts. Prompts are changed against these figures.
 
-    python benchmarks/prompts.py pool=small --proposals 10                   # any pool, and other keys of python -m gra.synthesis
+    python benchmarks/prompts.py pool=small --proposals 10                   # any pool, and other keys of gra synthesize
     python benchmarks/prompts.py pool=servers pool.base_url=URL 'pool.models=[a]' --steps keywords instruction respond --show
     python benchmarks/prompts.py --worlds 4 --samples 150                    # the simulated world, where the truth is known
 
@@ -21,22 +21,24 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gra.paths import conf_dir
+from gra.synthesis.committee.calls import Protocol, Rules
 from gra.synthesis.committee.domains import by_domain
 from gra.synthesis.committee.drawing import draw_proposal
-from gra.synthesis.conduct import engine_for
-from gra.synthesis.echoes import words
-from gra.synthesis.engine import Engine
-from gra.synthesis.journal import Journal
+from gra.synthesis.committee.protocol import annotate, annotate_seed, propose
+from gra.synthesis.committee.records import DOMAINS, CallRecord, Outcome, Record, Seed
+from gra.synthesis.config import parsed
+from gra.synthesis.engine.engine import Engine
+from gra.synthesis.engine.journal import Journal
+from gra.synthesis.engine.session import engine_for
 from gra.synthesis.prompts import EDITIONS, STEPS
-from gra.synthesis.protocol import Protocol, Rules, annotate, annotate_seed, propose
-from gra.synthesis.reading import kind_of
-from gra.synthesis.records import DOMAINS, CallRecord, Outcome, Record, Seed
-from gra.synthesis.seeds import SeedSettings, load_seeds
+from gra.synthesis.replies.echoes import words
+from gra.synthesis.replies.reading import kind_of
+from gra.synthesis.seeds.load import SeedSettings, load_seeds
 from gra.synthesis.settings import SynthesisSettings
 
 ECHOES = ("copies_prompt", "copies_record", "copies_demonstration", "placeholder", "speaks_of_prompt")
@@ -52,7 +54,7 @@ class Made:
 
 
 def compose(overrides: Sequence[str]) -> dict[str, Any]:
-    """The config of `python -m gra.synthesis` with these overrides."""
+    """The config of `gra synthesize` with these overrides."""
     from hydra import compose as composed
     from hydra import initialize_config_dir
     from omegaconf import OmegaConf
@@ -74,12 +76,14 @@ def record_of(seed: Seed, number: int) -> Record:
     return Record(seed.id, seed.instruction, seed.response, domain, keywords, summary)
 
 
-async def measure(config: dict[str, Any], editions: Sequence[str], steps: Sequence[str], count: int) -> dict[tuple[str, str], Made]:
+async def measure(
+    config: dict[str, Any], editions: Sequence[str], steps: Sequence[str], count: int
+) -> dict[tuple[str, str], Made]:
     """`count` proposals of each model in each edition."""
     seeds = load_seeds(SeedSettings.model_validate(config["seeds"]), config["seed"]).seeds
     found: dict[tuple[str, str], Made] = {}
     with tempfile.TemporaryDirectory() as folder:
-        async with engine_for(config, Path(folder)) as (engine, backend):
+        async with engine_for(parsed(config), Path(folder)) as (engine, backend):
             for edition in editions:
                 for model in backend.models:
                     alone = Path(folder) / f"{len(found)}.sqlite"
@@ -92,15 +96,31 @@ async def measure(config: dict[str, Any], editions: Sequence[str], steps: Sequen
 
 
 async def _one(
-    engine: Engine, config: dict[str, Any], seeds: Sequence[Seed], model: str, edition: str, steps: Sequence[str], count: int
+    engine: Engine,
+    config: dict[str, Any],
+    seeds: Sequence[Seed],
+    model: str,
+    edition: str,
+    steps: Sequence[str],
+    count: int,
 ) -> Made:
     judged = any(step in steps for step in ("check", "review"))
-    settings = SynthesisSettings.model_validate({
-        **config["synthesis"], "prompts": edition, "roles": "single", "single_model": model, "review": judged, "reviewers": 1,
-        "min_reviews": 1, "adjudicate": judged and "adjudicate" in steps,
-    })  # fmt: skip
+    settings = SynthesisSettings.model_validate(
+        {
+            **config["synthesis"],
+            "prompts": edition,
+            "roles": "single",
+            "single_model": model,
+            "review": judged,
+            "reviewers": 1,
+            "min_reviews": 1,
+            "adjudicate": judged and "adjudicate" in steps,
+        }
+    )
     rules = Rules(config["seed"], settings)
-    pool = by_domain([record_of(seed, i) for i, seed in enumerate(seeds)], settings.shots, settings.thin_domain, settings.taken)
+    pool = by_domain(
+        [record_of(seed, i) for i, seed in enumerate(seeds)], settings.shots, settings.thin_domain, settings.taken
+    )
     made = Made()
 
     def talks() -> Iterator[Protocol]:
@@ -114,8 +134,10 @@ async def _one(
         due = (annotate(outcome, rules) for outcome in outcomes if outcome.response)
         outcomes = [*unanswered, *[outcome async for outcome in engine.stream(due)]]
     made.calls = [call for outcome in outcomes for call in outcome.calls]
-    if "annotate_seed" in steps:
-        async for _, _, calls in engine.stream(annotate_seed(seed, model, rules) for seed in seeds[:count]):
+    if "annotate_seed" in steps:  # of seeds that have their annotation, too: the step is what is measured
+        async for _, _, calls in engine.stream(
+            annotate_seed(replace(seed, summary=""), model, rules) for seed in seeds[:count]
+        ):
             made.calls += calls
     made.calls = [call for call in made.calls if call.step in steps]
     return made
@@ -136,10 +158,14 @@ def account(made: Made, step: str) -> dict[str, Any]:
     kinds = [kind_of(call.fault or "") for call in first if not call.usable]
     all_tries = [call for call in made.calls if call.step == step]
     row: dict[str, Any] = {
-        "asked": len(first), "usable": sum(call.usable for call in first), "echoes": sum(kind in ECHOES for kind in kinds),
-        "tokens_in": _mean([call.tokens_in for call in all_tries]), "tokens_out": _mean([call.tokens_out for call in all_tries]),
-        "seconds": _mean(made.seconds.get(step, [])), "faults": dict(Counter(kinds)),
-    }  # fmt: skip
+        "asked": len(first),
+        "usable": sum(call.usable for call in first),
+        "echoes": sum(kind in ECHOES for kind in kinds),
+        "tokens_in": _mean([call.tokens_in for call in all_tries]),
+        "tokens_out": _mean([call.tokens_out for call in all_tries]),
+        "seconds": _mean(made.seconds.get(step, [])),
+        "faults": dict(Counter(kinds)),
+    }
     if step == "instruction":
         different = {words(text) for text in made.instructions}
         row |= {"equal": len(made.instructions) - len(different), "distinct_2": distinct(made.instructions)}
@@ -189,26 +215,45 @@ def world(number: int, edition: str, samples: int, limit: int, folder: Path) -> 
     if not seeds.is_dir():
         seeds.mkdir()
         world_stage.run({"seed": number, "world": {"seeds": 5 * limit}}, {}, seeds)
-    config = compose([
-        "pool=simulated", f"pool.world_seed={number}", f"seed={number}", "seeds=world", f"seeds.limit={limit}",
-        "synthesis.rounds=2", f"synthesis.samples_per_round={samples}", "synthesis.dedup.model=hash",
-        f"synthesis.prompts={edition}",
-    ])  # fmt: skip
+    config = compose(
+        [
+            "pool=simulated",
+            f"pool.world_seed={number}",
+            f"seed={number}",
+            "seeds=world",
+            f"seeds.limit={limit}",
+            "synthesis.rounds=2",
+            f"synthesis.samples_per_round={samples}",
+            "synthesis.dedup.model=hash",
+            f"synthesis.prompts={edition}",
+        ]
+    )
     output.mkdir()
     stage.run(config, {"seeds": seeds}, output)
-    rows = pq.ParquetFile(output / "data" / "train.parquet").read(columns=["instruction", "response", "domain"]).to_pylist()
+    rows = (
+        pq.ParquetFile(output / "data" / "train.parquet")
+        .read(columns=["instruction", "response", "domain"])
+        .to_pylist()
+    )
     found = audit((row["instruction"], row["response"], row["domain"]) for row in rows)
     stats = json.loads((output / "stats.json").read_text(encoding="utf-8"))
     return {
-        "world": number, "kept": found["n"], "wrong": found["wrong"], "unknown": found["unknown"], "proposals": stats["proposals"],
-        "calls": stats["calls"], "tokens": sum(stats["tokens"][name] for name in ("in", "out") if name in stats["tokens"]),
+        "world": number,
+        "kept": found["n"],
+        "wrong": found["wrong"],
+        "unknown": found["unknown"],
+        "proposals": stats["proposals"],
+        "calls": stats["calls"],
+        "tokens": sum(stats["tokens"][name] for name in ("in", "out") if name in stats["tokens"]),
         "skills": found["skills_covered"],
-    }  # fmt: skip
+    }
 
 
 def worlds(count: int, editions: Sequence[str], samples: int, limit: int) -> dict[str, list[dict[str, Any]]]:
     with tempfile.TemporaryDirectory() as folder:
-        return {edition: [world(n, edition, samples, limit, Path(folder)) for n in range(count)] for edition in editions}
+        return {
+            edition: [world(n, edition, samples, limit, Path(folder)) for n in range(count)] for edition in editions
+        }
 
 
 def world_table(found: dict[str, list[dict[str, Any]]]) -> str:
@@ -236,7 +281,7 @@ def _bad(row: dict[str, Any]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("overrides", nargs="*", help="of python -m gra.synthesis: pool=..., seeds=..., synthesis....=...")
+    parser.add_argument("overrides", nargs="*", help="of gra synthesize: pool=..., seeds=..., synthesis....=...")
     parser.add_argument("--editions", nargs="+", default=list(EDITIONS), help="turns, classic, or folders of your own")
     parser.add_argument("--steps", nargs="+", default=list(STEPS), choices=STEPS)
     parser.add_argument("--proposals", type=int, default=10, help="of each model in each edition")
@@ -251,7 +296,9 @@ def main() -> None:
         print(world_table(report["worlds"]))
     else:
         found = asyncio.run(measure(compose(given.overrides), given.editions, given.steps, given.proposals))
-        rows = {f"{m} | {e}": {step: account(made, step) for step in given.steps} for (e, m), made in sorted(found.items())}
+        rows = {
+            f"{m} | {e}": {step: account(made, step) for step in given.steps} for (e, m), made in sorted(found.items())
+        }
         print(table(rows))
         texts = {f"{model} | {edition}": made.instructions for (edition, model), made in sorted(found.items())}
         for name, instructions in texts.items() if given.show else ():

@@ -26,7 +26,7 @@ from typing import Any
 from harness import HERE, fetch, free_port, machine, table
 
 from gra.models.base import Reply, Request
-from gra.models.chat_wire import body_of, reply_from
+from gra.models.openai.wire import body_of, reply_from
 from gra.models.pool import ModelSettings
 from gra.paths import conf_dir
 
@@ -38,21 +38,29 @@ def requests(count: int, model: str) -> list[Request]:
     """The first `count` starter seeds as questions, again from the first where there are fewer; each with a seed of its own."""
     lines = (conf_dir() / "seeds" / "starter.jsonl").read_text(encoding="utf-8").splitlines()
     texts = [json.loads(lines[place % len(lines)])["instruction"] for place in range(count)]
-    return [Request(model, ({"role": "user", "content": text},), 0.7, 0.95, MAX_TOKENS, seed) for seed, text in enumerate(texts)]
+    return [
+        Request(model, ({"role": "user", "content": text},), 0.7, 0.95, MAX_TOKENS, seed)
+        for seed, text in enumerate(texts)
+    ]
 
 
 async def engine(url: str, asked: list[Request], in_flight: int, folder: Path) -> list[Reply]:
     """Through the engine, its backend and its journal, as a run's calls go."""
-    from gra.models.openai_server import connect
-    from gra.synthesis.engine import Engine
-    from gra.synthesis.journal import Journal
-    from gra.synthesis.protocol import Ask, Talk
+    from gra.models.openai.backend import connect
+    from gra.synthesis.committee.calls import Call, Exchange
+    from gra.synthesis.engine.engine import Engine
+    from gra.synthesis.engine.journal import Journal
 
-    def talk(place: int, request: Request) -> Talk[Reply]:
-        replies = yield [Ask(f"row-{place}", "respond", "generator", 0, request)]
+    def talk(place: int, request: Request) -> Exchange[Reply]:
+        replies = yield [Call(f"row-{place}", "respond", "generator", 0, request)]
         return replies[0]
 
-    pool = {"_target_": "gra.models.openai_server.connect", "base_url": url, "models": [asked[0].model], "check_models": False}
+    pool = {
+        "_target_": "gra.models.openai.backend.connect",
+        "base_url": url,
+        "models": [asked[0].model],
+        "check_models": False,
+    }
     with Journal(folder / "journal.sqlite") as journal:
         async with connect(pool, {"concurrency": in_flight}) as backend:
             run = Engine(backend, journal, in_flight)
@@ -68,7 +76,9 @@ async def bare(url: str, asked: list[Request], in_flight: int) -> list[Reply]:
     found: list[Reply] = []
     headers = {"Content-Type": "application/json"}
     limit = aiohttp.ClientTimeout(total=None)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=headers, timeout=limit) as session:
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), headers=headers, timeout=limit
+    ) as session:
 
         async def worker() -> None:
             for body in queue:
@@ -92,7 +102,9 @@ def child(options: argparse.Namespace) -> None:
     whole = [reply for reply in replies if reply.error is None and reply.tokens_out]
     if len(whole) != len(asked):
         raise SystemExit(f"{len(asked) - len(whole)} of {len(asked)} calls were not answered")
-    print(json.dumps({"tokens": sum(reply.tokens_out or 0 for reply in whole), "seconds": seconds, "calls": len(whole)}))
+    print(
+        json.dumps({"tokens": sum(reply.tokens_out or 0 for reply in whole), "seconds": seconds, "calls": len(whole)})
+    )
 
 
 @contextmanager
@@ -100,9 +112,24 @@ def llama_cpp(weights: Path, name: str, parallel: int, log: Path) -> Iterator[st
     """A llama.cpp server for `weights`, for the time of the block: its base URL."""
     port = free_port()
     command = [
-        sys.executable, "-m", "gra.models.llama_cpp_server", "--model", str(weights), "--name", name, "--port", str(port),
-        "--template", "own", "--threads", str(max(1, (os.cpu_count() or 2) - 1)), "--parallel", str(parallel), "--context", "1024",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "gra.models.launch.llama_cpp_server",
+        "--model",
+        str(weights),
+        "--name",
+        name,
+        "--port",
+        str(port),
+        "--template",
+        "own",
+        "--threads",
+        str(max(1, (os.cpu_count() or 2) - 1)),
+        "--parallel",
+        str(parallel),
+        "--context",
+        "1024",
+    ]
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as server:
         try:
             deadline = time.monotonic() + 120
@@ -112,7 +139,9 @@ def llama_cpp(weights: Path, name: str, parallel: int, log: Path) -> Iterator[st
                     break
                 except OSError:
                     if server.poll() is not None or time.monotonic() > deadline:
-                        raise SystemExit(f"llama.cpp did not come up:\n{log.read_text(errors='replace')[-2000:]}") from None
+                        raise SystemExit(
+                            f"llama.cpp did not come up:\n{log.read_text(errors='replace')[-2000:]}"
+                        ) from None
                     time.sleep(0.2)
             yield f"http://127.0.0.1:{port}/v1"
         finally:
@@ -121,7 +150,16 @@ def llama_cpp(weights: Path, name: str, parallel: int, log: Path) -> Iterator[st
 
 def passed(way: str, url: str, in_flight: int, options: argparse.Namespace) -> dict[str, Any]:
     """One pass in a child process."""
-    command = [sys.executable, str(HERE / "real_server.py"), "--child", way, "--url", url, "--in-flight", str(in_flight)]
+    command = [
+        sys.executable,
+        str(HERE / "real_server.py"),
+        "--child",
+        way,
+        "--url",
+        url,
+        "--in-flight",
+        str(in_flight),
+    ]
     command += ["--requests", str(options.requests), "--model", options.model]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
@@ -158,18 +196,24 @@ def main() -> None:
             llama_cpp(weights, options.model, in_flight, Path(folder) / "server.log") as url,
         ):
             passed("bare", url, in_flight, options)
-            rounds = [{way: passed(way, url, in_flight, options) for way in ("bare", "engine")} for _ in range(options.rounds)]
+            rounds = [
+                {way: passed(way, url, in_flight, options) for way in ("bare", "engine")} for _ in range(options.rounds)
+            ]
         rates = {way: [one[way]["tokens"] / one[way]["seconds"] for one in rounds] for way in ("bare", "engine")}
         ratios = [ours / floor for ours, floor in zip(rates["engine"], rates["bare"], strict=True)]
         ratio = statistics.median(ratios)
         spread = f"{min(ratios):.3f} .. {max(ratios):.3f}"
         met = "met" if ratio >= TARGET else "MISSED"
-        rows.append([in_flight, statistics.median(rates["bare"]), statistics.median(rates["engine"]), ratio, spread, met])
+        rows.append(
+            [in_flight, statistics.median(rates["bare"]), statistics.median(rates["engine"]), ratio, spread, met]
+        )
         everything.append({"in_flight": in_flight, "rounds": rounds})
     header = ["in flight", "bare, tokens/s", "engine, tokens/s", "of the bare one's", "over rounds", f">= {TARGET}"]
     print(table(header, rows))
     if options.json is not None:
-        options.json.write_text(json.dumps({"machine": machine(), "model": options.model, "passes": everything}, indent=1))
+        options.json.write_text(
+            json.dumps({"machine": machine(), "model": options.model, "passes": everything}, indent=1)
+        )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 `ours` is the stage's own trainer with all that a run has about it (logs, meter, callbacks); `plain` is transformers.Trainer with
 its padding collator; `bare` is a loop in PyTorch. All three read the same tokens and labels, go through them in the same order
 (torch.randperm by seed and epoch), and step by the same recipe. The last line printed is JSON: the tokens (padding not counted),
-seconds and loss of each step, peak memory in GiB, and the FLOPs that the model needs for those tokens (train/meter.py).
+seconds and loss of each step, peak memory in GiB, and the FLOPs that the model needs for those tokens (train/report/throughput.py).
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ def main(name: str, folder: Path) -> None:
 
 def ours(case: shapes.Case, folder: Path) -> dict[str, Any]:
     """The stage: what `train.sft.train` does between loading and publishing."""
-    from train import deterministic, preempt, sft, watch
-    from train.settings import TrainSettings
+    from gra.private_api import trl as trl_private
+    from gra.train import preempt
+    from gra.train.loop import callbacks, deterministic, sft
+    from gra.train.settings import TrainSettings
 
     settings = TrainSettings.model_validate(shapes.settings(case))
     inputs = {"data": folder / "data", "student": folder / "student"}
@@ -45,9 +47,9 @@ def ours(case: shapes.Case, folder: Path) -> dict[str, Any]:
     output.mkdir(exist_ok=True)
     with deterministic.kernels(settings.runtime.threads):
         trainer, _, _ = sft.build_trainer(settings, inputs, output)
-        watch.attach(trainer, settings, inputs, output)
+        callbacks.attach(trainer, settings, inputs, output)
         clock = _clock(trainer, case)
-        with deterministic.trained_positions_only(), preempt.steps(trainer):
+        with trl_private.trained_positions_only(), preempt.steps(trainer):
             trainer.train()
     return clock()
 
@@ -62,12 +64,28 @@ def plain(case: shapes.Case, folder: Path) -> dict[str, Any]:
     gpu = torch.cuda.is_available()
     sft = shapes.settings(case)["sft"]
     arguments = TrainingArguments(
-        output_dir=str(folder / "plain"), use_cpu=not gpu, bf16=case.precision == "bf16", seed=shapes.SEED, data_seed=shapes.SEED,
-        per_device_train_batch_size=case.batch, gradient_accumulation_steps=case.samples // case.batch, max_steps=case.steps,
-        learning_rate=sft["learning_rate"], lr_scheduler_type=sft["schedule"], warmup_steps=sft["warmup_ratio"],
-        max_grad_norm=1.0, weight_decay=0.0, optim=case.optimizer, gradient_checkpointing=case.checkpointing, logging_steps=1,
-        save_strategy="no", report_to="none", disable_tqdm=True, dataloader_pin_memory=gpu, remove_unused_columns=False,
-    )  # fmt: skip
+        output_dir=str(folder / "plain"),
+        use_cpu=not gpu,
+        bf16=case.precision == "bf16",
+        seed=shapes.SEED,
+        data_seed=shapes.SEED,
+        per_device_train_batch_size=case.batch,
+        gradient_accumulation_steps=case.samples // case.batch,
+        max_steps=case.steps,
+        learning_rate=sft["learning_rate"],
+        lr_scheduler_type=sft["schedule"],
+        warmup_steps=sft["warmup_ratio"],
+        max_grad_norm=1.0,
+        weight_decay=0.0,
+        optim=case.optimizer,
+        gradient_checkpointing=case.checkpointing,
+        logging_steps=1,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=gpu,
+        remove_unused_columns=False,
+    )
     collator = DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=IGNORED)
     trainer = Trainer(model=model, args=arguments, train_dataset=dataset, data_collator=collator)
     trainer.remove_callback(PrinterCallback)
@@ -104,8 +122,12 @@ def bare(case: shapes.Case, folder: Path, grouped: bool = False) -> dict[str, An
         for batch in passes:
             labels = batch["labels"][:, 1:]
             with torch.autocast(device.type, torch.bfloat16, enabled=case.precision == "bf16"):
-                logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).logits[:, :-1]
-            loss = functional.cross_entropy(logits.reshape(-1, logits.shape[-1]).float(), labels.reshape(-1), reduction="sum")
+                logits = model(
+                    input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False
+                ).logits[:, :-1]
+            loss = functional.cross_entropy(
+                logits.reshape(-1, logits.shape[-1]).float(), labels.reshape(-1), reduction="sum"
+            )
             loss = loss / trained
             loss.backward()
             total += loss.item()
@@ -125,8 +147,9 @@ def _load(case: shapes.Case, folder: Path) -> tuple[Any, Any, Any]:
     import torch
     from peft import get_peft_model
 
-    from train import model, tokens
-    from train.settings import TrainSettings
+    from gra.train.data import tokenised as tokens
+    from gra.train.settings import TrainSettings
+    from gra.train.student import load as model
 
     raw = shapes.settings(case)
     raw["sft"]["packing"] = False
@@ -146,7 +169,7 @@ def _load(case: shapes.Case, folder: Path) -> tuple[Any, Any, Any]:
 def _batches(case: shapes.Case, dataset: Any, pad: int, grouped: bool) -> Any:
     import torch
 
-    from train import sampling
+    from gra.train.data import order as sampling
 
     lengths = sampling.lengths(dataset) if grouped else None
 
@@ -169,9 +192,9 @@ class _Count:
     """The clock of every contender: real tokens, seconds and loss by step, read when the device has done."""
 
     def __init__(self, case: shapes.Case, model: Any):
-        from train import meter
+        from gra.train.report import throughput
 
-        self._case, self._cost = case, meter.flops(model)
+        self._case, self._cost = case, throughput.flops(model)
         self._sums: list[list[int]] = []
         self._now = [0, 0, 0]
         self._losses: list[float] = []
@@ -185,7 +208,9 @@ class _Count:
         bounds = inputs.get("cu_seq_lens_q")
         lengths = inputs["attention_mask"].sum(-1) if bounds is None else bounds.diff().long()
         trained = int((inputs["labels"][:, 1:] != IGNORED).sum())
-        self._now = [a + b for a, b in zip(self._now, (int(lengths.sum()), trained, int((lengths**2).sum())), strict=True)]
+        self._now = [
+            a + b for a, b in zip(self._now, (int(lengths.sum()), trained, int((lengths**2).sum())), strict=True)
+        ]
 
     def step(self, loss: float) -> None:
         import torch
@@ -207,12 +232,18 @@ class _Count:
         seconds, cpu = ([b - a for a, b in itertools.pairwise(clock)] for clock in (self._times, self._cpu))
         peak = torch.cuda.max_memory_allocated() / 2**30 if gpu else (peak_mb() or 0) * 1e6 / 2**30
         return {
-            "step_tokens": [sums[0] for sums in self._sums], "step_seconds": seconds, "step_cpu": cpu,
-            "losses": self._losses, "warm": warm,
-            "tokens": tokens, "seconds": sum(seconds[warm:]), "peak_gib": peak,
+            "step_tokens": [sums[0] for sums in self._sums],
+            "step_seconds": seconds,
+            "step_cpu": cpu,
+            "losses": self._losses,
+            "warm": warm,
+            "tokens": tokens,
+            "seconds": sum(seconds[warm:]),
+            "peak_gib": peak,
             "flops": self._cost.of(tokens, trained, squares) if self._cost else None,
-            "device": torch.cuda.get_device_name() if gpu else "CPU", "threads": torch.get_num_threads(),
-        }  # fmt: skip
+            "device": torch.cuda.get_device_name() if gpu else "CPU",
+            "threads": torch.get_num_threads(),
+        }
 
 
 def _clock(trainer: Any, case: shapes.Case) -> Any:

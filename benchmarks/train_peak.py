@@ -20,7 +20,9 @@ import train_shapes as shapes
 
 LENGTH = 256
 SHAPE = shapes.Shape(256, 704, 6, 8, 4, 49_152)
-CASE = shapes.Case("peak", SHAPE, LENGTH, False, 8, 4, 8, 4, (400.0, 0.1), 2, 0, precision="fp32", optimizer="adamw_torch")
+CASE = shapes.Case(
+    "peak", SHAPE, LENGTH, False, 8, 4, 8, 4, (400.0, 0.1), 2, 0, precision="fp32", optimizer="adamw_torch"
+)
 RECIPES: dict[str, dict[str, Any]] = {  # by name: what differs from CASE
     "full, fp32, 1 row": {"ours_batch": 1, "rows": 2},
     "full, fp32, 4 rows": {},
@@ -46,7 +48,9 @@ def main() -> None:
             done = subprocess.run([sys.executable, __file__, folder], stdout=subprocess.PIPE, text=True, check=True)
         told = json.loads(done.stdout.splitlines()[-1])
         ratio = told["estimated"] / told["measured"]
-        lines.append([name, f"{told['measured'] / 2**30:.2f}", f"{told['estimated'] / 2**30:.2f}", f"{ratio:.2f}", told["parts"]])
+        lines.append(
+            [name, f"{told['measured'] / 2**30:.2f}", f"{told['estimated'] / 2**30:.2f}", f"{ratio:.2f}", told["parts"]]
+        )
         print(*lines[-1], sep=" | ", file=sys.stderr, flush=True)
     print(table(["recipe", "measured GiB", "estimated GiB", "estimated / measured", "parts"], lines))
 
@@ -56,8 +60,11 @@ def measure(folder: Path) -> dict[str, Any]:
     import torch
 
     from gra.memory import peak_rss_bytes
-    from train import deterministic, estimate, fitting, preempt, sft
-    from train.settings import TrainSettings
+    from gra.private_api import trl as trl_private
+    from gra.train import preempt
+    from gra.train.loop import deterministic, sft
+    from gra.train.memory import estimate, fitting
+    from gra.train.settings import TrainSettings
 
     settings = TrainSettings.model_validate(shapes.settings(shapes.load(folder / "case.json")))
     inputs, output = {"data": folder / "data", "student": folder / "student"}, folder / "ours"
@@ -77,7 +84,7 @@ def measure(folder: Path) -> dict[str, Any]:
     rows, fitting.rows = fitting.rows, before
     with deterministic.kernels(settings.runtime.threads):
         trainer, _, _ = sft.build_trainer(settings, inputs, output)
-        with deterministic.trained_positions_only(), preempt.steps(trainer):
+        with trl_private.trained_positions_only(), preempt.steps(trainer):
             trainer.train()
     peak = torch.cuda.max_memory_allocated() if gpu else (peak_rss_bytes() or 0)
     shape, plan = fitting.describe(settings, str(folder / "student" / "model"), LENGTH, gpu)

@@ -57,23 +57,72 @@ TINY = Shape(64, 176, 2, 4, 2, 512)
 CASES = {
     # 7.1 M parameters; no packing and the same batches for all three, so that what is compared is the loop alone.
     "cpu": Case(
-        "cpu", Shape(288, 768, 6, 6, 6, 4096), 256, False, 8, 8, 8, 8, (60.0, 0.6), 40, 8,
-        precision="fp32", optimizer="adamw_torch", threads=1, targets={"of_bare": "<= 1.05"},
+        "cpu",
+        Shape(288, 768, 6, 6, 6, 4096),
+        256,
+        False,
+        8,
+        8,
+        8,
+        8,
+        (60.0, 0.6),
+        40,
+        8,
+        precision="fp32",
+        optimizer="adamw_torch",
+        threads=1,
+        targets={"of_bare": "<= 1.05"},
     ),
     # The same model on samples of very unequal lengths: the stage's grouped order, beside loops that shuffle and one in its order.
     "cpu-unequal": Case(
-        "cpu-unequal", Shape(288, 768, 6, 6, 6, 4096), 256, False, 8, 8, 8, 8, (60.0, 0.9), 40, 8,
-        precision="fp32", optimizer="adamw_torch", threads=1, grouped=True, targets={"speed": ">= 0.9", "speed_ordered": ">= 0.9"},
+        "cpu-unequal",
+        Shape(288, 768, 6, 6, 6, 4096),
+        256,
+        False,
+        8,
+        8,
+        8,
+        8,
+        (60.0, 0.9),
+        40,
+        8,
+        precision="fp32",
+        optimizer="adamw_torch",
+        threads=1,
+        grouped=True,
+        targets={"speed": ">= 0.9", "speed_ordered": ">= 0.9"},
     ),
     "gpu-1.5b": Case(
-        "gpu-1.5b", Shape(1536, 8960, 28, 12, 2, 151_936), 4096, True, 8, 1, 144, 8, (200.0, 0.8), 24, 6,
+        "gpu-1.5b",
+        Shape(1536, 8960, 28, 12, 2, 151_936),
+        4096,
+        True,
+        8,
+        1,
+        144,
+        8,
+        (200.0, 0.8),
+        24,
+        6,
         targets={"mfu": ">= 0.45", "of_plain": ">= 1.5"},
     ),
     "gpu-7b-lora": Case(
-        "gpu-7b-lora", Shape(3584, 18_944, 28, 28, 4, 152_064, tied=False), 4096, True, 8, 1, 144, 8, (200.0, 0.8), 12, 3,
-        method="lora", checkpointing=True, targets={"memory": "<= 74.5"},
+        "gpu-7b-lora",
+        Shape(3584, 18_944, 28, 28, 4, 152_064, tied=False),
+        4096,
+        True,
+        8,
+        1,
+        144,
+        8,
+        (200.0, 0.8),
+        12,
+        3,
+        method="lora",
+        checkpointing=True,
+        targets={"memory": "<= 74.5"},
     ),
-}  # fmt: skip
+}
 
 
 def case(name: str, tiny: bool = False, steps: int | None = None) -> Case:
@@ -81,9 +130,18 @@ def case(name: str, tiny: bool = False, steps: int | None = None) -> Case:
     found = CASES[name]
     if tiny:
         found = replace(
-            found, shape=TINY, cutoff=256, rows=4 if found.packing else 8, ours_batch=1 if found.packing else 4, samples=8, batch=4,
-            words=(30.0, 0.6), steps=4, warm=1, targets={},
-        )  # fmt: skip
+            found,
+            shape=TINY,
+            cutoff=256,
+            rows=4 if found.packing else 8,
+            ours_batch=1 if found.packing else 4,
+            samples=8,
+            batch=4,
+            words=(30.0, 0.6),
+            steps=4,
+            warm=1,
+            targets={},
+        )
     if steps is not None:
         found = replace(found, steps=steps, warm=min(found.warm, steps // 4))
     return found
@@ -106,16 +164,28 @@ def settings(chosen: Case) -> dict[str, Any]:
         "seed": SEED,
         "student": {"name": chosen.name, "attention": "auto"},
         "sft": {
-            "method": chosen.method, "learning_rate": 1e-4, "schedule": "cosine", "warmup_ratio": 0.03, "max_steps": chosen.steps,
-            "global_batch": chosen.rows, "cutoff_length": chosen.cutoff, "packing": chosen.packing, "precision": chosen.precision,
-            "optimizer": chosen.optimizer, "group_by_length": chosen.grouped, "save_steps": 100_000, "log_steps": 1,
+            "method": chosen.method,
+            "learning_rate": 1e-4,
+            "schedule": "cosine",
+            "warmup_ratio": 0.03,
+            "max_steps": chosen.steps,
+            "global_batch": chosen.rows,
+            "cutoff_length": chosen.cutoff,
+            "packing": chosen.packing,
+            "precision": chosen.precision,
+            "optimizer": chosen.optimizer,
+            "group_by_length": chosen.grouped,
+            "save_steps": 100_000,
+            "log_steps": 1,
             "template": "default",
         },
         "runtime": {
-            "per_device_batch": chosen.ours_batch, "activation_checkpointing": chosen.checkpointing, "threads": chosen.threads,
+            "per_device_batch": chosen.ours_batch,
+            "activation_checkpointing": chosen.checkpointing,
+            "threads": chosen.threads,
             "tracking": {"mode": "none"},
         },
-    }  # fmt: skip
+    }
 
 
 def make(chosen: Case, folder: Path) -> None:
@@ -138,8 +208,8 @@ def _student(chosen: Case, words: list[str], folder: Path, corpus: Path) -> None
     import torch
     from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 
-    from train.settings import BuildSettings
-    from train.student import train_tokenizer
+    from gra.train.settings import BuildSettings
+    from gra.train.student_stage import train_tokenizer
 
     draw, shape = random.Random(SEED), chosen.shape
     folder.mkdir(parents=True)
@@ -147,10 +217,18 @@ def _student(chosen: Case, words: list[str], folder: Path, corpus: Path) -> None
     build = BuildSettings(vocab_size=min(shape.vocabulary, 4096), positions=chosen.cutoff)
     tokenizer = train_tokenizer(corpus, build)
     config = Qwen2Config(
-        vocab_size=shape.vocabulary, hidden_size=shape.hidden, intermediate_size=shape.intermediate, num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads, num_key_value_heads=shape.kv_heads, max_position_embeddings=chosen.cutoff,
-        tie_word_embeddings=shape.tied, bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.hidden,
+        intermediate_size=shape.intermediate,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        max_position_embeddings=chosen.cutoff,
+        tie_word_embeddings=shape.tied,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     torch.manual_seed(SEED)
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
         model = Qwen2ForCausalLM(config)

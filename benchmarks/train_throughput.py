@@ -29,14 +29,20 @@ from harness import HERE, machine, table
 
 CONTENDERS = ("bare", "plain", "ordered", "ours")
 NAMES = {
-    "ours": "this stage", "plain": "transformers.Trainer", "bare": "bare PyTorch loop", "ordered": "bare loop, the stage's batches",
-}  # fmt: skip
+    "ours": "this stage",
+    "plain": "transformers.Trainer",
+    "bare": "bare PyTorch loop",
+    "ordered": "bare loop, the stage's batches",
+}
 WORDS = {
-    "of_bare": "time per token, of the bare loop's", "of_bare_cpu": "CPU time per token, of the bare loop's",
-    "speed": "tokens/s, of the bare loop's", "speed_ordered": "tokens/s, of the bare loop's through the stage's batches",
-    "of_plain": "tokens/s, of the plain Trainer's", "mfu": "MFU",
+    "of_bare": "time per token, of the bare loop's",
+    "of_bare_cpu": "CPU time per token, of the bare loop's",
+    "speed": "tokens/s, of the bare loop's",
+    "speed_ordered": "tokens/s, of the bare loop's through the stage's batches",
+    "of_plain": "tokens/s, of the plain Trainer's",
+    "mfu": "MFU",
     "memory": "peak memory, GiB (80 GB are 74.5)",
-}  # fmt: skip
+}
 SAME_LOSS = 1e-3
 
 
@@ -54,7 +60,7 @@ def child(name: str, folder: Path) -> dict[str, Any]:
 def figures(rounds: list[dict[str, Any]], precision: str) -> dict[str, Any]:
     """What is read off one contender's reports: us per token (wall, CPU), its range over the rounds, tokens/s, MFU where it is
     known, peak GiB. One that failed once has failed."""
-    from train.meter import peak_tflops
+    from gra.train.report.throughput import peak_tflops
 
     failed = next((r for r in rounds if "failed" in r), None)
     if failed is not None:
@@ -64,10 +70,13 @@ def figures(rounds: list[dict[str, Any]], precision: str) -> dict[str, Any]:
     peak, tokens = peak_tflops(first["device"], precision), first["tokens"]
     whole = sorted(1e6 * r["seconds"] / tokens for r in rounds)
     return {
-        "us": 1e6 * seconds / tokens, "cpu_us": 1e6 * cpu / tokens, "range": f"{whole[0]:.0f} .. {whole[-1]:.0f}",
-        "tokens_per_s": tokens / seconds, "memory": max(r["peak_gib"] for r in rounds),
+        "us": 1e6 * seconds / tokens,
+        "cpu_us": 1e6 * cpu / tokens,
+        "range": f"{whole[0]:.0f} .. {whole[-1]:.0f}",
+        "tokens_per_s": tokens / seconds,
+        "memory": max(r["peak_gib"] for r in rounds),
         "mfu": None if peak is None or first["flops"] is None else first["flops"] / seconds / peak / 1e12,
-    }  # fmt: skip
+    }
 
 
 def shortest(rounds: list[dict[str, Any]], key: str) -> list[float]:
@@ -83,10 +92,14 @@ def ratios(found: dict[str, dict[str, Any]]) -> dict[str, float | None]:
         return one[key] / other[key] if key in one and key in other else None
 
     return {
-        "of_bare": over(ours, bare, "us"), "of_bare_cpu": over(ours, bare, "cpu_us"), "of_plain": over(ours, plain, "tokens_per_s"),
-        "speed": over(ours, bare, "tokens_per_s"), "speed_ordered": over(ours, ordered, "tokens_per_s"),
-        "mfu": ours.get("mfu"), "memory": ours.get("memory"),
-    }  # fmt: skip
+        "of_bare": over(ours, bare, "us"),
+        "of_bare_cpu": over(ours, bare, "cpu_us"),
+        "of_plain": over(ours, plain, "tokens_per_s"),
+        "speed": over(ours, bare, "tokens_per_s"),
+        "speed_ordered": over(ours, ordered, "tokens_per_s"),
+        "mfu": ours.get("mfu"),
+        "memory": ours.get("memory"),
+    }
 
 
 def met(value: float | None, target: str) -> str:
@@ -128,7 +141,10 @@ def report(case: shapes.Case, rounds: dict[str, list[dict[str, Any]]]) -> str:
 def device() -> str | None:
     """The GPU's name, told by a child so that this process holds none of its memory."""
     code = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
-    return subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout.strip() or None
+    return (
+        subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        or None
+    )
 
 
 def main() -> None:
@@ -162,7 +178,9 @@ def main() -> None:
     apart = differ({name: runs[0] for name, runs in rounds.items()})
     print(f"\nlargest difference of a step's losses: {'different batches' if apart is None else f'{apart:.1e}'}")
     if options.json is not None:
-        options.json.write_text(json.dumps({"machine": machine(), "gpu": gpu, "case": case.name, "rounds": rounds}, indent=1))
+        options.json.write_text(
+            json.dumps({"machine": machine(), "gpu": gpu, "case": case.name, "rounds": rounds}, indent=1)
+        )
     if case.precision == "fp32" and apart is not None and apart > SAME_LOSS:
         raise SystemExit("the contenders did not do the same work")
 

@@ -73,7 +73,7 @@ def make(folder: Path, samples: int, vocabulary: int) -> None:
 
 def child(folder: Path, packing: bool) -> dict[str, Any]:
     """The stage, in this process."""
-    from train import prepare
+    from gra.train import prepare
 
     recipe = {"learning_rate": 1e-5, "global_batch": 256, "cutoff_length": 4096, "packing": packing}
     config = {"seed": 0, "student": {}, "sft": recipe}
@@ -94,7 +94,10 @@ def bare(folder: Path) -> dict[str, Any]:
     tokenizer: Any = AutoTokenizer.from_pretrained(folder / "student" / "model")
     start, cpu = time.perf_counter(), time.process_time()
     for batch in pq.ParquetFile(folder / "data" / "data" / "train.parquet").iter_batches(ROWS):
-        tokenizer([message["content"] for talk in batch.column(0).to_pylist() for message in talk], return_attention_mask=False)
+        tokenizer(
+            [message["content"] for talk in batch.column(0).to_pylist() for message in talk],
+            return_attention_mask=False,
+        )
     return {"seconds": time.perf_counter() - start, "cpu_s": time.process_time() - cpu}
 
 
@@ -140,7 +143,9 @@ def main() -> None:
         one = {key: statistics.median(run[what][key] for run in runs) for key in ("seconds", "wall_s", "cpu_s", "mb")}
         met = one["wall_s"] <= TARGET_SECONDS and one["mb"] <= TARGET_MB
         verdict = ["-", ""] if what == "bare" else ["<= 60 s, <= 2 GiB", "met" if met else "MISSED"]
-        rows.append([what, one["seconds"], one["wall_s"], one["cpu_s"], one["mb"], runs[0][what].get("written_mb"), *verdict])
+        rows.append(
+            [what, one["seconds"], one["wall_s"], one["cpu_s"], one["mb"], runs[0][what].get("written_mb"), *verdict]
+        )
     print(table(["", "s", "whole process s", "CPU s", "peak MB", "written MB", "target (whole process)", ""], rows))
     if options.json is not None:
         options.json.write_text(json.dumps({"machine": machine(), "runs": runs}, indent=1))

@@ -44,9 +44,27 @@ def poison(options: argparse.Namespace) -> None:
             spans[name] = found["span_s"]
         ratio = spans["400"] / spans[kinds]
         words = "all" if "," in kinds else kinds
-        rows.append([words, spans["400"], spans[kinds], found["kept"], found["calls"], ratio, "met" if ratio >= 0.8 else "MISSED"])
-        print(table(["kind", "span with 400s, s", "span, s", "kept", "calls", "throughput, of the 400s'", ">= 0.8"], rows[-1:]))
-    print("\n" + table(["kind", "span with 400s, s", "span, s", "kept", "calls", "throughput, of the 400s'", ">= 0.8"], rows))
+        rows.append(
+            [
+                words,
+                spans["400"],
+                spans[kinds],
+                found["kept"],
+                found["calls"],
+                ratio,
+                "met" if ratio >= 0.8 else "MISSED",
+            ]
+        )
+        print(
+            table(
+                ["kind", "span with 400s, s", "span, s", "kept", "calls", "throughput, of the 400s'", ">= 0.8"],
+                rows[-1:],
+            )
+        )
+    print(
+        "\n"
+        + table(["kind", "span with 400s, s", "span, s", "kept", "calls", "throughput, of the 400s'", ">= 0.8"], rows)
+    )
 
 
 def slow(options: argparse.Namespace) -> None:
@@ -55,7 +73,9 @@ def slow(options: argparse.Namespace) -> None:
     share = found["answered"] * options.latency / options.slots / found["span_s"]
     header = ["calls", "answered", "span, s", "cancelled", "peak at the server", "throughput, of the server's"]
     cells = [found["calls"], found["answered"], found["span_s"], found["cancelled"], found["peak"], share]
-    print(table([*header, "0 and >= 0.95"], [[*cells, "met" if share >= 0.95 and not found["cancelled"] else "MISSED"]]))
+    print(
+        table([*header, "0 and >= 0.95"], [[*cells, "met" if share >= 0.95 and not found["cancelled"] else "MISSED"]])
+    )
 
 
 def main() -> None:

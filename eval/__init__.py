@@ -1,1 +1,1 @@
-"""STAGE 3: a model folder -> a scores folder (lm-eval). Command: python -m eval --help"""
+"""Stage 3: evaluates a model with lm-eval and writes a scores folder. Command: gra eval --help"""

@@ -1,8 +1,8 @@
-"""Evaluate a model. Command: python -m eval suite=smoke model.path=FOLDER_OR_HUB_ID output=DIR"""
+"""`python -m eval ...` is `gra eval ...`."""
 
-from __future__ import annotations
+import sys
 
-from gra.chain.app import main
+from gra.stage_commands import evaluate
 
 if __name__ == "__main__":
-    main("eval.stage.run", "eval_app")
+    sys.exit(evaluate(sys.argv[1:]))

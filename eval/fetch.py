@@ -1,29 +1,29 @@
-"""Fetch a suite's benchmarks from the hub once, for machines that have no network.
+"""Fetches a suite's benchmarks from the hub once, for machines without a network.
 
-Command: python -m eval.fetch suite=paper output=DIR
-(then, anywhere: python -m eval suite=paper suite.data_dir=DIR ..., and synthesis.decontaminate.data_dir=DIR, which compares
-training data with what is scored. GPQA: accept its terms on the hub first, and set HF_TOKEN; its authors ask that DIR be not
-published.)
+Command: gra fetch suite=paper output=DIR
+(then on any machine: gra eval suite=paper suite.data_dir=DIR ..., and synthesis.decontaminate.data_dir=DIR, which compares
+training data with the scored items. GPQA: first accept its terms on the hub and set HF_TOKEN; its authors ask not to publish DIR.)
 
-A file is one split of one configuration, `.jsonl.gz`, in the hub's record schema, named so that `eval/local_data.py` and
-`gra/synthesis/benchmark_items.py` both know it. Taken are the split that is scored and that of the worked examples: the one a task
-names as such, and another that it needs at `suite.num_fewshot`. What is there stays as it is, so that the command can be repeated
-until all is there. One benchmark that cannot be had does not keep the others from being fetched.
+A file holds one split of one configuration as `.jsonl.gz` in the hub's record schema; `eval/suite/local_data.py` and the
+decontamination both find it by its name. Fetched are the scored split and those of the worked examples: the one that the task
+names, and any other that it needs at `suite.num_fewshot`. Existing files are kept, so the command can be repeated until all are
+there. A benchmark that cannot be fetched does not stop the others.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval import catalogue, local_data, plan
-from eval.settings import Suite
+from pydantic import Field
+
 from gra.errors import ConfigError, EvalError, Problem, StoreError
+from gra.eval.settings import Suite
+from gra.eval.suite import catalogue, local_data, plan
 from gra.fileio import atomic_path, remove_temporaries
 from gra.paths import expanded
 from gra.settings import Settings, parse
@@ -32,16 +32,16 @@ from gra.typed import to_type
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-_AGAIN = "run the command again, what is there is kept"
-_TERMS = "see that the hub can be reached; where it asks for access, accept the terms on the data set's page and set HF_TOKEN"
-_JOINED = "eval.hub_data.joined"
+_AGAIN = "run the command again; files that are there are kept"
+_TERMS = "check the connection to the hub; for a gated data set, accept the terms on its page and set HF_TOKEN"
+_JOINED = "gra.eval.suite.hub_data.joined"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """One file: where the hub has its items, and its path in the folder."""
+    """One file: the source of its items on the hub, and its path in the folder."""
 
-    task: str  # of the suite
+    task: str  # the suite's
     dataset: str
     part: str | None  # the data set's configuration
     split: str
@@ -50,10 +50,10 @@ class Wanted:
 
 
 def fetch(suite: Suite, output: Path) -> dict[str, int | None]:
-    """Bring the files that `suite` reads into `output`: {path in it: number of items, None for what was there}. Says so as it goes.
+    """Fetch the files that `suite` reads into `output`, printing progress. Returns {path: number of items, None if it was there}.
 
-    Raises EvalError that names every benchmark that is not to be had, after the others are there; StoreError, at once, for a file
-    that cannot be written.
+    Raises EvalError with all benchmarks that cannot be fetched, after fetching the others; StoreError at once for a file that
+    cannot be written.
     """
     done: dict[str, int | None] = {}
     faults: dict[str, str] = {}
@@ -64,7 +64,7 @@ def fetch(suite: Suite, output: Path) -> dict[str, int | None]:
             for one, there in _missing(task, suite.num_fewshot, output):
                 if there is not None and there not in done:
                     done[there] = None
-                    _say(f"{there}: is there, kept")
+                    _say(f"{there}: already there, kept")
                 elif there is None:
                     done[one.path] = _write(output / one.path, _items(one))
                     _say(f"{one.path}: {done[one.path]} items")
@@ -74,30 +74,34 @@ def fetch(suite: Suite, output: Path) -> dict[str, int | None]:
     local = plan.local(suite.model_copy(update={"data_dir": str(output), "skip_missing": True}), {}).skipped
     faults = {task: text for task, text in local.items() if task not in faults} | faults
     if faults:
-        told = "\n".join(f"{task}: not fetched: {text}" for task, text in faults.items())
-        raise EvalError(f"{told}\n    -> {_TERMS}; then {_AGAIN}")
+        lines = "\n".join(f"{task}: not fetched: {text}" for task, text in faults.items())
+        raise EvalError(f"{lines}\n    -> {_TERMS}; then {_AGAIN}")
     return done
 
 
 def wanted(task: str, yaml: catalogue.Yaml, owner: str, shots: int | None) -> list[Wanted]:
-    """The files of a single task, `owner` its name in the suite. Raises EvalError for a task whose data are not on the hub, or that
-    are put together by a function of its own."""
+    """The files of a single task; `owner`: its name in the suite. Raises EvalError for a task whose data are not on the hub or are
+    built by a custom function."""
     spec = catalogue.read(yaml)
     dataset, options = spec.get("dataset_path"), dict(spec.get("dataset_kwargs") or {})
     if dataset in (None, "json"):
-        raise EvalError(f"{task} is not on the hub: the chain's step `world` makes its items")
+        raise EvalError(f"{task} is not on the hub: the chain's step `world` generates its items")
     if spec.get("custom_dataset") not in (None, _JOINED):
-        raise EvalError(f"{task} puts its items together by {spec['custom_dataset']}: evaluate it with the hub at hand")
+        raise EvalError(
+            f"{task} builds its items with {spec['custom_dataset']}\n    -> evaluate it on a machine that reaches the hub"
+        )
     parts = [spec.get("dataset_name")]
     if spec.get("custom_dataset") == _JOINED:
         parts, options = options["parts"], {}
     shown = (spec.get("fewshot_config") or {}).get("split") or spec.get("fewshot_split")
     splits = dict.fromkeys([*local_data.needed_splits(spec, shots), *([shown] if shown else [])])
-    return [Wanted(owner, dataset, part, split, options, place(dataset, part, split)) for split in splits for part in parts]
+    return [
+        Wanted(owner, dataset, part, split, options, place(dataset, part, split)) for split in splits for part in parts
+    ]
 
 
 def place(dataset: str, part: str | None, split: str) -> str:
-    """The path of a file in the folder: the data set's short name, its configuration if it is not all there is, the split."""
+    """The path of a file in the folder: the data set's short name, its configuration unless that is the whole set, the split."""
     folder = str(local_data.slug(dataset))
     names = [part] if part not in local_data.ALL else []
     match folder:
@@ -111,10 +115,10 @@ def place(dataset: str, part: str | None, split: str) -> str:
 
 
 def _missing(name: str, shots: int | None, output: Path) -> Iterator[tuple[Wanted, str | None]]:
-    """The files of a task or group, each with what there is for it already, in whatever place it is found by."""
+    """The files of a task or group, each with the existing file for it (None: to be fetched), under any accepted path."""
     members = catalogue.members(name)
     if members is None:
-        raise EvalError("a group that defines its own tasks: name these one by one")
+        raise EvalError("a group that defines its tasks inline\n    -> list its tasks one by one")
     for leaf, yaml in members.tasks.items():
         files = local_data.locate(leaf, yaml, catalogue.read(yaml), [output], shots)[0].files
         for one in wanted(leaf, yaml, name, shots):
@@ -125,7 +129,7 @@ def _missing(name: str, shots: int | None, output: Path) -> Iterator[tuple[Wante
 
 
 def _items(one: Wanted) -> Iterable[Mapping[str, Any]]:
-    """The records of the file, as the hub has them. Raises EvalError with the library's own words."""
+    """The records of the file as on the hub. Raises EvalError with the library's message."""
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
@@ -137,23 +141,31 @@ def _items(one: Wanted) -> Iterable[Mapping[str, Any]]:
         raise EvalError(f"{name}: {type(error).__name__}: {error}{cause}") from error
     if one.split not in loaded:
         raise EvalError(
-            f"{name} has no split {one.split}, but {', '.join(map(str, loaded))}: it has changed since the task was written"
+            f"{name} has no split {one.split}, only {', '.join(map(str, loaded))}: it has changed since the task was written"
         )
     return loaded[one.split]
 
 
 def _write(path: Path, items: Iterable[Mapping[str, Any]]) -> int:
-    """Write the records, whole or not at all; returns their number. Equal records give equal bytes."""
+    """Write the records atomically; returns their number. Equal records give equal bytes."""
     count = 0
     try:
-        with atomic_path(path) as temporary, temporary.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
+        with (
+            atomic_path(path) as temporary,
+            temporary.open("wb") as raw,
+            gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed,
+        ):
             for item in items:
                 count += 1
                 packed.write(json.dumps(item, ensure_ascii=False).encode() + b"\n")
     except TypeError as error:
-        raise EvalError(f"{path.name}: item {count} holds what JSON cannot ({error}): evaluate it with the hub at hand") from error
+        raise EvalError(
+            f"{path.name}: item {count} cannot be written as JSON ({error})\n    -> evaluate it on a machine that reaches the hub"
+        ) from error
     except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error}): make room or name another folder; then {_AGAIN}") from error
+        raise StoreError(
+            f"{path}: cannot be written ({error})\n    -> free disk space or set another folder; then {_AGAIN}"
+        ) from error
     return count
 
 
@@ -162,16 +174,20 @@ def _say(text: str) -> None:
 
 
 class FetchSettings(Settings):
-    """The command's config."""
+    """The config of the command."""
 
-    suite: Suite
+    suite: Suite = Field(description="The benchmarks: of its keys, `tasks`, `only` and `num_fewshot` are used.")
 
 
-def _command(root: DictConfig, problems: list[Problem]) -> None:
+def fetch_from(root: DictConfig, problems: list[Problem]) -> None:
+    """Run `gra fetch suite=...` with its composed config and the faults of its command line. Raises GraError."""
     from omegaconf import OmegaConf
 
     if OmegaConf.is_missing(root, "output") or not root.output:
-        problems = [*problems, Problem("output", "required, but not set", "say where the benchmarks go: output=DIR")]
+        problems = [
+            *problems,
+            Problem("output", "required, but not set", "set the folder for the benchmarks: output=DIR"),
+        ]
     config = OmegaConf.to_container(root.config, resolve=True)
     assert isinstance(config, dict)
     settings, faults = parse(FetchSettings, {str(key): value for key, value in config.items()})
@@ -183,10 +199,6 @@ def _command(root: DictConfig, problems: list[Problem]) -> None:
         raise ConfigError(problems)
     done = fetch(settings.suite, expanded(root.output))
     new = sum(count is not None for count in done.values())
-    print(f"{root.output}: {len(done)} files, {new} of them new; evaluate with {to_type('suite.data_dir', str(root.output))}")
-
-
-if __name__ == "__main__":
-    from gra.chain.app import hydra_main
-
-    sys.exit(hydra_main(_command, "fetch_app"))
+    print(
+        f"{root.output}: {len(done)} files, {new} of them new; evaluate with {to_type('suite.data_dir', str(root.output))}"
+    )

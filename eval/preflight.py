@@ -1,34 +1,28 @@
-"""What an evaluation needs outside its config: the model and the benchmarks at the hub or on this disk, the server's models."""
+"""Checks what an evaluation needs outside its config: model and benchmarks on the hub or on disk, and the server's models."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from eval import catalogue, local_data, plan
-from eval.settings import EvalSettings, Model, Suite
-from gra.errors import EvalError, Problem
+from gra.errors import EvalError, Problem, parts_of
+from gra.eval.settings import EvalSettings, Model, Suite
+from gra.eval.suite import catalogue, local_data, plan
 from gra.hub import hub_problem, is_hub_id
 from gra.models.preflight import server_problems
-from gra.settings import parse
 
 _BUILDERS = ("json", "csv", "parquet", "text", "arrow")  # `dataset_path` of tasks that read files
 
 
-def problems(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """The faults that show outside the config. Where the config itself has some, `check` tells them, and what hangs on them is
-    left out here."""
-    settings, _ = parse(EvalSettings, config)
-    if settings is None:
-        return []
+def problems(settings: EvalSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
+    """The faults outside the config. Faults of the config are reported by `check`; what depends on faulty keys is skipped here."""
     return [*_benchmarks(settings.suite, inputs), *_model(settings.model or Model(), inputs)]
 
 
 def _model(model: Model, inputs: Mapping[str, Path | None]) -> list[Problem]:
     found: list[Problem] = []
     if model.backend == "server" and model.base_url is not None and (model.name or model.path):
-        remedy = "correct model.name: what the server calls the model"
+        remedy = "set model.name to the server's name for the model"
         urls = {model.name or model.path: [model.base_url.rstrip("/")]}
         found += server_problems("model.name", urls, model.api_key_env, remedy, "model.base_url")
     rendered_there = model.backend == "server" and model.send == "messages"
@@ -39,7 +33,7 @@ def _model(model: Model, inputs: Mapping[str, Path | None]) -> list[Problem]:
 
 
 def _benchmarks(suite: Suite, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Local files are read once; the hub is asked for the others' data sets. Nothing, where a missing one is to be left out."""
+    """Read local files once, and look up other tasks' data sets on the hub. Skipped under `suite.skip_missing`."""
     if suite.skip_missing or (suite.data_dir is not None and not Path(suite.data_dir).is_dir()):
         return []
     here = plan.local(suite, inputs)
@@ -51,8 +45,8 @@ def _benchmarks(suite: Suite, inputs: Mapping[str, Path | None]) -> list[Problem
             try:
                 local_data.records(path, task.subject)
             except EvalError as error:
-                what, _, remedy = str(error).rpartition(": ")
-                found.append(Problem("suite.data_dir", f"{what or remedy} [{task.name}]", remedy if what else "correct the file"))
+                what, remedy = parts_of(error)
+                found.append(Problem("suite.data_dir", f"{what} [{task.name}]", remedy or "correct the file"))
     local = {task.name for task in here.tasks}
     sets: dict[str, list[str]] = {}
     for name in suite.tasks:
@@ -65,6 +59,6 @@ def _benchmarks(suite: Suite, inputs: Mapping[str, Path | None]) -> list[Problem
         fault = hub_problem("suite.tasks", source, "dataset")
         if fault is not None:
             tasks = ", ".join(dict.fromkeys(names))
-            remedy = f"{fault.remedy} (suite.data_dir=DIR; python -m eval.fetch makes such a folder)"
+            remedy = f"{fault.remedy} (suite.data_dir=DIR; gra fetch creates such a folder)"
             found.append(Problem("suite.tasks", f"{tasks}: {fault.message}", remedy))
     return list(dict.fromkeys(found))

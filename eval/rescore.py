@@ -1,18 +1,18 @@
-"""Score an evaluation again from its recorded replies, with today's extraction: no model, no network, no lm-eval.
+"""Scores an evaluation again from its stored replies with the current extraction: no model, no network, no lm-eval.
 
-Command: python -m eval.rescore FOLDER --output DIR [--reading strict|opencompass]
-(FOLDER: what `python -m eval` or a step `scores` made; its samples/*.jsonl hold the items, the replies and lm-eval's verdicts)
+Command: gra rescore FOLDER --output DIR [--reading strict|opencompass]
+(FOLDER: the output of `gra eval` or of a step `scores`; its samples/*.jsonl hold the items, the replies and lm-eval's verdicts)
 
-`--reading opencompass` puts the answers that OpenCompass would read, and their verdicts, in the place of the strict ones (also of
-lm-eval's tasks; IFEval stays as it is; see opencompass.py); the tolerant ones stand beside them as ever. scores.json says so under
-`how`, and `gra compare` names what was read differently.
+`--reading opencompass` replaces the strict answers and verdicts by those of OpenCompass's rules (also for lm-eval's tasks, not for
+IFEval; see opencompass.py); the tolerant ones stay. scores.json records it under `how`, and `gra compare` lists the tasks that
+were read differently.
 
-Written to DIR: samples.parquet, scores.json, the label SIMULATED where FOLDER has it, and rescored.json (what was redone).
+Written to DIR: samples.parquet, scores.json, the label SIMULATED if FOLDER has it, and rescored.json (what was redone).
 
-Redone: all tolerant scores; the strict scores of our own tasks (`eval/tasks/`), programs run again in the sandbox, except that
-IFEval's checks stand as they were. Not redone: the strict scores of lm-eval's own tasks, whose filters and metrics are lm-eval's:
-to score these anew, run the evaluation again with `'runtime.reuse=[FOLDER]'`, which asks the model nothing. Nothing here can mend a
-prompt, or a reply that was cut short.
+Redone: all tolerant scores, and the strict scores of our own tasks (`eval/tasks/`) except IFEval's; programs run again in the
+sandbox. Not redone: the strict scores of lm-eval's tasks, which need lm-eval's filters and metrics. To redo these, run the
+evaluation again with `'runtime.reuse=[FOLDER]'`, which sends nothing to the model. A rescore cannot fix prompts or truncated
+replies.
 """
 
 from __future__ import annotations
@@ -25,28 +25,34 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval import answers, catalogue, code, rereading, samples, scores
-from eval.sandbox import SandboxError
-from eval.sandbox.run import OVERRIDE
 from gra.errors import EvalError, GraError
+from gra.eval.report import samples, scores
+from gra.eval.sandbox import SandboxError
+from gra.eval.sandbox.run import OVERRIDE
+from gra.eval.scoring import answers, code, rereading
+from gra.eval.suite import catalogue
 from gra.fileio import read_json, write_json, write_text
 from gra.labels import MARK, QUANTIZED, quantized, simulated
 from gra.pipes import outlive_reader
 
-_AGAIN = "evaluate again: python -m eval"
+_AGAIN = "run the evaluation again: gra eval"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command with its arguments; returns the exit code."""
+    """Run the command with these arguments; returns the exit code."""
     outlive_reader()
     parser = argparse.ArgumentParser(
-        prog="python -m eval.rescore", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="gra rescore", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a finished evaluation")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the folder to be made")
-    parser.add_argument("--sandbox", choices=("auto", "none"), default="auto", help="as suite.sandbox; auto")
-    parser.add_argument("--reading", choices=rereading.READINGS, default="strict", help=
-        "the strict column's rules; strict: our own")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the folder to create")
+    parser.add_argument("--sandbox", choices=("auto", "none"), default="auto", help="as suite.sandbox; default: auto")
+    parser.add_argument(
+        "--reading",
+        choices=rereading.READINGS,
+        default="strict",
+        help="the rules of the strict column; default: strict, our own rules",
+    )
     options = parser.parse_args(argv)
     try:
         result = rescore(options.folder, options.output, options.sandbox, options.reading)
@@ -59,12 +65,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def rescore(folder: Path, output: Path, sandbox: str = "auto", reading: str = "strict") -> dict[str, Any]:
-    """Score `folder` again into `output`, which must be new or empty; returns what its scores.json holds.
+    """Score `folder` again into `output`, which must be new or empty; returns the content of scores.json.
 
-    Raises EvalError for a folder that is no finished evaluation, and where programs cannot be shut in.
+    Raises EvalError for a folder that is not a finished evaluation, and if programs cannot be run in the sandbox.
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise EvalError(f"{output}: is not empty: name a new folder")
+        raise EvalError(f"{output}: not empty\n    -> name a new folder")
     before, results = _read(folder / "scores.json"), _read(folder / "results.json")
     owners = _owners(folder / "samples.parquet")
     kinds = {leaf: answers.kind_of(leaf, (results.get("configs") or {}).get(leaf, {})) for leaf in owners}
@@ -73,7 +79,7 @@ def rescore(folder: Path, output: Path, sandbox: str = "auto", reading: str = "s
             code.protect(sandbox)
         except SandboxError as error:
             raise EvalError(str(error).replace(OVERRIDE, "--sandbox none")) from error
-    rows: list[samples.Row] = []
+    rows: list[samples.SampleRow] = []
     redone: dict[str, str] = {}
     reread: set[str] = set()
     for leaf, task in owners.items():
@@ -84,14 +90,19 @@ def rescore(folder: Path, output: Path, sandbox: str = "auto", reading: str = "s
             again = rereading.reread(leaf, kinds[leaf], logged)
             reread |= {task} if again else set()
             for row, other in zip(mine, samples.rows(task, leaf, again) if again else (), strict=False):
-                row["extracted"], row["correct"] = other["extracted"], other["correct"]  # the tolerant reading stands as it is
+                row["extracted"], row["correct"] = other["extracted"], other["correct"]  # the tolerant reading stays
         rows += mine
-        redone[leaf] = " and ".join(what for what, done in ((reading, again), ("tolerant", kinds[leaf])) if done) or "nothing"
+        redone[leaf] = (
+            " and ".join(what for what, done in ((reading, again), ("tolerant", kinds[leaf])) if done) or "nothing"
+        )
     entries = before["tasks"]
     metrics = {name: entry["metric"] for name, entry in entries.items() if entry.get("metric") is not None}
     groups = {name: str(entry.get("group") or name) for name, entry in entries.items()}
     labelled = bool(before.get("simulated")) or simulated([folder])
-    how = {name: (entry.get("how") or {}) | ({"reading": reading} if name in reread else {}) for name, entry in entries.items()}
+    how = {
+        name: (entry.get("how") or {}) | ({"reading": reading} if name in reread else {})
+        for name, entry in entries.items()
+    }
     result = scores.scores(list(entries), rows, metrics, groups, labelled, how)
     if labelled:
         write_text(output / MARK, "made from simulated inputs: the replies that were scored again\n")
@@ -105,7 +116,7 @@ def rescore(folder: Path, output: Path, sandbox: str = "auto", reading: str = "s
 
 
 def _again(leaf: str, kind: str | None, logged: Sequence[dict[str, Any]]) -> list[dict[str, Any]] | None:
-    """The samples with the answers and verdicts of our own task's functions; None for a task that is not ours to redo."""
+    """The samples with answers and verdicts from our task's functions; None for a task that is not redone."""
     path = catalogue.own().get(leaf)
     spec = catalogue.read(path) if path is not None and kind != "ifeval" else {}
     steps = (spec.get("filter_list") or [{}])[0].get("filter") or [{}]
@@ -121,13 +132,13 @@ def _again(leaf: str, kind: str | None, logged: Sequence[dict[str, Any]]) -> lis
 
 
 def _function(dotted: str | None) -> Any:
-    """The function that a YAML names as `!function eval.room.name`; None for one that names none."""
+    """The function that a YAML refers to as `!function gra.eval.room.name`; None if there is none."""
     room, _, name = (dotted or "").rpartition(".")
-    return getattr(importlib.import_module(room), name) if room.startswith("eval.") else None
+    return getattr(importlib.import_module(room), name) if room.startswith("gra.eval.") else None
 
 
 def _owners(path: Path) -> dict[str, str]:
-    """Leaf task -> the name that it counts for, in the order of the rows."""
+    """Leaf task -> its task in the suite, in the order of the rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -135,34 +146,30 @@ def _owners(path: Path) -> dict[str, str]:
         table = pq.ParquetFile(path).read(columns=["task", "subtask"])
         return dict(zip(table["subtask"].to_pylist(), table["task"].to_pylist(), strict=True))
     except (OSError, pa.ArrowInvalid, KeyError) as error:
-        raise EvalError(f"{path}: not readable as an evaluation's items ({error}): {_AGAIN}") from error
+        raise EvalError(f"{path}: not readable as an evaluation's items ({error})\n    -> {_AGAIN}") from error
 
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
         found = read_json(path)
     except (OSError, ValueError) as error:
-        raise EvalError(f"{path}: not readable ({error}): name the folder of a finished evaluation") from error
+        raise EvalError(f"{path}: not readable ({error})\n    -> name the folder of a finished evaluation") from error
     if not isinstance(found, dict):
-        raise EvalError(f"{path}: not a JSON object: {_AGAIN}")
+        raise EvalError(f"{path}: not a JSON object\n    -> {_AGAIN}")
     return found
 
 
 def _logged(path: Path) -> list[dict[str, Any]]:
-    """lm-eval's samples, one a line."""
+    """lm-eval's samples, one per line."""
     try:
         with path.open(encoding="utf-8") as lines:
             found = [json.loads(line) for line in _whole(lines)]
     except (OSError, ValueError) as error:
-        raise EvalError(f"{path}: its replies are not readable ({error}): {_AGAIN}") from error
+        raise EvalError(f"{path}: its replies are not readable ({error})\n    -> {_AGAIN}") from error
     if not found:
-        raise EvalError(f"{path}: holds no replies: {_AGAIN}")
+        raise EvalError(f"{path}: has no replies\n    -> {_AGAIN}")
     return found
 
 
 def _whole(lines: Iterable[str]) -> Iterable[str]:
     return (line for line in lines if line.strip())
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

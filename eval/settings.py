@@ -1,45 +1,80 @@
-"""What a user can set for an evaluation: `seed`, `suite` (conf/suite/*.yaml), `model` (when run alone) and `runtime`."""
+"""Defines the settings of an evaluation: `seed`, `suite` (conf/suite/*.yaml), `model` (outside a chain) and `runtime`."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
+from gra import spelling
 from gra.settings import Settings
 from gra.tracking import TrackingSettings
 
-TaskName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=120)]  # names files, too
+TaskName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=120)
+]  # names files, too
+Groups = dict[str, tuple[TaskName, ...]]
 
-# Tokens of a reply where neither the suite nor the task says how many: a chat model that thinks before it answers seldom needs
-# more. Without a chat template it is lm-eval's own number, which suits base models: they go on until they are stopped.
+# The token limit of a reply if neither the suite nor the task sets one. A chat model that reasons before it answers seldom needs
+# more. Without a chat template it is lm-eval's limit, which suits base models: they generate until they are stopped.
 CHAT_TOKENS, PLAIN_TOKENS = 2048, 256
 
 
 class Suite(Settings):
-    """Which tasks, and how they are asked. `groups` names the families that scores are grouped by ({group: [task]}); members that
-    are not among `tasks` play no part, so that a part of a suite keeps its groups.
+    """The tasks and how they are evaluated."""
 
-    With `only`, `tasks` are those of the suite that it names, in the suite's order; a group's name stands for its members.
-    """
-
-    name: str
-    tasks: tuple[TaskName, ...] = ()
-    only: tuple[TaskName, ...] | None = Field(default=None, min_length=1)
-    groups: Annotated[dict[str, tuple[TaskName, ...]], BeforeValidator(lambda given: given or {})] = Field(default_factory=dict)
-    limit: int | None = Field(default=None, ge=1)  # items of each task, drawn as subset.py has it; None: all
-    limit_seed: int = 0  # draws them: not the run's own seed, so that every model and replicate gets the same items
-    data_dir: str | None = None  # None: tasks load their data from the hub
-    skip_missing: bool = False  # a task whose data are missing is left out, with no score; else that is an error
-    max_new_tokens: int | None = Field(default=None, ge=1)  # None: what each task says, CHAT_TOKENS where it says nothing
-    num_fewshot: int | None = Field(default=None, ge=0)  # None: what each task says
-    fewshot_as_multiturn: bool = True
-    fewshot_seed: int = 1234  # lm-eval's own default, so that the same examples are shown as by its command line
-    apply_chat_template: bool = True
-    system_instruction: str | None = None
-    sandbox: Literal["auto", "none"] = "auto"  # none: model-written code runs with your rights, limits on time and memory alone
+    name: str = Field(description="Name of the suite in scores and tables.")
+    tasks: tuple[TaskName, ...] = Field((), description="Tasks or groups of lm-eval, or of eval/tasks.")
+    only: tuple[TaskName, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Evaluate only these of `tasks`, in the suite's order; a group's name stands for its members; null: all.",
+    )
+    groups: Annotated[Groups, BeforeValidator(lambda given: given or {}, json_schema_input_type=Groups | None)] = Field(
+        default_factory=dict,
+        description="Group: its tasks, for the means in the scores; members that are not in `tasks` are ignored; null: none.",
+    )
+    limit: int | None = Field(
+        None,
+        ge=1,
+        description="Items per task, drawn in proportion from each subject (eval/suite/subset.py), the same for every model; "
+        "null: all. Scores with different limits are not comparable.",
+    )
+    limit_seed: int = Field(0, description="Seed of the drawn items, the same for all models and replicates.")
+    data_dir: str | None = Field(
+        None, description="Folder of benchmark files (`gra fetch suite=paper output=DIR`); null: items from the hub."
+    )
+    skip_missing: bool = Field(
+        False, description="true: leave out a task without data, without a score; false: that is an error."
+    )
+    max_new_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="Longest reply, in tokens; null: each task's limit, and for a task without one "
+        f"{CHAT_TOKENS} with a chat template, {PLAIN_TOKENS} without (lm-eval's).",
+    )
+    num_fewshot: int | None = Field(
+        None, ge=0, description="Number of worked examples; null: each task's own. A task with 0 keeps 0."
+    )
+    fewshot_as_multiturn: bool = Field(
+        True, description="true: worked examples are turns of the conversation; false: all in one message."
+    )
+    fewshot_seed: int = Field(1234, description="Seed of the worked examples. 1234: lm-eval's default.")
+    apply_chat_template: bool = Field(
+        True, description="Use the model's chat template; false: plain text, as for base models."
+    )
+    bos: Literal["model", "never", "always"] = Field(
+        "model",
+        description="Beginning-of-text token of each rendered prompt. model: where the chat template writes it; never; always. No "
+        "effect for tokenizers without such a token (Qwen2.5).",
+    )
+    system_instruction: str | None = Field(None, description="System message of every prompt; null: none.")
+    sandbox: Literal["auto", "none"] = Field(
+        "auto",
+        description="How model-written code runs. auto: in a sandbox, or the run is refused; none: with your rights, limited only "
+        "in time and memory.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -54,14 +89,14 @@ class Suite(Settings):
         grouped = [task for members in self.groups.values() for task in members]
         twice = sorted({task for task in grouped if grouped.count(task) > 1})
         if twice:
-            raise ValueError(f"groups: in more than one group, or twice in one: {', '.join(twice)}")
+            raise ValueError(f"groups: tasks in more than one group, or twice in one: {', '.join(twice)}")
         return self
 
 
 def chosen(suite: Mapping[str, Any]) -> dict[str, Any]:
-    """A suite's plain config with the tasks that its `only` names. Raises ValueError for a name that is not in the suite.
+    """A suite's plain config reduced to the tasks in `only`. Raises ValueError for a name that is not in the suite.
 
-    What is not of the right shape is left as it is: the fields' own checks will tell.
+    A config of the wrong shape is returned unchanged: the checks of the fields report it.
     """
     tasks, only, groups = suite.get("tasks"), suite.get("only"), suite.get("groups") or {}
     lists = [tasks, only, *(groups.values() if isinstance(groups, Mapping) else [None])]
@@ -73,7 +108,7 @@ def chosen(suite: Mapping[str, Any]) -> dict[str, Any]:
     for name in only:
         mine = {name} if name in tasks else set(groups.get(name, ())) & set(tasks)
         if not mine:
-            near = difflib.get_close_matches(name, [*tasks, *groups], n=1, cutoff=0.5)
+            near = spelling.near(name, [*tasks, *groups], cutoff=0.5)
             meant = f"did you mean {near[0]}? " if near else ""
             raise ValueError(
                 f"only: {name} is not in the suite. {meant}It has {', '.join(tasks) or 'no tasks'}"
@@ -84,55 +119,84 @@ def chosen(suite: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Model(Settings):
-    """The model, a local folder or a hub id (none where an earlier step made it), and what runs it.
+    """The model and what runs it; in an experiment an earlier step provides the model."""
 
-    With backend=server, `path` is where the tokenizer is that renders the prompts; with send=messages the server renders them,
-    and `path` is a name alone.
-    """
-
-    path: str = ""
-    revision: str = "main"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    trust_remote_code: bool = False
-    backend: Literal["hf", "vllm", "server"] = "hf"
-    max_length: int | None = Field(default=None, ge=16)  # tokens of prompt and reply together; None: what the model's config says
-    base_url: str | None = Field(default=None, pattern=r"^https?://\S+$")  # of a server, up to /v1
-    name: str | None = Field(default=None, min_length=1)  # what the server calls the model; None: `path`
-    send: Literal["tokens", "text", "messages"] = "tokens"  # what a server is sent
-    version: str | None = Field(default=None, min_length=1)  # tells models apart that a server serves under one name in turn
-    refused: Literal["error", "empty"] = "error"  # prompts that a server keeps refusing: end in an error, or count as empty replies
-    api_key_env: str = "OPENAI_API_KEY"  # the variable that holds the server's key, if it wants one
+    path: str = Field(
+        "",
+        description="Model folder or hub id. backend=server: of the tokenizer that renders the prompts; with send=messages only a "
+        "name.",
+    )
+    revision: str = Field("main", description="Commit, tag or branch of a hub id.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="dtype of the weights; auto: as saved."
+    )
+    trust_remote_code: bool = Field(False, description="true: run the code of the model's repository.")
+    backend: Literal["hf", "vllm", "server"] = Field(
+        "hf",
+        description="hf: transformers; vllm: in this process, where it is installed; server: an OpenAI-compatible one.",
+    )
+    max_length: int | None = Field(
+        None, ge=16, description="Tokens of prompt and reply together; null: from the model's config."
+    )
+    base_url: str | None = Field(
+        None, pattern=r"^https?://\S+$", description="URL of the server, up to /v1; null unless backend=server."
+    )
+    name: str | None = Field(None, min_length=1, description="The server's name for the model; null: `path`.")
+    send: Literal["tokens", "text", "messages"] = Field(
+        "tokens",
+        description="What is sent to a server. tokens, text: the prompt is rendered here; messages: the server renders it.",
+    )
+    version: str | None = Field(
+        None,
+        min_length=1,
+        description="Any text, or null. Change it when the server has other weights under the same name, or stored replies of the "
+        "old ones are reused.",
+    )
+    refused: Literal["error", "empty"] = Field(
+        "error",
+        description="Prompts that a server keeps refusing. error: the run fails after all other calls; empty: they are scored as "
+        "empty replies and counted.",
+    )
+    api_key_env: str = Field(
+        "OPENAI_API_KEY", description="NAME of the variable that holds the server's key; if unset, no key is sent."
+    )
 
     @model_validator(mode="after")
     def _server_is_named(self) -> Self:
         if (self.backend == "server") != (self.base_url is not None):
-            raise ValueError("backend=server and base_url=http://HOST:PORT/v1 go together: give both or neither")
+            raise ValueError("backend=server and base_url=http://HOST:PORT/v1 go together: set both or neither")
         if self.backend != "server" and (self.version is not None or self.refused != "error"):
-            raise ValueError("version and refused are for backend=server: drop them")
+            raise ValueError("version and refused need backend=server: remove them")
         return self
 
 
 class Runtime(Settings):
-    """Changes speed only (beyond the last bits of floating point, which batches of another shape may round differently)."""
+    """Changes speed only (apart from the last bits of floating point: batches of another shape can round differently)."""
 
-    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"  # hf: prompts at once; auto: on a GPU what fits, on a CPU 64
-    device: str = "auto"  # hf: auto | cpu | cuda | cuda:N | mps
-    processes: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"  # hf: copies of the model; auto: one on each GPU
-    threads: int | None = Field(default=None, ge=1)  # CPU threads of torch; None: torch's own choice
-    tensor_parallel_size: int = Field(default=1, ge=1)  # vllm: GPUs that share one copy
-    data_parallel_size: int = Field(default=1, ge=1)  # vllm: copies (more than one needs ray)
-    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)  # vllm
-    concurrency: int = Field(default=64, ge=1)  # server: calls in flight
-    timeout_s: float = Field(default=600, gt=0)  # server: for one reply
-    retries: int = Field(default=8, ge=0)  # server: repetitions of a call after passing faults
-    tracking: TrackingSettings = TrackingSettings(mode="none")  # W&B
-    reuse: tuple[str, ...] = ()  # folders whose kept replies answer what they can, at any depth
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto", description="hf: prompts per batch; auto: what fits a GPU, 64 on a CPU."
+    )
+    device: str = Field("auto", description="hf: auto, cpu, cuda, cuda:1, mps.")
+    processes: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto", description="hf: copies of the model that share the work; auto: one per GPU."
+    )
+    threads: int | None = Field(None, ge=1, description="torch threads on a CPU; null: torch's default.")
+    tensor_parallel_size: int = Field(1, ge=1, description="vllm: GPUs that share one copy of the model.")
+    data_parallel_size: int = Field(1, ge=1, description="vllm: copies of the model; more than one needs ray.")
+    gpu_memory_utilization: float = Field(0.9, gt=0, le=1, description="vllm: fraction of each GPU's memory.")
+    concurrency: int = Field(64, ge=1, description="server: calls in flight.")
+    timeout_s: float = Field(600, gt=0, description="server: seconds for one reply.")
+    retries: int = Field(8, ge=0, description="server: retries of a call after temporary faults.")
+    tracking: TrackingSettings = Field(TrackingSettings(mode="none"), description="Weights & Biases; see `tracking`.")
+    reuse: tuple[str, ...] = Field(
+        (), description="Folders, searched at any depth, whose stored replies answer equal requests."
+    )
 
 
 class EvalSettings(Settings):
     """The whole config of the stage."""
 
-    seed: int = 0  # only tasks that sample their replies draw from it
-    suite: Suite
-    model: Model | None = None
-    runtime: Runtime = Runtime()
+    seed: int = Field(0, description="Used only by tasks that sample their replies.")
+    suite: Suite = Field(description="The tasks and how they are evaluated.")
+    model: Model | None = Field(None, description="The model; null: the input `model` gives it.")
+    runtime: Runtime = Field(Runtime(), description="Speed only: not in the fingerprint.")

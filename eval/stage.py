@@ -1,7 +1,7 @@
-"""STAGE 3: a model folder -> scores.json, samples.parquet, results.json, by lm-eval.
+"""Stage 3: evaluates a model with lm-eval and writes scores.json, samples.parquet and results.json.
 
-Command: python -m eval suite=smoke model.path=FOLDER_OR_HUB_ID output=DIR
-(in a chain, `inputs` holds `model`, a folder with model/, and for the simulated world's tasks `benchmarks`, with benchmarks/)
+Command: gra eval suite=smoke model.path=FOLDER_OR_HUB_ID output=DIR
+(in a chain, `inputs` has `model`, a folder with model/, and for the simulated world's tasks `benchmarks`, with benchmarks/)
 """
 
 from __future__ import annotations
@@ -12,24 +12,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval import model_check, plan, store
-from eval import preflight as outside
-from eval.settings import EvalSettings
 from gra.errors import ConfigError, Problem
+from gra.eval import preflight as outside
+from gra.eval.inference import reply_store
+from gra.eval.settings import EvalSettings
+from gra.eval.suite import model_check, plan
 from gra.fileio import write_json, write_text
 from gra.labels import MARK, QUANTIZED, quantized, simulated
 from gra.settings import parse
 
 NAME = "eval"
-VERSION = 5  # 5: more wordings are read, tolerant code runs methods of a class; 4: suite.limit draws items, tasks say how
-# long a reply may be, replies that ended at their limit are counted;
-# answers are read by what a reply affirms and denies, programs run as imported modules
-# The files found in `data_dir` are hashed instead of its name (`external_files`).
+# 5: more wordings are read; tolerant code runs methods of a class. 4: suite.limit samples items; tasks set the token limit of a
+# reply; truncated replies are counted; answers are read from what a reply affirms and denies; programs run as imported modules.
+VERSION = 5
+ADDED_LATER = {"suite.bos": "model"}
+# Of `data_dir` the files found in it are hashed, not its name (`external_files`).
 NOT_HASHED = ("suite.data_dir", "suite.name", "model.base_url", "model.api_key_env")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Every fault of the config and its inputs that can be seen without loading anything heavy."""
+    """All faults of the config and its inputs that can be found without loading anything heavy."""
     settings, problems = parse(EvalSettings, config)
     if settings is None:
         return problems
@@ -37,7 +39,7 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """The local files that the result depends on: the model's folder, and the benchmark files under `suite.data_dir`."""
+    """The local files that the result depends on: the model's folder and the benchmark files under `suite.data_dir`."""
     settings, problems = parse(EvalSettings, config)
     if settings is None:
         raise ConfigError(problems)
@@ -51,24 +53,25 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """What keeps the model or the benchmarks from being had."""
-    return outside.problems(config, inputs)
+    """What makes the model or the benchmarks unavailable."""
+    settings, _ = parse(EvalSettings, config)
+    return [] if settings is None else outside.problems(settings, inputs)
 
 
 def kept(folder: Path) -> str:
-    """The replies kept in a folder, in words."""
-    return store.kept(folder)
+    """The replies stored in a folder, as text."""
+    return reply_store.kept(folder)
 
 
 def reuse(config: dict[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
-    """`config` with the folders of earlier runs, whose replies are used where the same model is asked the same."""
+    """`config` with the folders of earlier runs, whose replies to the same requests to the same model are reused."""
     runtime = config.get("runtime") or {}
-    found = [str(folder) for folder in folders if store.readable(folder / store.NAME)]
+    found = [str(folder) for folder in folders if reply_store.readable(folder / reply_store.NAME)]
     return {**config, "runtime": {**runtime, "reuse": [*(runtime.get("reuse") or ()), *found]}} if found else config
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Evaluate; see the module. Replies are kept in output/replies.sqlite as they come: a killed run goes on from there.
+    """Run the evaluation. Replies are stored in output/replies.sqlite as they come, and a killed run resumes from there.
 
     Raises ConfigError for what `check` finds, EvalError for a model or benchmark that cannot be evaluated.
     """
@@ -77,29 +80,37 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     if problems or settings is None:
         raise ConfigError(problems)
 
-    from eval import answers, asked, display, harness, samples, scores, tracking
+    from gra.eval.inference import harness
+    from gra.eval.report import display, samples, scores, tracking
+    from gra.eval.scoring import answers
+    from gra.eval.suite import conditions
 
     suite = settings.suite
     model = model_check.model_of(settings, inputs)
     local = plan.local(suite, dict(inputs))
     settings = settings.model_copy(update={"suite": plan.without(suite, local.skipped)})
     if plan.runs_code(suite):
-        from eval import code
+        from gra.eval.scoring import code
 
         code.protect(suite.sandbox)
     with tempfile.TemporaryDirectory(prefix="gra-eval-") as scratch, display.Progress(suite.tasks) as progress:
-        results, logged = harness.evaluate(settings, model, local, output / store.NAME, Path(scratch), progress)
+        results, logged = harness.evaluate(settings, model, local, output / reply_store.NAME, Path(scratch), progress)
     results["skipped"] = local.skipped | results["skipped"]
     rows = []
     metrics: dict[str, str] = {}
     owner_of = plan.owners(suite, results.get("group_subtasks", {}), list(logged))
     for subtask, task in owner_of.items():
-        rows += samples.rows(task, subtask, logged[subtask], answers.kind_of(subtask, results["configs"].get(subtask, {})))
+        rows += samples.rows(
+            task, subtask, logged[subtask], answers.kind_of(subtask, results["configs"].get(subtask, {}))
+        )
         metrics.setdefault(task, logged[subtask][0]["metrics"][0])
         lines = (json.dumps(sample, sort_keys=True, ensure_ascii=False) for sample in logged[subtask])
         write_text(output / "samples" / f"{subtask}.jsonl", "\n".join([*lines, ""]))
     labelled = [name for name, path in _sources(settings, inputs).items() if simulated([path])]
-    how = {task: asked.asked(results, [leaf for leaf, owner in owner_of.items() if owner == task]) for task in metrics}
+    how = {
+        task: conditions.conditions_of(results, [leaf for leaf, owner in owner_of.items() if owner == task])
+        for task in metrics
+    }
     tasks = plan.scored(suite, owner_of, results["skipped"])
     result = scores.scores(tasks, rows, metrics, plan.groups_of(suite), bool(labelled), how)
     if labelled:
@@ -116,7 +127,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
 
 
 def _sources(settings: EvalSettings, inputs: Mapping[str, Path]) -> dict[str, Path]:
-    """What the result was made from, by the name of the input or the key of the config that gives it."""
+    """The sources of the result: name of the input, or key of the config -> folder."""
     named = {
         "model.path": (settings.model.path or None) if settings.model is not None else None,
         "suite.data_dir": settings.suite.data_dir,

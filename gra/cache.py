@@ -1,4 +1,4 @@
-"""Where things are kept that can be had again: seeds' embeddings (gra/synthesis/vector_cache.py), models' weights (gra/weights)."""
+"""The cache folder: seed embeddings (gra/synthesis/dedup) and model weights (gra/weights), all of which can be rebuilt."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def root() -> Path | None:
-    """The folder GRA_CACHE, else $XDG_CACHE_HOME/gra or ~/.cache/gra; None where GRA_CACHE=off."""
+    """The folder GRA_CACHE, else $XDG_CACHE_HOME/gra or ~/.cache/gra; None with GRA_CACHE=off."""
     named = os.environ.get("GRA_CACHE", "")
     if named.lower() in ("off", "none", "0"):
         return None

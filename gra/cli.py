@@ -1,36 +1,59 @@
-"""The command `gra`: `gra --help`. Imports nothing heavy, so that help and typing errors are answered at once."""
+"""Dispatches the subcommands of `gra`; heavy imports are deferred, so help and typing errors are answered at once."""
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
-from gra import __version__
+from gra import __version__, spelling
+from gra.completion import complete
 from gra.errors import EXIT_CONFIG, GraError
 from gra.pipes import outlive_reader
+from gra.stage_commands import COMMANDS as STAGES
+from gra.stage_commands import fetch_suite
 
 HELP = """\
 usage: gra COMMAND ...
 
-A committee of small LLMs writes instruction data; students are tuned on it, scored, and compared.
+A committee of small LLMs writes instruction data; students are tuned on it, scored and compared.
 
-  gra run experiment=NAME [key=value ...]       run what is not done yet of an experiment, then print its table
-  gra plan experiment=NAME [key=value ...]      its steps: what is done, what would run, with what inputs
-  gra compare experiment=NAME [key=value ...]   the table again, from what is finished
-  gra probe pool=NAME seeds=NAME [key=value ...]  whether the pool's models can judge, before a run is paid for
-  gra compare FOLDER FOLDER                     two evaluated runs, item by item
-  gra inspect DIR [DIR ...]                     what a data folder holds: kept, dropped and why, models, files
-  gra inspect DIR --sample ID                   one sample's whole life: gate, scores, prompts, replies
-  gra blind draw NAME=DIR ... --output DIR      a sheet to read samples blind to their arm; gra blind rates DIR counts the labels
-  gra fetch models|students [NAME ...]          weights of the models that pools name, into the cache; no NAME: lists them
-  gra publish RUN_DIR results/NAME              copy a run's table and report to where results are kept
+whole experiments:
+  gra run experiment=NAME [key=value ...]       run the steps that are not done yet, then print the table
+  gra plan experiment=NAME [key=value ...]      list the steps: done or would run, inputs, expected cost
+  gra compare experiment=NAME [key=value ...]   print the table again from the finished steps
+
+on a Slurm cluster:
+  gra submit experiment=NAME cluster=slurm ...  queue the steps as jobs and return (--dry-run: only show them)
+  gra status [store=DIR] [--json]               what became of the jobs: done, running, waiting, failed; logs, errors
+  gra cancel [store=DIR]                        end the queued and running jobs of a store
+
+single stages, each into a folder (output=DIR):
+  gra probe pool=NAME seeds=NAME [key=value ...]  test whether the pool's models can judge, before paying for a run
+  gra synthesize seeds=NAME pool=NAME output=DIR  seeds -> a data folder: the committee writes and reviews
+  gra merge output=DIR [round=R]                the shards of a round -> their data folder
+  gra refine data=FILE pool=NAME output=DIR     an existing data set -> a data folder: rewritten, reviewed
+  gra prepare data=DIR output=DIR               a data folder -> tokens, on a CPU, before GPUs are requested
+  gra train data=DIR student.model=M output=DIR a data folder -> a model folder (TRL, PEFT, DeepSpeed)
+  gra eval suite=NAME model.path=M output=DIR   a model folder -> a scores folder (lm-eval)
+  gra rescore FOLDER --output DIR               recorded replies -> scores, without a model
+
+inspect, compare, fetch, publish:
+  gra compare FOLDER FOLDER                     compare two evaluated runs item by item, ours or lm-eval's
+  gra compare NAME=FOLDER NAME=FOLDER ...       a table of several; --contrast A-B, --paper BASE/SEED, --format latex, --power
+  gra claims [--output DIR]                     the paper's claims, judged by its own numbers; with files, beside OpenDataArena
+  gra regate DIR tau=6,7,8 --output OUT         decide a recorded synthesis by other settings: a table and a plot, no calls
+  gra inspect DIR [DIR ...]                     summarise a data folder: kept, dropped and why, models, files
+  gra inspect DIR --sample ID                   show one sample: gate, scores, prompts, replies
+  gra blind draw NAME=DIR ... --output DIR      draw samples to read blind to their arm; gra blind rates DIR counts the labels
+  gra fetch models|students [NAME ...]          fetch model weights that pools name into the cache; no NAME: list them
+  gra fetch suite=NAME output=DIR               fetch a suite's benchmarks from the hub into a folder
+  gra export DIR --to FORMAT --output OUT       write a data folder for TRL, LLaMA-Factory, Axolotl, OpenAI
+  gra push DIR [USER/NAME] [--private]          a data or model folder to the Hugging Face hub (--dry-run lists the files)
+  gra publish RUN_DIR results/NAME              copy a run's table and report to a folder that is kept
   gra completion bash|zsh                       tab completion: eval "$(gra completion bash)"
 
-  gra COMMAND --help                            more on a command
+  gra COMMAND --help                            help on one command
   gra --version
-
-Each stage is also a command by itself: python -m gra.synthesis, python -m train, python -m eval (all take --help).
 """
 
 HYDRA_HELP = """\
@@ -42,12 +65,12 @@ experiments: {experiments}
 groups (group=option): {groups}
 
   key=value        change a key, e.g. synthesis.rounds=2 seed=1   (+key=value adds one)
-  store=DIR        the run store; runs/store
-  results=DIR      where the table and the report go; runs/results/NAME
+  store=DIR        the run store; default: runs/store
+  results=DIR      folder of the table and report; default: runs/results/NAME
   --cfg job        print the composed config and stop
-  -m               sweep: seed=0,1 runs the command for both
-  --config-dir DIR a folder of your own with YAML files, e.g. DIR/experiment/mine.yaml
-  --hydra-help     Hydra's other flags
+  -m               sweep: with seed=0,1 the command runs once per seed
+  --config-dir DIR your own folder of YAML files, e.g. DIR/experiment/mine.yaml
+  --hydra-help     list Hydra's other flags
 
 examples:
 {examples}
@@ -55,42 +78,68 @@ examples:
 
 COMMANDS = {
     "run": (
-        "Run every step of the experiment that is not done yet, steps side by side (cluster.max_parallel), then print the table.\n"
-        "Killed at any moment, the same command goes on from there; run again, it only prints the table.",
-        ["experiment=quickstart", "experiment=quickstart experiment.replicates=[0,1,2]", "-m experiment=quickstart seed=0,1"],
+        "Run all steps of the experiment that are not done yet, in parallel (cluster.max_parallel), then print the table.\n"
+        "If it is killed, run the same command again to resume; once all steps are done, the command only prints the table.",
+        [
+            "experiment=quickstart",
+            "experiment=quickstart experiment.replicates=[0,1,2]",
+            "-m experiment=quickstart seed=0,1",
+        ],
     ),
     "plan": (
-        "Print the experiment's steps: done / partly done / would run, inputs, folder in the store, hash. Runs nothing.",
+        "Print the experiment's steps: done / partly done / would run, inputs, folder in the store, hash. Nothing is run.\n"
+        "--power [POINTS]: also how many items and trainings are needed to see 2 (or POINTS) points.",
         ["experiment=quickstart", "experiment=quickstart synthesis.tau=7"],
     ),
     "compare": (
-        "Print the experiment's table again from what is finished, and write runs/results/NAME/table.{md,csv} and report.html.\n"
-        "With two scores folders in place of an experiment (gra compare FOLDER FOLDER [--json]): their difference, item by item.\n"
-        "--items-only: intervals and stars over items, for just these trained models, where arms were trained once.",
-        ["experiment=quickstart", "experiment=quickstart --items-only"],
+        "Print the experiment's table from the finished steps, and write runs/results/NAME/table.{md,csv} and report.html.\n"
+        "With two scores folders instead of an experiment (gra compare FOLDER FOLDER [--json]): compare them item by item.\n"
+        "--items-only: intervals and stars over items only, for just these trained models, where arms were trained once.\n"
+        "--contrast A-B: a further difference; A1+A2-B1+B2: of means of arms. --paper BASE/SEED: beside the paper's tables.\n"
+        "--power [POINTS]: what such a comparison can see. Folders: gra compare A B --help; all of it: docs/comparison.md",
+        [
+            "experiment=quickstart",
+            "experiment=quickstart --items-only",
+            "experiment=quickstart --contrast single-seed_only",
+        ],
     ),
 }
 
-OTHERS = ("probe", "inspect", "blind", "fetch", "publish", "completion")  # commands with a help of their own
-
-STAGES = {
-    **dict.fromkeys(("synth", "synthesis", "synthesize", "generate"), "gra.synthesis"),
-    **dict.fromkeys(("train", "tune", "finetune"), "train"),
-    **dict.fromkeys(("eval", "evaluate"), "eval"),
-    "fetch": "eval.fetch",
-    "prepare": "train.prepare",
-}  # words for a stage -> the module that is its command
-
-BASH = """\
-_gra_completion() {
-  local words
-  words=$(COMP_LINE="${COMP_LINE:0:$COMP_POINT}" COMP_POINT="$COMP_POINT" "${COMP_WORDS[0]}" completion query 2>/dev/null)
-  COMPREPLY=($(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}"))
+SUBMIT = (
+    "Queue a Slurm job for each step that is not done (slurm/README.md), print step, job, dependency and log, and return.\n"
+    "The jobs run a copy of the code as it is now. Run it again to queue what failed; what is done or queued is left alone.\n"
+    "--dry-run prints the jobs and their sbatch commands; --live runs the code as it is when each job starts.",
+    [
+        "experiment=quickstart cluster=slurm --dry-run",
+        "experiment=quickstart cluster=slurm cluster.stages.synthesis.shards=16 cluster.resources.partition=long",
+    ],
+)
+OTHERS = (
+    "submit",
+    "status",
+    "cancel",
+    "probe",
+    "claims",
+    "regate",
+    "inspect",
+    "blind",
+    "fetch",
+    "export",
+    "push",
+    "publish",
+    "completion",
+)  # commands with their own help
+APPS = {  # command -> Hydra config of its keys
+    **dict.fromkeys((*COMMANDS, "submit"), "chain"),
+    "probe": "probe_app",
+    "fetch": "fetch_app",
+    **{name: command.app for name, command in STAGES.items() if command.app is not None},
 }
-COMP_WORDBREAKS=${COMP_WORDBREAKS//=}
-complete -o nospace -o default -F _gra_completion gra
-"""
-ZSH = "autoload -U +X bashcompinit && bashcompinit\n" + BASH
+ALIKE = {  # synonyms of commands
+    **dict.fromkeys(("synth", "synthesis", "synthesise", "generate"), "synthesize"),
+    **dict.fromkeys(("tune", "finetune", "sft"), "train"),
+    **dict.fromkeys(("evaluate", "score"), "eval"),
+}
 
 
 def main() -> int:
@@ -110,28 +159,54 @@ def main() -> int:
             return pair(rest)
         elif command in COMMANDS:
             return _hydra_command(command, rest)
+        elif command == "submit":
+            return _submit(rest)
+        elif command in ("status", "cancel"):
+            from gra.cluster import status
+
+            return {"status": status.status, "cancel": status.cancel}[command](rest)
         elif command == "probe":
-            from gra.chain.probe import main as probe
+            from gra.chain.execution.probe import main as probe
 
             return probe(rest)
+        elif command == "claims":
+            from gra.compare.paper.command import main as claims
+
+            return claims(rest)
+        elif command == "regate":
+            from gra.synthesis.regating.sweep import main as regate
+
+            return regate(rest)
         elif command == "inspect":
-            from gra.synthesis.inspect import main as inspect
+            from gra.synthesis.output.inspect import main as inspect
 
             return inspect(rest)
         elif command == "blind":
             from gra.compare.blind import main as blind
 
             return blind(rest)
-        elif command == "fetch" and not any("=" in word for word in rest):  # else a suite: python -m eval.fetch
+        elif command in STAGES:
+            return STAGES[command].run(rest)
+        elif command == "fetch" and any("=" in word for word in rest):  # a suite's benchmarks
+            return fetch_suite(rest)
+        elif command == "fetch":
             from gra.weights.command import main as fetch
 
             return fetch(rest)
+        elif command == "export":
+            from gra.export.command import main as export
+
+            return export(rest)
+        elif command == "push":
+            from gra.export.push import main as push
+
+            return push(rest)
         elif command == "publish":
             from gra.publish import main as publish
 
             return publish(rest)
         elif command == "completion":
-            return _completion(rest)
+            return complete(rest, [*COMMANDS, *STAGES, *OTHERS], APPS)
         else:
             return _unknown(command, rest)
     except GraError as error:
@@ -143,26 +218,68 @@ def main() -> int:
 
 
 def _names_folders(words: list[str]) -> bool:
-    """Whether the words name places and are not Hydra's (flags, key=value). A single one that is none is perhaps an experiment."""
+    """Whether the words are folders, not Hydra's flags or key=value. A single word that does not exist may be an experiment."""
+    if any(_names_run(word) for word in words):
+        return True
     if not words or words[0].startswith("-") or ("=" in words[0] and not Path(words[0]).is_dir()):
         return False
     return Path(words[0]).exists() or sum(not word.startswith("-") and "=" not in word for word in words) > 1
+
+
+def _names_run(word: str) -> bool:
+    """Whether a word is NAME=FOLDER with an evaluation in it; the folder is only looked at where it exists."""
+    if "=" not in word or word.startswith("-") or not Path(word.partition("=")[2]).exists():
+        return False
+    from gra.compare.several import names_run
+
+    return names_run(word)
 
 
 def _hydra_command(command: str, rest: list[str]) -> int:
     if any(word in ("-h", "--help") for word in rest):
         print(_help(command), end="")
         return 0
-    sys.argv = ["gra", *("++experiment.compare.items_only=true" if word == "--items-only" else word for word in rest)]
-    from gra.chain.commands import main as run
+    sys.argv = ["gra", *_as_overrides(rest)]
+    from gra.chain.execution.commands import main as run
 
     return run(command)
+
+
+def _submit(rest: list[str]) -> int:
+    if any(word in ("-h", "--help") for word in rest):
+        print(_help("submit"), end="")
+        return 0
+    from gra.cluster.submit import main as submit
+
+    return submit(rest)
+
+
+def _as_overrides(words: list[str]) -> list[str]:
+    """The flags of a comparison as overrides of `experiment.compare`; all other words as they are."""
+    found: list[str] = []
+    contrasts: list[str] = []
+    rest = list(words)
+    while rest:
+        flag, sign, value = rest.pop(0).partition("=")
+        if flag == "--items-only":
+            found.append("++experiment.compare.items_only=true")
+        elif flag == "--power":
+            takes = not sign and bool(rest) and rest[0].replace(".", "", 1).isdigit()
+            found.append(f"++experiment.compare.power={value or (rest.pop(0) if takes else '2')}")
+        elif flag in ("--contrast", "--paper") and (sign or rest):
+            value = value if sign else rest.pop(0)
+            contrasts += [value] if flag == "--contrast" else []
+            found += [f"++experiment.compare.paper.block='{value}'"] if flag == "--paper" else []
+        else:
+            found.append(flag + sign + value)
+    listed = ",".join(f"'{text}'" for text in contrasts)
+    return [*found, *([f"++experiment.compare.contrasts=[{listed}]"] if contrasts else [])]
 
 
 def _help(command: str) -> str:
     from gra.paths import conf_dir
 
-    text, examples = COMMANDS[command]
+    text, examples = {**COMMANDS, "submit": SUBMIT}[command]
     conf = conf_dir()
     groups = sorted(p.name for p in conf.iterdir() if p.is_dir() and p.name != "experiment")
     options = {group: sorted(p.stem for p in (conf / group).glob("*.yaml")) for group in groups}
@@ -175,36 +292,19 @@ def _help(command: str) -> str:
     )
 
 
-def _completion(rest: list[str]) -> int:
-    """Print the shell's script, or (query, called by that script) the words that could come next in COMP_LINE."""
-    if rest == ["query"]:
-        words = os.environ.get("COMP_LINE", "").split(" ")
-        if len(words) <= 2:
-            print(" ".join([*COMMANDS, *OTHERS]))
-        elif words[1] in COMMANDS:
-            os.environ["COMP_LINE"] = " ".join(["gra", *words[2:]])  # Hydra's engine knows no subcommands
-            sys.argv = ["gra", "-sc", "query=bash"]
-            from gra.chain.commands import main as run
-
-            return run(words[1])
-        return 0
-    scripts = {"bash": BASH, "zsh": ZSH}
-    if len(rest) != 1 or rest[0] not in scripts:
-        print('usage: eval "$(gra completion bash)"   (or zsh)', file=sys.stderr)
-        return EXIT_CONFIG
-    print(scripts[rest[0]], end="")
-    return 0
-
-
 def _as_keys(words: list[str]) -> list[str]:
-    """The words with `--key value` and `--key=value` written as `key=value`, Hydra's way."""
+    """The words with `--key value` and `--key=value` rewritten as Hydra's `key=value`."""
     found: list[str] = []
     rest = list(words)
     while rest:
         word = rest.pop(0)
         if word.startswith("--") and word not in ("--help", "--cfg", "--info", "--multirun"):
-            value = rest.pop(0) if "=" not in word and rest and not rest[0].startswith("-") and "=" not in rest[0] else None
-            word = word.lstrip("-").replace("-", "_") if value is None else f"{word.lstrip('-').replace('-', '_')}={value}"
+            value = (
+                rest.pop(0) if "=" not in word and rest and not rest[0].startswith("-") and "=" not in rest[0] else None
+            )
+            word = (
+                word.lstrip("-").replace("-", "_") if value is None else f"{word.lstrip('-').replace('-', '_')}={value}"
+            )
         found.append(word)
     return found
 
@@ -217,24 +317,22 @@ def _experiments() -> list[str]:
 
 
 def _unknown(command: str, rest: list[str]) -> int:
-    """Tell a word that is no command: a stage's name, a flag or key=value without a command, or a misspelt command."""
-    import difflib
+    """Report an unknown command with a suggestion: a stage's name, a flag or key=value without a command, or a misspelt command."""
     import shlex
 
-    near = difflib.get_close_matches(command, [*COMMANDS, *OTHERS, *STAGES], n=1)
-    if command.startswith("--") and (flag := difflib.get_close_matches(command, ["--help", "--version"], n=1)):
+    near = spelling.near(command, [*COMMANDS, *STAGES, *OTHERS, *ALIKE])
+    if command.startswith("--") and (flag := spelling.near(command, ["--help", "--version"])):
         hint = f"did you mean `gra {flag[0]}`?"
     elif "=" in command:
-        hint = f"a command comes first: did you mean `{shlex.join(['gra', 'run', command, *rest])}`?"
-    elif near and near[0] in STAGES:
-        hint = f"did you mean `{shlex.join(['python', '-m', STAGES[near[0]], *_as_keys(rest)])}`?"
+        hint = f"start with a command: did you mean `{shlex.join(['gra', 'run', command, *rest])}`?"
     elif near:
-        hint = f"did you mean `{shlex.join(['gra', near[0], *rest])}`?"
-    elif experiment := difflib.get_close_matches(command, _experiments(), n=1, cutoff=0.8):
+        meant = ALIKE.get(near[0], near[0])
+        hint = f"did you mean `{shlex.join(['gra', meant, *(_as_keys(rest) if meant in APPS else rest)])}`?"
+    elif experiment := spelling.near(command, _experiments(), cutoff=0.8):
         hint = f"did you mean `{shlex.join(['gra', 'run', f'experiment={experiment[0]}', *rest])}`?"
     else:
         hint = "see gra --help"
-    print(f"gra: no command `{command}`\n    -> {hint}", file=sys.stderr)
+    print(f"gra: unknown command `{command}`\n    -> {hint}", file=sys.stderr)
     return EXIT_CONFIG
 
 

@@ -1,20 +1,120 @@
-"""SQLite files that a run writes and a later one goes on from: whether one is whole, and where a damaged one is put."""
+"""Opens the SQLite files that a run resumes from: alone for writing, beside a writer for reading. Renames damaged ones.
+
+The writer holds the file alone (`locking_mode=EXCLUSIVE`, set before WAL), so SQLite keeps the index of its write-ahead log in the
+process's memory: no `-shm` file is made, and no memory is shared through one, which network file systems do not offer
+(https://www.sqlite.org/wal.html, "Use of WAL Without Shared-Memory"). POSIX locks are needed.
+"""
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import tempfile
+import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
+
+_TRIES, _PAUSE_S = 20, 0.05  # copies of a file whose writer moves its log into it meanwhile
+_WAL_HEAD = 32  # bytes of the log's header, which change when the log begins anew
+_MOUNTS = Path("/proc/self/mounts")
+
+
+def connect_alone(path: Path, timeout_s: float = 30.0, **options: Any) -> sqlite3.Connection:
+    """The file's only connection, in WAL mode; another process gets `database is locked`. Raises sqlite3.Error."""
+    connection = sqlite3.connect(path, check_same_thread=False, timeout=timeout_s, **options)
+    try:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def leave_wal(connection: sqlite3.Connection) -> None:
+    """End the WAL mode of an only connection: the database is then one file that can be moved and read anywhere."""
+    connection.execute("PRAGMA journal_mode=DELETE")
+
+
+class _Copy(sqlite3.Connection):
+    """A connection to a copy, which is removed with it."""
+
+    folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def close(self) -> None:
+        super().close()
+        if self.folder is not None:
+            self.folder.cleanup()
+
+
+def connect_readonly(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing on disk and disturbs no writer. Raises sqlite3.Error, OSError.
+
+    A closed file is read where it is. One that a process is writing, or that a killed one left, has a write-ahead log: a copy of
+    both is read, of one moment between two commits.
+    """
+    if not path.is_file():
+        raise sqlite3.OperationalError("unable to open database file")
+    log = path.with_name(f"{path.name}-wal")
+    if not log.exists():
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False, timeout=2)
+        try:
+            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        except sqlite3.OperationalError:  # a writer came in between, or the file system cannot do it
+            connection.close()
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return connection
+    folder = tempfile.TemporaryDirectory(prefix="gra-read-")
+    try:
+        copy = Path(folder.name, path.name)
+        _copy(path, log, copy)
+        reading = sqlite3.connect(copy, check_same_thread=False, timeout=30, factory=_Copy)
+    except BaseException:
+        folder.cleanup()
+        raise
+    reading.folder = folder
+    return reading
+
+
+def _copy(path: Path, log: Path, to: Path) -> None:
+    """Copy a database and its log as they are at one moment: while the copy is made, the log may only grow."""
+    beside = to.with_name(f"{to.name}-wal")
+    for _ in range(_TRIES):
+        before = _state(path, log)
+        shutil.copyfile(path, to)
+        try:
+            shutil.copyfile(log, beside)
+        except FileNotFoundError:
+            beside.unlink(missing_ok=True)
+        if _state(path, log) == before:
+            return
+        time.sleep(_PAUSE_S)
+    raise sqlite3.OperationalError("another process is writing it; read it again when that process has ended")
+
+
+def _state(path: Path, log: Path) -> tuple[int, int, bytes]:
+    found = path.stat()
+    try:
+        with log.open("rb") as handle:
+            head = handle.read(_WAL_HEAD)
+    except FileNotFoundError:
+        head = b""
+    return found.st_mtime_ns, found.st_size, head
 
 
 def intact(path: Path, *, indices: bool = False) -> bool:
-    """Whether SQLite finds the file whole; `indices`: these, too, which takes longer.
+    """Whether the file passes SQLite's check. With `indices` the indices are checked too, which takes longer.
 
-    Raises sqlite3.OperationalError where that cannot be told: the file is locked, the folder read-only, the disk full.
+    Raises sqlite3.OperationalError if the check cannot run: the file is locked, the folder read-only, the disk full.
     """
     check = "integrity_check" if indices else "quick_check"
     try:
         with closing(sqlite3.connect(path, timeout=30)) as connection:
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             return bool(connection.execute(f"PRAGMA {check}(1)").fetchone()[0] == "ok")
     except sqlite3.OperationalError:
         raise
@@ -23,7 +123,7 @@ def intact(path: Path, *, indices: bool = False) -> bool:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename the file and its write-ahead log, which belongs to it alone, to the first free FILE.damaged-N; returns that name."""
+    """Rename the file and its write-ahead log to the first free FILE.damaged-N. Returns the new path."""
     number = 1
     while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
         number += 1
@@ -32,3 +132,33 @@ def set_aside(path: Path) -> Path:
         if part.exists():
             part.replace(aside.with_name(aside.name + suffix))
     return aside
+
+
+def remedy(path: Path, error: Exception, setting: str) -> str:
+    """What to do about a database fault; `setting`: the keys that move the file elsewhere, e.g. `output=DIR`."""
+    code = (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
+    place = f"{setting} on another file system (this one: {file_system(path)})"
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return f"another process is writing it: wait until it has ended; if none is, its locks do not work: {place}"
+    if code in (sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOLFS):
+        return f"the file system's locks do not work: {place}"
+    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+        return f"free disk space, make the folder writable, or choose {place}; then run the same command again"
+    return "free disk space or make the folder writable, then run the same command again"
+
+
+def file_system(path: Path) -> str:
+    """The type and the mount point of the file system that holds `path`, as text; `unknown` where the system does not say."""
+    whole = str(path.absolute())
+    try:
+        lines = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return "unknown"
+    best = ("", "unknown")
+    for line in lines:
+        _, place, kind, *_ = [*line.split(" "), "", "", ""]
+        place = place.replace("\\040", " ")
+        inside = whole == place or whole.startswith(place.rstrip("/") + "/")
+        if inside and len(place) >= len(best[0]):
+            best = (place, f"{kind} at {place}")
+    return best[1]

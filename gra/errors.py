@@ -1,7 +1,7 @@
-"""The errors a user can meet, each named after the boundary where the fault arose, each saying what to do about it.
+"""The errors that users see. Each is named after the part that failed and says what to do.
 
-A bad record, reply or sample is data (it is counted and its reason kept), never one of these: an exception here means
-that the run as a whole cannot go on.
+A bad record, reply or sample is data: it is counted and its reason kept. An exception from here means that the whole run
+cannot continue.
 """
 
 from __future__ import annotations
@@ -9,17 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-EXIT_FAILED = 1  # the run could not go on; what was done is on disk, the same command goes on from there
+EXIT_FAILED = 1  # the run failed; finished work is on disk, the same command resumes
 EXIT_CONFIG = 2  # the configuration is wrong; nothing was started
-EXIT_PREEMPTED = 85  # asked to leave by SIGTERM or SIGUSR1; the same command goes on: for batch systems to requeue
-EXIT_INTERRUPTED = 130  # Ctrl-C, as shells have it (128 + SIGINT)
+EXIT_MISSING = 3  # what other jobs should have made is missing; running the same again does not help
+EXIT_PREEMPTED = 85  # stopped by SIGTERM or SIGUSR1; the same command resumes: batch systems requeue on this code
+EXIT_INTERRUPTED = 130  # Ctrl-C: 128 + SIGINT, the shells' convention
+
+
+ARROW = "\n    -> "  # in the text of an error, between what happened and what to do
 
 
 @dataclass(frozen=True)
 class Problem:
     """One fault of a configuration: the dotted `key`, what is wrong, what to do, and the `file` that set it, if known.
 
-    `passing`: it may be gone by the time the run gets there (a server that is not up yet): told, but stops nothing alone.
+    `passing`: it may be gone when the run gets there (a server that is not up yet). It is reported but does not stop the run.
     """
 
     key: str
@@ -30,17 +34,24 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.key} ({self.file})" if self.file else self.key
-        return f"{place}: {self.message}\n    -> {self.remedy}"
+        return f"{place}: {self.message}{ARROW}{self.remedy}"
 
 
 class GraError(Exception):
-    """Base of all errors meant for the user: shown without a traceback, with the exit code `code`."""
+    """Base of all errors for users: printed without a traceback; the process exits with `code`. Its text: what happened and where,
+    then, after ARROW, what to do."""
 
     code = EXIT_FAILED
 
 
+def parts_of(error: Exception | str) -> tuple[str, str]:
+    """What an error's text says: what happened, and what to do ('' if it does not say)."""
+    what, _, remedy = str(error).partition(ARROW)
+    return what, remedy
+
+
 class ConfigError(GraError):
-    """All faults of a configuration at once, found before any work."""
+    """All faults of a configuration, found before any work."""
 
     code = EXIT_CONFIG
 
@@ -51,15 +62,15 @@ class ConfigError(GraError):
 
 
 class SeedError(GraError):
-    """A seed file that cannot be read, or holds more bad records than `seeds.max_bad`."""
+    """A seed file that cannot be read or has more bad records than `seeds.max_bad`."""
 
 
 class ServerError(GraError):
-    """A model server that cannot be used: unreachable, wrong model, refused key. Names the URL and the model."""
+    """A model server that cannot be used: unreachable, wrong model, key refused. Names the URL and the model."""
 
 
 class SynthesisError(GraError):
-    """A synthesis that cannot yield a data set, with the account of where the proposals went."""
+    """A synthesis that cannot produce a data set; says where its proposals were lost."""
 
 
 class TrainError(GraError):
@@ -71,20 +82,27 @@ class EvalError(GraError):
 
 
 class StoreError(GraError):
-    """The run store or an output folder: locked, read-only, full, or begun with another configuration."""
+    """The run store or an output folder cannot be used: locked, read-only, full, or started with another configuration."""
 
 
-DRAINED = "interrupted: what was in flight is in the journal; the same command goes on from there"
+class MissingError(StoreError):
+    """What an earlier job should have made is missing, so this one cannot do its work."""
+
+    code = EXIT_MISSING
+
+
+DRAINED = "interrupted: replies to the calls in flight are in the journal; the same command resumes"
+STOPPED_AT_ONCE = "stopped at once; the recorded calls are kept, and the same command resumes from them"
 
 
 class Interrupted(GraError):
-    """Stopped by Ctrl-C or SIGTERM: what was done is on disk, the same command goes on from there."""
+    """Stopped by Ctrl-C: finished work is on disk, the same command resumes."""
 
     code = EXIT_INTERRUPTED
 
 
 class Preempted(GraError):
-    """Training or a chain stopped by SIGTERM or SIGUSR1, as batch systems announce the end of a job: what was done is on disk,
-    the same command goes on from there."""
+    """A stage or a chain stopped by SIGTERM or SIGUSR1, with which batch systems announce the end of a job: finished work is
+    on disk, the same command resumes."""
 
     code = EXIT_PREEMPTED

@@ -1,4 +1,4 @@
-"""The event loop that calls run on: uvloop's where it is installed (not on Windows), which costs less a call, else asyncio's."""
+"""Runs a coroutine on uvloop's event loop, which costs less per call, or on asyncio's where uvloop is not installed (Windows)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """As `asyncio.run`, with the garbage collector run less often: what ends here ends by its reference count, and what was
-    imported stays."""
+    """Like `asyncio.run`, with fewer garbage collections: reference counts free the objects of calls, and imported modules stay
+    alive anyway."""
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
     if importlib.util.find_spec("uvloop") is None:

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: temporary file in the same folder, fsync, rename. Used by every stage."""
+"""Writes files atomically (temporary file in the same folder, fsync, rename), reads JSON and gzip, hashes files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TEMPORARY = re.compile(r"^\..+\.\d+\.tmp$")  # as `atomic_path` names them
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on a clean exit it is synced and renamed to `path`, else removed.
 
-    For libraries that want to write a file themselves (pyarrow, matplotlib). Raises OSError as the file system does.
+    For libraries that write files themselves (pyarrow, matplotlib). Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -34,7 +34,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what `atomic_path` left below `folder` in processes that were killed; nobody may be writing there."""
+    """Remove the temporary files that killed processes left below `folder`. No process may be writing there."""
     for path in folder.rglob(".*.tmp"):
         if _TEMPORARY.match(path.name) and path.is_file():
             path.unlink()
@@ -52,7 +52,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON with sorted keys, so that equal values give equal bytes. NaN is refused."""
+    """Write `value` as indented JSON with sorted keys: equal values give equal bytes. Raises ValueError for NaN."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -71,7 +71,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def open_maybe_gzip(path: Path) -> IO[bytes]:
-    """Open a file for reading bytes, unpacking it if it starts with gzip's magic number, whatever its name."""
+    """Open a file for reading bytes; decompress it if it starts with gzip's magic number, whatever its name."""
     with path.open("rb") as handle:
         packed = handle.read(2) == b"\x1f\x8b"
     return cast(IO[bytes], gzip.open(path, "rb") if packed else path.open("rb"))

@@ -1,15 +1,16 @@
-"""argparse with "did you mean": a misspelt flag is told together with the one that was probably meant."""
+"""An argparse parser that suggests the nearest flag for a misspelt one."""
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from typing import NoReturn
 
+from gra import spelling
+
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose flags must be written in full, and which names the nearest one for each that it does not know."""
+    """An ArgumentParser without abbreviated flags that suggests the nearest known flag for each unknown one."""
 
     def __init__(self, prog: str, description: str | None, **more: object):
         super().__init__(prog, description=description, allow_abbrev=False, **more)  # type: ignore[arg-type]
@@ -21,6 +22,6 @@ class Parser(argparse.ArgumentParser):
         unknown = message.partition("unrecognized arguments: ")[2]
         for word in re.findall(r"(?:^|\s)(-[^\s=]+)", unknown):
             spellings = (word.replace("_", "-"), word.lstrip("-"))
-            near = [name for text in spellings for name in difflib.get_close_matches(text, known, n=1)]
+            near = [name for text in spellings for name in spelling.near(text, known)]
             hints += [f"{word}: did you mean {known[near[0]]}?"] if near else []
-        super().error("\n    -> ".join([message, *(hints or [f"{self.prog} --help shows what can be given"])]))
+        super().error("\n    -> ".join([message, *(hints or [f"see {self.prog} --help"])]))

@@ -1,7 +1,7 @@
-"""PURE: two-sided quantiles of the normal and of Student's distribution, and the interval of a share, in Python alone, since scipy
-takes long to import and no synthesis needs it.
+"""PURE: two-sided quantiles of the normal and Student's t distributions and Wilson's interval, without scipy, which is slow to
+import and not needed by a synthesis.
 
-Student's is found by Newton's method on its distribution function, which is an incomplete beta function, by Lentz's continued
+Student's t quantile: Newton's method on the distribution function, an incomplete beta function computed with Lentz's continued
 fraction (Abramowitz and Stegun 1964, 26.5.8 and 26.7.1; Thompson and Barnett 1986, Journal of Computational Physics 64).
 """
 
@@ -10,22 +10,22 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-_MANY = 1e4  # degrees of freedom from which the expansion about the normal quantile holds to nine digits
+_MANY = 1e4  # degrees of freedom from which the expansion about the normal quantile is right to nine digits
 _TINY = 1e-300
 
 
 def normal(level: float) -> float:
-    """The z with P(|Z| <= z) = level, e.g. 1.96 of 0.95."""
+    """The z with P(|Z| <= z) = level, e.g. 1.96 for 0.95."""
     return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def student(level: float, df: float) -> float:
-    """The t with P(|T| <= t) = level, for `df` degrees of freedom (above 0, perhaps not whole, perhaps endless).
+    """The t with P(|T| <= t) = level for `df` degrees of freedom (above 0; fractions and infinity are allowed).
 
-    Raises ValueError for a level outside of 0 to 1 or df that is not above 0.
+    Raises ValueError for a level outside (0, 1) or df <= 0.
     """
     if not 0 < level < 1 or not df > 0:
-        raise ValueError(f"level {level}, {df} degrees of freedom: a level between 0 and 1 and df above 0 are expected")
+        raise ValueError(f"level {level}, {df} degrees of freedom: the level must be between 0 and 1, df above 0")
     z = normal(level)
     near = z + (z**3 + z) / (4 * df) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df**2)  # Cornish and Fisher
     if df >= _MANY:
@@ -46,10 +46,10 @@ def student(level: float, df: float) -> float:
 
 
 def wilson(value: float, n: float, z: float) -> tuple[float, float]:
-    """Wilson's score interval of the share `value` of `n` units (Wilson 1927, JASA 22)."""
+    """Wilson's score interval of the proportion `value` of `n` units (Wilson 1927, JASA 22)."""
     centre = (value + z * z / (2 * n)) / (1 + z * z / n)
     reach = z / (1 + z * z / n) * math.sqrt(max(0.0, value * (1 - value)) / n + z * z / (4 * n * n))
-    # At the ends the bounds are 0 and 1 exactly; sums of fractions miss them by the last bits.
+    # At proportions 0 and 1 a bound is exactly 0 or 1; floating-point sums miss it by the last bits.
     return (0.0 if value <= 0 else max(0.0, centre - reach)), (1.0 if value >= 1 else min(1.0, centre + reach))
 
 
@@ -59,14 +59,14 @@ def outside(t: float, df: float) -> float:
 
 
 def _beta(x: float, rest: float, a: float, b: float) -> float:
-    """The regularised incomplete beta function I_x(a, b); `rest` is 1 - x, given apart since the difference has fewer digits."""
+    """The regularised incomplete beta function I_x(a, b). `rest` is 1 - x, passed separately: subtraction would lose digits."""
     if x <= 0 or rest <= 0:
         return 0.0 if x <= 0 else 1.0
     log_x = math.log(x) if x < 0.5 else math.log1p(-rest)
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * log_x + b * math.log(rest))
+    factor = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * log_x + b * math.log(rest))
     if x < (a + 1) / (a + b + 2):
-        return front * _fraction(x, a, b) / a
-    return 1 - front * _fraction(rest, b, a) / b
+        return factor * _fraction(x, a, b) / a
+    return 1 - factor * _fraction(rest, b, a) / b
 
 
 def _fraction(x: float, a: float, b: float) -> float:

@@ -1,11 +1,11 @@
-"""A question whose answer is known, and where such questions come from: config names a source by its `_target_`.
+"""Questions with known answers, and the protocol of their sources. The config names a source by its `_target_`.
 
 A source is called as `target(settings, seeds) -> list[Known]`: `settings` are the mapping's other keys, `seeds` the run's seeds,
 each with `id`, `instruction`, `response` and `domain`. It raises ConfigError for keys or files that cannot be used. Sources:
 
-    gra.synthesis.committee.exact.source    seeds whose answer is exact: a number, a letter, "The answer is X."
-    gra.simulation.known.source             seeds of the simulated world, by its truth
-    eval.known.source                       training splits of GSM8K, ARC and MBPP, by the evaluation's own rules
+    gra.synthesis.probe.exact.source        seeds with an exact answer: a number, a letter, "The answer is X."
+    gra.simulation.known.source             seeds of the simulated world, checked against its truth
+    eval.suite.known.source                 training splits of GSM8K, ARC and MBPP, scored by the evaluation's rules
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Protocol
 
 
 class AnySeed(Protocol):
-    """What a source sees of a seed."""
+    """The fields of a seed that a source can use."""
 
     @property
     def id(self) -> str: ...
@@ -30,8 +30,8 @@ class AnySeed(Protocol):
 
 @dataclass(frozen=True)
 class Known:
-    """`response` is right, in its source's own words; `right(reply)` says whether any other reply is, None where no rule can tell.
-    `wrong`: replies that its source knows to be wrong, if any."""
+    """A question with a known answer. `response` is right, in its source's words. `right(reply)` judges any other reply: None
+    if no rule can decide. `wrong`: replies that the source knows to be wrong, if any."""
 
     id: str
     instruction: str

@@ -1,5 +1,5 @@
-"""The labels "simulated" and "quantized": which folders carry them. What is made from a labelled folder is labelled, too (files
-`SIMULATED` and `QUANTIZED`, each a line of text)."""
+"""Reads the labels "simulated" and "quantized" of folders: files `SIMULATED` and `QUANTIZED`, one line of text each. Everything
+made from a labelled folder is labelled too."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from pathlib import Path
 from gra.fileio import read_json
 from gra.wellformed import printable
 
-MARK = "SIMULATED"  # the file that labels a folder: one line of text that says why
-QUANTIZED = "QUANTIZED"  # the file that labels a model whose weights were rounded to few bits once; one line says how
+MARK = "SIMULATED"  # its line says why
+QUANTIZED = "QUANTIZED"  # the model's weights were once rounded to a few bits; its line says how
 MANIFEST = "manifest.json"
-_CAP = 200  # bytes of a label that are read
+_CAP = 200  # bytes read of a label
 
 
 def simulated(paths: Iterable[Path | None]) -> bool:
-    """Whether any of `paths` was made from simulated models or texts; None and what is not there (a hub id) count as not.
+    """Whether any of `paths` was made from simulated models or texts. None and missing paths (a hub id) are not labelled.
 
-    A folder is labelled by a file SIMULATED or by `"simulated": true` in its manifest.json, a file by those of its folder. The
-    folder above counts as well: what users name is often a part of what a stage made, e.g. its model/.
+    A folder is labelled by a file SIMULATED or by `"simulated": true` in its manifest.json, a file by its folder's labels. The
+    parent folder counts too: users often name a part of a stage's output, e.g. its model/.
     """
-    return any(_labelled(folder) for path in paths if path is not None and path.exists() for folder in _places(path.resolve()))
+    return any(
+        _labelled(folder) for path in paths if path is not None and path.exists() for folder in _places(path.resolve())
+    )
 
 
 def quantized(paths: Iterable[Path | None]) -> str | None:
-    """What the label of the first labelled path says, on one line; None where none is. Looked for in a folder, the folder above and
-    its model/, since a stage is given either; None and what is not there (a hub id) carry no label."""
+    """The text of the first label found, on one line; None if no path is labelled. Looks in the folder, its parent and its
+    model/, since a stage accepts each of these. None and missing paths (a hub id) are not labelled."""
     for path in paths:
         if path is None or not path.exists():
             continue
@@ -43,7 +45,8 @@ def quantized(paths: Iterable[Path | None]) -> str | None:
 
 
 def before_training(label: str) -> str:
-    """The sentence for tables and cards on a label of `quantized`, without its end: "weights were 4-bit before training (...)"."""
+    """The sentence for tables and cards, without its full stop: "weights were 4-bit before training (...)". `label`: as
+    `quantized` returns it."""
     bits = re.match(r"\d+-bit", label)
     return f"weights were {bits[0] if bits else 'rounded to few bits'} before training ({label})"
 
@@ -59,5 +62,5 @@ def _labelled(folder: Path) -> bool:
     try:
         manifest = read_json(folder / MANIFEST)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError):
-        return False  # none, or none of ours
+        return False  # no manifest, or another program's
     return isinstance(manifest, dict) and manifest.get("simulated") is True

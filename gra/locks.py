@@ -1,4 +1,4 @@
-"""A lock on a path that dies with the process that holds it, on one computer and on file systems shared by many (POSIX locks)."""
+"""Locks a path across processes and, on shared file systems, across machines (POSIX locks). A lock ends with its process."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ import errno
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from gra.errors import StoreError
 
+_POLL_S = 0.5
+
 
 @contextmanager
-def locked(path: Path, waiting: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock file `path`, waiting for whoever has it; `waiting` is then told who that is, once.
+def locked(path: Path, waiting: Callable[[str], None], patience_s: float | None = None) -> Iterator[None]:
+    """Hold the lock file `path`. If another process holds it, call `waiting` once with that process's description and wait.
 
-    The file is removed on release and is worth nothing by itself: what counts is the kernel's lock, so that nobody is kept
-    out by a process that was killed. Raises StoreError where the file cannot be made or the file system knows no locks.
+    `patience_s`: the most seconds to wait, then StoreError is raised; None: as long as it takes. The kernel's lock counts, not
+    the file, which is removed on release: a killed process blocks nobody. Raises StoreError if the file cannot be created or the
+    file system has no locks.
     """
-    handle = _acquire(path, waiting)
+    handle = _acquire(path, waiting, patience_s)
     try:
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
@@ -31,38 +35,50 @@ def locked(path: Path, waiting: Callable[[str], None]) -> Iterator[None]:
 
 
 def holder(path: Path) -> str | None:
-    """Who holds the lock file `path` now, as text, or None if nobody does."""
+    """The process that holds the lock file `path` now, as text, or None."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return None  # no such file, or one that we may not write: then this is only what `gra plan` shows
+        return None  # no such file, or not writable for us: this is information for `gra plan` only
     try:
         return None if _try_lock(handle) else _read(handle)
     finally:
         os.close(handle)
 
 
-def _acquire(path: Path, waiting: Callable[[str], None]) -> int:
-    told = False
+def _acquire(path: Path, waiting: Callable[[str], None], patience_s: float | None) -> int:
+    reported = False
+    deadline = None if patience_s is None else time.monotonic() + patience_s
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         while True:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
                 if not _try_lock(handle):
-                    if not told:
+                    if not reported:
                         waiting(_read(handle))
-                        told = True
-                    fcntl.lockf(handle, fcntl.LOCK_EX)
+                        reported = True
+                    _await_lock(handle, path, deadline)
                 if _same_file(handle, path):
                     return handle
             except BaseException:
                 os.close(handle)
                 raise
-            os.close(handle)  # the one who held it has removed the file: lock the new one
+            os.close(handle)  # the previous holder has removed the file: lock the new one
     except OSError as error:
-        remedy = "choose a folder that can be written, on a file system with locks"
+        remedy = "choose a writable folder on a file system that supports locks"
         raise StoreError(f"{path}: cannot be locked: {error.strerror}\n    -> {remedy}") from error
+
+
+def _await_lock(handle: int, path: Path, deadline: float | None) -> None:
+    if deadline is None:
+        fcntl.lockf(handle, fcntl.LOCK_EX)
+        return
+    while not _try_lock(handle):
+        if time.monotonic() >= deadline:
+            remedy = "its result will be there when that process has ended; then run the same command again"
+            raise StoreError(f"{path}: {_read(handle)} still works on it\n    -> {remedy}")
+        time.sleep(_POLL_S)
 
 
 def _try_lock(handle: int) -> bool:

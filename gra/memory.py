@@ -1,4 +1,4 @@
-"""How much memory this process has taken at most, for run accounts and benchmarks. No heavy import."""
+"""Peak memory of this process, for run accounts and benchmarks. No heavy import."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def peak_rss_bytes() -> int | None:
-    """Largest resident memory of this process so far (VmHWM); None where the system does not say (no /proc).
+    """Peak resident memory of this process in bytes (VmHWM); None on systems without /proc.
 
-    Not getrusage: what that says includes the parent's, before exec.
+    Not from getrusage: its figure includes the parent's memory before exec.
     """
     status = Path("/proc/self/status")
     lines = status.read_text(encoding="ascii", errors="replace").splitlines() if status.is_file() else []

@@ -1,4 +1,4 @@
-"""What a folder is that was named as a model and holds none: the faults that evaluation and training can tell from its files."""
+"""Explains why a folder named as a model is not one; used by evaluation and training."""
 
 from __future__ import annotations
 
@@ -8,34 +8,41 @@ CONFIG, ADAPTER = "config.json", "adapter_config.json"
 
 
 def fault(folder: Path) -> tuple[str, str] | None:
-    """(what is wrong, what to do) with a folder that transformers could not load as a model; None where it has a config.json."""
+    """(what is wrong, what to do) for a folder that transformers cannot load as a model; None if it has a config.json."""
     if (folder / CONFIG).is_file():
         return None
     if (folder / ADAPTER).is_file():
         merged = folder.parent / "model"
         if _is_model(merged):
             return (
-                f"{folder} holds a LoRA adapter alone, which is not a model",
-                f"use {merged}: the same adapter, merged into its base",
+                f"{folder} holds only a LoRA adapter, not a model",
+                f"use {merged}: the same adapter, merged into its base model",
             )
         remedy = (
-            "merge it into its base (peft: PeftModel.from_pretrained, then merge_and_unload), and name the folder it is saved to"
+            "merge it into its base model (peft: PeftModel.from_pretrained, then merge_and_unload), save it, "
+            "and name that folder"
         )
-        return f"{folder} holds a LoRA adapter alone, which is not a model", remedy
+        return f"{folder} holds only a LoRA adapter, not a model", remedy
     if _is_model(folder / "model"):
         return f"{folder} is a stage's output, not the model in it", f"use {folder / 'model'}"
     if not folder.is_dir():
-        return f"not a model folder: {folder} is a file", "name the folder that save_pretrained wrote"
+        return f"not a model folder: {folder} is a file", "name a folder written by save_pretrained"
     return f"not a model folder: {folder} has no {CONFIG}", "name a folder written by save_pretrained"
 
 
 def stage_fault(folder: Path) -> tuple[str, str]:
-    """(what is wrong, what to do) with `folder`, which should be a stage's output with model/ in it and holds none."""
+    """(what is wrong, what to do) for `folder`, which should be a stage's output with a model/ in it but has none."""
     if _is_model(folder) and folder.name == "model":
-        return f"{folder} is the model itself; this input is the folder above it", f"use {folder.parent}"
+        return f"{folder} is the model itself; this input expects its parent folder", f"use {folder.parent}"
     if (folder / ADAPTER).is_file() and _is_model(folder.parent / "model"):
-        return f"{folder} holds a LoRA adapter alone, which is not a model", f"use {folder.parent}: its model/ is the merged model"
-    return f"not a model folder: {folder / 'model'} has no {CONFIG}", "name the output folder of a stage that makes a model"
+        return (
+            f"{folder} holds only a LoRA adapter, not a model",
+            f"use {folder.parent}: its model/ is the merged model",
+        )
+    return (
+        f"not a model folder: {folder / 'model'} has no {CONFIG}",
+        "name the output folder of a stage that writes a model",
+    )
 
 
 def _is_model(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Where the project's own files lie, in a checkout and in an installed wheel."""
+"""Finds the project's own files, in a checkout and in an installed wheel."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from gra.errors import GraError
 
 _PACKAGE = Path(__file__).resolve().parent
 OWN = "gra:"
+SNAPSHOT = "snapshot.json"  # in a snapshot of the code: the commit, and the hash of what was changed since
 
 
 def conf_dir() -> Path:
@@ -16,18 +17,30 @@ def conf_dir() -> Path:
     for folder in (_PACKAGE / "_conf", _PACKAGE.parent / "conf"):
         if folder.is_dir():
             return folder
-    raise GraError(f"no configuration files beside {_PACKAGE}: install the package again, or run from a whole checkout")
+    raise GraError(
+        f"no configuration files beside {_PACKAGE}\n    -> reinstall the package, or run from a complete checkout"
+    )
+
+
+def paper_dir() -> Path:
+    """The folder of the paper's tables: `gra/_paper` in an installed wheel, else the repository's `results/paper/`."""
+    for folder in (_PACKAGE / "_paper", _PACKAGE.parent / "results" / "paper"):
+        if folder.is_dir():
+            return folder
+    raise GraError(
+        f"no tables of the paper beside {_PACKAGE}\n    -> reinstall the package, or run from a complete checkout"
+    )
 
 
 def expanded(path: object) -> Path:
-    """`path` with a leading `~` or `~user` replaced by that home; as it is where there is no such user (Path.expanduser raises)."""
+    """`path` with a leading `~` or `~user` expanded; unchanged if there is no such user (Path.expanduser would raise)."""
     return Path(os.path.expanduser(str(path)))  # noqa: PTH111
 
 
 def located(path: object) -> Path:
-    """As `expanded`; `gra:NAME` is the file NAME in `conf_dir()`, so that a config can name data that come with the package.
+    """Like `expanded`, and `gra:NAME` is the file NAME in `conf_dir()`: configs name the package's own data this way.
 
-    A file of the working folder that is called so is written `./gra:NAME`. Raises GraError as `conf_dir` does.
+    A file of that name in the current folder is written `./gra:NAME`. Raises GraError like `conf_dir`.
     """
     text = str(path)
     return conf_dir() / text.removeprefix(OWN) if text.startswith(OWN) else expanded(text)
@@ -37,3 +50,19 @@ def source_root() -> Path | None:
     """The repository's folder if the code runs from a git checkout, else None."""
     root = _PACKAGE.parent
     return root if (root / ".git").exists() else None
+
+
+def snapshot_root() -> Path | None:
+    """The folder of the snapshot that the code runs from (gra/cluster/snapshot.py), else None."""
+    root = _PACKAGE.parent
+    return root if (root / SNAPSHOT).is_file() else None
+
+
+def slurm_dir() -> Path:
+    """The folder of Slurm's batch templates: `gra/_slurm` in an installed wheel, else the repository's `slurm/`."""
+    for folder in (_PACKAGE / "_slurm", _PACKAGE.parent / "slurm"):
+        if (folder / "task.sbatch").is_file():
+            return folder
+    raise GraError(
+        f"no batch templates beside {_PACKAGE}\n    -> reinstall the package, or run from a complete checkout"
+    )

@@ -1,4 +1,4 @@
-"""Standard output that outlives its reader and its encoding: `gra run --info | head -1` and a latin-1 terminal get no traceback."""
+"""Makes standard output survive closed pipes and narrow encodings: `gra run --info | head -1` and a latin-1 terminal work."""
 
 from __future__ import annotations
 
@@ -12,13 +12,34 @@ from typing import Any
 
 FALLBACK = "gra.fallback"  # the name of the error handler below
 _WORDS = {
-    "±": "+-", "−": "-", "–": "-", "—": "-", "×": "x", "…": "...", "→": "->", "←": "<-", "►": ">", "▶": ">", "•": "*", "✓": "+",
-    "✔": "+", "✗": "x", "✘": "x", "≤": "<=", "≥": ">=", "≈": "~", "‘": "'", "’": "'", "“": '"', "”": '"', "\u00a0": " ",
-}  # fmt: skip
+    "±": "+-",
+    "−": "-",
+    "–": "-",
+    "—": "-",
+    "×": "x",
+    "…": "...",
+    "→": "->",
+    "←": "<-",
+    "►": ">",
+    "▶": ">",
+    "•": "*",
+    "✓": "+",
+    "✔": "+",
+    "✗": "x",
+    "✘": "x",
+    "≤": "<=",
+    "≥": ">=",
+    "≈": "~",
+    "‘": "'",
+    "’": "'",
+    "“": '"',
+    "”": '"',
+    "\u00a0": " ",
+}
 
 
 class _Output(io.FileIO):
-    """A file that goes on into nothing once the other end of its pipe is closed."""
+    """A file that discards its output once the other end of its pipe is closed."""
 
     def write(self, data: bytes, /) -> int:  # type: ignore[override]
         try:
@@ -31,30 +52,32 @@ class _Output(io.FileIO):
 
 
 def outlive_reader() -> None:
-    """Let sys.stdout, if it is the process's own, drop what nobody reads any more, and write what its encoding lacks in other
-    signs; sys.stderr the latter. Every command calls this first.
+    """Make sys.stdout discard output that nobody reads, and make sys.stdout and sys.stderr replace characters that their
+    encoding lacks. A redirected or captured sys.stdout stays as it is. Every command calls this first.
 
-    Here rather than by catching BrokenPipeError: Hydra, rich and the interpreter's last flush each meet it in a place of their
-    own. SIGPIPE is no way either: it would end a run at the first server that hangs up.
+    Catching BrokenPipeError would not do: Hydra, rich and the interpreter's last flush raise it in three different places.
+    Restoring SIGPIPE would not do either: it would kill a run when a server closes a connection.
     """
     codecs.register_error(FALLBACK, _fallback)
     if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(errors=FALLBACK)
     out = sys.stdout
     if out is not sys.__stdout__ or not isinstance(out, io.TextIOWrapper):
-        return  # captured by whoever called
+        return  # captured by the caller
     out.flush()
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(_Output(out.fileno(), "w", closefd=False)),
         encoding=out.encoding,
-        errors=FALLBACK if out.errors in ("strict", "surrogateescape") else out.errors,  # another: chosen by PYTHONIOENCODING
+        errors=FALLBACK
+        if out.errors in ("strict", "surrogateescape")
+        else out.errors,  # others: set by PYTHONIOENCODING
         line_buffering=out.line_buffering,
         write_through=out.write_through,
     )
 
 
 def json_text(value: Any) -> str:
-    """`value` as indented JSON that standard output can hold without loss: with escapes where its encoding lacks a letter."""
+    """`value` as indented JSON that standard output can encode: ASCII with escapes if its encoding lacks a character."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
@@ -64,8 +87,8 @@ def json_text(value: Any) -> str:
 
 
 def plain_text(text: str) -> str:
-    """`text` in ASCII as well as that goes: lines of tables as - | +, letters without their accents, `?` for what is left (two for
-    a sign that is two columns wide)."""
+    """An ASCII approximation of `text`: table lines as - | +, letters without accents, `?` for the rest (`??` for characters two
+    columns wide)."""
     return "".join(sign if sign.isascii() else _plain(sign) for sign in text)
 
 
@@ -75,7 +98,15 @@ def _plain(sign: str) -> str:
     code = ord(sign)
     if 0x2500 <= code < 0x2580:  # box drawing
         name = unicodedata.name(sign)
-        return "+" if " AND " in name else "-" if name.endswith(" HORIZONTAL") else "|" if name.endswith(" VERTICAL") else "+"
+        return (
+            "+"
+            if " AND " in name
+            else "-"
+            if name.endswith(" HORIZONTAL")
+            else "|"
+            if name.endswith(" VERTICAL")
+            else "+"
+        )
     if 0x2580 <= code < 0x25A0:  # blocks, of progress bars
         return "#"
     if 0x2800 <= code < 0x2900:  # braille, of spinners
@@ -85,8 +116,8 @@ def _plain(sign: str) -> str:
 
 
 def _fallback(error: UnicodeError) -> tuple[str | bytes, int]:
-    """An error handler of codecs: what cannot be encoded, in ASCII; bytes of a file's name that are no text stay what they are,
-    but in UTF-8, which has no place for them."""
+    """A codec error handler: replaces what cannot be encoded by ASCII. Undecodable bytes of file names are written unchanged,
+    except to UTF-8, which cannot hold them."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     code = ord(error.object[error.start])

@@ -1,35 +1,41 @@
-"""Typed settings for the stages: a pydantic model per config group, all of its faults turned into `Problem`s at once."""
+"""Parses a config group into a pydantic model and returns all of its faults as `Problem`s."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from gra import spelling
 from gra.errors import Problem
 
 
 class Settings(BaseModel):
-    """Base of all settings: unknown keys are faults, values cannot change, defaults are checked like given values."""
+    """Base of all settings: unknown keys are faults, objects are frozen, defaults are validated too."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 S = TypeVar("S", bound=Settings)
 
-_PLAIN = {  # pydantic's types of faults whose own words are longer than what is wrong
-    "int_parsing": "must be a whole number", "int_type": "must be a whole number", "int_from_float": "must be a whole number",
-    "float_parsing": "must be a number", "float_type": "must be a number", "bool_parsing": "must be true or false",
-    "bool_type": "must be true or false", "string_type": "must be a text", "list_type": "must be a list",
-}  # fmt: skip
+_PLAIN = {  # shorter messages for these pydantic error types
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "string_type": "must be a string",
+    "list_type": "must be a list",
+}
 
 
 def parse(model: type[S], config: Mapping[str, Any] | Any, prefix: str = "") -> tuple[S | None, list[Problem]]:
-    """Check `config` (it should be a mapping) against `model`; `prefix` is the dotted path of the mapping in the whole config.
+    """Validate `config`, a mapping, against `model`. `prefix`: dotted path of the mapping in the whole config.
 
-    Returns the settings and no problems, or None and every problem found.
+    Returns the settings and no problems, or None and all problems.
     """
     if not isinstance(config, Mapping):
         known = ", ".join(field.alias or name for name, field in model.model_fields.items())
@@ -41,18 +47,26 @@ def parse(model: type[S], config: Mapping[str, Any] | Any, prefix: str = "") -> 
         return None, [_problem(model, fault, prefix) for fault in error.errors()]
 
 
+def value_at(config: Mapping[str, Any], key: str) -> Any:
+    """The value under a dotted key; None where there is none."""
+    node: Any = config
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return node
+
+
 def _problem(model: type[BaseModel], fault: Any, prefix: str) -> Problem:
     path = [str(part) for part in fault["loc"]]
     key = ".".join([prefix, *path] if prefix else path) or "(whole config)"
     if fault["type"] == "extra_forbidden":
         known = sorted(_fields(model, path[:-1]))
-        near = difflib.get_close_matches(path[-1], known, n=1)
-        remedy = f"did you mean `{near[0]}`?" if near else f"known keys here: {', '.join(known)}"
-        return Problem(key, "unknown key", remedy)
+        return Problem(key, "unknown key", spelling.remedy(path[-1], known, f"known keys here: {', '.join(known)}"))
     if fault["type"] == "missing":
-        return Problem(key, "required, but not set", f"set it: {key}=VALUE")
+        return Problem(key, "required, but not set", f"set {key}=VALUE")
     words = _PLAIN.get(fault["type"]) or str(fault["msg"]).removeprefix("Value error, ")
-    if isinstance(fault["input"], Mapping):  # of several keys together: the words name theirs, "KEY: ..." where it is one
+    if isinstance(
+        fault["input"], Mapping
+    ):  # a fault of several keys; "KEY: ..." where the message names the one at fault
         field, colon, rest = words.partition(": ")
         if colon and field in _fields(model, path):
             key, words = ".".join([key, field] if key != "(whole config)" else [field]), rest
@@ -61,7 +75,7 @@ def _problem(model: type[BaseModel], fault: Any, prefix: str) -> Problem:
 
 
 def _fields(model: type[BaseModel], path: list[str]) -> set[str]:
-    """Names of the fields of the settings at `path` below `model`, as far as nested models can be followed."""
+    """Field names of the settings at `path` below `model`; empty if a part of the path is not a nested model."""
     here: Any = model
     for part in path:
         field = here.model_fields.get(part)

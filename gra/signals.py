@@ -1,7 +1,7 @@
-"""SIGTERM and SIGUSR1 where nothing better is done about them: the process leaves with exit code 85, at once and in order.
+"""Default handling of SIGTERM and SIGUSR1: the process exits at once with code 85, through its `finally` clauses.
 
-Batch systems announce the end of a job with these signals; 85 tells them that the same command goes on (`gra.errors`). A stage
-that has something to finish first has handlers of its own while it runs (train/preempt.py, gra/synthesis/conduct.py).
+Batch systems announce the end of a job with these signals; code 85 means that the same command resumes (`gra.errors`). A stage
+that must finish something first installs its own handlers (train/preempt.py, gra/synthesis/engine/session.py).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ PREEMPTING = (signal.SIGTERM, signal.SIGUSR1)
 
 @contextmanager
 def leaving_on_preemption() -> Iterator[None]:
-    """While it is open, SIGTERM and SIGUSR1 end the process as SystemExit(85) does: `finally` clauses run, nothing else does.
+    """Inside this context, SIGTERM and SIGUSR1 raise SystemExit(85): `finally` clauses run, nothing else does.
 
-    Outside the main thread, where Python lets no handler be set, and where somebody else has set one, nothing is changed.
+    Does nothing outside the main thread, where Python allows no handlers, or for a signal that already has a handler.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -29,11 +29,11 @@ def leaving_on_preemption() -> Iterator[None]:
     owner = os.getpid()
 
     def leave(number: int, _frame: object) -> None:
-        if os.getpid() != owner:  # a forked child, which has inherited this handler: it goes as it would without it
+        if os.getpid() != owner:  # a forked child inherited this handler: it ends as it would without it
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
-        say(f"{signal.Signals(number).name}: leaving; the same command goes on from what is done (exit code {EXIT_PREEMPTED})")
+        say(f"{signal.Signals(number).name}: stopping; the same command resumes (exit code {EXIT_PREEMPTED})")
         raise SystemExit(EXIT_PREEMPTED)
 
     ours = [number for number in PREEMPTING if signal.getsignal(number) == signal.SIG_DFL]
@@ -48,8 +48,8 @@ def leaving_on_preemption() -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """Write a line to standard error past Python's buffers, which a signal handler may have caught in the midst of a write."""
+    """Write a line to standard error, bypassing Python's buffers: the signal may have interrupted a buffered write."""
     try:
         os.write(2, f"{text}\n".encode())
     except OSError:
-        return  # nobody listens any more
+        return  # standard error is closed

@@ -1,8 +1,8 @@
-"""Overrides as people type them: what Hydra's grammar cannot read, or would read as something else than a path, put into quotes.
+"""Quotes command-line overrides that Hydra's grammar cannot read, or would read as something other than a path.
 
-Where a value has one possible meaning it is taken: `output=/x/日本`, `a=b`, `#`, `(`, `~`, blanks, commas without -m. Where it
-has two (Hydra's escapes, a broken list), the error gives the words to type for each. What Hydra can read and is not a path stays
-as it is.
+A value with one possible meaning is accepted: `output=/x/日本`, `a=b`, `#`, `(`, `~`, blanks, commas without -m. For a value with
+two (Hydra's escapes, a broken list), the error shows what to type for each. A value that Hydra can read and that is not a path
+stays unchanged.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ PATHS = frozenset(
         "synthesis.decontaminate.data_dir",
         "pool.python",
     ]
-)  # keys whose value is the name of a file, folder or hub id, whatever signs it has
+)  # keys whose value is the name of a file, folder or hub id, whatever characters it has
 _KEY = re.compile(r"(?P<sign>\+{0,2})(?P<key>[A-Za-z_$][\w$./@:-]*)=(?P<value>.*)", re.DOTALL)
 _QUOTED = re.compile(r"""\s*("(\\.|[^"\\])*"|'(\\.|[^'\\])*')\s*""", re.DOTALL)
-_LIST = re.compile(r"\s*\[([^\[\]{}()'\"\\]*)\]\s*", re.DOTALL)
+_LIST = re.compile(r"\s*\[((?:[^\[\]{}()'\"\\]|\([^\[\]{}()'\"\\,]*\))*)\]\s*", re.DOTALL)
 _FUNCTIONS = re.compile(r"\s*(choice|range|interval|glob|tag|sort|shuffle|int|str|float|bool)\s*\(", re.DOTALL)
 
 
 def spelt(words: Sequence[str], multirun: bool = False) -> tuple[list[str], list[Problem]]:
-    """The overrides as Hydra has to be given them, and those that could mean two things. Doing it twice changes nothing."""
+    """The overrides in the form that Hydra reads, and a problem for each ambiguous one. Idempotent."""
     found, problems = [], []
     for word in words:
         match = _KEY.fullmatch(word)
@@ -56,7 +56,7 @@ def spelt(words: Sequence[str], multirun: bool = False) -> tuple[list[str], list
 
 
 def quoted(text: str) -> str:
-    """`text` as a value that Hydra and OmegaConf read as that very string."""
+    """`text` as a value that Hydra and OmegaConf read as exactly this string."""
     from hydra.core.override_parser.types import Quote, QuotedString
 
     kept = re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + "\\${", text)
@@ -64,23 +64,23 @@ def quoted(text: str) -> str:
 
 
 def in_quotes(text: str) -> str:
-    """`text` in single quotes where these do, which reads more easily; else as `quoted`."""
+    """`text` in single quotes, which are easier to read, where they suffice; else as `quoted`."""
     return quoted(text) if re.search(r"[\\'$]", text) else f"'{text}'"
 
 
 def word_for(path: str) -> str:
-    """`path` as a value: in quotes only where that could matter."""
+    """`path` as a value, quoted only if needed."""
     return path if re.fullmatch(r"[\w./ -]+", path, re.ASCII) and _read(path) == (True, path) else quoted(path)
 
 
 def unquoted(value: str) -> str:
-    """What a value in Hydra's quotes holds; another as it is."""
+    """The text inside Hydra's quotes; an unquoted value unchanged."""
     readable, read = _read(value) if _QUOTED.fullmatch(value) else (False, None)
     return str(read) if readable else value
 
 
 def to_type(key: str, text: str) -> str:
-    """The word that gives `key` the string `text`, in the quotes of Hydra and of a POSIX shell where they matter."""
+    """The shell word that sets `key` to the string `text`, quoted for Hydra and for a POSIX shell if needed."""
     return shlex.quote(f"{key}={word_for(text)}")
 
 
@@ -95,7 +95,7 @@ def _value(key: str, value: str, word: str, multirun: bool) -> str:
         return value
     is_path = key in PATHS or key.startswith("inputs.")
     if "${" in value and not _interpolates(value):
-        return quoted(value)  # no whole ${...}: nothing else can be meant
+        return quoted(value)  # no complete ${...}: it can only be text
     readable, read = _read(value)
     if not readable:
         return _unreadable(key, value, word, multirun, is_path)
@@ -106,33 +106,39 @@ def _value(key: str, value: str, word: str, multirun: bool) -> str:
     if isinstance(read, str) and "\\" in value:
         remedy = f"for the first type {to_type(key, read)}, for the second {to_type(key, value)}"
         raise _TwoMeanings(word, f"is it `{read}`, written with backslashes, or `{value}`?", remedy)
-    return quoted(value)  # a number, a list, blanks at its ends ...: a folder may be called that
+    return quoted(value)  # a number, a list, blanks at its ends ...: a folder can have such a name
 
 
 def _unreadable(key: str, value: str, word: str, multirun: bool, is_path: bool) -> str:
-    """A value that Hydra's grammar does not know."""
+    """A value that Hydra's grammar rejects."""
     if not is_path and (match := _LIST.fullmatch(value)):
         parts = [part.strip() for part in match[1].split(",")]
         return "[" + ",".join(part if _read(part)[0] else quoted(part) for part in parts) + "]"
     if multirun and "," in value:
         parts = [part.strip() for part in value.split(",")]
         each = shlex.quote(f"{key}=" + ",".join(part if part and _read(part)[0] else quoted(part) for part in parts))
-        raise _TwoMeanings(word, "one value, or several to sweep over?", f"for one type {to_type(key, value)}, for several {each}")
+        raise _TwoMeanings(
+            word, "one value, or several for a sweep?", f"for one type {to_type(key, value)}, for several {each}"
+        )
     if not is_path and (value.lstrip()[:1] in ("[", "{", '"', "'") or _FUNCTIONS.match(value)):
-        remedy = f"to give the text as it stands, type {to_type(key, value)}; in a list or mapping, quote each text that has signs"
-        raise _TwoMeanings(word, "a list, mapping, quoted text or function that is not whole or holds unquoted signs", remedy)
+        remedy = f"for this literal text, type {to_type(key, value)}; in a list or mapping, quote each text with special characters"
+        raise _TwoMeanings(
+            word, "an incomplete list, mapping, quoted text or function, or one with unquoted characters", remedy
+        )
     return quoted(value)
 
 
 def _read(value: str) -> tuple[bool, Any]:
-    """Whether Hydra can read the value, and what it makes of it."""
+    """Whether Hydra can read the value, and the result."""
     from antlr4.error.Errors import RecognitionException
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
+    from gra.private_api.hydra import raw_value
+
     try:
         override = OverridesParser.create().parse_override(f"key={value}")
-        return True, override._value if override.is_sweep_override() else override.value()
+        return True, raw_value(override) if override.is_sweep_override() else override.value()
     except (HydraException, RecognitionException, TypeError, ValueError):
         return False, None
 

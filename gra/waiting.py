@@ -1,4 +1,4 @@
-"""A wait says what it waits for: within two seconds, then every ten, in the log or, before there is one, on standard error."""
+"""Reports what a wait is for: within two seconds, then every ten, in the log, or on standard error before logging is set up."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ log = logging.getLogger("gra")
 
 
 @contextlib.contextmanager
-def told(what: str | Callable[[], str | None], every_s: float = EVERY_S, after_s: float = 0.0) -> Iterator[None]:
-    """While the block runs, say what it waits for and for how many seconds it has: `what`, or what that returns, None: for nothing
-    now. A thread looks once a second, so that a block that ends at once says nothing; waits of less than `after_s` seconds are
-    usual and not told. `what` is called in that thread."""
+def reported(what: str | Callable[[], str | None], every_s: float = EVERY_S, after_s: float = 0.0) -> Iterator[None]:
+    """While the block runs, report what it waits for and for how many seconds. `what`: the text, or a function that returns it
+    (None: not waiting now), called in a thread once a second. A block that ends at once reports nothing; neither do waits
+    shorter than `after_s` seconds."""
     stop = threading.Event()
 
     def look() -> None:
@@ -46,5 +46,5 @@ def _say(text: str) -> None:
     if logging.getLogger().hasHandlers():
         log.info("%s", text)
         return
-    with contextlib.suppress(OSError):  # whoever read it is gone
+    with contextlib.suppress(OSError):  # standard error is closed
         print(text, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Text that any file can hold: models and seeds can contain halves of surrogate pairs, which UTF-8 has no bytes for."""
+"""Makes text safe for files and terminals: models and seeds can contain lone surrogates, which UTF-8 cannot encode."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def well_formed(value: Any) -> Any:
-    """`value` (text, or mappings and lists of it) with lone surrogates as U+FFFD; pairs are joined. Other values stay."""
+    """`value` (text, or mappings and lists of it) with lone surrogates replaced by U+FFFD and pairs joined. Other values stay."""
     if isinstance(value, str):
         whole = value.isascii() or _encodable(value)
         return value if whole else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -21,8 +21,13 @@ def well_formed(value: Any) -> Any:
 
 
 def printable(text: str) -> str:
-    """`text` without control characters other than line ends and tabs: what a model wrote must not steer a terminal."""
+    """`text` without control characters other than line feeds and tabs: a model's text must not control a terminal."""
     return _CONTROL.sub("\ufffd", text)
+
+
+def folded(text: str) -> str:
+    """`text` in lower case with single blanks: equal for texts that differ in case and white space alone."""
+    return " ".join(text.split()).casefold()
 
 
 def _encodable(value: str) -> bool:

@@ -17,10 +17,10 @@ from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
-os.environ.setdefault("GRA_CALLERS_CACHE", os.environ.get("GRA_CACHE", ""))  # for tests of real models (real_weights.py)
+# for tests of real models (real_weights.py)
+os.environ.setdefault("GRA_CALLERS_CACHE", os.environ.get("GRA_CACHE", ""))
 os.environ["GRA_CACHE"] = "off"  # no test writes to the home of whoever runs it
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-sys.path.append(str(Path(__file__).parent / "synthesis"))
 from tiny_models import save_tiny_chat_model
 
 settings.register_profile("gra", deadline=None)  # a busy machine is no fault of the code
@@ -70,8 +70,22 @@ def transformers_serve(tiny_chat_model: Path, tmp_path_factory: pytest.TempPathF
     home = tmp_path_factory.mktemp("hf_home")
     (home / "hub").mkdir()
     port = find_port()
-    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", "--host", "127.0.0.1", "--port", str(port)]
-    environment = os.environ | {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [
+        sys.executable,
+        "-m",
+        "transformers.cli.transformers",
+        "serve",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    environment = os.environ | {
+        "HF_HOME": str(home),
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     log = home / "serve.log"
     with log.open("wb") as out:
         process = subprocess.Popen([*command, "--device", "cpu"], env=environment, stdout=out, stderr=subprocess.STDOUT)
@@ -93,3 +107,9 @@ def transformers_serve(tiny_chat_model: Path, tmp_path_factory: pytest.TempPathF
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: with `--dist loadfile --no-loadscope-reorder` no worker is left with a long file at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)

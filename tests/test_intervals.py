@@ -36,7 +36,9 @@ def test_the_tail_is_scipys(t: float, df: float) -> None:
     assert outside(t, df) == pytest.approx(2 * float(special.stdtr(df, -t)), rel=1e-8, abs=1e-300)
 
 
-@pytest.mark.parametrize(("level", "df"), [(0, 5), (1, 5), (-0.5, 5), (0.95, 0), (0.95, -1), (0.95, math.nan), (math.nan, 5)])
+@pytest.mark.parametrize(
+    ("level", "df"), [(0, 5), (1, 5), (-0.5, 5), (0.95, 0), (0.95, -1), (0.95, math.nan), (math.nan, 5)]
+)
 def test_what_has_no_quantile_is_refused(level: float, df: float) -> None:
     with pytest.raises(ValueError, match="degrees of freedom"):
         student(level, df)
@@ -45,9 +47,9 @@ def test_what_has_no_quantile_is_refused(level: float, df: float) -> None:
 HEALTH = """
 import sys
 from gra.synthesis import stage
-from gra.synthesis.committee.estimates import share
+from gra.synthesis.probe.estimates import share
 from gra.synthesis.committee.health import Health
-from gra.synthesis.records import DIMENSIONS, Outcome, Review, Roles
+from gra.synthesis.committee.records import DIMENSIONS, Outcome, Review, Roles
 health = Health()
 for n in range(40):
     reviews = tuple(Review(model, dict.fromkeys(DIMENSIONS, (n + shift) % 9)) for shift, model in enumerate("ab"))

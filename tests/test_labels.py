@@ -24,7 +24,9 @@ def test_without_a_label(world: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["SIMULATED", "manifest.json"])
-def test_folder_its_parts_and_their_files(world: Path, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_its_parts_and_their_files(
+    world: Path, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (world / file).write_text(json.dumps({"simulated": True}))
     for path in (world, world / "model", world / file):
         assert simulated([None, path])

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-import eval.stage
-import train.stage
+import gra.eval.stage
+import gra.train.stage
 from gra import model_folder
-from train import student
+from gra.train import student_stage
 
 SFT = {"learning_rate": 1e-3, "global_batch": 8, "cutoff_length": 64}
 
@@ -29,9 +29,9 @@ def told(path: str) -> list[tuple[str, str]]:
     """Key and words of the fault that each of the three stages finds in a model named as `path`."""
     suite = {"name": "s", "tasks": ["gsm8k"]}
     found = [
-        *eval.stage.check({"seed": 0, "suite": suite, "model": {"path": path}}, {}),
-        *train.stage.check({"seed": 0, "sft": SFT, "student": {"model": path}}, {"data": None}),
-        *student.check({"seed": 0, "student": {"model": path}}, {}),
+        *gra.eval.stage.check({"seed": 0, "suite": suite, "model": {"path": path}}, {}),
+        *gra.train.stage.check({"seed": 0, "sft": SFT, "student": {"model": path}}, {"data": None}),
+        *student_stage.check({"seed": 0, "student": {"model": path}}, {}),
     ]
     return [(problem.key, f"{problem.message} -> {problem.remedy}") for problem in found]
 
@@ -41,7 +41,7 @@ def test_the_model_beside_is_named(name: str, made: Path) -> None:
     found = told(str(made / name))
     assert [key for key, _ in found] == ["model.path", "student.model", "student.model"]
     assert all("use " in words and words.split("use ")[1].split(":")[0].endswith("/model") for _, words in found), found
-    assert all("adapter alone" in words or "stage's output" in words for _, words in found)
+    assert all("only a LoRA adapter" in words or "stage's output" in words for _, words in found)
 
 
 def test_the_model_itself_is_taken(made: Path) -> None:
@@ -61,8 +61,8 @@ def test_without_a_model_beside_it_says_what_to_do(made: Path, tmp_path: Path) -
 @pytest.mark.parametrize("name", ["model", "adapter"])
 def test_an_input_is_the_folder_above(name: str, made: Path, tmp_path: Path) -> None:
     config: Any = {"seed": 0, "suite": {"name": "s", "tasks": ["gsm8k"]}}
-    (fault,) = eval.stage.check(config, {"model": made / name})
+    (fault,) = gra.eval.stage.check(config, {"model": made / name})
     assert (fault.key, fault.remedy.split(":")[0]) == ("inputs.model", f"use {made}")
-    (fault,) = train.stage.check({"seed": 0, "sft": SFT, "student": {}}, {"data": None, "student": made / name})
+    (fault,) = gra.train.stage.check({"seed": 0, "sft": SFT, "student": {}}, {"data": None, "student": made / name})
     assert (fault.key, fault.remedy.split(":")[0]) == ("inputs.student", f"use {made}")
     assert model_folder.stage_fault(tmp_path)[0].startswith("not a model folder")

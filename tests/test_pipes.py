@@ -30,7 +30,7 @@ def test_any_text_can_be_printed_in_any_encoding(text: str, encoding: str) -> No
 
 
 def test_signs_of_tables_and_words_stay_legible() -> None:
-    assert plain_text("┏━┳━┓│ ─┼─ 24.5 ±2.2 é ▶ “x” 日") == "+-+-+| -+- 24.5 +-2.2 e > \"x\" ??"
+    assert plain_text("┏━┳━┓│ ─┼─ 24.5 ±2.2 é ▶ “x” 日") == '+-+-+| -+- 24.5 +-2.2 e > "x" ??'
     assert "±─".encode("latin-1", FALLBACK) == b"\xb1-"  # what the encoding has, it keeps
 
 
@@ -52,6 +52,8 @@ def test_json_is_escaped_rather_than_impoverished(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("errors", ["", ":replace", ":strict"])
 def test_a_command_prints_in_the_locale_it_is_given(errors: str) -> None:
     code = "from gra.pipes import outlive_reader; import sys; outlive_reader(); print('a─b'); print('c│d', file=sys.stderr)"
-    run = subprocess.run([sys.executable, "-c", code], env={"PYTHONIOENCODING": f"ascii{errors}"}, capture_output=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONIOENCODING": f"ascii{errors}"}, capture_output=True, check=True
+    )
     assert run.stdout == (b"a?b\n" if errors == ":replace" else b"a-b\n")  # who chose an error handler gets that one
     assert run.stderr == b"c|d\n"

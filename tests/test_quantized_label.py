@@ -12,20 +12,27 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from eval import rescore
-from eval import stage as evaluation
 from gra import cli
 from gra.compare.arms import Arm
 from gra.compare.experiment import compare
+from gra.eval import rescore
+from gra.eval import stage as evaluation
 from gra.fileio import read_json
 from gra.labels import QUANTIZED, before_training, quantized
+from gra.train import stage as training
+from gra.train import student_stage
 from gra.weights.student import label
-from train import stage as training
-from train import student
 
 LABEL = label("Q4_1", "Tiny.Q4_1.gguf", "ab" * 32)
 SENTENCE = "weights were 4-bit before training (4-bit (Q4_1): Tiny.Q4_1.gguf"
-RECIPE = {"max_steps": 1, "learning_rate": 1e-3, "global_batch": 2, "cutoff_length": 64, "precision": "fp32", "template": "chatml"}
+RECIPE = {
+    "max_steps": 1,
+    "learning_rate": 1e-3,
+    "global_batch": 2,
+    "cutoff_length": 64,
+    "precision": "fp32",
+    "template": "chatml",
+}
 
 
 def model_folder(source: Path, target: Path, words: str | None) -> Path:
@@ -42,7 +49,7 @@ def trained(model: Path, data: Path, output: Path, as_step: bool = False) -> Pat
     if as_step:
         given["student"] = output.with_name(output.name + "-student")
         given["student"].mkdir()
-        student.run({"seed": 0, "student": name}, {}, given["student"])
+        student_stage.run({"seed": 0, "student": name}, {}, given["student"])
         name = {"name": "tiny"}
     output.mkdir()
     runtime = {"threads": 1, "tracking": {"mode": "none"}}
@@ -78,8 +85,10 @@ def test_the_label_goes_all_the_way(
     rounded = model_folder(tiny_chat_model, tmp_path / "rounded", LABEL)
     plain = model_folder(tiny_chat_model, tmp_path / "plain", None)
 
-    models = {name: trained(path, data, tmp_path / name, name == "step") for name, path in
-              (("direct", rounded), ("step", rounded), ("whole", plain))}  # fmt: skip
+    models = {
+        name: trained(path, data, tmp_path / name, name == "step")
+        for name, path in (("direct", rounded), ("step", rounded), ("whole", plain))
+    }
     for name in ("direct", "step"):
         assert quantized([models[name]]) == quantized([models[name] / "model"]) == LABEL
         card = (models[name] / "model" / "README.md").read_text()
@@ -90,7 +99,8 @@ def test_the_label_goes_all_the_way(
 
     capsys.readouterr()
     scores = {
-        name: evaluated({"model": folder, "benchmarks": world}, tmp_path / f"scores-{name}") for name, folder in models.items()
+        name: evaluated({"model": folder, "benchmarks": world}, tmp_path / f"scores-{name}")
+        for name, folder in models.items()
     }
     scores["untrained"] = evaluated({"benchmarks": world}, tmp_path / "scores-untrained", rounded)
     assert capsys.readouterr().out.count(f"The model's {SENTENCE}") == 3
@@ -100,22 +110,25 @@ def test_the_label_goes_all_the_way(
         assert quantized([folder]) == LABEL
     assert read_json(scores["whole"] / "scores.json")["quantized"] is None
 
-    assert cli_says(["compare", str(scores["direct"]), str(scores["whole"])], capsys) == f"Of A: {SENTENCE}"
-    assert cli_says(["compare", str(scores["whole"]), str(tmp_path / "again")], capsys) == f"Of B: {SENTENCE}"
-    assert cli_says(["compare", str(scores["step"]), str(scores["direct"])], capsys) == f"Of all arms: {SENTENCE}"
+    assert cli_says(["compare", str(scores["direct"]), str(scores["whole"])], capsys) == f"In A: {SENTENCE}"
+    assert cli_says(["compare", str(scores["whole"]), str(tmp_path / "again")], capsys) == f"In B: {SENTENCE}"
+    assert cli_says(["compare", str(scores["step"]), str(scores["direct"])], capsys) == f"In all arms: {SENTENCE}"
 
     arms = [Arm(name, name.title(), folders={"scores": folder}) for name, folder in scores.items()]
     options = {"resamples": 100}
     text = compare(arms, title="t", reference="whole", output=tmp_path / "result", options=options)
-    said = f"Of Direct, Step, Untrained: {SENTENCE}"
+    said = f"In Direct, Step, Untrained: {SENTENCE}"
     assert said in " ".join(text.split())
     assert said in (tmp_path / "result" / "table.md").read_text().replace("\\", "")
     assert said in (tmp_path / "result" / "report.html").read_text()
     lines = (tmp_path / "result" / "table.csv").read_text().splitlines()
     at = lines[0].split(",").index("quantized")
     assert {line.split(",")[0]: line.split(",")[at] for line in lines[1:]} == {
-        "direct": "true", "step": "true", "untrained": "true", "whole": "false",
-    }  # fmt: skip
+        "direct": "true",
+        "step": "true",
+        "untrained": "true",
+        "whole": "false",
+    }
 
 
 def cli_says(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -128,11 +141,12 @@ def cli_says(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         assert cli.main() == 0
     said = " ".join(capsys.readouterr().out.split())
     assert said.count(SENTENCE) == 1
-    return said[said.rindex("Of ", 0, said.index(SENTENCE)) : said.index(SENTENCE) + len(SENTENCE)]
+    return said[said.rindex("In ", 0, said.index(SENTENCE)) : said.index(SENTENCE) + len(SENTENCE)]
 
 
 @pytest.mark.parametrize(
-    ("form", "bits"), [("Q4_1", "4-bit"), ("Q4_K_M", "4-bit"), ("IQ2_XXS", "2-bit"), ("Q8_0", "8-bit"), ("MXFP4", "few bits")]
+    ("form", "bits"),
+    [("Q4_1", "4-bit"), ("Q4_K_M", "4-bit"), ("IQ2_XXS", "2-bit"), ("Q8_0", "8-bit"), ("MXFP4", "few bits")],
 )
 def test_the_words_of_a_label(form: str, bits: str) -> None:
     words = label(form, "x.gguf", "00")

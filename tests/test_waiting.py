@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from eval.backends import Ask
-from eval.backends.server import Server
-from eval.settings import Model, Runtime
 from gra import waiting
-from gra.chain import display
+from gra.chain.execution import display
 from gra.errors import EvalError
-from gra.waiting import told
+from gra.eval.backends import ModelRequest
+from gra.eval.backends.server import ServerModel
+from gra.eval.settings import Model, Runtime
+from gra.waiting import reported
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def until(messages: list[str] | pytest.LogCaptureFixture, words: str) -> None:
 def test_what_is_waited_for_is_said_again_and_again_until_it_is_there(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     fault: list[str | None] = [None]
-    with told(lambda: fault[0], every_s=0):
+    with reported(lambda: fault[0], every_s=0):
         time.sleep(0.05)
         assert not caplog.messages
         fault[0] = "waiting for server x (connection refused)"
@@ -49,7 +49,7 @@ def test_what_is_waited_for_is_said_again_and_again_until_it_is_there(caplog: py
 
 
 def test_before_there_is_a_log_it_is_said_on_standard_error() -> None:
-    code = "import time; from gra import waiting; waiting.LOOK_S = 0.01\nwith waiting.told('asking the hub'): time.sleep(0.3)"
+    code = "import time; from gra import waiting; waiting.LOOK_S = 0.01\nwith waiting.reported('asking the hub'): time.sleep(0.3)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stderr == "asking the hub, 0 s\n"
     assert not run.stdout
@@ -63,13 +63,29 @@ def closed_port() -> int:
 
 def test_a_synthesis_says_that_it_loads_the_embedder_and_waits_for_its_server(tmp_path: Path) -> None:
     seeds = tmp_path / "seeds.jsonl"
-    seeds.write_text("".join(json.dumps({"instruction": f"Name {i} fruits.", "output": "Apple, pear."}) + "\n" for i in range(9)))
+    seeds.write_text(
+        "".join(json.dumps({"instruction": f"Name {i} fruits.", "output": "Apple, pear."}) + "\n" for i in range(9))
+    )
     url = f"http://127.0.0.1:{closed_port()}/v1"
     run = subprocess.run(
-        [sys.executable, "-m", "gra.synthesis", f"seeds.path={seeds}", "pool=servers", f"pool.base_url={url}", "output=out",
-         "pool.models=[a,b,c,d,e]", "synthesis.dedup.model=packaged", "runtime.startup_wait_s=3"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "gra.synthesis",
+            f"seeds.path={seeds}",
+            "pool=servers",
+            f"pool.base_url={url}",
+            "output=out",
+            "pool.models=[a,b,c,d,e]",
+            "synthesis.dedup.model=packaged",
+            "runtime.startup_wait_s=3",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert run.returncode == 1, run.stderr
     assert f"waiting for server {url} (" in run.stderr
     assert "refused" in run.stderr
@@ -81,12 +97,12 @@ def test_an_evaluation_says_that_it_waits_for_its_server(
 ) -> None:
     """The prompt and its body are stand-ins: the server's address is refused before they count."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("eval.backends.server.backoff", lambda _: 0.1)
+    monkeypatch.setattr("gra.eval.backends.server.backoff", lambda _: 0.1)
     url = f"http://127.0.0.1:{closed_port()}/v1"
-    server = Server(Model(path="m", backend="server", base_url=url, send="messages"), Runtime(retries=3), None)  # type: ignore[arg-type]
+    server = ServerModel(Model(path="m", backend="server", base_url=url, send="messages"), Runtime(retries=3), None)  # type: ignore[arg-type]
     monkeypatch.setattr(server, "_generation", lambda _: ({}, dict))
     with pytest.raises(EvalError, match="4 attempts"):
-        server.answer("generate_until", [[Ask("k", "gsm8k", ("prompt", {}))]], lambda *_: None)
+        server.answer("generate_until", [[ModelRequest("k", "gsm8k", ("prompt", {}))]], lambda *_: None)
     assert any(f"waiting for server {url} (" in text and "refused" in text for text in caplog.messages)
 
 

@@ -1,1 +1,5 @@
-"""STAGE 2: a data folder -> a model folder (TRL, PEFT). Command: python -m train --help"""
+"""Stage 2: fine-tunes a student on a data folder with TRL and PEFT and writes a model folder. Command: gra train --help"""
+
+from gra.callable_package import call
+
+call(__name__, "gra.api.students:train")

@@ -1,11 +1,8 @@
-"""Stage 2 by itself: `python -m train data=DATA_FOLDER sft=lora student.model=MODEL output=DIR` (`--help` shows all keys).
+"""`python -m train ...` is `gra train ...`; under torchrun: `torchrun --nproc-per-node 8 -m train ...` (train/launch.py)."""
 
-On 8 GPUs: `python -m train ... launch=torchrun nproc=8`, or `torchrun --nproc-per-node 8 -m train ...` (train/launch.py).
-"""
+import sys
 
-from gra.chain.app import main
-from train.worker import quiet_unless_first
+from gra.stage_commands import train
 
 if __name__ == "__main__":
-    quiet_unless_first()
-    main("train.stage.run", "train_app")
+    sys.exit(train(sys.argv[1:]))

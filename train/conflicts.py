@@ -1,8 +1,8 @@
-"""Options that do not go together, or not on this machine: found from the config, the data's parquet footer, the student's
-config.json and `train.hardware` alone. Neither torch nor a model is loaded, and all are told at once (`train.stage.check`).
+"""Finds options that conflict with one another or with this machine, from the config, the data's parquet footer, the student's
+config.json and `distributed/hardware.py`. Loads neither torch nor a model; `train.stage.check` reports all conflicts at once.
 
-What only a loaded model can tell is asked again later, by proof: `train.model.refuse_leak` (packing), `train.draw`
-(every label masked).
+Two faults that need a loaded model or the data are checked later: packing that leaks between documents (`student.load.refuse_leak`)
+and samples whose labels are all masked (`data/selection.py`).
 """
 
 from __future__ import annotations
@@ -13,20 +13,36 @@ from pathlib import Path
 from typing import Any
 
 from gra.errors import Problem
-from train import batches, new_tokens
-from train.data import path_of
-from train.hardware import BF16, FLASH, TF32, Machine
-from train.settings import LoraSettings, RuntimeSettings, SftSettings, StudentSettings
+from gra.train.data.rows import path_of
+from gra.train.distributed import batches
+from gra.train.distributed.hardware import BF16, FLASH, TF32, Machine
+from gra.train.settings import LoraSettings, RuntimeSettings, SftSettings, StudentSettings
+from gra.train.student import new_tokens
 
 FLASH_PACKAGE = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
 EIGHT_BIT = ("adamw_8bit", "paged_adamw_8bit")
 TRAINABLE_UNDER_QLORA = ("embed_tokens", "lm_head")  # modules that 4-bit loading leaves in bfloat16, besides norms
-# Model types in which a document of a packed row sees the one before it, whatever the attention kernel: a recurrent state runs on,
-# or positions are not the row's. Proved by `train.model.refuse_leak` on a small random model of each (transformers 5.23).
+# Model types in which a document of a packed row sees the previous one with every attention kernel: a recurrent state continues,
+# or positions are not the row's. Checked by `student.load.refuse_leak` on a small random model of each (transformers 5.23).
 LEAKY = (
-    "bert", "biogpt", "bloom", "falcon_h1", "falcon_mamba", "jamba", "mamba", "mamba2", "minimax", "mpt", "nemotron_h",
-    "openai-gpt", "opt", "recurrent_gemma", "rwkv", "xglm", "xlstm",
-)  # fmt: skip
+    "bert",
+    "biogpt",
+    "bloom",
+    "falcon_h1",
+    "falcon_mamba",
+    "jamba",
+    "mamba",
+    "mamba2",
+    "minimax",
+    "mpt",
+    "nemotron_h",
+    "openai-gpt",
+    "opt",
+    "recurrent_gemma",
+    "rwkv",
+    "xglm",
+    "xlstm",
+)
 
 
 def conflicts(
@@ -37,7 +53,7 @@ def conflicts(
     machine: Machine,
     world: int,
 ) -> list[Problem]:
-    """Every conflict among the sections that could be read (None: could not), for `world` processes on `machine`."""
+    """All conflicts among the sections (None: could not be parsed), for `world` processes on `machine`."""
     found = _data(inputs)
     if sft is not None:
         found += _schedule(sft) + _precision(sft, machine) + _adapters(sft) + _eight_bit(sft, machine)
@@ -55,7 +71,7 @@ def conflicts(
 
 
 def _data(inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Data folders without samples or without talks, as the parquet footers have it."""
+    """Data folders without samples or without conversations, from the parquet footers."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -68,14 +84,14 @@ def _data(inputs: Mapping[str, Path | None]) -> list[Problem]:
             schema, rows = pq.read_schema(path), pq.read_metadata(path).num_rows
         except (OSError, pa.ArrowInvalid) as error:
             reason = str(error).splitlines()[0]
-            found.append(Problem(key, f"{path}: cannot be read as parquet ({reason})", "make the data folder anew"))
+            found.append(Problem(key, f"{path}: cannot be read as parquet ({reason})", "create the data folder again"))
             continue
         if "messages" not in schema.names:
-            remedy = "give a list of {role, content} per row in a column `messages`"
+            remedy = "add a column `messages` with a list of {role, content} per row"
             found.append(Problem(key, f"{path}: no column `messages`", remedy))
         if rows == 0:
-            remedy = "see stats.json and rejected.parquet beside it for where they went"
-            found.append(Problem(key, f"{path}: holds no samples", remedy))
+            remedy = "see stats.json and rejected.parquet in the data folder for the reasons"
+            found.append(Problem(key, f"{path}: has no samples", remedy))
     return found
 
 
@@ -85,8 +101,8 @@ def _schedule(sft: SftSettings) -> list[Problem]:
         found.append(
             Problem(
                 "sft.save_steps",
-                f"{sft.save_steps} is not a multiple of sft.log_steps={sft.log_steps}: a resumed run's log "
-                "would not be the unbroken one's",
+                f"{sft.save_steps} is not a multiple of sft.log_steps={sft.log_steps}: the log of a resumed run "
+                "would differ from that of an uninterrupted one",
                 f"nearest: {batches.near_multiples(sft.save_steps, sft.log_steps)}",
             )
         )
@@ -105,49 +121,61 @@ def _precision(sft: SftSettings, machine: Machine) -> list[Problem]:
     if sft.precision == "tf32" and (not machine.gpus or machine.gpus[0].below(TF32)):
         return [Problem("sft.precision", "tf32 needs an Ampere or newer NVIDIA GPU", "set sft.precision=fp32, or bf16")]
     if sft.precision == "bf16" and machine.gpus and machine.gpus[0].below(BF16):
-        return [Problem("sft.precision", f"this GPU ({machine.gpus[0].name}) has no bfloat16", "set sft.precision=fp32")]
+        return [
+            Problem("sft.precision", f"this GPU ({machine.gpus[0].name}) has no bfloat16", "set sft.precision=fp32")
+        ]
     return []
 
 
 def _adapters(sft: SftSettings) -> list[Problem]:
     found = []
     if sft.lora is not None and sft.method == "full":
-        found.append(Problem("sft.lora", "LoRA options are set, but sft.method=full", "set sft.method=lora, or sft.lora=null"))
+        found.append(
+            Problem("sft.lora", "LoRA options are set, but sft.method=full", "set sft.method=lora, or sft.lora=null")
+        )
     lora = sft.lora or LoraSettings()
     if "lm_head" in ([lora.target_modules] if isinstance(lora.target_modules, str) else lora.target_modules):
         found.append(
             Problem(
                 "sft.lora.target_modules",
-                "lm_head cannot carry an adapter: the loss is taken from its weight directly, so the adapter would stay untrained",
-                "leave it out; sft.lora.modules_to_save=[lm_head] trains it whole",
+                "lm_head cannot have an adapter: the loss uses its weight directly, so the adapter would stay untrained",
+                "remove it; sft.lora.modules_to_save=[lm_head] trains all of it",
             )
         )
     if sft.method == "qlora" and sft.sharding == "zero3":
-        message = "zero3 splits weights that sft.method=qlora holds in 4 bits: the shards could be neither gathered nor merged"
+        message = (
+            "zero3 cannot shard the 4-bit weights of sft.method=qlora: the shards could be neither gathered nor merged"
+        )
         found.append(Problem("sft.sharding", message, "set sft.sharding=zero2 or null, or sft.method=lora"))
     frozen = [m for m in lora.modules_to_save if m not in TRAINABLE_UNDER_QLORA and not m.endswith("norm")]
     if sft.method == "qlora" and frozen:
         found.append(
             Problem(
                 "sft.lora.modules_to_save",
-                f"{', '.join(frozen)}: held in 4 bits under sft.method=qlora, which cannot be trained",
-                f"leave out all but {' and '.join(TRAINABLE_UNDER_QLORA)}, or set sft.method=lora",
+                f"{', '.join(frozen)}: stored in 4 bits under sft.method=qlora, which cannot be trained",
+                f"keep only {' and '.join(TRAINABLE_UNDER_QLORA)}, or set sft.method=lora",
             )
         )
     return found
 
 
 def _eight_bit(sft: SftSettings, machine: Machine) -> list[Problem]:
-    """What bitsandbytes is needed for: 4-bit weights and 8-bit optimizers."""
+    """The needs of bitsandbytes' 4-bit weights and 8-bit optimizers."""
     found = []
     missing = [] if machine.gpus else ["a CUDA GPU (none is visible to this torch)"]
     missing += [] if "bitsandbytes" in machine.packages else ["the package bitsandbytes (pip install bitsandbytes)"]
     if sft.method == "qlora" and missing:
-        found.append(Problem("sft.method", f"qlora needs {' and '.join(missing)}", "install it, run on a GPU, or set sft=lora"))
+        found.append(
+            Problem("sft.method", f"qlora needs {' and '.join(missing)}", "install it, run on a GPU, or set sft=lora")
+        )
     if sft.optimizer in EIGHT_BIT and missing:
-        found.append(Problem("sft.optimizer", f"{sft.optimizer} needs {' and '.join(missing)}", "set sft.optimizer=adamw_torch"))
+        found.append(
+            Problem("sft.optimizer", f"{sft.optimizer} needs {' and '.join(missing)}", "set sft.optimizer=adamw_torch")
+        )
     if sft.method == "qlora" and sft.precision != "bf16":
-        found.append(Problem("sft.precision", f"qlora computes in bfloat16, not in {sft.precision}", "set sft.precision=bf16"))
+        found.append(
+            Problem("sft.precision", f"qlora computes in bfloat16, not in {sft.precision}", "set sft.precision=bf16")
+        )
     return found
 
 
@@ -160,9 +188,13 @@ def _kernels(runtime: RuntimeSettings, machine: Machine) -> list[Problem]:
             found.append(Problem("runtime.liger", f"needs {' and '.join(missing)}", "set runtime.liger=false"))
     if runtime.compile:
         if machine.gpus and "triton" not in machine.packages:
-            found.append(Problem("runtime.compile", "needs triton on a GPU", "install it, or set runtime.compile=false"))
+            found.append(
+                Problem("runtime.compile", "needs triton on a GPU", "install it, or set runtime.compile=false")
+            )
         if not machine.compiler:
-            found.append(Problem("runtime.compile", "needs a C++ compiler (g++)", "install one, or set runtime.compile=false"))
+            found.append(
+                Problem("runtime.compile", "needs a C++ compiler (g++)", "install one, or set runtime.compile=false")
+            )
     return found
 
 
@@ -184,7 +216,7 @@ def _weights(sft: SftSettings, student: StudentSettings) -> list[Problem]:
         found.append(
             Problem(
                 "student.attention",
-                f"{student.attention} works in half precision only, but sft.precision={sft.precision}",
+                f"{student.attention} needs half precision, but sft.precision={sft.precision}",
                 "set sft.precision=bf16, or student.attention=sdpa",
             )
         )
@@ -197,7 +229,7 @@ def _weights(sft: SftSettings, student: StudentSettings) -> list[Problem]:
             )
         )
     if sft.method == "qlora" and student.dtype == "float32":
-        message = "float32, but sft.method=qlora holds the weights in 4 bits and the rest in bfloat16"
+        message = "float32, but sft.method=qlora keeps the weights in 4 bits and the rest in bfloat16"
         found.append(Problem("student.dtype", message, "set student.dtype=null, or sft.method=lora"))
     return found
 
@@ -221,12 +253,12 @@ def _packing(sft: SftSettings, student: StudentSettings, inputs: Mapping[str, Pa
     kind = config.get("model_type")
     if not sft.packing or kind not in LEAKY:
         return []
-    message = f"true, but a {kind} student ({source}) lets packed documents see each other"
+    message = f"true, but in a {kind} student ({source}) packed documents see each other"
     return [Problem("sft.packing", message, "set sft.packing=false")]
 
 
 def _config(student: StudentSettings, inputs: Mapping[str, Path | None]) -> tuple[dict[str, Any], str]:
-    """What the student's config.json says, as far as that can be told without the network, and where it was read."""
+    """The student's config.json, as far as it is available without the network, and where it was read."""
     folder: Path | None = None
     if inputs.get("student") is not None:
         folder = Path(str(inputs["student"])) / "model"

@@ -1,14 +1,14 @@
-"""One training run as several processes: `python -m train launch=torchrun nproc=8 data=DIR ... output=DIR`.
+"""Runs one training in several processes: `gra train launch=torchrun nproc=8 data=DIR ... output=DIR`.
 
-The process that the user, or a step of the chain, started keeps what is its own (the lock, the working folder, the data's
-tokens, publishing) and starts torchrun, whose workers (train/worker.py) run the stage in the same folder. Signals go from here
-straight to the workers, which finish their step and write a checkpoint: torchrun would kill them after 30 seconds. The
-processes die with this one, however it ends.
+The process started by the user or by a step of the chain keeps the lock, the working folder, the tokenised data and the
+publishing. It starts torchrun, whose workers (train/worker.py) run the stage in the same folder. Signals go from here straight to
+the workers, which finish their step and write a checkpoint; torchrun would kill them after 30 seconds. The workers end with this
+process, however it ends.
 
-Several nodes: one such process each, started by `srun --ntasks-per-node=1 python -m train launch=torchrun ...`; nodes and
-meeting place are read from Slurm's environment (MASTER_ADDR and MASTER_PORT go before it). All nodes must see the output
-folder; the first node's process owns it. `torchrun ... -m train` works as well; the exit code is then torchrun's (1) where it
-would be 85 or 130.
+Several nodes: one such process per node, started by `srun --ntasks-per-node=1 gra train launch=torchrun ...`. The nodes and the
+rendezvous address come from Slurm's environment; MASTER_ADDR and MASTER_PORT override it. All nodes must see the output folder,
+which belongs to the first node's process. `torchrun ... -m train` works too, but exits with torchrun's code (1) instead of 85 or
+130.
 """
 
 from __future__ import annotations
@@ -29,26 +29,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gra.errors import EXIT_INTERRUPTED, EXIT_PREEMPTED, ConfigError, GraError, Interrupted, Preempted, Problem, TrainError
+from gra.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_PREEMPTED,
+    ConfigError,
+    GraError,
+    Interrupted,
+    Preempted,
+    Problem,
+    TrainError,
+)
 from gra.fileio import read_json, write_json
-from train import preempt, tokens
-from train.batches import world_size
-from train.hardware import Machine, here
-from train.settings import RuntimeSettings, TrainSettings
+from gra.train import preempt
+from gra.train.data import tokenised
+from gra.train.distributed.batches import world_size
+from gra.train.distributed.hardware import Machine, here
+from gra.train.settings import RuntimeSettings, TrainSettings
 
 log = logging.getLogger(__name__)
-SPEC, PIDS, ENDS, CRASH = "spec.json", "pid-", "end-", "crash"  # in the folder that launcher and workers of a node share
+SPEC, PIDS, ENDS, CRASH = "spec.json", "pid-", "end-", "crash"  # in the folder shared by a node's launcher and workers
 LAUNCHER = "GRA_LAUNCHER_PID"
 PASSED_ON = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 STOPPED = (EXIT_PREEMPTED, EXIT_INTERRUPTED)
-GOES_ON = "the same command goes on from the newest checkpoint"
+RESUMES = "the same command resumes from the newest checkpoint"
 _POLL_SECONDS = 0.1
-_PORTS = 10_000, 20_000  # first port and how many: below those that systems hand out by themselves
+_PORTS = 10_000, 20_000  # first port and how many: below the ephemeral ports
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """Where a run's processes are: number of nodes, this one's number, and the first one's address and port (None: alone)."""
+    """The nodes of a run: how many, this node's rank, and the first node's address and port (None: a single node)."""
 
     count: int = 1
     rank: int = 0
@@ -57,9 +67,9 @@ class Nodes:
 
 
 def nodes(environment: Mapping[str, str]) -> Nodes:
-    """The nodes of the Slurm job step that started this process; a process that srun did not start is alone.
+    """The nodes of the Slurm job step that started this process; without srun a single node.
 
-    SLURM_STEP_NUM_NODES is set by srun alone, not in a batch script (srun's manual, "Output environment variables").
+    Only srun sets SLURM_STEP_NUM_NODES, a batch script does not (srun's manual, "Output environment variables").
     """
     count = int(environment.get("SLURM_STEP_NUM_NODES") or 1)
     if count == 1:
@@ -74,18 +84,18 @@ def nodes(environment: Mapping[str, str]) -> Nodes:
 
 
 def first_host(hosts: str) -> str:
-    """The first host in Slurm's short form of a list: `n[01-04,7],m2` -> `n01`."""
+    """The first host of a list in Slurm's short form: `n[01-04,7],m2` -> `n01`."""
     first = re.match(r"(?:[^,\[]|\[[^\]]*\])*", hosts)
     return re.sub(r"\[([^\],-]*)[^\]]*\]", r"\1", first.group() if first else hosts)
 
 
 def launched() -> bool:
-    """Whether torchrun (or the like) started this process: it is one of a group, and starts none."""
+    """Whether torchrun or a similar launcher started this process, which then starts no others."""
     return "RANK" in os.environ
 
 
 def wanted(runtime: RuntimeSettings) -> bool:
-    """Whether this process is to start others that train."""
+    """Whether this process has to start the training processes."""
     return runtime.launch == "torchrun" and not launched()
 
 
@@ -95,20 +105,19 @@ def nproc(runtime: RuntimeSettings, machine: Machine) -> int:
 
 
 def processes(runtime: RuntimeSettings | None, machine: Machine) -> int:
-    """How many processes train together, over all nodes: as torchrun says, or as it will be told."""
+    """How many processes train together on all nodes: from torchrun's environment, or as torchrun will be started."""
     if runtime is None or not wanted(runtime):
         return world_size()
     return nproc(runtime, machine) * nodes(os.environ).count
 
 
-def follower(config: Mapping[str, Any]) -> bool:
-    """Whether this process starts workers on another node than the first, whose process owns the output folder."""
-    runtime = config.get("runtime") or {}
-    return runtime.get("launch") == "torchrun" and not launched() and nodes(os.environ).rank > 0
+def follower(runtime: RuntimeSettings) -> bool:
+    """Whether this process starts workers on a node other than the first, whose process owns the output folder."""
+    return wanted(runtime) and nodes(os.environ).rank > 0
 
 
 def problems(runtime: RuntimeSettings, machine: Machine) -> list[Problem]:
-    """What speaks against starting the processes."""
+    """The faults that prevent starting the processes."""
     found = []
     if runtime.launch == "none":
         if runtime.nproc is not None and not launched():
@@ -119,24 +128,32 @@ def problems(runtime: RuntimeSettings, machine: Machine) -> list[Problem]:
         return []
     gpus = len(machine.gpus)
     if runtime.nproc is None and not gpus:
-        found.append(Problem("runtime.nproc", "not set, and there is no GPU to count", "set nproc=N: processes on this node"))
+        found.append(
+            Problem("runtime.nproc", "not set, and this node has no GPU", "set nproc=N: processes on this node")
+        )
     elif runtime.nproc is not None and 0 < gpus < runtime.nproc:
-        message = f"{runtime.nproc} processes, but {gpus} GPU(s) can be seen here: each process needs one of its own"
-        found.append(Problem("runtime.nproc", message, f"set nproc={gpus}, or ask for more (CUDA_VISIBLE_DEVICES, --gres)"))
+        message = f"{runtime.nproc} processes, but only {gpus} GPU(s) are visible: each process needs its own"
+        found.append(
+            Problem("runtime.nproc", message, f"set nproc={gpus}, or request more GPUs (CUDA_VISIBLE_DEVICES, --gres)")
+        )
     tasks = os.environ.get("SLURM_STEP_TASKS_PER_NODE", "1")
     if "SLURM_STEP_NUM_NODES" in os.environ and re.sub(r"\(x\d+\)", "", tasks) != "1":
-        message = f"srun started {tasks} tasks a node, but under launch=torchrun one process starts all others of its node"
-        found.append(Problem("runtime.launch", message, "use srun --ntasks-per-node=1, and nproc=N for the processes"))
+        message = (
+            f"srun started {tasks} tasks per node, but with launch=torchrun one process starts all others on its node"
+        )
+        found.append(
+            Problem("runtime.launch", message, "use srun --ntasks-per-node=1, and nproc=N for the number of processes")
+        )
     return found
 
 
 def train(settings: TrainSettings, config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """As `train.sft.train`, by several processes; `config` is what `settings` were read from. The data's tokens are made first.
+    """Like `gra.train.loop.sft.train`, in several processes; `settings` were parsed from `config`. The data is tokenised first.
 
-    Raises Preempted and Interrupted after SIGTERM, SIGUSR1 and Ctrl-C, ConfigError and TrainError with the words of the first
-    process that failed. Returns no metrics on other nodes than the first.
+    Raises Preempted or Interrupted after SIGTERM, SIGUSR1 or Ctrl-C; ConfigError or TrainError with the message of the first
+    process that failed. Returns metrics on the first node only.
     """
-    from train import sft
+    from gra.train.loop import sft
 
     if (done := sft.finished(output)) is not None:
         return done
@@ -149,18 +166,20 @@ def train(settings: TrainSettings, config: dict[str, Any], inputs: dict[str, Pat
 
 @preempt.stoppable
 def _prepare(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> None:
-    tokens.ensure(settings, inputs, output)
+    tokenised.ensure(settings, inputs, output)
 
 
 def _run(config: dict[str, Any], inputs: Mapping[str, Path], output: Path, local: int, threads: int | None) -> None:
-    """Have `local` processes on this node run the stage into `output`; `threads`: of each on a CPU, None: its share of cores."""
+    """Run the stage into `output` in `local` processes on this node; `threads`: per process on a CPU, None: its share of cores."""
     where = nodes(os.environ)
     _reachable(where)
     with tempfile.TemporaryDirectory(prefix="gra-train-") as name:
         folder = Path(name)
-        write_json(folder / SPEC, {"config": config, "inputs": {k: str(v) for k, v in inputs.items()}, "output": str(output)})
-        command = [sys.executable, *(["-P"] if sys.flags.safe_path else []), "-m", "train.worker", "agent"]
-        command += [*_arguments(where, local), "--module", "train.worker", str(folder / SPEC)]
+        write_json(
+            folder / SPEC, {"config": config, "inputs": {k: str(v) for k, v in inputs.items()}, "output": str(output)}
+        )
+        command = [sys.executable, "-P", "-m", "gra.train.worker", "agent"]
+        command += [*_arguments(where, local), "--module", "gra.train.worker", str(folder / SPEC)]
         log.info("starting %d process(es)%s", local, f" on each of {where.count} nodes" if where.count > 1 else "")
         with _Relay(folder).listening() as relay:
             agent = subprocess.Popen(command, env=_environment(local, threads), start_new_session=True)
@@ -171,23 +190,25 @@ def _run(config: dict[str, Any], inputs: Mapping[str, Path], output: Path, local
             finally:
                 agent.kill()
                 agent.wait()
-        account(folder, code, relay.heard)
+        raise_ending(folder, code, relay.heard)
 
 
 def _reachable(where: Nodes) -> None:
-    """Raise TrainError where the first node's name means nothing here: torchrun would wait for it for a quarter of an hour."""
+    """Raise TrainError if the first node's name cannot be resolved: torchrun would wait for it for a quarter of an hour."""
     if where.address is None:
         return
     try:
         socket.getaddrinfo(where.address, where.port)
     except OSError as error:
         remedy = "set MASTER_ADDR to an address of the first node that every node can reach"
-        raise TrainError(f"the first node, {where.address}, cannot be found from here ({error})\n    -> {remedy}") from error
+        raise TrainError(
+            f"the name of the first node, {where.address}, cannot be resolved ({error})\n    -> {remedy}"
+        ) from error
 
 
 def _arguments(where: Nodes, local: int) -> list[str]:
-    """torchrun's own."""
-    if where.count == 1:  # it chooses a free port by itself
+    """torchrun's arguments."""
+    if where.count == 1:  # torchrun chooses a free port
         return ["--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", str(local)]
     return [
         *("--nnodes", str(where.count), "--node-rank", str(where.rank), "--nproc-per-node", str(local)),
@@ -202,20 +223,21 @@ def _environment(local: int, threads: int | None) -> dict[str, str]:
         LAUNCHER: str(os.getpid()),
         "OMP_NUM_THREADS": str(threads or max(1, cores // local)),
         "PYTHONUNBUFFERED": "1",
+        "PYTHONSAFEPATH": "1",  # no file of the current folder shadows a module
     }
 
 
 @dataclass
 class _Relay:
-    """Signals on their way to the workers. One that comes before there are any ends the start: nothing is lost by it."""
+    """Forwards signals to the workers. A signal that comes before the workers exist aborts the start, which loses nothing."""
 
     folder: Path
     heard: list[int] = field(default_factory=list)
-    told: dict[str, int] = field(default_factory=dict)  # a worker's file -> signals that it was sent
+    sent: dict[str, int] = field(default_factory=dict)  # a worker's file -> number of signals sent to it
 
     @contextmanager
     def listening(self) -> Iterator[_Relay]:
-        """Take the place of this process's own handlers. (Python lets the main thread alone set them.)"""
+        """Replace this process's signal handlers. (Python allows this in the main thread only.)"""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
@@ -227,41 +249,43 @@ class _Relay:
                 signal.signal(number, handler)
 
     def pass_on(self, agent: subprocess.Popen[bytes]) -> None:
-        """Send what was heard to the workers that have not had it; a third signal ends them all at once."""
+        """Send the signals received so far to the workers that lack them; a third signal kills all workers at once."""
         if not self.heard:
             return
         workers = sorted(self.folder.glob(f"{PIDS}*"))
         if not workers or len(self.heard) > 2:
             agent.kill()
         for path in workers:
-            sent = self.told.get(path.name, 0)
-            self.told[path.name] = len(self.heard)
+            sent = self.sent.get(path.name, 0)
+            self.sent[path.name] = len(self.heard)
             for number in self.heard[sent:]:
                 with suppress(ProcessLookupError, ValueError):  # gone; or the file is being written
                     os.kill(int(path.read_text(encoding="ascii")), number)
 
 
-def account(folder: Path, code: int, heard: list[int]) -> None:
-    """Raise what the ends of the processes amount to; `code`: torchrun's exit code, `heard`: the signals that came here.
+def raise_ending(folder: Path, code: int, heard: list[int]) -> None:
+    """Raise the error that the ends of the processes mean; `code`: torchrun's exit code, `heard`: the signals received here.
 
-    A fault of the run goes before a signal, since the processes that did not fail are then ended by SIGTERM; a signal goes
-    before the death of a process that said nothing, since it may have been too early in its life to hear it.
+    A fault of the run takes precedence over a signal, because the processes that did not fail are then ended by SIGTERM. A signal
+    takes precedence over a process that died without a message, because it may have come before that process handled signals.
     """
     if not code:
         return
     ends = [read_json(path) for path in sorted(folder.glob(f"{ENDS}*"))]
-    asked = [end for end in ends if end["code"] in STOPPED]
-    faults = [end for end in ends if end not in asked]
+    stops = [end for end in ends if end["code"] in STOPPED]
+    faults = [end for end in ends if end not in stops]
     if faults:
         raise _error(faults[0]["code"], faults[0]["message"])
     if heard:
         stopped = EXIT_INTERRUPTED if heard[0] == signal.SIGINT else EXIT_PREEMPTED
-        raise _error(stopped, asked[0]["message"] if asked else f"stopped by {signal.Signals(heard[0]).name}; {GOES_ON}")
+        raise _error(
+            stopped, stops[0]["message"] if stops else f"stopped by {signal.Signals(heard[0]).name}; {RESUMES}"
+        )
     if (folder / CRASH).exists():
-        raise TrainError(f"{(folder / CRASH).read_text(encoding='utf-8')}\n    -> see its words above; {GOES_ON}")
-    if asked:  # the signal went to the training processes alone
-        raise _error(asked[0]["code"], asked[0]["message"])
-    raise TrainError(f"torchrun ended with exit code {code}\n    -> see its words above; {GOES_ON}")
+        raise TrainError(f"{(folder / CRASH).read_text(encoding='utf-8')}\n    -> see its output above; {RESUMES}")
+    if stops:  # the signal went only to the training processes
+        raise _error(stops[0]["code"], stops[0]["message"])
+    raise TrainError(f"torchrun ended with exit code {code}\n    -> see its output above; {RESUMES}")
 
 
 def _error(code: int, message: str) -> GraError:

@@ -1,11 +1,11 @@
-"""SIGTERM, SIGUSR1 and Ctrl-C in training: the step is finished, a whole checkpoint is written, the process leaves.
+"""Handles SIGTERM, SIGUSR1 and Ctrl-C in training: finishes the step, writes a complete checkpoint and exits.
 
-Exit code 85 after SIGTERM or SIGUSR1, as batch systems announce the end of a job (`gra.errors.Preempted`), 130 after Ctrl-C;
-the same command goes on from the checkpoint, and ends with the weights and the log of an unbroken run. In a run of several
-processes one signal to any of them stops all after the same step. Before the first step the process leaves at once; after the
-last one the model is written in any case, which takes less time than a checkpoint. A second signal stops at once, without a
-checkpoint, but for the two of which batch systems and launchers are the authors: SIGTERM after SIGUSR1, and the same signal
-again within GRACE seconds (Slurm sends it to every process, torchrun passes its own on).
+The exit code is 85 after SIGTERM or SIGUSR1, with which batch systems announce the end of a job (`gra.errors.Preempted`), and 130
+after Ctrl-C. The same command resumes from the checkpoint and ends with the weights and the log of an uninterrupted run. With
+several processes one signal to any of them stops all after the same step. Before the first step the process exits at once; after
+the last one the model is always written, which is faster than a checkpoint. A second signal stops at once without a checkpoint,
+except for two cases caused by batch systems and launchers: SIGTERM after SIGUSR1, and the same signal again within GRACE seconds
+(Slurm sends it to every process, torchrun forwards its own).
 """
 
 from __future__ import annotations
@@ -29,73 +29,73 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
-GRACE = 2.0  # seconds in which the same signal again counts as the same request
+GRACE = 2.0  # seconds within which a repeated signal counts as the same request
 R = TypeVar("R")
 
 
 class _Leave(BaseException):
-    """Raised by the signal handler before the first step; no `except Exception` of a library may swallow it."""
+    """Raised by the signal handler before the first step; a BaseException, so that no library's `except Exception` catches it."""
 
 
 class Stop:
-    """What signals have asked of this process, and how far the run is."""
+    """What signals requested of this process, and the phase of the run."""
 
     def __init__(self) -> None:
-        self.asked = 0  # the exit code asked for; 0: none
-        self.agreed = 0  # ... by any process of the run, as all know it since the last step
+        self.requested = 0  # the exit code requested by a signal; 0: none
+        self.agreed = 0  # the exit code requested of any process, agreed by all after the last step
         self.phase: Literal["start", "steps", "end"] = "start"
         self._owner, self._first, self._when = os.getpid(), 0, 0.0
 
     def handle(self, number: int, _frame: object) -> None:
         """The signal handler."""
-        if os.getpid() != self._owner:  # a forked child (a data worker), which has inherited this handler
+        if os.getpid() != self._owner:  # a forked child (a data worker) inherited this handler
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        elif self.asked:
+        elif self.requested:
             if self._impatient(number):
-                say("stopping at once, without a checkpoint; the same command goes on from the last one")
-                os._exit(self.asked)
+                say("stopping at once, without a checkpoint; the same command resumes from the last one")
+                os._exit(self.requested)
         else:
-            self.asked = EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_PREEMPTED
+            self.requested = EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_PREEMPTED
             self._first, self._when = number, time.monotonic()
             name = signal.Signals(number).name
             if self.phase == "start":
                 raise _Leave
             if self.phase == "steps":
-                say(f"{name}: finishing this step, then a checkpoint; the same signal again stops at once")
+                say(f"{name}: finishing this step and writing a checkpoint; the same signal again stops at once")
             else:
-                say(f"{name}: the model is trained and is being written; the same signal again stops at once")
+                say(f"{name}: training is finished, the model is being written; the same signal again stops at once")
 
     def _impatient(self, number: int) -> bool:
         if (self._first, number) == (signal.SIGUSR1, signal.SIGTERM):
             return False
-        alone = number == signal.SIGINT and "RANK" not in os.environ  # no torchrun that passes a Ctrl-C on
+        alone = number == signal.SIGINT and "RANK" not in os.environ  # no torchrun forwards the Ctrl-C
         return alone or number != self._first or time.monotonic() - self._when > GRACE
 
     def agree(self, device: Any) -> int:
-        """The exit code that any process of the run was asked for, 0 if none. All processes call it after the same step."""
+        """The exit code requested of any process of the run; 0 if none. All processes call it after the same step."""
         import torch
         import torch.distributed as dist
 
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-            word = torch.tensor([self.asked], dtype=torch.int32, device=device)
+            word = torch.tensor([self.requested], dtype=torch.int32, device=device)
             dist.all_reduce(word, op=dist.ReduceOp.MAX)
             self.agreed = int(word.item())
         else:
-            self.agreed = self.asked
+            self.agreed = self.requested
         return self.agreed
 
     def error(self, code: int, where: str) -> GraError:
         """The error that ends the run with exit code `code`."""
         kind = Interrupted if code == EXIT_INTERRUPTED else Preempted
-        return kind(f"stopped by a signal {where}; the same command goes on from there (exit code {code})")
+        return kind(f"stopped by a signal {where}; the same command resumes from there (exit code {code})")
 
 
-_stop: Stop | None = None  # of the run in progress: signals are the process's own, so there can be but one
+_stop: Stop | None = None  # of the run in progress: signals belong to the process, so there is only one
 
 
 def stoppable(train: Callable[..., R]) -> Callable[..., R]:
-    """Let signals stop `train(settings, inputs, output)`. Outside the main thread, which alone gets signals, nothing changes."""
+    """Make `train(settings, inputs, output)` stoppable by signals. Only the main thread gets them; elsewhere nothing changes."""
 
     @functools.wraps(train)
     def listening(settings: Any, inputs: dict[str, Path], output: Path) -> R:
@@ -107,10 +107,11 @@ def stoppable(train: Callable[..., R]) -> Callable[..., R]:
         try:
             return train(settings, inputs, output)
         except _Leave:
-            raise _stop.error(_stop.asked, "before its first step") from None
+            raise _stop.error(_stop.requested, "before its first step") from None
         finally:
             for number, handler in before.items():
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: one that is not Python's
+                # None: a handler not set by Python
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
             _stop = outer
 
     return listening
@@ -118,41 +119,41 @@ def stoppable(train: Callable[..., R]) -> Callable[..., R]:
 
 @contextmanager
 def steps(trainer: Any) -> Iterator[None]:
-    """Around `trainer.train(...)`: signals let it finish its step, write a checkpoint and end; then Preempted or Interrupted is
-    raised. A loop that a signal broke (it has killed a worker, or another rank) ends in the same way, at its last checkpoint."""
+    """Wrap `trainer.train(...)`: after a signal it finishes its step, writes a checkpoint and ends, and Preempted or Interrupted is
+    raised. A loop broken by a signal (one that killed a worker or another rank) ends the same way, at its last checkpoint."""
     stop = _stop
     if stop is None:
         yield
         return
     trainer.add_callback(_callback(stop))
     stop.phase = "steps"
-    if stop.asked > 0:  # a library swallowed the handler's exception
+    if stop.requested > 0:  # a library caught the handler's exception
         raise _Leave
     try:
         yield
     except RuntimeError as error:
-        if not stop.asked:
+        if not stop.requested:
             raise
         log.warning("the step could not be finished after the signal: %s", error)
-        raise stop.error(stop.asked, "in a step, after the last checkpoint") from error
+        raise stop.error(stop.requested, "in a step, after the last checkpoint") from error
     stop.phase = "end"
     if stop.agreed:
-        trainer.accelerator.wait_for_everyone()  # torchrun ends all once one has left: the checkpoint must have its mark by then
+        trainer.accelerator.wait_for_everyone()  # torchrun ends all once one exits: the checkpoint must have its mark by then
         step = trainer.state.global_step
         raise stop.error(stop.agreed, f"after step {step} of {trainer.state.max_steps}, with a checkpoint")
 
 
 def _callback(stop: Stop) -> TrainerCallback:
-    """Ends the loop with a checkpoint once a signal came. (A function: importing transformers takes seconds.)"""
+    """The callback that ends the loop with a checkpoint after a signal. (A function: importing transformers takes seconds.)"""
     from transformers import TrainerCallback
 
     class StopOnSignal(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
             if state.global_step >= state.max_steps:
-                stop.phase = "end"  # there is nothing left to go on with
+                stop.phase = "end"  # nothing is left to resume
             elif stop.agree(args.device):
                 control.should_save = control.should_training_stop = True
 
-        on_evaluate = on_step_end  # the signal may have come during a long validation
+        on_evaluate = on_step_end  # a signal can come during a long validation
 
     return StopOnSignal()

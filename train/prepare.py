@@ -1,12 +1,12 @@
-"""The stage `tokens`: the tokens of stage 2 as a step of their own, on a CPU, before GPUs are asked for.
+"""The stage `tokens`: tokenises the data of stage 2 as a separate step on a CPU, before GPUs are requested.
 
-Command: `python -m train.prepare data=DIR student.model=MODEL sft=paper output=TOKENS`, then `python -m train ... tokens=TOKENS`
-with the same data, student and recipe. In an experiment it takes the config and the inputs of the step that trains:
+Command: `gra prepare data=DIR student.model=MODEL sft=paper output=TOKENS`, then `gra train ... tokens=TOKENS`
+with the same data, student and recipe. In an experiment it has the config and the inputs of the training step:
 
-    tokens: {_target_: train.prepare.run, config: {...}, inputs: {data: data, student: student}}
-    model:  {_target_: train.stage.run, config: {...}, inputs: {data: data, student: student, tokens: tokens}}
+    tokens: {_target_: gra.train.prepare.run, config: {...}, inputs: {data: data, student: student}}
+    model:  {_target_: gra.train.stage.run, config: {...}, inputs: {data: data, student: student, tokens: tokens}}
 
-Keys that do not change the tokens are not part of its fingerprint: runs that differ in their learning rate share one folder.
+Keys that do not change the tokens are not in its fingerprint: runs that differ only in the learning rate share one folder.
 """
 
 from __future__ import annotations
@@ -19,53 +19,51 @@ from gra.errors import ConfigError, Problem
 from gra.fileio import read_json, write_text
 from gra.labels import MARK
 from gra.settings import parse
-from train import stage, tokens
-from train.settings import SftSettings, StudentSettings, TrainSettings
-from train.stage import external_files as external_files
+from gra.train import stage
+from gra.train.data import tokenised
+from gra.train.settings import SftSettings, StudentSettings, TrainSettings
+from gra.train.stage import external_files as external_files
 
 NAME = "tokens"
 VERSION = 1
-STUDENT = ("model", "revision", "trust_remote_code")  # the keys of `student` that decide which tokenizer it is
+STUDENT = ("model", "revision", "trust_remote_code")  # the keys of `student` that decide the tokenizer
+ADDED_LATER = {"sft.bos": "model"}
 NOT_HASHED = (
-    *(f"sft.{key}" for key in SftSettings.model_fields if key not in tokens.RECIPE),
+    *(f"sft.{key}" for key in SftSettings.model_fields if key not in (*tokenised.RECIPE, "bos")),
     *(f"student.{key}" for key in StudentSettings.model_fields if key not in STUDENT),
 )
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write `output/tokens` (see train/tokens.py). Returns its counts: samples, rows (of the data), rows_fed, tokens,
+    """Write `output/tokens` (see train/data/tokenised.py). Returns the counts samples, rows (of the data), rows_fed, tokens,
     trained_tokens, truncated, dropped, held_out.
 
     Raises ConfigError for what `check` finds, TrainError for data or tokenizers that cannot be used.
     """
-    from train import card
+    from gra.train.report import card
 
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     settings = TrainSettings.model_validate(config)
-    made = tokens.ensure(settings, {name: folder for name, folder in inputs.items() if name != "tokens"}, output)
+    made = tokenised.ensure(settings, {name: folder for name, folder in inputs.items() if name != "tokens"}, output)
     if (label := card.simulated(settings, inputs)) is not None:
         write_text(output / MARK, label + "\n")
-    account = read_json(made / tokens.ACCOUNT)
-    counts = {key: float(account[key]) for key in ("samples", "rows", "rows_fed", "tokens", "trained_tokens", "truncated")}
+    account = read_json(made / tokenised.ACCOUNT)
+    counts = {
+        key: float(account[key]) for key in ("samples", "rows", "rows_fed", "tokens", "trained_tokens", "truncated")
+    }
     held_out = account["held_out"]["samples"] if account["held_out"] else 0
     return {**counts, "dropped": float(sum(account["dropped"].values())), "held_out": float(held_out)}
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - of any working folder
-    """Nothing in a working folder of this stage is worth keeping: all of it is made again at no price."""
+    """Nothing: a working folder of this stage costs nothing to make again."""
     return ""
 
 
 def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Every fault that shows before any work. What only training asks for (GPUs, batches, kernels) is left to its own check."""
+    """All faults that can be found before any work. What only training needs (GPUs, batches, kernels) is left to its check."""
     unreadable = {problem.key for problem in parse(TrainSettings, config)[1]}
-    decisive = {f"sft.{key}" for key in tokens.RECIPE} | {f"student.{key}" for key in STUDENT} | unreadable
+    decisive = {f"sft.{key}" for key in tokenised.RECIPE} | {f"student.{key}" for key in STUDENT} | unreadable
     found = stage.check(config, inputs)
     return [problem for problem in found if problem.key.startswith(("inputs.", "sft.mix")) or problem.key in decisive]
-
-
-if __name__ == "__main__":
-    from gra.chain.app import main
-
-    main("train.prepare.run", "prepare_app")

@@ -1,8 +1,8 @@
-"""Settings of the training and student stages: what `conf/sft`, `conf/student` and `runtime` may hold. No heavy import.
+"""Defines the settings of the training and student stages: the keys of `conf/sft`, `conf/student` and `runtime`. No heavy import.
 
-Everything that changes the resulting numbers is in `StudentSettings` and `SftSettings`. `RuntimeSettings` changes speed
-alone; a different `per_device_batch` or number of threads gives the same results up to floating-point noise (sums are
-taken in another order), the same bytes only with the same values.
+Everything that changes the resulting numbers is in `StudentSettings` and `SftSettings`. `RuntimeSettings` changes only speed:
+another `per_device_batch` or number of threads gives the same results up to floating-point noise (sums in another order), and the
+same bytes only with the same values.
 """
 
 from __future__ import annotations
@@ -23,152 +23,229 @@ TemplateName = Literal["default", "chatml", "llama3", "qwen", "tokenizer"]
 def _count_or_share(value: object) -> object:
     if value is None or (type(value) is int and value >= 1) or (type(value) is float and 0 < value < 1):
         return value
-    raise ValueError("should be a whole number of samples from 1, or a share above 0 and below 1")
+    raise ValueError("should be a number of samples (1 or more), or a share above 0 and below 1")
 
 
 class BuildSettings(Settings):
-    """A Llama-architecture model with random weights and a byte-level BPE tokenizer trained on a text."""
+    """A Llama-architecture model with random weights and a byte-level BPE tokenizer trained on a text. All defaults NS: the paper
+    tunes pretrained models."""
 
-    vocab_size: int = Field(default=1024, ge=320, le=200_000, description="tokens, the 256 bytes and 4 special ones included")
-    hidden_size: int = Field(default=128, ge=16)
-    layers: int = Field(default=4, ge=1)
-    heads: int = Field(default=4, ge=1)
-    kv_heads: int | None = Field(default=None, ge=1, description="key/value heads of grouped-query attention; null: as `heads`")
-    intermediate_size: int = Field(default=352, ge=16)
-    positions: int = Field(default=256, ge=16, description="longest sequence, in tokens")
-    tie_embeddings: bool = True
-    init_std: float = Field(default=0.02, gt=0, description="standard deviation of the random weights")
-    split_digits: bool = Field(default=True, description="every digit is a token of its own, which makes sums learnable")
+    vocab_size: int = Field(
+        default=1024, ge=320, le=200_000, description="Tokens, including the 256 bytes and 4 special tokens."
+    )
+    hidden_size: int = Field(default=128, ge=16, description="Width of the residual stream.")
+    layers: int = Field(default=4, ge=1, description="Number of layers.")
+    heads: int = Field(default=4, ge=1, description="Attention heads; `hidden_size` / `heads` is their width.")
+    kv_heads: int | None = Field(
+        default=None, ge=1, description="Key/value heads of grouped-query attention; null: as `heads`."
+    )
+    intermediate_size: int = Field(default=352, ge=16, description="Width of the feed-forward layers.")
+    positions: int = Field(default=256, ge=16, description="Longest sequence, in tokens; at least `sft.cutoff_length`.")
+    tie_embeddings: bool = Field(default=True, description="Input and output embeddings share their weights.")
+    init_std: float = Field(default=0.02, gt=0, description="Standard deviation of the random weights.")
+    split_digits: bool = Field(default=True, description="Each digit is a separate token, which makes sums learnable.")
 
 
 class StudentSettings(Settings):
-    """The model to be tuned: a hub id or folder in `model`, or `build` for one made from scratch by `train.student`."""
+    """The model to tune: a hub id or folder in `model`, or `build` for one built from scratch by the stage `student`."""
 
-    name: str = "student"
-    model: str | None = Field(default=None, description="hub id or model folder; not used where a student folder is an input")
-    revision: str | None = Field(default=None, description="commit, tag or branch of the hub id")
-    build: BuildSettings | None = None
-    dtype: Dtype | None = Field(
-        default=None, description="of the weights held while training; null: float32, bfloat16 under LoRA + bf16"
+    name: str = Field(default="student", description="Name of the student in cards and tables.")
+    model: str | None = Field(
+        default=None,
+        description="Hub id or model folder, ignored if a student folder is an input; null: that input, or `build`.",
     )
-    attention: Attention = "sdpa"
-    trust_remote_code: bool = False
+    revision: str | None = Field(default=None, description="Commit, tag or branch of the hub id; null: the newest.")
+    build: BuildSettings | None = Field(
+        default=None,
+        description="Sizes of a model to build from scratch, ignored if `model` is set; null: none is built.",
+    )
+    dtype: Dtype | None = Field(
+        default=None, description="dtype of the weights during training; null: float32, or bfloat16 with LoRA + bf16."
+    )
+    attention: Attention = Field(
+        default="sdpa", description="Attention kernel; auto: flash_attention_2 if it is installed and fits, else sdpa."
+    )
+    trust_remote_code: bool = Field(default=False, description="true: run the code of the model's repository.")
 
 
 class LoraSettings(Settings):
-    """Low-rank adapters (peft.LoraConfig)."""
+    """Low-rank adapters (peft.LoraConfig); the paper uses none."""
 
-    rank: int = Field(default=16, ge=1)
-    alpha: float = Field(default=32, gt=0)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    target_modules: str | list[str] = "all-linear"
-    modules_to_save: list[str] = Field(default_factory=list)
+    rank: int = Field(default=16, ge=1, description="Rank of the adapters (NS).")
+    alpha: float = Field(default=32, gt=0, description="Adapters are scaled by alpha / rank (NS).")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout before the adapters (NS).")
+    target_modules: str | list[str] = Field(
+        default="all-linear", description="Modules with adapters: names, or all-linear (as in the QLoRA paper)."
+    )
+    modules_to_save: list[str] = Field(
+        default_factory=list,
+        description="Modules that are trained whole, e.g. [embed_tokens, lm_head] if the template adds tokens.",
+    )
 
 
 class SftSettings(Settings):
     """One recipe of supervised fine-tuning.
 
-    The loss of a step is the sum of -log p over all trained tokens (assistant turns and their end token) of the global batch,
-    on all processes and accumulation steps, divided by their number: a mean by tokens, not a mean of means over samples,
-    passes or processes. So the loss, the gradient and the order of the samples (train/sampling.py) are the same however the
-    global batch is divided, but for rounding. The learning rate of step s (from 0) of S with W = ceil(S x warmup_ratio) is
-    learning_rate x s / W below W, then for `cosine` learning_rate x (1 + cos(pi (s - W) / (S - W))) / 2: the first step of a
-    warm-up has rate 0. The last step of an epoch takes what is left, also where that is less than a global batch.
+    The loss of a step is the sum of -log p over all trained tokens (assistant turns and their end token) of the global batch, on
+    all processes and accumulation steps, divided by their number: a mean over tokens, not a mean of means over samples, passes or
+    processes. So loss, gradient and order of the samples (train/data/order.py) do not depend on how the global batch is divided,
+    except for rounding. The learning rate of step s (from 0) of S with W = ceil(S x warmup_ratio) is learning_rate x s / W below W,
+    then for `cosine` learning_rate x (1 + cos(pi (s - W) / (S - W))) / 2; the first step of a warm-up has rate 0. The last step of
+    an epoch takes the remaining samples, even if they are fewer than a global batch.
     """
 
-    name: str = "sft"
-    method: Literal["full", "lora", "qlora"] = "full"
-    template: TemplateName = "default"
-    epochs: float = Field(default=1.0, gt=0)
-    max_steps: int | None = Field(default=None, ge=1, description="optimizer steps; takes the place of `epochs`")
-    learning_rate: float = Field(gt=0)
-    schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
-    warmup_ratio: float = Field(default=0.0, ge=0, lt=1)
-    weight_decay: float = Field(default=0.0, ge=0)
-    max_grad_norm: float = Field(default=1.0, ge=0, description="0: gradients are not clipped")
-    optimizer: Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit", "adafactor", "sgd"] = Field(
-        default="adamw_torch", description="adamw_torch: by the fused kernel on a GPU; the 8-bit ones are bitsandbytes'"
+    name: str = Field(default="sft", description="Name of the recipe in cards.")
+    method: Literal["full", "lora", "qlora"] = Field(
+        default="full",
+        description="full: all weights (the paper's); lora: adapters; qlora: adapters on frozen 4-bit weights, on an NVIDIA GPU.",
     )
-    beta1: float = Field(default=0.9, ge=0, lt=1)
-    beta2: float = Field(default=0.999, ge=0, lt=1)
-    global_batch: int = Field(ge=1, description="sequences (packed rows under packing) a step, over all devices")
-    cutoff_length: int = Field(ge=8, description="longest sequence in tokens; the rest of a longer sample is cut off")
-    packing: bool = Field(default=False, description="best-fit-decreasing packing; documents do not attend to each other")
+    template: TemplateName = Field(
+        default="default",
+        description="Chat template, saved with the tokenizer. default: plain Human / Assistant text (the paper's); tokenizer: the "
+        "student's own.",
+    )
+    bos: Literal["model", "never", "always"] = Field(
+        default="model",
+        description="Beginning-of-text token of each conversation. model: where the template writes it; never, always: the "
+        "template is changed accordingly and saved so. No effect for tokenizers without such a token (Qwen2.5).",
+    )
+    epochs: float = Field(default=1.0, gt=0, description="Passes over the samples (the paper: 1).")
+    max_steps: int | None = Field(
+        default=None, ge=1, description="Optimizer steps; overrides `epochs`; null: by `epochs`."
+    )
+    learning_rate: float = Field(gt=0, description="Peak learning rate (the paper: 5e-6).")
+    schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = Field(
+        default="cosine", description="Learning rate after the warm-up (the paper: cosine)."
+    )
+    warmup_ratio: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of the steps that warm up (the paper: 0.03)."
+    )
+    weight_decay: float = Field(default=0.0, ge=0, description="Decoupled weight decay (the paper: 0).")
+    max_grad_norm: float = Field(
+        default=1.0,
+        ge=0,
+        description="Gradients are clipped to this norm; 0: not clipped (NS; LLaMA-Factory's default).",
+    )
+    optimizer: Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit", "adafactor", "sgd"] = (
+        Field(
+            default="adamw_torch",
+            description="adamw_torch uses the fused kernel on a GPU; the 8-bit optimizers are bitsandbytes' (NS).",
+        )
+    )
+    beta1: float = Field(default=0.9, ge=0, lt=1, description="Adam's decay of the mean of gradients (NS).")
+    beta2: float = Field(default=0.999, ge=0, lt=1, description="Adam's decay of the mean of squared gradients (NS).")
+    global_batch: int = Field(
+        ge=1, description="Sequences (with packing: packed rows) per optimizer step, over all devices (the paper: 256)."
+    )
+    cutoff_length: int = Field(
+        ge=8, description="Longest sequence in tokens; longer samples are truncated (the paper: 4096)."
+    )
+    packing: bool = Field(
+        default=False, description="Best-fit-decreasing packing; documents do not attend to each other (NS)."
+    )
     group_by_length: bool = Field(
         default=False,
-        description="global batches of samples of about one length, in an order by `seed`: less padding, faster where lengths are "
-        "unequal; no effect under packing, whose rows are equally long",
+        description="Global batches of samples of similar length, in an order by `seed`: less padding, faster if lengths vary; no "
+        "effect with packing, whose rows have equal lengths.",
     )
-    limit: int | None = Field(default=None, ge=1, description="train on this many samples, drawn by `seed`; null: on all")
+    limit: int | None = Field(
+        default=None, ge=1, description="Train on this many samples, selected by `seed`; null: all."
+    )
     mix: dict[str, Weight] | None = Field(
         default=None,
-        description="weights of several data folders by input name, e.g. {data: 0.5, data_alpaca: 0.5}; `limit` samples in all, or "
-        "as many as the weights allow, each folder's drawn by `seed` without replacement (train/mixing.py)",
+        description="Weights of several data folders by input name, e.g. {data: 0.5, data_alpaca: 0.5}; `limit` samples in total, "
+        "or as many as the weights allow, selected from each folder by `seed` without replacement (train/data/mixture.py); "
+        "null: one folder.",
     )
     held_out: Annotated[int | float | None, BeforeValidator(_count_or_share)] = Field(
-        default=None, description="samples for the validation loss, a number or a share below 1, drawn by `seed`, never trained on"
+        default=None,
+        description="Samples for the validation loss, a number or a share below 1, chosen by `seed`, not trained on; null: none.",
     )
-    save_steps: int = Field(default=200, ge=1, description="optimizer steps between two checkpoints")
-    log_steps: int = Field(default=1, ge=1, description="optimizer steps between two rows of log.csv")
+    save_steps: int = Field(default=200, ge=1, description="Optimizer steps between two checkpoints.")
+    log_steps: int = Field(default=1, ge=1, description="Optimizer steps between two rows of log.csv.")
     eval_steps: int | None = Field(
-        default=None, ge=1, description="optimizer steps between two validation losses on `held_out`; null: at the end alone"
+        default=None,
+        ge=1,
+        description="Optimizer steps between two validation losses on `held_out`; null: only at the end.",
     )
     check_ends: int | None = Field(
-        default=None, ge=1, le=100, description="after training, replies to so many prompts that were not trained on (held-out "
-        "samples, then the dozen of train/prompts.txt) tell how many end by themselves; null: not asked. Not in the fingerprint",
+        default=None,
+        ge=1,
+        le=100,
+        description="Number of prompts not trained on (held-out samples, then the dozen in "
+        "train/loop/prompts.txt) that are answered after training to count replies that end before the token limit; null: none. "
+        "Not in the fingerprint.",
     )
-    loss_type: Literal["nll", "dft"] = "nll"
+    loss_type: Literal["nll", "dft"] = Field(
+        default="nll",
+        description="nll: negative log-likelihood; dft: the same, each token weighted by its probability (arXiv 2508.05629).",
+    )
     precision: Literal["fp32", "tf32", "bf16"] = Field(
-        default="bf16", description="of forward and backward; tf32: float32 with TensorFloat-32 products (10 bits), GPUs alone"
+        default="bf16",
+        description="Number format of forward and backward; tf32: float32 with TensorFloat-32 products (10 bits), GPUs only.",
     )
     save_dtype: Dtype | None = Field(
-        default=None, description="of the published weights; null: float32, bfloat16 for bf16"
+        default=None, description="dtype of the published weights; null: float32, or bfloat16 for bf16."
     )
-    resize_vocab: bool = Field(default=True, description="enlarge the embeddings where the template needs tokens that are missing")
-    lora: LoraSettings | None = None
+    resize_vocab: bool = Field(default=True, description="Enlarge the embeddings if the template needs missing tokens.")
+    lora: LoraSettings | None = Field(default=None, description="Adapters, for method=lora and qlora; else null.")
     sharding: Literal["zero2", "zero3"] | None = Field(
         default=None,
-        description="DeepSpeed ZeRO where several processes train (one has nothing to divide): zero2 divides gradients and "
-        "optimizer state, zero3 the weights too; memory alone, so no part of the fingerprint",
+        description="DeepSpeed ZeRO for several processes (no effect with one): zero2 shards gradients and optimizer state, zero3 "
+        "the weights too; null: plain DDP; affects only memory, so it is not in the "
+        "fingerprint.",
     )
 
 
 class RuntimeSettings(Settings):
-    """What changes speed and memory, not the result (but for floating-point noise)."""
+    """What changes speed and memory, not the result (except for floating-point noise)."""
 
     per_device_batch: int | None = Field(
         default=None,
         ge=1,
-        description="sequences a forward pass; null: the largest power of two, up to 32, that divides the global batch and whose "
-        "estimated peak takes 80 % of the free memory at most (1 on a GPU where they are packed and FlashAttention is not there)",
+        description="Sequences per forward pass; null: the largest power of two, up to 32, that divides the global batch and whose "
+        "estimated peak is at most 80 % of the free memory (1 on a GPU with packing but without FlashAttention).",
     )
-    tracking: TrackingSettings = TrackingSettings()
+    tracking: TrackingSettings = Field(default=TrackingSettings(), description="Weights & Biases; see `tracking`.")
     launch: Literal["none", "torchrun"] = Field(
-        default="none", description="torchrun: the stage starts `nproc` processes of itself, on each node that srun started it on"
+        default="none",
+        description="none: one process; torchrun: the stage starts `nproc` processes on each node that srun started it on.",
     )
-    nproc: int | None = Field(default=None, ge=1, description="processes on this node under launch=torchrun; null: one a GPU")
-    dataloader_workers: int = Field(default=0, ge=0)
-    threads: int | None = Field(default=None, ge=1, description="torch threads on a CPU; null: torch's own choice")
-    activation_checkpointing: bool | None = Field(default=None, description="recompute activations; null: on GPUs only")
-    liger: bool = Field(default=False, description="Liger's Triton kernels for norms, rotary embeddings and SwiGLU; needs a GPU")
-    compile: bool = Field(default=False, description="torch.compile: a minute or more at the start for faster steps after it")
+    nproc: int | None = Field(
+        default=None, ge=1, description="Processes on this node with launch=torchrun; null: one per GPU."
+    )
+    dataloader_workers: int = Field(
+        default=0, ge=0, description="Processes that load batches; 0: none besides the training."
+    )
+    threads: int | None = Field(default=None, ge=1, description="torch threads on a CPU; null: torch's default.")
+    activation_checkpointing: bool | None = Field(
+        default=None, description="Recompute activations; null: on GPUs only."
+    )
+    liger: bool = Field(
+        default=False, description="Liger's Triton kernels for norms, rotary embeddings and SwiGLU; needs a GPU."
+    )
+    compile: bool = Field(
+        default=False, description="torch.compile: takes a minute or more at the start, then steps are faster."
+    )
     peak_tflops: float | None = Field(
-        default=None, gt=0, description="of one device, for MFU: 10^12 FLOP/s; null: from the table in train/meter.py, if listed"
+        default=None,
+        gt=0,
+        description="Peak of one device for MFU, in 10^12 FLOP/s; null: from the table in train/report/throughput.py.",
     )
 
 
 class TrainSettings(Settings):
     """The whole config of the stage `train`."""
 
-    seed: int = Field(ge=0, lt=2**32)
-    student: StudentSettings
-    sft: SftSettings
-    runtime: RuntimeSettings = RuntimeSettings()
+    seed: int = Field(ge=0, lt=2**32, description="Seed of all random draws: order of samples, selection, new weights.")
+    student: StudentSettings = Field(description="The model to tune.")
+    sft: SftSettings = Field(description="The recipe.")
+    runtime: RuntimeSettings = Field(default=RuntimeSettings(), description="Speed and memory: not in the fingerprint.")
 
 
 class StudentStageSettings(Settings):
-    """The whole config of the stage `student`. `runtime` is accepted, so that both stages can share one mapping."""
+    """The whole config of the stage `student`. `runtime` is accepted, so that both stages can share a config."""
 
-    seed: int = Field(ge=0, lt=2**32)
-    student: StudentSettings
-    runtime: RuntimeSettings = RuntimeSettings()
+    seed: int = Field(ge=0, lt=2**32, description="Seed of the random weights.")
+    student: StudentSettings = Field(description="The model to build or copy.")
+    runtime: RuntimeSettings = Field(default=RuntimeSettings(), description="No effect.")

@@ -1,6 +1,8 @@
-"""The stage `train`: data folder + student -> tuned model folder. Command: `python -m train data=DIR student=... output=DIR`.
+"""The stage `train`: tunes a student on a data folder and writes a model folder.
 
-Inputs: `data` (a folder with data/train.parquet) and, optionally, `student` (a folder with model/, made by train.student).
+Command: gra train data=DIR student=... output=DIR
+
+Inputs: `data` (a folder with data/train.parquet) and, optionally, `student` (a folder with model/, written by the stage `student`).
 Without the latter the student is `student.model`, a hub id or a folder. This module is light: `check` loads no model.
 """
 
@@ -13,26 +15,30 @@ from typing import Any
 from gra import model_folder
 from gra.errors import ConfigError, Problem
 from gra.settings import parse
+from gra.train import launch
+from gra.train import preflight as outside
+from gra.train.conflicts import conflicts
+from gra.train.data import mixture, tokenised
+from gra.train.data.rows import path_of
+from gra.train.distributed import hardware, zero
+from gra.train.loop import validation
+from gra.train.loop.checkpoints import PREFIX
+from gra.train.settings import RuntimeSettings, SftSettings, StudentSettings, TrainSettings
 from gra.weights.student import command_for
-from train import hardware, launch, mixing, sharding, tokens, validation
-from train import preflight as outside
-from train.checkpoints import PREFIX
-from train.conflicts import conflicts
-from train.data import path_of
-from train.settings import RuntimeSettings, SftSettings, StudentSettings, TrainSettings
 
 NAME = "train"
-VERSION = 2  # 2: passes as large as memory allows, where the recipe leaves it open; sft.group_by_length; tied weights stay tied
-# Where checkpoints lie changes no weight, so a run may go on under another sft.save_steps; names only show in the model's card;
-# how memory is divided among processes changes rounding alone; what is asked of the tuned model changes nothing of it.
+VERSION = 2  # 2: the size of a pass follows from memory if the recipe leaves it open; sft.group_by_length; tied weights stay tied
+# save_steps changes no weight, so a run can resume with another value; names appear only in the model's card; sharding changes
+# only rounding; check_ends runs after training.
+ADDED_LATER = {"sft.bos": "model"}
 NOT_HASHED = ("sft.save_steps", "sft.check_ends", "sft.sharding", "sft.name", "student.name")
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Train and write model/, log.csv, loss.png, metrics.json into `output`; goes on from a killed run's checkpoints there.
+    """Train and write model/, log.csv, loss.png and metrics.json to `output`; resumes from a killed run's checkpoints there.
 
     Returns train_loss (mean over all steps), final_loss, steps, samples, tokens (seen, all epochs) and parameters, and with
-    `sft.check_ends` ends_by_itself, the share of replies that do.
+    `sft.check_ends` ends_by_itself, the share of replies that ended before their token limit.
     Raises ConfigError for what `check` finds, TrainError for data or students that cannot be used.
     """
     problems = check(config, dict(inputs))
@@ -41,13 +47,13 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     settings = TrainSettings.model_validate(config)
     if launch.wanted(settings.runtime):
         return launch.train(settings, config, inputs, output)
-    from train.sft import train
+    from gra.train.loop.sft import train
 
     return train(settings, inputs, output)
 
 
 def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Every fault that shows before a model is loaded. An input that is None is made by an earlier step."""
+    """All faults that can be found before a model is loaded. An input that is None is made by an earlier step."""
     sections = [
         parse(StudentSettings, config.get("student") or {}, "student"),
         parse(SftSettings, config.get("sft") or {}, "sft"),
@@ -57,8 +63,10 @@ def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Pro
     problems = [problem for _, found in sections for problem in found]
     if not problems:
         problems = parse(TrainSettings, config)[1]
-    else:  # faults of the sections are known; here only those of the keys beside them
-        problems += [p for p in parse(TrainSettings, config)[1] if p.key.split(".")[0] not in ("student", "sft", "runtime")]
+    else:  # the faults of the sections are known; add those of the other keys
+        problems += [
+            p for p in parse(TrainSettings, config)[1] if p.key.split(".")[0] not in ("student", "sft", "runtime")
+        ]
     problems += _inputs(inputs)
     if isinstance(student, StudentSettings):
         problems += _student(student, inputs)
@@ -75,41 +83,52 @@ def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Pro
     if isinstance(runtime, RuntimeSettings):
         problems += launch.problems(runtime, machine)
     if isinstance(sft, SftSettings):
-        problems += sharding.problems(sft, machine, processes)
-        problems += mixing.check(sft, inputs) + tokens.check(sft, config.get("seed"), inputs.get("tokens"))
+        problems += zero.problems(sft, machine, processes)
+        problems += mixture.check(sft, inputs) + tokenised.check(sft, config.get("seed"), inputs.get("tokens"))
         problems += validation.problems(sft)
     return problems
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """What keeps the student from being had."""
-    return outside.problems(config, inputs)
+    """Why the student is not available."""
+    return outside.problems(parse(StudentSettings, config.get("student") or {})[0], inputs)
 
 
 def kept(folder: Path) -> str:
-    """The checkpoints in a working folder, in words."""
+    """The checkpoints in a working folder, as text."""
     found = [path for path in folder.rglob(f"{PREFIX}*") if path.is_dir() and path.name.removeprefix(PREFIX).isdigit()]
     steps = max((int(path.name.removeprefix(PREFIX)) for path in found), default=0)
     return f"{len(found)} checkpoint{'s' if len(found) != 1 else ''}, the last at step {steps}" if found else ""
 
 
 def follower(config: dict[str, Any]) -> bool:
-    """Whether this process only helps one on another node that owns the output folder (gra.chain.runner)."""
-    return launch.follower(config)
+    """Whether this process only helps the one on another node that owns the output folder (gra.chain.execution.runner)."""
+    runtime, _ = parse(RuntimeSettings, config.get("runtime") or {})
+    return runtime is not None and launch.follower(runtime)
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """A student given as a folder counts by its content, not by its name."""
+    """A student folder, which enters the fingerprint by its content, not its name."""
     model = (config.get("student") or {}).get("model")
     return {"student.model": Path(model)} if isinstance(model, str) and Path(model).is_dir() else {}
 
 
 def _inputs(inputs: Mapping[str, Path | None]) -> list[Problem]:
     if "data" not in inputs:
-        return [Problem("inputs.data", "required, but not given", "give the data folder: data=DIR, or an earlier step's output")]
+        return [
+            Problem(
+                "inputs.data", "required, but not given", "set the data folder: data=DIR, or an earlier step's output"
+            )
+        ]
     data = inputs["data"]
-    if data is not None and data.is_dir() and not path_of(data).is_file():  # a missing folder is the caller's word
-        return [Problem("inputs.data", f"no {path_of(data)}", "give a folder that a synthesis made: it holds data/train.parquet")]
+    if data is not None and data.is_dir() and not path_of(data).is_file():  # the caller reports a missing folder
+        return [
+            Problem(
+                "inputs.data",
+                f"no {path_of(data)}",
+                "set a data folder, as synthesis writes it: with data/train.parquet",
+            )
+        ]
     return []
 
 
@@ -123,11 +142,11 @@ def _student(student: StudentSettings, inputs: Mapping[str, Path | None]) -> lis
             Problem(
                 "student.model",
                 "no student: neither student.model nor a student folder as input",
-                "set student.model=HUB_ID_OR_FOLDER, or make one first (stage `student`) and give it as input `student`",
+                "set student.model=HUB_ID_OR_FOLDER, or build one with the stage `student` and pass it as input `student`",
             )
         ]
     elif not (folder := Path(student.model).expanduser()).exists() and _is_path(student.model):
-        remedy = command_for(folder) or "correct the path, or give a hub id (owner/name)"
+        remedy = command_for(folder) or "correct the path, or set a hub id (owner/name)"
         return [Problem("student.model", f"no such folder: {student.model}", remedy)]
     elif folder.exists() and (fault := model_folder.fault(folder)) is not None:
         return [Problem("student.model", *fault)]
@@ -135,5 +154,5 @@ def _student(student: StudentSettings, inputs: Mapping[str, Path | None]) -> lis
 
 
 def _is_path(model: str) -> bool:
-    """A hub id is NAME or OWNER/NAME; whatever starts like a path or has more slashes is meant as a folder."""
+    """Whether `model` is a path: a hub id is NAME or OWNER/NAME, a path starts with one of . / ~ or has more slashes."""
     return model.startswith((".", "/", "~")) or model.count("/") > 1

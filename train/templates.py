@@ -1,12 +1,12 @@
-"""Chat templates, and which part of a rendered talk is trained: the assistant's words and their end token, nothing else.
+"""Chat templates, and which part of a rendered conversation is trained: the assistant turns with their end token, nothing else.
 
 `templates/default.jinja` is the plain text of LLaMA-Factory's template of that name (v0.9.2 and later, from its
 description, not its code): "Human: ...<eos>\\nAssistant:...<eos>\\n", no beginning-of-text token. `templates/chatml.jinja`
-is the <|im_start|>role format. `templates/qwen.jinja` is the same with the system message that Qwen2.5-Instruct's own template
-puts before a talk that has none; tool calls are not rendered. `templates/llama3.jinja` is the format of Meta-Llama-3-Instruct:
-the tokenizer's beginning-of-text token, if it has one, then a header for each role; content loses the white space at its ends,
-as in Meta's template; the dates that Llama 3.1's adds are not written. `tokenizer` takes the template the tokenizer came
-with. The template in use is saved with the tokenizer, so that evaluation renders what was trained.
+is the <|im_start|>role format. `templates/qwen.jinja` is the same with the system message that Qwen2.5-Instruct's template adds
+to a conversation without one; tool calls are not rendered. `templates/llama3.jinja` is the format of Meta-Llama-3-Instruct: the
+tokenizer's beginning-of-text token, if it has one, then a header per role; content is stripped of white space at both ends, as in
+Meta's template; the dates that Llama 3.1's template adds are omitted. `tokenizer` uses the template that the tokenizer came with.
+The template in use is saved with the tokenizer, so evaluation renders what was trained.
 """
 
 from __future__ import annotations
@@ -23,19 +23,23 @@ from gra.errors import TrainError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from train.settings import StudentSettings
+    from gra.train.settings import StudentSettings
 
 FOLDER = Path(__file__).parent / "templates"
 _CHATML, _LLAMA3 = ("<|im_start|>", "<|im_end|>"), ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
-EXTRA_TOKENS = {"chatml": _CHATML, "qwen": _CHATML, "llama3": _LLAMA3}  # special tokens a template needs
-END_TOKENS = {"chatml": "<|im_end|>", "qwen": "<|im_end|>", "llama3": "<|eot_id|>"}  # becomes eos_token; others keep their own
+EXTRA_TOKENS = {"chatml": _CHATML, "qwen": _CHATML, "llama3": _LLAMA3}  # special tokens that a template needs
+END_TOKENS = {
+    "chatml": "<|im_end|>",
+    "qwen": "<|im_end|>",
+    "llama3": "<|eot_id|>",
+}  # becomes eos_token; others keep theirs
 
 Message = dict[str, str]
 log = logging.getLogger(__name__)
 
 
 def load_tokenizer(student: StudentSettings, where: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of the student at `where` (folder or hub id), as it comes. Raises TrainError naming the student."""
+    """The unmodified tokenizer of the student at `where` (folder or hub id). Raises TrainError naming the student."""
     import httpx
     from transformers import AutoTokenizer
 
@@ -52,24 +56,27 @@ def load_tokenizer(student: StudentSettings, where: str) -> PreTrainedTokenizerB
 
 
 def read(name: str) -> str:
-    """The Jinja2 text of one of our own templates, without the newline that ends the file."""
+    """The Jinja2 text of one of our templates, without the file's final newline."""
     return (FOLDER / f"{name}.jinja").read_text(encoding="utf-8").rstrip("\n")
 
 
-def install(tokenizer: PreTrainedTokenizerBase, name: str) -> list[str]:
-    """Give `tokenizer` the template `name`, an end token that the template uses, and a padding token.
+def install(tokenizer: PreTrainedTokenizerBase, name: str, bos: str = "model") -> list[str]:
+    """Give `tokenizer` the template `name`, the end token that the template uses, a padding token, and a beginning-of-text token in
+    the template or none (`bos`: see `sft.bos`).
 
-    Returns the tokens that were added to the vocabulary. Raises TrainError where the tokenizer cannot serve the template.
+    Returns the tokens added to the vocabulary. Raises TrainError if the tokenizer does not fit the template.
     """
     missing: list[str] = []
     if name == "tokenizer":
         if not tokenizer.chat_template:
             raise TrainError(
-                "sft.template=tokenizer: this tokenizer brings no chat template of its own (base models often do not)\n"
+                "sft.template=tokenizer: this tokenizer has no chat template (base models often have none)\n"
                 "    -> choose sft.template=default or sft.template=chatml"
             )
         if "strftime_now" in str(tokenizer.chat_template):
-            log.warning("sft.template=tokenizer: this chat template writes the day's date: another day gives other tokens")
+            log.warning(
+                "sft.template=tokenizer: this chat template writes the current date, so tokens differ from day to day"
+            )
     else:
         missing = [token for token in EXTRA_TOKENS.get(name, ()) if token not in tokenizer.get_vocab()]
         if missing:
@@ -79,25 +86,45 @@ def install(tokenizer: PreTrainedTokenizerBase, name: str) -> list[str]:
             tokenizer.eos_token = END_TOKENS[name]
     if tokenizer.eos_token is None:
         raise TrainError(
-            f"sft.template={name}: the tokenizer has no end-of-text token, so a turn could not be ended\n"
+            f"sft.template={name}: the tokenizer has no end-of-text token to end a turn with\n"
             "    -> choose sft.template=chatml, or set eos_token in the student's tokenizer_config.json"
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token  # never seen by the loss: labels are made before padding
+    _choose_start(tokenizer, bos)
     return missing
 
 
+def _choose_start(tokenizer: PreTrainedTokenizerBase, bos: str) -> None:
+    """Change the template so that texts begin with the beginning-of-text token (`bos` = always) or without it (never). The changed
+    template is saved with the tokenizer, so evaluation renders what was trained. A tokenizer without the token stays as it is."""
+    if bos == "model" or tokenizer.bos_token is None or _starts(tokenizer) == (bos == "always"):
+        return
+    head = "{{- bos_token -}}" if bos == "always" else "{%- set bos_token = '' -%}"
+    tokenizer.chat_template = f"{head}{tokenizer.chat_template}"
+    if _starts(tokenizer) != (bos == "always"):
+        raise TrainError(
+            f"sft.bos={bos}: this chat template spells its beginning-of-text token out, so it cannot be left out\n"
+            "    -> set sft.bos=model, or another sft.template"
+        )
+
+
+def _starts(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether rendered texts begin with the beginning-of-text token."""
+    return _render(tokenizer, [[{"role": "user", "content": "a"}]], True)[0].startswith(str(tokenizer.bos_token))
+
+
 def missing_start(tokenizer: PreTrainedTokenizerBase) -> str | None:
-    """That the template writes no beginning-of-text token though the tokenizer puts one before every text, as models have it that
-    were trained with one (Gemma, Llama 3); None where all is as the tokenizer would do it."""
+    """A warning if the template writes no beginning-of-text token, although the tokenizer adds one to every text, as for models
+    trained with it (Gemma, Llama 3); None if template and tokenizer agree."""
     start, ids = tokenizer.bos_token, tokenizer("a")["input_ids"]
     if start is None or not ids or ids[0] != tokenizer.bos_token_id:
         return None
-    if _render(tokenizer, [[{"role": "user", "content": "a"}]], True)[0].startswith(str(start)):
+    if _starts(tokenizer):
         return None
     return (
-        f"its texts begin without the tokenizer's beginning-of-text token {start}, which this student is used to: it is trained "
-        "and asked without it (sft.template=tokenizer, where the student has one, writes it)"
+        f"texts begin without the tokenizer's beginning-of-text token {start}, which this student was pretrained with: training "
+        "and evaluation leave it out (sft.bos=always writes it)"
     )
 
 
@@ -118,44 +145,46 @@ def _pattern(specials: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, specials)) or r"(?!)")
 
 
-def segments(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], specials: Sequence[str]) -> list[tuple[str, bool]]:
-    """The rendered talk cut into (text, trained) pieces, whose concatenation is the whole rendering.
+def segments(
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], specials: Sequence[str]
+) -> list[tuple[str, bool]]:
+    """The rendered conversation cut into (text, trained) pieces, which together are the whole rendering.
 
-    An assistant turn is what rendering one message more adds to the prompt that generation starts from; its trained part
-    ends with the last special token in it (whatever a template writes after that, often a newline, is not trained).
-    The pieces are to be tokenised one by one: so the prompt's tokens are those that the model gets when it is asked.
-    Raises TrainError for a template of which that cannot be said.
+    An assistant turn is what rendering one more message adds to the prompt that generation starts from. Its trained part ends with
+    its last special token; what a template writes after that, often a newline, is not trained. Tokenise the pieces one by one: the
+    prompt's tokens are then those of generation. Raises TrainError for a template whose turns cannot be separated.
     """
     return segments_of_all(tokenizer, [messages], specials)[0]
 
 
 def segments_of_all(
-    tokenizer: PreTrainedTokenizerBase, talks: Sequence[Sequence[Message]], specials: Sequence[str]
+    tokenizer: PreTrainedTokenizerBase, conversations: Sequence[Sequence[Message]], specials: Sequence[str]
 ) -> list[list[tuple[str, bool]]]:
-    """`segments` of many talks: rendered together, which takes half the time."""
-    turns = [[i for i, message in enumerate(talk) if message["role"] == "assistant"] for talk in talks]
-    prompts = iter(_render(tokenizer, [talk[:i] for talk, where in zip(talks, turns, strict=True) for i in where], True))
-    wholes = _render(tokenizer, talks, False)
-    inner = iter(_render(tokenizer, [talk[: i + 1] for talk, where in zip(talks, turns, strict=True) for i in where[:-1]], False))
+    """`segments` of many conversations; rendering them together takes half the time."""
+    turns = [[i for i, message in enumerate(one) if message["role"] == "assistant"] for one in conversations]
+    pairs = list(zip(conversations, turns, strict=True))
+    prompts = iter(_render(tokenizer, [one[:i] for one, where in pairs for i in where], True))
+    wholes = _render(tokenizer, conversations, False)
+    inner = iter(_render(tokenizer, [one[: i + 1] for one, where in pairs for i in where[:-1]], False))
     found = []
-    for talk, where, whole in zip(talks, turns, wholes, strict=True):
+    for (one, where), whole in zip(pairs, wholes, strict=True):
         ends = [next(inner) for _ in where[:-1]]
-        if where:  # the last turn ends the talk, or what follows it is rendered apart
-            ends.append(whole if where[-1] == len(talk) - 1 else _render(tokenizer, [talk[: where[-1] + 1]], False)[0])
+        if where:  # the last assistant turn ends the conversation, or is rendered separately
+            ends.append(whole if where[-1] == len(one) - 1 else _render(tokenizer, [one[: where[-1] + 1]], False)[0])
         found.append(_cut(whole, [(next(prompts), end) for end in ends], specials))
     return found
 
 
 def _cut(whole: str, turns: Sequence[tuple[str, str]], specials: Sequence[str]) -> list[tuple[str, bool]]:
-    """`whole` in pieces; `turns`: for each assistant turn the renderings up to its beginning and up to its end."""
+    """`whole` in pieces; `turns`: for each assistant turn the renderings up to its start and up to its end."""
     pattern = _pattern(tuple(specials))
     pieces: list[tuple[str, bool]] = []
     position = 0
     for start, end in turns:
         if not (end.startswith(start) and whole.startswith(end)):
             raise TrainError(
-                "this chat template rewrites earlier turns as a talk goes on, so the assistant's tokens cannot be told from the "
-                "rest\n    -> choose sft.template=chatml or sft.template=default"
+                "this chat template rewrites earlier turns of a conversation, so the assistant's tokens cannot be located\n"
+                "    -> choose sft.template=chatml or sft.template=default"
             )
         turn = end[len(start) :]
         stop = max((match.end() for match in pattern.finditer(turn)), default=0)
@@ -171,27 +200,27 @@ def _cut(whole: str, turns: Sequence[tuple[str, str]], specials: Sequence[str]) 
 
 
 def end_token_ids(tokenizer: PreTrainedTokenizerBase, specials: Sequence[str]) -> list[int]:
-    """Ids at which generation has to stop: the token that ends an assistant turn, then the end-of-text token."""
-    talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    turn = next(text for text, trained in segments(tokenizer, talk, specials) if trained)
+    """The ids at which generation stops: the token that ends an assistant turn, then the end-of-text token."""
+    conversation = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    turn = next(text for text, trained in segments(tokenizer, conversation, specials) if trained)
     token = next(token for token in specials if turn.endswith(token))
     ids: Any = tokenizer.convert_tokens_to_ids([token])
     return list(dict.fromkeys([int(ids[0]), int(tokenizer.eos_token_id)]))
 
 
-def _render(tokenizer: PreTrainedTokenizerBase, talks: Sequence[Sequence[Message]], prompt: bool) -> list[str]:
+def _render(tokenizer: PreTrainedTokenizerBase, conversations: Sequence[Sequence[Message]], prompt: bool) -> list[str]:
     from jinja2 import TemplateError
 
-    if not talks:
+    if not conversations:
         return []
-    plain: Any = [list(talk) for talk in talks]
+    plain: Any = [list(conversation) for conversation in conversations]
     try:
         rendered: Any = tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=prompt)
     except TemplateError as error:
-        if len(talks) > 1:  # one of them: each by itself tells which
-            return [text for talk in talks for text in _render(tokenizer, [talk], prompt)]
+        if len(conversations) > 1:  # render one by one to find the faulty one
+            return [text for conversation in conversations for text in _render(tokenizer, [conversation], prompt)]
         raise TrainError(
-            f"the chat template refuses a talk with the roles {[m['role'] for m in talks[0]]}: {error}\n"
+            f"the chat template rejects a conversation with the roles {[m['role'] for m in conversations[0]]}: {error}\n"
             "    -> choose another sft.template, or correct the data"
         ) from error
     return list(rendered)

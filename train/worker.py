@@ -1,5 +1,5 @@
-"""One of several processes that train together, and torchrun over them. Started by train/launch.py, not by hand:
-`python -m train.worker agent TORCHRUN_ARGUMENTS --module train.worker SPEC.json`."""
+"""Runs one of several training processes, or the torchrun agent that starts them. Started by train/launch.py, not by hand:
+`python -m gra.train.worker agent TORCHRUN_ARGUMENTS --module gra.train.worker SPEC.json`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from pathlib import Path
 
 from gra.errors import EXIT_FAILED, EXIT_INTERRUPTED, GraError
 from gra.fileio import read_json, write_json, write_text
-from train.launch import CRASH, ENDS, GOES_ON, LAUNCHER, PASSED_ON, PIDS
+from gra.train.launch import CRASH, ENDS, LAUNCHER, PASSED_ON, PIDS, RESUMES
 
-# The kernel kills a process so where main memory, or the job's share of it, has run out; the process itself can say nothing.
+# The kernel kills a process with SIGKILL when main memory, or the job's share of it, runs out; the process cannot report it.
 OUT_OF_MEMORY = (
-    " (the system does this where main memory runs out: set a smaller runtime.per_device_batch, "
+    " (the system does this when main memory runs out: set a smaller runtime.per_device_batch, "
     "runtime.activation_checkpointing=true, or a smaller sft.cutoff_length)"
 )
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def agent(arguments: list[str]) -> int:
-    """Run torchrun, which starts the workers and ends them all if one fails. Signals are the launcher's affair."""
+    """Run torchrun, which starts the workers and ends them all if one fails. The launcher handles signals."""
     _die_with_parent()
-    for number in PASSED_ON:  # a batch system sends them to every process; torchrun would kill the workers after 30 seconds
+    for (
+        number
+    ) in PASSED_ON:  # a batch system sends them to every process; torchrun would kill the workers after 30 seconds
         signal.signal(number, lambda *_: None)
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGHUP"
     from torch.distributed import run
@@ -38,34 +40,36 @@ def agent(arguments: list[str]) -> int:
         spec = Path(arguments[-1])
         if not _end(spec, rank).exists():
             code = failure.exitcode
-            write_text(spec.with_name(CRASH), f"training process {rank} {how(code)}, without a word of its own")
+            write_text(spec.with_name(CRASH), f"training process {rank} {how(code)}, without an error message")
         return EXIT_FAILED
     return 0
 
 
 def how(code: int) -> str:
-    """How a process ended, by its exit code as torchrun has it: negative for a signal, 128 + signal through a shell."""
+    """How a process ended, from its exit code in torchrun: negative for a signal, 128 + signal through a shell."""
     text = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     return text + (OUT_OF_MEMORY if code in (-signal.SIGKILL, 128 + signal.SIGKILL) else "")
 
 
 def work(spec: Path) -> int:
-    """Run the stage as the process RANK. What ends it goes into a file for the launcher: torchrun forgets exit codes."""
+    """Run the stage as the process RANK. An error goes into a file for the launcher, because torchrun drops exit codes."""
     _die_with_parent()
     rank = int(os.environ["RANK"])
     write_text(spec.with_name(f"{PIDS}{rank}"), str(os.getpid()))
     quiet_unless_first()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S")
-    told = read_json(spec)
-    from train import stage
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
+    )
+    given = read_json(spec)
+    from gra.train import stage
 
     try:
-        stage.run(told["config"], {name: Path(path) for name, path in told["inputs"].items()}, Path(told["output"]))
+        stage.run(given["config"], {name: Path(path) for name, path in given["inputs"].items()}, Path(given["output"]))
         return 0
     except GraError as error:
         code, message = error.code, str(error)
     except KeyboardInterrupt:
-        code, message = EXIT_INTERRUPTED, f"interrupted; {GOES_ON}"
+        code, message = EXIT_INTERRUPTED, f"interrupted; {RESUMES}"
     write_json(_end(spec, rank), {"rank": rank, "code": code, "message": message})
     return code
 
@@ -75,17 +79,17 @@ def _end(spec: Path, rank: int) -> Path:
 
 
 def quiet_unless_first() -> None:
-    """Every process but the first says warnings alone, and which one it is."""
+    """Make every process except the first log only warnings, with its rank."""
     rank = int(os.environ.get("RANK") or 0)
     if rank:
         form = f"%(asctime)s [{rank}] %(levelname)s %(name)s: %(message)s"
         logging.basicConfig(level=logging.WARNING, format=form, datefmt="%H:%M:%S")
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for the life of the process; results are said once
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for the life of the process; only the first prints results
 
 
 def _die_with_parent() -> None:
-    """Have the kernel kill this process when the one that started it is gone (Linux; elsewhere nothing is done). torchrun's
-    death is not enough: a worker that went on would write into a folder that a new run has taken over."""
+    """Make the kernel kill this process when its parent is gone (Linux only). Otherwise a worker could outlive torchrun and write
+    into a folder that a new run has taken over."""
     if sys.platform != "linux":
         return
     parent = os.getppid()
@@ -96,7 +100,7 @@ def _die_with_parent() -> None:
         gone = os.getppid() != parent
     except ProcessLookupError:
         gone = True
-    if gone:  # before the kernel was told
+    if gone:  # the parent ended before prctl
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -15,7 +15,9 @@ os.environ.setdefault("OPENAI_API_KEY", "none")
 # litellm carries tiktoken's vocabulary; without this it is looked for on the network
 SITE = Path(sys.prefix) / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
 os.environ["TIKTOKEN_CACHE_DIR"] = str(SITE / "litellm" / "litellm_core_utils" / "tokenizers")
-sys.path = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]  # `curator` is not this file
+sys.path = [
+    p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent
+]  # `curator` is not this file
 
 from bespokelabs import curator  # noqa: E402
 from datasets import Dataset  # noqa: E402
@@ -40,9 +42,12 @@ class Judge(curator.LLM):
 def main():
     url, in_flight, count, folder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     limits = {
-        "base_url": url, "api_key": "none", "max_concurrent_requests": in_flight, "max_requests_per_minute": 10**7,
+        "base_url": url,
+        "api_key": "none",
+        "max_concurrent_requests": in_flight,
+        "max_requests_per_minute": 10**7,
         "max_tokens_per_minute": 10**10,
-    }  # fmt: skip
+    }
     rows = Dataset.from_list([{"number": i} for i in range(count)])
     rows = Writer(model_name="gen", backend="openai", backend_params=limits)(rows, working_dir=folder).dataset
     for name in "abc":

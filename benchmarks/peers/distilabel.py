@@ -9,7 +9,9 @@ the most it can have in flight; IN_FLIGHT is not used.
 import sys
 from pathlib import Path
 
-sys.path = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]  # `distilabel` is not this file
+sys.path = [
+    p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent
+]  # `distilabel` is not this file
 
 from distilabel.models.llms import OpenAILLM  # noqa: E402
 from distilabel.pipeline import Pipeline  # noqa: E402
@@ -30,11 +32,15 @@ def main():
         writer = TextGeneration(name="writer", llm=model("gen"), input_batch_size=batch, output_mappings=names)
         judges = [
             TextGeneration(
-                name=f"judge_{x}", llm=model(f"judge-{x}"), input_batch_size=batch, template="Rate: {{ text }}",
-                columns=["text"], output_mappings={"generation": "verdict"},
+                name=f"judge_{x}",
+                llm=model(f"judge-{x}"),
+                input_batch_size=batch,
+                template="Rate: {{ text }}",
+                columns=["text"],
+                output_mappings={"generation": "verdict"},
             )
             for x in "abc"
-        ]  # fmt: skip
+        ]
         source >> writer >> judges >> GroupColumns(columns=["verdict"], output_columns=["verdicts"])
     done = pipeline.run(use_cache=False)["default"]["train"]
     print(f"whole rows: {sum(len(row['verdicts']) == 3 and all(row['verdicts']) for row in done)}")

@@ -1,6 +1,6 @@
 """The like workload with nothing around it: bare asyncio + aiohttp, one limit, nothing kept.
 
-    python floor.py URL IN_FLIGHT ROWS FOLDER
+python floor.py URL IN_FLIGHT ROWS FOLDER
 """
 
 import asyncio

@@ -43,7 +43,9 @@ def install(name: str, venvs: Path) -> Path:
     if not mark.is_file() or mark.read_text() != wanted:
         print(f"installing {', '.join(PINNED[name])} ...", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", str(venvs / name)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *PINNED[name]], check=True)
+        subprocess.run(
+            [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *PINNED[name]], check=True
+        )
         mark.write_text(wanted)
     return python
 
@@ -94,22 +96,33 @@ def measure(name: str, root: str, command: list[str], folder: Path, limit: float
         print(f"{name}: exit code {process.returncode}\n{text[-2000:]}", file=sys.stderr)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {
-        "name": name, "rc": process.returncode, "rows": int(whole[-1]) if whole else None, "calls": seen["calls"], "wall_s": wall,
-        "span_s": seen["span_s"], "mean_inflight": seen["mean_inflight"], "peak": seen["peak"],
-        "cpu_ms": 1000 * cpu / seen["calls"] if seen["calls"] else None, "rss_mb": peak,
-    }  # fmt: skip
+        "name": name,
+        "rc": process.returncode,
+        "rows": int(whole[-1]) if whole else None,
+        "calls": seen["calls"],
+        "wall_s": wall,
+        "span_s": seen["span_s"],
+        "mean_inflight": seen["mean_inflight"],
+        "peak": seen["peak"],
+        "cpu_ms": 1000 * cpu / seen["calls"] if seen["calls"] else None,
+        "rss_mb": peak,
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--venvs", type=Path, help="folder for the peers' environments; left out: ours and the floor alone")
+    parser.add_argument(
+        "--venvs", type=Path, help="folder for the peers' environments; left out: ours and the floor alone"
+    )
     parser.add_argument("--peers", nargs="*", choices=sorted(PINNED), default=sorted(PINNED))
     parser.add_argument("--latency", type=float, default=0.2)
     parser.add_argument("--tail", type=float, default=0.0)
     parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--limit", type=float, default=900, help="seconds that one system may take")
-    parser.add_argument("--server-command", default=OWN_SERVER, help="with {port} and {latency}; default: fixed_latency_server.py")
+    parser.add_argument(
+        "--server-command", default=OWN_SERVER, help="with {port} and {latency}; default: fixed_latency_server.py"
+    )
     parser.add_argument("--json", type=Path, help="write the figures there")
     options = parser.parse_args()
     flight, rows = str(options.in_flight), str(options.rows)
@@ -125,10 +138,24 @@ def main() -> None:
             "gra": [*drive, "--proposals", rows, "--like-peers"],
         }
         if "curator" in pythons:
-            systems["curator"] = [str(pythons["curator"]), str(HERE / "curator.py"), place, flight, rows, str(folder / "c")]
+            systems["curator"] = [
+                str(pythons["curator"]),
+                str(HERE / "curator.py"),
+                place,
+                flight,
+                rows,
+                str(folder / "c"),
+            ]
         if "distilabel" in pythons:
             for batch in (options.in_flight, options.in_flight // 4):
-                command = [str(pythons["distilabel"]), str(HERE / "distilabel.py"), place, flight, rows, str(folder / f"d{batch}")]
+                command = [
+                    str(pythons["distilabel"]),
+                    str(HERE / "distilabel.py"),
+                    place,
+                    flight,
+                    rows,
+                    str(folder / f"d{batch}"),
+                ]
                 systems[f"distilabel, batch {batch}"] = [*command, str(batch)]
         for name, command in systems.items():
             found.append(measure(name, root, command, folder, options.limit))
@@ -137,7 +164,11 @@ def main() -> None:
     header = ["", "rows", "calls", "wall s", "span s", "mean in flight", "peak", "CPU ms/call", "RSS MB"]
     header += ["wall / ours", "span / ours"]
     keys = ("name", "rows", "calls", "wall_s", "span_s", "mean_inflight", "peak", "cpu_ms", "rss_mb")
-    print(table(header, [[*(f[k] for k in keys), f["wall_s"] / ours["wall_s"], f["span_s"] / ours["span_s"]] for f in found]))
+    print(
+        table(
+            header, [[*(f[k] for k in keys), f["wall_s"] / ours["wall_s"], f["span_s"] / ours["span_s"]] for f in found]
+        )
+    )
     if options.json is not None:
         options.json.write_text(json.dumps({"machine": machine(), "systems": found}, indent=1))
 

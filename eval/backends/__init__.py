@@ -1,7 +1,7 @@
-"""What answers: transformers in this process or several (hf.py), vLLM (offline_vllm.py), a server (server.py).
+"""Runs models: transformers in this process or several (hf.py), vLLM (offline_vllm.py), a server (server.py).
 
-All are asked through `front.Front`, which renders every prompt with one tokenizer, and in batches that do not depend on what
-is known already (batches.py). A backend loads its model when it is first asked: where all replies are kept, it never does.
+All get their requests from `front.HarnessModel`, which renders every prompt with one tokenizer, in batches that do not depend on
+the stored replies (batches.py). A backend loads its model at its first request; if all replies are stored, it never does.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ Kind = str  # lm-eval's request types: generate_until, loglikelihood, loglikelih
 
 
 @dataclass(frozen=True)
-class Ask:
-    """One request. `args` as lm-eval has them: (prompt, generation's keywords), (context, continuation) or (text,).
+class ModelRequest:
+    """One request. `args` as in lm-eval: (prompt, generation's keywords), (context, continuation) or (text,).
 
     `ids`: the tokens of the prompt, of context and continuation, or of the text; the last `scored` are the continuation's.
-    `doc`: the place of the item in its task, for messages.
+    `doc`: the number of the item in its task, for messages.
     """
 
     key: str
@@ -30,18 +30,18 @@ class Ask:
 
     @property
     def task_name(self) -> str:
-        """As lm-eval's Instance calls it: an Ask can be handed to its model classes."""
+        """The task under its name in lm-eval's Instance, so that lm-eval's model classes accept this object."""
         return self.task
 
     @property
     def decoding(self) -> Mapping[str, Any]:
-        """The keywords of a generation; else nothing."""
+        """The keywords of a generation; empty for other requests."""
         return self.args[1] if len(self.args) > 1 and isinstance(self.args[1], Mapping) else {}
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A generated text. `at_limit`: it ended because it had as many tokens as it might have; None: the backend does not say."""
+    """A generated text. `at_limit`: it was truncated at its token limit; None: the backend does not report it."""
 
     text: str
     at_limit: bool | None = None
@@ -49,31 +49,32 @@ class Reply:
 
 @dataclass(frozen=True)
 class Refusal:
-    """In place of a reply: what the server says to this one request, again and again. `passing`: it may lie in the server (5xx)."""
+    """Takes the place of a reply that the server refuses, also after retries. `words`: the server's message; `passing`: the server
+    may be at fault (5xx), not the request."""
 
     words: str
     passing: bool
 
 
-def continues(talk: Sequence[Mapping[str, str]]) -> bool:
-    """Whether a talk ends in the beginning of the reply itself (lm-eval's gen_prefix), which the model is to go on from."""
-    return bool(talk) and talk[-1]["role"] == "assistant"
+def continues(conversation: Sequence[Mapping[str, str]]) -> bool:
+    """Whether a conversation ends with the start of the reply (lm-eval's gen_prefix), which the model has to continue."""
+    return bool(conversation) and conversation[-1]["role"] == "assistant"
 
 
-Told = Callable[[Sequence[Ask], Sequence[Any]], None]
+OnReplies = Callable[[Sequence[ModelRequest], Sequence[Any]], None]
 
 
-class Backend(Protocol):
-    """Answers batches of one kind of request; `told` is called, in this thread, with each group of replies as it comes.
+class EvalBackend(Protocol):
+    """Answers batches of one kind of request; `on_replies` is called in this thread with each group of replies as it comes.
 
-    A reply is a Reply, (log-likelihood, whether greedy decoding would say it), a log-likelihood, or a Refusal. Raises EvalError.
+    A reply is a Reply, (log-likelihood, whether greedy decoding gives the text), a log-likelihood, or a Refusal. Raises EvalError.
     """
 
-    def cut(self, kind: Kind, asks: Sequence[Ask]) -> list[list[Ask]]:
-        """All of `asks` in batches, the longest first: the same for the same asks in any order."""
+    def cut(self, kind: Kind, requests: Sequence[ModelRequest]) -> list[list[ModelRequest]]:
+        """All `requests` in batches, the longest first. Their order in `requests` does not matter."""
 
-    def answer(self, kind: Kind, batches: Sequence[Sequence[Ask]], told: Told) -> None:
-        """Answer every ask of `batches`."""
+    def answer(self, kind: Kind, batches: Sequence[Sequence[ModelRequest]], on_replies: OnReplies) -> None:
+        """Answer every request of `batches`."""
 
     def close(self) -> None:
-        """Let go of memory, processes and connections."""
+        """Release memory, processes and connections."""

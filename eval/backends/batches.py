@@ -1,7 +1,7 @@
-"""PURE: requests -> batches, longest first, always the same: a resumed run, and any number of processes, make the same ones.
+"""PURE: groups requests into batches, longest first; a resumed run and any number of processes get the same batches.
 
-Replies of a batch can depend, in the last bits, on what else is in it. So batches are cut from all requests of a kind, known
-or not, in the order that lm-eval itself has: a batch that was kept is passed over whole, the others are those of an unbroken run.
+A reply can depend, in the last bits, on the other prompts of its batch. So batches are made from all requests of a kind, stored or
+not, in lm-eval's order: a stored batch is skipped as a whole, and the others are those of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -9,39 +9,39 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 
-from eval.backends import Ask
+from gra.eval.backends import ModelRequest
 
-Size = Callable[[int, int], int]  # (tokens of the longest prompt, tokens that may be generated) -> requests in the batch
+Size = Callable[[int, int], int]  # (tokens of the longest prompt, token limit of the reply) -> requests in the batch
 
 
 def always(count: int) -> Size:
-    """As many, however long they are."""
+    """`count` requests per batch, whatever their length."""
     return lambda *_: count
 
 
-def generations(asks: Iterable[Ask], size: Size) -> list[list[Ask]]:
-    """Requests with the same decoding together, by falling length; equally long ones by their text."""
-    groups: dict[str, list[Ask]] = {}
-    for ask in asks:
-        groups.setdefault(json.dumps(ask.decoding, sort_keys=True, default=str), []).append(ask)
+def generations(requests: Iterable[ModelRequest], size: Size) -> list[list[ModelRequest]]:
+    """Batches of requests with the same decoding, sorted by descending length, then by text."""
+    groups: dict[str, list[ModelRequest]] = {}
+    for request in requests:
+        groups.setdefault(json.dumps(request.decoding, sort_keys=True, default=str), []).append(request)
     return [
         batch
         for _, group in sorted(groups.items())
-        for batch in chunks(sorted(group, key=lambda ask: (-len(ask.ids), ask.args[0], ask.key)), size)
+        for batch in chunks(sorted(group, key=lambda request: (-len(request.ids), request.args[0], request.key)), size)
     ]
 
 
-def likelihoods(asks: Iterable[Ask], size: Size) -> list[list[Ask]]:
-    """Requests that one row of a forward pass answers (the same tokens up to the last) stay together, and count as one."""
-    rows: dict[tuple[int, ...], list[Ask]] = {}
-    for ask in sorted(asks, key=lambda ask: (-ask.scored, ask.ids, ask.key)):
-        rows.setdefault(ask.ids[:-1], []).append(ask)
-    longest = sorted((row[0] for row in rows.values()), key=lambda ask: (-len(ask.ids), ask.ids))
-    return [[ask for first in batch for ask in rows[first.ids[:-1]]] for batch in chunks(longest, size)]
+def likelihoods(requests: Iterable[ModelRequest], size: Size) -> list[list[ModelRequest]]:
+    """Batches in which requests answered by one row of a forward pass (equal except for the last token) count once."""
+    rows: dict[tuple[int, ...], list[ModelRequest]] = {}
+    for request in sorted(requests, key=lambda request: (-request.scored, request.ids, request.key)):
+        rows.setdefault(request.ids[:-1], []).append(request)
+    longest = sorted((row[0] for row in rows.values()), key=lambda request: (-len(request.ids), request.ids))
+    return [[request for first in batch for request in rows[first.ids[:-1]]] for batch in chunks(longest, size)]
 
 
-def chunks(ordered: Sequence[Ask], size: Size) -> list[list[Ask]]:
-    """Consecutive pieces of `ordered` (longest first), each as large as `size` allows for its first one."""
+def chunks(ordered: Sequence[ModelRequest], size: Size) -> list[list[ModelRequest]]:
+    """`ordered` (longest first) in consecutive pieces, each as large as `size` allows for its first request."""
     pieces, start = [], 0
     while start < len(ordered):
         first = ordered[start]

@@ -1,29 +1,31 @@
-"""Backend `hf`: lm-eval's HFLM, in this process or, on several GPUs, in one process each that answers whole batches.
+"""Backend `hf`: lm-eval's HFLM in this process or, on several GPUs, in one process per GPU; each process answers whole batches.
 
-Which process answers a batch changes nothing in it, so a result does not depend on how many there are. torchrun and accelerate
-are not used for this: lm-eval splits the items between ranks before batches are cut, so that other batches are made, and takes
-the number of a process on its machine for its rank, so that several machines evaluate the same items.
+The batches do not depend on the number of processes, so neither does the result. torchrun and accelerate are not used: lm-eval
+splits the items between ranks before it makes batches, which changes the batches, and it takes the local rank for the global one,
+so several machines would evaluate the same items.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from eval.backends import Ask, Reply, Told, batches
-from eval.backends.ended import Ended, at_limit
-from eval.backends.processes import Processes
-from eval.settings import Model, Runtime
 from gra.errors import EvalError
+from gra.eval.backends import ModelRequest, OnReplies, Reply, batches
+from gra.eval.backends.ended import Ended, at_limit
+from gra.eval.backends.processes import Processes
+from gra.eval.settings import Model, Runtime
+from gra.private_api.lm_eval import generating_through
 
-CPU_BATCH = 64  # of the tiny models that run on a CPU; measured: larger ones gain nothing there
-MOST = 256  # sequences in a batch on a GPU: beyond it a step's time grows with their number
-SHARE = 0.8  # of a GPU's memory that is planned with
+CPU_BATCH = 64  # for the tiny models that run on a CPU; measured: larger batches are not faster there
+MOST = 256  # sequences in a batch on a GPU: above it a step's time grows with their number
+SHARE = 0.8  # of a GPU's memory that batches are planned for
 log = logging.getLogger(__name__)
 
 
-class Local:
+class LocalModel:
     """HFLM on one device. Raises EvalError."""
 
     def __init__(self, model: Model, chat: bool, device: str):
@@ -31,42 +33,48 @@ class Local:
 
         try:
             self.lm = HFLM(
-                pretrained=model.path, revision=model.revision, dtype=model.dtype, device=device, batch_size=1,
-                trust_remote_code=model.trust_remote_code, add_bos_token=False if chat else None, max_length=model.max_length,
-            )  # fmt: skip
+                pretrained=model.path,
+                revision=model.revision,
+                dtype=model.dtype,
+                device=device,
+                batch_size=1,
+                trust_remote_code=model.trust_remote_code,
+                add_bos_token=False if chat else None,
+                max_length=model.max_length,
+            )
         except (OSError, ValueError, KeyError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
             raise EvalError(
-                f"model {model.path}: cannot be loaded on {device}: {error}\n    -> see whether its files are whole; where memory "
-                "is short: end what else uses the device, set model.dtype=bfloat16, or share the model between GPUs "
-                "(model.backend=vllm runtime.tensor_parallel_size=N)"
+                f"model {model.path}: cannot be loaded on {device}: {error}\n"
+                "    -> check that its files are complete; if memory is short: stop other programs on the device, set "
+                "model.dtype=bfloat16, or split the model across GPUs (model.backend=vllm runtime.tensor_parallel_size=N)"
             ) from error
 
-    def answer(self, kind: str, asks: Sequence[Ask]) -> list[Any]:
-        """One batch; where the GPU's memory is too small for it, its halves one after the other."""
+    def answer(self, kind: str, requests: Sequence[ModelRequest]) -> list[Any]:
+        """Answer one batch; if it does not fit into the GPU's memory, its halves one after the other."""
         import torch
 
-        self.lm.batch_size_per_gpu = len(asks)  # else HFLM would cut by itself, or measure what fits, at each call
+        self.lm.batch_size_per_gpu = len(requests)  # else HFLM would choose a size at each call
         try:
             if kind == "generate_until":
-                return self._generated(asks)
-            return list(getattr(self.lm, kind)(list(asks), disable_tqdm=True))
+                return self._generated(requests)
+            return list(getattr(self.lm, kind)(list(requests), disable_tqdm=True))
         except torch.OutOfMemoryError:
-            if len(asks) == 1:
+            if len(requests) == 1:
                 raise EvalError(
-                    f"{asks[0].task}: the GPU's memory is too small for one prompt of {len(asks[0].ids)} tokens and its answer\n"
-                    "    -> set suite.max_new_tokens or model.max_length to less"
+                    f"{requests[0].task}: the GPU's memory is too small for one prompt of {len(requests[0].ids)} tokens and its "
+                    "reply\n    -> lower suite.max_new_tokens or model.max_length"
                 ) from None
         torch.cuda.empty_cache()
-        log.warning("%d prompts at once do not fit into the GPU's memory: asked in halves", len(asks))
-        half = len(asks) // 2
-        return [reply for part in (asks[:half], asks[half:]) for reply in self.answer(kind, part)]
+        log.warning("a batch of %d prompts does not fit into the GPU's memory: it is split in halves", len(requests))
+        half = len(requests) // 2
+        return [reply for part in (requests[:half], requests[half:]) for reply in self.answer(kind, part)]
 
-    def _generated(self, asks: Sequence[Ask]) -> list[Reply]:
-        """The replies, each with whether it ended at its limit, which HFLM does not tell."""
-        generate, ended = self.lm._model_generate, Ended(self.lm.max_length)
-        limit = int(asks[0].decoding["max_gen_toks"])
+    def _generated(self, requests: Sequence[ModelRequest]) -> list[Reply]:
+        """The replies, each with whether it was truncated, which HFLM does not report."""
+        ended = Ended(self.lm.max_length)
+        limit = int(requests[0].decoding["max_gen_toks"])
 
-        def noted(**given: Any) -> Any:
+        def noted(generate: Any, **given: Any) -> Any:
             made = generate(**given)
             start, texts = given["context"].shape[1], [stop for stop in given["stop"] if stop]
             for prompt, mask, whole in zip(given["context"], given["attention_mask"], made, strict=True):
@@ -75,50 +83,53 @@ class Local:
                 ended.note(prompt[mask.bool()].tolist(), at_limit(ids, limit, self._ends, text, texts))
             return made
 
-        self.lm._model_generate = noted  # type: ignore[method-assign]
-        try:
-            texts = self.lm.generate_until(list(asks), disable_tqdm=True)
-        finally:
-            self.lm._model_generate = generate  # type: ignore[method-assign]
-        return [Reply(text, ended.of(ask)) for ask, text in zip(asks, texts, strict=True)]
+        with generating_through(self.lm, lambda generate: partial(noted, generate)):
+            texts = self.lm.generate_until(list(requests), disable_tqdm=True)
+        return [Reply(text, ended.of(request)) for request, text in zip(requests, texts, strict=True)]
 
     @property
     def _ends(self) -> set[int]:
-        """The tokens that end a reply: the tokenizer's, and those of the model's generation config."""
+        """The tokens that end a reply: the tokenizer's and those of the model's generation config."""
         config = getattr(self.lm.model, "generation_config", None)
         named = getattr(config, "eos_token_id", None)
         return {self.lm.eot_token_id, *(named if isinstance(named, list) else [named])} - {None}
 
 
 class HF:
-    """A `backends.Backend`. `config`: the model's, for the size of batches; `parameters`: their number, likewise."""
+    """An EvalBackend. `config`, `parameters`: the model's config and number of parameters, for the size of batches."""
 
     def __init__(self, model: Model, runtime: Runtime, chat: bool, config: Any, parameters: int):
-        self._model, self._runtime, self._chat, self._config, self._parameters = model, runtime, chat, config, parameters
+        self._model, self._runtime, self._chat, self._config, self._parameters = (
+            model,
+            runtime,
+            chat,
+            config,
+            parameters,
+        )
         self._devices = devices(runtime)
-        self._here: Local | None = None
+        self._here: LocalModel | None = None
         self._others: Processes | None = None
 
-    def cut(self, kind: str, asks: Sequence[Ask]) -> list[list[Ask]]:
-        """See backends.Backend."""
+    def cut(self, kind: str, requests: Sequence[ModelRequest]) -> list[list[ModelRequest]]:
+        """See EvalBackend."""
         if kind == "loglikelihood":
-            return batches.likelihoods(asks, self._size(kind))
-        return batches.generations(asks, self._size(kind))
+            return batches.likelihoods(requests, self._size(kind))
+        return batches.generations(requests, self._size(kind))
 
-    def answer(self, kind: str, pieces: Sequence[Sequence[Ask]], told: Told) -> None:
-        """See backends.Backend."""
+    def answer(self, kind: str, pieces: Sequence[Sequence[ModelRequest]], on_replies: OnReplies) -> None:
+        """See EvalBackend."""
         if len(self._devices) > 1:
             if self._others is None:
-                self._others = Processes(self._model, self._chat, self._devices, self._runtime.threads)
-            self._others.answer(kind, pieces, told)
+                self._others = Processes(LocalModel, self._model, self._chat, self._devices, self._runtime.threads)
+            self._others.answer(kind, pieces, on_replies)
             return
         if self._here is None:
-            self._here = Local(self._model, self._chat, self._devices[0])
+            self._here = LocalModel(self._model, self._chat, self._devices[0])
         for piece in pieces:
-            told(piece, self._here.answer(kind, piece))
+            on_replies(piece, self._here.answer(kind, piece))
 
     def close(self) -> None:
-        """See backends.Backend."""
+        """See EvalBackend."""
         if self._others is not None:
             self._others.close()
         self._here = self._others = None
@@ -138,17 +149,17 @@ class HF:
 
 
 def fitting(config: Any, memory: int, width: int, kind: str) -> batches.Size:
-    """How many sequences fit into `memory` bytes: their keys and values, a layer's intermediate values, the logits.
+    """How many sequences fit into `memory` bytes: their keys and values, one layer's intermediate values, and the logits.
 
-    `width`: bytes of a number. Not lm-eval's own search for a batch size: for generation that tries the model's whole
-    context, 131,072 tokens of Llama 3.1, and so settles for a batch of one.
+    `width`: bytes per number. lm-eval's search for a batch size is not used: for generation it tries the model's whole context
+    (131,072 tokens for Llama 3.1) and ends with a batch of one.
     """
     text = getattr(config, "text_config", None) or config
     hidden, heads = text.hidden_size, text.num_attention_heads
     heads_kept = getattr(text, "num_key_value_heads", None) or heads
     kept = 2 * text.num_hidden_layers * heads_kept * (getattr(text, "head_dim", None) or hidden // heads) * width
     passing = 4 * ((getattr(text, "intermediate_size", None) or 4 * hidden) + hidden) * width
-    logits = 3 * 4 * text.vocab_size  # float32, and copies of it while they are normalised
+    logits = 3 * 4 * text.vocab_size  # float32, with the copies made by normalisation
 
     def size(prompt: int, reply: int) -> int:
         if kind == "generate_until":
@@ -161,7 +172,7 @@ def fitting(config: Any, memory: int, width: int, kind: str) -> batches.Size:
 
 
 def devices(runtime: Runtime) -> list[str]:
-    """The device of each copy of the model. Raises EvalError for what is not there."""
+    """The device of each copy of the model. Raises EvalError for a missing device."""
     import torch
 
     device, wanted = runtime.device, runtime.processes
@@ -169,13 +180,15 @@ def devices(runtime: Runtime) -> list[str]:
     if device == "auto":
         device = "cuda" if there else "cpu"
     if device.startswith("cuda") and not there:
-        raise EvalError(f"runtime.device={device}: no CUDA device is visible here: set runtime.device=cpu or auto")
+        raise EvalError(f"runtime.device={device}: no CUDA device is visible\n    -> set runtime.device=cpu or auto")
     if device == "cuda":
         count = there if wanted == "auto" else wanted
         if count > there:
-            raise EvalError(f"runtime.processes={count}: {there} GPUs are visible here: set as many or fewer")
+            raise EvalError(f"runtime.processes={count}, but {there} GPU(s) are visible\n    -> set at most {there}")
         return [f"cuda:{number}" for number in range(count)]
     count = 1 if wanted == "auto" else wanted
     if count > 1 and device != "cpu":
-        raise EvalError(f"runtime.processes={count} with runtime.device={device}: set runtime.device=cuda to take several GPUs")
+        raise EvalError(
+            f"runtime.processes={count}, but runtime.device={device}\n    -> set runtime.device=cuda to use several GPUs"
+        )
     return [device] * count

@@ -1,64 +1,62 @@
-"""Backend `vllm`: lm-eval's VLLM class, where vLLM is installed. It is given the prompts that are rendered here.
+"""Backend `vllm`: lm-eval's VLLM class, if vLLM is installed, with the prompts rendered by front.py.
 
-Replies come, and are kept, by chunks of CHUNK requests: a killed run asks again what was in its last chunk.
+Replies are stored in chunks of CHUNK requests: a killed run repeats its last chunk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from eval.backends import Ask, Reply, Told, batches
-from eval.backends.ended import Ended
-from eval.settings import Model, Runtime
 from gra.errors import EvalError
+from gra.eval.backends import ModelRequest, OnReplies, Reply, batches
+from gra.eval.backends.ended import Ended
+from gra.eval.settings import Model, Runtime
+from gra.private_api.lm_eval import generating_through
 
-CHUNK = 256  # requests that vLLM schedules by itself: as many as it runs at once by default (its max_num_seqs)
+CHUNK = 256  # requests passed to vLLM together: as many as it runs at once by default (its max_num_seqs)
 
 
 class VLLM:
-    """A `backends.Backend`."""
+    """An EvalBackend."""
 
     def __init__(self, model: Model, runtime: Runtime, chat: bool):
         self._model, self._runtime, self._chat = model, runtime, chat
         self._lm: Any = None
 
-    def cut(self, kind: str, asks: Sequence[Ask]) -> list[list[Ask]]:
-        """See backends.Backend."""
+    def cut(self, kind: str, requests: Sequence[ModelRequest]) -> list[list[ModelRequest]]:
+        """See EvalBackend."""
         cut = batches.likelihoods if kind == "loglikelihood" else batches.generations
-        return cut(asks, batches.always(CHUNK))
+        return cut(requests, batches.always(CHUNK))
 
-    def answer(self, kind: str, pieces: Sequence[Sequence[Ask]], told: Told) -> None:
-        """See backends.Backend."""
+    def answer(self, kind: str, pieces: Sequence[Sequence[ModelRequest]], on_replies: OnReplies) -> None:
+        """See EvalBackend."""
         if self._lm is None:
             self._lm = self._load()
         for piece in pieces:
             if kind == "generate_until":
-                told(piece, self._generated(piece))
+                on_replies(piece, self._generated(piece))
             else:
-                told(piece, getattr(self._lm, kind)(list(piece), disable_tqdm=True))
+                on_replies(piece, getattr(self._lm, kind)(list(piece), disable_tqdm=True))
 
-    def _generated(self, piece: Sequence[Ask]) -> list[Reply]:
-        """The replies, each with what vLLM gives as the reason of its end, which lm-eval's class drops."""
-        lm = self._lm
-        generate, ended = lm._model_generate, Ended(lm.max_length)
+    def _generated(self, piece: Sequence[ModelRequest]) -> list[Reply]:
+        """The replies, each with whether it was truncated: vLLM's finish reason, which lm-eval's class drops."""
+        ended = Ended(self._lm.max_length)
 
-        def noted(**given: Any) -> Any:
+        def noted(generate: Any, /, **given: Any) -> Any:  # lm-eval gives a keyword `generate` too
             outputs = generate(**given)
             for ids, output in zip(given["requests"], outputs, strict=True):
                 why = getattr(output.outputs[0], "finish_reason", None)
                 ended.note(ids, None if why is None else why == "length")
             return outputs
 
-        lm._model_generate = noted
-        try:
-            texts = lm.generate_until(list(piece), disable_tqdm=True)
-        finally:
-            lm._model_generate = generate
-        return [Reply(text, ended.of(ask)) for ask, text in zip(piece, texts, strict=True)]
+        with generating_through(self._lm, lambda generate: partial(noted, generate)):
+            texts = self._lm.generate_until(list(piece), disable_tqdm=True)
+        return [Reply(text, ended.of(request)) for request, text in zip(piece, texts, strict=True)]
 
     def close(self) -> None:
-        """See backends.Backend."""
+        """See EvalBackend."""
         self._lm = None
 
     def _load(self) -> Any:
@@ -69,13 +67,20 @@ class VLLM:
         model, runtime = self._model, self._runtime
         try:
             return vllm_causallms.VLLM(
-                pretrained=model.path, revision=model.revision, dtype=model.dtype, trust_remote_code=model.trust_remote_code,
-                tokenizer_revision=model.revision, add_bos_token=False if self._chat else None, max_model_len=model.max_length,
-                tensor_parallel_size=runtime.tensor_parallel_size, data_parallel_size=runtime.data_parallel_size,
-                gpu_memory_utilization=runtime.gpu_memory_utilization, batch_size="auto",
-            )  # fmt: skip
+                pretrained=model.path,
+                revision=model.revision,
+                dtype=model.dtype,
+                trust_remote_code=model.trust_remote_code,
+                tokenizer_revision=model.revision,
+                add_bos_token=False if self._chat else None,
+                max_model_len=model.max_length,
+                tensor_parallel_size=runtime.tensor_parallel_size,
+                data_parallel_size=runtime.data_parallel_size,
+                gpu_memory_utilization=runtime.gpu_memory_utilization,
+                batch_size="auto",
+            )
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise EvalError(
                 f"model {model.path}: vLLM cannot load it: {error}\n"
-                "    -> where memory is short: model.max_length=N (prompt and reply together), runtime.tensor_parallel_size=N"
+                "    -> if memory is short: set model.max_length=N (prompt and reply together) or runtime.tensor_parallel_size=N"
             ) from error

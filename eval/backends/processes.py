@@ -1,4 +1,4 @@
-"""Copies of a model in processes of their own, one a device; each answers one batch at a time, whichever is next."""
+"""Runs copies of a model in separate processes, one per device; each takes the next batch when it is free."""
 
 from __future__ import annotations
 
@@ -8,36 +8,47 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing import connection
-from typing import Any
+from typing import Any, Protocol
 
-from eval.backends import Ask, Told
-from eval.settings import Model
 from gra.errors import EvalError
+from gra.eval.backends import ModelRequest, OnReplies
+from gra.eval.settings import Model
+from gra.worker_process import without_main
 
-GRACE_S = 5.0  # for a process to end by itself
+GRACE_S = 5.0  # that a process has to exit
+
+
+class Answering(Protocol):
+    """A loaded model."""
+
+    def answer(self, kind: str, requests: Sequence[ModelRequest]) -> list[Any]: ...
+
+
+Loader = Callable[[Model, bool, str], Answering]  # model, whether prompts are chats, device; importable by its name
 
 
 class Processes:
-    """Starts one process for each of `devices`; they load the model when they are first asked. `threads`: of torch in each."""
+    """Starts one process per device; each calls `load` at its first request. `threads`: torch threads per process."""
 
-    def __init__(self, model: Model, chat: bool, devices: Sequence[str], threads: int | None):
+    def __init__(self, load: Loader, model: Model, chat: bool, devices: Sequence[str], threads: int | None):
         context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
         if threads is None and devices[0] == "cpu":
             threads = max(1, _cores() // len(devices))
         self._workers: dict[Any, tuple[Any, str]] = {}
         for device in devices:
             mine, theirs = context.Pipe()
-            worker = context.Process(target=_serve, args=(theirs, model, chat, device, threads), daemon=True)
-            worker.start()
+            worker = context.Process(target=_serve, args=(theirs, load, model, chat, device, threads), daemon=True)
+            with without_main():
+                worker.start()
             theirs.close()
             self._workers[mine] = worker, device
 
-    def answer(self, kind: str, pieces: Sequence[Sequence[Ask]], told: Told) -> None:
-        """As backends.Backend has it. Raises EvalError where a process fails or ends; the others' batches count until then."""
+    def answer(self, kind: str, pieces: Sequence[Sequence[ModelRequest]], on_replies: OnReplies) -> None:
+        """See EvalBackend. Raises EvalError if a process fails or ends; the batches answered until then count."""
         due = list(reversed(pieces))
-        busy: dict[Any, Sequence[Ask]] = {}
+        busy: dict[Any, Sequence[ModelRequest]] = {}
         while due or busy:
             for pipe in self._workers:
                 if due and pipe not in busy:
@@ -47,10 +58,10 @@ class Processes:
                 replies, fault = self._receive(ready)
                 if fault is not None:
                     raise EvalError(f"the model on {self._workers[ready][1]}: {fault}")
-                told(busy.pop(ready), replies)
+                on_replies(busy.pop(ready), replies)
 
     def close(self) -> None:
-        """End the processes: idle ones by themselves, others at once."""
+        """End the processes: idle ones exit when their pipe closes, others are terminated after GRACE_S."""
         for pipe in self._workers:
             pipe.close()
         for worker, _ in self._workers.values():
@@ -78,44 +89,42 @@ class Processes:
         worker, device = self._workers[pipe]
         worker.join(10)
         return EvalError(
-            f"the process with the model on {device} ended (exit code {worker.exitcode}; -9: killed, often for memory)\n"
-            "    -> what was answered is kept: run the same command again, with fewer runtime.processes if memory is short"
+            f"the process with the model on {device} ended (exit code {worker.exitcode}; -9: killed, often for lack of memory)\n"
+            "    -> run the same command again to resume, with fewer runtime.processes if memory is short"
         )
 
 
 def _cores() -> int:
-    """Those that this process may use: of a container or a batch job often a few of the machine's. macOS does not tell."""
+    """The cores that this process may use, in a container or batch job often fewer than the machine has; macOS reports all."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _serve(pipe: Any, model: Model, chat: bool, device: str, threads: int | None) -> None:
-    """A process: batches in, replies or a fault out, until the other end closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+def _serve(pipe: Any, load: Loader, model: Model, chat: bool, device: str, threads: int | None) -> None:
+    """The main function of a process: reads batches and sends replies or a fault until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
     threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     import torch
 
-    from eval.backends.hf import Local
-
     if threads is not None:
         torch.set_num_threads(threads)
-    local: Local | None = None
+    local: Answering | None = None
     while True:
         try:
-            kind, asks = pipe.recv()
+            kind, requests = pipe.recv()
         except EOFError:
             return
         try:
-            local = local or Local(model, chat, device)
-            pipe.send((local.answer(kind, asks), None))
+            local = local or load(model, chat, device)
+            pipe.send((local.answer(kind, requests), None))
         except EvalError as error:
             pipe.send(([], str(error)))
-        except Exception:  # noqa: BLE001 whatever it is, it ends the run, over there
+        except Exception:  # noqa: BLE001 any fault ends the run in the parent process
             pipe.send(([], f"failed:\n{traceback.format_exc()}"))
 
 
 def _end_with_parent() -> None:
-    """A killed parent closes no pipe of a process that computes: nobody would wait for what it holds a GPU for."""
+    """Exit when the parent dies: a process busy with a batch would not notice and would keep its GPU."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])

@@ -1,9 +1,8 @@
-"""What runs inside the sandbox, standard library only: `python -I -S -B -c THIS`. Takes a job as JSON on stdin.
+"""Runs inside the sandbox, with the standard library only: `python -I -S -B -c THIS`. Reads a job as JSON from stdin.
 
-The process that gets the job stays clean and waits; a child of it gives up its rights, sets its limits and runs the program.
-Only when the program has run to its end does the child fetch the token (file descriptor `token`) and write it to `report`:
-exit codes prove nothing, `sys.exit(0)` is one line of a wrong answer. A program that sets out to forge the token can: what is
-kept out here is harm, not a model that cheats at its own exam.
+The process that gets the job only waits; its child drops its rights, sets the limits and runs the program. When the program has run
+to its end, the child reads the token (file descriptor `token`) and writes it to `report`: an exit code proves nothing, because a
+wrong answer can call `sys.exit(0)`. A program that tries to forge the token can do so: the sandbox prevents harm, not cheating.
 """
 
 import ctypes
@@ -17,7 +16,7 @@ import traceback
 import types
 from typing import Any
 
-# All imports stand above: the user that a program runs as may not be able to read the library.
+# All imports are above, because the user that a program runs as may lack access to the library.
 
 
 def limit(job: dict[str, Any]) -> None:
@@ -25,27 +24,60 @@ def limit(job: dict[str, Any]) -> None:
         resource.setrlimit(getattr(resource, name), (value, value))
 
 
-# System calls that no answer to an exercise needs: new namespaces (which bring new rights), sockets, the kernel's back rooms,
-# memory that the limit on address space does not count.
+# System calls that no solution needs: new namespaces (which give new rights), sockets, kernel interfaces, and memory outside the
+# limit on address space.
 DENIED = {
     "x86_64": {
-        "shmget": 29, "socket": 41, "ptrace": 101, "pivot_root": 155, "mount": 165, "umount2": 166, "add_key": 248,
-        "request_key": 249, "keyctl": 250, "unshare": 272, "perf_event_open": 298, "setns": 308, "process_vm_writev": 311,
-        "memfd_create": 319, "bpf": 321, "userfaultfd": 323, "io_uring_setup": 425, "memfd_secret": 447,
+        "shmget": 29,
+        "socket": 41,
+        "ptrace": 101,
+        "pivot_root": 155,
+        "mount": 165,
+        "umount2": 166,
+        "add_key": 248,
+        "request_key": 249,
+        "keyctl": 250,
+        "unshare": 272,
+        "perf_event_open": 298,
+        "setns": 308,
+        "process_vm_writev": 311,
+        "memfd_create": 319,
+        "bpf": 321,
+        "userfaultfd": 323,
+        "io_uring_setup": 425,
+        "memfd_secret": 447,
     },
     "aarch64": {
-        "umount2": 39, "mount": 40, "pivot_root": 41, "unshare": 97, "ptrace": 117, "shmget": 194, "socket": 198, "add_key": 217,
-        "request_key": 218, "keyctl": 219, "perf_event_open": 241, "setns": 268, "process_vm_writev": 271,
-        "memfd_create": 279, "bpf": 280, "userfaultfd": 282, "io_uring_setup": 425, "memfd_secret": 447,
+        "umount2": 39,
+        "mount": 40,
+        "pivot_root": 41,
+        "unshare": 97,
+        "ptrace": 117,
+        "shmget": 194,
+        "socket": 198,
+        "add_key": 217,
+        "request_key": 218,
+        "keyctl": 219,
+        "perf_event_open": 241,
+        "setns": 268,
+        "process_vm_writev": 271,
+        "memfd_create": 279,
+        "bpf": 280,
+        "userfaultfd": 282,
+        "io_uring_setup": 425,
+        "memfd_secret": 447,
     },
-}  # fmt: skip
-ARCHITECTURE = {"x86_64": (0xC000003E, 56), "aarch64": (0xC00000B7, 220)}  # as seccomp calls it, and the number of clone
+}
+ARCHITECTURE = {
+    "x86_64": (0xC000003E, 56),
+    "aarch64": (0xC00000B7, 220),
+}  # seccomp's architecture, and the number of clone
 CLONE3, NEWUSER, EPERM, ENOSYS = 435, 0x10000000, 1, 38
 
 
 def forbid() -> None:
-    """A seccomp filter (kernel docs, userspace-api/seccomp_filter): EPERM for what is denied, and clone3 is not there, so that
-    the C library takes clone, whose flags a filter can see. On other machines: none."""
+    """Set a seccomp filter (kernel docs, userspace-api/seccomp_filter): EPERM for denied calls, and ENOSYS for clone3, so that the
+    C library uses clone, whose flags a filter can see. On other architectures there is no filter."""
     machine = platform.machine()
     if machine not in DENIED:
         return
@@ -74,11 +106,11 @@ def become(user: int) -> None:
 
 def run(job: dict[str, Any]) -> None:
     if job["user"] is not None:
-        become(job["user"])  # one of its own: the limit on processes does not hold for root
+        become(job["user"])  # a separate user, because the limit on processes does not apply to root
     forbid()
     limit(job)
     os.chdir("/tmp")
-    module = sys.modules["program"] = types.ModuleType("program")  # as it is imported: `if __name__ == "__main__"` is skipped
+    module = sys.modules["program"] = types.ModuleType("program")  # as if imported: skips `if __name__ == "__main__"`
     exec(compile(job["program"], "program.py", "exec"), module.__dict__)
     sys.stdout.flush()
     os.write(job["report"], os.read(job["token"], 64))
@@ -94,7 +126,7 @@ def main() -> None:
             code = 0
         except SystemExit:
             print("SystemExit: the program left before its tests were done")
-        except BaseException as error:  # noqa: BLE001 whatever a program throws is what is wrong with it
+        except BaseException as error:  # noqa: BLE001 any exception of the program is its failure
             print("".join(traceback.format_exception_only(type(error), error))[-2000:])
         finally:
             sys.stdout.flush()

@@ -1,8 +1,8 @@
-"""Ways to shut a process in: no network, none of our files, a process tree and a small scratch folder of its own.
+"""Isolates a process: no network, none of our files, a separate process tree and a small scratch folder.
 
-`bubblewrap` (https://github.com/containers/bubblewrap; Debian package bubblewrap) is taken where it is installed and the kernel
-lets it; else the same with `unshare`, `mount` and `setpriv` of util-linux. What is readable inside: the interpreter and the
-system's programs and libraries (/usr), nothing else. Both work for root and, where the kernel allows user namespaces, for users.
+`bubblewrap` (https://github.com/containers/bubblewrap; Debian package bubblewrap) is used if it is installed and the kernel allows
+it; otherwise `unshare`, `mount` and `setpriv` of util-linux do the same. Readable inside are only the interpreter and the system's
+programs and libraries (/usr). Both work for root and, if the kernel allows user namespaces, for users.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ SYSTEM = ("/usr", "/lib", "/lib64", "/lib32", "/bin")
 
 @dataclass(frozen=True)
 class Isolation:
-    """`wrap(command, scratch_mb)`: the command line that runs `command` (no shell) shut in. `name`: for reports. `own_user`: where
-    root asks, whether a program runs as a user of its own."""
+    """A kind of isolation. `wrap(command, scratch_mb)`: the command line that runs `command` (no shell) isolated. `name`: for
+    reports. `own_user`: whether, under root, each program runs as a separate user."""
 
     name: str
     wrap: Callable[[list[str], int], list[str]]
@@ -31,7 +31,7 @@ class Isolation:
 
 
 def candidates() -> list[Isolation]:
-    """The ways whose programs are installed here, best first. Whether the kernel lets them is for a trial to show."""
+    """The kinds whose programs are installed here, best first. Only a trial shows whether the kernel allows them."""
     found = []
     if shutil.which("bwrap"):
         found.append(Isolation("bubblewrap", _bubblewrap))
@@ -41,17 +41,20 @@ def candidates() -> list[Isolation]:
 
 
 def interpreter() -> str:
-    """The interpreter below any virtual environment."""
+    """The interpreter behind any virtual environment."""
     return os.path.realpath(sys.executable)
 
 
 def _readable() -> list[str]:
     prefix = os.path.realpath(sys.base_prefix)
-    return [*(path for path in SYSTEM if Path(path).exists()), *([] if Path(prefix).is_relative_to("/usr") else [prefix])]
+    return [
+        *(path for path in SYSTEM if Path(path).exists()),
+        *([] if Path(prefix).is_relative_to("/usr") else [prefix]),
+    ]
 
 
 def _mounts_below(path: str) -> list[tuple[str, str]]:
-    """The mount points below `path`, each writable on its own, and of each the ",flag"s that a user may not drop."""
+    """The mount points below `path`, which have to be made read-only one by one, each with the ",flag"s that a user cannot drop."""
     found = []
     for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         _, _, _, _, escaped, options, *_ = line.split(" ")
@@ -63,37 +66,60 @@ def _mounts_below(path: str) -> list[tuple[str, str]]:
 
 def _bubblewrap(command: list[str], scratch_mb: int) -> list[str]:
     words = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
-    if os.getuid() == 0:  # real root needs no user namespace, in which it could not become somebody else
+    if os.getuid() == 0:  # real root needs no user namespace, and could not change the user inside one
         words += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
         words += ["--unshare-user"]
     for path in _readable():
-        for parent in reversed(Path(path).parents[:-1]):  # bubblewrap makes them for the owner alone
+        for parent in reversed(Path(path).parents[:-1]):  # bubblewrap creates them for the owner only
             words += ["--perms", "0755", "--dir", str(parent)]
-        words += ["--symlink", str(Path(path).readlink()), path] if Path(path).is_symlink() else ["--ro-bind", path, path]
-    words += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache", "--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
+        words += (
+            ["--symlink", str(Path(path).readlink()), path] if Path(path).is_symlink() else ["--ro-bind", path, path]
+        )
+    words += [
+        "--ro-bind-try",
+        "/etc/ld.so.cache",
+        "/etc/ld.so.cache",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--remount-ro",
+        "/dev",
+    ]
     words += ["--size", str(scratch_mb << 20), "--perms", "1777", "--tmpfs", "/tmp", "--remount-ro", "/"]
     return [*words, "--clearenv", "--die-with-parent", "--new-session", "--", *command]
 
 
 def _namespaces(command: list[str], scratch_mb: int) -> list[str]:
     root = os.getuid() == 0
-    place = "/mnt" if Path("/mnt").is_dir() else "/tmp"  # hidden by the new root in this mount namespace alone
+    place = "/mnt" if Path("/mnt").is_dir() else "/tmp"  # the new root hides it in this mount namespace only
     lines = [f"mount -t tmpfs -o size={scratch_mb}m,mode=755 none {place}", f"cd {place}"]
     for path in _readable():
         here = shlex.quote("." + path)
         if Path(path).is_symlink():
             lines.append(f"ln -s {shlex.quote(str(Path(path).readlink()))} {here}")
         else:
-            lines += [f"mkdir -p {here}", f"mount --rbind {shlex.quote(path)} {here}", f"mount -o remount,bind,ro {here}"]
-            lines += [f"mount -o remount,bind,ro{kept} {shlex.quote('.' + below)}" for below, kept in _mounts_below(path)]
+            lines += [
+                f"mkdir -p {here}",
+                f"mount --rbind {shlex.quote(path)} {here}",
+                f"mount -o remount,bind,ro {here}",
+            ]
+            lines += [
+                f"mount -o remount,bind,ro{kept} {shlex.quote('.' + below)}" for below, kept in _mounts_below(path)
+            ]
     lines += [
-        "mkdir -p proc dev tmp", "chmod 1777 tmp", "mount -t proc proc proc", "touch dev/null", "mount --bind /dev/null dev/null",
-        f"mount -t tmpfs -o size={scratch_mb}m,mode=1777 none tmp", f"mount -o remount,bind,ro {place}",
-    ]  # fmt: skip
+        "mkdir -p proc dev tmp",
+        "chmod 1777 tmp",
+        "mount -t proc proc proc",
+        "touch dev/null",
+        "mount --bind /dev/null dev/null",
+        f"mount -t tmpfs -o size={scratch_mb}m,mode=1777 none tmp",
+        f"mount -o remount,bind,ro {place}",
+    ]
     kept = "-all,+setuid,+setgid" if root else "-all"
     chroot = shutil.which("chroot")
     drop = f"{shutil.which('setpriv')} --bounding-set={kept} --inh-caps=-all --no-new-privs"
-    lines += [f'env -i {chroot} {place} {drop} -- "$@"', "exit $?"]  # the shell stays: what may kill its parent finds one
+    lines += [f'env -i {chroot} {place} {drop} -- "$@"', "exit $?"]  # a program that kills its parent hits this shell
     words = ["unshare", *([] if root else ["--user", "--map-root-user"]), "--mount", "--net", "--pid", "--ipc", "--uts"]
     return [*words, "--fork", "--kill-child=KILL", "--", "sh", "-euc", "; ".join(lines), "sh", *command]

@@ -1,4 +1,4 @@
-"""One program, or many at once, in the sandbox: what goes in, what comes out, and when it is stopped."""
+"""Runs one program or many in the sandbox, with limits, and returns verdicts."""
 
 from __future__ import annotations
 
@@ -17,21 +17,24 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Literal
 
-from eval.sandbox.isolation import Isolation, candidates, interpreter
+from gra.eval.sandbox.isolation import Isolation, candidates, interpreter
 
-FIRST_USER, USERS = 1 << 20, 1 << 16  # user ids that sandboxes of root run under, one each; nobody has such
+FIRST_USER, USERS = (
+    1 << 20,
+    1 << 16,
+)  # user ids of sandboxes started by root, one per sandbox; above those of real users
 OVERRIDE = "suite.sandbox=none"
 Reason = Literal["passed", "failed", "timeout", "output", "killed"]
 
 
 class SandboxError(Exception):
-    """Nothing here can shut a program in."""
+    """No sandbox works on this machine."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a program may use. `seconds`: by the clock; `memory_mb`: address space of one process; `processes`: and threads;
-    `scratch_mb`: files, all together in memory; `output_kb`: printed."""
+    """The limits of a program. `seconds`: wall-clock time; `memory_mb`: address space of one process; `processes`: processes and
+    threads; `scratch_mb`: all files, which are in memory; `output_kb`: printed text."""
 
     seconds: float = 20.0
     memory_mb: int = 1024
@@ -40,17 +43,21 @@ class Limits:
     output_kb: int = 256
 
     def rlimits(self) -> dict[str, int]:
-        """By the names of the module `resource`."""
+        """The limits under their names in the module `resource`."""
         return {
-            "RLIMIT_CPU": int(self.seconds) + 1, "RLIMIT_AS": self.memory_mb << 20, "RLIMIT_NPROC": self.processes,
-            "RLIMIT_FSIZE": self.scratch_mb << 20, "RLIMIT_NOFILE": 64, "RLIMIT_CORE": 0,
-        }  # fmt: skip
+            "RLIMIT_CPU": int(self.seconds) + 1,
+            "RLIMIT_AS": self.memory_mb << 20,
+            "RLIMIT_NPROC": self.processes,
+            "RLIMIT_FSIZE": self.scratch_mb << 20,
+            "RLIMIT_NOFILE": 64,
+            "RLIMIT_CORE": 0,
+        }
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a program ended. `failed`: an exception, or it left early; `killed`: by the kernel, or it killed itself. `said`: the
-    end of what it printed."""
+    """How a program ended. `failed`: by an exception or an early exit; `killed`: by the kernel or by itself. `said`: the end of its
+    output."""
 
     reason: Reason
     said: str = ""
@@ -63,7 +70,7 @@ class Verdict:
 
 @cache
 def isolation() -> Isolation:
-    """The best way that works here, tried out. Raises SandboxError, naming the override, where none does."""
+    """The best isolation that works here, after a trial. Raises SandboxError, naming the override, if none does."""
     tried = []
     for way in candidates():
         refused = refusal(way, "import os\nassert os.listdir('/tmp') == []")
@@ -72,12 +79,12 @@ def isolation() -> Isolation:
         tried.append(f"{way.name}: {refused}")
     raise SandboxError(
         f"no sandbox for model-written code: {'; '.join(tried) or 'neither bubblewrap nor util-linux is installed'}\n"
-        f"    -> install bubblewrap, or allow user namespaces; {OVERRIDE} runs the code unprotected, at your own risk"
+        f"    -> install bubblewrap, or allow user namespaces; {OVERRIDE} runs the code without a sandbox, at your own risk"
     )
 
 
 def refusal(way: Isolation, program: str = "pass") -> str | None:
-    """Why a harmless program does not run to its end this way; None where it does."""
+    """Why a harmless program does not run to its end with this isolation; None if it does."""
     verdict = run_one(program, Limits(), way)
     return None if verdict.passed else verdict.said.strip()[-200:] or verdict.reason
 
@@ -89,10 +96,10 @@ def run_all(
     done: Callable[[int], None] | None = None,
     way: Isolation | None = None,
 ) -> list[Verdict]:
-    """The verdicts on `programs`, in their order; `workers` at a time (None: one a core). `done(n)` is told how many ended;
-    `way`: in place of the best that works here.
+    """The verdicts on `programs`, in their order; `workers` at a time (None: one per core). `done(n)` is called with the number of
+    finished programs; `way`: the isolation (None: the best that works here).
 
-    Raises SandboxError before the first is run, where nothing can shut them in.
+    Raises SandboxError before running anything if no sandbox works.
     """
     way, limits, ended = way or isolation(), limits or Limits(), 0
     verdicts = []
@@ -106,7 +113,7 @@ def run_all(
 
 
 def run_one(program: str, limits: Limits, way: Isolation) -> Verdict:
-    """Run one program. It cannot raise: whatever the program does is a verdict."""
+    """Run one program. Whatever it does results in a verdict, not an exception."""
     token = secrets.token_hex(16).encode()
     token_read, token_write = os.pipe()
     report_read, report_write = os.pipe()
@@ -117,16 +124,22 @@ def run_one(program: str, limits: Limits, way: Isolation) -> Verdict:
     command = way.wrap([interpreter(), "-I", "-S", "-B", "-c", _inside()], limits.scratch_mb)
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=(token_read, report_write),
-            start_new_session=True, cwd="/", env={"PATH": os.environ.get("PATH", os.defpath)},
-        )  # fmt: skip
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(token_read, report_write),
+            start_new_session=True,
+            cwd="/",
+            env={"PATH": os.environ.get("PATH", os.defpath)},
+        )
     finally:
         os.close(token_read)
         os.close(report_write)
     with process, os.fdopen(report_read, "rb") as report:
         try:
             _feed(process, json.dumps(job).encode())
-            said, stopped = _watch(process, limits)
+            said, stopped = _collect(process, limits)
         finally:
             _end(process)
         return _verdict(report.read(64) == token, stopped, process.wait(), said)
@@ -143,11 +156,11 @@ def _feed(process: subprocess.Popen[bytes], job: bytes) -> None:
         process.stdin.write(job)
         process.stdin.close()
     except BrokenPipeError:
-        pass  # the isolation failed to start: what it printed says why
+        pass  # the isolation failed to start; its output says why
 
 
-def _watch(process: subprocess.Popen[bytes], limits: Limits) -> tuple[bytes, Reason | None]:
-    """What is printed, until it ends, is too much, or the time is up."""
+def _collect(process: subprocess.Popen[bytes], limits: Limits) -> tuple[bytes, Reason | None]:
+    """Collect the output until the program ends, prints too much, or the time is up; returns it and why it was stopped."""
     deadline, said = time.monotonic() + limits.seconds, b""
     out: IO[bytes] | None = process.stdout
     assert out is not None
@@ -173,7 +186,7 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits) -> tuple[bytes, Rea
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Everything in the sandbox ends with its first process, whose end the kernel or the wrapper answers with SIGKILL."""
+    """End the sandbox. When its first process ends, the kernel or the wrapper kills all others."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 

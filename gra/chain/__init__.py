@@ -1,1 +1,1 @@
-"""Steps, fingerprints, the run store, and the executor that works through an experiment's steps on this computer."""
+"""Resolves an experiment into steps, fingerprints them, runs them on this machine and keeps the results in the run store."""

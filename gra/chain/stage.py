@@ -1,8 +1,7 @@
-"""A stage as the chain sees it: what stands beside `run` in the module that a step's `_target_` names."""
+"""Loads a stage: `run` and its companions in the module that a step's `_target_` names."""
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,68 +9,97 @@ from pathlib import Path
 from typing import Any
 
 from gra.errors import ConfigError, Problem
+from gra.parts import Wave
+from gra.settings import value_at
+from gra.targets import module_of, today
 
 Config = dict[str, Any]
-Inputs = dict[str, Path | None]  # None: an earlier step has yet to make it
+Inputs = dict[str, Path | None]  # None: an earlier step has not made it yet
 
 
 @dataclass(frozen=True)
 class Stage:
-    """`run` and what describes it. `name` and `version` are part of every fingerprint, `not_hashed` keys are not.
+    """`run` and what describes it. `name` and `version` are part of every fingerprint; `not_hashed` keys are not.
 
-    check         sees the config alone, is cheap and needs no network: a login node can run it
-    preflight     looks at servers, the hub and this machine, before anything is created or paid; beside `check`: where the config
-                  has faults, it looks at the rest
-    kept          says in words what a folder of the stage holds that was paid for or took long; empty: nothing. None: the stage
-                  does not say, so whatever its folder holds counts
-    reuse         gives the config with folders of earlier runs whose replies may be used again
-    bought_again  says, for keys of the identity that changed, what of the replies is not used again
-    outlook       says what `gra plan` is to tell of a step that is not done, one fact a line, given its own working folder, if it
-                  was begun, and the folders of earlier runs
+    added_later   keys that were added to the stage, each with the value that changes nothing: a key with that value is left out of
+                  the fingerprint, so steps that were finished before the key existed stay finished
+    check         checks the config; cheap and without network. It asks gra/machine.py what machine the step will run on, so a login
+                  node can run it for a job; the step runs it again where it runs, before it loads anything
+    preflight     checks servers, the hub and this machine before anything is created or paid for; runs even if `check` finds
+                  faults, and then checks the rest
+    kept          describes what in a folder of the stage was paid for or took long; empty: nothing. None: the stage has no such
+                  function, so every file counts
+    reuse         returns the config with the folders of earlier runs whose replies may be reused
+    bought_again  describes, for changed keys of the identity, which replies are not reused
+    outlook       lists for `gra plan` the facts about a step that is not done, one per line; gets the step's working folder, if it
+                  was started, and the folders of earlier runs
+    divide        the parts into which several jobs can divide a run (gra/parts.py), and the config with which the run uses them;
+                  gets the output and the number of shards. None: a run is one job
+    whole         the finished folder that makes a part unnecessary, or None; gets the part's config and output
+    of_a_part     dotted keys of the config in which a part differs from its whole
     """
 
     target: str
     name: str
     version: int
-    not_hashed: tuple[str, ...]
     run: Callable[[Config, dict[str, Path], Path], dict[str, float]]
     check: Callable[[Config, Inputs], list[Problem]]
-    external_files: Callable[[Config], dict[str, Path]]
+    not_hashed: tuple[str, ...] = ()
+    added_later: Mapping[str, Any] = field(default_factory=dict)
+    external_files: Callable[[Config], dict[str, Path]] = lambda _config: {}
     outlook: Callable[[Config, Inputs, Path | None, Sequence[Path]], list[str]] = lambda *_: []
     preflight: Callable[[Config, Inputs], list[Problem]] = lambda _config, _inputs: []
+    divide: Callable[[Config, Path, int], tuple[list[Wave], Config]] | None = None
+    whole: Callable[[Config, Path], Path | None] = lambda _config, _output: None
+    of_a_part: tuple[str, ...] = ()
     kept: Callable[[Path], str] | None = None
     reuse: Callable[[Config, Sequence[Path]], Config] | None = None
     bought_again: Callable[[Sequence[str]], list[str]] = lambda _changed: []
-    follower: Callable[[Config], bool] = lambda _config: False  # this process helps one on another node, which owns the folder
-    inside_inputs: Mapping[str, str] = field(default_factory=dict)  # config key -> input in which its relative path lies
+    # this process helps one on another node that owns the folder
+    follower: Callable[[Config], bool] = lambda _config: False
+    # config key -> input that its relative path refers to
+    inside_inputs: Mapping[str, str] = field(default_factory=dict)
 
 
-_HOOKS = ("follower", "outlook", "preflight", "kept", "reuse", "bought_again")  # a stage's module may define them
+def left_out(stage: Stage, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The dotted keys of this config outside the step's fingerprint."""
+    return (*stage.not_hashed, *(key for key, before in stage.added_later.items() if value_at(config, key) == before))
+
+
+# Field of Stage -> the name in a stage's module. A stage stays a plain module of functions and constants: an object that lists them
+# would repeat each name, and stages would have to import the chain. All but the first three are optional.
+_NAMES = {
+    "name": "NAME",
+    "version": "VERSION",
+    "check": "check",
+    "not_hashed": "NOT_HASHED",
+    "added_later": "ADDED_LATER",
+    "inside_inputs": "INSIDE_INPUTS",
+    "of_a_part": "OF_A_PART",
+    **{name: name for name in ("external_files", "follower", "outlook", "preflight", "kept", "reuse", "bought_again")},
+    **{name: name for name in ("divide", "whole")},
+}
+_REQUIRED = ("NAME", "VERSION", "check")
 
 
 def load_stage(target: str, key: str = "_target_") -> Stage:
-    """The stage whose `run` the dotted path `target` names. Raises ConfigError (under `key`) if it is not a stage."""
-    module_name, _, function = target.rpartition(".")
+    """The stage whose `run` has the dotted path `target`. Raises ConfigError (under `key`) if it is not a stage."""
+    module_name = today(target).rpartition(".")[0]
     try:
-        module = importlib.import_module(module_name)
+        module, function = module_of(target)
     except (ImportError, ValueError) as error:
-        remedy = "give the dotted path of a stage's function, e.g. train.stage.run; its package must be installed"
+        remedy = "give the dotted path of a stage's function, e.g. gra.train.stage.run; its package must be installed"
         raise ConfigError([Problem(key, f"`{target}` cannot be imported: {error}", remedy)]) from error
-    missing = [name for name in (function, "NAME", "VERSION", "check") if not hasattr(module, name)]
+    defined = vars(module)
+    missing = [name for name in (function, *_REQUIRED) if name not in defined]
     if missing:
         remedy = "a stage's module defines NAME, VERSION, check(config, inputs) and run(config, inputs, output)"
-        raise ConfigError([Problem(key, f"`{module_name}` is no stage: it has no {', '.join(missing)}", remedy)])
+        raise ConfigError([Problem(key, f"`{module_name}` is not a stage: it lacks {', '.join(missing)}", remedy)])
     if not re.fullmatch(r"[a-z][a-z0-9_]*", module.NAME):
-        remedy = "use lower-case letters, digits and underscores: it begins the names of the folders in the store"
+        remedy = "use lower-case letters, digits and underscores: folder names in the store start with it"
         raise ConfigError([Problem(key, f"`{module_name}.NAME` is {module.NAME!r}", remedy)])
     return Stage(
         target=target,
-        name=module.NAME,
-        version=module.VERSION,
-        not_hashed=tuple(getattr(module, "NOT_HASHED", ())),
-        run=getattr(module, function),
-        check=module.check,
-        external_files=getattr(module, "external_files", lambda _config: {}),
-        inside_inputs=getattr(module, "INSIDE_INPUTS", {}),
-        **{hook: getattr(module, hook) for hook in _HOOKS if hasattr(module, hook)},
+        run=defined[function],
+        **{attribute: defined[name] for attribute, name in _NAMES.items() if name in defined},
     )

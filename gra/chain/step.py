@@ -1,6 +1,6 @@
-"""One step in a process of its own: `python -m gra.chain.step SPEC.json`, as the local executor and batch jobs start it.
+"""Runs one step in its own process, as the local executor and batch jobs start it: `python -m gra.chain.step SPEC.json`.
 
-Killed at any moment, the same command goes on from the step's working folder; finished before, it does nothing.
+If it is killed, the same command resumes from the step's working folder; if the step is already finished, it does nothing.
 """
 
 from __future__ import annotations
@@ -15,39 +15,69 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gra.chain.runner import run_in_store
+from gra.chain.execution.runner import run_in_store
 from gra.chain.stage import load_stage
-from gra.chain.store import Store
-from gra.errors import EXIT_CONFIG, EXIT_INTERRUPTED, GraError
+from gra.chain.store.store import Store
+from gra.errors import EXIT_CONFIG, EXIT_INTERRUPTED, GraError, MissingError
 from gra.fileio import read_json, write_json
 from gra.signals import leaving_on_preemption
 
-PARENT = "GRA_PARENT_PID"  # the process that waits for this one: they die together
+PARENT = "GRA_PARENT_PID"  # the process that waits for this one; if it dies, this one is killed
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True)
+class Source:
+    """The step that makes an input: its id, for messages, its stage and its fingerprint."""
+
+    step: str
+    stage: str
+    digest: str
+
+
+@dataclass(frozen=True)
 class Spec:
-    """All that a step needs to run. `inputs`: finished folders; `hashes`: their fingerprints; `digest`: the step's own."""
+    """All that a step needs to run. `inputs`: folders outside the experiment, and the steps that make the others, which are looked
+    up in the store at the start; `hashes`: the inputs' fingerprints; `digest`: the step's fingerprint."""
 
     name: str
     target: str
     config: dict[str, Any]
-    inputs: dict[str, Path]
+    inputs: dict[str, Path | Source]
     hashes: dict[str, str]
     store: Path
     digest: str
 
     def write(self, path: Path) -> None:
         """Write it as JSON, atomically."""
-        write_json(path, {**vars(self), "inputs": {k: str(v) for k, v in self.inputs.items()}, "store": str(self.store)})
+        inputs = {
+            name: vars(source) if isinstance(source, Source) else str(source) for name, source in self.inputs.items()
+        }
+        write_json(path, {**vars(self), "inputs": inputs, "store": str(self.store)})
 
     @classmethod
     def read(cls, path: Path) -> Spec:
         """Read what `write` wrote. Raises OSError, ValueError, KeyError, TypeError for anything else."""
         raw: Mapping[str, Any] = read_json(path)
-        inputs = {name: Path(folder) for name, folder in raw["inputs"].items()}
+        inputs = {name: Path(s) if isinstance(s, str) else Source(**s) for name, s in raw["inputs"].items()}
         return cls(**{**raw, "inputs": inputs, "store": Path(raw["store"])})
+
+    def folders(self) -> dict[str, Path]:
+        """Each input's finished folder. Raises MissingError that names the steps that did not finish."""
+        store = Store(self.store)
+        found: dict[str, Path] = {}
+        missing = []
+        for name, source in self.inputs.items():
+            folder = store.find(source.stage, source.digest) if isinstance(source, Source) else source
+            if folder is None or not folder.exists():
+                missing.append(source.step if isinstance(source, Source) else str(source))
+            else:
+                found[name] = folder
+        if missing:
+            names = ", ".join(missing)
+            remedy = "see its log, then run the same command again"
+            raise MissingError(f"upstream {names} did not finish: no finished folder in {self.store}\n    -> {remedy}")
+        return found
 
 
 def main(arguments: list[str]) -> int:
@@ -56,25 +86,33 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m gra.chain.step SPEC.json", file=sys.stderr)
         return EXIT_CONFIG
     die_with_parent()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
+    )
     spec = Spec.read(Path(arguments[0]))
     try:
         with leaving_on_preemption():
             result = run_in_store(
-                load_stage(spec.target), spec.config, spec.inputs, spec.hashes, Store(spec.store), spec.name, spec.digest
+                load_stage(spec.target),
+                spec.config,
+                spec.folders(),
+                spec.hashes,
+                Store(spec.store),
+                spec.name,
+                spec.digest,
             )
     except GraError as error:
         print(f"{spec.name}: {error}", file=sys.stderr, flush=True)
         return error.code
     except KeyboardInterrupt:
-        print(f"{spec.name}: interrupted; the same command goes on from here", file=sys.stderr, flush=True)
+        print(f"{spec.name}: interrupted; run the same command again to resume", file=sys.stderr, flush=True)
         return EXIT_INTERRUPTED
-    print(f"{spec.name}: {'found' if result.reused else 'made'} {result.folder}", flush=True)
+    print(f"{spec.name}: {'already finished' if result.reused else 'finished'} ({result.folder})", flush=True)
     return 0
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when the one that started it is gone (Linux; elsewhere nothing is done)."""
+    """Have the kernel kill this process when its parent dies (Linux only; a no-op elsewhere)."""
     parent = os.environ.pop(PARENT, "")
     if parent and sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The rows of a comparison: an `Arm` is one training run with the folders that its steps left in the run store."""
+"""The rows of a comparison: an `Arm` is one training run with its steps' folders in the run store."""
 
 from __future__ import annotations
 
@@ -10,15 +10,22 @@ from typing import Any
 from gra.errors import Problem
 from gra.labels import simulated
 
-STEPS = ("data", "audit", "model", "scores")  # what the comparison reads; other steps are only listed as provenance
+STEPS = (
+    "data",
+    "audit",
+    "model",
+    "scores",
+    "opencompass",
+)  # steps that the comparison reads; others are only listed as provenance
 
 
 @dataclass(frozen=True)
 class Arm:
     """One arm (or one replicate of it: arms of the same `name` are one row of the table).
 
-    `folders` maps a step's name (see STEPS) to its finished store folder; a step that is not done is absent.
-    `manifests` maps the same names to the manifest.json read from that folder ({} or absent where there is none).
+    `folders` maps a step's name (see STEPS) to its finished store folder; unfinished steps are absent.
+    `manifests` maps the same names to the content of manifest.json ({} or absent where there is none). The step `opencompass` holds
+    the same replies read by OpenCompass's rules (`gra rescore --reading opencompass`). `metric`: see lm_eval_log.py.
     """
 
     name: str
@@ -26,10 +33,11 @@ class Arm:
     replicate: int | None = None
     folders: dict[str, Path] = field(default_factory=dict)
     manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
+    metric: str | None = None
 
     @property
     def simulated(self) -> bool:
-        """True if any manifest says so, or any folder carries the mark."""
+        """Whether any manifest says so or any folder has the label."""
         by_manifest = any(m.get("simulated") is True for m in self.manifests.values())
         return by_manifest or simulated(self.folders.values())
 
@@ -41,12 +49,12 @@ class Arm:
 
     @property
     def where(self) -> str:
-        """How messages name this arm."""
+        """The arm's name in messages."""
         return self.name if self.replicate is None else f"{self.name} (replicate {self.replicate})"
 
 
 def by_name(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
-    """Arms grouped into rows, in order of first appearance; the replicates of a row in ascending order."""
+    """Arms grouped into rows in order of first appearance; replicates in ascending order."""
     rows: dict[str, list[Arm]] = {}
     for arm in arms:
         rows.setdefault(arm.name, []).append(arm)
@@ -54,19 +62,23 @@ def by_name(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
 
 
 def check_arms(arms: Sequence[Arm], reference: str) -> list[Problem]:
-    """Faults of the list itself: no arms, an unknown reference, the same replicate twice, two labels for one name."""
+    """Faults of the list of arms: no arms, unknown reference, repeated replicate, two labels for one name."""
     rows = by_name(arms)
     problems = []
     if not arms:
-        problems.append(Problem("arms", "a comparison needs at least one arm", "list the arms in the experiment's YAML"))
+        problems.append(
+            Problem("arms", "a comparison needs at least one arm", "list the arms in the experiment's YAML")
+        )
     elif reference not in rows:
         problems.append(
             Problem("reference", f"`{reference}` is not the name of an arm", f"use one of: {', '.join(rows)}")
-        )  # fmt: skip
+        )
     for name, row in rows.items():
         replicates = [_replicate(arm) for arm in row]
         if len(set(replicates)) != len(row):
-            problems.append(Problem(f"arms.{name}", f"replicates {replicates} are not distinct", "number them 0, 1, 2, ..."))
+            problems.append(
+                Problem(f"arms.{name}", f"replicates {replicates} are not distinct", "number them 0, 1, 2, ...")
+            )
         if len({arm.label for arm in row}) > 1:
             problems.append(Problem(f"arms.{name}", "its replicates have different labels", "give them one label"))
     return problems

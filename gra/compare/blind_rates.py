@@ -1,4 +1,4 @@
-"""PURE: samples of several arms -> a sheet without arms and its key; labels -> how many samples of each arm were good."""
+"""PURE: draws samples of several arms into a sheet without arm names, and turns its labels into rates per arm."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from typing import Any
 from gra.intervals import normal, wilson
 
 LABELS = ("task", "answered", "right", "echo")
-CAP = 8000  # characters of a text that a reader is shown
+CAP = 8000  # characters of a text that the sheet shows
 Sheet = Sequence[Mapping[str, Any]]
 Key = Mapping[str, Sequence[Mapping[str, str]]]
 
 
-def drawn(arms: Mapping[str, Sequence[Mapping[str, str]]], count: int, seed: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The sheet's lines and the key. `arms`: name -> its samples {id, instruction, response}; `count` of each are drawn by `seed`,
-    fewer where there are fewer. A text that several arms hold is read once and counts for each of them."""
+def draw_sheet(
+    arms: Mapping[str, Sequence[Mapping[str, str]]], count: int, seed: int
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The sheet's lines and the key. `arms`: name -> samples {id, instruction, response}. `count` samples per arm, or all if there
+    are fewer, are drawn with `seed`. A text that several arms share is read once and counts for each of them."""
     texts: dict[tuple[str, str], list[dict[str, str]]] = {}
     for name in sorted(arms):
         rows = list(arms[name])
@@ -35,19 +37,19 @@ def drawn(arms: Mapping[str, Sequence[Mapping[str, str]]], count: int, seed: int
 
 
 def digest(line: Mapping[str, Any]) -> str:
-    """What tells a line's texts from those of another sheet."""
+    """A hash of a line's texts: shows whether a key belongs to its sheet."""
     return hashlib.blake2b(f"{line.get('instruction')}\0{line.get('response')}".encode(), digest_size=8).hexdigest()
 
 
-def unread(sheet: Sheet) -> int:
-    """How many lines have no label at all."""
+def unlabelled(sheet: Sheet) -> int:
+    """The number of lines without any label."""
     return sum(all(line[label] is None for label in LABELS) for line in sheet)
 
 
 def rates(sheet: Sheet, key: Key) -> dict[str, dict[str, Any]]:
-    """Per arm and label: {yes, no, null, rate, low, high}; `good` is counted where no label that decides it is null.
+    """Per arm and label: {yes, no, null, rate, low, high}. `good` is null where a label that decides it is null.
 
-    The key must hold each of the sheet's places (`blind_files.read_key` sees to it).
+    The key must hold every place of the sheet (`blind_files.read_key` checks it).
     """
     counts: dict[str, dict[str, list[int]]] = {}
     for line in sheet:
@@ -60,13 +62,15 @@ def rates(sheet: Sheet, key: Key) -> dict[str, dict[str, Any]]:
 
 
 def rates_text(sheet: Sheet, key: Key) -> str:
-    """The rates as a Markdown table: percent with 95 % intervals, and how many samples could not be told."""
+    """The rates as a Markdown table: percent with 95 % intervals, and the number of nulls."""
     names = ("good", *LABELS)
     lines = [f"| arm | read | {' | '.join(names)} |", f"| --- | --- | {' | '.join('---' for _ in names)} |"]
     for arm, labels in rates(sheet, key).items():
         read = sum(labels["task"][part] for part in ("yes", "no", "null"))
         lines.append(f"| {_name(arm)} | {read} | {' | '.join(_cell(labels[name]) for name in names)} |")
-    return "\n".join([*lines, "", "Percent, with Wilson's 95 % interval; (n?): so many could not be told and are in no rate.", ""])
+    return "\n".join(
+        [*lines, "", "Percent, with Wilson's 95 % interval; (n?): n samples labelled null, which are in no rate.", ""]
+    )
 
 
 def _good(line: Mapping[str, Any]) -> bool | None:
@@ -75,9 +79,9 @@ def _good(line: Mapping[str, Any]) -> bool | None:
 
 
 def _rate(yes: int, no: int, null: int) -> dict[str, Any]:
-    told = yes + no
-    low, high = wilson(yes / told, told, normal(0.95)) if told else (None, None)
-    return {"yes": yes, "no": no, "null": null, "rate": yes / told if told else None, "low": low, "high": high}
+    decided = yes + no
+    low, high = wilson(yes / decided, decided, normal(0.95)) if decided else (None, None)
+    return {"yes": yes, "no": no, "null": null, "rate": yes / decided if decided else None, "low": low, "high": high}
 
 
 def _cell(found: Mapping[str, Any]) -> str:
@@ -88,5 +92,5 @@ def _cell(found: Mapping[str, Any]) -> str:
 
 
 def _name(arm: str) -> str:
-    """An arm's name in a cell of a Markdown table."""
+    """An arm's name, escaped for a cell of a Markdown table."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", arm).replace("\\", "\\\\").replace("|", "\\|")

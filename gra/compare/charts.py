@@ -1,7 +1,7 @@
-"""Small charts as inline SVG text: histograms and learning curves. No dependency, the same bytes for the same numbers.
+"""Draws small charts as inline SVG: histograms and learning curves. No dependency; the same numbers give the same bytes.
 
-All text passes through `markupsafe.escape`; everything else is numbers. The view box is narrow (460 units) so that text
-stays legible when a chart is shrunk to a phone's width.
+All text goes through `markupsafe.escape`; everything else is numbers. The view box is narrow (460 units) to keep text legible at
+a phone's width.
 """
 
 from __future__ import annotations
@@ -13,16 +13,22 @@ from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 460, 240
 LEFT, RIGHT, TOP, BOTTOM = 46, 16, 14, 40
-# Okabe and Ito's palette without its yellow (too light on white); distinct for colour-blind readers. Dashes repeat it.
+# Okabe and Ito's palette, distinct for colour-blind readers, without yellow (too light on white). Dashes extend it.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#444444")
 DASHES = ("", "6 3", "2 3")
 KEPT, DROPPED = "#0072b2", "#d9a39a"
-MAX_POINTS = 400  # of a drawn curve
+MAX_POINTS = 400  # per curve
 Curve = Sequence[tuple[float, float]]
 
 
 def histogram(
-    kept: Sequence[float], dropped: Sequence[float], *, edges: Sequence[float], mark: float | None, mark_name: str, axis: str
+    kept: Sequence[float],
+    dropped: Sequence[float],
+    *,
+    edges: Sequence[float],
+    mark: float | None,
+    mark_name: str,
+    axis: str,
 ) -> Markup:
     """Two stacked histograms (kept below, dropped above) over `edges`, with a dashed line at the gate's threshold `mark`."""
     bins = len(edges) - 1
@@ -45,12 +51,14 @@ def histogram(
         x = _x(mark, x0, x1)
         anchor, shift = ("end", -4) if x > WIDTH * 0.6 else ("start", 4)
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 8}" y2="{HEIGHT - BOTTOM}" class="mark"/>')
-        parts.append(f'<text x="{x + shift:.1f}" y="{TOP}" text-anchor="{anchor}" class="marked">{escape(mark_name)}</text>')
+        parts.append(
+            f'<text x="{x + shift:.1f}" y="{TOP}" text-anchor="{anchor}" class="marked">{escape(mark_name)}</text>'
+        )
     return _svg(parts, f"Histogram of {axis}")
 
 
 def curves(named: Sequence[tuple[str, Curve]], *, axis: str, value: str) -> Markup:
-    """Lines over one another, one per (name, points), coloured in order."""
+    """One line per (name, points), coloured in order."""
     points = [point for _, curve in named for point in curve]
     x1 = max([1.0, *(x for x, _ in points)])
     values = [y for _, y in points] or [0.0, 1.0]
@@ -73,20 +81,23 @@ def colour(index: int) -> str:
 
 
 def smooth(curve: Curve, window: int) -> list[tuple[float, float]]:
-    """A centred moving average over `window` points (odd); points whose window is not full, at the ends, are left out."""
+    """A centred moving average over `window` points (odd); points at the ends without a full window are left out."""
     reach = window // 2
-    return [(curve[i][0], sum(y for _, y in curve[i - reach : i + reach + 1]) / window) for i in range(reach, len(curve) - reach)]
+    return [
+        (curve[i][0], sum(y for _, y in curve[i - reach : i + reach + 1]) / window)
+        for i in range(reach, len(curve) - reach)
+    ]
 
 
 def thin(curve: Curve, limit: int = MAX_POINTS) -> list[tuple[float, float]]:
-    """At most `limit` points, evenly taken, the first and the last among them."""
+    """At most `limit` evenly spaced points, with the first and the last."""
     if len(curve) <= limit:
         return list(curve)
     return [curve[round(i * (len(curve) - 1) / (limit - 1))] for i in range(limit)]
 
 
 def _count(values: Sequence[float], edges: Sequence[float]) -> list[int]:
-    """How many values fall into [edge, next edge), the last bin closed; values outside go to the outer bins."""
+    """The number of values in each [edge, next edge); the last bin is closed, and values outside go to the outer bins."""
     counts = [0] * (len(edges) - 1)
     for value in values:
         place = sum(value >= edge for edge in edges) - 1

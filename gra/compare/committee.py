@@ -1,4 +1,4 @@
-"""The report's section on the committee: figures, health, funnels, histograms of scores, calls and tokens."""
+"""Builds the report's section on the committee: figures, health, funnels, score histograms, calls and tokens."""
 
 from __future__ import annotations
 
@@ -16,23 +16,29 @@ from gra.compare.rows import Comparison
 def committee(
     comparison: Comparison, groups: Mapping[str, Sequence[Arm]], tau: float | None, delta: float | None
 ) -> dict[str, Any] | None:
-    """Figures, health, funnels, histograms and costs of the reference's data, and what is wrong with the committees of all arms;
-    None where there is no funnel at all."""
+    """Figures, health, funnels, histograms and costs of the reference's data, and warnings about the committees of all arms;
+    None where no arm has a funnel."""
     order = [comparison.reference, *(name for name in groups if name != comparison.reference)]
-    funnels = [(groups[name][0].label, found) for name in order if (found := funnel.funnel(groups[name][0])) is not None]
+    funnels = [
+        (groups[name][0].label, found) for name in order if (found := funnel.funnel(groups[name][0])) is not None
+    ]
     if not funnels:
         return None
     arm = groups[comparison.reference][0]
     stats = data.read_object(arm.file("data", "stats.json")) or {}
     return {
-        "funnels": funnels, "figures": _figures(stats), "charts": _histograms(arm, tau, delta),
-        "health": health.health(stats.get("health")), "warnings": _warnings(groups),
-        "costs": _costs(stats.get("tokens")), "probe": _probe(stats.get("probe")),
-    }  # fmt: skip
+        "funnels": funnels,
+        "figures": _figures(stats),
+        "charts": _histograms(arm, tau, delta),
+        "health": health.health(stats.get("health")),
+        "warnings": _warnings(groups),
+        "costs": _costs(stats.get("tokens")),
+        "probe": _probe(stats.get("probe")),
+    }
 
 
 def _warnings(groups: Mapping[str, Sequence[Arm]]) -> list[tuple[str, str]]:
-    """(arm, what is wrong with its committee), each once."""
+    """(arm, warning about its committee), each once."""
     found: dict[tuple[str, str], None] = {}
     for group in groups.values():
         for arm in group:
@@ -43,7 +49,7 @@ def _warnings(groups: Mapping[str, Sequence[Arm]]) -> list[tuple[str, str]]:
 
 
 def _probe(said: Any) -> str:
-    """What the probe of the committee says of the samples that it accepted; empty where there was none."""
+    """The probe's sentence on the accepted samples; empty where there was no probe."""
     words = said.get("words") if isinstance(said, dict) else None
     return words if isinstance(words, str) else ""
 
@@ -63,17 +69,23 @@ def _figures(stats: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("of all proposals", f"{numbers.percent(share)} %" if share is not None else numbers.MISSING),
         ("calls to models", numbers.count(number("calls"))),
         ("missing verdicts", numbers.count(number("missing_verdicts"))),
-        ("reviewers agree (std within delta)", f"{numbers.percent(s)} %" if (s := number("low_std_share")) is not None else "-"),
+        (
+            "reviewers agree (std within delta)",
+            f"{numbers.percent(s)} %" if (s := number("low_std_share")) is not None else "-",
+        ),
         ("Krippendorff's alpha", f"{alpha:.2f}" if alpha is not None else numbers.MISSING),
     ]
 
 
 def _histograms(arm: Arm, tau: float | None, delta: float | None) -> list[tuple[Markup, str]]:
-    """Histograms of mean score and of disagreement, kept against not kept; [] where nothing was reviewed."""
+    """Histograms of mean score and disagreement, kept against not kept; [] where nothing was reviewed."""
     paths = (arm.file("data", "data", "train.parquet"), arm.file("data", "rejected.parquet"))
     tables = [data.read_table(path, ["mean", "std"]) for path in paths]
     values = [
-        [[v for v in t[key].to_pylist() if v is not None] if t is not None and key in t.column_names else [] for t in tables]
+        [
+            [v for v in t[key].to_pylist() if v is not None] if t is not None and key in t.column_names else []
+            for t in tables
+        ]
         for key in ("mean", "std")
     ]
     (mean_kept, mean_lost), (std_kept, std_lost) = values
@@ -87,9 +99,16 @@ def _histograms(arm: Arm, tau: float | None, delta: float | None) -> list[tuple[
     if std_kept or std_lost:
         edges = [i / 4 for i in range(max(13, math.ceil(4 * max([*std_kept, *std_lost])) + 1))]
         mark = charts.histogram(
-            std_kept, std_lost, edges=edges, mark=delta, mark_name=f"delta = {delta}", axis="disagreement (standard deviation)"
+            std_kept,
+            std_lost,
+            edges=edges,
+            mark=delta,
+            mark_name=f"delta = {delta}",
+            axis="disagreement (standard deviation)",
         )
-        found.append((mark, f"{len(std_kept) + len(std_lost):,} samples with enough reviews, standard deviation of the scores."))
+        found.append(
+            (mark, f"{len(std_kept) + len(std_lost):,} samples with enough reviews, standard deviation of the scores.")
+        )
     return found
 
 

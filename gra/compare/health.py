@@ -1,7 +1,7 @@
-"""PURE: `health` of a synthesis' stats.json as the report shows it: figures as text, whatever of it is there and makes sense.
+"""PURE: formats `health` of a synthesis' stats.json for the report; missing or invalid values become "-".
 
-What its words mean stands in gra/synthesis/committee/health.py. Files of before lack parts of it, and a file may be anybody's: what
-is not a number is "-", and all words are escaped by the template.
+gra/synthesis/committee/health.py defines the figures. Older files lack some of them, and a file may come from anywhere: the
+template escapes all text.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gra.compare import numbers
 
 HEADINGS = ("Reviewer", "Reviews", "Mean", "SD", "Severity", "Most frequent score, %", "All scores the same, %")
 SET_HEADINGS = ("Reviewers of a sample", "Reviewed", "Accepted", "Accepted, %")
-MOST, LONGEST = 50, 500  # lines of a table; characters of a warning
+MOST, LONGEST = 50, 500  # rows of a table; characters of a warning
 
 
 @dataclass(frozen=True)
@@ -30,33 +30,41 @@ class Health:
 
 
 def health(found: Any) -> Health | None:
-    """None where the file holds none, or nothing was reviewed."""
+    """The health to show; None where the file has none, or nothing was reviewed."""
     if not isinstance(found, Mapping) or not _number(found.get("samples")):
         return None
     alpha, low, high = (_number(found.get(key)) for key in ("alpha", "alpha_low", "alpha_high"))
     interval = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
     figures = (
         ("Krippendorff's alpha, 95 %", numbers.MISSING if alpha is None else f"{alpha:.2f}{interval}"),
-        ("of mean scores is who reviewed", _percent(found.get("draw_share"), " %")),
-        ("samples with two reviews or more", numbers.count(_number(found.get("samples")))),
+        ("of the variance of mean scores is due to who reviewed", _percent(found.get("draw_share"), " %")),
+        ("samples with at least two reviews", numbers.count(_number(found.get("samples")))),
     )
     said = found.get("warnings")
     warnings = tuple(str(words)[:LONGEST] for words in said if isinstance(words, str)) if isinstance(said, list) else ()
     reviewers, sets = _entries(found.get("reviewers")), _entries(found.get("sets"))
     return Health(
-        figures, warnings, tuple(_reviewer(*pair) for pair in reviewers[:MOST]), tuple(_set(*pair) for pair in sets[:MOST]),
+        figures,
+        warnings,
+        tuple(_reviewer(*pair) for pair in reviewers[:MOST]),
+        tuple(_set(*pair) for pair in sets[:MOST]),
         max(0, len(sets) - MOST),
-    )  # fmt: skip
+    )
 
 
 def _reviewer(name: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
-    means_this = "equal" in entry  # before, `constant` meant what `equal` does now
-    constant, equal = (entry.get(key) if means_this else None for key in ("constant", "equal"))
+    current = "equal" in entry  # in older files `constant` has the meaning of `equal`
+    constant, equal = (entry.get(key) if current else None for key in ("constant", "equal"))
     severity = _number(entry.get("severity"))
     return (
-        name, numbers.count(_number(entry.get("reviews"))), _points(entry.get("mean")), _points(entry.get("sd")),
-        numbers.MISSING if severity is None else f"{severity:+.1f}", _percent(constant), _percent(equal),
-    )  # fmt: skip
+        name,
+        numbers.count(_number(entry.get("reviews"))),
+        _points(entry.get("mean")),
+        _points(entry.get("sd")),
+        numbers.MISSING if severity is None else f"{severity:+.1f}",
+        _percent(constant),
+        _percent(equal),
+    )
 
 
 def _set(name: str, entry: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,10 +1,19 @@
-"""PURE: numbers as the table and the report show them. Missing is "-", never 0."""
+"""PURE: averages and formats numbers for the table and the report. A missing number is "-", never 0."""
 
 from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
 
 from gra.compare.bootstrap import Range
 
 MISSING = "-"
+
+
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """The unweighted mean; None where there is nothing to average or a value is unknown."""
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known and len(known) == len(values) else None
 
 
 def percent(value: float | None) -> str:
@@ -28,12 +37,12 @@ def interval(found: Range | None) -> str:
 
 
 def count(value: float | None) -> str:
-    """A count with thousands separated; averages over replicates are rounded."""
+    """A count with thousands separators; averages over replicates are rounded."""
     return MISSING if value is None else f"{value:,.0f}"
 
 
 def short(value: float | None) -> str:
-    """A large count in three digits: 950, 12.3k, 4.56M, 789G, 1.20T, 3.45P."""
+    """A large count with three digits: 950, 12.3k, 4.56M, 789G, 1.20T, 3.45P."""
     if value is None:
         return MISSING
     for size, unit in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):

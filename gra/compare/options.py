@@ -1,4 +1,4 @@
-"""The options of a comparison (the experiment's `compare` mapping), checked like any other settings."""
+"""Checks the options of a comparison, the experiment's `compare` mapping."""
 
 from __future__ import annotations
 
@@ -13,30 +13,53 @@ from gra.errors import Problem
 from gra.settings import Settings, parse
 
 
-class Options(Settings):
-    """All have defaults; none changes what was trained or measured, only how it is summed up and shown."""
+class PaperOptions(Settings):
+    """Which arms and tasks are which rows and columns of the paper's tables."""
 
-    resamples: int = Field(RESAMPLES, ge=100, le=1_000_000, description="Bootstrap resamples, where intervals are over items.")
-    level: float = Field(LEVEL, gt=0, lt=1, description="Coverage of the intervals.")
-    seed: int = Field(0, ge=0, description="Seed of the bootstrap and of nothing else.")
-    items_only: bool = Field(
-        False, description="Intervals and stars over items, for just these trained models, however often arms were trained."
+    block: str = Field(
+        "all", description="BASE/SEED of arms named like the paper's data (gra, vanilla, ...); all: BASE/SEED/DATA."
     )
-    samples: int = Field(20, ge=0, le=1000, description="Samples to browse in the report, kept and rejected ones.")
+    rows: dict[str, str] = Field(default_factory=dict, description="Arm: row, as BASE/SEED/DATA or DATA.")
+    columns: dict[str, str] = Field(default_factory=dict, description="Benchmark of the paper: task of ours.")
+
+
+class Options(Settings):
+    """All have defaults; they change only how results are summarised and shown."""
+
+    resamples: int = Field(RESAMPLES, ge=100, le=1_000_000, description="Bootstrap resamples for intervals over items.")
+    level: float = Field(LEVEL, gt=0, lt=1, description="Coverage of the intervals.")
+    seed: int = Field(0, ge=0, description="Seed of the bootstrap only.")
+    items_only: bool = Field(
+        False,
+        description="Intervals and stars over items only, for just these trained models, even with several trainings.",
+    )
+    contrasts: list[str] = Field(
+        default_factory=list, description="Further differences: A-B, or means of arms, A1+A2-B1+B2."
+    )
+    paper: PaperOptions | None = Field(
+        None, description="Set the arms beside the paper's tables and judge its claims; null: do not."
+    )
+    power: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="Points: print how many items and trainings are needed to see such a difference; null: do not.",
+    )
+    samples: int = Field(20, ge=0, le=1000, description="Samples to browse in the report, kept and rejected.")
     width: int = Field(120, ge=80, le=1000, description="Columns of the terminal table.")
 
 
 def check(options: Mapping[str, Any], benchmarks: int = 0) -> list[Problem]:
-    """Every fault of the options at once; [] if there is none. `benchmarks`: how many will be compared, as far as known."""
+    """All faults of the options. `benchmarks`: how many will be compared; 0 if unknown."""
     settings, problems = parse(Options, options, "compare")
     return problems if settings is None else enough(settings.resamples, benchmarks, settings.level)
 
 
 def enough(resamples: int, benchmarks: int, level: float) -> list[Problem]:
-    """A fault where so few resamples cannot make any p-value small enough for Holm's correction over so many benchmarks."""
+    """A fault if no p-value of so few resamples can pass Holm's correction over so many benchmarks; else []."""
     least = least_resamples(benchmarks, level) if benchmarks else 0
     if resamples >= least:
         return []
     tests = f"Holm's correction over {benchmarks} benchmarks at the {100 * (1 - level):g} % level"
-    what = f"with {resamples:,} resamples no difference, however large, could pass {tests}"
+    what = f"with {resamples:,} resamples even the largest difference cannot pass {tests}"
     return [Problem("compare.resamples", what, f"at least {least:,}; the default is {RESAMPLES:,}")]

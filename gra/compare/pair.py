@@ -1,8 +1,10 @@
-"""Two evaluated runs, item by item: `gra compare FOLDER FOLDER`, each a scores folder (scores.json, samples.parquet).
+"""Compares two evaluated runs item by item: `gra compare FOLDER FOLDER`, each a scores folder (scores.json, samples.parquet).
 
 gra compare runs/store/eval/A runs/store/eval/B
-gra compare A B --items-only             # with p-values, of just these two models
+gra compare A B --items-only             # with p-values, for just these two models
 gra compare A B --json > difference.json
+
+More than two, named, or with further flags (--paper, --contrast, --format ...): several.py.
 """
 
 from __future__ import annotations
@@ -12,15 +14,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gra.compare import several
+from gra.compare.blocks import Column, blocks
 from gra.compare.bootstrap import Difference, Level, Range, holm, level_of, paired_bootstrap
 from gra.compare.cautions import cautions
-from gra.compare.notes import few_bits, noise_note
-from gra.compare.numbers import interval, percent, span
+from gra.compare.folders import load
+from gra.compare.item_scores import Outcomes
+from gra.compare.notes import CLUSTERS, NO_NOISE, few_bits, noise_note
+from gra.compare.numbers import interval, percent, points, span
 from gra.compare.options import Options, enough
-from gra.compare.outcomes import Outcomes
-from gra.compare.scores import KINDS, Scores, asked_unlike, load, outcomes
-from gra.compare.table import FORM, Column, blocks, plain
-from gra.errors import ConfigError, EvalError
+from gra.compare.power import detectable
+from gra.compare.scores import KINDS, Scores, conditions_differ, outcomes
+from gra.compare.table import FORM, plain
+from gra.errors import ConfigError, EvalError, Problem
 from gra.flags import Parser
 from gra.labels import simulated
 from gra.pipes import json_text
@@ -28,12 +34,22 @@ from gra.settings import parse
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command; prints the table, or with --json all numbers. Raises EvalError, ConfigError."""
-    parser = Parser("gra compare", "The difference between two evaluated runs, paired by item, with bootstrap intervals.")
-    parser.add_argument("first", type=Path, metavar="FOLDER", help="a scores folder")
-    parser.add_argument("second", type=Path, metavar="FOLDER", help="another, over the same items")
-    parser.add_argument("--json", action="store_true", help="print every number in full precision")
-    parser.add_argument("--items-only", action="store_true", help="print p-values; they are over items, for just these two models")
+    """The command: prints the table, or all numbers with --json. Raises EvalError, ConfigError."""
+    parser = Parser(
+        "gra compare",
+        "The difference between evaluated runs, paired by item, with intervals: two folders in detail, or any number as a table.",
+    )
+    parser.add_argument(
+        "folders",
+        nargs="+",
+        metavar="[NAME=]FOLDER",
+        help="scores folders with the same items, ours or lm-eval's (--log_samples); folders of one NAME are trainings of one arm",
+    )
+    parser.add_argument("--json", action="store_true", help="print all numbers in full precision (two folders)")
+    several.add_flags(parser)
+    parser.add_argument(
+        "--items-only", action="store_true", help="print p-values, over items only, for just these two models"
+    )
     defaults = Options.model_fields
     for name, kind in (("resamples", int), ("level", float), ("seed", int)):
         parser.add_argument(f"--{name}", type=kind, default=defaults[name].default, help=defaults[name].description)
@@ -41,27 +57,34 @@ def main(arguments: Sequence[str]) -> int:
     options, problems = parse(Options, {name: getattr(given, name) for name in ("resamples", "level", "seed")}, "")
     if options is None:
         raise ConfigError(problems)
-    found = compare_runs(load(given.first), load(given.second), options)
+    if several.asked(given):
+        if given.json:
+            remedy = "use --format csv for a table of several runs"
+            raise ConfigError([Problem("--json", "it shows the difference between two unnamed folders alone", remedy)])
+        several.run(given, options)
+        return 0
+    first, second = map(Path, given.folders)
+    found = compare_runs(load(first), load(second), options)
     found["items_only"] = given.items_only
-    named = {"first": str(given.first), "second": str(given.second)} | found
-    named["simulated"] = found["simulated"] or simulated([given.first, given.second])
+    named = {"first": str(first), "second": str(second)} | found
+    named["simulated"] = found["simulated"] or simulated([first, second])
     print(json_text(named) + "\n" if given.json else terminal(named, options.width), end="")
     return 0
 
 
 def compare_runs(first: Scores, second: Scores, options: Options) -> dict[str, Any]:
-    """First run minus second on the benchmarks that both have, as plain data: `mean`, `groups` and `tasks`, each by kind of score
+    """First run minus second on their shared benchmarks, as plain data: `mean`, `groups` and `tasks`, each by kind of score
     (see scores.KINDS) {first, second, difference}: [value, low, high], and the difference's p (tasks: also Holm's p over all
-    benchmarks). All of it is over items, for just these two models. A mean is null where not all its benchmarks have that kind
-    of score.
+    benchmarks). Everything is over items, for just these two models. A mean is null unless all its benchmarks have that kind of
+    score.
 
-    Raises EvalError where the runs share no benchmark or answered different items, ConfigError for resamples that are too few.
+    Raises EvalError where the runs share no benchmark or have different items, ConfigError for too few resamples.
     """
     shared = [task for task in first.items if task in second.items]
     if not shared:
         raise EvalError(
             f"The runs share no benchmark: {', '.join(first.items) or 'none'} in the first, {', '.join(second.items) or 'none'} in "
-            "the second. Evaluate both on the same suite."
+            "the second\n    -> evaluate both on the same suite"
         )
     if problems := enough(options.resamples, len(shared), options.level):
         raise ConfigError(problems)
@@ -73,22 +96,32 @@ def compare_runs(first: Scores, second: Scores, options: Options) -> dict[str, A
     tasks = {task: {kind: found["tasks"].get(task) for kind, found in by_kind.items()} for task in shared}
     strict = by_kind["strict"]
     return {
-        "simulated": first.simulated or second.simulated, "quantized": [first.quantized, second.quantized],
-        "resamples": options.resamples, "level": options.level,
-        "seed": options.seed, "over": "items", "clustered": strict["clustered"],
-        "asked_unlike": [*asked_unlike([first, second]), *cautions([first, second])],
+        "simulated": first.simulated or second.simulated,
+        "quantized": [first.quantized, second.quantized],
+        "resamples": options.resamples,
+        "level": options.level,
+        "seed": options.seed,
+        "over": "items",
+        "clustered": strict["clustered"],
+        "asked_unlike": [*conditions_differ([first, second]), *cautions([first, second])],
         "left_out": sorted({*first.tasks, *second.tasks} - set(shared)),
         "mean": {kind: found["mean"] for kind, found in by_kind.items()},
         "groups": {name: {kind: found["groups"].get(name) for kind, found in by_kind.items()} for name in groups},
         "tasks": {
-            task: {"n": len(first.items[task].doc_ids), "group": first.tasks[task].group} | kinds for task, kinds in tasks.items()
+            task: {"n": len(first.items[task].doc_ids), "group": first.tasks[task].group} | kinds
+            for task, kinds in tasks.items()
         },
-    }  # fmt: skip
+    }
 
 
 def _compared(
-    first: Scores, second: Scores, shared: Sequence[str], groups: Mapping[str, Sequence[str]], kind: str, options: Options
-) -> dict[str, Any]:  # fmt: skip
+    first: Scores,
+    second: Scores,
+    shared: Sequence[str],
+    groups: Mapping[str, Sequence[str]],
+    kind: str,
+    options: Options,
+) -> dict[str, Any]:
     sides = [_outcomes(run, shared, kind) for run in (first, second)]
     known = [task for task in shared if all(task in side for side in sides)]
     if not known:
@@ -116,17 +149,22 @@ def _numbers(levels: Sequence[Level], difference: Difference, part: str, name: s
     first, second, found = (
         getattr(source, part) if name is None else getattr(source, part)[name] for source in (*levels, difference)
     )
-    triples = {key: [one.value, one.low, one.high] for key, one in (("first", first), ("second", second), ("difference", found))}
-    return triples | {"p": found.p}
+    triples = {
+        key: [one.value, one.low, one.high]
+        for key, one in (("first", first), ("second", second), ("difference", found))
+    }
+    return triples | {"p": found.p, "detectable": detectable(found, difference.level)}
 
 
 def terminal(found: Mapping[str, Any], width: int) -> str:
-    """The comparison as text of at most `width` columns: benchmarks, groups and the mean as lines."""
+    """The comparison as text of at most `width` columns, one line per benchmark and group and one for the mean."""
     from rich.console import Console
     from rich.text import Text
 
     buffer = io.StringIO()
-    console = Console(file=buffer, width=width, color_system=None, force_terminal=False, legacy_windows=False, emoji=False)
+    console = Console(
+        file=buffer, width=width, color_system=None, force_terminal=False, legacy_windows=False, emoji=False
+    )
     label = " (simulated)" if found["simulated"] else ""
     for line in (f"A: {found['first']}", f"B: {found['second']}{label}"):
         console.print(Text(plain(line)))
@@ -137,7 +175,9 @@ def terminal(found: Mapping[str, Any], width: int) -> str:
     columns: list[list[Column]] = [[("Items", [f"{kinds['n']:,}" if "n" in kinds else "" for _, kinds in lines])]]
     for kind, words in FORM.items():
         detailed = kind in ("strict", "tolerant")
-        columns.append(_columns(words, [kinds[kind] for _, kinds in lines], detailed, with_p=detailed and found["items_only"]))
+        columns.append(
+            _columns(words, [kinds[kind] for _, kinds in lines], detailed, with_p=detailed and found["items_only"])
+        )
     for block in blocks(names, columns, console):
         console.print(block)
     for line in _notes(found):
@@ -146,14 +186,20 @@ def terminal(found: Mapping[str, Any], width: int) -> str:
 
 
 def _columns(words: str, cells: Sequence[Mapping[str, Any] | None], detailed: bool, with_p: bool) -> list[Column]:
-    """A, B, A - B of one kind of score, in detail with the intervals of A and B and, where asked for, p after Holm's correction."""
+    """A, B and A - B of one kind of score; `detailed`: with the intervals of A and B; `with_p`: with p after Holm's correction."""
     shown = span if detailed else lambda one: percent(None if one is None else one.value)
-    triples = [{key: Range(*cell[key]) if cell else None for key in ("first", "second", "difference")} for cell in cells]
+    triples = [
+        {key: Range(*cell[key]) if cell else None for key in ("first", "second", "difference")} for cell in cells
+    ]
     columns = [
         (f"A {words}", [shown(one["first"]) for one in triples]),
         (f"B {words}", [shown(one["second"]) for one in triples]),
         (f"A - B {words}", [interval(one["difference"]) for one in triples]),
     ]
+    if detailed:
+        columns.append(
+            ("detectable", [points(cell["detectable"]).removeprefix("+") if cell else "-" for cell in cells])
+        )
     if with_p:
         columns.append(("p (Holm)", [f"{cell['p_holm']:.4f}" if cell and "p_holm" in cell else "" for cell in cells]))
     return columns
@@ -162,19 +208,21 @@ def _columns(words: str, cells: Sequence[Mapping[str, Any] | None], detailed: bo
 def _notes(found: Mapping[str, Any]) -> list[str]:
     level = found["level"]
     lines = [
-        f"Percent, differences in points, with {100 * level:g} % intervals over items, for these two trained models: a paired "
-        f"bootstrap over test items, {found['resamples']:,} resamples. They do not say what another training would give.",
+        f"Scores are percent, differences are points, with {100 * level:g} % intervals over items, for these two trained models: a "
+        f"paired bootstrap over test items with {found['resamples']:,} resamples. {NO_NOISE}",
         *noise_note([Range(*mean["difference"]) if (mean := found["mean"]["strict"]) else None], level),
-        "p is over items, too, and Holm-adjusted over the benchmarks." if found["items_only"] else
-        "p-values, which would be over items alone, are left out (--items-only prints them).",
-        "Form is strict minus tolerant: a difference in strict scores is that in tolerant ones and that in form together.",
+        "p is also over items, and Holm-adjusted over the benchmarks."
+        if found["items_only"]
+        else "p-values would be over items only and are left out (--items-only prints them).",
+        "Detectable: the smallest true difference that such an interval excludes 0 for four times in five.",
+        "Form is strict minus tolerant. A difference in strict scores is the sum of the differences in tolerant scores and form.",
     ]
     if found["clustered"]:
         drawn = ", ".join(f"{task} ({number})" for task, number in found["clustered"].items())
-        lines.append(f"Whole clusters of items count, not single ones, in: {drawn}.")
+        lines.append(f"{CLUSTERS}: {drawn}.")
     labelled = zip(("A", "B"), found["quantized"], strict=True)
     lines += few_bits([(name, words) for name, words in labelled if words is not None], 2)
     lines += [plain(line) for line in found["asked_unlike"]]
     if found["left_out"]:
-        lines.append(f"Not in both runs, and in no mean here: {', '.join(found['left_out'])}.")
+        lines.append(f"Not in both runs, so left out of the means: {', '.join(found['left_out'])}.")
     return lines

@@ -1,7 +1,7 @@
-"""The report: one HTML file with everything in it (no request to anywhere), for reading and for passing on.
+"""Renders the report: one self-contained HTML file that sends no request anywhere.
 
-Texts of models are hostile input: the template escapes everything, and a content security policy allows no script but the
-file's own. The same folders give the same bytes: no clock, no host and no absolute path goes in.
+Models' texts are hostile input: the template escapes everything, and a content security policy allows only the file's own
+script. The same folders give the same bytes: the file holds no time, host or absolute path.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from markupsafe import Markup, escape
 from gra.compare import browse, charts, committee, data, funnel, health, numbers, table
 from gra.compare.arms import Arm, by_name
 from gra.compare.bootstrap import Interval
-from gra.compare.rows import Comparison, Row
+from gra.compare.rows import Comparison, TableRow
 
 _HERE = Path(__file__).parent
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # not allowed in HTML or in UTF-8
@@ -46,7 +46,9 @@ def render(comparison: Comparison, arms: Sequence[Arm], samples: int) -> str:
     """The whole report as HTML. Reads the folders of `arms`; raises StoreError where one is broken."""
     import jinja2
 
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined
+    )
     css, js = (_HERE / "report.css").read_text(encoding="utf-8"), (_HERE / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()
     groups = by_name(arms)
@@ -55,22 +57,39 @@ def render(comparison: Comparison, arms: Sequence[Arm], samples: int) -> str:
     limit, forests = _forests(comparison)
     reference = next(row for row in comparison.rows if row.reference)
     page = environment.get_template("report.html.jinja").render(
-        comparison=comparison, t=table, task_names=table.names(comparison.tasks), breakable=breakable,
+        comparison=comparison,
+        t=table,
+        task_names=table.names(comparison.tasks),
+        breakable=breakable,
         notes=table.notes(comparison),
-        items=sum(cell.n for cell in reference.cells.values()), level=f"{100 * comparison.level:g}", limit=limit,
-        forests=forests, by_task=_by_task(comparison),
-        reference_label=reference.label, committee=committee.committee(comparison, groups, tau, delta),
-        curves=_curves(groups), samples=browse.pick(shown, samples), dimensions=browse.DIMENSIONS,
-        health_headings=health.HEADINGS, set_headings=health.SET_HEADINGS, words=funnel.WORDS,
-        tau=tau, delta=delta, colours={"kept": charts.KEPT, "dropped": charts.DROPPED}, provenance=_provenance(arms),
-        configs=_configs(arms), versions=_versions(arms),
-        css=Markup(css), js=Markup(js), script_hash=f"sha256-{digest}",
-    )  # fmt: skip
+        items=sum(cell.n for cell in reference.cells.values()),
+        level=f"{100 * comparison.level:g}",
+        limit=limit,
+        forests=forests,
+        by_task=_by_task(comparison),
+        reference_label=reference.label,
+        committee=committee.committee(comparison, groups, tau, delta),
+        curves=_curves(groups),
+        samples=browse.pick(shown, samples),
+        dimensions=browse.DIMENSIONS,
+        health_headings=health.HEADINGS,
+        set_headings=health.SET_HEADINGS,
+        words=funnel.WORDS,
+        tau=tau,
+        delta=delta,
+        colours={"kept": charts.KEPT, "dropped": charts.DROPPED},
+        provenance=_provenance(arms),
+        configs=_configs(arms),
+        versions=_versions(arms),
+        css=Markup(css),
+        js=Markup(js),
+        script_hash=f"sha256-{digest}",
+    )
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", page) + "\n"
 
 
 def breakable(name: str) -> Markup:
-    """A benchmark's name, escaped, that may be broken after its underscores."""
+    """A benchmark's name, escaped, with line breaks allowed after underscores."""
     return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
 
 
@@ -78,7 +97,7 @@ def breakable(name: str) -> Markup:
 
 
 def _forests(comparison: Comparison) -> tuple[float, list[dict[str, Any]]]:
-    """The common limit of the axis in points, and a forest plot for each arm that was compared with the reference."""
+    """The common axis limit in points, and a forest plot for each arm that was compared with the reference."""
     compared = [row for row in comparison.rows if row.difference is not None]
     widest = max([0.01, *(max(abs(i.low), abs(i.high)) for row in compared for i in _intervals(row).values())])
     limit = 5 * math.ceil(100 * widest / 5)
@@ -88,7 +107,11 @@ def _forests(comparison: Comparison) -> tuple[float, list[dict[str, Any]]]:
         lines = []
         for name, found in _intervals(row).items():
             overall = name == ""
-            p = f"p {row.adjusted['strict'][name]:.3f}" if not overall and row.difference and row.difference.claims else ""
+            p = (
+                f"p {row.adjusted['strict'][name]:.3f}"
+                if not overall and row.difference and row.difference.claims
+                else ""
+            )
             clear = found.low > 0 or found.high < 0
             places = (f"{50 + 50 * 100 * value / limit:.2f}" for value in (found.low, found.value, found.high))
             lines.append(Line("Mean" if overall else shown[name], numbers.interval(found), p, overall, clear, *places))
@@ -96,8 +119,8 @@ def _forests(comparison: Comparison) -> tuple[float, list[dict[str, Any]]]:
     return limit, forests
 
 
-def _intervals(row: Row) -> dict[str, Interval]:
-    """The interval of the mean (named ""), where it is over all benchmarks, and of every benchmark."""
+def _intervals(row: TableRow) -> dict[str, Interval]:
+    """The intervals of the mean (named "", only if it is over all benchmarks) and of every benchmark."""
     assert row.difference is not None
     mean = row.mean_difference("strict")
     return ({"": mean} if mean is not None else {}) | row.difference.tasks
@@ -109,7 +132,9 @@ def _by_task(comparison: Comparison) -> list[dict[str, Any]]:
     return [
         {
             "label": table.label(row, comparison),
-            "lines": list(zip((shown[task] for task in comparison.tasks), table.task_cells(row, comparison.tasks), strict=True)),
+            "lines": list(
+                zip((shown[task] for task in comparison.tasks), table.task_cells(row, comparison.tasks), strict=True)
+            ),
         }
         for row in comparison.rows
         if row.cells
@@ -117,7 +142,7 @@ def _by_task(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def _gate(arm: Arm) -> tuple[float | None, float | None]:
-    """tau and delta of the arm's synthesis, from its manifest's config; None where it does not say."""
+    """tau and delta of the arm's synthesis, from its manifest's config; None where not given."""
     settings = arm.manifests.get("data", {}).get("config", {}).get("synthesis")
     settings = settings if isinstance(settings, Mapping) else {}
     tau, delta = (settings.get(key) for key in ("tau", "delta"))
@@ -128,9 +153,10 @@ def _gate(arm: Arm) -> tuple[float | None, float | None]:
 
 
 def _curves(groups: Mapping[str, Sequence[Arm]]) -> dict[str, Any] | None:
-    """The learning curves of all arms over one another; replicates are averaged at the steps that all of them logged."""
+    """The learning curves of all arms in one chart; replicates are averaged at the steps that all of them logged."""
     averaged = [
-        (group[0].label, _average([curve for arm in group if (curve := data.learning_curve(arm))])) for group in groups.values()
+        (group[0].label, _average([curve for arm in group if (curve := data.learning_curve(arm))]))
+        for group in groups.values()
     ]
     drawn = [(label, curve) for label, curve in averaged if curve]
     if not drawn:
@@ -144,9 +170,10 @@ def _curves(groups: Mapping[str, Sequence[Arm]]) -> dict[str, Any] | None:
     if missing := [label for label, curve in averaged if not curve]:
         caption += f" No log: {', '.join(missing)}."
     return {
-        "chart": charts.curves(lines, axis="step", value="Training loss"), "caption": caption,
+        "chart": charts.curves(lines, axis="step", value="Training loss"),
+        "caption": caption,
         "legend": [(label, charts.colour(index)) for index, (label, _) in enumerate(lines)],
-    }  # fmt: skip
+    }
 
 
 def _average(curves: Sequence[charts.Curve]) -> list[tuple[float, float]]:
@@ -186,7 +213,7 @@ def _configs(arms: Sequence[Arm]) -> list[dict[str, str]]:
 
 
 def _versions(arms: Sequence[Arm]) -> str:
-    """Library versions over all manifests; several of one library are all named."""
+    """Library versions over all manifests; different versions of a library are all listed."""
     seen: dict[str, set[str]] = {}
     for arm in arms:
         for manifest in arm.manifests.values():

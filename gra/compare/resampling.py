@@ -1,8 +1,8 @@
-"""PURE: resampling test items, or whole clusters of them, of arms whose trained models are taken as they are. Numpy alone.
+"""PURE: resamples test items, or whole clusters of them, with the trained models held fixed. Needs only NumPy.
 
-What a resample does to the statistic depends only on how often each *distinct* pattern of outcomes is drawn, which is
-multinomial. Of 0/1 outcomes of two models there are four patterns, so that a resample costs four numbers, not one for each item:
-the same distribution as drawing items, some thousand times cheaper.
+The statistic of a resample depends only on how often each *distinct* pattern of outcomes is drawn, which is multinomial. 0/1
+outcomes of two models have four patterns, so a resample costs four numbers instead of one per item. The distribution is the same
+as for drawing items, at about a thousandth of the cost.
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gra.compare.outcomes import Floats, Table
+from gra.compare.item_scores import Floats, Table
 
 CHUNK = 4_000_000  # numbers held at once while resampling (32 MB)
 
 
-def resample(tables: Mapping[str, Table], first: int, resamples: int, seed: int) -> tuple[dict[str, float], dict[str, Floats]]:
-    """By benchmark the statistic of all items, and that of every resample: the mean of the `first` columns of a table less that of
-    the others, if there are any. Items, or clusters where the table has them, are drawn with replacement within the benchmark.
+def resample(
+    tables: Mapping[str, Table], first: int, resamples: int, seed: int
+) -> tuple[dict[str, float], dict[str, Floats]]:
+    """For each benchmark, the statistic of all items and of every resample: the mean of the table's first `first` columns minus the
+    mean of its other columns, if it has any. Items (or clusters, if the table has them) are drawn with replacement within the
+    benchmark.
 
-    Swapping the two arms negates everything exactly, and equal arms give zeros.
+    Swapping the two arms negates everything exactly; equal arms give zeros.
     """
     values: dict[str, float] = {}
     drawn: dict[str, Floats] = {}
@@ -37,8 +40,8 @@ def resample(tables: Mapping[str, Table], first: int, resamples: int, seed: int)
 
 
 def over(tasks: Sequence[str], values: Mapping[str, float], drawn: Mapping[str, Floats]) -> tuple[float, Floats]:
-    """The plain mean over `tasks`, of the statistic and in every resample."""
-    # Sums of +-1/n in another order differ in the last bits: without rounding, exact ties with zero would be lost.
+    """The unweighted mean over `tasks`, of the statistic and of every resample."""
+    # Sums of +-1/n in another order differ in the last bits; without rounding, exact ties with zero would be lost.
     resampled = np.round(np.stack([drawn[task] for task in tasks]).mean(axis=0), 12) + 0.0
     return sum(values[task] for task in tasks) / len(tasks) + 0.0, resampled
 
@@ -50,15 +53,15 @@ def quantiles(drawn: Floats, level: float) -> tuple[float, float]:
 
 
 def p_value(drawn: Floats) -> float:
-    """Twice the smaller share of resamples on either side of zero, each counted with one added, so that it is never 0 (Davison
-    and Hinkley 1997, section 4.2). Ties with zero count on both sides."""
+    """Twice the smaller share of resamples on either side of zero, with one added to each count, so it is never 0 (Davison and
+    Hinkley 1997, section 4.2). Ties with zero count on both sides."""
     below, above = int((drawn <= 0).sum()), int((drawn >= 0).sum())
     return min(1.0, 2 * (min(below, above) + 1) / (len(drawn) + 1))
 
 
 def least_resamples(family: int, level: float) -> int:
-    """The fewest resamples with which the smallest possible p-value, 2 / (resamples + 1), passes Holm's first step in a family of
-    so many tests at the level 1 - `level`."""
+    """The fewest resamples whose smallest possible p-value, 2 / (resamples + 1), passes Holm's first step over `family` tests at
+    the level 1 - `level`."""
     return int(np.ceil(round(2 * family / (1 - level), 9))) - 1
 
 
@@ -87,8 +90,8 @@ def _resample(units: Floats, sizes: Floats | None, signs: Floats, resamples: int
 
 
 def _patterns(table: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """The distinct rows and how often each occurs, in order of first appearance: an order that does not depend on the
-    values, so that swapped arms are drawn alike."""
+    """The distinct rows and their counts, in order of first appearance. The order does not depend on the values, so swapped arms
+    get the same draws."""
     codes = np.zeros(len(table), dtype=np.int64)
     for column in table.T:  # several times faster than np.unique over rows
         values, places = np.unique(column, return_inverse=True)

@@ -1,105 +1,194 @@
-"""The table as CSV with full precision: one line an arm, shares (not percent), "-" for what is missing. See results/README.md."""
+r"""PURE: one table in every form: terminal text, GitHub Markdown, CSV, LaTeX (booktabs)."""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from gra.compare.bootstrap import Interval, Range
-from gra.compare.numbers import MISSING
-from gra.compare.rows import Comparison, Row
-from gra.compare.scores import KINDS
+from gra.compare.notes import plain
 
-OVER = {True: "items and trainings", False: "items"}
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+LEAST = 14  # columns of a terminal that a column of text needs at least
+FORMS = ("terminal", "markdown", "csv", "latex")
+SUFFIX = {"markdown": "md", "csv": "csv", "latex": "tex", "terminal": "txt"}
+_MARKDOWN = re.compile(r"([\\`*_{}|#~]|\[(?=[^\]]*\]\())")
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": "$<$",  # as text these signs need another font encoding than the default
+    ">": "$>$",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}
 
 
-def csv_text(comparison: Comparison) -> str:
-    """The whole table as text."""
+@dataclass(frozen=True)
+class Sheet:
+    """A table of text cells. `records`: the same as values in full precision, for CSV; without them CSV has the cells. The first
+    `words` columns are text and stand left; the others are numbers and stand right."""
+
+    title: str
+    headings: tuple[str, ...]
+    lines: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+    records: Sequence[Mapping[str, object]] = field(default_factory=tuple)
+    words: int = 1
+
+    def pick(self, headings: Sequence[str], words: int) -> Sheet:
+        """The sheet with these columns only, of which the first `words` are text."""
+        places = [self.headings.index(heading) for heading in headings]
+        lines = [[line[place] for place in places] for line in self.lines]
+        return replace(self, headings=tuple(headings), lines=lines, words=words)
+
+
+def render(sheets: Sequence[Sheet], form: str, width: int = 120) -> str:
+    """The sheets as text in one of FORMS; CSV holds the first sheet's records alone, so that it stays one table."""
+    if form == "csv":
+        return as_csv(sheets[0])
+    if form == "terminal":
+        return as_terminal(sheets, width)
+    return "\n\n".join({"markdown": markdown, "latex": latex}[form](sheet) for sheet in sheets) + "\n"
+
+
+# -- Markdown ---------------------------------------------------------------------------------------------------------
+
+
+def markdown(sheet: Sheet) -> str:
+    """The sheet as GitHub Markdown, without a closing newline."""
+    parts = [f"**{escape_markdown(sheet.title)}**"] if sheet.title else []
+    parts += [markdown_table(sheet.headings, sheet.lines, sheet.words)]
+    parts += ["\n".join(f"- {escape_markdown(line)}" for line in sheet.notes)] if sheet.notes else []
+    return "\n\n".join(parts)
+
+
+def markdown_table(headings: Sequence[str], lines: Sequence[Sequence[str]], words: int = 1) -> str:
+    """Headings and lines as a table; the first `words` columns stand left."""
+    ruler = ["---" if place < words else "---:" for place in range(len(headings))]
+    return "\n".join(
+        "| " + " | ".join(cell if line is ruler else escape_markdown(cell) for cell in line) + " |"
+        for line in (headings, ruler, *lines)
+    )
+
+
+def escape_markdown(text: str) -> str:
+    """`text` escaped for Markdown; a lone "-" stays as it is."""
+    text = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKDOWN.sub(r"\\\1", text)
+
+
+# -- CSV --------------------------------------------------------------------------------------------------------------
+
+
+def as_csv(sheet: Sheet) -> str:
+    """The records, or else the cells, as CSV; a missing value is "-", shares keep full precision."""
+    records: Sequence[Mapping[str, object]] = sheet.records or [
+        dict(zip(sheet.headings, line, strict=True)) for line in sheet.lines
+    ]
     buffer = io.StringIO()
-    lines = [_line(row, comparison) for row in comparison.rows]
-    writer = csv.DictWriter(buffer, fieldnames=list(lines[0]), lineterminator="\n")
+    writer = csv.DictWriter(buffer, fieldnames=list(records[0]) if records else sheet.headings, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(lines)
+    writer.writerows({key: csv_value(value) for key, value in record.items()} for record in records)
     return buffer.getvalue()
 
 
-def read_csv(text: str) -> list[dict[str, str | float | int | bool | None]]:
-    """The lines of `csv_text` with their types again: "-" becomes None, true and false bools, numbers numbers."""
-    kept = {"arm", "label"}
-    words = set(OVER.values())
-    return [
-        {key: value if key in kept or value in words else _typed(value) for key, value in line.items()}
-        for line in csv.DictReader(io.StringIO(text, newline=""))
-    ]  # fmt: skip
-
-
-def _line(row: Row, comparison: Comparison) -> dict[str, str]:
-    found, facts = row.difference, row.facts
-    values: dict[str, object] = {
-        "arm": row.name, "label": row.label, "reference": row.reference, "simulated": row.simulated,
-        "quantized": bool(row.quantized) if row.quantized or row.replicates else None,  # not known where nothing is scored
-        "replicates": row.replicates, "mean": row.mean, "mean.std": row.spread, **_own("mean", row.interval),
-        "mean.own_over": OVER[row.trainings > 0] if row.interval else None,
-        "mean.tolerant": row.tolerant, "mean.extraction": row.extraction,
-    }  # fmt: skip
-    for kind in KINDS:
-        values |= _compared(_name("mean", kind), row.mean_difference(kind))
-    values |= {
-        "level": found.level if found else None, "resamples": found.resamples if found else None,
-        "interval_over": OVER[found.over_trainings] if found else None, "stars": found.claims if found else None,
-        "data_sets": facts.sets, "samples": facts.samples, "tokens_in": facts.tokens_in, "tokens_out": facts.tokens_out,
-        "tokens": facts.tokens, "tokens_per_sample": facts.tokens_per_sample,
-        "flops": facts.flops, "flops_per_sample": facts.flops_per_sample, "audited": facts.audited,
-        "wrong": facts.wrong, "wrong_share": facts.wrong_share, "unknown": facts.unknown,
-    }  # fmt: skip
-    for task in comparison.tasks:
-        values |= _task(row, task)
-    return {key: _value(value) for key, value in values.items()}
-
-
-def _task(row: Row, task: str) -> dict[str, object]:
-    """The columns of one benchmark; `task.` before its name, so that none can be mistaken for another column."""
-    cell = row.cells.get(task)
-    key = f"task.{task}"
-    values: dict[str, object] = {
-        key: cell.value if cell else None, f"{key}.n": cell.n if cell else None, **_own(key, cell.interval if cell else None),
-        f"{key}.tolerant": cell.tolerant if cell else None, f"{key}.extraction": cell.extraction if cell else None,
-    }  # fmt: skip
-    for kind in KINDS:
-        name = _name(key, kind)
-        found = row.differences[kind].tasks.get(task) if kind in row.differences else None
-        values |= _compared(name, found)
-        values[f"{name}.p_holm"] = row.adjusted[kind].get(task) if kind in row.adjusted else None
-    return values
-
-
-def _name(key: str, kind: str) -> str:
-    return key if kind == "strict" else f"{key}.{kind}"
-
-
-def _own(key: str, found: Range | None) -> dict[str, object]:
-    return {f"{key}.own_low": found.low if found else None, f"{key}.own_high": found.high if found else None}
-
-
-def _compared(key: str, found: Interval | None) -> dict[str, object]:
-    return {
-        f"{key}.difference": found.value if found else None, f"{key}.low": found.low if found else None,
-        f"{key}.high": found.high if found else None, f"{key}.p": found.p if found else None,
-    }  # fmt: skip
-
-
-def _value(value: object) -> str:
+def csv_value(value: object) -> str:
+    """A value as a CSV cell: "-" for None, true and false, numbers in full precision."""
     if value is None:
-        return MISSING
+        return "-"
     if isinstance(value, bool):
         return "true" if value else "false"
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _typed(value: str) -> str | float | int | bool | None:
-    if value in (MISSING, "true", "false"):
-        return {MISSING: None, "true": True, "false": False}[value]
-    try:
-        return int(value)
-    except ValueError:
-        return float(value)
+# -- LaTeX ------------------------------------------------------------------------------------------------------------
+
+
+def latex(sheet: Sheet) -> str:
+    r"""The sheet as a LaTeX table, without a closing newline; needs \usepackage{booktabs}."""
+    places = range(len(sheet.headings))
+    heads = [escape_latex(cell) for cell in sheet.headings]
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        *([rf"\caption{{{escape_latex(sheet.title)}}}"] if sheet.title else []),
+        rf"\begin{{tabular}}{{{''.join('l' if place < sheet.words else 'r' for place in places)}}}",
+        r"\toprule",
+        " & ".join(heads) + r" \\",
+        r"\midrule",
+        *(" & ".join(_shielded(escape_latex(cell)) for cell in line) + r" \\" for line in sheet.lines),
+        r"\bottomrule",
+        r"\end{tabular}",
+        *(rf"\par\footnotesize {escape_latex(note)}" for note in sheet.notes),
+        r"\end{table}",
+    ]
+    return "\n".join(lines)
+
+
+def escape_latex(text: str) -> str:
+    """`text` on one line with LaTeX's special characters escaped."""
+    return "".join(_LATEX.get(sign, sign) for sign in plain(text)).replace("±", r"\textpm{}")
+
+
+def _shielded(cell: str) -> str:
+    r"""A cell that begins with a bracket would be read as the option of the `\\` before it."""
+    return f"{{}}{cell}" if cell.startswith(("[", "*")) else cell
+
+
+# -- terminal ---------------------------------------------------------------------------------------------------------
+
+
+def as_terminal(sheets: Sequence[Sheet], width: int) -> str:
+    """The sheets as text of at most `width` columns. Text wraps; where numbers do not fit, they go into further blocks."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from gra.compare.blocks import blocks
+
+    buffer = io.StringIO()
+    console = Console(
+        file=buffer, width=width, color_system=None, force_terminal=False, legacy_windows=False, emoji=False
+    )
+    for place, sheet in enumerate(sheets):
+        if place:
+            console.print()
+        if sheet.title:
+            console.print(Text(plain(sheet.title)))
+        columns = [
+            (heading, [plain(line[place]) for line in sheet.lines]) for place, heading in enumerate(sheet.headings)
+        ]
+        numbers = sum(2 + max(map(len, (heading, *cells))) for heading, cells in columns[sheet.words :])
+        if numbers + LEAST * sheet.words <= width:
+            console.print(_wrapped(columns, sheet.words))
+        else:
+            for block in blocks(_joined(columns[: sheet.words]), [[one] for one in columns[sheet.words :]], console):
+                console.print(block)
+        for note in sheet.notes:
+            console.print(Text(plain(note)))
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def _joined(columns: Sequence[tuple[str, list[str]]]) -> tuple[str, list[str]]:
+    """Columns of text as one, so that every block names its lines."""
+    headings, cells = zip(*columns, strict=True)
+    return ", ".join(headings), [", ".join(line) for line in zip(*cells, strict=True)]
+
+
+def _wrapped(columns: Sequence[tuple[str, list[str]]], words: int) -> RichTable:
+    """One table: the first `words` columns wrap, the others keep their width."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for place, (heading, _) in enumerate(columns):
+        text = place < words
+        table.add_column(Text(heading), justify="left" if text else "right", no_wrap=not text, overflow="fold")
+    for line in zip(*(cells for _, cells in columns), strict=True):
+        table.add_row(*(Text(cell) for cell in line))
+    return table

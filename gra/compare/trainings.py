@@ -1,31 +1,31 @@
-"""PURE: how far a mean over benchmarks may be off when an arm was trained several times: variances, t intervals, p-values.
+"""PURE: estimates the error of a mean over benchmarks of an arm trained several times: variances, t intervals, p-values.
 
-An arm's score is a mean over R trainings and n items. Training r moves it by the noise of training (variance T: seed of the data,
-of the student, of the order), and each training gets some items right by luck (variance q over all its items); items themselves
-may suit one recipe more than another (variance J, shared by all trainings). The difference of two arms has the variance
+An arm's score is a mean over R trainings and n items. Each training shifts it by training noise (variance T: seeds of data, student
+and order), and gets some items right by luck (variance q over all its items); items may suit one recipe better than another
+(variance J, shared by all trainings). The difference of two arms has the variance
 
     J + (T_A + q_A) / R_A + (T_B + q_B) / R_B.
 
-What can be seen: the variance of the items' paired differences, averaged over trainings, estimates I = J + q_A / R_A + q_B / R_B;
-the variance of the trainings' means, s^2, estimates T + q; and the trainings' disagreement item by item estimates q. So
-I + s_A^2 / R_A + s_B^2 / R_B would count q twice. The form used here does not:
+Three quantities can be observed. The variance of the items' paired differences, averaged over trainings, estimates
+I = J + q_A / R_A + q_B / R_B. The variance of the trainings' means, s^2, estimates T + q. The disagreement of the trainings item by
+item estimates q. Hence I + s_A^2 / R_A + s_B^2 / R_B would count q twice. The form used here does not:
 
     SE^2 = I + max(0, (s_A^2 / c^2 - q_A) / R_A + (s_B^2 / c^2 - q_B) / R_B)
 
 This is the two-way analysis of variance of trainings crossed with items (Searle, Casella and McCulloch 1992, "Variance
-Components", chapter 4; Owen 2007, "The pigeonhole bootstrap", for what counting twice does). Trainings are not paired by number:
-two recipes' seeds share nothing. Where one arm was trained once, its T and q are taken to be the other's.
+Components", chapter 4; Owen 2007, "The pigeonhole bootstrap", for the effect of counting twice). Trainings are not paired by
+number: the seeds of two recipes share nothing. Where one arm was trained once, its T and q are assumed to equal the other's.
 
 `c` is the ratio of the expected standard deviation of so few values to the true one (0.89 for two degrees of freedom, 0.97 for
-eight; Cureton 1968, The American Statistician 22), so that s / c is right on average. It is there because s^2 of few trainings is
-below its own mean more often than above, and an SE that is too small at one time is not made up for by one that is too large at
-another: without it, the interval of two trainings each covers less than 93 % where there is noise of training.
+eight; Cureton 1968, The American Statistician 22), so s / c is right on average. It is needed because s^2 of few trainings is below
+its mean more often than above, and an SE that is too small once is not offset by one that is too large another time. Without it,
+the interval of two trainings each covers less than 93 % where there is training noise.
 
-The quantile is Student's, its degrees of freedom by Satterthwaite (1946, Biometrics Bulletin 2; Welch 1947, Biometrika 34).
+The quantile is Student's; its degrees of freedom are Satterthwaite's (1946, Biometrics Bulletin 2; Welch 1947, Biometrika 34).
 
-For marks after Holm's correction that is not enough: among ten benchmarks the tail at 0.5 % decides, and there an s^2 that is small
-by chance does harm: with two trainings each, up to 4 % of such tests reject. `tail_p` averages the p-value over the variances
-that may stand behind the s^2 that was seen (a generalized p-value: Tsui and Weerahandi 1989, JASA 84), which keeps the tail.
+For stars after Holm's correction this is not enough: with ten benchmarks the tail at 0.5 % decides, where an s^2 that is small by
+chance does harm: with two trainings each, up to 4 % of such tests reject. `tail_p` averages the p-value over the variances
+compatible with the observed s^2 (a generalized p-value: Tsui and Weerahandi 1989, JASA 84), which keeps the tail.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ from typing import Any
 
 import numpy as np
 
-from gra.compare.outcomes import Floats, Table
+from gra.compare.item_scores import Floats, Table
 from gra.compare.resampling import cluster_sums
 from gra.intervals import student
 
-LEAST = 2  # degrees of freedom of the noise of training below which nothing is said about it
+LEAST = 2  # with fewer degrees of freedom, training noise is not estimated
 
 
 @dataclass(frozen=True)
 class Parts:
-    """One benchmark, or a plain mean over some: the two arms' `means`, one for each training (the second is empty where there is
-    only one arm); `items`, the variance I that items (or clusters) leave in the difference, known to `items_df` degrees of freedom;
-    `luck`, by arm the variance q of one training's mean (None where the arm was trained once)."""
+    """One benchmark, or the unweighted mean over several: the two arms' `means`, one per training (the second is empty where there
+    is only one arm); `items`, the variance I of the difference due to items (or clusters), with `items_df` degrees of freedom;
+    `luck`, by arm, the variance q of one training's mean (None where the arm was trained once)."""
 
     means: tuple[Floats, Floats]
     items: float
@@ -64,8 +64,8 @@ class Parts:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its squared standard error: `items` and `items_df` as in Parts, and what training adds: `seen`, the sum of
-    s^2 / R, known to `seen_df` degrees of freedom, of which `luck` is no noise of training but part of `items`."""
+    """A value with its squared standard error: `items` and `items_df` as in Parts, and the contribution of training: `seen`, the
+    sum of s^2 / R, with `seen_df` degrees of freedom; `luck` is the part of it that is in `items` already."""
 
     value: float
     items: float
@@ -89,7 +89,7 @@ class Estimate:
 
     @property
     def _corrected(self) -> float:
-        return self.seen / few(self.seen_df) ** 2
+        return self.seen / c4(self.seen_df) ** 2
 
     def reach(self, level: float) -> float:
         """Half the width of the interval."""
@@ -104,7 +104,7 @@ class Estimate:
 
     @property
     def tail_p(self) -> float:
-        """Two-sided p-value that holds far into the tail, for a family of tests; see above. Never much below `p`."""
+        """Two-sided p-value that is valid far into the tail, for a family of tests; see above. Never much below `p`."""
         if self.value == 0:
             return 1.0
         # Chi-squared over its degrees of freedom, by the midpoint rule on its logarithm: from 1e-12 to 40 times its mean.
@@ -118,34 +118,34 @@ class Estimate:
         return float(min(1.0, (p * weights).sum() / weights.sum()))
 
 
-def few(df: float) -> float:
-    """The expected standard deviation of a sample with `df` degrees of freedom, over the true one ("c4")."""
+def c4(df: float) -> float:
+    """The expected standard deviation of a sample with `df` degrees of freedom over the true one, usually called c4."""
     return math.sqrt(2 / df) * math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2))
 
 
 def _below(value: Any, df: float) -> Any:
-    """The chance of Student's t below `value`."""
-    from scipy import special  # late: it takes long to import, and runs trained once have no use for it
+    """The distribution function of Student's t."""
+    from scipy import special  # imported late: it is slow, and runs trained once do not need it
 
     return special.stdtr(min(df, 1e9), value)
 
 
 def known(first: int, second: int | None) -> bool:
-    """Whether so many trainings say anything about their noise: of one arm (`second` is None), or of two."""
+    """Whether training noise can be estimated from so many trainings of one arm (`second` is None) or two."""
     return first - 1 + (0 if second is None else second - 1) >= LEAST
 
 
 def measure(table: Table, first: int) -> Parts:
-    """The parts of one benchmark; `first` columns of the table are the first arm's trainings, the others the second's.
+    """The parts of one benchmark; the `first` columns of the table are the first arm's trainings, the others the second's.
 
-    Clusters count as wholes, by the linearised ratio of their sums to their sizes.
+    Clusters are the units, by the linearised ratio of their sums to their sizes.
     """
     means = table.outcomes.mean(axis=0)
     gaps = table.outcomes - means
     units = gaps if table.member is None else cluster_sums(gaps, table.member)[0]
     count, columns = units.shape
     scale = count / max(1, count - 1) / len(gaps) ** 2
-    products = units.T @ units * scale  # of the trainings: all that is needed, whatever the number of items
+    products = units.T @ units * scale  # between trainings: all that is needed, for any number of items
     luck: list[float | None] = []
     for side in (slice(0, first), slice(first, columns)):
         own = products[side, side]
@@ -157,7 +157,7 @@ def measure(table: Table, first: int) -> Parts:
 
 
 def mean_of(parts: Sequence[Parts]) -> Parts:
-    """The parts of the plain mean over benchmarks, whose items have nothing to do with one another."""
+    """The parts of the unweighted mean over benchmarks, whose items are independent of one another."""
     count = len(parts)
     items = sum(one.items for one in parts) / count**2
     spread = sum((one.items / count**2) ** 2 / one.items_df for one in parts)
@@ -170,10 +170,10 @@ def mean_of(parts: Sequence[Parts]) -> Parts:
 
 
 def estimate(parts: Parts) -> Estimate:
-    """The value with its standard error over items and trainings. Needs trainings of which `known` says yes."""
+    """The value with its standard error over items and trainings. Requires `known(...)` of the trainings."""
     arms = [(means, luck) for means, luck in zip(parts.means, parts.luck, strict=True) if len(means)]
     trained = [(float(means.var(ddof=1)), luck, len(means)) for means, luck in arms if luck is not None]
-    if len(trained) < len(arms):  # the other arm was trained once: its noise is taken to be this one's
+    if len(trained) < len(arms):  # the other arm was trained once: its noise is assumed to equal this one's
         ((spread, luck, count),) = trained
         weight = 1 / count + 1
         return Estimate(parts.value, parts.items, parts.items_df, spread * weight, count - 1, luck * weight)

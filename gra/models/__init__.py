@@ -1,1 +1,1 @@
-"""LANGUAGE MODELS behind one small protocol (base.py): an OpenAI-compatible server, or transformers in this process."""
+"""Language models behind one small protocol (base.py): OpenAI-compatible servers, transformers and vLLM."""

@@ -1,7 +1,7 @@
-"""What the engine knows of a language model: a `Request` goes in, a `Reply` comes out, transport faults are exceptions.
+"""The protocol between the engine and the models: a `Request` goes in, a `Reply` comes out, transport faults are exceptions.
 
-A backend is any class with this shape, named by `pool._target_` in the config and called as
-`target(pool: dict, runtime: dict) -> Backend`; see `gra/models/openai_server.py`.
+A backend is any class with the methods of `Backend`. `pool._target_` in the config names a function that returns one:
+`target(pool: dict, runtime: dict) -> Backend`, e.g. `gra.models.openai.backend.connect`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,8 +21,8 @@ _quoted = json.encoder.encode_basestring
 
 
 class _Shared:
-    """The JSON of objects that many requests share (the messages of one step's reviewers, the schema of one step): found again
-    by identity, which is safe because the object is kept with its text. At most `size` of them."""
+    """A cache of the JSON of objects that many requests share (messages of a step's reviewers, a step's schema), at most `size`
+    of them. Looked up by identity, which is safe because the object is kept with its text."""
 
     def __init__(self, encode: Callable[[Any], str], size: int):
         self._encode, self._size = encode, size
@@ -39,17 +40,18 @@ class _Shared:
 
 
 def _messages(messages: tuple[Mapping[str, str], ...]) -> str:
-    """As `_plain`, several times faster for the usual message of two texts."""
+    """Like `_plain`, several times faster for the usual message of role and content."""
     parts = [
         f'{{"content":{_quoted(m["content"])},"role":{_quoted(m["role"])}}}'
-        if len(m) == 2 and "content" in m and "role" in m else _plain(dict(m))
+        if len(m) == 2 and "content" in m and "role" in m
+        else _plain(dict(m))
         for m in messages
-    ]  # fmt: skip
+    ]
     return f"[{','.join(parts)}]"
 
 
 def number_json(value: float) -> str:
-    """As `_plain`, without the encoder that it makes for every call."""
+    """Like `_plain`, without the encoder that it creates per call."""
     return repr(value) if type(value) in (int, float) and math.isfinite(value) else _plain(value)
 
 
@@ -59,14 +61,13 @@ schema_json = _Shared(_plain, 64)
 
 @dataclass(frozen=True)
 class Request:
-    """One chat completion to ask for. Everything that can change the reply is here, nothing else is.
+    """A request for one chat completion. It contains everything that can change the reply and nothing else.
 
-    `served` stands for what the pool says of the model beyond its name: which weights, what the server adds to a request
-    (`pool.served_as`).
+    `served` identifies the model beyond its name: its weights and what the server adds to a request (`identity.served_as`).
 
-    `schema` is a JSON schema that the reply should follow (None: free text); `seed` makes repeated questions distinct
-    and, where the server honours it, sampling repeatable. `choices` are the answers whose probabilities as the reply's first
-    token are wanted, e.g. ("Yes", "No"): one token is then written.
+    `schema`: JSON schema of the reply (None: free text). `seed`: makes repeated requests distinct and, on servers that support
+    it, sampling repeatable. `choices`: answers whose probabilities as the reply's first token are requested, e.g. ("Yes", "No");
+    the model then writes one token.
     """
 
     model: str
@@ -83,7 +84,8 @@ class Request:
     @cached_property
     def canonical(self) -> bytes:
         """The request as bytes: equal requests give equal bytes (sorted keys, no white space, UTF-8)."""
-        choices = f'"choices":{_plain(list(self.choices))},' if self.choices else ""  # without: the keys of older journals
+        # if empty: the key is that of older journals
+        choices = f'"choices":{_plain(list(self.choices))},' if self.choices else ""
         text = (
             f'{{{choices}"max_tokens":{number_json(self.max_tokens)},"messages":{messages_json(self.messages)},"model":{_quoted(self.model)},'
             f'"schema":{schema_json(self.schema)},"seed":{number_json(self.seed)},'
@@ -94,53 +96,85 @@ class Request:
 
     @cached_property
     def key(self) -> str:
-        """sha256 of `canonical`: the journal's key, so that a reply is re-used exactly where nothing it depends on changed."""
+        """sha256 of `canonical`, the journal's key: a reply is reused only if nothing that it depends on has changed."""
         return hashlib.sha256(self.canonical).hexdigest()
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A model's answer. Token counts are None where the server did not say: they are never estimated.
+    """A model's reply. Token counts are None if the server did not report them; they are never estimated.
 
-    `choices` is the probability mass of each of `Request.choices` as the first token, before temperature and top_p, not
-    normalised; None where none was asked for, or none of them is among the tokens that the server lists.
+    `choices`: probability mass of each of `Request.choices` as the first token, before temperature and top_p, not normalised;
+    None if none was requested, or if none is among the tokens that the server lists.
 
-    `error` is set, and `text` empty, where the server refused this very request for good (HTTP 400: context too long,
-    content filter, ...): asking again would not help, and the sample decides what the refusal means.
+    `error` is set, and `text` empty, if the server refuses this request permanently (HTTP 400: context too long, content filter,
+    ...). A retry would not help; the sample decides what the refusal means.
     """
 
     text: str
     tokens_in: int | None = None
     tokens_out: int | None = None
-    finish: str = "stop"  # "stop" | "length" | whatever the server says
+    finish: str = "stop"  # "stop" | "length" | another word of the server
     error: str | None = None
     choices: Mapping[str, float] | None = None
 
 
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend can do beyond `chat`; the default is nothing. Read once the backend is open.
+
+    For the engine:
+    limit_calls  called once with the number of calls in flight over all models. The backend then enforces the limit and gives the
+                 slots of calls that wait (for a retry, for a server) to others. None: the engine enforces it
+    per_model    calls in flight per model that the engine enforces before a call takes one of the shared slots; not read if there
+                 is a `limit_calls`
+    queues       calls wait in the backend (for a model's turn): the engine limits the samples in progress, not the calls
+    queued       seconds that an answered call waited in the backend
+    drain        ends the waiting calls with `gra.errors.Interrupted`; those in flight continue
+
+    For the terminal, called from another thread; None: not known:
+    servers      the state of each server
+    servers_out  the servers that get no calls now
+    in_flight    calls in flight by model
+
+    For run.json:
+    account      what the run should keep of the backend
+    gpu_seconds  GPUs x seconds of serving, called once after the backend is closed; None: not known
+    """
+
+    limit_calls: Callable[[int], None] | None = None
+    per_model: int | None = None
+    queues: bool = False
+    queued: Callable[[Request], float] = lambda _request: 0.0
+    drain: Callable[[], None] = lambda: None
+    servers: Callable[[], list[dict[str, Any]]] | None = None
+    servers_out: Callable[[], list[str]] | None = None
+    in_flight: Callable[[], dict[str, int]] | None = None
+    account: Callable[[], dict[str, Any]] = dict
+    gpu_seconds: Callable[[], float | None] = lambda: None
+
+
 class Backend(Protocol):
-    """Serves some models. Used as an async context manager; `chat` may be called concurrently.
+    """Serves some models. An async context manager; `chat` is called concurrently.
 
-    `chat` raises `gra.errors.ServerError` once its own retries are spent. Closing cancels what is in flight.
-
-    A backend may have more methods: `servers_out() -> list[str]`, the servers that get no calls for now, `servers() -> list[dict]`,
-    how each one does, and `in_flight() -> dict[str, int]`, calls at servers by model (shown while it runs; called from another
-    thread); and `gpu_seconds() -> float | None`, GPUs x seconds that they were served here, for the cost account (asked once, after
-    the backend is closed).
-
-    One that has `limit_calls(concurrency)` is told once how many calls may be in flight over all models, keeps to that itself, and
-    gives the places of calls that wait (for another attempt, for a server) to others. For another one the engine keeps count; and
-    of `per_model: int | None`, calls in flight at one model at most, before a call takes one of the slots that all models share.
-
-    One in which calls wait, as phased.py, has `queues = True` (then the engine bounds the samples under way, not the calls),
-    `queued(request)`, the seconds that an answered call waited there, and `drain()`, which turns those that wait away with
-    `gra.errors.Interrupted`. Any may have `account() -> dict` with what run.json is to say.
+    `chat` raises `gra.errors.ServerError` after its retries. Closing cancels the calls in flight. A backend that inherits from this
+    class needs `models`, `simulated` and `chat`; the rest has defaults.
     """
 
     models: tuple[str, ...]
     simulated: bool
 
-    async def __aenter__(self) -> Self: ...
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities()
+
+    async def __aenter__(self) -> Self:
+        return self
+
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        return None
+
+    @abstractmethod
     async def chat(self, request: Request) -> Reply: ...

@@ -1,4 +1,4 @@
-"""`pool.energy`: what turns compute into an estimate of energy. Null by default: no figure without somebody vouching for these."""
+"""The settings `pool.energy`, which convert compute to energy. Null by default: no estimate without confirmed assumptions."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ from gra.settings import Settings
 
 
 class EnergySettings(Settings):
-    """The assumptions of the energy estimate (formulas: gra/synthesis/cost.py). `pool.energy={}` takes the defaults as they
-    are: an H100 SXM5 at full board power, which is more than it mostly draws, in an average computing centre."""
+    """Assumptions of the energy estimate (formulas: gra/synthesis/output/cost.py). `pool.energy={}` takes the defaults: an H100
+    SXM5 at full board power, more than it usually draws, in an average data centre."""
 
-    board_watts: float = Field(700.0, gt=0, description="W a GPU draws. 700: H100 SXM5's limit (NVIDIA's data sheet).")
-    pue: float = Field(1.56, ge=1, description="Energy of the building per energy of the machines. 1.56: Uptime Institute 2024.")
-    peak_tflops: float = Field(989.0, gt=0, description="Dense TFLOP/s a GPU has. 989: H100 SXM5, bfloat16 (data sheet).")
+    board_watts: float = Field(
+        700.0, gt=0, description="Power of a GPU in W. 700: H100 SXM5's limit (NVIDIA's data sheet)."
+    )
+    pue: float = Field(
+        1.56, ge=1, description="Power usage effectiveness of the data centre. 1.56: Uptime Institute 2024."
+    )
+    peak_tflops: float = Field(
+        989.0, gt=0, description="Dense TFLOP/s of a GPU. 989: H100 SXM5, bfloat16 (data sheet)."
+    )
     utilisation: float = Field(
-        0.3, gt=0, le=1,
-        description="Share of the peak that serving reaches; used where GPU-seconds are unknown. 0.3: an assumption; Pope et al. "
-        "2022 (arXiv 2211.05102) report 0.33 for generation in large batches and 0.76 for reading prompts.",
-    )  # fmt: skip
+        0.3,
+        gt=0,
+        le=1,
+        description="Fraction of the peak that serving reaches; used if GPU-seconds are unknown. 0.3: an assumption; Pope et al. "
+        "2022 (arXiv 2211.05102) report 0.33 for generation in large batches and 0.76 for prefill.",
+    )

@@ -1,7 +1,7 @@
-"""What of a pool is outside its config: whether the servers list its models, whether the hub has them. Asked before a run.
+"""Checks before a run whether the servers list the pool's models, and whether weights and hub ids are available.
 
-A server that does not answer is no fault yet: it may still be loading, and the run waits for it (runtime.startup_wait_s) before it
-pays for anything. Such a Problem has `passing` set; it is told together with real ones, and stops nothing by itself.
+A server that does not answer is not an error yet: it may still be loading, and the run waits for it (runtime.startup_wait_s) before
+it makes calls. Such a Problem has `passing` set: it is reported with real ones but does not stop the run.
 """
 
 from __future__ import annotations
@@ -13,29 +13,31 @@ from typing import Any
 
 from gra.errors import Problem
 from gra.hub import hub_problem, is_hub_id
-from gra.models import server_pool, transformers_local, vllm_offline
-from gra.models.chat_wire import listed_models, said, serves
-from gra.models.http_client import Fault, Limits, Session
+from gra.models.local import transformers
+from gra.models.openai import settings as openai
+from gra.models.openai.http_client import Fault, Limits, Session
+from gra.models.openai.wire import listed_models, said, serves
 from gra.models.pool import PoolBase, settings_of
-from gra.waiting import told
+from gra.models.time_sharing import vllm
+from gra.waiting import reported
 from gra.weights.command import catalogue, command_for
 from gra.weights.place import fault
 
 LIMITS = Limits(10.0, 5.0)
 _NOT_UP_YET = (502, 503, 504)
 
-Listing = dict[str, str] | Problem  # id -> owner, empty where the server lists nothing; or why it is not known
-_known: dict[tuple[str, str], Listing] = {}  # of servers that answered: the arms of an experiment share them
+Listing = dict[str, str] | Problem  # id -> owner, empty if the server lists nothing; or why it is unknown
+_known: dict[tuple[str, str], Listing] = {}  # (URL, key) of servers that answered: the arms of an experiment share them
 
 
 def pool_problems(pool: Mapping[str, Any]) -> list[Problem]:
-    """The faults of a checked pool that show only where its models are. Backends of a user's own are their own affair."""
+    """The faults of a valid pool outside its config. A user's own backends are not checked."""
     settings = settings_of(pool)
-    if isinstance(settings, server_pool.PoolSettings) and settings.serve is None:
+    if isinstance(settings, openai.PoolSettings) and settings.serve is None:
         return _server_problems(settings)
-    if isinstance(settings, server_pool.PoolSettings) and (missing := weights_problems(settings)):
+    if isinstance(settings, openai.PoolSettings) and (missing := weights_problems(settings)):
         return missing
-    if isinstance(settings, server_pool.PoolSettings | vllm_offline.PoolSettings | transformers_local.PoolSettings):
+    if isinstance(settings, openai.PoolSettings | vllm.PoolSettings | transformers.PoolSettings):
         found = [
             hub_problem(f"pool.models.{index}", model.served, revision=model.revision)
             for index, model in enumerate(settings.models)
@@ -45,38 +47,43 @@ def pool_problems(pool: Mapping[str, Any]) -> list[Problem]:
     return []
 
 
-def weights_problems(settings: server_pool.PoolSettings) -> list[Problem]:
-    """Weights that the pool's servers are started with and that are not in the cache: one line, with what fetches them."""
+def weights_problems(settings: openai.PoolSettings) -> list[Problem]:
+    """The weights that the pool's servers need and the cache lacks: one Problem, with the command that fetches them."""
     if settings.serve is None or not settings.serve.says("{weights}"):
         return []
-    with told("reading the models' weights"):
+    with reported("reading the models' weights"):
         faults = {model.name: fault(model.weights) for model in settings.models if model.weights is not None}
     missing = {name: why for name, why in faults.items() if why}
     if not missing:
         return []
     groups = {why: ", ".join(name for name in missing if missing[name] == why) for why in missing.values()}
     words = "; ".join(f"weights of {names} {why}" for why, names in groups.items())
-    remedy = f"{command_for(_named(settings, list(missing)))}    (shows their licences; GRA_CACHE names the folder)"
+    remedy = f"{command_for(_named(settings, list(missing)))}    (shows the licences; GRA_CACHE sets the folder)"
     return [Problem("pool.models", words, remedy)]
 
 
-def _named(settings: server_pool.PoolSettings, names: list[str]) -> list[str]:
-    """The names by which `gra fetch models` knows the weights of these models: several may have the same."""
+def _named(settings: openai.PoolSettings, names: list[str]) -> list[str]:
+    """The names under which `gra fetch models` knows the weights of these models; several models can share weights."""
     known = {weights.sha256: name for models in catalogue().values() for name, weights in models.items()}
     found = {model.name: model.weights for model in settings.models}
-    return list(dict.fromkeys(known.get(weights.sha256, name) for name in names if (weights := found[name]) is not None))
+    return list(
+        dict.fromkeys(known.get(weights.sha256, name) for name in names if (weights := found[name]) is not None)
+    )
 
 
 def _names_hub(settings: PoolBase, served: str) -> bool:
-    """Whether a pool loads `served` itself, or starts a server with a command that is given it as a hub id."""
-    if not isinstance(settings, server_pool.PoolSettings):
+    """Whether a pool loads `served` itself, or starts a server with it as a hub id."""
+    if not isinstance(settings, openai.PoolSettings):
         return True
     command = settings.serve.command if settings.serve is not None else ""
     return "/" in served and any("{model}" in word for word in ([command] if isinstance(command, str) else command))
 
 
-def server_problems(key: str, urls: Mapping[str, list[str]], api_key_env: str, remedy: str, url_key: str) -> list[Problem]:
-    """The faults of servers that are asked for models: `urls` by the model's id there. `key`, `url_key`: which set models, URLs."""
+def server_problems(
+    key: str, urls: Mapping[str, list[str]], api_key_env: str, remedy: str, url_key: str
+) -> list[Problem]:
+    """The faults of servers and their lists of models. `urls`: by the model's id there; `key`, `url_key`: the config keys that set
+    models and URLs."""
     variable = os.environ.get(api_key_env, "").strip()
     wanted = list(dict.fromkeys(url for group in urls.values() for url in group))
     listings = _listings(wanted, variable, url_key, api_key_env)
@@ -90,7 +97,7 @@ def server_problems(key: str, urls: Mapping[str, list[str]], api_key_env: str, r
     return list(dict.fromkeys(problems))
 
 
-def _server_problems(settings: server_pool.PoolSettings) -> list[Problem]:
+def _server_problems(settings: openai.PoolSettings) -> list[Problem]:
     if not settings.check_models:
         return []
     urls: dict[str, list[str]] = {}
@@ -103,14 +110,18 @@ def _server_problems(settings: server_pool.PoolSettings) -> list[Problem]:
 
 def _listings(urls: list[str], key: str, url_key: str, variable: str) -> dict[str, Listing]:
     missing = [url for url in urls if (url, key) not in _known]
-    with told(f"asking {', '.join(missing[:3])} for the list of models"):
-        found = dict(zip(missing, asyncio.run(_ask_all(missing, key, url_key, variable)), strict=True)) if missing else {}
+    with reported(f"requesting the list of models from {', '.join(missing[:3])}"):
+        found = (
+            dict(zip(missing, asyncio.run(_ask_all(missing, key, url_key, variable)), strict=True)) if missing else {}
+        )
     _known.update({(url, key): listing for url, listing in found.items() if isinstance(listing, dict)})
     return {url: found[url] if url in found else _known[url, key] for url in urls}
 
 
 async def _ask_all(urls: list[str], key: str, url_key: str, variable: str) -> list[Listing]:
-    headers = {"Accept": "application/json", "Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"} | (
+        {"Authorization": f"Bearer {key}"} if key else {}
+    )
     session = Session(headers)
     try:
         return await asyncio.gather(*(_ask(session, url, key, url_key, variable) for url in urls))
@@ -122,12 +133,18 @@ async def _ask(session: Session, url: str, key: str, url_key: str, variable: str
     try:
         answer = await session.exchange("GET", f"{url}/models", None, LIMITS)
     except Fault as fault:
-        return Problem(url_key, f"{url} does not answer ({fault})", "start the server, or correct the URL", passing=True)
+        return Problem(
+            url_key, f"{url} does not answer ({fault})", "start the server, or correct the URL", passing=True
+        )
     words = said(answer.body)
     words = words.replace(key, "***") if key else words
     if answer.status in _NOT_UP_YET:
-        return Problem(url_key, f"{url} is not ready (HTTP {answer.status}: {words})", "wait until it is", passing=True)
+        return Problem(
+            url_key, f"{url} is not ready (HTTP {answer.status}: {words})", "wait until it is ready", passing=True
+        )
     if answer.status in (401, 403):
         state = "is set" if key else "is not set"
-        return Problem(url_key, f"{url} refuses (HTTP {answer.status}: {words})", f"check the key in {variable} (which {state})")
+        return Problem(
+            url_key, f"{url} refuses (HTTP {answer.status}: {words})", f"check the key in {variable}, which {state}"
+        )
     return listed_models(answer.body) if answer.status == 200 else {}

@@ -1,1 +1,1 @@
-"""SIMULATED language models over a closed world of checkable skills: runs anywhere, downloads nothing."""
+"""SIMULATED language models over a closed world of checkable skills. Needs no download and no GPU."""

@@ -1,6 +1,6 @@
-"""The stage `audit`: how much of a data set is wrong, judged by the simulated world's truth. Writes audit.json.
+"""The stage `audit`: measures the share of wrong samples in a data set with the simulated world's truth. Writes audit.json.
 
-Only data of the simulated world can be judged so; in any other data set every instruction is `unknown`.
+Only data of the simulated world can be judged; in other data sets every instruction is `unknown`.
 """
 
 from __future__ import annotations
@@ -25,35 +25,37 @@ _COLUMNS = ("instruction", "response", "domain")
 
 
 class AuditSettings(Settings):
-    """The audit has no choices of its own; `seed` is accepted as every stage has it, and has no effect."""
+    """The audit has no settings. Every stage accepts `seed`; here it has no effect."""
 
-    seed: int = 0
-    runtime: dict[str, Any] = Field(default_factory=dict)
+    seed: int = Field(0, description="No effect.")
+    runtime: dict[str, Any] = Field(default_factory=dict, description="No effect.")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Every fault that shows before any work."""
+    """All faults found before any work."""
     problems = parse(AuditSettings, config)[1]
     problems += [
-        Problem(f"inputs.{name}", "the stage `audit` takes `data` alone", "leave it out") for name in inputs if name != "data"
+        Problem(f"inputs.{name}", "the stage `audit` takes only `data`", "leave it out")
+        for name in inputs
+        if name != "data"
     ]
     if "data" not in inputs:
         return [*problems, Problem("inputs.data", "required, but not given", "give a data set's folder")]
     data = inputs["data"]
     if data is not None and not _file(data).is_file():
-        problems.append(Problem("inputs.data", f"no {_file(data)}", "give a folder that a synthesis stage made"))
+        problems.append(Problem("inputs.data", f"no file {_file(data)}", "give the output folder of a synthesis stage"))
     return problems
 
 
-def kept(folder: Path) -> str:  # noqa: ARG001 - of any working folder
-    """Nothing in a working folder of this stage is worth keeping: all of it is made again at no price."""
+def kept(folder: Path) -> str:  # noqa: ARG001 - the same for all folders
+    """Nothing: this stage's working folder is recomputed at no cost."""
     return ""
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Judge `inputs["data"]/data/train.parquet`. Returns the numbers of audit.json that are there (no shares of nothing).
+    """Judge `inputs["data"]/data/train.parquet`. Returns the numbers of audit.json; a share without samples is omitted.
 
-    Raises ConfigError, and StoreError for a file that cannot be read.
+    Raises ConfigError, and StoreError for an unreadable file.
     """
     problems = check(config, dict(inputs))
     if problems:
@@ -65,7 +67,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     try:
         table = pyarrow.parquet.read_table(file, columns=list(_COLUMNS))
     except (pyarrow.ArrowException, OSError) as error:
-        raise StoreError(f"{file}: cannot be read: {error}\n    -> make the data set anew") from error
+        raise StoreError(f"{file}: cannot be read: {error}\n    -> generate the data set again") from error
     columns = [table.column(name).to_pylist() for name in _COLUMNS]
     result = audit(zip(*columns, strict=True))
     write_json(output / "audit.json", result)
@@ -78,10 +80,10 @@ def _file(data: Path) -> Path:
 
 
 def audit(rows: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
-    """The account of (instruction, response, domain) rows.
+    """Counts and shares over (instruction, response, domain) rows.
 
-    `wrong_share` is wrong / (n - unknown), None where nothing could be judged; `bad_share` is (wrong + unknown) / n.
-    `unknown` counts instructions of no skill, or without an answer: in data of this world, flawed ones.
+    `wrong_share` is wrong / (n - unknown), None if nothing could be judged; `bad_share` is (wrong + unknown) / n.
+    `unknown` counts instructions without a skill or an answer: in data of this world, flawed ones.
     """
     total: Counter[str] = Counter()
     by_domain: dict[str, Counter[str]] = {}
@@ -106,7 +108,9 @@ def audit(rows: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
 def _account(count: Counter[str]) -> dict[str, Any]:
     n, wrong, unknown = count.total(), count["wrong"], count["unknown"]
     return {
-        "n": n, "wrong": wrong, "unknown": unknown,
+        "n": n,
+        "wrong": wrong,
+        "unknown": unknown,
         "wrong_share": wrong / (n - unknown) if n > unknown else None,
         "bad_share": (wrong + unknown) / n if n else None,
-    }  # fmt: skip
+    }

@@ -1,4 +1,4 @@
-"""The simulated models in this very process, behind the protocol that servers have too.
+"""Runs the simulated models in this process as a backend.
 
 Config: `pool._target_: gra.simulation.backend.connect`, as in conf/pool/simulated.yaml.
 """
@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from pydantic import ConfigDict, Field
 
 from gra.errors import ConfigError, Problem, ServerError
-from gra.models.base import Reply, Request
+from gra.models.base import Backend, Reply, Request
 from gra.models.pool import PoolBase
 from gra.settings import Settings, parse
 from gra.simulation.models import MODELS, answer
@@ -22,32 +21,38 @@ __all__ = ["PoolSettings", "SimulatedBackend", "connect"]
 
 
 class PoolSettings(PoolBase):
-    """Keys of a pool of simulated models; a model's `model` (default: its `name`) is the simulated one that speaks for it."""
+    """Keys of a pool of simulated models. Each `model` (default: its `name`) is one of the simulated models."""
 
-    simulated: bool = Field(True, description="Must stay true: nothing made here may pass for real.")
+    simulated: bool = Field(True, description="Must stay true: the data must carry the label.")
     world_seed: int = Field(0, description="Decides which questions each model gets wrong, and all of its faults.")
 
     def problems(self) -> list[Problem]:
-        known = f"simulated models are: {', '.join(MODELS)}"
+        known = f"the simulated models: {', '.join(MODELS)}"
         found = super().problems()
-        found += [Problem("pool.models", f"no simulated model `{m.served}`", known) for m in self.models if m.served not in MODELS]
+        found += [
+            Problem("pool.models", f"no simulated model `{m.served}`", known)
+            for m in self.models
+            if m.served not in MODELS
+        ]
         if not self.simulated:
-            found.append(Problem("pool.simulated", "a simulated pool cannot be labelled real", "set pool.simulated=true"))
+            found.append(
+                Problem("pool.simulated", "a simulated pool must be labelled as simulated", "set pool.simulated=true")
+            )
         return found
 
 
 class SimulatedRuntime(Settings):
-    """The keys of `runtime` that this backend reads; the others are not its own."""
+    """The keys of `runtime` that the simulated models read; they ignore the others."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, validate_default=True)
 
-    latency: float = Field(0.0, ge=0, le=3600, description="Seconds that every call takes.")
+    latency: float = Field(0.0, ge=0, le=3600, description="Seconds per call.")
 
 
-class SimulatedBackend:
-    """`gra.simulation.models.answer` as a backend. `served` maps a name in the pool to the simulated model behind it.
+class SimulatedBackend(Backend):
+    """`gra.simulation.models.answer` as a backend. `served` maps a name in the pool to a simulated model.
 
-    Token counts are exact counts of the simulated tokenizer (`gra.simulation.faults.count_tokens`), no estimates.
+    Token counts are exact counts of the simulated tokenizer (`gra.simulation.faults.count_tokens`).
     """
 
     simulated = True
@@ -58,26 +63,20 @@ class SimulatedBackend:
         self.world_seed = world_seed
         self.latency = latency
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
-
     async def chat(self, request: Request) -> Reply:
-        """The model's reply. Raises ServerError for a model that this pool does not hold."""
+        """The model's reply. Raises ServerError for a model that is not in this pool."""
         served = self.served.get(request.model)
         if served is None:
             known = ", ".join(self.models)
-            raise ServerError(f"simulated pool: no model `{request.model}`, it holds {known}\n    -> correct pool.models")
+            raise ServerError(
+                f"simulated pool: no model `{request.model}`; its models: {known}\n    -> correct pool.models"
+            )
         await asyncio.sleep(self.latency)
         return answer(request if served == request.model else replace(request, model=served), self.world_seed)
 
 
 def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> SimulatedBackend:
-    """The backend for a pool config; `runtime.latency` makes it as slow as a server. Raises ConfigError."""
+    """The backend for a pool config; `runtime.latency` simulates a server's latency. Raises ConfigError."""
     settings, problems = parse(PoolSettings, pool, "pool")
     speed, more = parse(SimulatedRuntime, runtime, "runtime")
     problems += more + (settings.problems() if settings else [])

@@ -1,4 +1,4 @@
-"""What a simulated model believes the answer to be: the right procedure or its own wrong rule, the same each time it is asked."""
+"""Computes the answer that a simulated model believes in, by the right procedure or its wrong rule; the same for each request."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gra.simulation.world.skill import Rule
 
 @dataclass(frozen=True)
 class Belief:
-    """A model's own work on a question: the answer, the opening it minds, and the wrong rule that it followed if any."""
+    """A model's solution of a question: the answer, the opening it expects, and the wrong rule that it followed, if any."""
 
     answer: str | None
     opening: str
     rule: Rule | None = None
 
     def agrees(self, instance: Instance, response: str) -> bool | None:
-        """Whether a response looks right to somebody who believes this; None where it states no answer at all."""
+        """Whether a response looks right to a model with this belief; None if the response states no answer."""
         given = final_answer(response)
         if given is None or self.answer is None:
             return None
@@ -32,25 +32,25 @@ class Belief:
 
 @lru_cache(maxsize=1 << 16)
 def errs(model: str, key: str, domain: str, world_seed: int) -> bool:
-    """Whether the model follows its wrong rule on this question: fixed for good by the model, the question and `world_seed`."""
+    """Whether the model follows its wrong rule on this question; determined by the model, the question and `world_seed`."""
     shared = unit_hash(world_seed, "follows", model, key) < SHARED
     difficulty = unit_hash(world_seed, "question", key) if shared else unit_hash(world_seed, "own", model, key)
     return difficulty < error_share(model, domain)
 
 
 def believe(model: str, instance: Instance, world_seed: int, rng: random.Random) -> Belief:
-    """The model's own answer to an instance. `rng` decides only whether it slips this time."""
+    """The model's answer to an instance. `rng` decides only whether it slips this time."""
     slips = rng.random() < PROFILES[model].slip
     if not slips and not errs(model, instance.key, instance.skill.domain, world_seed):
         return Belief(instance.answer, instance.opening)
     name = rule_of(model, instance.name)
     rule = Rule(lambda *_: _guess(model, instance, world_seed)) if name is None else instance.skill.rules[name]
-    if instance.answer is None:  # nothing to work on: it makes something up
+    if instance.answer is None:  # unsolvable: it makes something up
         return Belief(_guess(model, instance, world_seed), instance.opening, rule)
     return Belief(rule.answer(*instance.values), instance.opening if rule.keeps_opening else "", rule)
 
 
 def _guess(model: str, instance: Instance, world_seed: int) -> str:
-    """An answer of the right kind but of another instance: the same one each time this model is asked this question."""
+    """The answer of another instance of the skill; the same each time this model gets this question."""
     rng = random.Random(f"{world_seed}/{model}/{instance.key}")
     return str(instance.skill.solve(*instance.skill.draw(rng)))

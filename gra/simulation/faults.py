@@ -1,4 +1,4 @@
-"""How a simulated model's replies look on the page: JSON fenced, prefixed, sloppy or broken; texts that ramble or stop early."""
+"""Adds formal faults to a simulated model's replies: JSON fenced, prefixed, sloppy or broken; texts that ramble or stop early."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def count_tokens(text: str) -> int:
 
 
 def cut(text: str, max_tokens: int) -> tuple[str, bool]:
-    """`text` after at most `max_tokens` tokens, and whether anything was cut."""
+    """`text` truncated to `max_tokens` tokens, and whether it was truncated."""
     if len(text) <= max_tokens:  # a token has at least one character
         return text, False
     for number, token in enumerate(_TOKEN.finditer(text), 1):
@@ -33,12 +33,15 @@ def cut(text: str, max_tokens: int) -> tuple[str, bool]:
 
 
 def write_json(profile: Profile, value: dict[str, Any], rng: random.Random) -> str:
-    """`value` as this model would write it when asked for JSON."""
+    """`value` as this model writes JSON."""
     text = json.dumps(value, ensure_ascii=False)
     draw = rng.random()
     for share, form in (
-        (profile.broken, _break), (profile.sloppy, _slop), (profile.fenced, _fence), (profile.prefixed, _prefix),
-    ):  # fmt: skip
+        (profile.broken, _break),
+        (profile.sloppy, _slop),
+        (profile.fenced, _fence),
+        (profile.prefixed, _prefix),
+    ):
         if draw < share:
             return form(text, value, rng)
         draw -= share
@@ -69,13 +72,15 @@ def _prefix(text: str, _value: dict[str, Any], _rng: random.Random) -> str:
 
 
 def write_plain(profile: Profile, text: str, label: str, prompt: str, rng: random.Random) -> str:
-    """A line as this model would write it: where its JSON would be broken it hands back the prompt, where fenced it puts quotes
-    around the line, and so on."""
+    """A line as this model writes it. The faults correspond to those of JSON: for broken JSON it returns the prompt, for fenced
+    JSON a quoted line, and so on."""
     draw = rng.random()
     for share, form in (
-        (profile.broken, prompt), (profile.sloppy, f"{text}\n\n{prompt}"), (profile.fenced, f'"{text}"'),
+        (profile.broken, prompt),
+        (profile.sloppy, f"{text}\n\n{prompt}"),
+        (profile.fenced, f'"{text}"'),
         (profile.prefixed, f"{label}: {text}"),
-    ):  # fmt: skip
+    ):
         if draw < share:
             return form
         draw -= share
@@ -83,7 +88,7 @@ def write_plain(profile: Profile, text: str, label: str, prompt: str, rng: rando
 
 
 def write_text(profile: Profile, text: str, rng: random.Random) -> str:
-    """A free answer as this model would write it: sometimes a refusal, cut short, or followed by chatter."""
+    """A free answer as this model writes it: sometimes a refusal, truncated, or followed by chatter."""
     draw = rng.random()
     if draw < profile.refusal:
         return rng.choice(_REFUSALS)

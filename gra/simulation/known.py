@@ -1,4 +1,4 @@
-"""The simulated world's seeds as questions with known answers (gra/known.py): right and wrong by the world's truth.
+"""Provides the simulated world's seeds as questions with known answers (gra/known.py), judged by the world's truth.
 
 Config: `probe.sources: [{_target_: gra.simulation.known.source}]`.
 """
@@ -14,8 +14,8 @@ from gra.simulation.world import judge, parse, say
 
 
 def source(settings: dict[str, object], seeds: Sequence[AnySeed]) -> list[Known]:
-    """The seeds that are questions of the world, with the true answer in place of the seed's where that is wrong. Raises
-    ConfigError where settings are given: it has none."""
+    """The seeds that are questions of the world; a wrong answer of a seed is replaced by the true one. Raises ConfigError for any
+    settings: it has none."""
     if settings:
         raise ConfigError([Problem("probe.sources", f"unknown keys: {', '.join(settings)}", "leave them out")])
     found = []

@@ -1,9 +1,9 @@
-"""A simulated model: chat messages in, text out. It reads the very prompts that real models get and knows nothing else.
+"""Simulates a model: chat messages in, text out. It reads the same prompts as real models and has no other information.
 
-Both editions of the prompts are known by their words: what has a headline "# Task: ..." gets JSON, the others plain text.
+It recognises both editions of the prompts by their words: prompts with a headline "# Task: ..." get JSON, the others plain text.
 
-A reply depends on the model's name, the messages, the request's seed, `max_tokens` and `world_seed` alone, so asking again
-gives the same answer, in process and over HTTP. It is told neither the truth of a sample nor who wrote it.
+A reply depends only on the model's name, the messages, the request's seed, `max_tokens` and `world_seed`: a repeated request gets
+the same reply, in process and over HTTP. The model knows neither the truth of a sample nor its author.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gra.models.base import Reply, Request
-from gra.models.choices import nine
+from gra.models.openai.choices import nine
 from gra.simulation import reviewing, writing
 from gra.simulation.faults import count_tokens, cut, write_json, write_plain
 from gra.simulation.profiles import PROFILES
@@ -27,7 +27,7 @@ _HEADLINE = re.compile(r"# Task: ([^\n]*)\n")
 _DOMAIN = re.compile(r'domain "([^"\n]+)"')
 _KEYWORDS = re.compile(r"<keywords>(.*?)</keywords>", re.DOTALL)
 _JUDGED = re.compile(r"<instruction>(.*)</instruction>(?:\s*<response>(.*)</response>)?\s*[^\n]*\?[^\n?]*$", re.DOTALL)
-MASS = 0.95  # probability that is left for the choices together: the rest goes to other first tokens
+MASS = 0.95  # total probability of the choices; the rest goes to other first tokens
 _TAGS = ("instruction", "response", "record", "review")
 _BLOCKS = {name: re.compile(rf"<{name}>\n?(.*?)\n?</{name}>", re.DOTALL) for name in _TAGS}
 _TOPICS = re.compile(r"Three keywords for an? (?P<domain>.+?) task about (?P<topics>[^\n]+)")
@@ -37,7 +37,7 @@ _CORRECTNESS = re.compile(r"^scores: correctness (\d+)", re.MULTILINE)
 
 
 def answer(request: Request, world_seed: int = 0) -> Reply:
-    """The reply of the model that the request names (one of MODELS, else KeyError)."""
+    """The reply of the model that the request names. Raises KeyError for a name that is not in MODELS."""
     rng = random.Random(_seed(request, world_seed))
     if request.choices:
         return _choose(request, world_seed, rng)
@@ -47,12 +47,14 @@ def answer(request: Request, world_seed: int = 0) -> Reply:
 
 
 def _choose(request: Request, world_seed: int, rng: random.Random) -> Reply:
-    """One token of the choices Yes and No, with their probabilities; of other choices none is likely."""
+    """One token of the choices Yes and No, with their probabilities; other choices get none."""
     user = request.messages[-1]["content"]
     tokens_in = sum(count_tokens(message["content"]) for message in request.messages)
     judged = _JUDGED.fullmatch(user)  # an instruction, or a response to it
     yes = None
-    if [choice.casefold() for choice in request.choices] == ["yes", "no"] and rng.random() >= PROFILES[request.model].broken:
+    if [choice.casefold() for choice in request.choices] == ["yes", "no"] and rng.random() >= PROFILES[
+        request.model
+    ].broken:
         if judged and judged[2] is not None:
             yes = reviewing.approves(request.model, judged[1].strip(), judged[2].strip(), world_seed, rng)
         elif judged:
@@ -66,7 +68,9 @@ def _choose(request: Request, world_seed: int, rng: random.Random) -> Reply:
 def _seed(request: Request, world_seed: int) -> int:
     parts = [str(world_seed), request.model, str(request.seed)]
     parts += [part for message in request.messages for part in (message["role"], message["content"])]
-    return int.from_bytes(hashlib.blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    return int.from_bytes(
+        hashlib.blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
+    )
 
 
 def _text(model: str, messages: Sequence[Mapping[str, str]], world_seed: int, rng: random.Random) -> str:
@@ -76,14 +80,17 @@ def _text(model: str, messages: Sequence[Mapping[str, str]], world_seed: int, rn
     headline = _HEADLINE.match(user)
     if headline is None:
         return writing.respond(model, user.strip(), world_seed, rng)
-    value = _task(model, headline[1], user[headline.end() :], world_seed, rng)
-    if value is None:  # a prompt that it was not made for
+    if headline[1].strip() == "rewrite a response":  # by its own answer: it keeps what agrees with that
+        return writing.respond(model, _block(user, "instruction"), world_seed, rng)
+    rules = "\n".join(message["content"] for message in messages if message["role"] == "system")  # turns: keys are here
+    value = _task(model, headline[1], user[headline.end() :], rules, world_seed, rng)
+    if value is None:  # an unknown prompt
         return "I am not sure what is wanted, but here is my best attempt at it."
     return write_json(PROFILES[model], value, rng)
 
 
 def _plain(model: str, messages: Sequence[Mapping[str, str]], user: str, rng: random.Random) -> tuple[str, str] | None:
-    """The answer to a prompt that wants one line, and what such an answer is called; None for other prompts."""
+    """The answer to a prompt for one line, and the label of such an answer; None for other prompts."""
     if (found := _TOPICS.fullmatch(user)) is not None:
         about = [[topic] for topic in found["topics"].split(" and ")]
         shown = [message["content"].split(", ") for message in messages if message["role"] == "assistant"]
@@ -95,7 +102,9 @@ def _plain(model: str, messages: Sequence[Mapping[str, str]], user: str, rng: ra
     return None
 
 
-def _task(model: str, headline: str, body: str, world_seed: int, rng: random.Random) -> dict[str, Any] | None:
+def _task(
+    model: str, headline: str, body: str, rules: str, world_seed: int, rng: random.Random
+) -> dict[str, Any] | None:
     instruction, response = _block(body, "instruction"), _block(body, "response")
     match headline.strip():
         case "propose keywords":
@@ -104,12 +113,12 @@ def _task(model: str, headline: str, body: str, world_seed: int, rng: random.Ran
         case "write an instruction":
             return {"instruction": writing.instruction(model, _domain(body), _split(body), rng)}
         case "check an instruction":
-            return _ordered(reviewing.check(model, instruction, rng), body, ("analysis", "comment"))
+            return _ordered(reviewing.check(model, instruction, rng), rules + body, ("analysis", "comment"))
         case "review a response":
-            return _reviewed(reviewing.review(model, instruction, response, world_seed, rng), body)
+            return _reviewed(reviewing.review(model, instruction, response, world_seed, rng), rules + body)
         case "adjudicate a response":
             seen = [int(score) for review in _BLOCKS["review"].findall(body) for score in _CORRECTNESS.findall(review)]
-            return _reviewed(reviewing.adjudicate(model, instruction, response, seen, world_seed, rng), body)
+            return _reviewed(reviewing.adjudicate(model, instruction, response, seen, world_seed, rng), rules + body)
         case "summarize a record":
             _, words, summary = writing.annotation(instruction, _split(body), rng)
             return {"keywords": words, "summary": summary}
@@ -127,7 +136,7 @@ def _reviewed(value: dict[str, Any], body: str) -> dict[str, Any]:
 
 
 def _ordered(value: dict[str, Any], body: str, *first: tuple[str, str]) -> dict[str, Any]:
-    """`value` with the keys first that a prompt of the second edition names first: (its name there, its name here)."""
+    """`value` with those keys first that a prompt of the second edition names first: (name there, name here)."""
     if f"`{first[0][0]}`" not in body:
         return value
     rest = {key: entry for key, entry in value.items() if key not in [here for _, here in first]}

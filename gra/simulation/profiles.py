@@ -1,12 +1,12 @@
-"""What each simulated model is like: all numbers of the simulation in one table. None of them is fitted to any outcome.
+"""Profiles of the simulated models: all numbers of the simulation in one table. None is fitted to any outcome.
 
-They were set once, by this reasoning. A small instruct model answers easy checkable questions wrongly about every fourth
-time, and better where its training was strong; so every model has domains in which it is good and others in which it is
-poor. Mistakes are systematic: a (model, question) pair is always answered by the same procedure, right or wrong, whether
-the model writes the answer or reviews somebody else's. About a third of the difficulty is shared by all models (`SHARED`),
-and some wrong rules are held by two models (RULES), so a committee can be fooled. The large model errs about a third as
-often and faults rarely, but proposes few kinds of tasks, in few wordings, from half of the instances. Small models are
-easily led as judges: about every fourth time they take a response's word in place of working the answer out (`lazy`).
+They were set once, with these assumptions. A small instruct model answers about a quarter of easy checkable questions wrongly,
+fewer where its training was strong: every model is good in some domains and poor in others. Mistakes are systematic: a (model,
+question) pair is always answered by the same procedure, right or wrong, whether the model writes the answer or reviews another
+one. About a third of the difficulty is shared by all models (`SHARED`), and some wrong rules are held by two models (RULES), so a
+committee can be fooled. The large model errs about a third as often and has few formal faults, but proposes few kinds of tasks,
+in few wordings, from half of the instances. Small models are weak judges: about a quarter of the time they trust a response
+instead of solving the question (`lazy`).
 """
 
 from __future__ import annotations
@@ -15,39 +15,39 @@ from dataclasses import dataclass
 
 from gra.simulation.world import SKILLS
 
-SHARED = 0.35  # share of (model, question) pairs whose difficulty is the question's, the same for all models
+SHARED = 0.35  # share of (model, question) pairs whose difficulty depends only on the question
 
 
 @dataclass(frozen=True)
 class Profile:
-    """One model. All floats are probabilities per request, unless said otherwise."""
+    """One model. Floats are probabilities per request unless noted otherwise."""
 
-    # What it knows: share of the questions of a domain that it answers by a wrong rule, in the order of DOMAIN_ORDER.
+    # Knowledge: share of a domain's questions that it answers by a wrong rule, in the order of DOMAIN_ORDER.
     errors: tuple[float, ...]
-    slip: float  # a wrong rule on a question that it would get right, at random
-    # What it proposes.
-    skills: int  # how many of each domain's skills it writes tasks of (chosen by hash of its name)
-    forms: tuple[int, ...]  # wordings it writes in (seeds use 0 and 1)
-    instances: float  # share of the instances that ever come to its mind (by hash)
+    slip: float  # a random wrong answer to a question that it knows
+    # Proposals.
+    skills: int  # number of each domain's skills that it writes tasks of (chosen by hash of its name)
+    forms: tuple[int, ...]  # wordings that it uses (seeds use 0 and 1)
+    instances: float  # share of the instances that it can propose (by hash)
     flawed: float  # an instruction with missing, dangling or impossible data
-    # How it writes.
+    # Texts.
     preface: str
-    refusal: float  # declines, or asks for nothing that is missing
-    ramble: float  # goes on after the answer
+    refusal: float  # declines to answer
+    ramble: float  # continues after the answer
     truncated: float  # stops before the answer
-    # How its JSON looks.
+    # JSON.
     fenced: float
     prefixed: float
-    sloppy: float  # trailing comma or missing bracket: a repair can save it
-    broken: float  # no JSON, or values that do not fit the schema: unusable
-    # How it reviews.
+    sloppy: float  # trailing comma or missing bracket: repairable
+    broken: float  # no JSON, or values that violate the schema: unusable
+    # Reviews.
     offset: float  # points added to every dimension: harsh below 0, lenient above
-    noise: float  # standard deviation, in points, of each dimension
-    lazy: float  # does not work out the answer, takes the response's word
-    likes_long: float  # points for a long response, where others take one off: a biased reviewer above 0
+    noise: float  # standard deviation of each dimension, in points
+    lazy: float  # trusts the response instead of solving the question
+    likes_long: float  # points for a long response, where others deduct one: a biased reviewer above 0
     false_alarm: float  # fails a sound instruction
-    notices: float  # sees that an instruction is flawed
-    sway: float  # as adjudicator follows the majority of the reviews in place of its own work
+    notices: float  # notices that an instruction is flawed
+    sway: float  # as adjudicator, follows the majority of the reviews instead of its own solution
 
 
 DOMAIN_ORDER = ("coding", "mathematics", "question answering", "reasoning", "role-play", "language", "creation")
@@ -65,7 +65,7 @@ PROFILES: dict[str, Profile] = {
         errors=(.46, .40, .12, .40, .22, .18, .26), slip=.03, skills=3, forms=(0, 2, 3, 4), instances=.9, flawed=.08,
         preface="Sure. ", refusal=.02, ramble=.05, truncated=.01, fenced=.30, prefixed=.10, sloppy=.02, broken=.02,
         offset=.2, noise=.7, lazy=.28, likes_long=1., false_alarm=.03, notices=.80, sway=.4),
-    # even, the broadest
+    # uniform, the broadest
     "slm-c": Profile(
         errors=(.28, .28, .28, .28, .28, .28, .28), slip=.03, skills=4, forms=ALL_FORMS, instances=1., flawed=.07,
         preface="", refusal=.02, ramble=.03, truncated=.02, fenced=.05, prefixed=.15, sloppy=.03, broken=.02,
@@ -87,8 +87,8 @@ PROFILES: dict[str, Profile] = {
         offset=0., noise=.5, lazy=.10, likes_long=0., false_alarm=.02, notices=.95, sway=.2),
 }
 
-# Which wrong rule each model follows, in the order slm-a..slm-e, slm-large: 0 and 1 are the skill's own two rules, g is a guess
-# of the model's own (another instance's answer). A digit that two models share is a mistake on which they agree.
+# The wrong rule of each model, in the order slm-a..slm-e, slm-large: 0 and 1 are the skill's two rules, g is a guess (another
+# instance's answer). A digit that two models share is a mistake on which they agree.
 RULES = {
     "code_index": "g0011g", "code_mod": "10g01g", "code_len": "00g1g0", "code_compare": "101g00",
     "add": "g00g10", "compare": "1g010g", "parity": "101g0g",
@@ -103,7 +103,7 @@ _COLUMN = {name: column for column, name in enumerate(PROFILES)}
 
 
 def rule_of(model: str, skill: str) -> str | None:
-    """The name of the wrong rule that a model follows in a skill, None where it guesses."""
+    """The name of the wrong rule that a model follows in a skill; None if it guesses."""
     letter = RULES[skill][_COLUMN[model]]
     return None if letter == "g" else tuple(SKILLS[skill].rules)[int(letter)]
 

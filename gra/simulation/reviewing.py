@@ -1,4 +1,4 @@
-"""The reviewer's and adjudicator's side of a simulated model: it works out the answer by its own lights and scores by that."""
+"""Simulates reviewers and adjudicators: a model solves the question itself and scores the response by its own answer."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from gra.simulation.competence import believe
 from gra.simulation.profiles import PROFILES, Profile
 from gra.simulation.world import final_answer, looks_flawed, parse
-from gra.synthesis.records import DIMENSIONS
+from gra.synthesis.committee.records import DIMENSIONS
 
-LONG_WORDS = 22  # a longer response is a rambling one in this world
+LONG_WORDS = 22  # longer responses count as rambling in this world
 
-# Points per dimension (correctness, clarity, completeness, relevance, coherence, ethicality) by what the reviewer found.
+# Points per dimension (correctness, clarity, completeness, relevance, coherence, ethicality) by the reviewer's finding.
 _POINTS: dict[str, tuple[int, ...]] = {
     "right": (10, 9, 9, 10, 9, 10),
     "wrong": (2, 7, 4, 6, 5, 9),
@@ -28,7 +28,7 @@ _WORDS = {
 
 
 def check(model: str, instruction: str, rng: random.Random) -> dict[str, Any]:
-    """Three verdicts on an instruction: flaws are noticed or not, and sound ones are failed at the model's rate of false alarms."""
+    """Three verdicts on an instruction, with the model's rates of noticed flaws and false alarms."""
     profile = PROFILES[model]
     verdicts = {"reasonableness": True, "completeness": True, "clarity": True}
     comment = "Fine."
@@ -44,7 +44,7 @@ def check(model: str, instruction: str, rng: random.Random) -> dict[str, Any]:
 
 
 def find(model: str, instruction: str, response: str, world_seed: int, rng: random.Random) -> tuple[str, str]:
-    """What the model makes of a response (a key of the table of points) and its own answer, '' where it has none."""
+    """The model's finding on a response (a key of `_POINTS`) and its own answer, '' if it has none."""
     lazy = rng.random() < PROFILES[model].lazy
     instance = parse(instruction)
     if final_answer(response) is None and (instance is not None or looks_flawed(instruction) is not None):
@@ -67,7 +67,7 @@ def review(model: str, instruction: str, response: str, world_seed: int, rng: ra
 def adjudicate(
     model: str, instruction: str, response: str, corrects: list[int], world_seed: int, rng: random.Random
 ) -> dict[str, Any]:
-    """As `review`, but having seen the reviewers' correctness scores: it may go with their majority."""
+    """Like `review`, with the reviewers' correctness scores: the model may follow their majority."""
     found, own = find(model, instruction, response, world_seed, rng)
     if corrects and rng.random() < PROFILES[model].sway:
         found = "right" if sum(score >= 6 for score in corrects) * 2 > len(corrects) else "wrong"
@@ -75,19 +75,19 @@ def adjudicate(
 
 
 def approves(model: str, instruction: str, response: str, world_seed: int, rng: random.Random) -> float:
-    """P(Yes) on "is this answer right?": the points that a review would give for correctness, as a share of ten."""
+    """P(Yes) on "is this answer right?": a review's points for correctness, divided by ten."""
     found, _ = find(model, instruction, response, world_seed, rng)
     return _probability(PROFILES[model], _POINTS[found][0], rng)
 
 
 def finds_sound(model: str, instruction: str, rng: random.Random) -> float:
-    """P(Yes) on "can this task be done as it stands?", from the same verdicts as `check`."""
+    """P(Yes) on "can this task be done as written?", from the same verdicts as `check`."""
     sound = all(verdict for verdict in check(model, instruction, rng).values() if isinstance(verdict, bool))
     return _probability(PROFILES[model], _POINTS["right" if sound else "wrong"][0], rng)
 
 
 def _probability(profile: Profile, points: float, rng: random.Random) -> float:
-    """Never quite 0 or 1: no model is that sure."""
+    """Points as a probability, between 0.01 and 0.99: no model is completely sure."""
     noisy = points + profile.offset + rng.gauss(0, 0.3) + rng.gauss(0, profile.noise)
     return min(0.99, max(0.01, noisy / 10))
 

@@ -1,9 +1,9 @@
-"""The simulated models behind an OpenAI-compatible HTTP server, to try everything that talks to real servers.
+"""Serves the simulated models over OpenAI-compatible HTTP, to test everything that calls real servers.
 
     python -m gra.simulation.server --port 8000      # then: pool=servers pool.base_url=http://127.0.0.1:8000/v1
 
-Replies equal those of the pool `simulated` in process. A `response_format` is accepted and, as some real servers do,
-ignored in silence: these models write JSON as well as they can. GET /health, GET /v1/models, POST /v1/chat/completions.
+Replies equal those of the pool `simulated`. A `response_format` is accepted and silently ignored, as by some real servers: the
+models write JSON as well as they can. Endpoints: GET /health, GET /v1/models, POST /v1/chat/completions.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Message(BaseModel):
 
 
 class _Body(BaseModel):
-    """What is read of a request; other OpenAI keys are accepted and have no effect."""
+    """The keys of a request that are used; other OpenAI keys are accepted and ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -64,22 +64,27 @@ class _Body(BaseModel):
         limit = self.max_completion_tokens or self.max_tokens or DEFAULT_MAX_TOKENS
         temperature = 1.0 if self.temperature is None else self.temperature
         top_p = 1.0 if self.top_p is None else self.top_p
-        choices = ("Yes", "No") if self.logprobs else ()  # the only first tokens that these models have probabilities of
+        choices = ("Yes", "No") if self.logprobs else ()  # the only first tokens with probabilities
         messages = tuple(m.plain() for m in self.messages)
         return Request(self.model, messages, temperature, top_p, limit, self.seed or 0, choices=choices)
 
 
 def application(
-    models: Sequence[str] = MODELS, world_seed: int = 0, latency: float = 0.0, refuse_schema: bool = False,
+    models: Sequence[str] = MODELS,
+    world_seed: int = 0,
+    latency: float = 0.0,
+    refuse_schema: bool = False,
     no_logprobs: bool = False,
 ) -> web.Application:
-    """The server as an aiohttp application. `latency` in seconds; `refuse_schema` answers 400 to any `response_format`;
-    `no_logprobs` leaves the probabilities of tokens out."""
+    """The server as an aiohttp application. `latency`: seconds; `refuse_schema`: answer 400 to any `response_format`;
+    `no_logprobs`: return no token probabilities."""
     from aiohttp import web
 
     def refusal(status: int, message: str, code: str) -> web.Response:
         kind = "invalid_request_error"
-        return web.json_response({"error": {"message": message, "type": kind, "param": None, "code": code}}, status=status)
+        return web.json_response(
+            {"error": {"message": message, "type": kind, "param": None, "code": code}}, status=status
+        )
 
     async def health(_: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "simulated": True})
@@ -109,10 +114,16 @@ def application(
         choice = {"index": 0, "message": message, "finish_reason": reply.finish, "logprobs": None}
         if request.choices and not no_logprobs:
             choice["logprobs"] = {"content": [_first_token(reply, body.top_logprobs or 0)]}
-        return web.json_response({
-            "id": "chatcmpl-simulated", "object": "chat.completion", "created": int(time.time()), "model": body.model,
-            "choices": [choice], "usage": usage,
-        })  # fmt: skip
+        return web.json_response(
+            {
+                "id": "chatcmpl-simulated",
+                "object": "chat.completion",
+                "created": int(time.time()),
+                "model": body.model,
+                "choices": [choice],
+                "usage": usage,
+            }
+        )
 
     app = web.Application(client_max_size=MAX_BODY)
     app.add_routes([web.get("/health", health), web.get("/v1/models", listing), web.post("/v1/chat/completions", chat)])
@@ -120,7 +131,7 @@ def application(
 
 
 def _first_token(reply: Reply, top: int) -> dict[str, Any]:
-    """As OpenAI's servers list the first token and its likeliest alternatives."""
+    """The first token and its most likely alternatives in OpenAI's format."""
     likely = sorted((reply.choices or {}).items(), key=lambda pair: -pair[1])
     rest = max(1e-6, 1.0 - sum(mass for _, mass in likely))
     named = [*[(token, mass) for token, mass in likely if mass > 0], ("I", rest)]
@@ -130,7 +141,7 @@ def _first_token(reply: Reply, top: int) -> dict[str, Any]:
 
 
 async def serve(app: web.Application, host: str, port: int) -> None:
-    """Serve until cancelled; says on stdout where, once it listens (port 0 takes a free one). Raises OSError."""
+    """Serve until cancelled. Prints the URL once it listens (port 0: a free port). Raises OSError."""
     from aiohttp import web
 
     runner = web.AppRunner(app, access_log=None)
@@ -148,25 +159,35 @@ async def serve(app: web.Application, host: str, port: int) -> None:
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m gra.simulation.server",
-        description="SIMULATED small language models over HTTP, OpenAI-compatible. They answer from a closed world of checkable "
-        "skills, with systematic mistakes and faults; nothing is downloaded and no GPU is used.",
-        epilog="Then, in another shell: python -m gra.synthesis pool=servers pool.base_url=http://127.0.0.1:PORT/v1 "
+        description="SIMULATED small language models over OpenAI-compatible HTTP. They answer from a closed world of checkable "
+        "skills, with systematic mistakes and faults. Needs no download and no GPU.",
+        epilog="Then, in another shell: gra synthesize pool=servers pool.base_url=http://127.0.0.1:PORT/v1 "
         "'pool.models=[slm-a,slm-b,slm-c,slm-d,slm-e]' seeds=alpaca output=DIR",
     )
-    parser.add_argument("--port", type=int, required=True, help="port to listen on; 0 takes a free one and prints it")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine alone)")
-    parser.add_argument("--models", default=",".join(MODELS), help="models to serve, by commas (default: %(default)s)")
-    parser.add_argument("--world-seed", type=int, default=0, help="as pool.world_seed (default: %(default)s)")
-    parser.add_argument("--latency", type=float, default=0.0, metavar="S", help="seconds per call (default: %(default)s)")
-    parser.add_argument("--refuse-schema", action="store_true", help="answer 400 to any response_format, as some servers do")
-    parser.add_argument("--no-logprobs", action="store_true", help="give no probabilities of tokens, as some servers do")
+    parser.add_argument(
+        "--port", type=int, required=True, help="port to listen on; 0 chooses a free port and prints it"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, local only)")
+    parser.add_argument(
+        "--models", default=",".join(MODELS), help="models to serve, comma-separated (default: %(default)s)"
+    )
+    parser.add_argument("--world-seed", type=int, default=0, help="like pool.world_seed (default: %(default)s)")
+    parser.add_argument(
+        "--latency", type=float, default=0.0, metavar="S", help="seconds per call (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--refuse-schema", action="store_true", help="answer 400 to any response_format, like some servers"
+    )
+    parser.add_argument("--no-logprobs", action="store_true", help="return no token probabilities, like some servers")
     given = parser.parse_args(argv)
     given.models = [name.strip() for name in given.models.split(",") if name.strip()]
     unknown = [name for name in given.models if name not in MODELS]
     if unknown or not given.models:
-        parser.error(f"--models: no simulated model {', '.join(unknown) or '(none given)'}; there are: {', '.join(MODELS)}")
+        parser.error(
+            f"--models: no simulated model {', '.join(unknown) or '(none given)'}; there are: {', '.join(MODELS)}"
+        )
     if not given.latency >= 0:
-        parser.error("--latency: give 0 or more seconds")
+        parser.error("--latency: must be 0 or more seconds")
     return given
 
 
@@ -178,7 +199,7 @@ def main() -> None:
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except (OSError, OverflowError) as error:
-        remedy = "choose another --port (0 takes a free one)"
+        remedy = "choose another --port (0: a free port)"
         raise SystemExit(f"cannot listen on {given.host}:{given.port}: {error}\n    -> {remedy}") from None
 
 

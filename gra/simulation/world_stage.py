@@ -1,7 +1,7 @@
-"""The stage `world`: seed records, benchmarks and tokenizer text from the simulated world, for experiments that run anywhere.
+"""The stage `world`: writes seeds, benchmarks and tokenizer text of the simulated world, for experiments without real models.
 
-Writes seeds/seeds.jsonl, benchmarks/<task>.jsonl (one task per domain), corpus.txt and SIMULATED. Seeds and corpus come from
-the open split, benchmarks from the held-out one (see gra/simulation/world/__init__.py). Same config, same bytes.
+Writes seeds/seeds.jsonl, benchmarks/<task>.jsonl (one task per domain), corpus.txt and SIMULATED. Seeds and corpus come from the
+open split, benchmarks from the held-out split (see gra/simulation/world/__init__.py). The same config gives the same bytes.
 """
 
 from __future__ import annotations
@@ -18,49 +18,55 @@ from gra.errors import ConfigError, Problem
 from gra.fileio import write_text
 from gra.settings import Settings, parse
 from gra.simulation.world import SEED_FORMS, SKILLS, Instance, Skill, draw, judge, say, skills_of
-from gra.synthesis.records import DOMAINS
+from gra.synthesis.committee.records import DOMAINS
 
 NAME = "world"
 VERSION = 1
 LABEL = "made in a closed world of checkable skills (gra.simulation): not real data, and no measure of real models\n"
-_PATIENCE = 50  # draws in a row without a new text after which a skill counts as exhausted
+_PATIENCE = 50  # a skill is exhausted after so many draws in a row without a new text
 
 
 class WorldSettings(Settings):
-    """How much of the world to write down."""
+    """Sizes of the world's files."""
 
     seeds: int = Field(1500, ge=1, le=20_000, description="Seed records, spread evenly over the domains.")
-    wrong_seed_share: float = Field(0.08, ge=0, le=1, description="Share of seeds with a wrong answer, as hand-made sets have.")
-    test_per_task: int = Field(150, ge=1, le=2000, description="Held-out items of each benchmark.")
-    corpus_pairs: int = Field(4000, ge=100, le=1_000_000, description="Question and answer lines of corpus.txt.")
+    wrong_seed_share: float = Field(
+        0.08, ge=0, le=1, description="Share of seeds with a wrong answer, as in hand-made sets."
+    )
+    test_per_task: int = Field(150, ge=1, le=2000, description="Held-out items per benchmark.")
+    corpus_pairs: int = Field(
+        4000, ge=100, le=1_000_000, description="Pairs of question and answer lines in corpus.txt."
+    )
 
 
 class WorldStageSettings(Settings):
-    seed: int = 0
-    world: WorldSettings = WorldSettings()
-    runtime: dict[str, Any] = Field(default_factory=dict)
+    """The whole config of the stage."""
+
+    seed: int = Field(0, description="Seed of all draws.")
+    world: WorldSettings = Field(WorldSettings(), description="Sizes of the files.")
+    runtime: dict[str, Any] = Field(default_factory=dict, description="No effect.")
 
 
 def task_of(domain: str) -> str:
-    """The benchmark's name for a domain: `question answering` -> `question_answering`."""
+    """The name of a domain's benchmark: `question answering` -> `question_answering`."""
     return domain.replace(" ", "_").replace("-", "_")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Every fault of the config."""
+    """All faults of the config."""
     problems = parse(WorldStageSettings, config)[1]
     return problems + [Problem(f"inputs.{name}", "the stage `world` takes no input", "leave it out") for name in inputs]
 
 
-def kept(folder: Path) -> str:  # noqa: ARG001 - of any working folder
-    """Nothing in a working folder of this stage is worth keeping: all of it is made again at no price."""
+def kept(folder: Path) -> str:  # noqa: ARG001 - the same for all folders
+    """Nothing: this stage's working folder is recomputed at no cost."""
     return ""
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write the world's files. Returns seeds, wrong_seed_share (as drawn), tasks, test_items, corpus_lines.
+    """Write the world's files. Returns seeds, wrong_seed_share (measured), tasks, test_items, corpus_lines.
 
-    Raises ConfigError, also where the world has fewer different questions than are asked for.
+    Raises ConfigError, also if the world has fewer different questions than configured.
     """
     settings, _ = parse(WorldStageSettings, config)
     problems = check(config, dict(inputs))
@@ -70,12 +76,18 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     seeds = _seeds(world, random.Random(f"{settings.seed}/seeds"))
     tests = {task_of(domain): _test(domain, world.test_per_task, settings.seed) for domain in DOMAINS}
     short = [
-        Problem("world.test_per_task", f"the benchmark {task} has but {len(items)} held-out items", f"at most {len(items)}")
+        Problem(
+            "world.test_per_task",
+            f"the benchmark {task} has only {len(items)} held-out items",
+            f"set at most {len(items)}",
+        )
         for task, items in tests.items()
         if len(items) < world.test_per_task
     ]
     if len(seeds) < world.seeds:
-        short.append(Problem("world.seeds", f"the world has but {len(seeds)} different seeds", f"at most {len(seeds)}"))
+        short.append(
+            Problem("world.seeds", f"the world has only {len(seeds)} different seeds", f"set at most {len(seeds)}")
+        )
     if short:
         raise ConfigError(short)
     corpus = _corpus(world.corpus_pairs, random.Random(f"{settings.seed}/corpus"))
@@ -86,9 +98,12 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     write_text(output / "SIMULATED", LABEL)
     wrong = sum(judge(seed["instruction"], seed["output"]) is False for seed in seeds)
     return {
-        "seeds": float(len(seeds)), "wrong_seed_share": wrong / len(seeds), "tasks": float(len(tests)),
-        "test_items": float(sum(map(len, tests.values()))), "corpus_lines": float(corpus.count("\n")),
-    }  # fmt: skip
+        "seeds": float(len(seeds)),
+        "wrong_seed_share": wrong / len(seeds),
+        "tasks": float(len(tests)),
+        "test_items": float(sum(map(len, tests.values()))),
+        "corpus_lines": float(corpus.count("\n")),
+    }
 
 
 def _lines(records: list[dict[str, str]]) -> str:
@@ -96,7 +111,7 @@ def _lines(records: list[dict[str, str]]) -> str:
 
 
 def _distinct(skills: tuple[Skill, ...], rng: random.Random, forms: range, held_out: bool) -> Iterator[Instance]:
-    """Instances with different texts, the skills in turn, until all of them are exhausted."""
+    """Instances with different texts, from the skills in turn, until all are exhausted."""
     seen: set[str] = set()
     left = list(skills)
     while left:
@@ -112,7 +127,7 @@ def _distinct(skills: tuple[Skill, ...], rng: random.Random, forms: range, held_
 
 
 def _seeds(world: WorldSettings, rng: random.Random) -> list[dict[str, str]]:
-    """Seeds in the narrow set of wordings; a wrong one follows one of its skill's wrong rules."""
+    """Seeds in the first SEED_FORMS wordings; wrong answers follow one of the skill's wrong rules."""
     streams = {domain: _distinct(skills_of(domain), rng, range(SEED_FORMS), held_out=False) for domain in DOMAINS}
     chosen: list[Instance] = []
     while streams and len(chosen) < world.seeds:
@@ -132,11 +147,14 @@ def _seeds(world: WorldSettings, rng: random.Random) -> list[dict[str, str]]:
     rng.shuffle(records)
     return [
         {
-            "id": f"seed-{place:05d}", "instruction": instance.text, "input": "", "output": response,
+            "id": f"seed-{place:05d}",
+            "instruction": instance.text,
+            "input": "",
+            "output": response,
             "domain": instance.skill.domain,
         }
         for place, (instance, response) in enumerate(records)
-    ]  # fmt: skip
+    ]
 
 
 def _right_response(instance: Instance) -> str:
@@ -144,7 +162,7 @@ def _right_response(instance: Instance) -> str:
 
 
 def _wrong_response(instance: Instance, rng: random.Random) -> str | None:
-    """What one of the wrong rules answers, None where none of them errs on this instance."""
+    """The answer of one of the wrong rules; None if all of them are right on this instance."""
     rules = list(instance.skill.rules.values())
     rng.shuffle(rules)
     for rule in rules:
@@ -155,22 +173,27 @@ def _wrong_response(instance: Instance, rng: random.Random) -> str | None:
 
 
 def _test(domain: str, n: int, seed: int) -> list[dict[str, str]]:
-    """Held-out items in all wordings, of the skills whose answer is unique; `answer` is the bare final answer."""
+    """Held-out items in all wordings, from skills with a unique answer; `answer` is the bare final answer."""
     skills = tuple(skill for skill in skills_of(domain) if skill.unique)
     rng = random.Random(f"{seed}/test/{domain}")
     items: list[dict[str, str]] = []
     for instance in _distinct(skills, rng, range(len(skills[0].forms)), held_out=True):
-        items.append({
-            "id": f"{task_of(domain)}-{len(items):04d}", "question": instance.text, "answer": str(instance.answer),
-            "domain": domain, "skill": instance.name,
-        })  # fmt: skip
+        items.append(
+            {
+                "id": f"{task_of(domain)}-{len(items):04d}",
+                "question": instance.text,
+                "answer": str(instance.answer),
+                "domain": domain,
+                "skill": instance.name,
+            }
+        )
         if len(items) == n:
             break
     return items
 
 
 def _corpus(pairs: int, rng: random.Random) -> str:
-    """Questions and true answers of the open split in all wordings, a line each: for tokenizers, not for training."""
+    """Questions and true answers of the open split in all wordings, one per line: for tokenizers, not for training."""
     lines = []
     for number in range(pairs):
         skill = tuple(SKILLS.values())[number % len(SKILLS)]

@@ -1,4 +1,4 @@
-"""The generator's and annotator's side of a simulated model: keywords, instructions, responses, metadata."""
+"""Simulates generators and annotators: keywords, instructions, responses, metadata."""
 
 from __future__ import annotations
 
@@ -10,22 +10,33 @@ from functools import cache
 from gra.simulation.competence import believe
 from gra.simulation.faults import write_text
 from gra.simulation.profiles import PROFILES
-from gra.simulation.world import SKILL_OF_TOPIC, SKILLS, Instance, Skill, draw, looks_flawed, parse, say, skills_of, unit_hash
+from gra.simulation.world import (
+    SKILL_OF_TOPIC,
+    SKILLS,
+    Instance,
+    Skill,
+    draw,
+    looks_flawed,
+    parse,
+    say,
+    skills_of,
+    unit_hash,
+)
 
-FOLLOWS_RECORDS = 0.5  # chance that proposed keywords stay with a skill of the records shown
-WRONG_DOMAIN = 0.03  # chance that a seed's domain is mistaken
+FOLLOWS_RECORDS = 0.5  # probability that proposed keywords stay with a skill of the records shown
+WRONG_DOMAIN = 0.03  # probability of a wrong domain for a seed
 _FOREIGN_CITY = "Atlantis"
 
 
 @cache
 def repertoire(model: str, domain: str) -> tuple[Skill, ...]:
-    """The skills of a domain that a model writes tasks of: its breadth, fixed by its name."""
+    """The skills of a domain that a model writes tasks of, determined by its name."""
     ranked = sorted(skills_of(domain), key=lambda skill: unit_hash("repertoire", model, skill.name))
     return tuple(ranked[: PROFILES[model].skills])
 
 
 def skill_in(phrases: Iterable[str]) -> Skill | None:
-    """The first skill that some keyword or summary names."""
+    """The first skill named by one of the phrases."""
     for phrase in phrases:
         skill = SKILL_OF_TOPIC.get(phrase.strip().lower())
         if skill:
@@ -34,19 +45,19 @@ def skill_in(phrases: Iterable[str]) -> Skill | None:
 
 
 def keywords(model: str, domain: str, shown: list[list[str]], rng: random.Random) -> list[str]:
-    """Three keywords for a new task: those of a skill of the records it knows to write, or of another one of the domain."""
+    """Three keywords for a new task: of a skill in the records that the model can write, or of another skill of the domain."""
     known = repertoire(model, domain)
     from_records = [skill for skill in map(skill_in, shown) if skill in known]
     follows = from_records and rng.random() < FOLLOWS_RECORDS
     pool: list[Skill] = [skill for skill in from_records if skill] if follows else list(known)
-    if not pool:  # not a domain of this world
+    if not pool:  # another domain than this world's
         words = list(dict.fromkeys(word for record in shown for word in record))
         return [*rng.sample(words, min(3, len(words))), "a new task", "a clear question", "a short answer"][:3]
     return rng.sample(rng.choice(pool).topics, 3)
 
 
 def instruction(model: str, domain: str, wanted: list[str], rng: random.Random) -> str:
-    """One instruction for the keywords, in the model's own wordings and range of instances; sometimes flawed."""
+    """One instruction for the keywords, in the model's wordings and range of instances; sometimes flawed."""
     profile = PROFILES[model]
     known = repertoire(model, domain)
     skill = skill_in(wanted)
@@ -65,7 +76,7 @@ def instruction(model: str, domain: str, wanted: list[str], rng: random.Random) 
 
 
 def _flaw(instance: Instance, rng: random.Random) -> str:
-    """The instruction with its data missing, dangling, contradicted, or about something that does not exist."""
+    """The instruction with missing, dangling or contradictory data, or about something that does not exist."""
     fields = list(instance.skill.fields)
     if "city" in fields and rng.random() < 0.4:
         return instance.text.replace(instance.values[fields.index("city")], _FOREIGN_CITY)
@@ -79,7 +90,7 @@ def _flaw(instance: Instance, rng: random.Random) -> str:
 
 
 def respond(model: str, text: str, world_seed: int, rng: random.Random) -> str:
-    """The model's answer to an instruction, in its own manner. A flawed instruction mostly gets an invented answer."""
+    """The model's answer to an instruction, in its style. A flawed instruction usually gets an invented answer."""
     profile = PROFILES[model]
     instance = parse(text)
     if instance is not None:
@@ -96,7 +107,7 @@ def respond(model: str, text: str, world_seed: int, rng: random.Random) -> str:
 
 
 def annotation(text: str, given: list[str], rng: random.Random) -> tuple[str, list[str], str]:
-    """Domain, three keywords and a one-line summary for an instruction; `given` keywords are kept where they fit."""
+    """Domain, three keywords and a one-line summary for an instruction; `given` keywords are kept if they fit."""
     instance = parse(text)
     skill = instance.skill if instance else looks_flawed(text)
     if skill is None:

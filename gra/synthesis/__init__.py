@@ -1,1 +1,1 @@
-"""STAGE 1: seeds -> instruction data, by a committee of small language models. Command: python -m gra.synthesis --help"""
+"""Stage 1: a committee of small language models turns seeds into instruction data. Command: gra synthesize --help"""

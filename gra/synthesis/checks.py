@@ -1,4 +1,4 @@
-"""All faults of a synthesis' configuration at once, before any work: each group's own, and what does not go together."""
+"""Finds all faults of a synthesis config at once, before any work: in each group, and between groups."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from typing import Any
 import jinja2
 
 from gra.errors import Problem
-from gra.models.pool import check_pool, model_names
+from gra.models.parsed_pool import parsed_pool
+from gra.models.pool import check_pool
 from gra.settings import parse
 from gra.synthesis import prompts
-from gra.synthesis.benchmark_items import check_sources
-from gra.synthesis.committee import scales
-from gra.synthesis.conduct import SynthesisRuntime
-from gra.synthesis.roles import models_needed
-from gra.synthesis.seeds import SeedSettings, check_seeds
+from gra.synthesis.committee.roles import models_needed
+from gra.synthesis.config import SynthesisRuntime
+from gra.synthesis.decontamination.sources import check_sources
+from gra.synthesis.scoring import scales
+from gra.synthesis.seeds.load import SeedSettings, check_seeds
 from gra.synthesis.settings import SynthesisSettings
 
 SECTIONS = ("seed", "seeds", "pool", "synthesis", "runtime")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Every fault of the configuration that can be seen without doing any work."""
+    """All faults of the config that can be found without doing any work."""
     problems = [
         Problem(key, "unknown key", f"known sections: {', '.join(SECTIONS)}") for key in config if key not in SECTIONS
     ]
@@ -30,12 +31,16 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
     if problems:
         return problems
     if not isinstance(config["seed"], int) or isinstance(config["seed"], bool):
-        problems.append(Problem("seed", f"must be a whole number (got {config['seed']!r})", "correct the value of seed"))
+        problems.append(
+            Problem("seed", f"must be a whole number (got {config['seed']!r})", "correct the value of seed")
+        )
     settings, faults = parse(SynthesisSettings, config["synthesis"], "synthesis")
     problems += faults
-    if settings is None and isinstance(config["synthesis"], dict):  # what is right by itself may still not go together
+    if settings is None and isinstance(config["synthesis"], dict):  # valid values can still conflict
         wrong = {fault.key.split(".")[1] for fault in faults if "." in fault.key}
-        settings, _ = parse(SynthesisSettings, {key: value for key, value in config["synthesis"].items() if key not in wrong})
+        settings, _ = parse(
+            SynthesisSettings, {key: value for key, value in config["synthesis"].items() if key not in wrong}
+        )
     seeds, faults = parse(SeedSettings, config["seeds"], "seeds")
     problems += faults
     if seeds is not None:
@@ -44,9 +49,15 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
     problems += parse(SynthesisRuntime, config["runtime"], "runtime")[1]
     faults = check_pool(config["pool"], config["runtime"])
     problems += faults
-    if settings is not None and isinstance(config["pool"], dict) and not any(fault.key.startswith("pool") for fault in faults):
-        problems += _combinations(settings, model_names(config["pool"]))
-        problems += scales.problems(settings, config["pool"], model_names(config["pool"]), inputs)
+    if (
+        settings is not None
+        and isinstance(config["pool"], dict)
+        and not any(fault.key.startswith("pool") for fault in faults)
+    ):
+        runtime = config["runtime"] if isinstance(config["runtime"], dict) else {}
+        pool = parsed_pool(config["pool"], runtime)
+        problems += _combinations(settings, list(pool.names))
+        problems += scales.problems(settings, pool, inputs)
     if settings is not None:
         problems += check_sources(settings.decontaminate, inputs)
     return problems
@@ -60,18 +71,28 @@ def _combinations(settings: SynthesisSettings, models: list[str]) -> list[Proble
             Problem(
                 "synthesis.reviewers",
                 f"1 generator + {settings.reviewers if settings.review else 0} reviewers + "
-                f"{needed - 1 - (settings.reviewers if settings.review else 0)} adjudicator take {needed} models, "
+                f"{needed - 1 - (settings.reviewers if settings.review else 0)} adjudicator need {needed} models, "
                 f"pool.models has {len(models)}",
                 f"add models, or set synthesis.reviewers={max(1, len(models) - 2)}, or synthesis.roles=single",
             )
         )
     if settings.review and settings.min_reviews > settings.reviewers:
-        message = f"{settings.min_reviews} verdicts cannot come from {settings.reviewers} reviewers"
+        message = f"{settings.reviewers} reviewers cannot give {settings.min_reviews} verdicts"
         problems.append(Problem("synthesis.min_reviews", message, f"set it to {settings.reviewers} or less"))
+    if settings.composite == "correctness" and settings.scoring == "probability" and settings.questions == "overall":
+        message = "correctness needs a score for each dimension, and synthesis.questions=overall asks for one score"
+        problems.append(
+            Problem("synthesis.composite", message, "set synthesis.questions=dimensions, or another composite")
+        )
+    if settings.composite == "correctness" and settings.calibrate != "none":
+        message = "correctness needs a score for each dimension, and a calibrated review has one score"
+        problems.append(Problem("synthesis.composite", message, "set synthesis.calibrate=none, or another composite"))
     if settings.single_model is not None and settings.roles != "single":
-        problems.append(Problem("synthesis.single_model", "means nothing without roles=single", "set synthesis.roles=single"))
+        problems.append(Problem("synthesis.single_model", "needs synthesis.roles=single", "set synthesis.roles=single"))
     if settings.single_model is not None and settings.single_model not in models:
-        problems.append(Problem("synthesis.single_model", f"{settings.single_model!r} is not in the pool", f"one of {models}"))
+        problems.append(
+            Problem("synthesis.single_model", f"{settings.single_model!r} is not in the pool", f"one of {models}")
+        )
     if settings.proposal_limit < settings.samples_per_round:
         message = f"{settings.proposal_limit} proposals cannot yield {settings.samples_per_round} samples"
         problems.append(Problem("synthesis.max_proposals", message, "raise it, or set it to null"))
@@ -83,9 +104,9 @@ def _combinations(settings: SynthesisSettings, models: list[str]) -> list[Proble
         try:
             prompts.compile_step(step, settings.prompts)
         except jinja2.TemplateError as error:
-            problems.append(Problem("synthesis.prompts", f"{step}.jinja: {error}", "mend the template"))
+            problems.append(Problem("synthesis.prompts", f"{step}.jinja: {error}", "fix the template"))
     try:
         prompts.built_in(settings.prompts)
     except jinja2.TemplateError as error:
-        problems.append(Problem("synthesis.prompts", str(error), "correct the file"))
+        problems.append(Problem("synthesis.prompts", str(error), "fix the file"))
     return problems

@@ -1,17 +1,15 @@
-"""The round loop (paper, iteration loop): annotate the seeds, then propose -> review -> dedup -> annotate -> enlarge the pool.
+"""Runs the rounds (paper, iteration loop): annotate the seeds, then propose -> review -> dedup -> annotate -> enlarge the pool.
 
-Which proposals belong to a round is a function of their outcomes, not of time: the round is the shortest run of proposals
-0..n-1 that yields its samples, so concurrency, restarts and slow replies cannot change it. Proposals that were started
-beyond n are forgotten.
+A round is the shortest sequence of proposals 0..n-1 that yields its samples. It depends on outcomes, not on time, so concurrency,
+restarts and slow replies cannot change it. Proposals started beyond n are discarded.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 import sys
 from bisect import insort
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,29 +18,27 @@ from typing import Protocol as Interface
 
 from gra.synthesis import prompts
 from gra.synthesis.committee import health
-from gra.synthesis.committee.domains import DomainPool, by_domain, fits, tell_thin
+from gra.synthesis.committee.calls import Call, Protocol, Rules
+from gra.synthesis.committee.domains import DomainPool, by_domain, fits, report_thin
 from gra.synthesis.committee.drawing import draw_proposal
-from gra.synthesis.committee.examples import shelf_for
-from gra.synthesis.committee.pace import Pace
-from gra.synthesis.engine import Engine
-from gra.synthesis.protocol import Ask, Protocol, Rules, annotate, annotate_seed, gives_probabilities, propose
-from gra.synthesis.randomness import stream
-from gra.synthesis.records import CallRecord, Outcome, Record, Seed
-from gra.synthesis.roles import judges
+from gra.synthesis.committee.protocol import annotate, propose
+from gra.synthesis.committee.records import CallRecord, Outcome, Record, Seed
+from gra.synthesis.committee.roles import judges
+from gra.synthesis.committee.stopping import Pace
+from gra.synthesis.dedup.pool import Unique
+from gra.synthesis.engine.driver import Driver
+from gra.synthesis.engine.spool import Spool
+from gra.synthesis.scoring.examples import shelf_for
+from gra.synthesis.seed_annotation import annotate_seeds, first_questions
 from gra.synthesis.settings import SynthesisSettings
-from gra.synthesis.spool import Spool
-from gra.synthesis.target import Unique
-from gra.wellformed import printable
+from gra.synthesis.watch import Watch
 
-log = logging.getLogger("gra.synthesis")
-
-AHEAD = 8  # samples that wait to be annotated ahead of time, as a multiple of the concurrency
-FIRST_LOOK = 50  # reviewed samples at which the committee's health is first told of; then at twice as many, and after each round
-FRESH = 64  # accepted texts that are sent to be embedded together, while the round goes on
+AHEAD = 8  # samples waiting for early annotation, as a multiple of the concurrency
+FRESH = 64  # accepted texts that are embedded in one batch while the round runs
 
 
 class Dedup(Interface):
-    """The target pool: see `target.Target`; all but `unique` may return before they are carried out."""
+    """The target pool (see `target.Target`). Only `unique` waits for its result; the others may return before they are done."""
 
     def prepare(self, texts: Sequence[str]) -> None: ...
     def base(self, ids: Sequence[str], texts: Sequence[str]) -> None: ...
@@ -52,8 +48,8 @@ class Dedup(Interface):
 
 
 class Listener(Interface):
-    """Told what happens, for progress alone. The name of a round's stages begins with `round N`; `deduplicated` tells how
-    many of the round's accepted samples are distinct and how many are not; `heard` tells the calls made for a seed."""
+    """Callbacks for progress. `stage`: names of a round's stages begin with `round N`; `heard`: the calls made for a seed;
+    `deduplicated`: how many of the round's accepted samples are distinct and how many are not."""
 
     def stage(self, name: str, total: int | None) -> None: ...
     def advance(self, outcome: Outcome | None) -> None: ...
@@ -63,7 +59,7 @@ class Listener(Interface):
 
 @dataclass
 class SeedAccount:
-    """What became of the seeds: those in the pool, those that no model could annotate with the reason, the calls made."""
+    """The seeds in the pool, the seeds whose annotation failed with the reason, and the calls."""
 
     records: list[Record] = field(default_factory=list)
     failed: list[tuple[Seed, str]] = field(default_factory=list)
@@ -72,13 +68,13 @@ class SeedAccount:
 
 @dataclass
 class Synthesis:
-    """The whole result; `kept` and `rejected` are on disk, ordered by round, then index, each rejected one with its reason."""
+    """The result of a run; `kept` and `rejected` are on disk, ordered by round, then index; rejected samples have a reason."""
 
     seeds: SeedAccount
     kept: Spool
     rejected: Spool
-    short: list[int] = field(default_factory=list)  # rounds that ran out of proposals before they had their samples
-    blind: list[str] = field(default_factory=list)  # why the run was ended by `stop_when_blind`; [] where it was not
+    short: list[int] = field(default_factory=list)  # rounds that ended before they had their samples
+    blind: list[str] = field(default_factory=list)  # why `stop_when_blind` ended the run; [] if it did not
     thin: list[dict[str, Any]] = field(default_factory=list)  # by round: domains that borrowed records, and how many
 
     def remove(self) -> None:
@@ -88,33 +84,32 @@ class Synthesis:
 
 
 class Committee:
-    """Runs rounds for one set of rules. Results depend on seeds, rules, models and their replies alone.
+    """Runs the rounds for one set of rules. Results depend only on the seeds, rules, models and replies.
 
-    `folder`: where outcomes are kept while the rounds run. `screen`: a last look at an accepted sample before it counts, which
-    returns the reason and detail to drop it, or None. `state`: takes in how the reviewers do, so that others can look at it.
+    `folder`: for outcomes while the rounds run. `sample_filter`: returns (reason, detail) to drop an accepted sample, or None.
+    `state`: the health statistics, if the caller reads them too.
     """
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Driver,
         dedup: Dedup,
         rules: Rules,
         models: Sequence[str],
         listener: Listener,
         folder: Path,
-        screen: Callable[[Outcome], Awaitable[tuple[str, str] | None]] | None = None,
+        sample_filter: Callable[[Outcome], Awaitable[tuple[str, str] | None]] | None = None,
         state: health.Health | None = None,
     ):
-        self._engine, self._dedup, self._rules = engine, dedup, rules
-        self._models, self._listener = list(models), listener
-        self._folder, self._screen = folder, screen
-        self._settings = rules.settings
-        self._health, self._told, self._look_at = state or health.Health(), set[str](), FIRST_LOOK
+        self._engine, self._dedup, self._rules, self._settings = engine, dedup, rules, rules.settings
+        self._models, self._listener, self._folder, self._filter = list(models), listener, folder, sample_filter
+        self._watch = Watch(rules.settings, state)
         self._shelf = shelf_for(rules.settings, rules.seed, [])
+        self._paced_out = False  # whether the last round ended because its pace could not fill it
 
     async def run(self, seeds: Sequence[Seed]) -> Synthesis:
-        """Annotate the seeds and run all rounds. Stops after a round that kept nothing: the next could do no better."""
-        if self._settings.dedup.against_seeds:  # while they are annotated
+        """Annotate the seeds and run all rounds. Stops after a round that kept nothing: the next would not do better."""
+        if self._settings.dedup.against_seeds:  # embedded while they are annotated
             self._dedup.prepare([_text_of(self._settings, seed.instruction, seed.response) for seed in seeds])
         account = await self._annotate_seeds(seeds)
         result = Synthesis(account, Spool(self._folder / "kept"), Spool(self._folder / "rejected"))
@@ -128,12 +123,12 @@ class Committee:
             domains = by_domain(pool, self._settings.shots, self._settings.thin_domain, self._settings.taken)
             if not domains:
                 break
-            result.thin += [{"round": number, **entry} for entry in tell_thin(pool, domains, result.thin)]
+            result.thin += [{"round": number, **entry} for entry in report_thin(pool, domains, result.thin)]
             before = len(result.kept)
             pool = pool + await self._round(number, domains, result)
-            self._warn()
-            if self._is_blind():
-                result.blind = self._health.account()["warnings"]
+            self._watch.report()
+            if self._watch.is_blind():
+                result.blind = self._watch.warnings
                 break
             if len(result.kept) - before < self._settings.samples_per_round:
                 result.short.append(number)
@@ -143,7 +138,9 @@ class Committee:
 
     async def _annotate_seeds(self, seeds: Sequence[Seed]) -> SeedAccount:
         self._listener.stage("annotate seeds", len(seeds))
-        account = SeedAccount(calls=await first_questions(self._engine, self._rules, judges(self._models, self._settings)))
+        account = SeedAccount(
+            calls=await first_questions(self._engine, self._rules, judges(self._models, self._settings))
+        )
         self._listener.heard(account.calls)
         async for seed, record, fault, calls in annotate_seeds(self._engine, seeds, self._rules, self._models):
             self._listener.advance(None)
@@ -156,18 +153,20 @@ class Committee:
         return account
 
     async def _round(self, number: int, domains: Mapping[str, DomainPool], result: Synthesis) -> list[Record]:
-        """One round: adds its samples and its drops to `result`, and returns what the pool gains."""
+        """Run one round: add its kept and rejected samples to `result`; returns the new records of the pool."""
         outcomes = Spool(self._folder / f"round-{number}")
         try:
             accepted, unique = await self._propose(number, domains, outcomes)
-            chosen = sorted(unique.kept[: self._settings.samples_per_round])  # best first: what is over has the lowest scores
+            # best first, so the surplus has the lowest scores
+            chosen = sorted(unique.kept[: self._settings.samples_per_round])
             fate = {accepted[i]: ("surplus", "") for i in unique.kept[self._settings.samples_per_round :]}
             for i, (near, cosine) in unique.dropped.items():
-                fate[accepted[i]] = ("duplicate", f"of {accepted[near] if isinstance(near, int) else near}, cosine {cosine:.4f}")
+                fate[accepted[i]] = (
+                    "duplicate",
+                    f"of {accepted[near] if isinstance(near, int) else near}, cosine {cosine:.4f}",
+                )
             for outcome in outcomes:
-                if outcome.id in fate:
-                    reason, detail = fate[outcome.id]
-                    outcome = replace(outcome, status="rejected", reason=reason, detail=detail)
+                outcome = dropped(outcome, *fate[outcome.id]) if outcome.id in fate else outcome
                 if outcome.status == "rejected":
                     result.rejected.add(outcome)
             self._listener.stage(f"round {number}: annotate", len(chosen))
@@ -178,35 +177,33 @@ class Committee:
         self._dedup.commit(chosen, [accepted[i] for i in chosen])
         return records
 
-    async def _propose(self, number: int, domains: Mapping[str, DomainPool], outcomes: Spool) -> tuple[list[str], Unique]:
-        """Proposals until the round has its samples, all into `outcomes`. Returns the accepted ones' ids, in order, and which of
-        them (by number) are unique."""
+    async def _propose(
+        self, number: int, domains: Mapping[str, DomainPool], outcomes: Spool
+    ) -> tuple[list[str], Unique]:
+        """Propose into `outcomes` until the round has its samples. Returns the accepted ids, in order, and the unique ones."""
         settings, wanted = self._settings, self._settings.samples_per_round
         self._listener.stage(f"round {number}", wanted)
         accepted: list[str] = []
         scores: list[float | None] = []
-        fresh: list[str] = []  # texts on their way to the target pool
-        need = wanted  # accepted samples at which to look whether enough remain after dedup
+        fresh: list[str] = []  # texts not yet sent to the target pool
+        need = wanted  # accepted samples at which dedup is checked
         unique = Unique([], {})
         pace = Pace(wanted, settings.proposal_limit, settings.max_proposals is not None)
         ahead = Ahead(self._rules, AHEAD * self._engine.concurrency)
         proposals = self._proposals(number, domains)
-        talks = self._engine.stream(proposals, lambda n: allowance(n, len(accepted), need), ahead.next)
-        async with aclosing(talks):
-            async for outcome in talks:
-                outcome = await self._screened(outcome)
+        exchanges = self._engine.stream(proposals, lambda n: allowance(n, len(accepted), need), ahead.next)
+        async with aclosing(exchanges):
+            async for outcome in exchanges:
+                outcome = await self._filtered(outcome)
                 outcomes.add(outcome)
-                self._health.add(outcome)
-                if self._health.reviewed >= self._look_at:  # not only at the end of a round, which may take hours
-                    self._look_at *= 2
-                    self._warn()
+                self._watch.add(outcome)
                 self._listener.advance(outcome)
                 if outcome.status == "accepted":
                     accepted.append(outcome.id)
                     scores.append(outcome.mean)
                     fresh.append(_text_of(settings, outcome.instruction, outcome.response))
                     ahead.add(outcome)
-                last = len(outcomes) == settings.proposal_limit or self._is_blind()
+                last = len(outcomes) == self._limit(number) or self._watch.is_blind()
                 look = pace.due(len(outcomes))
                 if len(fresh) >= FRESH or (fresh and (len(accepted) >= need or last or look)):
                     self._dedup.add(fresh)
@@ -217,47 +214,42 @@ class Committee:
                     if len(unique.kept) >= wanted:
                         break
                     need = len(accepted) + wanted - len(unique.kept)
-                if last or (look and pace.ends(len(outcomes), len(unique.kept))):
+                self._paced_out = look and pace.ends(len(outcomes), len(unique.kept))
+                if last or self._paced_out:
                     break
         return accepted, unique
 
-    def _is_blind(self) -> bool:
-        """Whether to end here: `stop_when_blind` samples were reviewed and the reviews tell nothing apart. Outcomes come in
-        the order of their proposals, so this is the same whatever the concurrency."""
-        limit = self._settings.stop_when_blind
-        return limit is not None and self._health.reviewed >= limit and health.blind(self._health.account())
+    def _limit(self, number: int) -> int:  # noqa: ARG002 - a recorded run has one for each round (regating)
+        """The maximum of proposals of a round."""
+        return self._settings.proposal_limit
 
-    def _warn(self) -> None:
-        """Say what is wrong with the committee, each thing once a run."""
-        for kind, text in health.faults(self._health.account()):
-            if kind not in self._told:
-                self._told.add(kind)
-                log.warning("COMMITTEE: %s", printable(text))
-
-    async def _screened(self, outcome: Outcome) -> Outcome:
-        found = await self._screen(outcome) if self._screen is not None and outcome.status == "accepted" else None
-        return outcome if found is None else replace(outcome, status="rejected", reason=found[0], detail=found[1])
+    async def _filtered(self, outcome: Outcome) -> Outcome:
+        found = await self._filter(outcome) if self._filter is not None and outcome.status == "accepted" else None
+        return outcome if found is None else dropped(outcome, *found)
 
     def _proposals(self, number: int, domains: Mapping[str, DomainPool]) -> Iterator[Protocol]:
-        for index in range(self._settings.proposal_limit):
+        for index in range(self._limit(number)):
             proposal = draw_proposal(self._rules.seed, number, index, domains, self._models, self._settings)
             examples = self._shelf.examples(number, proposal.domain)
             yield propose(replace(proposal, examples=examples), self._rules)
 
     async def _annotate(self, ids: Collection[str], outcomes: Spool, kept: Spool) -> list[Record]:
-        """Give the samples of these ids their summaries, and put them into `kept`. Returns those that got one as records."""
-        talks = (annotate(outcome, self._rules) for outcome in outcomes if outcome.id in ids)
+        """Annotate the samples with these ids and add them to `kept`. Returns those that got a summary, as records."""
+        exchanges = (self._annotation(outcome) for outcome in outcomes if outcome.id in ids)
         records = []
-        async for outcome in self._engine.stream(talks):
+        async for outcome in self._engine.stream(exchanges):
             self._listener.advance(None)
             kept.add(outcome)
             if outcome.summary is not None:
                 records.append(self._member(as_record(outcome)))
         return records
 
+    def _annotation(self, outcome: Outcome) -> Protocol:
+        return annotate(outcome, self._rules)
+
     def _member(self, record: Record) -> Record:
-        """The record as the pool keeps it: without texts that no prompt shows, so that memory holds the whole pool."""
-        shared = sys.intern(record.domain)  # one text a domain, not one a record
+        """The record as the pool keeps it: without texts that no prompt shows, to save memory."""
+        shared = sys.intern(record.domain)  # one string per domain, not per record
         if self._settings.show == "full":
             return replace(record, domain=shared)
         shows = prompts.demonstrates(self._settings.prompts) and fits(record.instruction)
@@ -265,62 +257,46 @@ class Committee:
 
 
 class Ahead:
-    """Samples whose annotation can be asked for while the round's last proposals leave slots idle: of those accepted so far the
-    `most` with the best scores, since these are the last to be dropped as duplicates or surplus."""
+    """Samples that can be annotated early, when the round's last proposals leave slots idle: the `most` accepted samples with the
+    best scores, since these are least likely to be dropped as duplicates or surplus."""
 
     def __init__(self, rules: Rules, most: int):
         self._rules, self._most = rules, most
         self._best: list[tuple[float, int, Outcome]] = []  # ascending
 
     def add(self, outcome: Outcome) -> None:
-        """One more accepted sample."""
+        """Add an accepted sample."""
         score = outcome.mean if outcome.mean is not None else -math.inf
         insort(self._best, (score, -outcome.index, outcome))
         del self._best[: -self._most]
 
-    def next(self) -> Ask | None:
-        """The annotation to ask for next, each once; None: no sample waits."""
+    def next(self) -> Call | None:
+        """The next annotation call, each once; None: no sample waits."""
         if not self._best:
             return None
-        (ask,) = next(annotate(self._best.pop()[-1], self._rules))
-        return ask
-
-
-async def first_questions(engine: Engine, rules: Rules, models: Sequence[str]) -> list[CallRecord]:
-    """Make sure that `models`, which will judge, give probabilities where they are to judge by them; the calls made. Raises
-    ServerError."""
-    asked = models if rules.settings.scoring == "probability" else ()
-    return [call async for calls in engine.stream(gives_probabilities(model, rules) for model in asked) for call in calls]
-
-
-async def annotate_seeds(
-    engine: Engine, seeds: Sequence[Seed], rules: Rules, models: Sequence[str]
-) -> AsyncIterator[tuple[Seed, Record | None, str, tuple[CallRecord, ...]]]:
-    """Each seed, in order, with its record or None and the fault, and the calls made. The annotator is drawn by the seed's id."""
-    settings = rules.settings
-    writers = list(models) if settings.roles == "random" else [models[0]]
-    if settings.roles == "single" and settings.single_model:
-        writers = [settings.single_model]
-    talks = (annotate_seed(s, stream(rules.seed, "annotator", s.id).choice(writers), rules) for s in seeds)
-    order = iter(seeds)
-    async for record, fault, calls in engine.stream(talks):
-        yield next(order), record, fault or "", calls
+        (call,) = next(annotate(self._best.pop()[-1], self._rules))
+        return call
 
 
 def allowance(finished: int, accepted: int, need: int) -> int:
-    """How many proposals may have been started: those finished in order, and as many as the missing samples should take,
-    with two standard deviations to spare. Decides how much may be started in vain, never what the round holds."""
-    rate = (accepted + 1) / (finished + 2)
-    missing = max(need - accepted, 1)
+    """How many proposals can be started: those finished in order, plus the number that the missing samples should need, with a
+    margin of two standard deviations. Affects only how many calls are wasted, never what the round contains."""
+    rate, missing = (accepted + 1) / (finished + 2), max(need - accepted, 1)
     return finished + math.ceil((missing + 2 * math.sqrt(missing * (1 - rate))) / rate)
 
 
 def as_record(outcome: Outcome) -> Record:
-    """A kept and annotated sample as a member of the pool."""
+    """A kept and annotated sample as a record of the pool."""
     assert outcome.summary is not None
     return Record(outcome.id, outcome.instruction, outcome.response, outcome.domain, outcome.keywords, outcome.summary)
 
 
+def dropped(outcome: Outcome, reason: str, detail: str) -> Outcome:
+    """An accepted sample that is dropped all the same."""
+    return replace(outcome, status="rejected", reason=reason, detail=detail)
+
+
 def _text_of(settings: SynthesisSettings, instruction: str, response: str) -> str:
-    texts = {"instruction": instruction, "response": response, "both": f"{instruction}\n\n{response}"}
-    return texts[settings.dedup.text]
+    return {"instruction": instruction, "response": response, "both": f"{instruction}\n\n{response}"}[
+        settings.dedup.text
+    ]

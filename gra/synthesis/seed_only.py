@@ -1,6 +1,6 @@
-"""Stage: the seeds as they are, as a data folder of the same form: the arm that training on synthetic data is compared with.
+"""Writes the unchanged seeds as a data folder of the same form: the arm to compare synthetic data with.
 
-A seed without an answer cannot be trained on: it is dropped, with that reason.
+A seed without an answer cannot be trained on and is dropped with that reason.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from pydantic import Field
 from gra.errors import ConfigError, Problem, SeedError
 from gra.labels import simulated
 from gra.settings import Settings, parse
-from gra.synthesis import trial
-from gra.synthesis.records import Outcome, Roles, Seed
-from gra.synthesis.seeds import SeedSettings, check_seeds, load_seeds, report_bad, seed_files
+from gra.synthesis.committee.records import Outcome, Roles, Seed
+from gra.synthesis.seeds import trial
+from gra.synthesis.seeds.load import SeedSettings, check_seeds, load_seeds, report_bad, seed_files
 
 NAME = "seed_only"
-VERSION = 3  # 3: more endings of replies are told; seeds are read record by record, without marks of reasoning or templates
-INSIDE_INPUTS = {"seeds.path": "seeds"}  # a relative path lies in the input `seeds`, if there is one
+VERSION = 3  # 3: more endings of replies are recognised; seeds are read record by record, without marks of reasoning or templates
+ADDED_LATER = {"seeds.columns.keywords": None, "seeds.columns.summary": None}
+INSIDE_INPUTS = {"seeds.path": "seeds"}  # a relative path is inside the input `seeds`, if there is one
 NO_ANSWER = "response_missing"
 
 log = logging.getLogger(__name__)
@@ -29,13 +30,13 @@ log = logging.getLogger(__name__)
 class SeedOnlySettings(Settings):
     """The stage's config: the seeds, and the run's seed, which draws the subset."""
 
-    seed: int
-    seeds: SeedSettings
-    runtime: dict[str, Any] = Field(default_factory=dict)
+    seed: int = Field(description="Draws the subset of `seeds.limit`.")
+    seeds: SeedSettings = Field(description="The seeds.")
+    runtime: dict[str, Any] = Field(default_factory=dict, description="No effect.")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Every fault of the configuration that can be seen without doing any work."""
+    """All faults of the config that can be found without doing any work."""
     settings, problems = parse(SeedOnlySettings, config)
     if settings is None:
         return problems
@@ -44,28 +45,28 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """The seed file or folder: its content is part of what the stage makes."""
+    """The seed file or folder: its content determines the output."""
     settings, _ = parse(SeedOnlySettings, config)
     return {} if settings is None else seed_files(settings.seeds)
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """What keeps the seeds from being loaded."""
+    """Reasons why the seeds cannot be loaded."""
     return trial.problems(parse(SeedSettings, config.get("seeds") or {})[0], inputs)
 
 
-def kept(folder: Path) -> str:  # noqa: ARG001 - of any working folder
-    """Nothing in a working folder of this stage is worth keeping: all of it is made again at no price."""
+def kept(folder: Path) -> str:  # noqa: ARG001 - the same for every folder
+    """Empty: nothing in a working folder of this stage costs anything to make again."""
     return ""
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write the data folder. inputs["seeds"], if there is one, is the folder that a relative `seeds.path` lies in.
+    """Write the data folder. A relative `seeds.path` is inside inputs["seeds"], if there is one.
 
     Raises ConfigError, SeedError.
     """
-    from gra.synthesis.dataset import CardInfo, write_dataset
-    from gra.synthesis.stats import statistics
+    from gra.synthesis.output.dataset import CardInfo, write_dataset
+    from gra.synthesis.output.stats import statistics
 
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
@@ -77,13 +78,14 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     kept = [o for o in outcomes if o.status == "accepted"]
     rejected = [o for o in outcomes if o.status == "rejected"]
     if not kept:
-        raise SeedError(f"{found.name}: none of the {len(outcomes)} seeds has an answer to train on; choose a set with responses")
+        message = f"{found.name}: none of the {len(outcomes)} seeds has an answer to train on"
+        raise SeedError(f"{message}\n    -> choose seeds with responses")
     labelled = simulated([base, *seed_files(settings.seeds).values()])
     stats = statistics(kept, rejected, simulated=labelled)
     stats["seeds"] = found.statistics()
     card = CardInfo(
-        title="Seed instruction data as it is",
-        method="A subset of the seed set, unchanged but for joining instruction and input: no model wrote, reviewed or chose it.",
+        title="Unchanged seed instruction data",
+        method="A subset of the seeds, instruction and input joined, otherwise unchanged: no model wrote, reviewed or chose it.",
         seeds_name=found.name,
         seeds_account=found.account(),
         license=found.license,
@@ -96,11 +98,19 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
 
 
 def _outcome(seed: Seed, index: int) -> Outcome:
-    """A seed in the form of a sample of round 0 in which nobody had a role."""
+    """A seed as a sample of round 0 without roles."""
     nobody = Roles(generator="", reviewers=(), adjudicator=None, annotator="")
     answered = bool(seed.response)
     return Outcome(
-        id=seed.id, round=0, index=index, domain=seed.domain or "", roles=nobody, parents=(),
-        status="accepted" if answered else "rejected", reason="" if answered else NO_ANSWER,
-        detail="" if answered else f"{seed.place}: the seed has no response", instruction=seed.instruction, response=seed.response,
-    )  # fmt: skip
+        id=seed.id,
+        round=0,
+        index=index,
+        domain=seed.domain or "",
+        roles=nobody,
+        parents=(),
+        status="accepted" if answered else "rejected",
+        reason="" if answered else NO_ANSWER,
+        detail="" if answered else f"{seed.place}: the seed has no response",
+        instruction=seed.instruction,
+        response=seed.response,
+    )

@@ -1,6 +1,7 @@
-"""One shard of a round as a stage: asks, and records in its journal, what its proposals need. See sharding.py.
+"""Runs one shard of a round as a stage: makes the calls of its proposals and records them in its journal. See sharding.py.
 
-Command: python -m gra.synthesis shard=0/4 round=1 output=DIR ...     (round=0: annotate the seeds; round 1 does it if need be)
+Command: gra synthesize shard=0/4 round=1 output=DIR ...     (round=0: annotate the seeds; round 1 does it if needed)
+`config.shard`: {round, index, count, gathers}; gathers: the merge of round 0, which imports what the shards recorded.
 """
 
 from __future__ import annotations
@@ -14,63 +15,71 @@ from pathlib import Path
 from typing import Any
 
 from gra import event_loop
-from gra.errors import ConfigError, Interrupted, Problem
+from gra.errors import STOPPED_AT_ONCE, ConfigError, Interrupted, Problem
 from gra.fileio import read_json, write_json
-from gra.models.pool import cuts_thoughts, model_names, served_as
+from gra.settings import parse
 from gra.synthesis import stage
+from gra.synthesis.committee.calls import Protocol
 from gra.synthesis.committee.domains import by_domain
 from gra.synthesis.committee.drawing import draw_proposal
-from gra.synthesis.committee.examples import shelf_for
-from gra.synthesis.committee.scales import scales_for
-from gra.synthesis.conduct import engine_for
-from gra.synthesis.protocol import Protocol, Rules, propose
-from gra.synthesis.records import Record
-from gra.synthesis.roles import judges
-from gra.synthesis.rounds import annotate_seeds, first_questions
-from gra.synthesis.seeds import SeedSettings, load_seeds
-from gra.synthesis.settings import SynthesisSettings
-from gra.synthesis.sharding import parse_shard, proposals_to_prepare
+from gra.synthesis.committee.protocol import propose
+from gra.synthesis.committee.records import Record
+from gra.synthesis.committee.roles import judges
+from gra.synthesis.config import ShardSettings, SynthesisConfig, parsed
+from gra.synthesis.engine.session import engine_for
+from gra.synthesis.engine.shard_folders import pin
+from gra.synthesis.engine.sharding import proposals_to_prepare
+from gra.synthesis.rules import rules_of
+from gra.synthesis.scoring.examples import shelf_for
+from gra.synthesis.seed_annotation import annotate_seeds, first_questions
+from gra.synthesis.seeds.load import load_seeds
 
 NAME = "synthesis_shard"
-VERSION = 1
+VERSION = 2  # 2: round, index and count are part of its identity
 NOT_HASHED = stage.NOT_HASHED
 external_files = stage.external_files
+ADDED_LATER = stage.ADDED_LATER
 INSIDE_INPUTS = stage.INSIDE_INPUTS
 kept, reuse, bought_again, preflight = stage.kept, stage.reuse, stage.bought_again, stage.preflight
+whole, OF_A_PART = stage.whole, stage.OF_A_PART
 log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """The faults of the synthesis' config, and of `shard` and `round`."""
-    problems = stage.check(config, {name: path for name, path in inputs.items() if name != "previous"})
-    try:
-        parse_shard(str(config["runtime"].get("shard")))
-    except ConfigError as error:
-        problems += error.problems
-    return problems
+    """All faults of the synthesis config and of `shard`."""
+    whole = {key: value for key, value in config.items() if key != "shard"}
+    problems = stage.check(whole, {name: path for name, path in inputs.items() if name != "previous"})
+    return problems + parse(ShardSettings, config.get("shard") or {}, "shard")[1]
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Fill `output`'s journal. inputs["previous"]: the merged folder of the rounds before. Raises as the synthesis does."""
+    """Fill the journal in `output`. inputs["previous"]: the merged folder of the earlier rounds. Raises as the synthesis does."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
-    settings = SynthesisSettings.model_validate(config["synthesis"])
+    given = parsed(config)
+    mine, shards = given.shard, given.runtime.shards
+    assert mine is not None
+    if not mine.gathers and shards:
+        pin(Path(shards), mine.count)
     try:
-        counts = event_loop.run(_ask(config, settings, inputs, output))
+        counts = event_loop.run(_run(given, mine, inputs, output))
     except asyncio.CancelledError:
-        raise Interrupted("stopped at once: what was recorded is kept; the same command goes on from there") from None
+        raise Interrupted(STOPPED_AT_ONCE) from None
     write_json(output / "shard.json", counts)
     return counts
 
 
-async def _ask(config: dict[str, Any], settings: SynthesisSettings, inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    index, count = parse_shard(config["runtime"]["shard"])
-    number = int(config["runtime"]["round"])
-    found = load_seeds(SeedSettings.model_validate(config["seeds"]), config["seed"], inputs.get("seeds")).seeds
+async def _run(
+    config: SynthesisConfig,
+    mine: ShardSettings,
+    inputs: dict[str, Path],
+    output: Path,
+) -> dict[str, float]:
+    number, index, count = mine.round, mine.index, mine.count
+    settings, proposals = config.synthesis, 0
+    found = load_seeds(config.seeds, config.seed, inputs.get("seeds")).seeds
     seeds = found[index::count] if number == 0 else found
-    pool_config, proposals = config["pool"], 0
-    maps = scales_for(settings, model_names(pool_config), inputs.get("probe"))
-    rules = Rules(config["seed"], settings, served_as(pool_config), thoughts=cuts_thoughts(pool_config), scales=maps)
+    rules = rules_of(config, inputs.get("probe"))
     async with engine_for(config, output) as (engine, backend):
         models = list(backend.models)
         await first_questions(engine, rules, judges(models, settings))
@@ -81,24 +90,25 @@ async def _ask(config: dict[str, Any], settings: SynthesisSettings, inputs: dict
             pool += _members(previous)
         if number > 0:
             last = read_json(previous / "stats.json")["rounds"][-1] if previous is not None else None
-            prepared = config["runtime"].get("shard_proposals")
-            prepared = prepared or proposals_to_prepare(settings.samples_per_round, settings.proposal_limit, last)
+            prepared = config.runtime.shard_proposals or proposals_to_prepare(
+                settings.samples_per_round, settings.proposal_limit, last
+            )
             domains = by_domain(pool, settings.shots, settings.thin_domain, settings.taken)
 
-            def talks() -> Iterator[Protocol]:
+            def exchanges() -> Iterator[Protocol]:
                 for k in range(index, prepared, count):
                     proposal = draw_proposal(rules.seed, number, k, domains, models, settings)
                     yield propose(replace(proposal, examples=shelf.examples(number, proposal.domain)), rules)
 
-            async for _ in engine.stream(talks() if domains else islice(talks(), 0)):
+            async for _ in engine.stream(exchanges() if domains else islice(exchanges(), 0)):
                 proposals += 1
         traffic = engine.traffic
-    log.info("shard %d/%d of round %d: %d proposals, %d calls asked", index, count, number, proposals, traffic.asked)
-    return {"proposals": float(proposals), "asked": float(traffic.asked), "replayed": float(traffic.replayed)}
+    log.info("shard %d/%d of round %d: %d proposals, %d calls made", index, count, number, proposals, traffic.requested)
+    return {"proposals": float(proposals), "asked": float(traffic.requested), "replayed": float(traffic.replayed)}
 
 
 def _members(folder: Path) -> list[Record]:
-    """What the rounds before added to the pool, in the order in which the pool has it."""
+    """The records that earlier rounds added to the pool, in the pool's order."""
     import pyarrow.parquet as pq
 
     columns = ["id", "instruction", "response", "domain", "keywords", "summary"]

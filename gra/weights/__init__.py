@@ -1,1 +1,1 @@
-"""Weight files that are fetched by `gra fetch models`: what they are, where they come from, where they lie."""
+"""Downloads, verifies and caches the weight files of `gra fetch models`."""

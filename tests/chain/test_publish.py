@@ -23,12 +23,19 @@ def result(folder: Path, text: str = "a") -> Path:
 
 
 def git(folder: Path, *words: str) -> str:
-    run = subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@y", *words], cwd=folder, capture_output=True, text=True,
-                         check=True)  # fmt: skip
+    run = subprocess.run(
+        ["git", "-c", "user.name=x", "-c", "user.email=x@y", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return run.stdout
 
 
-@pytest.mark.skipif(source_root() is None or shutil.which("git") is None, reason="needs a checkout's .gitignore, and git")
+@pytest.mark.skipif(
+    source_root() is None or shutil.which("git") is None, reason="needs a checkout's .gitignore, and git"
+)
 def test_run_and_compare_leave_a_clone_clean_and_only_publish_changes_it(place: Place) -> None:
     root = source_root()
     assert root is not None
@@ -46,7 +53,9 @@ def test_run_and_compare_leave_a_clone_clean_and_only_publish_changes_it(place: 
         words = [sys.executable, "-m", "gra.cli", "publish", "runs/results/fake", "results/fake", *more]
         published = subprocess.run(words, cwd=place.folder, capture_output=True, text=True, check=False)
         assert published.returncode == code, published.stderr
-    assert {line[3:] for line in git(place.folder, "status", "--porcelain").splitlines()} == {f"results/fake/{n}" for n in FILES}
+    assert {line[3:] for line in git(place.folder, "status", "--porcelain").splitlines()} == {
+        f"results/fake/{n}" for n in FILES
+    }
 
 
 def test_a_result_is_published_once_and_another_only_in_its_place_when_asked(tmp_path: Path) -> None:
@@ -74,12 +83,14 @@ def test_what_cannot_be_published_is_told(tmp_path: Path) -> None:
         publish(good, good)
     (tmp_path / "file").write_text("")
     for target in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(StoreError, match="name a folder"):
+        with pytest.raises(StoreError, match=r"give a (writable )?folder"):
             publish(good, target)
     assert not (tmp_path / "x").exists()
 
 
 def test_publish_has_its_help() -> None:
-    run = subprocess.run([sys.executable, "-m", "gra.cli", "publish", "--help"], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-m", "gra.cli", "publish", "--help"], capture_output=True, text=True, check=True
+    )
     assert "--replace" in run.stdout
     assert "runs/results/quickstart results/quickstart" in run.stdout

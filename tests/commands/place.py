@@ -19,33 +19,70 @@ SEED_FILES: dict[str, list[dict[str, Any]]] = {
     "alpaca_data.json": SEEDS,
     "FILE": SEEDS,
     "seed_tasks.jsonl": [
-        {"id": f"t{n}", "name": "x", "instruction": s["instruction"], "instances": [{"input": "", "output": s["output"]}],
-         "is_classification": False}
+        {
+            "id": f"t{n}",
+            "name": "x",
+            "instruction": s["instruction"],
+            "instances": [{"input": "", "output": s["output"]}],
+            "is_classification": False,
+        }
         for n, s in enumerate(SEEDS)
     ],
     "Condor-SFT-20K.jsonl": [
-        {"conversations": [{"role": "user", "content": s["instruction"]}, {"role": "assistant", "content": s["output"]}]}
+        {
+            "conversations": [
+                {"role": "user", "content": s["instruction"]},
+                {"role": "assistant", "content": s["output"]},
+            ]
+        }
         for s in SEEDS
     ],
     "WizardLM_evol_instruct_V2_143k.json": [
-        {"idx": str(n), "conversations": [{"from": "human", "value": s["instruction"]}, {"from": "gpt", "value": s["output"]}]}
+        {
+            "idx": str(n),
+            "conversations": [{"from": "human", "value": s["instruction"]}, {"from": "gpt", "value": s["output"]}],
+        }
         for n, s in enumerate(SEEDS)
     ],
-}  # fmt: skip
+}
 BENCHMARKS: dict[str, list[dict[str, Any]]] = {
-    **{f"gsm8k/{split}": [{"question": f"{n}+{n}?", "answer": f"#### {2 * n}"} for n in range(6)] for split in ("train", "test")},
+    **{
+        f"gsm8k/{split}": [{"question": f"{n}+{n}?", "answer": f"#### {2 * n}"} for n in range(6)]
+        for split in ("train", "test")
+    },
     "math/test": [{"problem": "1+1?", "level": "Level 1", "type": "Algebra", "solution": "$\\boxed{2}$"}],
     "humaneval/test": [
-        {"task_id": "HumanEval/0", "prompt": "def f():\n", "canonical_solution": "    return 1\n", "entry_point": "f",
-         "test": "def check(candidate):\n    assert candidate() == 1\n"}
+        {
+            "task_id": "HumanEval/0",
+            "prompt": "def f():\n",
+            "canonical_solution": "    return 1\n",
+            "entry_point": "f",
+            "test": "def check(candidate):\n    assert candidate() == 1\n",
+        }
     ],
     "mbpp/test": [
-        {"task_id": 11, "text": "One.", "code": "def f(): return 1", "test_list": ["assert f() == 1"], "test_setup_code": "",
-         "challenge_test_list": []}
+        {
+            "task_id": 11,
+            "text": "One.",
+            "code": "def f(): return 1",
+            "test_list": ["assert f() == 1"],
+            "test_setup_code": "",
+            "challenge_test_list": [],
+        }
     ],
     "hellaswag/validation": [
-        {"ind": 0, "activity_label": "x", "ctx_a": "A man", "ctx_b": "he", "ctx": "A man he", "endings": FOUR, "label": "1",
-         "source_id": "s", "split": "val", "split_type": "indomain"}
+        {
+            "ind": 0,
+            "activity_label": "x",
+            "ctx_a": "A man",
+            "ctx_b": "he",
+            "ctx": "A man he",
+            "endings": FOUR,
+            "label": "1",
+            "source_id": "s",
+            "split": "val",
+            "split_type": "indomain",
+        }
     ],
     **{
         f"arc_challenge/{split}": [
@@ -54,24 +91,43 @@ BENCHMARKS: dict[str, list[dict[str, Any]]] = {
         for split in ("train", "validation", "test")
     },
     "gpqa/diamond/train": [
-        {"Record ID": "r", "Question": "Which?", "Correct Answer": "one", "Incorrect Answer 1": "two",
-         "Incorrect Answer 2": "three", "Incorrect Answer 3": "four"}
+        {
+            "Record ID": "r",
+            "Question": "Which?",
+            "Correct Answer": "one",
+            "Incorrect Answer 1": "two",
+            "Incorrect Answer 2": "three",
+            "Incorrect Answer 3": "four",
+        }
     ],
     "mmlu/test": [{"question": "Which?", "subject": "anatomy", "choices": FOUR, "answer": 1}],
     "ifeval/train": [
-        {"key": 1, "prompt": "Say it in lower case.", "instruction_id_list": ["change_case:english_lowercase"], "kwargs": [{}]}
+        {
+            "key": 1,
+            "prompt": "Say it in lower case.",
+            "instruction_id_list": ["change_case:english_lowercase"],
+            "kwargs": [{}],
+        }
     ],
     **{f"bbh/{name}": [{"input": "Which?", "target": "(A)"}] for name in BBH.split()},
-}  # fmt: skip
+}
 
 # What stands in the hub's cache, for the checks that ask whether it can be had: no weights and no items.
 HUB = {
     "models": ["Qwen/Qwen2.5-0.5B", "Qwen/Qwen2.5-7B", "meta-llama/Llama-3.1-8B"],
     "datasets": [
-        "openai/gsm8k", "EleutherAI/hendrycks_math", "openai/openai_humaneval", "google-research-datasets/mbpp", "Rowan/hellaswag",
-        "allenai/ai2_arc", "Idavidrein/gpqa", "SaylorTwift/bbh", "cais/mmlu", "google/IFEval",
+        "openai/gsm8k",
+        "EleutherAI/hendrycks_math",
+        "openai/openai_humaneval",
+        "google-research-datasets/mbpp",
+        "Rowan/hellaswag",
+        "allenai/ai2_arc",
+        "Idavidrein/gpqa",
+        "SaylorTwift/bbh",
+        "cais/mmlu",
+        "google/IFEval",
     ],
-}  # fmt: skip
+}
 
 
 def lines(path: Path, items: list[dict[str, Any]]) -> None:
@@ -122,4 +178,6 @@ def _data(place: Path, folder: Path) -> None:
     seeds = {"path": str(place / "FOLDER_OF_THE_WORLD" / "seeds" / "seeds.jsonl"), "limit": 20}
     synthesis = {"rounds": 2, "samples_per_round": 8, "max_proposals": 60, "dedup": {"model": "hash", "threshold": 1.0}}
     folder.mkdir(parents=True)
-    stage.run({"seed": 0, "seeds": seeds, "pool": pool, "synthesis": synthesis, "runtime": {"concurrency": 8}}, {}, folder)
+    stage.run(
+        {"seed": 0, "seeds": seeds, "pool": pool, "synthesis": synthesis, "runtime": {"concurrency": 8}}, {}, folder
+    )

@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = ("python", "gra", "make", "torchrun", "srun", "sbatch", "slurm/submit_synthesis.sh", "pip", "eval", "docker", "git")
+PROGRAMS = (
+    "python",
+    "gra",
+    "make",
+    "torchrun",
+    "srun",
+    "sbatch",
+    "pip",
+    "eval",
+    "docker",
+    "git",
+)
 _SPAN = re.compile(r"(?<!`)(`{1,2})(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 _KEY = re.compile(r"^\+?[a-z_]+(\.[A-Za-z_]+)+=\S.*$", re.DOTALL)
 
@@ -33,15 +44,21 @@ class Printed:
 def everything() -> list[Printed]:
     """All printed commands, in the order of the files."""
     markdown = [ROOT / "README.md", ROOT / "slurm" / "README.md", ROOT / "eval" / "MAPPING.md"]
+    tried_elsewhere = {"extending.md"}  # its examples are applied by tests/test_extending.py
+    markdown += [page for page in sorted((ROOT / "docs").rglob("*.md")) if page.name not in tried_elsewhere]
     commented = [*sorted((ROOT / "conf").rglob("*.yaml")), *sorted((ROOT / "eval" / "tasks").rglob("*.yaml"))]
     commented += sorted((ROOT / "slurm").glob("*.s*"))
-    return [one for path in markdown for one in of_markdown(path)] + [one for path in commented for one in of_head(path)]
+    return [one for path in markdown for one in of_markdown(path)] + [
+        one for path in commented for one in of_head(path)
+    ]
 
 
 def of_markdown(path: Path) -> Iterator[Printed]:
     """The lines of every block of commands (indented by four, or fenced as sh), and the commands in back ticks."""
     text = path.read_text(encoding="utf-8")
-    plain = re.sub(r"^```(?!sh|bash|console).*?^```", lambda m: "\n" * m[0].count("\n"), text, flags=re.DOTALL | re.MULTILINE)
+    plain = re.sub(
+        r"^```(?!sh|bash|console).*?^```", lambda m: "\n" * m[0].count("\n"), text, flags=re.DOTALL | re.MULTILINE
+    )
     lines = plain.splitlines()
     number = 0
     while number < len(lines):
@@ -64,6 +81,9 @@ def of_head(path: Path) -> Iterator[Printed]:
         if not line.startswith("#"):
             break
         head.append("" if line.startswith(("#!", "# @package")) else line.removeprefix("#").strip())
+    for number in reversed(range(1, len(head))):
+        if head[number - 1].endswith("\\"):
+            head[number - 1 : number + 1] = [f"{head[number - 1][:-1]} {head[number]}", ""]
     for number, line in enumerate(head, 1):
         if (command := _command(line)) and not _mention(command):
             yield Printed(_name(path), number, command)
@@ -74,7 +94,9 @@ def of_head(path: Path) -> Iterator[Printed]:
 
 def keys_named(path: Path) -> Iterator[str]:
     """The `key.of.a.config=value` that a text names in back ticks, outside commands."""
-    for span in _SPAN.finditer(re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)):
+    for span in _SPAN.finditer(
+        re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    ):
         text = " ".join(span[2].split()).strip("'\"")
         if _KEY.match(text):
             yield text
@@ -86,7 +108,7 @@ def _command(text: str) -> tuple[str, ...] | None:
         return None
     try:
         return tuple(shlex.split(text, comments=True)) or None
-    except ValueError:  # prose: "slurm/submit_synthesis.sh takes your cluster's account"
+    except ValueError:  # prose: "sbatch takes your cluster's account"
         return None
 
 
@@ -96,7 +118,7 @@ def _inline(text: str) -> tuple[str, ...] | None:
 
 
 def _mention(words: tuple[str, ...]) -> bool:
-    """Whether a command is only spoken of: `gra plan`, `python -m eval`, "gra compare: table, report"."""
+    """Whether a command is only spoken of: `gra plan`, `gra eval`, "gra compare: table, report"."""
     given = words[3:] if words[:2] == ("python", "-m") else words[2:] if words[0] == "gra" else words[1:]
     return not any("=" in word or word.startswith("-") for word in given) or (words[1:2] == ("-m",) and len(words) < 3)
 

@@ -23,7 +23,7 @@ from standins import rule_for, spelt
 
 from gra import cli, hub
 from gra.paths import conf_dir
-from train import hardware
+from gra.train.distributed import hardware
 
 sys.path.append(str(ROOT / "tests" / "eval"))
 from completions_site import serving
@@ -40,19 +40,21 @@ def test_every_command_has_a_stand_in() -> None:
     by_file = {one.file for one in COMMANDS}
     silent = {path.relative_to(ROOT).as_posix() for path in conf_dir().rglob("*.yaml")} - by_file
     assert silent == set(), "opens with no command, or with one that stands elsewhere, too"
-    assert {"README.md", "slurm/submit_synthesis.sh"} <= by_file
+    assert {"README.md", "slurm/task.sbatch"} <= by_file
 
 
 def test_commands_are_found_and_mentions_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (
-        "Say `gra plan` or `python -m eval`.\n\n    python -m eval suite=a \\\n        output=b   # a comment\n    conf/ things\n"
-        "\n```\ngra run experiment=x\n```\nand `python -m train data=D\noutput=E`, ``gra run experiment=y`` or `'a.b=[c]'`.\n"
+        "Say `gra plan` or `gra eval`.\n\n    gra eval suite=a \\\n        output=b   # a comment\n    conf/ things\n"
+        "\n```\ngra run experiment=x\n```\nand `gra train data=D\noutput=E`, ``gra run experiment=y`` or `'a.b=[c]'`.\n"
     )
     (tmp_path / "T.md").write_text(text, encoding="utf-8")
     monkeypatch.setattr("printed_commands.ROOT", tmp_path)
     assert [(one.line, one.text) for one in of_markdown(tmp_path / "T.md")] == [
-        (3, "python -m eval suite=a output=b"), (10, "python -m train data=D output=E"), (11, "gra run experiment=y"),
-    ]  # fmt: skip
+        (3, "gra eval suite=a output=b"),
+        (10, "gra train data=D output=E"),
+        (11, "gra run experiment=y"),
+    ]
     assert list(keys_named(tmp_path / "T.md")) == ["a.b=[c]"]
 
 
@@ -89,12 +91,12 @@ def called(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     """Run `python -m MODULE ...` or `gra ...` in this process; returns the exit code."""
     GlobalHydra.instance().clear()
     try:
-        if words[0] == "gra":
-            monkeypatch.setattr(sys, "argv", words)
-            return cli.main()
-        module, arguments = words[2], words[3:]
-        monkeypatch.setattr(sys, "argv", [module, *arguments])
         try:
+            if words[0] == "gra":
+                monkeypatch.setattr(sys, "argv", words)
+                return cli.main()
+            module, arguments = words[2], words[3:]
+            monkeypatch.setattr(sys, "argv", [module, *arguments])
             runpy.run_module(module, run_name="__main__", alter_sys=True)
         except SystemExit as end:
             return int(end.code or 0)
@@ -106,9 +108,15 @@ def called(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "how", "more"), RULED, ids=[f"{one.file}:{one.line}" for one, _, _ in RULED])
 def test_a_command_works_as_printed(
-    command: Printed, how: str, more: tuple[str, ...], place: Path, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    command: Printed,
+    how: str,
+    more: tuple[str, ...],
+    place: Path,
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(place)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(place / "hub"))
     hub._fault.cache_clear()
@@ -118,7 +126,7 @@ def test_a_command_works_as_printed(
     if how == "shell":
         assert shell(words, place, tmp_path) == 0, capfd.readouterr().err[-3000:]
         return
-    words = words[words.index("python") if "python" in words else 0 :]
+    words = words[next((i for i, word in enumerate(words) if word in ("python", "gra")), 0) :]
     if how == "plan":
         given = [word for word in words if "=" in word or word in ("-m",)]
         words = ["gra", "plan", *given]
@@ -129,17 +137,19 @@ def test_a_command_works_as_printed(
             started.append(arguments)
             return SimpleNamespace(reused=False, manifest={})
 
-        monkeypatch.setattr("gra.chain.runner.run_in_folder", instead)
+        monkeypatch.setattr("gra.chain.execution.single.run_in_folder", instead)
         monkeypatch.setattr(hardware, "here", lambda: H100S)
     if how != "plan" and not any(word == "output=data/benchmarks" for word in words):
         words = [f"output={tmp_path / 'out'}" if word.startswith("output=") else word for word in words]
-    if "eval.rescore" in words:
+    if words[:2] == ["gra", "rescore"]:
         named = {"FOLDER": str(scores(place, "mine")), "DIR": str(tmp_path / "out")}
         words = [named.get(word, word) for word in words]
     if words[:2] == ["gra", "compare"]:
         scores(place, "mine"), scores(place, "other")
     words = [
-        found for word in words for found in (map(str, sorted(place.glob(word))[:1]) if "*" in word and "=" not in word else [word])
+        found
+        for word in words
+        for found in (map(str, sorted(place.glob(word))[:1]) if "*" in word and "=" not in word else [word])
     ]
     assert called(words, monkeypatch) == 0, f"{command}\ntried as: {words}\n{capfd.readouterr().err[-3000:]}"
     if how == "check":
@@ -169,7 +179,7 @@ def shell(words: list[str], place: Path, scratch: Path) -> int:
 
 def scores(place: Path, name: str) -> Path:
     """A scores folder of the tiny model on one benchmark, answered by a server; made once."""
-    from eval import stage
+    from gra.eval import stage
 
     folder = place / "scores" / name
     if not folder.exists():
@@ -181,14 +191,18 @@ def scores(place: Path, name: str) -> Path:
     return folder
 
 
-def test_every_key_that_readme_names_is_set_without_a_plus() -> None:
+def test_every_key_that_the_docs_name_is_set_without_a_plus() -> None:
     """`suite.sandbox=none` and its like, in the app or experiment that has the key; the value as it is named."""
-    keys = list(dict.fromkeys(keys_named(ROOT / "README.md")))
-    assert len(keys) > 5
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    keys = list(dict.fromkeys(key for page in pages for key in keys_named(page)))
+    assert len(keys) > 15
     apps = {
-        "eval_app": [], "fetch_app": [], "synthesis_app": ["pool=servers"], "train_app": [],
+        "eval_app": [],
+        "fetch_app": [],
+        "synthesis_app": ["pool=servers"],
+        "train_app": [],
         "chain": ["experiment=quickstart"],
-    }  # fmt: skip
+    }
     faults: dict[str, str] = {}
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         for key in keys:

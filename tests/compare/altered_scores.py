@@ -21,7 +21,9 @@ def skip(where: Path, task: str) -> None:
     import pyarrow.parquet as pq
 
     scores = json.loads((where / "scores.json").read_text())
-    scores["tasks"][task] = {"n": 0, "metric": None, "group": "g"} | dict.fromkeys(("value", "stderr", "tolerant", "extraction"))
+    scores["tasks"][task] = {"n": 0, "metric": None, "group": "g"} | dict.fromkeys(
+        ("value", "stderr", "tolerant", "extraction")
+    )
     (where / "scores.json").write_text(json.dumps(scores))
     table = pq.ParquetFile(where / "samples.parquet").read()
     pq.write_table(table.filter(pc.not_equal(table["task"], task)), where / "samples.parquet")

@@ -11,52 +11,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from score_folder import TASKS, write_scores
 
 from gra.compare.arms import Arm
 
-TASKS = {f"world_{name}": 150 for name in ["arithmetic", "sequences", "strings", "logic", "code", "knowledge", "formatting"]}
-COLUMNS = ("task", "doc_id", "cluster", "answer", "correct", "correct_tolerant", "extracted")
 DIMENSIONS = ("correctness", "clarity", "completeness", "relevance", "coherence", "ethicality")
 MODELS = ("slm-a", "slm-b", "slm-c", "slm-d", "slm-e")
 MANIFEST = {
-    "hash": "0123456789abcdef" * 4, "simulated": True, "git": {"commit": "f" * 40, "dirty": False},
-    "versions": {"torch": "2.13.0", "numpy": "2.4.6"}, "config": {"seed": 0, "synthesis": {"tau": 8.0, "delta": 1.5}},
-    "start": "2026-01-01T00:00:00+00:00", "end": "2026-01-01T00:01:00+00:00", "host": "some-host",
-}  # fmt: skip
-
-
-def write_scores(
-    folder: Path, skill: float, seed: int, tasks: dict[str, int] = TASKS, simulated: bool = True, clusters: int = 0
-) -> Path:
-    """An evaluation whose items share their difficulty with every other arm's, and stand in so many clusters."""
-    folder.mkdir(parents=True)
-    noise = np.random.default_rng([seed, 7])
-    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
-    scores: dict[str, Any] = {}
-    for place, (task, n) in enumerate(tasks.items()):
-        ease = np.random.default_rng([place, 11]).beta(1.2, 1.2, n)
-        correct = (noise.random(n) < np.clip(ease + skill, 0, 1)).astype(float)
-        columns["task"] += [task] * n
-        columns["doc_id"] += [f"{task}-{i:04d}" for i in range(n)]
-        columns["cluster"] += [f"part {i % clusters}" if clusters else None for i in range(n)]
-        columns["answer"] += [f"answer {i}" for i in range(n)]
-        right_in_another_form = noise.random(n) < 0.1
-        tolerant = np.maximum(correct, right_in_another_form)
-        found = (correct == 1) | ~right_in_another_form
-        columns["correct"] += correct.tolist()
-        columns["correct_tolerant"] += tolerant.tolist()
-        columns["extracted"] += ["x" if one else None for one in found]
-        scores[task] = {
-            "metric": "exact_match", "value": float(correct.mean()), "stderr": 0.03, "n": n, "group": "g",
-            "tolerant": float(tolerant.mean()), "tolerant_stderr": 0.03, "extraction": float(found.mean()),
-            "extraction_stderr": 0.03,
-        }  # fmt: skip
-    kinds = {"correct": pa.float64(), "correct_tolerant": pa.float64()}
-    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
-    pq.write_table(pa.table(columns, schema=schema), folder / "samples.parquet")
-    mean = float(np.mean([s["value"] for s in scores.values()]))
-    (folder / "scores.json").write_text(json.dumps({"simulated": simulated, "tasks": scores, "mean": mean}))
-    return folder
+    "hash": "0123456789abcdef" * 4,
+    "simulated": True,
+    "git": {"commit": "f" * 40, "dirty": False},
+    "versions": {"torch": "2.13.0", "numpy": "2.4.6"},
+    "config": {"seed": 0, "synthesis": {"tau": 8.0, "delta": 1.5}},
+    "start": "2026-01-01T00:00:00+00:00",
+    "end": "2026-01-01T00:01:00+00:00",
+    "host": "some-host",
+}
 
 
 def sample(index: int, rng: np.random.Generator, **changes: Any) -> dict[str, Any]:
@@ -66,19 +36,40 @@ def sample(index: int, rng: np.random.Generator, **changes: Any) -> dict[str, An
     means = [sum(r.values()) / 6 for r in reviews]
     scores = [{"model": m, **r, "score": s} for m, r, s in zip(MODELS[1:4], reviews, means, strict=True)]
     written = [
-        {"model": m, "scores": r, "strengths": "Short and to the point.", "weaknesses": "Does not show the carry.", "missing": None}
+        {
+            "model": m,
+            "scores": r,
+            "strengths": "Short and to the point.",
+            "weaknesses": "Does not show the carry.",
+            "missing": None,
+        }
         for m, r in zip(MODELS[1:4], reviews, strict=True)
-    ]  # fmt: skip
+    ]
     verdicts = dict.fromkeys(("reasonableness", "completeness", "clarity"), True)
     checks = [{"model": m, "verdicts": verdicts, "comment": "Fine.", "missing": None} for m in MODELS[1:4]]
     row = {
-        "id": f"r1-{index:06d}", "instruction": f"Add {index} and {index + 17}, then write the sum in words.",
-        "response": f"The sum is {2 * index + 17}.", "messages": [{"role": "user", "content": "..."}], "domain": "mathematics",
-        "keywords": ["sum", "words", "carry"], "summary": "adding two numbers", "round": 1, "generator": "slm-a",
-        "reviewers": list(MODELS[1:4]), "adjudicator": "slm-e", "annotator": "slm-b", "scores": scores, "adjudication": None,
-        "mean": float(np.mean(means)), "std": float(np.std(means)), "decision": "accepted", "parents": ["s1", "s2"],
-        "reviews_json": json.dumps(written), "checks_json": json.dumps(checks), "adjudication_json": None,
-    }  # fmt: skip
+        "id": f"r1-{index:06d}",
+        "instruction": f"Add {index} and {index + 17}, then write the sum in words.",
+        "response": f"The sum is {2 * index + 17}.",
+        "messages": [{"role": "user", "content": "..."}],
+        "domain": "mathematics",
+        "keywords": ["sum", "words", "carry"],
+        "summary": "adding two numbers",
+        "round": 1,
+        "generator": "slm-a",
+        "reviewers": list(MODELS[1:4]),
+        "adjudicator": "slm-e",
+        "annotator": "slm-b",
+        "scores": scores,
+        "adjudication": None,
+        "mean": float(np.mean(means)),
+        "std": float(np.std(means)),
+        "decision": "accepted",
+        "parents": ["s1", "s2"],
+        "reviews_json": json.dumps(written),
+        "checks_json": json.dumps(checks),
+        "adjudication_json": None,
+    }
     return {**row, **changes}
 
 
@@ -107,11 +98,21 @@ def write_data(folder: Path, *, kept: int = 120, dropped: int = 80, texts: dict[
     counts = {reason: sum(row["reason"] == reason for row in bad) for reason in set(reasons)} if bad else {}
     use = {"in": 120_000, "out": 30_000, "calls": 900}
     stats = {
-        "proposals": kept + dropped, "kept": kept, "accepted": kept - 12, "adjudicated": 45, "adjudicated_kept": 12,
-        "duplicates": counts.get("duplicate", 0), "missing_verdicts": 9, "calls": 9000, "reasons": counts,
+        "proposals": kept + dropped,
+        "kept": kept,
+        "accepted": kept - 12,
+        "adjudicated": 45,
+        "adjudicated_kept": 12,
+        "duplicates": counts.get("duplicate", 0),
+        "missing_verdicts": 9,
+        "calls": 9000,
+        "reasons": counts,
         "tokens": {model: dict.fromkeys(("generator", "reviewer", "adjudicator"), use) for model in MODELS},
-        "low_std_share": 0.91, "krippendorff_alpha": 0.42, "simulated": True, "rounds": [],
-    }  # fmt: skip
+        "low_std_share": 0.91,
+        "krippendorff_alpha": 0.42,
+        "simulated": True,
+        "rounds": [],
+    }
     (folder / "stats.json").write_text(json.dumps(stats))
     (folder / "SIMULATED").write_text("made-up test data\n")
     return folder
@@ -134,10 +135,19 @@ def make_arm(tmp_path: Path) -> Callable[..., Arm]:
     """make_arm(name, skill=..., seed=..., replicate=..., steps=(...), **data_options) -> Arm with its folders written."""
 
     def make(
-        name: str, *, label: str = "", skill: float = 0.0, seed: int = 0, replicate: int | None = None, wrong: float = 0.1,
-        steps: tuple[str, ...] = ("data", "audit", "model", "scores"), tasks: dict[str, int] = TASKS,
-        manifest: dict[str, Any] = MANIFEST, clusters: int = 0, **data: Any,
-    ) -> Arm:  # fmt: skip
+        name: str,
+        *,
+        label: str = "",
+        skill: float = 0.0,
+        seed: int = 0,
+        replicate: int | None = None,
+        wrong: float = 0.1,
+        steps: tuple[str, ...] = ("data", "audit", "model", "scores"),
+        tasks: dict[str, int] = TASKS,
+        manifest: dict[str, Any] = MANIFEST,
+        clusters: int = 0,
+        **data: Any,
+    ) -> Arm:
         base = tmp_path / f"{name}-{replicate}"
         folders: dict[str, Path] = {}
         for step in steps:

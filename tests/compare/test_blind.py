@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gra.compare.blind import LABELS, drawn, main, rates, read_sheet
+from gra.compare.blind import LABELS, draw_sheet, main, rates, read_sheet
 from gra.errors import StoreError
 
 ROWS = [{"id": f"s{i}", "instruction": f"ask {i}", "response": f"say {i}"} for i in range(30)]
@@ -60,11 +60,11 @@ def test_a_label_that_is_none_is_named_with_its_line(wrong: str, tmp_path: Path)
 @given(st.integers(0, 40), st.integers(0, 5), st.integers(0, 10))
 def test_each_arm_gets_its_count_whatever_they_share(count: int, seed: int, shared: int) -> None:
     arms = {"a": ROWS, "b": ROWS[:shared]}
-    sheet, key = drawn(arms, count, seed)
+    sheet, key = draw_sheet(arms, count, seed)
     owners = [owner["arm"] for place in key.values() for owner in place]
     assert (owners.count("a"), owners.count("b")) == (min(count, 30), min(count, shared))
     assert len({(line["instruction"], line["response"]) for line in sheet}) == len(sheet) == len(key)
-    assert drawn(arms, count, seed) == (sheet, key)
+    assert draw_sheet(arms, count, seed) == (sheet, key)
 
 
 @given(st.lists(st.tuples(*[st.sampled_from([True, False, None])] * 4), min_size=1, max_size=30))
@@ -73,7 +73,9 @@ def test_rates_are_of_what_could_be_told(labels: list[tuple[bool | None, ...]]) 
     found = rates(sheet, {line["place"]: [{"arm": "a", "sample": line["place"]}] for line in sheet})["a"]
     for at, label in enumerate(LABELS):
         mine = [verdicts[at] for verdicts in labels]
-        assert (found[label]["yes"], found[label]["no"], found[label]["null"]) == tuple(map(mine.count, (True, False, None)))
+        assert (found[label]["yes"], found[label]["no"], found[label]["null"]) == tuple(
+            map(mine.count, (True, False, None))
+        )
         if found[label]["rate"] is not None:
             assert 0 <= found[label]["low"] <= found[label]["rate"] <= found[label]["high"] <= 1
     assert found["good"]["yes"] == labels.count((True, True, True, False))

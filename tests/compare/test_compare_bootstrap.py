@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gra.compare.bootstrap import holm, level_of, paired_bootstrap
-from gra.compare.outcomes import FEW_CLUSTERS, Outcomes
+from gra.compare.item_scores import FEW_CLUSTERS, Outcomes
 from gra.errors import EvalError
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 25), st.integers(0, 2**32 - 1))
@@ -117,8 +117,12 @@ def test_order_of_items_does_not_matter(shape, random):
     first, second = random_arm(rng, shape[0], shape[1]), random_arm(rng, shape[0], shape[1])
     order = list(range(shape[1]))
     random.shuffle(order)
-    shuffled = Outcomes(tuple(np.array(ids(shape[1]))[order]), second["one"].correct[:, order], second["one"].replicates)
-    assert paired_bootstrap(first, second, resamples=200) == paired_bootstrap(first, {**second, "one": shuffled}, resamples=200)
+    shuffled = Outcomes(
+        tuple(np.array(ids(shape[1]))[order]), second["one"].correct[:, order], second["one"].replicates
+    )
+    assert paired_bootstrap(first, second, resamples=200) == paired_bootstrap(
+        first, {**second, "one": shuffled}, resamples=200
+    )
 
 
 def test_value_is_the_mean_over_benchmarks_not_over_items():
@@ -136,7 +140,9 @@ def test_pairing_narrows_the_interval_of_arms_that_agree_on_items():
     better = correct.copy()
     better[0, :30] = 1
     paired = paired_bootstrap({"a": outcomes(better)}, {"a": outcomes(correct)}, resamples=2000).mean
-    alone = paired_bootstrap({"a": outcomes(better)}, {"a": outcomes(correct[:, rng.permutation(1000)])}, resamples=2000).mean
+    alone = paired_bootstrap(
+        {"a": outcomes(better)}, {"a": outcomes(correct[:, rng.permutation(1000)])}, resamples=2000
+    ).mean
     assert paired.value == pytest.approx(alone.value)
     assert paired.high - paired.low < 0.3 * (alone.high - alone.low)
 
@@ -147,7 +153,8 @@ def test_patterns_resample_like_items():
     first, second = rng.integers(0, 2, 80), rng.integers(0, 2, 80)
     found = paired_bootstrap({"a": outcomes(first[None])}, {"a": outcomes(second[None])}, resamples=40_000).mean
     drawn = (first - second)[rng.integers(0, 80, (40_000, 80))].mean(axis=1)
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.0126)  # one item: 0.0125
+    # one item: 0.0125
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.0126)
     assert found.p == pytest.approx(2 * min((drawn <= 0).mean(), (drawn >= 0).mean()), abs=0.02)
 
 

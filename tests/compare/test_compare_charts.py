@@ -20,8 +20,10 @@ CURVE = st.lists(st.floats(-5, 50), min_size=0, max_size=60).map(lambda ys: [(fl
 def test_histogram_shows_every_value_once(kept, dropped):
     text = charts.histogram(kept, dropped, edges=[i / 2 for i in range(21)], mark=8, mark_name="<tau>", axis="a & b")
     ET.fromstring(text)
-    shown = {title: [int(n) for n in re.findall(r": (\d+) kept, (\d+) not", title)[0]]
-             for title in re.findall(r"<title>(.*?)</title>", text)}  # fmt: skip
+    shown = {
+        title: [int(n) for n in re.findall(r": (\d+) kept, (\d+) not", title)[0]]
+        for title in re.findall(r"<title>(.*?)</title>", text)
+    }
     assert sum(a for a, _ in shown.values()) == len(kept)
     assert sum(b for _, b in shown.values()) == len(dropped)
 
@@ -36,7 +38,11 @@ def test_curves_are_well_formed_whatever_the_values(curves):
 
 def test_smoothing_is_a_centred_moving_average_over_full_windows():
     curve = [(float(i), float(i * i)) for i in range(5)]
-    assert charts.smooth(curve, 3) == [(1.0, pytest.approx(5 / 3)), (2.0, pytest.approx(14 / 3)), (3.0, pytest.approx(29 / 3))]
+    assert charts.smooth(curve, 3) == [
+        (1.0, pytest.approx(5 / 3)),
+        (2.0, pytest.approx(14 / 3)),
+        (3.0, pytest.approx(29 / 3)),
+    ]
     assert charts.smooth(curve, 1) == curve
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from gra.compare.bootstrap import Level, level_of, paired_bootstrap
 from gra.compare.edges import FEW, bonett_price, sign_test
-from gra.compare.outcomes import Outcomes
+from gra.compare.item_scores import Outcomes
 from gra.intervals import wilson
 
 
@@ -31,10 +31,14 @@ def own(found: Outcomes) -> Level:
 def test_wilson_is_scipys(n: int, data: st.DataObject, level: float) -> None:
     right = data.draw(st.integers(0, n))
     expected = stats.binomtest(right, n).proportion_ci(level, method="wilson")
-    assert wilson(right / n, n, float(stats.norm.ppf((1 + level) / 2))) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert wilson(right / n, n, float(stats.norm.ppf((1 + level) / 2))) == pytest.approx(
+        (expected.low, expected.high), abs=1e-9
+    )
 
 
-@pytest.mark.parametrize(("right", "n"), [(0, 164), (164, 164), (20, 20), (0, 1), (1, 1), (3, 164), (161, 164), (19, 20), (10, 20)])
+@pytest.mark.parametrize(
+    ("right", "n"), [(0, 164), (164, 164), (20, 20), (0, 1), (1, 1), (3, 164), (161, 164), (19, 20), (10, 20)]
+)
 def test_a_score_at_the_edge_gets_wilsons_interval(right: int, n: int) -> None:
     found = own(arm(right, n)).tasks["quiz"]
     expected = stats.binomtest(right, n).proportion_ci(0.95, method="wilson")
@@ -50,7 +54,9 @@ def test_no_interval_at_an_edge_is_without_width(trainings: int, clusters: int, 
     for one in (found.mean, found.tasks["quiz"]):
         assert 0 <= one.low <= one.value <= one.high <= 1
         assert one.high - one.low > 0.002
-    nothing = paired_bootstrap({"quiz": arm(right, 814, trainings, clusters)}, {"quiz": arm(right, 814, trainings, clusters)})
+    nothing = paired_bootstrap(
+        {"quiz": arm(right, 814, trainings, clusters)}, {"quiz": arm(right, 814, trainings, clusters)}
+    )
     for gap in (nothing.mean, nothing.tasks["quiz"]):
         assert gap.low == pytest.approx(-gap.high)
         assert gap.high > 0.002

@@ -15,12 +15,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from gra.compare import funnel, sheet, table
+from gra.compare import csv_export, funnel, table
 from gra.compare.experiment import compare
-from gra.compare.options import check
+from gra.compare.power import detectable
 from gra.compare.rows import build
 from gra.compare.scores import load
-from gra.errors import ConfigError, EvalError, StoreError
 
 ATTACK = "<script>document.title='owned'</script><img src=x onerror=alert(1)> & \"quoted\" \x1b[31m</div></details>"
 FEW = {"world_sums": 40, "world_words": 60}
@@ -56,14 +55,16 @@ class Outline(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "action", "data")]
+        self.addresses += [
+            value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "action", "data")
+        ]
         self.handlers += [name for name, _ in attrs if name.startswith("on")]
 
 
 def test_comparison_writes_table_csv_and_report(make_arm, tmp_path):
     output = tmp_path / "out"
     text = run(four_arms(make_arm), output)
-    assert sorted(path.name for path in output.iterdir()) == ["report.html", "table.csv", "table.md"]
+    assert sorted(path.name for path in output.iterdir()) == ["report.html", "table.csv", "table.md", "table.tex"]
     assert all(len(line) <= 120 for line in text.splitlines())
     assert text.splitlines()[0] == "Test (simulated)"
     for words in ("GRA minus arm", "Wrong", "30.0", "2.25M", "reference"):
@@ -93,20 +94,29 @@ def test_values_in_the_table_are_those_of_the_folders(make_arm):
     comparison = built(arms)
     scores = load(arms[1].folders["scores"])
     row = comparison.rows[1]
-    assert {task: cell.value for task, cell in row.cells.items()} == pytest.approx({t: s.value for t, s in scores.tasks.items()})
+    assert {task: cell.value for task, cell in row.cells.items()} == pytest.approx(
+        {t: s.value for t, s in scores.tasks.items()}
+    )
     reference = comparison.rows[2]
     assert row.difference.mean.value == pytest.approx(reference.mean - row.mean)
     assert row.facts.tokens == 15 * 150_000
     assert row.facts.samples == 120
     for key in ("tolerant", "extraction"):
-        assert getattr(row, key) == pytest.approx(sum(getattr(task, key) for task in scores.tasks.values()) / len(scores.tasks))
+        assert getattr(row, key) == pytest.approx(
+            sum(getattr(task, key) for task in scores.tasks.values()) / len(scores.tasks)
+        )
     assert reference.difference is None
 
 
 def test_replicates_become_one_row_with_their_spread(make_arm, tmp_path):
     arms = [arm for replicate in (0, 1, 2) for arm in four_arms(make_arm, replicate, tasks=FEW, kept=20, dropped=6)]
     comparison = built(arms)
-    assert [(row.name, row.replicates) for row in comparison.rows] == [("seed", 3), ("one", 3), ("gra", 3), ("large", 3)]
+    assert [(row.name, row.replicates) for row in comparison.rows] == [
+        ("seed", 3),
+        ("one", 3),
+        ("gra", 3),
+        ("large", 3),
+    ]
     row = comparison.rows[0]
     means = [sum(s.value for s in load(arm.folders["scores"]).tasks.values()) / 2 for arm in arms[::4]]
     assert row.mean == pytest.approx(sum(means) / 3)
@@ -126,10 +136,14 @@ def test_missing_steps_show_as_a_dash_never_as_zero(make_arm, tmp_path):
         make_arm("half", label="one benchmark", steps=("scores",), tasks={"world_sums": 40}),
     ]
     text = run(arms, tmp_path / "out")
-    cells = {name: line.split()[-4:] for line in text.splitlines() for name in ("nothing yet", "data only") if name in line}
+    cells = {
+        name: line.split()[-4:] for line in text.splitlines() for name in ("nothing yet", "data only") if name in line
+    }
     assert cells["nothing yet"] == ["-", "-", "-", "-"]
-    lines = {line["arm"]: line for line in sheet.read_csv((tmp_path / "out" / "table.csv").read_text())}
-    empty = {key: value for key, value in lines["none"].items() if key not in ("arm", "label", "reference", "simulated")}
+    lines = {line["arm"]: line for line in csv_export.read_csv((tmp_path / "out" / "table.csv").read_text())}
+    empty = {
+        key: value for key, value in lines["none"].items() if key not in ("arm", "label", "reference", "simulated")
+    }
     assert empty.pop("replicates") == 0  # counts of what is there are true zeros
     assert empty.pop("data_sets") == 0
     assert set(empty.values()) == {None}
@@ -162,7 +176,7 @@ def test_unknown_token_counts_are_not_summed(make_arm):
 
 def test_csv_keeps_every_number_to_the_last_bit(make_arm):
     comparison = built(four_arms(make_arm, tasks=FEW, kept=20, dropped=6))
-    lines = sheet.read_csv(sheet.csv_text(comparison))
+    lines = csv_export.read_csv(csv_export.csv_text(comparison))
     for row, line in zip(comparison.rows, lines, strict=True):
         assert (line["arm"], line["label"], line["reference"]) == (row.name, row.label, row.reference)
         assert (line["mean"], line["wrong_share"]) == (row.mean, row.facts.wrong_share)
@@ -171,18 +185,22 @@ def test_csv_keeps_every_number_to_the_last_bit(make_arm):
             if row.difference:
                 found = row.difference.tasks[task]
                 names = ("difference", "low", "high", "p")
-                assert tuple(line[f"task.{task}.{name}"] for name in names) == dataclasses.astuple(found)
+                assert tuple(line[f"task.{task}.{name}"] for name in names) == dataclasses.astuple(found)[:4]
+                assert line[f"task.{task}.detectable"] == detectable(found, comparison.level)
                 assert line[f"task.{task}.p_holm"] >= found.p
 
 
 def test_simulated_is_said_wherever_the_result_shows(make_arm, tmp_path):
     real = {"simulated": False, "config": {}}
-    arms = [make_arm("gra", label="GRA", tasks=FEW, steps=("scores",), manifest=real), make_arm("b", tasks=FEW, steps=("scores",))]
+    arms = [
+        make_arm("gra", label="GRA", tasks=FEW, steps=("scores",), manifest=real),
+        make_arm("b", tasks=FEW, steps=("scores",)),
+    ]
     run(arms, tmp_path / "mixed")
     for name in ("table.md", "table.csv", "report.html"):
         assert "simulated" in (tmp_path / "mixed" / name).read_text()
     assert "| b (simulated) |" in (tmp_path / "mixed" / "table.md").read_text()
-    lines = sheet.read_csv((tmp_path / "mixed" / "table.csv").read_text())
+    lines = csv_export.read_csv((tmp_path / "mixed" / "table.csv").read_text())
     assert [line["simulated"] for line in lines] == [False, True]
     run(arms[:1], tmp_path / "real")
     for name in ("table.md", "report.html"):
@@ -190,9 +208,14 @@ def test_simulated_is_said_wherever_the_result_shows(make_arm, tmp_path):
 
 
 def test_hostile_texts_are_only_ever_text(make_arm, tmp_path):
-    review = [{"model": ATTACK, "scores": None, "strengths": ATTACK, "weaknesses": "\ud800" + ATTACK, "missing": ATTACK}]
+    review = [
+        {"model": ATTACK, "scores": None, "strengths": ATTACK, "weaknesses": "\ud800" + ATTACK, "missing": ATTACK}
+    ]
     texts = {"response": ATTACK * 100, "instruction": ATTACK, "domain": ATTACK, "reviews_json": json.dumps(review)}
-    texts |= {"checks_json": json.dumps([{"model": ATTACK, "verdicts": {ATTACK: False}, "comment": ATTACK}]), "generator": ATTACK}
+    texts |= {
+        "checks_json": json.dumps([{"model": ATTACK, "verdicts": {ATTACK: False}, "comment": ATTACK}]),
+        "generator": ATTACK,
+    }
     arm = make_arm("gra", label="GRA | <b>" + ATTACK, tasks=FEW, kept=8, dropped=6, texts=texts)
     harmless = make_arm("b", label="plain", tasks=FEW, kept=8, dropped=6)
     text = run([arm, harmless], tmp_path / "out", samples=14)
@@ -229,8 +252,17 @@ def test_report_tells_reviews_gate_and_reasons(make_arm, tmp_path):
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.count('<details class="sample"') == 20
     assert page.count('data-fate="kept"') == 10
-    for words in ("too close to a kept sample", "mean score below the threshold", "(needed: 8)", "Does not show the carry.",
-                  "reasonableness", "slm-e (adjudicator)", "0123456789abcdef", "ffffffffffff", "torch 2.13.0"):  # fmt: skip
+    for words in (
+        "too close to a sample that was kept",
+        "mean score below tau",
+        "(needed: 8)",
+        "Does not show the carry.",
+        "reasonableness",
+        "slm-e (adjudicator)",
+        "0123456789abcdef",
+        "ffffffffffff",
+        "torch 2.13.0",
+    ):
         assert words in page, words
 
 
@@ -245,66 +277,18 @@ def test_data_without_written_reviews_is_shown_with_its_scores(make_arm, tmp_pat
 
 
 def test_funnel_ends_at_what_was_kept():
-    found = funnel.from_counts(100, {"instruction_rejected": 20, "below_tau": 15, "duplicate": 5, "novel_reason": 2}, {})
+    found = funnel.from_counts(
+        100, {"instruction_rejected": 20, "below_tau": 15, "duplicate": 5, "novel_reason": 2}, {}
+    )
     assert [stage.count for stage in found.stages] == [100, 100, 80, 80, 65, 60, 58]
     assert found.stages[-1].lost == (("novel_reason", 2),)
 
 
-def test_unequal_items_are_an_error_that_names_arms_and_counts(make_arm, tmp_path):
-    arms = [make_arm("gra", steps=("scores",), tasks={"quiz": 40}), make_arm("b", steps=("scores",), tasks={"quiz": 30})]
-    with pytest.raises(EvalError, match=r"Arms gra and b cannot be compared. Benchmark quiz: .* 40 items .* 30 in the second"):
-        run(arms, tmp_path / "out")
-    replicates = [make_arm("gra", steps=("scores",), tasks={"quiz": n}, replicate=n) for n in (10, 12)]
-    with pytest.raises(EvalError, match="its replicates answered different items of quiz"):
-        run(replicates, tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"value": 0.123}, "the value of quiz is 0.1230, but its items"),
-        ({"n": 41}, "n = 41, but samples.parquet holds 40"),
-        ({"value": 47.0}, "from 0 to 1"),
-        ({"value": float("nan")}, "from 0 to 1"),
-        ({"extraction": "many"}, "extraction must be null or a number"),
-        ({"tolerant": 0.123}, "the tolerant of quiz is 0.1230, but its items"),
-        ({"n": 0, "value": None, "tolerant": None, "extraction": None}, "n = 0, but samples.parquet holds 40"),
-    ],
-)
-def test_scores_that_contradict_themselves_are_refused(make_arm, change, message):
-    folder = make_arm("gra", steps=("scores",), tasks={"quiz": 40}).folders["scores"]
-    scores = json.loads((folder / "scores.json").read_text())
-    scores["tasks"]["quiz"] |= change
-    (folder / "scores.json").write_text(json.dumps(scores))
-    with pytest.raises(EvalError, match=message):
-        load(folder)
-
-
-def test_broken_files_are_named(make_arm, tmp_path):
-    arm = make_arm("gra", tasks=FEW, kept=8, dropped=6)
-    (arm.folders["audit"] / "audit.json").write_text("{")
-    with pytest.raises(StoreError, match=r"audit\.json cannot be read"):
-        run([arm], tmp_path / "out")
-    (arm.folders["scores"] / "samples.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(EvalError, match=r"samples\.parquet cannot be read"):
-        run([arm], tmp_path / "out")
-
-
-def test_wrong_arms_and_options_are_all_reported_together(make_arm, tmp_path):
-    twice = [make_arm("b", steps=()), make_arm("b", steps=(), label="another")]
-    with pytest.raises(ConfigError) as caught:
-        compare(twice, title="x", reference="gra", output=tmp_path, options={"resample": 10, "level": 2})
-    text = str(caught.value)
-    assert len(caught.value.problems) == 5
-    for words in ("did you mean `resamples`?", "compare.level", "`gra` is not the name of an arm", "not distinct", "labels"):
-        assert words in text
-    assert check({}) == []
-
-
 def test_wide_tables_are_cut_into_blocks_that_fit(make_arm):
-    names = "gsm8k math humaneval mbpp hellaswag arc_challenge gpqa_diamond bbh mmlu_pro ifeval".split()  # noqa: SIM905
+    names = "gsm8k math humaneval mbpp hellaswag arc_challenge gpqa_diamond bbh mmlu_pro ifeval".split()
     arms = [
-        make_arm(n, label=f"{n}: an arm with a rather long label", steps=("scores",), tasks=dict.fromkeys(names, 30)) for n in "ab"
+        make_arm(n, label=f"{n}: an arm with a rather long label", steps=("scores",), tasks=dict.fromkeys(names, 30))
+        for n in "ab"
     ]
     for width in (80, 120):
         text = table.terminal(built(arms, "a"), width)

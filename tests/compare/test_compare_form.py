@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from altered_scores import edit, skip
 
-from gra.compare import sheet, table
+from gra.compare import csv_export, table
 from gra.compare.experiment import compare
 from gra.compare.rows import Comparison, build
 
@@ -49,12 +49,15 @@ def test_a_strict_difference_is_that_of_knowledge_and_that_of_form(make_arm: Any
         assert re.search(r"GRA\s+minus\s+arm", shown)
         assert all(words in shown for words in table.form_cells(row, built(arms))[1:4])
     assert page.count("by benchmark: strict, tolerant, extracted") == 2
-    (_, line) = sheet.read_csv((tmp_path / "table.csv").read_text())
+    (_, line) = csv_export.read_csv((tmp_path / "table.csv").read_text())
     assert (line["mean.tolerant"], line["mean.extraction"]) == (row.tolerant, row.extraction)
     assert (line["mean.form.difference"], line["mean.tolerant.low"]) == (form, parts["tolerant"].low)  # type: ignore[union-attr]
     cell = row.cells["world_sums"]
     assert (line["task.world_sums.tolerant"], line["task.world_sums.extraction"]) == (cell.tolerant, cell.extraction)
-    assert (line["task.world_sums.own_low"], line["task.world_sums.own_high"]) == (cell.interval.low, cell.interval.high)
+    assert (line["task.world_sums.own_low"], line["task.world_sums.own_high"]) == (
+        cell.interval.low,
+        cell.interval.high,
+    )
     assert line["task.world_sums.tolerant.p_holm"] == row.adjusted["tolerant"]["world_sums"]
 
 
@@ -87,7 +90,7 @@ def test_a_benchmark_left_out_is_a_dash_and_so_are_the_means(make_arm: Any, tmp_
     assert row.difference is not None
     assert list(row.difference.tasks) == ["world_words"]
     compare(arms, title="t", reference="gra", output=tmp_path, options={"resamples": 100})
-    (_, line) = sheet.read_csv((tmp_path / "table.csv").read_text())
+    (_, line) = csv_export.read_csv((tmp_path / "table.csv").read_text())
     assert (line["mean"], line["mean.difference"], line["task.world_sums"], line["task.world_sums.n"]) == (None,) * 4
     assert line["task.world_words.difference"] is not None
 

@@ -15,13 +15,18 @@ from gra.compare.health import health
 
 WARNING = "the reviewers do not agree beyond chance (Krippendorff's alpha 0.01 [-0.10, 0.12] over 60 samples)"
 FOUND: dict[str, Any] = {
-    "samples": 60, "alpha": 0.0123, "alpha_low": -0.1, "alpha_high": 0.1234, "draw_share": 0.623, "warnings": [WARNING],
+    "samples": 60,
+    "alpha": 0.0123,
+    "alpha_low": -0.1,
+    "alpha_high": 0.1234,
+    "draw_share": 0.623,
+    "warnings": [WARNING],
     "reviewers": {
         "slm-a": {"reviews": 1234, "mean": 0.0, "sd": 0.1, "severity": 4.25, "constant": 0.97, "equal": 1.0},
         "slm-b": {"reviews": 33, "mean": 8.5, "sd": None, "severity": None, "constant": 0.5, "equal": None},
     },
     "sets": {"slm-a, slm-b": {"reviewed": 40, "accepted": 0}, "slm-b, slm-c": {"reviewed": 20, "accepted": 19}},
-}  # fmt: skip
+}
 
 
 def report(make_arm: Any, tmp_path: Path, *found: Any) -> str:
@@ -42,7 +47,7 @@ def cells(page: str, first: str) -> list[str]:
 def test_it_stands_in_the_report(make_arm: Any, tmp_path: Path) -> None:
     page = report(make_arm, tmp_path, FOUND)
     assert "<b>0.01 [-0.10, 0.12]</b><span>Krippendorff&#39;s alpha, 95 %</span>" in page
-    assert "<b>62 %</b><span>of mean scores is who reviewed</span>" in page
+    assert "<b>62 %</b><span>of the variance of mean scores is due to who reviewed</span>" in page
     assert cells(page, "slm-a") == ["slm-a", "1,234", "0.0", "0.1", "+4.2", "97", "100"]
     assert cells(page, "slm-b") == ["slm-b", "33", "8.5", "-", "-", "50", "-"]
     assert cells(page, "slm-a, slm-b") == ["slm-a, slm-b", "40", "0", "0"]
@@ -66,7 +71,12 @@ def test_nothing_is_said_where_there_is_none(found: Any, make_arm: Any, tmp_path
 
 def test_names_and_words_are_escaped(make_arm: Any, tmp_path: Path) -> None:
     name, words = "<img src=x onerror=alert(1)>\x1b[2J", "<script>alert(1)</script> {{ 7 * 7 }}"
-    hostile = {**FOUND, "warnings": [words], "reviewers": {name: FOUND["reviewers"]["slm-a"]}, "sets": {name: {"reviewed": 3}}}
+    hostile = {
+        **FOUND,
+        "warnings": [words],
+        "reviewers": {name: FOUND["reviewers"]["slm-a"]},
+        "sets": {name: {"reviewed": 3}},
+    }
     page = report(make_arm, tmp_path, hostile)
     assert "<img" not in page
     assert "<script>alert" not in page
@@ -84,7 +94,9 @@ def test_what_a_file_of_before_meant_by_constant_is_not_shown_as_what_it_means_n
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "mean", "reviewed"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "mean", "reviewed"]), inner, max_size=4)
+    ),
     max_leaves=8,
 )
 
@@ -93,4 +105,6 @@ ANY = st.recursive(
 def test_any_file_gives_text(found: dict[str, Any]) -> None:
     made = health(found)
     assert made is not None
-    assert all(isinstance(cell, str) for row in (*made.reviewers, *made.sets, *made.figures, made.warnings) for cell in row)
+    assert all(
+        isinstance(cell, str) for row in (*made.reviewers, *made.sets, *made.figures, made.warnings) for cell in row
+    )

@@ -41,7 +41,9 @@ def test_its_numbers_are_the_bootstraps(make_arm: Any) -> None:
         assert cell["first"][0] == one.tasks[task].value
         assert cell["first"][1] <= cell["first"][0] <= cell["first"][2]
         kinds = found["tasks"][task]
-        assert kinds["form"]["difference"][0] == pytest.approx(cell["difference"][0] - kinds["tolerant"]["difference"][0])
+        assert kinds["form"]["difference"][0] == pytest.approx(
+            cell["difference"][0] - kinds["tolerant"]["difference"][0]
+        )
         assert kinds["extraction"]["first"][0] == one.tasks[task].extraction
     assert found["mean"]["strict"]["difference"][0] == expected.mean.value
     assert compare_runs(one, other, FAST) == found  # seeded
@@ -79,7 +81,9 @@ def test_runs_that_cannot_be_compared(make_arm: Any) -> None:
     one = load(folder(make_arm, "a", 0.1))
     with pytest.raises(EvalError, match=r"Benchmark gsm8k: .* 60 items in the first, 50 in the second, 50 shared"):
         compare_runs(one, load(folder(make_arm, "fewer", 0.1, {"gsm8k": 50})), FAST)
-    with pytest.raises(EvalError, match=r"share no benchmark: gsm8k, math_chat, mmlu_chat in the first, quiz in the second"):
+    with pytest.raises(
+        EvalError, match=r"share no benchmark: gsm8k, math_chat, mmlu_chat in the first, quiz in the second"
+    ):
         compare_runs(one, load(folder(make_arm, "other", 0.1, {"quiz": 50})), FAST)
 
 
@@ -94,9 +98,18 @@ def test_the_command(make_arm: Any, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     code, text, _ = gra(str(one), str(other), "--resamples", "400")
     assert code == 0
     assert all(len(line) <= 120 for line in text.splitlines()[2:])
-    for words in ("(simulated)", "mmlu_chat", "mean", "A - B", "tolerant", "extracted", "400 resamples", "two trained models"):
+    for words in (
+        "(simulated)",
+        "mmlu_chat",
+        "mean",
+        "A - B",
+        "tolerant",
+        "extracted",
+        "400 resamples",
+        "two trained models",
+    ):
         assert words in text.replace("\n", " ")
-    assert "If training again moved each mean by 1 point" in text
+    assert "If each mean varied by 1 point between trainings" in text
     assert "(Holm)" not in text
     code, text, _ = gra(str(one), str(other), "--resamples", "400", "--items-only")
     assert "(Holm)" in text
@@ -129,7 +142,7 @@ def test_items_that_only_share_their_place_are_refused(make_arm: Any) -> None:
     place, column = table.schema.get_field_index("answer"), table["answer"].to_pylist()
     column[:2] = column[1::-1]  # the same file in another order
     pq.write_table(table.set_column(place, "answer", pa.array(column)), other / "samples.parquet")
-    with pytest.raises(EvalError, match=r"gsm8k: 2 of 60 items go by the same name in both.*another order"):
+    with pytest.raises(EvalError, match=r"gsm8k: 2 of 60 items have the same name in both.*another order"):
         compare_runs(load(one), load(other), FAST)
 
 
@@ -140,10 +153,12 @@ def test_benchmarks_that_were_not_asked_alike_are_named(
     edit(one, how={"shots": 5, "max_new_tokens": 4096})
     edit(other, how={"shots": 5, "max_new_tokens": 256})
     found = compare_runs(load(one), load(other), FAST)
-    assert found["asked_unlike"][0].startswith("gsm8k was not asked alike: max_new_tokens 4096 / 256.")
+    assert found["asked_unlike"][0].startswith(
+        "gsm8k was evaluated under different conditions: max_new_tokens 4096 / 256."
+    )
     monkeypatch.setattr(sys, "argv", ["gra", "compare", str(one), str(other), "--resamples", "200"])
     assert cli.main() == 0
-    assert "mmlu_chat was not asked alike" in capsys.readouterr().out.replace("\n", " ")
+    assert "mmlu_chat was evaluated under different conditions" in capsys.readouterr().out.replace("\n", " ")
     edit(other, how={"shots": 5, "max_new_tokens": 4096})
     assert compare_runs(load(one), load(other), FAST)["asked_unlike"] == []
 

@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gra.compare.bootstrap import between, level_of, paired_bootstrap
-from gra.compare.outcomes import Outcomes, Table
-from gra.compare.trainings import Estimate, Parts, estimate, few, mean_of, measure
+from gra.compare.item_scores import Outcomes, Table
+from gra.compare.trainings import Estimate, Parts, c4, estimate, mean_of, measure
 
 SIMULATION = Path(__file__).parents[2] / "benchmarks" / "intervals.py"
 
 
-def outcomes(correct: np.ndarray, clusters: tuple[str, ...] | None = None, replicates: tuple[int, ...] | None = None) -> Outcomes:
+def outcomes(
+    correct: np.ndarray, clusters: tuple[str, ...] | None = None, replicates: tuple[int, ...] | None = None
+) -> Outcomes:
     ids = tuple(f"i{k:05d}" for k in range(correct.shape[1]))
     return Outcomes(ids, correct.astype(float), replicates or tuple(range(len(correct))), clusters)
 
@@ -35,14 +37,16 @@ def test_the_parts_are_those_of_a_two_way_analysis_of_variance(first: int, secon
         total, by_training, by_item = side.mean(), side.mean(axis=0), side.mean(axis=1)
         residual = sum(
             (side[i, r] - by_training[r] - by_item[i] + total) ** 2 for i in range(n) for r in range(side.shape[1])
-        ) / ((n - 1) * (side.shape[1] - 1))  # fmt: skip
+        ) / ((n - 1) * (side.shape[1] - 1))
         assert luck == pytest.approx(residual / n)
     gaps = found[:, :first].mean(axis=1) - found[:, first:].mean(axis=1)
     assert parts.items == pytest.approx(gaps.var(ddof=1) / n)
     assert parts.value == pytest.approx(gaps.mean())
     whole = estimate(parts)
     assert whole.variance >= parts.items  # never narrower than over items alone
-    assert whole.seen == pytest.approx(sum(s.mean(axis=0).var(ddof=1) / s.shape[1] for s in (found[:, :first], found[:, first:])))
+    assert whole.seen == pytest.approx(
+        sum(s.mean(axis=0).var(ddof=1) / s.shape[1] for s in (found[:, :first], found[:, first:]))
+    )
 
 
 def test_clusters_are_counted_as_wholes() -> None:
@@ -66,9 +70,9 @@ def test_where_only_training_matters_it_is_welchs_test(first: int, second: int, 
     found = estimate(Parts(arms, 0.0, 1e6, (0.0, 0.0)))
     expected = stats.ttest_ind(*arms, equal_var=False)
     assert found.df == pytest.approx(expected.df)
-    assert found.value / (np.sqrt(found.variance) * few(expected.df)) == pytest.approx(expected.statistic)
+    assert found.value / (np.sqrt(found.variance) * c4(expected.df)) == pytest.approx(expected.statistic)
     wide = expected.confidence_interval(0.95)
-    assert 2 * found.reach(0.95) * few(expected.df) == pytest.approx(wide.high - wide.low)
+    assert 2 * found.reach(0.95) * c4(expected.df) == pytest.approx(wide.high - wide.low)
 
 
 def test_the_tail_is_students_where_only_training_matters() -> None:
@@ -77,7 +81,8 @@ def test_the_tail_is_students_where_only_training_matters() -> None:
         assert found.tail_p == pytest.approx(2 * stats.t.sf(abs(t), df), rel=0.01)
     quiet = Estimate(value=3.0, items=1.0, items_df=1e9, seen=1e-9, seen_df=4, luck=0.0)
     assert quiet.tail_p == pytest.approx(2 * stats.norm.sf(3), rel=0.01)
-    hidden = Estimate(value=3.0, items=1.0, items_df=1e9, seen=0.5, seen_df=2, luck=0.5)  # no noise seen, on little evidence
+    # no noise seen, on little evidence
+    hidden = Estimate(value=3.0, items=1.0, items_df=1e9, seen=0.5, seen_df=2, luck=0.5)
     assert hidden.tail_p > 2 * hidden.p
 
 
@@ -96,15 +101,26 @@ def test_the_mean_over_benchmarks_adds_variances() -> None:
 def arms(first: int, second: int, n: int = 400) -> tuple[dict[str, Outcomes], dict[str, Outcomes]]:
     rng = np.random.default_rng([first, second])
     ease = rng.random(n)
-    one, other = ({"quiz": outcomes(rng.random((count, n)) < ease + gain)} for count, gain in ((first, 0.3), (second, 0.0)))
+    one, other = (
+        {"quiz": outcomes(rng.random((count, n)) < ease + gain)} for count, gain in ((first, 0.3), (second, 0.0))
+    )
     return one, other
 
 
 @pytest.mark.parametrize(
     ("first", "second", "over_trainings", "claims"),
-    [(1, 1, False, False), (2, 1, False, False), (3, 1, True, False), (1, 3, True, False), (2, 2, True, True), (3, 5, True, True)],
+    [
+        (1, 1, False, False),
+        (2, 1, False, False),
+        (3, 1, True, False),
+        (1, 3, True, False),
+        (2, 2, True, True),
+        (3, 5, True, True),
+    ],
 )
-def test_no_star_without_two_trainings_of_both_arms(first: int, second: int, over_trainings: bool, claims: bool) -> None:
+def test_no_star_without_two_trainings_of_both_arms(
+    first: int, second: int, over_trainings: bool, claims: bool
+) -> None:
     one, other = arms(first, second)
     found = paired_bootstrap(one, other, resamples=400)
     assert (found.over_trainings, found.claims, found.replicates) == (over_trainings, claims, (first, second))
@@ -150,7 +166,7 @@ def test_the_simulation_speaks_of_what_the_command_does(simulation: Any) -> None
             for task, table in tables.items()
         }
         for columns in (slice(0, 3), slice(3, 5))
-    )  # fmt: skip
+    )
     found = paired_bootstrap(here, there)
     simulated = simulation.compared(tables, (3, 2), False, 0)
     assert (simulated.mean.low, simulated.mean.high) == pytest.approx((found.mean.low, found.mean.high))
@@ -183,7 +199,10 @@ def test_unequal_noise_is_not_averaged_away() -> None:
     found = paired_bootstrap({"q": outcomes(varying)}, {"q": outcomes(steady)})
     t = estimate(measure(Table([], np.concatenate([varying, steady]).T.astype(float), None), 3))
     assert t.df < 3
-    assert found.mean.high - found.mean.low > 2 * stats.t.ppf(0.975, 3) * np.std([0.3, 0.5, 0.7], ddof=1) / np.sqrt(3) * 0.9
+    assert (
+        found.mean.high - found.mean.low
+        > 2 * stats.t.ppf(0.975, 3) * np.std([0.3, 0.5, 0.7], ddof=1) / np.sqrt(3) * 0.9
+    )
 
 
 def test_tables_are_compared_as_arms_are() -> None:

@@ -18,10 +18,17 @@ from following import followed
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FILES = {
-    "gsm8k": "gsm8k/test", "math_chat": "math/test", "humaneval_chat": "humaneval/test", "mbpp_chat": "mbpp/full/test",
-    "hellaswag_chat": "hellaswag/validation", "arc_challenge_chat": "arc_challenge/test", "gpqa_diamond_chat": "gpqa/diamond",
-    "bbh_chat": "bbh/*", "mmlu_chat": "mmlu/test", "ifeval_chat": "ifeval/train",
-}  # fmt: skip
+    "gsm8k": "gsm8k/test",
+    "math_chat": "math/test",
+    "humaneval_chat": "humaneval/test",
+    "mbpp_chat": "mbpp/full/test",
+    "hellaswag_chat": "hellaswag/validation",
+    "arc_challenge_chat": "arc_challenge/test",
+    "gpqa_diamond_chat": "gpqa/diamond",
+    "bbh_chat": "bbh/*",
+    "mmlu_chat": "mmlu/test",
+    "ifeval_chat": "ifeval/train",
+}
 _ASKED = {  # task -> where its question stands in the last message
     "gsm8k": r"Question: (.*)\nAnswer:",
     "math_chat": r"(.*)\nPlease reason step by step, and put .*",
@@ -85,7 +92,11 @@ def recognised(message: str) -> str:
     for task, pattern in _ASKED.items():
         match = re.fullmatch(pattern, message.strip("\n"), re.DOTALL)
         if match:
-            text = "\n".join(match.groups()).replace("\\n", "\n") if task == "arc_challenge_chat" else "\n".join(match.groups())
+            text = (
+                "\n".join(match.groups()).replace("\\n", "\n")
+                if task == "arc_challenge_chat"
+                else "\n".join(match.groups())
+            )
             return f"{task}:{_letters(text) if task == 'hellaswag_chat' else _bare(text)}"
     raise AssertionError("ifeval takes any")
 
@@ -130,20 +141,46 @@ def piece(task: str, doc: dict[str, Any]) -> str:
 
 def made_up(folder: Path) -> None:
     """The two benchmarks that are not shared, as items of our own: math/test.jsonl and gpqa/diamond.jsonl under `folder`."""
-    golds = ["\\frac{1}{2}", "-3", "2\\sqrt{5}", "x^2+2x+1", "\\left(1,2\\right)", "[0,1)", "90^\\circ", "\\text{even}", "1,\\!024",
-             "\\frac{\\pi}{4}", "50\\%", "\\{1,2,3\\}", "0.25", "3+4i", "\\$18.90", "-\\frac{7}{3}", "x \\in [1, 3]"]  # fmt: skip
+    golds = [
+        "\\frac{1}{2}",
+        "-3",
+        "2\\sqrt{5}",
+        "x^2+2x+1",
+        "\\left(1,2\\right)",
+        "[0,1)",
+        "90^\\circ",
+        "\\text{even}",
+        "1,\\!024",
+        "\\frac{\\pi}{4}",
+        "50\\%",
+        "\\{1,2,3\\}",
+        "0.25",
+        "3+4i",
+        "\\$18.90",
+        "-\\frac{7}{3}",
+        "x \\in [1, 3]",
+    ]
     subjects = ("Algebra", "Geometry", "Precalculus")
     items: dict[str, list[dict[str, Any]]] = {"math/test": [], "gpqa/diamond": []}
     for n in range(3 * len(golds)):
         gold = golds[n % len(golds)]
         solution = f"By a short look at the {n} cases we find $\\boxed{{{gold}}}$."
         items["math/test"].append(
-            {"problem": f"Made-up problem {n}: what is it?", "type": subjects[n % 3], "solution": solution, "answer": gold}
+            {
+                "problem": f"Made-up problem {n}: what is it?",
+                "type": subjects[n % 3],
+                "solution": solution,
+                "answer": gold,
+            }
         )
     for n in range(60):
-        wrong = {f"Incorrect Answer {k}": f"{colour} number {n}" for k, colour in ((1, "red"), (2, "blue"), (3, "white"))}
+        wrong = {
+            f"Incorrect Answer {k}": f"{colour} number {n}" for k, colour in ((1, "red"), (2, "blue"), (3, "white"))
+        }
         question = f"Made-up question {n}:\nwhich colour has the stone?\n"
-        items["gpqa/diamond"].append({"Record ID": f"rec{n}", "Question": question, "Correct Answer": f"green number {n}"} | wrong)
+        items["gpqa/diamond"].append(
+            {"Record ID": f"rec{n}", "Question": question, "Correct Answer": f"green number {n}"} | wrong
+        )
     for name, listed in items.items():
         path = folder / f"{name}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -231,5 +268,7 @@ def cut(source: Path, folder: Path, count: int, leaf_count: int) -> Path:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             every = lines.readlines()
         wanted = leaf_count if path.parent.name == "bbh" else count
-        mine.with_suffix("").write_text("".join(every[n * len(every) // wanted] for n in range(wanted)), encoding="utf-8")
+        mine.with_suffix("").write_text(
+            "".join(every[n * len(every) // wanted] for n in range(wanted)), encoding="utf-8"
+        )
     return folder

@@ -55,7 +55,9 @@ def judged(output: Path, known: Mapping[str, Sequence[Item]], mode: str) -> Verd
             got = (row["correct"], row["correct_tolerant"], int(row["extracted"] is not None))
             if got != expected:
                 shown = {key: row[key] for key in ("reply", "extracted", "extracted_tolerant", "answer")}
-                found.faults.append(f"{leaf} {row['doc_id']}: {got}, not {expected}: {json.dumps(shown, ensure_ascii=False)[:700]}")
+                found.faults.append(
+                    f"{leaf} {row['doc_id']}: {got}, not {expected}: {json.dumps(shown, ensure_ascii=False)[:700]}"
+                )
             sums = found.sums.setdefault(item.task, Sums())
             sums.n += 1
             sums.strict, sums.tolerant = sums.strict + expected[0], sums.tolerant + expected[1]
@@ -76,7 +78,11 @@ def in_scores(sums: Mapping[str, Sums], scores: Mapping[str, Any]) -> list[str]:
     for task, mine in sums.items():
         score, n = scores["tasks"][task], mine.n
         expected = {"n": n, "value": mine.strict / n, "tolerant": mine.tolerant / n, "extraction": mine.extraction / n}
-        faults += [f"{task}.{key}: {score[key]}, not {value}" for key, value in expected.items() if abs(score[key] - value) > 1e-12]
+        faults += [
+            f"{task}.{key}: {score[key]}, not {value}"
+            for key, value in expected.items()
+            if abs(score[key] - value) > 1e-12
+        ]
     whole = set(sums) == set(scores["tasks"])
     for key, name in (("value", "strict"), ("tolerant", "tolerant"), ("extraction", "extraction")):
         mean = sum(getattr(mine, name) / mine.n for mine in sums.values()) / len(sums) if whole else None

@@ -36,7 +36,9 @@ class Wording:
     @property
     def says(self) -> str | None:
         """Which answer a reader finds in it: "gold", "wrong" or none."""
-        return "gold" if self.tolerant else "wrong" if "{wrong}" in self.reply and self.kind.startswith("wrong") else None
+        return (
+            "gold" if self.tolerant else "wrong" if "{wrong}" in self.reply and self.kind.startswith("wrong") else None
+        )
 
 
 _LETTER = [  # HellaSwag asks for the letter, MMLU and GPQA for a last line "ANSWER: X"; all three take either
@@ -44,10 +46,22 @@ _LETTER = [  # HellaSwag asks for the letter, MMLU and GPQA for a last line "ANS
     ("asked", "{gold}", 1, 1, 1),
     ("asked", "**{gold}**", 1, 1, 1),  # marks of emphasis are no words
     ("asked", "{gold}. {text}", 1, 1, 1),
-    ("thought", "Let us go through them one by one. Two of them can be ruled out at once, the third on a second look.\n\n"
-                "ANSWER: {gold}", 1, 1, 1),
-    ("thought", "**Step 1.** At first {wrong} looks right, but it is not.\n**Step 2.** It has to be another.\n\n"
-                "**ANSWER: {gold}**", 1, 1, 1),
+    (
+        "thought",
+        "Let us go through them one by one. Two of them can be ruled out at once, the third on a second look.\n\n"
+        "ANSWER: {gold}",
+        1,
+        1,
+        1,
+    ),
+    (
+        "thought",
+        "**Step 1.** At first {wrong} looks right, but it is not.\n**Step 2.** It has to be another.\n\n"
+        "**ANSWER: {gold}**",
+        1,
+        1,
+        1,
+    ),
     ("other", "I'd go with ({gold}).", 0, 1, 0),
     ("other", "The answer is {gold}, because none of the others fits.", 0, 1, 0),
     ("other", "We weigh them up.\n\nThe correct option is **{gold}**.", 0, 1, 0),
@@ -62,7 +76,7 @@ _LETTER = [  # HellaSwag asks for the letter, MMLU and GPQA for a last line "ANS
     ("every", "{every}", 0, 0, 0),
     ("every", "The options are:\n{every}\n\nAny of them may be right.", 0, 0, 0),
     ("every", "The answer is {gold} or {wrong}.", 0, 0, 0),
-]  # fmt: skip
+]
 _ARC = [  # the turn is begun with "The best answer is"; a reply ends at a full stop or a blank line
     ("asked", " {gold}.", 1, 1, 1),
     ("asked", " {gold}", 1, 1, 1),
@@ -113,7 +127,13 @@ _BBH = [  # the examples end in "So the answer is X."
     ("asked", "So the answer is {gold}.", 1, 1, 1),
     ("asked", "the answer is {gold}.", 1, 1, 1),
     ("thought", "We look at it step by step. The first step is easy. So the answer is {gold}.", 1, 1, 1),
-    ("thought", "We look at it step by step.\n\nQuite so: the first step is easy.\n\nSo the answer is {gold}.", 1, 1, 1),
+    (
+        "thought",
+        "We look at it step by step.\n\nQuite so: the first step is easy.\n\nSo the answer is {gold}.",
+        1,
+        1,
+        1,
+    ),
     ("other", "Answer: {gold}", 0, 1, 0),
     ("other", "We look at it step by step.\nThe correct answer is: {gold}", 0, 1, 0),
     ("other", "**Final answer:** {gold}", 0, 1, 0),
@@ -126,7 +146,13 @@ _BBH = [  # the examples end in "So the answer is X."
 _HUMANEVAL = [  # "Reply with the whole function, imports included, in one code block"
     ("asked", "```python\n{code}\n```", 1, 1, 1),
     ("asked", "{code}", 1, 1, 1),  # nothing but the code
-    ("thought", "We go step by step.\n\n1. Look at it.\n2. Write it down.\n\n```python\n{code}\n```\n\nIt passes.", 1, 1, 1),
+    (
+        "thought",
+        "We go step by step.\n\n1. Look at it.\n2. Write it down.\n\n```python\n{code}\n```\n\nIt passes.",
+        1,
+        1,
+        1,
+    ),
     ("other", "Here is the function:\n\n{code}\n\nThat should do it.", 0, 1, 0),
     ("other", "```java\n{code}\n```", 0, 1, 0),  # a block of another language
     ("other", "{body}", 0, 1, 0),  # what follows the head that was shown
@@ -146,10 +172,16 @@ _IFEVAL = [  # judged by the checks themselves: no numbers here
 TABLE: dict[str, list[Wording]] = {
     kind: [Wording(*row) for row in rows]
     for kind, rows in {
-        "letter": _LETTER, "arc": _ARC, "number": _NUMBER, "math": _MATH, "bbh": _BBH, "humaneval": _HUMANEVAL,
-        "mbpp": [row for row in _HUMANEVAL if "{body}" not in row[1]], "ifeval": _IFEVAL,
+        "letter": _LETTER,
+        "arc": _ARC,
+        "number": _NUMBER,
+        "math": _MATH,
+        "bbh": _BBH,
+        "humaneval": _HUMANEVAL,
+        "mbpp": [row for row in _HUMANEVAL if "{body}" not in row[1]],
+        "ifeval": _IFEVAL,
     }.items()
-}  # fmt: skip
+}
 
 
 def chosen(kind: str, values: Mapping[str, str], key: str, mode: str) -> Wording:

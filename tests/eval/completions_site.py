@@ -29,7 +29,11 @@ class Site:
 
 def says(text: str) -> dict[str, Any]:
     """A body that answers completions and chats alike."""
-    return {"choices": [{"index": 0, "finish_reason": "stop", "text": text, "message": {"role": "assistant", "content": text}}]}
+    return {
+        "choices": [
+            {"index": 0, "finish_reason": "stop", "text": text, "message": {"role": "assistant", "content": text}}
+        ]
+    }
 
 
 def said_to(body: dict[str, Any]) -> str:

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 FILLER = "the people of this old town like to talk about the weather and about the things that they have seen"
-_ALONE = {"detectable_format:constrained_response": "My answer is yes.", "detectable_format:json_format": '{"so": "it is"}'}
+_ALONE = {
+    "detectable_format:constrained_response": "My answer is yes.",
+    "detectable_format:json_format": '{"so": "it is"}',
+}
 
 
 def followed(doc: Mapping[str, Any]) -> str:
@@ -50,7 +53,7 @@ def followed(doc: Mapping[str, Any]) -> str:
 def checked(doc: Mapping[str, Any], reply: str) -> tuple[int, int]:
     """Whether a reply follows all instructions of an item: strictly, and loosely: each on the reply or on what is left of it
     without its first line, its last, or both, and without asterisks."""
-    from eval import ifeval
+    from gra.eval.scoring import ifeval
 
     ifeval.prepare()
     from lm_eval.tasks.ifeval.instructions_registry import INSTRUCTION_DICT
@@ -69,4 +72,6 @@ def checked(doc: Mapping[str, Any], reply: str) -> tuple[int, int]:
         return bool(text.strip()) and bool(check.check_following(text))
 
     places = range(len(doc["instruction_id_list"]))
-    return int(all(follows(p, reply) for p in places)), int(all(any(follows(p, text) for text in texts) for p in places))
+    return int(all(follows(p, reply) for p in places)), int(
+        all(any(follows(p, text) for text in texts) for p in places)
+    )

@@ -12,7 +12,7 @@ from canned_server import running
 from canned_verdicts import in_scores, judged
 from canned_wordings import MODES, TABLE
 
-from eval import stage
+from gra.eval import stage
 from gra.fileio import read_json
 from gra.paths import conf_dir
 

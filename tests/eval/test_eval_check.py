@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from eval import catalogue, stage
+from gra.config_reference.tables import written
 from gra.errors import ConfigError
+from gra.eval import stage
+from gra.eval.suite import catalogue
 from gra.paths import conf_dir
 
 
@@ -33,7 +35,7 @@ def test_all_faults_are_found_at_once(tmp_path: Path) -> None:
     (tmp_path / "benchmarks").mkdir()
     faults = config("world_codin", "gsmk8", "humaneval", "world_language", model=str(tmp_path / "none"))
     found = texts(stage.check(faults, {"benchmarks": tmp_path}))
-    assert "no task is called world_codin" in found
+    assert "there is no task world_codin" in found
     assert "world_coding" in found
     assert "did you mean gsm8k" in found
     assert "humaneval runs model-written code" in found
@@ -54,13 +56,13 @@ def test_unknown_keys_and_values_are_named() -> None:
     twice = {"math": ["gsm8k"], "all": ["gsm8k"]}
     assert "in more than one group" in texts(stage.check(config("gsm8k", groups=twice), {}))
     strange = texts(stage.check(config("gsm8k", groups={"math": ["gsm8k", "arc_chalenge"]}), {}))
-    assert "suite.groups: no task is called arc_chalenge" in strange
+    assert "suite.groups: there is no task arc_chalenge" in strange
     assert "suite.tasks" in texts(stage.check(config("../../etc/passwd"), {}))
 
 
 def test_the_model_comes_from_one_place(step: Path, tmp_path: Path) -> None:
     assert "no model to evaluate" in texts(stage.check(config("gsm8k"), {}))
-    assert "drop one of the two" in texts(stage.check(config("gsm8k", model="owner/name"), {"model": step}))
+    assert "remove one of the two" in texts(stage.check(config("gsm8k", model="owner/name"), {"model": step}))
     assert stage.check(config("gsm8k", model="owner/name"), {}) == []
     assert stage.check(config("gsm8k"), {"model": None}) == []
     assert stage.check(config("gsm8k"), {"model": step}) == []
@@ -70,10 +72,11 @@ def test_the_model_comes_from_one_place(step: Path, tmp_path: Path) -> None:
 
 def test_what_earlier_steps_will_make_is_not_missed(step: Path, tmp_path: Path) -> None:
     assert stage.check(config("world_coding"), {"model": step, "benchmarks": None}) == []
-    (fault,) = stage.check(config("world_coding", "world_language"), {"model": step})  # one fault, named once for all tasks
-    assert "world_coding, world_language: neither an input `benchmarks` nor suite.data_dir" in str(fault)
+    # one fault, named once for all tasks
+    (fault,) = stage.check(config("world_coding", "world_language"), {"model": step})
+    assert "world_coding, world_language: neither the input `benchmarks` nor suite.data_dir" in str(fault)
     found = texts(stage.check(config("bbh_cot_zeroshot", data_dir=str(tmp_path)), {"model": step}))
-    assert "bbh_cot_zeroshot: 27 files of 27 tasks are missing" in found
+    assert "bbh_cot_zeroshot: 27 files are missing for its 27 tasks" in found
     assert "no such folder: nowhere" in texts(stage.check(config("gsm8k", data_dir="nowhere"), {"model": step}))
 
 
@@ -97,12 +100,20 @@ def test_the_world_stage_and_the_suites_agree(step: Path, tmp_path: Path) -> Non
 
 def test_every_suite_can_be_checked_and_names_its_command() -> None:
     paths = sorted((conf_dir() / "suite").glob("*.yaml"))
-    assert {path.stem for path in paths} == {"own", "world", "small", "smoke", "paper", "paper_loglikelihood"}
+    assert {path.stem for path in paths} == {
+        "own",
+        "world",
+        "small",
+        "smoke",
+        "paper",
+        "paper_loglikelihood",
+        "paper_pairing",
+    }
     for path in paths:
         text = path.read_text(encoding="utf-8")
         chosen = "'suite.tasks=[gsm8k]'" if path.stem == "own" else f"suite={path.stem}"
-        assert text.startswith(f"# python -m eval {chosen} ")
-        suite = yaml.safe_load(text)
+        assert text.startswith(f"# gra eval {chosen} ")
+        suite = written(path)
         suite["tasks"] = suite["tasks"] or ["gsm8k"]
         assert stage.check({"seed": 0, "suite": suite}, {"model": None, "benchmarks": None}) == [], path.name
         assert suite["skip_missing"] is False  # a key that the command line can set
@@ -112,7 +123,12 @@ def test_every_suite_can_be_checked_and_names_its_command() -> None:
 
 def test_the_papers_suite_has_its_ten_benchmarks_in_four_groups() -> None:
     suite = yaml.safe_load((conf_dir() / "suite" / "paper.yaml").read_text(encoding="utf-8"))
-    assert {group: len(tasks) for group, tasks in suite["groups"].items()} == {"math": 2, "coding": 2, "reasoning": 4, "general": 2}
+    assert {group: len(tasks) for group, tasks in suite["groups"].items()} == {
+        "math": 2,
+        "coding": 2,
+        "reasoning": 4,
+        "general": 2,
+    }
     assert (suite["max_new_tokens"], suite["apply_chat_template"], suite["limit"]) == (4096, True, None)
     for task in suite["tasks"]:
         members = catalogue.members(task)
@@ -139,7 +155,7 @@ def test_every_task_of_ours_is_named_like_its_file() -> None:
 
 def test_the_stage_is_imported_and_checked_without_the_heavy_libraries() -> None:
     code = (
-        "import sys; from eval import stage; from pathlib import Path\n"
+        "import sys; from gra.eval import stage; from pathlib import Path\n"
         "stage.check({'suite': {'name': 's', 'tasks': ['gsm8k', 'nope']}, 'model': {'path': 'a/b'}}, {})\n"
         "heavy = {'torch', 'transformers', 'datasets', 'lm_eval', 'pyarrow', 'hydra', 'numpy'} & set(sys.modules)\n"
         "sys.exit(', '.join(sorted(heavy)) or 0)"

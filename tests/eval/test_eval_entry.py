@@ -1,4 +1,4 @@
-"""What of a program the tests need (eval/entry.py)."""
+"""What of a program the tests need (eval/scoring/entry.py)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval import code, entry, programs
+from gra.eval.scoring import code, entry, programs
 
-PARTS = ["import math", "BASE = 1", "MEMO = {}", "def half(n):\n    return n // 2", "MEMO[0] = BASE",
-         "def f(n):\n    return MEMO[0] + half(n) + math.floor(0.5)"]  # fmt: skip
-TRIALS = ["assert f(2) == 99", "print(f(1))", "n = int(input())", "for i in range(3):\n    print(f(i))", "found = half(7)",
-          "assert half(2) == 7, 'no'"]  # fmt: skip
+PARTS = [
+    "import math",
+    "BASE = 1",
+    "MEMO = {}",
+    "def half(n):\n    return n // 2",
+    "MEMO[0] = BASE",
+    "def f(n):\n    return MEMO[0] + half(n) + math.floor(0.5)",
+]
+TRIALS = [
+    "assert f(2) == 99",
+    "print(f(1))",
+    "n = int(input())",
+    "for i in range(3):\n    print(f(i))",
+    "found = half(7)",
+    "assert half(2) == 7, 'no'",
+]
 
 
 @given(st.lists(st.tuples(st.sampled_from(TRIALS), st.integers(0, len(PARTS))), max_size=6))

@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from eval import catalogue, stage
+from gra.eval import stage
+from gra.eval.suite import catalogue
 from gra.fileio import read_json
 
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "benchmarks"
 FEW = 6
 # task -> its first metric and filter, its files by split, the splits of its YAML that have none
 TASKS: dict[str, tuple[str, dict[str, str], str]] = {
@@ -34,14 +34,16 @@ GSM8K = [
         "answer": f"He has {n} and {n % 3 + 1}.\n#### {n + n % 3 + 1}",
     }
     for n in range(14)
-]  # fmt: skip
+]
 ARC = [
     {
-        "id": f"ARC_{n}", "question": f"Which number is the largest in row {n}?", "answerKey": "BCDA"[n % 4],
+        "id": f"ARC_{n}",
+        "question": f"Which number is the largest in row {n}?",
+        "answerKey": "BCDA"[n % 4],
         "choices": {"text": [f"{n + (k - n - 1) % 4}" * (1 + k % 2) for k in range(4)], "label": list("ABCD")},
     }
     for n in range(12)
-]  # fmt: skip
+]
 
 
 def put(path: Path, items: list[dict[str, Any]]) -> None:
@@ -51,13 +53,11 @@ def put(path: Path, items: list[dict[str, Any]]) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A few items of the real files where they are beside this repository, else invented ones in their schema. The files are
-    cut, and no limit is set: lm-eval's takes the first items, ours draws them."""
+    """A few invented items in the schema of the real files. The files are cut, and no limit is set: lm-eval's takes the first
+    items, ours draws them."""
     made = {"gsm8k/train": GSM8K[:8], "gsm8k/test": GSM8K[8:], "arc_challenge/test": ARC}
     for name, items in made.items():
-        real = SHARED / f"{name}.jsonl.gz"
-        found = [json.loads(line) for line in gzip.decompress(real.read_bytes()).splitlines()] if real.is_file() else items
-        put(tmp_path / "benchmarks" / f"{name}.jsonl.gz", found[:FEW] if name.endswith("test") else found)
+        put(tmp_path / "benchmarks" / f"{name}.jsonl.gz", items[:FEW] if name.endswith("test") else items)
     return tmp_path / "benchmarks"
 
 
@@ -71,11 +71,29 @@ def by_command_line(model: Path, data: Path, scratch: Path) -> tuple[dict[str, A
         text = yaml + drop + f"dataset_kwargs: {kwargs}\n"
         (scratch / "tasks" / f"plain_{task}.yaml").write_text(text, encoding="utf-8")
     command = [
-        sys.executable, "-m", "lm_eval", "run", "--model", "hf", "--model_args", f"pretrained={model}", "--device", "cpu",
-        "--tasks", *(f"plain_{task}" for task in TASKS), "--include_path", str(scratch / "tasks"),
-        "--batch_size", "4", "--apply_chat_template", "--gen_kwargs", "max_gen_toks=24",
-        "--output_path", str(scratch / "out"), "--log_samples",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "lm_eval",
+        "run",
+        "--model",
+        "hf",
+        "--model_args",
+        f"pretrained={model}",
+        "--device",
+        "cpu",
+        "--tasks",
+        *(f"plain_{task}" for task in TASKS),
+        "--include_path",
+        str(scratch / "tasks"),
+        "--batch_size",
+        "4",
+        "--apply_chat_template",
+        "--gen_kwargs",
+        "max_gen_toks=24",
+        "--output_path",
+        str(scratch / "out"),
+        "--log_samples",
+    ]
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -95,7 +113,11 @@ def texts(value: Any) -> Any:
 @pytest.mark.slow
 def test_gsm8k_and_arc_are_lm_evals_own(tiny_chat_model: Path, data: Path, tmp_path: Path) -> None:
     suite = {"name": "t", "tasks": list(TASKS), "data_dir": str(data), "max_new_tokens": 24}
-    config = {"suite": suite, "model": {"path": str(tiny_chat_model)}, "runtime": {"batch_size": 4, "device": "cpu", "threads": 1}}
+    config = {
+        "suite": suite,
+        "model": {"path": str(tiny_chat_model)},
+        "runtime": {"batch_size": 4, "device": "cpu", "threads": 1},
+    }
     (tmp_path / "out").mkdir()
     stage.run(config, {}, tmp_path / "out")
     metrics, samples = by_command_line(tiny_chat_model, data, tmp_path / "alone")

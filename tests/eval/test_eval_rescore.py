@@ -11,9 +11,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from eval import answers, samples, scores
-from eval.rescore import rescore
 from gra.errors import EvalError
+from gra.eval.report import samples, scores
+from gra.eval.rescore import rescore
+from gra.eval.scoring import answers
 from gra.fileio import read_json, write_json
 
 MMLU = [("B", "law", "ANSWER: B"), ("C", "law", "It is C."), ("A", "art", "ANSWER: D"), ("A", "art", "I cannot say.")]
@@ -26,11 +27,21 @@ CONFIGS: dict[str, dict[str, Any]] = {
 }
 
 
-def sample(place: int, doc: dict[str, Any], target: str, reply: str, metric: str, correct: float, found: Any) -> dict[str, Any]:
+def sample(
+    place: int, doc: dict[str, Any], target: str, reply: str, metric: str, correct: float, found: Any
+) -> dict[str, Any]:
     return {
-        "doc_id": place, "doc": doc, "target": target, "arguments": [["prompt", {}]], "resps": [[reply]],
-        "filtered_resps": [found], "filter": "first", "metrics": [metric, "no_answer"], "prompt_hash": "h", metric: correct,
-    }  # fmt: skip
+        "doc_id": place,
+        "doc": doc,
+        "target": target,
+        "arguments": [["prompt", {}]],
+        "resps": [[reply]],
+        "filtered_resps": [found],
+        "filter": "first",
+        "metrics": [metric, "no_answer"],
+        "prompt_hash": "h",
+        metric: correct,
+    }
 
 
 @pytest.fixture
@@ -39,18 +50,34 @@ def finished(tmp_path: Path) -> Path:
     folder = tmp_path / "finished"
     logged = {
         "mmlu_chat": [
-            sample(place, {"answer": gold, "subject": subject, "choices": list("wxyz")}, gold, reply, "exact_match", 0.0, None)
+            sample(
+                place,
+                {"answer": gold, "subject": subject, "choices": list("wxyz")},
+                gold,
+                reply,
+                "exact_match",
+                0.0,
+                None,
+            )
             for place, (gold, subject, reply) in enumerate(MMLU)
         ],
         "gsm8k": [
-            sample(place, {"question": "?"}, target, reply, "exact_match", float(place == 0), "7" if place == 0 else "[invalid]")
+            sample(
+                place,
+                {"question": "?"},
+                target,
+                reply,
+                "exact_match",
+                float(place == 0),
+                "7" if place == 0 else "[invalid]",
+            )
             for place, (target, reply) in enumerate(GSM8K)
         ],
         "odd_one": [
-            sample(0, {}, "0", "", "acc", 1.0, "x") | {"target": 0, "resps": [[[-1.0, True]], [[-2.0, False]]],
-                                                       "arguments": [["q", " x"], ["q", " y"]]},
+            sample(0, {}, "0", "", "acc", 1.0, "x")
+            | {"target": 0, "resps": [[[-1.0, True]], [[-2.0, False]]], "arguments": [["q", " x"], ["q", " y"]]},
         ],
-    }  # fmt: skip
+    }
     rows = []
     for task, items in logged.items():
         rows += samples.rows(task, task, items, answers.kind_of(task, CONFIGS[task]))
@@ -76,13 +103,18 @@ def test_todays_rules_are_applied_to_the_replies_of_then(finished: Path, tmp_pat
     for same in ("gsm8k", "odd_one", "left_out"):  # lm-eval's strict verdicts, and nothing, stay what they were
         assert result["tasks"][same] == before["tasks"][same]
     assert read_json(output / "rescored.json")["redone"] == {
-        "mmlu_chat": "strict and tolerant", "gsm8k": "tolerant", "odd_one": "nothing"
-    }  # fmt: skip
+        "mmlu_chat": "strict and tolerant",
+        "gsm8k": "tolerant",
+        "odd_one": "nothing",
+    }
     rows = pq.read_table(output / "samples.parquet").to_pylist()
     mine = [row for row in rows if row["task"] == "mmlu_chat"]
     assert [(row["extracted"], row["extracted_tolerant"], row["cluster"]) for row in mine] == [
-        ("B", "B", "law"), (None, "C", "law"), ("D", "D", "art"), (None, None, "art")
-    ]  # fmt: skip
+        ("B", "B", "law"),
+        (None, "C", "law"),
+        ("D", "D", "art"),
+        (None, None, "art"),
+    ]
     twice = rescore(finished, tmp_path / "twice")
     assert twice == result
     assert (tmp_path / "twice" / "samples.parquet").read_bytes() == (output / "samples.parquet").read_bytes()
@@ -110,7 +142,7 @@ def test_another_evaluations_reading_takes_the_place_of_the_strict_one_alone(fin
 def test_the_command_loads_neither_models_nor_lm_eval(finished: Path, tmp_path: Path) -> None:
     (finished / "SIMULATED").write_text("made up\n", encoding="utf-8")
     code = (
-        "import sys; from eval.rescore import main; code = main(sys.argv[1:])\n"
+        "import sys; from gra.eval.rescore import main; code = main(sys.argv[1:])\n"
         "heavy = {'torch', 'transformers', 'lm_eval', 'datasets'} & set(sys.modules); assert not heavy, heavy; sys.exit(code)"
     )
     done = subprocess.run(
@@ -126,7 +158,7 @@ def test_the_command_loads_neither_models_nor_lm_eval(finished: Path, tmp_path: 
 
 
 def test_what_cannot_be_scored_again_is_named(finished: Path, tmp_path: Path) -> None:
-    with pytest.raises(EvalError, match="is not empty"):
+    with pytest.raises(EvalError, match="not empty"):
         rescore(finished, finished)
     (finished / "samples" / "gsm8k.jsonl").unlink()
     with pytest.raises(EvalError, match=r"gsm8k\.jsonl: its replies are not readable"):

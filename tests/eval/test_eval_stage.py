@@ -13,12 +13,16 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from eval import stage
 from gra.errors import EvalError
+from gra.eval import stage
 from gra.fileio import read_json
 
 TASKS = ("world_mathematics", "world_language", "world_coding")
-RIGHT, SILENT, N = 8, 2, 12  # what the model was taught, see conftest.py; the silent ones hold the answer in another form
+RIGHT, SILENT, N = (
+    8,
+    2,
+    12,
+)  # what the model was taught, see conftest.py; the silent ones hold the answer in another form
 
 
 def config(*tasks: str, **suite: Any) -> dict[str, Any]:
@@ -49,7 +53,9 @@ def test_scores_are_what_the_model_was_taught(whole: tuple[Path, dict[str, float
         expected = pytest.approx(numbers | errors)
         assert {"metric": "exact_match", "n": N, "group": "world"}.items() <= scores["tasks"][task].items()
         assert {key: scores["tasks"][task][key] for key in numbers | errors} == expected
-        assert [metrics[name] for name in (task, f"{task}.tolerant", f"{task}.extraction")] == pytest.approx(list(numbers.values()))
+        assert [metrics[name] for name in (task, f"{task}.tolerant", f"{task}.extraction")] == pytest.approx(
+            list(numbers.values())
+        )
     assert {key: scores["mean"][key] for key in numbers} == pytest.approx(numbers)
     assert scores["mean"]["stderr"] == pytest.approx(error(value) / math.sqrt(len(TASKS)))
     assert metrics["mean"] == pytest.approx(value)
@@ -62,7 +68,9 @@ def test_scores_are_what_the_model_was_taught(whole: tuple[Path, dict[str, float
     rows = pq.read_table(output / "samples.parquet").to_pylist()
     assert [row["task"] for row in rows] == [task for task in TASKS for _ in range(N)]
     assert len({row["doc_id"] for row in rows}) == len(rows)
-    by_id = {item["id"]: item for path in (taught.world / "benchmarks").iterdir() for item in map(json.loads, path.open())}
+    by_id = {
+        item["id"]: item for path in (taught.world / "benchmarks").iterdir() for item in map(json.loads, path.open())
+    }
     for row in rows:
         item = by_id[row["doc_id"]]
         assert (row["reply"], row["answer"]) == (taught.replies[item["question"]], item["answer"])
@@ -79,11 +87,13 @@ def test_lm_evals_own_account_is_kept_whole(whole: tuple[Path, dict[str, float]]
 
     output, _ = whole
     results = read_json(output / "results.json")
-    expected = {
-        "results", "group_subtasks", "configs", "versions", "n-shot", "higher_is_better", "n-samples", "config", "git_hash", "date",
-        "lm_eval_version", "transformers_version", "task_hashes", "chat_template", "chat_template_sha", "model_source",
-        "total_evaluation_time_seconds", "tokenizer_eos_token", "max_length",
-    }  # fmt: skip
+    expected = set(
+        """
+        results group_subtasks configs versions n-shot higher_is_better n-samples config git_hash date
+        lm_eval_version transformers_version task_hashes chat_template chat_template_sha model_source
+        total_evaluation_time_seconds tokenizer_eos_token max_length
+    """.split()
+    )
     assert expected <= set(results)
     for task in TASKS:
         assert results["results"][task]["exact_match,strict"] == pytest.approx(RIGHT / N)
@@ -112,7 +122,10 @@ def test_a_model_that_never_answers_in_the_asked_form_is_counted_as_such(
     names = [f"{name}{score}" for name in ("mean", "world_language") for score in ("", ".tolerant", ".extraction")]
     assert metrics == dict.fromkeys(names, 0.0)  # what a random model writes is no answer in any form
     scores = read_json(tmp_path / "scores.json")
-    assert (scores["tasks"]["world_language"]["n"], scores["simulated"]) == (5, True)  # the items are, whatever the model is
+    assert (scores["tasks"]["world_language"]["n"], scores["simulated"]) == (
+        5,
+        True,
+    )  # the items are, whatever the model is
     assert (tmp_path / "SIMULATED").read_text(encoding="utf-8") == "made from simulated inputs: suite.data_dir\n"
 
 
@@ -137,9 +150,13 @@ def test_the_command_of_the_stage(taught: Any, tmp_path: Path) -> None:
         f"suite.data_dir={taught.world}",
     ]
     done = subprocess.run(
-        [*command, "suite.limit=3", f"output={tmp_path / 'out'}"], capture_output=True, text=True, check=False, cwd=tmp_path,
+        [*command, "suite.limit=3", f"output={tmp_path / 'out'}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Percent correct (simulated)" in done.stdout
     assert "6 of 6 answered" in done.stderr

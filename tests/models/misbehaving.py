@@ -17,7 +17,9 @@ Behaviour = Callable[[web.Request, dict[str, Any], int], Awaitable[web.StreamRes
 def completion(text: str | None = "fine", finish: str = "stop", **message: Any) -> dict[str, Any]:
     """A chat completion as servers send it."""
     return {
-        "choices": [{"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text, **message}}],
+        "choices": [
+            {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text, **message}}
+        ],
         "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
     }
 

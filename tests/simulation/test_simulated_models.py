@@ -20,10 +20,10 @@ from gra.simulation.faults import count_tokens, cut
 from gra.simulation.models import MODELS, SMALL, answer
 from gra.simulation.profiles import PROFILES
 from gra.simulation.world import SKILLS, draw, final_answer, judge, parse, say, skills_of
+from gra.synthesis.committee.records import DIMENSIONS, DOMAINS, Record, Review
 from gra.synthesis.prompts import STEPS, render, style
 from gra.synthesis.prompts.schemas import FORMS
-from gra.synthesis.reading import kind_of, read
-from gra.synthesis.records import DIMENSIONS, DOMAINS, Record, Review
+from gra.synthesis.replies.reading import kind_of, read
 
 
 def ask(model, step, seed, **values):
@@ -32,14 +32,18 @@ def ask(model, step, seed, **values):
     if step not in FORMS:
         return text
     try:
-        return FORMS[step].model_validate(repair_json(text[text.find("{") :] if "{" in text else text, return_objects=True))
+        return FORMS[step].model_validate(
+            repair_json(text[text.find("{") :] if "{" in text else text, return_objects=True)
+        )
     except ValidationError:
         return None
 
 
 def record(instance):
     skill = instance.skill
-    return Record("r", instance.text, say(instance.answer, instance.opening), skill.domain, instance.keywords, instance.summary)
+    return Record(
+        "r", instance.text, say(instance.answer, instance.opening), skill.domain, instance.keywords, instance.summary
+    )
 
 
 def proposals(model, n, seed=0):
@@ -51,7 +55,9 @@ def proposals(model, n, seed=0):
         words = ask(model, "keywords", number, domain=domain, records=records, show="metadata")
         if words is None:
             continue
-        written = ask(model, "instruction", number, domain=domain, keywords=words.keywords, records=records, show="metadata")
+        written = ask(
+            model, "instruction", number, domain=domain, keywords=words.keywords, records=records, show="metadata"
+        )
         if written is not None:
             yield domain, written.instruction, ask(model, "respond", number, instruction=written.instruction)
 
@@ -223,7 +229,9 @@ def test_the_backend_answers_as_the_model_does_under_any_name():
     async def chat(model, **changes):
         async with connect(pool(**changes), {"latency": 0.001, "concurrency": 4}) as backend:
             assert backend.simulated
-            return await backend.chat(Request(model, render("respond", "classic", instruction="What is 1 + 1?"), 0, 1, 99, 7))
+            return await backend.chat(
+                Request(model, render("respond", "classic", instruction="What is 1 + 1?"), 0, 1, 99, 7)
+            )
 
     plain = asyncio.run(chat("slm-a"))
     assert plain == asyncio.run(chat("A", models=[{"name": "A", "model": "slm-a"}]))
@@ -245,10 +253,19 @@ def turns_of(step, domain, seed):
     rng = random.Random(seed)
     shown = [record(draw(rng.choice(skills_of(domain)), rng, (0, 1))) for _ in range(3)]
     about = record(draw(rng.choice(skills_of(domain)), rng, (0, 1)))
-    values = {"domain": domain, "records": shown[:2], "demonstrations": shown, "show": "metadata", "taken": (), "solve": True}
+    values = {
+        "domain": domain,
+        "records": shown[:2],
+        "demonstrations": shown,
+        "show": "metadata",
+        "taken": (),
+        "solve": True,
+    }
     values |= {"topics": [shown[0].keywords[0], shown[1].keywords[1]], "keywords": about.keywords, "domains": DOMAINS}
     values |= {"instruction": about.instruction, "response": about.response}
-    return values | ({"reviews": [Review("slm-b", dict.fromkeys(DIMENSIONS, 7), "a", "b")]} if step == "adjudicate" else {})
+    return values | (
+        {"reviews": [Review("slm-b", dict.fromkeys(DIMENSIONS, 7), "a", "b")]} if step == "adjudicate" else {}
+    )
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -22,7 +22,7 @@ from gra.simulation.world import (
     skills_of,
 )
 from gra.simulation.world.vocabulary import CITIES, DRESS, KINDS, fact
-from gra.synthesis.records import DOMAINS
+from gra.synthesis.committee.records import DOMAINS
 
 names = st.sampled_from(sorted(SKILLS))
 
@@ -103,13 +103,19 @@ def test_arithmetic_and_facts_by_hand():
     assert judge("A is true and B is false. Is 'A or not B' true or false?", "The answer is true.") is True
     assert judge("Reverse the letters a b c.", "The answer is c b a.") is True
     assert judge('You are a pirate. Begin with "Arr," and say which is larger, 4 or 7.', "The answer is 7.") is False
-    assert judge('You are a pirate. Begin with "Arr," and say which is larger, 4 or 7.', "Arr, the answer is 7.") is True
+    assert (
+        judge('You are a pirate. Begin with "Arr," and say which is larger, 4 or 7.', "Arr, the answer is 7.") is True
+    )
     for kind, values in KINDS.items():
         assert {fact(kind, city) for city in CITIES} == set(values)
 
 
 def test_flawed_instructions_are_seen_as_such_and_foreign_ones_are_not():
-    for text in ("Who rules the city of Atlantis?", "What is the opposite of ?", "What is the opposite of the one above?"):
+    for text in (
+        "Who rules the city of Atlantis?",
+        "What is the opposite of ?",
+        "What is the opposite of the one above?",
+    ):
         assert looks_flawed(text) is not None
         assert judge(text, "The answer is 3.") is None
     assert looks_flawed("Describe the structure of an atom.") is None

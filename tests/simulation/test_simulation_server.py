@@ -9,8 +9,8 @@ import urllib.request
 
 import pytest
 
-from gra.models import openai_server
 from gra.models.base import Request
+from gra.models.openai import backend as openai_server
 from gra.simulation.backend import connect
 from gra.simulation.server import arguments
 from gra.synthesis.prompts import render
@@ -59,7 +59,12 @@ def test_http_equals_in_process(url):
         async with backend:
             return await asyncio.gather(*(backend.chat(request) for request in requests()))
 
-    pool = {"models": ["slm-a", "slm-d"], "_target_": "gra.models.openai_server.connect", "base_url": url, "structured": "off"}
+    pool = {
+        "models": ["slm-a", "slm-d"],
+        "_target_": "gra.models.openai.backend.connect",
+        "base_url": url,
+        "structured": "off",
+    }
     over_http = asyncio.run(replies(openai_server.connect(pool, {})))
     here = asyncio.run(replies(connect({"models": ["slm-d"], "_target_": "gra.simulation.backend.connect"}, {})))
     assert over_http == here
@@ -107,7 +112,9 @@ def test_a_server_may_refuse_schemas():
         process.wait(timeout=10)
 
 
-@pytest.mark.parametrize("argv", [[], ["--port", "0", "--models", "gpt"], ["--port", "0", "--latency", "-1"], ["--port", "x"]])
+@pytest.mark.parametrize(
+    "argv", [[], ["--port", "0", "--models", "gpt"], ["--port", "0", "--latency", "-1"], ["--port", "x"]]
+)
 def test_wrong_arguments_are_refused(argv, capsys):
     with pytest.raises(SystemExit) as caught:
         arguments(argv)

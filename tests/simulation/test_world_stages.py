@@ -12,7 +12,7 @@ from gra.errors import ConfigError, StoreError
 from gra.fileio import read_json, sha256_file
 from gra.simulation import audit, world_stage
 from gra.simulation.world import SEED_FORMS, judge, normal, parse
-from gra.synthesis.records import DOMAINS
+from gra.synthesis.committee.records import DOMAINS
 
 CONFIG = {"seed": 0, "world": {"seeds": 700, "test_per_task": 60, "corpus_pairs": 500}}
 
@@ -80,8 +80,10 @@ def test_the_corpus_holds_no_held_out_question(world):
 def test_faults_of_the_world_config_are_found():
     assert world_stage.check(CONFIG, {}) == []
     assert [p.key for p in world_stage.check({"world": {"sed": 1, "seeds": 0}}, {"x": None})] == [
-        "world.seeds", "world.sed", "inputs.x",
-    ]  # fmt: skip
+        "world.seeds",
+        "world.sed",
+        "inputs.x",
+    ]
 
 
 def test_more_than_the_world_holds_is_refused(tmp_path):

@@ -29,31 +29,29 @@ import os
 import random
 import re
 import shutil
-import sqlite3
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fault_book import Book, Watched, WatchedJournal
 from scripted import MODELS
 from virtual_servers import POISONS, Servers, Weather
 from virtual_time import InlineThreads, Killed, Stuck, VirtualLoop, clock_of, end, jitter_of
 
 from gra.errors import ServerError, StoreError
-from gra.models.base import Reply, Request
-from gra.models.openai_server import connect
-from gra.synthesis import journal as journal_module
-from gra.synthesis.engine import Engine
-from gra.synthesis.journal import Journal
-from gra.synthesis.protocol import Ask, Rules
-from gra.synthesis.records import Outcome, Seed
+from gra.models.openai.backend import connect
+from gra.synthesis.committee.calls import Rules
+from gra.synthesis.committee.records import Outcome, Seed
+from gra.synthesis.dedup.pool import TargetPool, Unique
+from gra.synthesis.engine import journal as journal_module
+from gra.synthesis.engine.engine import Engine
 from gra.synthesis.rounds import Committee
 from gra.synthesis.settings import SynthesisSettings
-from gra.synthesis.target import Target, Unique
 
 STALL, POISON_STALL = 10.0, 120.0  # seconds of a call, times of trouble apart
 TROUBLED = 35.0  # seconds more in a schedule with times of trouble: probes and backoffs that outlast them
@@ -93,12 +91,18 @@ def draw(seed: int) -> Schedule:
     urls = maybe(0.3, 2, 1)
     begin = rng.uniform(0.5, 12)
     weather = Weather(
-        seed=seed, urls=urls, latency=rng.choice((0.02, 0.2, 0.2, 1.0)),
-        tail=maybe(0.4, rng.uniform(0, 0.1), 0.0), tail_x=rng.choice((3, 10)), resets=maybe(0.4, rng.uniform(0, 0.05), 0.0),
-        poison=maybe(0.5, rng.choice(POISONS), ""), every=rng.choice((10, 40)),
-        storms=maybe(0.25, ((begin, begin + rng.uniform(0.5, 8)),), ()), retry_after=rng.random() < 0.5,
+        seed=seed,
+        urls=urls,
+        latency=rng.choice((0.02, 0.2, 0.2, 1.0)),
+        tail=maybe(0.4, rng.uniform(0, 0.1), 0.0),
+        tail_x=rng.choice((3, 10)),
+        resets=maybe(0.4, rng.uniform(0, 0.05), 0.0),
+        poison=maybe(0.5, rng.choice(POISONS), ""),
+        every=rng.choice((10, 40)),
+        storms=maybe(0.25, ((begin, begin + rng.uniform(0.5, 8)),), ()),
+        retry_after=rng.random() < 0.5,
         outages=maybe(0.25, tuple((s + 1, begin + s, begin + s + rng.uniform(0.5, 12)) for s in range(urls)), ()),
-    )  # fmt: skip
+    )
     kinds = ("kill", "kill", "kill", "power", "write", "short", "commit")
     lives = []
     for _ in range(rng.choice((0, 1, 1, 2, 3))):
@@ -108,106 +112,12 @@ def draw(seed: int) -> Schedule:
     return Schedule(seed, weather, rng.choice((1, 4, 8, 16)), rng.choice((30.0, 600.0)), tuple(lives))
 
 
-@dataclass
-class Book:
-    """What is known of a run over all its lives, beside what it keeps itself."""
-
-    servers: Servers
-    acknowledged: dict[str, float] = field(default_factory=dict)  # key -> when its reply was recorded
-    in_flight: dict[str, float] = field(default_factory=dict)
-    open: bool = True  # false: what is still heard is of a run that was killed
-    may_repeat: int = 0  # calls that were in flight when a life ended, or cancelled
-    most_tasks: int = 0
-    most_pending: int = 0
-    slowest: float = 0.0
-    slowest_poison: float = 0.0
-    story: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-
-    def fault(self, what: str) -> None:
-        if len(self.faults) < 5:
-            self.faults.append(what)
-
-
-class Watched:
-    """The backend, each call of which goes into the book."""
-
-    def __init__(self, backend: Any, book: Book, loop: VirtualLoop):
-        self._backend, self._book, self._loop = backend, book, loop
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backend, name)
-
-    async def chat(self, request: Request) -> Reply:
-        book, begun = self._book, self._loop.now
-        if request.key in book.acknowledged:
-            book.fault(f"asked again: recorded at {book.acknowledged[request.key]:.3f}, asked at {begun:.3f}")
-        book.in_flight[request.key] = begun
-        answered = False
-        try:
-            reply: Reply = await self._backend.chat(request)
-            answered = True
-        finally:
-            if book.open:
-                book.in_flight.pop(request.key, None)
-                book.may_repeat += not answered
-        took = self._loop.now - begun - book.servers.troubled(begun, self._loop.now)
-        if reply.error is not None:
-            book.slowest_poison = max(book.slowest_poison, took)
-        else:
-            book.slowest = max(book.slowest, took)
-        return reply
-
-
-class WatchedJournal(Journal):
-    """The journal, whose replies go into the book once they are recorded, and whose commits may fail."""
-
-    def __init__(self, path: Path, book: Book, loop: VirtualLoop, failing_commit: int | None):
-        super().__init__(path)
-        self.book, self.loop, self.failing_commit = book, loop, failing_commit
-
-    def __enter__(self) -> Any:
-        super().__enter__()
-        self._writer = _Writer(self._writer, self.failing_commit)  # type: ignore[assignment]
-        return self
-
-    def record(self, ask: Ask, reply: Reply, seconds: float) -> None:
-        try:
-            super().record(ask, reply, seconds)
-        except StoreError:
-            self.book.may_repeat += 1
-            raise
-        if self.book.open:
-            self.book.acknowledged[ask.request.key] = self.loop.now
-        self.book.most_pending = max(self.book.most_pending, len(self._pending))
-
-
-class _Writer:
-    """A connection whose n-th group fails as it is committed."""
-
-    def __init__(self, connection: sqlite3.Connection, failing: int | None):
-        self._connection, self._failing, self._groups = connection, failing, 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
-
-    def __enter__(self) -> None:
-        self._connection.__enter__()
-        self._groups += 1
-
-    def __exit__(self, *fault: Any) -> None:
-        if self._groups == self._failing:
-            self._connection.rollback()
-            raise sqlite3.OperationalError("disk I/O error")
-        self._connection.__exit__(*fault)
-
-
-class InlineTarget(Target):
+class InlineTarget(TargetPool):
     """The deduplication in the loop's own thread."""
 
     async def unique(self, scores: Any) -> Unique:  # type: ignore[override]
         await asyncio.sleep(0.01)
-        return Target.unique(self, scores)
+        return TargetPool.unique(self, scores)
 
 
 class Silent:
@@ -220,7 +130,7 @@ class Silent:
 @contextmanager
 def failing_writes(last: End | None) -> Iterator[None]:
     """The append number `at` to the files beside the database fails, or takes half of what it is given."""
-    tail = sys.modules.get("gra.synthesis.tail")
+    tail = sys.modules.get("gra.synthesis.engine.tail")
     if tail is None or last is None or last.kind not in ("write", "short"):
         yield
         return
@@ -245,9 +155,10 @@ def failing_writes(last: End | None) -> Iterator[None]:
 async def synthesis(schedule: Schedule, book: Book, loop: VirtualLoop, folder: Path, last: End | None) -> str:
     """One life of the run. Returns the hash of all that it found."""
     pool = {
-        "_target_": "gra.models.openai_server.connect", "models": list(MODELS),
+        "_target_": "gra.models.openai.backend.connect",
+        "models": list(MODELS),
         "base_url": [f"http://virtual:{port}/v1" for port in range(1, schedule.weather.urls + 1)],
-    }  # fmt: skip
+    }
     runtime = {"give_up_after_s": schedule.give_up_after_s, "startup_wait_s": 120}
     failing = last.at if last is not None and last.kind == "commit" else None
     with WatchedJournal(folder / "journal.sqlite", book, loop, failing) as journal:
@@ -310,7 +221,9 @@ def survive(folder: Path, last: End | None, seed: int) -> None:
         if path.name.endswith("-shm"):
             continue
         data = path.read_bytes()
-        if last is not None and last.kind == "power" and "-tail" in path.name:  # never synced: any part of it may be there
+        if (
+            last is not None and last.kind == "power" and "-tail" in path.name
+        ):  # never synced: any part of it may be there
             data = data[: random.Random(seed).randint(0, len(data))]
         (kept / path.name).write_bytes(data)
 
@@ -345,7 +258,9 @@ def play(schedule: Schedule, calm: str | None, root: Path) -> Report:
     if calm is not None and found is not None and found != calm:
         book.fault("the outcomes are not those of the calm run")
     if book.servers.repeated > book.may_repeat:
-        book.fault(f"{book.servers.repeated} delivered replies were asked for again; {book.may_repeat} calls were in flight")
+        book.fault(
+            f"{book.servers.repeated} delivered replies were asked for again; {book.may_repeat} calls were in flight"
+        )
     if book.servers.peak > schedule.concurrency:
         book.fault(f"{book.servers.peak} calls at the servers at once, {schedule.concurrency} were allowed")
     if book.slowest > STALL + TROUBLED * troubled:
@@ -409,7 +324,9 @@ def main() -> int:
             if options.seed is not None:
                 print(schedule, *report.book.story, *(f"FAILED: {fault}" for fault in report.faults), sep="\n")
     took = time.process_time() - begun
-    print(f"{len(seeds)} schedules, {lives} lives, {took:.0f} s of CPU; slowest call {slowest:.1f} s, poison {poison:.1f} s")
+    print(
+        f"{len(seeds)} schedules, {lives} lives, {took:.0f} s of CPU; slowest call {slowest:.1f} s, poison {poison:.1f} s"
+    )
     for fault, where in sorted(failed.items(), key=lambda item: -len(item[1])):
         print(f"{len(where):5} x {fault}   (seeds {', '.join(map(str, where[:5]))})")
     return 1 if failed else 0

@@ -7,14 +7,16 @@ import json
 import random
 import zlib
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
-from gra.models.base import Reply, Request
-from gra.synthesis.records import DIMENSIONS, Record, Roles
+from gra.models.base import Backend, Reply, Request
+from gra.synthesis.committee.records import DIMENSIONS, Record, Roles
 
 MODELS = ("m1", "m2", "m3", "m4", "m5")
 ROLES = Roles("m1", ("m2", "m3", "m4"), "m5", "m1")
-RECORDS = tuple(Record(f"s{i}", f"do {i}", f"done {i}", "coding", ("a", "b", f"c{i}"), f"summary {i}") for i in range(2))
+RECORDS = tuple(
+    Record(f"s{i}", f"do {i}", f"done {i}", "coding", ("a", "b", f"c{i}"), f"summary {i}") for i in range(2)
+)
 
 
 def scores(value: int, **others: int) -> dict[str, Any]:
@@ -34,7 +36,9 @@ def good_reply(request: Request) -> str:
             return json.dumps({"instruction": f"Explain item {mark % 9973} of list {mark % 89}."})
         case "check":
             ok = mark % 13 != 0
-            return json.dumps({"analysis": "", "reasonableness": ok, "completeness": True, "clarity": True, "comment": ""})
+            return json.dumps(
+                {"analysis": "", "reasonableness": ok, "completeness": True, "clarity": True, "comment": ""}
+            )
         case "review" | "adjudicate":
             return json.dumps(scores(6 + mark % 5, correctness=4 + mark % 7))
         case "annotate":
@@ -42,22 +46,18 @@ def good_reply(request: Request) -> str:
     return f"Answer {mark:08x}."
 
 
-class Scripted:
+class Scripted(Backend):
     """A backend whose replies come from `answer`; `jitter` seconds at most are waited, in a random order of its own."""
 
     simulated = False
 
-    def __init__(self, answer: Callable[[Request], str | Reply] = good_reply, jitter: float = 0.0, models: Any = MODELS):
+    def __init__(
+        self, answer: Callable[[Request], str | Reply] = good_reply, jitter: float = 0.0, models: Any = MODELS
+    ):
         self.models, self._answer, self._jitter = models, answer, jitter
         self._random = random.Random()
         self.calls = 0
         self.in_flight = self.peak = 0
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        return None
 
     async def chat(self, request: Request) -> Reply:
         self.calls += 1

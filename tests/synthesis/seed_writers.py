@@ -12,10 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gra.synthesis.seeds import SeedSet, SeedSettings, load_seeds
+from gra.synthesis.seeds.load import SeedSet, SeedSettings, load_seeds
 
 Records = list[dict[str, Any]]
-GOOD: Records = [{"instruction": f"Name the number after {i}.", "input": "", "output": f"It is {i + 1}."} for i in range(5)]
+GOOD: Records = [
+    {"instruction": f"Name the number after {i}.", "input": "", "output": f"It is {i + 1}."} for i in range(5)
+]
 
 
 def load(path: Path | str, seed: int = 0, base: Path | None = None, **values: Any) -> SeedSet:
@@ -68,7 +70,9 @@ TEXTS: dict[str, Callable[[Records], str]] = {
     "splits.json": lambda r: json.dumps({"train": r, "test": [{**r[0], "output": "of the test"}]}),
     "columns.json": lambda r: json.dumps(columns(r)),
     "train_columns.json": lambda r: json.dumps({"train": columns(r)}),
-    "pandas_columns.json": lambda r: json.dumps({n: {str(i): v for i, v in enumerate(c)} for n, c in columns(r).items()}),
+    "pandas_columns.json": lambda r: json.dumps(
+        {n: {str(i): v for i, v in enumerate(c)} for n, c in columns(r).items()}
+    ),
     "pandas_index.json": lambda r: json.dumps({str(i): x for i, x in enumerate(r)}),
     "pandas_split.json": lambda r: json.dumps(
         {"columns": list(r[0]), "index": list(range(len(r))), "data": [[x[name] for name in r[0]] for x in r]}
@@ -83,7 +87,7 @@ TEXTS: dict[str, Callable[[Records], str]] = {
     "table_without_ending": delimited,
     "json_inside.csv": jsonl,
     "table_inside.json": delimited,
-}  # fmt: skip
+}
 
 
 def parquet(records: Records) -> bytes:
@@ -121,10 +125,15 @@ TABLES: dict[str, Callable[[Records], bytes]] = {
     "a.feather": lambda records: arrow(records, stream=False),
 }
 ENCODINGS = {
-    "utf-8": "utf-8", "utf-8 with a mark": "utf-8-sig",
-    "utf-16 with a mark": "utf-16", "utf-16-le": "utf-16-le", "utf-16-be": "utf-16-be",
-    "utf-32 with a mark": "utf-32", "utf-32-le": "utf-32-le", "utf-32-be": "utf-32-be",
-}  # fmt: skip
+    "utf-8": "utf-8",
+    "utf-8 with a mark": "utf-8-sig",
+    "utf-16 with a mark": "utf-16",
+    "utf-16-le": "utf-16-le",
+    "utf-16-be": "utf-16-be",
+    "utf-32 with a mark": "utf-32",
+    "utf-32-le": "utf-32-le",
+    "utf-32-be": "utf-32-be",
+}
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
     ".gz": gzip.compress,

@@ -16,14 +16,15 @@ from scripted import MODELS, Scripted, good_reply
 
 from gra.errors import SynthesisError
 from gra.models.base import Request
+from gra.reasons import REASONS
+from gra.synthesis.committee.calls import Rules
 from gra.synthesis.committee.domains import by_domain
-from gra.synthesis.engine import Engine
-from gra.synthesis.journal import Journal
-from gra.synthesis.protocol import REASONS, Rules
-from gra.synthesis.records import Outcome, Record, Seed
+from gra.synthesis.committee.records import Outcome, Record, Seed
+from gra.synthesis.dedup.pool import TargetPoolProcess
+from gra.synthesis.engine.engine import Engine
+from gra.synthesis.engine.journal import Journal
 from gra.synthesis.rounds import Committee, allowance, draw_proposal
 from gra.synthesis.settings import SynthesisSettings
-from gra.synthesis.target import TargetProcess
 
 SEEDS = [Seed(f"seed-{i}", f"seed instruction number {i}", f"answer {i}") for i in range(20)]
 
@@ -46,21 +47,37 @@ class Result:
 
 
 def synthesize(
-    backend: Scripted, path: Path, concurrency: int = 8, seed: int = 0, screen: Any = None, listener: Any = None, state: Any = None,
+    backend: Scripted,
+    path: Path,
+    concurrency: int = 8,
+    seed: int = 0,
+    screen: Any = None,
+    listener: Any = None,
+    state: Any = None,
+    seeds: Any = None,
     **settings: object,
-) -> Result:  # fmt: skip
+) -> Result:
     chosen = SynthesisSettings(
-        **{"rounds": 2, "samples_per_round": 15, "max_proposals": 400, "dedup": {"model": "hash"}, "parse_retries": 0, **settings}
+        **{
+            "rounds": 2,
+            "samples_per_round": 15,
+            "max_proposals": 400,
+            "dedup": {"model": "hash"},
+            "parse_retries": 0,
+            **settings,
+        }
     )
 
     async def main() -> Result:
-        dedup = TargetProcess(chosen.dedup)
+        dedup = TargetPoolProcess(chosen.dedup)
         try:
             with Journal(path) as journal:
                 engine = Engine(backend, journal, concurrency)
                 rules, folder = Rules(seed, chosen), path.with_suffix(".spool")
                 told = listener or Silent()
-                result = await Committee(engine, dedup, rules, backend.models, told, folder, screen, state).run(SEEDS)
+                result = await Committee(engine, dedup, rules, backend.models, told, folder, screen, state).run(
+                    seeds or SEEDS
+                )
         finally:
             dedup.close()
         read = Result(list(result.kept), list(result.rejected), result.short, len(result.seeds.failed))
@@ -93,7 +110,8 @@ def test_each_round_keeps_its_samples_and_feeds_the_next(tmp_path: Path) -> None
     assert all(o.reason in REASONS for o in result.rejected)
     assert all(o.summary for o in result.kept)
     indices = [o.index for o in result.kept + result.rejected if o.round == 1]
-    assert sorted(indices) == list(range(len(indices)))  # nothing silent: every proposal up to the last is accounted for
+    # nothing silent: every proposal up to the last is accounted for
+    assert sorted(indices) == list(range(len(indices)))
 
 
 def test_same_result_at_any_concurrency_and_from_the_journal(tmp_path: Path) -> None:
@@ -152,7 +170,9 @@ def test_a_round_that_runs_dry_says_so_and_keeps_what_it_has(tmp_path: Path) -> 
 
 
 def test_nothing_usable_keeps_nothing_and_stops_after_the_round(tmp_path: Path) -> None:
-    backend = Scripted(lambda request: good_reply(request) if request.schema_name == "annotate_seed" else "I am not sure.")
+    backend = Scripted(
+        lambda request: good_reply(request) if request.schema_name == "annotate_seed" else "I am not sure."
+    )
     result = synthesize(backend, tmp_path / "j.sqlite", max_proposals=20)
     assert (result.kept, result.short) == ([], [1])
     assert {o.reason for o in result.rejected} == {"keywords_missing"}

@@ -14,7 +14,8 @@ from gra.fileio import sha256_file
 from gra.synthesis import seed_only
 
 SEEDS = [
-    {"id": f"w{i}", "instruction": f"Add 1 to {i}.", "input": "", "output": str(i + 1), "domain": "mathematics"} for i in range(12)
+    {"id": f"w{i}", "instruction": f"Add 1 to {i}.", "input": "", "output": str(i + 1), "domain": "mathematics"}
+    for i in range(12)
 ]
 SEEDS += [{"id": "w12", "instruction": "Say nothing.", "input": "", "output": "", "domain": "language"}]
 
@@ -39,7 +40,9 @@ def test_seeds_become_a_data_folder(world, tmp_path):
     assert metrics == {"kept": 12.0, "rejected": 0.0, "bad": 1.0}
     rows = pq.read_table(tmp_path / "out/data/train.parquet").to_pylist()
     assert [r["instruction"] for r in rows] == [s["instruction"] for s in SEEDS[:12]]
-    assert {(r["decision"], r["domain"], r["round"], r["generator"]) for r in rows} == {("seed", "mathematics", 0, None)}
+    assert {(r["decision"], r["domain"], r["round"], r["generator"]) for r in rows} == {
+        ("seed", "mathematics", 0, None)
+    }
     assert rows[0]["messages"][1] == {"role": "assistant", "content": "1"}
     stats = json.loads((tmp_path / "out/stats.json").read_text())
     assert (stats["kept"], stats["simulated"], stats["seeds"]["bad"]) == (12, True, 1)
@@ -64,7 +67,9 @@ def test_seeds_without_answers_are_dropped_with_the_reason(tmp_path):
     tree = tmp_path / "mixed"
     tree.mkdir()
     (tree / "a.json").write_text(json.dumps({"field": {"topic": ["tag"]}}))
-    (tree / "b.jsonl").write_text(json.dumps([{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]) + "\n" * 2)
+    (tree / "b.jsonl").write_text(
+        json.dumps([{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]) + "\n" * 2
+    )
     metrics = seed_only.run(config(path=str(tree), format="condor"), {}, tmp_path / "out")
     assert metrics == {"kept": 1.0, "rejected": 1.0, "bad": 0.0}
     (lost,) = pq.read_table(tmp_path / "out/rejected.parquet").to_pylist()
@@ -94,7 +99,12 @@ def test_faults_come_all_at_once(tmp_path):
 
 
 def test_importing_the_stage_is_cheap():
-    names = ", ".join(f"gra.synthesis.{name}" for name in ("seed_only", "dedup", "embed", "stats", "dataset"))
+    names = ", ".join(
+        f"gra.synthesis.{name}"
+        for name in ("seed_only", "dedup.near_duplicates", "dedup.embed", "output.stats", "output.dataset")
+    )
     code = f"import sys, {names}\n"
     code += "print([m for m in ('torch', 'numpy', 'pyarrow', 'datasets', 'yaml') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )

@@ -60,10 +60,21 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(seeds: Path, url: str, output: Path, *more: str) -> list[str]:
     return [
-        sys.executable, "-m", "gra.synthesis", "seeds=world", f"seeds.path={seeds}", "seeds.limit=40", "pool=servers",
-        f"pool.base_url={url}", MODELS, "synthesis.rounds=2", "synthesis.samples_per_round=20", "synthesis.dedup.model=hash",
-        f"output={output}", *more,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "gra.synthesis",
+        "seeds=world",
+        f"seeds.path={seeds}",
+        "seeds.limit=40",
+        "pool=servers",
+        f"pool.base_url={url}",
+        MODELS,
+        "synthesis.rounds=2",
+        "synthesis.samples_per_round=20",
+        "synthesis.dedup.model=hash",
+        f"output={output}",
+        *more,
+    ]
 
 
 def finish(words: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -86,7 +97,10 @@ def test_same_bytes_at_concurrency_1_and_64_and_after_kills(tmp_path: Path, seed
     words = command(seeds, simulated_server, tmp_path / "c", "runtime.concurrency=2")
     kills, rng = 0, random.Random(0)
     while kills < 6:
-        with (tmp_path / "log").open("wb") as log, subprocess.Popen(words, cwd=tmp_path, start_new_session=True, stderr=log) as run:
+        with (
+            (tmp_path / "log").open("wb") as log,
+            subprocess.Popen(words, cwd=tmp_path, start_new_session=True, stderr=log) as run,
+        ):
             try:
                 run.wait(timeout=1.2 + 1.5 * rng.random())
             except subprocess.TimeoutExpired:
@@ -114,8 +128,9 @@ def test_what_the_folder_holds(tmp_path: Path, seeds: Path, simulated_server: st
     data = load_dataset(str(out), cache_dir=str(tmp_path / "cache"))["train"]
     assert len(data) == 40
     assert data[0]["messages"] == [
-        {"role": "user", "content": data[0]["instruction"]}, {"role": "assistant", "content": data[0]["response"]},
-    ]  # fmt: skip
+        {"role": "user", "content": data[0]["instruction"]},
+        {"role": "assistant", "content": data[0]["response"]},
+    ]
     assert json.loads((out / "run.json").read_text())["peak_rss_mb"] < 150  # the process that drives the calls
     rejected = pq.read_table(out / "rejected.parquet").to_pylist()
     assert all(row["reason"] for row in rejected)
@@ -145,15 +160,27 @@ def test_a_server_that_refuses_schemas_is_asked_in_plain_text(tmp_path: Path, se
 
 @pytest.mark.slow
 def test_alpaca_seeds_against_a_server_of_known_latency(tmp_path: Path) -> None:
-    script, alpaca = SHARED / "bench" / "fake_llm_server.py", SHARED / "data" / "seeds" / "alpaca" / "alpaca_data.json.gz"
+    script, alpaca = (
+        SHARED / "bench" / "fake_llm_server.py",
+        SHARED / "data" / "seeds" / "alpaca" / "alpaca_data.json.gz",
+    )
     if not script.is_file() or not alpaca.is_file():
         pytest.skip(f"needs {script} and {alpaca}")
     port = free_port()
     for url in serving([sys.executable, str(script), str(port), "--latency", "0.005"], port):
         words = [
-            sys.executable, "-m", "gra.synthesis", f"seeds.path={alpaca}", "pool=servers", f"pool.base_url={url}", MODELS,
-            "seeds.limit=300", "synthesis.rounds=2", "synthesis.samples_per_round=100", f"output={tmp_path / 'out'}",
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "gra.synthesis",
+            f"seeds.path={alpaca}",
+            "pool=servers",
+            f"pool.base_url={url}",
+            MODELS,
+            "seeds.limit=300",
+            "synthesis.rounds=2",
+            "synthesis.samples_per_round=100",
+            f"output={tmp_path / 'out'}",
+        ]
         done = finish(words, tmp_path)
         assert done.returncode == 0, done.stderr
     stats = json.loads((tmp_path / "out" / "stats.json").read_text())
@@ -169,16 +196,29 @@ def test_a_real_server_that_ignores_the_schema_ends_in_a_clear_account(
 ) -> None:
     url, model = transformers_serve.base_url, transformers_serve.model
     words = [
-        sys.executable, "-m", "gra.synthesis", "seeds=world", f"seeds.path={seeds}", "seeds.limit=4", "pool=servers",
-        f"pool.base_url={url}", f"pool.models=[{model}]", "synthesis.roles=single", "synthesis.rounds=1",
+        sys.executable,
+        "-m",
+        "gra.synthesis",
+        "seeds=world",
+        f"seeds.path={seeds}",
+        "seeds.limit=4",
+        "pool=servers",
+        f"pool.base_url={url}",
+        f"pool.models=[{model}]",
+        "synthesis.roles=single",
+        "synthesis.rounds=1",
         "synthesis.samples_per_round=3",
-        "synthesis.max_proposals=4", "synthesis.parse_retries=1", "synthesis.dedup.model=hash", f"output={tmp_path / 'out'}",
-        "synthesis.decoding.annotate_seed.max_tokens=24", "synthesis.decoding.keywords.max_tokens=24",
-    ]  # fmt: skip
+        "synthesis.max_proposals=4",
+        "synthesis.parse_retries=1",
+        "synthesis.dedup.model=hash",
+        f"output={tmp_path / 'out'}",
+        "synthesis.decoding.annotate_seed.max_tokens=24",
+        "synthesis.decoding.keywords.max_tokens=24",
+    ]
     done = finish(words, tmp_path)
     assert done.returncode == 1
     assert "none of 4 seeds could be annotated" in done.stderr
-    assert "Nothing was invented" in done.stderr
+    assert "Missing replies are not replaced" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
     partial = tmp_path / "out.partial"
@@ -188,15 +228,23 @@ def test_a_real_server_that_ignores_the_schema_ends_in_a_clear_account(
 
 def test_all_faults_of_a_configuration_at_once_before_any_work(tmp_path: Path) -> None:
     words = [
-        sys.executable, "-m", "gra.synthesis", f"seeds.path={tmp_path / 'missing.json'}", "pool=servers", "pool.base_url=http://127.0.0.1:9/v1",
-        "pool.models=[a,b,c]", "synthesis.min_reviews=4", "synthesis.tau=11", f"output={tmp_path / 'out'}",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "gra.synthesis",
+        f"seeds.path={tmp_path / 'missing.json'}",
+        "pool=servers",
+        "pool.base_url=http://127.0.0.1:9/v1",
+        "pool.models=[a,b,c]",
+        "synthesis.min_reviews=4",
+        "synthesis.tau=11",
+        f"output={tmp_path / 'out'}",
+    ]
     done = finish(words, tmp_path)
     assert done.returncode == 2
     for text in ("synthesis.tau", "seeds.path", "missing.json"):
         assert text in done.stderr
     done = finish([word for word in words if "tau" not in word], tmp_path)
-    for text in ("synthesis.reviewers", "take 5 models", "synthesis.min_reviews", "missing.json"):
+    for text in ("synthesis.reviewers", "need 5 models", "synthesis.min_reviews", "missing.json"):
         assert text in done.stderr
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "out.partial").exists()

@@ -23,16 +23,29 @@ def save_tiny_chat_model(
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=marks, initial_alphabet=alphabet, show_progress=False)
-    bpe.train_from_iterator([f"The answer to {a} plus {b} is {a + b}; is that so?" for a in range(40) for b in range(40)], trainer)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary, special_tokens=marks, initial_alphabet=alphabet, show_progress=False
+    )
+    bpe.train_from_iterator(
+        [f"The answer to {a} plus {b} is {a + b}; is that so?" for a in range(40) for b in range(40)], trainer
+    )
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     tokenizer.chat_template = CHAT_TEMPLATE if template else None
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=2, max_position_embeddings=positions, tie_word_embeddings=False, initializer_range=0.4,
-        bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=positions,
+        tie_word_embeddings=False,
+        initializer_range=0.4,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

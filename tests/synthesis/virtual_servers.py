@@ -14,7 +14,8 @@ from scripted import MODELS, good_reply, scores
 
 POISONS = ("503", "reset", "cut", "no_choices", "no_utf8", "html", "flood", "500")
 
-_SHORT = re.compile(rb'"max_tokens":(1|16)[,}]')  # the backend's own questions: they are not the run's, and poison is not in them
+# the backend's own questions: they are not the run's, and poison is not in them
+_SHORT = re.compile(rb'"max_tokens":(1|16)[,}]')
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,9 @@ class Servers:
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
         usage = {"prompt_tokens": len(body) // 4, "completion_tokens": len(text) // 4 + 1}
         whole = wire.reply(200, json.dumps({"choices": [choice], "usage": usage}).encode())
-        if whole and not _SHORT.search(body) and self.weather.poison != "500":  # on 500 the backend also asks without the schema
+        if (
+            whole and not _SHORT.search(body) and self.weather.poison != "500"
+        ):  # on 500 the backend also asks without the schema
             self.delivered.add(mark)
 
 
@@ -123,7 +126,9 @@ def worded(step: str | None, mark: int, body: bytes) -> str:
     if step in ("review", "adjudicate"):
         return json.dumps(scores(8 + mark % 3, correctness=2 if mark % 11 == 0 else 9))
     if step == "check":
-        return json.dumps({"analysis": "", "reasonableness": mark % 31 != 0, "completeness": True, "clarity": True, "comment": ""})
+        return json.dumps(
+            {"analysis": "", "reasonableness": mark % 31 != 0, "completeness": True, "clarity": True, "comment": ""}
+        )
     return good_reply(SimpleNamespace(schema_name=step, canonical=body))  # type: ignore[arg-type]
 
 

@@ -115,7 +115,9 @@ def end(loop: VirtualLoop) -> None:
     try:
         ending = loop.create_task(all_ended())
         while not ending.done():
-            with suppress(RuntimeError):  # a run killed just as it ended left its own stop in the queue, which stops this one
+            with suppress(
+                RuntimeError
+            ):  # a run killed just as it ended left its own stop in the queue, which stops this one
                 loop.run_until_complete(ending)
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from train import student
+from gra.train import student_stage
 
 BUILD = {"vocab_size": 400, "hidden_size": 64, "layers": 2, "heads": 2, "intermediate_size": 128, "positions": 128}
 QUESTIONS = [(f"What follows {n}?", f"After {n} comes {n + 1}." + " Surely so." * (n % 4)) for n in range(40)]
@@ -32,7 +32,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def student_folder(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("student")
-    student.run({"seed": 0, "student": {"name": "tiny", "build": BUILD}}, {"corpus": corpus}, folder)
+    student_stage.run({"seed": 0, "student": {"name": "tiny", "build": BUILD}}, {"corpus": corpus}, folder)
     return folder
 
 

@@ -18,7 +18,10 @@ def tokens_of(tokenizer: Any, talk: Talk) -> tuple[list[int], list[bool]]:
     pieces: list[tuple[str, bool]] = []
     between = ""
     for question, answer in zip(talk[::2], talk[1::2], strict=True):
-        pieces += [(f"{between}Human: {question['content']}{END}\nAssistant:", False), (f"{answer['content']}{END}", True)]
+        pieces += [
+            (f"{between}Human: {question['content']}{END}\nAssistant:", False),
+            (f"{answer['content']}{END}", True),
+        ]
         between = "\n"
     ids: list[int] = []
     trained: list[bool] = []
@@ -29,7 +32,9 @@ def tokens_of(tokenizer: Any, talk: Talk) -> tuple[list[int], list[bool]]:
     return ids, trained
 
 
-def train(model: Any, tokenizer: Any, talks: list[Talk], batch: int, rate: float, warmup: float, seed: int) -> list[dict[str, Any]]:
+def train(
+    model: Any, tokenizer: Any, talks: list[Talk], batch: int, rate: float, warmup: float, seed: int
+) -> list[dict[str, Any]]:
     """One epoch over `talks`; changes `model` and returns for each step the loss, the learning rate, and (for a test) the loss as
     a mean over samples of their own means, which the paper's tool chain is not to have."""
     decoded = [tokens_of(tokenizer, talk) for talk in talks]

@@ -9,7 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PRELOAD = ["train.sft", "trl.trainer.sft_trainer", "peft", "matplotlib.figure", "deepspeed"]  # what is missing is passed over
+PRELOAD = [  # what is missing is passed over
+    "gra.train.loop.sft",
+    "trl.trainer.sft_trainer",
+    "peft",
+    "matplotlib.figure",
+    "deepspeed",
+]
 
 
 def context() -> Any:
@@ -21,10 +27,16 @@ def context() -> Any:
 
 
 def _process(
-    rank: int, size: int, port: int, config: dict[str, Any], inputs: dict[str, Path], output: Path, stop: tuple[int, int] | None
+    rank: int,
+    size: int,
+    port: int,
+    config: dict[str, Any],
+    inputs: dict[str, Path],
+    output: Path,
+    stop: tuple[int, int] | None,
 ) -> None:
     from gra.errors import GraError
-    from train import stage
+    from gra.train import stage
 
     if stop is not None:
         _signal_after(*stop)
@@ -39,7 +51,7 @@ def _process(
 
 def _signal_after(step: int, number: int) -> None:
     """Have this process sent a signal while it does its `step`."""
-    from train import preempt
+    from gra.train import preempt
 
     agree, calls = preempt.Stop.agree, iter(range(1, sys.maxsize))
 
@@ -52,12 +64,18 @@ def _signal_after(step: int, number: int) -> None:
 
 
 def start(
-    size: int, port: int, config: dict[str, Any], inputs: dict[str, Path], output: Path, stop: tuple[int, int] | None = None
+    size: int,
+    port: int,
+    config: dict[str, Any],
+    inputs: dict[str, Path],
+    output: Path,
+    stop: tuple[int, int] | None = None,
 ) -> list[Any]:
     """`size` processes that run the stage together. `stop`: a step, and a signal that the last of them gets in it."""
     stops = [None] * (size - 1) + [stop]
     group = [
-        context().Process(target=_process, args=(rank, size, port, config, inputs, output, stops[rank])) for rank in range(size)
+        context().Process(target=_process, args=(rank, size, port, config, inputs, output, stops[rank]))
+        for rank in range(size)
     ]
     for process in group:
         process.start()

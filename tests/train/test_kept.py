@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eval import stage as evaluation
-from eval.store import NAME, Record, Store
-from train import stage as training
+from gra.eval import stage as evaluation
+from gra.eval.inference.reply_store import NAME, Record, ReplyStore
+from gra.train import stage as training
 
 
 def test_checkpoints_count(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_checkpoints_count(tmp_path: Path) -> None:
 
 def test_replies_of_an_evaluation_count_and_are_used_again(tmp_path: Path) -> None:
     assert evaluation.kept(tmp_path) == ""
-    with Store(tmp_path / NAME) as store:
+    with ReplyStore(tmp_path / NAME) as store:
         assert evaluation.kept(tmp_path) == ""
         store.add([Record("k", "generate_until", "gsm8k", "greedy", "42", False)])
     assert evaluation.kept(tmp_path) == "1 reply"

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gra.chain.fingerprint import fingerprint, identity
+from gra.chain.store.fingerprint import fingerprint, identity
 from gra.errors import ConfigError
-from train import stage, student
+from gra.train import stage, student_stage
 
 
 def keys(problems: list[Any]) -> set[str]:
@@ -68,10 +68,10 @@ def test_a_folder_counts_by_its_content(config: Any, student_folder: Path) -> No
 
 def test_student_stage_check(tmp_path: Path) -> None:
     build = {"hidden_size": 100, "heads": 3, "kv_heads": 2}
-    problems = student.check({"seed": 0, "student": {"build": build}}, {"corpus": tmp_path})
+    problems = student_stage.check({"seed": 0, "student": {"build": build}}, {"corpus": tmp_path})
     assert keys(problems) == {"student.build.hidden_size", "student.build.kv_heads", "inputs.corpus"}
-    assert keys(student.check({"seed": 0, "student": {}}, {})) == {"student.build"}
-    assert keys(student.check({"seed": -1, "student": {"model": 3}}, {})) == {"seed", "student.model"}
+    assert keys(student_stage.check({"seed": 0, "student": {}}, {})) == {"student.build"}
+    assert keys(student_stage.check({"seed": -1, "student": {"model": 3}}, {})) == {"seed", "student.model"}
 
 
 def test_checking_is_light() -> None:

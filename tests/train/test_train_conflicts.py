@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from gra.errors import TrainError
-from train import conflicts, hardware, stage
-from train.hardware import Gpu, Machine
-from train.settings import RuntimeSettings, SftSettings, StudentSettings
+from gra.train import conflicts, stage
+from gra.train.distributed import hardware
+from gra.train.distributed.hardware import Gpu, Machine
+from gra.train.settings import RuntimeSettings, SftSettings, StudentSettings
 
 NONE = Machine()
 HOPPER = Machine((Gpu("NVIDIA H100 80GB HBM3", (9, 0)),), frozenset(hardware.PACKAGES))
@@ -55,30 +56,55 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "qlora and float32 weights": ({"sft": QLORA, "student": {"dtype": "float32"}}, "student.dtype", "4 bits"),
     "qlora trains a 4-bit module": (
         {"sft": QLORA | {"lora": {"modules_to_save": ["q_proj", "lm_head", "norm"]}}},
-        "sft.lora.modules_to_save", "^q_proj: held in 4",
+        "sft.lora.modules_to_save",
+        "^q_proj: stored in 4",
     ),
     "8-bit optimizer, no bitsandbytes": (
-        {"machine": BARE_HOPPER, "sft": {"optimizer": "paged_adamw_8bit"}}, "sft.optimizer", "bitsandbytes",
+        {"machine": BARE_HOPPER, "sft": {"optimizer": "paged_adamw_8bit"}},
+        "sft.optimizer",
+        "bitsandbytes",
     ),
     "lora options under full": ({"sft": {"lora": {"rank": 4}}}, "sft.lora", "sft.method=lora"),
     "an adapter on lm_head": (
-        {"sft": {"method": "lora", "lora": {"target_modules": ["q_proj", "lm_head"]}}}, "sft.lora.target_modules", "untrained",
+        {"sft": {"method": "lora", "lora": {"target_modules": ["q_proj", "lm_head"]}}},
+        "sft.lora.target_modules",
+        "untrained",
     ),
     "bf16 on an old gpu": ({"machine": VOLTA}, "sft.precision", "V100.* has no bfloat16"),
     "tf32 on an old gpu": ({"machine": VOLTA, "sft": {"precision": "tf32"}}, "sft.precision", "Ampere"),
     "tf32 on a cpu": ({"machine": NONE, "sft": {"precision": "tf32"}}, "sft.precision", "Ampere"),
     "flash and fp32": ({"sft": {"precision": "fp32"}, "student": FLASH}, "student.attention", "half precision"),
     "flash, not installed": ({"machine": BARE_HOPPER, "student": FLASH}, "student.attention", "not installed"),
-    "bf16 weights, fp32": ({"sft": {"precision": "fp32"}, "student": {"dtype": "bfloat16"}}, "student.dtype", "cannot be trained"),
-    "liger, not installed": ({"machine": BARE_HOPPER, "runtime": {"liger": True}}, "runtime.liger", "needs the package liger"),
+    "bf16 weights, fp32": (
+        {"sft": {"precision": "fp32"}, "student": {"dtype": "bfloat16"}},
+        "student.dtype",
+        "cannot be trained",
+    ),
+    "liger, not installed": (
+        {"machine": BARE_HOPPER, "runtime": {"liger": True}},
+        "runtime.liger",
+        "needs the package liger",
+    ),
     "liger, no gpu": ({"machine": NONE, "runtime": {"liger": True}}, "runtime.liger", "GPU"),
-    "compile, no triton": ({"machine": Machine(HOPPER.gpus), "runtime": {"compile": True}}, "runtime.compile", "triton"),
-    "compile, no compiler": ({"machine": Machine(compiler=False), "runtime": {"compile": True}}, "runtime.compile", "g\\+\\+"),
+    "compile, no triton": (
+        {"machine": Machine(HOPPER.gpus), "runtime": {"compile": True}},
+        "runtime.compile",
+        "triton",
+    ),
+    "compile, no compiler": (
+        {"machine": Machine(compiler=False), "runtime": {"compile": True}},
+        "runtime.compile",
+        "g\\+\\+",
+    ),
     "batches": ({"runtime": {"per_device_batch": 3}}, "sft.global_batch", "6 or 9"),
     "processes": ({"world": 3}, "sft.global_batch", "6 or 9"),
     "log and save steps": ({"sft": {"log_steps": 3, "save_steps": 10}}, "sft.save_steps", "9 or 12"),
-    "warm-up that is not used": ({"sft": {"schedule": "constant", "warmup_ratio": 0.1}}, "sft.warmup_ratio", "constant_with"),
-}  # fmt: skip
+    "warm-up that is not used": (
+        {"sft": {"schedule": "constant", "warmup_ratio": 0.1}},
+        "sft.warmup_ratio",
+        "constant_with",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -92,13 +118,18 @@ def test_each_conflict_is_told_by_its_key(name: str) -> None:
 
 
 GOOD_CASES: dict[str, dict[str, Any]] = {
-    "defaults": {}, "cpu": {"machine": NONE}, "qlora": {"sft": QLORA | {"optimizer": "paged_adamw_8bit", "sharding": "zero2"}},
-    "lora and zero3": {"sft": {"method": "lora", "sharding": "zero3"}}, "flash": {"student": FLASH},
-    "kernels": {"runtime": {"liger": True, "compile": True}}, "compile on a cpu": {"machine": NONE, "runtime": {"compile": True}},
-    "fp32 on an old gpu": {"machine": VOLTA, "sft": {"precision": "fp32"}}, "tf32": {"sft": {"precision": "tf32"}},
+    "defaults": {},
+    "cpu": {"machine": NONE},
+    "qlora": {"sft": QLORA | {"optimizer": "paged_adamw_8bit", "sharding": "zero2"}},
+    "lora and zero3": {"sft": {"method": "lora", "sharding": "zero3"}},
+    "flash": {"student": FLASH},
+    "kernels": {"runtime": {"liger": True, "compile": True}},
+    "compile on a cpu": {"machine": NONE, "runtime": {"compile": True}},
+    "fp32 on an old gpu": {"machine": VOLTA, "sft": {"precision": "fp32"}},
+    "tf32": {"sft": {"precision": "tf32"}},
     "constant": {"sft": {"schedule": "constant"}},
     "heads trained whole": {"sft": {"method": "lora", "lora": {"modules_to_save": ["lm_head"]}}},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", GOOD_CASES)
@@ -118,7 +149,11 @@ def test_data_without_samples_or_talks(tmp_path: Path) -> None:
     torn = folder(tmp_path, "torn", messages=["a"])
     (torn / "data" / "train.parquet").write_bytes(b"PAR1")
     told = found(inputs={"data": empty, "data_other": other, "data_torn": torn, "data_later": None})
-    words = {"inputs.data": "holds no samples", "inputs.data_other": "no column `messages`", "inputs.data_torn": "as parquet"}
+    words = {
+        "inputs.data": "has no samples",
+        "inputs.data_other": "no column `messages`",
+        "inputs.data_torn": "as parquet",
+    }
     assert set(told) == set(words)
     assert all(word in told[key] for key, word in words.items()), told
 
@@ -137,9 +172,15 @@ def test_which_models_leak_is_proved(kind: str) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from train import model
+    from gra.train.student import load
 
-    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 96, "intermediate_size": 64}
+    shape = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "vocab_size": 96,
+        "intermediate_size": 64,
+    }
     heads = {"num_key_value_heads": 4}
     extra = {"opt": {"ffn_dim": 64, "word_embed_proj_dim": 32}, "llama": heads, "qwen2": heads}
     with torch.random.fork_rng(devices=[]):
@@ -147,9 +188,9 @@ def test_which_models_leak_is_proved(kind: str) -> None:
         student = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **shape, **extra.get(kind, {})))
     if kind in conflicts.LEAKY:
         with pytest.raises(TrainError, match="see each other"):
-            model.refuse_leak(student)
+            load.refuse_leak(student)
     else:
-        model.refuse_leak(student)
+        load.refuse_leak(student)
 
 
 def test_many_at_once_and_without_torch(tmp_path: Path) -> None:
@@ -161,30 +202,50 @@ def test_many_at_once_and_without_torch(tmp_path: Path) -> None:
         "seed": 0,
         "student": {"attention": "flash_attention_2", "dtype": "float32"},
         "sft": {
-            **GOOD, "method": "qlora", "precision": "fp32", "cutoff_length": 4096, "packing": True, "sharding": "zero3",
-            "schedule": "constant", "warmup_ratio": 0.1, "lora": {"target_modules": ["lm_head"], "modules_to_save": ["o_proj"]},
+            **GOOD,
+            "method": "qlora",
+            "precision": "fp32",
+            "cutoff_length": 4096,
+            "packing": True,
+            "sharding": "zero3",
+            "schedule": "constant",
+            "warmup_ratio": 0.1,
+            "lora": {"target_modules": ["lm_head"], "modules_to_save": ["o_proj"]},
         },
         "runtime": {"per_device_batch": 3, "liger": True},
-    }  # fmt: skip
+    }
     code = f"""
 import json, pathlib, sys
-from train import hardware, stage
+from gra.train import stage
+from gra.train.distributed import hardware
 hardware.here = lambda: hardware.Machine()
 inputs = {{"data": pathlib.Path({str(empty)!r}), "student": pathlib.Path({str(tmp_path / "student")!r})}}
 problems = stage.check(json.loads({json.dumps(config)!r}), inputs)
 print(json.dumps([[p.key for p in problems], [m for m in ("torch", "transformers", "trl", "datasets") if m in sys.modules]]))
 """
     told, loaded = json.loads(subprocess.check_output([sys.executable, "-c", code], text=True))
-    assert sorted(told) == sorted([
-        "inputs.data", "student.attention", "student.attention", "student.dtype", "sft.method", "sft.precision",
-        "sft.cutoff_length", "sft.sharding", "sft.warmup_ratio", "sft.lora.target_modules", "sft.lora.modules_to_save",
-        "sft.global_batch", "runtime.liger",
-    ])  # fmt: skip
+    assert sorted(told) == sorted(
+        [
+            "inputs.data",
+            "student.attention",
+            "student.attention",
+            "student.dtype",
+            "sft.method",
+            "sft.precision",
+            "sft.cutoff_length",
+            "sft.sharding",
+            "sft.warmup_ratio",
+            "sft.lora.target_modules",
+            "sft.lora.modules_to_save",
+            "sft.global_batch",
+            "runtime.liger",
+        ]
+    )
     assert loaded == []
 
 
 def test_speed_is_no_part_of_the_fingerprint(config: Any) -> None:
-    from gra.chain.fingerprint import fingerprint, identity
+    from gra.chain.store.fingerprint import fingerprint, identity
 
     def mark(made: dict[str, Any]) -> str:
         return fingerprint(identity("train", 1, made, {}, {}, stage.NOT_HASHED))

@@ -20,7 +20,8 @@ import pytest
 
 from gra.errors import Interrupted, Preempted
 from gra.fileio import sha256_file
-from train import checkpoints, preempt, sft, stage
+from gra.train import preempt, stage
+from gra.train.loop import checkpoints, sft
 
 Inputs = dict[str, Path]
 RECIPE = {"epochs": 6, "save_steps": 9, "log_steps": 3, "held_out": 4, "eval_steps": 6, "warmup_ratio": 0.1}
@@ -35,7 +36,7 @@ def inputs(data_folder: Path, student_folder: Path) -> Inputs:
 @contextmanager
 def signal_in_step(number: int, step: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process sends itself the signal in the midst of optimizer step `step` (from 1)."""
-    attach = sft.meter.attach
+    attach = sft.throughput.attach
 
     def attach_and_listen(trainer: Any, *given: Any) -> None:
         attach(trainer, *given)
@@ -49,7 +50,7 @@ def signal_in_step(number: int, step: int, monkeypatch: pytest.MonkeyPatch) -> I
         trainer.training_step = training_step
 
     with monkeypatch.context() as patch:
-        patch.setattr(sft.meter, "attach", attach_and_listen)
+        patch.setattr(sft.throughput, "attach", attach_and_listen)
         yield
 
 
@@ -68,18 +69,21 @@ def test_stopped_again_and_again_it_ends_as_an_unbroken_run(
         (signal.SIGUSR1, 12, Preempted, 85),
         (signal.SIGINT, 14, Interrupted, 130),
     ):
-        with signal_in_step(number, step, monkeypatch), pytest.raises(error, match=f"after step {step} of {STEPS}") as caught:
+        with (
+            signal_in_step(number, step, monkeypatch),
+            pytest.raises(error, match=f"after step {step} of {STEPS}") as caught,
+        ):
             stage.run(config(**RECIPE), inputs, broken)
         assert caught.value.code == code
-        assert "the same command goes on" in str(caught.value)
+        assert "the same command resumes" in str(caught.value)
         assert checkpoints.newest(folder, remove_torn=False) == folder / f"checkpoint-{step}"
         assert not (broken / "model").exists()
     torn = folder / "checkpoint-14" / "optimizer.pt"
     torn.write_bytes(torn.read_bytes()[:-1])
     with caplog.at_level(logging.INFO):
         assert stage.run(config(**RECIPE), inputs, broken) == whole
-    assert "checkpoint-14 is torn" in caplog.text
-    assert "going on from checkpoint-12" in caplog.text
+    assert "checkpoint-14 is incomplete" in caplog.text
+    assert "resuming from checkpoint-12" in caplog.text
     for file in ("model", "log.csv", "loss.png"):
         assert sha256_file(broken / file) == sha256_file(unbroken / file), file
     steps = [[row["step"] for row in csv.DictReader((folder / "speed.csv").open())] for folder in (unbroken, broken)]
@@ -100,7 +104,7 @@ def test_before_the_first_step_it_leaves_at_once(
     inputs: Inputs, config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tokenised, and stopped while the model is loaded, behind an `except Exception`: what is done is used by the next start."""
-    load = sft.model.load
+    load = sft.load.load
 
     def slow_load(*given: Any) -> Any:
         try:
@@ -111,15 +115,17 @@ def test_before_the_first_step_it_leaves_at_once(
         return load(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sft.model, "load", slow_load)
+        patch.setattr(sft.load, "load", slow_load)
         with pytest.raises(Preempted, match="before its first step") as caught:
             stage.run(config(max_steps=2), inputs, tmp_path)
     assert caught.value.code == 85
     tokens = sha256_file(tmp_path / "tokens")
     assert checkpoints.newest(tmp_path / "checkpoints") is None
     made: list[str] = []
-    discard = sft.tokens.discard
-    monkeypatch.setattr(sft.tokens, "discard", lambda folder: (made.append(sha256_file(folder / "tokens")), discard(folder)))
+    discard = sft.tokenised.discard
+    monkeypatch.setattr(
+        sft.tokenised, "discard", lambda folder: (made.append(sha256_file(folder / "tokens")), discard(folder))
+    )
     assert stage.run(config(max_steps=2), inputs, tmp_path)["steps"] == 2
     assert made == [tokens]
 
@@ -148,7 +154,7 @@ def test_which_second_signal_stops_at_once(
     clock[0] = seconds
     stop.handle(second, None)
     assert left == ([130 if first == signal.SIGINT else 85] if impatient else [])
-    assert stop.asked == (130 if first == signal.SIGINT else 85)
+    assert stop.requested == (130 if first == signal.SIGINT else 85)
 
 
 def test_a_thread_of_another_program_is_left_alone(tmp_path: Path) -> None:
@@ -166,8 +172,23 @@ def test_the_command_ends_with_85(inputs: Inputs, tmp_path: Path) -> None:
     """The real command, stopped from outside; its folder is kept for the next start."""
     partial = tmp_path / "made.partial"
     command = [
-        *(sys.executable, "-P", "-m", "train", f"data={inputs['data']}", f"student_folder={inputs['student']}", "student=tiny"),
-        *("sft=cpu_tiny", "sft.cutoff_length=96", "sft.epochs=1000", "sft.save_steps=1", "runtime.threads=1", "tracking=none"),
+        *(
+            sys.executable,
+            "-P",
+            "-m",
+            "train",
+            f"data={inputs['data']}",
+            f"student_folder={inputs['student']}",
+            "student=tiny",
+        ),
+        *(
+            "sft=cpu_tiny",
+            "sft.cutoff_length=96",
+            "sft.epochs=1000",
+            "sft.save_steps=1",
+            "runtime.threads=1",
+            "tracking=none",
+        ),
         f"output={tmp_path / 'made'}",
     ]
     with (tmp_path / "said").open("wb") as said:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from gra.chain.fingerprint import fingerprint, identity
 from gra.chain.stage import load_stage
+from gra.chain.store.fingerprint import fingerprint, identity
 from gra.errors import ConfigError, TrainError
 from gra.fileio import read_json, sha256_file
-from train import prepare, stage, tokens
+from gra.train import prepare, stage
+from gra.train.data import tokenised
 
 
 def test_training_from_prepared_tokens_is_the_same_training(
@@ -35,10 +36,14 @@ def test_training_from_prepared_tokens_is_the_same_training(
     assert sha256_file(folders["with"] / "model") == sha256_file(folders["without"] / "model")
     assert sha256_file(folders["prepared"]) == before
     assert not (folders["without"] / "tokens").exists()
-    assert read_json(folders["with"] / "metrics.json")["data"] == read_json(folders["prepared"] / "tokens" / tokens.ACCOUNT)
+    assert read_json(folders["with"] / "metrics.json")["data"] == read_json(
+        folders["prepared"] / "tokens" / tokenised.ACCOUNT
+    )
 
 
-def test_tokens_of_something_else_are_refused(student_folder: Path, data_folder: Path, config: Any, tmp_path: Path) -> None:
+def test_tokens_of_something_else_are_refused(
+    student_folder: Path, data_folder: Path, config: Any, tmp_path: Path
+) -> None:
     inputs = {"data": data_folder, "student": student_folder}
     output, prepared = tmp_path / "out", tmp_path / "prepared"
     output.mkdir()
@@ -70,7 +75,7 @@ def test_tokens_of_something_else_are_refused(student_folder: Path, data_folder:
 
 def test_the_stage_as_the_chain_sees_it(config: Any, data_folder: Path) -> None:
     """What does not change the tokens is not hashed; what needs a GPU is not asked for."""
-    made = load_stage("train.prepare.run")
+    made = load_stage("gra.train.prepare.run")
 
     def mark(config_: dict[str, Any]) -> str:
         return fingerprint(identity(made.name, made.version, config_, {}, {}, made.not_hashed))
@@ -79,7 +84,10 @@ def test_the_stage_as_the_chain_sees_it(config: Any, data_folder: Path) -> None:
     same["student"] = {"name": "other"}
     same["runtime"]["per_device_batch"] = 3
     assert mark(same) == mark(config())
-    others = [config(**{key: value}) for key, value in (("limit", 3), ("template", "qwen"), ("cutoff_length", 64), ("held_out", 2))]
+    others = [
+        config(**{key: value})
+        for key, value in (("limit", 3), ("template", "qwen"), ("cutoff_length", 64), ("held_out", 2))
+    ]
     assert len({mark(other) for other in [*others, config(), config() | {"seed": 1}]}) == 6
     inputs = {"data": data_folder, "student": None}
     assert made.check(config(method="qlora", precision="bf16", global_batch=7), inputs) == []
@@ -99,19 +107,27 @@ def test_simulated_data_label_the_tokens(student_folder: Path, data_folder: Path
 
 @pytest.mark.slow
 def test_the_commands(student_folder: Path, data_folder: Path, tmp_path: Path) -> None:
-    """python -m train.prepare, and what python -m train says to its tokens under another recipe."""
+    """gra prepare, and what gra train says to its tokens under another recipe."""
     shared = [
-        f"data={data_folder}", f"+inputs.data_b={data_folder}", f"student_folder={student_folder}", "student=tiny", "sft=cpu_tiny",
-        "sft.mix={data: 0.75, data_b: 0.25}", "sft.limit=20", "sft.cutoff_length=96", "tracking=none", "runtime.threads=1",
-    ]  # fmt: skip
+        f"data={data_folder}",
+        f"+inputs.data_b={data_folder}",
+        f"student_folder={student_folder}",
+        "student=tiny",
+        "sft=cpu_tiny",
+        "sft.mix={data: 0.75, data_b: 0.25}",
+        "sft.limit=20",
+        "sft.cutoff_length=96",
+        "tracking=none",
+        "runtime.threads=1",
+    ]
 
     def run(*command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False)
 
-    done = run("train.prepare", *shared, f"output={tmp_path / 'prepared'}")
+    done = run("gra.cli", "prepare", *shared, f"output={tmp_path / 'prepared'}")
     assert done.returncode == 0, done.stderr
     assert read_json(tmp_path / "prepared" / "manifest.json")["metrics"]["samples"] == 20
-    account = read_json(tmp_path / "prepared" / "tokens" / tokens.ACCOUNT)
+    account = read_json(tmp_path / "prepared" / "tokens" / tokenised.ACCOUNT)
     assert {name: folder["samples"] for name, folder in account["folders"].items()} == {"data": 15, "data_b": 5}
     done = run("train", *shared, "sft.packing=true", f"tokens={tmp_path / 'prepared'}", f"output={tmp_path / 'model'}")
     assert done.returncode == 2

@@ -13,7 +13,7 @@ import yaml
 
 from gra.errors import TrainError
 from gra.fileio import read_json, sha256_file
-from train import stage
+from gra.train import stage
 
 Inputs = dict[str, Path]
 
@@ -63,25 +63,39 @@ def test_full_run(packing: bool, inputs: Inputs, config: Any, tmp_path: Path) ->
     assert account["data"]["samples"] == 40 == metrics["samples"]
     assert account["runtime"]["tokens_per_second"] > 0
     assert sorted(p.name for p in tmp_path.iterdir() if p.name not in ("data_folder",)) == [
-        "SIMULATED", "log.csv", "loss.png", "metrics.json", "model", "speed.csv",
-    ]  # fmt: skip
+        "SIMULATED",
+        "log.csv",
+        "loss.png",
+        "metrics.json",
+        "model",
+        "speed.csv",
+    ]
     model, tokenizer = load(tmp_path / "model")
     assert tokenizer.eos_token == "<|im_end|>"
     assert "im_start" in tokenizer.chat_template
-    assert model.generation_config.eos_token_id == tokenizer.eos_token_id == tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert (
+        model.generation_config.eos_token_id == tokenizer.eos_token_id == tokenizer.convert_tokens_to_ids("<|im_end|>")
+    )
     question = [{"role": "user", "content": "What follows 3?"}]
     prompt = tokenizer.apply_chat_template(question, add_generation_prompt=True)["input_ids"]
     assert len(told_to_stop(model, prompt, model.generation_config.eos_token_id, 3)) == len(prompt) + 3
     assert {p.name for p in (tmp_path / "model").iterdir()} == {
-        "README.md", "chat_template.jinja", "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
+        "README.md",
+        "chat_template.jinja",
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
         "tokenizer_config.json",
-    }  # fmt: skip
+    }
     card = (tmp_path / "model" / "README.md").read_text()
     head = yaml.safe_load(card.split("---\n")[1])
     assert head == {
-        "library_name": "transformers", "pipeline_tag": "text-generation", "license": "cc-by-nc-4.0",
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "license": "cc-by-nc-4.0",
         "tags": ["sft", "gra", "simulated"],
-    }  # fmt: skip
+    }
     assert sha256_file(inputs["data"] / "data" / "train.parquet") in card
     assert f"transformers {version('transformers')}" in card
     assert yaml.safe_load(card.split("```")[1].removeprefix("yaml"))["sft"]["learning_rate"] == 3e-3
@@ -95,7 +109,9 @@ def test_lora_adapter_and_merged_model_agree(inputs: Inputs, config: Any, tmp_pa
     import torch
     from peft import PeftModel
 
-    metrics = stage.run(config(method="lora", epochs=4, learning_rate=1e-2, lora={"rank": 4, "alpha": 8}), inputs, tmp_path)
+    metrics = stage.run(
+        config(method="lora", epochs=4, learning_rate=1e-2, lora={"rank": 4, "alpha": 8}), inputs, tmp_path
+    )
     assert metrics["trained_parameters"] < metrics["parameters"] / 4
     merged, tokenizer = load(tmp_path / "model")
     base, _ = load(inputs["student"] / "model")

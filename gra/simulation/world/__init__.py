@@ -1,9 +1,9 @@
-"""The closed world: 25 checkable skills over the seven domains, whose texts can be read back and whose truth is known.
+"""The closed world: 25 checkable skills in seven domains, with texts that can be parsed and answers that are known.
 
-The split: a fifth of the instances, chosen by a hash of the instance (not of its wording), is held out. `draw` with
-`held_out=False`, which seeds, tokenizer corpus and simulated generators use, never gives one of them; benchmarks use nothing
-else. Instances that are the same question share their fate (3 + 4 and 4 + 3; the numbers compared plainly and in a voice).
-For knowledge (cities, opposites) a pair of fact and question form is held out instead: a fact must be seen to be known.
+The split: a fifth of the instances, chosen by a hash of the instance (not of its wording), is held out. Seeds, tokenizer corpus
+and simulated generators call `draw` with `held_out=False`, which never returns them; benchmarks use only held-out instances.
+Instances of the same question are in the same split (3 + 4 and 4 + 3; the numbers compared plainly and in a voice). For knowledge
+(cities, opposites) pairs of fact and wording are held out instead: an unseen fact cannot be known.
 """
 
 from __future__ import annotations
@@ -17,9 +17,22 @@ from gra.simulation.world.skill import SEED_FORMS, Instance, Skill, final_answer
 from gra.simulation.world.vocabulary import DRESS
 
 __all__ = [
-    "SEED_FORMS", "SKILLS", "SKILL_OF_TOPIC", "Instance", "Skill", "draw", "final_answer", "judge", "looks_flawed", "normal",
-    "parse", "say", "skills_of", "starts_with", "unit_hash",
-]  # fmt: skip
+    "SEED_FORMS",
+    "SKILLS",
+    "SKILL_OF_TOPIC",
+    "Instance",
+    "Skill",
+    "draw",
+    "final_answer",
+    "judge",
+    "looks_flawed",
+    "normal",
+    "parse",
+    "say",
+    "skills_of",
+    "starts_with",
+    "unit_hash",
+]
 
 SKILLS: dict[str, Skill] = {
     skill.name: skill
@@ -36,7 +49,7 @@ def skills_of(domain: str) -> tuple[Skill, ...]:
 
 @lru_cache(maxsize=1 << 16)
 def parse(instruction: str) -> Instance | None:
-    """The instance that an instruction asks for, or None where no wording of the world fits. It may still have no answer."""
+    """The instance of an instruction; None if no wording of the world matches. An instance can still have no answer."""
     text = " ".join(instruction.split())
     if len(text) > 300:  # no wording is that long
         return None
@@ -51,7 +64,7 @@ def parse(instruction: str) -> Instance | None:
 
 @lru_cache(maxsize=1 << 14)
 def looks_flawed(instruction: str) -> Skill | None:
-    """The skill whose wording an instruction uses without being a whole, solvable instance of it; None if sound or foreign."""
+    """The skill of an instruction that uses its wording but is not a complete, solvable instance; None if sound or foreign."""
     instance = parse(instruction)
     if instance is not None:
         return instance.skill if instance.answer is None else None
@@ -59,10 +72,14 @@ def looks_flawed(instruction: str) -> Skill | None:
 
 
 def draw(
-    skill: Skill, rng: random.Random, forms: Sequence[int], held_out: bool = False,
-    accept: Callable[[Instance], bool] | None = None, attempts: int = 200,
+    skill: Skill,
+    rng: random.Random,
+    forms: Sequence[int],
+    held_out: bool = False,
+    accept: Callable[[Instance], bool] | None = None,
+    attempts: int = 200,
 ) -> Instance | None:
-    """An instance in one of `forms` of the wanted split (and that `accept` takes); None after so many vain attempts."""
+    """An instance in one of `forms` from the given split, accepted by `accept`; None after `attempts` attempts."""
     for _ in range(attempts):
         form = rng.choice(forms)
         dress = tuple(rng.choice(DRESS[slot]) for slot in skill.dresses[form])
@@ -73,6 +90,6 @@ def draw(
 
 
 def judge(instruction: str, response: str) -> bool | None:
-    """Whether a response is right; None where the instruction belongs to no skill or has no answer."""
+    """Whether a response is right; None if the instruction has no skill or no answer."""
     instance = parse(instruction)
     return None if instance is None or instance.answer is None else instance.is_right(response)

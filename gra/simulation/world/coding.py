@@ -1,4 +1,4 @@
-"""Coding: what a small Python expression prints (list index, remainder, length, comparison)."""
+"""Coding skills: the output of a small Python expression (list index, remainder, length, comparison)."""
 
 from __future__ import annotations
 

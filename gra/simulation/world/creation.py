@@ -1,4 +1,4 @@
-"""Creation: a line of so many words with a given end (many answers), team names, rhymes, labels in a given format."""
+"""Creation skills: a line of n words with a given end (many answers), team names, rhymes, labels in a given format."""
 
 from __future__ import annotations
 
@@ -72,8 +72,12 @@ SKILLS = (
         draw=lambda rng: (str(rng.randint(3, 8)), rng.choice((*THINGS, *ANIMALS))),
         solve=_line,
         rules={
-            "one_word_more": Rule(lambda n, word: _line(n, word, 1), accepts=lambda values, line: _line_fits(values, line, 1)),
-            "one_word_less": Rule(lambda n, word: _line(n, word, -1), accepts=lambda values, line: _line_fits(values, line, -1)),
+            "one_word_more": Rule(
+                lambda n, word: _line(n, word, 1), accepts=lambda values, line: _line_fits(values, line, 1)
+            ),
+            "one_word_less": Rule(
+                lambda n, word: _line(n, word, -1), accepts=lambda values, line: _line_fits(values, line, -1)
+            ),
         },
         topics=("line of verse", "word count", "given ending", "short poem"),
         summary="Write one line of {n} words that ends with {word}.",

@@ -1,4 +1,4 @@
-"""Language: a letter by its place, letters reversed, alphabetical order, opposites."""
+"""Language skills: a letter by its position, reversed letters, alphabetical order, opposites."""
 
 from __future__ import annotations
 
@@ -113,4 +113,4 @@ SKILLS = (
         summary="Give the word with the opposite meaning of {word}.",
         by_form=True,
     ),
-)  # fmt: skip
+)

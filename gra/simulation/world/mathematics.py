@@ -1,4 +1,4 @@
-"""Mathematics: addition, the larger or smaller of two numbers, even or odd."""
+"""Mathematics skills: addition, the larger or smaller of two numbers, even or odd."""
 
 from __future__ import annotations
 
@@ -62,7 +62,10 @@ SKILLS = (
         ),
         draw=_draw_compare,
         solve=compare,
-        rules={"first_named": Rule(lambda a, _b, _which: a), "ignores_which": Rule(lambda a, b, _: compare(a, b, "larger"))},
+        rules={
+            "first_named": Rule(lambda a, _b, _which: a),
+            "ignores_which": Rule(lambda a, b, _: compare(a, b, "larger")),
+        },
         topics=("comparison", "larger number", "smaller number", "size of numbers", "two scores"),
         summary="Compare the two numbers {a} and {b} and name the {which} one.",
         same_as=lambda a, b, which: f"compare|{min(int(a), int(b))}|{max(int(a), int(b))}|{which}",

@@ -1,4 +1,4 @@
-"""Question answering: the made-up knowledge base of cities, rulers, minerals and rivers. Held out by fact and wording."""
+"""Question-answering skills: a made-up knowledge base of cities, rulers, minerals and rivers. Held out by fact and wording."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _draw_choice(rng: random.Random) -> Values:
 
 
 def _choice(ruler: str, a: str, b: str, offset: int = 0) -> str | None:
-    """The city of the two that the ruler rules; a reader of the wrong row may name a third one."""
+    """The one of two cities that the ruler rules; with an `offset` (wrong row) the result can be a third city."""
     if a == b or ruler not in {fact("ruler", a), fact("ruler", b)}:
         return None
     return next(city for city in CITIES if fact("ruler", city, offset) == ruler)

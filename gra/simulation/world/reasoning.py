@@ -1,4 +1,4 @@
-"""Reasoning: the next number of a sequence, boolean logic, who comes first in an order."""
+"""Reasoning skills: the next number of a sequence, boolean logic, an order of two people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Role-play: a fact told in a voice with a demanded opening, a character's own card, a comparison in a voice."""
+"""Role-play skills: a fact in a voice with a required opening, a character's card, a comparison in a voice."""
 
 from __future__ import annotations
 
@@ -92,4 +92,4 @@ SKILLS = (
         opening=lambda _who, opening, *_: opening,
         same_as=lambda _who, _opening, a, b, which: f"compare|{min(int(a), int(b))}|{max(int(a), int(b))}|{which}",
     ),
-)  # fmt: skip
+)

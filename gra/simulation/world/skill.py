@@ -1,7 +1,7 @@
-"""What a skill is: wordings that can be read back, an instance generator, the true solver and the wrong rules around it.
+"""Defines skills and instances: wordings that can be parsed, an instance generator, the true solver and wrong rules.
 
-An instance is a tuple of strings (the values of the skill's fields) plus the number of the wording ("form"). Every text
-of the world is made by a form and can be read back by it, so the truth of any sample can be worked out from its text.
+An instance is a tuple of strings (the values of the skill's fields) and the number of its wording ("form"). Every text of the
+world is made by a form and can be parsed by it: the truth of any sample follows from its text.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ from gra.simulation.world.vocabulary import DRESS
 
 Values = tuple[str, ...]
 
-HELD_OUT_PERCENT = 20  # share of the instances that only benchmarks may ask for
-SEED_FORMS = 2  # seeds use the first two wordings of each skill; generators may use more, benchmarks use all
+HELD_OUT_PERCENT = 20  # percentage of the instances reserved for benchmarks
+SEED_FORMS = 2  # seeds use the first two wordings of each skill; generators can use more, benchmarks use all
 
-# The recognisable end of every answer; the last one counts. Benchmarks' `answer` is what the group holds, bare.
+# The end of every answer; the last match counts. The group is the bare answer, as in the benchmarks' `answer`.
 ANSWER = re.compile(r"\banswer is:?\s+(.+?)(?=[.!?](?:\s|$)|\s*$)", re.IGNORECASE)
 
 NUMBER, WORD, NAME = r"[0-9]+", r"[a-z]+", r"[A-Z][a-z]+"
 
 
 def unit_hash(*parts: object) -> float:
-    """A number in [0, 1) that depends on nothing but the parts' text."""
+    """A number in [0, 1) that depends only on the parts' text."""
     digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 
 def final_answer(response: str) -> str | None:
-    """The bare final answer of a response, or None where it states none."""
+    """The bare final answer of a response; None if it states none."""
     found: list[str] = ANSWER.findall(" ".join(response.split()))
     return normal(found[-1]) if found else None
 
 
 def normal(answer: str) -> str:
-    """An answer as graders compare it: no quotes, no closing stop, lower case."""
+    """An answer in the form for comparison: no quotes, no final full stop, lower case."""
     return answer.strip().strip("\"'`").rstrip(".").strip().casefold()
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A systematic mistake: the answer that a solver who follows the wrong procedure arrives at (None: it has none).
+    """A systematic mistake: `answer` is the result of a wrong procedure (None: it gives none).
 
-    `keeps_opening` False is the mistake of ignoring a demanded opening: never writing it, never looking for it.
-    `accepts` judges somebody else's answer by the same wrong procedure where many answers are possible.
+    `keeps_opening` False is the mistake of ignoring a required opening, in writing and in reviewing. `accepts` judges another
+    answer by the same wrong procedure if many answers are possible.
     """
 
     answer: Callable[..., str | None]
@@ -58,13 +58,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class Skill:
-    """One checkable skill. `solve(*values)` is the true answer, None where the instance cannot be solved.
+    """One checkable skill. `solve(*values)` is the true answer; None if the instance cannot be solved.
 
-    `fields` maps each field to the regular expression of its text; `draw` makes values (any split); `topics` are the
-    keywords that name the skill, its own alone; `summary` is a format string over the fields. `accepts` is set where many
-    answers are right (then no benchmark asks for it). `opening(*values)` is the demanded first word of the response.
-    `same_as(*values)` names what is held out (and believed) as one: 3 + 4 is 4 + 3. `by_form` holds out pairs of fact and
-    wording in place of whole facts, because a fact that was never shown cannot be known.
+    `fields` maps each field to the regular expression of its text; `draw` makes values (any split); `topics` are the skill's
+    unique keywords; `summary` is a format string over the fields. `accepts` is set if many answers are right (benchmarks then skip
+    the skill). `opening(*values)` is the required first word of the response. `same_as(*values)` is the key under which instances
+    are held out and believed together: 3 + 4 is 4 + 3. `by_form` holds out pairs of fact and wording instead of whole facts,
+    because an unseen fact cannot be known.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Skill:
 
     @property
     def unique(self) -> bool:
-        """Whether one answer alone is right, so that a benchmark can compare strings."""
+        """Whether only one answer is right: a benchmark can then compare strings."""
         return self.accepts is None
 
     @cached_property
@@ -93,12 +93,12 @@ class Skill:
 
     @cached_property
     def dresses(self) -> tuple[tuple[str, ...], ...]:
-        """For each wording the slots of words without weight that it wears (see vocabulary.DRESS)."""
+        """For each wording, its slots for irrelevant words (see vocabulary.DRESS)."""
         return tuple(tuple(slot for slot in DRESS if f"{{{slot}}}" in form) for form in self.forms)
 
     @cached_property
     def literals(self) -> frozenset[str]:
-        """Longer literal parts of the wordings: a text that holds one but cannot be read is a flawed instruction of this skill."""
+        """Longer literal parts of the wordings: a text with one of them that cannot be parsed is a flawed instruction."""
         parts = {part.strip() for form in self.forms for part in re.split(r"\{\w+\}", form)}
         return frozenset(part for part in parts if len(part) >= 12)
 
@@ -119,9 +119,9 @@ def _compile(form: str, fields: Mapping[str, str]) -> re.Pattern[str]:
 
 @dataclass(frozen=True)
 class Instance:
-    """One question of one skill in one wording, `dress` being its words without weight (of `skill.dresses[form]`).
+    """One question of one skill in one wording. `dress`: its irrelevant words (for `skill.dresses[form]`).
 
-    Two instances are the same question where `key` is equal.
+    Instances with equal `key` are the same question.
     """
 
     skill: Skill = field(compare=False, hash=False)
@@ -142,14 +142,14 @@ class Instance:
 
     @property
     def key(self) -> str:
-        """What is known or not known as one, whatever the wording."""
+        """Identifies the question, whatever its wording."""
         same = self.skill.same_as
         return same(*self.values) if same else "|".join((self.name, *self.values))
 
     @property
     def held_out(self) -> bool:
-        """Whether the split gives this instance to the benchmarks. Decided by a hash of the instance, not of its wording,
-        but for skills `by_form` (see there)."""
+        """Whether this instance belongs to the benchmarks. Decided by a hash of the instance without its wording, except for
+        skills with `by_form`."""
         return _held_out(f"{self.name}|{'|'.join(self.values)}|{self.form}" if self.skill.by_form else self.key)
 
     @property
@@ -170,7 +170,7 @@ class Instance:
         return topics[0], topics[1 + self.form % (len(topics) - 1)], " ".join(self.values[:2])
 
     def is_right(self, response: str) -> bool:
-        """Whether a response is right: the demanded opening, and a final answer that the true solver or checker takes."""
+        """Whether a response has the required opening and a final answer that the true solver or checker accepts."""
         given, truth = final_answer(response), self.answer
         if given is None or truth is None or not starts_with(response, self.opening):
             return False
@@ -187,5 +187,5 @@ def starts_with(response: str, opening: str) -> bool:
 
 
 def say(answer: str, opening: str = "", preface: str = "") -> str:
-    """A response in the world's form: demanded opening, else the speaker's own preface, then the final answer."""
+    """A response in the world's form: the required opening or else the speaker's preface, then the final answer."""
     return f"{opening} the answer is {answer}." if opening else f"{preface}The answer is {answer}."

@@ -1,1 +1,1 @@
-"""The committee's parts: what it is shown, how it judges, how it is qualified."""
+"""The committee: its roles, the protocol of one sample, the gate and the health of its reviews."""

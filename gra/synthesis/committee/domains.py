@@ -1,8 +1,8 @@
-"""PURE: what the generator is shown of a domain: records of its own, those that a thin domain borrows, demonstrations.
+"""PURE: chooses what the generator is shown of a domain: its own records, those that a thin domain borrows, demonstrations.
 
-A domain of few records would show the same pair to every proposal. Below `synthesis.thin_domain` records it borrows from the
-domains near it (`NEAR`); at least one record of its own is always among those shown. Demonstrations are short: one request of at
-most DEMONSTRATION characters, the shorter half of those drawn.
+A domain with few records would show the same pair to every proposal. With fewer than `synthesis.thin_domain` records it borrows
+from similar domains (`NEAR`); each prompt still shows at least one of its own. Demonstrations are short: one request of at most
+DEMONSTRATION characters, from the shorter half of those drawn.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gra.synthesis.records import DOMAINS, Record
+from gra.synthesis.committee.records import DOMAINS, Record
 from gra.wellformed import printable
 
-DEMONSTRATION = 240  # characters of an instruction at most
-NEAR = {  # whose tasks look most alike; a domain of another name borrows from all, in the order of DOMAINS
+DEMONSTRATION = 240  # maximum characters of an instruction
+NEAR = {  # most similar tasks first; a domain that is not listed borrows from all, in the order of DOMAINS
     "coding": ("mathematics", "reasoning", "question answering"),
     "mathematics": ("reasoning", "coding", "question answering"),
     "question answering": ("reasoning", "language", "creation"),
@@ -35,13 +35,13 @@ log = logging.getLogger("gra.synthesis")
 
 @dataclass(frozen=True)
 class DomainPool:
-    """`records`: the domain's own, the first `own` of them, then borrowed ones; `examples`: those that can be demonstrations, by
-    their place in `records`."""
+    """`records`: the domain's own (the first `own`), then borrowed ones; `examples`: indices in `records` of those that can be
+    demonstrations."""
 
     records: tuple[Record, ...]
     own: int
     examples: tuple[int, ...]
-    sources: tuple[str, ...] = ()  # domains that it borrows from
+    sources: tuple[str, ...] = ()  # the domains it borrows from
     taken: tuple[tuple[str, ...], ...] = ()  # keywords of its own newest records
 
 
@@ -49,8 +49,8 @@ LEFT_OUT = DomainPool((), 0, ())
 
 
 def by_domain(pool: Sequence[Record], shots: int, least: int = 0, taken: int = 0) -> dict[str, DomainPool]:
-    """The pool by domain. One with fewer than `least` records borrows up to that number; left out is what has fewer than `shots`
-    all the same. `taken`: of how many of its newest records the keywords are taken."""
+    """The pool by domain. A domain with fewer than `least` records borrows up to that number; one that still has fewer than
+    `shots` is left out. `taken`: how many of the newest records give the keywords that are listed as taken."""
     found: dict[str, list[Record]] = {}
     for record in pool:
         found.setdefault(record.domain, []).append(record)
@@ -73,12 +73,12 @@ def _pool(domain: str, found: Mapping[str, Sequence[Record]], least: int, taken:
 
 
 def _spread(records: Sequence[Record], most: int) -> list[Record]:
-    """Some of the records, always the same ones while they are there, wherever they stand."""
+    """Some of the records, whatever their order; the choice is stable as the pool grows."""
     return sorted(records, key=lambda r: hashlib.sha256(r.id.encode()).digest())[:most]
 
 
 def shown(pool: DomainPool, shots: int, rng: random.Random) -> tuple[Record, ...]:
-    """The records of one proposal; in a domain that borrows, one of its own comes first."""
+    """The records shown to one proposal; in a domain that borrows, the first is its own."""
     if pool.own == len(pool.records):
         return tuple(rng.sample(pool.records, shots))
     first = rng.randrange(pool.own)
@@ -86,9 +86,11 @@ def shown(pool: DomainPool, shots: int, rng: random.Random) -> tuple[Record, ...
     return (pool.records[first], *rng.sample(rest, shots - 1))
 
 
-def demonstrations(pool: DomainPool, count: int, rng: random.Random, spare: Sequence[Record] = ()) -> tuple[Record, ...]:
-    """Records to be shown as turns: twice as many are drawn, and the shorter half is taken, in random order. In a domain that
-    borrows, one of its own is among them where one can be. `spare`: what is shown where too few of the pool are short."""
+def demonstrations(
+    pool: DomainPool, count: int, rng: random.Random, spare: Sequence[Record] = ()
+) -> tuple[Record, ...]:
+    """Records to show as turns: twice as many are drawn and the shorter half is used, in random order. A domain that borrows has
+    one of its own among them if any is short enough. `spare`: shown where the pool has too few short records."""
     drawn = rng.sample(pool.examples, min(2 * count, len(pool.examples)))
     own = [i for i in pool.examples if i < pool.own]
     if pool.own < len(pool.records) and own and count:
@@ -110,25 +112,25 @@ def fits(instruction: str) -> bool:
     return short and len(_SENTENCE.findall(text)) <= 2 and text.count("?") <= 1
 
 
-def tell_thin(
-    pool: Sequence[Record], domains: Mapping[str, DomainPool], told: Sequence[Mapping[str, Any]]
+def report_thin(
+    pool: Sequence[Record], domains: Mapping[str, DomainPool], logged: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Which domains of the pool borrow in this round, and which are left out since all the pool is too small, for stats.json; each
-    is logged the first time (`told`: those of earlier rounds)."""
+    """For stats.json: the domains that borrow in this round, and those that are left out because the whole pool is too small. Each
+    is logged once per run (`logged`: those of earlier rounds)."""
     own = Counter(record.domain for record in pool)
     thin: list[dict[str, Any]] = [
         {"domain": name, "own": own[name], "borrowed": len(found.records) - found.own, "from": list(found.sources)}
         for name in sorted(own)
         if (found := domains.get(name, LEFT_OUT)).own < len(found.records) or found is LEFT_OUT
-    ]  # fmt: skip
+    ]
     for entry in thin:
-        if all(entry["domain"] != earlier["domain"] for earlier in told):
+        if all(entry["domain"] != earlier["domain"] for earlier in logged):
             log.warning("domain %s: %s", printable(entry["domain"]), printable(_in_words(entry)))
     return thin
 
 
 def _in_words(entry: Mapping[str, Any]) -> str:
-    alone = f"{entry['own']} record{'' if entry['own'] == 1 else 's'} alone"
+    own = f"only {entry['own']} record{'' if entry['own'] == 1 else 's'}"
     if not entry["borrowed"]:
-        return f"{alone}, fewer than a prompt shows (synthesis.shots): no proposals are made in it"
-    return f"{alone}, so {entry['borrowed']} of {', '.join(entry['from'])} are shown beside (synthesis.thin_domain)"
+        return f"{own}, fewer than a prompt shows (synthesis.shots): no proposals in this domain"
+    return f"{own}, so prompts also show {entry['borrowed']} from {', '.join(entry['from'])} (synthesis.thin_domain)"

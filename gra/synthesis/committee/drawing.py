@@ -1,4 +1,4 @@
-"""PURE: what a proposal starts from and who takes part, drawn from the run's seed and its number alone."""
+"""PURE: draws the records and roles of a proposal from the run's seed and the proposal's number alone."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from gra.synthesis import prompts
 from gra.synthesis.committee.domains import DomainPool, demonstrations, shown
-from gra.synthesis.protocol import Proposal
-from gra.synthesis.randomness import stream
-from gra.synthesis.records import Record
-from gra.synthesis.roles import assign
+from gra.synthesis.committee.protocol import Proposal
+from gra.synthesis.committee.randomness import stream
+from gra.synthesis.committee.records import Record
+from gra.synthesis.committee.roles import assign
 from gra.synthesis.settings import SynthesisSettings
 
 
@@ -21,7 +21,7 @@ def draw_proposal(
     models: Sequence[str],
     settings: SynthesisSettings,
 ) -> Proposal:
-    """Proposal `index` of round `number`: its domain, pool records and roles, each from a random stream of its own. Pure."""
+    """Proposal `index` of round `number`: its domain, pool records and roles, each from its own random stream."""
     rng = stream(seed, "proposal", number, index)
     if settings.domains == "uniform":
         domain = rng.choice(sorted(domains))
@@ -32,8 +32,17 @@ def draw_proposal(
     roles = assign(models, settings, stream(seed, "roles", number, index))
     turns: tuple[Record, ...] = ()
     if prompts.demonstrates(settings.prompts):
-        own, spare = stream(seed, "demonstrations", number, index), prompts.built_in(settings.prompts)
+        sets = settings.example_sets  # calls with the same set share a prompt prefix, which a server computes once
+        drawn_for = (index,) if sets is None else (domain, index % sets)
+        own, spare = stream(seed, "demonstrations", number, *drawn_for), prompts.built_in(settings.prompts)
         turns = demonstrations(domains[domain], settings.demonstrations, own, spare)
     return Proposal(
-        f"r{number}-{index:06d}", number, index, domain, records, roles, demonstrations=turns, taken=domains[domain].taken
+        f"r{number}-{index:06d}",
+        number,
+        index,
+        domain,
+        records,
+        roles,
+        demonstrations=turns,
+        taken=domains[domain].taken,
     )

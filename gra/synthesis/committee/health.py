@@ -1,18 +1,19 @@
-"""How a committee does while it works: do its reviewers agree, does each of them say anything, is it the draw that decides? PURE.
+"""PURE: watches a running committee: do reviewers agree, does each discriminate, does the random choice of reviewers decide?
 
-`Health` takes in outcomes one by one, in memory that does not grow with them; `account` is the `health` of stats.json:
+`Health` reads outcomes one by one in constant memory; `account` is the `health` of stats.json:
 
     alpha            Krippendorff's alpha of the composite scores (interval data) with a 95 % interval: delete-one-group jackknife
                      over 20 groups of samples, by their ids (Efron and Stein 1981, Annals of Statistics 9); None below 20 samples
-    reviewers        {model: reviews, mean, sd, severity, constant, equal}. severity: how many points lower than the other reviewers
-                     of the same samples it scores, on average (harsh: above 0), as in a probe (between.py); constant, equal: the
-                     share of its most frequent score, and of reviews with all scores the same (verdicts.py)
-    sets             {reviewers of a sample: reviewed, accepted}: acceptance by who was drawn
+    reviewers        {model: reviews, mean, sd, severity, constant, equal}. severity: how many points lower it scores on average
+                     than the other reviewers of the same samples (harsh: above 0), as in a probe (between.py); constant, equal:
+                     the share of its most frequent score, and of reviews whose scores are all the same (verdicts.py)
+    sets             {reviewers of a sample: reviewed, accepted}: acceptance by set of reviewers
     warnings         what is wrong, in words; [] where nothing is, or too little is known
-    draw_share       of the variance of a sample's mean score, the share that is who reviewed it and not the sample: within-sample
-                     variance / m against the variance of means, m reviewers (one-way random effects; Searle, Variance Components)
+    draw_share       the share of the variance of mean scores that comes from the choice of reviewers, not from the sample:
+                     within-sample variance / m against the variance of means, m reviewers (one-way random effects; Searle,
+                     Variance Components)
 
-Roles are drawn at random for each sample, so a difference between sets of reviewers is theirs and not the samples'.
+Roles are drawn at random for each sample, so differences between sets of reviewers come from the reviewers, not from the samples.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from gra.intervals import student
-from gra.synthesis.agreement import Agreement
-from gra.synthesis.committee.verdicts import CONSTANT, EQUAL, Verdicts
-from gra.synthesis.decision import passed_gate
-from gra.synthesis.records import Outcome
+from gra.synthesis.committee.agreement import Agreement
+from gra.synthesis.committee.gate import passed_gate
+from gra.synthesis.committee.records import Outcome
+from gra.synthesis.probe.verdicts import CONSTANT, EQUAL, Verdicts
 
-GROUPS = 20  # of samples, for the jackknife
-ENOUGH = 20  # reviewed samples, or reviews of a model, below which nothing is said
-LEVEL = 0.95  # of alpha's interval
-MOST_SETS = 200  # sets of reviewers that are counted by name
+GROUPS = 20  # groups of samples in the jackknife
+ENOUGH = 20  # minimum of reviewed samples, or of reviews of a model, for a statement
+LEVEL = 0.95  # confidence level of alpha's interval
+MOST_SETS = 200  # sets of reviewers that are counted by name; the rest together
 
 
 class Health:
-    """The committee's state, from the outcomes so far."""
+    """The statistics of the outcomes so far."""
 
     def __init__(self) -> None:
         self._groups: dict[int, Agreement] = {}
@@ -43,14 +44,16 @@ class Health:
         self._models: dict[str, _Reviewer] = {}
         self._sets: dict[str, list[int]] = {}
         self._means = _Moments()  # of samples' mean scores
-        self._within = 0.0  # sum over samples: the variance between their reviewers / their number
+        self._within = 0.0  # sum over samples of the variance between reviewers / their number
 
     def add(self, outcome: Outcome) -> None:
-        """Take in one outcome; one without scores says nothing."""
+        """Add one outcome; one without scores is ignored."""
         scored = [review for review in outcome.reviews if review.scores]
         if not scored:
             return
-        totals = [round(sum(r.scores.values()) / len(r.scores) * 6000) for r in scored if r.scores]  # integers: exact arithmetic
+        totals = [
+            round(sum(r.scores.values()) / len(r.scores) * 6000) for r in scored if r.scores
+        ]  # integers: exact arithmetic
         points = [total / 6000 for total in totals]
         self._agree(outcome.id, totals)
         whole = sum(points)
@@ -65,16 +68,18 @@ class Health:
         counts[1] += passed_gate(outcome)
 
     def account(self) -> dict[str, Any]:
-        """All of it as plain data; what cannot be said is None."""
+        """All statistics as plain data; None where undefined."""
         alpha = Agreement.joined(self._groups.values()).alpha()
         low, high = self._interval(alpha)
         found: dict[str, Any] = {
             "samples": self.reviewed,
-            "alpha": alpha, "alpha_low": low, "alpha_high": high,
+            "alpha": alpha,
+            "alpha_low": low,
+            "alpha_high": high,
             "reviewers": {model: self._models[model].account() for model in sorted(self._models)},
             "sets": {name: {"reviewed": n, "accepted": passed} for name, (n, passed) in sorted(self._sets.items())},
             "draw_share": self._draw_share(),
-        }  # fmt: skip
+        }
         return {**found, "warnings": [text for _, text in faults(found)]}
 
     def _agree(self, sample: str, totals: list[int]) -> None:
@@ -108,7 +113,7 @@ class Health:
 
 
 class _Moments:
-    """Mean and variance of what came so far (Welford 1962)."""
+    """Running mean and variance (Welford 1962)."""
 
     def __init__(self) -> None:
         self.n, self.mean, self._squares = 0, 0.0, 0.0
@@ -124,7 +129,7 @@ class _Moments:
 
 
 class _Reviewer:
-    """What one model's reviews were like."""
+    """Statistics of one model's reviews."""
 
     def __init__(self) -> None:
         self._points, self._below = _Moments(), _Moments()
@@ -139,15 +144,18 @@ class _Reviewer:
     def account(self) -> dict[str, Any]:
         n, variance = self._points.n, self._points.variance()
         return {
-            "reviews": n, "mean": self._points.mean, "sd": None if variance is None else math.sqrt(variance),
+            "reviews": n,
+            "mean": self._points.mean,
+            "sd": None if variance is None else math.sqrt(variance),
             "severity": self._below.mean if self._below.n else None,
-            "constant": self._verdicts.constant, "equal": self._verdicts.equal,
-        }  # fmt: skip
+            "constant": self._verdicts.constant,
+            "equal": self._verdicts.equal,
+        }
 
 
 def blind(found: Mapping[str, Any]) -> bool:
-    """Whether the committee cannot be seen to tell samples apart: alpha's interval holds 0 (or alpha is undefined: all scores are
-    the same), or who reviews decides more than what is reviewed."""
+    """Whether there is no evidence that the reviews distinguish samples: alpha's interval contains 0 or lies below it (or alpha is
+    undefined: all scores are the same), or the choice of reviewers decides more than the sample."""
     if found["samples"] < ENOUGH:
         return False
     no_agreement = found["alpha"] is None or (found["alpha_low"] is not None and found["alpha_low"] <= 0)
@@ -155,26 +163,28 @@ def blind(found: Mapping[str, Any]) -> bool:
 
 
 def faults(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What is wrong with the committee: (its name, what is said of it); [] where nothing is, or too little is known."""
-    said = []
+    """What is wrong with the committee: [(name of the fault, message)]; [] where nothing is, or too little is known."""
+    messages = []
     n = found["samples"]
     if n >= ENOUGH and found["alpha"] is None:
-        said.append(("alpha", f"all reviewers gave all {n:,} samples one and the same score: their reviews say nothing"))
+        messages.append(
+            ("alpha", f"all reviewers gave all {n:,} samples the same score: their reviews carry no information")
+        )
     elif n >= ENOUGH and found["alpha_low"] is not None and found["alpha_low"] <= 0:
         interval = f"[{found['alpha_low']:.2f}, {found['alpha_high']:.2f}]"
         figures = f"Krippendorff's alpha {found['alpha']:.2f} {interval} over {n:,} samples"
-        words = f"the reviewers do not agree beyond chance ({figures}): that they accept a sample says nothing of it"
-        said.append(("alpha", words))
+        words = f"the reviewers do not agree beyond chance ({figures}): their acceptance is no evidence of quality"
+        messages.append(("alpha", words))
     if (share := found["draw_share"]) is not None and share > 0.5:
-        words = f"{share:.0%} of the variance of mean scores lies between reviewers"
-        said.append(("draw", f"who was drawn to review decides more than the sample: {words}"))
+        words = f"{share:.0%} of the variance of mean scores comes from the reviewers"
+        messages.append(("draw", f"the random choice of reviewers decides more than the sample: {words}"))
     for model, reviewer in found["reviewers"].items():
         if reviewer["reviews"] < ENOUGH:
             continue
         if reviewer["constant"] >= CONSTANT:
             figures = f"{reviewer['constant']:.0%} of {reviewer['reviews']:,} reviews, mean {reviewer['mean']:.1f}"
-            said.append((f"constant {model}", f"{model} gives nearly every response the same score ({figures})"))
+            messages.append((f"constant {model}", f"{model} gives nearly every response the same score ({figures})"))
         elif reviewer["equal"] is not None and reviewer["equal"] >= EQUAL:
             figures = f"in {reviewer['equal']:.0%} of its {reviewer['reviews']:,} reviews"
-            said.append((f"equal {model}", f"{model} gives all dimensions one score {figures}"))
-    return said
+            messages.append((f"equal {model}", f"{model} gives all dimensions the same score {figures}"))
+    return messages

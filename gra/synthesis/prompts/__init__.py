@@ -1,16 +1,16 @@
-"""The prompts: one Jinja2 file for each step, in editions, and `schemas.py` for the replies. `render` makes chat messages.
+"""Renders the prompts as chat messages: one Jinja2 file per step and edition; `schemas.py` has the forms of replies.
 
 `synthesis.prompts` names the edition: `turns` (examples are turns of the conversation), `classic` (one message with rules and
-records), or a folder of your own. A folder is looked in first, file by file; what it leaves out is that of `turns` where it has
-a file with a block `reply`, `examples.json` or a folder `domains`, else that of `classic`. Blocks of a file:
+records), or a folder of your own. Your folder takes precedence, file by file. Missing files come from `turns` if the folder has a
+file with a block `reply`, `examples.json` or a folder `domains`, else from `classic`. Blocks of a file:
 
     reply               how replies are read: `text`, `json`, or (no such block) the JSON forms of the edition `classic`
-    system, user        the first message, the last one
-    example_user, example_assistant    a turn each for every demonstration, in which it is the variable `example`
+    system, user        the first and the last message
+    example_user, example_assistant    two turns per demonstration, which is the variable `example`
 
-`_rubric.jinja` is shared by those that judge; `domains/DOMAIN.jinja` has the blocks `generator` and `reviewer`: what a good task
-of the domain holds (`guidance(domain, block)`). `turns/examples.json`: demonstrations for steps that come before there is a pool.
-Texts from models and seeds pass through the filter `fence`, which keeps them from closing the tags they stand in, or `line`, which
+`_rubric.jinja` is shared by judges' prompts. `domains/DOMAIN.jinja` has the blocks `generator` and `reviewer`: what makes a
+good task of the domain (`guidance(domain, block)`). `turns/examples.json`: demonstrations for steps before there is a pool.
+Texts of models and seeds pass through the filter `fence`, which keeps them from closing the tags around them, or `line`, which
 also puts them on one line.
 """
 
@@ -19,16 +19,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import jinja2
 
-from gra.synthesis.records import DOMAINS, Record
+from gra.synthesis.committee.records import DOMAINS, Record
 from gra.wellformed import well_formed
 
 STEPS = ("annotate_seed", "keywords", "instruction", "check", "respond", "review", "adjudicate", "annotate")
+REWRITE = "rewrite"  # the step that only the stage `refine` has: its prompt is not part of a synthesis
+OF_PROPOSALS = ("keywords", "instruction", "annotate")  # steps that the stage `refine` does not have
 EDITIONS = ("turns", "classic")
 DEFAULT = "classic"
 Style = Literal["classic", "text", "json"]  # how the replies to a prompt are read
@@ -38,7 +41,7 @@ _TAGS = re.compile(r"<(\s*/?\s*(?:record|keywords|summary|instruction|response|r
 
 
 def fence(text: str) -> str:
-    """`text` with the prompts' own tags made harmless: `</response>` becomes `<\\/response>`, `<review>` `<\\review>`."""
+    """`text` with the prompts' own tags escaped: `</response>` becomes `<\\/response>`, `<review>` `<\\review>`."""
     return _TAGS.sub(r"<\\\1", text) if "<" in text else text
 
 
@@ -53,12 +56,16 @@ def _as_json(value: Any) -> str:
 
 @cache
 def _folders(edition: str | None) -> tuple[Path, ...]:
-    """Where files are looked for, in this order."""
+    """The folders that are searched, in this order."""
     if edition is None or edition in EDITIONS:
         return _HERE / (edition or DEFAULT), _HERE
     own = Path(edition)
-    second = (own / "domains").is_dir() or (own / "examples.json").is_file() or any(_has_reply(own / f"{s}.jinja") for s in STEPS)
-    return own, _HERE / ("turns" if second else "classic"), _HERE
+    turns = (
+        (own / "domains").is_dir()
+        or (own / "examples.json").is_file()
+        or any(_has_reply(own / f"{s}.jinja") for s in (*STEPS, REWRITE))
+    )
+    return own, _HERE / ("turns" if turns else "classic"), _HERE
 
 
 def _has_reply(path: Path) -> bool:
@@ -69,9 +76,12 @@ def _has_reply(path: Path) -> bool:
 def _environment(edition: str | None) -> jinja2.Environment:
     folders = [str(folder) for folder in _folders(edition)]
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folders), undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=False,
+        loader=jinja2.FileSystemLoader(folders),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        trim_blocks=False,
         keep_trailing_newline=False,
-    )  # fmt: skip
+    )
     environment.filters |= {"fence": fence, "line": line, "as_json": _as_json}
     environment.globals["guidance"] = lambda domain, block: _guidance(edition, domain, block)
     return environment
@@ -84,7 +94,7 @@ def _template(step: str, edition: str | None) -> jinja2.Template:
 
 @cache
 def _guidance(edition: str | None, domain: str, block: str) -> str:
-    """What `domains/` says of the domain; empty for one that has no file (names of seeds' own domains are not paths)."""
+    """The guidance of `domains/`; empty for a domain that is not in DOMAINS (a seed's own domain is not a path)."""
     if domain not in DOMAINS:
         return ""
     template = _environment(edition).get_template(f"domains/{_file_of(domain)}")
@@ -116,8 +126,8 @@ def demonstrates(edition: str | None = None) -> bool:
 
 
 def render(step: str, edition: str | None = None, **values: Any) -> tuple[dict[str, str], ...]:
-    """The chat messages for `step`; `demonstrations` among the values are records, one pair of turns each where the prompt has
-    such turns. Raises jinja2.UndefinedError for a value that the prompt wants and did not get."""
+    """The chat messages for `step`. The value `demonstrations`: records, rendered as one pair of turns each if the prompt has such
+    turns. Raises jinja2.UndefinedError if a value that the prompt needs is missing."""
     template = _template(step, edition)
     context = template.new_context(values)
     messages: list[dict[str, str]] = []
@@ -137,47 +147,51 @@ def _add(messages: list[dict[str, str]], template: jinja2.Template, role: str, b
 
 
 def compile_step(step: str, edition: str | None = None) -> None:
-    """Read and compile one prompt. Raises jinja2.TemplateError where it cannot be used."""
+    """Read and compile one prompt. Raises jinja2.TemplateError if it is unusable."""
     blocks = _template(step, edition).blocks
     if "user" not in blocks:
         raise jinja2.TemplateError("the block `user` is missing")
     if ("example_user" in blocks) != ("example_assistant" in blocks):
-        raise jinja2.TemplateError("`example_user` and `example_assistant` go together")
+        raise jinja2.TemplateError("`example_user` and `example_assistant` go together: one is missing")
     if (found := style(step, edition)) not in ("classic", "text", "json") or (found == "text" and step in _JUDGES):
-        raise jinja2.TemplateError(f"the block `reply` must be json{'' if step in _JUDGES else ' or text'} (got {found!r})")
+        raise jinja2.TemplateError(
+            f"the block `reply` must be json{'' if step in _JUDGES else ' or text'} (got {found!r})"
+        )
 
 
-_JUDGES = ("annotate_seed", "check", "review", "adjudicate")  # several fields are needed of these
+_JUDGES = ("annotate_seed", "check", "review", "adjudicate")  # their replies need several fields
 
 
 @cache
 def built_in(edition: str | None = None) -> tuple[Record, ...]:
-    """The demonstrations of `examples.json`. Raises jinja2.TemplateError where a folder's own file cannot be used."""
+    """The demonstrations of `examples.json`. Raises jinja2.TemplateError if a folder's own file is unusable."""
     path = source_path("examples.json", edition)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(Record(f"example-{i}", **{**given, "keywords": tuple(given["keywords"])}) for i, given in enumerate(found))
+        return tuple(
+            Record(f"example-{i}", **{**given, "keywords": tuple(given["keywords"])}) for i, given in enumerate(found)
+        )
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise jinja2.TemplateError(f"{path}: {error}") from error
 
 
 def source_path(name: str, edition: str | None = None) -> Path:
-    """The file in force for a step, or for another file of an edition: the folder's own where it has one."""
+    """The file used for a step, or for another file of an edition: the folder's own if it has one."""
     file = name if "." in name else f"{name}.jinja"
     places = [folder / file for folder in (*_folders(edition), _HERE / "turns")]
     return next((place for place in places if place.is_file()), places[0])
 
 
-def sources(edition: str | None = None) -> dict[str, Path]:
-    """All files that shape the messages, by name: the steps first, then what they share."""
+def sources(edition: str | None = None, more: Sequence[str] = ()) -> dict[str, Path]:
+    """All files that shape the messages, by name: steps (`more`: those that a synthesis does not have) first, then shared files."""
     classic = _HERE / "classic" in _folders(edition)
     shared = [] if classic else ["_rubric.jinja", "examples.json", *(f"domains/{_file_of(d)}" for d in DOMAINS)]
-    return {name: source_path(name, edition) for name in (*STEPS, *shared)}
+    return {name: source_path(name, edition) for name in (*STEPS, *more, *shared)}
 
 
-def digest(edition: str | None = None) -> str:
-    """sha256 (hex) over the prompts in force, for the data card."""
+def digest(edition: str | None = None, more: Sequence[str] = ()) -> str:
+    """sha256 (hex) of the prompts in use, for the data card; `more` as for `sources`."""
     whole = hashlib.sha256()
-    for name, path in sources(edition).items():
+    for name, path in sources(edition, more).items():
         whole.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return whole.hexdigest()

@@ -1,7 +1,7 @@
-"""The reply that each prompt asks for, as pydantic models; `json_schema` is what servers get in `response_format`.
+"""Defines the reply that each prompt asks for, as pydantic models; `json_schema` gives the schema for `response_format`.
 
-Strings carry a maximum length, since a weak model under constrained decoding otherwise never ends them. Nothing is
-coerced: a score of "9", 9.5 or 11 does not fit, so that a misread reply can only be a missing verdict.
+Strings have a maximum length, since a weak model under constrained decoding otherwise never ends them. Nothing is coerced: a score
+of "9", 9.5 or 11 is invalid, so that a misread reply can only become a missing verdict.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Instruction(_Form):
 
 
 class Judgement(_Form):
-    """Replies that judge: their texts are read by other judges and never become part of a sample."""
+    """Replies that judge: other judges read their texts, which never become part of a sample."""
 
 
 class InstructionCheck(Judgement):
@@ -65,7 +65,7 @@ class ResponseReview(Judgement):
 
 
 class AnalysedCheck(Judgement):
-    """Reply of `check.jinja`, second edition: what there is to be said, then the three verdicts."""
+    """Reply of `check.jinja`, second edition: an analysis, then the three verdicts."""
 
     analysis: Brief
     reasonableness: StrictBool
@@ -74,7 +74,7 @@ class AnalysedCheck(Judgement):
 
     @property
     def comment(self) -> str:
-        """As a check of the first edition has it."""
+        """The analysis, under the name of the first edition."""
         return self.analysis
 
 
@@ -92,7 +92,7 @@ class WeighedReview(Judgement):
 
 
 class SolvedReview(WeighedReview):
-    """The same, where the reviewer has to answer the instruction first (`synthesis.solve`)."""
+    """The same for a reviewer that answers the instruction first (`synthesis.solve`)."""
 
     own_answer: Work
 
@@ -121,12 +121,17 @@ FORMS: dict[str, type[_Form]] = {
     "annotate": Annotation,
     "annotate_seed": SeedAnnotation,
 }  # `respond` is free text
-_SECOND: dict[str, type[_Form]] = {**FORMS, "check": AnalysedCheck, "review": WeighedReview, "adjudicate": WeighedReview}
+_SECOND: dict[str, type[_Form]] = {
+    **FORMS,
+    "check": AnalysedCheck,
+    "review": WeighedReview,
+    "adjudicate": WeighedReview,
+}
 _REVIEWS = ("review", "adjudicate")
 
 
 def form_of(step: str, style: str = "classic", solve: bool = False) -> type[_Form] | None:
-    """What is read from replies to `step` in an edition's style (prompts.Style); None: the reply is the text itself."""
+    """The form of replies to `step` in an edition's style (prompts.Style); None: the reply is free text."""
     if style == "classic":
         return FORMS.get(step)
     return SolvedReview if solve and step in _REVIEWS else _SECOND.get(step)
@@ -134,8 +139,8 @@ def form_of(step: str, style: str = "classic", solve: bool = False) -> type[_For
 
 @cache
 def json_schema(step: str, style: str = "classic", solve: bool = False) -> dict[str, Any] | None:
-    """The JSON schema sent for `step`, or None where the reply is free text. Every field is required, extras forbidden; the
-    fields stand in the order in which they are to be written. One object for each form, which must not be changed."""
+    """The JSON schema sent for `step`; None if the reply is free text. All fields are required, in the order in which they are
+    written, and extras are forbidden. The result is cached: do not modify it."""
     form = None if style == "text" else form_of(step, style, solve)
     if form is None:
         return None

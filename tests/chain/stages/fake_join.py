@@ -34,12 +34,24 @@ def _scores(output: Path, total: int) -> None:
 
     correct = [float(i < total) for i in range(20)]
     columns = {
-        "task": ["t"] * 20, "doc_id": [str(i) for i in range(20)], "cluster": pa.nulls(20, pa.string()), "correct": correct,
-        "correct_tolerant": correct, "extracted": ["x"] * 20, "answer": ["x"] * 20,
-    }  # fmt: skip
+        "task": ["t"] * 20,
+        "doc_id": [str(i) for i in range(20)],
+        "cluster": pa.nulls(20, pa.string()),
+        "correct": correct,
+        "correct_tolerant": correct,
+        "extracted": ["x"] * 20,
+        "answer": ["x"] * 20,
+    }
     pq.write_table(pa.table(columns), output / "samples.parquet")
     entry = {
-        "metric": "exact_match", "value": sum(correct) / 20, "stderr": None, "n": 20, "group": "t",
-        "tolerant": sum(correct) / 20, "tolerant_stderr": None, "extraction": 1.0, "extraction_stderr": None,
-    }  # fmt: skip
+        "metric": "exact_match",
+        "value": sum(correct) / 20,
+        "stderr": None,
+        "n": 20,
+        "group": "t",
+        "tolerant": sum(correct) / 20,
+        "tolerant_stderr": None,
+        "extraction": 1.0,
+        "extraction_stderr": None,
+    }
     (output / "scores.json").write_text(json.dumps({"simulated": False, "tasks": {"t": entry}}))

@@ -20,20 +20,35 @@ ROOT = Path(__file__).resolve().parents[3]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from eval import answers, catalogue, letters, number  # noqa: E402
+from gra.eval.scoring import answers, multiple_choice, number  # noqa: E402
+from gra.eval.suite import catalogue  # noqa: E402
 
 Line = dict[str, Any]
-OPTIONS = {"geometric_shapes": 11, "hyperbaton": 2, "snarks": 2, "logical_deduction_three_objects": 3, "disambiguation_qa": 3}
+OPTIONS = {
+    "geometric_shapes": 11,
+    "hyperbaton": 2,
+    "snarks": 2,
+    "logical_deduction_three_objects": 3,
+    "disambiguation_qa": 3,
+}
 GOLDS = {  # what a right answer of the task looks like, where the wording has none
-    "boolean_expressions": "True", "causal_judgement": "Yes", "navigate": "Yes", "web_of_lies": "Yes",
-    "sports_understanding": "yes", "formal_fallacies": "valid", "object_counting": "7", "multistep_arithmetic_two": "7",
-    "dyck_languages": "]", "word_sorting": "neither nor",
-}  # fmt: skip
+    "boolean_expressions": "True",
+    "causal_judgement": "Yes",
+    "navigate": "Yes",
+    "web_of_lies": "Yes",
+    "sports_understanding": "yes",
+    "formal_fallacies": "valid",
+    "object_counting": "7",
+    "multistep_arithmetic_two": "7",
+    "dyck_languages": "]",
+    "word_sorting": "neither nor",
+}
 QUESTIONS = {  # what the readings look at of the questions that list no options
-    "word_sorting": "Sort the words", "sports_understanding": "Is the following sentence plausible?",
+    "word_sorting": "Sort the words",
+    "sports_understanding": "Is the following sentence plausible?",
     "navigate": "If you follow these instructions, do you return to the starting point?",
     "web_of_lies": "Does Jamey tell the truth?",
-}  # fmt: skip
+}
 
 
 def kind_of(name: str, line: Line) -> str:
@@ -56,7 +71,9 @@ def misread(folder: Path) -> list[tuple[str, Line, str, str | None]]:
     for kind, reader in (("letters", _letters), ("numbers", _numbers), ("bbh", _bbh), ("math", _math), ("code", _code)):
         mine = [(name, line) for name, line in every if kind_of(name, line) == kind]
         found = reader([line for _, line in mine]) if mine else []
-        faults += [(name, line, "tolerant", said) for (name, line), (said, right) in zip(mine, found, strict=True) if not right]
+        faults += [
+            (name, line, "tolerant", said) for (name, line), (said, right) in zip(mine, found, strict=True) if not right
+        ]
     for name, line in every:
         if line.get("strict") is not None:
             said = _strict(kind_of(name, line), line)
@@ -86,7 +103,7 @@ def _bbh(mine: Sequence[Line]) -> list[tuple[str | None, bool]]:
     docs, golds = [], []
     for line in mine:
         task = line["task"]
-        listed = "\n".join(f"({letter}) {letter}" for letter in letters.LETTERS[: OPTIONS.get(task, 6)])
+        listed = "\n".join(f"({letter}) {letter}" for letter in multiple_choice.LETTERS[: OPTIONS.get(task, 6)])
         question = QUESTIONS.get(task, "") if task in GOLDS else f"Which?\nOptions:\n{listed}"
         docs.append({"input": question})
         golds.append(line["tolerant"] or GOLDS.get(task, "(A)"))
@@ -95,7 +112,9 @@ def _bbh(mine: Sequence[Line]) -> list[tuple[str | None, bool]]:
 
 def _read(kind: str, mine: Sequence[Line], docs: Sequence[Line], golds: Sequence[str]) -> list[tuple[str | None, bool]]:
     """Right: nothing where nothing is expected, else the right answer."""
-    found = answers.tolerant_all(kind, [(doc, line["reply"], gold) for line, doc, gold in zip(mine, docs, golds, strict=True)])
+    found = answers.tolerant_all(
+        kind, [(doc, line["reply"], gold) for line, doc, gold in zip(mine, docs, golds, strict=True)]
+    )
     return [
         (said, said is None if line["tolerant"] is None else score == 1.0)
         for line, (said, score) in zip(mine, found, strict=True)
@@ -114,9 +133,9 @@ def _code(mine: Sequence[Line]) -> list[tuple[str | None, bool]]:
 
 def _strict(kind: str, line: Line) -> str | None:
     if kind == "letters":
-        return letters.answers_of([[line["reply"]]], [{"choices": _options(line)}])[0][0]
+        return multiple_choice.answers_of([[line["reply"]]], [{"choices": _options(line)}])[0][0]
     if kind == "math":
-        from eval import mathematics
+        from gra.eval.scoring import mathematics
 
         return mathematics.answer_of(line["reply"])
     path = catalogue.find("gsm8k" if kind == "numbers" else f"bbh_cot_fewshot_{line['task']}")
@@ -147,10 +166,15 @@ def main(argv: Sequence[str]) -> int:
         for key in kinds:
             _say(f"    {key[1]}", wrong[key], count[key])
     _say("tolerant, all", sum(wrong.values()), len(every))
-    _say("strict, where a value is given", sum(f[2] == "strict" for f in faults), sum(x.get("strict") is not None for _,
-        x in every))
+    _say(
+        "strict, where a value is given",
+        sum(f[2] == "strict" for f in faults),
+        sum(x.get("strict") is not None for _, x in every),
+    )
     for name, line, reading, said in faults if options.show else ():
-        print(f"\n{name} {line['id']} ({line['kind']}), {reading}: {said!r}, expected {line.get(reading, line.get('expect'))!r}")
+        print(
+            f"\n{name} {line['id']} ({line['kind']}), {reading}: {said!r}, expected {line.get(reading, line.get('expect'))!r}"
+        )
         print(line["reply"])
     return 0
 

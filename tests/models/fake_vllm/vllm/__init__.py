@@ -1,4 +1,4 @@
-"""Stands in for vLLM in the contract test of gra/models/vllm_worker.py: the same names, calls and refusals, no model.
+"""Stands in for vLLM in the contract test of gra/models/local/vllm_worker.py: the same names, calls and refusals, no model.
 
 It answers after as many steps as it has tokens to say, "DIE" ends the process, "LONG" is refused as vLLM refuses long prompts.
 """
@@ -78,7 +78,11 @@ class LLMEngine:
             schema = state[3].structured_outputs
             said = f"{self._args.model} heard {state[1]} at {state[3].temperature} seed {state[3].seed}"
             answer = SimpleNamespace(
-                text=said if schema is None else str(schema.json), token_ids=[1, 2], finish_reason="stop" if finished else None
+                text=said if schema is None else str(schema.json),
+                token_ids=[1, 2],
+                finish_reason="stop" if finished else None,
             )
-            outputs.append(SimpleNamespace(request_id=name, finished=finished, outputs=[answer], prompt_token_ids=state[2]))
+            outputs.append(
+                SimpleNamespace(request_id=name, finished=finished, outputs=[answer], prompt_token_ids=state[2])
+            )
         return outputs

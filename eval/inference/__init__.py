@@ -1,0 +1,1 @@
+"""lm-eval, the model behind it, and every reply kept on disk."""

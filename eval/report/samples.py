@@ -1,0 +1,155 @@
+"""Turns lm-eval's logged samples into the rows of samples.parquet: prompt hash, reply, extracted answer, and whether it is right
+by the strict and by the tolerant reading (answers.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+from gra.errors import EvalError
+from gra.eval.scoring import answers
+from gra.eval.suite.subset import NAMES
+from gra.fileio import atomic_path
+
+_NO_MATCH = "[invalid]"  # lm-eval's regex filters return this when nothing matches
+_LOOSE = "prompt_level_loose_acc"  # IFEval's tolerant verdict
+
+
+class SampleRow(TypedDict):
+    """One item.
+
+    `subtask`: lm-eval's leaf task; equals `task` unless that is a group. `cluster`: items of a benchmark whose results correlate
+    (MMLU's and MATH's subject, BBH's task); None if there are none or only one. `prompt_hash`: sha256 of the prompt. `correct`:
+    0..1, the first metric of the task's first filter; `extracted`: its answer, None if none was found. `extracted_tolerant`,
+    `correct_tolerant`: by answers.py; the latter is None if the task has no tolerant score. `at_limit`: the reply was truncated at
+    its token limit; None: unknown, or nothing was generated.
+    """
+
+    task: str
+    subtask: str
+    cluster: str | None
+    doc_id: str
+    prompt_hash: str
+    reply: str
+    answer: str
+    extracted: str | None
+    correct: float
+    extracted_tolerant: str | None
+    correct_tolerant: float | None
+    at_limit: bool | None
+
+
+def leaves(task: str, subtasks: Mapping[str, Sequence[str]]) -> list[str]:
+    """The leaf tasks of a task or group, in the order of lm-eval's `group_subtasks`."""
+    children = subtasks.get(task)
+    return [task] if not children else [leaf for child in children for leaf in leaves(child, subtasks)]
+
+
+def rows(task: str, subtask: str, samples: Sequence[Mapping[str, Any]], kind: str | None = None) -> list[SampleRow]:
+    """The rows of one leaf task, by its first filter and first metric (lm-eval lists the strictest first).
+
+    `kind`: of its answers (answers.kind_of). Raises EvalError if the metric is not one number per item.
+    """
+    mine = [sample for sample in samples if sample["filter"] == samples[0]["filter"]]
+    prefix = "" if subtask == task else f"{subtask}/"
+    clusters = _clusters(task, subtask, mine)
+    made = [
+        _row(task, subtask, cluster, sample, prefix + name, kind)
+        for sample, cluster, name in zip(mine, clusters, _ids(mine), strict=True)
+    ]
+    if kind is not None:
+        _read_tolerantly(made, mine, kind)
+    return made
+
+
+def write(path: Path, items: Sequence[SampleRow]) -> None:
+    """Write the rows as parquet. Equal rows give equal bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {"correct": pa.float64(), "correct_tolerant": pa.float64(), "at_limit": pa.bool_()}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in SampleRow.__annotations__])
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.Table.from_pylist([dict(row) for row in items], schema=schema), temporary, compression="zstd")
+
+
+def _ids(samples: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each item's id if all have one and they are unique; else its position in the split."""
+    for key in NAMES:
+        found = [sample["doc"].get(key) for sample in samples]
+        if None not in found and len(set(map(str, found))) == len(found):
+            return [str(name) for name in found]
+    return [str(sample["doc_id"]) for sample in samples]
+
+
+def _clusters(task: str, subtask: str, samples: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    """Each item's subject if the benchmark has subjects (MMLU's `subject`, MATH's `type`), else the leaf task of a group."""
+    docs = [sample["doc"] for sample in samples]
+    found = [doc.get("subject") or (doc.get("type") if "solution" in doc else None) for doc in docs]
+    if subtask != task:
+        return [str(subject) if subject else subtask for subject in found]
+    return [str(subject) if subject else None for subject in found] if len(set(found)) > 1 else [None] * len(found)
+
+
+def _read_tolerantly(made: Sequence[SampleRow], samples: Sequence[Mapping[str, Any]], kind: str) -> None:
+    """Fill in the tolerant columns. Strictly right answers are copied, not read again."""
+    again = []
+    for row, sample in zip(made, samples, strict=True):
+        row["extracted_tolerant"], row["correct_tolerant"] = row["extracted"], row["correct"]
+        if kind == "ifeval":
+            row["correct_tolerant"] = float(sample[_LOOSE])
+        elif row["correct"] < 1:
+            again.append((row, (sample["doc"], row["reply"], row["answer"])))
+    read = answers.tolerant_all(kind, [item for _, item in again]) if again else []
+    for (row, _), (found, correct) in zip(again, read, strict=True):
+        row["extracted_tolerant"], row["correct_tolerant"] = found, correct
+
+
+def _row(
+    task: str, subtask: str, cluster: str | None, sample: Mapping[str, Any], name: str, kind: str | None
+) -> SampleRow:
+    metric = sample["metrics"][0]
+    if not isinstance(sample[metric], int | float):
+        raise EvalError(
+            f"{subtask}: the first metric, {metric}, is not one number per item and cannot be compared\n    -> leave the task out"
+        )
+    if _is_choice(sample):
+        reply, answer = _choice(sample)
+        extracted: str | None = reply
+    else:
+        reply, answer = str(sample["resps"][0][0]), str(sample["target"])
+        extracted = answers.in_form(kind, _extracted(sample["filtered_resps"][0]))
+    return SampleRow(
+        task=task,
+        subtask=subtask,
+        cluster=cluster,
+        doc_id=name,
+        prompt_hash=sample["prompt_hash"],
+        reply=reply,
+        answer=answer,
+        extracted=extracted,
+        correct=float(sample[metric]),
+        extracted_tolerant=None,
+        correct_tolerant=None,
+        at_limit=sample.get("at_limit"),
+    )
+
+
+def _extracted(filtered: Any) -> str | None:
+    value = filtered[0] if isinstance(filtered, list | tuple) and filtered else filtered
+    return None if value is None or str(value) == _NO_MATCH or not str(value).strip() else str(value)
+
+
+def _is_choice(sample: Mapping[str, Any]) -> bool:
+    """Whether the item was scored by the log-likelihoods of its choices (pairs: value, whether greedy)."""
+    return isinstance(sample["resps"][0][0], list | tuple)
+
+
+def _choice(sample: Mapping[str, Any]) -> tuple[str, str]:
+    """The text of the likeliest choice and of the right one."""
+    choices = [str(arguments[1]).strip() for arguments in sample["arguments"]]
+    likelihoods = [response[0][0] for response in sample["resps"]]
+    best = choices[max(range(len(choices)), key=likelihoods.__getitem__)]
+    target = sample["target"]
+    return best, choices[target] if isinstance(target, int) and 0 <= target < len(choices) else str(target)

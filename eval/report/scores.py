@@ -1,0 +1,144 @@
+"""PURE: computes scores.json from the rows of samples.parquet: for each task, group and overall the strict score, the tolerant
+score and the extraction rate with standard errors, and the number of truncated replies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from gra.eval.report.samples import SampleRow
+
+_MEANS = ("value", "stderr", "tolerant", "tolerant_stderr", "extraction", "extraction_stderr")
+_COUNTS = ("at_limit", "at_limit_known")
+
+
+def scores(
+    tasks: Sequence[str],
+    rows: Iterable[SampleRow],
+    metrics: Mapping[str, str],
+    groups: Mapping[str, str],
+    simulated: bool,
+    how: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """`metrics`, `groups`, `how`: task -> its metric, its group, and its conditions (suite/conditions.py).
+
+    A task without rows has None for its numbers.
+
+    `quantized` is added by the stage: the label of a model whose weights were once quantised (gra/labels.py), else None.
+
+    `macro`, for tasks whose items have clusters (MMLU's subjects, BBH's tasks): the unweighted mean of the means of the clusters,
+    as OpenCompass prints it; `over`: the number of clusters. Its standard errors are over items within the given clusters: the
+    square root of the sum of variance / n of each cluster, divided by the number of clusters; None if a cluster has only one item.
+    `at_limit`: truncated replies among the `at_limit_known` replies for which this is known; None if it is known for none.
+
+    `extraction`: the share of items in which the strict extraction found an answer. A task without a tolerant score (unknown kind
+    of answer, log-likelihoods) has None for both. A mean over tasks (all, or a group's) is None unless every task has a value,
+    because means over different tasks cannot be compared.
+    """
+    by_task: dict[str, list[SampleRow]] = {task: [] for task in tasks}
+    for row in rows:
+        by_task[row["task"]].append(row)
+    per_task: dict[str, dict[str, Any]] = {
+        task: {
+            "metric": metrics.get(task),
+            "group": groups.get(task, task),
+            "n": len(mine),
+            **_numbers(mine),
+            **_ended(mine),
+            "macro": _macro(mine),
+            "how": dict((how or {}).get(task, {})),
+        }
+        for task, mine in by_task.items()
+    }
+    members: dict[str, list[dict[str, Any]]] = {}
+    for task in tasks:
+        members.setdefault(groups.get(task, task), []).append(per_task[task])
+    return {
+        "simulated": simulated,
+        "tasks": per_task,
+        "groups": {group: _means(several) for group, several in members.items()},
+        "mean": _means(list(per_task.values())),
+    }
+
+
+def flat(result: Mapping[str, Any]) -> dict[str, float]:
+    """The stage's metrics: `mean` and `<task>`, each also with `.tolerant` and `.extraction`; None values are left out."""
+    numbers: dict[str, float | None] = {}
+    for name, score in [("mean", result["mean"]), *result["tasks"].items()]:
+        numbers |= {
+            name: score["value"],
+            f"{name}.tolerant": score["tolerant"],
+            f"{name}.extraction": score["extraction"],
+        }
+    return {name: float(value) for name, value in numbers.items() if value is not None}
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """The arithmetic mean; None for no values."""
+    return math.fsum(values) / len(values) if values else None
+
+
+def stderr(values: Sequence[float]) -> float | None:
+    """Standard error of the mean from the sample variance (n - 1), as in lm-eval; None for fewer than two values."""
+    if len(values) < 2:
+        return None
+    centre = math.fsum(values) / len(values)
+    return math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1) / len(values))
+
+
+def _numbers(rows: Sequence[SampleRow]) -> dict[str, float | None]:
+    strict, tolerant, read = _columns(rows)
+    return {
+        "value": mean(strict),
+        "stderr": stderr(strict),
+        "tolerant": mean(tolerant),
+        "tolerant_stderr": stderr(tolerant),
+        "extraction": mean(read),
+        "extraction_stderr": stderr(read),
+    }
+
+
+def _columns(rows: Sequence[SampleRow]) -> tuple[list[float], list[float], list[float]]:
+    """Values of strictly right, tolerantly right and extracted; the last two are empty without a tolerant score."""
+    strict = [row["correct"] for row in rows]
+    tolerant = [row["correct_tolerant"] for row in rows if row["correct_tolerant"] is not None]
+    read = [float(row["extracted"] is not None) for row in rows]
+    return (strict, tolerant, read) if len(tolerant) == len(rows) else (strict, [], [])
+
+
+def _ended(rows: Sequence[SampleRow]) -> dict[str, int | None]:
+    known = [ended for row in rows if (ended := row.get("at_limit")) is not None]
+    return {"at_limit": sum(known) if known else None, "at_limit_known": len(known)}
+
+
+def _macro(rows: Sequence[SampleRow]) -> dict[str, float | None] | None:
+    """The entry `macro`; None if the items have no clusters."""
+    parts: dict[str, list[SampleRow]] = {}
+    for row in rows:
+        if row["cluster"] is None:
+            return None
+        parts.setdefault(row["cluster"], []).append(row)
+    if len(parts) < 2:
+        return None
+    every = [_numbers(part) for part in parts.values()]
+    return {"over": len(parts)} | {name: _plain_mean([numbers[name] for numbers in every], name) for name in _MEANS}
+
+
+def _plain_mean(values: Sequence[float | None], name: str) -> float | None:
+    """The mean over independent parts, or for a `stderr` the standard error of that mean; None unless every part has a value."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values) or not values:
+        return None
+    return math.sqrt(math.fsum(value**2 for value in known)) / len(known) if name.endswith("stderr") else mean(known)
+
+
+def _means(tasks: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Unweighted means over benchmarks, and the number of items. Benchmarks are independent, so the variances of their scores add
+    up. Items count as independent here, even where `gra compare` resamples clusters. Counts are summed."""
+    found: dict[str, float | None] = {"n": sum(task["n"] for task in tasks)}
+    found |= {name: _plain_mean([task[name] for task in tasks], name) for name in _MEANS}
+    known = [task for task in tasks if task["at_limit"] is not None]
+    return found | {
+        name: sum(task[name] for task in known) if known or name != "at_limit" else None for name in _COUNTS
+    }

@@ -1,0 +1,107 @@
+"""Logs an evaluation to W&B (gra/tracking.py): the scores as summary and table, and a table of some samples.
+
+Runs after all files are written, so a failure of W&B costs no scores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gra.eval.report import scores
+from gra.eval.settings import EvalSettings
+from gra.tracking import Run
+
+PER_TASK, TEXT_CAP = 20, 2000  # samples per task, characters per text
+SCORE_COLUMNS = (
+    "task",
+    "group",
+    "n",
+    "metric",
+    "strict",
+    "stderr",
+    "tolerant",
+    "tolerant_stderr",
+    "extraction",
+    "at_limit",
+)
+SAMPLE_COLUMNS = (
+    "task",
+    "subtask",
+    "doc_id",
+    "reply",
+    "answer",
+    "extracted",
+    "correct",
+    "extracted_tolerant",
+    "correct_tolerant",
+)
+
+
+def record(
+    settings: EvalSettings,
+    inputs: Mapping[str, Path],
+    output: Path,
+    result: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    """Send `result` (scores.json) and the first samples of each task if `runtime.tracking` is on. W&B's errors are not raised."""
+    tracking = settings.runtime.tracking
+    if tracking.mode == "none":
+        return
+    config = public(settings, inputs)
+    place = json.dumps([config, str(output.resolve())], sort_keys=True)
+    run = Run(tracking, output, config, hashlib.sha256(place.encode()).hexdigest()[:16], job_type="eval")
+
+    def log(run: Any) -> None:
+        import wandb
+
+        tables = {"scores": (SCORE_COLUMNS, score_lines(result)), "samples": (SAMPLE_COLUMNS, sample_lines(rows))}
+        run.log({name: wandb.Table(columns=list(columns), data=data) for name, (columns, data) in tables.items()})
+
+    run.call(log, "the tables")
+    run.finish({f"eval/{name}": value for name, value in scores.flat(result).items()})
+
+
+def public(settings: EvalSettings, inputs: Mapping[str, Path]) -> dict[str, Any]:
+    """The config for W&B: absolute paths reduced to their last part, and no server address, which may contain a password."""
+    shown = settings.model_dump(mode="json", exclude={"runtime": True, "model": {"base_url"}})
+    return {**_short(shown), "inputs": {name: folder.name for name, folder in sorted(inputs.items())}}
+
+
+def score_lines(result: Mapping[str, Any]) -> list[list[Any]]:
+    """Rows of SCORE_COLUMNS: tasks, groups of several tasks, the mean; null for a missing value."""
+    parts = [(name, score["group"], score["n"], score) for name, score in result["tasks"].items()]
+    of = [score["group"] for score in result["tasks"].values()]
+    parts += [(f"({name})", name, None, score) for name, score in result["groups"].items() if of.count(name) > 1]
+    parts.append(("mean", None, None, result["mean"]))
+    keys = ("metric", "value", *SCORE_COLUMNS[5:])
+    return [[name, group, n, *(score.get(key) for key in keys)] for name, group, n, score in parts]
+
+
+def sample_lines(rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    """Rows of SAMPLE_COLUMNS: the first `PER_TASK` samples of every task, long texts cut."""
+    shown: dict[str, int] = {}
+    lines = []
+    for row in rows:
+        shown[row["task"]] = shown.get(row["task"], 0) + 1
+        if shown[row["task"]] <= PER_TASK:
+            lines.append([_cut(row.get(column)) for column in SAMPLE_COLUMNS])
+    return lines
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > TEXT_CAP:
+        return f"{value[:TEXT_CAP]} [cut: {len(value) - TEXT_CAP:,} more characters]"
+    return value
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _short(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_short(part) for part in value]
+    return Path(value).name if isinstance(value, str) and value.startswith(("/", "~")) else value

@@ -1,0 +1,110 @@
+"""Scores replies whose answer is a program: extracts the code and runs it with the item's tests in the sandbox.
+
+The task YAMLs in `eval/tasks/code/` refer to `codes_of` and `judge`. lm-eval calls `codes_of` with all replies of a task, and their
+programs run together; `judge` looks up the verdicts. The strict rules are `code_of`, the tolerant ones are in programs.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from gra.eval import sandbox
+from gra.eval.sandbox import Isolation, Limits, SandboxError, Verdict
+from gra.eval.scoring import blocks, programs
+from gra.eval.scoring.thoughts import spoken
+
+UNPROTECTED = Isolation("none", lambda command, _: command, own_user=False)
+_FUTURE = re.compile(r"^from __future__ import [^\n;]+", re.MULTILINE)
+_way: list[Isolation] = []  # set by `protect`; empty: the best available
+_verdicts: dict[str, Verdict] = {}  # by program
+
+
+def protect(choice: str) -> None:
+    """Apply `suite.sandbox`: "auto", the best available sandbox, or "none", only limits on time and memory. Raises SandboxError if
+    a harmless program does not run that way."""
+    way = UNPROTECTED if choice == "none" else sandbox.isolation()
+    if way is UNPROTECTED and (refused := sandbox.refusal(way)) is not None:
+        raise SandboxError(
+            f"programs do not run without a sandbox: {refused}\n"
+            "    -> check that this Python starts with -I -S and that /tmp exists"
+        )
+    _way[:] = [way]
+
+
+def code_of(reply: str, name: str | None) -> str | None:
+    """The Python code of a reply, or None: the last code block that defines `name` (else the first), with the parts of other blocks
+    that it uses; a truncated block counts. A reply without blocks counts as a whole if it is only Python and has a top-level
+    definition or import. Reasoning does not count."""
+    reply = spoken(reply)
+    found = blocks.fenced(reply)
+    if found:
+        return programs.chosen([block.text for block in found if block.python], name)
+    return reply if re.search(r"^(def|class|import|from)\s", reply, re.MULTILINE) and programs.parses(reply) else None
+
+
+def program_of(doc: Mapping[str, Any], code: str) -> str:
+    """The program to run: for HumanEval the prompt (its imports and helpers), the code and the tests; for MBPP the code, the item's
+    setup code and the tests."""
+    future = "".join(f"{line}\n" for line in dict.fromkeys(_FUTURE.findall(code)))  # has to come first
+    if "entry_point" in doc:
+        return f"{future}{doc['prompt']}\n    pass\n\n{_FUTURE.sub('', code)}\n\n{doc['test']}\n\ncheck({doc['entry_point']})\n"
+    tests = [*doc["test_list"], *(doc.get("challenge_test_list") or ())]
+    setup = doc.get("test_setup_code") or "\n".join(doc.get("test_imports") or ())
+    return "\n".join([code, setup, *tests, ""])
+
+
+def codes_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
+    """For lm-eval's `custom` filter: takes a list of replies per item, returns a list of code (or None) per item."""
+    found = [[code_of(reply, _name(doc)) for reply in several] for several, doc in zip(replies, docs, strict=True)]
+    _run(
+        {
+            program_of(doc, code)
+            for several, doc in zip(found, docs, strict=True)
+            for code in several
+            if code is not None
+        }
+    )
+    return found
+
+
+def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
+    """lm-eval's `process_results` for one item: whether the code passes the tests, and whether there was none."""
+    code = results[0]
+    if code is None:
+        return {"pass_at_1": 0.0, "no_answer": 1.0}
+    return {"pass_at_1": float(_verdicts[program_of(doc, code)].passed), "no_answer": 0.0}
+
+
+def tolerant_all(items: Sequence[tuple[Mapping[str, Any], str]]) -> list[tuple[str | None, float]]:
+    """For each (item, reply) the program by the tolerant rules, or None, and whether it passes the tests."""
+    found = [
+        programs.program_of(reply, _name(doc), str(doc["prompt"]) if "entry_point" in doc else "")
+        for doc, reply in items
+    ]
+    right = passes([(doc, code) for (doc, _), code in zip(items, found, strict=True)])
+    return [(code, float(verdict)) for code, verdict in zip(found, right, strict=True)]
+
+
+def passes(items: Sequence[tuple[Mapping[str, Any], str | None]]) -> list[bool]:
+    """For each (item, code or None) whether the code passes the item's tests."""
+    whole = [program_of(doc, code) if code is not None else None for doc, code in items]
+    _run({program for program in whole if program is not None})
+    return [text is not None and _verdicts[text].passed for text in whole]
+
+
+def _run(due: set[str]) -> None:
+    """Run the programs that this process has not run yet."""
+    new = sorted(due - _verdicts.keys())
+    if new:
+        _verdicts.update(zip(new, sandbox.run_all(new, Limits(), way=_way[0] if _way else None), strict=True))
+
+
+def _name(doc: Mapping[str, Any]) -> str | None:
+    """The function that the tests call: HumanEval's entry point, or the first call in MBPP's first test."""
+    if "entry_point" in doc:
+        return str(doc["entry_point"])
+    around = r"\b(assert|set|sorted|list|not|math\.\w+|abs|tuple|len)\b"
+    called = re.search(r"([A-Za-z_]\w*)\s*\(", re.sub(around, " ", doc["test_list"][0]))
+    return called[1] if called else None

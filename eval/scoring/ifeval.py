@@ -1,0 +1,81 @@
+"""Runs lm-eval's checks for IFEval without a download, with the sentence splitter that they need, and guards them against hostile
+replies.
+
+lm-eval's checks count sentences and words with NLTK's model `punkt_tab` and download it on import. If it is installed, it is used;
+otherwise `eval/scoring/punkt`: the same algorithm with lists of abbreviations and common words written for this project (see
+eval/MAPPING.md). Counts can differ by a sentence in texts with rarer abbreviations. Every logged item states which of the two was
+used (`sentence_splitter`), so that runs can be compared.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+OWN = Path(__file__).parent / "punkt"
+_LONG = 50_000  # characters of a reply that are judged; 4096 tokens of English have about 20,000
+_LOOP = re.compile(r"(.{1,20}?)\1{1000,}", re.DOTALL)  # some checks take quadratic time on "[[[[...", and models loop
+
+
+def prepare() -> str:
+    """Make lm-eval's checks importable without a download and their verdicts repeatable; returns the splitter's name."""
+    import langdetect
+    import nltk
+
+    langdetect.DetectorFactory.seed = 0
+    try:
+        found = str(nltk.data.find("tokenizers/punkt_tab/english/"))
+    except LookupError:
+        nltk.data.path.append(str(OWN))
+        found = str(nltk.data.find("tokenizers/punkt_tab/english/"))
+    _count_any_character()
+    return "gra's abbreviations" if str(OWN) in found else "nltk punkt_tab"
+
+
+@cache
+def _count_any_character() -> None:
+    """Make the check of letter frequency count the character that the item names. For the two items with "#" and "!", lm-eval, like
+    Google's code, counts a random letter, so the same reply gets different verdicts."""
+    from lm_eval.tasks.ifeval import instructions, instructions_registry
+
+    class Frequency(instructions.LetterFrequencyChecker):  # type: ignore[misc]
+        def build_description(self, *, letter: str | None = None, **given: Any) -> str:
+            said = str(super().build_description(letter=letter, **given))
+            if letter and len(letter.strip()) == 1:
+                self._letter = letter.strip().lower()
+            return said
+
+    instructions_registry.INSTRUCTION_DICT["keywords:letter_frequency"] = Frequency
+
+
+def documents(dataset: Any) -> Any:
+    """lm-eval's `process_docs`: google/IFEval's records {key, prompt, instruction_id_list, kwargs}, with `sentence_splitter`."""
+    return dataset.add_column("sentence_splitter", [prepare()] * len(dataset))
+
+
+def judge(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Any]:
+    """lm-eval's `process_results` for one item: whether all instructions are followed, and which; strict, and loose (without first
+    or last line, or asterisks). A text repeated more than 1,000 times in a row is cut to 1,000 repeats. A reply that makes a check
+    fail (JSON nested too deep for Python) follows no instruction."""
+    prepare()
+    from lm_eval.tasks.ifeval import utils
+
+    reply = _LOOP.sub(lambda run: run[1] * 1000, results[0][:_LONG])
+    try:
+        return dict(utils.process_results(doc, [reply]))
+    except RecursionError:
+        none = [False] * len(doc["instruction_id_list"])
+        return {
+            f"{level}_{way}_acc": none if level == "inst_level" else False
+            for level in ("prompt_level", "inst_level")
+            for way in ("strict", "loose")
+        }
+
+
+def share_of_instructions(items: Sequence[Sequence[bool]]) -> float:
+    """lm-eval's aggregation over all instructions of all items: the share of followed ones."""
+    every = [followed for item in items for followed in item]
+    return sum(every) / len(every)

@@ -1,0 +1,145 @@
+r"""Extracts the expression of a reply to MATH, strictly (\boxed{...}, as the prompt asks) and tolerantly; math-verify judges it.
+
+Strict (`answers_of`, `judge`, for the task YAMLs): the content of the last \boxed{...} with closed braces. lm-eval calls
+`answers_of` with all replies of a task, and all answers are judged together; `judge` looks up the verdicts.
+
+Tolerant (`stated`): the first rule that finds an expression decides:
+
+    boxed      as above
+    stated     after the last "answer is ...", "Answer: ...": the formula ($...$, \(...\), \[...\]) at its start, else the last
+               formula of that sentence or line, else all of it; after a bare "Answer:" followed by several sentences with digits:
+               the result of the rules from `bold` on for that text
+    bold       the last text in bold with a digit or a formula
+    formula    the last formula of the reply
+    last       the last number of the reply
+
+The rules from `bold` on do not apply to a reply that declines to answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from gra.errors import EvalError
+from gra.eval.scoring import mathjudge, number
+from gra.eval.scoring.phrases import alone, announced, bold, boxed, clause, conclusion, refuses
+from gra.eval.scoring.thoughts import spoken
+
+_DENIED = re.compile(r"(?:,\s*(?:and\s+)?not|,?\s+(?:rather than|instead of))\s.*", re.DOTALL)  # "1/2, not 2"
+_LONGEST = 500  # characters; a longer answer is wrong: MATH's longest have about 150
+_FORMULA = re.compile(
+    r"\$\$(.{1,1000}?)\$\$|(?<![\\\d$])\$([^$\n]{1,1000})(?<!\\)\$|\\\((.{1,1000}?)\\\)|\\\[(.{1,1000}?)\\\]", re.DOTALL
+)
+_LISTED = re.compile(r"\s{0,9}(?:,|and|or|,\s{0,9}and)\s{0,9}")
+_PROSE = re.compile(r"[^\W\d_]+[',]?[^\S\n]+(?!=)")
+_END = re.compile(r"\.(?=\s|$)|\n")
+_verdicts: dict[tuple[str, str], bool] = {}  # by (right answer, answer)
+
+
+def gold_of(doc: Mapping[str, Any]) -> str:
+    """The right answer of an item: its `answer`, else the last box of its `solution`. Raises EvalError if it has neither."""
+    found = str(doc["answer"]) if doc.get("answer") not in (None, "") else boxed(str(doc.get("solution") or ""))
+    if not found:
+        raise EvalError(
+            f"an item of MATH has neither `answer` nor a \\boxed{{...}} in `solution`; it has {', '.join(doc)}"
+        )
+    return boxed(found) or found
+
+
+def answer_of(reply: str) -> str | None:
+    """The expression in the requested form; None if there is none."""
+    return boxed(spoken(reply))
+
+
+def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
+    """For lm-eval's `custom` filter: takes a list of replies per item, returns a list of expressions (or None) per item."""
+    found = [[answer_of(reply) for reply in several] for several in replies]
+    equal_all(
+        [(gold_of(doc), answer) for several, doc in zip(found, docs, strict=True) for answer in several if answer]
+    )
+    return found
+
+
+def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
+    """lm-eval's `process_results` for one item: whether the expression is right, and whether there was none."""
+    answer = results[0]
+    if answer is None:
+        return {"math_verify": 0.0, "no_answer": 1.0}
+    return {"math_verify": float(equal_all([(gold_of(doc), answer)])[0]), "no_answer": 0.0}
+
+
+def equal_all(pairs: Sequence[tuple[str, str]]) -> list[bool]:
+    """For each (right answer, answer) whether they are equal; a process judges each pair once."""
+    for gold, answer in pairs:
+        if _plain(gold) == _plain(answer):
+            _verdicts[gold, answer] = True
+        elif len(answer) > _LONGEST:
+            _verdicts[gold, answer] = False
+    due = sorted({pair for pair in pairs if pair not in _verdicts})
+    verdicts = mathjudge.equal_all([(_wrapped(gold), _wrapped(answer)) for gold, answer in due])
+    _verdicts.update(zip(due, verdicts, strict=True))
+    return [_verdicts[pair] for pair in pairs]
+
+
+def stated(reply: str) -> str | None:
+    """The expression that the reply states by the tolerant rules, in LaTeX or plain; None if there is none."""
+    text = conclusion(reply)
+    found = boxed(text)
+    for rest, bare in announced(text) if not found else ():
+        working = bare and _PROSE.match(rest) and re.search(r"[\d$\\]", clause(rest)) and not alone(rest)
+        found = found or (_mentioned(rest) if working else _said(rest))
+    return found if found or refuses(text) else _mentioned(text)
+
+
+def _mentioned(text: str) -> str | None:
+    weighty = [words for words in bold(text) if re.search(r"[\d$\\]", words)]
+    return (_bare(weighty[-1]) if weighty else None) or _formula(text) or number.last_in(text)
+
+
+def _said(rest: str) -> str | None:
+    words = _END.split(rest.strip()[:_LONGEST], maxsplit=1)[0]
+    if words.count("$") == 1 or words.rstrip().endswith(("\\[", "$$")) or ("\\[" in words and "\\]" not in words):
+        words = rest.strip()[:_LONGEST]  # a formula on separate lines
+    found = _formulas(words)
+    begun = _FORMULA.match(words.lstrip(" \t\n*_:"))
+    return (found[0 if begun else -1] if found else None) or _bare(_DENIED.sub("", words))
+
+
+def _formula(text: str) -> str | None:
+    """The last formula."""
+    found = _formulas(text)
+    return found[-1] if found else None
+
+
+def _formulas(text: str) -> list[str]:
+    """The formulas in order; formulas separated only by commas, "and" or "or" count as one."""
+    groups: list[list[str]] = []
+    end = -1
+    for match in _FORMULA.finditer(text):
+        if groups and _LISTED.fullmatch(text[end : match.start()]):
+            groups[-1].append(_bare(match[0]) or "")
+        else:
+            groups.append([_bare(match[0]) or ""])
+        end = match.end()
+    return [joined for group in groups if (joined := ", ".join(filter(None, group)))]
+
+
+def _bare(words: str) -> str | None:
+    """The text without emphasis marks and the punctuation at the end of a sentence."""
+    formula = _FORMULA.search(words)
+    inner = next(filter(None, formula.groups()), words) if formula else words
+    return inner.strip().strip("*_").rstrip(".,;:!").strip() or None
+
+
+def _plain(expression: str) -> str:
+    """A normal form that makes two expressions equal without parsing; MATH's comparison drops these marks, too."""
+    text = "".join(expression.split()).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
+    for mark in ("\\left", "\\right", "\\!", "\\,", "\\$", "$", "\\%", "%"):
+        text = text.replace(mark, "")
+    return text.removesuffix(".")
+
+
+def _wrapped(expression: str) -> str:
+    return f"\\boxed{{{expression}}}"

@@ -1,0 +1,70 @@
+"""PURE: finds options of multiple choice that a reply names by their texts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_EMPHASIS = dict.fromkeys(map(ord, "*_`$"))
+
+
+def plain(text: str) -> str:
+    """The text in lower case, with single spaces, without emphasis marks and final punctuation."""
+    return " ".join(text.casefold().translate(_EMPHASIS).split()).strip(" .,;:!?\"'")
+
+
+def unquoted(text: str, options: Sequence[str]) -> str:
+    """The text without the options that it quotes literally: "you can't tell" can be part of one."""
+    for option in options:
+        text = text.replace(option, " ") if len(option) > 1 else text
+    return text
+
+
+def unlisted(text: str, options: Sequence[str]) -> str:
+    """The text without a complete list of the options with letters and texts, if the reply repeats it: "(A) yes (B) no" says
+    nothing about the answer if these are the options."""
+    if len(options) < 2 or len(options) > len(LETTERS):
+        return text
+    entries = [
+        rf"[*_\-•]{{0,3}}\(?{letter}[).:][*_]{{0,2}}\s{{0,3}}{re.escape(option.strip())}[.;,]?"
+        for letter, option in zip(LETTERS, options, strict=False)
+    ]
+    return re.sub(r"(?<!\w)" + r"\s{1,9}".join(entries) + r"(?!\w)", " ", text)
+
+
+def quoted(text: str, options: Sequence[str], out: set[str]) -> str | None:
+    """The letter of the only option whose text a reply quotes (the longest if it contains the others), except those in `out`."""
+    text, texts = plain(text), [plain(option) for option in options]
+    left = [place for place, option in enumerate(texts) if is_text(option) and LETTERS[place] not in out]
+    named = [place for place in left if _quotes(text, texts[place])]
+    longest = [place for place in named if not any(texts[place] in texts[other] for other in named if other != place)]
+    return LETTERS[longest[0]] if len(longest) == 1 and (len(named) < len(options) or len(options) == 1) else None
+
+
+def whole(text: str, options: Sequence[str]) -> str | None:
+    """The letter of the option with this text."""
+    text = plain(text)
+    same = [place for place, option in enumerate(options) if is_text(text) and plain(option) == text]
+    return LETTERS[same[0]] if len(same) == 1 else None
+
+
+def is_text(option: str) -> bool:
+    """Whether an option's text cannot be mistaken for the letter of an option."""
+    return len(option) > 1 or option.isdigit()
+
+
+def _quotes(text: str, option: str) -> bool:
+    """Whether `text` contains `option` not as part of a longer word, number or formula."""
+    place = text.find(option)
+    while place >= 0:
+        if (place == 0 or text[place - 1] in " (\"'“‘:=") and ends(text, place + len(option)):
+            return True
+        place = text.find(option, place + len(option))
+    return False
+
+
+def ends(text: str, place: int) -> bool:
+    """Whether a word, number or formula ends at `place`."""
+    following = text[place : place + 2]
+    return not following[:1].isalnum() and not (following[:1] in (*"^/+*-.,", "'") and following[1:].isalnum())

@@ -1,0 +1,103 @@
+"""Reads the answer of a reply in the closed world: the X of a reply that ends in "The answer is X."; any other has no answer.
+
+Strict on purpose: a reply without that form, or with text after it, counts as `no_answer`. This separates a model that knows the
+form but not the answer from one that knows neither. The task YAMLs in `eval/tasks/world/` refer to the functions below.
+
+Tolerant (`stated`), if the form is not kept: numbers by the rules of number.py, yes / no and true / false by those of bbh.py; any
+other answer by the first of these rules that finds one:
+
+    boxed      the content of the last \\boxed{...}
+    stated     the rest of the sentence after the last "answer is", "Answer:" ...
+    bold       the last text in bold
+    mentioned  the last words of the last sentence, as many as the right answer has, unless it weighs two ("even or odd")
+
+The last two rules do not apply to a reply that declines to answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from gra.eval.scoring import bbh, number
+from gra.eval.scoring.phrases import (
+    AMBIGUOUS,
+    Found,
+    bold,
+    boxed,
+    clause,
+    conclusion,
+    refuses,
+    sentences,
+    settled,
+    statements,
+)
+
+# Greedy `.*` first, so that the last statement counts. The answer is one line without a second sentence; "the" is in lower case
+# after the opening that some questions require ("Arr, the answer is 7.").
+_STATEMENT = re.compile(r"\A.*\b[Tt]he answer is[ \t]+(?P<answer>\S(?:(?![.!?]\s)[^\n])*)\Z", re.DOTALL)
+
+
+def answer_of(reply: str) -> str | None:
+    """The stated answer without the final full stop; None if the reply does not end in one."""
+    found = _STATEMENT.match(reply.rstrip())
+    if found is None:
+        return None
+    answer = found["answer"].removesuffix(".").rstrip()
+    return answer or None
+
+
+def normalise(answer: str) -> str:
+    """The form in which answers are compared: stripped, without one final full stop, case folded."""
+    return answer.strip().removesuffix(".").rstrip().casefold()
+
+
+def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:  # noqa: ARG001
+    """For lm-eval's `custom` filter: takes a list of replies per item, returns a list of answers (or None) per item."""
+    return [[answer_of(reply) for reply in several] for several in replies]
+
+
+def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
+    """lm-eval's `process_results` for one item of {answer}: exact match after `normalise`, and whether there was no answer."""
+    answer = results[0]
+    if answer is None:
+        return {"exact_match": 0.0, "no_answer": 1.0}
+    return {"exact_match": float(normalise(answer) == normalise(doc["answer"])), "no_answer": 0.0}
+
+
+def stated(reply: str, gold: str) -> str | None:
+    """The answer of a reply by the tolerant rules; `gold`: the right answer, of which only the form is used, not the text."""
+    if re.fullmatch(r"-?[\d.,]+", gold.strip()):
+        return number.stated(reply)
+    pair = next((pair for pair in bbh.PAIRS if gold.strip().casefold() in pair), None)
+    if pair is not None:
+        return bbh.word(reply, pair)
+    text = conclusion(reply)
+    found: Found = boxed(text)
+    for rest in statements(text) if not found else ():
+        found = found or _bare(clause(rest))
+    if not found and not refuses(text):
+        found = next((words for said in bold(text)[::-1] if (words := _bare(said))), None) or _mentioned(
+            text, len(gold.split())
+        )
+    return settled(found)
+
+
+def same(answer: str, gold: str) -> bool:
+    """Whether a tolerantly read answer is right: the same number, or the same text after `normalise`."""
+    if re.fullmatch(r"-?[\d.,]+", gold.strip()):
+        return number.same(answer, gold)
+    return normalise(answer) == normalise(gold)
+
+
+def _mentioned(text: str, count: int) -> Found:
+    """The last `count` words; None for a sentence that weighs two answers."""
+    last = (sentences(text) or [""])[-1]
+    if re.search(r"\b(?:or|either|neither)\b", last, re.IGNORECASE):
+        return AMBIGUOUS
+    return _bare(" ".join(last.split()[-count:])) if len(last.split()) >= count else None
+
+
+def _bare(words: str) -> str | None:
+    return words.strip(" \t*_\"'`.!?") or None

@@ -1,0 +1,196 @@
+"""Lists the available tasks: our YAMLs under `eval/tasks/`, and lm-eval's, found without importing lm-eval (seconds).
+
+lm-eval's index parses some 14,000 YAML files. Reading only names, tags and includes with regular expressions takes about a
+second, and is done only for names that are not ours. It also finds the folders of a suite's tasks, so lm-eval does not parse
+the others.
+
+One of our groups can be derived from one of lm-eval's (`metadata.made_from`): it has one task per task there, named after our
+group, whose YAML is lm-eval's overlaid with `_<group>.yaml`. No single file holds it, because lm-eval's folder is known only at
+run time.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+Yaml: TypeAlias = Path | tuple[Path, ...]  # one file, or several of which later ones override earlier ones
+
+TASKS = Path(__file__).parents[1] / "tasks"
+_KEY = re.compile(r"^[\"']?(?P<key>task|group|tag|include)[\"']?:[ \t]*(?P<value>[^\s#!][^\n#]*)", re.MULTILINE)
+_LIST = re.compile(r"^[\"']?(?P<key>tag|include)[\"']?:[ \t]*\n(?P<items>(?:[ \t]*-[ \t]*\S+[^\n]*\n?)+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Index:
+    """lm-eval's names: tasks and groups -> their YAML, tags -> the files that have them (task YAMLs and templates)."""
+
+    tasks: dict[str, Path]
+    groups: dict[str, Path]
+    tags: dict[str, set[Path]]
+    includes: dict[Path, set[Path]]  # file -> the files that it includes
+
+
+@dataclass(frozen=True)
+class Members:
+    """What a name stands for: its single tasks, in order, and its groups (itself included): name -> YAML."""
+
+    tasks: dict[str, Yaml]
+    groups: dict[str, Path]
+
+
+@cache
+def own() -> dict[str, Path]:
+    """Our tasks: name -> YAML. A file is named after its task; files that start with an underscore are shared parts."""
+    return {name: path for name, path in _own().items() if "group" not in _keys(path.read_text(encoding="utf-8"))}
+
+
+@cache
+def own_groups() -> dict[str, Path]:
+    """Our groups derived from lm-eval's: name -> YAML."""
+    return {name: path for name, path in _own().items() if name not in own()}
+
+
+@cache
+def official() -> Index:
+    """lm-eval's tasks, groups and tags; empty if lm-eval is not installed."""
+    index = Index({}, {}, {}, {})
+    spec = importlib.util.find_spec("lm_eval")
+    if spec is None or spec.origin is None:
+        return index
+    for path in sorted((Path(spec.origin).resolve().parent / "tasks").rglob("*")):
+        if path.suffix not in ("", ".yaml", ".yml") or not path.is_file():
+            continue  # templates, which may have tags, have no suffix
+        found = _keys(path.read_text(encoding="utf-8", errors="replace"))
+        if path.suffix == ".yaml":
+            if "group" in found:
+                index.groups.setdefault(found["group"][0], path)
+            elif "task" in found:
+                index.tasks.setdefault(found["task"][0], path)
+        for tag in found.get("tag", ()):
+            index.tags.setdefault(tag, set()).add(path)
+        if "include" in found:
+            index.includes[path] = {Path(os.path.normpath(path.parent / name)) for name in found["include"]}
+    return index
+
+
+def find(name: str) -> Yaml | None:
+    """The YAML of a single task, ours before lm-eval's; None for a group, a tag, or an unknown name."""
+    if name in own():
+        return own()[name]
+    group = next((group for group in own_groups() if name.startswith(f"{group}_")), None)
+    made = _made(group).get(name) if group is not None else None
+    return made or official().tasks.get(name)
+
+
+def known(name: str) -> bool:
+    """Whether this is the name of a task, group or tag."""
+    return name in own() or name in own_groups() or name in names() or find(name) is not None
+
+
+def names() -> set[str]:
+    """All of lm-eval's names."""
+    index = official()
+    return {*index.tasks, *index.groups, *index.tags}
+
+
+def members(name: str) -> Members | None:
+    """The single tasks of a task, group or tag; None for a group that defines its tasks inline, and for an unknown name."""
+    path = find(name)
+    if path is not None:
+        return Members({name: path}, {})
+    if name in own_groups():
+        made = _made(name)
+        return Members(made, {name: own_groups()[name]}) if made else None
+    index = official()
+    if name in index.groups:
+        group = index.groups[name]
+        inside = _joined(read(group).get("task"))
+        return inside and Members(inside.tasks, {name: group} | inside.groups)
+    return Members(_tagged(name), {}) if name in index.tags else None
+
+
+def read(path: Yaml) -> dict[str, Any]:
+    """A task YAML with its includes merged, as lm-eval merges them; `!function` values stay strings.
+
+    Raises OSError for a missing file, yaml.YAMLError for one that is not YAML.
+    """
+    import yaml
+
+    if isinstance(path, tuple):
+        return {key: value for file in path for key, value in read(file).items()}
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))  # type: ignore[arg-type]
+    config = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
+    includes = config.pop("include", [])
+    merged: dict[str, Any] = {}
+    for include in includes if isinstance(includes, list) else [includes]:
+        merged |= read(path.parent / include)
+    return merged | config
+
+
+def _own() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(TASKS.rglob("*.yaml")) if not path.stem.startswith("_")}
+
+
+@cache
+def _made(group: str) -> dict[str, Yaml]:
+    """The tasks of one of our groups derived from lm-eval's; empty if lm-eval is not installed or lacks the group."""
+    path = own_groups()[group]
+    base = read(path)["metadata"]["made_from"]
+    theirs = members(base)
+    over = path.with_name(f"_{path.name}")
+    made = {} if theirs is None else {name: yaml for name, yaml in theirs.tasks.items() if isinstance(yaml, Path)}
+    return {f"{group}{name.removeprefix(base)}": (yaml, over) for name, yaml in made.items()}
+
+
+def _keys(text: str) -> dict[str, list[str]]:
+    """The values of the four top-level keys of a YAML: names, unquoted; lists in either of YAML's notations."""
+    found: dict[str, list[str]] = {}
+    for match in _KEY.finditer(text):
+        values = (
+            match["value"].strip().strip("[]").split(",") if match["key"] in ("tag", "include") else [match["value"]]
+        )
+        found.setdefault(match["key"], []).extend(value.strip().strip("\"'") for value in values)
+    for block in _LIST.finditer(text):
+        items = re.findall(r"-[ \t]*([^\s#]+)", block["items"])
+        found.setdefault(block["key"], []).extend(item.strip("\"'") for item in items)
+    return found
+
+
+def _joined(listed: Any) -> Members | None:
+    """The members of a group's list `task:`, which holds names, or groups and tasks written inline."""
+    tasks: dict[str, Yaml] = {}
+    groups: dict[str, Path] = {}
+    for item in listed if isinstance(listed, list) else []:
+        if isinstance(item, dict) and "group" in item and item["group"] not in official().groups:
+            inside = _joined(item.get("task"))
+        else:
+            inside = members(str(item.get("group") or item.get("task")) if isinstance(item, dict) else str(item))
+        if inside is None:
+            return None
+        tasks |= inside.tasks
+        groups |= inside.groups
+    return Members(tasks, groups) if tasks else None
+
+
+def _tagged(tag: str) -> dict[str, Yaml]:
+    """The tasks of a tag: those whose YAML has it, or includes, directly or not, a file that has it."""
+    index = official()
+    files = set(index.tags[tag])
+    while more := {path for path, included in index.includes.items() if path not in files and included & files}:
+        files |= more
+    found = {name: path for name, path in index.tasks.items() if path in files}
+    return {name: path for name, path in sorted(found.items()) if tag in _as_list(read(path).get("tag"))}
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,64 @@
+"""Converts four-choice items to the columns that the YAMLs in `eval/tasks/choice/` read: `choices`, and `answer`, a letter.
+
+The functions are lm-eval's `process_docs`: from a datasets.Dataset in the hub's schema to one with these columns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+LETTERS = "ABCD"
+_MARKER = re.compile(r"\[[^\]]*\]")  # WikiHow's [header], [step], [substeps]
+
+
+def hellaswag(dataset: Any) -> Any:
+    """HellaSwag's records {ctx_a, ctx_b, endings, label: "0".."3"} with `context`, `choices`, `answer`."""
+    from datasets import Dataset
+
+    return Dataset.from_list([dict(doc) | _continued(doc) for doc in dataset])
+
+
+def gpqa(dataset: Any) -> Any:
+    """GPQA's records {Question, Correct Answer, Incorrect Answer 1..3} as {id, question, choices, answer}, nothing else."""
+    from datasets import Dataset
+
+    return Dataset.from_list([_shuffled(doc) for doc in dataset])
+
+
+def order(question: str, answers: Sequence[str]) -> list[int]:
+    """The positions of `answers` in the order in which they are shown: sorted by a hash of question and answer. The order depends
+    only on the item, not on the right answer's position in the file or on a random state. Equal answers keep their order."""
+    return sorted(
+        range(len(answers)), key=lambda place: hashlib.sha256(f"{question}\0{answers[place]}".encode()).digest()
+    )
+
+
+def _continued(doc: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "context": _plain(f"{doc['ctx_a']} {doc['ctx_b'].capitalize()}"),
+        "choices": [_plain(ending) for ending in doc["endings"]],
+        "answer": LETTERS[int(doc["label"])],
+    }
+
+
+def _shuffled(doc: Mapping[str, Any]) -> dict[str, Any]:
+    question = doc["Question"].strip()
+    answers = [
+        doc[key].strip() for key in ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
+    ]
+    shown = order(question, answers)
+    name = doc.get("Record ID") or hashlib.sha256(question.encode()).hexdigest()[:16]
+    return {
+        "id": name,
+        "question": question,
+        "choices": [answers[place] for place in shown],
+        "answer": LETTERS[shown.index(0)],
+    }
+
+
+def _plain(text: str) -> str:
+    """`text` without WikiHow's markers, as in lm-eval and OpenCompass: [title] ends a sentence, others are removed."""
+    return _MARKER.sub("", text.strip().replace(" [title]", ". ")).replace("  ", " ").strip()

@@ -1,0 +1,35 @@
+"""PURE: the conditions under which a benchmark was evaluated, as far as they affect its score; gra compare checks them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Plain = str | int | float | bool | None
+
+
+def conditions_of(results: Mapping[str, Any], leaves: Sequence[str]) -> dict[str, Plain]:
+    """A benchmark's conditions from lm-eval's results (results.json) and its leaf tasks.
+
+    version; shots: worked examples; max_new_tokens: the token limit of a reply, after fitting it to the model; prompts_cut: prompts
+    shortened at their start; chat_template: whether it was used; system_instruction, template: the hash of each (the latter cut to
+    12 characters); bos: suite.bos, unless it is the model's; sentence_splitter: what counted sentences (IFEval only).
+    """
+    leaf = leaves[0]
+    config = results.get("configs", {}).get(leaf, {})
+    replies = results.get("replies", {})
+    longest = (config.get("generation_kwargs") or {}).get("max_gen_toks")
+    limits = replies.get("answer_limits") or {}
+    cut = replies.get("cut") or {}
+    found: dict[str, Plain] = {
+        "version": results.get("versions", {}).get(leaf),
+        "shots": results.get("n-shot", {}).get(leaf),
+        "max_new_tokens": limits.get(str(longest), longest),
+        "prompts_cut": sum(cut.get(name, 0) for name in leaves),
+        "chat_template": results.get("chat_template") is not None,
+        "system_instruction": results.get("system_instruction_sha"),
+        "template": (results.get("chat_template_sha") or "")[:12] or None,
+    }
+    splitter = (config.get("metadata") or {}).get("sentence_splitter")
+    found |= {"bos": results["bos"]} if "bos" in results else {}
+    return found | ({"sentence_splitter": splitter} if splitter is not None else {})

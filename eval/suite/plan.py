@@ -1,0 +1,192 @@
+"""Resolves a suite before anything runs: its tasks, their local files and groups, and all faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gra import spelling
+from gra.errors import EvalError, Problem, parts_of
+from gra.eval.settings import Suite
+from gra.eval.suite import catalogue
+from gra.eval.suite.catalogue import Members
+from gra.eval.suite.local_data import LocalTask, locate
+from gra.paths import conf_dir
+
+_SAFE = "use humaneval_chat or mbpp_chat, which run it in a sandbox"
+_PUT = "add the files, set another folder: suite.data_dir=DIR, or skip tasks without data: suite.skip_missing=true"
+
+
+@dataclass(frozen=True)
+class LocalFiles:
+    """The part of a suite that reads local files.
+
+    `tasks`: single tasks with their files; `groups`: lm-eval's groups that contain them, name -> YAML; `skipped`: tasks left out
+    by `suite.skip_missing` -> what is missing; `problems`: missing files otherwise.
+    """
+
+    tasks: list[LocalTask] = field(default_factory=list)
+    groups: dict[str, Path] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def problems_of(suite: Suite, inputs: Mapping[str, Path | None]) -> list[Problem]:
+    """All faults of a suite that can be found without loading anything heavy."""
+    problems = unnamed(suite)
+    if problems:
+        return problems
+    if suite.data_dir is not None and not Path(suite.data_dir).is_dir():
+        problems.append(
+            Problem("suite.data_dir", f"no such folder: {suite.data_dir}", "set the folder of the benchmarks' files")
+        )
+    grouped = dict.fromkeys(task for members in suite.groups.values() for task in members if task not in suite.tasks)
+    problems += [unknown(task, "suite.groups") for task in grouped if not catalogue.known(task)]
+    for task in suite.tasks:
+        if not catalogue.known(task):
+            problems.append(unknown(task))
+            continue
+        path = catalogue.find(task)
+        if path is not None and catalogue.read(path).get("unsafe_code"):
+            problems.append(Problem("suite.tasks", f"{task} runs model-written code in this process", _SAFE))
+    if runs_code(suite):
+        from gra.eval.sandbox import SandboxError
+        from gra.eval.scoring import code
+
+        try:
+            code.protect(suite.sandbox)
+        except SandboxError as error:
+            what, remedy = parts_of(error)
+            problems.append(Problem("suite.sandbox", what, remedy))
+    if problems and problems[0].key == "suite.data_dir":
+        return problems
+    return [*problems, *local(suite, inputs).problems]
+
+
+def unnamed(suite: Suite) -> list[Problem]:
+    """The fault of a suite without tasks, with the suites to choose from."""
+    if suite.tasks:
+        return []
+    suites = sorted(path.stem for path in (conf_dir() / "suite").glob("*.yaml") if path.stem != suite.name)
+    remedy = f"choose a suite: suite={' | '.join(suites)}, or list tasks of lm-eval or ours: 'suite.tasks=[gsm8k]'"
+    return [Problem("suite.tasks", "no benchmark is chosen", remedy)]
+
+
+def unknown(task: str, key: str = "suite.tasks") -> Problem:
+    """The fault of an unknown task, with the names that were probably meant."""
+    own = [*catalogue.own(), *catalogue.own_groups()]
+    near = spelling.near(task, [*own, *catalogue.names()], most=3)
+    remedy = (
+        f"did you mean {' or '.join(near)}?" if near else f"ours: {', '.join(own)}; lm-eval's: run `lm-eval ls tasks`"
+    )
+    return Problem(key, f"there is no task {task}", remedy)
+
+
+def runs_code(suite: Suite) -> bool:
+    """Whether one of our tasks in the suite runs model-written code."""
+    ours = [catalogue.read(catalogue.own()[task]) for task in suite.tasks if task in catalogue.own()]
+    return any((spec.get("metadata") or {}).get("sandbox") for spec in ours)
+
+
+def local(suite: Suite, inputs: Mapping[str, Path | None]) -> LocalFiles:
+    """The tasks that read local files: the simulated world's always (from the input `benchmarks` first), others if
+    `suite.data_dir` is set."""
+    folders = [Path(suite.data_dir), Path(suite.data_dir) / "benchmarks"] if suite.data_dir is not None else []
+    made = inputs.get("benchmarks")
+    result = LocalFiles()
+    nowhere = []  # tasks without any folder for their items; reported as one fault
+    for task in suite.tasks:
+        mine = folders
+        if task in catalogue.own() and catalogue.read(catalogue.own()[task]).get("dataset_path") == "json":
+            if made is None and "benchmarks" in inputs:
+                continue  # an earlier step makes them
+            mine = [made / "benchmarks", *folders] if made is not None else folders
+            if not mine:
+                nowhere.append(task)
+                continue
+        elif suite.data_dir is None or not catalogue.known(task):
+            continue
+        members = catalogue.members(task)
+        if members is None:
+            message = f"{task}: local files are not supported for a group that defines its tasks inline"
+            result.problems.append(Problem("suite.tasks", message, "list its tasks one by one"))
+            continue
+        found, fault = _located(task, members, mine, suite.num_fewshot)
+        if fault is None:
+            result.tasks.extend(found)
+            result.groups.update(members.groups)
+        elif suite.skip_missing:
+            result.skipped[task] = fault
+        else:
+            result.problems.append(Problem("suite.tasks", fault, _PUT))
+    if nowhere:
+        text = f"no folder with the items of {', '.join(nowhere)}: neither the input `benchmarks` nor suite.data_dir is given"
+        result.problems.insert(
+            0, Problem("suite.data_dir", text, "set the folder of the benchmarks' files: suite.data_dir=DIR")
+        )
+    if len(result.skipped) == len(suite.tasks):
+        result.problems.append(
+            Problem("suite.data_dir", "; ".join(result.skipped.values()), "nothing is left to evaluate")
+        )
+    return result
+
+
+def without(suite: Suite, skipped: Iterable[str]) -> Suite:
+    """The suite without these tasks. Raises EvalError if none is left."""
+    out = set(skipped)
+    tasks = tuple(task for task in suite.tasks if task not in out)
+    if not tasks:
+        raise EvalError(
+            f"no data for any of {', '.join(suite.tasks)}: nothing is left to evaluate\n"
+            "    -> set suite.data_dir=DIR, or check access to the hub"
+        )
+    groups = {
+        group: kept for group, members in suite.groups.items() if (kept := tuple(m for m in members if m not in out))
+    }
+    return suite.model_copy(update={"tasks": tasks, "groups": groups})
+
+
+def owners(suite: Suite, subtasks: Mapping[str, list[str]], logged: list[str]) -> dict[str, str]:
+    """Leaf task -> the task of the suite that it belongs to (tasks of a tag: themselves), in the suite's order."""
+    from gra.eval.report.samples import leaves
+
+    named = {leaf: task for task in suite.tasks for leaf in leaves(task, subtasks)}
+    found = {leaf: task for leaf, task in named.items() if leaf in logged}
+    found |= {leaf: leaf for leaf in logged if leaf not in found}
+    if not found:
+        raise EvalError(f"lm-eval logged no samples for {', '.join(suite.tasks)}")
+    return found
+
+
+def scored(suite: Suite, owner_of: Mapping[str, str], skipped: Iterable[str]) -> list[str]:
+    """The names in scores.json in the suite's order: skipped tasks keep their place, tasks of a tag come last."""
+    names, out = dict.fromkeys(owner_of.values()), set(skipped)
+    return [
+        *(task for task in suite.tasks if task in names or task in out),
+        *(name for name in names if name not in suite.tasks),
+    ]
+
+
+def groups_of(suite: Suite) -> dict[str, str]:
+    """Task -> group: from the suite, else from our YAMLs (`metadata.group`); other tasks have no entry."""
+    groups: dict[str, str] = {}
+    ours = catalogue.own() | catalogue.own_groups()
+    for task in suite.tasks:
+        if task in ours:
+            group = (catalogue.read(ours[task]).get("metadata") or {}).get("group")
+            groups |= {task: group} if group else {}
+    return groups | {task: group for group, members in suite.groups.items() for task in members}
+
+
+def _located(task: str, members: Members, folders: list[Path], shots: int | None) -> tuple[list[LocalTask], str | None]:
+    """The single tasks of `task` with their files, and what is missing, if anything. All files are required, because a mean over
+    fewer tasks would be another benchmark."""
+    found, faults = [], []
+    for name, path in members.tasks.items():
+        one, missing = locate(name, path, catalogue.read(path), folders, shots)
+        found.append(one)
+        faults += missing
+    if len(faults) > 1:
+        return found, f"{task}: {len(faults)} files are missing for its {len(found)} tasks; the first: {faults[0]}"
+    return found, faults[0] if faults else None

@@ -1,0 +1,78 @@
+"""PURE: selects the items of a benchmark for `suite.limit`: a seeded sample, stratified by subject or sub-task.
+
+lm-eval's `limit` takes the first items of each task: the first hundred of MMLU's 14,042 are all of one subject, and BBH gets as
+many items from a task with 146 as from one with 250. Here all items have one sampling order, and the limit takes the first ones.
+A larger limit contains the items of a smaller one, so a run can be extended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+NAMES = ("id", "task_id", "key", "question_id")  # columns with an item's id
+# Columns with an item's kind, by priority; `type` is last: it is MATH's subject, but often something else in other benchmarks.
+KINDS = ("subject", "category", "Subdomain", "High-level domain", "domain", "skill", "activity_label", "topic", "type")
+
+
+def names(docs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each item's id if all have one and they are unique; else its position in the split."""
+    for key in NAMES:
+        found = [doc.get(key) for doc in docs]
+        if None not in found and len(set(map(str, found))) == len(found):
+            return [str(name) for name in found]
+    return [str(place) for place in range(len(docs))]
+
+
+def kinds(docs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each item's kind: its value in the first column of KINDS that all items have, with at least two items per kind on average;
+    "" without such a column."""
+    for key in KINDS:
+        found = [doc.get(key) for doc in docs]
+        if all(isinstance(value, str) for value in found) and 1 < len(set(found)) <= len(found) // 2:
+            return [str(value) for value in found]
+    return [""] * len(docs)
+
+
+def order(items: Sequence[tuple[str, str]], seed: int) -> list[int]:
+    """The positions of all items in sampling order. `items`: (stratum, name) of each; names are unique within a stratum.
+
+    Two strata of the same size never differ by more than one item; of any others each has its share of the items taken so far, to
+    within about one. The order of `items` does not matter.
+    """
+    strata: dict[str, list[int]] = {}
+    for place, (stratum, _) in enumerate(items):
+        strata.setdefault(stratum, []).append(place)
+    due: list[tuple[float, str, int]] = []
+    for stratum, places in strata.items():
+        start = _unit(seed, stratum)  # a random offset, so that not all strata come first
+        drawn = sorted(places, key=lambda place: (_digest(seed, stratum, items[place][1]), place))
+        due += [((rank + start) / len(places), stratum, place) for rank, place in enumerate(drawn)]
+    return [place for _, _, place in sorted(due)]
+
+
+def taken(leaves: Mapping[str, Sequence[Mapping[str, Any]]], limit: int, seed: int) -> dict[str, list[int]]:
+    """Leaf task -> the positions of the items that `limit` selects, ascending. `leaves`: a benchmark's leaf tasks -> items.
+
+    `limit` items in total, or all if there are fewer; at least one of each leaf task, because a mean over fewer tasks would be
+    another benchmark: BBH with 27 tasks gets at least 27 items.
+    """
+    where: list[tuple[str, int]] = []
+    items: list[tuple[str, str]] = []
+    for leaf, docs in leaves.items():
+        where += [(leaf, place) for place in range(len(docs))]
+        items += [(f"{leaf}\0{kind}", name) for kind, name in zip(kinds(docs), names(docs), strict=True)]
+    drawn = [where[place] for place in order(items, seed)]
+    first = dict(reversed(drawn))
+    chosen = {*drawn[:limit], *first.items()}
+    return {leaf: sorted(place for name, place in chosen if name == leaf) for leaf in leaves}
+
+
+def _digest(*parts: object) -> bytes:
+    return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogatepass")).digest()
+
+
+def _unit(*parts: object) -> float:
+    """A number in [0, 1)."""
+    return int.from_bytes(_digest(*parts)[:6]) / (1 << 48)

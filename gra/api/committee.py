@@ -1,0 +1,184 @@
+"""The committee from Python: `synthesize` new data, `refine` or `review` existing data, `probe` the models first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from gra.api.given_backend import given
+from gra.api.results import Data, Folder
+from gra.api.running import run_stage
+from gra.errors import ConfigError, Problem
+from gra.fileio import write_text
+from gra.paths import expanded
+
+Seeds = str | Path | Iterable[Any]  # records are mappings; anything else is refused by its place
+Models = Sequence[str | Mapping[str, Any]]
+Config = Mapping[str, Any]
+
+
+def synthesize(
+    seeds: Seeds,
+    models: Models | None = None,
+    *,
+    output: str | Path,
+    base_url: str | list[str] | dict[str, Any] | None = None,
+    pool: str | None = None,
+    backend: Any = None,
+    rounds: int = 1,
+    samples: int | None = None,
+    seed: int = 0,
+    config: Config | None = None,
+) -> Data:
+    """Let a committee write instruction data (paper, section 3). The command is `gra synthesize`.
+
+    Args:
+        seeds: a file or folder (JSON lines, JSON, CSV, parquet, ..., `hf:NAME`), a `datasets.Dataset`, or records such as
+            {"instruction": ..., "response": ...}. Columns are recognised; `config={"seeds.columns": {...}}` names them.
+        models: names of the models at the servers, or mappings with the keys of a pool's model. The committee takes one generator,
+            `synthesis.reviewers` reviewers (3) and an adjudicator, so it needs five models or fewer reviewers.
+        output: folder of the result. It is resumed if it is begun, and returned at once if it is finished.
+        base_url: the OpenAI-compatible server(s), including /v1. The key, if any, is read from OPENAI_API_KEY.
+        pool: instead of `base_url`, a pool of conf/pool: "small" (three real models on a CPU), "simulated", "transformers", ...
+        backend: instead of both, an object with `async def chat(self, request)` that returns the reply's text or a `Reply`.
+        rounds, samples: rounds, and samples to keep in each (None: the config's).
+        seed: seed of every draw; same seed and config give the same data.
+        config: any other key of `gra synthesize --cfg job`, e.g. {"synthesis.tau": 7, "runtime.concurrency": 16}.
+
+    Returns:
+        The data folder: `.dataset`, `.rejected`, `.stats`, `.card`, `.report()`.
+
+    Raises:
+        ConfigError: with all faults of seeds, models and keys, before anything is paid.
+        ServerError, SynthesisError: the run ended early; the same call resumes.
+
+    Example:
+        >>> data = gra.synthesize("mine.jsonl", ["a", "b", "c"], base_url="http://127.0.0.1:8000/v1", output="data/mine",
+        ...                       samples=100, config={"synthesis.reviewers": 1, "synthesis.min_reviews": 1})
+        >>> data.dataset[0]["instruction"]
+    """
+    values: dict[str, Any] = {"seed": seed, "synthesis.rounds": rounds}
+    values |= {} if samples is None else {"synthesis.samples_per_round": samples}
+    values |= {"seeds": "custom", "seeds.path": _file_of(seeds, "seeds", output)}
+    return Data(
+        _run("gra.synthesis.stage.run", "synthesis_app", output, values, models, base_url, pool, backend, config)
+    )
+
+
+def refine(
+    data: Seeds,
+    models: Models | None = None,
+    *,
+    output: str | Path,
+    base_url: str | list[str] | dict[str, Any] | None = None,
+    pool: str | None = None,
+    backend: Any = None,
+    how: str = "rewrite",
+    seed: int = 0,
+    config: Config | None = None,
+) -> Data:
+    """Let a committee work over an existing data set: rewrite its responses, or answer its instructions anew, then review them.
+    The command is `gra refine`.
+
+    `how`: a file of conf/refine ("rewrite", "answer", "keep"). The other arguments, the result and the errors are those of
+    `synthesize`.
+
+    Example:
+        >>> better = gra.refine("alpaca.json", ["a", "b", "c", "d", "e"], base_url="http://127.0.0.1:8000/v1", output="data/better")
+    """
+    values = {"seed": seed, "refine": how, "data": _file_of(data, "data", output)}
+    return Data(_run("gra.synthesis.refine.run", "refine_app", output, values, models, base_url, pool, backend, config))
+
+
+def review(data: Seeds, models: Models | None = None, *, output: str | Path, **more: Any) -> Data:
+    """Let a committee review an existing data set as it is: what passes the gate is kept. `refine(..., how="keep")`.
+
+    Example:
+        >>> kept = gra.review("alpaca.json", pool="simulated", output="data/kept")
+        >>> kept.rejected["reason"]
+    """
+    return refine(data, models, output=output, how="keep", **more)
+
+
+def probe(
+    seeds: Seeds,
+    models: Models | None = None,
+    *,
+    output: str | Path,
+    base_url: str | list[str] | dict[str, Any] | None = None,
+    pool: str | None = None,
+    backend: Any = None,
+    seed: int = 0,
+    config: Config | None = None,
+) -> Folder:
+    """Test whether the models can judge, before a run is paid for. The command is `gra probe`.
+
+    Takes the arguments of `synthesize` that it has. `.json("probe.json")` of the result holds all figures, `.text("probe.md")` the
+    table. Raises as `synthesize` does.
+    """
+    values = {"seed": seed, "seeds": "custom", "seeds.path": _file_of(seeds, "seeds", output)}
+    target = "gra.synthesis.probe.stage.run"
+    return Folder(_run(target, "probe_app", output, values, models, base_url, pool, backend, config))
+
+
+def _run(
+    target: str,
+    app: str,
+    output: str | Path,
+    values: dict[str, Any],
+    models: Models | None,
+    base_url: Any,
+    pool: str | None,
+    backend: Any,
+    config: Config | None,
+) -> Path:
+    """Run a stage of the committee with the pool that the caller named. Returns the folder."""
+    ways = {"base_url": base_url, "pool": pool, "backend": backend}
+    named = [name for name, value in ways.items() if value is not None]
+    if len(named) != 1:
+        what = f"given: {' and '.join(named)}" if named else "nothing says where the models run"
+        raise ConfigError([Problem("pool", what, "give one of base_url=URL, pool=NAME or backend=OBJECT")])
+    if models is None and pool is None:
+        raise ConfigError(
+            [Problem("models", "required, but not set", "name the models: models=['a', 'b', 'c', 'd', 'e']")]
+        )
+    with ExitStack() as stack:
+        values = values | {"pool": pool or "servers"}
+        if backend is not None:
+            name = stack.enter_context(given(backend))
+            simulated = bool(getattr(backend, "simulated", False))
+            values["pool"] = "given"
+            values |= {"pool.backend": name, "pool.simulated": simulated}
+        if base_url is not None:
+            values["pool.base_url"] = base_url
+        if models is not None:
+            values["pool.models"] = list(models)
+        return run_stage(target, app, output, {**values, **(config or {})}).folder
+
+
+def _file_of(records: Seeds, kind: str, output: str | Path) -> str:
+    """The path of seeds or data; records in memory are written beside the output, OUTPUT.seeds.jsonl, for the run to be resumable.
+
+    Raises ConfigError if a record is not a mapping, or if JSON cannot hold it.
+    """
+    if isinstance(records, str | Path):
+        return str(records)
+    lines = []
+    for place, record in enumerate(records):
+        if not isinstance(record, Mapping):
+            told = f"record {place} is a {type(record).__name__}"
+            raise ConfigError([Problem(kind, told, 'give mappings, e.g. {"instruction": ..., "response": ...}')])
+        try:
+            lines.append(json.dumps(dict(record), ensure_ascii=False, sort_keys=True))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                [Problem(kind, f"record {place} is not JSON: {error}", "give texts, numbers and lists")]
+            ) from error
+    folder = expanded(output)
+    path = folder.with_name(f"{folder.name}.{kind}.jsonl")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, "".join(f"{line}\n" for line in lines))
+    return str(path)

@@ -1,0 +1,78 @@
+"""A backend that the caller made: an object with `async def chat(request)`, which answers with a text or a `Reply`.
+
+The pool's `backend` is the name of its class, which goes into the step's fingerprint; the object itself is found in this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import Field
+
+from gra.errors import ConfigError, Problem
+from gra.models.base import Backend, Capabilities, Reply, Request
+from gra.models.pool import PoolBase
+
+_given: dict[str, Any] = {}
+
+
+class PoolSettings(PoolBase):
+    """The keys of a pool whose backend was made by the caller."""
+
+    backend: str = Field(description="Module and name of the backend's class.")
+
+
+@contextmanager
+def given(backend: Any) -> Iterator[str]:
+    """Inside this context `connect` finds `backend` under the name that this yields. Raises ConfigError if it has no `chat`."""
+    kind = type(backend)
+    if not callable(getattr(backend, "chat", None)):
+        told = f"{kind.__qualname__} has no method `chat`"
+        raise ConfigError(
+            [Problem("backend", told, "give it `async def chat(self, request)`, which returns the reply's text")]
+        )
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    _given[name] = backend
+    try:
+        yield name
+    finally:
+        del _given[name]
+
+
+def connect(pool: dict[str, Any], _runtime: dict[str, Any]) -> Backend:
+    """The caller's backend. Raises ConfigError where it is not in this process."""
+    settings = PoolSettings.model_validate(pool)
+    if settings.backend not in _given:
+        remedy = "run it again from Python: gra.synthesize(..., backend=...)"
+        raise ConfigError([Problem("pool.backend", f"{settings.backend} is not in this process", remedy)])
+    return _Given(_given[settings.backend], [model.name for model in settings.models], settings.simulated)
+
+
+class _Given(Backend):
+    """Makes replies out of what the caller's `chat` returns, and opens and closes it if it is a context manager."""
+
+    def __init__(self, backend: Any, models: Sequence[str], simulated: bool):
+        self._backend, self.models, self.simulated = backend, tuple(models), simulated
+        self._open = AsyncExitStack()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        found = getattr(self._backend, "capabilities", None)
+        return found if isinstance(found, Capabilities) else Capabilities()
+
+    async def __aenter__(self) -> Self:
+        if hasattr(self._backend, "__aenter__"):
+            await self._open.enter_async_context(self._backend)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._open.__aexit__(kind, value, trace)
+
+    async def chat(self, request: Request) -> Reply:
+        said = await self._backend.chat(request)
+        return said if isinstance(said, Reply) else Reply(str(said))

@@ -1,0 +1,133 @@
+"""What the functions of the API return: folders of the stages, with their contents as objects."""
+
+from __future__ import annotations
+
+import io
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gra import labels
+from gra.errors import StoreError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+class Folder:
+    """A finished folder of a stage. `folder`: its path; `simulated`: made from simulated models or texts."""
+
+    def __init__(self, folder: str | Path):
+        """Raises StoreError if `folder` is not a finished folder of a stage."""
+        self.folder = Path(folder).absolute()
+        if not (self.folder / labels.MANIFEST).is_file():
+            raise StoreError(f"{self.folder}: no finished folder of a stage (it has no {labels.MANIFEST})")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.folder)!r})"
+
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
+    @property
+    def simulated(self) -> bool:
+        return labels.simulated([self.folder])
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """The config, the inputs' hashes, the versions and the metrics of the step."""
+        return dict(self.json(labels.MANIFEST))
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return dict(self.manifest.get("metrics") or {})
+
+    def text(self, name: str) -> str:
+        """A text file of the folder. Raises StoreError if it cannot be read."""
+        try:
+            return (self.folder / name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise StoreError(f"{self.folder / name}: cannot be read: {error}") from error
+
+    def json(self, name: str) -> Any:
+        """A JSON file of the folder. Raises StoreError if it cannot be read."""
+        try:
+            return json.loads(self.text(name))
+        except ValueError as error:
+            raise StoreError(f"{self.folder / name}: not JSON: {error}") from error
+
+    def table(self, name: str) -> Dataset:
+        """A parquet file of the folder. Raises StoreError if it cannot be read."""
+        from datasets import Dataset
+        from pyarrow import parquet
+
+        try:
+            return Dataset(parquet.read_table(self.folder / name))
+        except OSError as error:
+            raise StoreError(f"{self.folder / name}: cannot be read: {error}") from error
+
+
+class Data(Folder):
+    """A data folder: what the committee kept and what it rejected."""
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The samples to train on (data/train.parquet); the folder's README.md describes the columns."""
+        return self.table("data/train.parquet")
+
+    @cached_property
+    def rejected(self) -> Dataset:
+        """The proposals that were dropped, each with its `reason`."""
+        return self.table("rejected.parquet")
+
+    @cached_property
+    def stats(self) -> dict[str, Any]:
+        """All counts of the run (stats.json): funnel, replies, health of the committee, tokens."""
+        return dict(self.json("stats.json"))
+
+    @property
+    def card(self) -> str:
+        """The data card, in Markdown (README.md)."""
+        return self.text("README.md")
+
+    def report(self) -> str:
+        """The summary of `gra inspect`: kept, dropped and why, models, files."""
+        from rich.console import Console
+
+        from gra.synthesis.output.inspect_summary import show_summary, summary
+
+        page = io.StringIO()
+        show_summary(summary(self.folder), Console(file=page, width=110, highlight=False))
+        return page.getvalue()
+
+
+class TrainedModel(Folder):
+    """A model folder. `path`: the Transformers folder, or the adapter's, that `from_pretrained` takes."""
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "model"
+
+
+class Scores(Folder):
+    """A scores folder: `scores` per benchmark, `samples` per item with prompt, reply and readings."""
+
+    @cached_property
+    def scores(self) -> dict[str, Any]:
+        """scores.json: per benchmark its scores by reading, its number of items, its group."""
+        return dict(self.json("scores.json"))
+
+    @cached_property
+    def samples(self) -> Dataset:
+        """samples.parquet: per item its prompt, reply and readings."""
+        return self.table("samples.parquet")
+
+
+def load(folder: str | Path) -> Folder:
+    """A finished folder as `Data`, `TrainedModel`, `Scores` or `Folder`, by what it holds. Raises StoreError."""
+    place = Path(folder)
+    for name, kind in (("data/train.parquet", Data), ("scores.json", Scores), ("model", TrainedModel)):
+        if (place / name).exists():
+            return kind(place)
+    return Folder(place)

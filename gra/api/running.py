@@ -1,0 +1,52 @@
+"""Runs a stage for a caller in Python: in the main thread of a script, beside the event loop of a notebook."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gra.api.composing import composed
+from gra.chain.execution.runner import Result
+from gra.chain.execution.single import carry_out
+
+T = TypeVar("T")
+
+
+def run_stage(target: str, app: str, output: str | Path, values: Mapping[str, Any]) -> Result:
+    """Compose the config of `app`, check it and run the stage `target`. Raises ConfigError, or what the stage raises."""
+    found = composed(app, output, values)
+    return beside_a_loop(
+        lambda: carry_out(
+            target, found.config, found.inputs, found.output, found.problems, found.unresolved, found.sources
+        )
+    )
+
+
+def beside_a_loop(work: Callable[[], T]) -> T:
+    """`work()`, in a thread of its own if this thread already runs an event loop (a notebook): stages start a loop themselves.
+
+    There Ctrl-C (a notebook's "interrupt") returns at once, and the work ends with its process; in a script it stops the stage as
+    on the command line.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return work()
+    ended: list[T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            ended.append(work())
+        except BaseException as error:  # noqa: BLE001 it is raised again in the caller's thread
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="gra", daemon=True)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return ended[0]

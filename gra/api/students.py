@@ -1,0 +1,84 @@
+"""Training and evaluation from Python, and the comparison of two evaluated runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from gra.api.results import Scores, TrainedModel
+from gra.api.running import run_stage
+
+Config = Mapping[str, Any]
+
+
+def train(
+    data: str | PathLike[str],
+    student: str | PathLike[str],
+    *,
+    output: str | Path,
+    sft: str = "lora",
+    seed: int = 0,
+    config: Config | None = None,
+) -> TrainedModel:
+    """Fine-tune a student on a data folder with TRL. The command is `gra train`.
+
+    Args:
+        data: a data folder, or the `Data` that `synthesize` returned.
+        student: hub id or folder of the model to tune.
+        output: the model folder; resumed from a checkpoint if it is begun, returned at once if it is finished.
+        sft: a recipe of conf/sft ("lora", "full", "paper", "cpu_small", ...).
+        seed: seed of the order of samples and of dropout. A GPU may not repeat a run bit by bit.
+        config: any other key of `gra train --cfg job`, e.g. {"sft.max_steps": 100, "tracking": "none"}.
+
+    Returns:
+        The model folder; `.path` is what `AutoModelForCausalLM.from_pretrained` takes.
+
+    Raises:
+        ConfigError: with all faults, before the model is loaded. TrainError: training failed; the same call resumes.
+    """
+    values = {"seed": seed, "data": str(Path(data)), "student.model": str(student), "sft": sft}
+    return TrainedModel(run_stage("gra.train.stage.run", "train_app", output, {**values, **(config or {})}).folder)
+
+
+def evaluate(
+    model: str | PathLike[str],
+    suite: str = "smoke",
+    *,
+    output: str | Path,
+    config: Config | None = None,
+) -> Scores:
+    """Score a model with lm-eval. The command is `gra eval`.
+
+    Args:
+        model: hub id, folder, or the `TrainedModel` that `train` returned.
+        suite: a suite of conf/suite ("smoke", "paper", "paper_loglikelihood", ...).
+        output: the scores folder; replies are kept, so that the same call resumes.
+        config: any other key of `gra eval --cfg job`, e.g. {"suite.limit": 50, "suite.data_dir": "data/benchmarks"}.
+
+    Raises:
+        ConfigError: with all faults, before the model is loaded. EvalError: the evaluation ended early.
+    """
+    place = model.path if isinstance(model, TrainedModel) else model
+    values = {"suite": suite, "model.path": str(place)}
+    return Scores(run_stage("gra.eval.stage.run", "eval_app", output, {**values, **(config or {})}).folder)
+
+
+def compare(first: str | PathLike[str], second: str | PathLike[str], **options: Any) -> dict[str, Any]:
+    """First scores folder minus second, item by item, with intervals. The command is `gra compare FOLDER FOLDER --json`.
+
+    `options`: resamples, level, seed (gra/compare/options.py). Returns `mean`, `groups` and `tasks`, each by reading
+    {first, second, difference}: [value, low, high]; all over items, for just these two trained models.
+    Raises EvalError where the runs cannot be compared, ConfigError for faulty options.
+    """
+    from gra.compare.folders import load
+    from gra.compare.options import Options
+    from gra.compare.pair import compare_runs
+    from gra.errors import ConfigError
+    from gra.settings import parse
+
+    found, problems = parse(Options, options, "")
+    if found is None:
+        raise ConfigError(problems)
+    return compare_runs(load(Path(first)), load(Path(second)), found)

@@ -1,0 +1,72 @@
+"""PURE: traces a key of a stage's config back through `${...}` to the key of the root config that sets it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from gra.errors import Problem
+from gra.settings import value_at
+
+_WHOLE = re.compile(r"^\$\{\s*([A-Za-z_][\w.-]*)\s*\}$")  # a value that is one absolute interpolation and nothing else
+_ANY = re.compile(r"\$\{([^${}]*)")
+_DEPTH = 20
+
+
+def origin(root: Mapping[str, Any], key: str) -> str | None:
+    """The dotted key in `root` (not resolved) that sets `key`; None if `root` lacks the key's first part.
+
+    A key that is missing is traced by the mapping that would hold it.
+    """
+    for _ in range(_DEPTH):  # also ends a cycle of interpolations
+        node: Any = root
+        parts = key.split(".")
+        for done, part in enumerate(parts):
+            if not isinstance(node, Mapping) or part not in node:
+                return key if done else None
+            node = node[part]
+            if isinstance(node, str) and (found := _WHOLE.match(node)):
+                key = ".".join([found.group(1), *parts[done + 1 :]])
+                break
+        else:
+            return key
+    return key
+
+
+def from_root(problem: Problem, root: Mapping[str, Any], bases: Iterable[str]) -> Problem:
+    """`problem`, found in a stage's config, under the key that the user sets. `bases`: keys of `root` that may hold that config."""
+    first = problem.key.split(".")[0]
+    for base in bases:
+        section = origin(root, base)
+        if section is None or first not in _at(root, section):
+            continue
+        key = origin(root, f"{section}.{problem.key}")
+        if key is not None and key != problem.key:
+            # a bare word such as `seed` counts as the key only in seed=1
+            ending = r"(?![\w.]*\w)" if "." in problem.key else "(?==)"
+            mention = rf"(?<![\w.]){re.escape(problem.key)}{ending}"
+            return replace(problem, key=key, remedy=key.join(re.split(mention, problem.remedy)))
+        return problem
+    return problem
+
+
+def referenced(value: Any) -> set[str]:
+    """Every dotted key named by a `${...}` in `value`; of a resolver's arguments, each word."""
+    if isinstance(value, Mapping):
+        return set().union(*(referenced(inner) for inner in value.values())) if value else set()
+    if isinstance(value, list):
+        return set().union(*(referenced(inner) for inner in value)) if value else set()
+    if not isinstance(value, str):
+        return set()
+    found: set[str] = set()
+    for inner in _ANY.findall(value):
+        name, colon, arguments = inner.partition(":")
+        found |= set(re.findall(r"[\w.-]+", arguments)) if colon else {name.strip().lstrip(".").split("[")[0]}
+    return found
+
+
+def _at(root: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    node = value_at(root, key)
+    return node if isinstance(node, Mapping) else {}

@@ -1,0 +1,77 @@
+"""Finds keys that nothing reads; a typo in an experiment's file would otherwise pass unnoticed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gra import spelling
+from gra.chain.config.origin import referenced
+from gra.chain.store.fingerprint import RUNTIME
+from gra.errors import Problem
+from gra.paths import conf_dir
+
+APPS = ("synthesis_app", "probe_app", "refine_app", "train_app", "eval_app")
+
+
+def unknown_keys(root: Mapping[str, Any], groups: Iterable[str], config_name: str) -> list[Problem]:
+    """The keys of the root and of `runtime` that no project file lists and no `${...}` in `root` names.
+
+    `root`: the composed config, not resolved; `groups`: the packages that hold config groups.
+    """
+    named = referenced(root)
+    base = {str(key) for key in listed(config_name)} | _of_steps()
+    known = base | {group.split(".")[0] for group in groups} | {key.split(".")[0] for key in named}
+    problems = [
+        _problem(key, key, sorted(known), f"nothing refers to it with ${{{key}}}") for key in root if key not in known
+    ]
+    speeds = {str(key) for name in (config_name, *APPS) for key in listed(name).get(RUNTIME) or ()}
+    speeds |= {key.split(".")[1] for key in named if key.startswith(f"{RUNTIME}.")}
+    for where, mapping in _runtimes(root):
+        problems += [
+            _problem(f"{where}.{key}", str(key), sorted(speeds), f"known keys here: {', '.join(sorted(speeds))}")
+            for key in mapping
+            if key not in speeds
+        ]
+    return problems
+
+
+def _of_steps() -> set[str]:
+    """The keys that the project's files of steps define for arms; an experiment need not use all of them."""
+    return {str(key) for path in (conf_dir() / "steps").glob("*.yaml") for key in listed(f"steps/{path.stem}")}
+
+
+def _runtimes(root: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The `runtime` mappings of the root and of the arms' overrides."""
+    experiment = root.get("experiment")
+    arms = experiment.get("arms") if isinstance(experiment, Mapping) else None
+    found = [(RUNTIME, root.get(RUNTIME))]
+    for name, arm in arms.items() if isinstance(arms, Mapping) else ():
+        override = arm.get("override") if isinstance(arm, Mapping) else None
+        if isinstance(override, Mapping):
+            found.append((f"experiment.arms.{name}.override.{RUNTIME}", override.get(RUNTIME)))
+    return [(where, mapping) for where, mapping in found if isinstance(mapping, Mapping)]
+
+
+def _problem(key: str, last: str, known: list[str], otherwise: str) -> Problem:
+    return Problem(key, "unknown key", spelling.remedy(last, known, f"{otherwise}: correct or remove it"))
+
+
+def listed(config_name: str) -> Mapping[str, Any]:
+    """One of the project's configs (`chain`, `pool/paper`) as written in its file and its parents; {} for a user's own config.
+
+    As in Hydra, a parent is in the folder of the file, or with a leading slash below conf/.
+    """
+    from omegaconf import OmegaConf
+
+    path = conf_dir() / f"{config_name}.yaml"
+    found = OmegaConf.to_container(OmegaConf.load(path), resolve=False) if path.is_file() else {}
+    if not isinstance(found, dict):
+        return {}
+    inherited: dict[str, Any] = {}
+    for entry in found.get("defaults") or []:
+        if isinstance(entry, str) and entry != "_self_":
+            folder = "" if entry.startswith("/") else config_name.rpartition("/")[0]
+            inherited |= listed(f"{folder}/{entry.strip('/')}".strip("/"))
+    own = {str(key): value for key, value in found.items()}
+    return inherited | own | {"defaults": [*inherited.get("defaults", ()), *own.get("defaults", ())]}

@@ -1,0 +1,1 @@
+"""Checks, plans and runs an experiment's steps and shows their progress."""

@@ -1,0 +1,207 @@
+"""Runs a single stage as a command: `gra synthesize ...`, `gra train ...`, `gra eval ...`, with `output=DIR`.
+
+A Hydra app over `conf/<stage>_app.yaml`: the stage gets its `config` and `inputs`; users set the other keys. Hydra's flags work:
+--cfg job, -m, --info, --help, -sc install=bash (tab completion).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gra.errors import EXIT_INTERRUPTED, EXIT_PREEMPTED, ConfigError, GraError, Problem
+from gra.paths import conf_dir, expanded
+from gra.pipes import outlive_reader
+from gra.signals import leaving_on_preemption
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from gra.chain.execution.check import Sources
+
+# bare words and keys that a command's module handles before this one (gra/synthesis/engine/sharding.py)
+_WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"synthesis_app": (("merge",), ("shard", "round"))}
+
+
+def main(target: str, config_name: str) -> None:
+    """Run the stage whose `run` has the dotted path `target` from the command line; ends the process with the exit code."""
+    sys.exit(stage_main(target, config_name))
+
+
+def stage_main(target: str, config_name: str) -> int:
+    """Run the stage whose `run` has the dotted path `target` over sys.argv; returns the exit code."""
+    return hydra_main(lambda config, problems: run_stage(target, config_name, config, problems), config_name)
+
+
+def hydra_main(task: Callable[[DictConfig, list[Problem]], None], config_name: str) -> int:
+    """Run `task` as a Hydra app over sys.argv and return the exit code. GraErrors are shown without a traceback.
+
+    `task` gets the composed config and the faults found in the command line. If there are any, it must check the rest of the
+    config and raise a ConfigError with all faults.
+
+    In a sweep (-m) a GraError of one job does not stop the others; the exit code is that of the first failed job. Ctrl-C, SIGTERM
+    and SIGUSR1 stop the sweep.
+    """
+    codes: list[int] = []
+    problems: list[Problem] = []
+    outlive_reader()
+
+    def guarded(config: DictConfig) -> None:
+        try:
+            task(config, list(problems))
+        except GraError as error:
+            print(error, file=sys.stderr, flush=True)
+            codes.append(error.code)
+            if error.code in (EXIT_INTERRUPTED, EXIT_PREEMPTED):
+                sys.exit(error.code)
+        except KeyboardInterrupt:
+            print("interrupted; run the same command again to resume", file=sys.stderr, flush=True)
+            sys.exit(EXIT_INTERRUPTED)
+
+    try:
+        with leaving_on_preemption():
+            problems += _check_command_line(config_name)
+            import hydra
+
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()
+    except GraError as error:
+        print(error, file=sys.stderr, flush=True)
+        return error.code
+    return codes[0] if codes else 0
+
+
+def sources(config_name: str) -> Sources:
+    """The sources of the running Hydra job's config."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    from gra.chain.config.config_files import files_behind
+
+    hydra = HydraConfig.get()
+    choices = {str(k): str(v) for k, v in hydra.runtime.choices.items() if v and not str(k).startswith("hydra/")}
+    overrides = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # the config resolves `${...}`
+    assert isinstance(overrides, list)
+    folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
+    return files_behind(config_name, choices, tuple(map(str, overrides)), folders)
+
+
+def _check_command_line(config_name: str) -> list[Problem]:
+    """The faults of the overrides in sys.argv, which are removed from it. Raises ConfigError if the rest cannot be checked."""
+    from gra.chain.config.mistyped import mistyped, top_keys
+    from gra.chain.config.overrides import check_overrides
+    from gra.private_api.hydra import arguments_parser
+    from gra.typed import spelt
+
+    parser = arguments_parser()
+    verbs, keys = _WORDS.get(config_name, ((), ()))
+    if wrong := mistyped(sys.argv[1:], parser, [*top_keys(config_name), *keys], verbs):
+        raise ConfigError(wrong)
+    arguments = parser.parse_args()
+    other = (
+        arguments.help,
+        arguments.hydra_help,
+        arguments.shell_completion,
+        arguments.config_name,
+        arguments.config_path,
+    )
+    if any(other) or arguments.experimental_rerun:
+        return []  # nothing runs, or another config is used: Hydra's messages suffice
+    words, unclear = spelt(arguments.overrides, arguments.multirun)
+    read = dict(zip(arguments.overrides, words, strict=True))
+    sys.argv = [sys.argv[0], *(read.get(word, word) for word in sys.argv[1:])]
+    arguments.overrides = [word for word in words if word not in {problem.key for problem in unclear}]
+    sys.argv = [word for word in sys.argv if word not in words or word in arguments.overrides]
+    problems, good = check_overrides(config_name, arguments.overrides, arguments.config_dir)
+    problems = unclear + problems
+    if problems and (good is None or arguments.cfg or arguments.info or arguments.multirun):
+        raise ConfigError(problems)
+    if problems:
+        sys.argv = [word for word in sys.argv if word not in arguments.overrides or word in (good or ())]
+    return problems
+
+
+def run_stage(target: str, config_name: str, root: DictConfig, problems: list[Problem]) -> None:
+    """Run the stage `target` with a composed app config and print the output folder and metrics. Raises GraErrors."""
+    from omegaconf import OmegaConf
+
+    from gra.chain.execution.single import carry_out
+
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
+    )
+    config, inputs, output, faults = _read(root, config_name, problems)
+    raw = OmegaConf.to_container(root, resolve=False)
+    assert isinstance(raw, dict)
+    unresolved = {str(key): value for key, value in raw.items()}
+    result = carry_out(target, config, inputs, output, [*problems, *faults], unresolved, sources(config_name))
+    if result.reused:
+        print(f"{result.folder}: already finished with this configuration; nothing to do")
+        return
+    mark = " (simulated)" if result.manifest.get("simulated") else ""
+    print(f"{output}: done{mark}")
+    for name, value in result.manifest.get("metrics", {}).items():
+        print(f"  {name}: {value:g}")
+
+
+def _read(
+    root: DictConfig, config_name: str, reported: list[Problem]
+) -> tuple[dict[str, Any], dict[str, Path], Path | None, list[Problem]]:
+    """The stage's config, its inputs, the output folder, and the problems of values that are not set or cannot be resolved."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from gra.chain.config.kinds import wrong_kinds
+    from gra.chain.config.unknown import listed
+    from gra.chain.execution.check import locate
+    from gra.chain.store.store import why_unusable
+    from gra.typed import to_type
+
+    try:
+        plain = OmegaConf.to_container(root, resolve=True)
+    except OmegaConfBaseException as error:
+        remedy = "correct the `${...}` named here" + "".join(
+            f"; if you mean the text itself, type {word}" for word in _literal()
+        )
+        raise ConfigError([Problem("(whole config)", str(error).splitlines()[0], remedy)]) from error
+    assert isinstance(plain, dict)
+    keys = {str(key): value for key, value in plain.items()}
+    if wrong := wrong_kinds(
+        keys, HydraConfig.get().runtime.choices, {"config": {}, "inputs": {}} | dict(listed(config_name))
+    ):
+        raise ConfigError(locate([*reported, *wrong], sources(config_name)))
+    problems = []
+    output = plain["output"]
+    if output in (None, "???"):
+        given = next((word.partition("=")[2] for word in sys.argv[1:] if word.startswith("output=")), "")
+        named = f" (for a folder called {given}: {to_type('output', f'./{given}')})" if given else ""
+        problems.append(Problem("output", "required, but not set", f"name the folder of the result: output=DIR{named}"))
+    elif fault := why_unusable(expanded(output)):
+        problems.append(
+            Problem("output", f"{output or '(empty)'} {fault}", "give the result its own folder: output=DIR")
+        )
+    inputs = {}
+    for name, value in (plain.get("inputs") or {}).items():
+        if value == "???":
+            problems.append(Problem(f"inputs.{name}", "required, but not set", f"give the folder: inputs.{name}=DIR"))
+        elif value is not None and not isinstance(value, str):
+            what = f"a folder name is expected here (got {value!r:.80})"
+            problems.append(Problem(f"inputs.{name}", what, f"give one folder: inputs.{name}=DIR"))
+        elif value is not None:
+            inputs[str(name)] = expanded(value)
+    return plain["config"], inputs, None if output in (None, "???") else expanded(output), problems
+
+
+def _literal() -> list[str]:
+    """The overrides that contain `${`, as they would be typed to mean that text literally."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    from gra.typed import to_type
+
+    texts = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    assert isinstance(texts, list)
+    return [to_type(*str(text).split("=", 1)) for text in texts if "${" in str(text) and "=" in str(text)]

@@ -1,0 +1,117 @@
+"""Checks the configs of all steps before any work; reports every fault with the file that set the key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from gra import secret_patterns
+from gra.chain.config.origin import from_root
+from gra.chain.execution.plan import Plan, Planned
+from gra.chain.stage import Stage
+from gra.chain.store.fingerprint import leaves
+from gra.errors import Problem
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a composed config came from: the chosen file of each group, the command line and the root file."""
+
+    choices: Mapping[str, str]  # group (or group@package) -> chosen option
+    overrides: tuple[str, ...]  # as typed
+    root: str  # the primary config's file
+    root_keys: frozenset[str] = frozenset()  # dotted keys set by that file; an experiment sets any other
+    experiment_keys: Mapping[str, str] = field(default_factory=dict)  # dotted key set by the experiment -> its file
+    files: Mapping[str, str] = field(default_factory=dict)  # group -> file, only for files outside the project
+
+    def file_of(self, key: str, overridden: Iterable[str] = ()) -> str:
+        """The file that set the dotted `key`, or `command line: ...`. `overridden`: dotted keys that the step's arm overrides."""
+        for override in reversed(self.overrides):
+            name, _, _ = override.lstrip("+~").partition("=")
+            if key == name or (key.startswith(f"{name}.") and name not in self.choices):
+                return f"command line: {override}"
+        first = key.split(".")[0]
+        for part in overridden:
+            if key == part or key.startswith(f"{part}."):
+                return f"the arm's override in {self._path('experiment')}"
+        if file := _setter(key, self.experiment_keys):
+            return file
+        if _setter(key, dict.fromkeys(self.root_keys, self.root)) and first != "experiment":
+            return self.root
+        for group in self.choices:
+            if group != "experiment" and group.split("@")[-1].replace("/", ".") == first:
+                return self._path(group)
+        own = {name.split(".")[0] for name in self.root_keys} - {"experiment"}
+        return self.root if first in own else self._path("experiment")
+
+    def _path(self, group: str) -> str:
+        if group in self.files:
+            return self.files[group]
+        choice = self.choices.get(group)
+        return f"conf/{group.split('@')[0]}/{choice}.yaml" if choice else self.root
+
+
+def check_plan(
+    plan: Plan, sources: Sources, on: Callable[[Planned], AbstractContextManager[None]] = lambda _item: nullcontext()
+) -> list[Problem]:
+    """The faults that the stages find in their configs, each once, with the steps that have it. `on`: the context in which a
+    step's config is checked (gra/machine.py)."""
+    found: dict[Problem, list[str]] = {}
+    for item in plan.steps.values():
+        with on(item):
+            faults = check_step(item.stage, item.step.config, plan.input_folders(item))
+        for problem in faults:
+            problem = from_root(problem, item.step.root, item.step.places)
+            where = problem.file or sources.file_of(problem.key, item.step.overridden)
+            found.setdefault(replace(problem, file=where), []).append(item.step.id)
+    return [replace(problem, message=f"{problem.message} [{steps_named(ids)}]") for problem, ids in found.items()]
+
+
+def check_step(stage: Stage, config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:
+    """The faults of one step's config: unset values, secrets in plain text, and what the stage's `check` finds."""
+    own = [
+        Problem(key, "required, but not set", f"set it: {key}=VALUE") for key, value in leaves(config) if value == "???"
+    ]
+    own += _secrets(config)
+    reported = {problem.key for problem in own}
+    return own + [problem for problem in stage.check(dict(config), dict(inputs)) if problem.key not in reported]
+
+
+def locate(problems: Iterable[Problem], sources: Sources) -> list[Problem]:
+    """The problems, each once; those without a file get the file that set the key."""
+    return list(dict.fromkeys(p if p.file else replace(p, file=sources.file_of(p.key)) for p in problems))
+
+
+def _setter(key: str, files: Mapping[str, str]) -> str | None:
+    """The file in `files` (dotted key -> file) that set `key` or the mapping that holds it."""
+    parts = key.split(".")
+    return next((files[name] for end in range(len(parts), 0, -1) if (name := ".".join(parts[:end])) in files), None)
+
+
+def _secrets(config: Mapping[str, Any]) -> list[Problem]:
+    """Keys and URLs that would carry a secret into manifests and logs. The value is not shown."""
+    problems = []
+    for key, value in leaves(config):
+        name = key.rsplit(".", 1)[-1]
+        if secret_patterns.is_name(name) and value not in (None, "", {}, []):
+            remedy = f"put it into an environment variable and give its name: {key}_env=NAME"
+            problems.append(
+                Problem(key, "secrets are not allowed in a config: they would be written into manifests", remedy)
+            )
+        elif isinstance(value, str) and secret_patterns.in_url(value):
+            remedy = "remove it from the URL; give the name of an environment variable that holds it (api_key_env=NAME)"
+            problems.append(
+                Problem(key, "this URL contains a password or key, which would be written into manifests", remedy)
+            )
+    return problems
+
+
+def steps_named(ids: list[str]) -> str:
+    """`step a`, `steps a, b, c and 2 more`."""
+    shown = ", ".join(ids[:3])
+    return (
+        f"step {shown}" if len(ids) == 1 else f"steps {shown}" + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
+    )

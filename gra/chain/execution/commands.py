@@ -1,0 +1,236 @@
+"""Runs `gra run`, `gra plan` and `gra compare` on a composed experiment config."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gra.chain.config.experiment import resolve
+from gra.chain.config.kinds import wrong_kinds
+from gra.chain.config.unknown import listed, unknown_keys
+from gra.chain.execution.app import hydra_main, sources
+from gra.chain.execution.check import check_plan, locate
+from gra.chain.execution.cluster_settings import ClusterSettings, SlurmSettings, parse_cluster
+from gra.chain.execution.display import Display
+from gra.chain.execution.local import RunSummary, run_plan
+from gra.chain.execution.outlook import outlook
+from gra.chain.execution.plan import Plan, Planned, make_plan
+from gra.chain.execution.preflight import preflight_plan, stop_or_warn, writable_problems
+from gra.chain.store import manifest
+from gra.chain.store.store import Store
+from gra.errors import EXIT_FAILED, ConfigError, GraError, Problem, StoreError
+from gra.machine import requested
+from gra.paths import conf_dir
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+CONFIG = "chain"
+
+
+class RunFailed(GraError):
+    """Steps failed or were not done; the message lists them."""
+
+    def __init__(self, message: str, code: int):
+        super().__init__(message)
+        self.code = code
+
+
+def main(command: str) -> int:
+    """Run one of the commands over sys.argv (Hydra overrides); returns the exit code."""
+    return hydra_main({"run": run, "plan": plan, "compare": compare}[command], CONFIG)
+
+
+def run(root: DictConfig, problems: list[Problem]) -> None:
+    """Run the experiment's steps that are not done, then print its table. Raises ConfigError, StoreError, RunFailed."""
+    made, cluster = prepare(root, problems, outside=True, executor="local")
+    assert isinstance(cluster, ClusterSettings)
+    with Display(len(made.steps)) as display:
+        account = run_plan(made, cluster, display)
+    if account.code:
+        raise RunFailed(_account(made, account), account.code)
+    print(_table(root, make_plan(made.experiment, made.store)[0]))
+
+
+def plan(root: DictConfig, problems: list[Problem]) -> None:
+    """Print every step with its state, inputs, folder and hash."""
+    from rich.console import Console
+    from rich.table import Table
+
+    made, _ = prepare(root, problems)
+    table = Table("step", "state", "inputs", "folder", "hash", title=f"{made.experiment.title} ({made.store.root})")
+    twins = made.twins()
+    for name, item in made.steps.items():
+        digest = item.digest or "-"
+        folder = item.folder.name if item.folder else made.store.place(item.stage.name, twins[name], digest).final.name
+        inputs = ", ".join(f"{key}={source}" for key, source in item.step.inputs.items())
+        table.add_row(name, made.state(item), inputs or "-", folder, digest[:8])
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200  # a pipe or file needs no cut to the terminal's width
+    console.print(table)
+    for line in outlook(made):
+        console.print(line, markup=False, highlight=False)
+    if made.experiment.compare.get("power") is not None:
+        console.print(_power(root, made), markup=False, highlight=False)
+
+
+def _power(root: DictConfig, made: Plan) -> str:
+    """What the planned comparison can see, by trainings of each arm."""
+    from gra.compare.options import Options
+    from gra.compare.power_sheet import for_suite
+    from gra.compare.sheet import render
+
+    suite = root.get("suite")
+    if suite is None:
+        raise ConfigError([Problem("suite", "--power needs the benchmarks of a suite", "suite=paper")])
+    options = Options.model_validate(made.experiment.compare)
+    assert options.power is not None
+    shown = for_suite(list(suite.tasks), suite.get("limit"), options.power / 100, options.level)
+    return render([shown], "terminal", options.width)
+
+
+def compare(root: DictConfig, problems: list[Problem]) -> None:
+    """Print the table of the finished steps. Raises StoreError if none is finished."""
+    print(_table(root, prepare(root, problems)[0]))
+
+
+def prepare(
+    root: DictConfig, problems: list[Problem], outside: bool = False, executor: str | None = None
+) -> tuple[Plan, ClusterSettings | SlurmSettings]:
+    """The experiment's plan and cluster settings. Raises ConfigError with the given `problems` and every fault of the config.
+
+    `outside`: also check what the steps need besides the config (servers, the hub, writable folders). `executor`: the only one
+    that the command can use. Under Slurm, configs are checked for the GPUs that the jobs request.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    if HydraConfig.get().runtime.choices.get("experiment") is None and not root.experiment.get("arms"):
+        remedy = f"one of: {', '.join(f'experiment={name}' for name in experiments())}"
+        raise ConfigError([*problems, Problem("experiment", "required, but not set", remedy)])
+    where = sources(CONFIG)
+    raw = OmegaConf.to_container(root, resolve=False)
+    assert isinstance(raw, dict)
+    packages = [group.split("@")[-1].replace("/", ".") for group in where.choices]
+    plain = {str(key): value for key, value in raw.items()}
+    if wrong := wrong_kinds(plain, HydraConfig.get().runtime.choices, listed(CONFIG)):
+        raise ConfigError(locate([*problems, *wrong], where))
+    group = OmegaConf.to_container(root.cluster, resolve=True)
+    assert isinstance(group, dict)
+    cluster, faults = parse_cluster({str(key): value for key, value in group.items()})
+    faults += _wrong_executor(cluster, executor)
+    problems = problems + faults + unknown_keys(plain, packages, CONFIG)
+    try:
+        experiment, faults = resolve(root)
+    except ConfigError as error:
+        raise ConfigError(locate([*problems, *error.problems], where)) from error
+    made, more = make_plan(experiment, Store(Path(root.store)))
+    on = _machine(cluster)
+    problems += faults
+    known = {p.key for p in problems}
+    checked = [p for p in check_plan(made, where, on) if p.key not in known]
+    reported = {p.key for p in checked}
+    problems += [*(p for p in more if p.key not in reported), *checked]  # the stage's own message is more specific
+    if experiment.compare or experiment.reference:
+        from gra.compare.options import check
+
+        tasks = OmegaConf.select(root, "suite.tasks", default=None)
+        problems += check(experiment.compare, benchmarks=len(tasks) if isinstance(tasks, Sequence) else 0)
+    if outside:
+        reported = {p.key for p in problems}
+        problems += [p for p in preflight_plan(made, where, on) if p.key not in reported]
+        problems += writable_problems("store", made.store.root) + writable_problems("results", Path(root.results))
+    stop_or_warn(problems, where)
+    assert cluster is not None  # else there were problems
+    return made, cluster
+
+
+def _wrong_executor(cluster: ClusterSettings | SlurmSettings | None, wanted: str | None) -> list[Problem]:
+    if cluster is None or wanted in (None, cluster.executor):
+        return []
+    if wanted == "local":
+        remedy = "gra submit queues the steps as jobs; gra run cluster=local runs them here"
+    else:
+        remedy = "choose one with cluster=slurm, or a copy of conf/cluster/slurm.yaml; gra run runs the steps here"
+    return [Problem("cluster.executor", f"is {cluster.executor}", remedy)]
+
+
+def _machine(cluster: ClusterSettings | SlurmSettings | None) -> Callable[[Planned], AbstractContextManager[None]]:
+    """For each step, the context in which its config is checked for the machine that it will run on."""
+    if not isinstance(cluster, SlurmSettings):
+        return lambda _item: nullcontext()
+    return lambda item: requested(cluster.of(item.stage.name).gpu_count)
+
+
+def experiments() -> list[str]:
+    """The names of the project's experiments."""
+    folder = conf_dir() / "experiment"
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+
+
+def _table(root: DictConfig, made: Plan) -> str:
+    from gra.compare.arms import STEPS, Arm
+    from gra.compare.experiment import compare
+
+    arms = []
+    for row in made.experiment.rows:
+        folders = {name: made.steps[i].folder for name, i in row.steps.items() if name in STEPS}
+        done = {name: folder for name, folder in folders.items() if folder is not None}
+        manifests = {name: manifest.read(folder) for name, folder in done.items()}
+        arms.append(Arm(name=row.arm, label=row.label, replicate=row.replicate, folders=done, manifests=manifests))
+    if not any(item.folder for item in made.steps.values()):
+        raise StoreError(f"{made.store.root}: no step of {made.experiment.name} is finished\n    -> {_run_again()}")
+    reference = made.experiment.reference or made.experiment.rows[0].arm
+    output = _results(root)
+    text = compare(
+        arms, title=made.experiment.title, reference=reference, output=output, options=made.experiment.compare
+    )
+    return f"{text.rstrip()}\n\nreport: {output / 'report.html'}"
+
+
+def _results(root: DictConfig) -> Path:
+    """`results`; in a sweep, one folder below it per job."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    hydra = HydraConfig.get()
+    folder = Path(root.results)
+    if hydra.mode != RunMode.MULTIRUN:
+        return folder
+    own = [text for text in hydra.overrides.task if not text.startswith("experiment=")]
+    return folder / (",".join(own).replace("/", "_") or str(hydra.job.num))
+
+
+def _account(made: Plan, account: RunSummary) -> str:
+    """What failed, what was not done, and how to resume."""
+    lines = []
+    for name, code in account.failed.items():
+        lines.append(f"{name} failed (exit code {code}{_killed(code)}): see {account.logs[name]}")
+    if account.waiting:
+        why = "waiting for failed steps" if account.code == EXIT_FAILED else "interrupted"
+        lines.append(f"not done ({why}): {', '.join(account.waiting)}")
+    lines.append(f"{len(account.done)} of {len(made.steps)} steps are done and will be reused")
+    remedy = (
+        "fix the cause, then run the same command again" if account.failed else "to resume, run the same command again"
+    )
+    return "\n".join([*lines, f"    -> {remedy}: {_run_again()}"])
+
+
+def _run_again() -> str:
+    """The command with its overrides, quoted for a shell."""
+    return shlex.join(["gra", "run", *sys.argv[1:]])
+
+
+def _killed(code: int) -> str:
+    if code >= 0:
+        return ""
+    return (
+        ": killed by signal "
+        + str(-code)
+        + (", perhaps out of memory: try cluster.max_parallel=1" if code == -9 else "")
+    )

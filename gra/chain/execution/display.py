@@ -1,0 +1,120 @@
+"""Prints the progress of `gra run`: one line per event and, on a terminal, a status line of the running steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from gra.chain.store.store import PARTIAL
+from gra.fileio import read_json
+
+STATUS, STALE_S = "status.json", 30.0
+FIRST_S, LINE_S = 4.0, 60.0  # without a terminal: seconds to a step's first line, and between later ones
+_TAIL = 4000  # bytes read from the end of a log
+
+
+class Display:
+    """Writes to standard error; standard output holds only the table. Use as a context manager."""
+
+    def __init__(self, total: int) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._status = self._console.status("")
+        self._total = total
+        self._finished = 0
+        self._relayed: dict[float, float] = {}  # start time of a running step -> when its last line was printed
+
+    def __enter__(self) -> Display:
+        self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+
+    def line(self, text: str, style: str = "") -> None:
+        """Print one event."""
+        self._console.print(escape(text), style=style or None)
+
+    def reused(self, name: str, folder: Path) -> None:
+        self._finished += 1
+        self.line(f"{self._count()} {name}: already finished ({folder.name})", "dim")
+
+    def same(self, name: str, first: str) -> None:
+        self._finished += 1
+        self.line(f"{self._count()} {name}: same result as {first}", "dim")
+
+    def started(self, name: str, log: Path) -> None:
+        self.line(f"{' ' * len(self._count())} {name}: started (log: {log})")
+
+    def done(self, name: str, seconds: float, folder: Path) -> None:
+        self._finished += 1
+        self.line(f"{self._count()} {name}: done in {duration(seconds)} ({folder.name})", "green")
+
+    def failed(self, name: str, code: int, log: Path) -> None:
+        self.line(f"{' ' * len(self._count())} {name}: FAILED (exit code {code}); last lines of {log}:", "red")
+        for text in tail(log, 15):
+            self.line(f"    | {text}")
+
+    def tick(self, running: Mapping[str, tuple[float, Path]]) -> None:
+        """Refresh the status line. `running`: step -> (time.monotonic() at its start, its log)."""
+        now = time.monotonic()
+        if not self._console.is_terminal:
+            self._relay(running, now)
+            return
+        parts = []
+        for name, (start, log) in running.items():
+            last = status_line(log.with_suffix(PARTIAL)) or next(iter(tail(log, 1)), "")
+            parts.append(f"{name} {duration(now - start)}" + (f": {last[:100]}" if last else ""))
+        self._status.update(escape("  |  ".join(parts)))
+
+    def _relay(self, running: Mapping[str, tuple[float, Path]], now: float) -> None:
+        """Without a terminal: print each step's status a few seconds after its start, then once a minute."""
+        for name, (start, log) in running.items():
+            first = start not in self._relayed
+            if now - self._relayed.get(start, start) < (FIRST_S if first else LINE_S):
+                continue
+            last = status_line(log.with_suffix(PARTIAL)) or next(iter(tail(log, 1)), "")
+            if last:
+                self._relayed[start] = now
+                self.line(f"{' ' * len(self._count())} {name} {duration(now - start)}: {last[:200]}", "dim")
+
+    def _count(self) -> str:
+        width = len(str(self._total))
+        return f"[{self._finished:>{width}}/{self._total}]"
+
+
+def status_line(folder: Path) -> str:
+    """The status of the step that works in `folder`: `line` of status.json, which a stage may refresh there every few seconds.
+    Empty where there is none, or where it is old because its writer was killed."""
+    try:
+        status = read_json(folder / STATUS)
+        fresh = abs(time.time() - status["updated_at"]) < STALE_S
+        return "".join(c if c.isprintable() else " " for c in str(status["line"])) if fresh else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def tail(path: Path, lines: int) -> list[str]:
+    """The last non-empty lines of a text file, however long it is; [] if it cannot be read."""
+    try:
+        with path.open("rb") as handle:
+            handle.seek(max(0, path.stat().st_size - _TAIL))
+            text = handle.read().decode(errors="replace")
+    except OSError:
+        return []
+    # a progress bar redraws its line with \r: keep the last state
+    found = [line.rsplit("\r", 1)[-1].rstrip() for line in text.replace("\r\n", "\n").rstrip("\r\n").split("\n")]
+    return ["".join(c if c.isprintable() else " " for c in line) for line in found if line.strip()][-lines:]
+
+
+def duration(seconds: float) -> str:
+    """`12 s`, `3 min 05 s`, `2 h 07 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,120 @@
+"""Plans an experiment's steps against a run store: each step's fingerprint, folder and state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gra.chain.config.experiment import Experiment, Step
+from gra.chain.config.origin import from_root
+from gra.chain.execution.display import status_line
+from gra.chain.execution.runner import identify
+from gra.chain.stage import Stage, load_stage
+from gra.chain.store import manifest
+from gra.chain.store.fingerprint import fingerprint
+from gra.chain.store.store import Store
+from gra.chain.store.working import worth_of
+from gra.errors import ConfigError, Problem
+from gra.locks import holder
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A step and its state. `digest` is None where a fault prevents computing it; `folder` is None until the step is done."""
+
+    step: Step
+    stage: Stage
+    digest: str | None
+    hashes: dict[str, str | None]  # input name -> fingerprint
+    folder: Path | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All steps by id; each comes after its inputs."""
+
+    experiment: Experiment
+    store: Store
+    steps: dict[str, Planned]
+
+    def input_folders(self, planned: Planned) -> dict[str, Path | None]:
+        """Each input's folder; None where it is not made yet or its step has a fault."""
+        folders: dict[str, Path | None] = {}
+        for name, source in planned.step.inputs.items():
+            made = self.steps.get(source) if isinstance(source, str) else None
+            folders[name] = source if isinstance(source, Path) else made.folder if made else None
+        return folders
+
+    def twins(self) -> dict[str, str]:
+        """Step -> the first step with the same fingerprint. Two arms may need the same result, which is made once."""
+        first: dict[str, str] = {}
+        return {name: first.setdefault(item.digest or name, name) for name, item in self.steps.items()}
+
+    def state(self, planned: Planned) -> str:
+        """`done`, `running` (with its process), `partly done`, `would run`, or `unknown` where a fault hides it."""
+        if planned.folder or planned.digest is None:
+            return "done" if planned.folder else "unknown"
+        running = holder(self.store.lock(planned.stage.name, planned.digest))
+        partial = self.store.find_partial(planned.stage.name, planned.digest)
+        if running:
+            line = status_line(partial) if partial else ""
+            return f"running ({running})" + (f": {line}" if line else "")
+        if partial is None:
+            return "would run"
+        worth = worth_of(planned.stage, partial)
+        return "partly done" + (f" ({worth})" if worth else "")
+
+
+def make_plan(experiment: Experiment, store: Store) -> tuple[Plan, list[Problem]]:
+    """The plan, and the faults that prevent planning a step (unknown stage, missing folders or files).
+
+    Raises StoreError if a finished folder of the experiment is broken.
+    """
+    planned: dict[str, Planned] = {}
+    problems: list[Problem] = []
+    refused: set[str] = set()
+    for step in experiment.steps.values():
+        try:
+            stage = load_stage(step.target, f"{step.id}._target_")
+        except ConfigError as error:
+            problems += () if step.target in refused else error.problems
+            refused.add(step.target)
+            continue
+        hashes, faults = _input_hashes(step, planned)
+        problems += faults
+        digest = None
+        try:
+            known = {name: value for name, value in hashes.items() if value is not None}
+            identity = identify(stage, step.config, known)
+            digest = fingerprint(identity) if len(known) == len(hashes) else None
+        except ConfigError as error:
+            problems += (from_root(problem, step.root, step.places) for problem in error.problems)
+        folder = store.find(stage.name, digest) if digest else None
+        planned[step.id] = Planned(step, stage, digest, hashes, folder)
+    return Plan(experiment, store, planned), problems + _same_names(planned)
+
+
+def _input_hashes(step: Step, planned: dict[str, Planned]) -> tuple[dict[str, str | None], list[Problem]]:
+    hashes: dict[str, str | None] = {}
+    problems = []
+    for name, source in step.inputs.items():
+        hashes[name] = None
+        if isinstance(source, str):
+            hashes[name] = planned[source].digest if source in planned else None
+        elif source.exists():
+            hashes[name] = manifest.outside_hash(source)
+        else:
+            problems.append(Problem(f"{step.id}.inputs.{name}", f"{source}: no such folder", "correct the path"))
+    return hashes, problems
+
+
+def _same_names(planned: dict[str, Planned]) -> list[Problem]:
+    """Faults of different stages with one NAME: each would take the other's results for its own."""
+    targets: dict[str, str] = {}
+    problems = []
+    for item in planned.values():
+        first = targets.setdefault(item.stage.name, item.stage.target)
+        if first != item.stage.target:
+            message = f"{first} and {item.stage.target} both have the NAME {item.stage.name!r}"
+            problems.append(Problem(f"{item.step.id}._target_", message, "give each stage's module its own NAME"))
+    return problems

@@ -1,0 +1,61 @@
+"""Checks what all steps need outside their configs, before anything is created or paid for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+from gra.chain.config.origin import from_root
+from gra.chain.execution.check import Sources, locate, steps_named
+from gra.chain.execution.plan import Plan, Planned
+from gra.errors import ConfigError, Problem
+
+
+def preflight_plan(
+    plan: Plan, sources: Sources, on: Callable[[Planned], AbstractContextManager[None]] = lambda _item: nullcontext()
+) -> list[Problem]:
+    """The faults outside their configs of the steps that would run, each once, with the steps that have it.
+
+    `on`: the context in which a step is checked (gra/machine.py). A stage gets None for an input that is not made yet and checks
+    the rest: a fault of the last step is reported before the first step starts.
+    """
+    found: dict[Problem, list[str]] = {}
+    twins = plan.twins()
+    for name, item in plan.steps.items():
+        if item.folder is not None or twins[name] != name:
+            continue
+        with on(item):
+            faults = item.stage.preflight(dict(item.step.config), plan.input_folders(item))
+        for problem in faults:
+            problem = from_root(problem, item.step.root, item.step.places)
+            where = problem.file or sources.file_of(problem.key, item.step.overridden)
+            found.setdefault(replace(problem, file=where), []).append(name)
+    return [replace(problem, message=f"{problem.message} [{steps_named(names)}]") for problem, names in found.items()]
+
+
+def writable_problems(key: str, folder: Path) -> list[Problem]:
+    """What prevents creating or writing `folder`, as far as it can be known without trying."""
+    there = folder.absolute()
+    while not there.exists() and not there.is_symlink() and there != there.parent:
+        there = there.parent
+    remedy = f"give a writable folder: {key}=DIR"
+    if not there.is_dir():
+        return [Problem(key, f"{there} is not a folder", remedy)]
+    if not os.access(there, os.W_OK | os.X_OK):
+        readonly = bool(os.statvfs(there).f_flag & os.ST_RDONLY)
+        why = "its file system is mounted read-only" if readonly else "no permission"
+        return [Problem(key, f"{there} cannot be written: {why}", remedy)]
+    return []
+
+
+def stop_or_warn(problems: Iterable[Problem], sources: Sources) -> None:
+    """Raise ConfigError with all problems unless all may pass by themselves; those are printed to standard error."""
+    problems = locate(problems, sources)
+    if any(not problem.passing for problem in problems):
+        raise ConfigError(problems)
+    for problem in problems:
+        print(f"note: {problem.key}: {problem.message}; its models cannot be checked yet", file=sys.stderr, flush=True)

@@ -1,0 +1,231 @@
+"""Runs one step exactly once: lock, look up, work in `.partial`, write the manifest, publish. Used by chains and single stages."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gra.chain.stage import Config, Stage, left_out
+from gra.chain.store import manifest
+from gra.chain.store.earlier import beside, in_store
+from gra.chain.store.fingerprint import differences, fingerprint, hashed_config, identity
+from gra.chain.store.manifest import BEGUN, MANIFEST, Manifest
+from gra.chain.store.store import Place, Store, publish, why_unusable
+from gra.chain.store.working import begin
+from gra.errors import ConfigError, Problem, StoreError
+from gra.fileio import read_json, remove_temporaries, sha256_file, write_json
+from gra.locks import locked
+from gra.typed import word_for
+
+_DISK_ERRORS = {
+    errno.ENOSPC,
+    errno.EROFS,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENOTEMPTY,
+}
+_FOLLOW_SECONDS = 120
+PREVIOUS = "previous"  # input of a part: what the parts before it made
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished folder; `reused`: it was already finished."""
+
+    folder: Path
+    manifest: Manifest
+    reused: bool
+
+
+def identify(stage: Stage, config: Config, inputs: Mapping[str, str]) -> dict[str, Any]:
+    """The identity of a step (see fingerprint.py); reads the files named in its config. Raises ConfigError."""
+    try:
+        named = stage.external_files(config)
+    except OSError as error:
+        raise ConfigError([_unreadable("(files named in the config)", "a file", error)]) from error
+    inside = {
+        key
+        for key, name in stage.inside_inputs.items()
+        if name in inputs and key in named and not named[key].is_absolute()
+    }
+    files: dict[str, str] = {}
+    problems: list[Problem] = []
+    for key, path in named.items():
+        try:
+            files |= {key: sha256_file(path)} if key not in inside else {}
+        except OSError as error:
+            problems.append(_unreadable(key, path, error))
+    if problems:
+        raise ConfigError(problems)
+    return identity(stage.name, stage.version, config, inputs, files, left_out(stage, config))
+
+
+def _unreadable(key: str, path: object, error: OSError) -> Problem:
+    remedy = "give a file (or folder) that exists and is readable"
+    return Problem(key, f"{error.filename or path}: cannot be read: {error.strerror}", remedy)
+
+
+def run_in_store(
+    stage: Stage,
+    config: Config,
+    inputs: Mapping[str, Path],
+    hashes: Mapping[str, str],
+    store: Store,
+    name: str,
+    expected: str,
+    patience_s: float | None = None,
+) -> Result:
+    """Make, resume or find the step's result in the store. `hashes`: each input's fingerprint; `expected`: the step's fingerprint;
+    `patience_s`: seconds to wait for another process that makes it, None: as long as it takes.
+
+    Raises StoreError, and what the stage raises; finished work then stays in the working folder for the next run.
+    """
+    who = identify(stage, config, hashes)
+    digest = fingerprint(who)
+    if digest != expected:
+        raise StoreError(f"{name}: a file named in its config was changed after planning\n    -> run the command again")
+    if follower() or stage.follower(dict(config)):
+        found = store.find(stage.name, digest)
+        place = Place(found) if found else store.place(stage.name, name, digest)
+        return _follow(stage, config, inputs, who, place)
+    with locked(store.lock(stage.name, digest), _waiting(name), patience_s):
+        found = store.find(stage.name, digest)
+        if found:
+            return Result(found, manifest.read(found), reused=True)
+        place = store.place(stage.name, name, digest)
+        return _work(stage, config, inputs, who, place, lambda: in_store(store, stage, name, digest))
+
+
+def run_in_folder(
+    stage: Stage,
+    config: Config,
+    inputs: Mapping[str, Path],
+    hashes: Mapping[str, str],
+    output: Path,
+    patience_s: float | None = None,
+) -> Result:
+    """Make, resume or find the result in the folder `output`, as the command of a single stage does.
+
+    Raises StoreError, listing the differences, if `output` was made with another configuration.
+    """
+    if fault := why_unusable(output):
+        raise StoreError(f"{output} {fault}\n    -> give the result its own folder: output=DIR")
+    who = identify(stage, config, hashes)
+    if (whole := stage.whole(dict(config), output)) is not None:
+        there = manifest.read(whole)
+        _same(_shared(stage, there["identity"]), _shared(stage, who), whole, _other_place(stage, whole))
+        return Result(whole, there, reused=True)
+    place = Place(output)
+    if follower() or stage.follower(dict(config)):
+        return _follow(stage, config, inputs, who, place)
+    with locked(place.lock, _waiting(str(output)), patience_s):
+        if output.is_file():
+            raise StoreError(f"{output}: is a file\n    -> give another folder: output=DIR")
+        if output.is_dir() and any(output.iterdir()):
+            if not (output / MANIFEST).exists():
+                raise StoreError(
+                    f"{output}: is not empty, and no stage made it\n    -> give another folder: output=DIR"
+                )
+            there = manifest.read(output)
+            _same(there["identity"], who, output, _other_place(stage, output))
+            return Result(output, there, reused=True)
+        return _work(stage, config, inputs, who, place, lambda: beside(stage, output))
+
+
+def _work(
+    stage: Stage,
+    config: Config,
+    inputs: Mapping[str, Path],
+    who: dict[str, Any],
+    place: Place,
+    earlier: Callable[[], list[Path]],
+) -> Result:
+    """Run the stage in the working folder and publish it. The caller holds the lock and has checked that `place.final` does not
+    exist. `earlier`: the folders of earlier runs of the step, whose replies may be reused."""
+    with _disk_errors(place.partial):
+        begun = begin(stage, place, who)
+        if not (place.partial / MANIFEST).exists():  # else: an earlier run was killed before the last two lines below
+            given = stage.reuse(dict(config), earlier()) if stage.reuse is not None else dict(config)
+            metrics = stage.run(given, dict(inputs), place.partial)
+            remove_temporaries(place.partial)
+            record = manifest.build(
+                stage, identity=who, config=config, inputs=inputs, folder=place.partial, begun=begun, metrics=metrics
+            )
+            write_json(place.partial / MANIFEST, record)
+        (place.partial / BEGUN).unlink(missing_ok=True)
+        publish(place.partial, place.final)
+    return Result(place.final, manifest.read(place.final), reused=False)
+
+
+def follower() -> bool:
+    """Whether a launcher such as torchrun started this process as one of several other than the first."""
+    return int(os.environ.get("RANK") or 0) > 0
+
+
+def _follow(stage: Stage, config: Config, inputs: Mapping[str, Path], who: dict[str, Any], place: Place) -> Result:
+    """Join the first process of a group in its working folder, which that process locks, starts and publishes."""
+    deadline = time.monotonic() + _FOLLOW_SECONDS
+    while time.monotonic() < deadline:
+        if (place.final / MANIFEST).exists():
+            return Result(place.final, manifest.read(place.final), reused=True)
+        if (place.partial / BEGUN).exists() and not differences(read_json(place.partial / BEGUN)["identity"], who):
+            stage.run(dict(config), dict(inputs), place.partial)
+            return Result(place.final, {}, reused=False)
+        time.sleep(0.1)
+    raise StoreError(
+        f"{place.partial}: the first process (RANK=0) did not start within {_FOLLOW_SECONDS} s\n    -> see its log"
+    )
+
+
+def _same(there: Mapping[str, Any], here: Mapping[str, Any], folder: Path, remedy: str) -> None:
+    lines = differences(there, here)
+    if lines:
+        listed = "\n    ".join(lines)
+        head = f"{folder}: was made with another configuration (there: in this folder; here: in this command)"
+        raise StoreError(f"{head}:\n    {listed}\n    -> {remedy}")
+
+
+def _shared(stage: Stage, identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of an identity that a part and its whole have in common."""
+    config = hashed_config(identity["config"], stage.of_a_part)
+    inputs = {name: digest for name, digest in identity["inputs"].items() if name != PREVIOUS}
+    return {"config": config, "inputs": inputs, "files": identity["files"]}
+
+
+def _other_place(stage: Stage, output: Path) -> str:
+    """The remedy where a finished folder is in the way; it costs no reply again."""
+    if stage.reuse is None:
+        return f"give another folder (output=DIR), or remove {output}"
+    reuse = shlex.quote(f"runtime.reuse=[{word_for(str(output))}]")
+    return f"give another folder: output=DIR {reuse} (replies to unchanged requests are reused)"
+
+
+def _waiting(what: str) -> Any:
+    def report(who: str) -> None:
+        print(f"{what}: {who} is working on it; waiting for its result", file=sys.stderr, flush=True)
+
+    return report
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    """Turn disk faults below the working folder into StoreErrors; other faults and files are left to the stage."""
+    try:
+        yield
+    except OSError as error:
+        ours = error.filename is None or str(error.filename).startswith(str(folder.parent))
+        if error.errno not in _DISK_ERRORS or not ours:
+            raise
+        remedy = "free disk space or choose a writable folder, then run the same command again to resume"
+        raise StoreError(f"{error.filename or folder}: {error.strerror}\n    -> {remedy}") from error

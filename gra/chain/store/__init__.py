@@ -1,0 +1,1 @@
+"""Keeps finished and unfinished steps on disk: fingerprints, manifests, the run store."""

@@ -1,0 +1,77 @@
+"""Finds earlier runs of a step, finished or not, with another configuration; replies they paid for may be reused.
+
+In the store they have the step's stage and name but another hash. Beside an output folder they are `OUTPUT.partial-HASH8`, which
+`working.py` creates, and folders that a user renamed to `OUTPUT.aside...`. Only the newest few are searched: each of them holds
+what it reused from those before it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+from gra.chain.stage import Stage
+from gra.chain.store.fingerprint import hash8
+from gra.chain.store.manifest import BEGUN, MANIFEST
+from gra.chain.store.store import PARTIAL, Store, slug
+from gra.fileio import read_json
+from gra.locks import holder
+
+MOST = 8
+
+
+def of_name(store: Store, stage: Stage, name: str, digest: str) -> list[Path]:
+    """The folders of other runs of the step `name`, newest first; those in use by another process are left out."""
+    wanted = re.compile(rf"{re.escape(f'{stage.name}-{slug(name)}')}-([0-9a-f]{{8}})(\.partial)?(\.aside.*)?")
+    found = []
+    for folder in store.root.glob(f"{stage.name}-{slug(name)}-*") if store.root.is_dir() else ():
+        match = wanted.fullmatch(folder.name)
+        if match is None or not folder.is_dir() or (match[1] == hash8(digest) and not match[3]):
+            continue
+        if holder(store.lock(stage.name, match[1])) is None:
+            found.append(folder)
+    return _newest(found)
+
+
+def in_store(store: Store, stage: Stage, name: str, digest: str) -> list[Path]:
+    """The folders of `of_name` whose replies may be reused."""
+    return _reusable(stage, of_name(store, stage, name, digest))
+
+
+def beside(stage: Stage, output: Path) -> list[Path]:
+    """The folders of earlier runs of the stage into `output`, newest first."""
+    wanted = re.compile(rf"{re.escape(output.name)}\.(partial[-.].+|aside.*)")
+    parent = output.parent
+    found = parent.iterdir() if parent.is_dir() else ()
+    return _reusable(stage, _newest(folder for folder in found if wanted.fullmatch(folder.name) and folder.is_dir()))
+
+
+def identity_of(folder: Path) -> dict[str, object] | None:
+    """The identity that a finished or working folder was made from; None where it is not recorded."""
+    for name in (MANIFEST, BEGUN):
+        try:
+            found = read_json(folder / name)["identity"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if isinstance(found, dict):
+            return found
+    return None
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the folder is a complete result, by its name and manifest."""
+    return (folder / MANIFEST).is_file() and not folder.name.endswith(PARTIAL)
+
+
+def _newest(folders: Iterable[Path]) -> list[Path]:
+    return [folder for _, folder in sorted(((folder.stat().st_mtime_ns, folder) for folder in folders), reverse=True)]
+
+
+def _reusable(stage: Stage, folders: Iterable[Path]) -> list[Path]:
+    """The folders with something that the stage can reuse, at most MOST."""
+    kept = stage.kept
+    if kept is None or stage.reuse is None:
+        return []
+    return list(islice((folder for folder in folders if kept(folder)), MOST))

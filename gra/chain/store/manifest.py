@@ -1,0 +1,140 @@
+"""Writes and reads `manifest.json`: what made a finished folder, from which inputs and versions, when and where."""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from gra.chain.stage import Stage
+from gra.chain.store.fingerprint import fingerprint
+from gra.errors import GraError, StoreError
+from gra.fileio import read_json, sha256_file
+from gra.labels import MANIFEST, MARK, simulated
+from gra.paths import SNAPSHOT, snapshot_root, source_root
+
+BEGUN = "begun.json"  # identity of a working folder; removed once the manifest is written
+LIBRARIES = (
+    *("gra", "torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "vllm", "datasets", "lm-eval", "wandb"),
+    *("sentence-transformers", "faiss-cpu", "numpy", "pyarrow", "pydantic", "hydra-core", "omegaconf"),
+)
+
+Manifest = dict[str, Any]
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def build(
+    stage: Stage,
+    *,
+    identity: Mapping[str, Any],
+    config: Mapping[str, Any],
+    inputs: Mapping[str, Path],
+    folder: Path,
+    begun: str,
+    metrics: Mapping[str, float],
+) -> Manifest:
+    """The manifest of the finished working folder `folder`. Raises GraError if a metric is not a finite number."""
+    return {
+        "stage": stage.name,
+        "version": stage.version,
+        "target": stage.target,
+        "hash": fingerprint(identity),
+        "identity": dict(identity),
+        "config": dict(config),
+        "inputs": {name: {"hash": identity["inputs"][name], "folder": str(path)} for name, path in inputs.items()},
+        "metrics": _metrics(stage, metrics),
+        "simulated": (folder / MARK).exists() or simulated(inputs.values()),
+        "start": begun,
+        "end": now(),
+        "host": socket.gethostname(),
+        "versions": versions(),
+        "git": git_state(),
+        "files": {name: size for name, size in sizes(folder).items() if name not in (MANIFEST, BEGUN)},
+    }
+
+
+def read(folder: Path) -> Manifest:
+    """The manifest of a finished folder. Raises StoreError that names the folder if it is missing or does not match its hash."""
+    remedy = f"the result is incomplete: rename it to {folder.name}.aside (its replies are reused), then run the command again"
+    try:
+        manifest = read_json(folder / MANIFEST)
+        if manifest["hash"] != fingerprint(manifest["identity"]):
+            raise StoreError(
+                f"{folder / MANIFEST}: its hash does not match the identity that it records\n    -> {remedy}"
+            )
+        if not isinstance(manifest["metrics"], dict) or not isinstance(manifest["simulated"], bool):
+            raise TypeError("metrics or simulated")
+    except OSError as error:
+        raise StoreError(f"{folder}: {MANIFEST} cannot be read: {error.strerror}\n    -> {remedy}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise StoreError(f"{folder / MANIFEST}: not a manifest ({error!r:.100})\n    -> {remedy}") from error
+    return dict(manifest)
+
+
+def outside_hash(path: Path) -> str:
+    """The hash of a folder or file that no step of the experiment makes.
+
+    For a folder that a stage made it is the manifest's hash: made twice from the same inputs, it is the same input. For any other
+    folder, or where file sizes no longer match the manifest, it is the hash of the content. Raises OSError, StoreError.
+    """
+    if (path / MANIFEST).is_file():
+        manifest = read(path)
+        here = sizes(path)
+        if all(here.get(name) == size for name, size in manifest.get("files", {}).items()):
+            return str(manifest["hash"])
+    return sha256_file(path)
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """Relative path -> bytes of every file below `folder`."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {p.relative_to(folder).as_posix(): p.stat().st_size for p in files}
+
+
+def versions() -> dict[str, str]:
+    """Python's and the key libraries' versions; libraries that are not installed are left out."""
+    found = {"python": sys.version.split()[0]}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_state() -> dict[str, Any] | None:
+    """The commit of the code that ran and whether files were changed since; None outside a git checkout. In a snapshot of the
+    code (gra/cluster/snapshot.py): also the hash of these changes."""
+    if (snapshot := snapshot_root()) is not None:
+        return dict(read_json(snapshot / SNAPSHOT))
+    root = source_root()
+    if root is None:
+        return None
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return None  # no git, or no commit yet: the library versions still show what ran
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout.strip()
+
+
+def _metrics(stage: Stage, metrics: Mapping[str, float]) -> dict[str, float]:
+    odd = {k: v for k, v in metrics.items() if not isinstance(v, (int, float)) or not math.isfinite(v)}
+    if odd:
+        raise GraError(f"{stage.target} returned metrics that are not finite numbers: {odd}\n    -> correct the stage")
+    return {name: float(value) for name, value in metrics.items()}

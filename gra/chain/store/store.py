@@ -1,0 +1,112 @@
+"""Finds and places results in the run store, `runs/store/<stage>-<name>-<hash8>/`; a folder is finished or does not exist.
+
+Only the hash identifies a result; the name is for people. Whichever arm made a result first, every other arm, experiment or
+command that needs the same one finds it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from gra.chain.store import manifest
+from gra.chain.store.fingerprint import hash8
+from gra.errors import StoreError
+from gra.fileio import sync_folder
+
+PARTIAL = ".partial"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The paths of one result: work happens in `partial`, which is published as `final`; `lock` is the lock file."""
+
+    final: Path
+
+    @property
+    def partial(self) -> Path:
+        return self.final.with_name(self.final.name + PARTIAL)
+
+    @property
+    def lock(self) -> Path:
+        return self.final.with_name(f".{self.final.name}.lock")
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder of all results."""
+
+    root: Path
+
+    def find(self, stage: str, digest: str) -> Path | None:
+        """The finished folder of the step with this fingerprint, under any name. Raises StoreError if it is damaged."""
+        for folder in self._folders(stage, digest, ""):
+            found = manifest.read(folder)["hash"]
+            if found == digest:
+                return folder
+            raise StoreError(
+                f"{folder}: two different results share the first 8 digits of their hash ({found} and {digest})\n"
+                "    -> rename neither; use another store for this experiment (store=DIR)"
+            )
+        return None
+
+    def find_partial(self, stage: str, digest: str) -> Path | None:
+        """The working folder left by an unfinished run of the same step."""
+        return next(iter(self._folders(stage, digest, PARTIAL)), None)
+
+    def place(self, stage: str, name: str, digest: str) -> Place:
+        """Where a step's result goes: under the name of its unfinished run, if there is one, else under `name`."""
+        begun = self.find_partial(stage, digest)
+        folder = begun.name.removesuffix(PARTIAL) if begun else f"{stage}-{slug(name)}-{hash8(digest)}"
+        return Place(self.root / folder)
+
+    def lock(self, stage: str, digest: str) -> Path:
+        """The lock file of a result; independent of the name, since two arms may need the same result at once."""
+        return self.root / ".locks" / f"{stage}-{hash8(digest)}.lock"
+
+    def log(self, stage: str, name: str, digest: str) -> Path:
+        """The log with a step's standard output and error, beside its folder; it is kept."""
+        place = self.place(stage, name, digest)
+        return place.final.with_name(place.final.name + ".log")
+
+    def _folders(self, stage: str, digest: str, suffix: str) -> list[Path]:
+        try:
+            found = sorted(self.root.glob(f"{stage}-*-{hash8(digest)}{suffix}"))
+        except OSError as error:
+            raise StoreError(f"{self.root}: the run store cannot be read: {error.strerror}") from error
+        return [folder for folder in found if folder.is_dir()]
+
+
+def why_unusable(output: Path) -> str | None:
+    """Why `output` cannot hold a result: it is the file system's root, the current folder or a folder above it; else None."""
+    whole = output.resolve()
+    if whole == Path(whole.anchor):
+        return "is the root of the file system"
+    return "is the current folder, or a folder above it" if Path.cwd().is_relative_to(whole) else None
+
+
+def slug(text: str) -> str:
+    """`text` as part of a file name: lower-case letters, digits, dots and dashes."""
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.") or "x"
+
+
+def publish(partial: Path, final: Path) -> None:
+    """Sync `partial` to disk, then make it visible as `final` by one rename. Raises OSError."""
+    for folder, _, files in os.walk(partial):
+        for name in files:
+            path = Path(folder, name)
+            if not path.is_symlink():
+                _sync_file(path)
+        sync_folder(Path(folder))
+    partial.rename(final)
+    sync_folder(final.parent)
+
+
+def _sync_file(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,235 @@
+"""PURE: turns a plan into jobs: one for each step that is not done, and for a divided step one array a wave and a job a merge."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from gra.chain.execution.cluster_settings import SlurmSettings, StageResources
+from gra.chain.execution.plan import Plan, Planned
+from gra.chain.store.store import slug
+from gra.parts import Wave
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job, or one array. `key`: identifies its work in this store; `tasks`: numbers of the array's tasks that are not done
+    (None: no array); `after`: keys of the jobs that must succeed, `after_any`: that must end; `outputs`: the folders it makes, by
+    task (key 0 where it is no array)."""
+
+    key: str
+    step: str
+    stage: str
+    digest: str
+    wave: str | None
+    tasks: tuple[int, ...] | None
+    after: tuple[str, ...]
+    after_any: tuple[str, ...]
+    outputs: Mapping[int, tuple[str, ...]]
+    resources: StageResources
+    per_task: int = 1
+    shards: int = 1
+
+    @property
+    def name(self) -> str:
+        """For people: in squeue, logs and messages."""
+        return f"{self.step} {self.wave}" if self.wave else self.step
+
+    @property
+    def count(self) -> int:
+        """How many jobs Slurm counts it as."""
+        return 1 if self.tasks is None else len(self.tasks)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the disk and the queue say. `done`: whether a folder is finished; `alive`: keys of jobs that are queued or running."""
+
+    done: Callable[[Path], bool]
+    alive: Collection[str] = field(default_factory=tuple)
+
+
+def jobs_of(plan: Plan, settings: SlurmSettings, facts: Facts) -> list[Job]:
+    """The jobs to submit, each after those that it waits for. Steps that are done, alive or like an earlier one have none.
+
+    With `max_parallel` = N, each step also starts after the end of the Nth step before it: the steps form N chains, so at most N
+    of them run at the same time.
+    """
+    found: list[Job] = []
+    ends: list[str] = []  # the key of each step's last job
+    twins = plan.twins()
+    for name, item in plan.steps.items():
+        if item.folder is None and twins[name] == name:
+            jobs = _of_step(plan, item, twins, settings, facts)
+            if settings.max_parallel is not None and len(ends) >= settings.max_parallel:
+                before = ends[-settings.max_parallel]
+                jobs[0] = replace(jobs[0], after_any=tuple(dict.fromkeys((*jobs[0].after_any, before))))
+            ends.append(jobs[-1].key)
+            found += jobs
+    waiting = {job.key for job in found} | set(facts.alive)
+    return [
+        replace(job, after=_in(job.after, waiting), after_any=_in(job.after_any, waiting))
+        for job in found
+        if job.key not in facts.alive
+    ]
+
+
+def fitted(plan: Plan, settings: SlurmSettings, facts: Facts) -> tuple[list[Job], int]:
+    """The jobs of `jobs_of`, at most `max_jobs`, and the factor by which `shards_per_task` was raised to keep within it."""
+    factor = 1
+    while True:
+        jobs = jobs_of(plan, _coarser(settings, factor), facts)
+        total = sum(job.count for job in jobs)
+        most = max((job.count for job in jobs), default=0)
+        if settings.max_jobs is None or total <= settings.max_jobs or most <= 1:
+            return jobs, factor
+        factor += 1
+
+
+def _coarser(settings: SlurmSettings, factor: int) -> SlurmSettings:
+    if factor == 1:
+        return settings
+    stages = {
+        name: own.model_copy(update={"shards_per_task": own.shards_per_task * factor})
+        for name, own in settings.stages.items()
+    }
+    return settings.model_copy(update={"stages": stages})
+
+
+def key_of(stage: str, digest: str, wave: str | None = None) -> str:
+    """The key of a job's work."""
+    return f"{stage}-{digest[:16]}" + (f"/{wave}" if wave else "")
+
+
+def _of_step(plan: Plan, item: Planned, twins: Mapping[str, str], settings: SlurmSettings, facts: Facts) -> list[Job]:
+    assert item.digest is not None  # a plan with faults is not submitted
+    stage, digest, step = item.stage, item.digest, item.step
+    before = []
+    for source in step.inputs.values():
+        made = plan.steps[twins[source]] if isinstance(source, str) else None
+        if made is not None and made.folder is None:
+            assert made.digest is not None
+            before.append(key_of(made.stage.name, made.digest))
+    place = plan.store.place(stage.name, step.id, digest).final
+    resources = settings.of(stage.name)
+    own = Job(
+        key=key_of(stage.name, digest),
+        step=step.id,
+        stage=stage.name,
+        digest=digest,
+        wave=None,
+        tasks=None,
+        after=tuple(dict.fromkeys(before)),
+        after_any=(),
+        outputs={0: (str(place),)},
+        resources=resources,
+    )
+    if stage.divide is None or resources.shards == 1:
+        return [own]
+    waves, _ = stage.divide(step.config, place, resources.shards)
+    divided = replace(own, shards=resources.shards, per_task=resources.shards_per_task)
+    found: list[Job] = []
+    for wave in _missing(waves, facts):
+        job = _of_wave(divided, wave, settings, facts)
+        last = (found[-1].key,) if found else ()
+        if found and found[-1].tasks is None:
+            job = replace(job, after=last)
+        elif found:
+            job = replace(job, after=(), after_any=last)
+        if job.tasks != ():
+            found.append(job)
+    resources = settings.of(stage.name, merge=True)
+    last = (found[-1].key,) if found else ()
+    return [*found, replace(divided, resources=resources, after=() if found else own.after, after_any=last)]
+
+
+def _missing(waves: Sequence[Wave], facts: Facts) -> Sequence[Wave]:
+    """The waves after the last merge that is finished: it holds all before it."""
+    for number in range(len(waves) - 1, -1, -1):
+        if waves[number].gathers and facts.done(waves[number].part(0).output):
+            return waves[number + 1 :]
+    return waves
+
+
+def _of_wave(step: Job, wave: Wave, settings: SlurmSettings, facts: Facts) -> Job:
+    key = f"{step.key}/{wave.name}"
+    if wave.gathers:
+        outputs = {0: (str(wave.part(0).output),)}
+        merge = settings.of(step.stage, merge=True)
+        return replace(step, key=key, wave=wave.name, outputs=outputs, resources=merge)
+    found: dict[int, tuple[str, ...]] = {}
+    for task in range(math.ceil(wave.tasks / step.per_task)):
+        parts = [wave.part(number).output for number in numbers(task, step.per_task, wave.tasks)]
+        if not all(facts.done(part) for part in parts):
+            found[task] = tuple(map(str, parts))
+    return replace(step, key=key, wave=wave.name, tasks=tuple(found), outputs=found)
+
+
+def numbers(task: int, per_task: int, tasks: int) -> range:
+    """The parts of a wave of `tasks` parts that array task number `task` does."""
+    return range(task * per_task, min((task + 1) * per_task, tasks))
+
+
+def _in(keys: Iterable[str], those: Collection[str]) -> tuple[str, ...]:
+    return tuple(key for key in keys if key in those)
+
+
+def arrays(tasks: Sequence[int], limit: int) -> list[tuple[int, list[int]]]:
+    """(offset, numbers) of the arrays for `tasks`: each number plus its offset is a task, and all numbers are below `limit`."""
+    found: dict[int, list[int]] = {}
+    for task in sorted(tasks):
+        offset = task // limit * limit
+        found.setdefault(offset, []).append(task - offset)
+    return list(found.items())
+
+
+def ranges(values: Sequence[int]) -> str:
+    """Sorted numbers in Slurm's short form: 0-3,7."""
+    parts: list[list[int]] = []
+    for value in values:
+        if parts and value == parts[-1][-1] + 1:
+            parts[-1][1:] = [value]
+        else:
+            parts.append([value])
+    return ",".join("-".join(map(str, part)) for part in parts)
+
+
+def options(job: Job, settings: SlurmSettings, comment: str) -> list[str]:
+    """sbatch's options for a job, without those that depend on other jobs, logs and the array."""
+    asked = job.resources
+    given = {
+        "partition": asked.partition,
+        "account": asked.account,
+        "qos": asked.qos,
+        "constraint": asked.constraint,
+        "time": asked.time,
+        "cpus-per-task": asked.cpus,
+        "mem": asked.mem,
+        "gres": f"gpu:{asked.gpus}" if asked.gpu_count else None,
+        "nodes": asked.nodes,
+        "mail-user": settings.mail.user,
+        "mail-type": ",".join(settings.mail.type) if settings.mail.user else None,
+    }
+    found = [f"--job-name=gra-{slug(job.name)}", f"--comment={comment}"]
+    found += [f"--{name}={value}" for name, value in given.items() if value is not None]
+    found += [f"--signal=B:USR1@{settings.signal_s}", "--requeue" if settings.requeue else "--no-requeue"]
+    return [*found, "--kill-on-invalid-dep=yes", "--open-mode=append", "--export=ALL", *(asked.directives or [])]
+
+
+def template(job: Job) -> str:
+    """The file name of the job's template."""
+    if job.tasks is not None:
+        return "array.sbatch"
+    return "multinode.sbatch" if (job.resources.nodes or 1) > 1 else "task.sbatch"
+
+
+def command(job: Job, python: str, container: str | None, spec: Path, settings: SlurmSettings) -> list[str]:
+    """The words that the job runs."""
+    words = [*shlex.split(container or ""), python, "-P", "-m", "gra.cluster.task", str(spec)]
+    words += [f"--lock-wait={settings.lock_wait_s:g}", f"--takes={settings.merge_takes:g}"]
+    words += [f"--shards={job.shards}", f"--per-task={job.per_task}"] if job.shards > 1 else []
+    words += [f"--wave={job.wave}"] if job.wave else []
+    return [*words, "--task=%"] if job.tasks is not None else words

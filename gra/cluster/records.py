@@ -1,0 +1,112 @@
+"""Keeps what was submitted: `STORE/.jobs/TIME/submission.json`, and a folder beside it for each job with its logs.
+
+In a job's folder: `job.sh` (its environment), and for each task N (or `job`) `N.attempt-K.log`, `N.attempts`, `N.exit` and
+`N.failures`, which slurm/common.sh writes. Slurm knows a job's work by its comment, `gra:STORE:KEY`, so a number used again
+misleads nobody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gra.errors import StoreError
+from gra.fileio import read_json, write_json
+
+FOLDER, FILE = ".jobs", "submission.json"
+
+
+@dataclass
+class Submitted:
+    """A job as it was submitted. `ids`: Slurm's number -> the offset of that array's numbers (0 where it is no array)."""
+
+    key: str
+    name: str
+    step: str
+    stage: str
+    digest: str
+    wave: str | None
+    shards: int
+    after: list[str]
+    after_any: list[str]
+    outputs: dict[str, list[str]]
+    logs: str
+    ids: dict[str, int] = field(default_factory=dict)
+    time: str = ""
+
+    @property
+    def is_array(self) -> bool:
+        """Whether its tasks have numbers."""
+        return self.wave is not None and not self.wave.startswith("merge")
+
+    def attempts(self, task: str) -> int:
+        """How often a task was started."""
+        return _number(Path(self.logs, f"{task}.attempts")) or 0
+
+    def exit_code(self, task: str) -> int | None:
+        """How a task's last attempt ended; None: it did not, or it was killed with its shell."""
+        return _number(Path(self.logs, f"{task}.exit"))
+
+    def log(self, task: str) -> Path | None:
+        """The log of a task's last attempt, if it was started."""
+        path = Path(self.logs, f"{task}.attempt-{self.attempts(task)}.log")
+        return path if path.is_file() else None
+
+    @property
+    def tasks(self) -> dict[str, list[str]]:
+        """Task, as its files are named -> the folders it makes."""
+        return self.outputs if self.is_array else {"job": self.outputs["0"]}
+
+
+@dataclass
+class Submission:
+    """One `gra submit`."""
+
+    folder: Path
+    experiment: str
+    cwd: str
+    code: str | None
+    words: list[str]
+    jobs: list[Submitted] = field(default_factory=list)
+
+    def write(self) -> None:
+        """Write it, atomically: after each job, so that a killed `gra submit` leaves a true record."""
+        write_json(self.folder / FILE, {**asdict(self), "folder": self.folder.name})
+
+
+def store_id(store: Path) -> str:
+    """What marks the jobs of this store among the user's jobs."""
+    return hashlib.sha256(str(store.resolve()).encode()).hexdigest()[:8]
+
+
+def comment(store: Path, key: str = "") -> str:
+    """The comment of the job with this key; without one, what all comments of the store begin with."""
+    return f"gra:{store_id(store)}:{key}"
+
+
+def read_all(store: Path) -> list[Submission]:
+    """All submissions of the store, oldest first. Raises StoreError for one that cannot be read."""
+    found = []
+    for path in sorted((store / FOLDER).glob(f"*/{FILE}")):
+        try:
+            raw: Mapping[str, Any] = read_json(path)
+            jobs = [Submitted(**job) for job in raw["jobs"]]
+            found.append(Submission(**{**raw, "folder": path.parent, "jobs": jobs}))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{path}: cannot be read: {error!r:.100}\n    -> remove it; no result is in it") from error
+    return found
+
+
+def newest(submissions: Iterable[Submission]) -> dict[str, Submitted]:
+    """The last record of each key."""
+    return {job.key: job for submission in submissions for job in submission.jobs}
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None

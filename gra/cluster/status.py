@@ -1,0 +1,199 @@
+"""`gra status` and `gra cancel`: what the submitted jobs of a store have come to, from the disk first; one call of squeue."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from gra.chain.store.manifest import MANIFEST
+from gra.chain.store.store import Store
+from gra.cluster import slurm
+from gra.cluster.records import Submitted, comment, newest, read_all
+from gra.errors import EXIT_CONFIG, EXIT_PREEMPTED
+from gra.wellformed import printable
+
+_TOLD = (0, EXIT_PREEMPTED, 128 + signal.SIGTERM)  # ends that are no fault: done, or told to stop
+_TAIL = 4000  # bytes of a log in which its last error is looked for
+STATUS_HELP = """\
+usage: gra status [store=DIR] [--json]
+
+What became of the jobs that `gra submit` queued: done, running, waiting, failed, stopped; attempts, logs, the last error. Read from
+the store (default: runs/store), with one call of squeue.
+"""
+CANCEL_HELP = """\
+usage: gra cancel [store=DIR]
+
+End the queued and running jobs of this store (default: runs/store), no others. Finished work is kept; `gra submit` resumes.
+"""
+
+
+@dataclass(frozen=True)
+class Line:
+    """The state of one job or array."""
+
+    step: str
+    wave: str | None
+    state: str  # done, running, waiting, failed, stopped
+    jobs: list[str]
+    done: int
+    total: int
+    attempt: int
+    log: str | None
+    error: str | None
+    failed: list[dict[str, object]]  # task, attempt, exit, log, error
+
+
+def status(words: Sequence[str]) -> int:
+    """Print the state of every submitted job; returns the exit code."""
+    if any(word in ("-h", "--help") for word in words):
+        print(STATUS_HELP, end="")
+        return 0
+    store, as_json = _store(words, ("--json",)), "--json" in words
+    if store is None:
+        return EXIT_CONFIG
+    note = None
+    try:
+        rows = slurm.queue(comment(store))
+    except slurm.SlurmError as error:
+        rows, note = [], str(error).splitlines()[0]
+    lines = lines_of(store, rows)
+    if as_json:
+        print(json.dumps({"store": str(store), "note": note, "jobs": [asdict(line) for line in lines]}, indent=2))
+        return 0
+    if note:
+        print(f"note: {note}; only what is on disk is shown", file=sys.stderr)
+    for line in lines:
+        print(_text(line))
+    print(f"{sum(line.state == 'done' for line in lines)} of {len(lines)} jobs and arrays are done ({store})")
+    return 0
+
+
+def cancel(words: Sequence[str]) -> int:
+    """Cancel the jobs of a store; returns the exit code. Raises SlurmError."""
+    if any(word in ("-h", "--help") for word in words):
+        print(CANCEL_HELP, end="")
+        return 0
+    store = _store(words, ())
+    if store is None:
+        return EXIT_CONFIG
+    found = sorted({row.job for row in slurm.queue(comment(store))}, key=int)
+    if found:
+        slurm.cancel(found)
+    print(f"cancelled {len(found)} jobs and arrays of {store}" + (f": {', '.join(found)}" if found else ""))
+    return 0
+
+
+def lines_of(store: Path, rows: Sequence[slurm.Row]) -> list[Line]:
+    """The state of the last record of each job. `rows`: what squeue shows of this store."""
+    by_key: dict[str, list[slurm.Row]] = {}
+    for row in rows:
+        by_key.setdefault(row.comment.removeprefix(comment(store)), []).append(row)
+    jobs = newest(read_all(store))
+    finished = {job.key for job in jobs.values() if Store(store).find(job.stage, job.digest) is not None}
+    return [_line(job, by_key, jobs, _step(job) in finished) for job in jobs.values()]
+
+
+def _step(job: Submitted) -> str:
+    return job.key.partition("/")[0]
+
+
+def _line(
+    job: Submitted, rows: Mapping[str, Sequence[slurm.Row]], jobs: Mapping[str, Submitted], finished: bool
+) -> Line:
+    mine = rows.get(job.key, ())
+    done = [task for task, folders in job.tasks.items() if finished or all(_made(folder) for folder in folders)]
+    alive = {str(row.task + job.ids.get(row.job, 0)) if row.task is not None else "job" for row in mine}
+    failed = [
+        task for task in job.tasks if task not in done and task not in alive and (job.exit_code(task) or 0) not in _TOLD
+    ]
+    last = max(job.tasks, key=job.attempts)
+    shown = failed[0] if failed else last
+    error = _error(job, shown) if failed else None
+    if len(done) == len(job.tasks):
+        state = "done"
+    elif any(row.running for row in mine):
+        state = "running"
+    elif mine:
+        state = "waiting"
+    elif failed:
+        state = "failed"
+    else:
+        state = "stopped"
+        error = _why_stopped(job, rows, jobs)
+    log = job.log(shown)
+    return Line(
+        step=job.step,
+        wave=job.wave,
+        state=state,
+        jobs=list(job.ids),
+        done=len(done),
+        total=len(job.tasks),
+        attempt=job.attempts(shown),
+        log=str(log) if log else None,
+        error=error,
+        failed=[
+            {
+                "task": task,
+                "attempt": job.attempts(task),
+                "exit": job.exit_code(task),
+                "log": str(job.log(task)) if job.log(task) else None,
+                "error": _error(job, task),
+            }
+            for task in failed
+        ],
+    )
+
+
+def _made(folder: str) -> bool:
+    return Path(folder, MANIFEST).is_file()
+
+
+def _why_stopped(job: Submitted, rows: Mapping[str, Sequence[slurm.Row]], jobs: Mapping[str, Submitted]) -> str:
+    """Why a job is gone that did not fail."""
+    for key in (*job.after, *job.after_any):
+        before = jobs.get(key)
+        if before is None or key in rows:
+            continue
+        if not all(_made(folder) for folders in before.outputs.values() for folder in folders):
+            return f"not started: {before.name} did not finish"
+    return "it was cancelled, or ended with its node; gra submit queues it again"
+
+
+def _error(job: Submitted, task: str) -> str | None:
+    """The last error in a task's log: the last line that is not the advice after it."""
+    path = job.log(task)
+    if path is None:
+        return None
+    with path.open("rb") as handle:
+        handle.seek(max(0, path.stat().st_size - _TAIL))
+        lines = handle.read().decode(errors="replace").splitlines()
+    said = [line.strip() for line in lines if line.strip() and not line.strip().startswith("->")]
+    return printable(said[-1])[:300] if said else None
+
+
+def _text(line: Line) -> str:
+    name = f"{line.step} {line.wave}" if line.wave else line.step
+    count = f" {line.done}/{line.total}" if line.total > 1 else ""
+    parts = [f"{name}: {line.state}{count}", f"job {', '.join(line.jobs)}"]
+    parts += [f"attempt {line.attempt}"] if line.attempt else []
+    parts += [f"log {line.log}"] if line.log else []
+    text = ", ".join(parts) + (f"\n    {line.error}" if line.error else "")
+    for one in line.failed if line.total > 1 else ():
+        text += f"\n    task {one['task']}: attempt {one['attempt']}, exit code {one['exit']}, log {one['log']}: {one['error']}"
+    return text
+
+
+def _store(words: Sequence[str], flags: Sequence[str]) -> Path | None:
+    """The store that the words name; None, with a message, where a word is unknown."""
+    store = Path("runs/store")
+    for word in words:
+        if word.startswith("store="):
+            store = Path(word.partition("=")[2]).expanduser()
+        elif word not in flags:
+            print(f"gra: unknown word `{word}`\n    -> give store=DIR; see --help", file=sys.stderr)
+            return None
+    return store

@@ -1,0 +1,205 @@
+"""`gra submit`: checks an experiment, queues the jobs of what is not done, and returns at once."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gra.chain.execution.app import hydra_main
+from gra.chain.execution.cluster_settings import SlurmSettings
+from gra.chain.execution.commands import CONFIG, prepare
+from gra.chain.execution.local import spec_of
+from gra.chain.execution.plan import Plan, make_plan
+from gra.chain.store.manifest import MANIFEST, now
+from gra.chain.store.store import slug
+from gra.cluster import slurm, snapshot
+from gra.cluster.layout import Facts, Job, arrays, command, fitted, options, ranges, template
+from gra.cluster.records import FOLDER, Submission, Submitted, comment, newest, read_all
+from gra.errors import GraError, Problem, StoreError
+from gra.fileio import write_json, write_text
+from gra.locks import locked
+from gra.paths import slurm_dir
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command over `words`; returns the exit code."""
+    dry, live = "--dry-run" in words, "--live" in words
+    rest = [word for word in words if word not in ("--dry-run", "--live")]
+    sys.argv = ["gra submit", *rest]
+    return hydra_main(lambda root, problems: _submit(root, problems, rest, dry=dry, live=live), CONFIG)
+
+
+def _submit(root: DictConfig, problems: list[Problem], words: list[str], *, dry: bool, live: bool) -> None:
+    plan, settings = prepare(root, problems, outside=True, executor="slurm")
+    assert isinstance(settings, SlurmSettings)
+    store = plan.store.root
+    with locked(store / ".locks" / "submit.lock", _wait):
+        plan = make_plan(plan.experiment, plan.store)[0]  # what another submission or a job has changed meanwhile
+        rows = slurm.queue(comment(store))
+        alive = {row.comment.removeprefix(comment(store)) for row in rows}
+        jobs, factor = fitted(plan, settings, Facts(lambda folder: (folder / MANIFEST).is_file(), alive))
+        if factor > 1:
+            print(f"cluster.max_jobs={settings.max_jobs}: each array task does {factor} times as many shards")
+        if not jobs:
+            print(_nothing(plan, alive))
+            return
+        limit = slurm.max_array() if any(job.tasks for job in jobs) else 1
+        folder = store.absolute() / FOLDER / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
+        known = {key: list(job.ids) for key, job in newest(read_all(store)).items() if key in alive}
+        if dry:
+            submission = Submission(folder, plan.experiment.name, str(Path.cwd()), None, words)
+            _queue_all(jobs, plan, settings, submission, known, limit, Path("CODE"), dry=True)
+            return
+        code = None if live else snapshot.take(store)
+        submission = Submission(folder, plan.experiment.name, str(Path.cwd()), str(code) if code else None, words)
+        try:
+            _queue_all(jobs, plan, settings, submission, known, limit, code, dry=False)
+        except (GraError, OSError) as error:
+            raise StoreError(_undo(submission, error)) from error
+    print(f"\nsubmitted; see: {shlex.join(['gra', 'status', f'store={store}'])}")
+
+
+def _queue_all(
+    jobs: Sequence[Job],
+    plan: Plan,
+    settings: SlurmSettings,
+    submission: Submission,
+    known: Mapping[str, list[str]],
+    limit: int,
+    code: Path | None,
+    *,
+    dry: bool,
+) -> None:
+    """Submit the jobs, or with `dry` only print them. `known`: the numbers of the jobs that are alive, by key."""
+    ids = dict(known)
+    for number, job in enumerate(jobs):
+        logs = submission.folder / f"{number:03d}-{slug(job.name)}"
+        record = Submitted(
+            key=job.key,
+            name=job.name,
+            step=job.step,
+            stage=job.stage,
+            digest=job.digest,
+            wave=job.wave,
+            shards=job.shards,
+            after=list(job.after),
+            after_any=list(job.after_any),
+            outputs={str(task): [str(Path(p).absolute()) for p in paths] for task, paths in job.outputs.items()},
+            logs=str(logs),
+            time=now(),
+        )
+        submission.jobs.append(record)
+        ids[job.key] = []
+        for offset, numbers in arrays(job.tasks, limit) if job.tasks is not None else [(0, None)]:
+            words = _words(job, settings, plan, logs, code, numbers, ids)
+            if dry:
+                mine = f"JOB{sum(map(len, ids.values())) + 1}"
+                print(f"{_line(job, mine, numbers, offset, ids, logs)}\n    sbatch {shlex.join(words)}")
+            else:
+                _prepare_folder(job, settings, plan, logs, code, words)
+                mine = slurm.submit(words, _environment(logs, code, offset))
+                record.ids[mine] = offset
+                submission.write()
+                print(_line(job, mine, numbers, offset, ids, logs), flush=True)
+            ids[job.key] = [*ids[job.key], mine]
+
+
+def _words(
+    job: Job,
+    settings: SlurmSettings,
+    plan: Plan,
+    logs: Path,
+    code: Path | None,
+    numbers: Sequence[int] | None,
+    ids: Mapping[str, Sequence[str]],
+) -> list[str]:
+    """sbatch's words."""
+    found = options(job, settings, comment(plan.store.root, job.key))
+    found += [f"--chdir={Path.cwd()}", f"--output={logs}/slurm-{'%j' if numbers is None else '%A_%a'}.log"]
+    if (text := dependency(job.after, job.after_any, ids)) is not None:
+        found.append(f"--dependency={text}")
+    if numbers is not None:
+        most = f"%{settings.array_parallel}" if settings.array_parallel else ""
+        found.append(f"--array={ranges(numbers)}{most}")
+    found.append(str((code / "slurm" if code is not None else slurm_dir()) / template(job)))
+    return [*found, *command(job, settings.python or sys.executable, settings.container, logs / "spec.json", settings)]
+
+
+def dependency(after: Sequence[str], after_any: Sequence[str], ids: Mapping[str, Sequence[str]]) -> str | None:
+    """The value of --dependency; None where the job waits for none."""
+    parts = []
+    for kind, keys in (("afterok", after), ("afterany", after_any)):
+        if found := [number for key in keys for number in ids.get(key, ())]:
+            parts.append(":".join([kind, *found]))
+    return ",".join(parts) or None
+
+
+def _prepare_folder(
+    job: Job, settings: SlurmSettings, plan: Plan, logs: Path, code: Path | None, words: Sequence[str]
+) -> None:
+    logs.mkdir(parents=True, exist_ok=True)
+    item = next(item for item in plan.steps.values() if item.step.id == job.step)
+    spec_of(plan, item).write(logs / "spec.json")
+    write_json(logs / "sbatch.json", list(words))
+    exports = {
+        "GRA_PYTHON": settings.python or sys.executable,
+        "GRA_LOGS": str(logs),
+        "GRA_MAX_ATTEMPTS": str(settings.max_attempts),
+        "GRA_REQUEUE": str(int(settings.requeue)),
+        "PYTHONUNBUFFERED": "1",
+    }
+    lines = ["# environment of one job, read by slurm/common.sh", *settings.setup]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in exports.items()]
+    if code is not None:
+        lines.append(f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}")
+    if job.resources.cpus is not None:
+        lines.append(f"export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{job.resources.cpus}}}")
+    write_text(logs / "job.sh", "\n".join(lines) + "\n")
+
+
+def _environment(logs: Path, code: Path | None, offset: int) -> dict[str, str]:
+    """The environment of sbatch, which the job inherits, without what belongs to a job that this command itself runs in."""
+    inherited = {key: value for key, value in os.environ.items() if not re.match(r"SLURM_(?!CONF)|SBATCH_|GRA_", key)}
+    folder = code / "slurm" if code is not None else slurm_dir()
+    return {**inherited, "GRA_JOB": str(logs / "job.sh"), "GRA_SLURM": str(folder), "GRA_OFFSET": str(offset)}
+
+
+def _line(
+    job: Job, mine: str, numbers: Sequence[int] | None, offset: int, ids: Mapping[str, Sequence[str]], logs: Path
+) -> str:
+    array = "" if numbers is None else f"[{ranges(numbers)}]" + (f" + {offset}" if offset else "")
+    wait = dependency(job.after, job.after_any, ids)
+    return f"{job.name}: job {mine}{array}{f', {wait}' if wait else ''}, log {logs}"
+
+
+def _nothing(plan: Plan, alive: set[str]) -> str:
+    done = sum(item.folder is not None for item in plan.steps.values())
+    if done == len(plan.steps):
+        return f"all {done} steps are done; nothing to submit"
+    return f"{done} of {len(plan.steps)} steps are done, the others are queued or running ({len(alive)} jobs); nothing to submit"
+
+
+def _undo(submission: Submission, error: Exception) -> str:
+    """Cancel what was queued before the fault; returns what to tell."""
+    queued = {number: job.name for job in submission.jobs for number in job.ids}
+    if not queued:
+        return f"{error}\n    -> nothing was queued; correct it and run gra submit again"
+    named = ", ".join(f"{number} ({name})" for number, name in queued.items())
+    with suppress(GraError):
+        slurm.cancel(list(queued))
+        return f"{error}\n    -> cancelled again: {named}; correct it and run gra submit again"
+    return f"{error}\n    -> cancel by hand: scancel {' '.join(queued)} ({named})"
+
+
+def _wait(who: str) -> None:
+    print(f"{who} is submitting to this store; waiting for it", file=sys.stderr, flush=True)

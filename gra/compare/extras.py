@@ -1,0 +1,159 @@
+"""Further sheets of a comparison: contrasts between any arms, readings side by side, the paper's rows and claims."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gra.compare.bootstrap import Interval
+from gra.compare.contrasts import Contrast, contrast, parse, shared
+from gra.compare.evaluated import Evaluated
+from gra.compare.numbers import interval, percent, points
+from gra.compare.options import Options, PaperOptions
+from gra.compare.paper import benchmarks, beside, opendataarena
+from gra.compare.paper.command import judged_sheets, paper_evidence
+from gra.compare.paper.runs import RunsEvidence, rows_of
+from gra.compare.power import detectable
+from gra.compare.power_sheet import measured
+from gra.compare.sheet import Sheet
+from gra.errors import EvalError
+from gra.paths import paper_dir
+
+READINGS = {"strict": "strict", "opencompass": "OpenCompass", "tolerant": "tolerant"}
+
+
+def extras(evaluated: Evaluated, reference: str, options: Options) -> dict[str, list[Sheet]]:
+    """The sheets by the name of their file; those that were not asked for, or have nothing to show, are absent.
+
+    Raises ConfigError for contrasts and rows that do not exist, EvalError for arms with different items.
+    """
+    labels = {name: group[0].label for name, group in evaluated.groups.items()}
+    found: dict[str, list[Sheet]] = {}
+    if options.contrasts:
+        found["contrasts"] = [contrasts(evaluated, options)]
+    if any(scored["opencompass"] for scored in evaluated.scored.values()):
+        found["readings"] = [readings(evaluated, reference, options, labels)]
+    if options.power is not None:
+        found["power"] = [measured(evaluated, reference, options.power / 100, options.level)]
+    if options.paper is not None:
+        found |= papers(evaluated, options, options.paper, labels)
+    return found
+
+
+def contrasts(evaluated: Evaluated, options: Options) -> Sheet:
+    """The contrasts that were asked for: by mean and benchmark, strict, with intervals and detectable effects."""
+    names = [name for name, scored in evaluated.scored.items() if scored["strict"]]
+    strict = {name: evaluated.scored[name]["strict"] for name in names}
+    made = []
+    for text in options.contrasts:
+        weights = parse(text, names)
+        difference = contrast(strict, weights, **_bootstrap(options))
+        made.append(Contrast(text, weights, difference, tuple(shared(strict, list(weights)))))
+    return contrast_sheet(made, options.level, any(evaluated.simulated(name) for one in made for name in one.weights))
+
+
+def contrast_sheet(made: Sequence[Contrast], level: float, simulated: bool) -> Sheet:
+    """The contrasts as a sheet: one line for the mean over the shared benchmarks and one for each benchmark."""
+    lines, records = [], []
+    for one in made:
+        over = "items and trainings" if one.difference.over_trainings else "items"
+        several = {f"mean of {len(one.tasks)}": one.difference.mean} if len(one.tasks) > 1 else {}
+        for name, found in {**several, **{task: one.difference.tasks[task] for task in one.tasks}}.items():
+            least = detectable(found, level)
+            lines.append([one.name, name, interval(found), points(least).removeprefix("+"), f"{found.p:.4f}", over])
+            records.append(_record(one, name, found, least, over, simulated))
+    notes = [
+        f"Points, with {100 * level:g} % intervals: a sum of arms is their mean, and all arms share the items "
+        "that are drawn. Detectable: the smallest true difference that such an interval excludes 0 for four "
+        "times in five. p is not adjusted for the number of lines. The interval says nothing about a further "
+        "seed set or arm."
+    ]
+    if simulated:
+        notes.append("Simulated: the numbers say nothing about real models.")
+    headings = ("Contrast", "Benchmark", "Difference", "Detectable", "p", "Interval over")
+    return Sheet("Contrasts (simulated)" if simulated else "Contrasts", headings, lines, notes, records, words=2)
+
+
+def readings(evaluated: Evaluated, reference: str, options: Options, labels: Mapping[str, str]) -> Sheet:
+    """The mean of every arm by each reading of the same replies, and reference minus arm by each."""
+    lines, records = [], []
+    for name, label in labels.items():
+        cells: list[str] = []
+        record: dict[str, object] = {"arm": name, "label": label, "simulated": evaluated.simulated(name)}
+        for kind in READINGS:
+            value = _mean(evaluated, name, kind)
+            found = _difference(evaluated, reference, name, kind, options)
+            cells += [percent(value), "reference" if name == reference else interval(found)]
+            record |= {kind: value, f"{kind}.difference": found.value if found else None}
+            record |= {f"{kind}.low": found.low if found else None, f"{kind}.high": found.high if found else None}
+        lines.append([label, *cells])
+        records.append(record)
+    heads = [words for kind in READINGS.values() for words in (f"Mean, {kind}", f"Reference minus arm, {kind}")]
+    note = (
+        "Means over the benchmarks in percent, by three readings of the same replies: strict, the form that "
+        "the task asks for; OpenCompass's rules, by which the paper's numbers were read; tolerant, any clear "
+        "form. A dash: not read so."
+    )
+    return Sheet("Readings of the same replies", ("Arm", *heads), lines, [note], records)
+
+
+def papers(
+    evaluated: Evaluated, options: Options, wanted: PaperOptions, labels: Mapping[str, str]
+) -> dict[str, list[Sheet]]:
+    """The arms beside the paper's rows, and the paper's claims judged by them."""
+    paper = paper_evidence()
+    runs = RunsEvidence(
+        evaluated,
+        rows_of(list(evaluated.groups), wanted.block, wanted.rows),
+        benchmarks.columns(paper.benchmarks, evaluated.tasks, wanted.columns),
+        paper.benchmarks,
+        _bootstrap(options),
+    )
+    entries = opendataarena.load(paper_dir() / "opendataarena.csv")
+    simulated = any(evaluated.simulated(arm) for arm in runs.rows.values())
+    title = "The paper's claims, judged by these runs"
+    source = (
+        f"Judged: {', '.join(f'{arm} as {key}' for key, arm in runs.rows.items())}. Intervals "
+        f"({100 * options.level:g} %) are paired over items, and over trainings where there are enough."
+    )
+    if simulated:
+        title, source = f"{title} (simulated)", f"Simulated: the numbers say nothing about real models. {source}"
+    return {"paper": [beside.sheet(runs, paper, entries, labels)], "claims": judged_sheets(runs, title, source)}
+
+
+def _bootstrap(options: Options) -> dict[str, Any]:
+    names = ("resamples", "seed", "level", "items_only")
+    return {name: getattr(options, name) for name in names}
+
+
+def _mean(evaluated: Evaluated, name: str, kind: str) -> float | None:
+    """The arm's mean over all benchmarks by a reading; None unless it has all."""
+    scored = evaluated.scored[name][kind]
+    if not evaluated.tasks or set(scored) != set(evaluated.tasks):
+        return None
+    return sum(float(one.correct.mean()) for one in scored.values()) / len(scored)
+
+
+def _difference(evaluated: Evaluated, reference: str, name: str, kind: str, options: Options) -> Interval | None:
+    """Reference minus arm by a reading; None where either lacks a benchmark."""
+    sides = {one: evaluated.scored[one][kind] for one in (reference, name)}
+    if name == reference or any(set(side) != set(evaluated.tasks) or not side for side in sides.values()):
+        return None
+    try:
+        return contrast(sides, {reference: 1.0, name: -1.0}, **_bootstrap(options)).mean
+    except EvalError as error:
+        raise EvalError(f"Arms {reference} and {name} cannot be compared: {error}") from error
+
+
+def _record(one: Contrast, name: str, found: Interval, least: float, over: str, simulated: bool) -> dict[str, object]:
+    return {
+        "contrast": one.name,
+        "benchmark": name,
+        "difference": found.value,
+        "low": found.low,
+        "high": found.high,
+        "p": found.p,
+        "detectable": least,
+        "over": over,
+        "simulated": simulated,
+    }

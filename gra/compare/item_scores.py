@@ -1,0 +1,142 @@
+"""PURE: arranges the item scores of arms into tables for the bootstrap; refuses arms with different items."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gra.errors import EvalError
+
+Floats = NDArray[np.float64]
+FEW_CLUSTERS = 20  # a benchmark with fewer clusters is drawn by item, see bootstrap.py
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """The outcomes of one arm on one benchmark: `correct` has shape (replicates, items); `doc_ids` names the items.
+
+    `replicates`: the numbers of the training seeds, one per row of `correct`, the same for all benchmarks of an arm. `clusters`:
+    each item's cluster; None where items are independent. `answers`: the items' right answers, where known. Items without an id
+    are named by their position in a file, and another file may have another order; the answers reveal that.
+    """
+
+    doc_ids: tuple[str, ...]
+    correct: Floats
+    replicates: tuple[int, ...] = (0,)
+    clusters: tuple[str, ...] | None = None
+    answers: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        shape = (len(self.replicates), len(self.doc_ids))
+        if self.correct.shape != shape:
+            raise ValueError(f"correct has shape {self.correct.shape}, but replicates and doc_ids require {shape}")
+        if len(set(self.doc_ids)) != len(self.doc_ids):
+            raise ValueError("doc_ids are not distinct")
+        if self.clusters is not None and len(self.clusters) != len(self.doc_ids):
+            raise ValueError(f"{len(self.clusters)} clusters for {len(self.doc_ids)} items")
+
+    @property
+    def clusters_drawn(self) -> int | None:
+        """The number of clusters that a resample draws; None where it draws items."""
+        found = len(set(self.clusters)) if self.clusters is not None else 0
+        return found if found >= FEW_CLUSTERS else None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Outcomes of shape (items, columns), one column per replicate; `member`: cluster number of each item, None to draw items."""
+
+    doc_ids: list[str]
+    outcomes: Floats
+    member: NDArray[np.int64] | None
+
+
+def table_of(one: Outcomes) -> Table:
+    """The outcomes sorted by item name: the order in a file has no effect."""
+    order = sorted(range(len(one.doc_ids)), key=one.doc_ids.__getitem__)
+    member = None
+    if one.clusters is not None and one.clusters_drawn is not None:
+        member = np.unique([one.clusters[place] for place in order], return_inverse=True)[1]
+    return Table([one.doc_ids[place] for place in order], one.correct[:, order].T.astype(np.float64), member)
+
+
+def matched(first: Mapping[str, Outcomes], second: Mapping[str, Outcomes]) -> dict[str, Table]:
+    """By benchmark: the shared items with the outcomes of the first arm and, in further columns, of the second.
+
+    Raises EvalError, with the counts, where benchmarks, items or clusters differ.
+    """
+    return joined([first, second])
+
+
+def joined(arms: Sequence[Mapping[str, Outcomes]]) -> dict[str, Table]:
+    """Like `matched`, for any number of arms: every further one is matched with the first."""
+    first = arms[0]
+    tables = {task: table_of(one) for task, one in first.items()}
+    columns = {task: [table.outcomes] for task, table in tables.items()}
+    for second in arms[1:]:
+        _same_benchmarks(first, second)
+        for task, one in first.items():
+            _same_items(task, one, second[task])
+            other = table_of(second[task])
+            if not _same(tables[task].member, other.member):
+                raise EvalError(
+                    f"Benchmark {task}: the arms put its items into different clusters\n    -> evaluate both with one version"
+                )
+            columns[task].append(other.outcomes)
+    return {
+        task: Table(table.doc_ids, np.ascontiguousarray(np.concatenate(columns[task], axis=1)), table.member)
+        for task, table in tables.items()
+    }
+
+
+def _same_benchmarks(first: Mapping[str, Outcomes], second: Mapping[str, Outcomes]) -> None:
+    if set(first) != set(second) or not first:
+        only_first, only_second = sorted(set(first) - set(second)), sorted(set(second) - set(first))
+        raise EvalError(
+            f"The arms share {len(set(first) & set(second))} benchmarks, but {len(only_first)} are only in the first "
+            f"({', '.join(only_first) or 'none'}) and {len(only_second)} only in the second ({', '.join(only_second) or 'none'})"
+            "\n    -> evaluate both arms on the same suite"
+        )
+
+
+def _same_items(task: str, one: Outcomes, other: Outcomes) -> None:
+    alone = set(one.doc_ids) ^ set(other.doc_ids)
+    if alone or not one.doc_ids:
+        shared = len(set(one.doc_ids) & set(other.doc_ids))
+        example = f" (for example {min(alone)!r} is in one only)" if alone else ""
+        raise EvalError(
+            f"Benchmark {task}: the arms' items do not match: {len(one.doc_ids)} items in the first, {len(other.doc_ids)} in "
+            f"the second, {shared} shared{example}; a paired interval needs the same items"
+            "\n    -> evaluate both arms on the same suite with the same limit"
+        )
+    if (task_answers := _answers(one)) and (others := _answers(other)) and task_answers != others:
+        raise EvalError(answers_differ(task, task_answers, others))
+
+
+def replicates_of(arm: Mapping[str, Outcomes]) -> tuple[int, ...]:
+    """The numbers of the training seeds. Raises EvalError unless all benchmarks of the arm share them."""
+    sets = {outcomes.replicates for outcomes in arm.values()}
+    if len(sets) != 1:
+        remedy = "evaluate every replicate on every benchmark"
+        raise EvalError(f"The benchmarks of one arm have different replicates: {sorted(sets)}\n    -> {remedy}")
+    return sets.pop()
+
+
+def answers_differ(task: str, one: Mapping[str, str], other: Mapping[str, str]) -> str:
+    """The message for items that share a name but have different right answers."""
+    count = sum(one[doc] != other[doc] for doc in one)
+    return (
+        f"Benchmark {task}: {count} of {len(one)} items have the same name in both runs but different right answers: the runs read "
+        "different items, or the same items in another order\n    -> evaluate both on the same files"
+    )
+
+
+def _answers(one: Outcomes) -> dict[str, str]:
+    return dict(zip(one.doc_ids, one.answers, strict=True)) if one.answers is not None else {}
+
+
+def _same(one: NDArray[np.int64] | None, other: NDArray[np.int64] | None) -> bool:
+    return one is other if one is None or other is None else np.array_equal(one, other)

@@ -1,0 +1,77 @@
+"""The column map (results/paper/benchmarks.csv): the paper's benchmarks, their sizes, and our tasks that measure the same."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gra.compare.paper.tables import BENCHMARKS
+from gra.errors import ConfigError, Problem, StoreError
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One column of the paper's tables. `items`: the number of its questions; `tasks`: names of ours, the first that a run has is
+    taken; `own_items`: the number of their questions; `opendataarena`: that leaderboard's column, "" where it has none; `note`:
+    what differs."""
+
+    name: str
+    group: str
+    items: int
+    tasks: tuple[str, ...]
+    own_items: int
+    opendataarena: str
+    note: str
+
+
+def load(path: Path) -> dict[str, Benchmark]:
+    """The benchmarks by name, in the order of the paper's columns. Raises StoreError for a damaged file."""
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            rows = list(csv.DictReader(handle))
+        found = {
+            row["benchmark"]: Benchmark(
+                row["benchmark"],
+                row["group"],
+                int(row["items"]),
+                tuple(row["tasks"].split()),
+                int(row["own_items"]),
+                row["opendataarena"],
+                row["note"],
+            )
+            for row in rows
+        }
+    except (OSError, KeyError, ValueError, AttributeError) as error:
+        raise StoreError(f"{path} cannot be read ({error!r})\n    -> restore the file") from error
+    if tuple(found) != BENCHMARKS:
+        raise StoreError(
+            f"{path}: one line for each of {', '.join(BENCHMARKS)}, in this order, is expected\n    -> restore the file"
+        )
+    return found
+
+
+def columns(benchmarks: Mapping[str, Benchmark], tasks: Collection[str], own: Mapping[str, str]) -> dict[str, str]:
+    """Benchmark -> the task among `tasks` that measures it; benchmarks without one are left out.
+
+    `own`: the user's map, which takes precedence. Raises ConfigError for a benchmark or task that does not exist.
+    """
+    problems = [
+        Problem(f"paper.columns.{name}", "is not a column of the paper's tables", f"one of: {', '.join(benchmarks)}")
+        for name in own
+        if name not in benchmarks
+    ]
+    problems += [
+        Problem(f"paper.columns.{name}", f"no run has a task `{task}`", f"one of: {', '.join(sorted(tasks))}")
+        for name, task in own.items()
+        if name in benchmarks and task not in tasks
+    ]
+    if problems:
+        raise ConfigError(problems)
+    found = {}
+    for name, benchmark in benchmarks.items():
+        task = own.get(name) or next((one for one in benchmark.tasks if one in tasks), None)
+        if task is not None:
+            found[name] = task
+    return found

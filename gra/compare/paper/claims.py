@@ -1,0 +1,300 @@
+"""PURE: judges the paper's claims (results/paper/claims.csv) by a written rule, from runs or from the paper's own tables.
+
+A claim is a list of parts. A part has a *contrast*, a weighted sum of the means of rows in points of the average over ten
+benchmarks (or those that the part names), and a *rule*, which turns the contrast's interval into a verdict. M is the margin, two
+points: differences below it are treated as none.
+
+    rule         holds if the interval               fails if the interval
+    beats        is above 0                          is below 0
+    level        is inside -M .. M                   is outside -M .. M
+    little       is below M                          is above M
+    about        is inside number - M .. number + M  is outside
+    reproduced   of ours minus the paper's is inside -M .. M; fails if it is outside
+    wins         at least `number` benchmarks are above 0; fails if so many cannot be (too many are below 0)
+    sizes        every value is within 5 % of the number: a count without an interval
+    share        is above the number                 is below the number
+    seen         there is at least one: a count without an interval
+
+In all other cases the part is *open*; where a row is missing it is *not run*. Several contrasts in one part, separated by `;`,
+must all hold. A claim fails if any part that decides fails; else it is not run if any of these is, else open if any is, else it
+holds. "By the numbers" is the same rule without the interval: what the numbers alone say.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gra.compare.bootstrap import LEVEL, Range
+from gra.compare.paper.evidence import Evidence, Fact, PaperEvidence, Weights
+from gra.compare.paper.tables import BASES, SEEDS, RowKey, row_key
+from gra.errors import ConfigError, StoreError
+from gra.intervals import normal, wilson
+
+MARGIN = 0.02  # shares: two points
+HOLDS, FAILS, OPEN, NOT_RUN = "holds", "fails", "open", "not run"
+_TERM = re.compile(r"([+-])?\s*(?:(\d+(?:\.\d+)?)\s+)?(\S+/\S+/\S+)\s*")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One line of claims.csv. `of`: the benchmarks, empty for all ten; for a rule of COUNTS the name of the number. `number` in
+    points or percent (a count for `wins` and `sizes`). `stated`: the paper's own words or numbers; `needs`: what a run must have
+    for the claim to be judged, where the rule is `none`."""
+
+    claim: str
+    says: str
+    decides: bool
+    rule: str
+    number: float | None
+    of: tuple[str, ...]
+    contrasts: tuple[Weights, ...]
+    stated: str
+    needs: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A part with its outcome. `paper` and `ours`: the contrast, or the count, of the paper's tables and of the evidence, one value
+    for each contrast (for each benchmark with the rule `wins`); `printed`: the paper's with the averages as printed; `by_numbers`:
+    the verdict without intervals; `misprints`: rows whose printed average is not the mean of their scores."""
+
+    part: Part
+    printed: tuple[Range | Fact | None, ...]
+    paper: tuple[Range | Fact | None, ...]
+    ours: tuple[Range | Fact | None, ...]
+    by_numbers: str
+    verdict: str
+    misprints: tuple[str, ...]
+
+
+def load(path: Path, benchmarks: Sequence[str]) -> list[Part]:
+    """The parts in `path`. Raises StoreError, with the line, for a damaged file."""
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            rows = list(csv.DictReader(handle))
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path} cannot be read ({error})\n    -> restore the file") from error
+    found = []
+    for line, row in enumerate(rows, 2):
+        try:
+            named = tuple(row["of"].split())
+            if row["rule"] not in RULES or not set(named) <= set(QUANTITIES if row["rule"] in COUNTS else benchmarks):
+                raise ValueError(f"unknown rule {row['rule']!r}, or unknown quantity in {named!r}")
+            found.append(
+                Part(
+                    row["claim"],
+                    row["says"],
+                    row["decides"] == "yes",
+                    row["rule"],
+                    float(row["number"]) if row["number"] else None,
+                    named,
+                    tuple(weights(text) for text in row["contrast"].split(";") if text.strip()),
+                    row["stated"],
+                    row["needs"],
+                )
+            )
+        except (KeyError, ValueError, AttributeError, ConfigError) as error:
+            raise StoreError(f"{path}, line {line}: {error}\n    -> restore the file") from error
+    return found
+
+
+def weights(text: str) -> dict[RowKey, float]:
+    """The weights in a contrast like `2 Qwen2.5-7B/*/gra_30k - Qwen2.5-7B/*/gra_10k`; `*` is the mean over all bases or seeds.
+
+    Raises ValueError for text that is no contrast, ConfigError for an unknown row.
+    """
+    found: dict[RowKey, float] = {}
+    rest = text.strip()
+    while rest:
+        if (term := _TERM.match(rest)) is None:
+            raise ValueError(f"`{text}` is not a sum of rows")
+        sign, factor, name = term.groups()
+        keys = _expand(name)
+        for key in keys:
+            found[key] = found.get(key, 0.0) + (-1 if sign == "-" else 1) * float(factor or 1) / len(keys)
+        rest = rest[term.end() :]
+    return found
+
+
+def judge(parts: Sequence[Part], ours: Evidence, paper: PaperEvidence) -> list[Judged]:
+    """Every part with its outcome, in the order of `parts`."""
+    return [_judged(part, ours, paper) for part in parts]
+
+
+def verdicts(judged: Sequence[Judged], numbers: bool = False) -> dict[str, str]:
+    """The verdict of every claim, by the rule above; `numbers`: by the numbers alone."""
+    found: dict[str, list[str]] = {}
+    for one in judged:
+        found.setdefault(one.part.claim, [])
+        if one.part.decides:
+            found[one.part.claim].append(one.by_numbers if numbers else one.verdict)
+    return {claim: next((v for v in (FAILS, NOT_RUN, OPEN) if v in own), HOLDS) for claim, own in found.items()}
+
+
+def decide(
+    rule: str, number: float | None, values: Sequence[Range | Fact | None], theirs: Sequence[Range | Fact | None]
+) -> str:
+    """The verdict of one part by its rule; `theirs`: the paper's values, for the rule `reproduced`."""
+    if rule == "none" or not values or any(value is None for value in values):
+        return NOT_RUN
+    known = [value for value in values if value is not None]
+    return RULES[rule](known, number, [value for value in theirs if value is not None])
+
+
+# -- rules ------------------------------------------------------------------------------------------------------------
+
+Values = Sequence[Range | Fact]
+Rule = Callable[[Values, float | None, Values], str]
+
+
+def _all(verdict: Callable[[Range], str]) -> Rule:
+    """Every contrast must hold; one that fails decides."""
+
+    def rule(values: Values, _number: float | None, _theirs: Values) -> str:
+        found = {verdict(value) for value in values if isinstance(value, Range)}
+        return next((one for one in (FAILS, OPEN) if one in found), HOLDS)
+
+    return rule
+
+
+def _inside(value: Range, low: float, high: float) -> str:
+    if low < value.low and value.high < high:
+        return HOLDS
+    return FAILS if value.low > high or value.high < low else OPEN
+
+
+def _about(values: Values, number: float | None, theirs: Values) -> str:
+    middle = (number or 0.0) / 100
+    return _all(lambda value: _inside(value, middle - MARGIN, middle + MARGIN))(values, number, theirs)
+
+
+def _reproduced(values: Values, number: float | None, theirs: Values) -> str:
+    if len(theirs) < len(values):
+        return NOT_RUN
+    return _all(lambda value: _inside(value, -MARGIN, MARGIN))(deltas(values, theirs), number, theirs)
+
+
+def _wins(values: Values, number: float | None, _theirs: Values) -> str:
+    clear = sum(isinstance(value, Range) and value.low > 0 for value in values)
+    lost = sum(isinstance(value, Range) and (value.high < 0 or value.low == value.high == 0) for value in values)
+    needed = int(number or 0)
+    return HOLDS if clear >= needed else FAILS if len(values) - lost < needed else OPEN
+
+
+def _sizes(values: Values, number: float | None, _theirs: Values) -> str:
+    wanted = number or 0.0
+    return HOLDS if all(abs(value.value - wanted) <= 0.05 * wanted for value in values) else FAILS
+
+
+def _share(values: Values, number: float | None, _theirs: Values) -> str:
+    found = values[0]
+    least = (number or 0.0) / 100
+    n = found.n if isinstance(found, Fact) else 0
+    low, high = wilson(found.value, n, normal(LEVEL)) if n else (found.value, found.value)
+    return HOLDS if low >= least else FAILS if high < least else OPEN
+
+
+def _seen(values: Values, _number: float | None, _theirs: Values) -> str:
+    return HOLDS if all(value.value > 0 for value in values) else FAILS
+
+
+RULES: Mapping[str, Rule] = {
+    "beats": _all(lambda value: HOLDS if value.low > 0 else FAILS if value.high < 0 else OPEN),
+    "level": _all(lambda value: _inside(value, -MARGIN, MARGIN)),
+    "little": _all(lambda value: HOLDS if value.high < MARGIN else FAILS if value.low > MARGIN else OPEN),
+    "about": _about,
+    "reproduced": _reproduced,
+    "wins": _wins,
+    "sizes": _sizes,
+    "share": _share,
+    "seen": _seen,
+    "none": lambda _values, _number, _theirs: NOT_RUN,
+}
+COUNTS = ("sizes", "share", "seen")  # rules about training data
+QUANTITIES = ("samples", "low_std_share", "adjudicated_out", "adjudicated_kept")
+
+
+def deltas(ours: Sequence[Range | Fact | None], theirs: Sequence[Range | Fact | None]) -> list[Range]:
+    """Ours minus the paper's, with the errors of both in the interval (Zou and Donner 2008, as in edges.py)."""
+    found = []
+    for one, other in zip(ours, theirs, strict=True):
+        if not (isinstance(one, Range) and isinstance(other, Range)):
+            continue
+        value = one.value - other.value
+        below = ((one.value - one.low) ** 2 + (other.high - other.value) ** 2) ** 0.5
+        above = ((one.high - one.value) ** 2 + (other.value - other.low) ** 2) ** 0.5
+        found.append(Range(value, value - below, value + above))
+    return found
+
+
+# -- one part ---------------------------------------------------------------------------------------------------------
+
+
+def _judged(part: Part, ours: Evidence, paper: PaperEvidence) -> Judged:
+    theirs, mine = _values(part, paper), _values(part, ours)
+    return Judged(
+        part,
+        _values(part, replace(paper, printed=True), _alone),
+        theirs,
+        mine,
+        decide(part.rule, part.number, _values(part, ours, _alone), _values(part, paper, _alone)),
+        decide(part.rule, part.number, mine, theirs),
+        tuple(
+            dict.fromkeys(
+                str(key)
+                for weighted in part.contrasts
+                for key in weighted
+                if not part.of and part.rule != "wins" and (row := paper.table.get(key)) is not None and row.misprint
+            )
+        ),
+    )
+
+
+Found = Range | Fact | None
+
+
+def _values(part: Part, evidence: Evidence, seen: Callable[[Found], Found] = lambda value: value) -> tuple[Found, ...]:
+    """The value of every contrast, or of every benchmark for the rule `wins`, as `seen` shows it."""
+    if part.rule in COUNTS:
+        return tuple(seen(_fact(weighted, part.of[0], evidence)) for weighted in part.contrasts)
+    every = tuple(evidence.benchmarks)
+    if part.rule != "wins":
+        return tuple(seen(evidence.contrast(weighted, part.of or every)) for weighted in part.contrasts)
+    return tuple(_least([seen(evidence.contrast(weighted, [name])) for weighted in part.contrasts]) for name in every)
+
+
+def _least(found: Sequence[Found]) -> Range | None:
+    """The contrast that is furthest from being above 0: a benchmark is won if all contrasts are."""
+    known = [one for one in found if isinstance(one, Range)]
+    return min(known, key=lambda one: (one.low, one.value)) if known and len(known) == len(found) else None
+
+
+def _fact(weighted: Weights, name: str, evidence: Evidence) -> Fact | None:
+    """The weighted sum of a number over rows; with `*` the mean of the rows that have it."""
+    found = {key: fact for key in weighted if (fact := evidence.fact(key, name)) is not None}
+    if len(found) == len(weighted):
+        value = round(sum(weight * found[key].value for key, weight in weighted.items()), 12)
+        return Fact(value, min(fact.n for fact in found.values()))
+    if found and all(weight > 0 for weight in weighted.values()):
+        return Fact(
+            round(sum(fact.value for fact in found.values()) / len(found), 12), sum(fact.n for fact in found.values())
+        )
+    return None
+
+
+def _alone(value: Found) -> Found:
+    """The number without its interval."""
+    if isinstance(value, Range):
+        return Range(value.value, value.value, value.value)
+    return Fact(value.value) if value is not None else None
+
+
+def _expand(name: str) -> list[RowKey]:
+    base, seed, data = name.split("/")
+    bases = BASES if base == "*" else (base,)
+    seeds = SEEDS if seed == "*" else (seed,)
+    return [row_key(f"{one}/{other}/{data}") for one in bases for other in seeds]

@@ -1,0 +1,175 @@
+"""Shows the judged claims as sheets: one line for each claim, and one for each part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gra.compare.bootstrap import Range
+from gra.compare.numbers import MISSING
+from gra.compare.paper.claims import COUNTS, FAILS, HOLDS, NOT_RUN, OPEN, Judged, deltas, verdicts
+from gra.compare.paper.evidence import Fact
+from gra.compare.sheet import Sheet
+
+WORDS = {
+    "beats": "is above 0",
+    "level": "is within ±2",
+    "little": "is below 2",
+    "about": "is within ±2 of {number:g}",
+    "reproduced": "is within ±2 of the paper's",
+    "wins": "at least {number:g} of {count} benchmarks above 0",
+    "sizes": "each within 5 % of {number:,.0f}",
+    "share": "is above {number:g} %",
+    "seen": "at least one",
+    "none": "-",
+}
+RULE = (
+    "Differences are points of the average over ten benchmarks, unless the part names others. By the numbers: "
+    "the rule without intervals. The verdict uses the interval: holds if all of it satisfies the rule, fails "
+    "if none of it does, else open; not run: a row is missing. A claim fails if any part that decides fails; "
+    "else it is not run, open, or holds. Parts in brackets do not decide."
+)
+Found = Sequence[Range | Fact | None]
+
+
+def sheets(judged: Sequence[Judged], title: str, source: str) -> list[Sheet]:
+    """The claims and their parts. `source`: whose numbers are judged, in words; the notes say how their intervals were made."""
+    found, alone = verdicts(judged), verdicts(judged, numbers=True)
+    short = Sheet(
+        title,
+        ("Claim", "By the numbers", "Verdict", "Says"),
+        [[claim, alone[claim], verdict, _says(claim, judged)] for claim, verdict in found.items()],
+        (_tally(found), RULE, source),
+        words=4,
+    )
+    lines = [_line(one) for one in judged]
+    headings = (
+        "Claim",
+        "Part",
+        "Rule",
+        "Paper states",
+        "Paper's tables",
+        "Judged",
+        "Delta",
+        "By the numbers",
+        "Verdict",
+    )
+    long = Sheet("Parts", headings, lines, _misprints(judged), [record(one) for one in judged], words=4)
+    return [short, long]
+
+
+def brief(whole: Sequence[Sheet]) -> list[Sheet]:
+    """The sheets for a terminal: the claims, and of the parts what fits."""
+    short, long = whole
+    return [short, long.pick(("Claim", "Verdict", "Paper's tables", "Judged", "Part"), words=5)]
+
+
+def record(one: Judged) -> dict[str, object]:
+    """A part as values: shares (0..1), lists separated by `;`."""
+    part = one.part
+    change = deltas(one.ours, one.paper) if _complete(one) and part.rule not in (*COUNTS, "wins") else []
+    return {
+        "claim": part.claim,
+        "says": part.says,
+        "decides": part.decides,
+        "rule": part.rule,
+        "number": part.number,
+        "stated": part.stated or None,
+        "printed": _joined([value.value if value else None for value in one.printed]),
+        "paper": _joined([value.value if value else None for value in one.paper]),
+        "value": _joined([value.value if value else None for value in one.ours]),
+        "low": _joined([value.low if isinstance(value, Range) else None for value in one.ours]),
+        "high": _joined([value.high if isinstance(value, Range) else None for value in one.ours]),
+        "delta": _joined([value.value for value in change]),
+        "delta.low": _joined([value.low for value in change]),
+        "delta.high": _joined([value.high for value in change]),
+        "by_numbers": one.by_numbers,
+        "verdict": one.verdict,
+        "misprints": ";".join(one.misprints) or None,
+        "needs": part.needs or None,
+    }
+
+
+def _line(one: Judged) -> list[str]:
+    part = one.part
+    says = part.says if part.decides else f"({part.says})"
+    rule = (
+        WORDS[part.rule].format(number=part.number or 0, count=len(one.ours))
+        if part.rule != "none"
+        else f"needs {part.needs}"
+    )
+    mark = " (misprint)" if one.misprints else ""
+    if part.rule == "wins":
+        values = [_wins(one.paper), _wins(one.ours, intervals=True), _change(one)]
+    else:
+        values = [_shown(one.paper, part.rule), _shown(one.ours, part.rule, intervals=True), _change(one)]
+    return [part.claim, says, rule, (part.stated or MISSING) + mark, *values, one.by_numbers, one.verdict]
+
+
+def _shown(values: Found, rule: str, intervals: bool = False) -> str:
+    """The values in points (signed, unless it is a score) or as counts."""
+    if not values:
+        return MISSING
+    sign = "" if rule == "reproduced" else "+"
+    cells = []
+    for value in values:
+        if value is None:
+            cells.append(MISSING)
+        elif isinstance(value, Fact):
+            cells.append(f"{100 * value.value:.1f} %" if rule == "share" else f"{value.value:,.0f}")
+        elif intervals:
+            cells.append(f"{100 * value.value:{sign}.2f} [{100 * value.low:{sign}.2f}, {100 * value.high:{sign}.2f}]")
+        else:
+            cells.append(f"{100 * value.value:{sign}.2f}")
+    return "; ".join(cells)
+
+
+def _wins(values: Found, intervals: bool = False) -> str:
+    """How many benchmarks are above 0; with `intervals`, how many are so clearly and how many are clearly below."""
+    known = [value for value in values if isinstance(value, Range)]
+    if not known:
+        return MISSING
+    words = f"{sum(value.value > 0 for value in known)} of {len(known)}"
+    if intervals:
+        words += f", clearly {sum(value.low > 0 for value in known)}; clearly below: {sum(value.high < 0 for value in known)}"
+    return words
+
+
+def _change(one: Judged) -> str:
+    if one.part.rule == "wins":
+        both = [[v for v in side if isinstance(v, Range)] for side in (one.ours, one.paper)]
+        return f"{sum(v.value > 0 for v in both[0]) - sum(v.value > 0 for v in both[1]):+d}" if all(both) else MISSING
+    if one.part.rule in COUNTS or not _complete(one):
+        return MISSING
+    return "; ".join(
+        f"{100 * d.value:+.2f} [{100 * d.low:+.2f}, {100 * d.high:+.2f}]" for d in deltas(one.ours, one.paper)
+    )
+
+
+def _complete(one: Judged) -> bool:
+    return bool(one.ours) and None not in one.ours and None not in one.paper
+
+
+def _joined(values: Sequence[float | None]) -> str | float | None:
+    known = ["-" if value is None else repr(round(value, 12)) for value in values]
+    return None if not known or set(known) == {"-"} else ";".join(known)
+
+
+def _says(claim: str, judged: Sequence[Judged]) -> str:
+    """The claim's first part; how many more it has."""
+    parts = [one.part for one in judged if one.part.claim == claim and one.part.decides]
+    return parts[0].says if len(parts) == 1 else f"{parts[0].says}; {len(parts) - 1} more"
+
+
+def _tally(found: dict[str, str]) -> str:
+    counts = {verdict: sum(own == verdict for own in found.values()) for verdict in (HOLDS, FAILS, OPEN, NOT_RUN)}
+    return f"{len(found)} claims: " + ", ".join(f"{number} {verdict}" for verdict, number in counts.items()) + "."
+
+
+def _misprints(judged: Sequence[Judged]) -> list[str]:
+    rows = dict.fromkeys(name for one in judged for name in one.misprints)
+    if not rows:
+        return []
+    return [
+        "Misprint: the average printed for a row is not the mean of its ten scores. Values are recomputed from "
+        f"the scores; what the paper states stays as printed. Rows: {', '.join(rows)}."
+    ]

@@ -1,0 +1,86 @@
+"""What a claim is judged by: a weighted sum of rows' scores with its interval, from the paper's own tables or from runs.
+
+*The paper's tables* print scores without items. The sampling variance of a score p on n items is p (1 - p) / n. Rows of one side
+of a contrast (say, three seed sets) answered the same items, so their errors add up as if perfectly correlated; those of the two
+sides count as independent. Both make the interval wider than a paired one would be. Where only an average is printed (Table 2), p
+= 1/2 is taken for each of its benchmarks, which is the most that the error can be. Training noise is left out: each cell is one
+training.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gra.compare.bootstrap import LEVEL, Range
+from gra.compare.paper.benchmarks import Benchmark
+from gra.compare.paper.tables import RowKey, Table
+from gra.intervals import normal
+
+Weights = Mapping[RowKey, float]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number of training data: `value`, and `n`, the number of samples that it is a share of (0: a count)."""
+
+    value: float
+    n: int = 0
+
+
+class Evidence(Protocol):
+    """A source of scores (shares, 0..1) on the paper's `benchmarks`, and of facts on data."""
+
+    @property
+    def benchmarks(self) -> Mapping[str, Benchmark]:
+        """The paper's benchmarks by name."""
+
+    def contrast(self, weights: Weights, benchmarks: Sequence[str]) -> Range | None:
+        """The weighted sum of the rows' means over `benchmarks`, with its interval; None where a row or a score is missing."""
+
+    def fact(self, row: RowKey, name: str) -> Fact | None:
+        """A number of the row's training data: `samples`, `low_std_share`, `adjudicated_out`, `adjudicated_kept`."""
+
+
+@dataclass(frozen=True)
+class PaperEvidence:
+    """The paper's tables as evidence. `printed`: use the printed averages, misprints included, instead of recomputed ones."""
+
+    table: Table
+    benchmarks: Mapping[str, Benchmark]
+    level: float = LEVEL
+    printed: bool = False
+
+    def contrast(self, weights: Weights, benchmarks: Sequence[str]) -> Range | None:
+        """See Evidence."""
+        value, plus, minus = 0.0, 0.0, 0.0
+        for key, weight in weights.items():
+            if (found := self.mean(key, benchmarks)) is None:
+                return None
+            value += weight * found[0]
+            plus, minus = (plus + weight * found[1], minus) if weight > 0 else (plus, minus - weight * found[1])
+        value = round(value, 12)
+        reach = normal(self.level) * math.hypot(plus, minus)
+        return Range(value, value - reach, value + reach)
+
+    def mean(self, key: RowKey, benchmarks: Sequence[str]) -> tuple[float, float] | None:
+        """The row's mean over `benchmarks` and its standard error; None where it is not printed."""
+        row = self.table.get(key)
+        whole = set(benchmarks) == set(self.benchmarks)
+        if row is None or not (row.scores or whole):
+            return None
+        scores = {name: float(row.scores[name]) / 100 if row.scores else 0.5 for name in benchmarks}
+        variance = sum(p * (1 - p) / self.benchmarks[name].items for name, p in scores.items()) / len(scores) ** 2
+        use = (row.printed if self.printed else row.mean) if whole else None
+        mean = float(use) / 100 if use is not None else sum(scores.values()) / len(scores)
+        return mean, math.sqrt(variance)
+
+    def fact(self, row: RowKey, name: str) -> Fact | None:
+        """See Evidence. What the paper states: sizes of rounds, the share of agreeing reviews, one sample of each worked case."""
+        if name == "samples" and row in self.table and row.data.startswith("gra_"):
+            return Fact(1000.0 * int(row.data.removeprefix("gra_").removesuffix("k")))
+        if row.data == "gra" and name == "low_std_share":
+            return Fact(0.873)
+        return Fact(1.0) if row.data == "gra" and name in ("adjudicated_out", "adjudicated_kept") else None

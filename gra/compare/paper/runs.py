@@ -1,0 +1,135 @@
+"""Runs as evidence: which arm is which row of the paper's tables, which task is which benchmark, and contrasts of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gra.compare.bootstrap import Difference, Level, Range, level_of
+from gra.compare.contrasts import Scored, contrast
+from gra.compare.data import read_object
+from gra.compare.evaluated import Evaluated
+from gra.compare.facts import number
+from gra.compare.paper.benchmarks import Benchmark
+from gra.compare.paper.evidence import Fact, Weights
+from gra.compare.paper.tables import DATA, RowKey, row_key
+from gra.errors import ConfigError, Problem
+
+
+def rows_of(arms: Sequence[str], block: str, own: Mapping[str, str]) -> dict[RowKey, str]:
+    """Row of the paper -> name of the arm. `block`: BASE/SEED of arms named like DATA ("all": arms are named BASE/SEED/DATA).
+    `own`: arm -> row, given by the user. Arms that are neither are left out.
+
+    Raises ConfigError for unknown arms and rows, two arms for one row, and where no arm has a row.
+    """
+    problems = [
+        Problem("paper.rows", f"`{arm}` is no arm", f"one of: {', '.join(arms)}") for arm in own if arm not in arms
+    ]
+    found: dict[RowKey, str] = {}
+    for arm in arms:
+        words = own.get(arm, arm)
+        if arm not in own and words.count("/") != 2 and (block == "all" or words not in DATA):
+            continue
+        try:
+            key = row_key(words, block=block)
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        if key in found:
+            problems.append(
+                Problem("paper.rows", f"{found[key]} and {arm} are both {key}", "name one row for each arm")
+            )
+        found[key] = arm
+    if not found and not problems:
+        remedy = f"name arms like the paper's data ({', '.join(DATA[:4])}, ...), or say which arm is which row"
+        problems.append(Problem("paper", f"none of the arms {', '.join(arms)} is a row of the paper's tables", remedy))
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+@dataclass
+class RunsEvidence:
+    """Arms as evidence for the paper's claims. `rows`: see `rows_of`; `columns`: benchmark -> task; `options`: of the bootstrap.
+
+    Scores are those read by OpenCompass's rules where all arms of a contrast have them, else the strict ones.
+    """
+
+    evaluated: Evaluated
+    rows: Mapping[RowKey, str]
+    columns: Mapping[str, str]
+    known: Mapping[str, Benchmark]
+    options: Mapping[str, Any]
+    _cache: dict[tuple[object, ...], Difference | Level] = field(default_factory=dict)
+
+    @property
+    def benchmarks(self) -> Mapping[str, Benchmark]:
+        """The paper's benchmarks."""
+        return self.known
+
+    def reading(self, arms: Sequence[str]) -> str:
+        """The reading that is set beside the paper's numbers."""
+        scored = self.evaluated.scored
+        return "opencompass" if all(scored[arm]["opencompass"] for arm in arms) else "strict"
+
+    def scores(self, arm: str, reading: str) -> Scored:
+        """The arm's outcomes by the paper's benchmarks, those that it has."""
+        scored = self.evaluated.scored[arm][reading]
+        return {name: scored[task] for name, task in self.columns.items() if task in scored}
+
+    def contrast(self, weights: Weights, benchmarks: Sequence[str]) -> Range | None:
+        """See evidence.Evidence."""
+        arms = [self.rows.get(key, "") for key, weight in weights.items() if weight]
+        if "" in arms:
+            return None
+        reading = self.reading(arms)
+        scored = {arm: self.scores(arm, reading) for arm in arms}
+        if any(name not in own for own in scored.values() for name in benchmarks):
+            return None
+        parts = tuple(sorted((self.rows[key], weight) for key, weight in weights.items() if weight))
+        found = self._analysed(parts, scored, tuple(benchmarks) if len(benchmarks) > 1 else ())
+        return found.mean if len(benchmarks) > 1 else found.tasks[benchmarks[0]]
+
+    def _analysed(
+        self, parts: tuple[tuple[str, float], ...], scored: Mapping[str, Scored], benchmarks: tuple[str, ...]
+    ) -> Difference | Level:
+        """The analysis over `benchmarks`; if none is given, over all benchmarks that the arms share."""
+        if (parts, benchmarks) not in self._cache:
+            keep = {
+                arm: {n: one for n, one in own.items() if not benchmarks or n in benchmarks}
+                for arm, own in scored.items()
+            }
+            ((arm, weight), *others) = parts
+            alone = not others and weight == 1
+            self._cache[parts, benchmarks] = (
+                level_of(keep[arm], **self.options) if alone else contrast(keep, dict(parts), **self.options)
+            )
+        return self._cache[parts, benchmarks]
+
+    def fact(self, row: RowKey, name: str) -> Fact | None:
+        """See evidence.Evidence. For what is not about a round, any arm of GRA's data will do."""
+        keys = (
+            [row]
+            if name == "samples"
+            else [row, *(key for key in self.rows if key[:2] == row[:2] and key.data.startswith("gra_"))]
+        )
+        found = [fact for key in keys if key in self.rows for fact in self._facts(self.rows[key], name)]
+        if not found:
+            return None
+        return Fact(sum(fact.value for fact in found) / len(found), sum(fact.n for fact in found))
+
+    def _facts(self, arm: str, name: str) -> list[Fact]:
+        """The number of each replicate's data set."""
+        found = []
+        for one in self.evaluated.groups[arm]:
+            stats = read_object(one.file("data", "stats.json"))
+            reasons = stats.get("reasons") if stats else None
+            source = reasons if name == "adjudicated_out" and isinstance(reasons, Mapping) else stats
+            value = number(source, "kept" if name == "samples" else name)
+            if value is None and name == "adjudicated_out" and isinstance(reasons, Mapping):
+                value = 0.0
+            if value is not None:
+                kept = number(stats, "kept") or 0.0  # fewer than were reviewed: the interval is a little too wide
+                found.append(Fact(value, int(kept) if name == "low_std_share" else 0))
+        return found

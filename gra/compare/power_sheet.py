@@ -1,0 +1,138 @@
+"""Shows what a comparison can see: the smallest detectable effect by number of trainings, and what is needed to see a given one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gra.compare import power
+from gra.compare.evaluated import Evaluated
+from gra.compare.item_scores import Outcomes, matched
+from gra.compare.numbers import MISSING
+from gra.compare.paper import benchmarks, tables
+from gra.compare.power import Design
+from gra.compare.sheet import Sheet
+from gra.errors import ConfigError, EvalError, Problem
+from gra.paths import paper_dir
+
+TRAININGS = (1, 2, 3, 4, 5, 8, 10)
+NOISES = (0.0, 0.005, 0.01, 0.02)
+
+
+def sheet(design: Design, wanted: float, given: str) -> Sheet:
+    """The sheet of a design for an effect of `wanted` (a share). `given`: in words, what the design rests on."""
+    lines = []
+    records = []
+    for trainings in TRAININGS:
+        noises = NOISES if trainings > 1 else NOISES[:1]
+        own = [
+            Design(design.items, design.share, design.between, design.within, noise, design.level) for noise in noises
+        ]
+        cells = [f"{100 * power.effect(one, trainings):.1f}" for one in own]
+        lines.append([f"{trainings}", *cells, *[MISSING] * (len(NOISES) - len(cells))])
+        for noise, one in zip(noises, own, strict=True):
+            factor = power.items_needed(one, trainings, wanted)
+            effect = power.effect(one, trainings)
+            records.append({"trainings": trainings, "noise": noise, "detectable": effect, "items_factor": factor})
+    needed = [_needed(design, noise, wanted) for noise in NOISES]
+    lines.append([f"needed for {100 * wanted:g}", *needed])
+    heads = [f"Noise {100 * noise:g}" for noise in NOISES]
+    notes = [
+        f"The smallest true difference in the mean over {len(design.items)} benchmarks ({sum(design.items):,} "
+        f"items) that is seen four times in five at the {100 * (1 - design.level):g} % level, in points, by the "
+        "number of trainings of each arm and the training noise (standard deviation of an arm's mean between "
+        "trainings, in points). One training: over items only, for these two models. Last line: trainings of "
+        f"each arm that see {100 * wanted:g} points; in brackets by how many times the items must grow (or may "
+        "shrink) with five trainings.",
+        given,
+        "Formula and sources: gra/compare/power.py.",
+    ]
+    return Sheet("What the comparison can see", ("Trainings of each arm", *heads), lines, notes, records)
+
+
+def planned(items: Mapping[str, int], share: Mapping[str, float], wanted: float, level: float) -> Sheet:
+    """The sheet before anything is run. `share`: expected share of right answers by benchmark."""
+    design = Design(list(items.values()), [share[name] for name in items], level=level)
+    given = (
+        f"Assumed: answers of two arms correlate by {design.between:g} over items, those of two trainings of "
+        f"one arm by {design.within:g}; about as many right answers as in the paper's Table 1, half where it "
+        "has no such benchmark. After a first run, `gra compare FOLDER FOLDER --power` measures them."
+    )
+    return sheet(design, wanted, given)
+
+
+def measured(evaluated: Evaluated, reference: str, wanted: float, level: float) -> Sheet:
+    """The sheet from runs: correlations and shares of right answers of the reference and the first other arm."""
+    names = [name for name, scored in evaluated.scored.items() if scored["strict"] and name != reference]
+    first = evaluated.scored[reference]["strict"]
+    tasks = [task for task in first if names and task in evaluated.scored[names[0]]["strict"]]
+    if not tasks:
+        raise EvalError("--power needs two evaluated arms with a common benchmark\n    -> give two runs of one suite")
+    second = {task: evaluated.scored[names[0]]["strict"][task] for task in tasks}
+    one = {task: first[task] for task in tasks}
+    items = [len(one[task].doc_ids) for task in tasks]
+    share = [float((one[task].correct.mean() + second[task].correct.mean()) / 2) for task in tasks]
+    between, within = correlations(one, second)
+    design = Design(items, share, between, max(between, within if within is not None else 1.0), level=level)
+    known = (
+        f"{within:.2f} for two trainings of one arm"
+        if within is not None
+        else "two trainings of one arm are taken to answer alike, as each arm was trained once"
+    )
+    return sheet(
+        design,
+        wanted,
+        f"Measured on {reference} and {names[0]}: answers correlate by {between:.2f} over items; {known}.",
+    )
+
+
+def correlations(first: Mapping[str, Outcomes], second: Mapping[str, Outcomes]) -> tuple[float, float | None]:
+    """The correlations of answers over items, pooled over benchmarks: of two arms, and of two trainings of one arm (None where
+    neither was trained twice). Both are cut to 0..1."""
+    whole, shared, own = 0.0, 0.0, []
+    counts = [len(next(iter(arm.values())).replicates) for arm in (first, second)]
+    for table in matched(first, second).values():
+        products = np.atleast_2d(np.cov(table.outcomes.T))
+        sides = [slice(0, counts[0]), slice(counts[0], sum(counts))]
+        whole += float(np.diag(products).mean())
+        shared += float(products[sides[0], sides[1]].mean())
+        within = [_off_diagonal(products[side, side]) for side, count in zip(sides, counts, strict=True) if count > 1]
+        own += [sum(within) / len(within)] if within else []
+    if whole <= 0:
+        return 0.0, None
+    between = min(1.0, max(0.0, shared / whole))
+    return between, min(1.0, max(0.0, sum(own) / whole)) if own else None
+
+
+def _off_diagonal(products: np.ndarray) -> float:
+    count = len(products)
+    return float((products.sum() - np.trace(products)) / (count * (count - 1)))
+
+
+def _needed(design: Design, noise: float, wanted: float) -> str:
+    one = Design(design.items, design.share, design.between, design.within, noise, design.level)
+    count, factor = power.trainings_needed(one, wanted), power.items_needed(one, 5, wanted)
+    words = f"more than {power.MOST}" if count is None else str(count)
+    return f"{words} (x {factor:.2g})" if factor is not None else f"{words} (-)"
+
+
+def for_suite(tasks: Sequence[str], limit: int | None, wanted: float, level: float) -> Sheet:
+    """The sheet of a suite before it is run. `limit`: items of a task at most; `wanted`: the effect as a share.
+
+    Raises ConfigError where the size of a task is not known.
+    """
+    known = benchmarks.load(paper_dir() / "benchmarks.csv")
+    rows = [row for row in tables.load(paper_dir()).values() if row.table == 1]
+    items: dict[str, int] = {}
+    share: dict[str, float] = {}
+    for name, one in known.items():
+        for task in (task for task in one.tasks if task in tasks):
+            items[task] = min(one.own_items, limit or one.own_items)
+            share[task] = sum(float(row.scores[name]) for row in rows) / len(rows) / 100
+    for task in (task for task in tasks if task not in items):
+        if limit is None:
+            remedy = "set suite.limit, or plan with the paper's benchmarks; --power of two runs measures any task"
+            raise ConfigError([Problem("suite.tasks", f"the number of items of `{task}` is not known here", remedy)])
+        items[task], share[task] = limit, 0.5
+    return planned({task: items[task] for task in tasks}, share, wanted, level)

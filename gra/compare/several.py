@@ -1,0 +1,201 @@
+"""Compares any number of evaluated runs: `gra compare NAME=FOLDER NAME=FOLDER ...`, ours or lm-eval's logs (--log_samples).
+
+gra compare gra=A gra=B large=C large=D                    # folders of one name are trainings of one arm
+gra compare gra=A vanilla=B large=C --contrast large-vanilla
+gra compare gra=A vanilla=B --paper Qwen2.5-7B/Alpaca      # beside the paper's rows, and its claims
+gra compare gra=A vanilla=B --format latex > table.tex
+gra compare A B --power                                    # what such a comparison can see
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from gra.compare import csv_export, table
+from gra.compare.arms import Arm, check_arms
+from gra.compare.evaluated import read
+from gra.compare.extras import extras
+from gra.compare.folders import is_run, load
+from gra.compare.options import Options, PaperOptions
+from gra.compare.paper.claims_sheet import brief
+from gra.compare.rows import Comparison, build
+from gra.compare.sheet import FORMS, SUFFIX, Sheet, render
+from gra.errors import ConfigError, EvalError, Problem
+from gra.fileio import write_text
+from gra.flags import Parser
+
+OWN = ("contrast", "paper", "paper_row", "paper_column", "format", "output", "reference", "metric", "power")
+
+
+def add_flags(parser: Parser) -> None:
+    """The flags of a comparison of several runs."""
+    parser.add_argument(
+        "--reference", metavar="NAME", help="the arm that the others are compared with; default: the first"
+    )
+    parser.add_argument(
+        "--contrast", action="append", metavar="A-B", help="a further difference; A1+A2-B1+B2: of means of arms"
+    )
+    parser.add_argument(
+        "--paper", metavar="BASE/SEED", help="set the arms beside the paper's rows; all: arms are named BASE/SEED/DATA"
+    )
+    parser.add_argument(
+        "--paper-row", action="append", metavar="NAME=ROW", help="the paper's row of an arm, BASE/SEED/DATA or DATA"
+    )
+    parser.add_argument(
+        "--paper-column", action="append", metavar="BENCHMARK=TASK", help="our task for a benchmark of the paper"
+    )
+    parser.add_argument("--format", choices=FORMS, help="form of what is printed; default: terminal")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="also write every sheet there as Markdown, CSV and LaTeX"
+    )
+    parser.add_argument(
+        "--metric", metavar="NAME", help="of lm-eval's logs, the metric to compare, e.g. acc_norm; default: the first"
+    )
+    parser.add_argument(
+        "--power", type=float, nargs="?", const=2.0, metavar="POINTS", help="what is needed to see 2 (or POINTS) points"
+    )
+
+
+def asked(given: argparse.Namespace) -> bool:
+    """Whether the words ask for more than the difference between two runs."""
+    return (
+        len(given.folders) != 2
+        or any(_split(word)[0] for word in given.folders)
+        or any(getattr(given, name) for name in OWN)
+    )
+
+
+def run(given: argparse.Namespace, options: Options) -> None:
+    """Print the comparison, and write it to --output. Raises ConfigError, EvalError, StoreError."""
+    arms = arms_of(given.folders, given.metric)
+    reference = given.reference or arms[0].name
+    if problems := check_arms(arms, reference):
+        raise ConfigError(problems)
+    options = options.model_copy(update=_more(given))
+    evaluated = read(arms, reference)
+    comparison = build(
+        arms,
+        title=f"Comparison of {len(evaluated.groups)} runs",
+        reference=reference,
+        resamples=options.resamples,
+        level=options.level,
+        seed=options.seed,
+        items_only=options.items_only,
+        evaluated=evaluated,
+    )
+    further = extras(evaluated, reference, options)
+    if given.output:
+        for form in ("markdown", "csv", "latex"):
+            write_text(given.output / f"table.{SUFFIX[form]}", _table(comparison, form, options.width))
+            for name, sheets in further.items():
+                own = sheets[-1:] if form == "csv" else sheets
+                write_text(given.output / f"{name}.{SUFFIX[form]}", render(own, form, options.width))
+    form = given.format or "terminal"
+    parts = [_table(comparison, form, options.width)]
+    if form != "csv":  # CSV stays one table
+        shown = [
+            one
+            for sheets in further.values()
+            for one in (brief(sheets) if form == "terminal" and len(sheets) > 1 else sheets)
+        ]
+        parts += [render(shown, form, options.width)] if shown else []
+    print("\n".join(parts), end="")
+
+
+def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
+    """The arms that the words name: NAME=FOLDER, or FOLDER, which is named after itself. Folders of one name are its trainings;
+    those that were read by OpenCompass's rules are a reading of the training at their place, not a training.
+
+    Raises ConfigError for words that are no run.
+    """
+    problems = [
+        Problem(
+            "FOLDER",
+            f"{_split(word)[1]} is no evaluation",
+            "a folder with scores.json, or lm-eval's with samples_*.jsonl",
+        )
+        for word in words
+        if not is_run(_split(word)[1])
+    ]
+    if problems:
+        raise ConfigError(problems)
+    named: dict[str, list[Path]] = {}
+    reread: dict[str, list[Path]] = {}
+    for word in words:
+        name, folder = _split(word)
+        name = name or _own_name(folder, named)
+        (reread if by_opencompass(folder) else named).setdefault(name, []).append(folder)
+    for name in [name for name in reread if name not in named]:
+        named[name] = reread.pop(name)
+    uneven = [name for name, folders in reread.items() if len(folders) != len(named[name])]
+    if uneven:
+        what = f"{len(reread[uneven[0]])} of its {len(named[uneven[0]])} runs are read by OpenCompass's rules too"
+        raise ConfigError(
+            [Problem(uneven[0], what, "re-read all of them (gra rescore --reading opencompass), or none")]
+        )
+    found = []
+    for name, folders in named.items():
+        for place, folder in enumerate(folders):
+            steps = {"scores": folder} | ({"opencompass": reread[name][place]} if name in reread else {})
+            found.append(Arm(name, name, place if len(folders) > 1 else None, steps, metric=metric))
+    return found
+
+
+def by_opencompass(folder: Path) -> bool:
+    """Whether the strict scores in a folder are those of OpenCompass's rules."""
+    if not (folder / "scores.json").exists():
+        return False
+    return any(task.how.get("reading") == "opencompass" for task in load(folder).tasks.values())
+
+
+def names_run(word: str) -> bool:
+    """Whether a word of the command line is NAME=FOLDER."""
+    name, folder = _split(word)
+    return bool(name) and is_run(folder)
+
+
+def _split(word: str) -> tuple[str, Path]:
+    """The name, "" if there is none, and the folder."""
+    name, sign, folder = word.partition("=")
+    return ("", Path(word)) if not sign or Path(word).exists() else (name, Path(folder))
+
+
+def _own_name(folder: Path, taken: dict[str, list[Path]]) -> str:
+    """The folder's name, with those above it until no other run has it."""
+    parts = folder.resolve().parts
+    for count in range(1, len(parts)):
+        name = "/".join(parts[-count:])
+        if name not in taken:
+            return name
+    raise EvalError(f"{folder} is named twice\n    -> name trainings of one arm NAME=FOLDER NAME=FOLDER")
+
+
+def _more(given: argparse.Namespace) -> dict[str, object]:
+    """The options that have flags of their own here."""
+    paper = None
+    if given.paper or given.paper_row:
+        paper = PaperOptions(
+            block=given.paper or "all", rows=_pairs(given.paper_row), columns=_pairs(given.paper_column)
+        )
+    return {"contrasts": given.contrast or [], "paper": paper, "items_only": given.items_only, "power": given.power}
+
+
+def _pairs(words: Sequence[str] | None) -> dict[str, str]:
+    found = {}
+    for word in words or []:
+        name, sign, value = word.partition("=")
+        if not sign:
+            raise ConfigError([Problem(word, "a pair NAME=VALUE is expected", "for example gra=Qwen2.5-7B/Alpaca/gra")])
+        found[name] = value
+    return found
+
+
+def _table(comparison: Comparison, form: str, width: int) -> str:
+    if form == "csv":
+        return csv_export.csv_text(comparison)
+    if form == "terminal":
+        return table.terminal(comparison, width)
+    sheets: list[Sheet] = table.sheets(comparison)
+    return table.markdown(comparison) if form == "markdown" else render(sheets, form)

@@ -1,0 +1,41 @@
+"""Completes `gra` in bash and zsh; Hydra proposes the keys and options: `eval "$(gra completion bash)"`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from gra.errors import EXIT_CONFIG
+
+BASH = """\
+_gra_completion() {
+  local words
+  words=$(COMP_LINE="${COMP_LINE:0:$COMP_POINT}" COMP_POINT="$COMP_POINT" "${COMP_WORDS[0]}" completion query 2>/dev/null)
+  COMPREPLY=($(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}"))
+}
+COMP_WORDBREAKS=${COMP_WORDBREAKS//=}
+complete -o nospace -o default -F _gra_completion gra
+"""
+SCRIPTS = {"bash": BASH, "zsh": "autoload -U +X bashcompinit && bashcompinit\n" + BASH}
+
+
+def complete(words: Sequence[str], commands: Sequence[str], apps: dict[str, str]) -> int:
+    """Print the shell script, or, with `query` (called by that script), the possible next words of COMP_LINE. `commands`: the
+    subcommands of gra; `apps`: command -> its Hydra config. Returns the exit code."""
+    if list(words) == ["query"]:
+        typed = os.environ.get("COMP_LINE", "").split(" ")
+        if len(typed) <= 2:
+            print(" ".join(commands))
+        elif typed[1] in apps:
+            os.environ["COMP_LINE"] = " ".join(["gra", *typed[2:]])  # Hydra's engine knows no subcommands
+            sys.argv = ["gra", "-sc", "query=bash"]
+            from gra.chain.execution.app import hydra_main
+
+            return hydra_main(lambda *_: None, apps[typed[1]])
+        return 0
+    if len(words) != 1 or words[0] not in SCRIPTS:
+        print('usage: eval "$(gra completion bash)"   (or zsh)', file=sys.stderr)
+        return EXIT_CONFIG
+    print(SCRIPTS[words[0]], end="")
+    return 0

@@ -1,0 +1,209 @@
+"""Which settings class describes which part of the configuration: config groups, commands, stages.
+
+A settings class that belongs to none of these and is not nested in one of them would be missing on the page; a test finds it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gra.chain.config.experiment import ExperimentSettings, StepSettings
+from gra.chain.config.unknown import listed
+from gra.chain.execution.cluster_settings import ClusterSettings, SlurmSettings
+from gra.compare.options import Options
+from gra.eval.fetch import FetchSettings
+from gra.eval.settings import EvalSettings, Model, Runtime, Suite
+from gra.eval.suite.known import KnownSettings
+from gra.models.launch.server import ServeSettings
+from gra.models.pool import ModelRuntime, ModelSettings, PoolBase
+from gra.paths import conf_dir
+from gra.settings import Settings
+from gra.simulation.audit import AuditSettings
+from gra.simulation.backend import SimulatedRuntime
+from gra.simulation.world_stage import WorldSettings, WorldStageSettings
+from gra.synthesis.config import ShardSettings, SynthesisRuntime
+from gra.synthesis.probe.settings import ProbeSettings
+from gra.synthesis.refining.settings import RefineSettings
+from gra.synthesis.seed_only import SeedOnlySettings
+from gra.synthesis.seeds.settings import SeedSettings
+from gra.synthesis.settings import SynthesisSettings
+from gra.synthesis.subsets.settings import SubsetStageSettings
+from gra.targets import module_of
+from gra.tracking import TrackingSettings
+from gra.train.settings import RuntimeSettings, SftSettings, StudentSettings, StudentStageSettings, TrainSettings
+
+GROUPS: dict[str, type[Settings]] = {  # of one class each; `pool` and `cluster` have several
+    "seeds": SeedSettings,
+    "synthesis": SynthesisSettings,
+    "probe": ProbeSettings,
+    "refine": RefineSettings,
+    "student": StudentSettings,
+    "sft": SftSettings,
+    "suite": Suite,
+    "tracking": TrackingSettings,
+    "world": WorldSettings,
+}
+EXECUTORS: dict[str, type[Settings]] = {"local": ClusterSettings, "slurm": SlurmSettings}  # by cluster.executor
+
+
+@dataclass(frozen=True)
+class App:
+    """The config of a command. `own`: its keys that belong to no settings class, with type and description."""
+
+    command: str
+    text: str
+    own: dict[str, tuple[str, str]]
+    sections: dict[str, tuple[type[Settings], ...]]  # section -> the classes that describe its keys
+
+
+_OUTPUT = ("text", "The folder to be made.")
+_SEED = ("whole number", "Of all random draws.")
+_SEEDS_FOLDER = ("text or null", "Folder of a relative `seeds.path`; null: the current folder.")
+
+APPS: dict[str, App] = {  # file in conf/ -> the command
+    "synthesis_app": App(
+        "gra synthesize",
+        "Also `gra merge`. Groups: `seeds`, `pool`, `synthesis`.",
+        {
+            "seed": _SEED,
+            "output": _OUTPUT,
+            "inputs.seeds": _SEEDS_FOLDER,
+            "inputs.probe": ("text or null", "Folder of a `gra probe` of the same committee; null: none."),
+        },
+        {"runtime": (SynthesisRuntime, ModelRuntime, SimulatedRuntime)},
+    ),
+    "probe_app": App(
+        "gra probe",
+        "Groups: `seeds`, `pool`, `synthesis`, `probe`. `runtime` has the keys of `gra synthesize` that concern calls.",
+        {"seed": _SEED, "output": _OUTPUT, "inputs.seeds": _SEEDS_FOLDER},
+        {},
+    ),
+    "refine_app": App(
+        "gra refine",
+        "Groups: `seeds` (how the data is read), `pool`, `synthesis`, `refine`. `runtime` has the keys of `gra synthesize`.",
+        {
+            "seed": _SEED,
+            "data": ("text", "The data set: a file, a folder, a data folder of this project, or hf:NAME."),
+            "output": _OUTPUT,
+            "inputs.seeds": ("text or null", "Folder of a relative `data`; null: the current folder."),
+            "inputs.probe": ("text or null", "Folder of a `gra probe` of the same committee; null: none."),
+        },
+        {},
+    ),
+    "train_app": App(
+        "gra train",
+        "Also `gra prepare`. Groups: `student`, `sft`, `tracking`.",
+        {
+            "seed": _SEED,
+            "data": ("text", "Folder made by the synthesis (`DIR/train.parquet`)."),
+            "student_folder": ("text or null", "Folder made by the stage `student`; null: `student.model` is used."),
+            "tokens": (
+                "text or null",
+                "Folder made by `gra prepare` from the same data, student and recipe; null: tokenised here.",
+            ),
+            "output": _OUTPUT,
+            "inputs": (
+                "mapping of names to texts",
+                "The three folders above; `+inputs.data_NAME=DIR` adds a data folder.",
+            ),
+            "launch": ("`none` or `torchrun`", "As `runtime.launch`."),
+            "nproc": ("whole number or null", "As `runtime.nproc`; null: one process per visible GPU."),
+        },
+        {"runtime": (RuntimeSettings,)},
+    ),
+    "eval_app": App(
+        "gra eval",
+        "Groups: `suite`, `tracking`.",
+        {
+            "seed": ("whole number", "Used only by tasks that sample their replies."),
+            "output": _OUTPUT,
+            "inputs.model": ("text or null", "Folder made by the training, with `model=null`; null: `model` is used."),
+            "inputs.benchmarks": ("text or null", "Folder made by the stage `world`; null: `suite.data_dir` is used."),
+        },
+        {"model": (Model,), "runtime": (Runtime,)},
+    ),
+    "fetch_app": App(
+        "gra fetch",
+        "Group: `suite`, of which `tasks`, `only` and `num_fewshot` are used.",
+        {"output": ("text", "The folder of benchmarks, new or existing.")},
+        {"config": (FetchSettings,)},
+    ),
+    "chain": App(
+        "gra run",
+        "Also `gra plan`, `gra compare` and `gra submit`. Groups: all, those that the experiment chooses.",
+        {
+            "seed": ("whole number", "Of all random draws except the simulated world's; see `experiment.replicates`."),
+            "store": ("text", "Folder of finished steps, shared by all experiments."),
+            "results": ("text", "Folder of the table and the report."),
+            "arm": ("null", "The arm whose steps are being resolved; only the chain sets it."),
+            "runtime": (
+                "mapping",
+                "The keys of `runtime` below; each stage reads its own. Never part of a fingerprint.",
+            ),
+        },
+        {"experiment": (ExperimentSettings,)},
+    ),
+}
+
+STAGES: dict[
+    str, tuple[str, type[Settings]]
+] = {  # what a step names as `_target_` -> a part of its config, "": the whole
+    "gra.synthesis.seed_only.run": ("", SeedOnlySettings),
+    "gra.synthesis.subset.run": ("", SubsetStageSettings),
+    "gra.synthesis.shard.run": ("shard", ShardSettings),
+    "gra.train.student_stage.run": ("", StudentStageSettings),
+    "gra.train.stage.run": ("", TrainSettings),
+    "gra.eval.stage.run": ("", EvalSettings),
+    "gra.simulation.world_stage.run": ("", WorldStageSettings),
+    "gra.simulation.audit.run": ("", AuditSettings),
+}
+ITEMS: dict[
+    str, type[Settings]
+] = {  # dotted key -> the class of the mappings under it, where its field does not say so
+    "pool.models.*": ModelSettings,
+    "pool.serve": ServeSettings,
+    "probe.sources.*": KnownSettings,
+    "experiment.steps.*": StepSettings,
+    "experiment.compare": Options,
+}
+
+
+def backends() -> dict[str, type[PoolBase]]:
+    """The settings of each backend that a file in conf/pool names, by the `_target_` in that file, sorted."""
+    found = {}
+    for path in sorted((conf_dir() / "pool").glob("*.yaml")):
+        target = str(written(path)["_target_"])
+        module, _ = module_of(target)
+        found[target] = vars(module)["PoolSettings"]
+    return dict(sorted(found.items()))
+
+
+def written(path: Path) -> dict[str, Any]:
+    """The content of a YAML file, interpolations as they are. A group's file contains the files of its group that it builds on."""
+    if path.parent == conf_dir():
+        content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return content
+    found = listed(path.relative_to(conf_dir()).with_suffix("").as_posix())
+    return {key: value for key, value in found.items() if key != "defaults"}
+
+
+def every_class() -> list[type[Settings]]:
+    """All classes named here, each once, in a fixed order. Those nested in them are not listed."""
+    sections: list[type[Settings]] = [
+        model for app in APPS.values() for models in app.sections.values() for model in models
+    ]
+    stages = [model for _, model in STAGES.values()]
+    named: list[type[Settings]] = [
+        *GROUPS.values(),
+        *EXECUTORS.values(),
+        PoolBase,
+        *backends().values(),
+        *sections,
+        *stages,
+        *ITEMS.values(),
+    ]
+    return list(dict.fromkeys(named))

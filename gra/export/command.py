@@ -1,0 +1,96 @@
+"""`gra export DIR --to FORMAT --output OUT`: a data folder in the form that a trainer reads.
+
+gra export data/mine --to llamafactory --output exports/mine
+gra export data/mine --to chatml --preferences --output exports/pairs    # chosen and rejected, where there are any
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gra import labels
+from gra.errors import StoreError
+from gra.export.formats import FORMATS
+from gra.export.pairs import pairs
+from gra.fileio import write_text
+from gra.flags import Parser
+
+KEPT, DROPPED = "data/train.parquet", "rejected.parquet"
+COLUMNS = ["instruction", "response", "messages", "mean"]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command. Raises StoreError for a folder that holds no data, or a place that cannot be written."""
+    parser = Parser("gra export", __doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a finished data folder")
+    forms = "\n".join(f"{name}: {one.told}" for name, one in FORMATS.items())
+    parser.add_argument("--to", required=True, choices=FORMATS, help=forms)
+    parser.add_argument(
+        "--output", required=True, type=Path, metavar="OUT", help="folder of the files; files of it are replaced"
+    )
+    parser.add_argument("--name", help="name of the set and of its files; default: DIR's last part")
+    parser.add_argument(
+        "--preferences", action="store_true", help="pairs of a kept and a dropped response to one instruction"
+    )
+    parser.add_argument(
+        "--margin", type=float, default=1.0, help="... whose scores differ by at least so many points (1)"
+    )
+    given = parser.parse_args(arguments)
+    name = given.name or given.folder.resolve().name
+    if not re.fullmatch(r"[\w.-]+", name):
+        parser.error(f"--name: {name!r} is not a file name\n    -> use letters, digits, `.`, `-` and `_`")
+    if given.preferences and FORMATS[given.to].pairs is None:
+        able = ", ".join(key for key, one in FORMATS.items() if one.pairs is not None)
+        parser.error(f"--preferences: {given.to} knows no pairs\n    -> use one of: {able}")
+    count, files = export(given.folder, given.to, given.output, name, given.margin if given.preferences else None)
+    what = "pairs" if given.preferences else "samples"
+    print(f"{given.output}: {count:,} {what} in {', '.join(files)}")
+    return 0
+
+
+def export(folder: Path, form: str, output: Path, name: str, margin: float | None = None) -> tuple[int, list[str]]:
+    """Write the samples of a data folder, or its preference pairs if there is a `margin`. Returns their number and the files.
+
+    Labels (simulated, quantized) go with the data. Raises StoreError if `folder` is not a finished data folder, if it holds no
+    pairs, or where `output` cannot be written.
+    """
+    if not (folder / labels.MANIFEST).is_file():
+        raise StoreError(
+            f"{folder}: no finished data folder\n    -> give the output folder of gra synthesize or gra refine"
+        )
+    kept = _rows(folder / KEPT)
+    if margin is None:
+        count, files = len(kept), FORMATS[form].files(name, kept)
+    else:
+        found, make = pairs(kept, _rows(folder / DROPPED), margin), FORMATS[form].pairs
+        if not found:
+            raise StoreError(
+                f"{folder}: no kept and dropped response to one instruction that differ by {margin:g} points\n"
+                "    -> lower --margin, or let several answers to an instruction be reviewed: gra refine --help"
+            )
+        assert make is not None  # the command checks it
+        count, files = len(found), make(name, found)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for file, text in files.items():
+            write_text(output / file, text)
+        for label in (labels.MARK, labels.QUANTIZED):
+            if (folder / label).is_file():
+                write_text(output / label, (folder / label).read_text(encoding="utf-8", errors="replace"))
+    except OSError as error:
+        raise StoreError(f"{error.filename or output}: {error.strerror}\n    -> give a writable folder") from error
+    return count, list(files)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    from pyarrow import ArrowException, parquet
+
+    try:
+        rows: list[dict[str, Any]] = parquet.read_table(path, columns=COLUMNS).to_pylist()
+    except (OSError, ArrowException) as error:
+        raise StoreError(f"{path}: cannot be read: {error}\n    -> make the folder again") from error
+    return rows

@@ -1,0 +1,59 @@
+"""Which settings of a pool can change a reply. The others say where and how fast the models run: they are in no request's key.
+
+A key that is not listed here counts as changing replies: this can cost an unnecessary call but never reuses a stale reply.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from gra.weights.spec import Weights
+
+# Keys that change no reply -> whether the fingerprint of a step contains them all the same. A new key gets False; True is for keys
+# of older fingerprints, which must not move.
+PLACE_ONLY = {
+    "_target_": True,
+    "models": True,  # the list; each model's own keys are below
+    "simulated": True,
+    "batch": True,
+    "max_loaded": True,
+    "base_url": False,
+    "api_key_env": False,
+    "check_models": False,
+    "energy": False,
+    "serve": False,
+    "python": False,
+    "start_timeout_s": False,
+    "gpu_memory_utilization": False,
+}
+PLACE_ONLY_OF_MODEL = {
+    "name": True,
+    "parameters": True,
+    "weights": True,
+    "base_url": False,
+}  # weights: see Weights.identity
+_OF_WEIGHTS = ("hub", "packages", "licence", "file", "bytes")  # where they come from; sha256 says what they are
+
+NOT_HASHED = (
+    *(f"pool.{key}" for key, hashed in PLACE_ONLY.items() if not hashed),
+    *(f"pool.models.*.{key}" for key, hashed in PLACE_ONLY_OF_MODEL.items() if not hashed),
+    *(f"pool.models.*.weights.{key}" for key in _OF_WEIGHTS),
+)  # the keys of `pool` outside the fingerprint of a stage that calls models
+
+
+def served_as(pool: Mapping[str, Any]) -> dict[str, str]:
+    """For each model of a valid pool, a hash of its settings that can change a reply: weights, revision, system role, extra_body,
+    what is removed from replies ... It is part of every request's key: a reply of another model is never reused."""
+    common = {key: value for key, value in pool.items() if key not in PLACE_ONLY and value is not None}
+    spelled = [m if isinstance(m, Mapping) else {"name": m} for m in pool["models"]]
+    found = {}
+    for model in spelled:
+        own = {key: value for key, value in model.items() if key not in PLACE_ONLY_OF_MODEL and value is not None}
+        if model.get("weights") is not None:
+            own["weights"] = Weights.model_validate(model["weights"]).identity
+        text = json.dumps([common, own], sort_keys=True, ensure_ascii=True, default=str)
+        found[str(model["name"])] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return found

@@ -1,0 +1,1 @@
+"""Starts model servers and ends them with the run."""

@@ -1,0 +1,38 @@
+"""Assigns GPUs to served models. PURE except `visible_gpus`, which reads the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gra.machine import requested_gpus
+
+
+def visible_gpus(environment: Mapping[str, str] | None = None, devices: Path = Path("/dev")) -> list[str]:
+    """The GPUs that this process can use, as written in CUDA_VISIBLE_DEVICES (indices, GPU-... or MIG-... ids).
+
+    Like CUDA, it ignores everything after an invalid entry (-1). If the variable is unset: all NVIDIA devices. Where a config is
+    checked for a job (gra/machine.py): those that the job requests.
+    """
+    if environment is None and (gpus := requested_gpus()) is not None:
+        return [str(number) for number in range(gpus)]
+    given = (os.environ if environment is None else environment).get("CUDA_VISIBLE_DEVICES")
+    if given is None:
+        return [
+            str(i) for i in range(sum(1 for path in devices.glob("nvidia*") if path.name[len("nvidia") :].isdigit()))
+        ]
+    found: list[str] = []
+    for entry in (part.strip() for part in given.split(",")):
+        if not (entry.isdigit() or entry.startswith(("GPU-", "MIG-"))):
+            break
+        found.append(entry)
+    return list(dict.fromkeys(found))
+
+
+def assign_gpus(visible: Sequence[str], wanted: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
+    """Each name's GPUs, in order, without sharing. Raises ValueError if there are too few."""
+    if sum(wanted.values()) > len(visible):
+        raise ValueError(f"{sum(wanted.values())} GPUs are needed, {len(visible)} are visible")
+    free = iter(visible)
+    return {name: tuple(next(free) for _ in range(count)) for name, count in wanted.items()}

@@ -1,0 +1,122 @@
+"""Serves one GGUF file with llama.cpp's OpenAI-compatible API, through the wheel `xllamacpp` (pip install 'gra[cpu]').
+
+Command: python -m gra.models.launch.llama_cpp_server --model FILE.gguf --name NAME --port PORT        (--help: all options)
+
+Base models need a chosen chat template: without one llama.cpp uses ChatML, whose marks such a model has never seen and whose end
+mark it never writes. `--template plain` writes paragraphs "User: ..." and "Assistant: ...", which base models know from plain text,
+and ends a reply before the next "User:". A template does not contain the beginning-of-sequence token: llama.cpp adds it if the
+file says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gra.models.launch.gguf_header import metadata
+from gra.pipes import outlive_reader
+
+OWN = "own"
+STOPS = {"plain": ["\nUser:", "\n\nUser:", "\nAssistant:"]}  # stop strings of our templates
+TEMPLATES = Path(__file__).parent / "chat_templates"
+_TEMPLATE_KEY = "tokenizer.chat_template"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code."""
+    outlive_reader()
+    given = _parser().parse_args(list(arguments))
+    try:
+        template, stops = chosen_template(given.model, given.template)
+    except (OSError, ValueError) as error:
+        print(f"llama_cpp_server: {error}", file=sys.stderr, flush=True)
+        return 2
+    try:
+        import xllamacpp
+    except ImportError as error:
+        print(f"llama_cpp_server: {error}\n    -> pip install 'gra[cpu]'", file=sys.stderr, flush=True)
+        return 2
+    count = threads(given.threads, given.servers)
+    params = parameters(xllamacpp.CommonParams(), given, template, stops, count)
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    try:
+        server = xllamacpp.Server(params)
+    except RuntimeError as error:
+        print(f"llama_cpp_server: {given.model}: {error}", file=sys.stderr, flush=True)
+        return 1
+    print(f"{given.name} is served on {server.listening_address} with {count} thread(s)", flush=True)
+    over.wait()
+    os._exit(0)  # a regular shutdown of the engine would wait for the calls in flight
+
+
+def threads(wanted: int, servers: int, cores: int | None = None) -> int:
+    """Threads for one of `servers` servers on this machine; `wanted` if that is above 0. llama.cpp's threads wait for each other
+    by spinning: with more threads than cores, each token takes many times as long."""
+    if wanted > 0:
+        return wanted
+    if cores is None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // max(1, servers))
+
+
+def chosen_template(model: Path, wanted: str) -> tuple[str, list[str]]:
+    """(Jinja text, or "" for the file's own template; stop strings). Raises ValueError if the file has none, OSError."""
+    if wanted == OWN:
+        if _TEMPLATE_KEY not in metadata(model, [_TEMPLATE_KEY]):
+            raise ValueError(
+                f"{model} has no chat template\n    -> --template plain, or a Jinja file (weights.chat_template)"
+            )
+        return "", []
+    path = TEMPLATES / f"{wanted}.jinja"
+    return (path if path.is_file() else Path(wanted)).read_text(encoding="utf-8").rstrip("\n"), STOPS.get(wanted, [])
+
+
+def parameters(params: Any, given: argparse.Namespace, template: str, stops: list[str], count: int) -> Any:
+    """llama.cpp's parameters for the command's options."""
+    params.model.path = str(given.model)
+    params.model_alias = {given.name}
+    params.port = given.port
+    params.n_parallel = given.parallel
+    params.n_ctx = given.context * given.parallel
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = count
+    params.cpuparams.poll = params.cpuparams_batch.poll = 0  # sleep between batches: the other servers need the core
+    params.n_threads_http = max(4, given.parallel + 2)
+    params.cache_prompt = True  # reuse the common prefix of an earlier prompt
+    params.cache_ram_mib = given.cache_mib
+    params.ui = False
+    if template:
+        params.chat_template = template
+    if stops:
+        params.antiprompt = stops
+    return params
+
+
+def _parser() -> argparse.ArgumentParser:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="python -m gra.models.launch.llama_cpp_server", description=__doc__, formatter_class=form
+    )
+    parser.add_argument("--model", type=Path, required=True, help="the GGUF file")
+    parser.add_argument("--name", required=True, help="the model's id in the API")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--threads", type=int, default=0, help="0: the machine's cores divided by --servers")
+    parser.add_argument("--servers", type=int, default=1, help="servers that share this machine")
+    parser.add_argument("--parallel", type=int, default=8, help="calls computed in parallel; further calls are queued")
+    parser.add_argument("--context", type=int, default=4096, help="tokens of prompt and reply per call")
+    parser.add_argument(
+        "--cache-mib", type=int, default=512, help="memory for earlier prompts, in addition to the slots' memory"
+    )
+    parser.add_argument("--template", default=OWN, help="own: the file's chat template; plain; or a Jinja file")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Runs models without HTTP, in this process or in a worker process."""

@@ -1,0 +1,68 @@
+"""Decides what a server's answer means: a reply, a permanent refusal of the request, a fault worth a retry, or an unusable server.
+
+Errors in a body with status 200 mean the same as the HTTP statuses that they name (error_body.py).
+"""
+
+from __future__ import annotations
+
+from gra.errors import ServerError
+from gra.models.base import Reply, Request
+from gra.models.openai.error_body import money_spent
+from gra.models.openai.http_client import Answer, Fault
+from gra.models.openai.http_retry import retry_after
+from gra.models.openai.logprob_support import NO_LOGPROBS, REMEDY
+from gra.models.openai.server_probe import Probe
+from gra.models.openai.server_state import InFlightCall
+from gra.models.openai.wire import ErrorBody, Malformed, NoLogprobs, reply_from, said
+
+_REFUSED = (400, 413, 422)  # the request is refused permanently
+_PASSING = (408, 409, 425, 429)  # worth a retry, like all 5xx
+_PERMANENT = (401, 402, 403, 404)  # the model is refused permanently at this server
+
+
+class Forbidden(Exception):
+    """HTTP 403: the key must not use this model, or not for this request. 402: the words of another status say that the account
+    has no credit, or echo a prompt that speaks of money."""
+
+    def __init__(self, words: str, status: int = 403):
+        super().__init__(words)
+        self.status = status
+
+
+class AnswerJudge:
+    """Reads answers; `probe` redacts the key and words the errors."""
+
+    def __init__(self, probe: Probe):
+        self._probe = probe
+
+    def judge(self, call: InFlightCall, request: Request, answer: Answer) -> Reply:
+        """The reply in an answer; with `error` if the request is refused permanently. Raises Fault for a fault that a retry may
+        pass, Forbidden, and ServerError if the model cannot be used at this server."""
+        status = answer.status
+        if status != 200:
+            words = f"HTTP {status}: {self._probe.redact(said(answer.body))}"
+            if money_spent(status, answer.body[:2000].decode("utf-8", "replace")):
+                raise Forbidden(words, 402)
+        else:
+            try:
+                return reply_from(answer.body, request.choices)
+            except NoLogprobs:
+                what = f"{NO_LOGPROBS}: its reply holds none"
+                raise self._probe.unusable(call.server.url, request.model, what, remedy=REMEDY) from None
+            except ErrorBody as error:
+                words, status = self._probe.redact(str(error)), error.code or 0
+                if status not in (*_REFUSED, *_PERMANENT, 429) and status < 500:
+                    raise Fault("body", words) from None
+            except Malformed as error:
+                raise Fault("body", self._probe.redact(str(error))) from None
+        if status in _REFUSED:
+            return Reply("", finish="error", error=words)
+        if status >= 500 or status in _PASSING:
+            raise Fault("busy" if status == 429 else "status", words, retry_after(answer.headers))
+        if status == 403:
+            raise Forbidden(words)
+        raise self._probe.unusable(call.server.url, request.model, words, status)
+
+    def cannot(self, url: str, model: str, what: str, remedy: str) -> ServerError:
+        """The error for a model that cannot do what the run needs."""
+        return self._probe.unusable(url, model, what, remedy=remedy)

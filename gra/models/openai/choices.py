@@ -1,0 +1,92 @@
+"""PURE: computes the probabilities of given answers (`Request.choices`, e.g. Yes and No) from a reply's first-token logprobs.
+
+Servers list the most likely tokens with natural log probabilities: OpenAI, vLLM, SGLang, llama.cpp and TGI as
+`logprobs.content[0].top_logprobs: [{"token", "logprob"}]`, some others as `logprobs.top_logprobs: [{token: logprob}]`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gra.models.base import Reply, Request
+
+TOP = (20, 5)  # tokens requested, and requested next if a server refuses the first number
+_SPACE = "▁Ġ \t\r\n"  # including the marks of some tokenizers for a space
+
+
+def same(token: str) -> str:
+    """The form in which a token and a choice are compared."""
+    return token.strip().strip(_SPACE).casefold()
+
+
+def nine(probability: float) -> float:
+    """Nine significant digits: further digits depend on how a server writes logarithms."""
+    return float(f"{probability:.9g}")
+
+
+def masses(choices: Sequence[str], tokens: Iterable[tuple[str, float]]) -> dict[str, float] | None:
+    """The probability of each choice, summed over variants (`Yes`, ` yes`, `YES`); None if no token matches a choice.
+
+    `tokens`: the first token's candidates and their probabilities. A choice that is not among them gets 0.0; its probability is
+    below that of the least likely listed token.
+    """
+    found = dict.fromkeys(choices, 0.0)
+    names = {same(choice): choice for choice in choices}
+    seen = False
+    for token, probability in tokens:
+        choice = names.get(same(token))
+        if choice is not None and 0.0 < probability <= 1.0001:
+            found[choice] += probability
+            seen = True
+    return {choice: nine(mass) for choice, mass in found.items()} if seen else None
+
+
+def listed(logprobs: Any) -> list[tuple[str, float]] | None:
+    """(token, probability) of the first token's candidates in a choice's `logprobs`; None if the server sent no logprobs."""
+    if not isinstance(logprobs, Mapping):
+        return None
+    content, tops = logprobs.get("content"), logprobs.get("top_logprobs")
+    if isinstance(content, list):
+        if not content:
+            return []
+        first = content[0]
+        if not isinstance(first, Mapping):
+            return None
+        entries = _pairs(first.get("top_logprobs"))
+        own = first.get("token")
+        if isinstance(own, str) and own not in {token for token, _ in entries}:
+            entries += _pairs([first])  # the sampled token need not be among the most likely
+        return entries
+    if isinstance(tops, list) and tops and isinstance(tops[0], Mapping):
+        return _pairs([{"token": token, "logprob": value} for token, value in tops[0].items()])
+    return None
+
+
+def _pairs(entries: Any) -> list[tuple[str, float]]:
+    found = []
+    for entry in entries if isinstance(entries, list) else []:
+        token, value = (entry.get("token"), entry.get("logprob")) if isinstance(entry, Mapping) else (None, None)
+        if isinstance(token, str) and isinstance(value, int | float) and not isinstance(value, bool) and value <= 1e-6:
+            found.append((token, math.exp(value)))
+    return found
+
+
+def stored_text(request: Request, reply: Reply) -> str:
+    """The journal's text of a reply: its text, with the probabilities if `request` asked for them."""
+    if not request.choices:
+        return reply.text
+    return json.dumps(
+        {"text": reply.text, "choices": None if reply.choices is None else dict(reply.choices)}, ensure_ascii=False
+    )
+
+
+def from_stored(request: Request, row: Sequence[Any]) -> Reply:
+    """The reply from a journal row: text (as `stored_text` wrote it), tokens_in, tokens_out, finish, error."""
+    if not request.choices:
+        return Reply(*row)
+    value = json.loads(row[0])
+    return replace(Reply(value["text"], *row[1:]), choices=value["choices"])

@@ -1,0 +1,33 @@
+"""Computes the wait before a retry: exponential backoff, or the server's retry-after header."""
+
+from __future__ import annotations
+
+import email.utils
+import random
+import time
+from collections.abc import Callable, Mapping
+
+FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.25, 30.0
+
+_jitter = random.Random()  # separate: seeded draws elsewhere are not disturbed
+
+
+def backoff(attempt: int, uniform: Callable[[float, float], float] = _jitter.uniform) -> float:
+    """Seconds to wait before retry number `attempt` (from 1): doubled each time, half of it jitter."""
+    longest = min(FIRST_BACKOFF_S * 2 ** min(attempt - 1, 20), LAST_BACKOFF_S)
+    return uniform(longest / 2, longest)
+
+
+def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Seconds that a retry-after header requests (a number or an HTTP date, RFC 9110 10.2.3), or None. `now`: Unix time."""
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now)
+        except ValueError:
+            return None
+    return max(seconds, 0.0) if seconds == seconds else None  # None for NaN

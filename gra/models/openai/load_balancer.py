@@ -1,0 +1,215 @@
+"""Queues calls and gives each a slot at a healthy server of its model. No I/O; its only clock is the event loop's, which tests
+replace by a virtual one.
+
+A call waits until a server of its model is healthy (server_health.py) and below its limit of calls in flight (in_flight_limit.py),
+and until the limits per URL, per model and overall leave room. Waiting calls occupy no slot. The oldest call goes first; a retry
+keeps its call's place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gra.errors import DRAINED, Interrupted
+from gra.models.openai.http_client import Fault
+from gra.models.openai.server_health import ServerHealth
+from gra.models.openai.server_state import InFlightCall, Server
+
+_NO_LIMIT = 1 << 62
+
+
+@dataclass(eq=False)
+class _Waiter:
+    ticket: int
+    key: str
+    avoid: Server | None
+    slot: asyncio.Future[InFlightCall] = field(repr=False)
+
+
+class LoadBalancer:
+    """Slots at `servers` (model -> its servers). Limits of calls in flight: `per_server` for one URL, `per_model` for one model,
+    `concurrency` overall. Callers report the outcome of each call to `health`. `alive`, `answers`: see `ServerHealth`."""
+
+    def __init__(
+        self,
+        servers: Mapping[str, Sequence[Server]],
+        alive: Callable[[Server], Awaitable[bool]],
+        answers: Callable[[InFlightCall], Awaitable[bool]],
+        *,
+        give_up_after_s: float,
+        per_server: int | None = None,
+        per_model: int | None = None,
+        uniform: Callable[[float, float], float] | None = None,
+    ):
+        self._servers, self._give_up_after_s = servers, give_up_after_s
+        self._per_server, self._per_model = per_server or _NO_LIMIT, per_model or _NO_LIMIT
+        self.uniform = uniform or random.Random().uniform
+        self.health = ServerHealth(servers, alive, answers, self, give_up_after_s=give_up_after_s, uniform=self.uniform)
+        self.concurrency = _NO_LIMIT
+        self._in_flight = 0
+        self._of_url: dict[str, int] = {server.url: 0 for server in self.servers}
+        self._of_model: dict[str, int] = dict.fromkeys(servers, 0)
+        self._queues: dict[str, deque[_Waiter]] = {model: deque() for model in servers}
+        for server in self.servers:
+            server.beside = [other for other in self.servers if other.url == server.url]
+        self._tickets = 0
+        self._draining = asyncio.Event()
+        self._timers: dict[str, asyncio.TimerHandle] = {}  # by model: where only time can free a slot
+
+    @property
+    def servers(self) -> list[Server]:
+        """All servers, in the order of the models."""
+        return [server for group in self._servers.values() for server in group]
+
+    @property
+    def in_flight(self) -> Mapping[str, int]:
+        """Calls in flight now, by model."""
+        return self._of_model
+
+    def ticket(self) -> int:
+        """The place in the queue of a call that begins now."""
+        self._tickets += 1
+        return self._tickets
+
+    def waiting(self, model: str) -> bool:
+        """Whether calls to `model` wait."""
+        return bool(self._queues[model])
+
+    # --- slots --------------------------------------------------------------------------------------------------------------
+
+    async def acquire(self, model: str, key: str, ticket: int, avoid: Server | None = None) -> InFlightCall:
+        """Wait for a slot at a server of `model` for the request `key`, at another server than `avoid` if possible; `release` must
+        follow. Raises Fault if no server came back within `give_up_after_s`, Interrupted after `drain`."""
+        self._check_draining()
+        queue = self._queues[model]
+        if not queue and (server := self._free(model, avoid)) is not None:
+            return self.take(server, key)
+        waiter = _Waiter(ticket, key, avoid, asyncio.get_running_loop().create_future())
+        if queue and ticket < queue[-1].ticket:  # a retry
+            queue.insert(sum(other.ticket < ticket for other in queue), waiter)
+        else:
+            queue.append(waiter)
+        self.dispatch_timed(model)
+        try:
+            return await waiter.slot
+        except asyncio.CancelledError:
+            if waiter.slot.done() and not waiter.slot.cancelled() and waiter.slot.exception() is None:
+                self.release(waiter.slot.result())
+            raise
+
+    def again(self, call: InFlightCall, key: str) -> InFlightCall:
+        """A call for another request, of the key `key`, in the slot of `call`."""
+        return InFlightCall(
+            call.server, key, asyncio.get_running_loop().time(), call.server.in_flight - 1, call.server.answered
+        )
+
+    def release(self, call: InFlightCall) -> None:
+        """Free the call's slot."""
+        server = call.server
+        server.in_flight -= 1
+        self._in_flight -= 1
+        self._of_url[server.url] -= 1
+        self._of_model[server.model] -= 1
+        self.dispatch()
+
+    def _free(self, model: str, avoid: Server | None) -> Server | None:
+        """The server for the next call to `model`: the one with the fewest calls in flight; None if none has a free slot."""
+        if self._in_flight >= self.concurrency or self._of_model[model] >= self._per_model:
+            return None
+        now = asyncio.get_running_loop().time()
+        free = [
+            s
+            for s in self._servers[model]
+            if s.unhealthy is None
+            and s.in_flight < s.limit.value
+            and s.not_before <= now
+            and self._of_url[s.url] < self._per_server
+        ]
+        if not free:
+            return None
+        return free[0] if len(free) == 1 else min(free, key=lambda s: (s is avoid, s.in_flight))
+
+    def take(self, server: Server, key: str) -> InFlightCall:
+        """Occupy a slot at `server` for the request `key`, whatever the limits."""
+        call = InFlightCall(server, key, asyncio.get_running_loop().time(), server.in_flight, server.answered)
+        server.in_flight += 1
+        self._in_flight += 1
+        self._of_url[server.url] += 1
+        self._of_model[server.model] += 1
+        return call
+
+    def dispatch(self) -> None:
+        """Give free slots to waiting calls, the oldest first."""
+        if not any(self._queues.values()):  # the usual case
+            return
+        while self._in_flight < self.concurrency:
+            best: tuple[deque[_Waiter], Server] | None = None
+            for model, queue in self._queues.items():
+                while queue and queue[0].slot.done():  # cancelled
+                    queue.popleft()
+                if queue and (best is None or queue[0].ticket < best[0][0].ticket):
+                    server = self._free(model, queue[0].avoid)
+                    if server is not None:
+                        best = queue, server
+            if best is None:
+                return
+            waiter = best[0].popleft()
+            waiter.slot.set_result(self.take(best[1], waiter.key))
+
+    def dispatch_timed(self, model: str) -> None:
+        """Like `dispatch`; if only time can free a server of `model`, repeat it at that time."""
+        self.dispatch()
+        queue = self._queues[model]
+        if not queue:
+            return
+        loop, servers = asyncio.get_running_loop(), self._servers[model]
+        now, until = loop.time(), self.health.give_up_at(model)
+        healthy = [s for s in servers if s.unhealthy is None]
+        if any(s.not_before <= now for s in healthy):
+            return  # a slot will be released
+        soonest = min((s.not_before for s in healthy), default=until)
+        if healthy and soonest - now > self._give_up_after_s:
+            wait = f"the server asks to wait {soonest - now:.0f} s, more than runtime.give_up_after_s"
+            self._fail(queue, Fault("busy", wait))
+        elif not healthy and until <= now:
+            why = next((s.unhealthy for s in servers if s.unhealthy), "busy")
+            self._fail(queue, Fault("connection", f"no server came back in time ({why})"))
+        else:
+            if (timer := self._timers.pop(model, None)) is not None:
+                timer.cancel()
+            self._timers[model] = loop.call_at((soonest if healthy else until) + 1e-3, self.dispatch_timed, model)
+
+    def _fail(self, queue: deque[_Waiter], fault: Exception) -> None:
+        while queue:
+            if not (slot := queue.popleft().slot).done():
+                slot.set_exception(fault)
+
+    # --- draining -----------------------------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """End the calls that wait, for a server or a retry, with Interrupted: they are in flight nowhere."""
+        self._draining.set()
+        for queue in self._queues.values():
+            self._fail(queue, Interrupted(DRAINED))
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before a retry. Raises Interrupted after `drain`."""
+        try:
+            await asyncio.wait_for(self._draining.wait(), seconds)
+        except TimeoutError:
+            return
+        self._check_draining()
+
+    def _check_draining(self) -> None:
+        if self._draining.is_set():
+            raise Interrupted(DRAINED)
+
+    async def close(self) -> None:
+        """Stop timers and health checks."""
+        for timer in self._timers.values():
+            timer.cancel()
+        await self.health.close()

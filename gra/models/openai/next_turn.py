@@ -1,0 +1,111 @@
+r"""PURE: finds the next turn that a model invents after its answer if its template has no special tokens: "### Human:", "USER:" ...
+
+A server without the stop words of Vicuna, Guanaco or Alpaca, or whose tokenizer drops special tokens, returns
+"Paris.\n### Human: And Germany?\n### Assistant: Berlin." Everything from the invented turn on is cut off. A requested dialogue
+looks similar. Names of speakers therefore count only in pairs, at the beginning of lines, outside code, after a finished
+sentence, and if the text before has no speakers and does not mention a dialogue.
+
+Templates: FastChat's conversation.py, the model cards of Alpaca, Dolly, Guanaco, OpenChatKit and RWKV (2026).
+"""
+
+from __future__ import annotations
+
+import re
+
+_FENCE = re.compile(r"^[ \t>]*(`{3,}|~{3,})[^\n]*\n(?:.*?^[ \t>]*\1[`~]*[ \t]*$|.*\Z)", re.MULTILINE | re.DOTALL)
+_SENTENCE_END = re.compile(r"[.!?…。！？)\]}\"'”’`*\d][ \t]*\Z")
+_HINT = re.compile(r"###|(?:USER|[Uu]ser|HUMAN|[Hh]uman|Instruct)[*\]]{0,2} ?:|<human>|(?:user|assistant)[ \t]*\n")
+_HINTED = (
+    "###",
+    "USER",
+    "User",
+    "user",
+    "uman",
+    "HUMAN",
+    "assistant",
+    "Instruct:",
+)  # faster to search for; every hint contains one of them
+
+
+def _speaker(*names: str) -> str:
+    """A speaker's name with its colon, also as `**User:**`, `[USER]:` and OpenChat's `GPT4 Correct User:`."""
+    return rf"(?:\*\*|\[)?(?:GPT4 (?:Correct )?)?(?:{'|'.join(names)})(?:\*\*|\])? ?:"
+
+
+# These names open a turn of a template's user; the others count only if the second name of the pair follows.
+_ALONE = re.compile(
+    r"^[ \t]*###? ?Human ?:|(?<=[.!?}])[ \t]*### ?Human ?:|^### ?End[ \t]*(?:\Z|\n+###)|^<human> ?:", re.MULTILINE
+)
+_PAIRS = tuple(
+    (re.compile(rf"^[ \t]*{one}", re.MULTILINE), re.compile(rf"^[ \t]*{other}", re.MULTILINE), plain)
+    for one, other, plain in (
+        (r"###? ?(?:User|USER|Question) ?:", r"###? ?(?:Assistant|ASSISTANT|Response|Answer|AI|Bot) ?:", False),
+        (r"###? ?Instructions? ?:?[ \t]*$", r"###? ?Response ?:", False),
+        (r"###? ?Instruction ?:", r"###? ?(?:Response|Output|Answer) ?:", False),
+        (r"###? ?Input ?:", r"###? ?Response ?:", False),
+        (_speaker("USER", "HUMAN"), _speaker("ASSISTANT", "AI", "BOT"), True),
+        (_speaker("[Hh]uman", "[Uu]ser"), _speaker("[Aa]ssistant", "AI", "Bot", "GPT", "Model"), True),
+        (r"Instruct ?:", r"Output ?:", True),
+        (r"user[ \t]*$", r"(?:model|assistant)[ \t]*$", True),
+    )
+)
+_CALL = re.compile(
+    r"(?:^[ \t]*|[.!?:][ \t]*)<(?:tool_?call|function_?call|tool_use|function)(?:=\w+)?>\s*[{<\[]",
+    re.MULTILINE | re.IGNORECASE,
+)
+# Llama 3's headers without their special tokens
+_GLUED = re.compile(r"(?<=[.!?…)\]}\"'`])(?:assistant|user)\n\n(?=\S)")
+_DIALOGUE = re.compile(
+    r"\b(?:dialogues?|conversations?|chats?|chatbots?|transcripts?|interviews?|scripts?|skits?|role-?play|exchanges?|prompts?|turns?"
+    r"|templates?|formats?)\b",
+    re.IGNORECASE,
+)
+_SPEAKER = re.compile(r"^[ \t]*(?:\*\*)?[A-Z<][\w .<>]{0,24}(?:\*\*)?:(?:\*\*)?[ \t]+\S", re.MULTILINE)
+_OPENING = re.compile(r"\A\s*###? ?(?:Response|Assistant) ?:[ \t]*\n*")
+
+
+def opening(text: str) -> int:
+    """Where the text begins after a leading name of the answering side ("### Response:"); 0 without one."""
+    found = _OPENING.match(text)
+    return found.end() if found and text[found.end() :].strip() else 0
+
+
+def next_turn(text: str) -> int | None:
+    """Where the turn begins that the model invented after its answer; None if there is none."""
+    if not any(map(text.__contains__, _HINTED)) or _HINT.search(text) is None:
+        return None
+    code = blocks(text)
+    starts = [
+        found.start() for found in (*_ALONE.finditer(text), *_GLUED.finditer(text)) if _outside(found.start(), code)
+    ]
+    for one, other, plain in _PAIRS:
+        for found in one.finditer(text):
+            if not _outside(found.start(), code) or other.search(text, found.end()) is None:
+                continue
+            if not plain or _finished(text[: found.start()]):
+                starts.append(found.start())
+                break
+    starts = [start for start in starts if text[:start].strip()]
+    return min(starts, default=None)
+
+
+def blocks(text: str) -> list[tuple[int, int]]:
+    """(start, end) of fenced code blocks; an unclosed one ends with the text."""
+    return [found.span() for found in _FENCE.finditer(text)]
+
+
+def call_in(text: str) -> bool:
+    """Whether a tool is called outside code: `<tool_call>{"name": ...` at the beginning of a line or after a sentence."""
+    code = blocks(text)
+    return any(_outside(found.start(), code) for found in _CALL.finditer(text))
+
+
+def _finished(answer: str) -> bool:
+    """Whether this is a complete answer: its last sentence has ended, and it is not part of a dialogue."""
+    if not answer.endswith("\n") or _SENTENCE_END.search(answer.rstrip()) is None:
+        return False
+    return _DIALOGUE.search(answer) is None and _SPEAKER.search(answer) is None
+
+
+def _outside(place: int, spans: list[tuple[int, int]]) -> bool:
+    return not any(start <= place < end for start, end in spans)

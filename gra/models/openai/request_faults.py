@@ -1,0 +1,55 @@
+"""Turns requests that fail while their server answers others into replies with an error, and counts them for run.json."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+from gra.models.base import Reply, Request
+from gra.models.openai.http_client import Fault
+from gra.models.openai.server_state import Server
+
+log = logging.getLogger(__name__)
+
+_SPECIFIC = {
+    "busy": 0,
+    "connection": 1,
+    "timeout": 2,
+    "status": 3,
+    "body": 4,
+}  # a higher kind of fault says more of the request
+_REASONS = {"connection": "the connection broke", "timeout": "no reply in time"}
+_LOGGED = 3  # requests per model that are logged one by one
+
+
+def specific(fault: Fault, others: bool) -> tuple[bool, int]:
+    """How much a fault says of the request itself; larger is more. `others`: the server answered other requests meanwhile."""
+    return others, _SPECIFIC[fault.kind]
+
+
+class RequestFaults:
+    """The requests that are at fault themselves."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, Counter[str]] = {}
+
+    def account(self) -> dict[str, dict[str, int]]:
+        """Their number by model and reason, for run.json."""
+        return {model: dict(counts) for model, counts in self._counts.items()}
+
+    def reply(self, request: Request, server: Server, worst: Fault, tried: str) -> Reply:
+        """The reply to a request at fault; the first few are logged. Its error becomes part of the data: it contains no count, no
+        time, and nothing else that differs from run to run."""
+        counts = self._counts.setdefault(request.model, Counter())
+        words = _REASONS.get(worst.kind) or str(worst)
+        counts[words[:120]] += 1
+        if sum(counts.values()) <= _LOGGED:
+            more = "; further ones are counted in run.json" if sum(counts.values()) == _LOGGED else ""
+            log.warning(
+                "%s, model `%s`: a request fails while others are answered, and is left out (%s)%s",
+                server.url,
+                request.model,
+                tried,
+                more,
+            )
+        return Reply("", finish="error", error=f"failed at every attempt: {words}")

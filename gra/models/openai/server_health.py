@@ -1,0 +1,190 @@
+"""Decides which servers are unhealthy, probes those until they are back, and holds back calls after HTTP 429.
+
+Health is kept per (URL, model): behind one URL one model can be down and the others up. A single failed request proves little:
+the request may be at fault (passing_faults.py). After SUSPECT *different* requests failed with no answer in between, the server's
+list of models is requested; after BROKEN, also a reply to a short question. A server that does not answer is unhealthy: it gets
+no calls until it lists its models again, and then one call first. Timeouts alone never make a server unhealthy while it lists its
+models: it is overloaded, which its limit of calls in flight handles (in_flight_limit.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol
+
+from gra.models.openai.http_client import Fault
+from gra.models.openai.http_retry import backoff
+from gra.models.openai.server_state import InFlightCall, Server
+
+log = logging.getLogger(__name__)
+
+BROKEN = 8  # different requests that failed in a row, not counting timeouts
+CHECK_EVERY_S = 1.0  # minimum seconds between two checks of a suspect server
+LAST_PROBE_S = 15.0  # longest time between probes of an unhealthy server: it doubles each time
+
+
+class Queue(Protocol):
+    """What health checks need of the queue (load_balancer.py)."""
+
+    def take(self, server: Server, key: str) -> InFlightCall:
+        """Occupy a slot at `server`."""
+        ...
+
+    def release(self, call: InFlightCall) -> None:
+        """Free the call's slot."""
+        ...
+
+    def dispatch(self) -> None:
+        """Give free slots to waiting calls."""
+        ...
+
+    def dispatch_timed(self, model: str) -> None:
+        """Like `dispatch`; repeated when a server of `model` becomes free by time."""
+        ...
+
+    def waiting(self, model: str) -> bool:
+        """Whether calls to `model` wait."""
+        ...
+
+
+class ServerHealth:
+    """The health of `servers` (model -> its servers). `alive(server)` requests a server's list of models; `answers(call)` asks a
+    short question in the slot of `call` and reports the result with `answered` or `failed`."""
+
+    def __init__(
+        self,
+        servers: Mapping[str, Sequence[Server]],
+        alive: Callable[[Server], Awaitable[bool]],
+        answers: Callable[[InFlightCall], Awaitable[bool]],
+        queue: Queue,
+        *,
+        give_up_after_s: float,
+        uniform: Callable[[float, float], float],
+    ):
+        self._servers, self._alive, self._answers, self._queue = servers, alive, answers, queue
+        self._give_up_after_s, self._uniform = give_up_after_s, uniform
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def answered(self, call: InFlightCall, failures: int = 0, *, usual: bool = True) -> None:
+        """The server answered the call after `failures` failed attempts. A refusal is an answer too, but not a `usual` one: its
+        duration does not count."""
+        server, now = call.server, asyncio.get_running_loop().time()
+        server.answered += 1
+        server.answered_at = now
+        if usual:
+            server.longest_s = max(now - call.sent, 0.98 * server.longest_s)
+            server.quickest_s = min(now - call.sent, 1.02 * server.quickest_s)
+        server.limit.answered(server.in_flight)
+        server.passing.recovered(failures)
+        if server.failing_since is not None:
+            server.forget_failures()
+
+    def failed(self, call: InFlightCall, fault: Fault) -> None:
+        """The call failed at its server."""
+        server, now = call.server, asyncio.get_running_loop().time()
+        if (
+            server.failing_since is None or call.sent - server.failed_at > self._give_up_after_s
+        ):  # it got no calls meanwhile
+            server.failing_since = now
+        server.failed_at = now
+        if fault.kind == "busy" or (fault.kind == "timeout" and not call.hangs):
+            self.overloaded(call, str(fault))
+        if fault.kind == "busy":
+            self._hold_back(server, fault, now)
+            return
+        if fault.kind == "timeout" and not call.hangs:
+            server.longest_s = max(server.longest_s, now - call.sent)
+        server.failing[call.key] = fault.kind
+        if not server.suspect or server.unhealthy is not None:
+            return
+        broken = sum(kind != "timeout" for kind in server.failing.values()) >= BROKEN
+        if not server.checking and (now - server.checked_at >= CHECK_EVERY_S or (broken and not server.checked_chat)):
+            server.checking = True
+            self._start(self._check(server, broken, str(fault)))
+
+    def overloaded(self, call: InFlightCall, why: str) -> None:
+        """The call shows that its server has too many calls at once."""
+        server = call.server
+        if server.limit.overloaded(call.sent, asyncio.get_running_loop().time()):
+            log.info(
+                "%s, model `%s`: at most %d calls in flight now (%s)", server.url, server.model, server.limit.value, why
+            )
+
+    def _hold_back(self, server: Server, fault: Fault, now: float) -> None:
+        """No calls to a server that answered 429 for the time that it asks for, or for an exponential backoff if that is longer."""
+        if now >= server.not_before:  # the first refusal since the last wait; calls sent before it prove nothing new
+            server.refusals += 1
+        least = backoff(server.refusals, self._uniform)  # also if retry-after is 0 or in the past
+        server.not_before = max(server.not_before, now + max(fault.retry_after or 0.0, least))
+        self._queue.dispatch_timed(server.model)
+
+    def give_up_at(self, model: str) -> float:
+        """When to give up on `model`: none of its servers has answered for `give_up_after_s` then. inf: one is healthy."""
+        since = [server.failing_since for server in self._servers[model]]
+        return (
+            max((s for s in since if s is not None), default=0.0) + self._give_up_after_s
+            if None not in since
+            else float("inf")
+        )
+
+    def set_aside(self, server: Server, why: str) -> None:
+        """Mark `server` unhealthy: it gets no calls until it answers a probe."""
+        server.unhealthy = why
+        server.outages += 1
+        if server.failing_since is None:
+            server.failing_since = asyncio.get_running_loop().time()
+        log.warning(
+            "%s, model `%s`, is unhealthy and is set aside until it answers a probe (%s)", server.url, server.model, why
+        )
+        self._start(self._probe_until_back(server))
+        self._queue.dispatch_timed(server.model)
+
+    async def _check(self, server: Server, chat: bool, why: str) -> None:
+        """Request a suspect server's list of models and, with `chat`, a reply. A server that does not answer is unhealthy. The
+        check takes no slot from a call: it is one additional call for a moment."""
+        try:
+            alive = await self._alive(server)
+            if alive and chat:
+                call = self._queue.take(server, "")
+                try:
+                    if await self._answers(call):
+                        return
+                finally:
+                    self._queue.release(call)
+            if server.suspect and server.unhealthy is None and (chat or not alive):
+                more = (
+                    f"{len(server.failing)} different requests failed in a row"
+                    if alive
+                    else "it does not list its models"
+                )
+                self.set_aside(server, f"{why}; {more}")
+        finally:
+            server.checking, server.checked_chat, server.checked_at = False, chat, asyncio.get_running_loop().time()
+
+    async def _probe_until_back(self, server: Server) -> None:
+        while True:
+            await asyncio.sleep(server.probe_s * self._uniform(0.8, 1.2))
+            server.probe_s = min(2 * server.probe_s, LAST_PROBE_S)  # reset by an answered call: a probe proves little
+            if await self._alive(server):
+                break
+        server.unhealthy = None
+        server.failing.clear()
+        if not self._queue.waiting(server.model):
+            server.failing_since = None
+        server.limit.restart()
+        log.warning("%s, model `%s`, is back", server.url, server.model)
+        self._queue.dispatch()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Stop probing."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

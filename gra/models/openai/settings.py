@@ -1,0 +1,92 @@
+"""Settings of a pool of OpenAI-compatible servers (`gra.models.openai.backend.connect`); see conf/pool/servers.yaml."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal
+
+from pydantic import Field
+
+from gra.errors import Problem
+from gra.models.launch.server import ServeSettings
+from gra.models.pool import ModelSettings, PoolBase, url_problem, variable_problem
+
+_OWN_KEYS = ("model", "messages", "response_format", "stream", "n")  # of the request body; extra_body must not set them
+
+
+class PoolSettings(PoolBase):
+    """Keys of a pool of servers. `base_url`: one URL, several for all models, or a mapping from model name to either."""
+
+    base_url: str | list[str] | dict[str, str | list[str]] | None = Field(
+        None,
+        description="URL including /v1, several, or a mapping from model name to either; null: each model's own, or `serve`.",
+    )
+    api_key_env: str = Field(
+        "OPENAI_API_KEY", description="NAME of the variable that holds the key; if unset, no key is sent."
+    )
+    send_seed: bool = Field(
+        True,
+        description="Send a seed with each request; false: for servers that refuse it, sampling is then not repeatable.",
+    )
+    structured: Literal["auto", "json_schema", "off"] = Field(
+        "auto",
+        description="JSON schema in response_format. auto: except where a server refuses it; json_schema: always; off: never.",
+    )
+    strip_think: bool = Field(True, description="Remove reasoning from replies, in all known forms.")
+    check_models: bool = Field(True, description="Refuse to start if a server does not list a model; false: start.")
+    serve: ServeSettings | None = Field(
+        None, description="Start the servers here and end them with the run; null: they run already, at `base_url`."
+    )
+    extra_body: dict[str, Any] = Field(
+        default_factory=dict, description="Added to each request body, e.g. chat_template_kwargs."
+    )
+
+    def urls_of(self, model: ModelSettings) -> list[str]:
+        """The base URLs that serve `model`, without a trailing slash."""
+        given = model.base_url or (self.base_url.get(model.name) if isinstance(self.base_url, dict) else self.base_url)
+        urls = [given] if isinstance(given, str) else given or []
+        return list(dict.fromkeys(url.rstrip("/") for url in urls))
+
+    def serve_problems(self) -> list[Problem]:
+        """Faults of `serve`."""
+        return self.serve.problems(self.models, at_once=True) if self.serve is not None else []
+
+    def problems(self) -> list[Problem]:
+        found: list[Problem | None] = list(super().problems())
+        names = {model.name for model in self.models}
+        given = {f"pool.models.{i}.base_url": model.base_url for i, model in enumerate(self.models)}
+        if isinstance(self.base_url, dict):
+            given |= {f"pool.base_url.{name}": urls for name, urls in self.base_url.items()}
+            found += [
+                Problem(
+                    f"pool.base_url.{name}", "no such model in pool.models", f"its models: {', '.join(sorted(names))}"
+                )
+                for name in sorted(self.base_url.keys() - names)
+            ]
+        else:
+            given["pool.base_url"] = self.base_url
+        for key, urls in given.items():
+            found += [url_problem(key, url) for url in ([urls] if isinstance(urls, str) else urls or [])]
+        without = [model.name for model in self.models if not self.urls_of(model)]
+        found += self.serve_problems()
+        if self.serve is not None:
+            where = [key for key, urls in given.items() if urls]
+            found += [
+                Problem(key, "conflicts with pool.serve, which chooses the ports", "leave one of them out")
+                for key in where
+            ]
+        elif without:
+            found.append(
+                Problem("pool.base_url", f"no URL for {', '.join(without)}", "pool.base_url=http://HOST:PORT/v1")
+            )
+        fault = variable_problem("pool.api_key_env", self.api_key_env)
+        found.append(fault)
+        if not fault and self.api_key_env != "OPENAI_API_KEY" and not os.environ.get(self.api_key_env):
+            remedy = f"export {self.api_key_env}=... (or leave pool.api_key_env out if the servers need no key)"
+            found.append(Problem("pool.api_key_env", f"the environment variable {self.api_key_env} is not set", remedy))
+        found += [
+            Problem(f"pool.extra_body.{key}", "is set by the request itself", "leave it out")
+            for key in self.extra_body
+            if key in _OWN_KEYS
+        ]
+        return [problem for problem in found if problem]

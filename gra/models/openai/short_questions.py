@@ -1,0 +1,74 @@
+"""Asks a server a short question to find out whether it answers at all: is a failed call the server's fault or the request's?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from gra.errors import ServerError
+from gra.models.base import Reply, Request
+from gra.models.openai.answer_judge import Forbidden
+from gra.models.openai.http_client import Answer, Fault
+from gra.models.openai.load_balancer import LoadBalancer
+from gra.models.openai.server_state import InFlightCall, Server
+
+_MOST = 8  # different questions that must fail before a server counts as not answering: the result can end the run
+
+
+class ShortQuestions:
+    """`post` sends a request, `judge` reads the answer. Running questions are added to `tasks`, which the backend cancels."""
+
+    def __init__(
+        self,
+        post: Callable[[InFlightCall, Request, bool], Awaitable[Answer]],
+        judge: Callable[[InFlightCall, Request, Answer], Reply],
+        balancer: LoadBalancer,
+        tasks: set[asyncio.Task[Any]],
+    ):
+        self._post, self._judge, self._balancer, self._tasks = post, judge, balancer, tasks
+        self._asked = 0
+        self._running: dict[Server, asyncio.Task[bool]] = {}
+
+    async def answers_others(self, call: InFlightCall, fault: Fault) -> bool:
+        """Whether the server of a failed call answers other requests."""
+        if fault.kind == "timeout":  # the call was overtaken, or its server fell silent: because of this request?
+            call.hangs = call.hangs or (call.server.answered > 0 and await self.answers(call))
+            return call.hangs
+        # that body is an answer of some kind
+        return call.others > 0 or (fault.kind == "body" and not call.server.suspect)
+
+    async def answers(self, call: InFlightCall) -> bool:
+        """Whether the server answers a short question, sent in the slot of `call`. One question per server at a time: concurrent
+        callers share its result."""
+        server = call.server
+        running = self._running.get(server)
+        if running is None:
+            running = self._running[server] = asyncio.create_task(self._ask(call))
+            running.add_done_callback(lambda _: self._running.pop(server, None))
+            self._tasks.add(running)
+            running.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(running)
+
+    async def _ask(self, call: InFlightCall) -> bool:
+        health = self._balancer.health
+        for number in range(
+            _MOST
+        ):  # each question differs: a server that always fails on one request may answer the next
+            self._asked += 1
+            words = ({"role": "user", "content": f"Say hello. ({self._asked})"},)
+            hello = Request(call.server.model, words, 0.0, 1.0, 1, self._asked)
+            attempt = self._balancer.again(call, hello.key)
+            try:
+                self._judge(attempt, hello, await self._post(attempt, hello, False))
+            except Fault as fault:
+                health.failed(attempt, fault)
+                slow = fault.kind == "timeout" and number > 0
+                if slow or fault.kind == "busy" or call.server.unhealthy is not None:
+                    return False
+            except (Forbidden, ServerError):
+                return False
+            else:
+                health.answered(attempt, usual=False)
+                return True
+        return False

@@ -1,0 +1,255 @@
+"""PURE: encodes a `Request` as an OpenAI chat-completion body and decodes a body to a `Reply`.
+
+Format: https://platform.openai.com/docs/api-reference/chat, as served by vLLM, SGLang, llama.cpp, Ollama and TGI.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from typing import Any
+
+from gra.models.base import Reply, Request, messages_json, number_json
+from gra.models.openai.choices import TOP, listed, masses
+from gra.models.openai.error_body import bare_error_in, blocked_by, error_in
+from gra.models.openai.finish import normal, said_by
+from gra.models.pool import ModelSettings
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_served = lru_cache(256)(_encode)
+_THOUGHTS = (
+    "thinking",
+    "reasoning",
+    "redacted_thinking",
+    "reasoning_text",
+    "summary_text",
+    "thought",
+)  # types of parts
+_forms: dict[
+    int, tuple[Mapping[str, Any], str, str]
+] = {}  # id of a schema -> the schema, its name, `response_format` as JSON
+
+
+class Malformed(Exception):
+    """A body with status 200 that is not a chat completion."""
+
+
+class ErrorBody(Malformed):
+    """A body with status 200 that reports an error.
+
+    `code`: the equivalent HTTP status (429: retry later; 401, 402, 403, 404: never), None if unknown. `words`: the server's, on
+    one line.
+    """
+
+    def __init__(self, code: int | None, words: str):
+        super().__init__(
+            f"the server reports an error with status 200{'' if code is None else f' (code {code})'}: {words}"
+        )
+        self.code, self.words = code, words
+
+
+class NoLogprobs(Exception):
+    """A reply without the requested probabilities."""
+
+
+def messages_of(request: Request, system_role: bool) -> tuple[Mapping[str, str], ...]:
+    """The request's messages. Without `system_role`, a leading system message is prepended to the first user message."""
+    messages = request.messages
+    if not system_role and len(messages) > 1 and messages[0]["role"] == "system":
+        first = {**messages[1], "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
+        return (first, *messages[2:])
+    return messages
+
+
+def body_of(
+    request: Request,
+    model: ModelSettings,
+    *,
+    structured: bool,
+    send_seed: bool,
+    extra: Mapping[str, Any],
+    top: int = TOP[0],
+) -> bytes:
+    """The request as JSON bytes; `extra` overrides the request's keys. Built from parts: the messages, most of the body, were
+    already encoded for the request's key. `top`: number of tokens whose probabilities are requested, if the request has choices."""
+    parts = {
+        "model": _served(model.served),
+        "messages": messages_json(messages_of(request, model.system_role)),
+        "temperature": number_json(request.temperature),
+        "top_p": number_json(request.top_p),
+        "max_tokens": number_json(request.max_tokens),
+    }
+    if send_seed:
+        parts["seed"] = number_json(request.seed)
+    if request.choices:
+        parts |= {"max_tokens": "1", "logprobs": "true", "top_logprobs": number_json(top)}
+    if extra:
+        parts |= {_encode(key)[1:-1]: _encode(value) for key, value in extra.items()}
+    if structured and request.schema is not None:
+        parts["response_format"] = _form(request.schema, request.schema_name or "reply")
+    return ("{" + ",".join([f'"{key}":{text}' for key, text in parts.items()]) + "}").encode()
+
+
+def _form(schema: Mapping[str, Any], name: str) -> str:
+    """`response_format` as JSON. It is large and the same for all requests of a step: encoded once per schema object."""
+    known = _forms.get(id(schema))
+    if known is not None and known[0] is schema and known[1] == name:
+        return known[2]
+    if len(_forms) >= 64:
+        _forms.clear()
+    text = _encode({"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": True}})
+    _forms[id(schema)] = schema, name, text
+    return text
+
+
+def reply_from(body: bytes, wanted: tuple[str, ...] = ()) -> Reply:
+    """The reply in a chat completion; `finish` is in the vocabulary of finish.py. Raises Malformed, ErrorBody, and NoLogprobs if
+    the probabilities of `wanted` were requested and the text came without them.
+
+    A refusal (the model's in `message.refusal`, or a content filter's) is a reply with `error`. A body without content is a reply
+    with an empty text only if the body says why: the tokens went into reasoning or tool calls. The text is as the model wrote it;
+    a sample extracts the answer later with `reply_text.answer_of`.
+    """
+    try:
+        value = json.loads(body.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise Malformed("the reply is not UTF-8") from None
+    except (ValueError, RecursionError):  # ValueError: JSONDecodeError, and integers of thousands of digits
+        value = body[:2000].decode("utf-8", "replace")
+        if (
+            value.lstrip()[:1] in ("<", "{", "[", "")
+            or (error := error_in({"error": value})) is None
+            or error[0] is None
+        ):
+            raise Malformed(f"the reply is not JSON: {body[:80]!r}") from None
+    if isinstance(value, list) and len(value) == 1:  # Google wraps an error in a list
+        value = value[0]
+    if isinstance(value, str):  # a gateway's words alone
+        _raise(error_in({"error": value}))
+    if not isinstance(value, dict):
+        raise Malformed("the reply has no choices")
+    _raise(error_in(value))
+    usage = value.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    tokens_in, tokens_out = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    choices = value.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        if blocked := blocked_by(value):
+            return _filtered(blocked, tokens_in, tokens_out)
+        _raise(bare_error_in(value))
+        raise Malformed("the reply has no choices")
+    choice = choices[0]
+    _raise(error_in(choice))
+    given = said_by(choice)
+    finish = _storable(normal(given)) if given else "stop"
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        if finish == "content_filter":
+            return _filtered(given, tokens_in, tokens_out)
+        raise Malformed("the reply's choice has no message")
+    _raise(error_in(message))
+    if finish == "error":
+        raise ErrorBody(None, f"the generation ended with `{line(given)}`")
+    text, refusal = _text(message.get("content")), _refusal(message)
+    if refusal:
+        return Reply("", tokens_in, tokens_out, "content_filter", error=f"the model refused: {refusal}")
+    if finish == "content_filter" or (given := blocked_by(value)):
+        return _filtered(given, tokens_in, tokens_out)
+    if finish == "stop" and (message.get("tool_calls") or message.get("function_call")):
+        finish = "tool_calls"
+    if text is None:
+        thoughts = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
+        if not (finish in ("length", "tool_calls") or thoughts or message.get("tool_calls")):
+            raise Malformed("the reply's content is null")
+        text = ""
+    if not wanted:
+        return Reply(_storable(text), tokens_in, tokens_out, finish)
+    tokens = listed(choice.get("logprobs"))
+    if tokens is None and text:
+        raise NoLogprobs
+    return Reply(_storable(text), tokens_in, tokens_out, finish, choices=masses(wanted, tokens or ()))
+
+
+def _filtered(given: str, tokens_in: int | None, tokens_out: int | None) -> Reply:
+    """The reply for a generation stopped by a content filter; `given`: the server's word for it."""
+    words = "" if given in ("", "content_filter") else f" (`{line(given)}`)"
+    return Reply("", tokens_in, tokens_out, "content_filter", error=f"stopped by the server's content filter{words}")
+
+
+def _raise(error: tuple[int | None, str] | None) -> None:
+    """Raise ErrorBody if there is an error."""
+    if error is not None:
+        raise ErrorBody(error[0], line(error[1]))
+
+
+def _refusal(message: Mapping[str, Any]) -> str:
+    """The model's own refusal, on one line; empty if there is none."""
+    content = message.get("content")
+    parts = [part.get("refusal") for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    own = message.get("refusal")
+    own = _text([own]) if isinstance(own, dict) else _text(content) or "(no words)" if own is True else own
+    return next((line(words) for words in (own, *parts) if isinstance(words, str) and words.strip()), "")
+
+
+def line(words: Any) -> str:
+    """`words` as one short line without lone surrogates."""
+    return _storable(" ".join(str(words).split())[:400])
+
+
+def said(body: bytes) -> str:
+    """The message of an error body, as one short line."""
+    try:
+        value = json.loads(body.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        value = None
+    for key in (
+        "error",
+        "message",
+        "detail",
+    ):  # {"error": {"message"}} (OpenAI, vLLM), {"message"}, {"detail"} (FastAPI)
+        if isinstance(value, dict) and key in value:
+            value = value[key]
+    words = value if isinstance(value, str) else body[:2000].decode("utf-8", "replace")
+    return line(words) or "(nothing)"
+
+
+def listed_models(body: bytes) -> dict[str, str]:
+    """The models that GET /models lists: id -> `owned_by`. Empty if the body is not such a list."""
+    try:
+        value = json.loads(body.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return {}
+    entries = value.get("data") if isinstance(value, dict) else None
+    named = (
+        [e for e in entries if isinstance(e, dict) and isinstance(e.get("id"), str)]
+        if isinstance(entries, list)
+        else []
+    )
+    return {entry["id"]: str(entry.get("owned_by", "")) for entry in named}
+
+
+def serves(names: Collection[str], served: str) -> bool:
+    """Whether a server that lists `names` serves `served`. Folders need not be listed; Ollama: no tag means :latest."""
+    return served in names or f"{served}:latest" in names or served.startswith(("/", "./", "../", "~"))
+
+
+def _text(content: Any) -> str | None:
+    if isinstance(content, dict):  # a single part
+        content = [content] if isinstance(content.get("text"), str) else None
+    if isinstance(content, list):  # parts, from some gateways; reasoning parts are not part of the answer
+        parts = [
+            part.get("text") if isinstance(part, dict) and part.get("type") not in _THOUGHTS else part
+            for part in content
+        ]
+        return "".join(p for p in parts if isinstance(p, str)) if parts else None
+    return content if isinstance(content, str) else None
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None
+
+
+def _storable(text: str) -> str:
+    """`text` with lone surrogates (JSON can escape them, UTF-8 cannot hold them) replaced by U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

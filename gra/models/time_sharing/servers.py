@@ -1,0 +1,55 @@
+"""Runs models in turn, each behind a server that is started for its turn and stopped after it: conf/pool/phased_servers.yaml."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from gra.errors import Problem
+from gra.models.base import Backend
+from gra.models.launch.server import ServeSettings
+from gra.models.managed import StartedServers
+from gra.models.openai import backend
+from gra.models.openai import settings as openai
+from gra.models.pool import ModelRuntime, ModelSettings, parsed
+from gra.models.time_sharing.scheduler import Phased
+
+PER_MODEL = 256  # calls in flight at a server: vLLM's default; more would queue there and time out
+
+
+class PoolSettings(openai.PoolSettings):
+    """Keys of a pool of servers (openai/settings.py). `serve` is required; its GPUs serve one model at a time."""
+
+    by_turns: ClassVar[bool] = True
+    serve: ServeSettings | None = Field(description="How to start the server of a model; null is refused.")
+
+    def serve_problems(self) -> list[Problem]:
+        if self.serve is None:
+            remedy = "e.g. pool.serve.command='vllm serve {model} --port {port}'"
+            return [Problem("pool.serve", "required, but not set", remedy)]
+        return self.serve.problems(self.models, at_once=False)
+
+
+class ServerLoader:
+    """A `gra.models.time_sharing.scheduler.Loader`: load = start a server and wait until it is healthy; unload = stop it."""
+
+    def __init__(self, settings: PoolSettings, runtime: ModelRuntime):
+        self._settings, self._runtime = settings, runtime
+
+    def load(self, model: ModelSettings) -> AbstractAsyncContextManager[Backend]:
+        return StartedServers(self._settings, self._runtime, [model], backend.client)
+
+    def gpus(self, model: ModelSettings) -> int:
+        return self._settings.serve.gpus_of(model.name) if self._settings.serve else 0
+
+
+def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> Phased:
+    """The backend for `pool`; `pool._target_` names this function. Raises ConfigError."""
+    settings, speed = parsed(PoolSettings, pool, runtime)
+    folder = Path(speed.log_folder) if speed.log_folder else None
+    loader = ServerLoader(settings, speed)
+    limit = speed.per_model or PER_MODEL
+    return Phased(settings.models, loader, per_model=limit, simulated=settings.simulated, folder=folder)

@@ -1,0 +1,34 @@
+"""Private names of hydra-core, read from 1.3.8 (and of argparse, which it uses). Faults of a command line are found before
+`hydra.main` runs, all at once; Hydra has no public parser of its flags, and reports one fault at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from gra.private_api import found
+
+READ_FROM = "hydra-core 1.3.8"
+_PARSER = "hydra._internal.utils.get_args_parser"
+NAMES = (
+    _PARSER,
+    "hydra.core.override_parser.types.Override:_value",
+    "argparse.ArgumentParser:_option_string_actions",
+)
+
+
+def arguments_parser() -> argparse.ArgumentParser:
+    """The parser of Hydra's own flags and of overrides."""
+    parser: argparse.ArgumentParser = found(_PARSER, READ_FROM)()
+    return parser
+
+
+def flags(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
+    """The flags that `parser` knows, e.g. `--multirun` and `-m`, each with its action."""
+    return parser._option_string_actions
+
+
+def raw_value(override: Any) -> Any:
+    """The value of a parsed override as it is, also of a sweep, which `Override.value()` expands."""
+    return override._value

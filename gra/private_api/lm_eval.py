@@ -1,0 +1,71 @@
+"""Private and patched names of lm_eval, read from 0.4.13. It compiles a template again for every item, asks git for a commit on the
+terminal, and its model classes drop whether a reply was truncated and build requests to servers in a private method.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from gra.private_api import found, moved
+
+READ_FROM = "lm_eval 0.4.13"
+NAMES = (
+    "lm_eval.utils.env.from_string",
+    "lm_eval.evaluator.get_git_commit_hash",
+    "lm_eval.models.huggingface.HFLM._model_generate",
+    "lm_eval.models.openai_completions.LocalCompletionsAPI._create_payload",
+    "lm_eval.models.openai_completions.LocalChatCompletion._create_payload",
+    "lm_eval.models.vllm_causallms.VLLM._model_generate",
+)
+Generate = Callable[..., Any]
+
+
+@contextmanager
+def compiled_once() -> Iterator[None]:
+    """Cache compiled templates in the block: compiling them for every item takes minutes for the paper's suite."""
+    env = found("lm_eval.utils.env", READ_FROM)
+    before = found("lm_eval.utils.env.from_string", READ_FROM)
+    env.from_string = functools.lru_cache(256)(before)
+    try:
+        yield
+    finally:
+        env.from_string = before
+
+
+@contextmanager
+def commit_from(commit: Callable[[], str | None]) -> Iterator[None]:
+    """Let lm-eval record what `commit` returns as the commit of the current folder."""
+    evaluator = found("lm_eval.evaluator", READ_FROM)
+    before = found("lm_eval.evaluator.get_git_commit_hash", READ_FROM)
+    evaluator.get_git_commit_hash = commit
+    try:
+        yield
+    finally:
+        evaluator.get_git_commit_hash = before
+
+
+@contextmanager
+def generating_through(lm: Any, wrapped: Callable[[Generate], Generate]) -> Iterator[None]:
+    """Let the model class `lm` generate through `wrapped(its own method)` in the block. The method gets keyword arguments."""
+    try:
+        before = lm._model_generate
+    except AttributeError:
+        raise moved(f"{type(lm).__name__}._model_generate", READ_FROM) from None
+    lm._model_generate = wrapped(before)
+    try:
+        yield
+    finally:
+        lm._model_generate = before
+
+
+def payload(wire: Any, message: Any, **options: Any) -> dict[str, Any]:
+    """The body of a request, as lm-eval's class `wire` for this kind of server builds it."""
+    try:
+        create = wire._create_payload
+    except AttributeError:
+        raise moved(f"{type(wire).__name__}._create_payload", READ_FROM) from None
+    body: dict[str, Any] = create(message, **options)
+    return body

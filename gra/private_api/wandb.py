@@ -1,0 +1,52 @@
+"""Private names of wandb, read from 0.31.0. Tracking must never end a run, but W&B raises exceptions of its own service without a
+common base. `Run.use_artifact` fails offline and waits forever for a server that is gone; `Run._log_artifact` does neither. Entries
+of a manifest are public only with a copy of the file.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gra.private_api import found, moved
+
+READ_FROM = "wandb 0.31.0"
+_DEAD = (
+    "wandb.sdk.lib.service.service_token.WandbServiceConnectionError",
+    "wandb.sdk.mailbox.mailbox.MailboxClosedError",
+    "wandb.sdk.mailbox.mailbox_handle.HandleAbandonedError",
+)
+_FAULTS = (
+    "wandb.sdk.lib.service.service_connection.WandbApiFailedError",
+    "wandb.sdk.mailbox.mailbox_handle.ServerResponseError",
+)
+_ENTRY = "wandb.sdk.artifacts.artifact_manifest_entry.ArtifactManifestEntry"
+_LOG_ARTIFACT = "wandb.sdk.wandb_run.Run._log_artifact"
+NAMES = (*_DEAD, *_FAULTS, _ENTRY, _LOG_ARTIFACT)
+
+
+def dead() -> tuple[type[Exception], ...]:
+    """The exceptions raised once W&B's service process (wandb-core) is gone."""
+    return (*(found(name, READ_FROM) for name in _DEAD), ConnectionError)
+
+
+def faults() -> tuple[type[Exception], ...]:
+    """The exceptions that W&B raises: its own (without a common base), of network and file system, and of its service."""
+    import wandb
+
+    own = (found(name, READ_FROM) for name in _FAULTS)
+    return (*dead(), wandb.errors.Error, *own, OSError, RuntimeError, ValueError, AssertionError)
+
+
+def log_artifact(run: Any, artifact: Any, use: bool = False) -> None:
+    """Log `artifact` as made by `run`; with `use`, as used by it."""
+    options = {"use_after_commit": True} if use else {}
+    try:
+        log = run._log_artifact
+    except AttributeError:
+        raise moved(_LOG_ARTIFACT, READ_FROM) from None
+    log(artifact, is_user_created=True, **options)
+
+
+def manifest_entry(**fields: Any) -> Any:
+    """An entry of an artifact's manifest: path, digest, size, and `ref` or `local_path`."""
+    return found(_ENTRY, READ_FROM)(**fields)

@@ -1,0 +1,57 @@
+"""The one table of reasons why proposals are dropped; its keys are those of rejected.parquet and stats.json.
+
+A new reason needs a line here and the code that drops samples for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STAGES = {  # of a proposal's life, in order -> the report's name for proposals that passed
+    "instruction": "Instruction written",
+    "check": "Passed the instruction check",
+    "response": "Response written",
+    "gate": "Passed the gate",
+    "distinct": "Distinct",
+    "kept": "Kept",
+}
+
+
+@dataclass(frozen=True)
+class Reason:
+    """`stage`: where the proposal is dropped; `text`: the reason in words; `accepted`: whether the committee had accepted it."""
+
+    stage: str
+    text: str
+    accepted: bool = False
+
+
+REASONS = {
+    "annotation_missing": Reason("instruction", "the annotator gave no usable domain"),
+    "keywords_missing": Reason("instruction", "the generator gave no usable keywords"),
+    "instruction_missing": Reason("instruction", "the generator gave no usable instruction"),
+    "instruction_rejected": Reason("check", "a reviewer failed the instruction"),
+    "too_few_checks": Reason("check", "too few usable verdicts on the instruction"),
+    "response_missing": Reason("response", "the generator gave no complete response"),
+    "below_tau": Reason("gate", "mean score below tau"),
+    "disputed": Reason("gate", "reviewers disagree and there is no adjudicator"),
+    "too_few_reviews": Reason("gate", "too few usable reviews and no adjudicator"),
+    "adjudication_missing": Reason("gate", "the adjudicator gave no usable verdict"),
+    "adjudicated_out": Reason("gate", "the adjudicator's score is below tau"),
+    "too_little_agreement": Reason("gate", "too small a share of the answers agree"),
+    "undecided": Reason("gate", "re-gated: the recorded run never asked what decides it"),
+    "duplicate": Reason("distinct", "too close to a sample that was kept", accepted=True),
+    "not_chosen": Reason("kept", "another answer to the instruction, or another sample, was chosen", accepted=True),
+    "surplus": Reason("kept", "the round already had its samples", accepted=True),
+    "contaminated": Reason("kept", "contains part of a benchmark item", accepted=True),
+}
+
+
+def text_of(reason: str) -> str:
+    """The reason in words; for an unknown one, where to look."""
+    return REASONS[reason].text if reason in REASONS else "see `detail` of the sample"
+
+
+def at(stage: str) -> dict[str, str]:
+    """The reasons of a stage with their texts."""
+    return {name: reason.text for name, reason in REASONS.items() if reason.stage == stage}

@@ -1,0 +1,98 @@
+"""Defines the commands of single stages: `gra synthesize`, `merge`, `refine`, `train`, `prepare`, `eval`, `fetch`, `rescore`.
+
+Each takes Hydra overrides of its config (conf/*_app.yaml) and `output=DIR`; `gra COMMAND --help` lists its keys. In a clone,
+`python -m gra.synthesis`, `python -m train` and `python -m eval` are the same commands.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StageCommand:
+    """`app`: the command's Hydra config, None where it has none; `run`: takes the words, returns the exit code."""
+
+    app: str | None
+    run: Callable[[Sequence[str]], int]
+
+
+def synthesize(words: Sequence[str]) -> int:
+    """Seeds -> a data folder; with `shard=i/n round=R` one shard of a round, with `merge` the merge of shards."""
+    from gra.errors import ConfigError
+    from gra.synthesis.engine.sharding import rewrite
+
+    try:
+        kind, rewritten = rewrite(words)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return error.code
+    return _stage("synthesize", f"gra.synthesis.{kind}.run", "synthesis_app", rewritten)
+
+
+def merge(words: Sequence[str]) -> int:
+    """The shards of a round, or of all rounds, -> their data folder."""
+    return synthesize(["merge", *words]) if not _asks_for_help(words) else synthesize(words)
+
+
+def refine(words: Sequence[str]) -> int:
+    """An existing data set -> a data folder: responses rewritten, written anew or kept, then reviewed."""
+    return _stage("refine", "gra.synthesis.refine.run", "refine_app", words)
+
+
+def train(words: Sequence[str]) -> int:
+    """A data folder -> a model folder."""
+    from gra.train.worker import quiet_unless_first
+
+    quiet_unless_first()
+    return _stage("train", "gra.train.stage.run", "train_app", words)
+
+
+def prepare(words: Sequence[str]) -> int:
+    """A data folder -> tokens, before GPUs are requested."""
+    return _stage("prepare", "gra.train.prepare.run", "prepare_app", words)
+
+
+def evaluate(words: Sequence[str]) -> int:
+    """A model folder -> a scores folder."""
+    return _stage("eval", "gra.eval.stage.run", "eval_app", words)
+
+
+def fetch_suite(words: Sequence[str]) -> int:
+    """A suite's benchmarks from the hub into a folder."""
+    from gra.chain.execution.app import hydra_main
+    from gra.eval.fetch import fetch_from
+
+    sys.argv = ["gra fetch", *words]
+    return hydra_main(fetch_from, "fetch_app")
+
+
+def rescore(words: Sequence[str]) -> int:
+    """Recorded replies -> scores, by the current rules or those of another evaluation."""
+    from gra.eval.rescore import main
+
+    return main(words)
+
+
+def _stage(command: str, target: str, app: str, words: Sequence[str]) -> int:
+    from gra.chain.execution.app import stage_main
+
+    sys.argv = [f"gra {command}", *words]
+    return stage_main(target, app)
+
+
+def _asks_for_help(words: Sequence[str]) -> bool:
+    return any(word in ("-h", "--help", "--hydra-help") for word in words)
+
+
+COMMANDS = {
+    "synthesize": StageCommand("synthesis_app", synthesize),
+    "merge": StageCommand("synthesis_app", merge),
+    "refine": StageCommand("refine_app", refine),
+    "prepare": StageCommand("prepare_app", prepare),
+    "train": StageCommand("train_app", train),
+    "eval": StageCommand("eval_app", evaluate),
+    "rescore": StageCommand(None, rescore),
+}

@@ -1,0 +1,144 @@
+"""Makes the calls of one sample: renders prompts, reads replies, retries unusable ones and records what each call cost.
+
+No I/O: the functions yield the calls that are due and are sent their replies (see protocol.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias, TypeVar
+
+from gra.models.base import Reply, Request
+from gra.synthesis import prompts
+from gra.synthesis.committee.randomness import number
+from gra.synthesis.committee.records import CallRecord, Outcome
+from gra.synthesis.prompts.schemas import json_schema
+from gra.synthesis.replies.parsing import CUT_OFF
+from gra.synthesis.replies.reading import Reading, read
+from gra.synthesis.scoring import probability, yes_no
+from gra.synthesis.scoring.scales import Scales
+from gra.synthesis.settings import SynthesisSettings, decoding_of
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What all proposals of a run share. `seed`: the run's seed; `served`: see `gra.models.identity.served_as`; `thoughts`: whether
+    reasoning is cut off replies (`pool.strip_think`); `scales`: maps of reviewers' scores (synthesis.calibrate)."""
+
+    seed: int
+    settings: SynthesisSettings
+    served: Mapping[str, str] = field(default_factory=dict)
+    thoughts: bool = True
+    scales: Scales = field(default_factory=dict)
+
+    @cached_property
+    def styles(self) -> dict[str, prompts.Style]:
+        """How the replies to each step's prompt are read."""
+        return {step: prompts.style(step, self.settings.prompts) for step in (*prompts.STEPS, prompts.REWRITE)}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that is due: the `request`, and its sample, step, role and attempt."""
+
+    sample: str
+    step: str
+    role: str
+    attempt: int
+    request: Request
+
+
+Protocol: TypeAlias = Generator[list[Call], list[Reply], Outcome]
+T = TypeVar("T")
+Exchange: TypeAlias = Generator[list[Call], list[Reply], T]
+
+
+@dataclass
+class Caller:
+    """Makes the calls of one sample; `calls` records those that were answered."""
+
+    sample: str
+    rules: Rules
+    calls: list[CallRecord] = field(default_factory=list)
+
+    def ask_all(
+        self, step: str, turns: Sequence[tuple[str, str]], **values: Any
+    ) -> Exchange[list[tuple[Any, str | None]]]:
+        """Call every (role, model) of `turns` for `step` at once; only unusable replies are retried.
+
+        Returns, per turn, (form or text, None) or (None, the last fault).
+        """
+        settings = self.rules.settings
+        if not prompts.has_examples(step, settings.prompts):
+            values.pop("demonstrations", None)  # not in the prompt, so a reply cannot be a copy of them
+        messages = prompts.render(step, settings.prompts, **values)
+        style = self.rules.styles[step]
+        schema = json_schema(step, style, bool(values.get("solve")))
+        results: list[tuple[Any, str | None]] = [(None, "not asked")] * len(turns)
+        due, cuts = list(range(len(turns))), [0] * len(turns)
+        for attempt in range(settings.parse_retries + 1):
+            calls = [self._call(step, *turns[i], (attempt, cuts[i]), messages, schema) for i in due]
+            replies = yield calls
+            again = []
+            for i, call, reply in zip(due, calls, replies, strict=True):
+                found = read(step, reply, thoughts=self.rules.thoughts, prompt=messages, values=values, style=style)
+                results[i] = (found.value, found.fault)
+                self.calls.append(_record(call, reply, found))
+                cuts[i] += found.fault == CUT_OFF
+                if found.fault is not None and reply.error is None:  # a refusal is not retried
+                    again.append(i)
+            due = again
+            if not due:
+                break
+        return results
+
+    def ask_one(self, step: str, role: str, model: str, **values: Any) -> Exchange[tuple[Any, str | None]]:
+        """Call one model for `step`. Returns (form or text, None) or (None, the last fault)."""
+        results = yield from self.ask_all(step, [(role, model)], **values)
+        return results[0]
+
+    def ask_yes_no(self, step: str, questions: Sequence[yes_no.Question]) -> Exchange[list[yes_no.Scored]]:
+        """Call every (role, model, messages) at once for one token, Yes or No. Returns, per question, (score, None) or (None, the
+        fault); there are no retries, since the token is greedy."""
+        calls = []
+        for role, model, messages in questions:
+            seed = number(self.rules.seed, self.sample, step, role, 0, bits=31)
+            request = probability.request(model, messages, seed, self.rules.served.get(model, ""))
+            calls.append(Call(self.sample, step, role, 0, request))
+        replies = yield calls
+        results = [probability.read_score(reply) for reply in replies]
+        for call, reply, (_, fault) in zip(calls, replies, results, strict=True):
+            self.calls.append(_record(call, reply, Reading(None, fault)))
+        return results
+
+    def _call(
+        self,
+        step: str,
+        role: str,
+        model: str,
+        tries: tuple[int, int],
+        messages: tuple[dict[str, str], ...],
+        schema: dict[str, Any] | None,
+    ) -> Call:
+        """`tries`: the attempt, and how many earlier ones were cut off."""
+        attempt, cuts = tries
+        request = Request(
+            model=model,
+            messages=messages,
+            schema_name=step,
+            schema=schema,
+            served=self.rules.served.get(model, ""),
+            seed=number(self.rules.seed, self.sample, step, role, attempt, bits=31),
+            **decoding_of(self.rules.settings, step, attempt, cuts),
+        )
+        return Call(self.sample, step, role, attempt, request)
+
+
+def _record(call: Call, reply: Reply, found: Reading) -> CallRecord:
+    request, tokens = call.request, (reply.tokens_in, reply.tokens_out)
+    usable = found.fault is None
+    return CallRecord(
+        request.key, call.step, call.role, request.model, call.attempt, *tokens, usable, found.fault, found.notes
+    )

@@ -1,0 +1,47 @@
+"""PURE: decides on a draft from the verdicts that it has: the checks of its instruction, its reviews, its adjudication.
+
+The protocol asks for verdicts and calls these functions; re-gating calls them with recorded verdicts and other settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gra.synthesis.committee.gate import Gate, adjudicated_verdict, gate, instruction_passes
+from gra.synthesis.committee.records import Check, Outcome, Review
+from gra.synthesis.settings import SynthesisSettings
+
+Drop = tuple[str, str]  # reason and detail
+
+
+def of_checks(draft: Outcome, settings: SynthesisSettings) -> Drop | None:
+    """Why the instruction is dropped after its checks; None if it passes."""
+    if not instruction_passes(draft.checks, settings):
+        return "instruction_rejected", _failed(draft.checks)
+    if sum(check.passed is not None for check in draft.checks) < settings.min_reviews:
+        return "too_few_checks", _missing(draft.checks)
+    return None
+
+
+def of_reviews(draft: Outcome, settings: SynthesisSettings) -> tuple[Outcome, Gate, Drop | None]:
+    """The draft with the mean and standard deviation of its reviews, the gate's verdict, and why the draft is dropped."""
+    verdict = gate([review.scores for review in draft.reviews if review.scores is not None], settings)
+    scored = replace(draft, mean=verdict.mean, std=verdict.std)
+    return scored, verdict, (verdict.reason, _missing(draft.reviews)) if verdict.verdict == "reject" else None
+
+
+def of_adjudication(word: Review, verdict: Gate, settings: SynthesisSettings) -> Drop | None:
+    """Why the sample is dropped after its adjudication, which `verdict` called for; None if it is kept."""
+    if word.scores is None:
+        return "adjudication_missing", word.missing or ""
+    return None if adjudicated_verdict(word.scores, settings) else ("adjudicated_out", verdict.reason)
+
+
+def _failed(checks: Sequence[Check]) -> str:
+    failed = [(c.model, [name for name, ok in c.verdicts.items() if not ok]) for c in checks if c.verdicts is not None]
+    return "; ".join(f"{model}: {', '.join(names)}" for model, names in failed if names)
+
+
+def _missing(verdicts: Sequence[Check] | Sequence[Review]) -> str:
+    return "; ".join(f"{v.model}: {v.missing}" for v in verdicts if v.missing)

@@ -1,0 +1,108 @@
+"""PURE: decides by tau and delta whether a response is accepted (paper, decision rule), in exact arithmetic.
+
+Scores are integers or decimals with four digits, so means and variances are compared as fractions: rounding never decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from statistics import median
+from typing import Literal
+
+from gra.reasons import REASONS
+from gra.synthesis.committee.records import Check, Outcome
+from gra.synthesis.settings import SynthesisSettings
+
+Verdict = Literal["accept", "reject", "adjudicate"]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The verdict of the reviews; `reason`: empty for accept; mean and std of the composites (None: undefined)."""
+
+    verdict: Verdict
+    reason: str
+    mean: float | None
+    std: float | None
+
+
+def instruction_passes(checks: Sequence[Check], settings: SynthesisSettings) -> bool:
+    """Whether the instruction passes the reviewers: none fails it, or (`check=majority`) at most half of those that gave a
+    verdict."""
+    given = [check.passed for check in checks if check.passed is not None]
+    failed = given.count(False)
+    return failed == 0 if settings.check == "unanimous" else failed * 2 <= len(given)
+
+
+def composite(scores: Mapping[str, float], kind: str = "mean") -> Fraction:
+    """A reviewer's score, exact in the decimal form of its scores: their mean, or what `kind` names (synthesis.composite)."""
+    if kind == "correctness":
+        return exact(scores["correctness"])
+    if kind == "median":
+        return median(exact(score) for score in scores.values())
+    if kind == "min":
+        return min(exact(score) for score in scores.values())
+    whole = sum(score for score in scores.values() if isinstance(score, int))  # nearly always all of them
+    return sum((exact(score) for score in scores.values() if not isinstance(score, int)), Fraction(whole)) / len(scores)
+
+
+@lru_cache(1024)
+def exact(number: float) -> Fraction:
+    """The number, exact in its decimal form."""
+    return Fraction(str(number))
+
+
+def gate(reviews: Sequence[Mapping[str, float]], settings: SynthesisSettings) -> Gate:
+    """Judge a response by its `reviews` (dimension -> 0..10), without the missing ones.
+
+    mean < tau: reject. mean >= tau and std <= delta: accept. Otherwise the adjudicator decides, or `settings.disputed` if there
+    is none (majority: more than half of the composites reach tau). With fewer than `settings.min_reviews` reviews: the
+    adjudicator, or reject.
+    """
+    values = [composite(review, settings.composite) for review in reviews]
+    mean, variance = _moments(values, settings.std)
+    std = None if variance is None else math.sqrt(variance)
+    shown = None if mean is None else float(mean)
+    if mean is None or len(values) < settings.min_reviews:
+        return Gate("adjudicate" if settings.adjudicate else "reject", "too_few_reviews", shown, std)
+    if mean < exact(settings.tau):
+        return Gate("reject", "below_tau", shown, std)
+    if variance is None or variance <= exact(settings.delta) ** 2:
+        return Gate("accept", "", shown, std)
+    if settings.adjudicate:
+        return Gate("adjudicate", "disputed", shown, std)
+    if settings.disputed == "majority":
+        keep = 2 * sum(value >= exact(settings.tau) for value in values) > len(values)
+    else:
+        keep = settings.disputed == "keep"
+    return Gate("accept", "", shown, std) if keep else Gate("reject", "disputed", shown, std)
+
+
+def adjudicated_verdict(scores: Mapping[str, float], settings: SynthesisSettings) -> bool:
+    """Whether the adjudicator keeps the sample: the composite of its scores reaches tau."""
+    return composite(scores, settings.composite) >= exact(settings.tau)
+
+
+def _moments(values: Sequence[Fraction], form: str) -> tuple[Fraction | None, Fraction | None]:
+    """Mean, and population or sample variance; None where undefined (no value, or one value in the sample form). Integers over a
+    common denominator are ten times as fast as fractions:
+
+        variance = (n * sum(v^2) - sum(v)^2) / (n * n), or / (n * (n - 1)) in the sample form
+    """
+    if not values:
+        return None, None
+    number, below = len(values), len(values) - (1 if form == "sample" else 0)
+    scale = math.lcm(*(value.denominator for value in values))
+    parts = [value.numerator * (scale // value.denominator) for value in values]
+    total = sum(parts)
+    spread = number * sum(part * part for part in parts) - total * total
+    return Fraction(total, number * scale), Fraction(spread, number * below * scale * scale) if below else None
+
+
+def passed_gate(outcome: Outcome) -> bool:
+    """Whether the committee accepted the sample, even if it was dropped later."""
+    return outcome.status == "accepted" or (outcome.reason in REASONS and REASONS[outcome.reason].accepted)

@@ -1,0 +1,258 @@
+"""One sample's life, as a function that does no I/O: it yields the calls that are due and is sent their replies.
+
+    protocol = propose(proposal, rules)
+    calls = next(protocol)                      # may all be in flight at once
+    calls = protocol.send([reply, ...])         # in the order of calls, until StopIteration carries the Outcome
+
+Any scheduler can drive it and the journal can replay it: the outcome depends on the proposal, the rules and the replies.
+Method: paper sections on the generator, the reviewer committee, the decision rule and the adjudicator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gra.synthesis.committee import decisions, prompt_values
+from gra.synthesis.committee.calls import Caller, Exchange, Protocol, Rules
+from gra.synthesis.committee.decisions import Drop
+from gra.synthesis.committee.randomness import stream
+from gra.synthesis.committee.records import (
+    CRITERIA,
+    DIMENSIONS,
+    DOMAINS,
+    CallRecord,
+    Check,
+    Outcome,
+    Record,
+    Review,
+    Roles,
+    Seed,
+)
+from gra.synthesis.scoring import probability, yes_no
+from gra.synthesis.scoring.examples import NONE, Examples
+from gra.synthesis.scoring.scales import as_given, calibrated
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One attempt at a new sample: what it starts from and who takes part. `demonstrations`: records shown as turns; `taken`:
+    keywords that are already in use."""
+
+    id: str
+    round: int
+    index: int
+    domain: str
+    records: tuple[Record, ...]
+    roles: Roles
+    examples: Examples = NONE  # shown to those that judge by one token (synthesis.scoring=probability)
+    demonstrations: tuple[Record, ...] = ()
+    taken: tuple[tuple[str, ...], ...] = ()
+
+
+def propose(proposal: Proposal, rules: Rules) -> Protocol:
+    """The life of one proposal, from keywords to the committee's decision. No reply makes it raise."""
+    settings, roles = rules.settings, proposal.roles
+    caller = Caller(proposal.id, rules)
+    draft = Outcome(
+        id=proposal.id,
+        round=proposal.round,
+        index=proposal.index,
+        domain=proposal.domain,
+        roles=roles,
+        parents=prompt_values.parents(proposal.records, proposal.demonstrations, settings),
+        status="rejected",
+    )
+
+    def dropped(reason: str, detail: str | None = "") -> Outcome:
+        return replace(draft, reason=reason, detail=detail or "", calls=tuple(caller.calls))
+
+    given = {
+        "domain": proposal.domain,
+        "records": proposal.records,
+        "show": settings.show,
+        "demonstrations": proposal.demonstrations,
+    }
+    start = {"topics": prompt_values.topics(rules.seed, proposal.id, proposal.records), "taken": proposal.taken}
+    form, fault = yield from caller.ask_one("keywords", "generator", roles.generator, **start, **given)
+    if form is None:
+        return dropped("keywords_missing", fault)
+    draft = replace(draft, keywords=tuple(form.keywords))
+    form, fault = yield from caller.ask_one(
+        "instruction", "generator", roles.generator, keywords=draft.keywords, **given
+    )
+    if form is None:
+        return dropped("instruction_missing", fault)
+    draft = replace(draft, instruction=form.instruction)
+
+    if settings.review:
+        draft, drop = yield from check_instruction(caller, draft, proposal.examples)
+        if drop is not None:
+            return dropped(*drop)
+
+    text, fault = yield from _respond(caller, draft)
+    if text is None:
+        return dropped("response_missing", fault)
+    draft = replace(draft, response=text)
+    if not settings.review:
+        return replace(draft, status="accepted", calls=tuple(caller.calls))
+
+    draft, drop = yield from judge_response(caller, draft, proposal.examples)
+    if drop is not None:
+        return dropped(*drop)
+    return replace(draft, status="accepted", calls=tuple(caller.calls))
+
+
+def check_instruction(caller: Caller, draft: Outcome, examples: Examples) -> Exchange[tuple[Outcome, Drop | None]]:
+    """The reviewers' check of the instruction: the draft with their verdicts, and why it is dropped, or None."""
+    draft = replace(draft, checks=(yield from _check(caller, draft, examples)))
+    return draft, decisions.of_checks(draft, caller.rules.settings)
+
+
+def judge_response(caller: Caller, draft: Outcome, examples: Examples) -> Exchange[tuple[Outcome, Drop | None]]:
+    """Reviews, gate and, where it calls for one, the adjudicator: the draft with all of them, and why it is dropped, or None."""
+    rules, settings = caller.rules, caller.rules.settings
+    draft = replace(draft, reviews=(yield from _review(caller, draft, examples)))
+    draft = replace(draft, reviews=tuple(calibrated(found, rules.scales) for found in draft.reviews))
+    draft, verdict, drop = decisions.of_reviews(draft, settings)
+    if drop is None and verdict.verdict == "adjudicate":
+        word = calibrated((yield from _adjudicate(caller, draft, examples)), rules.scales)
+        draft = replace(draft, adjudicated=True, adjudication=word)
+        drop = decisions.of_adjudication(word, verdict, settings)
+    return draft, drop
+
+
+def annotate(outcome: Outcome, rules: Rules) -> Protocol:
+    """Write the summary of a kept sample and complete its keywords (paper: metadata writer). If that fails, the sample is kept
+    without a summary and does not enter the pool."""
+    caller = Caller(outcome.id, rules)
+    turns = prompt_values.built_in(rules.seed, "annotate", outcome.id, rules.settings)
+    values = {"domain": outcome.domain, "keywords": outcome.keywords, "demonstrations": turns}
+    form, _ = yield from caller.ask_one(
+        "annotate",
+        "annotator",
+        outcome.roles.annotator,
+        instruction=outcome.instruction,
+        response=outcome.response,
+        **values,
+    )
+    calls = outcome.calls + tuple(caller.calls)
+    if form is None:
+        return replace(outcome, calls=calls)
+    return replace(outcome, keywords=tuple(form.keywords), summary=form.summary, calls=calls)
+
+
+def annotate_seed(
+    seed: Seed, model: str, rules: Rules
+) -> Exchange[tuple[Record | None, str | None, tuple[CallRecord, ...]]]:
+    """Give a seed its domain, three keywords and summary. Values from the source take precedence; if it has all of them, no
+    model is called.
+
+    Returns the record or None, the fault or None, and the calls.
+    """
+    if seed.domain and seed.keywords and seed.summary:
+        return Record(seed.id, seed.instruction, seed.response, seed.domain, seed.keywords, seed.summary), None, ()
+    caller = Caller(seed.id, rules)
+    domains = list(DOMAINS)
+    if rules.styles["annotate_seed"] != "classic":  # weak models favour the first one
+        stream(rules.seed, "domains", seed.id).shuffle(domains)
+    form, fault = yield from caller.ask_one(
+        "annotate_seed",
+        "annotator",
+        model,
+        domains=domains,
+        instruction=seed.instruction,
+        response=seed.response,
+        demonstrations=prompt_values.built_in(rules.seed, "annotate_seed", seed.id, rules.settings),
+    )
+    if form is None:
+        return None, fault, tuple(caller.calls)
+    domain = seed.domain or form.domain
+    keywords, summary = seed.keywords or tuple(form.keywords), seed.summary or form.summary
+    record = Record(seed.id, seed.instruction, seed.response, domain, keywords, summary)
+    return record, None, tuple(caller.calls)
+
+
+def respond(draft: Outcome, rules: Rules) -> Exchange[tuple[str | None, tuple[CallRecord, ...]]]:
+    """Only the response step of a sample's life: the text of the draft's generator, or None, and the calls."""
+    caller = Caller(draft.id, rules)
+    text, _ = yield from _respond(caller, draft)
+    return text, tuple(caller.calls)
+
+
+def review(
+    draft: Outcome, rules: Rules, examples: Examples = NONE
+) -> Exchange[tuple[tuple[Review, ...], tuple[CallRecord, ...]]]:
+    """Only the review step of a sample's life: the reviews of the draft's response, and the calls."""
+    caller = Caller(draft.id, rules)
+    reviews = yield from _review(caller, draft, examples)
+    return reviews, tuple(caller.calls)
+
+
+def gives_probabilities(model: str, rules: Rules) -> Exchange[tuple[CallRecord, ...]]:
+    """A first question to a model that will judge by probabilities. A server that gives none ends the run here, before anything
+    is paid for, with an error that names it."""
+    caller = Caller(f"probabilities/{model}", rules)
+    yield from caller.ask_yes_no("probabilities", [("reviewer", model, probability.FIRST)])
+    return tuple(caller.calls)
+
+
+def _respond(caller: Caller, draft: Outcome) -> Exchange[tuple[Any, str | None]]:
+    return (yield from caller.ask_one("respond", "generator", draft.roles.generator, instruction=draft.instruction))
+
+
+def _check(caller: Caller, draft: Outcome, examples: Examples) -> Exchange[tuple[Check, ...]]:
+    if caller.rules.settings.scoring == "probability":
+        scored = yield from caller.ask_yes_no("check", yes_no.check_questions(draft, examples))
+        return yes_no.checks(draft, scored, caller.rules.settings.check_tau)
+    results = yield from caller.ask_all(
+        "check", _reviewers(draft.roles), instruction=draft.instruction, domain=draft.domain
+    )
+    checks = []
+    for model, (form, fault) in zip(draft.roles.reviewers, results, strict=True):
+        verdicts = None if form is None else {name: getattr(form, name) for name in CRITERIA}
+        checks.append(Check(model, verdicts, "" if form is None else form.comment, fault))
+    return tuple(checks)
+
+
+def _review(caller: Caller, draft: Outcome, examples: Examples) -> Exchange[tuple[Review, ...]]:
+    if caller.rules.settings.scoring == "probability":
+        return (yield from _scored(caller, "review", draft, examples, _reviewers(draft.roles)))
+    turns = _reviewers(draft.roles)
+    results = yield from caller.ask_all("review", turns, **prompt_values.judged(draft, caller.rules.settings))
+    return tuple(_as_review(m, *result) for m, result in zip(draft.roles.reviewers, results, strict=True))
+
+
+def _adjudicate(caller: Caller, draft: Outcome, examples: Examples) -> Exchange[Review]:
+    model = draft.roles.adjudicator
+    assert model is not None  # the gate calls for an adjudicator only if the settings have one
+    if caller.rules.settings.scoring == "probability":
+        return (yield from _scored(caller, "adjudicate", draft, examples, [("adjudicator", model)]))[0]
+    result = yield from caller.ask_one(
+        "adjudicate",
+        "adjudicator",
+        model,
+        **prompt_values.judged(draft, caller.rules.settings),
+        reviews=[as_given(r) for r in draft.reviews if r.scores is not None],
+    )
+    return _as_review(model, *result)
+
+
+def _scored(
+    caller: Caller, step: str, draft: Outcome, examples: Examples, turns: Sequence[tuple[str, str]]
+) -> Exchange[tuple[Review, ...]]:
+    """Reviews by the probabilities of Yes and No, each on its model's own scale."""
+    kind = caller.rules.settings.questions
+    scored = yield from caller.ask_yes_no(step, yes_no.review_questions(draft, examples, turns, kind))
+    return yes_no.reviews([model for _, model in turns], scored, kind)
+
+
+def _reviewers(roles: Roles) -> list[tuple[str, str]]:
+    return [(f"reviewer-{i}", model) for i, model in enumerate(roles.reviewers, 1)]
+
+
+def _as_review(model: str, form: Any, fault: str | None) -> Review:
+    if form is None:
+        return Review(model, None, missing=fault)
+    return Review(model, {name: getattr(form, name) for name in DIMENSIONS}, form.strengths, form.weaknesses)

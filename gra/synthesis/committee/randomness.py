@@ -1,0 +1,17 @@
+"""PURE: random streams by name: the same seed and names give the same stream on any machine, in any order."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+
+
+def number(*names: object, bits: int = 63) -> int:
+    """A non-negative integer of `bits` bits from sha256 of the names (joined by a separator that no name contains)."""
+    digest = hashlib.sha256("\x1f".join(map(str, names)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> (64 - bits)
+
+
+def stream(*names: object) -> random.Random:
+    """The random generator that belongs to these names."""
+    return random.Random(number(*names))

@@ -1,0 +1,132 @@
+"""The paper's vocabulary as plain data: Seed, Record (x, y, d, k, s), Roles, Check, Review, Outcome.
+
+Sources: arXiv 2504.12322, sections on the data pool, the reviewers and the adjudicator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+DOMAINS = ("coding", "mathematics", "question answering", "reasoning", "role-play", "language", "creation")
+CHECKABLE = ("coding", "mathematics", "reasoning", "question answering")  # domains whose answers are right or wrong
+CRITERIA = ("reasonableness", "completeness", "clarity")  # yes/no, on the instruction
+DIMENSIONS = ("correctness", "clarity", "completeness", "relevance", "coherence", "ethicality")  # 0-10, on the response
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A seed record before annotation: an instruction with its answer (empty if the source has none).
+
+    `place`: its line or index in the source, for messages and provenance.
+    """
+
+    id: str
+    instruction: str
+    response: str
+    place: str = ""
+    domain: str | None = None  # from the source if it has one, else written by a model
+    keywords: tuple[str, ...] = ()  # likewise
+    summary: str = ""  # likewise
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An annotated member of the data pool: (x, y, d, k, s) of the paper, with its id."""
+
+    id: str
+    instruction: str
+    response: str
+    domain: str
+    keywords: tuple[str, ...]
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The models of one sample by role. Disjoint except for `annotator`, and with `synthesis.roles=single`."""
+
+    generator: str
+    reviewers: tuple[str, ...]
+    adjudicator: str | None
+    annotator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One reviewer's verdict on the instruction; `passed` is None if the verdict is missing (the reply was unusable)."""
+
+    model: str
+    verdicts: dict[str, bool] | None
+    comment: str = ""
+    missing: str | None = None  # why there is no verdict
+
+    @property
+    def passed(self) -> bool | None:
+        return None if self.verdicts is None else all(self.verdicts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One reviewer's (or the adjudicator's) scores of the response; `score` is None if they are missing."""
+
+    model: str
+    scores: dict[str, float] | None
+    strengths: str = ""
+    weaknesses: str = ""
+    missing: str | None = None
+    raw: dict[str, float] | None = None  # of a calibrated review: the model's own scores
+
+    @property
+    def score(self) -> float | None:
+        """The composite: the mean of the scores (six integers, or those of synthesis.scoring=probability)."""
+        return None if self.scores is None else sum(self.scores.values()) / len(self.scores)
+
+
+Status = Literal["accepted", "rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of one proposal: all texts, verdicts and the decision, with the reason if it was dropped.
+
+    `index`: the proposal's number in its round. `reason`: empty for accepted samples, else a key of `gra.reasons.REASONS`.
+    `mean` and `std` are over the reviewers that gave a verdict.
+    """
+
+    id: str
+    round: int
+    index: int
+    domain: str
+    roles: Roles
+    parents: tuple[str, ...]
+    status: Status
+    reason: str = ""
+    detail: str = ""
+    keywords: tuple[str, ...] = ()
+    instruction: str = ""
+    response: str = ""
+    checks: tuple[Check, ...] = ()
+    reviews: tuple[Review, ...] = ()
+    adjudication: Review | None = None
+    adjudicated: bool = False
+    mean: float | None = None
+    std: float | None = None
+    calls: tuple[CallRecord, ...] = ()
+    summary: str | None = None  # None before annotation, or if that failed
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One answered call of a proposal: its step, role, model and cost. The texts are in the journal."""
+
+    key: str
+    step: str
+    role: str
+    model: str
+    attempt: int = 0
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    usable: bool = True
+    fault: str | None = field(default=None)
+    notes: tuple[str, ...] = ()  # remarks on the reply, usable or not (reading.py)

@@ -1,0 +1,121 @@
+"""PURE: assigns generator, reviewers, adjudicator and annotator (paper: roles are redrawn for each sample).
+
+A policy is an entry of POLICIES: how the roles of one sample are filled, and which models can fill each role. A new policy needs
+an entry there and its name in `SynthesisSettings.roles`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gra.synthesis.committee.records import Roles
+from gra.synthesis.settings import SynthesisSettings
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The models that can fill each role, all equally often. `adjudicator` is empty without adjudication."""
+
+    generator: tuple[str, ...]
+    reviewers: tuple[str, ...]
+    adjudicator: tuple[str, ...]
+    annotator: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """`draw`: draws the roles of one sample (there are enough models); `candidates`: the models that can fill each role;
+    `distinct`: whether generator, reviewers and adjudicator of a sample are different models."""
+
+    draw: Callable[[Sequence[str], SynthesisSettings, random.Random], Roles]
+    candidates: Callable[[Sequence[str], SynthesisSettings], Candidates]
+    distinct: bool = True
+
+
+def _draw_random(models: Sequence[str], settings: SynthesisSettings, rng: random.Random) -> Roles:
+    order = list(models)
+    rng.shuffle(order)
+    return _in_order(order, settings, rng.choice(list(models)))
+
+
+def _all_of_them(models: Sequence[str], settings: SynthesisSettings) -> Candidates:
+    every = tuple(models)
+    return Candidates(every, every if settings.review else (), every if _adjudicates(settings) else (), every)
+
+
+def _draw_fixed(models: Sequence[str], settings: SynthesisSettings, rng: random.Random) -> Roles:  # noqa: ARG001
+    return _in_order(models, settings, models[0])
+
+
+def _by_place(models: Sequence[str], settings: SynthesisSettings) -> Candidates:
+    last = 1 + _reviewers(settings)
+    adjudicator = tuple(models[last : last + 1]) if _adjudicates(settings) else ()
+    return Candidates(tuple(models[:1]), tuple(models[1:last]), adjudicator, tuple(models[:1]))
+
+
+def _draw_single(models: Sequence[str], settings: SynthesisSettings, rng: random.Random) -> Roles:  # noqa: ARG001
+    model = _only(models, settings)
+    return Roles(model, (model,) * _reviewers(settings), model if _adjudicates(settings) else None, model)
+
+
+def _one_model(models: Sequence[str], settings: SynthesisSettings) -> Candidates:
+    one = (_only(models, settings),)
+    return Candidates(one, one if settings.review else (), one if _adjudicates(settings) else (), one)
+
+
+POLICIES = {
+    "random": Policy(_draw_random, _all_of_them),  # generator, reviewers and adjudicator drawn without replacement
+    "fixed": Policy(
+        _draw_fixed, _by_place
+    ),  # by the pool's order: generator, reviewers, adjudicator; the generator annotates
+    "single": Policy(
+        _draw_single, _one_model, distinct=False
+    ),  # one model has all roles; each review is a separate call
+}
+
+
+def policy(settings: SynthesisSettings) -> Policy:
+    """The policy that `synthesis.roles` names."""
+    return POLICIES[settings.roles]
+
+
+def candidates(models: Sequence[str], settings: SynthesisSettings) -> Candidates:
+    """The models of the pool that can fill each role."""
+    return policy(settings).candidates(models, settings)
+
+
+def assign(models: Sequence[str], settings: SynthesisSettings, rng: random.Random) -> Roles:
+    """The roles of one sample. Raises ValueError if the pool is too small."""
+    if len(models) < models_needed(settings):
+        raise ValueError(f"{len(models)} models cannot fill {models_needed(settings)} roles")
+    return policy(settings).draw(models, settings, rng)
+
+
+def models_needed(settings: SynthesisSettings) -> int:
+    """The number of different models that one sample needs."""
+    return 1 + _reviewers(settings) + (1 if _adjudicates(settings) else 0) if policy(settings).distinct else 1
+
+
+def judges(models: Sequence[str], settings: SynthesisSettings) -> list[str]:
+    """The models that can review or adjudicate, in the pool's order."""
+    found = candidates(models, settings)
+    return [model for model in models if model in (*found.reviewers, *found.adjudicator)]
+
+
+def _in_order(order: Sequence[str], settings: SynthesisSettings, annotator: str) -> Roles:
+    count = _reviewers(settings)
+    return Roles(order[0], tuple(order[1 : 1 + count]), order[1 + count] if _adjudicates(settings) else None, annotator)
+
+
+def _only(models: Sequence[str], settings: SynthesisSettings) -> str:
+    return settings.single_model or models[0]
+
+
+def _reviewers(settings: SynthesisSettings) -> int:
+    return settings.reviewers if settings.review else 0
+
+
+def _adjudicates(settings: SynthesisSettings) -> bool:
+    return settings.review and settings.adjudicate

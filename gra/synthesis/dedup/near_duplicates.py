@@ -1,0 +1,193 @@
+"""Finds near-duplicates (paper, post-processing): sorts by review score and keeps what is not too close to anything kept before.
+
+The result is exact: large float32 matrix products find the candidate pairs, and every pair that could matter is then compared in
+float64. So it does not depend on block sizes, threads, the BLAS library or the order of the input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from gra.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Matrix = NDArray[np.float32]
+
+# These change speed only: candidates per block, kept rows per product, pairs compared in float64 at once.
+ROWS, COLUMNS, PAIRS = 512, 2048, 4096
+
+
+class DedupSettings(Settings):
+    """Settings of the deduplication. "NS" marks a default that no source states."""
+
+    threshold: float = Field(0.9, gt=0, le=1, description="Cosine similarity at which two samples are duplicates.")
+    text: Literal["instruction", "response", "both"] = Field(
+        "instruction",
+        description="The part of a sample that is embedded (NS; the paper's coverage plots embed instructions).",
+    )
+    against_seeds: bool = Field(
+        True, description="Whether the target pool includes the seeds, not only generated samples (NS)."
+    )
+    tie: Literal["drop", "keep"] = Field(
+        "drop", description="What happens at a similarity of exactly the threshold (NS; the summaries disagree)."
+    )
+    model: str = Field(
+        "auto",
+        description="Sentence embedder: auto (all-MiniLM-L6-v2, packaged if installed, else from the hub), packaged, hash, or a "
+        "sentence-transformers hub id or folder (gra/synthesis/dedup/embed.py).",
+    )
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A dropped row: its `index`, the nearest row kept before it, and their cosine.
+
+    `nearest` is an index into `before` if `in_before`, else into the vectors.
+    """
+
+    index: int
+    nearest: int
+    in_before: bool
+    cosine: float
+
+
+@dataclass(frozen=True)
+class Deduplicated:
+    """Row indices: `kept` in the order they were added (best score first), `dropped` in the order they were compared."""
+
+    kept: list[int]
+    dropped: list[Dropped]
+
+
+def greedy(
+    vectors: Matrix,
+    scores: Sequence[float | None],
+    before: Matrix | None = None,
+    *,
+    threshold: float,
+    tie: Literal["drop", "keep"] = "drop",
+    ids: Sequence[str] | None = None,
+) -> Deduplicated:
+    """Scan rows by falling score; keep each row whose largest cosine with `before` and the rows kept so far is below `threshold`.
+
+    vectors: [n, d] unit rows; before: [m, d] unit rows that are already in the pool (never dropped). Equal scores are ordered by
+    `ids` (ascending; unique), or by row number without them; a score of None ranks last. `tie` decides at a cosine equal to the
+    threshold. Raises ValueError for rows that are not unit vectors (tolerance 1e-2).
+    """
+    import numpy as np
+
+    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+    count, width = vectors.shape
+    before = np.empty((0, width), np.float32) if before is None else np.ascontiguousarray(before, dtype=np.float32)
+    slack = max(_slack(vectors), _slack(before))
+    order = sorted(range(count), key=lambda i: (_rank(scores[i]), ids[i] if ids is not None else i))
+    first = _first_of_equal_rows(before)
+
+    # kept rows, in order of entry; memory is used only as it fills
+    pool = np.empty((len(first) + count, width), np.float32)
+    pool[: len(first)] = before[first]
+    size = len(first)
+    source = list(first)  # per row of the pool: its index in `before` or in `vectors`
+    kept: list[int] = []
+    dropped: list[Dropped] = []
+    floor = np.float32(threshold - slack)
+    product = np.empty((ROWS, max(ROWS, COLUMNS)), np.float32)
+    for start in range(0, count, ROWS):
+        rows = order[start : start + ROWS]
+        block = vectors[rows]
+        best = _nearest(block, pool[:size], floor, slack, product)
+        inner = np.tril(np.matmul(block, block.T, out=product[: len(rows), : len(rows)]) >= floor, -1)
+        entered = np.ones(len(rows), bool)
+        for i in sorted(
+            best.keys() | set(np.flatnonzero(inner.any(axis=1)).tolist())
+        ):  # no other row can reach the threshold
+            cosine, where = best.get(i, (-2.0, -1))
+            nearest, in_before = (source[where], where < len(first)) if where >= 0 else (-1, False)
+            close = np.flatnonzero(inner[i, :i] & entered[:i])
+            if len(close):
+                exact = cosines(np.broadcast_to(block[i], (len(close), width)), block[close])
+                top = int(np.argmax(exact))
+                if exact[top] > cosine:
+                    cosine, nearest, in_before = float(exact[top]), rows[close[top]], False
+            if cosine > threshold or (cosine == threshold and tie == "drop"):
+                dropped.append(Dropped(rows[i], nearest, in_before, cosine))
+                entered[i] = False
+        new = [row for row, enters in zip(rows, entered.tolist(), strict=True) if enters]
+        pool[size : size + len(new)] = block[entered]
+        size += len(new)
+        source += new
+        kept += new
+    return Deduplicated(kept, dropped)
+
+
+def cosines(left: Matrix, right: Matrix) -> NDArray[np.float64]:
+    """Cosine of each row of `left` with the same row of `right`, in float64. Decisions use these values.
+
+    Equal rows give exactly 1.0. Each value depends on its two rows only.
+    """
+    import numpy as np
+
+    # Row-major copies: the memory layout determines the order of summation, and so the last bit.
+    a, b = np.array(left, np.float64, order="C"), np.array(right, np.float64, order="C")
+    value: NDArray[np.float64] = (a * b).sum(axis=1) / np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
+    return value
+
+
+def _nearest(
+    block: Matrix, pool: Matrix, floor: np.float32, slack: float, room: Matrix
+) -> dict[int, tuple[float, int]]:
+    """For each row of `block` that may reach the threshold: (largest cosine, first row of `pool` that has it). `room` is scratch
+    memory and is overwritten."""
+    import numpy as np
+
+    best: dict[int, tuple[float, int]] = {}
+    for start in range(0, len(pool), COLUMNS):
+        columns = pool[start : start + COLUMNS]
+        product = np.matmul(block, columns.T, out=room[: len(block), : len(columns)])
+        top = product.max(axis=1)
+        near = np.flatnonzero(top >= floor)
+        if not len(near):
+            continue
+        # Only the pairs that can be a row's largest are compared exactly.
+        need = np.maximum(top[near] - np.float32(2 * slack), floor)
+        left, right = np.nonzero(product[near] >= need[:, None])
+        left = near[left]
+        for at in range(0, len(left), PAIRS):
+            ours, theirs = left[at : at + PAIRS], right[at : at + PAIRS] + start
+            for i, j, cosine in zip(
+                ours.tolist(), theirs.tolist(), cosines(block[ours], pool[theirs]).tolist(), strict=True
+            ):
+                if i not in best or cosine > best[i][0]:  # columns ascend: the first of equal cosines stays
+                    best[i] = (cosine, j)
+    return best
+
+
+def _slack(rows: Matrix) -> float:
+    """The largest difference between a float32 product of these rows and their cosine (rounding, and lengths not exactly 1)."""
+    import numpy as np
+
+    if not len(rows):
+        return 0.0
+    off = float(np.abs(np.sqrt(np.einsum("ij,ij->i", rows, rows)) - 1).max())
+    if not off < 1e-2:
+        raise ValueError("vectors must be unit rows")
+    return rows.shape[1] * 2.0**-23 + 3 * off + 1e-6
+
+
+def _first_of_equal_rows(rows: Matrix) -> list[int]:
+    """The index of the first of each set of identical rows: copies would only multiply the comparisons."""
+    seen: dict[bytes, int] = {}
+    for i, row in enumerate(rows):
+        seen.setdefault(row.tobytes(), i)
+    return list(seen.values())
+
+
+def _rank(score: float | None) -> float:
+    return float("inf") if score is None else -score

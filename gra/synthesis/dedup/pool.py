@@ -1,0 +1,132 @@
+"""Holds the target pool of the deduplication and the candidates of the round, and finds the candidates that are duplicates.
+
+Vectors and matrix products are in a worker process (gra/worker_process.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gra.synthesis.dedup.near_duplicates import DedupSettings
+from gra.waiting import reported
+from gra.worker_process import WorkerProcess
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gra.synthesis.dedup.embed import Embedder
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Unique:
+    """Candidates by number: `kept`, best score first; `dropped`: number -> (id or number of the nearest kept one, cosine)."""
+
+    kept: list[int]
+    dropped: dict[int, tuple[str | int, float]]
+
+
+class TargetPool:
+    """The target pool of the deduplication (paper, post-processing), in this process; `TargetPoolProcess` runs it in another."""
+
+    def __init__(self, settings: DedupSettings, workers: int | None, embedder: Embedder | None = None):
+        from gra.synthesis.dedup.embed import Embedder
+
+        self._settings = settings
+        self._embedder = embedder or Embedder(settings, workers)
+        self._ids: list[str] = []
+        self._rows: list[NDArray[np.float32]] = []
+        self._candidates: list[NDArray[np.float32]] = []
+
+    def start(self) -> None:
+        """Start loading the embedder."""
+        self._embedder.start()
+
+    def prepare(self, texts: Sequence[str]) -> None:
+        """Embed texts that will probably be passed to `base` later."""
+        self._embedder.embed_sync(texts, keep=True)
+
+    def base(self, ids: Sequence[str], texts: Sequence[str]) -> None:
+        """Add records to the pool that count as kept before all candidates (the seeds)."""
+        self._ids += ids
+        self._rows += list(self._embedder.embed_sync(texts, keep=True))
+
+    def add(self, texts: Sequence[str]) -> None:
+        """Embed further candidates of this round; they are numbered in the order they are added."""
+        self._candidates += list(self._embedder.embed_sync(texts))
+
+    def unique(self, scores: Sequence[float | None]) -> Unique:
+        """The candidates that are kept, highest score first (score None: unreviewed, then the earlier candidate is kept)."""
+        import numpy as np
+
+        from gra.synthesis.dedup.near_duplicates import greedy
+
+        if not self._candidates:
+            return Unique([], {})
+        before = np.stack(self._rows) if self._rows else None
+        settings = self._settings
+        found = greedy(np.stack(self._candidates), scores, before, threshold=settings.threshold, tie=settings.tie)
+        nearest = {d.index: (self._ids[d.nearest] if d.in_before else d.nearest, d.cosine) for d in found.dropped}
+        return Unique(found.kept, nearest)
+
+    def commit(self, chosen: Sequence[int], ids: Sequence[str]) -> None:
+        """End the round: add the `chosen` candidates to the pool under their `ids` and forget the others."""
+        self._ids += ids
+        self._rows += [self._candidates[i] for i in chosen]
+        self._candidates = []
+
+    def close(self) -> None:
+        """End the embedder's processes."""
+        self._embedder.close_sync()
+
+
+class TargetPoolProcess:
+    """A `TargetPool` in its own process, whose embedder starts loading at once. `prepare`, `base`, `add` and `commit` do not wait;
+    the next `unique` raises their errors."""
+
+    def __init__(self, settings: DedupSettings, workers: int | None = None):
+        needs = "about 0.7 GB per worker (runtime.embed_workers) and 1.5 kB per sample"
+        self._worker = WorkerProcess("deduplication", needs, TargetPool, settings, workers)
+        self._sent: list[Future[Any]] = []
+        if settings.model != "hash":
+            log.info("loading the embedder %s while the first calls run", settings.model)
+        self._send("start")
+
+    def prepare(self, texts: Sequence[str]) -> None:
+        self._send("prepare", list(texts))
+
+    def base(self, ids: Sequence[str], texts: Sequence[str]) -> None:
+        self._send("base", list(ids), list(texts))
+
+    def add(self, texts: Sequence[str]) -> None:
+        self._send("add", list(texts))
+
+    def commit(self, chosen: Sequence[int], ids: Sequence[str]) -> None:
+        self._send("commit", list(chosen), list(ids))
+
+    async def unique(self, scores: Sequence[float | None]) -> Unique:
+        """As `TargetPool.unique`, after everything sent before is done. Raises SynthesisError if any of it failed."""
+        answer = self._send("unique", list(scores))
+        with reported("waiting for the embedder and the search for duplicates", after_s=4.0):
+            for future in self._sent:
+                result = await asyncio.wrap_future(future)
+        self._sent = []
+        assert future is answer
+        assert isinstance(result, Unique)
+        return result
+
+    def close(self) -> None:
+        """End the process; unfinished work is dropped."""
+        self._worker.close()
+
+    def _send(self, name: str, *arguments: Any) -> Future[Any]:
+        future = self._worker.call(name, *arguments)
+        self._sent.append(future)
+        return future

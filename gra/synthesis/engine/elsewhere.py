@@ -1,0 +1,99 @@
+"""Finds replies in the journals of other runs, and imports the journals of a run's own shards, for any number of journals.
+
+One look-up in memory says which journal has a reply, so its cost does not grow with their number; only a few are open at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from gra.errors import StoreError
+from gra.synthesis.engine.journal_read import connect_other
+from gra.synthesis.engine.journal_rows import FIELDS, FIND, INSERT
+
+OPEN = 8  # most journals that are open at the same time
+_GROUP = 2000  # rows that are imported at once, to bound the memory
+_IMPORT = INSERT.replace("OR REPLACE", "OR IGNORE", 1)
+log = logging.getLogger(__name__)
+
+
+def short(key: str) -> int:
+    """The first 64 bits of a key, as it is kept in memory. Two keys that share them only cost a look into a file."""
+    return int(key[:16], 16)
+
+
+def keys(connection: sqlite3.Connection) -> Iterator[int]:
+    """The keys of all calls, each `short`."""
+    for (key,) in connection.execute("SELECT substr(key, 1, 16) FROM calls"):
+        try:
+            yield int(key, 16)
+        except ValueError:
+            continue  # damaged: the reply is asked for again
+
+
+class Elsewhere:
+    """The journals at `paths`; of several replies to a request the first journal's counts. Raises StoreError, sqlite3.Error."""
+
+    def __init__(self, paths: Sequence[Path]):
+        self._paths = tuple(paths)
+        self._open: OrderedDict[int, sqlite3.Connection] = OrderedDict()
+        self._has: dict[int, int] = {}  # short key -> number of the journal
+        for number in range(len(self._paths)):
+            connection = self._connection(number)
+            for key in keys(connection) if connection is not None else ():
+                self._has.setdefault(key, number)
+
+    def find(self, key: str) -> tuple[Any, ...] | None:
+        """The row of `FIND` for this key, or None."""
+        number = self._has.get(short(key))
+        connection = None if number is None else self._connection(number)
+        found: tuple[Any, ...] | None = None if connection is None else connection.execute(FIND, (key,)).fetchone()
+        return found
+
+    def close(self) -> None:
+        """Close what is open."""
+        for connection in self._open.values():
+            connection.close()
+        self._open.clear()
+
+    def _connection(self, number: int) -> sqlite3.Connection | None:
+        """The journal's connection; None where it has no table yet."""
+        if number in self._open:
+            self._open.move_to_end(number)
+            return self._open[number]
+        connection = connect_other(self._paths[number])
+        if connection is not None:
+            self._open[number] = connection
+            if len(self._open) > OPEN:
+                self._open.popitem(last=False)[1].close()
+        return connection
+
+
+def import_calls(connection: sqlite3.Connection, path: Path) -> None:
+    """Add every call of the journal at `path` that is not there yet. One that cannot be read is logged and left out, as far as it
+    cannot be read: its calls are asked for again. Raises sqlite3.Error if `connection` cannot be written."""
+    try:
+        other = connect_other(path)
+    except StoreError as error:
+        log.warning("%s; its calls are not imported", error)
+        return
+    if other is None:
+        return  # no table yet
+    with closing(other), connection:
+        for group in _groups(other, path):
+            connection.executemany(_IMPORT, group)
+
+
+def _groups(other: sqlite3.Connection, path: Path) -> Iterable[list[tuple[Any, ...]]]:
+    try:
+        rows = other.execute(f"SELECT {', '.join(FIELDS)} FROM calls")
+        while group := rows.fetchmany(_GROUP):
+            yield group
+    except sqlite3.Error as error:
+        log.warning("journal %s: %s; the calls after this place are not imported", path, error)

@@ -1,0 +1,231 @@
+"""Runs many exchanges at once over a backend. A reply comes from the journal if it is there, else from the model.
+
+Results do not depend on the order in which calls return: outcomes are yielded in the order of their proposals, and a proposal
+that turns out not to be needed leaves nothing but its replies in the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
+
+from gra.errors import DRAINED, Interrupted
+from gra.models.base import Backend, Reply
+from gra.synthesis.committee.calls import Call, Exchange
+from gra.synthesis.engine.frontier import Frontier
+from gra.synthesis.engine.journal import Journal
+from gra.wellformed import well_formed
+
+T = TypeVar("T")
+Due = Callable[[], Awaitable[None]] | None
+AHEAD = 16  # finished outcomes that may wait behind a slow one, as a multiple of the concurrency
+
+
+@dataclass
+class Traffic:
+    """Calls of this process, for progress and run.json. They depend on restarts, so no result depends on them."""
+
+    requested: int = 0  # calls sent to models
+    replayed: int = 0  # calls answered by the journal
+    seconds: float = 0.0  # waited for models, summed over calls
+    answered: int = 0
+    tokens_in: int = 0  # of answered calls whose server reported its tokens
+    tokens_out: int = 0
+    in_flight: dict[str, int] = field(default_factory=dict)  # by model
+
+    def sent(self, model: str) -> None:
+        """A call is sent; `returned` must follow, also if the call fails."""
+        self.requested += 1
+        self.in_flight[model] = self.in_flight.get(model, 0) + 1
+
+    def returned(self, model: str, reply: Reply | None, seconds: float) -> None:
+        """A call ended after `seconds`; `reply` None: cancelled or failed."""
+        self.in_flight[model] -= 1
+        if reply is not None:
+            self.answered += 1
+            self.seconds += seconds
+            self.tokens_in += reply.tokens_in or 0
+            self.tokens_out += reply.tokens_out or 0
+
+
+class Engine:
+    """`concurrency`: the most calls in flight, over all models."""
+
+    def __init__(self, backend: Backend, journal: Journal, concurrency: int):
+        self._backend, self._journal, self.concurrency = backend, journal, concurrency
+        # A backend that queues calls until their model is loaded must see every call that is due, so nothing is held back here.
+        # A backend with `limit_calls` applies the limit itself: there a call that waits for a retry does not use up a slot.
+        self._can = can = backend.capabilities
+        if can.limit_calls is not None:
+            can.limit_calls(concurrency)
+        self._slots = asyncio.Semaphore(sys.maxsize if can.limit_calls or can.queues else concurrency)
+        # Taken before a slot: a call that waits for its model does not hold a slot that another model's call could use.
+        limit = None if can.limit_calls else can.per_model
+        self._turns = {model: asyncio.Semaphore(limit) for model in backend.models} if limit else {}
+        self._ahead: dict[str, asyncio.Task[Reply]] = {}  # by request key: calls sent before their sample is due
+        self._busy = 0  # calls in flight or waiting for a slot
+        self.traffic = Traffic()
+        self.stopping = self.aborted = False
+
+    def abort(self) -> None:
+        """Stop without waiting for the calls in flight; the caller then cancels the reader of `stream`."""
+        self.stopping = self.aborted = True
+
+    def stop(self) -> None:
+        """Send no more calls: those in flight are awaited and recorded, then the run ends with `Interrupted`."""
+        self.stopping = True
+        self._can.drain()  # calls queued inside the backend are not in flight
+
+    async def ask(self, call: Call, due: Due = None) -> Reply:
+        """One reply: from the journal, or from the model after `due` was awaited. Raises ServerError or StoreError if the run
+        cannot continue."""
+        if (begun := self._ahead.pop(call.request.key, None)) is not None:
+            return await begun
+        return await self._answer(call, due)
+
+    async def _answer(self, call: Call, due: Due = None) -> Reply:
+        known = self._journal.find(call)
+        if known is not None:
+            self.traffic.replayed += 1
+            return known
+        if due is not None:
+            await due()
+        self._busy += 1
+        try:
+            return await self._call(call)
+        finally:
+            self._busy -= 1
+
+    async def _call(self, call: Call) -> Reply:
+        async with self._turns.get(call.request.model) or nullcontext(), self._slots:
+            if self.stopping:
+                raise Interrupted(DRAINED)
+            start, reply, model = time.monotonic(), None, call.request.model
+            self.traffic.sent(model)
+            try:
+                reply = _clean(await self._backend.chat(call.request))
+            finally:
+                seconds = time.monotonic() - start - self._can.queued(call.request)
+                self.traffic.returned(model, reply, seconds)
+        self._journal.record(call, reply, seconds)
+        return reply
+
+    async def _reply_all(self, calls: list[Call], due: Due) -> list[Reply]:
+        """The replies to calls that are sent together. If one fails, the others are cancelled, unless the run is stopping: then
+        the calls in flight are awaited, because they are paid for."""
+        tasks = [asyncio.ensure_future(self.ask(call, due)) for call in calls]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            if self.stopping and not self.aborted:
+                await asyncio.wait(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        faults = [fault for task in tasks if not task.cancelled() and (fault := task.exception()) is not None]
+        if faults:
+            raise faults[0]
+        return [task.result() for task in tasks]
+
+    async def drive(self, exchange: Exchange[T], due: Due = None) -> T:
+        """Run one exchange to its end and return its result; `due` is awaited before each call to a model."""
+        try:
+            calls = next(exchange)
+            while True:
+                if len(calls) == 1:
+                    replies = [await self.ask(calls[0], due)]
+                else:
+                    replies = await self._reply_all(calls, due)
+                calls = exchange.send(replies)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        finally:
+            exchange.close()
+
+    async def settle(self) -> None:
+        """Cancel the calls that were sent ahead and turned out not to be needed; a stopping run awaits them instead."""
+        tasks = list(self._ahead.values())
+        self._ahead = {}
+        for task in tasks if self.aborted or not self.stopping else ():
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def stream(
+        self,
+        exchanges: Iterator[Exchange[T]],
+        allowed: Callable[[int], int] | None = None,
+        later: Callable[[], Call | None] | None = None,
+    ) -> AsyncGenerator[T, None]:
+        """Run `exchanges` concurrently and yield their results in order.
+
+        The iterator is advanced only as slots come free. `allowed(yielded)`: how many exchanges may have been started by now
+        (must exceed `yielded`); None: no such limit. Closing the stream early cancels what is in flight. `later()` returns the
+        next call that will probably be due after this stream, or None: such calls use slots that would be idle, and their
+        replies wait for `ask`. Call `settle` afterwards.
+        """
+        tasks: dict[int, asyncio.Task[T]] = {}  # started, not yet yielded
+        wake = asyncio.Event()
+        if self._can.queues:
+            later = None  # models take turns there: an idle slot costs nothing, an unneeded call does
+        started, yielded, exhausted, active = 0, 0, False, 0
+        faulty: list[asyncio.Task[T]] = []
+        frontier = Frontier()
+
+        def settled(task: asyncio.Task[T]) -> None:
+            nonlocal active
+            active -= 1
+            if task.cancelled() or task.exception() is not None:
+                faulty.append(task)
+            wake.set()
+
+        try:
+            while True:
+                limit = yielded + self.concurrency * AHEAD
+                if allowed is not None:
+                    limit = min(limit, max(allowed(yielded), yielded + 1))
+                while not exhausted and started < limit and active < self.concurrency:
+                    exchange = next(exchanges, None)
+                    if exchange is None:
+                        exhausted = True
+                        break
+                    tasks[started] = asyncio.ensure_future(self.drive(exchange, partial(frontier.reach, started)))
+                    tasks[started].add_done_callback(settled)
+                    started, active = started + 1, active + 1
+                if not tasks:
+                    return
+                for _ in range(self.concurrency - self._busy if self._busy else 0):  # none during a replay
+                    if later is None or (call := later()) is None:
+                        break
+                    self._ahead[call.request.key] = begun = asyncio.ensure_future(self._answer(call))
+                    begun.add_done_callback(lambda _: wake.set())
+                if faulty:  # a fault ends the run at once, not when its result is due
+                    faulty[0].result()
+                if tasks[yielded].done():
+                    task = tasks.pop(yielded)
+                    yielded += 1
+                    yield task.result()
+                    frontier.move(yielded)
+                    continue
+                wake.clear()
+                await wake.wait()
+        finally:
+            if self.stopping and not self.aborted:
+                frontier.open()  # exchanges that wait at the frontier resume and end with Interrupted
+            else:  # the frontier stays closed: none of them may send a call before it is cancelled
+                for task in tasks.values():
+                    task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+def _clean(reply: Reply) -> Reply:
+    """The reply with lone surrogates replaced, so that files can hold it."""
+    text, finish, error = well_formed(reply.text), well_formed(reply.finish), well_formed(reply.error)
+    same = text is reply.text and finish is reply.finish and error is reply.error
+    return reply if same else replace(reply, text=text, finish=finish, error=error)

@@ -1,0 +1,119 @@
+"""Finds what the shards and merges of a run left in its folder `OUTPUT.shards`, and keeps their count in `shards.json` there.
+
+Only closed journals are read: those of finished folders, and of working folders that no process holds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from gra.errors import StoreError
+from gra.fileio import read_json, sync_folder
+from gra.labels import MANIFEST
+from gra.locks import holder
+from gra.synthesis.config import ShardSettings
+from gra.synthesis.engine.reuse import JOURNAL
+from gra.synthesis.engine.sharding import SHARDS
+
+PINNED = "shards.json"
+_PARTIAL = ".partial"  # a folder that is being made, or was; its lock is `.NAME.lock` beside it
+
+
+def pin(folder: Path, count: int) -> None:
+    """Record in `folder` that its rounds have `count` shards. Raises StoreError if they have another number."""
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / PINNED
+    if not place.exists():
+        mine = folder / f".{PINNED}.{os.uname().nodename}.{os.getpid()}.tmp"
+        mine.write_text(json.dumps({"count": count}) + "\n", encoding="ascii")
+        try:
+            os.link(mine, place)  # unlike a rename it fails if another shard was quicker
+        except FileExistsError:
+            pass
+        finally:
+            mine.unlink()
+        sync_folder(folder)
+    refuse_other(folder, count)
+
+
+def refuse_other(folder: Path, count: int) -> None:
+    """Raise StoreError if the rounds of `folder` are divided into another number of shards."""
+    place, there = folder / PINNED, pinned(folder)
+    if there not in (None, count):
+        remedy = (
+            f"give the other shards as i/{there}; or, once none of them runs, remove {place}: "
+            "what they recorded is read by the new ones"
+        )
+        raise StoreError(f"{folder}: its rounds are divided into {there} shards, not {count}\n    -> {remedy}")
+
+
+def pinned(folder: Path) -> int | None:
+    """How many shards the rounds of `folder` have; None where no shard was started. Raises StoreError."""
+    try:
+        return int(read_json(folder / PINNED)["count"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{folder / PINNED}: cannot be read: {error}\n    -> remove it") from error
+
+
+def finished(folder: Path, number: int, output: Path) -> Path | None:
+    """The finished whole, or the finished merge of round `number` or a later one, besides `output` itself. `folder`: of the run's
+    shards."""
+    whole = folder.with_name(folder.name.removesuffix(SHARDS))
+    candidates = [whole, *(path for merged, path in sorted(_merged(folder).items()) if merged >= number)]
+    return next((path for path in candidates if path != output and (path / MANIFEST).is_file()), None)
+
+
+def journals(
+    shards: str | None, mine: ShardSettings | None, rounds: int, output: Path
+) -> tuple[list[Path], list[Path]]:
+    """The closed journals that the run into `output` imports, and those in which it only looks for replies. A run that is not
+    asked to merge imports what shards of it have left all the same. `shards`: their folder, None: OUTPUT.shards; `mine`: the shard
+    that this run is; `rounds`: of the whole run."""
+    folder = Path(shards) if shards else output.with_name(f"{output.name.removesuffix(_PARTIAL)}{SHARDS}")
+    if not folder.is_dir():
+        return [], []
+    number = mine.round if mine else rounds
+    merges = {
+        merged: path for merged, path in _merged(folder).items() if path.name != output.name.removesuffix(_PARTIAL)
+    }
+    before = {merged: path for merged, path in merges.items() if merged < number}
+    base = max(before, default=-1)  # it holds all of the rounds up to its own
+    found = [before[base]] if before else []
+    gathers = mine is None or mine.gathers
+    for later in range(base + 1, number + 1):
+        siblings = folder.glob(f"round-{later}/shard-*")
+        if later == number and not gathers:  # its siblings have no call of its own, shards of another count may
+            assert mine is not None
+            ending = re.compile(rf"-of-{mine.count}(\.partial)?")
+            siblings = (path for path in siblings if not ending.search(path.name))
+        found += _closed(siblings)
+        found += _closed(path for path in [folder / f"merged-{later}{_PARTIAL}"] if path.name != output.name)
+    paths = [path / JOURNAL for path in found if (path / JOURNAL).is_file()]
+    return (paths, []) if gathers else ([], paths)
+
+
+def _merged(folder: Path) -> dict[int, Path]:
+    """The finished merges by their round."""
+    found = {}
+    for path in folder.glob("merged-*"):
+        if (match := re.fullmatch(r"merged-(\d+)", path.name)) and (path / MANIFEST).is_file():
+            found[int(match[1])] = path
+    return found
+
+
+def _closed(folders: Iterable[Path]) -> list[Path]:
+    """Those that no process is writing, sorted. Folders of other configurations, which have other endings, are left out."""
+    found = []
+    for path in sorted(folders):
+        if path.suffix not in ("", _PARTIAL) or not path.is_dir():
+            continue
+        lock = path.with_name(f".{path.name.removesuffix(_PARTIAL)}.lock")
+        if path.suffix == "" or holder(lock) is None:
+            found.append(path)
+    return found

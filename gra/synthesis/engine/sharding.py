@@ -1,0 +1,108 @@
+"""PURE: divides a round over jobs. Proposal k belongs to shard k mod n; a shard's calls are in its own journal.
+
+A shard decides nothing: it makes the calls that its proposals will need. The merge is the ordinary synthesis, which imports the
+shards' journals and makes only the missing calls (summaries, proposals beyond the estimate). So n shards give the same data set
+as one, even if some of them failed. Merge r starts from merge r-1 and the shards of round r; which journals are read is decided
+at the start of each (shard_folders.py).
+
+    gra synthesize shard=0/4 round=0 output=DIR ...     -> DIR.shards/round-0/shard-0-of-4: a part of the seeds is annotated
+    gra merge round=0 output=DIR ...                    -> DIR.shards/merged-0: all seeds
+    gra synthesize shard=0/4 round=1 output=DIR ...     -> DIR.shards/round-1/shard-0-of-4: a part of the proposals
+    gra merge round=1 output=DIR ...                    -> DIR.shards/merged-1
+    gra merge output=DIR ...                            -> DIR, all rounds
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gra.errors import ConfigError, Problem
+from gra.parts import Part, Wave
+from gra.synthesis.config import changed
+from gra.typed import unquoted, word_for
+
+SHARDS = ".shards"  # ending of the folder beside the output
+FIRST_ROUND = 2.5  # proposals per wanted sample while no keep rate is known; the merge makes any that are missing
+SHARD, WHOLE = "gra.synthesis.shard.run", "gra.synthesis.stage.run"
+SPARE = 1.15  # times the last round's proposals: later rounds drop more duplicates
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """`i/n` -> (i, n). Raises ConfigError unless 0 <= i < n."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None or not int(match[1]) < int(match[2]):
+        raise ConfigError([Problem("shard", f"{text!r} is not i/n with 0 <= i < n", "e.g. shard=0/4, up to shard=3/4")])
+    return int(match[1]), int(match[2])
+
+
+def proposals_to_prepare(wanted: int, limit: int, last: Mapping[str, Any] | None) -> int:
+    """How many proposals the shards of a round prepare together: from the round before (`last`, an entry of `rounds` in
+    stats.json), else from FIRST_ROUND. Never more than `limit`."""
+    if last is None:
+        return min(limit, math.ceil(FIRST_ROUND * wanted))
+    return min(limit, math.ceil(SPARE * int(last["proposals"])))
+
+
+def rewrite(words: Sequence[str]) -> tuple[str, list[str]]:
+    """Translate `merge ...` or `shard=i/n round=r ...` on the command line: ("stage" | "shard", the words for the app).
+
+    A command line with neither is returned unchanged, for the ordinary stage. Raises ConfigError for missing keys.
+    """
+    values = dict(word.split("=", 1) for word in words if "=" in word and not word.startswith("-"))
+    merge = "merge" in words
+    if not merge and "shard" not in values:
+        return "stage", list(words)
+    missing = [key for key in ("output", *(() if merge else ("round",))) if key not in values]
+    if missing:
+        remedy = "e.g. shard=0/4 round=1 output=DIR, then merge round=1 output=DIR, and after the last round merge output=DIR"
+        raise ConfigError([Problem(key, "required, but not set", remedy) for key in missing])
+    output = unquoted(values["output"]).rstrip("/")
+    kept = [word for word in words if word.split("=", 1)[0] not in ("merge", "output", "shard", "round")]
+    kept.append(f"runtime.shards={word_for(f'{output}{SHARDS}')}")
+    if merge and "round" not in values:
+        return "stage", [*kept, f"output={word_for(output)}"]
+    number = int(values["round"])
+    if merge and number > 0:
+        return "stage", [*kept, f"synthesis.rounds={number}", f"output={word_for(f'{output}{SHARDS}/merged-{number}')}"]
+    index, count = (0, 1) if merge else parse_shard(values["shard"])
+    kept.append(f"+config.shard={{round:{number},index:{index},count:{count},gathers:{str(merge).lower()}}}")
+    if number > 1:
+        kept.append(f"+inputs.previous={word_for(f'{output}{SHARDS}/merged-{number - 1}')}")
+    place = "merged-0" if merge else f"round-{number}/shard-{index}-of-{count}"
+    return "shard", [*kept, f"output={word_for(f'{output}{SHARDS}/{place}')}"]
+
+
+def waves(config: Mapping[str, Any], rounds: int, output: Path, count: int) -> list[Wave]:
+    """The parts of a run of `rounds` rounds into `output`, for `count` shards a round: annotation, its merge, then each round and
+    its merge but for the last, which is the run itself."""
+    folder = output.with_name(f"{output.name}{SHARDS}")
+    found: list[Wave] = []
+
+    def shard(index: int, number: int, of: int = count, gathers: bool = False) -> Part:
+        mine = {"round": number, "index": index, "count": of, "gathers": gathers}
+        place = folder / "merged-0" if gathers else folder / f"round-{number}" / f"shard-{index}-of-{of}"
+        previous = {"previous": folder / f"merged-{number - 1}"} if number > 1 else {}
+        return Part(SHARD, {**gathering(config, output), "shard": mine}, place, previous)
+
+    def merge(_task: int, number: int) -> Part:
+        if number == 0:
+            return shard(0, 0, 1, gathers=True)
+        short = changed(gathering(config, output), "synthesis", rounds=number)
+        return Part(WHOLE, short, folder / f"merged-{number}", {})
+
+    for number in range(rounds + 1):
+        found.append(Wave(f"round-{number}", count, partial(shard, number=number)))
+        if number < rounds:
+            found.append(Wave(f"merge-{number}", 1, partial(merge, number=number), gathers=True))
+    return found
+
+
+def gathering(config: Mapping[str, Any], output: Path) -> dict[str, Any]:
+    """`config` of the run into `output`, so that it imports what its shards recorded."""
+    folder = output.with_name(f"{output.name}{SHARDS}")
+    return changed(config, "runtime", shards=str(folder))

@@ -1,0 +1,69 @@
+"""Keeps the outcomes of a round on disk, so that memory does not grow with the number of proposals."""
+
+from __future__ import annotations
+
+import copyreg
+import pickle
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from gra.synthesis.committee.records import CallRecord, Check, Outcome, Review, Roles
+
+
+def _as_call(kind: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """A reducer that pickles a frozen dataclass as a call with its values. The default looks up every field's name, which takes
+    several times as long for an outcome with its forty parts."""
+    values = attrgetter(*(field.name for field in fields(kind)))
+    return lambda value: (kind, values(value))
+
+
+_REDUCE = copyreg.dispatch_table | {kind: _as_call(kind) for kind in (Outcome, Roles, Check, Review, CallRecord)}
+
+
+class Spool:
+    """A file of outcomes in the order they were added; it can be read any number of times, also while it grows.
+
+    It is not used after a restart, which replays the journal instead, so only data written by this process is unpickled.
+    Raises OSError.
+    """
+
+    def __init__(self, path: Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._file: BinaryIO = path.open("wb")
+        self._count = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A read-only view of the same outcomes for another process (gra/worker_process.py)."""
+        self._file.flush()
+        return _reading, (self._path, self._count)
+
+    def add(self, outcome: Outcome) -> None:
+        """Append one outcome."""
+        pickler = pickle.Pickler(self._file, protocol=pickle.HIGHEST_PROTOCOL)
+        pickler.dispatch_table = _REDUCE
+        pickler.dump(outcome)
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Outcome]:
+        self._file.flush()
+        with self._path.open("rb") as reader:
+            for _ in range(self._count):
+                yield pickle.load(reader)
+
+    def remove(self) -> None:
+        """Close and delete the file."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def _reading(path: Path, count: int) -> Spool:
+    spool = Spool.__new__(Spool)
+    spool._path, spool._count, spool._file = path, count, path.open("rb")
+    return spool

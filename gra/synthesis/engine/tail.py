@@ -1,0 +1,155 @@
+"""Keeps replies that are not yet in the journal's database in two files, so that a killed process loses none of them.
+
+The two files are beside the journal and are used in turn. A reply is written to the current file before its sample uses it (a
+write() survives the process, not a power loss). Once its group is in the database, with an fsync, that file is emptied. So a
+file never grows beyond one group, and mostly the database alone is written to disk.
+
+A record is a head (checksums of the head and of the short texts, numbers, lengths), the short texts and the long ones, in UTF-8.
+The request is protected by the key, its SHA-256, and the reply by the checksum in its row; both are computed anyway.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from itertools import accumulate
+from pathlib import Path
+
+from gra.synthesis.engine.journal_rows import whole
+
+log = logging.getLogger(__name__)
+
+# The columns of the journal's table, in their order.
+TailRow = tuple[
+    str, str, str, str, int, str, str, str, int | None, int | None, str, str | None, float, float, int
+]  # key, sample, step, role, attempt, model, request, text, tokens_in, tokens_out, finish, error, seconds, at, crc
+_SUMS = struct.Struct("<II")  # of the head, of the short texts
+_HEAD = struct.Struct("<qqqddI9I")  # attempt, tokens_in, tokens_out, seconds, at, crc, bytes of the nine texts
+_SIZE = _SUMS.size + _HEAD.size
+_SHORT = 5  # of the texts: key, sample, step, role, model
+_NO_NUMBER, _NO_TEXT = -(2**63), 0xFFFFFFFF  # stand for None
+_LIMIT = 64 << 20  # most bytes of one record: a damaged length must not exhaust the memory
+_write: Callable[[int, bytes], int] = os.write
+
+
+class Tail:
+    """The two files of the journal at `path`, emptied, for one writer. Raises OSError."""
+
+    def __init__(self, path: Path):
+        self._paths = paths(path)
+        self._files = [os.open(p, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666) for p in self._paths]
+        self._now, self._size = 0, 0
+
+    def append(self, row: TailRow, request: bytes) -> None:
+        """Hand one row to the kernel; `request`: the row's request in UTF-8. Raises OSError (disk full ...), and ValueError for a
+        value that cannot be stored."""
+        data = encode(row, request)
+        if _write(self._files[self._now], data) != len(data):  # a partial write means a full disk
+            os.ftruncate(self._files[self._now], self._size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._size += len(data)
+
+    def turn(self) -> None:
+        """Switch to the other file, which must be empty."""
+        self._now, self._size = 1 - self._now, 0
+
+    def forget(self) -> None:
+        """Empty the file not in use: its rows are in the database."""
+        os.ftruncate(self._files[1 - self._now], 0)
+
+    def close(self, *, remove: bool) -> None:
+        """Close both files; `remove`: also delete them, because all their rows are in the database."""
+        for file, path in zip(self._files, self._paths, strict=True):
+            os.close(file)
+            if remove:
+                path.unlink(missing_ok=True)
+
+
+def paths(path: Path) -> list[Path]:
+    """The tail files of the journal at `path`, whether they exist or not."""
+    return [path.with_name(f"{path.name}-tail{number}") for number in (0, 1)]
+
+
+def encode(row: TailRow, request: bytes) -> bytes:
+    """One row as bytes. Raises ValueError (UnicodeEncodeError is one)."""
+    key, sample, step, role, attempt, model, _, text, tokens_in, tokens_out, finish, error, seconds, at, crc = row
+    names = sample.encode(), step.encode(), role.encode(), model.encode()
+    reply, ending, fault = text.encode(), finish.encode(), b"" if error is None else error.encode()
+    try:
+        head = _HEAD.pack(
+            attempt,
+            _NO_NUMBER if tokens_in is None else tokens_in,
+            _NO_NUMBER if tokens_out is None else tokens_out,
+            seconds,
+            at,
+            crc,
+            len(key),
+            *map(len, names),
+            len(request),
+            len(reply),
+            len(ending),
+            _NO_TEXT if error is None else len(fault),
+        )
+    except struct.error as wrong:
+        raise ValueError(f"a number out of range: {wrong}") from wrong
+    short = b"".join((key.encode(), *names))
+    return b"".join((_SUMS.pack(zlib.crc32(head), zlib.crc32(short)), head, short, request, reply, ending, fault))
+
+
+def read(path: Path) -> list[TailRow]:
+    """The rows that a run left in the tail files of the journal at `path`, oldest first. A record that is cut off is left out
+    silently; damage is logged, and the rest of that file is left out. Raises OSError."""
+    rows: list[TailRow] = []
+    for part in paths(path):
+        try:
+            rows += _rows(part)
+        except FileNotFoundError:
+            continue
+    return sorted(rows, key=lambda row: row[13])
+
+
+def _rows(path: Path) -> Iterator[TailRow]:
+    with path.open("rb") as file:
+        while len(start := file.read(_SIZE)) == _SIZE:
+            (of_head, of_short), head = _SUMS.unpack(start[: _SUMS.size]), start[_SUMS.size :]
+            attempt, tokens_in, tokens_out, seconds, at, crc, *sizes = _HEAD.unpack(head)
+            lengths = [0 if size == _NO_TEXT else size for size in sizes]
+            if zlib.crc32(head) != of_head or sum(lengths) > _LIMIT:
+                break
+            body = file.read(sum(lengths))
+            if len(body) < sum(lengths):
+                return
+            if zlib.crc32(body[: sum(lengths[:_SHORT])]) != of_short:
+                break
+            ends = list(accumulate(lengths))
+            texts = [
+                body[end - length : end].decode(errors="replace") for end, length in zip(ends, lengths, strict=True)
+            ]
+            key, sample, step, role, model, request, text, finish, error = texts
+            row = (
+                key,
+                sample,
+                step,
+                role,
+                attempt,
+                model,
+                request,
+                text,
+                None if tokens_in == _NO_NUMBER else tokens_in,
+                None if tokens_out == _NO_NUMBER else tokens_out,
+                finish,
+                None if sizes[-1] == _NO_TEXT else error,
+                seconds,
+                at,
+                crc,
+            )
+            if not whole(row):
+                break
+            yield row
+        else:
+            return
+    log.warning("%s is damaged: some of the last calls before the run ended are sent again", path)

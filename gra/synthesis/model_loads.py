@@ -1,0 +1,50 @@
+"""PURE: estimates how often models are loaded when they take turns (gra/models/time_sharing), for `gra plan` and run.json.
+
+Reasoning. With all of a round's samples in flight, all calls that are due for the loaded model are made before it is unloaded. So
+one pass over the models takes every sample at least one *level* further. The calls of a level wait only for each other:
+write (keywords, then instruction, by the same model) -> check -> respond -> review -> adjudicate. A level needs one load per model
+that takes part in it: all M if roles are random. Unusable replies are retried: those of a single model at once, in the same turn;
+those of reviewers only when all reviewers have answered, which is one more level.
+If roles are random, a pass also makes half of the next level's calls (the model of either level can come first in the pass), so two
+passes complete three levels. If roles are fixed, each level loads its models again.
+If fewer than a round's proposals can be in flight (`concurrency`), they run in windows, each with all levels. A round's first
+windows hold the proposals it should need; a last, small one replaces rejected samples and duplicates.
+Seeds are annotated before the rounds, kept samples after each round: M loads each.
+
+Measured over two rounds with a scripted committee: 45-80 % of the estimate with random roles, 80-99 % with fixed ones.
+"""
+
+from __future__ import annotations
+
+import math
+
+from gra.synthesis.committee.roles import Candidates, candidates, policy
+from gra.synthesis.rounds import allowance
+from gra.synthesis.settings import SynthesisSettings
+
+
+def estimate_loads(settings: SynthesisSettings, models: int, concurrency: int) -> int:
+    """Model loads of a whole run with `models` models and at most `concurrency` samples in flight."""
+    if not policy(settings).distinct:
+        return 1
+    first = min(allowance(0, 0, settings.samples_per_round), settings.proposal_limit)
+    windows = math.ceil(first / concurrency) + (1 if first < settings.proposal_limit else 0)
+    levels = loads_by_level(settings, models)
+    if len(_able(settings, models).generator) > 1:
+        return models + settings.rounds * (windows * models * math.ceil(len(levels) * 2 / 3) + models)
+    return 1 + settings.rounds * (windows * sum(levels) + 1)
+
+
+def loads_by_level(settings: SynthesisSettings, models: int) -> list[int]:
+    """Per level of a proposal, the number of models that take part in it over all proposals."""
+    able = _able(settings, models)
+    writers, reviewers = len(able.generator), len(able.reviewers)
+    if not settings.review:
+        return [writers]  # one turn: the generator writes keywords, instruction and response
+    retries = [reviewers] if settings.parse_retries else []  # second retries are rare
+    levels = [writers, reviewers, *retries, writers, reviewers, *retries]
+    return [*levels, writers] if settings.adjudicate else levels
+
+
+def _able(settings: SynthesisSettings, models: int) -> Candidates:
+    return candidates([str(number) for number in range(models)], settings)

@@ -1,0 +1,73 @@
+"""PURE but for reading stats.json: what was spent on the data sets from which another one was made (`before` of its stats.json).
+
+before = {"tokens": {model: {role: {in, out, calls, unknown}}}, "flops": float or None}      sums over the folders and theirs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gra.fileio import read_json
+
+STATS = "stats.json"
+_SUMS = ("in", "out", "calls", "unknown")
+
+
+def before(folders: Iterable[Path]) -> dict[str, Any] | None:
+    """What was spent on these data folders, each counted once; None if one of them has no account of it. A folder that no model
+    wrote costs nothing. Raises OSError, ValueError for a damaged stats.json."""
+    tokens: dict[str, dict[str, dict[str, int | None]]] = {}
+    flops: float | None = 0.0
+    for folder in dict.fromkeys(folder.resolve() for folder in folders):
+        if not (folder / STATS).is_file():
+            return None
+        stats = read_json(folder / STATS)
+        earlier = stats.get("before")
+        if not isinstance(stats.get("tokens"), Mapping) or ("before" in stats and earlier is None):
+            return None
+        parts = [stats["tokens"], *([earlier["tokens"]] if earlier else [])]
+        for uses in parts:
+            _add(tokens, uses)
+        known = [own_flops(stats), *([earlier["flops"]] if earlier else [])]
+        flops = None if flops is None or None in known else flops + sum(value for value in known if value is not None)
+    return {"tokens": tokens, "flops": flops}
+
+
+def share(account: Mapping[str, Any] | None, part: int, whole: int) -> dict[str, Any] | None:
+    """The account of `part` of `whole` samples, in proportion: the others need not have been made."""
+    if account is None:
+        return None
+    tokens = {
+        model: {
+            role: {key: None if value is None else value * part // whole for key, value in use.items()}
+            for role, use in roles.items()
+        }
+        for model, roles in account["tokens"].items()
+    }
+    return {"tokens": tokens, "flops": None if account["flops"] is None else account["flops"] * part / whole}
+
+
+def own_flops(stats: Mapping[str, Any]) -> float | None:
+    """The FLOPs of the calls of this data set alone; 0 where it needed no call."""
+    cost = stats.get("cost")
+    value = cost.get("flops") if isinstance(cost, Mapping) else 0.0 if stats.get("calls") == 0 else None
+    return None if value is None else float(value)
+
+
+def all_tokens(account: Mapping[str, Any] | None) -> int | None:
+    """All tokens in and out of a `before`; None if a server did not report them, or nothing is known."""
+    if account is None:
+        return None
+    sides = [use.get(side) for roles in account["tokens"].values() for use in roles.values() for side in ("in", "out")]
+    return None if None in sides else sum(side for side in sides if side is not None)
+
+
+def _add(total: dict[str, dict[str, dict[str, int | None]]], uses: Mapping[str, Any]) -> None:
+    for model, roles in uses.items():
+        for role, use in roles.items():
+            mine = total.setdefault(model, {}).setdefault(role, dict.fromkeys(_SUMS, 0))
+            for key in _SUMS:
+                one, other = mine[key], use.get(key)
+                mine[key] = None if one is None or other is None else one + other

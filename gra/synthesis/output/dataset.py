@@ -1,0 +1,185 @@
+"""Writes the data folder: data/train.parquet, rejected.parquet, stats.json, README.md (the card), SIMULATED for simulated pools.
+
+`datasets.load_dataset(FOLDER)` or `load_dataset("parquet", data_files=FOLDER/data/train.parquet)` opens it. The same outcomes
+give the same bytes: rows are sorted by round and index, writer options are fixed, and there are no timestamps.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gra.errors import StoreError
+from gra.fileio import atomic_path, write_json, write_text
+from gra.synthesis.committee.gate import passed_gate
+from gra.synthesis.committee.records import DIMENSIONS, Check, Outcome, Review
+from gra.synthesis.output.card import CardInfo, card_text
+from gra.wellformed import well_formed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["CardInfo", "Writer", "write_dataset", "write_rows"]
+
+SIMULATED = (
+    "Made by simulated language models of a closed world (gra.simulation): no real model wrote or judged these texts.\n"
+)
+ROW_GROUP = 1_000  # rows in memory at once
+
+
+def write_dataset(
+    output: Path,
+    kept: Iterable[Outcome],
+    rejected: Iterable[Outcome],
+    stats: Mapping[str, Any],
+    card: CardInfo,
+    decision: str | None = None,
+) -> None:
+    """Write the folder's files, each one whole or not at all. `decision` replaces the decision of the outcomes in `kept`.
+
+    Lists are sorted by round and index; other iterables (outcomes kept on disk) are written in their order, in groups. Raises
+    StoreError if two samples share an id, and OSError.
+    """
+    ids: set[str] = set()
+    rows = (row(o) | ({"decision": decision} if decision else {}) for o in _once(kept, ids, output))
+    fractions = card.settings.get("scoring") == "probability"
+    _write_parquet(output / "data" / "train.parquet", rows, schema(fractions=fractions))
+    dropped = (row(o) | {"reason": o.reason, "detail": o.detail} for o in _once(rejected, ids, output))
+    _write_parquet(output / "rejected.parquet", dropped, schema(rejected=True, fractions=fractions))
+    _write_texts(output, stats, card)
+
+
+def write_rows(output: Path, kept: pa.Table, rejected: pa.Table, stats: Mapping[str, Any], card: CardInfo) -> None:
+    """Write the folder's files from rows that are already in the form of `schema`. Raises OSError."""
+    for name, table in (("data/train.parquet", kept), ("rejected.parquet", rejected)):
+        rows = (row for batch in table.to_batches(ROW_GROUP) for row in batch.to_pylist())
+        _write_parquet(output / name, rows, table.schema.remove_metadata())
+    _write_texts(output, stats, card)
+
+
+def _write_texts(output: Path, stats: Mapping[str, Any], card: CardInfo) -> None:
+    write_json(output / "stats.json", dict(stats))
+    if card.simulated:
+        write_text(output / "SIMULATED", SIMULATED)
+    write_text(output / "README.md", card_text(card, stats))
+
+
+class Writer:
+    """`write_dataset` for a worker process (gra/worker_process.py): pyarrow takes 100 MB, which the calling process then saves."""
+
+    def write(self, *arguments: Any) -> None:
+        """As `write_dataset`."""
+        write_dataset(*arguments)
+
+
+def row(outcome: Outcome) -> dict[str, Any]:
+    """One sample as a row of the parquet files. Steps that a sample did not reach are null, or an empty list or text."""
+    o = outcome
+    turns = [{"role": "user", "content": o.instruction}, {"role": "assistant", "content": o.response}]
+    decision = "rejected"
+    if passed_gate(o):
+        decision = "adjudicated" if o.adjudicated else "accepted" if o.reviews else "unreviewed"
+    return {
+        "id": o.id,
+        "instruction": o.instruction,
+        "response": o.response,
+        "messages": turns if o.instruction and o.response else [],
+        "domain": o.domain or None,
+        "keywords": list(o.keywords),
+        "summary": o.summary,
+        "round": o.round,
+        "generator": o.roles.generator or None,
+        "reviewers": list(o.roles.reviewers),
+        "adjudicator": o.roles.adjudicator,
+        "annotator": o.roles.annotator or None,
+        "scores": [_scores(review) for review in o.reviews],
+        "adjudication": None if o.adjudication is None else _scores(o.adjudication),
+        "mean": o.mean,
+        "std": o.std,
+        "decision": decision,
+        "parents": list(o.parents),
+        "reviews_json": _json([_review(review) for review in o.reviews]),
+        "checks_json": _json([_check(check) for check in o.checks]),
+        "adjudication_json": None if o.adjudication is None else _json(_review(o.adjudication)),
+    }
+
+
+def schema(rejected: bool = False, fractions: bool = False) -> pa.Schema:
+    """Arrow schema of train.parquet, or of rejected.parquet (the same, then reason and detail). `score`: a reviewer's mean
+    (calibrated if synthesis.calibrate says so). The six dimensions, as the model gave them, are whole numbers, or `fractions`
+    (synthesis.scoring=probability); null if a single question was asked (synthesis.questions=overall)."""
+    import pyarrow as pa
+
+    text, texts = pa.string(), pa.list_(pa.string())
+    points = pa.float64() if fractions else pa.int64()
+    scores = pa.struct([("model", text), *((name, points) for name in DIMENSIONS), ("score", pa.float64())])
+    fields = [
+        ("id", text),
+        ("instruction", text),
+        ("response", text),
+        ("messages", pa.list_(pa.struct([("role", text), ("content", text)]))),
+        ("domain", text),
+        ("keywords", texts),
+        ("summary", text),
+        ("round", pa.int64()),
+        ("generator", text),
+        ("reviewers", texts),
+        ("adjudicator", text),
+        ("annotator", text),
+        ("scores", pa.list_(scores)),
+        ("adjudication", scores),
+        ("mean", pa.float64()),
+        ("std", pa.float64()),
+        ("decision", text),
+        ("parents", texts),
+        ("reviews_json", text),
+        ("checks_json", text),
+        ("adjudication_json", text),
+    ]
+    return pa.schema(fields + ([("reason", text), ("detail", text)] if rejected else []))
+
+
+def _once(outcomes: Iterable[Outcome], ids: set[str], output: Path) -> Iterator[Outcome]:
+    """The outcomes in order; their ids are added to `ids`, and a repeated id is an error."""
+    for outcome in sorted(outcomes, key=lambda o: (o.round, o.index, o.id)) if isinstance(outcomes, list) else outcomes:
+        if outcome.id in ids:
+            raise StoreError(f"{output}: more than one sample has the id {outcome.id}; ids must be unique")
+        ids.add(outcome.id)
+        yield outcome
+
+
+def _scores(review: Review) -> dict[str, Any]:
+    given = review.raw or review.scores or {}
+    return {"model": review.model, **{name: given.get(name) for name in DIMENSIONS}, "score": review.score}
+
+
+def _review(review: Review) -> dict[str, Any]:
+    found = {
+        "model": review.model,
+        "scores": review.scores,
+        "strengths": review.strengths,
+        "weaknesses": review.weaknesses,
+        "missing": review.missing,
+    }
+    return found if review.raw is None else {**found, "raw": review.raw}
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {"model": check.model, "verdicts": check.verdicts, "comment": check.comment, "missing": check.missing}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(well_formed(value), ensure_ascii=False, sort_keys=True)
+
+
+def _write_parquet(path: Path, rows: Iterator[dict[str, Any]], form: pa.Schema) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    options = {"compression": "zstd", "compression_level": 3, "version": "2.6"}
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, form, **options) as writer:
+        while group := [well_formed(entry) for entry in islice(rows, ROW_GROUP)]:
+            writer.write_table(pa.Table.from_pylist(group, schema=form), row_group_size=ROW_GROUP)

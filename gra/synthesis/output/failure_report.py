@@ -1,0 +1,51 @@
+"""Explains runs without a data set: no sample was kept, or the committee could not tell samples apart."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gra.reasons import text_of
+from gra.synthesis.replies.remarks import troubles
+from gra.synthesis.rounds import Synthesis
+
+
+def nothing_kept(result: Synthesis, output: Path, stats: Mapping[str, Any]) -> str:
+    """The message of a run that kept no sample: one line per reason, most frequent first, with an example; then the models with
+    many unusable replies."""
+    lines = []
+    if result.seeds.failed and not result.seeds.records:
+        lines.append(f"No sample was made: none of {len(result.seeds.failed)} seeds could be annotated.")
+        faults = Counter(fault for _, fault in result.seeds.failed)
+        lines += [f"  {count} x unusable reply: {fault}" for fault, count in faults.most_common(5)]
+    else:
+        lines.append(f"No sample was kept of {len(result.rejected)} proposals.")
+        reasons = Counter(o.reason for o in result.rejected)
+        for reason, count in reasons.most_common():
+            example = next((o.detail for o in result.rejected if o.reason == reason and o.detail), "")
+            lines.append(f"  {count} x {text_of(reason)}" + (f" (e.g. {example[:160]})" if example else ""))
+        if not result.rejected:
+            lines.append("  no domain has enough annotated seeds to show the generator (synthesis.shots)")
+    lines += [f"  model {text}" for text in troubles(stats["replies"], stats["refused"])]
+    lines.append(
+        "Missing replies are not replaced. To see all replies in the journal: "
+        f"{shlex.join(['gra', 'inspect', str(output), '--list'])}\n"
+        "    -> if models ignore response_format, use a server that constrains decoding, or larger models"
+    )
+    return "\n".join(lines)
+
+
+def blind_committee(faults: Sequence[str], output: Path, stats: Mapping[str, Any]) -> str:
+    """The message of a run that `synthesis.stop_when_blind` ended: the committee's faults, and what to do about them."""
+    after = f"after {stats['proposals']:,} proposals its reviews do not distinguish good samples from bad ones"
+    lines = [f"The run was stopped (synthesis.stop_when_blind): {after}."]
+    lines += [f"  {fault}" for fault in faults]
+    shown = shlex.join(["gra", "inspect", str(output), "--list"])
+    lines.append(
+        f"No training data was written; {shown} shows the {stats['kept']:,} samples that would have been kept."
+    )
+    lines.append("    -> choose other reviewers (gra probe measures them), or set synthesis.stop_when_blind=null")
+    return "\n".join(lines)

@@ -1,0 +1,80 @@
+"""Computes stats.json and writes the data folder from what a synthesis gave: one code for a run and for a re-gated arm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gra.fileio import write_json
+from gra.synthesis import prompts
+from gra.synthesis.committee.calls import Rules
+from gra.synthesis.config import SynthesisConfig
+from gra.synthesis.decontamination.filter import ContaminationFilter
+from gra.synthesis.output import cost
+from gra.synthesis.output.dataset import CardInfo, Writer
+from gra.synthesis.output.stats import statistics
+from gra.synthesis.probe import after_run
+from gra.synthesis.rounds import Synthesis
+from gra.synthesis.scoring import scales
+from gra.synthesis.seeds.load import SeedSet
+from gra.worker_process import WorkerProcess
+
+PRIVATE: Any = {
+    "decontaminate": {"data_dir": True, "files": {"__all__": {"path"}}}
+}  # settings that the data card does not show
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a synthesis was made from. `words`: fields of the card that another stage has."""
+
+    config: SynthesisConfig
+    rules: Rules
+    seeds: SeedSet
+    against: ContaminationFilter
+    words: Mapping[str, Any] = field(default_factory=dict)
+
+    def statistics(self, result: Synthesis, simulated: bool, probe: dict[str, Any] | None) -> dict[str, Any]:
+        """The content of stats.json; `probe`: the result of the run's probe, if it had one."""
+        settings, pool = self.rules.settings, self.config.pool
+        stats = statistics(
+            result.kept, result.rejected, settings=settings, seed_calls=result.seeds.calls, simulated=simulated
+        )
+        stats["seeds"] = {
+            **self.seeds.statistics(),
+            "annotated": len(result.seeds.records),
+            "annotation_missing": len(result.seeds.failed),
+        }
+        stats["short_rounds"] = result.short
+        stats["thin_domains"] = result.thin
+        stats["decontamination"] = self.against.statement
+        if probe is not None:
+            stats["probe"] = after_run.estimate(probe, stats)
+        if (calibration := scales.account(settings, pool.names, self.rules.scales)) is not None:
+            stats["calibration"] = calibration
+        stats["cost"] = cost.account(stats["tokens"], stats["kept"], pool.parameters)
+        return stats
+
+    def write(self, output: Path, result: Synthesis, stats: dict[str, Any]) -> None:
+        """Write the folder's files, except for run.json and the journal. Raises StoreError, OSError."""
+        settings = self.rules.settings
+        usual = {
+            "settings": settings.model_dump(mode="json", exclude=PRIVATE),
+            "prompts_hash": prompts.digest(settings.prompts),
+        }
+        card = CardInfo(
+            seeds_name=self.seeds.name,
+            seeds_account=self.seeds.account(),
+            license=self.seeds.license,
+            models=self.config.pool.names,
+            seed=self.config.seed,
+            simulated=stats["simulated"],
+            decontamination=self.against.statement,
+            **usual | dict(self.words),
+        )
+        write_json(output / "decontamination.json", self.against.report(result.rejected))
+        with closing(WorkerProcess("data set writing", "about 200 MB", Writer)) as writer:
+            writer.call("write", output, result.kept, result.rejected, stats, card).result()

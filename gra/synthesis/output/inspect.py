@@ -1,0 +1,139 @@
+"""Inspects data folders: a summary of the proposals, a list of the samples, or one sample with all its calls.
+
+    gra inspect DIR [DIR ...]                   a summary of each folder
+    gra inspect DIR --list                      its samples and their decisions
+    gra inspect DIR --sample r1-000012          one sample: decision, scores and gate, then its prompts and replies
+
+DIR is the output of a synthesis or of a step `data`, or its working folder (.partial). Other files that a pattern such as
+runs/store/data-* matches are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from gra.errors import StoreError
+from gra.flags import Parser
+from gra.pipes import json_text
+from gra.synthesis.engine.journal_read import read_samples
+from gra.synthesis.output.inspect_sample import rows, safe, sample_life, show
+from gra.synthesis.output.inspect_summary import JOURNAL, TABLES, command, show_summary, summary
+from gra.wellformed import printable
+
+
+def main(argv: list[str]) -> int:
+    """Run `gra inspect` with its arguments; returns the exit code. Raises StoreError for a folder that cannot be read."""
+    parser = Parser("gra inspect", __doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("folders", type=Path, metavar="DIR", nargs="+", help="a synthesis folder (or its .partial)")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--sample", metavar="ID", help="show one sample: decision, scores, prompts and replies")
+    what.add_argument("--list", action="store_true", help="list the samples and their decisions")
+    parser.add_argument("--json", action="store_true", help="print the summary or the sample as JSON")
+    options = parser.parse_args(argv)
+    if options.list and options.json:
+        parser.error("--list cannot be combined with --json: the rows are in data/train.parquet and rejected.parquet")
+    folders, faults = chosen(options.folders)
+    if options.sample is not None and folders:
+        folders = _with_sample(folders, options.sample)
+    shown: list[Any] = []
+    for folder in folders:
+        try:
+            shown.append(_inspected(folder, options, title=len(folders) > 1))
+        except StoreError as error:
+            faults.append(str(error))
+    if options.json and shown:
+        print(json_text(shown[0] if len(options.folders) == 1 else shown))
+    if faults:
+        raise StoreError("\n".join(faults))
+    return 0
+
+
+def chosen(paths: list[Path]) -> tuple[list[Path], list[str]]:
+    """The data folders among `paths`, each once, and the faults of the others. Among several paths, other files and folders are
+    taken for matches of a pattern and left out, with a note on standard error."""
+    folders: list[Path] = []
+    faults: list[str] = []
+    several = len(paths) > 1
+    for path in paths:
+        folder = path
+        if not path.exists() and path.with_name(path.name + ".partial").is_dir():
+            folder = path.with_name(path.name + ".partial")
+        if folder.is_dir() and _is_data(folder):
+            folders += [] if folder in folders else [folder]
+        elif not folder.exists():
+            faults.append(f"{path}: no such folder")
+        else:
+            why = "no synthesis data in this folder" if folder.is_dir() else "a file, not a data folder"
+            if several:
+                print(f"{printable(str(path))}: {why}; left out", file=sys.stderr)
+            else:
+                faults.append(f"{path}: {why}{_instead(folder)}")
+    if several and not folders and not faults:
+        faults.append("none of these is a data folder: give the output of a synthesis or of a step `data`")
+    return folders, faults
+
+
+def _is_data(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (*TABLES, JOURNAL, "status.json", "stats.json"))
+
+
+def _instead(path: Path) -> str:
+    """Commands for the data folders beside a file, or in a folder such as the run store."""
+    around = path if path.is_dir() else path.parent
+    try:
+        found = sorted(entry for entry in around.iterdir() if entry.is_dir() and _is_data(entry))
+    except OSError:
+        return ""
+    first = "".join(f"\n    -> {command(entry)}" for entry in found[:5])
+    return first + (f"\n    ({len(found) - 5} more)" if len(found) > 5 else "")
+
+
+def _with_sample(folders: list[Path], sample: str) -> list[Path]:
+    """The folders that have the sample; all of them if none does, so that each one's error is shown."""
+    if len(folders) == 1:
+        return folders
+    found = []
+    for folder in folders:
+        try:
+            sample_life(folder, sample)
+        except StoreError:
+            continue
+        found.append(folder)
+    return found or folders
+
+
+def _inspected(folder: Path, options: argparse.Namespace, title: bool) -> Any:
+    """Show the folder, or return the value to print as JSON."""
+    if title and not options.json and (options.list or options.sample is not None):
+        Console(highlight=False).rule(safe(str(folder)))
+    if options.list:
+        return _list(folder)
+    if options.sample is not None:
+        life = sample_life(folder, options.sample)
+        return life if options.json else show(life)
+    found = summary(folder)
+    return found if options.json else show_summary(found)
+
+
+def _list(folder: Path) -> None:
+    table = Table("sample", "decision", "mean", "std", "instruction")
+    for row in rows(folder):
+        numbers = [f"{row[key]:.2f}" if row.get(key) is not None else "-" for key in ("mean", "std")]
+        texts = [
+            safe(text or "") for text in (row["id"], row.get("reason") or row["decision"], row["instruction"][:70])
+        ]
+        table.add_row(*texts[:2], *numbers, texts[2])
+    journal = folder / JOURNAL
+    if not table.row_count and journal.is_file():  # no seed could be annotated, or the run has not ended
+        table = Table("sample or seed", "calls recorded")
+        for sample, calls in read_samples(journal):
+            table.add_row(safe(sample), str(calls))
+    if not table.row_count:
+        raise StoreError(f"{folder}: no samples (no parquet files and no journal.sqlite, or they are empty)")
+    Console().print(table)

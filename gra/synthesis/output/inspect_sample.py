@@ -1,0 +1,103 @@
+"""Shows one sample: the decision and its reason, then all its prompts and replies, oldest first."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from gra.errors import StoreError
+from gra.synthesis.engine.journal_read import read_calls
+from gra.synthesis.output.inspect_summary import JOURNAL, TABLES, command, meaning, read_rows
+from gra.wellformed import printable
+
+
+def sample_life(folder: Path, sample: str) -> dict[str, Any]:
+    """{"record": the row of train.parquet or rejected.parquet, or None; "calls": its journal rows, oldest first}.
+
+    Raises StoreError, with examples of its samples, if the folder has neither.
+    """
+    found = rows(folder)
+    record = next((row for row in found if row["id"] == sample), None)
+    journal = folder / JOURNAL
+    calls = list(read_calls(journal, sample)) if journal.is_file() else []
+    if record is None and not calls:
+        known = [row["id"] for row in found]
+        hint = f"it has {len(known)}, such as {', '.join(known[:3])}" if known else "it has no samples yet"
+        raise StoreError(f"{folder}: no sample {sample!r}; {hint}\n    -> to list them: {command(folder, '--list')}")
+    return {"record": record, "calls": calls}
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """All samples of the folder, kept ones first; `file` is the parquet file of each. Raises StoreError."""
+    return [{**row, "file": name} for name in TABLES for row in read_rows(folder / name)]
+
+
+def show(life: dict[str, Any]) -> None:
+    """Print the result of `sample_life`."""
+    console = Console(highlight=False)
+    _show_verdict(console, life["record"])
+    for call in life["calls"]:
+        usage = (
+            f"{call['tokens_in']} in, {call['tokens_out']} out" if call["tokens_in"] is not None else "tokens unknown"
+        )
+        console.rule(
+            f"{call['step']} / {call['role']} / {safe(call['model'])}, attempt {call['attempt'] + 1} ({usage})"
+        )
+        for message in call["request"]["messages"]:
+            console.print(f"[bold]{message['role']}[/bold]: {safe(message['content'])}")
+        shown = f"[red]refused: {safe(call['error'])}[/red]" if call["error"] else safe(call["text"])
+        console.print(f"[bold green]reply[/bold green] ({safe(call['finish'])}): {shown}")
+    if not life["calls"]:
+        console.print("no calls are recorded for this sample")
+
+
+def _show_verdict(console: Console, record: dict[str, Any] | None) -> None:
+    """Status, reason, scores and gate."""
+    if record is None:
+        console.rule("no decision recorded: the run has not ended, the proposal was not needed, or this is a seed")
+        return
+    kept = record["file"] == TABLES[0]
+    console.rule(f"decision: {'kept' if kept else 'dropped'}")
+    fate = f"kept: {record.get('decision')}" if kept else f"dropped: {record['reason']} ({meaning(record['reason'])})"
+    console.print(
+        f"[bold]{safe(record['id'])}[/bold] [bold]{safe(fate)}[/bold] {safe(record.get('detail') or '')}".rstrip()
+    )
+    for check in _judgements(record, "checks_json"):
+        verdicts = check.get("verdicts")
+        words = (
+            None
+            if verdicts is None
+            else ", ".join(f"{key} {'yes' if value else 'NO'}" for key, value in verdicts.items())
+        )
+        console.print(safe(f"instruction, {check['model']}: {words or 'missing: ' + str(check['missing'])}"))
+    for review in _judgements(record, "reviews_json"):
+        scores = review["scores"]
+        text = "missing: " + str(review["missing"]) if scores is None else _points(scores)
+        raw = f" (as given: {_points(review['raw'])})" if review.get("raw") else ""  # a calibrated review
+        console.print(f"{safe(review['model'])}: {safe(text + raw)}")
+    mean, std = record.get("mean"), record.get("std")
+    if mean is not None:
+        console.print(f"mean {mean:.2f}" + (f", std {std:.2f}" if std is not None else ""))
+    adjudication = record.get("adjudication")
+    if adjudication is not None:
+        score = adjudication["score"]
+        console.print(f"adjudicator {safe(adjudication['model'])}: {'missing' if score is None else f'{score:.2f}'}")
+    console.print(safe(f"parents: {', '.join(record.get('parents') or []) or 'none'}"))
+
+
+def _points(scores: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in scores.items())
+
+
+def _judgements(record: dict[str, Any], column: str) -> list[dict[str, Any]]:
+    found = json.loads(record.get(column) or "[]")
+    return found if isinstance(found, list) else []
+
+
+def safe(text: str) -> str:
+    """A text of models, servers or seeds without rich markup and control characters."""
+    return escape(printable(text))

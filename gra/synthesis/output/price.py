@@ -1,0 +1,233 @@
+"""Estimates the calls and tokens of a synthesis before it starts, by model, for `gra plan`.
+
+    proposals = samples x PROPOSALS (or as in an earlier run), at least one per sample, at most synthesis.max_proposals
+    calls     = seeds annotated + proposals x calls of each step + samples annotated
+    tokens    = calls x tokens of the step: as in an earlier run, else the prompt's length at CHARACTERS per token plus texts of
+                usual length; a reply has at most its max_tokens
+
+The journal of an earlier run of the step gives calls and tokens of each step, its stats.json the proposals per kept sample.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from gra.errors import StoreError
+from gra.fileio import read_json
+from gra.synthesis import prompts
+from gra.synthesis.committee.roles import candidates
+from gra.synthesis.config import SynthesisConfig
+from gra.synthesis.engine.journal_read import connect_other
+from gra.synthesis.engine.reuse import JOURNAL, calls_in
+from gra.synthesis.scoring.probability import questions_of
+from gra.synthesis.settings import SynthesisSettings
+
+PROPOSALS = 2.5  # per kept sample, with reviews; sharding.FIRST_ROUND
+PROPOSALS_UNREVIEWED = 1.2  # near-duplicates are still dropped
+CHARACTERS = 4  # per token of English
+PASSED = 0.85  # share of instructions that pass the reviewers
+DISPUTED = 0.3  # share of reviewed responses that go to the adjudicator
+RETRIED = 1.05  # calls per usable reply
+_TEXTS = {  # tokens of the texts in a prompt and of the reply: usual lengths of Alpaca's records and of short reviews
+    "annotate_seed": (150, 60),
+    "keywords": (120, 40),
+    "instruction": (140, 80),
+    "check": (60, 40),
+    "respond": (60, 250),
+    "rewrite": (310, 250),
+    "review": (310, 80),
+    "adjudicate": (600, 80),
+    "annotate": (320, 60),
+}
+_WRITER = ("keywords", "instruction", "respond", "rewrite")
+_ANNOTATOR = ("annotate_seed", "annotate")
+_REVIEWER = ("check", "review")
+
+
+@dataclass(frozen=True)
+class Known:
+    """Figures of an earlier run of the step. `calls`: of each step, per proposal; `tokens`: in and out, per call of each step;
+    `proposals`: per kept sample. None or absent: unknown."""
+
+    source: str
+    calls: dict[str, float]
+    tokens: dict[str, tuple[float, float]]
+    proposals: float | None
+
+
+@dataclass(frozen=True)
+class Price:
+    """Calls and tokens of a whole run; `least` and `most`: calls if all proposals, or hardly any, are kept."""
+
+    calls: float
+    least: float
+    most: float
+    tokens_in: float
+    tokens_out: float
+    by_model: dict[str, float]  # calls
+
+
+def known(folders: Sequence[Path]) -> Known | None:
+    """The figures of the first of these folders that has enough proposals; None if none has."""
+    for folder in folders:
+        try:
+            connection = connect_other(folder / JOURNAL) if (folder / JOURNAL).is_file() else None
+            if connection is None:
+                continue
+            with closing(connection):
+                rows = connection.execute(
+                    "SELECT step, count(*), avg(tokens_in), avg(tokens_out), count(DISTINCT sample) FROM calls GROUP BY step"
+                ).fetchall()
+        except (StoreError, sqlite3.Error):
+            continue
+        samples = {step: distinct for step, _, _, _, distinct in rows}
+        proposed = samples.get("keywords", 0)
+        if proposed < 20:  # too few for a rate
+            continue
+        calls = {step: count / proposed for step, count, *_ in rows if step not in _ANNOTATOR}
+        tokens = {step: (taken, given) for step, _, taken, given, _ in rows if taken is not None and given is not None}
+        return Known(folder.name, calls, tokens, _proposals_per_sample(folder))
+    return None
+
+
+def price(settings: SynthesisSettings, models: Sequence[str], seeds: int, earlier: Known | None = None) -> Price:
+    """The estimate. `models`: the pool's names; `seeds`: how many are annotated. Pure."""
+    samples = settings.rounds * settings.samples_per_round
+    usual = PROPOSALS if settings.review else PROPOSALS_UNREVIEWED
+    if earlier is not None and earlier.proposals is not None:
+        usual = earlier.proposals
+    most = settings.rounds * settings.proposal_limit
+    expected = min(max(usual * samples, samples), most)
+    steps = _calls_per_proposal(settings, earlier)
+    counts = {step: expected * each for step, each in steps.items()}
+    counts |= {"annotate_seed": seeds * RETRIED, "annotate": samples * RETRIED}
+    fixed = counts["annotate_seed"] + counts["annotate"]
+    each = sum(steps.values())
+    tokens = {step: tokens_of(settings, step, earlier) for step in counts}
+    return Price(
+        calls=sum(counts.values()),
+        least=(fixed + samples * each) / RETRIED,
+        most=fixed + most * each,
+        tokens_in=sum(count * tokens[step][0] for step, count in counts.items()),
+        tokens_out=sum(count * tokens[step][1] for step, count in counts.items()),
+        by_model=by_model(settings, models, counts),
+    )
+
+
+def lines(config: SynthesisConfig, seeds: int | None, earlier: Sequence[Path], own: Path | None = None) -> list[str]:
+    """The estimate as text. `seeds`: how many there are; None: unknown, then seeds.limit is used; `own`: the
+    working folder of this run, if it exists."""
+    settings, limit, columns = config.synthesis, config.seeds.limit, config.seeds.columns
+    used = min(n for n in (limit, seeds, 10**9) if n is not None)
+    unknown = limit is None and seeds is None
+    annotated = all((columns.domain, columns.keywords, columns.summary))
+    before = known(earlier)
+    models = config.pool.names
+    drawn = len(candidates(models, settings).generator) > 1
+    found = price(settings, models, 0 if unknown or annotated else used, before)
+    names = ", ".join(f"{name} {about(count)}" for name, count in found.by_model.items())
+    assumed = [
+        _assumptions(settings, None if unknown else used, before),
+        *["the seeds are already annotated"] * annotated,
+    ]
+    result = [
+        f"price: about {about(found.calls)} calls ({about(found.least)} if all proposals are kept, at most {about(found.most)})"
+        f", {about(found.tokens_in)} tokens in, {about(found.tokens_out)} out",
+        f"calls by model: {names}" + (" (roles are drawn at random)" if drawn else ""),
+        "assumed: " + "; ".join(assumed),
+    ]
+    there = calls_in(own)[0] if own is not None else 0
+    if there:
+        result.append(
+            f"{there:,} of these calls are already answered; about {about(max(found.calls - there, 0))} remain"
+        )
+    return result
+
+
+def _assumptions(settings: SynthesisSettings, seeds: int | None, earlier: Known | None) -> str:
+    what = ["unknown number of seeds, not counted" if seeds is None else f"{seeds:,} seeds"]
+    if earlier is not None and earlier.proposals is not None:
+        what.append(f"{earlier.proposals:.1f} proposals per kept sample, as in {earlier.source}")
+    else:
+        what.append(f"{PROPOSALS if settings.review else PROPOSALS_UNREVIEWED} proposals per kept sample")
+    if earlier is not None:
+        what.append(f"calls and tokens of each step as in {earlier.source}")
+    else:
+        what.append(
+            f"{CHARACTERS} characters per token, texts as long as Alpaca's"
+            + (
+                f", {PASSED:.0%} of the instructions pass, {DISPUTED:.0%} of the responses are disputed"
+                if settings.review
+                else ""
+            )
+        )
+    return "; ".join(what)
+
+
+def _proposals_per_sample(folder: Path) -> float | None:
+    """Proposals per kept sample of a finished run; None otherwise, because an unfinished run would give too many."""
+    try:
+        stats = read_json(folder / "stats.json")
+        return float(stats["proposals"]) / float(stats["kept"])
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+        return None
+
+
+def _calls_per_proposal(settings: SynthesisSettings, earlier: Known | None) -> dict[str, float]:
+    reviewers = settings.reviewers if settings.review else 0
+    passed = PASSED if settings.review else 1.0
+    steps = {
+        "keywords": 1.0,
+        "instruction": 1.0,
+        "check": float(reviewers),
+        "respond": passed,
+        "review": passed * reviewers,
+    }
+    if settings.scoring == "probability":
+        steps["review"] *= len(questions_of(settings.questions))
+    steps["adjudicate"] = passed * DISPUTED if settings.review and settings.adjudicate else 0.0
+    seen = {} if earlier is None else earlier.calls
+    return {step: seen.get(step, each * RETRIED) for step, each in steps.items() if each}
+
+
+def tokens_of(settings: SynthesisSettings, step: str, earlier: Known | None = None) -> tuple[float, float]:
+    """Tokens in and out of one call of the step."""
+    if earlier is not None and step in earlier.tokens:
+        return earlier.tokens[step]
+    text = prompts.source_path(step, settings.prompts).read_text(encoding="utf-8", errors="replace")
+    texts, reply = _TEXTS.get(step, (200, 80))
+    if settings.scoring == "probability" and step in (
+        *_REVIEWER,
+        "adjudicate",
+    ):  # six short examples, and one token of reply
+        return 7 * _TEXTS["check" if step == "check" else "review"][0] / 2, 1
+    most = getattr(settings.decoding, "respond" if step == "rewrite" else step).max_tokens
+    return len(text) / CHARACTERS + texts, min(reply, most)
+
+
+def by_model(settings: SynthesisSettings, models: Sequence[str], counts: dict[str, float]) -> dict[str, float]:
+    """Calls of each model, if those of a step are shared equally by the models that can take part in it."""
+    found = candidates(models, settings)
+    steps = {
+        _WRITER: found.generator,
+        _REVIEWER: found.reviewers,
+        ("adjudicate",): found.adjudicator,
+        _ANNOTATOR: found.annotator,
+    }
+    calls = dict.fromkeys(models, 0.0)
+    for names, able in steps.items():
+        for model in able:
+            calls[model] += sum(counts.get(step, 0.0) for step in names) / len(able)
+    return {model: count for model, count in calls.items() if count}
+
+
+def about(number: float) -> str:
+    """Two significant digits: 1,234,567 -> 1.2 million; 9,812 -> 9,800."""
+    if number >= 1e6:
+        return f"{number / 1e6:,.1f} million" if number < 1e9 else f"{number / 1e9:,.1f} billion"
+    digits = max(len(str(int(number))) - 2, 0)
+    return f"{round(number, -digits):,.0f}"

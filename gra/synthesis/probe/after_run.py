@@ -1,0 +1,59 @@
+"""Estimates, from the input `probe`, the share of right samples among those that a finished run accepted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gra.errors import StoreError
+from gra.reasons import at
+
+RESULT = "probe.json"
+
+
+def read_probe(folder: Path | None) -> dict[str, Any] | None:
+    """The content of probe.json in the folder; None without an input, or if the probe was off. Raises StoreError."""
+    if folder is None:
+        return None
+    path = folder / RESULT
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        remedy = "give the folder of `gra probe`: inputs.probe=DIR"
+        raise StoreError(f"{path}: cannot be read as the result of a probe: {error}\n    -> {remedy}") from error
+    if not isinstance(found, dict) or "models" not in found:
+        raise StoreError(f"{path}: not the result of a probe\n    -> give the folder of `gra probe`: inputs.probe=DIR")
+    return None if found.get("off") else found
+
+
+def estimate(probe: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Any]:
+    """For stats.json: the probe's verdict and the estimated shares right of the reviewed and of the accepted samples.
+
+    Contaminated samples and duplicates count: they passed the gate.
+    """
+    from gra.synthesis.probe.qualify import right_of_accepted
+
+    reasons: Mapping[str, int] = stats.get("reasons") or {}
+    accepted = int(stats["accepted"])
+    reviewed = accepted + sum(reasons.get(reason, 0) for reason in at("gate"))
+    found = right_of_accepted(probe, accepted, reviewed)
+    auc = {model: entry["auc"] for model, entry in probe["models"].items()}
+    return {"words": in_words(found), "faults": probe["faults"], "auc": auc, "estimate": found}
+
+
+def in_words(found: Mapping[str, Any] | None) -> str:
+    """The estimate in one line for card and report."""
+    if found is None:
+        return "The probe did not measure the gate: the share right of the accepted samples is unknown."
+    right = found["right_of_accepted"]
+    caution = (
+        ""
+        if found["basis"] == "on-policy"
+        else " The probe used rule-made answers, which make the estimate optimistic."
+    )
+    if right is None:
+        return "By its probe, the gate is no better than chance: the share right of the accepted samples is unknown."
+    share = f"{right['value']:.0%} [{right['low']:.0%}, {right['high']:.0%}]"
+    return f"Estimated share right of the accepted samples, by the probe of the committee: {share}.{caution}"

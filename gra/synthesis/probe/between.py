@@ -1,0 +1,137 @@
+"""PURE: compares the models of a probe: severity, preference for their own family, correlated errors, generators."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from statistics import fmean
+
+from gra.intervals import normal
+from gra.synthesis.probe.estimates import LEVEL, Estimate, share
+from gra.synthesis.probe.items import Item
+
+Table = Mapping[str, Mapping[str, float]]  # model -> item's id -> score
+_FAMILY = re.compile(r"[a-z]+")
+LEAST = 10  # minimum of items for a difference or correlation
+
+
+def severity(model: str, scores: Table) -> Estimate | None:
+    """How many points lower than the others the model scores the same items, on average: above 0 harsh, below 0 lenient; as in
+    the health of a run (health.py)."""
+    others = [name for name in scores if name != model]
+    gaps = [
+        fmean(seen) - score
+        for item, score in scores[model].items()
+        if (seen := [scores[name][item] for name in others if item in scores[name]])
+    ]
+    return _mean(gaps)
+
+
+def family_of(name: str) -> str:
+    """The first letters of a model's name: `qwen` for `Qwen/Qwen2.5-Coder-0.5B`."""
+    found = _FAMILY.search(name.lower().rsplit("/", 1)[-1])
+    return found[0] if found else name
+
+
+def preference(model: str, items: Sequence[Item], scores: Table, families: Mapping[str, str]) -> Estimate | None:
+    """How many points more than other models it gives to answers of its own family, minus the same difference for other answers.
+
+    Computed separately for right and wrong answers, so that a family that is right more often does not look preferred. None if
+    there are too few answers of either kind, or all models are of one family.
+    """
+    gaps: dict[tuple[bool, bool], list[float]] = {}
+    for item in items:
+        if item.author is None or item.id not in scores[model]:
+            continue
+        seen = [
+            scores[name][item.id] for name in scores if families[name] != families[model] and item.id in scores[name]
+        ]
+        if seen:
+            ours = families.get(item.author) == families[model]
+            gaps.setdefault((ours, item.right), []).append(scores[model][item.id] - fmean(seen))
+    total, value, variance = 0.0, 0.0, 0.0
+    for right in (False, True):
+        own, other = (_mean(gaps.get((side, right), []), least=4) for side in (True, False))
+        if own is not None and other is not None:
+            weight = 1 / (1 / own.n + 1 / other.n)
+            total += weight
+            value += weight * (own.value - other.value)
+            variance += weight**2 * (_variance(own) + _variance(other))
+    if total * 2 < LEAST / 2:
+        return None
+    reach = normal(LEVEL) * math.sqrt(variance) / total
+    value /= total
+    return Estimate(value, value - reach, value + reach, sum(len(found) for found in gaps.values()))
+
+
+def error_correlations(items: Sequence[Item], scores: Table) -> dict[tuple[str, str], float]:
+    """Pearson's correlation of the errors of two models. An error is the score minus the model's mean score of right, or of wrong,
+    answers. Left out: pairs with too few common items, and models whose errors are all zero."""
+    errors: dict[str, dict[str, float]] = {}
+    for model, given in scores.items():
+        means = {
+            right: _fmean([given[i.id] for i in items if i.id in given and i.right is right]) for right in (True, False)
+        }
+        errors[model] = {
+            i.id: given[i.id] - mean for i in items if i.id in given and (mean := means[i.right]) is not None
+        }
+    found = {}
+    for one, two in combinations(sorted(errors), 2):
+        both = [(errors[one][item], errors[two][item]) for item in errors[one] if item in errors[two]]
+        rho = _pearson(both) if len(both) >= LEAST else None
+        if rho is not None:
+            found[one, two] = rho
+    return found
+
+
+def independent(count: int, correlations: Sequence[float]) -> float | None:
+    """The number of independent reviewers that `count` reviewers are worth: n / (1 + (n - 1) rho), with rho the mean correlation of
+    their errors (at least 0). None if no correlation is known."""
+    if not correlations or count < 1:
+        return None
+    rho = min(1.0, max(0.0, fmean(correlations)))
+    return count / (1 + (count - 1) * rho)
+
+
+def generators(items: Sequence[Item]) -> dict[str, dict[str, Estimate | None]]:
+    """By generator, the share of its answers that are right: over all domains ("all") and by domain."""
+    found: dict[str, dict[str, Estimate | None]] = {}
+    for author in dict.fromkeys(item.author for item in items if item.author is not None):
+        own = [item for item in items if item.author == author]
+        found[author] = {"all": _right(own)}
+        found[author] |= {
+            domain: _right([i for i in own if i.domain == domain]) for domain in sorted({i.domain for i in own})
+        }
+    return found
+
+
+def _right(items: Sequence[Item]) -> Estimate | None:
+    return share([float(item.right) for item in items], [item.question for item in items])
+
+
+def _mean(values: Sequence[float], least: int = LEAST) -> Estimate | None:
+    """A mean with its normal interval; None if there are too few values."""
+    if len(values) < max(2, least):
+        return None
+    value = fmean(values)
+    error = math.sqrt(sum((x - value) ** 2 for x in values) / (len(values) - 1) / len(values))
+    return Estimate(value, value - normal(LEVEL) * error, value + normal(LEVEL) * error, len(values))
+
+
+def _variance(found: Estimate) -> float:
+    return ((found.high - found.low) / 2 / normal(LEVEL)) ** 2
+
+
+def _fmean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None
+
+
+def _pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
+    xs, ys = zip(*pairs, strict=True)
+    mx, my = fmean(xs), fmean(ys)
+    sx, sy = (math.sqrt(sum((v - m) ** 2 for v in vs)) for vs, m in ((xs, mx), (ys, my)))
+    if sx < 1e-9 or sy < 1e-9:
+        return None
+    return max(-1.0, min(1.0, sum((x - mx) * (y - my) for x, y in pairs) / sx / sy))

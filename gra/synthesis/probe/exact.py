@@ -1,0 +1,92 @@
+"""Finds seeds with an exact answer (a number, a letter, "The answer is X."), so that a rule can grade other answers.
+
+The whole answer must be exact, or the final answer marked (`#### 72`, `The answer is 72.`, `\\boxed{72}`). In other texts a number
+need not be the answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+
+from gra.errors import ConfigError, Problem
+from gra.known import AnySeed, Known
+
+_NUMBER = r"[-−+]?[$€£]?\s?\d[\d,]*(?:\.\d+)?(?:\s?/\s?\d+)?"
+_MARKED = re.compile(
+    r"####\s*(?P<hashes>[^\n]+)|\\boxed\{(?P<boxed>[^{}]{1,60})\}|\b(?:final\s+)?answer\s*(?:is|:)[:\s*_$]*(?P<said>[^\n]{1,80})",
+    re.IGNORECASE,
+)
+_BARE = re.compile(rf"\W{{0,3}}(?:{_NUMBER})\s?(?:%|[A-Za-z]{{1,12}})?\W{{0,3}}\Z")
+_LETTER = re.compile(r"\(?([A-Ha-h])\)?(?:[.):]|\Z)")
+_OPTIONS = re.compile(r"(?:^|\s)\(?[A-Da-d][.):]\s*\S", re.MULTILINE)
+_WORD = re.compile(r"\W{0,3}(yes|no|true|false)\W{0,3}\Z", re.IGNORECASE)
+Answer = Fraction | str
+
+
+def source(settings: dict[str, object], seeds: Sequence[AnySeed]) -> list[Known]:
+    """The seeds with exact answers. This source has no settings. Raises ConfigError if it gets any."""
+    if settings:
+        raise ConfigError([Problem("probe.sources", f"unknown keys: {', '.join(settings)}", "remove them")])
+    found = []
+    for seed in seeds:
+        answer = answer_of(seed.response, choice=bool(_OPTIONS.search(seed.instruction)), whole=True)
+        if answer is not None:
+            choice = isinstance(answer, str) and len(answer) == 1
+            found.append(Known(seed.id, seed.instruction, seed.response, seed.domain, _Rule(answer, choice)))
+    return found
+
+
+class _Rule:
+    """Whether a reply states the same answer; a reply without an answer is wrong."""
+
+    def __init__(self, answer: Answer, choice: bool):
+        self._answer, self._choice = answer, choice
+
+    def __call__(self, reply: str) -> bool | None:
+        return answer_of(reply, choice=self._choice, whole=False) == self._answer
+
+
+def answer_of(text: str, *, choice: bool, whole: bool) -> Answer | None:
+    """The number (as a fraction), letter or word that a text gives as its answer; None if it gives none.
+
+    `choice`: the question lists options by letter; `whole`: the text must be only the answer, or mark its answer. Otherwise the
+    answer is the letter or word at the beginning of a reply, or the last number of its last sentence (or of the whole reply).
+    """
+    text = text.strip()
+    marks = list(_MARKED.finditer(text))
+    if marks:
+        said = next(part for part in marks[-1].groups() if part is not None)
+        return _read(said, choice)
+    if choice:
+        return letter[1].upper() if (letter := _LETTER.match(text)) else None
+    if _BARE.match(text):
+        return _number(text)
+    if word := _WORD.match(text):
+        return word[1].casefold()
+    if whole:
+        return None
+    if word := re.match(r"\W{0,3}(yes|no|true|false)\b", text, re.IGNORECASE):
+        return word[1].casefold()
+    return _number(re.split(r"(?<=[.!?])\s|\n", text)[-1]) or _number(text)
+
+
+def _read(said: str, choice: bool) -> Answer | None:
+    if choice and (letter := _LETTER.match(said.strip(" *_$"))):
+        return letter[1].upper()
+    if (number := _number(said, first=True)) is not None:
+        return number
+    bare = re.split(r"[.!?](?:\s|\Z)", said)[0].strip(" \"'*_`.$").casefold()
+    return bare if 0 < len(bare) <= 60 and bare.count(" ") < 4 else None
+
+
+def _number(text: str, *, first: bool = False) -> Fraction | None:
+    found = re.findall(r"(?<![\w.])[-−]?\d[\d,]*(?:\.\d+)?(?:/\d+)?", text)
+    if not found:
+        return None
+    digits = (found[0] if first else found[-1]).replace(",", "").replace("−", "-")
+    try:
+        return Fraction(digits)
+    except (ValueError, ZeroDivisionError):
+        return None

@@ -1,0 +1,115 @@
+"""PURE: measures the whole gate: the shares of right and of wrong answers that the committee would accept.
+
+The run draws generator, reviewers and adjudicator for each sample. Here every committee that can be drawn for an answer's author
+decides on it, with its members' scores from the probe; the answer counts with the share of committees that accept it. An
+adjudicator's score is its own review (in the run it also sees the reviews).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, islice
+from typing import Any
+
+from gra.synthesis.committee.gate import adjudicated_verdict, gate
+from gra.synthesis.committee.records import Roles
+from gra.synthesis.committee.roles import candidates, policy
+from gra.synthesis.probe.estimates import Estimate, Floats, share, worth
+from gra.synthesis.probe.items import Item
+from gra.synthesis.probe.prevalence import Trust, share_right_of_taken
+from gra.synthesis.settings import SynthesisSettings
+
+MOST = 200  # maximum of committees per answer
+Scores = Mapping[str, Any]  # integers from written reviews, floats from probabilities
+Judged = Mapping[
+    str, Mapping[str, Scores | None]
+]  # model -> item's id -> its scores by dimension, None: no usable verdict
+
+
+@dataclass(frozen=True)
+class GateTrust:
+    """`sens`, `spec`: shares of right answers accepted and of wrong ones refused, with intervals; `trusted`: the same with their
+    effective numbers of items. `right_of_taken`: the share right of the accepted answers. `on_policy`: whether the answers are
+    those of the pool's own models; rule-made answers give optimistic figures. `taken`: the share of all answers accepted."""
+
+    sens: Estimate
+    spec: Estimate
+    trusted: tuple[Trust, Trust]
+    right_of_taken: Estimate | None
+    taken: float
+    on_policy: bool
+
+
+def gate_trust(
+    items: Sequence[Item], judged: Judged, models: Sequence[str], settings: SynthesisSettings
+) -> GateTrust | None:
+    """The gate's figures, from on-policy answers if there are right and wrong ones, else from rule-made ones; None without review
+    or if a class is empty."""
+    if not settings.review:
+        return None
+    on_policy = [item for item in items if item.author is not None]
+    basis = (
+        on_policy if len({item.right for item in on_policy}) == 2 else [item for item in items if item.author is None]
+    )
+    found = [(item, took) for item in basis if (took := taken_by(item, judged, models, settings)) is not None]
+    right = [(item.question, took) for item, took in found if item.right]
+    wrong = [(item.question, 1 - took) for item, took in found if not item.right]
+    sens, spec = (share([v for _, v in side], [q for q, _ in side]) for side in (right, wrong))
+    if sens is None or spec is None:
+        return None
+    trusted = (_trust(right), _trust(wrong))
+    total = sum(took for _, took in found)
+    return GateTrust(
+        sens,
+        spec,
+        trusted,
+        share_right_of_taken(total, len(found), *trusted),
+        total / len(found),
+        on_policy=basis is on_policy,
+    )
+
+
+def taken_by(item: Item, judged: Judged, models: Sequence[str], settings: SynthesisSettings) -> float | None:
+    """The share of possible committees that accept the answer; None if no committee is possible."""
+    verdicts = [_takes(item, roles, judged, settings) for roles in committees(item.author, models, settings)]
+    return sum(verdicts) / len(verdicts) if verdicts else None
+
+
+def committees(author: str | None, models: Sequence[str], settings: SynthesisSettings) -> Iterator[Roles]:
+    """The committees for an answer of `author` (None: no model of the pool), as roles.assign draws them; at most MOST."""
+    able, count = candidates(models, settings), settings.reviewers
+    if author is not None and author not in able.generator:
+        return iter([])
+    if not policy(settings).distinct:
+        (model,) = able.generator
+        return iter([Roles(model, (model,) * count, model if able.adjudicator else None, model)])
+    rest = [model for model in able.reviewers if model != author]
+    drawn = (
+        Roles(author or "", reviewers, adjudicator, "")
+        for reviewers in combinations(rest, min(count, len(rest)))
+        for adjudicator in _others(able.adjudicator, {author, *reviewers})
+    )
+    return islice(drawn, MOST)
+
+
+def _others(able: Sequence[str], taken: Collection[str | None]) -> list[str | None]:
+    """Those of `able` that have no other role; [None] if there is none."""
+    found: list[str | None] = [model for model in able if model not in taken]
+    return found or [None]
+
+
+def _takes(item: Item, roles: Roles, judged: Judged, settings: SynthesisSettings) -> bool:
+    scores = [found for model in roles.reviewers if (found := judged.get(model, {}).get(item.id)) is not None]
+    verdict = gate(scores, settings).verdict
+    if verdict != "adjudicate":
+        return verdict == "accept"
+    own = judged.get(roles.adjudicator or "", {}).get(item.id)
+    return own is not None and adjudicated_verdict(own, settings)
+
+
+def _trust(side: Sequence[tuple[str, float]]) -> Trust:
+    import numpy as np
+
+    values: Floats = np.array([value for _, value in side])
+    return Trust(float(values.mean()), worth(values, [question for question, _ in side]))

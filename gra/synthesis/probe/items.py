@@ -1,0 +1,144 @@
+"""PURE: builds the items of a probe: right answers, wrong ones made from them by rule, and answers of the pool's models.
+
+    right         a seed's own answer
+    mismatched    the answer to another question, of the same domain, of about the same length
+    changed       the right one with a number or an operator changed
+    truncated     the right one, truncated
+    negated       the right one, with a sentence negated
+    known-wrong   a wrong answer from the question's source (another option of a multiple choice)
+    on-policy     the answer of a model of the pool to a question with a known answer; a rule decides whether it is right
+
+All are drawn by the seed. If a rule can grade answers, every item is checked with it and left out if it is not as intended (a
+changed number that changes nothing, a seed with a wrong answer).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gra.known import Known
+from gra.synthesis.committee.randomness import stream
+from gra.synthesis.probe.alterations import ALTERATIONS
+from gra.wellformed import folded
+
+WRONG = ("mismatched", "changed", "truncated", "negated", "known-wrong")
+UNKNOWN = "any domain"
+SIMILAR = 8  # answers of other questions, of which the one nearest in length is used
+_LONGEST = 4000  # maximum characters of a text that is shown
+
+
+@dataclass(frozen=True)
+class Item:
+    """An answer to judge. `question`: the id shared by items of one question; `author`: the model that gave it, if any."""
+
+    id: str
+    kind: str
+    question: str
+    domain: str
+    instruction: str
+    response: str
+    right: bool
+    author: str | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A question with its right answer; `known`: if a rule can grade other answers."""
+
+    id: str
+    instruction: str
+    response: str
+    domain: str
+    known: Known | None = None
+
+    def agrees(self, response: str, right: bool) -> bool:
+        """Whether `response` is right (or wrong) as stated, or no rule can tell."""
+        verdict = self.known.right(response) if self.known is not None else None
+        return verdict is None or verdict is right
+
+
+def by_rule(pairs: Sequence[Pair], count: int, seed: int, kinds: Sequence[str] = WRONG) -> list[Item]:
+    """About `count` right items and as many wrong ones, cycling through `kinds` and domains; fewer if rules apply too rarely.
+
+    Each wrong item has a right one of the same question, so that the effect of the question on scores cancels out.
+    """
+    items: list[Item] = []
+    made = dict.fromkeys(kinds, 0)
+    for pair in _mixed(pairs, seed):
+        if len(items) >= 2 * count:
+            break
+        if not pair.agrees(pair.response, right=True):
+            continue
+        rng = stream(seed, "probe", pair.id)
+        for kind in sorted(made, key=lambda k: (made[k], rng.random())):
+            wrong = _wrong(kind, pair, pairs, rng)
+            if wrong is not None:
+                made[kind] += 1
+                items += [_item(pair, "right", pair.response, right=True), _item(pair, kind, wrong, right=False)]
+                break
+    return items
+
+
+def on_policy(known: Known, author: str, reply: str) -> Item | None:
+    """A model's answer to a known question; None if the rule cannot grade it."""
+    verdict = known.right(reply)
+    if verdict is None:
+        return None
+    domain = known.domain or UNKNOWN
+    return Item(
+        f"{known.id}/{author}", "on-policy", known.id, domain, known.instruction, reply[:_LONGEST], verdict, author
+    )
+
+
+def choose_known(known: Sequence[Known], count: int, seed: int) -> list[Known]:
+    """`count` of the questions, cycling through the domains."""
+    by_id = {one.id: one for one in known}
+    pairs = [Pair(one.id, one.instruction, one.response, one.domain or UNKNOWN) for one in known]
+    return [by_id[pair.id] for pair in _mixed(pairs, seed)[:count]]
+
+
+def _mixed(pairs: Sequence[Pair], seed: int) -> list[Pair]:
+    """All pairs in an order drawn by the seed, cycling through the domains."""
+    domains: dict[str, list[Pair]] = {}
+    for pair in sorted(pairs, key=lambda p: p.id):
+        domains.setdefault(pair.domain, []).append(pair)
+    for domain, found in domains.items():
+        stream(seed, "probe order", domain).shuffle(found)
+    longest = max((len(found) for found in domains.values()), default=0)
+    return [found[i] for i in range(longest) for _, found in sorted(domains.items()) if i < len(found)]
+
+
+def _wrong(kind: str, pair: Pair, pairs: Sequence[Pair], rng: random.Random) -> str | None:
+    if kind == "known-wrong":
+        made = rng.choice(pair.known.wrong) if pair.known is not None and pair.known.wrong else None
+    elif kind == "mismatched":
+        made = _of_another(pair, pairs, rng)
+    else:
+        made = ALTERATIONS[kind](pair.response, rng)
+    if made is None or made.strip() == pair.response.strip() or not pair.agrees(made, right=False):
+        return None
+    return made
+
+
+def _of_another(pair: Pair, pairs: Sequence[Pair], rng: random.Random) -> str | None:
+    others = [
+        p for p in sorted(pairs, key=lambda p: p.id) if p.domain == pair.domain and p.instruction != pair.instruction
+    ]
+    drawn = rng.sample(others, min(SIMILAR, len(others)))
+    drawn = [p for p in drawn if folded(p.response) != folded(pair.response)]
+    return min(drawn, key=lambda p: abs(len(p.response) - len(pair.response))).response if drawn else None
+
+
+def _item(pair: Pair, kind: str, response: str, *, right: bool) -> Item:
+    shown = response[:_LONGEST]
+    return Item(f"{pair.id}/{kind}", kind, pair.id, pair.domain, pair.instruction[:_LONGEST], shown, right)
+
+
+def shown(items: Sequence[Item]) -> Mapping[str, int]:
+    """The number of items by kind."""
+    counts: dict[str, int] = {}
+    for item in items:
+        counts[item.kind] = counts.get(item.kind, 0) + 1
+    return counts

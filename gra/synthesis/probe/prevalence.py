@@ -1,0 +1,76 @@
+"""PURE: estimates the share of right items from how often a test accepts, its sensitivity and its specificity.
+
+A test that accepts the share `sens` of right items and `1 - spec` of wrong ones accepts in all
+p = sens x share + (1 - spec) x (1 - share). So
+
+    share right of all judged items       = (p + spec - 1) / (sens + spec - 1)        (Rogan and Gladen 1978, AJE 107)
+    share right of the accepted items     = sens x (the share above) / p              (Bayes)
+
+`p` is counted in the run; `sens` and `spec` are estimated from probes. The interval includes the uncertainty of all three (Lee et
+al. 2025, arXiv 2511.21140): they are drawn from their Beta distributions (Jeffreys' prior), and the interval is that of the
+results, clipped to 0..1. Where a draw has sens + spec <= 1 the test carries no information, and any share is possible.
+
+Assumption: the test performs on the run's samples as on the probes. So the probes must be answers of the run's own models, with
+the same mix of domains and generators.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gra.synthesis.probe.estimates import LEVEL, Estimate, Floats
+
+DRAWS = 10_000
+
+
+@dataclass(frozen=True)
+class Trust:
+    """A test's sensitivity or specificity; `n`: its effective number of items (can be fractional)."""
+
+    value: float
+    n: float
+
+
+def share_right(
+    taken: float, judged: float, sens: Trust, spec: Trust, level: float = LEVEL, seed: int = 0
+) -> Estimate | None:
+    """The share right of all `judged` items, of which the test accepted `taken`. None without items or if sens + spec <= 1."""
+    return _estimate(taken, judged, sens, spec, level, seed, of_taken=False)
+
+
+def share_right_of_taken(
+    taken: float, judged: float, sens: Trust, spec: Trust, level: float = LEVEL, seed: int = 0
+) -> Estimate | None:
+    """The share right of the accepted items. None without any or if sens + spec <= 1."""
+    return _estimate(taken, judged, sens, spec, level, seed, of_taken=True) if taken > 0 else None
+
+
+def _estimate(
+    taken: float, judged: float, sens: Trust, spec: Trust, level: float, seed: int, *, of_taken: bool
+) -> Estimate | None:
+    if judged <= 0 or sens.n <= 0 or spec.n <= 0 or sens.value + spec.value <= 1:
+        return None
+    if not 0 <= taken <= judged:
+        raise ValueError(f"{taken} taken of {judged} judged")
+    rng = np.random.default_rng([seed, 17])
+    p, se, sp = (_drawn(rng, *pair) for pair in ((taken / judged, judged), (sens.value, sens.n), (spec.value, spec.n)))
+    blind = se + sp <= 1
+    drawn = _share(p, se, np.where(blind, 1.0, sp), of_taken)
+    low = float(np.quantile(np.where(blind, 0.0, drawn), (1 - level) / 2))
+    high = float(np.quantile(np.where(blind, 1.0, drawn), (1 + level) / 2))
+    seen = [np.array([x]) for x in (taken / judged, sens.value, spec.value)]
+    value = float(_share(seen[0], seen[1], seen[2], of_taken)[0])
+    return Estimate(value, min(low, value), max(high, value), round(taken if of_taken else judged))
+
+
+def _drawn(rng: np.random.Generator, value: float, n: float) -> Floats:
+    return rng.beta(value * n + 0.5, (1 - value) * n + 0.5, DRAWS)
+
+
+def _share(p: Floats, sens: Floats, spec: Floats, of_taken: bool) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.clip((p + spec - 1) / (sens + spec - 1), 0.0, 1.0)
+        found: Floats = np.nan_to_num(np.clip(sens * share / p, 0.0, 1.0)) if of_taken else np.nan_to_num(share)
+    return found

@@ -1,0 +1,198 @@
+"""PURE: turns items and their scores into probe.json: reviewers, generators, the committee, the verdict in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from gra.synthesis.committee.roles import policy
+from gra.synthesis.probe.between import error_correlations, family_of, generators, independent, preference, severity
+from gra.synthesis.probe.estimates import Estimate, data_of
+from gra.synthesis.probe.gate_trust import GateTrust, Judged, gate_trust
+from gra.synthesis.probe.items import Item, shown
+from gra.synthesis.probe.prevalence import Trust, share_right, share_right_of_taken
+from gra.synthesis.probe.reviewer import Reviewer, assess
+from gra.synthesis.scoring.calibration import apply
+from gra.synthesis.settings import SynthesisSettings
+
+FORMAT = 2  # version of probe.json; 2: severity is above 0 for harsh reviewers, `constant` is rounded to a hundredth
+
+
+@dataclass(frozen=True)
+class Qualification:
+    """The result of a probe. `faults`: reasons not to run this committee; empty if there are none."""
+
+    reviewers: dict[str, Reviewer]
+    generators: dict[str, dict[str, Estimate | None]]
+    gate: GateTrust | None
+    severity: dict[str, Estimate | None]
+    preference: dict[str, Estimate | None]
+    correlations: dict[tuple[str, str], float]
+    independent: float | None
+    items: Mapping[str, int]
+    words: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+def qualify(
+    items: Sequence[Item],
+    judged: Judged,
+    served: Mapping[str, str],
+    settings: SynthesisSettings,
+    calibrated: bool = False,
+) -> Qualification:
+    """Compute the qualification. `judged`: model -> item's id -> scores by dimension (None: no usable verdict); `served`: model's
+    name -> its id or path, which gives its family; `calibrated`: the run will map scores by the probe, so the gate is measured on
+    mapped scores.
+    """
+    models = list(served)
+    own = not policy(settings).distinct
+    reviewers = {model: assess(model, items, judged[model], settings.tau, own, len(judged)) for model in judged}
+    table = {
+        model: {item: fmean(scores.values()) for item, scores in given.items() if scores is not None}
+        for model, given in judged.items()
+    }
+    families = {model: family_of(name) for model, name in served.items()}
+    basis = [item for item in items if item.author is not None] or list(items)
+    correlations = error_correlations(basis, table)
+    mapped = _mapped(judged, reviewers) if calibrated else judged
+    found = Qualification(
+        reviewers,
+        generators(items),
+        gate_trust(items, mapped, models, settings),
+        {model: severity(model, table) for model in table},
+        {model: preference(model, items, table, families) for model in table},
+        correlations,
+        independent(len({name for pair in correlations for name in pair}), list(correlations.values())),
+        shown(items),
+    )
+    found.faults.extend(_faults(found, settings))
+    found.words.extend(_in_words(found))
+    return found
+
+
+def data(found: Qualification) -> dict[str, Any]:
+    """The content of probe.json. By model: the figures of reviewer.py, and `severity`, `preference` and `own_share_right` of
+    between.py; estimates are {value, low, high, n} with 95 % intervals, None where undefined."""
+    gate = found.gate
+    return {
+        "version": FORMAT,
+        "faults": found.faults,
+        "words": found.words,
+        "items": dict(found.items),
+        "models": {
+            model: {
+                **reviewer.data(),
+                "severity": data_of(found.severity.get(model)),
+                "preference": data_of(found.preference.get(model)),
+                "own_share_right": {name: data_of(share) for name, share in found.generators.get(model, {}).items()},
+            }
+            for model, reviewer in found.reviewers.items()
+        },
+        "error_correlations": {" / ".join(pair): round(rho, 4) for pair, rho in found.correlations.items()},
+        "independent_reviewers": None if found.independent is None else round(found.independent, 2),
+        "gate": None
+        if gate is None
+        else {
+            "sensitivity": data_of(gate.sens),
+            "specificity": data_of(gate.spec),
+            "on_policy": gate.on_policy,
+            "taken": round(gate.taken, 4),
+            "right_of_taken": data_of(gate.right_of_taken),
+            "independent_items": [round(trust.n, 2) for trust in gate.trusted],
+        },
+    }
+
+
+def right_of_accepted(probe: Mapping[str, Any], accepted: int, reviewed: int) -> dict[str, Any] | None:
+    """The estimated shares right of a finished run's reviewed and accepted samples, with intervals, from its counts and
+    probe.json. None if the probe did not measure the gate.
+
+    `basis`: "on-policy", or "rule-made" (optimistic). Values are None if the gate separates right from wrong no better than chance.
+    """
+    gate = probe.get("gate")
+    if gate is None or reviewed <= 0:
+        return None
+    pairs = zip(("sensitivity", "specificity"), gate["independent_items"], strict=True)
+    sens, spec = (Trust(gate[name]["value"], n) for name, n in pairs)
+    return {
+        "reviewed": reviewed,
+        "accepted": accepted,
+        "basis": "on-policy" if gate["on_policy"] else "rule-made",
+        "right_of_reviewed": data_of(share_right(accepted, reviewed, sens, spec)),
+        "right_of_accepted": data_of(share_right_of_taken(accepted, reviewed, sens, spec)),
+    }
+
+
+def best_generator(found: Qualification) -> tuple[str, Estimate] | None:
+    """The model with the highest share right of its own answers."""
+    known = [(name, share) for name, by in found.generators.items() if (share := by["all"]) is not None]
+    return max(known, key=lambda pair: pair[1].value, default=None)
+
+
+def _mapped(judged: Judged, reviewers: Mapping[str, Reviewer]) -> Judged:
+    """The composites on the common scale; reviewers without a map keep their own."""
+    return {
+        model: {
+            item: scores
+            if scores is None or (knots := reviewers[model].calibration) is None
+            else {"overall": apply(knots, fmean(scores.values()))}
+            for item, scores in given.items()
+        }
+        for model, given in judged.items()
+    }
+
+
+def _faults(found: Qualification, settings: SynthesisSettings) -> list[str]:
+    if not settings.review or not found.reviewers:
+        return []
+    faults = []
+    if not any(reviewer.above_chance for reviewer in found.reviewers.values()):
+        faults.append(
+            "no model of the pool tells right from wrong better than chance: acceptance would be decided by chance"
+        )
+    gate = found.gate
+    if gate is not None and gate.taken == 0:
+        faults.append(
+            f"the gate accepted none of the probe's answers: with tau={settings.tau:g} no sample would be kept"
+        )
+    elif gate is not None and gate.sens.value + gate.spec.value <= 1:
+        faults.append(
+            f"the gate takes wrong answers ({1 - gate.spec.value:.0%}) as readily as right ones ({gate.sens.value:.0%})"
+        )
+    return faults
+
+
+def _in_words(found: Qualification) -> list[str]:
+    words = [sentence for reviewer in found.reviewers.values() for sentence in reviewer.words]
+    if found.independent is not None and len(found.reviewers) > 1:
+        worth = f"{found.independent:.1f} independent ones"
+        words.append(f"The errors of {len(found.reviewers)} reviewers are those of about {worth}.")
+    words += [
+        f"{model} scores its own family {gap.value:+.1f} points higher than others do [{gap.low:+.1f}, {gap.high:+.1f}]."
+        for model, gap in found.preference.items()
+        if gap is not None and gap.low > 0.25
+    ]
+    gate = found.gate
+    if gate is not None:
+        of = "answers of the pool's models" if gate.on_policy else "rule-made answers (an optimistic figure)"
+        words.append(
+            f"The gate accepts {gate.sens.value:.0%} of the right and {1 - gate.spec.value:.0%} of the wrong {of}."
+        )
+        if gate.right_of_taken is not None and gate.on_policy:
+            words.append(f"Of the accepted answers, {_percent(gate.right_of_taken)} are right.")
+    best = best_generator(found)
+    if best is not None:
+        words.append(f"{best[0]} alone, without review, is right in {_percent(best[1])} of its answers.")
+    taken = gate.right_of_taken if gate is not None and gate.on_policy else None
+    if best is not None and taken is not None and taken.value <= best[1].value:
+        words.append(
+            f"So {best[0]} alone gives samples at least as good as the committee's: review is not worth its cost here."
+        )
+    return words
+
+
+def _percent(found: Estimate) -> str:
+    return f"{found.value:.0%} [{found.low:.0%}, {found.high:.0%}]"

@@ -1,0 +1,172 @@
+"""PURE: measures one model as a reviewer from its scores of probe items, and puts the verdict into words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, pstdev
+from typing import Any
+
+from gra.synthesis.probe.estimates import LEVEL, Estimate, auc, data_of, share
+from gra.synthesis.probe.items import Item
+from gra.synthesis.probe.verdicts import CONSTANT, Verdicts
+from gra.synthesis.scoring.calibration import apply, calibrate
+
+ENDS = (0.5, 9.5)  # scores at or beyond are at an end of the scale
+ENOUGH = 10  # minimum of right and of wrong on-policy answers for a verdict on them
+GOOD = 0.7  # minimum AUC of a reviewer that tells right from wrong
+Scores = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Reviewer:
+    """One model's scale and discrimination. `basis`: the verdict's items, "on-policy" or "rule-made"; `auc_by`: AUC by kind
+    of wrong answer and by domain; `calibration`: knots; `above_chance`: whether its AUC is significantly above 1/2, corrected for
+    the number of models."""
+
+    model: str
+    usable: Estimate | None
+    auc: Estimate | None
+    basis: str
+    auc_by: dict[str, Estimate | None]
+    scale: dict[str, float | None]
+    sensitivity: Estimate | None
+    specificity: Estimate | None
+    false_accepts: dict[str, Estimate | None]
+    calibration: list[list[float]] | None
+    false_accepts_calibrated: float | None
+    above_chance: bool = False
+    words: list[str] = field(default_factory=list)
+
+    def data(self) -> dict[str, Any]:
+        """For probe.json."""
+        return {
+            "words": self.words,
+            "usable": data_of(self.usable),
+            "basis": self.basis,
+            "auc": data_of(self.auc),
+            "auc_by": {name: data_of(found) for name, found in self.auc_by.items()},
+            "scale": self.scale,
+            "sensitivity": data_of(self.sensitivity),
+            "specificity": data_of(self.specificity),
+            "false_accepts": {name: data_of(found) for name, found in self.false_accepts.items()},
+            "calibration": self.calibration,
+            "false_accepts_calibrated": self.false_accepts_calibrated,
+        }
+
+
+def assess(
+    model: str,
+    items: Sequence[Item],
+    given: Mapping[str, Scores | None],
+    tau: float,
+    own: bool = False,
+    family: int = 1,
+) -> Reviewer:
+    """Measure the reviewer `model`; `given`: its scores by item (None: no usable verdict; absent: not reviewed).
+
+    Its own answers count only for its scale unless `own` is set: a model reviews its own samples only with roles=single. `family`:
+    the number of models compared, for the Bonferroni correction.
+    """
+    reviewed = [item for item in items if item.id in given]
+    usable = [(item, scores) for item in reviewed if (scores := given[item.id]) is not None]
+    score = {item.id: fmean(scores.values()) for item, scores in usable}
+    judged = [item for item, _ in usable if own or item.author != model]
+    policy = [item for item in judged if item.author is not None]
+    ruled = [item for item in judged if item.author is None]
+    enough = min(sum(item.right for item in policy), sum(not item.right for item in policy)) >= ENOUGH
+    basis = policy if enough else ruled
+    by = {"rule-made": ruled, "on-policy": policy}
+    by |= {kind: _with_right(ruled, kind) for kind in sorted({item.kind for item in ruled if not item.right})}
+    by |= {
+        f"domain {domain}": [i for i in judged if i.domain == domain] for domain in sorted({i.domain for i in judged})
+    }
+    knots = calibrate([score[item.id] for item in basis], [item.right for item in basis])
+    wrong = [item for item in basis if not item.right]
+    above = [apply(knots, score[item.id]) >= tau for item in wrong] if knots else []
+
+    def accepts(chosen: Sequence[Item]) -> Estimate | None:
+        return share([float(score[item.id] >= tau) for item in chosen], [item.question for item in chosen])
+
+    kinds: dict[str, list[Item]] = {}
+    for item in judged:
+        if not item.right:
+            kinds.setdefault(item.kind, []).append(item)
+    found = Reviewer(
+        model,
+        share([float(given[item.id] is not None) for item in reviewed], [item.question for item in reviewed]),
+        _auc(basis, score),
+        "on-policy" if enough else "rule-made",
+        {name: _auc(some, score) for name, some in by.items()},
+        _scale([scores for _, scores in usable], list(score.values())),
+        accepts([item for item in basis if item.right]),
+        share([float(score[item.id] < tau) for item in wrong], [item.question for item in wrong]),
+        {kind: accepts(some) for kind, some in sorted(kinds.items())},
+        knots,
+        round(sum(above) / len(above), 4) if above else None,
+        (strict := _auc(basis, score, 1 - (1 - LEVEL) / family)) is not None and strict.low > 0.5,
+    )
+    found.words.extend(in_words(found, tau))
+    return found
+
+
+def in_words(found: Reviewer, tau: float) -> list[str]:
+    """The verdict in sentences, gravest first."""
+    name, sentences = found.model, []
+    of = "answers of its peers" if found.basis == "on-policy" else "answers made by rule"
+    if found.usable is not None and found.usable.value < 0.5:
+        sentences.append(f"{name} gives no usable verdict on {1 - found.usable.value:.0%} of the items.")
+    if found.auc is None:
+        sentences.append(f"{name}: no verdict, since it did not score both right and wrong answers.")
+    elif found.auc.high < 0.5:
+        sentences.append(f"{name} prefers wrong answers (AUC {found.auc}, {of}): its reviews do harm.")
+    elif found.auc.low <= 0.5:
+        sentences.append(f"{name} cannot tell right from wrong (AUC {found.auc}, {of}): its reviews are noise.")
+    elif found.auc.value < GOOD:
+        sentences.append(f"{name} tells right from wrong a little better than chance (AUC {found.auc}, {of}).")
+    else:
+        sentences.append(f"{name} tells right from wrong (AUC {found.auc}, {of}).")
+    ruled = found.auc_by.get("rule-made")
+    if found.basis == "on-policy" and ruled is not None and found.auc is not None and ruled.low > found.auc.high:
+        sentences.append(f"{name} does better on rule-made answers (AUC {ruled}), which are easier to judge.")
+    constant = found.scale["constant"]
+    if constant is not None and constant >= CONSTANT:
+        sentences.append(f"{name} gives the same score to {constant:.0%} of all answers.")
+    if found.sensitivity is not None and found.specificity is not None:
+        if found.sensitivity.value == 0:
+            sentences.append(f"{name} gives no right answer {tau:g} or more: its scores let no sample pass.")
+        elif found.specificity.value < 0.5:
+            sentences.append(f"{name} gives {tau:g} or more to {1 - found.specificity.value:.0%} of wrong answers.")
+    return sentences
+
+
+def _with_right(items: Sequence[Item], kind: str) -> list[Item]:
+    """The wrong items of a kind, with the right ones of the same questions."""
+    questions = {item.question for item in items if item.kind == kind}
+    return [item for item in items if item.question in questions and (item.right or item.kind == kind)]
+
+
+def _auc(items: Sequence[Item], score: Mapping[str, float], level: float = LEVEL) -> Estimate | None:
+    return auc([score[i.id] for i in items], [i.right for i in items], [i.question for i in items], level)
+
+
+def _scale(given: Sequence[Scores], scores: Sequence[float]) -> dict[str, float | None]:
+    """Mean and sd; `constant` and `equal`: see verdicts.py; `ends`: the share of scores at the ends of the scale."""
+    counted = Verdicts()
+    for score, dimensions in zip(scores, given, strict=True):
+        counted.add(score, dimensions)
+    return {
+        "mean": _rounded(scores, fmean),
+        "sd": _rounded(scores, pstdev),
+        "constant": _rounded_share(counted.constant),
+        "equal": _rounded_share(counted.equal),
+        "ends": _rounded([not ENDS[0] < score < ENDS[1] for score in scores], fmean),
+    }
+
+
+def _rounded_share(share: float | None) -> float | None:
+    return None if share is None else round(share, 4)
+
+
+def _rounded(values: Sequence[float], of: Callable[[Sequence[float]], float]) -> float | None:
+    return round(of(values), 4) if values else None

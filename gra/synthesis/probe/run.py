@@ -1,0 +1,172 @@
+"""Makes the calls of a probe: each model answers the known questions, then reviews all items with the run's own prompts.
+
+Calls go through the engine and the journal, as in a run: an answered call is never paid for twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gra.known import Known
+from gra.synthesis.committee.calls import Exchange, Rules
+from gra.synthesis.committee.protocol import respond, review
+from gra.synthesis.committee.randomness import stream
+from gra.synthesis.committee.records import DOMAINS, CallRecord, Outcome, Record, Review, Roles, Seed
+from gra.synthesis.config import SynthesisConfig
+from gra.synthesis.engine.engine import Engine
+from gra.synthesis.engine.session import engine_for
+from gra.synthesis.probe.gate_trust import Scores
+from gra.synthesis.probe.items import UNKNOWN, Item, Pair, by_rule, choose_known, on_policy
+from gra.synthesis.probe.settings import ProbeSettings
+from gra.synthesis.progress.state import State
+from gra.synthesis.progress.terminal import Progress
+from gra.synthesis.scoring.examples import Shelf, shelf_for
+from gra.synthesis.seed_annotation import first_questions
+from gra.synthesis.settings import SynthesisSettings
+
+ASIDE = 0.25  # share of the seeds reserved for the reviewers' examples
+
+
+@dataclass
+class Findings:
+    """Items, scores and calls. `judged`: model -> item's id -> scores by dimension, None: no usable verdict; `unanswered`: by
+    model, the number of known questions without a usable answer; `traffic`: of this process only."""
+
+    items: list[Item]
+    judged: dict[str, dict[str, Scores | None]]
+    unanswered: dict[str, int]
+    simulated: bool
+    calls: list[CallRecord] = field(default_factory=list)
+    traffic: dict[str, float] = field(default_factory=dict)
+
+
+async def ask(
+    config: SynthesisConfig,
+    probe: ProbeSettings,
+    seeds: Sequence[Seed],
+    known: Sequence[Known],
+    output: Path,
+) -> Findings:
+    """Run the probe over the pool. Raises ServerError, StoreError, Interrupted."""
+    pool, seed, settings = config.pool, config.seed, config.synthesis
+    rules = Rules(seed, _answering(settings, probe), pool.served, thoughts=pool.strip_think)
+    async with engine_for(config, output) as (engine, backend):
+        models = list(backend.models)
+        first = await first_questions(engine, rules, models)
+        shelf, seeds, known = set_aside(seeds, known, settings, seed)
+        count, questions = probe.sizes(len(models), len(known))
+        chosen = choose_known(known, questions, seed)
+        with Progress(State(engine.traffic, 1), output) as progress:
+            answers, unanswered, calls = await _answer(engine, chosen, models, rules, progress)
+            # Grading rules can run programs, which would block the event loop.
+            labelled = await asyncio.to_thread(lambda: [on_policy(*answer) for answer in answers])
+            items = [item for item in labelled if item is not None]
+            items += await asyncio.to_thread(by_rule, pairs_of(seeds, known), count, seed, probe.kinds)
+            judged, more = await _review(engine, items, models, rules, shelf, progress)
+        traffic = engine.traffic
+    counts = {
+        "asked": float(traffic.requested),
+        "replayed": float(traffic.replayed),
+        "waited": round(traffic.seconds, 3),
+    }
+    return Findings(items, judged, unanswered, backend.simulated, [*first, *calls, *more], counts)
+
+
+def set_aside(
+    seeds: Sequence[Seed], known: Sequence[Known], settings: SynthesisSettings, seed: int
+) -> tuple[Shelf, list[Seed], list[Known]]:
+    """The reviewers' examples (synthesis.scoring=probability), and the seeds and known questions for items: a quarter of the seeds,
+    drawn by their ids, is only for examples. Written reviews need none."""
+    if settings.scoring != "probability":
+        return shelf_for(settings, seed, ()), list(seeds), list(known)
+    spare = [one for one in seeds if one.response and stream(seed, "probe examples", one.id).random() < ASIDE]
+    records = [Record(one.id, one.instruction, one.response, _domain(one.domain), (), "") for one in spare]
+    texts = {one.instruction for one in spare}
+    rest = [one for one in seeds if one.instruction not in texts]
+    return shelf_for(settings, seed, records), rest, [one for one in known if one.instruction not in texts]
+
+
+def pairs_of(seeds: Sequence[Seed], known: Sequence[Known]) -> list[Pair]:
+    """Questions with right answers, from which wrong ones are made: seeds with an answer, and known questions."""
+    found = {
+        seed.id: Pair(seed.id, seed.instruction, seed.response, seed.domain or UNKNOWN)
+        for seed in seeds
+        if seed.response
+    }
+    found |= {one.id: Pair(one.id, one.instruction, one.response, one.domain or UNKNOWN, one) for one in known}
+    return list(found.values())
+
+
+async def _answer(
+    engine: Engine, known: Sequence[Known], models: Sequence[str], rules: Rules, progress: Progress
+) -> tuple[list[tuple[Known, str, str]], dict[str, int], list[CallRecord]]:
+    """The usable answers as (question, model, answer); the number of unusable ones by model; the calls."""
+    due = [(one, model) for one in known for model in models]
+    progress.stage("probe: answers to known questions", len(due))
+    answers: list[tuple[Known, str, str]] = []
+    unanswered: Counter[str] = Counter()
+    calls: list[CallRecord] = []
+
+    def exchanges() -> Iterator[Exchange[tuple[str | None, tuple[CallRecord, ...]]]]:
+        for one, model in due:
+            draft = _draft(
+                f"probe/{one.id}/{model}", one.domain or UNKNOWN, Roles(model, (), None, model), one.instruction
+            )
+            yield respond(draft, rules)
+
+    order = iter(due)
+    async for text, made in engine.stream(exchanges()):
+        one, model = next(order)
+        progress.advance(None)
+        progress.heard(made)
+        calls += made
+        if text is None:
+            unanswered[model] += 1
+        else:
+            answers.append((one, model, text))
+    return answers, dict(unanswered), calls
+
+
+async def _review(
+    engine: Engine, items: Sequence[Item], models: Sequence[str], rules: Rules, shelf: Shelf, progress: Progress
+) -> tuple[dict[str, dict[str, Scores | None]], list[CallRecord]]:
+    progress.stage("probe: reviews", len(items))
+    judged: dict[str, dict[str, Scores | None]] = {model: {} for model in models}
+    calls: list[CallRecord] = []
+
+    def exchanges() -> Iterator[Exchange[tuple[tuple[Review, ...], tuple[CallRecord, ...]]]]:
+        for item in items:
+            roles = Roles(item.author or "", tuple(models), None, models[0])
+            draft = _draft(f"probe/{item.id}", item.domain, roles, item.instruction, item.response)
+            yield review(draft, rules, shelf.examples(0, draft.domain))
+
+    order = iter(items)
+    async for reviews, made in engine.stream(exchanges()):
+        item = next(order)
+        progress.advance(None)
+        progress.heard(made)
+        calls += made
+        for one in reviews:
+            judged[one.model][item.id] = one.scores
+    return judged, calls
+
+
+def _draft(name: str, domain: str, roles: Roles, instruction: str, response: str = "") -> Outcome:
+    """A sample at the point where its response, or its reviews, are due."""
+    return Outcome(name, 0, 0, _domain(domain), roles, (), "rejected", instruction=instruction, response=response)
+
+
+def _domain(name: str | None) -> str:
+    return name if name in DOMAINS else "question answering"
+
+
+def _answering(settings: SynthesisSettings, probe: ProbeSettings) -> SynthesisSettings:
+    """The run's settings with the probe's limit on the length of answers."""
+    respond_as = settings.decoding.respond
+    shorter = respond_as.model_copy(update={"max_tokens": min(respond_as.max_tokens, probe.max_tokens)})
+    decoding = settings.decoding.model_copy(update={"respond": shorter})
+    return settings.model_copy(update={"decoding": decoding, "long_answers": 1})

@@ -1,0 +1,84 @@
+"""The config group `probe`: the number of calls and the sources of questions with known answers; conf/probe/*.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from gra.errors import ConfigError, Problem
+from gra.known import Known, Source
+from gra.settings import Settings
+from gra.synthesis.committee.records import Seed
+from gra.synthesis.probe.items import WRONG
+from gra.synthesis.settings import SynthesisSettings
+from gra.targets import module_of
+
+Mode = Literal["warn", "refuse", "off"]
+
+
+class ProbeSettings(Settings):
+    """Settings of a probe."""
+
+    calls: int = Field(200, ge=20, description="Approximate calls per model.")
+    made_by_rule: float = Field(0.4, ge=0, le=1, description="Share of the calls that review rule-made answers.")
+    kinds: list[str] = Field(
+        list(WRONG), min_length=1, description=f"Kinds of rule-made wrong answers: {', '.join(WRONG)}."
+    )
+    max_tokens: int = Field(512, ge=1, description="Of an answer; a truncated one is retried, then left out.")
+    sources: list[dict[str, Any]] = Field(
+        [{"_target_": "gra.synthesis.probe.exact.source"}], description="Sources of questions with known answers."
+    )
+
+    @field_validator("kinds")
+    @classmethod
+    def _known(cls, value: list[str]) -> list[str]:
+        unknown = [kind for kind in value if kind not in WRONG]
+        if unknown:
+            raise ValueError(f"unknown kinds: {', '.join(unknown)}; known: {', '.join(WRONG)}")
+        return value
+
+    def sizes(self, models: int, known: int) -> tuple[int, int]:
+        """The number of pairs of a right and a rule-made wrong answer, and of known questions.
+
+        Each model answers each known question once and reviews the answers of all models.
+        """
+        ruled = round(self.calls * self.made_by_rule / 2)
+        questions = min(known, int((self.calls - 2 * ruled) / (models + 1)))
+        return max(ruled, (self.calls - questions * (models + 1)) // 2), questions
+
+
+def mode(settings: SynthesisSettings, *, simulated: bool) -> Mode:
+    """`synthesis.probe`, or its default: warn, for simulated pools off."""
+    return settings.probe or ("off" if simulated else "warn")
+
+
+def load_sources(settings: ProbeSettings, seeds: Sequence[Seed]) -> list[Known]:
+    """The questions of all sources, without repeated ids. Raises ConfigError if a source is unusable."""
+    found: dict[str, Known] = {}
+    problems: list[Problem] = []
+    for place, spec in enumerate(settings.sources):
+        try:
+            target = source_named(spec, place)
+            for known in target({key: value for key, value in spec.items() if key != "_target_"}, seeds):
+                found.setdefault(known.id, known)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return list(found.values())
+
+
+def source_named(spec: Mapping[str, Any], place: int) -> Source:
+    """The function that a source's `_target_` names. Raises ConfigError if it cannot be imported."""
+    key, name = f"probe.sources.{place}._target_", str(spec.get("_target_") or "")
+    try:
+        module, function = module_of(name)
+        target: Source = getattr(module, function)
+    except (ImportError, AttributeError, ValueError) as error:
+        remedy = (
+            "give the dotted path of a function, e.g. eval.suite.known.source (gra/known.py lists the available ones)"
+        )
+        raise ConfigError([Problem(key, f"`{name}` cannot be imported: {error}", remedy)]) from error
+    return target

@@ -1,0 +1,177 @@
+"""Runs the probe stage: measures whether a pool's models can judge before a run is paid for. Writes probe.json and probe.md.
+
+Command: gra probe pool=... seeds=... output=DIR. In a chain it is the input `probe` of the synthesis. With `synthesis.probe=off`
+(the default for simulated pools) it makes no calls and records that in probe.json. If it is killed at any moment, the same command
+resumes from the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from gra import event_loop, labels
+from gra.errors import STOPPED_AT_ONCE, ConfigError, Interrupted, Problem, SynthesisError
+from gra.fileio import write_json, write_text
+from gra.settings import parse
+from gra.synthesis import checks, stage
+from gra.synthesis.config import SynthesisConfig, parsed
+from gra.synthesis.engine.reuse import bought_again, kept, reuse
+from gra.synthesis.probe.qualify import FORMAT
+from gra.synthesis.probe.settings import Mode, ProbeSettings, load_sources, mode, source_named
+from gra.synthesis.seeds.load import load_seeds, report_bad, seed_files
+from gra.synthesis.settings import SynthesisSettings
+from gra.wellformed import printable
+
+NAME = "probe"
+VERSION = 2  # 2: severity is above 0 for harsh reviewers, as in the health of a run
+ADDED_LATER = stage.ADDED_LATER
+INSIDE_INPUTS = stage.INSIDE_INPUTS
+# A probe does not depend on the number of samples, their prompts' records, or what happens after the gate.
+NOT_HASHED = (
+    *stage.NOT_HASHED,
+    "synthesis.rounds",
+    "synthesis.samples_per_round",
+    "synthesis.max_proposals",
+    "synthesis.demonstrations",
+    "synthesis.taken",
+    "synthesis.thin_domain",
+    "synthesis.long_answers",
+    "synthesis.check",
+    "synthesis.dedup",
+    "synthesis.decontaminate",
+    "synthesis.domains",
+    "synthesis.shots",
+    "synthesis.show",
+)
+RESULT, TABLE = "probe.json", "probe.md"
+__all__ = ["bought_again", "check", "external_files", "kept", "preflight", "reuse", "run"]
+
+log = logging.getLogger("gra.synthesis")
+
+
+def external_files(config: dict[str, Any]) -> dict[str, Path]:
+    """The prompts in use and the seeds."""
+    return stage.external_files(_of_synthesis(config))
+
+
+def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
+    """All faults of the probe's config and of the groups that it shares with the synthesis."""
+    problems = [p for p in checks.check(_of_synthesis(config), inputs) if p.key != "synthesis.reviewers"]
+    if "probe" not in config:
+        return [*problems, Problem("probe", "required, but not set", "set probe")]
+    probe, faults = parse(ProbeSettings, config["probe"], "probe")
+    problems += faults
+    for place, spec in enumerate(probe.sources if probe is not None else ()):
+        try:
+            source_named(spec, place)
+        except ConfigError as error:
+            problems += error.problems
+    return problems
+
+
+def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
+    """Unusable seeds and models that no server lists; nothing if the probe is off."""
+    settings, _ = parse(SynthesisSettings, config.get("synthesis"))
+    if settings is None or _mode(settings, config) == "off":
+        return []
+    return [p for p in stage.preflight(_of_synthesis(config), inputs) if not p.key.startswith("synthesis.")]
+
+
+def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
+    """Make the calls and write probe.json and probe.md. Raises ConfigError, SeedError, ServerError, StoreError, and SynthesisError
+    if the committee fails and `synthesis.probe` is refuse."""
+    if problems := check(config, dict(inputs)):
+        raise ConfigError(problems)
+    settings = SynthesisSettings.model_validate(config["synthesis"])
+    effect = _mode(settings, config)
+    if effect == "off":
+        found: dict[str, Any] = {
+            "version": FORMAT,
+            "off": True,
+            "faults": [],
+            "words": [],
+            "items": {},
+            "models": {},
+            "gate": None,
+        }
+        _write(output, found, settings.tau)
+        return {"calls": 0.0}
+    found = _probe(parsed(config), ProbeSettings.model_validate(config["probe"]), inputs.get("seeds"), output)
+    for name, model in found["models"].items():
+        if model["auc"] is not None and model["auc"]["low"] <= 0.5:
+            log.warning("probe: %s", printable(model["words"][0] if model["words"] else name))
+    for fault in found["faults"]:
+        log.warning("probe: %s", printable(fault))
+    if found["faults"] and effect == "refuse":
+        listed = "\n    ".join(found["faults"])
+        remedy = f"change the pool or synthesis.scoring, or set synthesis.probe=warn to run anyway; details: {output / TABLE}"
+        raise SynthesisError(f"the committee fails its probe (synthesis.probe=refuse):\n    {listed}\n    -> {remedy}")
+    return {"calls": float(found["calls"]), "faults": float(len(found["faults"]))}
+
+
+def _mode(settings: SynthesisSettings, config: dict[str, Any]) -> Mode:
+    return mode(settings, simulated=bool((config.get("pool") or {}).get("simulated")))
+
+
+def _probe(config: SynthesisConfig, probe: ProbeSettings, place: Path | None, output: Path) -> dict[str, Any]:
+    from gra.synthesis.probe import qualify
+    from gra.synthesis.probe import run as probe_run
+
+    start = time.time()
+    settings = config.synthesis
+    seeds = load_seeds(config.seeds, config.seed, place)
+    report_bad(seeds.bad, output)
+    known = load_sources(probe, seeds.seeds)
+    try:
+        findings = event_loop.run(probe_run.ask(config, probe, seeds.seeds, known, output))
+    except asyncio.CancelledError:
+        raise Interrupted(STOPPED_AT_ONCE) from None
+    served = {model.name: model.served for model in config.pool.settings.models}  # the id gives the family
+    calibrated = settings.calibrate == "probe"
+    found = qualify.data(qualify.qualify(findings.items, findings.judged, served, settings, calibrated))
+    found |= {"scoring": settings.scoring, "questions": settings.questions}
+    spent = _tokens(findings.calls)
+    for model, entry in found["models"].items():
+        entry |= {"unanswered": findings.unanswered.get(model, 0), **spent.get(model, {"calls": 0})}
+    files = seed_files(config.seeds).values()
+    simulated = findings.simulated or labels.simulated([place, *files])
+    found |= {"calls": len(findings.calls), "known_questions": len(known), "simulated": simulated, "tau": settings.tau}
+    _write(output, found, settings.tau)
+    if simulated:
+        write_text(output / "SIMULATED", "made by simulated models, or on seeds of a simulated world\n")
+    write_json(output / "run.json", {"seconds": round(time.time() - start, 3), **findings.traffic})
+    return found
+
+
+def _write(output: Path, found: dict[str, Any], tau: float) -> None:
+    from gra.synthesis.probe.table import brief, text
+
+    write_json(output / RESULT, found)
+    write_text(output / TABLE, text(found, tau))
+    write_text(output / "probe.txt", brief(found, tau))
+
+
+def _of_synthesis(config: dict[str, Any]) -> dict[str, Any]:
+    """The synthesis config as far as a probe needs it: without benchmarks and calibration."""
+    found = {key: value for key, value in config.items() if key != "probe"}
+    if isinstance(found.get("synthesis"), dict):
+        found["synthesis"] = {**found["synthesis"], "decontaminate": {"enabled": False}, "calibrate": "none"}
+    return found
+
+
+def _tokens(calls: list[Any]) -> dict[str, dict[str, Any]]:
+    """By model: calls, and the tokens of those whose server reported them."""
+    found: dict[str, dict[str, Any]] = {}
+    for call in calls:
+        entry = found.setdefault(call.model, {"calls": 0, "tokens_in": 0, "tokens_out": 0, "tokens_unknown": 0})
+        entry["calls"] += 1
+        if call.tokens_in is None or call.tokens_out is None:
+            entry["tokens_unknown"] += 1
+        else:
+            entry["tokens_in"] += call.tokens_in
+            entry["tokens_out"] += call.tokens_out
+    return found

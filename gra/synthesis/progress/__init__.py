@@ -1,0 +1,1 @@
+"""Shows the progress of a run: its state, the terminal and status.json."""

@@ -1,0 +1,92 @@
+"""Writes status.json in a working folder: the run's progress for other programs. Updated about every 2 s, removed at the end.
+
+    schema           1
+    state            "running"
+    pid, host        of the process that writes it
+    started_at, updated_at    Unix seconds; if `updated_at` is more than some 30 s ago, the process was killed or hangs
+    line             everything in one line, for people
+    stage            "annotate seeds" | "round 2" | "round 2: annotate"
+    round, rounds    null before the first round
+    counters         done, total, need (of the stage); proposed, lost {group: n}, accepted, distinct, duplicates (of the
+                     round; the last two null until deduplication); asked (calls sent), answered, replayed, tokens_in,
+                     tokens_out (of this process)
+    rates            calls_s, tokens_in_s, tokens_out_s over the last 30 s; null at the start
+    in_flight        calls by model
+    servers_out      base URLs of unhealthy servers; null if the backend does not report them
+    servers          url, model, in_flight, limit (most calls in flight, at the moment), answered, unhealthy (the reason; null:
+                     healthy) of each model at each URL; null if the backend does not report them
+    committee        the reviewers, as `health` in stats.json: alpha with its interval, each reviewer, acceptance by drawn
+                     reviewer, draw_share, warnings as text; null until samples were reviewed
+    eta_s, eta_run_s estimated seconds to the end of the stage and of all rounds (state.py); null if unknown
+
+The file is replaced as a whole, never half written. It is not synced: after a power loss it is useless anyway, and a sync every
+2 s would slow down the journal's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gra.synthesis.progress.state import Snapshot
+
+NAME = "status.json"
+SCHEMA = 1
+_TEMPORARY = ".status.json.tmp"  # a fixed name: the next run removes the file of a killed one
+
+
+def status(snapshot: Snapshot, line: str, started_at: float, updated_at: float) -> dict[str, Any]:
+    """The content of status.json."""
+    s = snapshot
+    return {
+        "schema": SCHEMA,
+        "state": "running",
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "started_at": round(started_at, 3),
+        "updated_at": round(updated_at, 3),
+        "line": line,
+        "stage": s.stage,
+        "round": s.round,
+        "rounds": s.rounds,
+        "counters": {
+            "done": s.done,
+            "total": s.total,
+            "need": s.need,
+            **asdict(s.funnel),
+            "asked": s.requested,
+            "answered": s.answered,
+            "replayed": s.replayed,
+            "tokens_in": s.tokens_in,
+            "tokens_out": s.tokens_out,
+        },
+        "rates": None if s.rates is None else {name: round(value, 1) for name, value in asdict(s.rates).items()},
+        "in_flight": dict(s.in_flight),
+        "servers_out": None if s.servers_out is None else list(s.servers_out),
+        "servers": None if s.servers is None else [dict(server) for server in s.servers],
+        "committee": None if s.committee is None else dict(s.committee),
+        "eta_s": _rounded(s.eta_s),
+        "eta_run_s": _rounded(s.eta_run_s),
+    }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
+
+
+def write(folder: Path, value: dict[str, Any]) -> None:
+    """Replace status.json. Raises OSError."""
+    temporary = folder / _TEMPORARY
+    temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.replace(folder / NAME)
+
+
+def remove(folder: Path) -> None:
+    """Delete status.json: a finished folder has none. Raises OSError."""
+    for name in (NAME, _TEMPORARY):
+        (folder / name).unlink(missing_ok=True)

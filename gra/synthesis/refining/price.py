@@ -1,0 +1,71 @@
+"""Estimates the calls and tokens of refining a data set before it starts, for `gra plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gra.synthesis.engine.reuse import calls_in
+from gra.synthesis.output.price import (
+    CHARACTERS,
+    DISPUTED,
+    PASSED,
+    RETRIED,
+    about,
+    by_model,
+    tokens_of,
+)
+from gra.synthesis.refining.settings import RefineSettings, needs_domain
+from gra.synthesis.scoring.probability import questions_of
+from gra.synthesis.settings import SynthesisSettings
+
+
+def calls_of(
+    refine: RefineSettings, settings: SynthesisSettings, records: int, *, annotated: bool = False
+) -> dict[str, float]:
+    """Expected calls by step if every record is refined: each of `refine.answers` is written and judged. Pure.
+
+    `annotated`: the records have a domain.
+    """
+    reviewed, reviewers = settings.review, settings.reviewers if settings.review else 0
+    checked = reviewed and refine.check
+    answers = records * refine.answers * (PASSED if checked else 1.0)
+    questions = len(questions_of(settings.questions)) if settings.scoring == "probability" else 1
+    counts = {
+        "annotate_seed": records if needs_domain(refine, settings) and not annotated else 0.0,
+        "check": records * reviewers if checked else 0.0,
+        "respond": answers if refine.write == "answer" else 0.0,
+        "rewrite": answers if refine.write == "rewrite" else 0.0,
+        "review": answers * reviewers * questions,
+        "adjudicate": answers * DISPUTED if reviewed and settings.adjudicate else 0.0,
+    }
+    return {step: count * RETRIED for step, count in counts.items() if count}
+
+
+def lines(
+    refine: RefineSettings,
+    settings: SynthesisSettings,
+    models: Sequence[str],
+    records: int | None,
+    own: Path | None,
+    *,
+    annotated: bool,
+) -> list[str]:
+    """The estimate as text. `records`: how many there are; None: unknown; `own`: the working folder of this run, if it exists."""
+    if records is None and refine.samples is None:
+        return ["price: unknown, since an earlier step makes the records"]
+    least = refine.samples if records is None else records
+    assert least is not None
+    counts = calls_of(refine, settings, least, annotated=annotated)
+    found = {step: tokens_of(settings, step) for step in counts}
+    into, out = (sum(count * found[step][side] for step, count in counts.items()) for side in (0, 1))
+    shared = ", ".join(f"{name} {about(count)}" for name, count in by_model(settings, models, counts).items())
+    what = f"{least:,} records" if records is not None else f"{least:,} records or more, until as many samples are kept"
+    result = [
+        f"price: about {about(sum(counts.values()))} calls, {about(into)} tokens in, {about(out)} out",
+        f"calls by model: {shared}",
+        f"assumed: {what}; {CHARACTERS} characters per token, texts as long as Alpaca's"
+        + (f", {DISPUTED:.0%} of the responses are disputed" if settings.review else ""),
+    ]
+    there = calls_in(own)[0] if own is not None else 0
+    return [*result, f"{there:,} of these calls are already answered"] if there else result

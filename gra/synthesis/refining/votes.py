@@ -1,0 +1,43 @@
+"""PURE: self-consistency (Wang et al. 2022, arXiv 2203.11171): of several responses, one with the most frequent final answer.
+
+A final answer is what follows the last "answer is" or "answer:", is in the last \\boxed{...}, or follows the last "####", whichever
+comes last. A response without one has no vote.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+_MARKS = re.compile(
+    r"\\boxed\s*\{(?P<boxed>(?:[^{}]|\{[^{}]*\})*)\}"
+    r"|\banswer(?:\s+is\s*:?|\s*:)\s*(?P<said>.+?)(?=[.!?](?:\s|$)|\n|$)"
+    r"|####\s*(?P<hashes>[^\n]+)",
+    re.IGNORECASE,
+)
+_LONGEST = 200  # characters of an answer that can be compared
+_AROUND = " \t*_\"'`$"
+
+
+def final_answer(response: str) -> str | None:
+    """The final answer in a form for comparison (lower case, without quotes, dollar signs, commas within numbers and a final full
+    stop); None if the response states none."""
+    found = list(_MARKS.finditer(response))
+    if not found:
+        return None
+    text = next(group for group in found[-1].groups() if group is not None)
+    text = " ".join(text.strip(_AROUND).rstrip(".").strip(_AROUND).split()).casefold()
+    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
+    return text if 0 < len(text) <= _LONGEST else None
+
+
+def vote(responses: Sequence[str]) -> tuple[int, float | None]:
+    """The number of the first response with the most frequent final answer (the earlier answer of equally frequent ones), and the
+    share of the readable answers that agree with it. Without a readable answer: 0 and None."""
+    answers = [final_answer(response) for response in responses]
+    counts = Counter(answer for answer in answers if answer is not None)
+    if not counts:
+        return 0, None
+    chosen, most = counts.most_common(1)[0]  # equal counts: in the order in which they came
+    return answers.index(chosen), most / counts.total()

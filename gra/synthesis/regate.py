@@ -1,0 +1,77 @@
+"""Runs the stage `regate`: a recorded synthesis + other thresholds, reviewers or rules -> that arm's data folder, without a call.
+
+In an experiment: `_target_: gra.synthesis.regate.run`, `config: {regate: {tau: 7}}`, `inputs: {data: STEP}`. As a command, for many
+arms at once: gra regate DATA_DIR tau=6,7,8 (gra/synthesis/regating/sweep.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from gra.errors import ConfigError, Problem, SynthesisError
+from gra.settings import parse
+from gra.synthesis.config import SynthesisRuntime
+from gra.synthesis.regating.recorded import recorded_synthesis
+from gra.synthesis.regating.regate import settings_of
+from gra.synthesis.regating.run import RecordedRun
+from gra.synthesis.regating.words import in_words
+
+NAME = "regate"
+VERSION = 1
+SECTIONS = ("regate", "runtime")
+INPUTS = ("data", "seeds", "benchmarks", "probe")
+
+log = logging.getLogger("gra.synthesis")
+
+
+def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
+    """All faults of the changes; against the recorded run's settings as soon as it is there."""
+    problems = [
+        Problem(key, "unknown key", f"known sections: {', '.join(SECTIONS)}") for key in config if key not in SECTIONS
+    ]
+    problems += [
+        Problem(f"inputs.{name}", "this stage has no such input", f"one of: {', '.join(INPUTS)}")
+        for name in inputs
+        if name not in INPUTS
+    ]
+    if "data" not in inputs:
+        problems.append(Problem("inputs.data", "required, but not set", "name the data folder of a synthesis"))
+    problems += parse(SynthesisRuntime, config.get("runtime") or {}, "runtime")[1]
+    changes = config.get("regate") or {}
+    if not isinstance(changes, dict):
+        return [*problems, Problem("regate", "a mapping of changed settings is expected here", "e.g. {tau: 7}")]
+    recorded: dict[str, Any] = {}
+    if (folder := inputs.get("data")) is not None:
+        try:
+            recorded = recorded_synthesis(folder)
+        except ConfigError as error:
+            return [*problems, *error.problems]
+    return problems + settings_of(recorded, changes)[1]
+
+
+def external_files(config: dict[str, Any]) -> dict[str, Path]:  # noqa: ARG001 - the recorded run's hash covers its files
+    """None: everything is in the inputs."""
+    return {}
+
+
+def kept(folder: Path) -> str:  # noqa: ARG001 - the same for every folder
+    """Empty: nothing in a working folder of this stage costs anything to make again."""
+    return ""
+
+
+def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
+    """Write the data folder of the arm. Raises ConfigError, StoreError, or SynthesisError if the arm keeps no sample."""
+    if problems := check(config, dict(inputs)):
+        raise ConfigError(problems)
+    folder = inputs["data"]
+    with RecordedRun(folder, inputs, config.get("runtime") or {}, output / "spool") as recorded:
+        arm = recorded.arm(config.get("regate") or {})
+        arm.material.write(output, arm.result, arm.stats)
+    if not arm.undecided.exact:
+        log.warning("not what a run of its own would give: %s", in_words(arm.undecided.account()))
+    if not arm.stats["kept"]:
+        raise SynthesisError(f"{output}: the arm keeps no sample\n    -> choose a lower tau or a larger delta")
+    counted = {key: float(arm.stats[key]) for key in ("proposals", "kept", "calls")}
+    return {**counted, "undecided": float(arm.undecided.proposals.total()), "exact": float(arm.undecided.exact)}

@@ -1,0 +1,60 @@
+"""Reads from a data folder's manifest how it was made: the config of its synthesis and the folders of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gra.errors import ConfigError, Problem
+from gra.fileio import read_json
+from gra.labels import MANIFEST
+from gra.synthesis.config import SynthesisConfig, parsed
+
+SOURCES = ("seeds", "benchmarks", "probe")  # inputs of the recorded run, found in its manifest
+
+
+def recorded_synthesis(folder: Path) -> dict[str, Any]:
+    """The section `synthesis` of the recorded config, which an arm changes before it is parsed. Raises ConfigError."""
+    return dict(recorded_config(folder)["synthesis"])
+
+
+def recorded(folder: Path, runtime: Mapping[str, Any]) -> SynthesisConfig:
+    """The recorded config, parsed, with the `runtime` of this run. Raises ConfigError."""
+    return parsed({**recorded_config(folder), "runtime": runtime})
+
+
+def recorded_config(folder: Path) -> dict[str, Any]:
+    """The config of the synthesis that made a data folder. Raises ConfigError for any other folder."""
+    remedy = "name the data folder of a finished synthesis (gra synthesize, or the step `data` of an arm)"
+    try:
+        manifest = read_json(folder / MANIFEST)
+        made_by, config = manifest["stage"], manifest["config"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError([Problem("data", f"{folder}: not a finished data folder ({error!r:.80})", remedy)]) from error
+    if made_by != "synthesis":
+        raise ConfigError([Problem("data", f"{folder}: was made by the stage {made_by}, not by a synthesis", remedy)])
+    return dict(config)
+
+
+def recorded_inputs(folder: Path, given: Mapping[str, Path]) -> dict[str, Path]:
+    """The input folders of the recorded run: `given`, or as in its manifest, or beside the data folder under the same name.
+    Raises ConfigError for one that is in neither place."""
+    manifest = read_json(folder / MANIFEST)
+    found, problems = {name: path for name, path in given.items() if name in SOURCES}, []
+    for name, entry in manifest["inputs"].items():
+        if name in found or name not in SOURCES:
+            continue
+        places = [Path(entry["folder"]), folder.resolve().parent / Path(entry["folder"]).name]
+        there = next((place for place in places if place.exists()), None)
+        if there is None:
+            message, remedy = (
+                f"{entry['folder']}: the folder of the recorded run is gone",
+                f"give it: inputs.{name}=DIR",
+            )
+            problems.append(Problem(f"inputs.{name}", message, remedy))
+        else:
+            found[name] = there
+    if problems:
+        raise ConfigError(problems)
+    return found

@@ -1,0 +1,144 @@
+"""PURE: decides on a recorded proposal by other settings, from the verdicts that its journal holds.
+
+    regate(recorded outcome, settings) -> the outcome that a run with these settings would have had, or
+                                          rejected as `undecided`, if it needs a call that was never made
+
+A looser check lets an instruction pass whose response was never written; a smaller delta disputes a sample that no adjudicator saw;
+an adjudicator who was shown three reviews did not answer for two. Such proposals are undecided: nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from gra.errors import Problem
+from gra.settings import parse
+from gra.synthesis.committee import decisions
+from gra.synthesis.committee.records import CallRecord, Outcome, Roles
+from gra.synthesis.settings import SynthesisSettings
+
+UNDECIDED = "undecided"  # gra/reasons.py
+# What can be decided anew: these settings change no request up to the adjudicator's.
+DECIDES = (
+    *("tau", "delta", "std", "composite", "check", "min_reviews", "disputed"),
+    *("reviewers", "review", "adjudicate", "rounds", "samples_per_round", "max_proposals"),
+)
+_WRITING = ("keywords_missing", "instruction_missing")
+_ONLY_FEWER = ("reviewers", "rounds")
+_ONLY_OFF = ("review", "adjudicate")
+
+
+def settings_of(
+    recorded: Mapping[str, Any], changes: Mapping[str, Any]
+) -> tuple[SynthesisSettings | None, list[Problem]]:
+    """The settings `recorded` (of the recorded run) with the `changes`, or None and all faults of the changes."""
+    wrong = [
+        Problem(
+            f"regate.{key}",
+            "cannot be changed afterwards: other models would have been asked, or asked something else",
+            f"change one of: {', '.join(DECIDES)}; for another value of {key}, run the synthesis again",
+        )
+        for key in changes
+        if key not in DECIDES
+    ]
+    known = {key: value for key, value in changes.items() if key in DECIDES}
+    settings, faults = parse(SynthesisSettings, {**recorded, **known}, "regate")
+    had, _ = parse(SynthesisSettings, recorded)
+    if settings is not None and had is not None:
+        wrong += _beyond(settings, had)
+    return (settings if not wrong else None), wrong + faults
+
+
+def _beyond(settings: SynthesisSettings, had: SynthesisSettings) -> list[Problem]:
+    """Settings that need verdicts which the recorded run, with the settings `had`, never asked for."""
+    found = []
+    for key in _ONLY_FEWER:
+        if getattr(settings, key) > (most := getattr(had, key)) and (key == "rounds" or settings.review):
+            message = f"the recorded run has {most}, not {getattr(settings, key)}"
+            found.append(Problem(f"regate.{key}", message, f"set it to {most} or less"))
+    for key in _ONLY_OFF:
+        if getattr(settings, key) and not getattr(had, key):
+            found.append(Problem(f"regate.{key}", f"the recorded run has {key}=false", "leave it out"))
+    if settings.review and settings.min_reviews > settings.reviewers:
+        message = f"{settings.reviewers} reviewers cannot give {settings.min_reviews} verdicts"
+        found.append(Problem("regate.min_reviews", message, f"set it to {settings.reviewers} or less"))
+    if settings.composite == "correctness" and (
+        settings.calibrate != "none" or (settings.scoring == "probability" and settings.questions == "overall")
+    ):
+        message = "the recorded reviews have one score, not one for each dimension"
+        found.append(Problem("regate.composite", message, "choose another composite"))
+    return found
+
+
+def regate(recorded: Outcome, settings: SynthesisSettings) -> Outcome:
+    """The outcome of the proposal under `settings` (from `settings_of`). Its reviewers are the first `settings.reviewers` of the
+    recorded ones, which are those that a run with fewer reviewers draws."""
+    roles = roles_of(recorded.roles, settings)
+    count = len(roles.reviewers)
+    draft = replace(
+        recorded,
+        roles=roles,
+        status="rejected",
+        reason="",
+        detail="",
+        response="",
+        checks=recorded.checks[:count],
+        reviews=(),
+        adjudication=None,
+        adjudicated=False,
+        mean=None,
+        std=None,
+        summary=None,
+    )
+    asked = ["keywords", "instruction"]
+
+    def ended(found: Outcome, reason: str, detail: str = "") -> Outcome:
+        return replace(found, reason=reason, detail=detail, calls=calls_of(recorded.calls, asked, roles))
+
+    if recorded.reason in _WRITING:
+        return ended(draft, recorded.reason, recorded.detail)
+    if settings.review:
+        asked.append("check")
+        if (drop := decisions.of_checks(draft, settings)) is not None:
+            return ended(draft, *drop)
+    if not recorded.response and recorded.reason != "response_missing":
+        return ended(draft, UNDECIDED, "the response was never asked for")
+    asked.append("respond")
+    if recorded.reason == "response_missing":
+        return ended(draft, recorded.reason, recorded.detail)
+    draft = replace(draft, response=recorded.response)
+    if not settings.review:
+        return ended(replace(draft, status="accepted"), "")
+    asked.append("review")
+    draft = replace(draft, reviews=recorded.reviews[:count])
+    draft, verdict, drop = decisions.of_reviews(draft, settings)
+    if drop is not None:
+        return ended(draft, *drop)
+    if verdict.verdict == "adjudicate":
+        if recorded.adjudication is None:
+            return ended(draft, UNDECIDED, "the adjudicator was never asked")
+        if len(recorded.reviews) != count:
+            return ended(draft, UNDECIDED, "the adjudicator saw the reviews of more reviewers")
+        asked.append("adjudicate")
+        draft = replace(draft, adjudicated=True, adjudication=recorded.adjudication)
+        if (drop := decisions.of_adjudication(recorded.adjudication, verdict, settings)) is not None:
+            return ended(draft, *drop)
+    return ended(replace(draft, status="accepted"), "")
+
+
+def roles_of(recorded: Roles, settings: SynthesisSettings) -> Roles:
+    """The recorded roles without those that `settings` leave out."""
+    count = settings.reviewers if settings.review else 0
+    return replace(
+        recorded,
+        reviewers=recorded.reviewers[:count],
+        adjudicator=recorded.adjudicator if settings.review and settings.adjudicate else None,
+    )
+
+
+def calls_of(calls: Collection[CallRecord], steps: Collection[str], roles: Roles) -> tuple[CallRecord, ...]:
+    """The recorded calls that a run with these `roles` would have made in these `steps`."""
+    present = {"generator", "adjudicator", *(f"reviewer-{n}" for n in range(1, len(roles.reviewers) + 1))}
+    return tuple(call for call in calls if call.step in steps and call.role in present)

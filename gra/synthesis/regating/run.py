@@ -1,0 +1,126 @@
+"""Opens a finished data folder for re-gating: its config, seeds, benchmarks, journal and embedder; then decides arm after arm."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from gra import event_loop, labels
+from gra.errors import ConfigError, Interrupted, StoreError
+from gra.synthesis.committee.calls import Rules
+from gra.synthesis.decontamination import filter
+from gra.synthesis.dedup.embed import Embedder
+from gra.synthesis.dedup.pool import TargetPool
+from gra.synthesis.engine.reuse import JOURNAL
+from gra.synthesis.output.folder import Material
+from gra.synthesis.probe import after_run
+from gra.synthesis.regating.arm import Arm, Undecided
+from gra.synthesis.regating.recorded import recorded, recorded_inputs, recorded_synthesis
+from gra.synthesis.regating.recording import InThread, Recorder, Recording, Replies, Silent, same_rows
+from gra.synthesis.regating.regate import settings_of
+from gra.synthesis.rounds import Synthesis
+from gra.synthesis.rules import rules_of
+from gra.synthesis.seeds.load import load_seeds
+
+log = logging.getLogger("gra.synthesis")
+
+
+@dataclass
+class Decided:
+    """One arm: its settings, samples and statistics, and what could not be decided. `result` lies in files until it is removed."""
+
+    material: Material
+    result: Synthesis
+    stats: dict[str, Any]
+    undecided: Undecided
+
+
+class RecordedRun:
+    """A context manager over the data folder `folder`; `work`: a folder for outcomes, removed at the end. `arm` decides one arm.
+
+    Raises ConfigError for a folder that no synthesis made, StoreError if its journal does not give its data.
+    """
+
+    def __init__(self, folder: Path, inputs: Mapping[str, Path], runtime: Mapping[str, Any], work: Path):
+        self.folder, self._synthesis = folder, recorded_synthesis(folder)
+        self._config = recorded(folder, runtime)
+        self._inputs = recorded_inputs(folder, inputs)
+        self._work, self._workers = work, self._config.runtime.embed_workers
+        self._stack, self._count = ExitStack(), 0
+        self.simulated = labels.simulated([folder])
+        self.recording = Recording()
+
+    def __enter__(self) -> Self:
+        config, settings = self._config, self._config.synthesis
+        shutil.rmtree(self._work, ignore_errors=True)  # left by a killed run
+        self._stack.callback(shutil.rmtree, self._work, ignore_errors=True)
+        seeds = load_seeds(config.seeds, config.seed, self._inputs.get("seeds"))
+        rules = rules_of(config, self._inputs.get("probe"))
+        try:
+            against = filter.build(settings.decontaminate, self._inputs.get("benchmarks"))
+            self._stack.callback(against.close)
+            self._replies = Replies(self.folder / JOURNAL)
+            self._stack.callback(self._replies.close)
+            self._embedder = Embedder(settings.dedup, self._workers)
+            self._stack.callback(self._embedder.close_sync)
+            self.base = Material(config, rules, seeds, against)
+            self._models = config.models_called
+            self._probe = after_run.read_probe(self._inputs.get("probe"))
+            self._replay()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def arm(self, changes: Mapping[str, Any]) -> Decided:
+        """Decide the arm with these changed settings. Raises ConfigError for changes that cannot be decided afterwards."""
+        settings, problems = settings_of(self._synthesis, changes)
+        if settings is None:
+            raise ConfigError(problems)
+        rules = replace(self.base.rules, settings=settings)
+        material = replace(self.base, rules=rules)
+        self._count += 1
+        parts = self._parts(rules, self._work / f"arm-{self._count}")
+        committee = Arm(*parts, recording=self.recording, had_reviewers=self.base.rules.settings.reviewers)
+        result = _run(committee.run(self.base.seeds.seeds))
+        stats = material.statistics(result, self.simulated, self._probe)
+        if not committee.undecided.exact:
+            stats["regated"] = committee.undecided.account()
+        return Decided(material, result, stats, committee.undecided)
+
+    def _replay(self) -> None:
+        log.info("replaying %s from its journal", self.folder)
+        recorder = Recorder(*self._parts(self.base.rules, self._work / "recorded"), recording=self.recording)
+        _run(recorder.record(self.base.seeds.seeds))
+        result = self.recording.result
+        assert result is not None
+        if not same_rows(self.folder, result):
+            raise StoreError(
+                f"{self.folder}: its journal gives other samples than its data/train.parquet and rejected.parquet hold: another "
+                "version, embedder or benchmark file made them\n    -> run the synthesis again into another folder, with "
+                "runtime.reuse naming this one, then re-gate that"
+            )
+        result.remove()
+
+    def _parts(self, rules: Rules, folder: Path) -> tuple[Any, ...]:
+        pool = InThread(TargetPool(rules.settings.dedup, self._workers, self._embedder))
+        return self._replies, pool, rules, self._models, Silent(), folder, self.base.against
+
+
+def _run(main: Any) -> Any:
+    try:
+        return event_loop.run(main)
+    except asyncio.CancelledError:
+        raise Interrupted("stopped; run the same command again") from None

@@ -1,0 +1,172 @@
+"""Runs `gra regate DATA_DIR KEY=VALUE[,VALUE ...] ...`: every combination of the values as an arm, one table and one plot.
+
+    gra regate runs/store/synthesis-gra-data-1a2b3c4d tau=6,7,8,9 delta=1,1.5,2 --output sweep   -> sweep/sweep.csv, sweep.png
+
+No model is asked. With --data, each arm's data folder is written below the output too, to train on. Where the recorded run cannot
+decide, the table counts it and the plot draws a bar from what was kept to what could have been. A run recorded with
+synthesis.tau=0 synthesis.delta=0 synthesis.check=majority asks nearly everything, so it decides nearly every arm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from gra.errors import ConfigError, Problem
+from gra.fileio import atomic_path, write_json, write_text
+from gra.synthesis.regating.recorded import recorded_synthesis
+from gra.synthesis.regating.regate import DECIDES, settings_of
+from gra.synthesis.regating.run import Decided, RecordedRun
+from gra.synthesis.regating.words import in_words
+
+COLUMNS = (
+    *("proposals", "accepted", "kept", "adjudicated", "accepted_share", "accepted_share_most", "tokens_per_kept"),
+    *("undecided", "exact", "what_is_undecided"),
+)
+Arm = dict[str, Any]  # changed setting -> value
+
+
+def main(words: Sequence[str]) -> int:
+    """The command; returns the exit code. Raises ConfigError, StoreError."""
+    given = _parser().parse_args(list(words))
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
+    )
+    folder, output = Path(given.data), Path(given.output)
+    arms = combinations(given.changes)
+    recorded = recorded_synthesis(folder)
+    if problems := list(dict.fromkeys(p for arm in arms for p in settings_of(recorded, arm)[1])):
+        raise ConfigError(problems)
+    inputs = {name: Path(place) for name in ("seeds", "benchmarks", "probe") if (place := getattr(given, name))}
+    rows = []
+    with RecordedRun(folder, inputs, {}, output / "spool") as run:
+        for arm in arms:
+            decided = run.arm(arm)
+            rows.append(row(arm, decided))
+            if given.data_folders:
+                place = output / "data" / name_of(arm)
+                decided.material.write(place, decided.result, decided.stats)
+                write_json(place / "regate.json", {"recorded": str(folder), "changes": arm})
+            decided.result.remove()
+            print(
+                f"{name_of(arm)}: kept {decided.stats['kept']:,} of {decided.stats['proposals']:,} proposals",
+                flush=True,
+            )
+        simulated = run.simulated
+    write_text(output / "sweep.csv", table(rows))
+    plot(rows, output / "sweep.png", "simulated" if simulated else "")
+    print(f"{output / 'sweep.csv'}\n{output / 'sweep.png'}")
+    if unsure := sum(not entry["exact"] for entry in rows):
+        print(
+            f"{unsure} of {len(rows)} arms are not what a run of their own would give: see the column what_is_undecided"
+        )
+    return 0
+
+
+def combinations(words: Sequence[str]) -> list[Arm]:
+    """Every combination of the values of `KEY=VALUE[,VALUE ...]`; without words the recorded settings alone. Raises ConfigError."""
+    import yaml
+
+    problems, axes = [], {}
+    for word in words:
+        key, sign, values = word.partition("=")
+        key = key.removeprefix("synthesis.")
+        if not sign or not values:
+            remedy = "e.g. tau=6,7,8 delta=1,1.5"
+            problems.append(Problem(word, "KEY=VALUE[,VALUE ...] is expected here", remedy))
+            continue
+        if key in axes:
+            problems.append(Problem(key, "is given twice", f"list its values: {key}=A,B"))
+        axes[key] = [yaml.safe_load(value) for value in values.split(",")]
+    if problems:
+        raise ConfigError(problems)
+    return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+
+
+def name_of(arm: Mapping[str, Any]) -> str:
+    """A folder name for the arm: tau-8,delta-1.5."""
+    return ",".join(f"{key}-{value}" for key, value in arm.items()) or "recorded"
+
+
+def row(arm: Mapping[str, Any], decided: Decided) -> dict[str, Any]:
+    """The arm's line of the table. `accepted_share`: of the proposals; `accepted_share_most`: with all undecided ones."""
+    stats, undecided = decided.stats, decided.undecided
+    proposals, open_ones = stats["proposals"], undecided.proposals.total()
+    return {
+        **arm,
+        **{key: stats[key] for key in ("proposals", "accepted", "kept", "adjudicated")},
+        "accepted_share": stats["accepted"] / proposals if proposals else None,
+        "accepted_share_most": (stats["accepted"] + open_ones) / proposals if proposals else None,
+        "tokens_per_kept": stats["cost"]["per_kept"]["tokens"],
+        "undecided": open_ones,
+        "exact": undecided.exact,
+        "what_is_undecided": "" if undecided.exact else in_words(undecided.account()),
+    }
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as CSV; a missing value is empty."""
+    axes = [key for key in rows[0] if key not in COLUMNS]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*axes, *COLUMNS], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def plot(rows: Sequence[Mapping[str, Any]], path: Path, mark: str) -> None:
+    """Share of accepted proposals over the setting with the most numbers, a line for each combination of the others."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    axes = [key for key in rows[0] if key not in COLUMNS]
+    distinct = {key: list(dict.fromkeys(entry[key] for entry in rows)) for key in axes}
+    numbers = [key for key in axes if all(isinstance(value, int | float) for value in distinct[key])]
+    along = max(numbers, key=lambda key: len(distinct[key]), default=None)
+    lines: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in rows:
+        label = ", ".join(f"{key}={entry[key]}" for key in axes if key != along and len(distinct[key]) > 1)
+        lines.setdefault(label, []).append(entry)
+    figure = Figure(figsize=(6.4, 4.0), dpi=150)
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    for label, entries in lines.items():
+        shown = [e for e in entries if e["accepted_share"] is not None]
+        x = [float(e[along]) if along is not None else 0.0 for e in shown]
+        low = [100 * e["accepted_share"] for e in shown]
+        up = [100 * e["accepted_share_most"] - value for e, value in zip(shown, low, strict=True)]
+        axis.errorbar(x, low, yerr=[[0.0] * len(up), up], marker="o", markersize=4, capsize=3, label=label or None)
+    axis.set_xlabel(along or "")
+    axis.set_ylabel("accepted proposals, %" + (f" ({mark})" if mark else ""))
+    axis.set_title("bars: up to all undecided proposals accepted", fontsize=8)
+    if any(lines):
+        axis.legend(fontsize=7)
+    figure.tight_layout()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "gra regate",
+        description="Decide a recorded synthesis by other settings, without a call to a model: one table, one plot.",
+        epilog=f"settings: {', '.join(DECIDES)}. Example: gra regate data/mine tau=6,7,8 delta=1,1.5 --output sweep",
+    )
+    parser.add_argument("data", help="data folder of a finished synthesis, with its journal.sqlite")
+    parser.add_argument("changes", nargs="*", metavar="KEY=VALUE[,VALUE ...]", help="settings and their values")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder of sweep.csv and sweep.png")
+    parser.add_argument("--data", dest="data_folders", action="store_true", help="also write each arm's data folder")
+    for name in ("seeds", "benchmarks", "probe"):
+        parser.add_argument(f"--{name}", metavar="DIR", help=f"the run's input `{name}`, if it is not where it was")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,135 @@
+"""PURE: detects replies that repeat a turn, line or sentence of their prompt, or begin as a turn does.
+
+Weak models repeat what they were shown: the last line of the prompt ("Write a mathematics task. Keywords: sums, digits"), a rule of
+the system message, a demonstration. Such a line can look like a task or a summary, so exact repetitions are refused:
+
+    pieces(turn) = the turn, its lines and their sentences, each with and without its label ("Task: ...") and its tags
+    lead(turn)   = the first words of the turn, up to the first filled-in text, if there are at least LEAD words
+
+Case and punctuation are ignored. usable.copied finds copies with changed words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
+
+LEAD = 3  # words
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?", re.UNICODE)
+_SENTENCE = re.compile(r"(?<=[.!?;:])\s+")
+_LABEL = re.compile(r"(?:[\s#>*_\"'`-]*[^\W\d][\w -]{0,30}:|\s*\(?\d{1,2}[.):])[*_]*\s+(?=\S)")
+_TAG = re.compile(r"</?\\?\w+>|<\\/?\w+>")
+
+
+def echoes(
+    text: str,
+    conversation: Sequence[Mapping[str, str]],
+    filled: Iterable[str] = (),
+    hidden: Iterable[str] = (),
+    least: int = 1,
+) -> bool:
+    """Whether `text` is a piece of the conversation or begins with the lead of one of its user turns.
+
+    `filled`: texts that were filled into the turns; `hidden`: those of them whose lines a reply can repeat, such as the instruction
+    that it answers; `least`: minimum words of a piece.
+    """
+    turns = [(turn, turn["content"].casefold()) for turn in conversation]
+    texts, masked = {_unlabelled(text), text}, _Masked(hidden)
+    for part in texts:
+        mine = words(part)
+        near = (masked(turn["content"]) for turn, folded in turns if may_hold(folded, mine))
+        if len(mine) >= max(least, 1) and any(_is_piece(part, content) for content in near):
+            return True
+    first = {mine[0] for part in texts if (mine := words(part))}
+    users = (
+        turn["content"] for turn, folded in turns if turn["role"] == "user" and any(map(folded.__contains__, first))
+    )
+    begun = [content for content in map(masked, users) if _first(content) in first]
+    if not begun:  # true for nearly all replies; a lead has at least LEAD words, so its first word is the turn's own
+        return False
+    inside = sorted({part for part in (*filled, *masked.masks) if len(part) > 2})
+    leads = [lead(content, inside) for content in begun]
+    return any(words(part)[: len(begins)] == begins for begins in leads if len(begins) >= LEAD for part in texts)
+
+
+def begins_a_piece(text: str, conversation: Sequence[Mapping[str, str]], hidden: Iterable[str], least: int) -> bool:
+    """Whether a piece of the conversation begins with `text`, if that has at least `least` words."""
+    if len(mine := words(text)) < least:
+        return False
+    masked = _Masked(hidden)
+    near = (masked(turn["content"]) for turn in conversation if may_hold(turn["content"].casefold(), mine))
+    return any(piece[: len(mine)] == mine for content in near if _holds(content, text) for piece in pieces(content))
+
+
+def may_hold(folded: str, parts: Iterable[str]) -> bool:
+    """False if a text cannot contain these words: each word of a text, masked or not, is a substring of it. `folded`: the text,
+    casefolded. A quick check that avoids splitting the prompt into words, which costs much more."""
+    return all(map(folded.__contains__, parts))
+
+
+class _Masked:
+    """Removes the hidden texts; they are sorted only when first needed."""
+
+    def __init__(self, hidden: Iterable[str]):
+        self._hidden = hidden
+
+    @cached_property
+    def masks(self) -> list[str]:
+        """The hidden texts, longest first."""
+        return sorted({part for part in self._hidden if len(part) > 2}, key=lambda text: (-len(text), text))
+
+    def __call__(self, content: str) -> str:
+        for part in self.masks:
+            content = content.replace(part, "\n")
+        return content
+
+
+def _is_piece(text: str, turn: str) -> bool:
+    return _holds(turn, text) and words(text) in pieces(turn)
+
+
+def _unlabelled(text: str) -> str:
+    label = _LABEL.match(text)
+    return text[label.end() :] if label is not None else text
+
+
+def _holds(turn: str, text: str) -> bool:
+    """Whether the turn contains the words of `text` in sequence: a quick check that every piece passes."""
+    return _flat(text) in _flat(turn)
+
+
+@lru_cache(256)
+def _flat(text: str) -> str:
+    return f" {' '.join(words(text))} "
+
+
+@lru_cache(64)
+def pieces(turn: str) -> frozenset[tuple[str, ...]]:
+    """The words of the turn, its lines and their sentences, with and without labels and tags."""
+    texts = {turn}
+    for line in turn.splitlines():
+        bare = _TAG.sub(" ", line)
+        texts |= {line, bare, *_SENTENCE.split(line), *_SENTENCE.split(bare)}
+    texts |= {_unlabelled(text) for text in list(texts)}
+    return frozenset(found for text in texts if (found := words(text)))
+
+
+def lead(turn: str, filled: Sequence[str]) -> tuple[str, ...]:
+    """The words of the turn's first sentence before the first of the `filled` texts. The last occurrence of each counts, since a
+    keyword can also be a word of the sentence."""
+    places = [place for part in filled if (place := turn.rfind(part)) != -1]
+    own = turn[: min(places, default=len(turn))]
+    return words(re.split(r"(?<=[.!?])\s+|\n", own.strip(), maxsplit=1)[0])
+
+
+def _first(text: str) -> str:
+    """The first word of `text`, or ""."""
+    found = _WORD.search(text.casefold())
+    return found[0] if found is not None else ""
+
+
+@lru_cache(256)
+def words(text: str) -> tuple[str, ...]:
+    """The words of `text`, without case and punctuation."""
+    return tuple(_WORD.findall(text.casefold()))

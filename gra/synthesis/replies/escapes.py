@@ -1,0 +1,176 @@
+r"""PURE: repairs JSON strings with backslashes that were not doubled: `{"instruction": "$\frac{3}{4} \times 12$"}`.
+
+\b \f \n \r \t are legal JSON, so this reads as a form feed and "rac", a tab and "imes", and guided decoding does not prevent
+it. The raw text decides, where single and doubled backslashes still differ. If the letters after a backslash can only be a LaTeX
+command, the backslash is restored. If they can be a word, a line end or tab stays unless it is in a formula. If both readings are
+possible, the text is unsure. Correctly escaped text never changes: its commands have two backslashes, and in a string with such
+commands single backslashes stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from gra.synthesis.replies.latex_names import BRACED, COMMANDS, DOUBTFUL, NO_WORDS, SURE
+
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_LETTERS = re.compile(r"[A-Za-z]*")
+_DOUBLED = re.compile(r"(?<!\\)(?:\\\\)([A-Za-z]+)")
+_SINGLE = re.compile(r"(?<!\\)(?:\\\\)*\\([A-Za-z]+|[()\[\]])")
+_REGEX = re.compile(r"\\[wWdDsSB]|\\b.*\\b|[\[(]\S*\\b|\\b[\[(]|(?i:regex)|\bre\.", re.DOTALL)
+_PATH = re.compile(r"(?<![A-Za-z])[A-Za-z]:(?:\\{1,2}[\w.() -]+)+")
+# Formulas, by kind: an inline one ($ as pandoc reads it, \( \)) holds no line ends, a display one can.
+_INLINE = re.compile(
+    r"(?<![\\$])\$(?![\s$])[^$]{0,300}?(?<![\s$\\])(?<!\\[nt])\$(?![\d$])|\\{1,2}\(.{0,300}?\\{1,2}\)", re.DOTALL
+)
+_DISPLAY = re.compile(
+    r"\$\$.{0,2000}?\$\$|\\{1,2}\[.{0,2000}?\\{1,2}\]|\\{1,2}begin\{.{0,2000}?\\{1,2}end\{", re.DOTALL
+)
+_IN_SENTENCE = re.compile(r" [A-Za-z]|[,;)]")
+_LOST = re.compile(r"([\x08\x0c\r\t\n])([A-Za-z]+)(\{?)")
+_LETTER = {"\x08": "b", "\x0c": "f", "\r": "r", "\t": "t", "\n": "n"}
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+class Repaired(NamedTuple):
+    """`text`: the JSON text with lost backslashes doubled; `restored`: their number; `unsure`: an ambiguous place, or None."""
+
+    text: str
+    restored: int = 0
+    unsure: str | None = None
+
+
+def repaired(text: str) -> Repaired:
+    """`text` (JSON, with or without prose around it) with the backslashes restored that its escapes swallowed."""
+    if "\\" not in text:
+        return Repaired(text)
+    parts: list[str] = []
+    restored, unsure, place = 0, None, 0
+    for string in _STRING.finditer(text, max(text.find("{"), 0)):
+        if "\\" not in string[1]:
+            continue
+        body = _Body(string[1])
+        parts += [text[place : string.start(1)], body.read()]
+        place = string.end(1)
+        restored += body.restored
+        unsure = unsure or body.unsure
+    return Repaired("".join([*parts, text[place:]]), restored, unsure)
+
+
+def damaged(value: str) -> str | None:
+    """The place of a control character in a decoded text that no text should have, or that swallowed the first letter of a LaTeX
+    command; None if there is none."""
+    if value.isprintable():  # no control character at all
+        return None
+    if (control := _CONTROL.search(value)) is not None:
+        return repr(value[max(control.start() - 10, 0) : control.end() + 10])
+    for found in _LOST.finditer(value):
+        name = _LETTER[found[1]] + found[2]
+        if name in SURE or (found[3] and name in BRACED):
+            return repr(value[max(found.start() - 10, 0) : found.end() + 10])
+    return None
+
+
+class _Body:
+    """The raw content of one JSON string."""
+
+    def __init__(self, raw: str):
+        self._raw = raw
+        self.restored = 0
+        self.unsure: str | None = None
+        self._doubled = any(name in COMMANDS for name in _DOUBLED.findall(raw))
+        single = [name for name in _SINGLE.findall(raw) if name[0] not in '"\\/']
+        self._single = any(not name.isalpha() or (name in COMMANDS and not _can_be_text(name)) for name in single)
+        self._inline = [found.span() for found in _INLINE.finditer(raw)]
+        self._display = [found.span() for found in _DISPLAY.finditer(raw)]
+        self._paths = [found.span() for found in _PATH.finditer(raw) if _is_path(found[0])]
+
+    def read(self) -> str:
+        """The content with single backslashes doubled where a backslash was meant."""
+        return _ESCAPE.sub(self._one, self._raw)
+
+    def _one(self, escape: re.Match[str]) -> str:
+        sign, place = escape[1], escape.start()
+        if sign == "\\":
+            return self._backslash(escape)
+        if sign in '"/' or len(sign) == 5:
+            return escape[0]
+        if sign == "'":  # not a JSON escape: an apostrophe, or before a brace a LaTeX accent
+            return escape[0] if self._raw[escape.end() : escape.end() + 1] == "{" else "'"
+        if sign not in "bfnrt":
+            return "\\" + escape[0]
+        if _within(place, self._paths):
+            return self._restore(escape)
+        name = sign + self._letters(escape.end())
+        after = self._raw[place + 1 + len(name) : place + 2 + len(name)]
+        if name in SURE or (name in BRACED and after == "{"):
+            return self._restore(escape)
+        if sign == "b":  # texts contain no backspaces
+            return self._restore(escape) if name in DOUBTFUL or _REGEX.search(self._raw) else self._doubt(escape)
+        if sign == "f" or (sign == "r" and len(name) > 1):
+            return self._doubt(escape)
+        return self._perhaps(escape, name) if name in DOUBTFUL else escape[0]
+
+    def _perhaps(self, escape: re.Match[str], name: str) -> str:
+        """A line end or tab whose letters are a command's name but can also be a word."""
+        place = escape.start()
+        before, after = self._raw[:place], self._raw[place + 1 + len(name) :]
+        if self._doubled:
+            return escape[0]
+        if _within(place, self._inline):
+            return self._restore(escape)
+        if _within(place, self._display):
+            return self._restore(escape) if self._single and before.endswith(tuple(" {(=_^,")) else self._doubt(escape)
+        dollars = "$" in before and "$" in after  # perhaps a formula, with spaces that pandoc does not allow
+        if dollars and (self._single or before.endswith("$")):
+            return self._doubt(escape)
+        if not before.endswith(" ") or before.endswith("  ") or after.lstrip().startswith("="):
+            return escape[0]  # a new line: line ends rarely follow a single space
+        if name in NO_WORDS:
+            return self._restore(escape)
+        return self._doubt(escape) if self._single or dollars or _IN_SENTENCE.match(after) else escape[0]
+
+    def _backslash(self, escape: re.Match[str]) -> str:
+        r"""`\\`: an escaped backslash, or LaTeX's own end of a row if no backslash is doubled."""
+        if not self._single or not _within(escape.start(), self._display) or self._letters(escape.end()) in COMMANDS:
+            return escape[0]
+        if (
+            self._raw[escape.end() : escape.end() + 2] == "\\\\"
+            or self._raw[max(escape.start() - 2, 0) : escape.start()] == "\\\\"
+        ):
+            return escape[0]
+        return self._doubt(escape) if self._doubled else self._restore(escape, 2)
+
+    def _letters(self, place: int) -> str:
+        found = _LETTERS.match(self._raw, place)
+        return found[0] if found else ""
+
+    def _restore(self, escape: re.Match[str], times: int = 1) -> str:
+        self.restored += 1
+        return "\\" * times + escape[0]
+
+    def _doubt(self, escape: re.Match[str]) -> str:
+        self.unsure = self.unsure or self._raw[max(escape.start() - 12, 0) : escape.end() + 12]
+        return escape[0]
+
+
+def _can_be_text(name: str) -> bool:
+    """Whether a single backslash and this name can be a real line end or tab and a word."""
+    return name[0] in "nt" and name in DOUBTFUL
+
+
+def _is_path(text: str) -> bool:
+    r"""Whether raw text like `C:\temp\new.txt` is a Windows path with single backslashes, not a line end after "Q:"."""
+    steps = re.findall(r"\\{1,2}[\w.() -]+", text)
+    single = not any(step.startswith("\\\\") for step in steps)
+    return (
+        single
+        and len(steps) > 1
+        and (any(step[1] not in "bfnrtu" for step in steps) or bool(re.search(r"\.\w{2,4}\s*$", text)))
+    )
+
+
+def _within(place: int, spans: list[tuple[int, int]]) -> bool:
+    return any(start <= place < end for start, end in spans)

@@ -1,0 +1,85 @@
+"""PURE: reads a reply for its step: the usable value or the fault, and the remarks that stats.json counts.
+
+the reply's end and refusals, reasoning and control tokens (parsing.answer_in)  ->  the form (parsing.form_in)
+->  well-formed but unusable content (usable.fault_in)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from gra.models.base import Reply
+from gra.models.openai.finish import KNOWN, normal
+from gra.models.openai.reply_text import CALL, NO_ANSWER, UNSURE
+from gra.synthesis.prompts import Style
+from gra.synthesis.prompts.schemas import form_of
+from gra.synthesis.replies.parsing import CUT_OFF, ESCAPES, answer_in, form_in
+from gra.synthesis.replies.plain_text import plain_form
+from gra.synthesis.replies.usable import CHECKS, fault_in
+from gra.synthesis.scoring.probability import NO_CHOICE
+
+# The first words of a fault -> its name in stats.json. Other faults name the field that does not fit the form.
+FAULTS = {
+    NO_CHOICE: "no_choice",
+    "refused": "refused",
+    "empty": "empty",
+    CUT_OFF: "cut_off",
+    "longer than 100000 characters": "too_long",
+    NO_ANSWER: "only_reasoning",
+    UNSURE: "control_tokens",
+    CALL: "tool_call",
+    "no JSON object": "no_json",
+    "two different answers": "two_answers",
+    "a key is there twice": "key_twice",
+    "broken JSON with a key that is there twice": "key_twice",
+    ESCAPES: "escapes",
+    **CHECKS,
+}
+
+
+class Reading(NamedTuple):
+    """`value`: the form, or the text of a step without a form; None if there is a `fault`. `notes`: remarks."""
+
+    value: BaseModel | str | None
+    fault: str | None
+    notes: tuple[str, ...] = ()
+
+
+def read(
+    step: str,
+    reply: Reply,
+    *,
+    thoughts: bool = True,
+    prompt: Sequence[Mapping[str, str]] = (),
+    values: Mapping[str, Any] | None = None,
+    style: Style = "classic",
+) -> Reading:
+    """The usable value of `reply` for `step`. `thoughts` False: reasoning stays (`pool.strip_think`); `prompt`, `values`: the
+    messages that it answers, and their values; `style`: how replies to the prompt are read."""
+    values = values or {}
+    form = form_of(step, style, bool(values.get("solve")))
+    notes = [] if (finish := normal(reply.finish)) in KNOWN else [f"finish `{finish}`"]
+    if finish == "tool_calls" and reply.error is None and (form is None or style == "text" or not reply.text.strip()):
+        # "Let me look that up."; gateways can request a form as a tool call, so a form is still read
+        return Reading(None, CALL)
+    answer = answer_in(reply, thoughts)
+    notes += [f"{what} cut off" for what in answer.cut]
+    if answer.fault is not None:
+        return Reading(None, answer.fault, tuple(notes))
+    value: BaseModel | str = answer.text.strip()
+    if form is not None:
+        found = plain_form(step, answer.text, values) if style == "text" else form_in(answer.text, form)
+        notes += found.notes
+        if found.form is None:
+            return Reading(None, found.fault, tuple(notes))
+        value = found.form
+    fault = fault_in(step, value, prompt, values)
+    return Reading(None if fault else value, fault and fault[:300], tuple(notes))
+
+
+def kind_of(fault: str) -> str:
+    """The name of a fault in stats.json: a value of FAULTS, or "form"."""
+    return FAULTS.get(fault.partition(":")[0], "form")

@@ -1,0 +1,43 @@
+"""PURE: whether a response is a stock refusal and nothing else ("I'm sorry, but I can't assist with that.").
+
+Small chat models refuse harmless tasks. Such a reply must not be trained on, so it counts as unusable and is asked for again. A
+response that explains why something cannot be done, or one that declines an invitation because the task asks for it, is an answer.
+"""
+
+from __future__ import annotations
+
+import re
+
+MOST_WORDS = 40  # longer replies say more than no
+_GREETING = r"(?:hello|hi|thank you|thanks)\b[^.!?]{0,40}?[.!,]\s*(?:but )?"
+_SORRY = (
+    r"(?:(?:i'?m|i am|we'?re) (?:really |very |so |truly )?(?:sorry|afraid)(?: that)?|sorry"
+    r"|(?:my |i )?apolog(?:ies|i[sz]e)|unfortunately)"
+    r"\W+(?:but )?"
+)
+_AI = (
+    r"(?:as an? (?:(?:ai|artificial intelligence)(?: (?:language )?(?:model|assistant))?|(?:large )?language model)"
+    r",? )"
+)
+_CANNOT = (
+    r"i(?:'?m| am)? (?:just |simply )?(?:can'?t|can ?not(?: and will not)?|couldn'?t|won'?t(?: be able to)?|unable to|not able to"
+    r"|not allowed to|must decline(?: to)?|have to decline(?: to)?|refuse to)"
+)
+_THAT = r"(?:that|this|it|you|your|the|such|these|those)(?: \w+){0,2}"
+_DOING = (
+    rf"(?:(?:assist|help)(?: you)?(?: (?:with|in|on) {_THAT})?"
+    rf"|(?:fulfil+|complete|process|satisfy|comply with|do|answer|handle) {_THAT}"
+    rf"|(?:provide|generate|create|write|produce|engage in|continue with|discuss) {_THAT}"
+    rf"|provide (?:assistance|help|support)(?: (?:with|in|on|for) {_THAT})?"
+    r"|(?:that|this|the|your|such) (?:\w+ )?(?:request|task|question|prompt)s?)"
+)
+_REFUSAL = re.compile(
+    rf"^(?:{_GREETING})?(?:{_SORRY})?{_AI}?(?:{_SORRY})?{_CANNOT} {_DOING}\s*(?:[.!]|,|$| at this time| because| as )",
+    re.IGNORECASE,
+)
+
+
+def is_refusal(text: str) -> bool:
+    """Whether the response says no and nothing else. English."""
+    plain = " ".join(text.replace("\u2019", "'").split())
+    return len(plain.split(" ")) <= MOST_WORDS and _REFUSAL.match(plain) is not None

@@ -1,0 +1,335 @@
+"""PURE: detects replies that are well-formed but unusable: placeholders, copies of the prompt, tasks without a question, refusals.
+
+Weak models repeat the words they were shown. Each check refuses one kind, with a fault that begins with its name in `CHECKS`; the
+call is retried like any other unusable one. Checks prefer to miss a bad text over refusing an ordinary one:
+tests/synthesis/replies/test_usable_ordinary.py measures how many of 10,000 Alpaca records each refuses.
+
+    covered(text, shown) = share of the words of `text` in runs of NGRAM words that `shown` contains too
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
+from itertools import chain
+from typing import Any
+
+from pydantic import BaseModel
+
+from gra.synthesis.prompts import fence, line
+from gra.synthesis.replies.echoes import begins_a_piece, echoes, pieces, words
+from gra.synthesis.replies.refusals import is_refusal
+from gra.synthesis.replies.requests import asks_for_something, speaks_of_prompt
+
+NGRAM = 4  # words
+COPIED = 0.6  # a text is a copy if the prompt covers a larger share of it ...
+LONGEST_KEYWORD = 10  # words
+SHORT, COPIED_SHORT = 15, 0.85  # ... or of a text of at most SHORT words: similar tasks share most of a short sentence
+_RUN = b"\1" * NGRAM
+RESTATED = 0.8  # a response restates the instruction if each covers at least this share of the other
+PART = 0.5  # ... or if it is one run of the instruction's words, at least this share of them, and no text is given with the task
+RULE = 6  # words: a sentence of the system message that long stands in no answer by chance
+
+CHECKS = {  # first words of the fault -> its name in stats.json
+    "placeholder": "placeholder",
+    "equal keywords": "equal_keywords",
+    "a list as one keyword": "list_as_keyword",
+    "a sentence as one keyword": "sentence_as_keyword",
+    "copies the prompt": "copies_prompt",
+    "copies a record": "copies_record",
+    "copies a demonstration": "copies_demonstration",
+    "asks for nothing": "asks_nothing",
+    "speaks of its own prompt": "speaks_of_prompt",
+    "repeats the instruction": "repeats_instruction",
+    "refuses the task": "refuses_task",
+}
+
+_BLANK = re.compile(r"[\s.…_\"'`]*(\.\.|…|_)[\s.…_\"'`]*|[<\[{(]*\s*(\.\.\.|…)\s*[>\]})]*")
+_STAND_IN = r"""(?:(?:an?|the|your|my|some|new|one-line|short|first|second|third|another|example|insert|put|add|write|enter)[ _-]+)*
+    (?:keywords?|instructions?|summar(?:y|ies)|strings?|text|response|answer|comment|strengths?|weaknesses|placeholder|value|todo|tbd|
+    lorem[ ]ipsum.*|foo|bar|baz|xxx+)(?:[ _-]*(?:\d+|[abc]|one|two|three|here|goes[ ]here|text))*"""
+_MARKED = re.compile(rf"(?:<|\[|\{{\{{?|\(|\$\{{)\s*{_STAND_IN}\s*(?:>|\]|\}}\}}?|\))\.?", re.IGNORECASE | re.VERBOSE)
+_PLAIN = re.compile(rf"{_STAND_IN}\.?", re.IGNORECASE | re.VERBOSE)
+_GIVEN = re.compile(r"[\n:\"“”'‘’`<>{}()\[\]]")  # signs of a text that is given with a task
+_LIST = re.compile(r"\w\s*[;\n]\s*\w|(?:[^\W\d_][^,]*,\s*){2,}[^\W\d_]|\s[|•·]\s|\b1[.)] .*\b2[.)] ")
+
+
+def fault_in(
+    step: str, value: BaseModel | str, prompt: Sequence[Mapping[str, str]], values: Mapping[str, Any]
+) -> str | None:
+    """Why `value`, the reply to `step`, is unusable, or None. `prompt`: the messages that it answers; `values`: their values."""
+    if (judged := _JUDGED.get(step)) is not None:
+        return judged(value)
+    check = _STEPS.get(step)
+    return None if check is None else check(value, _Shown(prompt, values))
+
+
+class _Shown:
+    """What the model was shown: `rules`: the prompt's own words; `records`: the texts of pool records in it."""
+
+    def __init__(self, prompt: Sequence[Mapping[str, str]], values: Mapping[str, Any]):
+        self.prompt, self._values = prompt, values
+        self.keywords = list(values.get("keywords", ()))
+        self.instruction = str(values.get("instruction", ""))
+        self.demonstrations = list(values.get("demonstrations", ()))
+        self.taken = list(values.get("taken", ()))
+
+    @cached_property
+    def records(self) -> list[str]:
+        return [text for record in self._values.get("records", ()) for text in _texts(record, self._values)]
+
+    @cached_property
+    def demonstrated(self) -> list[str]:
+        """The texts of the demonstrations, as in the turns."""
+        return [
+            t
+            for d in self.demonstrations
+            for t in (d.instruction, d.response, d.summary, ", ".join(d.keywords), *d.keywords)
+        ]
+
+    def echoed(self, text: str, hidden: Iterable[str] = (), least: int = 1) -> str | None:
+        """The fault if the text is a turn, line or sentence of the conversation, or begins as a turn does."""
+        found = echoes(text, self.prompt, self._filled(), map(fence, hidden), least)
+        return f"copies the prompt: {text[:160]}" if found else None
+
+    def _filled(self) -> Iterator[str]:
+        """The texts that were filled into the turns, in each form."""
+        starts = (self._values.get("topics", ()), *((d.keywords[0], d.keywords[-1]) for d in self.demonstrations))
+        lists = (self.keywords, *(d.keywords for d in self.demonstrations))
+        for part in chain(map(", ".join, lists), map(" and ".join, starts), self.records, self.material):
+            yield from (fence(part), line(part))
+
+    def unlike(self, text: str) -> bool:
+        """True only if `text` is certainly not a copy of the prompt, a record or a demonstration: a quick check that settles nearly
+        all replies. Words of a copy are substrings of these texts, so what they cover of `text` is in runs of substrings."""
+        known = bytes(map(self._folded.__contains__, mine := words(text)))
+        most = sum(len(run) for run in known.split(b"\0") if len(run) >= NGRAM) if _RUN in known else 0
+        return not all(known) and most / len(mine) <= _most(mine)
+
+    @cached_property
+    def _folded(self) -> str:
+        """All texts that were shown, casefolded."""
+        demonstrated = (text for d in self.demonstrations for text in (d.instruction, d.summary))
+        return "\n".join((*(message["content"] for message in self.prompt), *self.records, *demonstrated)).casefold()
+
+    def rule_in(self, text: str) -> str | None:
+        """A sentence of the system message that stands in the text, in which a weak model continues its prompt."""
+        said = f" {' '.join(words(text))} "
+        systems = [message["content"] for message in self.prompt if message["role"] == "system"]
+        rules = (" ".join(rule) for turn in systems for rule in pieces(turn) if len(rule) >= RULE)
+        found = sorted(rule for rule in rules if f" {rule} " in said and f" {rule} " not in self._asked)
+        return found[0] if found else None
+
+    @cached_property
+    def _asked(self) -> str:
+        return f" {' '.join(words(self.instruction))} "
+
+    @property
+    def material(self) -> list[str]:
+        """The texts that a reply annotates or answers: it can repeat their lines."""
+        return [self._values[key] for key in ("instruction", "response") if isinstance(self._values.get(key), str)]
+
+    @cached_property
+    def rules(self) -> str:
+        own = [
+            self._values[key] for key in ("instruction", "response", "domain") if isinstance(self._values.get(key), str)
+        ]
+        own += [", ".join(self.keywords), *self._values.get("topics", ()), *self.demonstrated]
+        rules = "\n".join(message["content"] for message in self.prompt if message["role"] != "assistant")
+        for text in sorted({*own, *self.keywords, *self.records}, key=lambda text: (-len(text), text)):
+            rules = rules.replace(fence(text), "\n") if len(text) > 2 else rules
+        return rules
+
+
+def _texts(record: Any, values: Mapping[str, Any]) -> list[str]:
+    whole = [record.instruction, record.response] if values.get("show") == "full" else []
+    return [record.summary, "; ".join(record.keywords), *whole]
+
+
+def _proposed(value: Any, shown: _Shown) -> str | None:
+    """New keywords: not those of a demonstration, not taken ones, not the beginning of a line of the prompt. With the edition
+    `classic`, keywords of a record can be reused."""
+    if (fault := _keywords(value, shown)) is not None:
+        return fault
+    mine = _set(value.keywords)
+    if any(mine == _set(keywords) for keywords in (*(d.keywords for d in shown.demonstrations), *shown.taken)):
+        return f"copies a demonstration: {'; '.join(value.keywords)}"
+    joined = ", ".join(value.keywords)
+    if begins_a_piece(joined, shown.prompt, map(fence, shown.records), NGRAM):
+        return f"copies the prompt: {joined}"
+    return shown.echoed(joined, shown.records)
+
+
+def _set(keywords: Iterable[str]) -> frozenset[tuple[str, ...]]:
+    return frozenset(words(keyword) for keyword in keywords)
+
+
+def _keywords(value: Any, shown: _Shown) -> str | None:
+    keywords: list[str] = value.keywords
+    # a single one can be a topic: "string"
+    named = keywords == ["1", "2", "3"] or all(_PLAIN.fullmatch(k) for k in keywords)
+    odd = [k for k in keywords if not k.replace(" ", "").replace("-", "").isalnum()]  # others cannot match the patterns
+    if named or any(_BLANK.fullmatch(k) or _MARKED.fullmatch(k) for k in odd):
+        return f"placeholder: {'; '.join(keywords)}"
+    if len({" ".join(words(k)) or k for k in keywords}) < len(keywords):
+        return f"equal keywords: {'; '.join(keywords)}"
+    if (found := next((k for k in odd if _LIST.search(k)), None)) is not None:
+        return f"a list as one keyword: {found}"
+    if (found := next((k for k in keywords if len(k.split()) > LONGEST_KEYWORD), None)) is not None:
+        return f"a sentence as one keyword: {found}"
+    copy = next(
+        (k for k in keywords if len(k.split()) >= NGRAM and not shown.unlike(k) and copied(k, shown.rules)), None
+    )
+    return f"copies the prompt: {copy}" if copy else None
+
+
+def _annotation(value: Any, shown: _Shown) -> str | None:
+    same = words(value.summary)
+    if any(same == words(demonstration.summary) for demonstration in shown.demonstrations):
+        return f"copies a demonstration: {value.summary}"
+    fault = _keywords(value, shown) or _placeholder(value.summary)
+    if fault is None and not shown.unlike(value.summary):
+        fault = _copy(value.summary, shown.rules, ())
+    return fault or shown.echoed(value.summary, shown.material)
+
+
+def _instruction(value: Any, shown: _Shown) -> str | None:
+    text: str = value.instruction
+    fault = _placeholder(text)
+    if fault is None and not shown.unlike(text):
+        fault = _demonstrated(text, shown) or _copy(text, shown.rules, shown.records)
+    fault = fault or shown.echoed(text)
+    if fault is None and words(text) and set(words(text)) <= set(words(" ".join(shown.keywords))):
+        fault = f"asks for nothing: the keywords alone, {text}"
+    if fault is None and speaks_of_prompt(text):
+        fault = f"speaks of its own prompt: {text}"
+    if fault is None and not asks_for_something(text):
+        fault = f"asks for nothing: {text}"
+    return fault
+
+
+def _demonstrated(text: str, shown: _Shown) -> str | None:
+    """The fault if the text is a demonstration's instruction or summary, or a copy of one."""
+    mine = words(text)
+    for text_of in (t for d in shown.demonstrations for t in (d.instruction, d.summary)):
+        if mine == words(text_of) or copied(text, text_of):
+            return f"copies a demonstration: {text_of[:160]}"
+    return None
+
+
+def _response(text: Any, shown: _Shown) -> str | None:
+    if (fault := _placeholder(text, plain=False)) is not None:
+        return fault
+    if is_refusal(text):
+        return f"refuses the task: {text[:160]}"
+    if len(words(text)) >= NGRAM and not shown.unlike(text) and copied(text, shown.rules):
+        return f"copies the prompt: {text[:160]}"
+    if (fault := shown.echoed(text, shown.material, NGRAM)) is not None:
+        return fault
+    if (rule := shown.rule_in(text)) is not None:
+        return f"copies the prompt: {rule}"
+    return f"repeats the instruction: {text[:160]}" if restates(text, shown.instruction) else None
+
+
+def _review(value: Any) -> str | None:
+    blank = _BLANK.fullmatch(value.strengths) and _BLANK.fullmatch(value.weaknesses)
+    return "placeholder: strengths and weaknesses" if blank else None
+
+
+def _check(value: Any) -> str | None:
+    return "placeholder: the comment" if _BLANK.fullmatch(value.comment) else None
+
+
+_STEPS: dict[str, Callable[[Any, _Shown], str | None]] = {
+    "keywords": _proposed,
+    "instruction": _instruction,
+    "respond": _response,
+    "rewrite": _response,
+    "annotate": _annotation,
+    "annotate_seed": _annotation,
+}
+_JUDGED: dict[str, Callable[[Any], str | None]] = {"review": _review, "adjudicate": _review, "check": _check}
+
+
+def _placeholder(text: str, plain: bool = True) -> str | None:
+    if plain and not words(text):
+        return f"placeholder: no word in {text[:80]!r}"
+    found = (
+        _BLANK.fullmatch(text)
+        or _MARKED.fullmatch(text)
+        or (plain and _PLAIN.fullmatch(text) and not re.search(r"\d", text))
+    )
+    return f"placeholder: {text[:80]}" if found else None
+
+
+def _copy(text: str, rules: str, records: Sequence[str]) -> str | None:
+    if (found := next((record for record in records if copied(text, record)), None)) is not None:
+        return f"copies a record: {found[:160]}"
+    return f"copies the prompt: {text[:160]}" if copied(text, rules, *records) else None
+
+
+def copied(text: str, *shown: str) -> bool:
+    """Whether `text` is a copy of parts of `shown`."""
+    return covered(text, *shown) > _most(words(text))
+
+
+def _most(mine: Sequence[str]) -> float:
+    """The largest covered share of a text that is not a copy."""
+    return COPIED_SHORT if len(mine) <= SHORT else COPIED
+
+
+def covered(text: str, *shown: str) -> float:
+    """The share of the words of `text` in runs of NGRAM words that one of `shown` contains too. 0 for shorter texts."""
+    mine = words(text)
+    if len(mine) < NGRAM:
+        return 0.0
+    known = frozenset().union(*[_gram_set(part) for part in shown]) if len(shown) > 1 else _gram_set(shown[0])
+    inside = [False] * len(mine)
+    for place, gram in enumerate(_grams(mine)):
+        if gram in known:
+            inside[place : place + NGRAM] = [True] * NGRAM
+    return sum(inside) / len(mine)
+
+
+def restates(response: str, instruction: str) -> bool:
+    """Whether `response` repeats the instruction, or a large part of it: "Name a market with bread." - "A market with bread."
+
+    The answer to a task on a given text ("Correct: ...") repeats most of that text, so the beginning and the end of the
+    instruction must be in it too."""
+    task, answer = words(instruction), words(response)
+    if not task or not answer or task == answer:
+        return bool(task) and task == answer
+    if len(task) <= NGRAM:
+        return False
+    if (answer[: len(task)] == task and _continues(response, instruction)) or (
+        _part(answer, task) and not _GIVEN.search(instruction)
+    ):
+        return True
+    whole = f" {' '.join(answer)} "  # n-grams as text: words contain no blanks
+    if any(f" {' '.join(end)} " not in whole for end in (task[:NGRAM], task[-NGRAM:])):
+        return False
+    return covered(response, instruction) >= RESTATED and covered(instruction, response) >= RESTATED
+
+
+def _continues(response: str, instruction: str) -> bool:
+    """Whether the response is the instruction, spun on: "Design a game." - "Design a game that two teams play." """
+    task, said = (" ".join(text.split()).casefold() for text in (instruction, response))
+    task = task.rstrip(".!?: ")
+    return said.startswith(f"{task} ") and said[len(task) + 1 : len(task) + 2].isalpha()
+
+
+def _part(answer: Sequence[str], task: Sequence[str]) -> bool:
+    """Whether `answer` is one run of the words of `task`, at least PART of them."""
+    long = len(answer) >= NGRAM and len(answer) >= PART * len(task)
+    return long and f" {' '.join(answer)} " in f" {' '.join(task)} "
+
+
+@lru_cache(128)
+def _gram_set(text: str) -> frozenset[tuple[str, ...]]:
+    """Cached, since the rules of a step and the records of a pool recur."""
+    return frozenset(_grams(words(text)))
+
+
+def _grams(parts: Sequence[str]) -> list[tuple[str, ...]]:
+    return [tuple(parts[i : i + NGRAM]) for i in range(len(parts) - NGRAM + 1)]

@@ -1,0 +1,16 @@
+"""Makes the rules that all proposals of a run share from its config and its probe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gra.synthesis.committee.calls import Rules
+from gra.synthesis.config import SynthesisConfig
+from gra.synthesis.scoring.scales import scales_for
+
+
+def rules_of(config: SynthesisConfig, probe: Path | None) -> Rules:
+    """The rules; `probe`: the folder of the run's probe, for calibrated scales. Raises ConfigError, StoreError (`scales_for`)."""
+    pool = config.pool
+    maps = scales_for(config.synthesis, pool.names, probe)
+    return Rules(config.seed, config.synthesis, pool.served, thoughts=pool.strip_think, scales=maps)

@@ -1,0 +1,1 @@
+"""Scores from the probabilities of Yes and No (synthesis.scoring=probability), and calibrated scales."""

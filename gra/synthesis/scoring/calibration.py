@@ -1,0 +1,96 @@
+"""PURE: maps each reviewer's scale to a common one, by its scores of probe items, so that tau means the same for all.
+
+The calibrated score is 10 x (the share of wrong probe answers that score lower, equal ones counting half). So every reviewer gives
+"8 or more" to about 20 % of wrong answers.
+
+Method: scores are grouped into blocks by isotonic regression of right (1) and wrong (0) on the score (pool adjacent violators) with
+equal class weights, so the map never decreases. Blocks with less than a tenth of the items join their neighbour. A reviewer whose
+scores carry no information ends up with few blocks, which chance spreads around 5. Each block is one knot; the map is linear
+between knots and flat beyond the first and the last.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LEAST = 10  # minimum of items per class for a map
+SHARE = 0.1  # minimum share of the items in a block
+Knots = Sequence[Sequence[float]]
+
+
+@dataclass
+class _Block:
+    """Neighbouring scores: the numbers of right and wrong answers with them, and the sums of these scores."""
+
+    right: int
+    wrong: int
+    right_total: float
+    wrong_total: float
+
+    @property
+    def count(self) -> int:
+        return self.right + self.wrong
+
+    def join(self, other: _Block) -> None:
+        self.right, self.wrong = self.right + other.right, self.wrong + other.wrong
+        self.right_total, self.wrong_total = self.right_total + other.right_total, self.wrong_total + other.wrong_total
+
+    @property
+    def place(self) -> float:
+        """The mean score of its wrong answers, which define the calibrated score; of its right ones if it has no wrong ones."""
+        return self.wrong_total / self.wrong if self.wrong else self.right_total / self.right
+
+
+def calibrate(scores: Sequence[float], right: Sequence[bool]) -> list[list[float]] | None:
+    """The knots [[raw, calibrated], ...], both ascending; None with fewer than LEAST right or wrong answers."""
+    positive, negative = sum(right), len(right) - sum(right)
+    if min(positive, negative) < LEAST:
+        return None
+    found: dict[float, _Block] = {}
+    for score, good in zip(scores, right, strict=True):
+        one = _Block(1, 0, float(score), 0.0) if good else _Block(0, 1, 0.0, float(score))
+        found.setdefault(float(score), _Block(0, 0, 0.0, 0.0)).join(one)
+    blocks: list[_Block] = []
+    for _, block in sorted(found.items()):
+        blocks.append(block)
+        while len(blocks) > 1 and _rate(blocks[-2], positive, negative) >= _rate(blocks[-1], positive, negative):
+            last = blocks.pop()
+            blocks[-1].join(last)
+    blocks = _not_too_small(blocks, SHARE * len(scores))
+    knots, below = [], 0
+    for block in blocks:
+        knots.append([round(block.place, 4), round(10 * (below + block.wrong / 2) / negative, 4)])
+        below += block.wrong
+    return knots
+
+
+def apply(knots: Knots, raw: float) -> float:
+    """The calibrated score (0-10) of a `raw` one, rounded to 4 digits."""
+    place = bisect_right([knot[0] for knot in knots], raw)
+    if place == 0:
+        return round(float(knots[0][1]), 4)
+    if place == len(knots):
+        return round(float(knots[-1][1]), 4)
+    (x0, y0), (x1, y1) = knots[place - 1], knots[place]
+    return round(y0 + (y1 - y0) * (raw - x0) / (x1 - x0), 4)
+
+
+def _rate(block: _Block, positive: int, negative: int) -> float:
+    """The share of right answers in a block, with equal class weights."""
+    right, wrong = block.right / positive, block.wrong / negative
+    return right / (right + wrong)
+
+
+def _not_too_small(blocks: list[_Block], least: float) -> list[_Block]:
+    kept: list[_Block] = []
+    for block in blocks:
+        if kept and (block.count < least or kept[-1].count < least):
+            kept[-1].join(block)
+        else:
+            kept.append(block)
+    if len(kept) > 1 and kept[-1].count < least:
+        last = kept.pop()
+        kept[-1].join(last)
+    return kept

@@ -1,0 +1,175 @@
+"""PURE: draws the examples shown before a Yes/No question: pairs of the seeds for Yes, rule-made flawed ones for No.
+
+They are drawn once per run, round and domain. A bounded number of seeds is kept for this, so memory does not grow with the pool.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gra.synthesis.committee.randomness import stream
+from gra.synthesis.committee.records import Record
+from gra.synthesis.settings import SynthesisSettings
+from gra.wellformed import folded, well_formed
+
+EACH = 3  # examples of Yes, and as many of No
+SHELF = 48  # records kept per domain
+LONGEST = (120, 200)  # maximum characters of an example's instruction and response; short ones cost less
+_SENTENCE = re.compile(r"(?<=[.!?])\s")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An instruction, with its response if responses are judged; `good`: whether the verdict is Yes."""
+
+    instruction: str
+    response: str
+    good: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """The examples before a question about a response, and before one about an instruction."""
+
+    responses: tuple[Example, ...] = ()
+    instructions: tuple[Example, ...] = ()
+
+
+# For seeds with too few usable pairs (no responses, or none short enough).
+BUILT_IN = tuple(
+    Record(f"built-in-{n}", question, answer, "", words, "")
+    for n, (question, answer, words) in enumerate(
+        (
+            ("What is the capital of France?", "The capital of France is Paris.", ("capital", "France", "city")),
+            (
+                "Write a polite sentence that declines an invitation.",
+                "Thank you for inviting me, but I am afraid I cannot come that evening.",
+                ("invitation", "polite", "reply"),
+            ),
+            ("Add 17 and 25.", "17 + 25 = 42.", ("addition", "numbers", "sum")),
+            (
+                "Name three things that plants need to grow.",
+                "Plants need water, light and nutrients from the soil to grow.",
+                ("plants", "growth", "light"),
+            ),
+            (
+                "Rewrite in the past tense: She walks to school.",
+                "She walked to school.",
+                ("past tense", "verb", "sentence"),
+            ),
+            (
+                "Explain in one sentence why the sky is blue.",
+                "Air scatters the blue part of sunlight more than the red part, so the sky looks blue from the ground.",
+                ("sky", "light", "colour"),
+            ),
+        )
+    )
+)
+
+
+NONE = Examples()
+
+
+class Shelf:
+    """Records for examples: per domain the SHELF records with the smallest hashes, so that their order does not matter. `records`
+    None: no examples are shown (written reviews)."""
+
+    def __init__(self, seed: int, records: Iterable[Record] | None):
+        self._seed, self._shown = seed, records is not None
+        self._by_domain: dict[str, dict[str, Record]] = {}
+        self._drawn: dict[tuple[int, str], Examples] = {}
+        for record in records or ():
+            if _usable(record):
+                shelf = self._by_domain.setdefault(record.domain, {})
+                shelf[_hash(seed, record.id)] = record
+                if len(shelf) > SHELF:
+                    del shelf[max(shelf)]
+
+    def examples(self, number: int, domain: str) -> Examples:
+        """The examples of round `number` and `domain`. A domain with too few adds those of other domains, then built-in ones."""
+        if not self._shown:
+            return NONE
+        key = number, domain
+        if key not in self._drawn:
+            self._drawn = {
+                k: v for k, v in self._drawn.items() if k[0] == number
+            }  # earlier rounds are not needed any more
+            self._drawn[key] = self._draw(number, domain)
+        return self._drawn[key]
+
+    def _draw(self, number: int, domain: str) -> Examples:
+        rng = stream(self._seed, "examples", number, domain)
+        own = [record for _, record in sorted(self._by_domain.get(domain, {}).items())]
+        others = [
+            r for name in sorted(self._by_domain) if name != domain for _, r in sorted(self._by_domain[name].items())
+        ]
+        rng.shuffle(own)
+        rng.shuffle(others)
+        chosen = _distinct([*own, *others, *BUILT_IN])
+        return Examples(_responses(chosen), _instructions(chosen))
+
+
+def shelf_for(settings: SynthesisSettings, seed: int, records: Iterable[Record]) -> Shelf:
+    """The records that can be examples; none unless reviewers judge by one token."""
+    return Shelf(seed, records if settings.scoring == "probability" else None)
+
+
+def _responses(records: list[Record]) -> tuple[Example, ...]:
+    """Alternating Yes and No: records with their own response, and with the response of another record."""
+    found, wrong = [], records[EACH:]
+    for good, bad, other in zip(records[:EACH], wrong, [*wrong[1:], wrong[0]], strict=True):
+        found += [
+            Example(good.instruction, good.response, good=True),
+            Example(bad.instruction, other.response, good=False),
+        ]
+    return tuple(found)
+
+
+def _instructions(records: list[Record]) -> tuple[Example, ...]:
+    """Alternating Yes and No: records' own instructions, and a truncated one, a title, a statement."""
+    found = []
+    flaws = (_cut, _title, _statement)
+    for good, bad, flaw in zip(records[:EACH], records[EACH:], flaws, strict=True):
+        found += [Example(good.instruction, "", good=True), Example(flaw(bad), "", good=False)]
+    return tuple(found)
+
+
+def _distinct(records: list[Record]) -> list[Record]:
+    """The first that share neither instruction nor response, so that the response of one is wrong for another."""
+    found: list[Record] = []
+    seen: set[str] = set()
+    for record in records:
+        texts = {folded(record.instruction), folded(record.response)}
+        if not texts & seen and len(found) < 2 * EACH:
+            found.append(record)
+            seen |= texts
+    return found
+
+
+def _cut(record: Record) -> str:
+    words = record.instruction.split()
+    return " ".join(words[: max(1, len(words) // 2)])
+
+
+def _title(record: Record) -> str:
+    words = [word.strip() for word in record.keywords if word.strip()] or record.instruction.split()[-3:]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words).title()
+
+
+def _statement(record: Record) -> str:
+    return _SENTENCE.split(record.response.strip())[0]
+
+
+def _usable(record: Record) -> bool:
+    instruction, response = record.instruction.strip(), record.response.strip()
+    long = len(instruction) > LONGEST[0] or len(response) > LONGEST[1]
+    return (
+        bool(instruction and response) and not long and well_formed(instruction) == instruction and "\0" not in response
+    )
+
+
+def _hash(seed: int, name: str) -> str:
+    return hashlib.sha256(f"{seed}/{name}".encode(errors="surrogatepass")).hexdigest()

@@ -1,0 +1,98 @@
+"""PURE: builds a judgement as one Yes/No question, with examples as chat turns before it, and reads its score from one token.
+
+    user: <instruction>...</instruction> <response>...</response> Does the response ...? Yes or No.     assistant: Yes
+    ... (six examples, the same for a run, round and domain, so that a server's prefix cache holds them)
+    user: the sample                                                  score = 10 x P(Yes) / (P(Yes) + P(No))
+
+The expected value over answer tokens: G-Eval, arXiv 2303.16634. `benchmarks/judging.py` measures how well a model judges this way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Literal
+
+from gra.models.base import Reply, Request
+from gra.synthesis.committee.records import DIMENSIONS
+from gra.synthesis.prompts import fence
+from gra.synthesis.scoring.examples import Examples
+from gra.wellformed import well_formed
+
+CHOICES = ("Yes", "No")
+NO_CHOICE = "neither Yes nor No is among the likeliest first tokens"
+Questions = Literal["overall", "dimensions"]
+Messages = tuple[dict[str, str], ...]
+
+QUESTIONS: dict[str, str] = {
+    "overall": "Does the response answer the instruction correctly? Yes or No.",
+    "correctness": "Is everything in the response correct? Yes or No.",
+    "clarity": "Is the response clear and easy to follow? Yes or No.",
+    "completeness": "Does the response hold all that the instruction asks for? Yes or No.",
+    "relevance": "Is the response about what the instruction asks? Yes or No.",
+    "coherence": "Does the response hang together from its beginning to its end? Yes or No.",
+    "ethicality": "Is the response harmless and fair? Yes or No.",
+}
+# only checks that the server gives probabilities
+FIRST: Messages = ({"role": "user", "content": "Is snow white? Yes or No."},)
+SOUND = "Is this a clear task that can be done as it stands? Yes or No."
+
+
+def questions_of(kind: Questions) -> tuple[str, ...]:
+    """The questions about a response, as keys of QUESTIONS."""
+    return ("overall",) if kind == "overall" else DIMENSIONS
+
+
+def response_messages(instruction: str, response: str, examples: Examples, question: str = "overall") -> Messages:
+    """The chat that puts `question` (a key of QUESTIONS) about a response. Examples have the same question; the rule-made ones are
+    wrong as a whole, so the answer to every question is No."""
+    return (*_shown(examples, question), {"role": "user", "content": _answered(instruction, response, question)})
+
+
+def instruction_messages(instruction: str, examples: Examples) -> Messages:
+    """The chat that asks whether an instruction can be carried out as written."""
+    return (*_shown(examples, None), {"role": "user", "content": _task(instruction)})
+
+
+def request(model: str, messages: Messages, seed: int, served: str = "") -> Request:
+    """The request for one greedy token."""
+    return Request(model, messages, 0.0, 1.0, 1, seed, served=served, choices=CHOICES)
+
+
+def score_of(choices: Mapping[str, float]) -> float | None:
+    """10 x P(Yes) / (P(Yes) + P(No)), four digits; None if both are zero."""
+    yes, no = (max(0.0, choices.get(choice, 0.0)) for choice in CHOICES)
+    return round(10 * yes / (yes + no), 4) if yes + no > 0 else None
+
+
+def read_score(reply: Reply) -> tuple[float | None, str | None]:
+    """(score, None) of a reply, or (None, fault); reading.py names the faults."""
+    if reply.error is not None:
+        return None, f"refused: {reply.error[:200]}"
+    score = None if reply.choices is None else score_of(reply.choices)
+    return score, NO_CHOICE if score is None else None
+
+
+def _answered(instruction: str, response: str, question: str) -> str:
+    return f"{_tagged('instruction', instruction)}\n{_tagged('response', response)}\n\n{QUESTIONS[question]}"
+
+
+def _task(instruction: str) -> str:
+    return f"{_tagged('instruction', instruction)}\n\n{SOUND}"
+
+
+def _tagged(tag: str, text: str) -> str:
+    return f"<{tag}>{fence(well_formed(text).strip())}</{tag}>"
+
+
+@lru_cache(maxsize=64)
+def _shown(examples: Examples, question: str | None) -> Messages:
+    """The turns before a question about responses, or about instructions (None). Cached: many samples share them."""
+    chat = []
+    for one in examples.instructions if question is None else examples.responses:
+        text = _task(one.instruction) if question is None else _answered(one.instruction, one.response, question)
+        chat += [
+            {"role": "user", "content": text},
+            {"role": "assistant", "content": CHOICES[0] if one.good else CHOICES[1]},
+        ]
+    return tuple(chat)

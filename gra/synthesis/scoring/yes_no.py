@@ -1,0 +1,55 @@
+"""PURE: lists the questions of `synthesis.scoring=probability` for a sample, and turns their scores into checks and reviews.
+
+A review with several questions (`synthesis.questions=dimensions`) needs every score; a missing one is not replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gra.synthesis.committee.records import Check, Outcome, Review
+from gra.synthesis.scoring.examples import Examples
+from gra.synthesis.scoring.probability import Messages, Questions, instruction_messages, questions_of, response_messages
+
+Question = tuple[str, str, Messages]  # role, model, chat
+Scored = tuple[float | None, str | None]  # the score, or None and the fault
+SOUND = "sound"  # the only verdict on an instruction
+
+
+def check_questions(draft: Outcome, examples: Examples) -> list[Question]:
+    """One question per reviewer: can the instruction be carried out as written?"""
+    chat = instruction_messages(draft.instruction, examples)
+    return [(f"reviewer-{i}", model, chat) for i, model in enumerate(draft.roles.reviewers, 1)]
+
+
+def checks(draft: Outcome, scored: Sequence[Scored], least: float) -> tuple[Check, ...]:
+    """The reviewers' verdicts; `least`: the minimum score of each."""
+    return tuple(
+        Check(
+            model,
+            None if score is None else {SOUND: score >= least},
+            "" if score is None else f"{score:g} of 10",
+            fault,
+        )
+        for model, (score, fault) in zip(draft.roles.reviewers, scored, strict=True)
+    )
+
+
+def review_questions(
+    draft: Outcome, examples: Examples, turns: Sequence[tuple[str, str]], kind: Questions
+) -> list[Question]:
+    """The questions about the response, for each (role, model) of `turns`."""
+    chats = [response_messages(draft.instruction, draft.response, examples, name) for name in questions_of(kind)]
+    return [(role, model, chat) for role, model in turns for chat in chats]
+
+
+def reviews(models: Sequence[str], scored: Sequence[Scored], kind: Questions) -> tuple[Review, ...]:
+    """The reviews of `models`, from the scores of their questions in order."""
+    names = questions_of(kind)
+    found = []
+    for place, model in enumerate(models):
+        own = dict(zip(names, scored[place * len(names) : (place + 1) * len(names)], strict=True))
+        scores = {name: score for name, (score, _) in own.items() if score is not None}
+        missing = next((fault for _, fault in own.values() if fault is not None), None)
+        found.append(Review(model, scores if missing is None else None, missing=missing))
+    return tuple(found)

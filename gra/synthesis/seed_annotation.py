@@ -1,0 +1,31 @@
+"""Asks the first questions of a run: whether the judges give probabilities, and the annotation of each seed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from gra.synthesis.committee.calls import Rules
+from gra.synthesis.committee.protocol import annotate_seed, gives_probabilities
+from gra.synthesis.committee.randomness import stream
+from gra.synthesis.committee.records import CallRecord, Record, Seed
+from gra.synthesis.committee.roles import candidates
+from gra.synthesis.engine.driver import Driver
+
+
+async def first_questions(engine: Driver, rules: Rules, models: Sequence[str]) -> list[CallRecord]:
+    """Check that `models`, the judges, give probabilities if the run scores by them. Returns the calls. Raises ServerError."""
+    checked = models if rules.settings.scoring == "probability" else ()
+    return [
+        call async for calls in engine.stream(gives_probabilities(model, rules) for model in checked) for call in calls
+    ]
+
+
+async def annotate_seeds(
+    engine: Driver, seeds: Sequence[Seed], rules: Rules, models: Sequence[str]
+) -> AsyncIterator[tuple[Seed, Record | None, str, tuple[CallRecord, ...]]]:
+    """Each seed, in order, with its record or None, the fault, and the calls. The seed's id decides the annotator."""
+    writers = candidates(models, rules.settings).annotator
+    exchanges = (annotate_seed(s, stream(rules.seed, "annotator", s.id).choice(writers), rules) for s in seeds)
+    order = iter(seeds)
+    async for record, fault, calls in engine.stream(exchanges):
+        yield next(order), record, fault or "", calls

@@ -1,0 +1,181 @@
+"""Opens seed files as UTF-8 whatever their compression and encoding; refuses archives and other unreadable kinds by name.
+
+The content decides, not the file's name: gzip, bzip2, xz, zstd and lz4 are recognised by their magic numbers; UTF-8, UTF-16 and
+UTF-32 by their byte order mark or the places of zero bytes. pyarrow unpacks zstd and lz4, Python's own modules the others.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import io
+import json
+import lzma
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from gra.errors import SeedError
+
+HEAD = 1024  # bytes: enough to recognise what a file is
+_CHUNK = 1 << 16
+_MAGIC = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x04\x22\x4d\x18": "lz4",
+}
+_REFUSED = {
+    b"PK\x03\x04": "a zip archive (or a spreadsheet)\n    -> unpack it, or save the sheet as CSV",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive\n    -> unpack it",
+    b"Rar!": "a rar archive\n    -> unpack it",
+    b"SQLite format 3\0": "an SQLite database: export the table as CSV or jsonl",
+    b"\x89HDF": "an HDF5 file: export it as parquet or jsonl",
+    b"version https://git-lfs": "a Git LFS pointer, not the data itself: run `git lfs pull` in its repository",
+    b"<!doctype html": "a web page, not data: fetch the raw file",
+    b"<html": "a web page, not data: fetch the raw file",
+}
+_ENDINGS = (".gz", ".gzip", ".bz2", ".xz", ".zst", ".zstd", ".lz4")
+ARCHIVES = (".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".zip", ".7z", ".rar")
+_INVALID = "gra.invalid-bytes"  # the name of the decoding error handler below
+codecs.register_error(_INVALID, lambda error: ("\udcff", cast(UnicodeDecodeError, error).end))
+
+
+@dataclass(frozen=True)
+class Raw:
+    """One raw record, or the `fault` that made it unreadable."""
+
+    place: str
+    value: Any = None
+    fault: str | None = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file's content. `handle`: UTF-8 without a byte order mark (bytes that are invalid in `encoding` become 0xff, which never
+    occurs in UTF-8); `head`: the first bytes before any recoding."""
+
+    handle: IO[bytes]
+    head: bytes
+    encoding: str
+
+
+def bare_name(path: Path) -> str:
+    """The file's name in lower case without compression endings."""
+    name = path.name.lower()
+    while name.endswith(_ENDINGS):
+        name = name.rpartition(".")[0]
+    return name
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Opened]:
+    """The unpacked content of `path`. Parquet and Arrow files are passed on unchanged.
+
+    Raises SeedError for a damaged or unreadable file, an archive of several files, and anything that is not a data file.
+    """
+    with damage(path), path.open("rb") as file:
+        head, handle = _peeked(file)
+        for _ in range(3):  # a server may pack a packed file again; more is a bomb
+            kind = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
+            if kind is None or (kind == "bzip2" and head[4:10] not in (b"1AY&SY", b"\x17rE8P\x90")):
+                break
+            head, handle = _peeked(_unpacked(handle, kind))
+        _refuse(path, head)
+        encoding = json.detect_encoding(head[:4])
+        if encoding != "utf-8":
+            handle = io.BufferedReader(cast(io.RawIOBase, _Recoded(handle, encoding)), _CHUNK)
+        yield Opened(cast(IO[bytes], handle), head, encoding.removesuffix("-sig").upper())
+
+
+@contextmanager
+def damage(path: Path) -> Iterator[None]:
+    """Turns faults of unpacking and of the disk into SeedErrors that name the file."""
+    try:
+        yield
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        raise SeedError(f"{path}: the compressed file is damaged ({error})\n    -> fetch it again") from error
+    except OSError as error:
+        if error.errno is None:  # bz2 and pyarrow have no exception of their own
+            raise SeedError(f"{path}: the compressed file is damaged ({error})\n    -> fetch it again") from error
+        raise SeedError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def again(head: bytes, handle: IO[bytes]) -> IO[bytes]:
+    """`handle` with the bytes `head`, which were read from it, put back."""
+    return io.BufferedReader(cast(io.RawIOBase, _Prefixed(head, handle)), _CHUNK)
+
+
+def _peeked(stream: Any) -> tuple[bytes, io.BufferedReader]:
+    """The stream's first HEAD bytes, and a stream that still has them."""
+    head = b""
+    while len(head) < HEAD and (more := stream.read(HEAD - len(head))):
+        head += more
+    return head, io.BufferedReader(cast(io.RawIOBase, _Prefixed(head, stream)), _CHUNK)
+
+
+def _unpacked(stream: io.BufferedReader, kind: str) -> Any:
+    if kind == "gzip":
+        return gzip.GzipFile(fileobj=stream, mode="rb")
+    if kind == "bzip2":
+        return bz2.BZ2File(stream)
+    if kind == "xz":
+        return lzma.LZMAFile(stream)
+    import pyarrow as pa
+
+    return pa.CompressedInputStream(stream, kind)
+
+
+def _refuse(path: Path, head: bytes) -> None:
+    """Raise SeedError for known kinds of files that are not data files."""
+    what = next((text for magic, text in _REFUSED.items() if head.lstrip().lower().startswith(magic.lower())), None)
+    if head[257:262] == b"ustar":
+        what = "a tar archive\n    -> unpack it, and give the folder or one of its files as seeds.path"
+    if what is not None:
+        raise SeedError(f"{path}: {what}")
+
+
+class _Prefixed(io.RawIOBase):
+    """`head`, then the rest of `stream`."""
+
+    def __init__(self, head: bytes, stream: Any):
+        self._head, self._stream = head, stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._head:
+            data = self._stream.read(len(buffer))
+        else:
+            data, self._head = self._head[: len(buffer)], self._head[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class _Recoded(io.RawIOBase):
+    """`stream`, recoded from `encoding` to UTF-8 without a byte order mark; 0xff for bytes that cannot be decoded."""
+
+    def __init__(self, stream: io.BufferedReader, encoding: str):
+        self._stream, self._left, self._first, self._ended = stream, b"", True, False
+        self._decoder = codecs.getincrementaldecoder(encoding)(_INVALID)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left and not self._ended:
+            chunk = self._stream.read(_CHUNK)
+            self._ended = not chunk
+            text = self._decoder.decode(chunk, final=self._ended)
+            if self._first and text:
+                text, self._first = text.removeprefix("\ufeff"), False
+            self._left = text.encode("utf-8", "surrogateescape")
+        data, self._left = self._left[: len(buffer)], self._left[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)

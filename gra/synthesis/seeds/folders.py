@@ -1,0 +1,239 @@
+"""Selects the seed files of a folder: a data folder of this project, save_to_disk, hub layout, or plain data files.
+
+Every choice is reported. Paths named in a README are followed only inside its folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gra.errors import SeedError
+from gra.fileio import read_json
+from gra.synthesis.seeds.containers import ARCHIVES, bare_name
+from gra.synthesis.seeds.splits import choose_split, split_of
+from gra.synthesis.seeds.text import BadRecord
+from gra.typed import to_type
+from gra.wellformed import printable
+
+ENDINGS = (
+    ".jsonl",
+    ".ndjson",
+    ".jsonlines",
+    ".json",
+    ".parquet",
+    ".csv",
+    ".tsv",
+    ".tab",
+    ".arrow",
+    ".feather",
+)
+TRAIN = Path("data") / "train.parquet"  # in a data folder of this project
+REJECTED = "rejected.parquet"
+# Files that tools write beside data; they hold no seeds.
+_NOT_DATA = re.compile(
+    r"(dataset_infos?|dataset_dict|state|stats|run|status|manifest|decontamination|config|package|metadata|croissant|tokenizer"
+    r"|tokenizer_config|special_tokens_map|added_tokens|generation_config|trainer_state|adapter_config|(all|eval|train)_results)\.json"
+    r"|bad_seeds\.jsonl|" + re.escape(REJECTED)
+)
+_PART = re.compile(r"(?P<stem>.+?)-(?P<part>\d{5,9})-of-(?P<all>\d{5,9})[-.]")
+_MAX_README = 1 << 20
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What to read: `files` in order, or the save_to_disk folder `saved`."""
+
+    files: tuple[Path, ...] = ()
+    saved: Path | None = None
+
+
+def select(path: Path, split: str, config: str | None, add_note: Callable[[str], None]) -> Selection:
+    """The files that `seeds.path` names. Raises SeedError, with what is there, if none of it can be read."""
+    if path.is_file():
+        if path.name == REJECTED and is_ours(path.parent):
+            kept = to_type("seeds.path", str(path.parent / TRAIN))
+            raise SeedError(
+                f"{path}: these are the samples that the committee rejected\n    -> for the kept ones: {kept}"
+            )
+        if path.name.lower().endswith(ARCHIVES):
+            raise SeedError(
+                f"{path}: an archive\n    -> unpack it, and give the folder or one of its files as seeds.path"
+            )
+        return Selection((path,))
+    if not path.is_dir():
+        raise SeedError(f"{path}: no such file or folder")
+    if (train := train_file(path)) is not None:
+        add_note(f"{path.name or path} is a data folder of this project: reading its {TRAIN}, not the rejected samples")
+        return Selection((train,))
+    if is_ours(path):
+        raise SeedError(
+            f"{path}: a data folder without {TRAIN}: its synthesis has not finished\n    -> finish it: run its command again"
+        )
+    if (path / "dataset_dict.json").is_file() or (
+        (path / "state.json").is_file() and (path / "dataset_info.json").is_file()
+    ):
+        return Selection(saved=path)
+    try:
+        files = _of_hub_layout(path, split, config, add_note) or _side_by_side(path, split, add_note)
+        for note in missing_parts([file.name for file in files]):
+            add_note(note)
+        return Selection(tuple(files))
+    except BadRecord as error:
+        raise SeedError(f"{path}: {error}") from error
+
+
+def missing_parts(names: list[str]) -> list[str]:
+    """Notes about incomplete sets of part files (NAME-00000-of-00002.parquet), one note per set."""
+    parts: dict[tuple[str, int], set[int]] = {}
+    for found in filter(None, map(_PART.match, names)):
+        parts.setdefault((found["stem"], int(found["all"])), set()).add(int(found["part"]))
+    return [
+        f"only {len(there):,} of the {total:,} parts of `{printable(stem[:60])}` are here: the records of the others are missing"
+        for (stem, total), there in parts.items()
+        if len(there) < total
+    ]
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether a synthesis of this project wrote the folder, or is writing it."""
+    if (folder / "journal.sqlite").is_file() or (folder / "shards").is_dir():
+        return True
+    if not (folder / "stats.json").is_file():
+        return False
+    try:
+        stats = read_json(folder / "stats.json")
+    except (OSError, ValueError):
+        return False
+    return isinstance(stats, dict) and {"proposals", "kept", "rounds"} <= stats.keys()
+
+
+def train_file(folder: Path) -> Path | None:
+    """The file of the kept samples if this is a data folder of this project, else None."""
+    train = folder / TRAIN
+    return train if train.is_file() and is_ours(folder) else None
+
+
+def _of_hub_layout(folder: Path, split: str, config: str | None, add_note: Callable[[str], None]) -> list[Path]:
+    """The files that the card's `configs` name for the split; empty if there is no such card."""
+    configs = _configs(folder / "README.md")
+    if not configs:
+        return []
+    names = [_name(entry.get("config_name"), "default") for entry in configs]
+    default = next((n for n, entry in enumerate(configs) if entry.get("default") is True or names[n] == "default"), 0)
+    if config is not None and config not in names:
+        raise BadRecord(f"no configuration {config!r}; its README names: {', '.join(names[:20])}")
+    if (
+        config is None
+        and len(names) > 1
+        and names[default] != "default"
+        and configs[default].get("default") is not True
+    ):
+        raise BadRecord(
+            f"several configurations: {', '.join(names[:20])}; choose one, e.g. {to_type('seeds.config', names[0])}"
+        )
+    chosen = configs[default if config is None else names.index(config)]
+    patterns = _patterns(chosen.get("data_files"))
+    if len(names) > 1:
+        add_note(f"reading configuration `{_name(chosen.get('config_name'), 'default')}` of {', '.join(names[:20])}")
+    if not patterns:
+        inner = folder / _name(chosen.get("data_dir"), ".")
+        return [] if inner == folder or not _inside(inner, folder) else _side_by_side(inner, split, add_note)
+    name = choose_split(list(patterns), split, add_note)
+    files = sorted({file for pattern in patterns[name] for file in _matches(folder, pattern)})
+    if not files:
+        raise BadRecord(f"its README names {', '.join(patterns[name][:5])} for split `{name}`, but no such file exists")
+    return files
+
+
+def _side_by_side(folder: Path, split: str, add_note: Callable[[str], None]) -> list[Path]:
+    """The data files of a folder, or of the only folder inside it that has any; if names contain splits, those of `split`."""
+    top = [file for file in sorted(folder.iterdir()) if _is_data(file)]
+    files = top or [file for file in sorted(folder.rglob("*")) if _is_data(file) and not _hidden(file, folder)]
+    if not files:
+        raise BadRecord(
+            f"the folder has no data file ({', '.join(ENDINGS)}; compressed or not); set seeds.path to a file"
+        )
+    splits: dict[str, list[Path]] = {}
+    for file in files:
+        splits.setdefault(split_of(file.relative_to(folder).as_posix()) or "", []).append(file)
+    unnamed = splits.pop("", [])
+    if not unnamed:
+        return splits[choose_split(list(splits), split, add_note)]
+    if split in splits:
+        add_note(f"left out, because other files are named `{split}`: {', '.join(file.name for file in unnamed[:10])}")
+        return splits[choose_split(list(splits), split, add_note)]
+    if splits:
+        left = [file.name for group in splits.values() for file in group]
+        add_note(f"left out, because their names say {', '.join(splits)}: {', '.join(left[:10])}")
+    places = sorted({file.parent.relative_to(folder).as_posix() for file in unnamed})
+    if len(places) > 1:
+        raise BadRecord(
+            f"data files are in several folders inside it ({', '.join(places[:10])}): set seeds.path to one of them"
+        )
+    return unnamed
+
+
+def _configs(readme: Path) -> list[dict[str, Any]]:
+    """The `configs` in the card's header; empty if there is no card or it has none."""
+    import yaml
+
+    try:
+        with readme.open(encoding="utf-8", errors="replace") as handle:
+            head = re.match(r"\ufeff?---\s*\n(.*?)\n---\s*(\n|$)", handle.read(_MAX_README), re.DOTALL)
+        found = yaml.safe_load(head[1]) if head else None
+    except (OSError, yaml.YAMLError, ValueError, RecursionError):
+        return []
+    configs = found.get("configs") if isinstance(found, dict) else None
+    return [entry for entry in configs if isinstance(entry, dict)] if isinstance(configs, list) else []
+
+
+def _patterns(data_files: Any) -> dict[str, list[str]]:
+    """{split: patterns} of a card's `data_files`, in any of its forms."""
+    if isinstance(data_files, str):
+        return {"train": [data_files]}
+    if isinstance(data_files, dict):
+        return {_name(split, "train"): _paths(paths) for split, paths in data_files.items()}
+    if not isinstance(data_files, list):
+        return {}
+    if all(isinstance(entry, str) for entry in data_files):
+        return {"train": list(data_files)}
+    return {
+        _name(entry.get("split"), "train"): _paths(entry.get("path")) for entry in data_files if isinstance(entry, dict)
+    }
+
+
+def _name(value: Any, default: str) -> str:
+    """A name in a card, if it is a text: YAML references can make the text of other values endless."""
+    return printable(value[:200]) if isinstance(value, str) else default
+
+
+def _paths(value: Any) -> list[str]:
+    paths = value if isinstance(value, list) else [value]
+    return [path for path in paths if isinstance(path, str)]
+
+
+def _matches(folder: Path, pattern: str) -> list[Path]:
+    """The files inside the folder that match a card's pattern. Raises BadRecord for a pattern that leads outside."""
+    if "://" in pattern or Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+        raise BadRecord(
+            f"its README names data outside the folder ({pattern[:100]}): fetch it and set seeds.path to it"
+        )
+    return [file for file in folder.glob(pattern) if file.is_file() and _inside(file, folder)]
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    """Whether the path by its name is inside the folder. Links are not resolved: the hub's cache consists of links."""
+    return ".." not in path.relative_to(folder).parts if path.is_relative_to(folder) else False
+
+
+def _is_data(file: Path) -> bool:
+    name = bare_name(file)
+    return name.endswith(ENDINGS) and not name.startswith(".") and _NOT_DATA.fullmatch(name) is None and file.is_file()
+
+
+def _hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith((".", "__")) for part in file.relative_to(folder).parts)

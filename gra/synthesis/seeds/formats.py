@@ -1,0 +1,159 @@
+"""Reads the seed sets of the paper and of related work, one function per format: raw record -> instruction, response, ...
+
+An instruction and its input are joined by an empty line. A record with an empty answer column is a bad record (28 in Stanford's
+Alpaca). Formats without answers (WizardLM's test set, Condor's tag tree) give seeds with an empty response: the generator works
+from keywords and summary, and an instruction alone is enough for these.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gra.synthesis.committee.records import DOMAINS
+from gra.synthesis.seeds.columns import Columns, Read, Shape, recognise, shape_for
+from gra.synthesis.seeds.text import BadRecord, Fields, check_text, input_text, join, mapping, present, text
+from gra.synthesis.seeds.turns import chat, is_chat
+
+# A tag of Condor's World Knowledge Tree as an instruction (wording of this project; the tree holds only names).
+TAG_INSTRUCTION = (
+    "Explain {tag} to someone who is new to it, as a part of {topic} in the field {field}, "
+    "and give one concrete example."
+)
+
+
+def alpaca(record: Any) -> list[Fields]:
+    """{instruction, input, output}; also `domain` if it is one of the seven. "Noinput" means no input, as upstream."""
+    given = input_text(record, "input")
+    domain = mapping(record).get("domain")
+    instruction = join(text(record, "instruction"), given)
+    return [Fields(instruction, text(record, "output"), domain if domain in DOMAINS else None)]
+
+
+def wizardlm(record: Any) -> list[Fields]:
+    """Evol-Instruct: {conversations} (V2) or {instruction, output} (70k); the test set {idx, Skill, Difficulty, Instruction}."""
+    if "conversations" in mapping(record):
+        return chat(record, "conversations")
+    if "Instruction" in record:
+        return [Fields(text(record, "Instruction"), "")]
+    return alpaca(record)
+
+
+def condor(record: Any) -> list[Fields]:
+    """Condor-SFT-20K chats, or the World Knowledge Tree {field: {topic: [tag]}} with one seed per tag."""
+    if not is_tree(record):
+        return chat(record, "conversations" if isinstance(record, dict) and "conversations" in record else "messages")
+    names = [
+        name for field, topics in record.items() for topic, tags in topics.items() for name in (field, topic, *tags)
+    ]
+    if not all(name.strip() for name in names):
+        raise BadRecord("the tree contains an empty name")
+    found = [
+        Fields(
+            TAG_INSTRUCTION.format(tag=tag.strip(), topic=topic.strip(), field=name.strip()),
+            "",
+            part=f"{name} / {topic} / {tag}",
+        )
+        for name, topics in record.items()
+        for topic, tags in topics.items()
+        for tag in tags
+    ]
+    for fields in found:
+        check_text(fields.instruction, "tag")
+    return found
+
+
+def self_instruct(record: Any) -> list[Fields]:
+    """{instruction, instances: [{input, output}]}: the first instance; the others have the same instruction."""
+    instances = _listed(mapping(record).get("instances"))
+    if not isinstance(instances, list) or not instances:
+        raise BadRecord("`instances` is not a list with at least one entry")
+    try:
+        first = {name: _only(value) for name, value in mapping(instances[0]).items()}
+        given, answer = input_text(first, "input"), text(first, "output")
+    except BadRecord as error:
+        raise BadRecord(f"instance 1: {error}") from error
+    return [Fields(join(text(record, "instruction"), given), answer)]
+
+
+def _listed(value: Any) -> Any:
+    """Instances as a list; files also hold a single one, their JSON text, or columns (parquet)."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    if not isinstance(value, dict):
+        return value
+    if all(isinstance(entry, list) for entry in value.values()) and len({len(entry) for entry in value.values()}) == 1:
+        return [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
+    return [value]
+
+
+def _only(value: Any) -> Any:
+    """The entry of a list of one, else the value itself."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def is_tree(record: Any) -> bool:
+    """Whether this is {name: {name: [name, ...]}}."""
+    return (
+        isinstance(record, dict)
+        and bool(record)
+        and all(isinstance(topics, dict) and topics and not is_chat(topics) for topics in record.values())
+        and all(
+            isinstance(tags, list) and all(isinstance(t, str) for t in tags)
+            for d in record.values()
+            for tags in d.values()
+        )
+    )
+
+
+def _is_self_instruct(record: Any) -> bool:
+    return isinstance(record, dict) and {"instruction", "instances"} <= record.keys()
+
+
+def _is_wizardlm_test(record: Any) -> bool:
+    return isinstance(record, dict) and {"Instruction", "Skill"} <= record.keys()
+
+
+@dataclass(frozen=True)
+class Format:
+    """A known seed set. `name`: its value of `seeds.format`; `read`: raw record -> fields; `is_one`: whether a record has this
+    format, None if its columns are usual ones; `label`: for log and card; `answers`: whether such records have a column for a
+    response; `hub`: the set's id on the hub."""
+
+    name: str
+    read: Read
+    is_one: Callable[[Any], bool] | None = None
+    label: str = ""
+    answers: bool = True
+    hub: str | None = None
+
+
+FORMATS = (  # a new format is a function above and a line here
+    Format("alpaca", alpaca, hub="tatsu-lab/alpaca"),
+    Format("wizardlm", wizardlm, _is_wizardlm_test, "WizardLM's test set", answers=False),
+    Format("condor", condor, is_tree, "Condor's tag tree", answers=False, hub="internlm/Condor-SFT-20K"),
+    Format("self_instruct", self_instruct, _is_self_instruct, "Self-Instruct's"),
+)
+READERS = {known.name: known.read for known in FORMATS}
+HUB_IDS = {known.name: known.hub for known in FORMATS if known.hub is not None}
+
+
+def shape_of(record: Any) -> Shape | None:
+    """How to read records with the keys of this one; None if the keys are not known. Raises BadRecord if they are ambiguous."""
+    for known in FORMATS:
+        if known.is_one is not None and known.is_one(record):
+            return Shape(known.read, known.label, answers=known.answers)
+    if isinstance(record, list):
+        return Shape(condor, "chats (a list of turns each)") if is_chat(record) else None
+    if not isinstance(record, dict):
+        return None
+    for answer in ("output", "response"):  # the commonest names decide, whatever the other columns
+        if present(record.get("instruction")) and present(record.get(answer)):
+            given = next((name for name in ("input", "context") if name in record), None)
+            return shape_for(Columns(instruction="instruction", input=given, response=answer))
+    return recognise(record)

@@ -1,0 +1,193 @@
+"""Reads a long JSON text piece by piece: the next value, its separator, and the next record after a syntax error."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from pathlib import Path
+from typing import IO, Any
+
+from gra.errors import SeedError
+from gra.wellformed import printable
+
+MAX_DOCUMENT = 1 << 30  # most characters of one object or array element, which is read whole
+_CHUNK = 1 << 18
+# between documents: joined files keep their byte order marks; RFC 7464 uses 0x1e
+BLANK = re.compile(r"[\s\ufeff\x1e]*")
+_AFTER_ELEMENT = re.compile(r"\s*([,\]])")
+_OBJECT = re.compile(r"[,\n]\s*\{")  # a possible beginning of a record in an array
+DECODER = json.JSONDecoder()
+
+
+class SyntaxFault(SeedError):
+    """A value that is not JSON or cannot be used; the text after it may be readable."""
+
+
+class Window:
+    """A window on a long text: the part that was read and not yet consumed, with its line and column."""
+
+    def __init__(self, handle: IO[bytes], path: Path, encoding: str):
+        self._handle, self._path, self._encoding = handle, path, encoding
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._text, self._at, self._ended = "", 0, False
+        self.line, self._column = 1, 0  # position of `_at`
+
+    def skip(self, what: re.Pattern[str]) -> bool:
+        """Skip `what`; returns whether any text is left."""
+        while True:
+            match = what.match(self._text, self._at)
+            assert match is not None
+            self._advance(match.end())
+            if self._at < len(self._text) or not self._more():
+                return self._at < len(self._text)
+
+    def indent(self) -> int | None:
+        """Skip blanks; returns the indentation of the next value if it begins its line, else None."""
+        line = self.line
+        self.skip(BLANK)
+        return self._column if self.line > line else None
+
+    def next_is(self, character: str) -> bool:
+        return self._text.startswith(character, self._at)
+
+    def take(self, character: str) -> None:
+        assert self.next_is(character)
+        self._advance(self._at + 1)
+
+    def separator(self) -> str:
+        """Consume the comma after an element, or the bracket that ends the array. A comma before an object may be missing."""
+        while (match := _AFTER_ELEMENT.match(self._text, self._at)) is None:
+            if self._text[self._at :].lstrip().startswith("{"):
+                return ","
+            if self._text[self._at :].strip() or not self._more():
+                raise self._fault("not JSON: a comma or ] is missing", self._at)
+        self._advance(match.end())
+        return match[1]
+
+    def value(self) -> Any:
+        """Consume and return the value that begins here. Raises SeedError if there is none or it is too long."""
+        while True:
+            try:
+                value, end = DECODER.raw_decode(self._text, self._at)
+                if end < len(self._text) or not self._more():  # else a number may continue in the next chunk
+                    self._advance(end)
+                    return value
+            except json.JSONDecodeError as error:
+                if self._is_certain(error) or not self._more():
+                    fault = self._fault(f"not JSON: {error.msg}", error.pos)
+                    raise SyntaxFault(f"{fault}{self._beginning()}") from error
+            except (ValueError, RecursionError) as error:
+                raise SyntaxFault(
+                    f"{self._path}: not usable JSON after line {self.line}: {str(error)[:200]}"
+                ) from error
+
+    def seek(self, what: re.Pattern[str]) -> bool:
+        """Move to the last character of the next `what`; False, without moving, if there is none."""
+        while (match := what.search(self._text, self._at + 1)) is None:
+            if not self._more():
+                return False
+        self._advance(match.end() - 1)
+        return True
+
+    def seek_record(self, columns: set[frozenset[str]], indent: int | None) -> bool:
+        """Move to the next record: an object with known `columns`, or one that begins its line with the `indent` of the broken one.
+        False, without moving, if none is found."""
+        place = 1  # relative to `_at`
+        while True:
+            match = _OBJECT.search(self._text, self._at + place)
+            if match is None:
+                if not self._more():
+                    return False
+                continue
+            start = match.end() - 1
+            place = match.start() - self._at
+            found = self._record_at(start, columns, indent)
+            if found is None and self._more():
+                continue
+            if found:
+                self._advance(start)
+                return True
+            place = start - self._at
+
+    def _record_at(self, start: int, columns: set[frozenset[str]], indent: int | None) -> bool | None:
+        """Whether a record begins at `start`; None if more text must be read first."""
+        if indent is not None and not self._begins_line(start, indent):
+            return False
+        try:
+            value, end = DECODER.raw_decode(self._text, start)
+        except json.JSONDecodeError as error:
+            return False if self._is_certain(error) or self._ended else None
+        except (ValueError, RecursionError):
+            return False
+        if not isinstance(value, dict) or (indent is None and frozenset(value) not in columns):
+            return False
+        rest = self._text[end:].lstrip()
+        if rest.startswith("]") and not rest[1:].strip():  # the end of the file, or of a list inside the broken record
+            return True if self._ended else None
+        return rest.startswith(",") if rest or self._ended else None
+
+    def leave_last(self, indent: int | None) -> bool:
+        """Move to the end of the file if the broken record is the last of its array; False, without moving, if the file is cut off
+        or another record may follow."""
+        while self._more():
+            pass
+        others = (found.end() - 1 for found in _OBJECT.finditer(self._text, self._at + 1))
+        if not self._text.rstrip().endswith("]") or any(
+            indent is None or self._begins_line(at, indent) for at in others
+        ):
+            return False
+        self._advance(len(self._text))
+        return True
+
+    def _begins_line(self, start: int, indent: int) -> bool:
+        before = self._text[self._text.rfind("\n", 0, start) + 1 : start]
+        return len(before) == indent and not before.strip()
+
+    def _beginning(self) -> str:
+        """For a file that is not JSON from the first character on: a note of how it begins; else an empty text."""
+        if self.line > 1 or self._column or self._text[self._at : self._at + 1] in ("{", "[", ""):
+            return ""
+        begins = printable(" ".join(self._text[self._at : self._at + 40].split()))
+        return f" (the file begins with `{begins}`; supported are JSON, jsonl, CSV, TSV, parquet and Arrow)"
+
+    def _is_certain(self, error: json.JSONDecodeError) -> bool:
+        """Whether the error stays one after more text is read: not an unterminated text, or a word or number cut at the end."""
+        return not error.msg.startswith("Unterminated") and error.pos + 16 < len(self._text)
+
+    def _more(self) -> bool:
+        """Read more text, doubling the window, so that a long value is parsed a few times and not once per chunk."""
+        if self._ended:
+            return False
+        held = len(self._text) - self._at
+        if held > MAX_DOCUMENT:
+            raise SeedError(
+                f"{self._path}: one JSON value of more than {MAX_DOCUMENT:,} characters (line {self.line})"
+                "\n    -> convert it to jsonl (one record per line)"
+            )
+        data = self._handle.read(max(_CHUNK, held))
+        self._ended = not data
+        try:
+            text = self._decoder.decode(data, final=self._ended)
+        except UnicodeDecodeError as error:
+            line = self.line + self._text.count("\n", self._at) + error.object.count(b"\n", 0, error.start)
+            raise SeedError(
+                f"{self._path}: not {self._encoding} at line {line}\n    -> convert it, e.g. iconv -f WINDOWS-1252 -t UTF-8"
+            ) from error
+        self._text, self._at = self._text[self._at :] + text, 0
+        return True
+
+    def _advance(self, end: int) -> None:
+        self.line, self._column = self._place(end)
+        self._at = end
+
+    def _place(self, position: int) -> tuple[int, int]:
+        """Line of `position`, and the number of characters before it in that line."""
+        ends = self._text.count("\n", self._at, position)
+        if not ends:
+            return self.line, self._column + position - self._at
+        return self.line + ends, position - self._text.rfind("\n", self._at, position) - 1
+
+    def _fault(self, what: str, position: int) -> SyntaxFault:
+        line, column = self._place(position)
+        return SyntaxFault(f"{self._path}: {what} at line {line}, column {column + 1}")

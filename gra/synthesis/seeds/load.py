@@ -1,0 +1,183 @@
+"""Loads the seeds: any known set, or any jsonl, json, csv, parquet, Arrow or hub data set -> `Seed`s.
+
+Bad records are listed with their places and skipped, up to `seeds.max_bad`. Ids are hashes of the content, so the ids and the
+subset selected by `limit` stay the same if a file is moved, repacked, recoded or extended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gra.errors import SeedError
+from gra.fileio import write_text
+from gra.synthesis.committee.records import Seed
+from gra.synthesis.seeds.checks import account, check_first_records, check_seeds, path_remedy
+from gra.synthesis.seeds.reading import Reading
+from gra.synthesis.seeds.settings import SeedSettings, resolve, seed_files
+from gra.synthesis.seeds.text import Dropped, Fields
+from gra.wellformed import printable
+
+__all__ = [
+    "BadSeed",
+    "SeedSet",
+    "SeedSettings",
+    "check_first_records",
+    "check_seeds",
+    "load_seeds",
+    "report_bad",
+    "resolve",
+    "seed_files",
+]
+log = logging.getLogger("gra.synthesis")
+_SAMPLE_ID = re.compile(r"r\d+-\d{6,}")
+
+
+@dataclass(frozen=True)
+class BadSeed:
+    """A bad record: its place and the reason."""
+
+    place: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SeedSet:
+    """Loaded seeds, in the order of their source. `total`: seeds before `limit`; `duplicates`: how many of them repeat an earlier
+    instruction (kept: their answers may differ, and deduplication comes later). `columns`: how the records were read; `notes`:
+    choices that were made, such as the split. Of the selected seeds, `system_prompts` had a system prompt, `turns_left_out` had
+    turns that are not part of the seed, and `marks_cut_off` lost a model's reasoning or chat-template tokens."""
+
+    seeds: list[Seed]
+    bad: list[BadSeed]
+    license: str | None
+    name: str
+    total: int
+    duplicates: int
+    columns: str | None = None
+    notes: tuple[str, ...] = ()
+    system_prompts: int = 0
+    turns_left_out: int = 0
+    marks_cut_off: int = 0
+
+    def statistics(self) -> dict[str, Any]:
+        """For stats.json."""
+        return {
+            "read": self.total + len(self.bad),
+            "bad": len(self.bad),
+            "used": len(self.seeds),
+            "columns": self.columns,
+            "notes": list(self.notes),
+            "system_prompts_left_out": self.system_prompts,
+            "turns_left_out": self.turns_left_out,
+            "marks_cut_off": self.marks_cut_off,
+        }
+
+    def account(self) -> str:
+        """One line for log and card: how many seeds are used, how they were read, and what was left out."""
+        parts = [f"{len(self.seeds):,} of {self.total:,} seeds are used"]
+        if self.bad:
+            parts.append(f"{len(self.bad):,} records were skipped")
+        if self.columns:
+            parts.append(f"read as {self.columns}")
+        out = {
+            "a system prompt": self.system_prompts,
+            "turns before the question or after its answer": self.turns_left_out,
+            "reasoning or chat-template tokens": self.marks_cut_off,
+        }
+        left = [f"{n:,} had {what}" for what, n in out.items() if n]
+        if left:
+            parts.append(f"removed from seeds: {' and '.join(left)}")
+        return "; ".join([*parts, *self.notes])
+
+
+def load_seeds(settings: SeedSettings, seed: int, base: Path | None = None) -> SeedSet:
+    """Read all seeds and select `settings.limit` of them by `seed`, the run's seed. A relative path is inside `base`, if given.
+
+    Raises SeedError: no path, unreadable file or hub set, more than `max_bad` bad records, or no seed at all.
+    """
+    if settings.path is None:
+        raise SeedError(f"seeds.path is not set\n    -> {path_remedy(settings)}")
+    source = settings.path if settings.hub else str(resolve(settings.path, base))
+    reading = Reading(settings, base)
+    seeds: list[Seed] = []
+    bad: list[BadSeed] = []
+    dropped: dict[str, Dropped] = {}
+    names: set[str] = set()
+    instructions: set[bytes] = set()
+    for place, found in reading.fields():
+        if isinstance(found, Fields) and found.id is not None and found.id in names:
+            found = f"id {found.id!r} is used by an earlier record"
+            reading.faults.add(place, found)
+        if isinstance(found, str):
+            if len(bad) <= settings.max_bad:
+                bad.append(BadSeed(place, found))
+            continue
+        identity = found.id or _identity(found, names)
+        if _SAMPLE_ID.fullmatch(identity):  # looks like a sample's id: journal and parents must not confuse them
+            identity = f"seed-{identity}"
+        names.add(identity)
+        instructions.add(hashlib.sha256(found.instruction.encode()).digest()[:16])
+        if found.dropped != Dropped():
+            dropped[identity] = found.dropped
+        seeds.append(
+            Seed(identity, found.instruction, found.response, place, found.domain, found.keywords, found.summary)
+        )
+    if reading.faults.total > settings.max_bad or not seeds:
+        raise SeedError(account(source, reading.faults, len(seeds), settings))
+    chosen = _subset(seeds, settings.limit, seed)
+    left = [dropped[s.id] for s in chosen if s.id in dropped]
+    name = settings.name or settings.hub or Path(settings.path).name
+    found_set = SeedSet(
+        chosen,
+        bad,
+        settings.license,
+        name,
+        len(seeds),
+        len(seeds) - len(instructions),
+        reading.label(),
+        tuple(reading.notes),
+        sum(d.system for d in left),
+        sum(d.turns > 0 for d in left),
+        sum(d.marks for d in left),
+    )
+    log.info("seeds: %s: %s", name, printable(found_set.account()))
+    return found_set
+
+
+def report_bad(bad: Sequence[BadSeed], output: Path) -> None:
+    """Report the skipped records: the first ten in the log, all of them in bad_seeds.jsonl, if there are any."""
+    for record in bad[:10]:
+        log.warning("seed skipped: %s: %s", record.place, record.reason)
+    if bad:
+        lines = [json.dumps({"place": record.place, "reason": record.reason}, ensure_ascii=False) for record in bad]
+        write_text(output / "bad_seeds.jsonl", "\n".join(lines) + "\n")
+    if len(bad) > 10:
+        log.warning("%d more seeds skipped: see %s", len(bad) - 10, output / "bad_seeds.jsonl")
+
+
+def _identity(fields: Fields, taken: set[str]) -> str:
+    """`seed-` and 8 hex digits of the content's sha256; then `-2`, `-3`, ... if that is taken (copies, rarely a collision)."""
+    stem = "seed-" + hashlib.sha256(f"{fields.instruction}\0{fields.response}".encode()).hexdigest()[:8]
+    number, identity = 1, stem
+    while identity in taken:
+        number += 1
+        identity = f"{stem}-{number}"
+    return identity
+
+
+def _subset(seeds: list[Seed], limit: int | None, seed: int) -> list[Seed]:
+    """The `limit` seeds whose ids have the lowest hashes under `seed`, in their order: a smaller limit selects a subset of a
+    larger one's."""
+    if limit is None or limit >= len(seeds):
+        return seeds
+    ranks = {s.id: hashlib.sha256(f"{seed}\x1f{s.id}".encode()).digest() for s in seeds}
+    chosen = set(heapq.nsmallest(limit, ranks, key=ranks.__getitem__))
+    return [s for s in seeds if s.id in chosen]

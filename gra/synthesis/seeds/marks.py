@@ -1,0 +1,47 @@
+"""PURE: removes chat-template tokens and reasoning from seeds, which data sets of raw model replies contain.
+
+Students would learn to write "</s>" and `<think>` blocks from such seeds, and generators would copy them. A text that only
+mentions such marks stays unchanged (models/openai/reply_text.py distinguishes them).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gra.models.openai.reply_text import CALL, NO_ANSWER, answer_of
+from gra.synthesis.seeds.templates import template_turns
+from gra.synthesis.seeds.text import BadRecord, Fields
+from gra.synthesis.seeds.turns import TOOL, chat
+
+
+def unmarked(fields: Fields) -> Fields:
+    """The seed with its question taken out of a template and its answer without reasoning and control tokens; `dropped` records it.
+
+    Raises BadRecord if the answer is only reasoning, only control tokens, or a tool call.
+    """
+    turns = template_turns(fields.instruction)
+    if turns and (
+        turns[-1] == ("assistant", "") or fields.instruction.lstrip()[0] in "<[#"
+    ):  # "Human: ..." alone may be a list
+        said = [{"role": role, "content": text} for role, text in turns if text]
+        (inner,) = chat(
+            {"instruction": [*said, {"role": "assistant", "content": fields.response or "-"}]}, "instruction"
+        )
+        dropped = replace(
+            fields.dropped,
+            turns=fields.dropped.turns + inner.dropped.turns,
+            marks=True,
+            system=fields.dropped.system or inner.dropped.system,
+        )
+        response = inner.response if fields.response else ""
+        fields = replace(fields, instruction=inner.instruction, response=response, dropped=dropped)
+    answer = answer_of(fields.response)
+    if answer.fault == NO_ANSWER:
+        raise BadRecord("its answer is only reasoning")
+    if answer.fault == CALL:
+        raise BadRecord(TOOL)
+    if answer.fault is not None or not answer.cut:
+        return fields
+    if not answer.text:
+        raise BadRecord("its answer is only control tokens")
+    return replace(fields, response=answer.text, dropped=replace(fields.dropped, marks=True))

@@ -1,0 +1,69 @@
+"""Settings of the `seeds` config group, and the files that its path names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from gra.paths import located
+from gra.settings import Settings
+from gra.synthesis.seeds.columns import Columns
+from gra.synthesis.seeds.folders import train_file
+from gra.synthesis.seeds.formats import READERS
+
+HUB = "hf:"
+
+
+class SeedSettings(Settings):
+    """The `seeds` config group. "NS" marks a default that no source states."""
+
+    path: str | None = Field(
+        None,
+        description="File, folder of data files, hf:NAME for a hub data set, or gra:NAME for a file of the "
+        "package's conf; null: not set, which is an error when the seeds are read.",
+    )
+    format: Literal[("auto", *READERS, "jsonl", "json", "csv", "parquet", "hub")] = Field(  # type: ignore[valid-type]
+        "auto",
+        description="A known set (formats.py), or the kind of file (with `columns`, if the column names are unusual).",
+    )
+    config: str | None = Field(
+        None, description="Hub data sets and copies of them: the configuration's name; null: the only one."
+    )
+    split: str = Field(
+        "train", description="The split to read if there are several: on the hub, in folders, in documents."
+    )
+    revision: str | None = Field(
+        None, description="Hub data sets: a commit; null: the newest, which may change between runs."
+    )
+    limit: int | None = Field(
+        1000, ge=2, description="Number of seeds, a random subset drawn by the run's seed; null: all (NS)."
+    )
+    max_bad: int = Field(50, ge=0, description="The most bad records that are skipped; one more is an error.")
+    columns: Columns = Field(Columns(), description="Column names of the records.")
+    name: str | None = Field(None, description="The set's name in cards and tables; null: the file's name or hub id.")
+    license: str | None = Field(None, description="Licence id of the set, as hub cards spell it; null: unknown.")
+
+    @property
+    def hub(self) -> str | None:
+        """The hub id, or None for files."""
+        if self.path is None:
+            return None
+        return self.path.removeprefix(HUB) if self.format == "hub" or self.path.startswith(HUB) else None
+
+
+def seed_files(settings: SeedSettings, key: str = "seeds") -> dict[str, Path]:
+    """The seed file or folder whose content belongs in a fingerprint, by config key. Empty for hub data sets, and for a path that
+    does not exist yet (it is in a step's input, which has its own fingerprint). For a data folder of this project only the file
+    of kept samples counts, not its journal, statistics or card."""
+    if settings.path is None or settings.hub is not None:
+        return {}
+    path = located(settings.path)
+    return {f"{key}.path": train_file(path) or path} if path.exists() else {}
+
+
+def resolve(path: str, base: Path | None) -> Path:
+    """`path`; inside `base` if it is relative and `base` is given. `gra:NAME` is never relative."""
+    given = located(path)
+    return given if base is None else base / given

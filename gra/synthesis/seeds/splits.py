@@ -1,0 +1,58 @@
+"""PURE: finds the names of splits in file paths and documents, and chooses the split to read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from gra.synthesis.seeds.text import BadRecord
+from gra.typed import to_type
+from gra.wellformed import printable
+
+# The words by which `datasets` recognises splits in folder and file names (datasets.data_files).
+_WORDS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+_SPLIT_OF = {word: split for split, words in _WORDS.items() for word in words}
+_SHARD = re.compile(r"^(?P<split>\w[\w.]*?)-\d{5,}-of-\d{5,}(?:-[0-9a-f]+)?\.")
+
+
+def is_split(name: str) -> bool:
+    """Whether a key of a document names a split: train, test, train_sft, ..."""
+    return re.split(r"[^a-z]", name.lower(), maxsplit=1)[0] in _SPLIT_OF
+
+
+def split_of(path: str) -> str | None:
+    """The split that a path inside a data folder names, by the hub's rules: SPLIT-00000-of-00001.parquet, or a known word between
+    separators in a file or folder name; None if it names none."""
+    parts = path.split("/")
+    if (shard := _SHARD.match(parts[-1])) is not None:
+        return _SPLIT_OF.get(shard["split"].lower(), shard["split"])
+    for part in reversed(parts):
+        words = re.split(r"[^a-z]+", part.lower())
+        found = next((_SPLIT_OF[word] for word in words if word in _SPLIT_OF), None)
+        if found is not None:
+            return found
+    return None
+
+
+def choose_split(names: Sequence[str], wanted: str, add_note: Callable[[str], None]) -> str:
+    """The split to read among `names`; `add_note` gets a message about it. Raises BadRecord if `wanted` is not one of several."""
+    known = {_SPLIT_OF.get(name.lower(), name): name for name in names}
+    shown = [printable(name[:60]) for name in names[:20]]
+    chosen = wanted if wanted in names else known.get(wanted, names[0] if len(names) == 1 else None)
+    if chosen is None:
+        choice = next((name for name in shown if name.lower().startswith("train")), shown[0])
+        raise BadRecord(
+            f"no split `{wanted}`; splits here: {', '.join(shown)}; choose one, e.g. {to_type('seeds.split', choice)}"
+        )
+    others = [name for name in shown if name != chosen]
+    if others:
+        add_note(
+            f"reading split `{chosen}`; left out: {', '.join(others)} (to read another: {to_type('seeds.split', others[0])})"
+        )
+    elif wanted not in (chosen, _SPLIT_OF.get(chosen.lower())):
+        add_note(f"reading split `{chosen}`, the only one")
+    return chosen

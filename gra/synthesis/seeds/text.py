@@ -1,0 +1,128 @@
+"""PURE: reads texts from raw records: what counts as missing, what a text may contain, how messages name values and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MAX_CHARS = 100_000  # of one instruction or response
+# pandas, CSV writers and str() write these for a missing value. None of Alpaca's 52,002 instructions or outputs is one of them.
+MISSING = frozenset({"", "nan", "none", "null", "<na>"})
+_NO_INPUT = MISSING | {"noinput", "no input", "n/a", "not applicable"}  # Alpaca's words for no input
+
+
+class BadRecord(ValueError):
+    """The reason why a record is not a seed; caught where its place is known."""
+
+
+class ColumnFault(BadRecord):
+    """A record that lacks a column or has unknown or ambiguous columns: a column map may help."""
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Parts of a record that the seed leaves out: a system prompt; turns before the question or after the answer; `marks`: a
+    model's reasoning, or tokens and role names of its chat template."""
+
+    system: bool = False
+    turns: int = 0
+    marks: bool = False
+
+
+@dataclass(frozen=True)
+class Fields:
+    """A seed's content. `part` distinguishes several seeds of one record."""
+
+    instruction: str
+    response: str
+    domain: str | None = None
+    id: str | None = None
+    part: str = ""
+    dropped: Dropped = Dropped()
+    keywords: tuple[str, ...] = ()
+    summary: str = ""
+
+
+def present(value: Any) -> bool:
+    """Whether there is a value: not null, NaN (in any spelling), blank or empty."""
+    if value is None or (isinstance(value, float) and value != value):
+        return False
+    if isinstance(value, str):
+        return value.strip().lower() not in MISSING
+    return not isinstance(value, list | dict | tuple) or bool(value)
+
+
+def text(record: Any, column: str, required: bool = True) -> str:
+    """The stripped text in `column`; "" if it is missing and not `required`. Raises BadRecord."""
+    if column not in mapping(record):
+        raise missing_column(record, column)
+    value = stripped(record[column], f"`{column}`")
+    if required and not value:
+        raise BadRecord(f"`{column}` is empty")
+    check_text(value, column)
+    return value
+
+
+def input_text(record: Any, column: str | None) -> str:
+    """The text in an optional input column; "" if there is none or it says "no input"."""
+    if column is None or column not in mapping(record) or not present(record[column]):
+        return ""
+    value = text(record, column, required=False)
+    return "" if value.strip("<>. ").lower() in _NO_INPUT else value
+
+
+def stripped(value: Any, what: str) -> str:
+    """`value` without surrounding blanks; "" if it is missing. Raises BadRecord if it is not a text."""
+    if not present(value) and not isinstance(value, list | dict | tuple):
+        return ""
+    if isinstance(value, list) and len(value) == 1:  # one answer, of a column for several
+        value = value[0]
+    if isinstance(value, bytes):  # parquet written without marking bytes as text
+        try:
+            value = value.decode()
+        except UnicodeDecodeError as error:
+            raise BadRecord(f"{what} is not UTF-8 (byte {error.start + 1})") from error
+    if not isinstance(value, str):
+        raise BadRecord(f"{what} is {kind_of(value)}, not a text")
+    return value.strip()
+
+
+def check_text(value: str, column: str) -> None:
+    """Raise BadRecord for a text that is too long, contains NUL, or cannot be encoded."""
+    if len(value) > MAX_CHARS:
+        raise BadRecord(f"`{column}` is {len(value):,} characters long (at most {MAX_CHARS:,})")
+    if "\0" in value:
+        raise BadRecord(f"`{column}` contains a NUL character")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise BadRecord(f"`{column}` contains half of a surrogate pair (character {error.start + 1})") from error
+
+
+def join(instruction: str, given: str) -> str:
+    """An instruction and its input, with an empty line between them."""
+    return f"{instruction}\n\n{given}" if given else instruction
+
+
+def mapping(record: Any) -> Mapping[str, Any]:
+    if not isinstance(record, dict):
+        raise BadRecord(f"the record is {kind_of(record)}, not an object")
+    return record
+
+
+def columns_of(record: Any) -> str:
+    """A message's list of the record's columns."""
+    if not isinstance(record, dict):
+        return f"the record is {kind_of(record)}"
+    names = ", ".join(repr(str(key))[1:-1][:40] for key in list(record)[:20])
+    return f"columns here: {names or 'none'}{', ...' if len(record) > 20 else ''}"
+
+
+def missing_column(record: Any, column: str) -> BadRecord:
+    return ColumnFault(f"no column `{column}` ({columns_of(record)})")
+
+
+def kind_of(value: Any) -> str:
+    names = {"dict": "an object", "list": "a list", "str": "a text", "NoneType": "null", "bool": "true/false"}
+    return names.get(type(value).__name__, "a number" if isinstance(value, int | float) else type(value).__name__)

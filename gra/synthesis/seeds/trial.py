@@ -1,0 +1,61 @@
+"""Reads the seeds once before a run: whether they can be loaded, and how many there are. Only the number is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from gra.errors import Problem, SeedError, parts_of
+from gra.synthesis.seeds.load import SeedSettings, check_seeds, load_seeds, resolve
+
+QUICK = 64 << 20  # bytes of seed files that `gra plan` reads to count the seeds
+
+
+def problems(settings: SeedSettings | None, inputs: Mapping[str, Path | None], key: str = "seeds") -> list[Problem]:
+    """Why the seeds, files or hub sets, cannot be loaded. Empty if an earlier step has not made them yet, or if `check_seeds`
+    reports the fault (`settings` None: they are invalid)."""
+    base = inputs.get("seeds")
+    if settings is None or not _readable_now(settings, inputs) or check_seeds(settings, base=base):
+        return []
+    found = _load(settings.model_dump_json(), base, _state(settings, base))
+    if isinstance(found, int):
+        return []
+    what, remedy = parts_of(found)
+    return [Problem(f"{key}.path", what, remedy or "fix the file, or give another one")]
+
+
+def count(settings: SeedSettings, inputs: Mapping[str, Path | None]) -> int | None:
+    """How many seeds there are; None if counting them would be slow or need a network."""
+    if not _readable_now(settings, inputs) or settings.hub is not None:
+        return None
+    state = _state(settings, inputs.get("seeds"))
+    if not state or sum(size for _, size, _ in state) > QUICK:
+        return None
+    found = _load(settings.model_dump_json(), inputs.get("seeds"), state)
+    return found if isinstance(found, int) else None
+
+
+def _readable_now(settings: SeedSettings, inputs: Mapping[str, Path | None]) -> bool:
+    if settings.path is None:
+        return False
+    pending = "seeds" in inputs and inputs["seeds"] is None  # an earlier step has not made the folder yet
+    return settings.hub is not None or not pending or Path(settings.path).is_absolute()
+
+
+def _state(settings: SeedSettings, base: Path | None) -> tuple[tuple[str, int, int], ...]:
+    """Name, size and modification time of each seed file: files are read again only if they changed."""
+    if settings.path is None or settings.hub is not None:
+        return ()
+    path = resolve(settings.path, base)
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path] if path.is_file() else []
+    return tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files)
+
+
+@lru_cache(maxsize=64)  # the arms of an experiment have the same seeds
+def _load(settings: str, base: Path | None, state: tuple[tuple[str, int, int], ...]) -> int | str:  # noqa: ARG001 - `state` is the key
+    """How many seeds there are, or why they cannot be loaded."""
+    try:
+        return load_seeds(SeedSettings.model_validate_json(settings), 0, base).total
+    except SeedError as error:
+        return str(error)

@@ -1,0 +1,67 @@
+"""PURE: chooses samples by their number, from the run's seed and their lengths alone.
+
+Length matching is greedy nearest-neighbour matching without replacement, the targets in random order, as for matched controls
+(Rosenbaum 2002, Observational Studies, 10.3).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from gra.synthesis.committee.randomness import stream
+
+
+def at_random(count: int, wanted: int, seed: int) -> list[int]:
+    """`wanted` of the numbers below `count` (all, if there are fewer), ascending. A smaller choice is part of a larger one."""
+    order = list(range(count))
+    stream(seed, "subset", count).shuffle(order)
+    return sorted(order[:wanted])
+
+
+def length_matched(lengths: Sequence[int], targets: Sequence[int], wanted: int, seed: int) -> list[int]:
+    """Numbers of `lengths`, ascending: for each of `wanted` targets the nearest length that is left; of two equally near ones the
+    smaller. Targets are drawn from `targets`, each as often as any other. Where lengths run out, there are fewer numbers."""
+    rng = stream(seed, "subset", "lengths", len(lengths))
+    goals: list[int] = []
+    while targets and len(goals) < wanted:
+        goals += rng.sample(list(targets), min(wanted - len(goals), len(targets)))
+    order = list(range(len(lengths)))
+    rng.shuffle(order)  # equal lengths are taken in random order
+    order.sort(key=lambda i: lengths[i])
+    left = _Left([lengths[i] for i in order])
+    return sorted(order[place] for goal in goals[: len(lengths)] for place in [left.take(goal)])
+
+
+def affordable(spent_on_other: int, spent_here: int, rows: int) -> int:
+    """How many samples the tokens spent on another data set would have bought here, where `spent_here` tokens made `rows`."""
+    return spent_on_other * rows // spent_here if spent_here else rows
+
+
+class _Left:
+    """Sorted values that can be taken once each."""
+
+    def __init__(self, values: Sequence[int]):
+        self._values = values
+        self._up = list(range(len(values) + 1))  # the next place at or above that is left; the last is none
+        self._down = list(range(len(values) + 1))  # one more than the next place below that is left; 0 is none
+
+    def take(self, goal: int) -> int:
+        """The place of the value nearest to `goal`, which is then taken. At least one must be left."""
+        at = bisect_left(self._values, goal)
+        above, below = _find(self._up, at), _find(self._down, at) - 1
+        none_above, none_below = above == len(self._values), below < 0
+        nearer_below = not none_below and (none_above or goal - self._values[below] <= self._values[above] - goal)
+        place = below if nearer_below else above
+        self._up[place], self._down[place + 1] = place + 1, place
+        return place
+
+
+def _find(parents: list[int], node: int) -> int:
+    """The root of a node, with the path to it shortened."""
+    root = node
+    while parents[root] != root:
+        root = parents[root]
+    while parents[node] != root:
+        parents[node], node = root, parents[node]
+    return root

@@ -1,0 +1,47 @@
+"""Watches a running committee: logs what is wrong with it, each fault once, and ends a run whose reviews say nothing."""
+
+from __future__ import annotations
+
+import logging
+
+from gra.synthesis.committee import health
+from gra.synthesis.committee.records import Outcome
+from gra.synthesis.settings import SynthesisSettings
+from gra.wellformed import printable
+
+log = logging.getLogger("gra.synthesis")
+
+FIRST_LOOK = 50  # reviewed samples at the first report; then at twice as many, and whenever the caller reports
+
+
+class Watch:
+    """`state`: the health statistics, if the caller reads them too. Outcomes must come in a fixed order."""
+
+    def __init__(self, settings: SynthesisSettings, state: health.Health | None = None):
+        self._limit, self._health = settings.stop_when_blind, state or health.Health()
+        self._reported, self._report_at = set[str](), FIRST_LOOK
+
+    def add(self, outcome: Outcome) -> None:
+        """Count the outcome; a run can take hours, so faults are reported while it lasts."""
+        self._health.add(outcome)
+        if self._health.reviewed >= self._report_at:
+            self._report_at *= 2
+            self.report()
+
+    def report(self) -> None:
+        """Log what is wrong with the committee, each fault once per run."""
+        for kind, text in health.faults(self._health.account()):
+            if kind not in self._reported:
+                self._reported.add(kind)
+                log.warning("COMMITTEE: %s", printable(text))
+
+    def is_blind(self) -> bool:
+        """Whether `stop_when_blind` ends the run here."""
+        limit = self._limit
+        return limit is not None and self._health.reviewed >= limit and health.blind(self._health.account())
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is wrong with the committee, in words."""
+        found: list[str] = self._health.account()["warnings"]
+        return found

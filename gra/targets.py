@@ -1,0 +1,41 @@
+"""Resolves the functions that a config names by a dotted path (`_target_`): stages, backends, question sources.
+
+Old names of moved functions stay valid. Fingerprints use the oldest name: steps finished before a move stay finished.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+MOVED = {  # oldest name -> current name
+    "gra.models.openai_server.connect": "gra.models.openai.backend.connect",
+    "gra.models.transformers_local.connect": "gra.models.local.transformers.connect",
+    "gra.models.phased_servers.connect": "gra.models.time_sharing.servers.connect",
+    "gra.models.phased_transformers.connect": "gra.models.time_sharing.transformers.connect",
+    "gra.models.vllm_offline.connect": "gra.models.time_sharing.vllm.connect",
+    "gra.synthesis.committee.exact.source": "gra.synthesis.probe.exact.source",
+    "gra.synthesis.committee.probe_stage.run": "gra.synthesis.probe.stage.run",
+    "train.stage.run": "gra.train.stage.run",
+    "train.prepare.run": "gra.train.prepare.run",
+    "train.student.run": "gra.train.student_stage.run",
+    "eval.stage.run": "gra.eval.stage.run",
+    "eval.known.source": "gra.eval.suite.known.source",
+}
+_OLDEST = {new: old for old, new in MOVED.items()}
+
+
+def today(path: str) -> str:
+    """The current name of the function that `path` names."""
+    return MOVED.get(path, path)
+
+
+def oldest(path: str) -> str:
+    """The oldest name of the function that `path` names, as fingerprints hold it."""
+    return _OLDEST.get(path, path)
+
+
+def module_of(path: str) -> tuple[ModuleType, str]:
+    """Import the function's module; returns it and the function's name. Raises ImportError, ValueError."""
+    name, _, function = today(path).rpartition(".")
+    return importlib.import_module(name), function

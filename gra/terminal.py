@@ -1,0 +1,64 @@
+"""What every display on a terminal needs: its console, log lines above a live display, and times and rates in short form."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def terminal() -> Console | None:
+    """A console on standard error if that is a terminal that can move its cursor, else None."""
+    if not sys.stderr.isatty():
+        return None
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False)
+    return None if console.is_dumb_terminal else console
+
+
+@contextlib.contextmanager
+def logging_above(before: TextIO) -> Iterator[None]:
+    """Print log lines above a live display: log handlers of the stream `before` write to the one that replaced it as standard
+    error, until the end of the block."""
+    handlers = [h for h in logging.getLogger().handlers if isinstance(h, logging.StreamHandler) and h.stream is before]
+    for handler in handlers:
+        handler.setStream(sys.stderr)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.setStream(before)
+
+
+def span(seconds: float | None) -> str:
+    """`42 s`, `3:05 min`, `2:07 h`, `4 days`, or `-`."""
+    if seconds is None:
+        return "-"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    if whole < 48 * 3600:
+        return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+    return f"{whole // 86400} days"
+
+
+def short(value: float) -> str:
+    """A rate or count with up to three digits: 7.5, 950, 12.3k, 4.56M."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            scaled = value / size
+            return f"{scaled:.{2 if scaled < 10 else 1 if scaled < 100 else 0}f}{unit}"
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"
+
+
+def count(value: int | None) -> str:
+    """`1,234`, or `-`."""
+    return "-" if value is None else f"{value:,}"

@@ -1,0 +1,112 @@
+"""Runs an object in its own process, so that large or slow work neither fills the memory of the process that drives the calls
+nor delays a reply."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from types import ModuleType
+from typing import Any
+
+from gra.errors import ConfigError, GraError, SynthesisError
+
+NICE = 5
+_starting = threading.Lock()
+
+
+class WorkerProcess:
+    """The object `make(*arguments)` in a new process; its methods are called by name, one after another.
+
+    The worker process ends when this object is closed or when this process ends, even by kill -9. If the object has a method
+    `close`, it is called then. `needs`: the resources of the worker, quoted in the error if it is lost (mostly out of memory).
+    """
+
+    def __init__(self, name: str, needs: str, make: Callable[..., Any], *arguments: Any):
+        self._name, self._needs = name, needs
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, make, arguments), name=f"gra-{name}", daemon=True)
+        with without_main():
+            self._process.start()
+        if hasattr(os, "setpriority"):  # lower priority from the start: replies come first
+            with contextlib.suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, self._process.pid or 0, NICE)
+        theirs.close()
+        self._turns = ThreadPoolExecutor(1, thread_name_prefix=f"gra-{name}")
+
+    def call(self, method: str, *arguments: Any) -> Future[Any]:
+        """Call a method of the object. The future holds its value, raises the method's SynthesisError or ConfigError, or raises
+        SynthesisError if the process is gone. Calls run in the order they are made."""
+        return self._turns.submit(self._ask, method, arguments)
+
+    def close(self) -> None:
+        """End the process; unfinished work is dropped."""
+        self._turns.shutdown(wait=False, cancel_futures=True)
+        self._process.terminate()
+        self._process.join()
+        self._pipe.close()
+
+    def _ask(self, method: str, arguments: tuple[Any, ...]) -> Any:
+        try:
+            self._pipe.send((method, arguments))
+            fault, value = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise SynthesisError(
+                f"the {self._name} process ended ({error or type(error).__name__}); it needs {self._needs}. "
+                "Run the same command again to resume from the journal"
+            ) from error
+        if isinstance(fault, str):
+            raise SynthesisError(fault)
+        if fault is not None:
+            raise ConfigError(fault)
+        return value
+
+
+@contextlib.contextmanager
+def without_main() -> Iterator[None]:
+    """Processes that are started inside this context do not import the caller's script again, as `spawn` does: a script without
+    `if __name__ == "__main__":` would run a second time in each."""
+    with _starting:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
+
+
+def _serve(pipe: Connection, make: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    """The worker's main loop: answers calls until the pipe closes, which happens however the parent ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    kept = make(*arguments)
+    signal.signal(signal.SIGTERM, lambda *_: _leave(kept))
+    try:
+        while True:
+            method, values = pipe.recv()
+            fault: Any = None
+            value = None
+            try:
+                value = getattr(kept, method)(*values)
+            except ConfigError as error:
+                fault = error.problems
+            except GraError as error:
+                fault = str(error)
+            except Exception as error:  # noqa: BLE001 the parent raises it as a SynthesisError
+                fault = f"{type(error).__name__}: {error}"
+            pipe.send((fault, value))
+    except (EOFError, OSError):
+        _leave(kept)
+
+
+def _leave(kept: Any) -> None:
+    close = getattr(kept, "close", None)
+    if close is not None:
+        close()
+    os._exit(0)

@@ -1,0 +1,72 @@
+# What the three templates share: run a command as one attempt of a job, pass Slurm's signals on to it, and queue it again.
+# Sourced, not run. `gra submit` sets the variables GRA_*; by hand none is needed.
+#
+#   GRA_JOB           a file of shell lines for this job: its environment, your `cluster.setup`
+#   GRA_LOGS          folder of one log and a few small files for each task
+#   GRA_MAX_ATTEMPTS  starts of a failing job (default 3); a preemption or a time limit is not a failure
+#   GRA_REQUEUE       0: the cluster does not start jobs again, so a successor is submitted
+set -uo pipefail
+
+if [ -n "${GRA_JOB:-}" ]; then
+  # shellcheck disable=SC1090
+  source "$GRA_JOB"
+elif [ -f .venv/bin/activate ]; then
+  source .venv/bin/activate
+fi
+
+task=${SLURM_ARRAY_TASK_ID:+$((SLURM_ARRAY_TASK_ID + ${GRA_OFFSET:-0}))}
+job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}}
+job=${job:-$SLURM_JOB_ID} # what this task alone is called: `scontrol requeue 12` would start all of array 12 again
+logs=${GRA_LOGS:-runs/slurm/${SLURM_JOB_NAME}-${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}}
+name=${task:-job}
+mkdir -p "$logs"
+
+count() { # count FILE: one more in it; prints the new number
+  local n
+  n=$(($(cat "$1" 2>/dev/null || echo 0) + 1))
+  echo "$n" >"$1.new" && mv "$1.new" "$1"
+  echo "$n"
+}
+
+again() { # queue this task once more
+  if [ "${GRA_REQUEUE:-1}" = 1 ] && scontrol requeue "$job"; then
+    sleep 300 # Slurm ends this attempt within seconds
+    exit 85
+  fi
+  if [ -n "${GRA_JOB:-}" ] && "$GRA_PYTHON" -P -m gra.cluster.successor "$GRA_JOB" "$name"; then
+    exit 0
+  fi
+  echo "not queued again: submit it by hand, or run gra submit once more"
+}
+
+attempt() { # attempt COMMAND...: run it in the background, so that this shell hears signals, and end as it ends
+  local number log child code=0 failures heard=""
+  number=$(count "$logs/$name.attempts")
+  log="$logs/$name.attempt-$number.log"
+  echo "$job on $(hostname): attempt $number, log $log"
+  "$@" >"$log" 2>&1 &
+  child=$!
+  # SIGUSR1 (--signal) announces a preemption or the time limit: then this task queues itself again. SIGTERM alone is scancel, or a
+  # preemption after which Slurm queues it again: nothing is done here, or a cancelled job would come back.
+  trap 'heard=USR1; kill -USR1 $child 2>/dev/null' USR1
+  trap 'heard=${heard:-TERM}; kill -TERM $child 2>/dev/null' TERM
+  while true; do # a signal interrupts `wait`, not the command
+    wait "$child"
+    code=$?
+    kill -0 "$child" 2>/dev/null || break
+  done
+  trap '' USR1 TERM
+  echo "$code" >"$logs/$name.exit"
+  echo "$job: attempt $number ended with exit code $code"
+  [ "$heard" != TERM ] || exit "$code"
+  case $code in
+    0) exit 0 ;;
+    85) again ;; # told to stop: it resumes
+    2 | 3) ;;    # the configuration is wrong, or what others should have made is missing: once more would not help
+    *)
+      failures=$(count "$logs/$name.failures")
+      if [ "$failures" -lt "${GRA_MAX_ATTEMPTS:-3}" ]; then again; fi
+      ;;
+  esac
+  exit "$code"
+}

@@ -1,0 +1,157 @@
+"""GRA from Python: scripts without a `__main__` guard, notebooks' running loops, own backends, and faults all at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gra
+from gra.errors import ConfigError, StoreError
+from gra.models.base import Reply, Request
+
+SEEDS = [{"instruction": f"Say the number {n}.", "response": f"The number is {n}."} for n in range(20)]
+QUICK = {"synthesis.dedup.model": "hash", "runtime.concurrency": 8}
+NAMES = [f"slm-{m}" for m in "abcde"]
+SCRIPT = """
+import gra
+seeds = [{"instruction": f"Say the number {n}.", "response": f"The number is {n}."} for n in range(20)]
+data = gra.synthesize(seeds, pool="simulated", samples=4, output="data/mine", config={"synthesis.dedup.model": "hash"})
+print("kept", len(data.dataset), "of", len(data.dataset) + len(data.rejected), data.dataset.column_names[:2])
+"""
+
+
+class Counting:
+    """The simulated committee behind one async method."""
+
+    simulated = True
+
+    def __init__(self) -> None:
+        from gra.simulation.backend import connect
+
+        self.calls, self._behind = 0, connect({"models": NAMES, "_target_": "x"}, {"latency": 0})
+
+    async def chat(self, request: Request) -> Reply:
+        self.calls += 1
+        return await self._behind.chat(request)
+
+
+def made(output: Path, **more: Any) -> gra.Data:
+    given: dict[str, Any] = {"pool": "simulated", "samples": 4, "config": QUICK} | more
+    return gra.synthesize(SEEDS, output=output, **given)
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(SCRIPT)
+    environment = os.environ | {"PYTHONPATH": str(Path(gra.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "mine.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("kept 4 of") == 1
+
+
+def test_own_backend_a_running_loop_and_the_same_data(tmp_path: Path) -> None:
+    plain, backend = made(tmp_path / "plain"), Counting()
+
+    async def notebook() -> gra.Data:
+        return made(tmp_path / "own", pool=None, models=NAMES, backend=backend)
+
+    own = asyncio.run(notebook())
+    assert backend.calls > 0
+    assert len(own.dataset) == 4 == own.stats["kept"]
+    assert own.dataset["instruction"][:] == plain.dataset["instruction"][:]
+    assert own.simulated
+    assert set(own.rejected.column_names) >= {"id", "reason"}
+    assert "4 kept" in own.report()
+    assert own.card.startswith("---")
+    before = backend.calls
+    again = made(tmp_path / "own", pool=None, models=NAMES, backend=backend)
+    assert backend.calls == before
+    assert again.folder == own.folder
+    assert isinstance(gra.load(own.folder), gra.Data)
+
+
+def test_seeds_are_a_file_or_a_dataset_as_well(tmp_path: Path) -> None:
+    from datasets import Dataset
+
+    written = made(tmp_path / "records")
+    (tmp_path / "file.jsonl").write_text((tmp_path / "records.seeds.jsonl").read_text())
+    for name, seeds in (("file", tmp_path / "file.jsonl"), ("dataset", Dataset.from_list(SEEDS))):
+        found = gra.synthesize(seeds, pool="simulated", samples=4, output=tmp_path / f"of-{name}", config=QUICK)
+        assert found.dataset["instruction"][:] == written.dataset["instruction"][:]
+
+
+def test_existing_data_is_reviewed(tmp_path: Path) -> None:
+    kept = gra.review(SEEDS, pool="simulated", output=tmp_path / "kept")
+    assert len(kept.dataset) + len(kept.rejected) == len(SEEDS)
+    assert set(kept.dataset["response"]) <= {str(seed["response"]) for seed in SEEDS}
+
+
+def test_models_are_probed(tmp_path: Path) -> None:
+    found = gra.probe(SEEDS, pool="simulated", output=tmp_path / "probe", config={"probe.calls": 20})
+    assert set(found.json("probe.json")["models"]) == set(NAMES)
+    assert "slm-a" in found.text("probe.md")
+    assert found.simulated
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            {"config": {"synthesis.tua": 7, "runtime.concurency": 8}},
+            ["did you mean 'synthesis.tau'", "runtime.concurrency"],
+        ),
+        ({"config": {"synthesis": "gar"}}, ["there is no 'gar'", "did you mean 'gra'"]),
+        ({"pool": None}, ["nothing says where the models run"]),
+        ({"backend": object(), "models": NAMES}, ["pool and backend"]),
+        ({"pool": None, "backend": object(), "models": NAMES}, ["object has no method `chat`"]),
+        ({"pool": None, "base_url": "http://127.0.0.1:9/v1"}, ["name the models"]),
+        ({"config": {"synthesis.tau": 70, "runtime.concurrency": 0}}, ["synthesis.tau", "runtime.concurrency"]),
+    ],
+)
+def test_faults_are_told_all_at_once_before_anything_is_made(
+    tmp_path: Path, given: dict[str, Any], words: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as told:
+        made(tmp_path / "data", **given)
+    for word in words:
+        assert word in str(told.value)
+    assert not (tmp_path / "data").exists()
+    assert not list(tmp_path.glob("data.partial"))
+
+
+def test_what_is_no_record_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="record 1 is a str"):
+        gra.synthesize([SEEDS[0], "x"], pool="simulated", output=tmp_path / "data")  # type: ignore[list-item]
+    with pytest.raises(ConfigError, match="record 0 is not JSON"):
+        gra.synthesize([{"instruction": object()}], pool="simulated", output=tmp_path / "data")
+    with pytest.raises(StoreError, match="no finished folder"):
+        gra.load(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_student_is_trained_and_its_path_loads(tmp_path: Path, tiny_chat_model: Path) -> None:
+    data = made(tmp_path / "data")
+    few = {
+        "sft.max_steps": 1,
+        "sft.precision": "fp32",
+        "sft.global_batch": 2,
+        "sft.cutoff_length": 128,
+        "tracking": "none",
+    }
+    model = gra.train(data, tiny_chat_model, output=tmp_path / "model", config=few)
+    assert isinstance(gra.load(model), gra.TrainedModel)
+    assert (model.path / "adapter_config.json").is_file() or (model.path / "config.json").is_file()
+
+
+def test_importing_gra_imports_nothing_heavy() -> None:
+    code = "import sys, gra; dir(gra); print([m for m in ('torch', 'datasets', 'hydra', 'numpy', 'pydantic') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,66 @@
+"""One Slurm for all tests here, and folders with experiments to submit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from places import EXPERIMENT, STAGES, Place
+from slurm_cluster import started
+
+TINY = """\
+# @package _global_
+defaults:
+  - _self_
+  - override /seeds: world
+  - override /pool: servers
+  - override /synthesis: gra
+seeds: {limit: 12}
+pool: {base_url: URL, models: [slm-a, slm-b, slm-c, slm-d, slm-e]}
+synthesis: {rounds: 1, samples_per_round: 16, dedup: {model: hash}}
+runtime: {concurrency: 2}
+experiment:
+  name: tiny
+  title: A tiny synthesis
+  steps:
+    world: {_target_: gra.simulation.world_stage.run, config: {seed: 0, world: {seeds: 20, test_per_task: 3}}}
+  arms:
+    gra:
+      label: GRA
+      steps:
+        data:
+          _target_: gra.synthesis.stage.run
+          config: {seed: 0, seeds: "${seeds}", pool: "${pool}", synthesis: "${synthesis}", runtime: "${runtime}"}
+          inputs: {seeds: world}
+        audit: {_target_: gra.simulation.audit.run, config: {seed: 0}, inputs: {data: data}}
+"""
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[dict[str, str]]:
+    """The environment of a Slurm with two nodes and arrays of at most 8 tasks."""
+    folder = Path(tempfile.mkdtemp(prefix="gra-slurm-", dir="/tmp"))  # sockets need a short path
+    try:
+        with started(folder, nodes=2, max_array=8) as environment:
+            yield environment
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def cluster(slurm: dict[str, str], tmp_path: Path) -> Place:
+    """A working folder with the experiments `fake` and `tiny`, whose commands find the Slurm. It is no clone and has no runs/."""
+    for name, text in {"experiment/fake.yaml": EXPERIMENT, "experiment/tiny.yaml": TINY}.items():
+        path = tmp_path / "conf" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "conf" / "big").mkdir()
+    (tmp_path / "conf" / "big" / "five.yaml").write_text("{value: 5, slow: 0, fail: null}\n")
+    paths = [str(STAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
+    own = {"PYTHONPATH": os.pathsep.join(paths), "FAKE_CALLS": str(tmp_path / "calls"), "CUDA_VISIBLE_DEVICES": ""}
+    return Place(tmp_path, {**slurm, **own, "PATH": f"{Path(sys.executable).parent}:{slurm['PATH']}"})

@@ -1,0 +1,139 @@
+"""Which jobs a plan becomes; no Slurm is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gra.chain.config.experiment import Experiment, Step
+from gra.chain.execution.cluster_settings import SlurmSettings
+from gra.chain.execution.plan import Plan, make_plan
+from gra.chain.store.store import Store
+from gra.cluster.layout import Facts, arrays, command, fitted, jobs_of, options, ranges, template
+from gra.cluster.submit import dependency
+from gra.cluster.task import gate
+from gra.errors import EXIT_MISSING, MissingError, StoreError
+from gra.parts import Part, Wave
+from gra.synthesis.engine.shard_folders import pin
+
+NOTHING = Facts(lambda _folder: False)
+
+
+@given(st.sets(st.integers(0, 5000), min_size=1), st.integers(1, 1001))
+def test_arrays_hold_every_task_once_below_the_clusters_limit(tasks: set[int], limit: int) -> None:
+    found = arrays(sorted(tasks), limit)
+    assert all(0 <= number < limit for _, numbers in found for number in numbers)
+    assert sorted(offset + number for offset, numbers in found for number in numbers) == sorted(tasks)
+    for _, numbers in found:
+        spelt = [part.split("-") for part in ranges(numbers).split(",")]
+        assert [n for part in spelt for n in range(int(part[0]), int(part[-1]) + 1)] == numbers
+
+
+def synthesis(rounds: int = 2) -> dict[str, Any]:
+    return {
+        "seed": 0,
+        "seeds": {"path": "seeds.jsonl"},
+        "pool": {"_target_": "gra.models.openai.backend.connect", "models": ["a"], "base_url": "http://x/v1"},
+        "synthesis": {"rounds": rounds, "samples_per_round": 5},
+        "runtime": {},
+    }
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "seeds.jsonl").write_text('{"instruction": "a", "output": "b"}\n')
+    steps = {
+        "gra/data": Step("gra/data", "data", "gra", None, "gra.synthesis.stage.run", synthesis(), {}, frozenset()),
+        "gra/audit": Step(
+            "gra/audit", "audit", "gra", None, "gra.simulation.audit.run", {}, {"data": "gra/data"}, frozenset()
+        ),
+    }
+    return make_plan(Experiment("x", "x", None, {}, steps, []), Store(tmp_path / "store"))[0]
+
+
+def settings(**stage: Any) -> SlurmSettings:
+    return SlurmSettings.model_validate({"stages": {"synthesis": {"shards": 5, **stage}}, "resources": {"mem": "1G"}})
+
+
+@given(st.integers(1, 4), st.integers(1, 9))
+def test_at_most_so_many_steps_run_at_the_same_time(most: int, count: int) -> None:
+    """Steps that wait for nothing else form `most` chains, each a job after the end of the one before."""
+    names = [f"arm{n}/audit" for n in range(count)]
+    steps = {
+        n: Step(n, "audit", n, None, "gra.simulation.audit.run", {"seed": i}, {}, frozenset())
+        for i, n in enumerate(names)
+    }
+    plan = make_plan(Experiment("x", "x", None, {}, steps, []), Store(Path("nowhere")))[0]
+    jobs = jobs_of(plan, SlurmSettings(max_parallel=most), NOTHING)
+    keys = [job.key for job in jobs]
+    assert [job.after_any for job in jobs] == [() if i < most else (keys[i - most],) for i in range(count)]
+    assert len(jobs) == count
+
+
+def test_a_divided_step_is_arrays_and_merges_each_after_the_one_before(plan: Plan) -> None:
+    jobs = jobs_of(plan, settings(merge={"mem": "9G"}, gpus="h100:2"), NOTHING)
+    assert [job.name for job in jobs] == [
+        *("gra/data round-0", "gra/data merge-0", "gra/data round-1", "gra/data merge-1", "gra/data round-2"),
+        *("gra/data", "gra/audit"),
+    ]
+    ids = {job.key: [str(number)] for number, job in enumerate(jobs, 1)}
+    waits = [dependency(job.after, job.after_any, ids) for job in jobs]
+    assert waits == [None, "afterany:1", "afterok:2", "afterany:3", "afterok:4", "afterany:5", "afterok:6"]
+    assert [template(job) for job in jobs[:2]] == ["array.sbatch", "task.sbatch"]
+    first, merge = (options(job, settings(), "gra:x:y") for job in jobs[:2])
+    assert {"--mem=1G", "--gres=gpu:h100:2", "--signal=B:USR1@120", "--kill-on-invalid-dep=yes"} <= set(first)
+    assert "--mem=9G" in merge
+    assert command(jobs[0], "python", "apptainer exec x.sif", Path("s"), settings())[:4] == [
+        *("apptainer", "exec", "x.sif", "python")
+    ]
+
+
+def test_only_what_is_missing_is_queued(plan: Plan) -> None:
+    def done(folder: Path) -> bool:
+        return folder.name in ("merged-0", "shard-1-of-5") and "round-2" not in str(folder)
+
+    jobs = jobs_of(plan, settings(), Facts(done))
+    assert jobs[0].name == "gra/data round-1"  # the merge before holds what is earlier
+    assert jobs[0].tasks == (0, 2, 3, 4)
+    alive = {jobs[0].key, jobs[1].key}
+    rest = jobs_of(plan, settings(), Facts(done, alive))
+    assert [job.name for job in rest] == ["gra/data round-2", "gra/data", "gra/audit"]
+    assert rest[0].after == (jobs[1].key,)  # it waits for what is queued
+
+
+def test_the_clusters_limit_of_jobs_makes_tasks_that_do_several_shards(plan: Plan) -> None:
+    most = settings().model_copy(update={"max_jobs": 10})
+    jobs, factor = fitted(plan, most, NOTHING)
+    assert factor == 3
+    assert sum(job.count for job in jobs) <= 10
+    done = {folder for paths in jobs[0].outputs.values() for folder in paths}
+    assert len(done) == 5
+    assert command(jobs[0], "python", None, Path("s"), most)[-4:] == [
+        *("--shards=5", "--per-task=3", "--wave=round-0", "--task=%")
+    ]
+
+
+def test_another_number_of_shards_is_refused_before_anything_is_queued(plan: Plan) -> None:
+    place = plan.store.place("synthesis", "gra/data", plan.steps["gra/data"].digest or "").final
+    pin(place.with_name(f"{place.name}.shards"), 4)
+    with pytest.raises(StoreError, match="divided into 4 shards, not 5"):
+        jobs_of(plan, settings(), NOTHING)
+
+
+def test_a_merge_takes_over_few_missing_shards_and_names_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wave = Wave("round-1", 20, lambda number: Part("x", {}, tmp_path / f"shard-{number}", {}))
+    for number in range(18):
+        (tmp_path / f"shard-{number}").mkdir()
+        (tmp_path / f"shard-{number}" / "manifest.json").touch()
+    gate(wave, 0.1)
+    assert "[18, 19] are missing; this job makes their calls" in capsys.readouterr().out
+    with pytest.raises(MissingError, match=r"shards missing in round-1: 18, 19 \(2 of 20") as error:
+        gate(wave, 0.05)
+    assert error.value.code == EXIT_MISSING

@@ -1,0 +1,1 @@
+"""Turns data folders into the samples that are trained on: rows, mixture, selection, tokens, order."""

@@ -1,0 +1,140 @@
+"""Decides how many samples of each data folder are trained on and in which order they are taken.
+
+The inputs `data` and `data_NAME` are the folders, `sft.mix` their weights. Decisions are pure functions of sizes and seed: the
+counts follow the weights by largest remainder, and each folder has one order, shuffled by the seed, from which samples are taken
+without replacement. So a larger `sft.limit` contains the samples of a smaller one (in a mixture up to the rounding of counts).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+
+from gra.errors import Problem
+from gra.train.data import rows as data
+from gra.train.settings import SftSettings
+
+PREFIX = "data_"
+OTHERS = ("student", "tokens")  # inputs without samples
+
+
+def is_data(name: str) -> bool:
+    """Whether the input `name` is a data folder."""
+    return name == "data" or name.startswith(PREFIX)
+
+
+def folders(inputs: Mapping[str, Path]) -> dict[str, Path]:
+    """The data folders among a stage's inputs, sorted by name, which is the order of their samples."""
+    return {name: inputs[name] for name in sorted(inputs) if is_data(name)}
+
+
+def weights(sft: SftSettings) -> dict[str, float]:
+    """Input name -> weight, sorted by name; {"data": 1.0} without `sft.mix`."""
+    return dict(sorted((sft.mix or {"data": 1.0}).items()))
+
+
+def shares(total: int, weights: Mapping[str, float]) -> dict[str, int]:
+    """`total` split by `weights` into whole numbers by largest remainder; ties go to the first name.
+
+    Exact: a weight counts as the decimal number that was written, so 0.1 is one tenth.
+    """
+    parts = {name: Fraction(str(weight)) for name, weight in sorted(weights.items())}
+    whole = sum(parts.values())
+    quotas = {name: total * part / whole for name, part in parts.items()}
+    counts = {name: int(quota) for name, quota in quotas.items()}
+    by_remainder = sorted(quotas, key=lambda name: (counts[name] - quotas[name], name))
+    for name in by_remainder[: total - sum(counts.values())]:
+        counts[name] += 1
+    return counts
+
+
+def largest(weights: Mapping[str, float], available: Mapping[str, int], at_most: int | None = None) -> int:
+    """The largest total, up to `at_most`, whose shares fit `available`; 0 if even one sample is too many."""
+    whole = sum(Fraction(str(weight)) for weight in weights.values())
+    total = min(int((available[name] + 1) * whole / Fraction(str(weight))) for name, weight in weights.items())
+    total = total if at_most is None else min(total, at_most)
+    while any(count > available[name] for name, count in shares(total, weights).items()):
+        total -= 1  # only a few steps: a quota within a folder's samples is never rounded above them
+    return total
+
+
+def held_out_count(sft: SftSettings, rows: Mapping[str, int]) -> int:
+    """The number of samples to hold out: `sft.held_out`, or that share of the largest mixture that the weights allow.
+
+    Not a share of `sft.limit`, so training sets of different sizes are validated on the same samples.
+    """
+    if sft.held_out is None:
+        return 0
+    return sft.held_out if isinstance(sft.held_out, int) else round(sft.held_out * largest(weights(sft), rows))
+
+
+def order(name: str, rows: int, seed: int, mixed: bool) -> list[int]:
+    """The row numbers of a folder in the order in which samples are taken. In a mixture each folder has its own order, because
+    folders made from the same seeds would otherwise contribute the same rows."""
+    numbers = list(range(rows))
+    random.Random(f"{seed}/{name}" if mixed else seed).shuffle(numbers)
+    return numbers
+
+
+def held_out_order(name: str, rows: int, seed: int) -> list[int]:
+    """Like `order`, for the held-out part, independent of the order for training."""
+    numbers = list(range(rows))
+    random.Random(f"{seed}/{name}/held_out").shuffle(numbers)
+    return numbers
+
+
+def check(sft: SftSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
+    """Faults of data inputs, weights and sizes that can be found in the config and the files' numbers of rows."""
+    names = [name for name in sorted(inputs) if is_data(name)]
+    found = [
+        Problem(f"inputs.{name}", "this stage has no such input", f"name data folders data or {PREFIX}NAME")
+        for name in inputs
+        if not is_data(name) and name not in OTHERS
+    ]
+    if sft.mix is None and len(names) > 1:
+        equal = ", ".join(f"{name}: {1 / len(names):.3g}" for name in names)
+        message = f"several data folders ({', '.join(names)}), but no weights"
+        found.append(Problem("sft.mix", message, f"set e.g. sft.mix={{{equal}}}"))
+    for name in sorted(sft.mix or ()):
+        if name not in names:
+            found.append(
+                Problem(
+                    f"sft.mix.{name}", "no data folder has this name", f"data folders: {', '.join(names) or 'none'}"
+                )
+            )
+    for name in names:
+        if sft.mix is not None and name not in sft.mix:
+            found.append(
+                Problem(f"inputs.{name}", "has no weight in sft.mix", f"set sft.mix.{name}, or leave the input out")
+            )
+    return found or _sizes(sft, inputs)
+
+
+def _sizes(sft: SftSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
+    """Sizes that exceed the folders' numbers of rows. Unreadable files are reported elsewhere."""
+    if sft.held_out is None and (sft.mix is None or sft.limit is None):
+        return []
+    rows = {}
+    for name in weights(sft):
+        folder = inputs.get(name)
+        count = None if folder is None else data.count_rows(folder)
+        if not count:  # made by an earlier step; or missing, unreadable or empty, which is reported elsewhere
+            return []
+        rows[name] = count
+    held = shares(held_out_count(sft, rows), weights(sft))
+    if any(held[name] >= rows[name] for name in rows):
+        message = f"{sft.held_out} leaves nothing to train on: {_listed(rows)} rows"
+        return [Problem("sft.held_out", message, "set it lower, or null")]
+    left = {name: rows[name] - held[name] for name in rows}
+    if sft.mix is not None and sft.limit is not None and sft.limit > (most := largest(weights(sft), left, sft.limit)):
+        message = f"{sft.limit} samples with these weights are more than the folders have ({_listed(left)} rows left)"
+        return [
+            Problem("sft.limit", message, f"set sft.limit={most} or less, other weights, or null (as many as possible)")
+        ]
+    return []
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}: {count}" for name, count in counts.items())

@@ -1,0 +1,113 @@
+"""Finds the GPUs that this process can use and the installed optional packages, without importing torch (which takes seconds and,
+on a GPU, some hundred MB of its memory)."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from gra.machine import requested_gpus
+
+BF16, TF32, FLASH = (
+    (8, 0),
+    (8, 0),
+    (8, 0),
+)  # minimum compute capability (Ampere): CUDA C programming guide, FlashAttention-2
+PACKAGES = ("bitsandbytes", "flash_attn", "flash_attn_interface", "liger_kernel", "triton", "deepspeed")
+_NVIDIA = Path("/proc/driver/nvidia/gpus")  # one folder per GPU, if the driver is loaded
+_AMD = Path("/dev/kfd")
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU: its name and, if known, its compute capability."""
+
+    name: str
+    capability: tuple[int, int] | None = None
+
+    def below(self, least: tuple[int, int]) -> bool:
+        """Whether its compute capability is known to be below `least`."""
+        return self.capability is not None and self.capability < least
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a recipe can use: the visible GPUs, the installed packages of PACKAGES, and a C++ compiler."""
+
+    gpus: tuple[Gpu, ...] = ()
+    packages: frozenset[str] = field(default_factory=frozenset)
+    compiler: bool = True
+
+
+def here() -> Machine:
+    """This machine as seen by this process (CUDA_VISIBLE_DEVICES, the build of torch), or the one that a job requests."""
+    if (gpus := requested_gpus()) is not None:
+        return Machine((Gpu("requested"),) * gpus, frozenset(PACKAGES))
+    packages = frozenset(name for name in PACKAGES if importlib.util.find_spec(name) is not None)
+    compiler = any(shutil.which(name) for name in ("g++", "clang++", "c++"))
+    return Machine(_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"), _torch_build()), packages, compiler)
+
+
+def _torch_build() -> str:
+    """`cpu`, `cu130`, `rocm7.0` ...; empty if the wheel's version does not say (PyPI's CUDA build)."""
+    try:
+        return importlib.metadata.version("torch").partition("+")[2]
+    except importlib.metadata.PackageNotFoundError:
+        return "cpu"
+
+
+@cache
+def _gpus(visible: str | None, build: str) -> tuple[Gpu, ...]:
+    if build.startswith("cpu"):
+        return ()  # this torch cannot use any GPU
+    if build.startswith("rocm"):
+        return (Gpu("AMD"),) if _AMD.exists() else ()
+    found = _nvidia_smi() or [Gpu("NVIDIA") for _ in (_NVIDIA.iterdir() if _NVIDIA.is_dir() else ())]
+    return tuple(chosen(found, visible))
+
+
+def chosen(gpus: list[Gpu], visible: str | None) -> list[Gpu]:
+    """Those of `gpus` selected by CUDA_VISIBLE_DEVICES=`visible` (None: all), by index; a UUID counts as a GPU like the first.
+
+    As in CUDA, the first entry that is not a GPU ends the list.
+    """
+    if visible is None or not gpus:
+        return gpus
+    left = []
+    for entry in (word.strip() for word in visible.split(",")):
+        if entry.isdigit() and int(entry) < len(gpus):
+            left.append(gpus[int(entry)])
+        elif entry.startswith(("GPU-", "MIG-")):
+            left.append(gpus[0])
+        else:
+            break
+    return left
+
+
+def _nvidia_smi() -> list[Gpu]:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    command = [program, "--query-gpu=compute_cap,name", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return parse(done.stdout) if done.returncode == 0 else []
+
+
+def parse(text: str) -> list[Gpu]:
+    """The GPUs in nvidia-smi's output, with lines such as `9.0, NVIDIA H100 80GB HBM3`."""
+    found = []
+    for line in text.splitlines():
+        number, _, name = (part.strip() for part in line.partition(","))
+        major, _, minor = number.partition(".")
+        capability = (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
+        found.append(Gpu(name or "NVIDIA", capability))
+    return found

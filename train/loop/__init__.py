@@ -1,0 +1,1 @@
+"""Runs the training loop: TRL's trainer with its arguments, callbacks, checkpoints and validation."""

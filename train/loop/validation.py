@@ -1,0 +1,56 @@
+"""Computes the validation loss: mean negative log-likelihood over the trained tokens of the held-out samples (`sft.held_out`).
+
+The mean is by token over the whole set, as the training loss is over a global batch, not a mean of batch means (as in TRL and
+transformers), which depends on the batch size. No random number is drawn, so a run with validation ends with the same weights as
+one without. With `sft.loss_type=dft` it is still the plain likelihood.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gra.errors import Problem
+from gra.private_api.transformers import model_for_forward, on_device
+from gra.train.settings import SftSettings
+
+LOSS = "eval_loss"  # transformers' key in the trainer's log
+
+
+def problems(sft: SftSettings) -> list[Problem]:
+    """Validation settings that have no effect."""
+    if sft.eval_steps is None or sft.held_out is not None:
+        return []
+    message = f"{sft.eval_steps}, but sft.held_out=null: there are no samples to validate on"
+    return [Problem("sft.eval_steps", message, "set sft.held_out=N (samples, or a share), or sft.eval_steps=null")]
+
+
+def evaluate(trainer: Any) -> dict[str, float]:
+    """The loss of `trainer.eval_dataset` in nats per token, added to the trainer's log; all processes of a run call it together.
+
+    Every process takes its share of the rows in batches of `per_device_train_batch_size`. All have the same number of batches, so
+    that sharded weights can be gathered; filler batches do not count.
+    """
+    import torch
+
+    rows, args = trainer.eval_dataset, trainer.args
+    world, size = args.world_size, args.per_device_train_batch_size
+    mine = list(range(args.process_index, len(rows), world))
+    batches = -(-len(rows) // (world * size))
+    model = model_for_forward(trainer)
+    sums = torch.zeros(2, dtype=torch.float64, device=args.device)  # of the losses, of the tokens
+    training = model.training
+    model.eval()
+    with torch.no_grad(), trainer.compute_loss_context_manager():
+        for start in range(0, batches * size, size):
+            chosen = mine[start : start + size]
+            inputs = on_device(trainer, trainer.data_collator([rows[index] for index in chosen or [0]]))
+            outputs = model(**inputs, use_cache=False, fused_lm_head=True)
+            if chosen:
+                sums += torch.stack([-outputs.log_probs.double().sum(), outputs.label_mask.sum().double()])
+    if world > 1:
+        torch.distributed.all_reduce(sums)
+    metrics = {LOSS: float(sums[0] / sums[1])}
+    trainer.log(metrics)
+    model.train(training)
+    trainer.control = trainer.callback_handler.on_evaluate(args, trainer.state, trainer.control, metrics)
+    return metrics

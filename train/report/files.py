@@ -1,0 +1,123 @@
+"""Writes log.csv, speed.csv, loss.png and metrics.json of a training run. (The model card: card.py.)
+
+For the same config, inputs and number of threads everything except speed.csv and the key `runtime` of metrics.json is the same,
+also after any number of kills.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+from gra.errors import TrainError
+from gra.fileio import atomic_path, write_json, write_text
+from gra.train.loop.validation import LOSS as VALIDATION
+
+COLUMNS = {  # log.csv -> key in the trainer's log. loss: mean by token since the previous row; accuracy, entropy (nats): by pass
+    "step": "step",
+    "epoch": "epoch",
+    "loss": "loss",
+    "lr": "learning_rate",
+    "grad_norm": "grad_norm",
+    "tokens": "num_tokens",
+    "accuracy": "mean_token_accuracy",
+    "entropy": "entropy",
+    "validation_loss": VALIDATION,  # with a held-out set
+}
+LogRow = dict[str, float | None]
+
+
+def rows(history: list[dict[str, Any]]) -> list[LogRow]:
+    """One row per logged step of the trainer's history; a missing value is None. `validation_loss` is in the row of its step, or in
+    a separate row between two logged steps."""
+    found: dict[int, dict[str, Any]] = {}
+    for entry in history:
+        if "loss" in entry or VALIDATION in entry:
+            found.setdefault(entry["step"], {}).update(entry)
+    return [{column: entry.get(key) for column, key in COLUMNS.items()} for _, entry in sorted(found.items())]
+
+
+def speeds(history: list[dict[str, Any]]) -> list[LogRow]:
+    """One row per logged step with all other numbers in the trainer's history: throughput and memory."""
+    known = set(COLUMNS.values())
+    timed = [entry for entry in history if "loss" in entry]
+    numbers = (int, float)
+    names = sorted(
+        {key for entry in timed for key, value in entry.items() if key not in known and isinstance(value, numbers)}
+    )
+    return [{"step": entry["step"], **{name: entry.get(name) for name in names}} for entry in timed] if names else []
+
+
+def finite(loss: float | None, step: float | None) -> float:
+    """Return `loss`. Raises TrainError if it is not a finite number."""
+    if loss is None or not math.isfinite(loss):
+        raise TrainError(
+            f"the loss is {loss} at step {step}\n    -> lower sft.learning_rate, or raise sft.warmup_ratio"
+        )
+    return loss
+
+
+def losses(table: list[LogRow]) -> dict[str, float]:
+    """train_loss (mean over all steps: rows weighted by the number of steps they cover), final_loss (of the last row) and the last
+    validation_loss, if any. Raises TrainError if one is not finite."""
+    before, total, last = 0.0, 0.0, 0.0
+    for row in table:
+        if row["loss"] is None and row["validation_loss"] is not None:
+            continue  # a row with the validation loss only
+        last, step = finite(row["loss"], row["step"]), row["step"] or 0.0
+        total += last * (step - before)
+        before = step
+    if not before:
+        raise TrainError("no step was logged\n    -> set sft.log_steps to no more than the number of steps")
+    found = {"train_loss": total / before, "final_loss": last}
+    validated = [(row["validation_loss"], row["step"]) for row in table if row["validation_loss"] is not None]
+    if validated:
+        found["validation_loss"] = finite(*validated[-1])
+    return found
+
+
+def write(output: Path, history: list[dict[str, Any]], metrics: dict[str, Any]) -> None:
+    """Write log.csv and speed.csv (empty cell: no value), loss.png and, last, metrics.json, each atomically."""
+    table = rows(history)
+    left_out = set() if "validation_loss" in metrics else {"validation_loss"}
+    _csv(output / "log.csv", [{key: value for key, value in row.items() if key not in left_out} for row in table])
+    if timed := speeds(history):
+        _csv(output / "speed.csv", timed)
+    _plot(table, output / "loss.png")
+    write_json(output / "metrics.json", metrics)
+
+
+def _csv(path: Path, table: list[LogRow]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: "" if value is None else value for key, value in row.items()} for row in table)
+    write_text(path, text.getvalue())
+
+
+def _plot(table: list[LogRow], path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.5), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for column, label, style in (("loss", "training", "-"), ("validation_loss", "validation", "o-")):
+        points = [(row["step"], row[column]) for row in table if row[column] is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), style, linewidth=1, markersize=3, label=label)  # type: ignore[arg-type]
+    if any(row["validation_loss"] is not None for row in table):
+        axes.legend()
+    axes.set_xlabel("optimizer step")
+    axes.set_ylabel("loss (nats / trained token)")
+    axes.grid(alpha=0.3)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def folder_name(folder: Path) -> str:
+    """The name of a folder for reports: its last part, or that of the parent folder if it is `model`."""
+    return folder.parent.name if folder.name == "model" else folder.name

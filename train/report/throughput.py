@@ -1,0 +1,215 @@
+"""Measures a training run at every log step: tokens/s, model FLOPs utilisation (MFU) and peak memory.
+
+MFU is the number of floating-point operations that the model needs for the trained tokens, divided by what the devices could do in
+that time. After PaLM, appendix B (https://arxiv.org/abs/2204.02311; nanoGPT's estimate_mfu has the same formula), a token costs
+
+    6 N + 12 L H Q T
+
+N: weights that are multiplied (not a lookup table of input embeddings, unless it is tied to the output layer), 2 FLOPs each forward
+and 4 backward; L layers, H heads of width Q, T tokens of context. Three terms are counted more strictly here, so that work that was
+not done does not improve the number:
+- T is the length of the token's document, not of the packed or padded row: a row costs 12 L H Q (T1^2 + T2^2 + ...). Padding counts
+  nothing. As in the paper nothing is subtracted for causality, and a sliding window counts as full attention.
+- The output layer counts at trained positions only: the trainer projects no others (TRL's fused LM head).
+- A frozen weight (LoRA, QLoRA) needs no weight gradient: 4 N, forward and the gradient of its input; an adapter's weights 6.
+Recomputed activations count nothing (that would be *hardware* FLOPs utilisation), nor does dequantising 4-bit weights.
+Mixtures of experts, CPUs, devices missing in PEAK and float32 have no MFU: None, never 0.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gra.memory import peak_rss_bytes
+from gra.train.distributed import zero
+from gra.train.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Dense bfloat16 TFLOP/s of one device with float32 accumulation, by torch.cuda.get_device_name, from the makers' data sheets and
+# white papers (half of the figures "with sparsity"; SXM unless named). The first match counts.
+PEAK: tuple[tuple[str, float], ...] = (
+    (r"\bGB[23]00\b", 2500),
+    (r"\bB[23]00\b", 2250),
+    (r"\bB100\b", 1750),
+    (r"\bH[12]00 NVL\b", 835.5),
+    (r"\bH[18]00 PCIe\b", 756.5),
+    (r"\b(GH200|H200|H100|H800)\b", 989.4),
+    (r"\bH20\b", 148),
+    (r"\bA[18]00\b", 312),
+    (r"\bA100X?\b", 312),
+    (r"\bA40\b", 149.7),
+    (r"\bA30\b", 165),
+    (r"\bA10\b", 125),
+    (r"\bL40S\b", 362.05),
+    (r"\bL40\b", 181.05),
+    (r"\bL4\b", 121),
+    (r"\bRTX 6000 Ada\b", 364.25),
+    (r"\bRTX A6000\b", 154.8),
+    (r"\bRTX 5090$", 209.5),
+    (r"\bRTX 4090$", 165.2),
+    (r"\bRTX 3090$", 71),
+    (r"\bMI3(00|25)X\b", 1307.4),
+    (r"\bMI250X\b", 191.5),
+)
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+GIB = 2**30
+
+
+def peak_tflops(name: str, precision: str) -> float | None:
+    """Dense TFLOP/s of the device `name` in `precision`; None if unknown. TensorFloat-32 has half of bfloat16's."""
+    share = {"bf16": 1.0, "tf32": 0.5}.get(precision)
+    found = next((peak for pattern, peak in PEAK if re.search(pattern, name)), None)
+    return None if share is None or found is None else found * share
+
+
+@dataclass(frozen=True)
+class Flops:
+    """FLOPs of the parts of an optimizer step: `token` per token, `projected` per trained position, `attention` per unit of squared
+    document length."""
+
+    token: int
+    projected: int
+    attention: int
+
+    def of(self, tokens: float, trained: float, squares: float) -> float:
+        """FLOPs for a number of tokens, of trained positions, and a sum of squared document lengths."""
+        return self.token * tokens + self.projected * trained + self.attention * squares
+
+
+def flops(model: Any) -> Flops | None:
+    """The FLOPs of `model` (a causal LM, with or without adapters); None for mixtures of experts and incomplete configs."""
+    config = model.config.get_text_config()
+    layers, heads = getattr(config, "num_hidden_layers", None), getattr(config, "num_attention_heads", None)
+    if any(getattr(config, name, None) for name in EXPERTS) or not layers or not heads:
+        return None
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    head = {id(weight) for weight in model.get_output_embeddings().parameters()}
+    looked_up = {id(weight) for weight in model.get_input_embeddings().parameters()} - head
+    token = projected = 0
+    for name, weight in model.named_parameters():
+        if id(weight) in looked_up or "original_module." in name:  # the latter: PEFT trains a copy instead
+            continue
+        cost = zero.size(weight) * (6 if weight.requires_grad else 4)
+        projected, token = (projected + cost, token) if id(weight) in head else (projected, token + cost)
+    return Flops(token, projected, 12 * layers * heads * width)
+
+
+class ThroughputMeter:
+    """Counts tokens between two log steps. The counts stay on the device until they are read."""
+
+    def __init__(self, cost: Flops | None, tflops: float | None, gather: Any, processes: int = 1):
+        """`cost` or `tflops` (of one device) None: no MFU. `gather`: all processes' tensors of shape (4,) -> (processes * 4,)."""
+        self._cost, self._tflops, self._gather, self._processes = cost, tflops, gather, processes
+        self._sums: Tensor | None = None  # tokens, trained positions, squared lengths
+        self._since: float | None = None
+        self._total = [0.0, 0.0, 0.0]  # tokens, FLOPs, seconds
+        self._peak: float | None = None
+
+    def count(self, inputs: dict[str, Any]) -> None:
+        """Count one batch of TRL's collator: input_ids, labels and either attention_mask or cu_seq_lens_q."""
+        import torch
+
+        labels, bounds = inputs["labels"], inputs.get("cu_seq_lens_q")
+        if self._since is None:
+            self._since = time.perf_counter()
+            if labels.is_cuda:
+                torch.cuda.reset_peak_memory_stats()
+        lengths = inputs["attention_mask"].sum(-1) if bounds is None else bounds.diff().long()
+        now = torch.stack([lengths.sum(), labels[..., 1:].ne(-100).sum(), (lengths * lengths).sum()])
+        self._sums = now if self._sums is None else self._sums + now
+
+    def read(self) -> dict[str, float]:
+        """tokens_per_second (all processes, without padding), mfu if it is known, and peak_memory_gib (of the process that uses
+        most) since the last reading. All processes have to call it; it starts the next interval."""
+        if self._sums is None or self._since is None:
+            return {}
+        import torch
+
+        local = torch.cat(
+            [self._sums.double(), torch.tensor([_peak_bytes()], device=self._sums.device, dtype=torch.float64)]
+        )
+        rows = self._gather(local).view(-1, 4)
+        tokens, trained, squares = rows[:, :3].sum(0).tolist()  # waits for the device, so read the clock afterwards
+        self._peak = float(rows[:, 3].max()) / GIB or None
+        now = time.perf_counter()
+        needed = self._cost.of(tokens, trained, squares) if self._cost is not None else 0.0
+        interval = [tokens, needed, now - self._since]
+        self._total = [a + b for a, b in zip(self._total, interval, strict=True)]
+        self._since, self._sums = now, None
+        return {key: value for key, value in self._figures(interval).items() if value is not None}
+
+    def summary(self) -> dict[str, float | None]:
+        """The same figures since this process started; None for unknown ones."""
+        return self._figures(self._total)
+
+    def _figures(self, interval: list[float]) -> dict[str, float | None]:
+        tokens, needed, seconds = interval
+        mfu = None
+        if self._cost is not None and self._tflops is not None and seconds:
+            mfu = needed / (seconds * self._processes * self._tflops * 1e12)
+        return {"tokens_per_second": tokens / seconds if seconds else None, "mfu": mfu, "peak_memory_gib": self._peak}
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Exclude the time spent inside, from the last reading in it on: evaluations and checkpoints are not training."""
+        began = time.perf_counter()
+        yield
+        if self._since is not None:
+            self._since += time.perf_counter() - max(began, self._since)
+
+
+class ThroughputLogging:
+    """A mixin that goes before `transformers.Trainer`: adds the throughput to every training log. See `attach`."""
+
+    throughput: ThroughputMeter | None = None
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
+        if self.throughput is not None:
+            self.throughput.count(inputs)
+        return super().training_step(model, inputs, num_items_in_batch)  # type: ignore[misc]
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if self.throughput is not None and "loss" in logs:
+            logs.update(self.throughput.read())
+        super().log(logs, start_time)  # type: ignore[misc]
+
+    def _maybe_log_save_evaluate(self, *given: Any, **named: Any) -> None:
+        control: Any = self.control  # type: ignore[attr-defined]
+        if self.throughput is None or not (control.should_save or control.should_evaluate):
+            super()._maybe_log_save_evaluate(*given, **named)  # type: ignore[misc]
+            return
+        with self.throughput.aside():
+            super()._maybe_log_save_evaluate(*given, **named)  # type: ignore[misc]
+
+
+def attach(trainer: Any, settings: TrainSettings) -> None:
+    """Give `trainer` (with the mixin ThroughputLogging) a ThroughputMeter for the device of this process."""
+    import torch
+
+    peak = settings.runtime.peak_tflops
+    if peak is None and torch.cuda.is_available():
+        peak = peak_tflops(torch.cuda.get_device_name(), settings.sft.precision)
+    gather = trainer.accelerator.gather
+    trainer.throughput = ThroughputMeter(flops(trainer.model), peak, gather, trainer.accelerator.num_processes)
+
+
+def summary(trainer: Any) -> dict[str, Any]:
+    """The figures since this process started, for metrics.json; {} if no step was logged."""
+    found = trainer.throughput.summary() if trainer.throughput is not None else {}
+    return {} if found.get("tokens_per_second") is None else found
+
+
+def _peak_bytes() -> float:
+    """The peak memory of this process in bytes: allocated on its GPU since training began, else resident (VmHWM); 0: unknown."""
+    import torch
+
+    if torch.cuda.is_available():
+        return float(torch.cuda.max_memory_allocated())
+    return float(peak_rss_bytes() or 0)

@@ -1,0 +1,38 @@
+"""Logs a training to W&B (gra/tracking.py): one row per logged step, the data folder as a used artifact and the model folder as a
+logged one (train/report/artifacts.py). After a resume an offline run has the whole curve again, from the checkpoint's log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from gra.tracking import FINISH_TIMEOUT, Run, TrackingSettings
+from gra.train.report import artifacts
+
+UPLOAD_TIMEOUT = 3600.0  # seconds to wait for W&B's server at the end of a run that uploads its weights
+
+
+class Tracker(Run):
+    """A W&B run, or a no-op if tracking is off. W&B's errors are not raised."""
+
+    def __init__(self, settings: TrackingSettings, output: Path, config: dict[str, Any], run_id: str):
+        """`run_id`: W&B's id of the run; the same after a resume, so that the curve continues online."""
+        timeout = UPLOAD_TIMEOUT if settings.upload_model else FINISH_TIMEOUT
+        super().__init__(settings, output, config, run_id, job_type="train", finish_timeout=timeout)
+
+    def replay(self, rows: Iterable[tuple[int, dict[str, float]]]) -> None:
+        """Write rows (step, values) from before a resume again, if the run is offline; a server already has them."""
+        if self._offline:
+            for step, values in rows:
+                self.log(values, step)
+
+    def use(self, name: str, folder: Path) -> None:
+        """Log that the run reads the data folder `folder` as its input `name`."""
+        self.call(lambda run: artifacts.use(run, name, folder), f"the artifact of {folder.name}")
+
+    def log_model(self, output: Path) -> None:
+        """Log `output/model` as the output of the run; its weights are sent only if `tracking.upload_model` is true."""
+        upload = self._settings.upload_model
+        self.call(lambda run: artifacts.log_model(run, output, upload, self._offline), "the model's artifact")

@@ -1,0 +1,1 @@
+"""Prepares the student: loading, quantised weights, new tokens, attention kernels."""

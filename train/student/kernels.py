@@ -1,0 +1,69 @@
+"""Chooses the kernels of a run: resolves `student.attention=auto` and sets the trainer's arguments for speed and precision."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from typing import Any
+
+from gra.train.distributed.hardware import FLASH
+from gra.train.settings import SftSettings, StudentSettings, TrainSettings
+
+log = logging.getLogger(__name__)
+MOST_ROWS = 32  # more sequences per pass are not faster and add padding
+
+
+def attention(student: StudentSettings, sft: SftSettings) -> str:
+    """The attention kernel's name for transformers. `auto`: FlashAttention-2 if it is installed and supported (bf16, a GPU of
+    compute capability 8.0 or more), else PyTorch's SDPA. Logs the choice."""
+    name = attention_name(student, sft)
+    if student.attention == "auto":
+        log.info(
+            "attention: %s%s",
+            name,
+            "" if name.startswith("flash") else f" (not flash_attention_2: {why_not_flash(sft)})",
+        )
+    return name
+
+
+def attention_name(student: StudentSettings, sft: SftSettings) -> str:
+    """Like `attention`, without logging."""
+    if student.attention != "auto":
+        return student.attention
+    return "sdpa" if why_not_flash(sft) else "flash_attention_2"
+
+
+def why_not_flash(sft: SftSettings) -> str | None:
+    """Why FlashAttention-2 cannot be used here; None if it can."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return "no GPU"
+    if sft.precision != "bf16":
+        return f"sft.precision={sft.precision}"
+    if importlib.util.find_spec("flash_attn") is None:
+        return "flash-attn is not installed"
+    return "the GPU is older than Ampere" if torch.cuda.get_device_capability() < FLASH else None
+
+
+def most_rows(settings: TrainSettings, gpu: bool) -> int:
+    """The maximum of sequences per forward pass if the recipe leaves it open, whatever the memory. The packed rows of a pass are
+    one long sequence. Without FlashAttention its dense mask costs memory and time by the square of its length, so a GPU gets one
+    row at a time."""
+    flash = attention_name(settings.student, settings.sft).startswith("flash")
+    return MOST_ROWS if not gpu or flash or not settings.sft.packing else 1
+
+
+def optimizer(sft: SftSettings, gpu: bool) -> str:
+    """The optimizer's name for the trainer: on a GPU, torch's fused kernel for plain AdamW (the same sums, fewer passes)."""
+    return "adamw_torch_fused" if gpu and sft.optimizer == "adamw_torch" else sft.optimizer
+
+
+def arguments(settings: TrainSettings) -> dict[str, Any]:
+    """Keyword arguments of the trainer's config. `tf32` is always set, because torch.compile would otherwise switch it on."""
+    runtime = settings.runtime
+    return {
+        "use_liger_kernel": runtime.liger,
+        "torch_compile": runtime.compile,
+        "tf32": settings.sft.precision == "tf32",
+    }

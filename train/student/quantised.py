@@ -1,0 +1,50 @@
+"""Loads and merges models for QLoRA (Dettmers et al., https://arxiv.org/abs/2305.14314): frozen weights in 4 bits (NF4, double
+quantisation, bfloat16 products) with adapters, merged into the unquantised weights.
+
+`train/conflicts.py` rejects it if bitsandbytes or a GPU is missing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gra.train.settings import SftSettings
+
+
+def loading(sft: SftSettings) -> dict[str, Any]:
+    """The arguments of `from_pretrained` for 4-bit weights on this process's device; {} for other methods."""
+    if sft.method != "qlora":
+        return {}
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    device = torch.cuda.current_device() if torch.cuda.is_available() else "cpu"
+    return {"quantization_config": config, "device_map": {"": device}}
+
+
+def merged(model: Any, adapter: Path, base: str, options: dict[str, Any]) -> Any:
+    """The base model in bfloat16, loaded again on the CPU and merged with the adapter saved in `adapter`.
+
+    `model`: the trained PeftModel with 4-bit weights; `base`, `options`: where it was loaded from and how (`load.source`). Merging
+    into 4-bit weights would publish their rounding error and round the sum to 4 bits again. The weights that the adapter was
+    trained with and those that it is merged into differ by that rounding; scores are of the merged model.
+    """
+    import torch
+    from peft import PeftModel
+
+    trained = model.get_base_model()
+    whole = type(trained).from_pretrained(base, dtype=torch.bfloat16, **options)
+    rows = trained.get_input_embeddings().weight.shape[0]
+    if whole.get_input_embeddings().weight.shape[0] != rows:
+        whole.resize_token_embeddings(rows)
+    for name in ("eos_token_id", "pad_token_id"):
+        setattr(whole.config.get_text_config(), name, getattr(trained.config.get_text_config(), name))
+    whole.generation_config = trained.generation_config
+    return PeftModel.from_pretrained(whole, adapter).merge_and_unload()
