@@ -10,8 +10,8 @@ from typing import Any
 from gra.compare.arms import Arm
 from gra.compare.bootstrap import Difference, Interval, Range, holm, level_of, paired_bootstrap
 from gra.compare.cautions import cautions
+from gra.compare.data_columns import Facts, facts
 from gra.compare.evaluated import Evaluated, read
-from gra.compare.facts import Facts, facts
 from gra.compare.item_scores import Outcomes
 from gra.compare.numbers import mean_of
 from gra.compare.options import enough

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gra.compare.blocks import Column, blocks, rich_table
-from gra.compare.facts import SHOWN
+from gra.compare.data_columns import SHOWN
 from gra.compare.notes import has_data
 from gra.compare.notes import label as label
 from gra.compare.notes import notes as notes

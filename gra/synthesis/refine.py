@@ -44,7 +44,7 @@ from gra.synthesis.refining.run import Refinery
 from gra.synthesis.refining.settings import WITHOUT_EFFECT, RefineSettings, committee
 from gra.synthesis.refining.source import data_folder, source
 from gra.synthesis.rounds import Synthesis
-from gra.synthesis.rules import rules_of
+from gra.synthesis.run_rules import rules_of
 from gra.synthesis.seed_only import ADDED_LATER as SEEDS_ADDED_LATER
 from gra.synthesis.seeds import trial
 from gra.synthesis.seeds.load import SeedSettings, load_seeds, report_bad, seed_files

@@ -29,7 +29,7 @@ from gra.synthesis.config import ShardSettings, SynthesisConfig, parsed
 from gra.synthesis.engine.session import engine_for
 from gra.synthesis.engine.shard_folders import pin
 from gra.synthesis.engine.sharding import proposals_to_prepare
-from gra.synthesis.rules import rules_of
+from gra.synthesis.run_rules import rules_of
 from gra.synthesis.scoring.examples import shelf_for
 from gra.synthesis.seed_annotation import annotate_seeds, first_questions
 from gra.synthesis.seeds.load import load_seeds

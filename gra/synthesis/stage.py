@@ -43,7 +43,7 @@ from gra.synthesis.probe import after_run
 from gra.synthesis.progress.state import State
 from gra.synthesis.progress.terminal import Progress
 from gra.synthesis.rounds import Committee, Synthesis
-from gra.synthesis.rules import rules_of
+from gra.synthesis.run_rules import rules_of
 from gra.synthesis.seed_only import ADDED_LATER as SEEDS_ADDED_LATER
 from gra.synthesis.seeds import trial
 from gra.synthesis.seeds.load import SeedSet, SeedSettings, load_seeds, report_bad, seed_files

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from places import Place
 
-from gra.chain.config.mistyped import mistyped
+from gra.chain.config.not_key_value import mistyped
 from gra.chain.execution.commands import experiments
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from gra.compare import csv_export, rows, table
 from gra.compare.arms import Arm
-from gra.compare.facts import Facts
+from gra.compare.data_columns import Facts
 
 
 def with_stats(arm: Arm, **changes: Any) -> Arm:

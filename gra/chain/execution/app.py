@@ -90,7 +90,7 @@ def sources(config_name: str) -> Sources:
 
 def _check_command_line(config_name: str) -> list[Problem]:
     """The faults of the overrides in sys.argv, which are removed from it. Raises ConfigError if the rest cannot be checked."""
-    from gra.chain.config.mistyped import mistyped, top_keys
+    from gra.chain.config.not_key_value import mistyped, top_keys
     from gra.chain.config.overrides import check_overrides
     from gra.private_api.hydra import arguments_parser
     from gra.typed import spelt

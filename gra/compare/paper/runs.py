@@ -9,8 +9,8 @@ from typing import Any
 from gra.compare.bootstrap import Difference, Level, Range, level_of
 from gra.compare.contrasts import Scored, contrast
 from gra.compare.data import read_object
+from gra.compare.data_columns import number
 from gra.compare.evaluated import Evaluated
-from gra.compare.facts import number
 from gra.compare.paper.benchmarks import Benchmark
 from gra.compare.paper.evidence import Fact, Weights
 from gra.compare.paper.tables import DATA, RowKey, row_key

@@ -26,7 +26,7 @@ from gra.synthesis.regating.recorded import recorded, recorded_inputs, recorded_
 from gra.synthesis.regating.recording import InThread, Recorder, Recording, Replies, Silent, same_rows
 from gra.synthesis.regating.regate import settings_of
 from gra.synthesis.rounds import Synthesis
-from gra.synthesis.rules import rules_of
+from gra.synthesis.run_rules import rules_of
 from gra.synthesis.seeds.load import load_seeds
 
 log = logging.getLogger("gra.synthesis")

@@ -11,7 +11,7 @@ from gra.errors import ARROW, Problem, SeedError, parts_of
 from gra.paths import located
 from gra.synthesis.seeds.column_names import suggest
 from gra.synthesis.seeds.columns import Columns
-from gra.synthesis.seeds.formats import HUB_IDS, READERS
+from gra.synthesis.seeds.known_sets import HUB_IDS, READERS
 from gra.synthesis.seeds.reading import Faults, Reading
 from gra.synthesis.seeds.settings import HUB, SeedSettings, resolve
 from gra.synthesis.seeds.text import columns_of

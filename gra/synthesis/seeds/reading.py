@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gra.synthesis.seeds.arrow_files import read_hub
 from gra.synthesis.seeds.column_names import suggest
 from gra.synthesis.seeds.columns import Columns, Read, Shape, mapped
-from gra.synthesis.seeds.formats import READERS, shape_of
+from gra.synthesis.seeds.known_sets import READERS, shape_of
 from gra.synthesis.seeds.marks import unmarked
 from gra.synthesis.seeds.settings import SeedSettings, resolve
 from gra.synthesis.seeds.sources import Container, Source, read_files
-from gra.synthesis.seeds.tables import read_hub
 from gra.synthesis.seeds.text import BadRecord, ColumnFault, Fields, columns_of
 from gra.synthesis.seeds.turns import is_chat, is_turn
 

@@ -11,7 +11,7 @@ from gra.paths import located
 from gra.settings import Settings
 from gra.synthesis.seeds.columns import Columns
 from gra.synthesis.seeds.folders import train_file
-from gra.synthesis.seeds.formats import READERS
+from gra.synthesis.seeds.known_sets import READERS
 
 HUB = "hf:"
 
@@ -26,7 +26,7 @@ class SeedSettings(Settings):
     )
     format: Literal[("auto", *READERS, "jsonl", "json", "csv", "parquet", "hub")] = Field(  # type: ignore[valid-type]
         "auto",
-        description="A known set (formats.py), or the kind of file (with `columns`, if the column names are unusual).",
+        description="A known set (known_sets.py), or the kind of file (with `columns`, if the column names are unusual).",
     )
     config: str | None = Field(
         None, description="Hub data sets and copies of them: the configuration's name; null: the only one."

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gra.synthesis.seeds import csv_files, json_files
+from gra.synthesis.seeds.arrow_files import is_table, read_saved, read_table
 from gra.synthesis.seeds.containers import Opened, Raw, again, bare_name, opened
 from gra.synthesis.seeds.folders import select
-from gra.synthesis.seeds.tables import is_table, read_saved, read_table
 from gra.synthesis.seeds.wrappers import Unwrapper
 
 Container = Literal["jsonl", "json", "csv", "parquet"]
