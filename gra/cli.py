@@ -24,31 +24,31 @@ whole experiments:
 
 on a Slurm cluster:
   gra submit experiment=NAME cluster=slurm ...  queue the steps as jobs and return (--dry-run: only show them)
-  gra status [store=DIR] [--json]               what became of the jobs: done, running, waiting, failed; logs, errors
-  gra cancel [store=DIR]                        end the queued and running jobs of a store
+  gra status [store=DIR] [--json]               show the jobs' states (done, running, waiting, failed), logs, errors
+  gra cancel [store=DIR]                        cancel the queued and running jobs of a store
 
 single stages, each into a folder (output=DIR):
   gra probe pool=NAME seeds=NAME [key=value ...]  test whether the pool's models can judge, before paying for a run
-  gra synthesize seeds=NAME pool=NAME output=DIR  seeds -> a data folder: the committee writes and reviews
-  gra merge output=DIR [round=R]                the shards of a round -> their data folder
-  gra refine data=FILE pool=NAME output=DIR     an existing data set -> a data folder: rewritten, reviewed
-  gra prepare data=DIR output=DIR               a data folder -> tokens, on a CPU, before GPUs are requested
-  gra train data=DIR student.model=M output=DIR a data folder -> a model folder (TRL, PEFT, DeepSpeed)
-  gra eval suite=NAME model.path=M output=DIR   a model folder -> a scores folder (lm-eval)
-  gra rescore FOLDER --output DIR               recorded replies -> scores, without a model
+  gra synthesize seeds=NAME pool=NAME output=DIR  make a data folder from seeds: the committee writes, reviews
+  gra merge output=DIR [round=R]                merge the shards of a round into one data folder
+  gra refine data=FILE pool=NAME output=DIR     make a data folder from a data set: rewrite, review
+  gra prepare data=DIR output=DIR               tokenise a data folder on a CPU, before you request GPUs
+  gra train data=DIR student.model=M output=DIR train a student on a data folder (TRL, PEFT, DeepSpeed)
+  gra eval suite=NAME model.path=M output=DIR   score a model on a suite of benchmarks (lm-eval)
+  gra rescore FOLDER --output DIR               score recorded replies again, without a model
 
 inspect, compare, fetch, publish:
   gra compare FOLDER FOLDER                     compare two evaluated runs item by item, ours or lm-eval's
-  gra compare NAME=FOLDER NAME=FOLDER ...       a table of several; --contrast A-B, --paper BASE/SEED, --format latex, --power
-  gra claims [--output DIR]                     the paper's claims, judged by its own numbers; with files, beside OpenDataArena
-  gra regate DIR tau=6,7,8 --output OUT         decide a recorded synthesis by other settings: a table and a plot, no calls
+  gra compare NAME=FOLDER NAME=FOLDER ...       compare several runs in one table; --contrast, --paper, --format latex, --power
+  gra claims [--output DIR]                     check the paper's claims against its own numbers; DIR: also OpenDataArena's
+  gra regate DIR tau=6,7,8 --output OUT         re-apply the gate to a recorded synthesis with other settings; no calls
   gra inspect DIR [DIR ...]                     summarise a data folder: kept, dropped and why, models, files
   gra inspect DIR --sample ID                   show one sample: gate, scores, prompts, replies
-  gra blind draw NAME=DIR ... --output DIR      draw samples to read blind to their arm; gra blind rates DIR counts the labels
-  gra fetch models|students [NAME ...]          fetch model weights that pools name into the cache; no NAME: list them
+  gra blind draw NAME=DIR ... --output DIR      draw samples for a blind reading; gra blind rates DIR counts the labels
+  gra fetch models|students [NAME ...]          download the weights of a pool's models into the cache; no NAME: list them
   gra fetch suite=NAME output=DIR               fetch a suite's benchmarks from the hub into a folder
   gra export DIR --to FORMAT --output OUT       write a data folder for TRL, LLaMA-Factory, Axolotl, OpenAI
-  gra push DIR [USER/NAME] [--private]          a data or model folder to the Hugging Face hub (--dry-run lists the files)
+  gra push DIR [USER/NAME] [--private]          upload a data or model folder to the Hugging Face hub (--dry-run: list files)
   gra publish RUN_DIR results/NAME              copy a run's table and report to a folder that is kept
   gra completion bash|zsh                       tab completion: eval "$(gra completion bash)"
 
@@ -94,9 +94,9 @@ COMMANDS = {
     "compare": (
         "Print the experiment's table from the finished steps, and write runs/results/NAME/table.{md,csv} and report.html.\n"
         "With two scores folders instead of an experiment (gra compare FOLDER FOLDER [--json]): compare them item by item.\n"
-        "--items-only: intervals and stars over items only, for just these trained models, where arms were trained once.\n"
-        "--contrast A-B: a further difference; A1+A2-B1+B2: of means of arms. --paper BASE/SEED: beside the paper's tables.\n"
-        "--power [POINTS]: what such a comparison can see. Folders: gra compare A B --help; all of it: docs/comparison.md",
+        "--items-only: ignore training noise; intervals and stars then hold for these trained models, not for retrained ones.\n"
+        "--contrast A-B: also show A minus B (A1+A2-B: mean(A1, A2) minus B). --paper BASE/SEED: next to the paper's rows.\n"
+        "--power [POINTS]: the smallest detectable difference. Folders: gra compare A B --help. More: docs/comparison.md",
         [
             "experiment=quickstart",
             "experiment=quickstart --items-only",

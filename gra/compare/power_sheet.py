@@ -132,7 +132,7 @@ def for_suite(tasks: Sequence[str], limit: int | None, wanted: float, level: flo
             share[task] = sum(float(row.scores[name]) for row in rows) / len(rows) / 100
     for task in (task for task in tasks if task not in items):
         if limit is None:
-            remedy = "set suite.limit, or plan with the paper's benchmarks; --power of two runs measures any task"
-            raise ConfigError([Problem("suite.tasks", f"the number of items of `{task}` is not known here", remedy)])
+            remedy = "set suite.limit, use the paper's benchmarks, or run `gra compare A B --power` on two finished runs (any task)"
+            raise ConfigError([Problem("suite.tasks", f"the size of `{task}` is unknown", remedy)])
         items[task], share[task] = limit, 0.5
     return planned({task: items[task] for task in tasks}, share, wanted, level)

@@ -137,7 +137,7 @@ def _payload(data: bytes, place: int, usable: int, page: Any) -> bytes:
     length, place = _varint(data, place)
     _, place = _varint(data, place)  # the row id
     if length > LIMIT:
-        raise ValueError("longer than any row")
+        raise ValueError(f"a row of {length:,} bytes is longer than the limit of {LIMIT:,}")
     most, least = usable - 35, (usable - 12) * 32 // 255 - 23
     here = length
     if length > most:

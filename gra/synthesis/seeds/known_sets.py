@@ -49,7 +49,7 @@ def condor(record: Any) -> list[Fields]:
         name for field, topics in record.items() for topic, tags in topics.items() for name in (field, topic, *tags)
     ]
     if not all(name.strip() for name in names):
-        raise BadRecord("the tree contains an empty name")
+        raise BadRecord("Condor's tag tree has an entry with an empty name")
     found = [
         Fields(
             TAG_INSTRUCTION.format(tag=tag.strip(), topic=topic.strip(), field=name.strip()),
