@@ -1,6 +1,6 @@
 """Turns each row of a data folder's `data/train.parquet` into a tokenised sample with labels, or the reason for dropping it.
 
-Tokenising and masking are done here, not by TRL: the model gets exactly these tokens (`tests/train/report/test_train_labels.py`
+Tokenising and masking are done here, not by TRL: the model gets exactly these tokens (`tests/train/test_train_labels.py`
 reads them back from the trainer's batches). Conversations are read in batches, never all at once.
 """
 

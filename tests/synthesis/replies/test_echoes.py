@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from prompt_inputs import values_of
 
 from gra.models.base import Reply
 from gra.synthesis import prompts
 from gra.synthesis.committee.records import DOMAINS, Record
 from gra.synthesis.replies.reading import kind_of, read
-from tests.synthesis.committee.test_prompt_editions import values_of
 
 WRITERS = ("annotate_seed", "keywords", "instruction", "respond", "annotate")
 LABELS = ("", "Task: ", "**Task:** ", "Keywords: ", "Summary: ", "Here is the task: ", "1. ", "User: ")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prompt_inputs import POOL, values_of
 from scripted import Scripted
 from test_rounds import synthesize
 
@@ -20,55 +21,12 @@ from gra.synthesis.committee.domains import by_domain
 from gra.synthesis.committee.drawing import draw_proposal
 from gra.synthesis.committee.gate import instruction_passes
 from gra.synthesis.committee.protocol import annotate_seed, propose
-from gra.synthesis.committee.records import DIMENSIONS, DOMAINS, Check, Record, Review, Seed
+from gra.synthesis.committee.records import DIMENSIONS, DOMAINS, Check, Record, Seed
 from gra.synthesis.prompts.schemas import form_of, json_schema
 from gra.synthesis.replies.reading import read
 from gra.synthesis.settings import SynthesisSettings
 
 MODELS = ("m1", "m2", "m3", "m4", "m5")
-TOPICS = ("tides", "chess", "bridges", "violins", "glaciers", "bread", "comets", "knots", "maps", "bees")
-POOL = [
-    Record(
-        f"s{i}",
-        f"Tell me something about {topic} and {domain}.",
-        "Well.",
-        domain,
-        (topic, domain, "facts"),
-        f"On {topic}.",
-    )
-    for domain in DOMAINS
-    for i, topic in enumerate(TOPICS)
-]
-
-
-def values_of(instruction: str = "Describe the sea.", response: str = "It is wide.") -> dict[str, dict[str, Any]]:
-    """What each step's prompt is made of."""
-    shown = {"domain": "language", "records": tuple(POOL[:2]), "show": "metadata", "demonstrations": tuple(POOL[3:6])}
-    judged = {"instruction": instruction, "response": response, "domain": "coding", "solve": True}
-    reviews = [Review("m2", dict.fromkeys(DIMENSIONS, 7), "clear", "short")]
-    known = prompts.built_in("turns")[:3]
-    return {
-        "annotate_seed": {
-            "domains": DOMAINS,
-            "instruction": instruction,
-            "response": response,
-            "demonstrations": known,
-        },
-        "keywords": {**shown, "topics": ("tides", "glass"), "taken": (("salt", "wind", "sails"),)},
-        "instruction": {**shown, "keywords": ("salt", "sea", "waves")},
-        "check": {"instruction": instruction, "domain": "coding"},
-        "respond": {"instruction": instruction},
-        "rewrite": {"instruction": instruction, "response": response},
-        "review": judged,
-        "adjudicate": {**judged, "reviews": reviews},
-        "annotate": {
-            "instruction": instruction,
-            "response": response,
-            "domain": "coding",
-            "keywords": ("salt", "sea", "waves"),
-            "demonstrations": known,
-        },
-    }
 
 
 @pytest.mark.parametrize("edition", prompts.EDITIONS)
