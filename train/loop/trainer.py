@@ -1,4 +1,6 @@
-"""Extends TRL's trainer with complete checkpoints and an order of samples independent of the number of processes; no telemetry."""
+"""Extends TRL's trainer with complete checkpoints and an order of samples independent of the number of processes, without
+telemetry.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def trainer_class(facts: dict[str, Any]) -> type[SFTTrainer]:
-    """The trainer's class; `facts` go into every checkpoint's mark. (A function: importing TRL takes seconds.)
+    """Return the trainer's class. `facts` go into every checkpoint's mark. (The class is made in a function because importing TRL
+    takes seconds.)
 
     With several processes the last row of the training set must be a blank one (`order.with_blank`).
     """
