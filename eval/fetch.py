@@ -50,8 +50,9 @@ class Wanted:
 
 
 def fetch(suite: Suite, output: Path) -> dict[str, int | None]:
-    """Fetch the files that `suite` reads into `output`, printing progress. Return {path: number of items}, with None for a file
-    that existed.
+    """Fetch the files that `suite` reads into `output`, printing progress.
+
+    Return {path: number of items}, with None for a file that existed.
 
     Raises EvalError naming all benchmarks that cannot be fetched, after fetching the others; StoreError at once if a file cannot
     be written.
@@ -104,9 +105,7 @@ def wanted(task: str, yaml: catalogue.Yaml, owner: str, shots: int | None) -> li
 
 
 def place(dataset: str, part: str | None, split: str) -> str:
-    """Return the path of a file in the folder: the data set's short name, its configuration unless that is the whole set, and the
-    split.
-    """
+    """Return a file's path in the folder: the data set's short name, its configuration unless that is the whole set, the split."""
     folder = str(local_data.slug(dataset))
     names = [part] if part not in local_data.ALL else []
     match folder:
@@ -137,7 +136,7 @@ def _missing(name: str, shots: int | None, output: Path) -> Iterator[tuple[Wante
 
 
 def _items(one: Wanted) -> Iterable[Mapping[str, Any]]:
-    """Return the records of the file as on the hub. Raises EvalError with the library's message."""
+    """Return the records of the file as the hub stores them. Raises EvalError with the library's message."""
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 

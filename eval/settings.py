@@ -13,7 +13,7 @@ from gra.tracking import TrackingSettings
 
 TaskName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=120)
-]  # names files, too
+]  # also used in file names
 Groups = dict[str, tuple[TaskName, ...]]
 
 # The token limit of a reply if neither the suite nor the task sets one, with and without a chat template. A chat model that

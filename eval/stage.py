@@ -78,8 +78,9 @@ def reuse(config: dict[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Run the evaluation and return its metrics. Replies are stored in output/replies.sqlite as they arrive; a killed run resumes
-    from there.
+    """Run the evaluation and return its metrics.
+
+    Replies are stored in output/replies.sqlite as they arrive; a killed run resumes from there.
 
     Raises ConfigError for what `check` finds, EvalError if a model or benchmark cannot be evaluated.
     """

@@ -148,8 +148,9 @@ def problems(runtime: RuntimeSettings, machine: Machine) -> list[Problem]:
 
 
 def train(settings: TrainSettings, config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Run `gra.train.loop.sft.train` in several processes, after tokenising the data. Return its metrics on the first node, as
-    far as they are visible on others. `settings` were parsed from `config`.
+    """Run `gra.train.loop.sft.train` in several processes, after tokenising the data.
+
+    Return its metrics on the first node, as far as they are visible on others. `settings` were parsed from `config`.
 
     Raises Preempted or Interrupted after SIGTERM, SIGUSR1 or Ctrl-C; ConfigError or TrainError with the message of the first
     process that failed.

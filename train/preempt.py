@@ -35,8 +35,9 @@ R = TypeVar("R")
 
 
 class _Leave(BaseException):
-    """Raised by the signal handler before the first step. It is a BaseException, so that no library's `except Exception` catches
-    it.
+    """Raised by the signal handler before the first step.
+
+    It is a BaseException, so that no library's `except Exception` catches it.
     """
 
 
@@ -98,8 +99,9 @@ _stop: Stop | None = None  # that of the run in progress; there is only one, bec
 
 
 def stoppable(train: Callable[..., R]) -> Callable[..., R]:
-    """Make `train(settings, inputs, output)` stoppable by signals. Only the main thread gets signals; in other threads nothing
-    changes.
+    """Make `train(settings, inputs, output)` stoppable by signals.
+
+    Only the main thread gets signals; in other threads nothing changes.
     """
 
     @functools.wraps(train)
@@ -124,10 +126,10 @@ def stoppable(train: Callable[..., R]) -> Callable[..., R]:
 
 @contextmanager
 def steps(trainer: Any) -> Iterator[None]:
-    """Wrap `trainer.train(...)`: after a signal it finishes its step, writes a checkpoint and ends, and Preempted or Interrupted
-    is raised.
+    """Make `trainer.train(...)`, called in this context, stop after a signal.
 
-    If a signal breaks the loop itself (by killing a worker or another rank), the run ends the same way, at its last checkpoint.
+    It finishes its step, writes a checkpoint and ends; then Preempted or Interrupted is raised. If a signal breaks the loop
+    itself (by killing a worker or another rank), the run ends the same way, at its last checkpoint.
     """
     stop = _stop
     if stop is None:
@@ -152,8 +154,9 @@ def steps(trainer: Any) -> Iterator[None]:
 
 
 def _callback(stop: Stop) -> TrainerCallback:
-    """Return the callback that ends the loop with a checkpoint after a signal. (Its class is made here because importing
-    transformers takes seconds.)
+    """Return the callback that ends the loop with a checkpoint after a signal.
+
+    Its class is made here, because importing transformers takes seconds.
     """
     from transformers import TrainerCallback
 

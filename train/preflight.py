@@ -11,10 +11,10 @@ from gra.train.settings import StudentSettings
 
 
 def problems(student: StudentSettings | None, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Return why `student.model` is not available on the hub; [] if it is, or if the student is a folder, built here, or an
-    input.
+    """Return why `student.model` is not available on the hub.
 
-    `student` is None if it is invalid; `check` reports why.
+    Return [] if it is, or if the student is a folder, built here, or an input. `student` is None if it is invalid; `check`
+    reports why.
     """
     if (
         student is None

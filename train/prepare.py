@@ -62,8 +62,9 @@ def kept(folder: Path) -> str:  # noqa: ARG001 - of any working folder
 
 
 def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Return all faults that can be found before any work. Faults of what only training needs (GPUs, batches, kernels) are left
-    to its check.
+    """Return all faults that can be found before any work.
+
+    Faults of what only training needs (GPUs, batches, kernels) are left to its check.
     """
     unreadable = {problem.key for problem in parse(TrainSettings, config)[1]}
     decisive = {f"sft.{key}" for key in tokenised.RECIPE} | {f"student.{key}" for key in STUDENT} | unreadable

@@ -36,8 +36,9 @@ NOT_HASHED = ("sft.save_steps", "sft.check_ends", "sft.sharding", "sft.name", "s
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Train and write model/, log.csv, speed.csv, loss.png and metrics.json to `output`. A killed run resumes from its
-    checkpoints there.
+    """Train and write model/, log.csv, speed.csv, loss.png and metrics.json to `output`.
+
+    A killed run resumes from its checkpoints there.
 
     Return train_loss (mean over all steps), final_loss, validation_loss (with `sft.held_out`), steps, samples, tokens (seen, in
     all epochs), parameters, trained_parameters and, with `sft.check_ends`, ends_by_itself: the share of replies that ended before
@@ -106,8 +107,9 @@ def kept(folder: Path) -> str:
 
 
 def follower(config: dict[str, Any]) -> bool:
-    """Return whether this process only supports the process on another node that owns the output folder
-    (gra.chain.execution.runner).
+    """Return whether this process only supports the one on another node that owns the output folder.
+
+    gra.chain.execution.runner then leaves that folder alone.
     """
     runtime, _ = parse(RuntimeSettings, config.get("runtime") or {})
     return runtime is not None and launch.follower(runtime)

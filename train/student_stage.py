@@ -38,8 +38,9 @@ log = logging.getLogger(__name__)
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write `output/model` and return its metrics: parameters (their number) and vocab_size of a built model, bytes of a copied
-    one.
+    """Write `output/model` and return its metrics.
+
+    They are parameters (their number) and vocab_size of a built model, or bytes of a copied one.
     """
     problems = check(config, dict(inputs))
     if problems:

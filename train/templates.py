@@ -66,8 +66,7 @@ def read(name: str) -> str:
 
 
 def install(tokenizer: PreTrainedTokenizerBase, name: str, bos: str = "model") -> list[str]:
-    """Give `tokenizer` the template `name`, the end token that the template uses, a padding token, and the start that `bos` asks
-    for.
+    """Give `tokenizer` the template `name`, the template's end token, a padding token, and the start that `bos` asks for.
 
     `bos`: see `sft.bos`. Return the tokens added to the vocabulary. Raises TrainError if the tokenizer does not fit the template.
     """

@@ -24,8 +24,9 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def agent(arguments: list[str]) -> int:
-    """Run torchrun, which starts the workers and ends them all if one fails, and return the exit code. The launcher handles
-    signals.
+    """Run torchrun, which starts the workers and ends them all if one fails, and return the exit code.
+
+    The launcher handles signals.
     """
     _die_with_parent()
     for (
@@ -49,8 +50,9 @@ def agent(arguments: list[str]) -> int:
 
 
 def how(code: int) -> str:
-    """Return how a process ended, as text. `code`: its exit code in torchrun, negative for a signal, 128 + signal through a
-    shell.
+    """Return how a process ended, as text.
+
+    `code`: its exit code in torchrun, negative for a signal, 128 + signal through a shell.
     """
     text = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     return text + (OUT_OF_MEMORY if code in (-signal.SIGKILL, 128 + signal.SIGKILL) else "")
@@ -87,7 +89,7 @@ def _end(spec: Path, rank: int) -> Path:
 
 
 def quiet_unless_first() -> None:
-    """Make every process except the first log only warnings, with its rank."""
+    """Make every process except the first log only warnings, with its rank, and discard what it prints."""
     rank = int(os.environ.get("RANK") or 0)
     if rank:
         form = f"%(asctime)s [{rank}] %(levelname)s %(name)s: %(message)s"

@@ -68,8 +68,9 @@ OnReplies = Callable[[Sequence[ModelRequest], Sequence[Any]], None]
 
 
 class EvalBackend(Protocol):
-    """Answers batches of requests of one kind. `on_replies` is called in the calling thread with each group of replies as it
-    arrives.
+    """Answers batches of requests of one kind.
+
+    `on_replies` is called in the calling thread with each group of replies as it arrives.
 
     A reply is a Reply, a pair (log-likelihood, whether greedy decoding produces the text), a log-likelihood, or a Refusal. Raises
     EvalError.

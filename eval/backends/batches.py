@@ -33,8 +33,9 @@ def generations(requests: Iterable[ModelRequest], size: Size) -> list[list[Model
 
 
 def likelihoods(requests: Iterable[ModelRequest], size: Size) -> list[list[ModelRequest]]:
-    """Return batches of log-likelihood requests. Requests that one row of a forward pass answers (equal except for the last
-    token) count as one.
+    """Return batches of log-likelihood requests.
+
+    Requests that one row of a forward pass answers (equal except for the last token) count as one.
     """
     rows: dict[tuple[int, ...], list[ModelRequest]] = {}
     for request in sorted(requests, key=lambda request: (-request.scored, request.ids, request.key)):

@@ -11,8 +11,9 @@ from gra.eval.backends import ModelRequest
 
 
 class Ended:
-    """The record of one batch, whose requests have equal decoding. `max_length`: the limit on tokens of prompt and reply
-    together.
+    """The record of one batch, whose requests have equal decoding.
+
+    `max_length`: the limit on tokens of prompt and reply together.
     """
 
     def __init__(self, max_length: int):

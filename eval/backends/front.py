@@ -23,12 +23,13 @@ from gra.eval.backends import ModelRequest
 from gra.eval.settings import Model
 
 log = logging.getLogger(__name__)
-_AT_ONCE = 500  # texts per call of the tokenizer, which keeps much more per token than its id
+_AT_ONCE = 500  # texts per call of the tokenizer, whose result needs much more memory than the ids
 
 
 class HarnessModel(TemplateLM):
-    """lm-eval's TemplateLM for one model. It loads the config and the tokenizer but no weights; with `model.send=messages` it
-    loads nothing.
+    """lm-eval's TemplateLM for one model.
+
+    It loads the config and the tokenizer but no weights; with `model.send=messages` it loads nothing.
 
     `chat`: prompts are rendered with the chat template; `bos`: see suite.bos. Raises EvalError if the model cannot be loaded, has
     no chat template although `chat` is set, or states no context length.
@@ -141,9 +142,7 @@ class HarnessModel(TemplateLM):
         return super().chat_template(chat_template) if self.renders else ""
 
     def bare(self, text: str) -> bool:
-        """Return whether a prompt is tokenised without special tokens, because the template or the text itself already contains
-        them.
-        """
+        """Return whether a prompt is tokenised without special tokens, because the template or the text already contains them."""
         return self.chat or has_bos_prefix(text, self.tokenizer.bos_token)
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
@@ -160,8 +159,9 @@ class HarnessModel(TemplateLM):
         return found
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
-        """Return the tokens of one text. A beginning-of-text token is added only if no template rendered the text and it has
-        none.
+        """Return the tokens of one text.
+
+        A beginning-of-text token is added only if no template rendered the text and it has none.
         """
         if add_special_tokens is None:
             add_special_tokens = not (self.chat or has_bos_prefix(string, self.tokenizer.decode(self.prefix_token_id)))

@@ -100,8 +100,9 @@ class LocalModel:
 
 
 class HF:
-    """The EvalBackend for transformers. `config` and `parameters` (the model's config and number of parameters) determine batch
-    sizes.
+    """The EvalBackend for transformers.
+
+    `config` and `parameters` (the model's config and number of parameters) determine batch sizes.
     """
 
     def __init__(self, model: Model, runtime: Runtime, chat: bool, config: Any, parameters: int):

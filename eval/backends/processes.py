@@ -30,8 +30,9 @@ Loader = Callable[[Model, bool, str], Answering]  # model, whether prompts are c
 
 
 class Processes:
-    """Starts one process per device. Each calls `load` at its first request. `threads`: torch threads per process; None on a CPU:
-    an equal share of the cores.
+    """Starts one process per device.
+
+    Each calls `load` at its first request. `threads`: torch threads per process; None on a CPU: an equal share of the cores.
     """
 
     def __init__(self, load: Loader, model: Model, chat: bool, devices: Sequence[str], threads: int | None):
@@ -63,8 +64,9 @@ class Processes:
                 on_replies(busy.pop(ready), replies)
 
     def close(self) -> None:
-        """End the processes. An idle one exits when its pipe closes; after GRACE_S seconds a process is terminated, after another
-        GRACE_S killed.
+        """End the processes.
+
+        An idle one exits when its pipe closes; after GRACE_S seconds a process is terminated, after another GRACE_S killed.
         """
         for pipe in self._workers:
             pipe.close()
@@ -131,8 +133,9 @@ def _serve(pipe: Any, load: Loader, model: Model, chat: bool, device: str, threa
 
 
 def _end_with_parent() -> None:
-    """Exit when the parent process dies. Without this thread, a process busy with a batch would not notice and would keep its
-    GPU.
+    """Exit when the parent process dies.
+
+    Without this thread, a process busy with a batch would not notice and would keep its GPU.
     """
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -174,8 +174,9 @@ class ServerModel:
         return printable(", ".join(names[:8])) or "it lists none"
 
     def _generation(self, request: ModelRequest) -> tuple[dict[str, Any], Any]:
-        """Return the request body and the parser of its answer. The parser also cuts at the stop texts, because servers ignore
-        some or all of them.
+        """Return the request body and the parser of its answer.
+
+        The parser also cuts at the stop texts, because servers ignore some or all of them.
         """
         from lm_eval.models.utils import postprocess_generated_text
 
@@ -196,7 +197,9 @@ class ServerModel:
 
         def parse(value: Any) -> Reply:
             (reply,) = self._wire.parse_generations(value)
-            if self._model.send == "messages":  # lm-eval turns a reply without content into an empty text; this raises
+            if (
+                self._model.send == "messages"
+            ):  # raise for a reply without content, which lm-eval turns into an empty text
                 value["choices"][0]["message"]["content"]
             reason = value["choices"][0].get("finish_reason")
             stopped = any(stop and stop in (reply or "") for stop in stops)

@@ -52,8 +52,9 @@ class Record:
 
 
 class ReplyStore:
-    """The replies in the file at `path`, as a context manager. `others`: files of other runs, searched for replies missing in
-    this one.
+    """The replies in the file at `path`, as a context manager.
+
+    `others`: files of other runs, searched for replies missing in this one.
 
     A kill -9 loses no added record (SQLite's WAL). A power loss can lose the records added since the last sync; `add` syncs if
     SYNC_S seconds have passed. A damaged file is set aside, and its requests are sent again. Raises StoreError.
@@ -91,8 +92,9 @@ class ReplyStore:
                 raise self._error(error) from error
 
     def find(self, keys: Iterable[str]) -> dict[str, Record]:
-        """Return the stored records among `keys`. Records found in other runs' files are copied into this file, so that it is
-        complete.
+        """Return the stored records among `keys`.
+
+        Records found in other runs' files are copied into this file, so that it is complete.
         """
         wanted = set(keys)
         try:

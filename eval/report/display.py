@@ -116,11 +116,10 @@ class Progress:
 
 
 def table(result: Mapping[str, Any], width: int | None = None) -> str:
-    """Return `result` (scores.json) as a table in percent: tasks, means of groups, and the overall mean. "-" stands for a missing
-    value.
+    """Return `result` (scores.json) as a table in percent: tasks, means of groups, and the overall mean.
 
-    A warning follows for each task with more than `cut.NOTICED` of its replies truncated. `width`: columns; None: the terminal's
-    width, or 120 without a terminal.
+    A missing value is shown as "-". A warning follows for each task with more than `cut.NOTICED` of its replies truncated.
+    `width`: columns; None: the terminal's width, or 120 without a terminal.
     """
     import io
 

@@ -91,8 +91,10 @@ def _ids(samples: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _clusters(task: str, subtask: str, samples: Sequence[Mapping[str, Any]]) -> list[str | None]:
-    """Return each item's cluster: its subject (MMLU's `subject`, MATH's `type`), or else the leaf task if that belongs to a
-    group; None without either.
+    """Return each item's cluster; None if it has none.
+
+    It is the item's subject (MMLU's `subject`, MATH's `type`) if the benchmark has several, or else the leaf task if that belongs
+    to a group.
     """
     docs = [sample["doc"] for sample in samples]
     found = [doc.get("subject") or (doc.get("type") if "solution" in doc else None) for doc in docs]
@@ -151,8 +153,8 @@ def _extracted(filtered: Any) -> str | None:
 
 
 def _is_choice(sample: Mapping[str, Any]) -> bool:
-    """Return whether the item was scored by the log-likelihoods of its choices; its responses are then pairs (value, whether
-    greedy).
+    """Return whether the item was scored by the log-likelihoods of its choices. Its responses are then pairs (value, greedy or
+    not).
     """
     return isinstance(sample["resps"][0][0], list | tuple)
 

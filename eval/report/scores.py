@@ -24,8 +24,9 @@ def scores(
     simulated: bool,
     how: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Return the content of scores.json. `metrics`, `groups`, `how`: the metric, the group and the conditions
-    (suite/conditions.py) of each task.
+    """Return the content of scores.json.
+
+    `metrics`, `groups`, `how`: the metric, the group and the conditions (suite/conditions.py) of each task.
 
     A task without rows has None for its numbers. The stage adds `quantized`, the label of a model whose weights were once
     quantised (gra/labels.py), else None.
@@ -106,8 +107,9 @@ def _numbers(rows: Sequence[SampleRow]) -> dict[str, float | None]:
 
 
 def _columns(rows: Sequence[SampleRow]) -> tuple[list[float], list[float], list[float]]:
-    """Return three lists over items: strictly right, tolerantly right, extracted. The last two are empty if there is no tolerant
-    score.
+    """Return three lists over items: strictly right, tolerantly right, extracted.
+
+    The last two are empty if there is no tolerant score.
     """
     strict = [row["correct"] for row in rows]
     tolerant = [row["correct_tolerant"] for row in rows if row["correct_tolerant"] is not None]
@@ -134,8 +136,9 @@ def _macro(rows: Sequence[SampleRow]) -> dict[str, float | None] | None:
 
 
 def _plain_mean(values: Sequence[float | None], name: str) -> float | None:
-    """Return the mean over independent parts; if `name` is a standard error, return that of the mean. None unless every part has
-    a value.
+    """Return the mean over independent parts; if `name` is a standard error, return that of the mean.
+
+    None unless every part has a value.
     """
     known = [value for value in values if value is not None]
     if len(known) < len(values) or not values:

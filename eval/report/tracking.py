@@ -48,8 +48,9 @@ def record(
     result: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Send `result` (scores.json) and the first samples of each task to W&B if `runtime.tracking` is on. W&B's errors are not
-    raised.
+    """Send `result` (scores.json) and the first samples of each task to W&B if `runtime.tracking` is on.
+
+    W&B's errors are not raised.
     """
     tracking = settings.runtime.tracking
     if tracking.mode == "none":
@@ -69,8 +70,9 @@ def record(
 
 
 def public(settings: EvalSettings, inputs: Mapping[str, Path]) -> dict[str, Any]:
-    """Return the config for W&B. Absolute paths are reduced to their last part; the server's address, which may contain a
-    password, is left out.
+    """Return the config for W&B.
+
+    Absolute paths are reduced to their last part; the server's address, which may contain a password, is left out.
     """
     shown = settings.model_dump(mode="json", exclude={"runtime": True, "model": {"base_url"}})
     return {**_short(shown), "inputs": {name: folder.name for name, folder in sorted(inputs.items())}}

@@ -35,8 +35,9 @@ class Isolation:
 
 
 def candidates() -> list[Isolation]:
-    """Return the kinds of isolation whose programs are installed here, best first. Only a trial shows whether the kernel allows
-    them.
+    """Return the kinds of isolation whose programs are installed here, best first.
+
+    Only a trial shows whether the kernel allows them.
     """
     found = []
     if shutil.which("bwrap"):

@@ -42,8 +42,10 @@ DENIED, DROPPED, DOUBTFUL, DEFINITE, JUDGED, ALONE, MENTIONED = (
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim. `at`: its position in the marked text; `options`: the indices of the options that it names; `kind`: one of the
-    kinds above.
+    """What a reply says about one or several options.
+
+    `at`: the claim's position in the marked text; `options`: the indices of the options that it names; `kind`: one of the kinds
+    above.
     """
 
     at: int
@@ -119,8 +121,9 @@ def sentences(text: str) -> list[set[int]]:
 
 
 def _decided(part: Sequence[Claim], denied: set[int], corrected: bool) -> Found:
-    """Return the letter that one part of a reply settles on. `denied`: the options denied by later parts; `corrected`: the part
-    follows a correction, so its last letter alone decides.
+    """Return the letter that one part of a reply settles on.
+
+    `denied`: the options denied by later parts; `corrected`: the part follows a correction, so its last letter alone decides.
     """
     for place in range(len(part) - 1, -1, -1):
         claim = part[place]
@@ -205,8 +208,10 @@ def _ranked(text: str) -> list[Claim]:
 
 
 def _of_sentence(text: str, start: int, end: int, definite: dict[int, re.Match[str]], before: str) -> list[Claim]:
-    """Return the claims of text[start:end]. `definite`: words that make the next mention definite, by their end; `before`: the
-    kind of the last claim before this sentence.
+    """Return the claims of text[start:end].
+
+    `definite`: words that make the next mention definite, by their end; `before`: the kind of the last claim before this
+    sentence.
     """
     found: list[Claim] = []
     question = text[start:end].rstrip(" \"'”’)").endswith(("?", "？"))

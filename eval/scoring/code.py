@@ -65,8 +65,9 @@ def program_of(doc: Mapping[str, Any], code: str) -> str:
 
 
 def codes_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
-    """Return the code (or None) of every reply of every item, as lm-eval's `custom` filter. The programs are run here, all
-    together.
+    """Return the code (or None) of every reply of every item, as lm-eval's `custom` filter.
+
+    The programs are run here, all together.
     """
     found = [[code_of(reply, _name(doc)) for reply in several] for several, doc in zip(replies, docs, strict=True)]
     _run(
@@ -113,8 +114,9 @@ def _run(due: set[str]) -> None:
 
 
 def _name(doc: Mapping[str, Any]) -> str | None:
-    """Return the name of the function that the tests call: HumanEval's entry point, or the first function called in MBPP's first
-    test.
+    """Return the name of the function that the tests call.
+
+    It is HumanEval's entry point, or the first function called in MBPP's first test.
     """
     if "entry_point" in doc:
         return str(doc["entry_point"])

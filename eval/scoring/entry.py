@@ -33,10 +33,10 @@ def with_method(program: str, name: str) -> str:
 
 
 def without_trials(program: str, name: str) -> str:
-    """Return the program without top-level statements that only try it out: assertions, and statements that call its functions,
-    print or read input.
+    """Return the program without top-level statements that only try it out.
 
-    Statements that bind `name`, or touch a variable used by the program's functions, are kept.
+    These are assertions and statements that call the program's functions, print or read input. Statements that bind `name`, or
+    touch a variable used by the program's functions, are kept.
     """
     tree = parsed(program)
     if tree is None:

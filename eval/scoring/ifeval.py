@@ -54,8 +54,9 @@ def _count_any_character() -> None:
 
 
 def documents(dataset: Any) -> Any:
-    """Return google/IFEval's records {key, prompt, instruction_id_list, kwargs} with `sentence_splitter`, as lm-eval's
-    `process_docs`.
+    """Return google/IFEval's records with the column `sentence_splitter`, as lm-eval's `process_docs`.
+
+    The records have the columns key, prompt, instruction_id_list and kwargs.
     """
     return dataset.add_column("sentence_splitter", [prepare()] * len(dataset))
 

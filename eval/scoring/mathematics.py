@@ -39,8 +39,9 @@ _verdicts: dict[tuple[str, str], bool] = {}  # by (right answer, answer)
 
 
 def gold_of(doc: Mapping[str, Any]) -> str:
-    """Return the right answer of an item: its `answer`, or else the last box of its `solution`. Raises EvalError if it has
-    neither.
+    """Return the right answer of an item: its `answer`, or else the last box of its `solution`.
+
+    Raises EvalError if it has neither.
     """
     found = str(doc["answer"]) if doc.get("answer") not in (None, "") else boxed(str(doc.get("solution") or ""))
     if not found:
@@ -56,8 +57,9 @@ def answer_of(reply: str) -> str | None:
 
 
 def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
-    """Return the expression (or None) of every reply of every item, as lm-eval's `custom` filter. The expressions are judged
-    here, together.
+    """Return the expression (or None) of every reply of every item, as lm-eval's `custom` filter.
+
+    The expressions are judged here, together.
     """
     found = [[answer_of(reply) for reply in several] for several in replies]
     equal_all(
@@ -131,8 +133,9 @@ def _formulas(text: str) -> list[str]:
 
 
 def _bare(words: str) -> str | None:
-    """Return the text without emphasis marks and without the punctuation at its end. Of a text with a formula, return the formula
-    alone.
+    """Return the text without emphasis marks and without the punctuation at its end.
+
+    Of a text with a formula, return the formula alone.
     """
     formula = _FORMULA.search(words)
     inner = next(filter(None, formula.groups()), words) if formula else words

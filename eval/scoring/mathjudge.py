@@ -36,8 +36,9 @@ _lock = threading.Lock()
 
 
 def equal_all(pairs: Sequence[tuple[str, str]], workers: int | None = None) -> list[bool]:
-    """Return, for each (right expression, answer) in LaTeX or plain text, whether the two are equal. `workers`: None means one
-    per core.
+    """Return, for each (right expression, answer) in LaTeX or plain text, whether the two are equal.
+
+    `workers`: None means one per core.
 
     Raises EvalError if math-verify cannot be started.
     """
@@ -88,7 +89,7 @@ class _Worker:
             raise EvalError(f"math-verify cannot be started: {said}\n    -> pip install 'math-verify[antlr4_9_3]'")
 
     def ask(self, pair: tuple[str, str]) -> bool | None:
-        """Return the verdict; None if the worker has to be replaced."""
+        """Return whether the pair's expressions are equal; None if the worker has to be replaced."""
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(json.dumps(pair).encode() + b"\n")

@@ -231,8 +231,9 @@ def _is_telling(option: str) -> bool:
 
 
 def _paired(text: str) -> str:
-    """Return the text with "B. Paris", "Paris (B)" and "Paris, option B" as one mention. At the start of a line it keeps a
-    label's colon.
+    """Return the text with "B. Paris", "Paris (B)" and "Paris, option B" as one mention.
+
+    At the start of a line it keeps a label's colon.
     """
 
     def one(match: re.Match[str]) -> str:

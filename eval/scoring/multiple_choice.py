@@ -146,8 +146,9 @@ def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, fl
 
 
 def stated(reply: str, options: Sequence[str]) -> str | None:
-    """Return the letter that the reply states by the tolerant rules; None if there is none. `options`: the options' texts, [] if
-    unknown.
+    """Return the letter that the reply states by the tolerant rules; None if there is none.
+
+    `options`: the options' texts, [] if unknown.
     """
     text, count = conclusion(reply), len(options) or USUAL
     refused = refuses(option_texts.unquoted(text, options))

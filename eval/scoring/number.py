@@ -191,8 +191,9 @@ def same(answer: str, gold: str) -> bool:
 
 
 def value(text: str) -> Fraction | None:
-    """Return the last number in `text`, which can have a unit; None if there is none. After "####" (a GSM8K solution) only the
-    rest is read.
+    """Return the last number in `text`, which can have a unit; None if there is none.
+
+    After "####" (a GSM8K solution) only the rest is read.
     """
     return numerals.value(text.rpartition("####")[2])
 
@@ -204,8 +205,9 @@ def last_in(text: str) -> str | None:
 
 
 def _read(text: str, after: bool = False) -> Found:
-    """Return the number by the rules from `marker` on. `after`: the text follows a correction, so an earlier refusal does not
-    apply.
+    """Return the number by the rules from `marker` on.
+
+    `after`: the text follows a correction, so an earlier refusal does not apply.
     """
     return _marked(text) or _concluded(text) or _begun(text) or _mentioned(text, after)
 
@@ -265,8 +267,9 @@ def _masked(text: str) -> str:
 
 
 def _calculated(rest: str) -> str:
-    """Return the first sentence of `rest`, the text after an announcement. If it calculates, return the last line of the
-    calculation.
+    """Return the first sentence of `rest`, the text after an announcement.
+
+    If it calculates, return the last line of the calculation.
     """
     lines = [line for line in rest.strip().splitlines() if line.strip()]
     if lines and "=" in lines[0]:

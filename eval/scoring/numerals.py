@@ -97,8 +97,9 @@ _ENDS = re.compile(r"[\s*_\"'`)]{0,6}(?:[.!]|\Z|\n)")
 
 @dataclass(frozen=True)
 class Numeral:
-    """A number in a text, from `start` to `end`. `text`: its plain form ("-1234.5", "3/4"); `price`: whether it is an amount of
-    money.
+    """A number in a text, from `start` to `end`.
+
+    `text`: its plain form ("-1234.5", "3/4"); `price`: whether it is an amount of money.
     """
 
     start: int
@@ -129,8 +130,9 @@ def numerals(text: str) -> list[Numeral]:
 
 
 def worded(text: str) -> list[Numeral]:
-    """Return the numbers written in words, in order. "one" alone counts only at the end of a sentence such as "The answer is
-    one".
+    """Return the numbers written in words, in order.
+
+    "one" alone counts only at the end of a sentence such as "The answer is one".
     """
     found = []
     for match in _WORDS.finditer(text):

@@ -59,8 +59,9 @@ def letter(reply: str, options: str) -> str | None:
 
 
 def asked_letter(reply: str) -> str | None:
-    """Return the first letter that follows an "ANSWER:", in its case; None if there is none. OpenCompass compares it with a
-    capital.
+    """Return the first letter that follows an "ANSWER:", in its case; None if there is none.
+
+    OpenCompass compares it with a capital.
     """
     found = _FIRST_ANSWER.search(reply)
     return found[1] if found else None

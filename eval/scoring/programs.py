@@ -35,8 +35,9 @@ _KEPT = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.Im
 
 
 def program_of(reply: str, name: str | None, head: str = "") -> str | None:
-    """Return the program in `reply`; None if there is none. `name`: the function that the tests call; `head`: its head in the
-    problem.
+    """Return the program in `reply`; None if there is none.
+
+    `name`: the function that the tests call; `head`: its head in the problem.
     """
     fallback = None
     for found in _candidates(spoken(reply), name, head):
@@ -155,8 +156,9 @@ def _defines_something(program: str) -> bool:
 
 
 def _under(head: str, text: str) -> str | None:
-    """Return the function with `text` as its body; None if it does not parse. The body's first line, or all its lines, can lack
-    indentation.
+    """Return the function with `text` as its body; None if it does not parse.
+
+    The body's first line, or all its lines, can lack indentation.
     """
     body = textwrap.dedent(text.strip("\n"))
     first, _, rest = text.lstrip().partition("\n")

@@ -13,8 +13,9 @@ READINGS = ("strict", OPENCOMPASS)  # the choices of `gra rescore --reading`; bo
 
 
 def reread(leaf: str, kind: str | None, logged: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | None:
-    """Return the samples of a leaf task with OpenCompass's answers and verdicts in place of the strict ones. Programs run in the
-    sandbox.
+    """Return the samples of a leaf task with OpenCompass's answers and verdicts in place of the strict ones.
+
+    Programs run in the sandbox.
 
     Return None for a task without such rules: IFEval, whose checks are the same, and the closed world.
     """

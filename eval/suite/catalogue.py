@@ -39,8 +39,9 @@ class Index:
 
 @dataclass(frozen=True)
 class Members:
-    """The members of a task, group or tag. `tasks`: its single tasks, in order; `groups`: its groups, itself included. Both: name
-    -> YAML.
+    """The members of a task, group or tag.
+
+    `tasks`: its single tasks, in order; `groups`: its groups, itself included. Both: name -> YAML.
     """
 
     tasks: dict[str, Yaml]
@@ -159,8 +160,9 @@ def _made(group: str) -> dict[str, Yaml]:
 
 
 def _keys(text: str) -> dict[str, list[str]]:
-    """Return the values of the four top-level keys `task`, `group`, `tag` and `include` of a YAML. Names are unquoted; both of
-    YAML's list notations are read.
+    """Return the values of the four top-level keys `task`, `group`, `tag` and `include` of a YAML.
+
+    Names are unquoted; both of YAML's list notations are read.
     """
     found: dict[str, list[str]] = {}
     for match in _KEY.finditer(text):
@@ -175,8 +177,9 @@ def _keys(text: str) -> dict[str, list[str]]:
 
 
 def _joined(listed: Any) -> Members | None:
-    """Return the members of a group's list `task:`, whose entries are names, or inline groups and tasks; None if one cannot be
-    resolved.
+    """Return the members of a group's list `task:`; None if one of its entries cannot be resolved.
+
+    Entries are names, or groups and tasks written inline.
     """
     tasks: dict[str, Yaml] = {}
     groups: dict[str, Path] = {}

@@ -15,8 +15,9 @@ _MARKER = re.compile(r"\[[^\]]*\]")  # WikiHow's [header], [step], [substeps]
 
 
 def hellaswag(dataset: Any) -> Any:
-    """Return HellaSwag's records {ctx_a, ctx_b, endings, label: "0".."3"} with the additional columns `context`, `choices` and
-    `answer`.
+    """Return HellaSwag's records with the additional columns `context`, `choices` and `answer`.
+
+    The records have the columns ctx_a, ctx_b, endings and label ("0".."3").
     """
     from datasets import Dataset
 
@@ -24,8 +25,9 @@ def hellaswag(dataset: Any) -> Any:
 
 
 def gpqa(dataset: Any) -> Any:
-    """Return GPQA's records {Question, Correct Answer, Incorrect Answer 1..3} as {id, question, choices, answer}, without other
-    columns.
+    """Return GPQA's records as {id, question, choices, answer}.
+
+    The records have the columns Question, Correct Answer and Incorrect Answer 1..3; other columns are dropped.
     """
     from datasets import Dataset
 
@@ -67,7 +69,8 @@ def _shuffled(doc: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(text: str) -> str:
-    """Return `text` without WikiHow's markers, as lm-eval and OpenCompass do: [title] becomes the end of a sentence, others are
-    removed.
+    """Return `text` without WikiHow's markers, as lm-eval and OpenCompass do.
+
+    [title] becomes the end of a sentence; other markers are removed.
     """
     return _MARKER.sub("", text.strip().replace(" [title]", ". ")).replace("  ", " ").strip()

@@ -7,11 +7,10 @@ from typing import Any
 
 
 def joined(path: str, parts: Sequence[str], **_: Any) -> Any:
-    """Return a datasets.DatasetDict that concatenates the configurations `parts` of the hub's data set `path`, as lm-eval's
-    `custom_dataset`.
+    """Return the hub's data set `path` with its configurations `parts` concatenated, as lm-eval's `custom_dataset`.
 
-    It has the splits that all configurations have. `path` can also be a folder with the data set's layout. Other keywords, which
-    hold the task's `metadata`, are ignored. Raises what datasets.load_dataset raises (OSError, ValueError).
+    The datasets.DatasetDict has the splits that all configurations have. `path` can also be a folder with the data set's layout.
+    Other keywords, which hold the task's `metadata`, are ignored. Raises what datasets.load_dataset raises (OSError, ValueError).
     """
     from datasets import DatasetDict, concatenate_datasets, load_dataset
 

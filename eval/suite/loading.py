@@ -89,8 +89,7 @@ def tried(tasks: Any, suite: Suite, seed: int) -> tuple[list[Any], dict[str, str
 
 
 def taken(objects: list[Any], suite: Suite) -> dict[str, list[int]] | None:
-    """Return the positions of the items that `suite.limit` selects (see subset.py), ascending, by leaf task; None without a
-    limit.
+    """Return, by leaf task, the positions of the items that `suite.limit` selects (subset.py), ascending; None without a limit.
 
     `objects`: the tasks that `tried` returned. The limit applies to each task named in the suite; the leaf tasks of a group share
     it.

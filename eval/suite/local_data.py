@@ -102,8 +102,9 @@ def write_yaml(task: LocalTask, folder: Path) -> None:
 
 
 def write_group(name: str, yaml: Path, folder: Path) -> None:
-    """Write `folder`/_group_<name>.yaml, which includes lm-eval's group. lm-eval finds the group's tasks by name in the same
-    folder.
+    """Write `folder`/_group_<name>.yaml, which includes lm-eval's group.
+
+    lm-eval finds the group's tasks by name in the same folder.
     """
     write_text(
         folder / f"_group_{name}.yaml", f"include: {json.dumps(str(yaml.resolve()))}\ngroup: {json.dumps(name)}\n"
@@ -195,8 +196,9 @@ def _first(folders: Sequence[Path], paths: Sequence[str]) -> Path | None:
 
 
 def slug(hub_name: str | None) -> str | None:
-    """Return the last part of a hub name in lower case with underscores: `allenai/ai2_arc` -> `ai2_arc`, `ARC-Challenge` ->
-    `arc_challenge`.
+    """Return the last part of a hub name, in lower case with underscores.
+
+    `allenai/ai2_arc` -> `ai2_arc`, `ARC-Challenge` -> `arc_challenge`.
     """
     return hub_name.rpartition("/")[2].lower().replace("-", "_") if hub_name else None
 

@@ -14,8 +14,9 @@ from gra.paths import expanded
 
 
 def model_of(settings: EvalSettings, inputs: Mapping[str, Path]) -> Model:
-    """Return the model from the config or from an earlier step. A folder becomes an absolute path, so that it is not taken for a
-    hub id.
+    """Return the model from the config or from an earlier step.
+
+    A folder becomes an absolute path, so that it is not taken for a hub id.
     """
     model = settings.model or Model()
     path = model.path or str(inputs["model"] / "model")
@@ -110,8 +111,9 @@ def _path_problems(model: Model, settings: EvalSettings, inputs: Mapping[str, Pa
 def _folder_problems(
     key: str, folder: Path, suite: Suite, model: Model, fault: tuple[str, str] | None
 ) -> list[Problem]:
-    """Return the faults of a model folder. `fault`: why transformers could not load a model from it; a served model needs only a
-    tokenizer.
+    """Return the faults of a model folder.
+
+    `fault`: why transformers could not load a model from it; a served model needs only a tokenizer.
     """
     tokenizer = folder / "tokenizer_config.json"
     if model.backend == "server" and not (tokenizer.is_file() or (folder / "tokenizer.json").is_file()):

@@ -151,8 +151,9 @@ def without(suite: Suite, skipped: Iterable[str]) -> Suite:
 
 
 def owners(suite: Suite, subtasks: Mapping[str, list[str]], logged: list[str]) -> dict[str, str]:
-    """Return, for each leaf task, the task of the suite that it belongs to, in the suite's order. A task of a tag belongs to
-    itself.
+    """Return, for each leaf task, the task of the suite that it belongs to, in the suite's order.
+
+    A task of a tag belongs to itself.
 
     Raises EvalError if lm-eval logged no samples.
     """

@@ -55,8 +55,9 @@ def order(items: Sequence[tuple[str, str]], seed: int) -> list[int]:
 
 
 def taken(leaves: Mapping[str, Sequence[Mapping[str, Any]]], limit: int, seed: int) -> dict[str, list[int]]:
-    """Return the positions of the items that `limit` selects, ascending, by leaf task. `leaves`: a benchmark's leaf tasks ->
-    items.
+    """Return the positions of the items that `limit` selects, ascending, by leaf task.
+
+    `leaves`: a benchmark's leaf tasks -> items.
 
     `limit` items are selected in total, or all if there are fewer. Each leaf task gets at least one, because a mean over fewer
     tasks would be another benchmark: BBH with 27 tasks gets at least 27 items.

@@ -82,9 +82,7 @@ def order(name: str, rows: int, seed: int, mixed: bool) -> list[int]:
 
 
 def held_out_order(name: str, rows: int, seed: int) -> list[int]:
-    """Return the row numbers in the order in which the held-out samples are taken, which is independent of the order for
-    training.
-    """
+    """Return the row numbers in the order in which held-out samples are taken; the order for training is independent of it."""
     numbers = list(range(rows))
     random.Random(f"{seed}/{name}/held_out").shuffle(numbers)
     return numbers

@@ -35,10 +35,10 @@ def with_blank(dataset: Dataset) -> Dataset:
 
 
 def order(samples: int, seed: int, multiple: int, lengths: Sequence[int] | None = None, batch: int = 1) -> list[int]:
-    """Return a permutation of `samples` row numbers by `seed`, padded with the blank row (number `samples`) to a multiple of
-    `multiple`.
+    """Return a permutation of `samples` row numbers by `seed`, padded to a multiple of `multiple`.
 
-    With `lengths` (tokens per row) the rows of each `batch`, except the last, have similar lengths.
+    The padding is the blank row (number `samples`). With `lengths` (tokens per row) the rows of each `batch`, except the last,
+    have similar lengths.
     """
     import torch
 
@@ -71,11 +71,11 @@ def sampler(
     lengths: Sequence[int] | None = None,
     batch: int = 1,
 ) -> Sampler[int]:
-    """Return a sampler of rows in the order of `order`, for a data set of `samples` rows and, unless `multiple` is 1, a blank
-    row.
+    """Return a sampler of rows in the order of `order`.
 
-    It calls `epoch` at the start of each epoch, because accelerate does not set its sampler's epoch after a resume with several
-    processes (accelerate 1.15, SkipBatchSampler).
+    The data set has `samples` rows and, unless `multiple` is 1, a blank row. The sampler calls `epoch` at the start of each
+    epoch, because accelerate does not set its sampler's epoch after a resume with several processes (accelerate 1.15,
+    SkipBatchSampler).
     """
     from torch.utils.data import Sampler
 
@@ -90,7 +90,8 @@ def sampler(
 
 
 def epoch_of(state: Any) -> int:
-    """Return the epoch that starts, from a trainer's state. The state's `epoch` is a whole number then, unless an epoch is
-    resumed.
+    """Return the epoch that starts, from a trainer's state.
+
+    The state's `epoch` is a whole number then, unless an epoch is resumed.
     """
     return int(state.epoch or 0)

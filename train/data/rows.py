@@ -30,8 +30,9 @@ Conversation = list[templates.Message]
 
 @dataclass(frozen=True)
 class Sample:
-    """One tokenised conversation. `ids` and `labels` have equal lengths; a label is the token's id or IGNORED. `cut`: it was
-    truncated.
+    """One tokenised conversation.
+
+    `ids` and `labels` have equal lengths; a label is the token's id or IGNORED. `cut`: it was truncated.
     """
 
     ids: list[int]
@@ -75,10 +76,9 @@ def require_rows(folder: Path) -> int:
 
 
 def read_conversations(folder: Path, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, list[Conversation]]]:
-    """Yield the conversations of the rows `wanted` (ascending row numbers) in file order, at most CHUNK at a time, with their row
-    numbers.
+    """Yield (row numbers, conversations) of the rows `wanted` in file order, at most CHUNK rows at a time.
 
-    Row groups without a wanted row are not read. Raises TrainError if the file is damaged.
+    `wanted`: ascending row numbers. Row groups without a wanted row are not read. Raises TrainError if the file is damaged.
     """
     import numpy as np
     import pyarrow as pa

@@ -129,8 +129,9 @@ class Selection:
         self._held_digests = np.zeros(0, np.uint64)
 
     def held_out(self) -> Picks:
-        """Return the samples for the validation loss, selected by the seed. Call it before `training`. Raises TrainError if there
-        are too few.
+        """Return the samples for the validation loss, selected by the seed.
+
+        Call it before `training`. Raises TrainError if there are too few.
         """
         count = mixture.held_out_count(self.sft, {name: source.rows for name, source in self.sources.items()})
         for name, share in mixture.shares(count, mixture.weights(self.sft)).items() if count else ():
@@ -255,8 +256,9 @@ def _sum(sources: Any) -> dict[str, int]:
 
 
 def _statistics(picks: Picks, cutoff: int | None = None) -> dict[str, Any]:
-    """Return samples, truncated, tokens and trained_tokens; with `cutoff` also the lengths and their histogram (doubling
-    buckets).
+    """Return samples, truncated, tokens and trained_tokens.
+
+    With `cutoff` the lengths and their histogram (doubling buckets) are added.
     """
     lengths = np.sort(np.concatenate([np.zeros(0, np.int32), *(source.length[rows] for source, rows in picks)]))
     found: dict[str, Any] = {
@@ -287,5 +289,5 @@ def _flat(lists: Sequence[list[int]]) -> np.ndarray:
 
 
 def _digest(ids: list[int]) -> int:
-    """Return a 64-bit hash of the tokens; different samples collide with a probability of about pairs / 2^64."""
+    """Return a 64-bit hash of the tokens. Some two of n different samples collide with a probability of about n^2 / 2^65."""
     return int.from_bytes(hashlib.blake2b(np.asarray(ids, np.int32).tobytes(), digest_size=8).digest(), "big")

@@ -117,8 +117,9 @@ def check(sft: SftSettings, seed: object, folder: Path | None) -> list[Problem]:
 
 
 def _tokenizer(settings: TrainSettings, inputs: dict[str, Path]) -> PreTrainedTokenizerBase:
-    """Return the student's tokenizer with the recipe's template. Raises TrainError if it cannot be loaded or does not fit the
-    template.
+    """Return the student's tokenizer with the recipe's template.
+
+    Raises TrainError if it cannot be loaded or does not fit the template.
     """
     from gra.train.student import load
 

@@ -61,8 +61,9 @@ def facts(sft: SftSettings, processes: int) -> dict[str, Any]:
 
 
 def refuse_other(there: dict[str, Any], here: dict[str, Any], checkpoint: Path) -> None:
-    """Raise TrainError if a checkpoint's shards do not fit this run. `there`: the checkpoint's `facts`; `here`: those of this
-    run.
+    """Raise TrainError if a checkpoint's shards do not fit this run.
+
+    `there`: the checkpoint's `facts`; `here`: those of this run.
 
     Any number of processes can resume a checkpoint without shards. If the number differs, random states (for dropout) are missing
     or unused.
@@ -80,7 +81,7 @@ def refuse_other(there: dict[str, Any], here: dict[str, Any], checkpoint: Path) 
 
 
 def path_of(kind: str) -> Path:
-    """Return the DeepSpeed configuration for `zero2` or `zero3`."""
+    """Return the path of the DeepSpeed configuration for `zero2` or `zero3`."""
     return conf_dir() / "sft" / "deepspeed" / f"{kind}.json"
 
 
@@ -150,8 +151,9 @@ def gathering(model: nn.Module) -> Iterator[None]:
 
 
 def whole_model(trainer: Any) -> Any:
-    """Return the trained model with complete weights on the first process; with zero3, None on the others. All processes must
-    call it.
+    """Return the trained model with complete weights on the first process; with zero3, None on the others.
+
+    All processes must call it.
     """
     model = trainer.accelerator.unwrap_model(trainer.model)
     if not any(hasattr(p, "ds_id") for p in model.parameters()):

@@ -59,14 +59,14 @@ def arguments(settings: TrainSettings, output: Path, rows: int | None = None) ->
         train_sampling_strategy="group_by_length"
         if sft.group_by_length and not sft.packing
         else "random",  # train/data/order.py
-        dataset_kwargs={"skip_prepare_dataset": True},  # we tokenise and label
+        dataset_kwargs={"skip_prepare_dataset": True},  # the samples are tokenised and labelled already
         activation_checkpointing=checkpointing,
         **kernels.arguments(settings),
         deepspeed=zero.start(kind, gpu) if kind else None,
         dataloader_num_workers=runtime.dataloader_workers,
         dataloader_pin_memory=gpu,
         logging_steps=sft.log_steps,
-        logging_nan_inf_filter=False,  # a diverged run must show
+        logging_nan_inf_filter=False,  # the log must show a loss of NaN
         save_strategy="steps",
         save_steps=sft.save_steps,
         save_total_limit=2,  # the newest can be incomplete

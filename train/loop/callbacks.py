@@ -31,8 +31,9 @@ UNNAMED = {
 
 
 def attach(trainer: Any, settings: TrainSettings, inputs: dict[str, Path], output: Path) -> Tracker:
-    """Add the callbacks to `trainer` and return the tracker, which the caller finishes. The trackers of ranks other than 0 do
-    nothing.
+    """Add the callbacks to `trainer` and return the tracker, which the caller finishes.
+
+    The trackers of ranks other than 0 do nothing.
     """
     options = settings.runtime.tracking
     if not trainer.is_world_process_zero():
@@ -78,7 +79,7 @@ def _tracked(entry: dict[str, Any]) -> dict[str, float]:
 
 
 def _callback(tracker: Tracker, eval_steps: int | None, eval_at_end: bool) -> TrainerCallback:
-    """Return the trainer's callback. (The class is made in a function because importing transformers takes seconds.)"""
+    """Return the trainer's callback. Its class is made here, because importing transformers takes seconds."""
     from transformers import TrainerCallback
 
     class ProgressCallback(TrainerCallback):

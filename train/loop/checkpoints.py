@@ -45,8 +45,9 @@ def facts(folder: Path) -> dict[str, Any] | None:
 
 
 def newest(folder: Path, remove_torn: bool = True) -> Path | None:
-    """Return the newest complete checkpoint in `folder`, or None. Incomplete checkpoints are reported and, with `remove_torn`,
-    removed.
+    """Return the newest complete checkpoint in `folder`, or None.
+
+    Incomplete checkpoints are reported and, with `remove_torn`, removed.
 
     The trainer would otherwise count them when it decides which old checkpoints to delete. Only one process may remove them.
     """

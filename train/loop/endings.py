@@ -53,8 +53,9 @@ def check(folder: Path, held_out: Any, settings: TrainSettings, device: Any) -> 
 
 
 def prompts(tokenizer: Any, held_out: Any, count: int) -> list[list[int]]:
-    """Return the tokens of up to `count` prompts: the held-out rows up to their first trained token, then the prompts of
-    prompts.txt.
+    """Return the tokens of up to `count` prompts.
+
+    They are the held-out rows up to their first trained token, then the prompts of prompts.txt.
     """
     rows = (held_out[index] for index in range(min(count, len(held_out) if held_out is not None else 0)))
     found = [ids for ids in (_prompt(row["input_ids"], row["labels"]) for row in rows) if ids]

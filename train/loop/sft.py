@@ -175,8 +175,9 @@ def _refuse_long(student: PreTrainedModel, cutoff: int) -> None:
 
 
 def finished(output: Path) -> dict[str, float] | None:
-    """Return the metrics of a run that finished in this folder; None if none did. A run can be killed after it finished and
-    before it returned.
+    """Return the metrics of a run that finished in this folder; None if none did.
+
+    A run can be killed after it finished and before it returned.
 
     metrics.json is written last. Leftover checkpoints and tokens are removed.
     """

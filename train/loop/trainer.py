@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 
 def trainer_class(facts: dict[str, Any]) -> type[SFTTrainer]:
-    """Return the trainer's class. `facts` go into every checkpoint's mark. (The class is made in a function because importing TRL
-    takes seconds.)
+    """Return the trainer's class, made here because importing TRL takes seconds. `facts` go into every checkpoint's mark.
 
     With several processes the last row of the training set must be a blank one (`order.with_blank`).
     """

@@ -26,8 +26,9 @@ def problems(sft: SftSettings) -> list[Problem]:
 
 
 def evaluate(trainer: Any) -> dict[str, float]:
-    """Return the loss of `trainer.eval_dataset` in nats per token and add it to the trainer's log. All processes of a run call it
-    together.
+    """Return the loss of `trainer.eval_dataset` in nats per token and add it to the trainer's log.
+
+    All processes of a run call it together.
 
     Every process takes its share of the rows in batches of `per_device_train_batch_size`. All processes have the same number of
     batches, so that sharded weights can be gathered; filler batches do not count.

@@ -27,10 +27,10 @@ def gpu() -> int:
 
 
 def cpu(groups: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> int:
-    """Return the bytes of main memory that this process can use: the system's free memory, or what its job's limit leaves
-    (cgroups).
+    """Return the bytes of main memory that this process can use.
 
-    With several training processes on this machine it is an equal share of the total.
+    They are the system's free memory, or what the job's limit leaves (cgroups). With several training processes on this machine
+    they are an equal share of the total.
     """
     import psutil
 

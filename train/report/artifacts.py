@@ -39,8 +39,9 @@ def use(run: Any, name: str, folder: Path) -> None:
 
 
 def log_model(run: Any, output: Path, upload: bool, offline: bool) -> None:
-    """Log `output/model` as the output of `run`. With `upload` the files are sent too; offline they are sent when the run is
-    synced.
+    """Log `output/model` as the output of `run`.
+
+    With `upload` the files are sent too; offline they are sent when the run is synced.
     """
     import wandb
 
@@ -66,8 +67,9 @@ def _add(artifact: Any, part: str, path: Path, place: Path, digest: bytes, uploa
 
 
 def _made_from(folder: Path) -> dict[str, str]:
-    """Return the fingerprint of `folder` if the chain recorded one (in manifest.json, or in begun.json while it is unfinished),
-    else {}.
+    """Return the fingerprint of `folder` as {"hash": ...} if the chain recorded one, else {}.
+
+    It is in manifest.json, or in begun.json while the folder is unfinished.
     """
     for name in ("manifest.json", "begun.json"):
         try:

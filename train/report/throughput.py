@@ -76,8 +76,9 @@ def peak_tflops(name: str, precision: str) -> float | None:
 
 @dataclass(frozen=True)
 class Flops:
-    """The FLOPs of an optimizer step: `token` per token, `projected` per trained position, `attention` per squared token of
-    document length.
+    """The FLOPs of an optimizer step.
+
+    `token`: per token; `projected`: per trained position; `attention`: factor of the sum of squared document lengths.
     """
 
     token: int
@@ -90,8 +91,9 @@ class Flops:
 
 
 def flops(model: Any) -> Flops | None:
-    """Return the FLOPs of `model` (a causal LM, with or without adapters); None for mixtures of experts and for incomplete
-    configs.
+    """Return the FLOPs of `model`, a causal LM with or without adapters.
+
+    Return None for mixtures of experts and for incomplete configs.
     """
     config = model.config.get_text_config()
     layers, heads = getattr(config, "num_hidden_layers", None), getattr(config, "num_attention_heads", None)
@@ -224,8 +226,9 @@ def summary(trainer: Any) -> dict[str, Any]:
 
 
 def _peak_bytes() -> float:
-    """Return this process's peak memory in bytes: allocated on its GPU since training began, or else resident (VmHWM). 0:
-    unknown.
+    """Return this process's peak memory in bytes; 0 if unknown.
+
+    It is the memory allocated on its GPU since training began, or else its resident memory (VmHWM).
     """
     import torch
 

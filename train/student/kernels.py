@@ -60,15 +60,17 @@ def most_rows(settings: TrainSettings, gpu: bool) -> int:
 
 
 def optimizer(sft: SftSettings, gpu: bool) -> str:
-    """Return the optimizer's name for the trainer. On a GPU, plain AdamW uses torch's fused kernel (the same sums in fewer
-    passes).
+    """Return the optimizer's name for the trainer.
+
+    On a GPU, plain AdamW uses torch's fused kernel (the same sums in fewer passes).
     """
     return "adamw_torch_fused" if gpu and sft.optimizer == "adamw_torch" else sft.optimizer
 
 
 def arguments(settings: TrainSettings) -> dict[str, Any]:
-    """Return keyword arguments for the trainer's config. `tf32` is always set, because torch.compile would otherwise switch it
-    on.
+    """Return keyword arguments for the trainer's config.
+
+    `tf32` is always set, because torch.compile would otherwise switch it on.
     """
     runtime = settings.runtime
     return {

@@ -76,10 +76,9 @@ def missing(names: Sequence[str], saved: Sequence[str]) -> list[str]:
 
 
 def require_trained(model: PreTrainedModel, added: Sequence[str], sft: SftSettings) -> None:
-    """Raise TrainError if LoRA would leave tokens `added` to the vocabulary untrained in the input embeddings or the output
-    layer.
+    """Raise TrainError if LoRA would leave tokens `added` to the vocabulary untrained.
 
-    This also applies if the embeddings have spare rows for these tokens.
+    Both the input embeddings and the output layer have to be trained, even if they have spare rows for these tokens.
     """
     if sft.method == "full" or not added:
         return
