@@ -1,5 +1,4 @@
-"""Shows an evaluation: progress bars on a terminal, or one line per minute without a terminal, and the table of scores at the
-end.
+"""Shows an evaluation: progress bars on a terminal (or one line per minute without one), and the table of scores at the end.
 
 Progress goes to standard error, the table to standard output. The progress bars of lm-eval and its libraries are switched off,
 because they would overwrite these.

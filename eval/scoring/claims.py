@@ -1,11 +1,10 @@
-r"""PURE: classifies what a reply claims about the options that it mentions (mentions.py), and finds the option that it settles
-on.
+r"""PURE: classifies what a reply claims about the options that it mentions (mentions.py), and finds the reply's final option.
 
 Each mention is a claim of one kind:
 
     denied     "not B", "B is wrong", "rule out B", "neither A nor B", "B is too early"; a line "B: false" of a list
     dropped    not claimed by the reply: a question, "although B looks tempting", "at first I thought B",
-        "the second best is B"
+               "the second best is B"
     doubtful   "it might be B", "B, if ..."
     definite   "the answer is B", "I choose B", "it has to be B", "that leaves B", "so B", "B it is", \boxed{B}
     judged     "B is correct", "B fits best", "only B works"; a line "B: true" of a list

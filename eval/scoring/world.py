@@ -1,5 +1,4 @@
-r"""Reads the answer of a reply in the closed world: the X of a reply that ends in "The answer is X."; any other reply has no
-answer.
+r"""Reads the answer of a reply in the closed world: the X of a reply that ends in "The answer is X.".
 
 This reading is strict on purpose: a reply without that form, or with text after it, counts as `no_answer`. That separates a model
 that knows the form but not the answer from one that knows neither. The task YAMLs in `eval/tasks/world/` refer to the functions

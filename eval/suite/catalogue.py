@@ -1,9 +1,8 @@
-"""Lists the available tasks: ours from the YAMLs under `eval/tasks/`, and lm-eval's, found without importing lm-eval (which takes
-seconds).
+"""Lists the available tasks: ours from the YAMLs under `eval/tasks/`, and lm-eval's, found without importing lm-eval.
 
-lm-eval's own index parses some 14,000 YAML files. This module reads only their names, tags and includes, with regular
-expressions. That takes about a second and is done only for names that are not ours. It also finds the folders of a suite's tasks,
-so that lm-eval does not parse the others.
+Importing lm-eval takes seconds, and its own index parses some 14,000 YAML files. This module reads only their names, tags and
+includes, with regular expressions. That takes about a second and is done only for names that are not ours. It also finds the
+folders of a suite's tasks, so that lm-eval does not parse the others.
 
 One of our groups can be derived from one of lm-eval's (`metadata.made_from`). It has one task for each of lm-eval's, named after
 our group; the task's YAML is lm-eval's, overlaid with `_<group>.yaml`. No single file holds it, because lm-eval's folder is known

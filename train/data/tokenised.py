@@ -1,5 +1,6 @@
-"""Makes the tokenised training set once, before any process group and without the model, as a folder that every process maps into
-memory.
+"""Makes the tokenised training set once, before any process group and without the model.
+
+It is a folder that every process maps into memory:
 
     tokens/train.arrow      columns input_ids, labels (int32 lists), with packing also seq_lengths; Arrow's stream format
     tokens/held_out.arrow   the same for the validation loss, if sft.held_out is set
