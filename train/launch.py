@@ -150,10 +150,9 @@ def problems(runtime: RuntimeSettings, machine: Machine) -> list[Problem]:
 def train(settings: TrainSettings, config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
     """Run `gra.train.loop.sft.train` in several processes, after tokenising the data.
 
-    Return its metrics on the first node, as far as they are visible on others. `settings` were parsed from `config`.
-
-    Raises Preempted or Interrupted after SIGTERM, SIGUSR1 or Ctrl-C; ConfigError or TrainError with the message of the first
-    process that failed.
+    `settings` were parsed from `config`. Return the metrics, or {} on a node that does not find metrics.json in `output`. Raises
+    Preempted or Interrupted after SIGTERM, SIGUSR1 or Ctrl-C; ConfigError or TrainError with the message of the first process
+    that failed.
     """
     from gra.train.loop import sft
 

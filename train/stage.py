@@ -107,9 +107,9 @@ def kept(folder: Path) -> str:
 
 
 def follower(config: dict[str, Any]) -> bool:
-    """Return whether this process only supports the one on another node that owns the output folder.
+    """Return whether this process runs on another node than the process that owns the output folder.
 
-    gra.chain.execution.runner then leaves that folder alone.
+    gra.chain.execution.runner then neither locks nor publishes that folder.
     """
     runtime, _ = parse(RuntimeSettings, config.get("runtime") or {})
     return runtime is not None and launch.follower(runtime)

@@ -1,5 +1,4 @@
-r"""Provides chat templates, and finds the part of a rendered conversation that is trained: the assistant turns with their end
-token.
+r"""Provides chat templates, and finds the trained part of a rendered conversation: the assistant turns with their end token.
 
 - `templates/default.jinja` is the plain text of LLaMA-Factory's template of that name (v0.9.2 and later, from its description,
   not its code): "Human: ...<eos>\nAssistant:...<eos>\n", without a beginning-of-text token.

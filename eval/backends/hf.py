@@ -1,9 +1,8 @@
-"""Backend `hf`: runs lm-eval's HFLM in this process or, on several GPUs, in one process per GPU. Each process answers whole
-batches.
+"""Backend `hf`: runs lm-eval's HFLM in this process or, on several GPUs, in one process per GPU.
 
-The batches do not depend on the number of processes, so the result does not either. torchrun and accelerate are not used for two
-reasons: lm-eval splits the items between ranks before it forms batches, which changes the batches; and it takes the local rank
-for the global rank, so several nodes would evaluate the same items.
+Each process answers whole batches. The batches do not depend on the number of processes, so the result does not either. torchrun
+and accelerate are not used for two reasons: lm-eval splits the items between ranks before it forms batches, which changes the
+batches; and it takes the local rank for the global rank, so several nodes would evaluate the same items.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Backend `server`: queries any OpenAI-compatible server with lm-eval's request bodies (local-completions,
-local-chat-completions).
+"""Backend `server`: queries any OpenAI-compatible server.
 
-lm-eval's HTTP client is not used. It retries refused requests as if the fault were temporary, cancels all calls when one gets no
-answer, and logs the headers of a request, which contain the key, with every HTTP error.
+The request bodies are lm-eval's (local-completions, local-chat-completions), but its HTTP client is not used. That client retries
+refused requests as if the fault were temporary, cancels all calls when one gets no answer, and logs the headers of a request,
+which contain the key, with every HTTP error.
 
 Prompts are sent as the tokens that the other backends feed to the model, or as text. Text is tokenised by the server, and the
 field `add_special_tokens` says whether to add a beginning-of-text token. A conversation that ends with the start of the reply is

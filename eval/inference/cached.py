@@ -1,8 +1,8 @@
-"""Answers lm-eval's requests from the reply store, sends the rest to the model in fixed batches, and stores replies as they
-arrive.
+"""Answers lm-eval's requests from the reply store, and sends the rest to the model in fixed batches.
 
-A reply's key is the hash of the model, the rendered prompt and the decoding. Three things follow: a killed evaluation resumes
-where it stopped, another suite reuses the replies to items that it shares, and a changed extraction needs no model.
+New replies are stored as they arrive. A reply's key is the hash of the model, the rendered prompt and the decoding. Three things
+follow: a killed evaluation resumes where it stopped, another suite reuses the replies to items that it shares, and a changed
+extraction needs no model.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Provides callbacks of the training loop: progress lines, rows for W&B, an error if the loss is not finite, and the decision
-when to save and validate.
+"""Provides the callbacks of the training loop.
+
+They print progress lines, send rows to W&B, raise an error if the loss is not finite, and decide when to save and validate.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Extends TRL's trainer with complete checkpoints and an order of samples independent of the number of processes, without
-telemetry.
-"""
+"""Extends TRL's trainer with complete checkpoints and an order of samples that any number of processes shares; no telemetry."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Computes the validation loss: the mean negative log-likelihood over the trained tokens of the held-out samples
-(`sft.held_out`).
+"""Computes the validation loss: the mean negative log-likelihood over the trained tokens of `sft.held_out`'s samples.
 
 The mean is over all tokens of the set, as the training loss is over those of a global batch. TRL and transformers take a mean of
 batch means instead, which depends on the batch size. No random number is drawn, so a run with validation ends with the same

@@ -1,7 +1,7 @@
-"""Logs a training to W&B (gra/tracking.py): one row per logged step, the data folder as a used artifact and the model folder as a
-logged one (train/report/artifacts.py).
+"""Logs a training to W&B (gra/tracking.py).
 
-After a resume an offline run contains the whole curve again, from the checkpoint's log.
+It logs one row per logged step, the data folder as a used artifact and the model folder as a logged one
+(train/report/artifacts.py). After a resume an offline run contains the whole curve again, from the checkpoint's log.
 """
 
 from __future__ import annotations
