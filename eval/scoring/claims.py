@@ -41,10 +41,10 @@ DENIED, DROPPED, DOUBTFUL, DEFINITE, JUDGED, ALONE, MENTIONED = (
 
 @dataclass(frozen=True)
 class Claim:
-    """What a reply says about one or several options.
+    """A statement of a reply about one or several options.
 
     `at`: the claim's position in the marked text; `options`: the indices of the options that it names; `kind`: one of the kinds
-    above.
+    above; `either`: whether the options are joined by "or".
     """
 
     at: int

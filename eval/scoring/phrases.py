@@ -120,7 +120,7 @@ def boxed(text: str) -> str | None:
 
 
 def statements(text: str) -> list[str]:
-    """Return the texts after "answer is", "Answer:", "correct option is", "I choose" and the like, the last one first.
+    """Return the texts after announcements such as "answer is", "Answer:", "correct option is" or "I choose", the last one first.
 
     Each text extends to the next announcement. "The answer is not" is no announcement.
     """

@@ -103,7 +103,7 @@ def discard(output: Path) -> None:
 def check(sft: SftSettings, seed: object, folder: Path | None) -> list[Problem]:
     """Return the faults of the input `tokens` (None: made by an earlier step) that can be found without the tokenizer.
 
-    The folder is missing or incomplete, or was made for another recipe. `ensure` compares the other facts.
+    Such a fault is an incomplete folder, or one made for another recipe. `ensure` compares the other facts.
     """
     if folder is None or not folder.is_dir():  # the caller reports a missing folder
         return []

@@ -177,9 +177,8 @@ def _refuse_long(student: PreTrainedModel, cutoff: int) -> None:
 def finished(output: Path) -> dict[str, float] | None:
     """Return the metrics of a run that finished in this folder; None if none did.
 
-    A run can be killed after it finished and before it returned.
-
-    metrics.json is written last. Leftover checkpoints and tokens are removed.
+    Such a run was killed between writing metrics.json, its last file, and returning. Its leftover checkpoints and tokens are
+    removed.
     """
     if not ((output / "metrics.json").is_file() and (output / "model").is_dir()):
         return None
