@@ -4,10 +4,10 @@ Command: gra fetch suite=paper output=DIR
 (then on any machine: gra eval suite=paper suite.data_dir=DIR ..., and synthesis.decontaminate.data_dir=DIR, which compares
 training data with the scored items. GPQA: first accept its terms on the hub and set HF_TOKEN; its authors ask not to publish DIR.)
 
-A file holds one split of one configuration as `.jsonl.gz` in the hub's record schema; `eval/suite/local_data.py` and the
-decontamination both find it by its name. Fetched are the scored split and those of the worked examples: the one that the task
-names, and any other that it needs at `suite.num_fewshot`. Existing files are kept, so the command can be repeated until all are
-there. A benchmark that cannot be fetched does not stop the others.
+A file holds one split of one configuration as `.jsonl.gz` in the hub's record schema. `eval/suite/local_data.py` and the
+decontamination find it by its name. For each task the scored split and the splits of its worked examples are fetched: the one
+that the task names, and any other that `suite.num_fewshot` needs. Existing files are kept, so the command can be repeated until
+all files are present. A benchmark that cannot be fetched does not stop the others.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _JOINED = "gra.eval.suite.hub_data.joined"
 
 @dataclass(frozen=True)
 class Wanted:
-    """One file: the source of its items on the hub, and its path in the folder."""
+    """One file to fetch: the source of its items on the hub, and its path in the folder."""
 
     task: str  # the suite's
     dataset: str
@@ -50,10 +50,12 @@ class Wanted:
 
 
 def fetch(suite: Suite, output: Path) -> dict[str, int | None]:
-    """Fetch the files that `suite` reads into `output`, printing progress. Returns {path: number of items, None if it was there}.
+    """Fetch the files that `suite` reads into `output`, printing progress.
 
-    Raises EvalError with all benchmarks that cannot be fetched, after fetching the others; StoreError at once for a file that
-    cannot be written.
+    Return {path: number of items}, with None for a file that existed.
+
+    Raises EvalError naming all benchmarks that cannot be fetched, after fetching the others; StoreError at once if a file cannot
+    be written.
     """
     done: dict[str, int | None] = {}
     faults: dict[str, str] = {}
@@ -80,8 +82,10 @@ def fetch(suite: Suite, output: Path) -> dict[str, int | None]:
 
 
 def wanted(task: str, yaml: catalogue.Yaml, owner: str, shots: int | None) -> list[Wanted]:
-    """The files of a single task; `owner`: its name in the suite. Raises EvalError for a task whose data are not on the hub or are
-    built by a custom function."""
+    """Return the files of a single task. `owner`: the suite's task that it belongs to.
+
+    Raises EvalError if the task's data are not on the hub, or if a custom function builds them.
+    """
     spec = catalogue.read(yaml)
     dataset, options = spec.get("dataset_path"), dict(spec.get("dataset_kwargs") or {})
     if dataset in (None, "json"):
@@ -101,7 +105,7 @@ def wanted(task: str, yaml: catalogue.Yaml, owner: str, shots: int | None) -> li
 
 
 def place(dataset: str, part: str | None, split: str) -> str:
-    """The path of a file in the folder: the data set's short name, its configuration unless that is the whole set, the split."""
+    """Return a file's path in the folder: the data set's short name, its configuration unless that is the whole set, the split."""
     folder = str(local_data.slug(dataset))
     names = [part] if part not in local_data.ALL else []
     match folder:
@@ -115,7 +119,10 @@ def place(dataset: str, part: str | None, split: str) -> str:
 
 
 def _missing(name: str, shots: int | None, output: Path) -> Iterator[tuple[Wanted, str | None]]:
-    """The files of a task or group, each with the existing file for it (None: to be fetched), under any accepted path."""
+    """Yield the files of a task or group, each with the path of the existing file for it; None if it has to be fetched.
+
+    An existing file counts under any path that `local_data` accepts.
+    """
     members = catalogue.members(name)
     if members is None:
         raise EvalError("a group that defines its tasks inline\n    -> list its tasks one by one")
@@ -129,7 +136,7 @@ def _missing(name: str, shots: int | None, output: Path) -> Iterator[tuple[Wante
 
 
 def _items(one: Wanted) -> Iterable[Mapping[str, Any]]:
-    """The records of the file as on the hub. Raises EvalError with the library's message."""
+    """Return the records of the file as the hub stores them. Raises EvalError with the library's message."""
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
@@ -147,7 +154,7 @@ def _items(one: Wanted) -> Iterable[Mapping[str, Any]]:
 
 
 def _write(path: Path, items: Iterable[Mapping[str, Any]]) -> int:
-    """Write the records atomically; returns their number. Equal records give equal bytes."""
+    """Write the records atomically and return their number. Equal records give equal bytes."""
     count = 0
     try:
         with (
@@ -180,7 +187,7 @@ class FetchSettings(Settings):
 
 
 def fetch_from(root: DictConfig, problems: list[Problem]) -> None:
-    """Run `gra fetch suite=...` with its composed config and the faults of its command line. Raises GraError."""
+    """Run `gra fetch suite=...`. `root`: its composed config; `problems`: the faults of its command line. Raises GraError."""
     from omegaconf import OmegaConf
 
     if OmegaConf.is_missing(root, "output") or not root.output:

@@ -15,7 +15,10 @@ _BUILDERS = ("json", "csv", "parquet", "text", "arrow")  # `dataset_path` of tas
 
 
 def problems(settings: EvalSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """The faults outside the config. Faults of the config are reported by `check`; what depends on faulty keys is skipped here."""
+    """Return the faults outside the config.
+
+    `check` reports the faults of the config; what depends on faulty keys is skipped here.
+    """
     return [*_benchmarks(settings.suite, inputs), *_model(settings.model or Model(), inputs)]
 
 
@@ -33,7 +36,10 @@ def _model(model: Model, inputs: Mapping[str, Path | None]) -> list[Problem]:
 
 
 def _benchmarks(suite: Suite, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Read local files once, and look up other tasks' data sets on the hub. Skipped under `suite.skip_missing`."""
+    """Return the faults found by reading local files once and looking up the other tasks' data sets on the hub.
+
+    Nothing is checked under `suite.skip_missing`.
+    """
     if suite.skip_missing or (suite.data_dir is not None and not Path(suite.data_dir).is_dir()):
         return []
     here = plan.local(suite, inputs)

@@ -39,7 +39,7 @@ _AGAIN = "run the evaluation again: gra eval"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command with these arguments; returns the exit code."""
+    """Run the command with these arguments and return the exit code."""
     outlive_reader()
     parser = argparse.ArgumentParser(
         prog="gra rescore", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -65,9 +65,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def rescore(folder: Path, output: Path, sandbox: str = "auto", reading: str = "strict") -> dict[str, Any]:
-    """Score `folder` again into `output`, which must be new or empty; returns the content of scores.json.
+    """Score `folder` again into `output`, which must be new or empty, and return the content of scores.json.
 
-    Raises EvalError for a folder that is not a finished evaluation, and if programs cannot be run in the sandbox.
+    Raises EvalError if `folder` is not a finished evaluation or `output` is not empty, and if programs cannot run in the sandbox.
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise EvalError(f"{output}: not empty\n    -> name a new folder")
@@ -116,7 +116,7 @@ def rescore(folder: Path, output: Path, sandbox: str = "auto", reading: str = "s
 
 
 def _again(leaf: str, kind: str | None, logged: Sequence[dict[str, Any]]) -> list[dict[str, Any]] | None:
-    """The samples with answers and verdicts from our task's functions; None for a task that is not redone."""
+    """Return the samples with answers and verdicts recomputed by our task's functions; None for a task that is not redone."""
     path = catalogue.own().get(leaf)
     spec = catalogue.read(path) if path is not None and kind != "ifeval" else {}
     steps = (spec.get("filter_list") or [{}])[0].get("filter") or [{}]
@@ -132,13 +132,13 @@ def _again(leaf: str, kind: str | None, logged: Sequence[dict[str, Any]]) -> lis
 
 
 def _function(dotted: str | None) -> Any:
-    """The function that a YAML refers to as `!function gra.eval.room.name`; None if there is none."""
+    """Return the function that a YAML refers to as `!function gra.eval.room.name`; None if it refers to none."""
     room, _, name = (dotted or "").rpartition(".")
     return getattr(importlib.import_module(room), name) if room.startswith("gra.eval.") else None
 
 
 def _owners(path: Path) -> dict[str, str]:
-    """Leaf task -> its task in the suite, in the order of the rows."""
+    """Return, for each leaf task, its task in the suite, in the order of the rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -160,7 +160,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _logged(path: Path) -> list[dict[str, Any]]:
-    """lm-eval's samples, one per line."""
+    """Return lm-eval's logged samples, one per line of the file. Raises EvalError if there are none or they are not readable."""
     try:
         with path.open(encoding="utf-8") as lines:
             found = [json.loads(line) for line in _whole(lines)]

@@ -13,11 +13,11 @@ from gra.tracking import TrackingSettings
 
 TaskName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=120)
-]  # names files, too
+]  # also used in file names
 Groups = dict[str, tuple[TaskName, ...]]
 
-# The token limit of a reply if neither the suite nor the task sets one. A chat model that reasons before it answers seldom needs
-# more. Without a chat template it is lm-eval's limit, which suits base models: they generate until they are stopped.
+# The token limit of a reply if neither the suite nor the task sets one, with and without a chat template. A chat model that
+# reasons before it answers seldom needs more. Base models get lm-eval's limit, because they generate until they are stopped.
 CHAT_TOKENS, PLAIN_TOKENS = 2048, 256
 
 
@@ -94,9 +94,9 @@ class Suite(Settings):
 
 
 def chosen(suite: Mapping[str, Any]) -> dict[str, Any]:
-    """A suite's plain config reduced to the tasks in `only`. Raises ValueError for a name that is not in the suite.
+    """Return a suite's plain config reduced to the tasks in `only`. Raises ValueError for a name that is not in the suite.
 
-    A config of the wrong shape is returned unchanged: the checks of the fields report it.
+    A config of the wrong shape is returned unchanged, because the checks of the fields report it.
     """
     tasks, only, groups = suite.get("tasks"), suite.get("only"), suite.get("groups") or {}
     lists = [tasks, only, *(groups.values() if isinstance(groups, Mapping) else [None])]

@@ -22,16 +22,17 @@ from gra.labels import MARK, QUANTIZED, quantized, simulated
 from gra.settings import parse
 
 NAME = "eval"
-# 5: more wordings are read; tolerant code runs methods of a class. 4: suite.limit samples items; tasks set the token limit of a
-# reply; truncated replies are counted; answers are read from what a reply affirms and denies; programs run as imported modules.
+# Version 5: more wordings are read; tolerant code runs methods of a class. Version 4: suite.limit samples items; tasks set the
+# token limit of a reply; truncated replies are counted; answers are read from what a reply affirms and denies; programs run as
+# imported modules.
 VERSION = 5
 ADDED_LATER = {"suite.bos": "model"}
-# Of `data_dir` the files found in it are hashed, not its name (`external_files`).
+# Instead of the name `data_dir`, the files found in it are hashed (`external_files`).
 NOT_HASHED = ("suite.data_dir", "suite.name", "model.base_url", "model.api_key_env")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """All faults of the config and its inputs that can be found without loading anything heavy."""
+    """Return all faults of the config and its inputs that can be found without loading anything heavy."""
     settings, problems = parse(EvalSettings, config)
     if settings is None:
         return problems
@@ -39,7 +40,10 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """The local files that the result depends on: the model's folder and the benchmark files under `suite.data_dir`."""
+    """Return the local files that the result depends on: the model's folder and the benchmark files under `suite.data_dir`.
+
+    Raises ConfigError if the config cannot be parsed.
+    """
     settings, problems = parse(EvalSettings, config)
     if settings is None:
         raise ConfigError(problems)
@@ -53,27 +57,32 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """What makes the model or the benchmarks unavailable."""
+    """Return the faults that make the model or the benchmarks unavailable."""
     settings, _ = parse(EvalSettings, config)
     return [] if settings is None else outside.problems(settings, inputs)
 
 
 def kept(folder: Path) -> str:
-    """The replies stored in a folder, as text."""
+    """Return the number of replies stored in a folder, as text."""
     return reply_store.kept(folder)
 
 
 def reuse(config: dict[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
-    """`config` with the folders of earlier runs, whose replies to the same requests to the same model are reused."""
+    """Return `config` with earlier runs' `folders` added to `runtime.reuse`; stored replies to equal requests are then reused.
+
+    A folder without a readable reply store is not added.
+    """
     runtime = config.get("runtime") or {}
     found = [str(folder) for folder in folders if reply_store.readable(folder / reply_store.NAME)]
     return {**config, "runtime": {**runtime, "reuse": [*(runtime.get("reuse") or ()), *found]}} if found else config
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Run the evaluation. Replies are stored in output/replies.sqlite as they come, and a killed run resumes from there.
+    """Run the evaluation and return its metrics.
 
-    Raises ConfigError for what `check` finds, EvalError for a model or benchmark that cannot be evaluated.
+    Replies are stored in output/replies.sqlite as they arrive; a killed run resumes from there.
+
+    Raises ConfigError for what `check` finds, EvalError if a model or benchmark cannot be evaluated.
     """
     problems = check(config, dict(inputs))
     settings, _ = parse(EvalSettings, config)
@@ -127,7 +136,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
 
 
 def _sources(settings: EvalSettings, inputs: Mapping[str, Path]) -> dict[str, Path]:
-    """The sources of the result: name of the input, or key of the config -> folder."""
+    """Return the folders that the result is made from, by the name of the input or the key of the config."""
     named = {
         "model.path": (settings.model.path or None) if settings.model is not None else None,
         "suite.data_dir": settings.suite.data_dir,

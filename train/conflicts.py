@@ -1,8 +1,9 @@
-"""Finds options that conflict with one another or with this machine, from the config, the data's parquet footer, the student's
-config.json and `distributed/hardware.py`. Loads neither torch nor a model; `train.stage.check` reports all conflicts at once.
+"""Finds options that conflict with one another or with this machine.
 
-Two faults that need a loaded model or the data are checked later: packing that leaks between documents (`student.load.refuse_leak`)
-and samples whose labels are all masked (`data/selection.py`).
+They are found from the config, the data's parquet footer, the student's config.json and `distributed/hardware.py`, without
+loading torch or a model. `train.stage.check` reports all conflicts at once. Two faults that need a loaded model or the data are
+checked later: packing that leaks between documents (`student.load.refuse_leak`) and samples whose labels are all masked
+(`data/selection.py`).
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from gra.train.student import new_tokens
 
 FLASH_PACKAGE = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
 EIGHT_BIT = ("adamw_8bit", "paged_adamw_8bit")
-TRAINABLE_UNDER_QLORA = ("embed_tokens", "lm_head")  # modules that 4-bit loading leaves in bfloat16, besides norms
-# Model types in which a document of a packed row sees the previous one with every attention kernel: a recurrent state continues,
-# or positions are not the row's. Checked by `student.load.refuse_leak` on a small random model of each (transformers 5.23).
+TRAINABLE_UNDER_QLORA = ("embed_tokens", "lm_head")  # modules that, like norms, 4-bit loading leaves in bfloat16
+# Model types in which, with every attention kernel, a document of a packed row sees the previous one: a recurrent state continues,
+# or the given positions are ignored. Found with `student.load.refuse_leak` on a small random model of each (transformers 5.23).
 LEAKY = (
     "bert",
     "biogpt",
@@ -53,7 +54,7 @@ def conflicts(
     machine: Machine,
     world: int,
 ) -> list[Problem]:
-    """All conflicts among the sections (None: could not be parsed), for `world` processes on `machine`."""
+    """Return all conflicts among the sections (None: could not be parsed), for `world` processes on `machine`."""
     found = _data(inputs)
     if sft is not None:
         found += _schedule(sft) + _precision(sft, machine) + _adapters(sft) + _eight_bit(sft, machine)
@@ -71,7 +72,7 @@ def conflicts(
 
 
 def _data(inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Data folders without samples or without conversations, from the parquet footers."""
+    """Return the faults of data folders without samples or without conversations, from the parquet footers."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -160,7 +161,7 @@ def _adapters(sft: SftSettings) -> list[Problem]:
 
 
 def _eight_bit(sft: SftSettings, machine: Machine) -> list[Problem]:
-    """The needs of bitsandbytes' 4-bit weights and 8-bit optimizers."""
+    """Return what bitsandbytes' 4-bit weights and 8-bit optimizers need and this machine or recipe lacks."""
     found = []
     missing = [] if machine.gpus else ["a CUDA GPU (none is visible to this torch)"]
     missing += [] if "bitsandbytes" in machine.packages else ["the package bitsandbytes (pip install bitsandbytes)"]
@@ -258,7 +259,7 @@ def _packing(sft: SftSettings, student: StudentSettings, inputs: Mapping[str, Pa
 
 
 def _config(student: StudentSettings, inputs: Mapping[str, Path | None]) -> tuple[dict[str, Any], str]:
-    """The student's config.json, as far as it is available without the network, and where it was read."""
+    """Return the student's config.json, as far as it is available without the network, and the place where it was found."""
     folder: Path | None = None
     if inputs.get("student") is not None:
         folder = Path(str(inputs["student"])) / "model"

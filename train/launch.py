@@ -1,14 +1,14 @@
 """Runs one training in several processes: `gra train launch=torchrun nproc=8 data=DIR ... output=DIR`.
 
-The process started by the user or by a step of the chain keeps the lock, the working folder, the tokenised data and the
-publishing. It starts torchrun, whose workers (train/worker.py) run the stage in the same folder. Signals go from here straight to
-the workers, which finish their step and write a checkpoint; torchrun would kill them after 30 seconds. The workers end with this
-process, however it ends.
+The process started by the user or by a step of the chain keeps the lock and the working folder, tokenises the data and publishes
+the result. It starts torchrun, whose workers (train/worker.py) run the stage in the same folder. This process sends signals
+straight to the workers, which finish their step and write a checkpoint; torchrun would kill them after 30 seconds. The workers
+end with this process, however it ends.
 
-Several nodes: one such process per node, started by `srun --ntasks-per-node=1 gra train launch=torchrun ...`. The nodes and the
-rendezvous address come from Slurm's environment; MASTER_ADDR and MASTER_PORT override it. All nodes must see the output folder,
-which belongs to the first node's process. `torchrun ... -m train` works too, but exits with torchrun's code (1) instead of 85 or
-130.
+On several nodes there is one such process per node, started by `srun --ntasks-per-node=1 gra train launch=torchrun ...`. The
+nodes and the rendezvous address come from Slurm's environment; MASTER_ADDR and MASTER_PORT override it. All nodes must see the
+output folder, which belongs to the first node's process. `torchrun ... -m train` works too, but exits with torchrun's code (1)
+instead of 85 or 130.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ PASSED_ON = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 STOPPED = (EXIT_PREEMPTED, EXIT_INTERRUPTED)
 RESUMES = "the same command resumes from the newest checkpoint"
 _POLL_SECONDS = 0.1
-_PORTS = 10_000, 20_000  # first port and how many: below the ephemeral ports
+_PORTS = 10_000, 20_000  # the first port and the number of ports, all below the ephemeral ports
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """The nodes of a run: how many, this node's rank, and the first node's address and port (None: a single node)."""
+    """The nodes of a run. `address`, `port`: those of the first node; None if there is only one node."""
 
     count: int = 1
     rank: int = 0
@@ -67,9 +67,9 @@ class Nodes:
 
 
 def nodes(environment: Mapping[str, str]) -> Nodes:
-    """The nodes of the Slurm job step that started this process; without srun a single node.
+    """Return the nodes of the Slurm job step that started this process; a single node without srun.
 
-    Only srun sets SLURM_STEP_NUM_NODES, a batch script does not (srun's manual, "Output environment variables").
+    SLURM_STEP_NUM_NODES is set only by srun, not in a batch script (srun's manual, "Output environment variables").
     """
     count = int(environment.get("SLURM_STEP_NUM_NODES") or 1)
     if count == 1:
@@ -84,40 +84,40 @@ def nodes(environment: Mapping[str, str]) -> Nodes:
 
 
 def first_host(hosts: str) -> str:
-    """The first host of a list in Slurm's short form: `n[01-04,7],m2` -> `n01`."""
+    """Return the first host of a list in Slurm's short form: `n[01-04,7],m2` -> `n01`."""
     first = re.match(r"(?:[^,\[]|\[[^\]]*\])*", hosts)
     return re.sub(r"\[([^\],-]*)[^\]]*\]", r"\1", first.group() if first else hosts)
 
 
 def launched() -> bool:
-    """Whether torchrun or a similar launcher started this process, which then starts no others."""
+    """Return whether torchrun or a similar launcher started this process. It then starts no others."""
     return "RANK" in os.environ
 
 
 def wanted(runtime: RuntimeSettings) -> bool:
-    """Whether this process has to start the training processes."""
+    """Return whether this process has to start the training processes."""
     return runtime.launch == "torchrun" and not launched()
 
 
 def nproc(runtime: RuntimeSettings, machine: Machine) -> int:
-    """Processes on this node under launch=torchrun."""
+    """Return the number of processes on this node under launch=torchrun."""
     return runtime.nproc or len(machine.gpus) or 1
 
 
 def processes(runtime: RuntimeSettings | None, machine: Machine) -> int:
-    """How many processes train together on all nodes: from torchrun's environment, or as torchrun will be started."""
+    """Return how many processes train together on all nodes: from torchrun's environment, or as torchrun will be started."""
     if runtime is None or not wanted(runtime):
         return world_size()
     return nproc(runtime, machine) * nodes(os.environ).count
 
 
 def follower(runtime: RuntimeSettings) -> bool:
-    """Whether this process starts workers on a node other than the first, whose process owns the output folder."""
+    """Return whether this process starts workers on another node than the first, whose process owns the output folder."""
     return wanted(runtime) and nodes(os.environ).rank > 0
 
 
 def problems(runtime: RuntimeSettings, machine: Machine) -> list[Problem]:
-    """The faults that prevent starting the processes."""
+    """Return the faults that prevent starting the processes."""
     found = []
     if runtime.launch == "none":
         if runtime.nproc is not None and not launched():
@@ -148,10 +148,11 @@ def problems(runtime: RuntimeSettings, machine: Machine) -> list[Problem]:
 
 
 def train(settings: TrainSettings, config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Like `gra.train.loop.sft.train`, in several processes; `settings` were parsed from `config`. The data is tokenised first.
+    """Run `gra.train.loop.sft.train` in several processes, after tokenising the data.
 
-    Raises Preempted or Interrupted after SIGTERM, SIGUSR1 or Ctrl-C; ConfigError or TrainError with the message of the first
-    process that failed. Returns metrics on the first node only.
+    `settings` were parsed from `config`. Return the metrics, or {} on a node that does not find metrics.json in `output`. Raises
+    Preempted or Interrupted after SIGTERM, SIGUSR1 or Ctrl-C; ConfigError or TrainError with the message of the first process
+    that failed.
     """
     from gra.train.loop import sft
 
@@ -170,7 +171,10 @@ def _prepare(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> 
 
 
 def _run(config: dict[str, Any], inputs: Mapping[str, Path], output: Path, local: int, threads: int | None) -> None:
-    """Run the stage into `output` in `local` processes on this node; `threads`: per process on a CPU, None: its share of cores."""
+    """Run the stage into `output` in `local` processes on this node.
+
+    `threads`: the number per process on a CPU; None: a process's share of the cores.
+    """
     where = nodes(os.environ)
     _reachable(where)
     with tempfile.TemporaryDirectory(prefix="gra-train-") as name:
@@ -194,7 +198,7 @@ def _run(config: dict[str, Any], inputs: Mapping[str, Path], output: Path, local
 
 
 def _reachable(where: Nodes) -> None:
-    """Raise TrainError if the first node's name cannot be resolved: torchrun would wait for it for a quarter of an hour."""
+    """Raise TrainError if the first node's name cannot be resolved. torchrun would wait for that node for a quarter of an hour."""
     if where.address is None:
         return
     try:
@@ -207,7 +211,7 @@ def _reachable(where: Nodes) -> None:
 
 
 def _arguments(where: Nodes, local: int) -> list[str]:
-    """torchrun's arguments."""
+    """Return torchrun's arguments."""
     if where.count == 1:  # torchrun chooses a free port
         return ["--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", str(local)]
     return [
@@ -229,7 +233,7 @@ def _environment(local: int, threads: int | None) -> dict[str, str]:
 
 @dataclass
 class _Relay:
-    """Forwards signals to the workers. A signal that comes before the workers exist aborts the start, which loses nothing."""
+    """Forwards signals to the workers. A signal that arrives before the workers exist aborts the start, which loses nothing."""
 
     folder: Path
     heard: list[int] = field(default_factory=list)
@@ -237,7 +241,7 @@ class _Relay:
 
     @contextmanager
     def listening(self) -> Iterator[_Relay]:
-        """Replace this process's signal handlers. (Python allows this in the main thread only.)"""
+        """Replace this process's signal handlers inside this context. (Python allows this in the main thread only.)"""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
@@ -249,7 +253,7 @@ class _Relay:
                 signal.signal(number, handler)
 
     def pass_on(self, agent: subprocess.Popen[bytes]) -> None:
-        """Send the signals received so far to the workers that lack them; a third signal kills all workers at once."""
+        """Send each worker the signals that it has not received yet. A third signal kills all workers at once."""
         if not self.heard:
             return
         workers = sorted(self.folder.glob(f"{PIDS}*"))
@@ -264,10 +268,11 @@ class _Relay:
 
 
 def raise_ending(folder: Path, code: int, heard: list[int]) -> None:
-    """Raise the error that the ends of the processes mean; `code`: torchrun's exit code, `heard`: the signals received here.
+    """Raise the error that explains how the processes ended. `code`: torchrun's exit code; `heard`: the signals received here.
 
     A fault of the run takes precedence over a signal, because the processes that did not fail are then ended by SIGTERM. A signal
-    takes precedence over a process that died without a message, because it may have come before that process handled signals.
+    takes precedence over a process that died without a message, because the signal may have come before that process handled
+    signals.
     """
     if not code:
         return

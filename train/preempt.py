@@ -2,10 +2,11 @@
 
 The exit code is 85 after SIGTERM or SIGUSR1, with which batch systems announce the end of a job (`gra.errors.Preempted`), and 130
 after Ctrl-C. The same command resumes from the checkpoint and ends with the weights and the log of an uninterrupted run. With
-several processes one signal to any of them stops all after the same step. Before the first step the process exits at once; after
-the last one the model is always written, which is faster than a checkpoint. A second signal stops at once without a checkpoint,
-except for two cases caused by batch systems and launchers: SIGTERM after SIGUSR1, and the same signal again within GRACE seconds
-(Slurm sends it to every process, torchrun forwards its own).
+several processes, one signal to any of them stops all after the same step. Before the first step the process exits at once; after
+the last step the model is always written, which is faster than a checkpoint.
+
+A second signal stops at once without a checkpoint, except in two cases that batch systems and launchers cause: SIGTERM after
+SIGUSR1, and the same signal again within GRACE seconds (Slurm sends it to every process, and torchrun forwards its own).
 """
 
 from __future__ import annotations
@@ -34,11 +35,14 @@ R = TypeVar("R")
 
 
 class _Leave(BaseException):
-    """Raised by the signal handler before the first step; a BaseException, so that no library's `except Exception` catches it."""
+    """Raised by the signal handler before the first step.
+
+    It is a BaseException, so that no library's `except Exception` catches it.
+    """
 
 
 class Stop:
-    """What signals requested of this process, and the phase of the run."""
+    """The exit that signals requested of this process, and the phase of the run."""
 
     def __init__(self) -> None:
         self.requested = 0  # the exit code requested by a signal; 0: none
@@ -47,7 +51,7 @@ class Stop:
         self._owner, self._first, self._when = os.getpid(), 0, 0.0
 
     def handle(self, number: int, _frame: object) -> None:
-        """The signal handler."""
+        """Handle a signal: request an exit, or exit at once if one was already requested."""
         if os.getpid() != self._owner:  # a forked child (a data worker) inherited this handler
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
@@ -73,7 +77,7 @@ class Stop:
         return alone or number != self._first or time.monotonic() - self._when > GRACE
 
     def agree(self, device: Any) -> int:
-        """The exit code requested of any process of the run; 0 if none. All processes call it after the same step."""
+        """Return the exit code requested of any process of the run; 0 if none. All processes call it after the same step."""
         import torch
         import torch.distributed as dist
 
@@ -86,16 +90,19 @@ class Stop:
         return self.agreed
 
     def error(self, code: int, where: str) -> GraError:
-        """The error that ends the run with exit code `code`."""
+        """Return the error that ends the run with exit code `code`."""
         kind = Interrupted if code == EXIT_INTERRUPTED else Preempted
         return kind(f"stopped by a signal {where}; the same command resumes from there (exit code {code})")
 
 
-_stop: Stop | None = None  # of the run in progress: signals belong to the process, so there is only one
+_stop: Stop | None = None  # that of the run in progress; there is only one, because signals belong to the process
 
 
 def stoppable(train: Callable[..., R]) -> Callable[..., R]:
-    """Make `train(settings, inputs, output)` stoppable by signals. Only the main thread gets them; elsewhere nothing changes."""
+    """Make `train(settings, inputs, output)` stoppable by signals.
+
+    Only the main thread gets signals; in other threads nothing changes.
+    """
 
     @functools.wraps(train)
     def listening(settings: Any, inputs: dict[str, Path], output: Path) -> R:
@@ -119,8 +126,11 @@ def stoppable(train: Callable[..., R]) -> Callable[..., R]:
 
 @contextmanager
 def steps(trainer: Any) -> Iterator[None]:
-    """Wrap `trainer.train(...)`: after a signal it finishes its step, writes a checkpoint and ends, and Preempted or Interrupted is
-    raised. A loop broken by a signal (one that killed a worker or another rank) ends the same way, at its last checkpoint."""
+    """Make `trainer.train(...)`, called in this context, stop after a signal.
+
+    It finishes its step, writes a checkpoint and ends; then Preempted or Interrupted is raised. If a signal breaks the loop
+    itself (by killing a worker or another rank), the run ends the same way, at its last checkpoint.
+    """
     stop = _stop
     if stop is None:
         yield
@@ -138,13 +148,16 @@ def steps(trainer: Any) -> Iterator[None]:
         raise stop.error(stop.requested, "in a step, after the last checkpoint") from error
     stop.phase = "end"
     if stop.agreed:
-        trainer.accelerator.wait_for_everyone()  # torchrun ends all once one exits: the checkpoint must have its mark by then
+        trainer.accelerator.wait_for_everyone()  # torchrun ends all once one exits; the checkpoint needs its mark before that
         step = trainer.state.global_step
         raise stop.error(stop.agreed, f"after step {step} of {trainer.state.max_steps}, with a checkpoint")
 
 
 def _callback(stop: Stop) -> TrainerCallback:
-    """The callback that ends the loop with a checkpoint after a signal. (A function: importing transformers takes seconds.)"""
+    """Return the callback that ends the loop with a checkpoint after a signal.
+
+    Its class is made here, because importing transformers takes seconds.
+    """
     from transformers import TrainerCallback
 
     class StopOnSignal(TrainerCallback):

@@ -11,8 +11,11 @@ from gra.train.settings import StudentSettings
 
 
 def problems(student: StudentSettings | None, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Why `student.model` is not available on the hub; [] if it is, or if the student is a folder, built here, or an input. None:
-    `check` reports why it is invalid."""
+    """Return why `student.model` is not available on the hub.
+
+    Return [] if it is, or if the student is a folder, built here, or an input. `student` is None if it is invalid; `check`
+    reports why.
+    """
     if (
         student is None
         or student.model is None

@@ -35,10 +35,10 @@ NOT_HASHED = (
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write `output/tokens` (see train/data/tokenised.py). Returns the counts samples, rows (of the data), rows_fed, tokens,
-    trained_tokens, truncated, dropped, held_out.
+    """Write `output/tokens` (see train/data/tokenised.py) and return the counts.
 
-    Raises ConfigError for what `check` finds, TrainError for data or tokenizers that cannot be used.
+    They are samples, rows (of the data), rows_fed, tokens, trained_tokens, truncated, dropped and held_out. Raises ConfigError
+    for what `check` finds, TrainError if data or tokenizer cannot be used.
     """
     from gra.train.report import card
 
@@ -57,12 +57,15 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - of any working folder
-    """Nothing: a working folder of this stage costs nothing to make again."""
+    """Return "": a working folder of this stage contains nothing that is worth keeping."""
     return ""
 
 
 def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """All faults that can be found before any work. What only training needs (GPUs, batches, kernels) is left to its check."""
+    """Return all faults that can be found before any work.
+
+    Faults of what only training needs (GPUs, batches, kernels) are left to its check.
+    """
     unreadable = {problem.key for problem in parse(TrainSettings, config)[1]}
     decisive = {f"sft.{key}" for key in tokenised.RECIPE} | {f"student.{key}" for key in STUDENT} | unreadable
     found = stage.check(config, inputs)

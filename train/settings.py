@@ -1,8 +1,8 @@
 """Defines the settings of the training and student stages: the keys of `conf/sft`, `conf/student` and `runtime`. No heavy import.
 
 Everything that changes the resulting numbers is in `StudentSettings` and `SftSettings`. `RuntimeSettings` changes only speed:
-another `per_device_batch` or number of threads gives the same results up to floating-point noise (sums in another order), and the
-same bytes only with the same values.
+another `per_device_batch` or number of threads gives the same results up to floating-point noise (sums in another order). Only
+the same values give the same bytes.
 """
 
 from __future__ import annotations

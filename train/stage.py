@@ -27,19 +27,24 @@ from gra.train.settings import RuntimeSettings, SftSettings, StudentSettings, Tr
 from gra.weights.student import command_for
 
 NAME = "train"
-VERSION = 2  # 2: the size of a pass follows from memory if the recipe leaves it open; sft.group_by_length; tied weights stay tied
-# save_steps changes no weight, so a run can resume with another value; names appear only in the model's card; sharding changes
-# only rounding; check_ends runs after training.
+# Version 2: the size of a pass follows from memory if the recipe leaves it open; sft.group_by_length; tied weights stay tied.
+VERSION = 2
+# Not hashed: save_steps changes no weight, so a run can resume with another value; names appear only in the model's card; sharding
+# changes only rounding; check_ends runs after training.
 ADDED_LATER = {"sft.bos": "model"}
 NOT_HASHED = ("sft.save_steps", "sft.check_ends", "sft.sharding", "sft.name", "student.name")
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Train and write model/, log.csv, loss.png and metrics.json to `output`; resumes from a killed run's checkpoints there.
+    """Train and write model/, log.csv, speed.csv, loss.png and metrics.json to `output`.
 
-    Returns train_loss (mean over all steps), final_loss, steps, samples, tokens (seen, all epochs) and parameters, and with
-    `sft.check_ends` ends_by_itself, the share of replies that ended before their token limit.
-    Raises ConfigError for what `check` finds, TrainError for data or students that cannot be used.
+    A killed run resumes from its checkpoints there.
+
+    Return train_loss (mean over all steps), final_loss, validation_loss (with `sft.held_out`), steps, samples, tokens (seen, in
+    all epochs), parameters, trained_parameters and, with `sft.check_ends`, ends_by_itself: the share of replies that ended before
+    their token limit.
+
+    Raises ConfigError for what `check` finds, TrainError if data or student cannot be used.
     """
     problems = check(config, dict(inputs))
     if problems:
@@ -53,7 +58,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
 
 
 def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """All faults that can be found before a model is loaded. An input that is None is made by an earlier step."""
+    """Return all faults that can be found before a model is loaded. An input that is None is made by an earlier step."""
     sections = [
         parse(StudentSettings, config.get("student") or {}, "student"),
         parse(SftSettings, config.get("sft") or {}, "sft"),
@@ -90,25 +95,28 @@ def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Pro
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Why the student is not available."""
+    """Return why the student is not available; [] if it is."""
     return outside.problems(parse(StudentSettings, config.get("student") or {})[0], inputs)
 
 
 def kept(folder: Path) -> str:
-    """The checkpoints in a working folder, as text."""
+    """Return the number of checkpoints in a working folder and the last one's step, as text; "" if there are none."""
     found = [path for path in folder.rglob(f"{PREFIX}*") if path.is_dir() and path.name.removeprefix(PREFIX).isdigit()]
     steps = max((int(path.name.removeprefix(PREFIX)) for path in found), default=0)
     return f"{len(found)} checkpoint{'s' if len(found) != 1 else ''}, the last at step {steps}" if found else ""
 
 
 def follower(config: dict[str, Any]) -> bool:
-    """Whether this process only helps the one on another node that owns the output folder (gra.chain.execution.runner)."""
+    """Return whether this process runs on another node than the process that owns the output folder.
+
+    gra.chain.execution.runner then neither locks nor publishes that folder.
+    """
     runtime, _ = parse(RuntimeSettings, config.get("runtime") or {})
     return runtime is not None and launch.follower(runtime)
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """A student folder, which enters the fingerprint by its content, not its name."""
+    """Return the student's folder, if it is one. The fingerprint contains its content, not its name."""
     model = (config.get("student") or {}).get("model")
     return {"student.model": Path(model)} if isinstance(model, str) and Path(model).is_dir() else {}
 
@@ -154,5 +162,5 @@ def _student(student: StudentSettings, inputs: Mapping[str, Path | None]) -> lis
 
 
 def _is_path(model: str) -> bool:
-    """Whether `model` is a path: a hub id is NAME or OWNER/NAME, a path starts with one of . / ~ or has more slashes."""
+    """Return whether `model` is a path. A hub id is NAME or OWNER/NAME; a path starts with one of . / ~ or has more slashes."""
     return model.startswith((".", "/", "~")) or model.count("/") > 1

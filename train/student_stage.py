@@ -1,8 +1,8 @@
-"""The stage `student`: writes the model folder to tune. It is either a small Llama-architecture model with random weights and a
-byte-level BPE tokenizer trained on `inputs["corpus"]/corpus.txt` (`student.build`), or a copy of an existing model
-(`student.model`), so that an experiment can change its student with one key.
+"""The stage `student`: writes the model folder to tune.
 
-The same config and corpus give the same bytes.
+It is either a small Llama-architecture model with random weights and a byte-level BPE tokenizer trained on
+`inputs["corpus"]/corpus.txt` (`student.build`), or a copy of an existing model (`student.model`), so that an experiment can
+change its student with one key. The same config and corpus give the same bytes.
 """
 
 from __future__ import annotations
@@ -31,14 +31,17 @@ VERSION = 1
 NOT_HASHED = ("student.name",)
 preflight, external_files = stage.preflight, stage.external_files
 END, PAD = "<|endoftext|>", "<|pad|>"
-SPECIALS = (END, PAD, "<|im_start|>", "<|im_end|>")  # includes chatml's two, so that both templates fit
+SPECIALS = (END, PAD, "<|im_start|>", "<|im_end|>")  # includes those of chatml, so that both templates can be used
 TEMPLATE_WORDS = ("Human:", "\nAssistant:", "user\n", "assistant\n")
 HUB_FILES = ["*.json", "*.jinja", "*.safetensors", "*.model", "*.txt", "*.py", "LICENSE*", "README.md"]
 log = logging.getLogger(__name__)
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write `output/model`. Returns parameters (their number) and vocab_size of a built model, or bytes of a copied one."""
+    """Write `output/model` and return its metrics.
+
+    They are parameters (their number) and vocab_size of a built model, or bytes of a copied one.
+    """
     problems = check(config, dict(inputs))
     if problems:
         raise ConfigError(problems)
@@ -65,12 +68,12 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - of any working folder
-    """Nothing: a working folder of this stage costs nothing to make again."""
+    """Return "": a working folder of this stage contains nothing that is worth keeping."""
     return ""
 
 
 def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """All faults that can be found before any work."""
+    """Return all faults that can be found before any work."""
     settings, problems = parse(StudentStageSettings, config)
     if settings is None:
         return problems
@@ -151,10 +154,9 @@ def _build(build: BuildSettings, seed: int, corpus: Path, folder: Path) -> dict[
 
 
 def train_tokenizer(corpus: Path, build: BuildSettings) -> PreTrainedTokenizerBase:
-    """A byte-level BPE tokenizer trained on the lines of `corpus`, with the `default` chat template. A small text gives fewer
-    tokens than `vocab_size`.
+    """Return a byte-level BPE tokenizer trained on the lines of `corpus`, with the `default` chat template.
 
-    Raises TrainError for an empty corpus.
+    A small text gives fewer tokens than `vocab_size`. Raises TrainError if the corpus is empty.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -186,7 +188,7 @@ def train_tokenizer(corpus: Path, build: BuildSettings) -> PreTrainedTokenizerBa
 
 
 def _lines(corpus: Path) -> Iterator[str]:
-    """The lines of the text, each followed by the fixed words of the chat templates, so that these become tokens."""
+    """Yield the lines of the text, each followed by the fixed words of the chat templates, so that these become tokens."""
     with corpus.open(encoding="utf-8", errors="replace") as handle:
         for line in handle:
             yield line
@@ -194,7 +196,7 @@ def _lines(corpus: Path) -> Iterator[str]:
 
 
 def _copy(model: str, revision: str | None, folder: Path) -> None:
-    """Copy a folder's files (as hard links if the disk allows it), or the hub's, into `folder`."""
+    """Copy a folder's files (as hard links if the disk allows it), or those of a hub id, into `folder`."""
     source = Path(model).expanduser()
     if source.is_dir():
         shutil.copytree(source, folder, copy_function=_link)

@@ -1,12 +1,16 @@
-"""Chat templates, and which part of a rendered conversation is trained: the assistant turns with their end token, nothing else.
+r"""Provides chat templates, and finds the trained part of a rendered conversation: the assistant turns with their end token.
 
-`templates/default.jinja` is the plain text of LLaMA-Factory's template of that name (v0.9.2 and later, from its
-description, not its code): "Human: ...<eos>\\nAssistant:...<eos>\\n", no beginning-of-text token. `templates/chatml.jinja`
-is the <|im_start|>role format. `templates/qwen.jinja` is the same with the system message that Qwen2.5-Instruct's template adds
-to a conversation without one; tool calls are not rendered. `templates/llama3.jinja` is the format of Meta-Llama-3-Instruct: the
-tokenizer's beginning-of-text token, if it has one, then a header per role; content is stripped of white space at both ends, as in
-Meta's template; the dates that Llama 3.1's template adds are omitted. `tokenizer` uses the template that the tokenizer came with.
-The template in use is saved with the tokenizer, so evaluation renders what was trained.
+- `templates/default.jinja` is the plain text of LLaMA-Factory's template of that name (v0.9.2 and later, from its description,
+  not its code): "Human: ...<eos>\nAssistant:...<eos>\n", without a beginning-of-text token.
+- `templates/chatml.jinja` is the <|im_start|>role format.
+- `templates/qwen.jinja` is the same with the system message that Qwen2.5-Instruct's template adds to a conversation without one;
+  tool calls are not rendered.
+- `templates/llama3.jinja` is the format of Meta-Llama-3-Instruct: the tokenizer's beginning-of-text token, if it has one, then a
+  header per role. Content is stripped of white space at both ends, as in Meta's template; the dates that Llama 3.1's template
+  adds are omitted.
+- `tokenizer` stands for the template that the tokenizer came with.
+
+The template in use is saved with the tokenizer, so that evaluation renders what was trained.
 """
 
 from __future__ import annotations
@@ -39,7 +43,7 @@ log = logging.getLogger(__name__)
 
 
 def load_tokenizer(student: StudentSettings, where: str) -> PreTrainedTokenizerBase:
-    """The unmodified tokenizer of the student at `where` (folder or hub id). Raises TrainError naming the student."""
+    """Return the unmodified tokenizer of the student at `where` (folder or hub id). Raises TrainError, which names the student."""
     import httpx
     from transformers import AutoTokenizer
 
@@ -56,15 +60,14 @@ def load_tokenizer(student: StudentSettings, where: str) -> PreTrainedTokenizerB
 
 
 def read(name: str) -> str:
-    """The Jinja2 text of one of our templates, without the file's final newline."""
+    """Return the Jinja2 text of one of our templates, without the file's final newline."""
     return (FOLDER / f"{name}.jinja").read_text(encoding="utf-8").rstrip("\n")
 
 
 def install(tokenizer: PreTrainedTokenizerBase, name: str, bos: str = "model") -> list[str]:
-    """Give `tokenizer` the template `name`, the end token that the template uses, a padding token, and a beginning-of-text token in
-    the template or none (`bos`: see `sft.bos`).
+    """Give `tokenizer` the template `name`, the template's end token, a padding token, and the start that `bos` asks for.
 
-    Returns the tokens added to the vocabulary. Raises TrainError if the tokenizer does not fit the template.
+    `bos`: see `sft.bos`. Return the tokens added to the vocabulary. Raises TrainError if the tokenizer does not fit the template.
     """
     missing: list[str] = []
     if name == "tokenizer":
@@ -96,8 +99,11 @@ def install(tokenizer: PreTrainedTokenizerBase, name: str, bos: str = "model") -
 
 
 def _choose_start(tokenizer: PreTrainedTokenizerBase, bos: str) -> None:
-    """Change the template so that texts begin with the beginning-of-text token (`bos` = always) or without it (never). The changed
-    template is saved with the tokenizer, so evaluation renders what was trained. A tokenizer without the token stays as it is."""
+    """Change the template so that texts begin with the beginning-of-text token (`bos` = always) or without it (never).
+
+    The changed template is saved with the tokenizer, so that evaluation renders what was trained. Without such a token nothing
+    changes. Raises TrainError if the template cannot be changed.
+    """
     if bos == "model" or tokenizer.bos_token is None or _starts(tokenizer) == (bos == "always"):
         return
     head = "{{- bos_token -}}" if bos == "always" else "{%- set bos_token = '' -%}"
@@ -110,13 +116,15 @@ def _choose_start(tokenizer: PreTrainedTokenizerBase, bos: str) -> None:
 
 
 def _starts(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether rendered texts begin with the beginning-of-text token."""
+    """Return whether rendered texts begin with the beginning-of-text token."""
     return _render(tokenizer, [[{"role": "user", "content": "a"}]], True)[0].startswith(str(tokenizer.bos_token))
 
 
 def missing_start(tokenizer: PreTrainedTokenizerBase) -> str | None:
-    """A warning if the template writes no beginning-of-text token, although the tokenizer adds one to every text, as for models
-    trained with it (Gemma, Llama 3); None if template and tokenizer agree."""
+    """Return a warning if the template writes no beginning-of-text token although the tokenizer adds one to every text.
+
+    Such models were trained with the token (Gemma, Llama 3). Return None if template and tokenizer agree.
+    """
     start, ids = tokenizer.bos_token, tokenizer("a")["input_ids"]
     if start is None or not ids or ids[0] != tokenizer.bos_token_id:
         return None
@@ -129,30 +137,31 @@ def missing_start(tokenizer: PreTrainedTokenizerBase) -> str | None:
 
 
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Texts that the tokenizer turns into a special token wherever they occur, longest first."""
+    """Return the texts that the tokenizer turns into a special token wherever they occur, longest first."""
     added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
     return sorted(added | set(tokenizer.all_special_tokens), key=lambda text: (-len(text), text))
 
 
 def spells_special(text: str, specials: Sequence[str]) -> bool:
-    """Whether a special token is spelled in `text`."""
+    """Return whether a special token is spelled in `text`."""
     return _pattern(tuple(specials)).search(text) is not None
 
 
 @lru_cache(maxsize=8)
 def _pattern(specials: tuple[str, ...]) -> re.Pattern[str]:
-    """One pattern for all special tokens, longest first: Llama 3 has 256 of them, too many to look for one by one."""
+    """Return one pattern for all special tokens, in the given order. Llama 3 has 256 of them, too many to search for one by one."""
     return re.compile("|".join(map(re.escape, specials)) or r"(?!)")
 
 
 def segments(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], specials: Sequence[str]
 ) -> list[tuple[str, bool]]:
-    """The rendered conversation cut into (text, trained) pieces, which together are the whole rendering.
+    """Return the rendered conversation cut into (text, trained) pieces, which together are the whole rendering.
 
-    An assistant turn is what rendering one more message adds to the prompt that generation starts from. Its trained part ends with
-    its last special token; what a template writes after that, often a newline, is not trained. Tokenise the pieces one by one: the
-    prompt's tokens are then those of generation. Raises TrainError for a template whose turns cannot be separated.
+    An assistant turn is what rendering one more message adds to the prompt that generation starts from. Its trained part ends
+    with its last special token; what a template writes after that, often a newline, is not trained. The pieces have to be
+    tokenised one by one, because the prompt's tokens are then those of generation. Raises TrainError for a template whose turns
+    cannot be separated.
     """
     return segments_of_all(tokenizer, [messages], specials)[0]
 
@@ -160,7 +169,7 @@ def segments(
 def segments_of_all(
     tokenizer: PreTrainedTokenizerBase, conversations: Sequence[Sequence[Message]], specials: Sequence[str]
 ) -> list[list[tuple[str, bool]]]:
-    """`segments` of many conversations; rendering them together takes half the time."""
+    """Return the `segments` of many conversations. Rendering them together takes half the time."""
     turns = [[i for i, message in enumerate(one) if message["role"] == "assistant"] for one in conversations]
     pairs = list(zip(conversations, turns, strict=True))
     prompts = iter(_render(tokenizer, [one[:i] for one, where in pairs for i in where], True))
@@ -176,7 +185,7 @@ def segments_of_all(
 
 
 def _cut(whole: str, turns: Sequence[tuple[str, str]], specials: Sequence[str]) -> list[tuple[str, bool]]:
-    """`whole` in pieces; `turns`: for each assistant turn the renderings up to its start and up to its end."""
+    """Return `whole` in pieces. `turns`: for each assistant turn, the renderings up to its start and up to its end."""
     pattern = _pattern(tuple(specials))
     pieces: list[tuple[str, bool]] = []
     position = 0
@@ -200,7 +209,7 @@ def _cut(whole: str, turns: Sequence[tuple[str, str]], specials: Sequence[str]) 
 
 
 def end_token_ids(tokenizer: PreTrainedTokenizerBase, specials: Sequence[str]) -> list[int]:
-    """The ids at which generation stops: the token that ends an assistant turn, then the end-of-text token."""
+    """Return the ids at which generation stops: the token that ends an assistant turn, then the end-of-text token."""
     conversation = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     turn = next(text for text, trained in segments(tokenizer, conversation, specials) if trained)
     token = next(token for token in specials if turn.endswith(token))

@@ -1,5 +1,6 @@
 """Runs one of several training processes, or the torchrun agent that starts them. Started by train/launch.py, not by hand:
-`python -m gra.train.worker agent TORCHRUN_ARGUMENTS --module gra.train.worker SPEC.json`."""
+`python -m gra.train.worker agent TORCHRUN_ARGUMENTS --module gra.train.worker SPEC.json`.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +24,10 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def agent(arguments: list[str]) -> int:
-    """Run torchrun, which starts the workers and ends them all if one fails. The launcher handles signals."""
+    """Run torchrun, which starts the workers and ends them all if one fails, and return the exit code.
+
+    The launcher handles signals.
+    """
     _die_with_parent()
     for (
         number
@@ -46,13 +50,19 @@ def agent(arguments: list[str]) -> int:
 
 
 def how(code: int) -> str:
-    """How a process ended, from its exit code in torchrun: negative for a signal, 128 + signal through a shell."""
+    """Return how a process ended, as text.
+
+    `code`: its exit code in torchrun, negative for a signal, 128 + signal through a shell.
+    """
     text = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     return text + (OUT_OF_MEMORY if code in (-signal.SIGKILL, 128 + signal.SIGKILL) else "")
 
 
 def work(spec: Path) -> int:
-    """Run the stage as the process RANK. An error goes into a file for the launcher, because torchrun drops exit codes."""
+    """Run the stage as the process RANK and return the exit code.
+
+    An error is written to a file for the launcher, because torchrun drops exit codes.
+    """
     _die_with_parent()
     rank = int(os.environ["RANK"])
     write_text(spec.with_name(f"{PIDS}{rank}"), str(os.getpid()))
@@ -79,7 +89,7 @@ def _end(spec: Path, rank: int) -> Path:
 
 
 def quiet_unless_first() -> None:
-    """Make every process except the first log only warnings, with its rank."""
+    """Make every process except the first log only warnings, with its rank, and discard what it prints."""
     rank = int(os.environ.get("RANK") or 0)
     if rank:
         form = f"%(asctime)s [{rank}] %(levelname)s %(name)s: %(message)s"
@@ -88,8 +98,10 @@ def quiet_unless_first() -> None:
 
 
 def _die_with_parent() -> None:
-    """Make the kernel kill this process when its parent is gone (Linux only). Otherwise a worker could outlive torchrun and write
-    into a folder that a new run has taken over."""
+    """Make the kernel kill this process when its parent is gone (Linux only).
+
+    Otherwise a worker could outlive torchrun and write into a folder that a new run has taken over.
+    """
     if sys.platform != "linux":
         return
     parent = os.getppid()

@@ -1,7 +1,8 @@
-"""PURE: groups requests into batches, longest first; a resumed run and any number of processes get the same batches.
+"""PURE: groups requests into batches, longest first. A resumed run and any number of processes get the same batches.
 
-A reply can depend, in the last bits, on the other prompts of its batch. So batches are made from all requests of a kind, stored or
-not, in lm-eval's order: a stored batch is skipped as a whole, and the others are those of an uninterrupted run.
+A reply can depend, in its last bits, on the other prompts of its batch. Batches are therefore formed from all requests of a kind
+in a fixed order, whether their replies are stored or not. A batch whose replies are all stored is skipped; the others are those
+of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ Size = Callable[[int, int], int]  # (tokens of the longest prompt, token limit o
 
 
 def always(count: int) -> Size:
-    """`count` requests per batch, whatever their length."""
+    """Return a Size that puts `count` requests into every batch, whatever their length."""
     return lambda *_: count
 
 
 def generations(requests: Iterable[ModelRequest], size: Size) -> list[list[ModelRequest]]:
-    """Batches of requests with the same decoding, sorted by descending length, then by text."""
+    """Return batches of requests with equal decoding, sorted by descending length, then by text."""
     groups: dict[str, list[ModelRequest]] = {}
     for request in requests:
         groups.setdefault(json.dumps(request.decoding, sort_keys=True, default=str), []).append(request)
@@ -32,7 +33,10 @@ def generations(requests: Iterable[ModelRequest], size: Size) -> list[list[Model
 
 
 def likelihoods(requests: Iterable[ModelRequest], size: Size) -> list[list[ModelRequest]]:
-    """Batches in which requests answered by one row of a forward pass (equal except for the last token) count once."""
+    """Return batches of log-likelihood requests.
+
+    Requests that one row of a forward pass answers (equal except for the last token) count as one.
+    """
     rows: dict[tuple[int, ...], list[ModelRequest]] = {}
     for request in sorted(requests, key=lambda request: (-request.scored, request.ids, request.key)):
         rows.setdefault(request.ids[:-1], []).append(request)
@@ -41,7 +45,7 @@ def likelihoods(requests: Iterable[ModelRequest], size: Size) -> list[list[Model
 
 
 def chunks(ordered: Sequence[ModelRequest], size: Size) -> list[list[ModelRequest]]:
-    """`ordered` (longest first) in consecutive pieces, each as large as `size` allows for its first request."""
+    """Return `ordered` (longest first) in consecutive pieces, each as long as `size` allows for its first request."""
     pieces, start = [], 0
     while start < len(ordered):
         first = ordered[start]

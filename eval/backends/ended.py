@@ -11,21 +11,24 @@ from gra.eval.backends import ModelRequest
 
 
 class Ended:
-    """The record of one batch, whose requests share their decoding. `max_length`: tokens of prompt and reply together."""
+    """The record of one batch, whose requests have equal decoding.
+
+    `max_length`: the limit on tokens of prompt and reply together.
+    """
 
     def __init__(self, max_length: int):
         self._max_length, self._found = max_length, dict[tuple[int, ...], bool | None]()
 
     def note(self, prompt: Sequence[int], at_limit: bool | None) -> None:
-        """Record the reply to `prompt`, the tokens that the model got without padding."""
+        """Record whether the reply to `prompt` was truncated. `prompt`: the tokens fed to the model, without padding."""
         self._found[tuple(prompt)] = at_limit
 
     def of(self, request: ModelRequest) -> bool | None:
-        """Whether the reply was truncated; None if nothing was recorded."""
+        """Return whether the reply to `request` was truncated; None if nothing was recorded."""
         room = self._max_length - int(request.decoding["max_gen_toks"])
         return self._found.get(request.ids[-room:])
 
 
 def at_limit(reply: Sequence[int], limit: int, ends: set[int], text: str, stops: Sequence[str]) -> bool:
-    """Whether a reply has `limit` tokens and contains neither an end token nor a stop text."""
+    """Return whether a reply has `limit` tokens and contains neither an end token nor a stop text."""
     return len(reply) >= limit and ends.isdisjoint(reply) and not any(stop and stop in text for stop in stops)

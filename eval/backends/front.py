@@ -1,8 +1,8 @@
-"""The model as lm-eval sees it: renders prompts with the model's tokenizer and passes every request to `inference.cached.keep`.
+"""Presents the model to lm-eval: renders prompts with the model's tokenizer and passes every request to `inference.cached.keep`.
 
-One tokenizer renders for all backends, so all get the same prompt, and the same as from lm-eval's HF class. The chat template is
-used unchanged. No beginning-of-text token is added to a prompt that it rendered: templates write it where the model needs it
-(Llama's does), and the model saw no second one in training (train/data/rows.py).
+One tokenizer renders for all backends, so every backend gets the same prompt, equal to that of lm-eval's HF class. The chat
+template is used unchanged. No beginning-of-text token is added to a prompt that a chat template rendered: a template writes the
+token itself if the model needs it (Llama's does), and training added no second one (train/data/rows.py).
 """
 
 from __future__ import annotations
@@ -23,11 +23,17 @@ from gra.eval.backends import ModelRequest
 from gra.eval.settings import Model
 
 log = logging.getLogger(__name__)
-_AT_ONCE = 500  # texts per call of the tokenizer, which keeps much more per token than its id
+_AT_ONCE = 500  # texts per call of the tokenizer, whose result needs much more memory than the ids
 
 
 class HarnessModel(TemplateLM):
-    """Loads config and tokenizer, no weights. `chat`: prompts come from the chat template. Raises EvalError."""
+    """lm-eval's TemplateLM for one model.
+
+    It loads the config and the tokenizer but no weights; with `model.send=messages` it loads nothing.
+
+    `chat`: prompts are rendered with the chat template; `bos`: see suite.bos. Raises EvalError if the model cannot be loaded, has
+    no chat template although `chat` is set, or states no context length.
+    """
 
     tokenizer: Any
 
@@ -74,7 +80,7 @@ class HarnessModel(TemplateLM):
         except (OSError, ValueError):
             if model.backend != "server":
                 raise
-            # for a served model only the tokenizer is needed
+            # a served model needs only its tokenizer here
         kept_from_bos = {"add_bos_token": False} if self.chat else {}
         tokenizer = AutoTokenizer.from_pretrained(model.path, use_fast=True, **given, **kept_from_bos)
         self.tokenizer = configure_pad_token(tokenizer, model_config=self.config)
@@ -99,7 +105,10 @@ class HarnessModel(TemplateLM):
             self.extra_decoding |= {"skip_special_tokens": True}  # as HFLM decodes
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> Any:
-        """The prompt of a conversation; for a chat server the conversation itself, in lm-eval's form."""
+        """Return the prompt of a conversation. For a chat server return the conversation itself, in lm-eval's JsonChatStr.
+
+        If the template rejects a system message, the message is left out and a warning is logged.
+        """
         import json
 
         from jinja2.exceptions import TemplateError
@@ -121,7 +130,7 @@ class HarnessModel(TemplateLM):
             return self._begun(self.tokenizer.apply_chat_template(rest, **options))
 
     def _begun(self, text: str) -> str:
-        """The rendered prompt with or without the beginning-of-text token (suite.bos)."""
+        """Return the rendered prompt with or without the beginning-of-text token, as suite.bos says."""
         start = self.tokenizer.bos_token
         if self.bos == "model" or start is None:
             return text
@@ -129,15 +138,15 @@ class HarnessModel(TemplateLM):
         return f"{start}{rest}" if self.bos == "always" else rest
 
     def chat_template(self, chat_template: bool | str = False) -> str | None:
-        """The template's text; empty for a chat server, whose template is unknown."""
+        """Return the template's text; "" for a chat server, whose template is unknown."""
         return super().chat_template(chat_template) if self.renders else ""
 
     def bare(self, text: str) -> bool:
-        """Whether a prompt is tokenised without special tokens, because a template or the text itself already has them."""
+        """Return whether a prompt is tokenised without special tokens, because the template or the text already contains them."""
         return self.chat or has_bos_prefix(text, self.tokenizer.bos_token)
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        """For each prompt the tokens that a backend feeds to the model."""
+        """Return, for each prompt, the tokens that a backend feeds to the model."""
         bare = [self.bare(text) for text in texts]
         found: list[list[int]] = [[]] * len(texts)
         for add in (True, False):
@@ -150,14 +159,17 @@ class HarnessModel(TemplateLM):
         return found
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
-        """The tokens of one text, with a beginning-of-text token only if no template rendered the text."""
+        """Return the tokens of one text.
+
+        A beginning-of-text token is added only if no template rendered the text and it has none.
+        """
         if add_special_tokens is None:
             add_special_tokens = not (self.chat or has_bos_prefix(string, self.tokenizer.decode(self.prefix_token_id)))
         ids: list[int] = self.tokenizer.encode(string, add_special_tokens=add_special_tokens)
         return ids
 
     def pairs(self, requests: Sequence[ModelRequest]) -> list[tuple[list[int], list[int]]]:
-        """The tokens of (context, continuation), split as lm-eval splits them."""
+        """Return the tokens of context and continuation of each request, split as lm-eval splits them."""
         split: Any = super().loglikelihood(requests, disable_tqdm=True)  # type: ignore[arg-type] # ends in `_loglikelihood_tokens`
         return [(context, continuation) for _, context, continuation in split]
 
@@ -165,15 +177,15 @@ class HarnessModel(TemplateLM):
         return requests
 
     def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:  # noqa: ARG002
-        """Answer lm-eval's requests for generated replies."""
+        """Return the generated replies to lm-eval's requests."""
         return self._answered("generate_until", requests)
 
     def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> list[tuple[float, bool]]:  # noqa: ARG002
-        """Answer lm-eval's requests for log-likelihoods of continuations."""
+        """Return each continuation's log-likelihood and whether greedy decoding produces it."""
         return self._answered("loglikelihood", requests)
 
     def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> list[float]:  # noqa: ARG002
-        """Answer lm-eval's requests for log-likelihoods of whole texts."""
+        """Return the log-likelihood of each whole text."""
         return self._answered("loglikelihood_rolling", requests)
 
     def _answered(self, kind: str, requests: Any) -> list[Any]:
@@ -182,21 +194,21 @@ class HarnessModel(TemplateLM):
 
     @property
     def eot_token_id(self) -> Any:
-        """The token that ends a reply."""
+        """Return the token that ends a reply."""
         return self.tokenizer.eos_token_id if self.tokenizer is not None else None
 
     @property
     def prefix_token_id(self) -> Any:
-        """The token that precedes a text scored without context."""
+        """Return the token that precedes a text scored without context."""
         return self.eot_token_id if self.tokenizer.bos_token_id is None else self.tokenizer.bos_token_id
 
     @property
     def tokenizer_name(self) -> str:
-        """A name for lm-eval's request cache (unused)."""
+        """Return a name for lm-eval's request cache, which is not used here."""
         return hashlib.sha256(self.model.path.encode()).hexdigest()[:12]
 
     def get_model_info(self) -> dict[str, Any]:
-        """The facts that lm-eval's HF class reports of a model, found without its weights."""
+        """Return the facts that lm-eval's HF class reports of a model, found without loading weights; {} for a served model."""
         if self.model.backend == "server" or self.config is None:
             return {}
         return {
@@ -210,12 +222,12 @@ class HarnessModel(TemplateLM):
 
     @property
     def commit(self) -> str | None:
-        """The hub commit of the model; None for a local folder."""
+        """Return the hub commit of the model; None for a local folder."""
         return hub.commit_of(self.model.path, self.model.revision) if self.model.path else None
 
     @cached_property
     def parameters(self) -> int:
-        """The number of parameters; -1 if it cannot be found without loading the model."""
+        """Return the number of parameters; -1 if it cannot be found without loading the model."""
         return _parameters(self.config, self.model.trust_remote_code)
 
 

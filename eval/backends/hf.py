@@ -1,8 +1,8 @@
-"""Backend `hf`: lm-eval's HFLM in this process or, on several GPUs, in one process per GPU; each process answers whole batches.
+"""Backend `hf`: runs lm-eval's HFLM in this process or, on several GPUs, in one process per GPU.
 
-The batches do not depend on the number of processes, so neither does the result. torchrun and accelerate are not used: lm-eval
-splits the items between ranks before it makes batches, which changes the batches, and it takes the local rank for the global one,
-so several machines would evaluate the same items.
+Each process answers whole batches. The batches do not depend on the number of processes, so the result does not either. torchrun
+and accelerate are not used for two reasons: lm-eval splits the items between ranks before it forms batches, which changes the
+batches; and it takes the local rank for the global rank, so several nodes would evaluate the same items.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from gra.eval.backends.processes import Processes
 from gra.eval.settings import Model, Runtime
 from gra.private_api.lm_eval import generating_through
 
-CPU_BATCH = 64  # for the tiny models that run on a CPU; measured: larger batches are not faster there
-MOST = 256  # sequences in a batch on a GPU: above it a step's time grows with their number
-SHARE = 0.8  # of a GPU's memory that batches are planned for
+CPU_BATCH = 64  # sequences in a batch on a CPU, which runs only tiny models; measured: larger batches are not faster
+MOST = 256  # most sequences in a batch on a GPU: beyond this number, a step's time grows in proportion
+SHARE = 0.8  # share of a GPU's memory that a batch may use
 log = logging.getLogger(__name__)
 
 
 class LocalModel:
-    """HFLM on one device. Raises EvalError."""
+    """HFLM on one device. Raises EvalError if the model cannot be loaded."""
 
     def __init__(self, model: Model, chat: bool, device: str):
         from lm_eval.models.huggingface import HFLM
@@ -50,7 +50,10 @@ class LocalModel:
             ) from error
 
     def answer(self, kind: str, requests: Sequence[ModelRequest]) -> list[Any]:
-        """Answer one batch; if it does not fit into the GPU's memory, its halves one after the other."""
+        """Answer one batch. If it does not fit into the GPU's memory, answer its two halves one after the other.
+
+        Raises EvalError if a single prompt does not fit.
+        """
         import torch
 
         self.lm.batch_size_per_gpu = len(requests)  # else HFLM would choose a size at each call
@@ -70,7 +73,7 @@ class LocalModel:
         return [reply for part in (requests[:half], requests[half:]) for reply in self.answer(kind, part)]
 
     def _generated(self, requests: Sequence[ModelRequest]) -> list[Reply]:
-        """The replies, each with whether it was truncated, which HFLM does not report."""
+        """Return the replies, each with whether it was truncated (HFLM does not report this)."""
         ended = Ended(self.lm.max_length)
         limit = int(requests[0].decoding["max_gen_toks"])
 
@@ -89,14 +92,17 @@ class LocalModel:
 
     @property
     def _ends(self) -> set[int]:
-        """The tokens that end a reply: the tokenizer's and those of the model's generation config."""
+        """Return the tokens that end a reply: those of the tokenizer and of the model's generation config."""
         config = getattr(self.lm.model, "generation_config", None)
         named = getattr(config, "eos_token_id", None)
         return {self.lm.eot_token_id, *(named if isinstance(named, list) else [named])} - {None}
 
 
 class HF:
-    """An EvalBackend. `config`, `parameters`: the model's config and number of parameters, for the size of batches."""
+    """The EvalBackend for transformers.
+
+    `config` and `parameters` (the model's config and number of parameters) determine batch sizes.
+    """
 
     def __init__(self, model: Model, runtime: Runtime, chat: bool, config: Any, parameters: int):
         self._model, self._runtime, self._chat, self._config, self._parameters = (
@@ -149,10 +155,11 @@ class HF:
 
 
 def fitting(config: Any, memory: int, width: int, kind: str) -> batches.Size:
-    """How many sequences fit into `memory` bytes: their keys and values, one layer's intermediate values, and the logits.
+    """Return a function for the number of sequences that fit into `memory` bytes.
 
-    `width`: bytes per number. lm-eval's search for a batch size is not used: for generation it tries the model's whole context
-    (131,072 tokens for Llama 3.1) and ends with a batch of one.
+    Counted are the sequences' keys and values, the intermediate values of one layer, and the logits. `width`: bytes per number.
+    lm-eval's search for a batch size is not used: for generation it tries the model's whole context (131,072 tokens for Llama
+    3.1) and arrives at a batch of one.
     """
     text = getattr(config, "text_config", None) or config
     hidden, heads = text.hidden_size, text.num_attention_heads
@@ -172,7 +179,7 @@ def fitting(config: Any, memory: int, width: int, kind: str) -> batches.Size:
 
 
 def devices(runtime: Runtime) -> list[str]:
-    """The device of each copy of the model. Raises EvalError for a missing device."""
+    """Return the device of each copy of the model. Raises EvalError if a device is missing."""
     import torch
 
     device, wanted = runtime.device, runtime.processes

@@ -1,6 +1,6 @@
-"""Backend `vllm`: lm-eval's VLLM class, if vLLM is installed, with the prompts rendered by front.py.
+"""Backend `vllm`: runs lm-eval's VLLM class, if vLLM is installed, on the prompts rendered by front.py.
 
-Replies are stored in chunks of CHUNK requests: a killed run repeats its last chunk.
+Replies are stored after every CHUNK requests, so a killed run repeats at most one chunk.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from gra.eval.backends.ended import Ended
 from gra.eval.settings import Model, Runtime
 from gra.private_api.lm_eval import generating_through
 
-CHUNK = 256  # requests passed to vLLM together: as many as it runs at once by default (its max_num_seqs)
+CHUNK = 256  # requests per call of vLLM: its default max_num_seqs, the number of sequences that it runs at once
 
 
 class VLLM:
-    """An EvalBackend."""
+    """The EvalBackend for vLLM."""
 
     def __init__(self, model: Model, runtime: Runtime, chat: bool):
         self._model, self._runtime, self._chat = model, runtime, chat
@@ -41,7 +41,10 @@ class VLLM:
                 on_replies(piece, getattr(self._lm, kind)(list(piece), disable_tqdm=True))
 
     def _generated(self, piece: Sequence[ModelRequest]) -> list[Reply]:
-        """The replies, each with whether it was truncated: vLLM's finish reason, which lm-eval's class drops."""
+        """Return the replies, each with whether it was truncated.
+
+        This comes from vLLM's finish reason, which lm-eval's class drops.
+        """
         ended = Ended(self._lm.max_length)
 
         def noted(generate: Any, /, **given: Any) -> Any:  # lm-eval gives a keyword `generate` too

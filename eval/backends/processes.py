@@ -1,4 +1,4 @@
-"""Runs copies of a model in separate processes, one per device; each takes the next batch when it is free."""
+"""Runs copies of a model in separate processes, one per device. A process takes the next batch as soon as it is free."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from gra.eval.backends import ModelRequest, OnReplies
 from gra.eval.settings import Model
 from gra.worker_process import without_main
 
-GRACE_S = 5.0  # that a process has to exit
+GRACE_S = 5.0  # seconds that a process has to exit
 
 
 class Answering(Protocol):
-    """A loaded model."""
+    """A loaded model that answers batches of requests."""
 
     def answer(self, kind: str, requests: Sequence[ModelRequest]) -> list[Any]: ...
 
@@ -30,7 +30,10 @@ Loader = Callable[[Model, bool, str], Answering]  # model, whether prompts are c
 
 
 class Processes:
-    """Starts one process per device; each calls `load` at its first request. `threads`: torch threads per process."""
+    """Starts one process per device.
+
+    Each calls `load` at its first request. `threads`: torch threads per process; None on a CPU: an equal share of the cores.
+    """
 
     def __init__(self, load: Loader, model: Model, chat: bool, devices: Sequence[str], threads: int | None):
         context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
@@ -46,7 +49,7 @@ class Processes:
             self._workers[mine] = worker, device
 
     def answer(self, kind: str, pieces: Sequence[Sequence[ModelRequest]], on_replies: OnReplies) -> None:
-        """See EvalBackend. Raises EvalError if a process fails or ends; the batches answered until then count."""
+        """See EvalBackend. Raises EvalError if a process fails or dies; replies passed to `on_replies` before that are kept."""
         due = list(reversed(pieces))
         busy: dict[Any, Sequence[ModelRequest]] = {}
         while due or busy:
@@ -61,7 +64,10 @@ class Processes:
                 on_replies(busy.pop(ready), replies)
 
     def close(self) -> None:
-        """End the processes: idle ones exit when their pipe closes, others are terminated after GRACE_S."""
+        """End the processes.
+
+        An idle one exits when its pipe closes; after GRACE_S seconds a process is terminated, after another GRACE_S killed.
+        """
         for pipe in self._workers:
             pipe.close()
         for worker, _ in self._workers.values():
@@ -95,12 +101,15 @@ class Processes:
 
 
 def _cores() -> int:
-    """The cores that this process may use, in a container or batch job often fewer than the machine has; macOS reports all."""
+    """Return the number of cores that this process may use, often fewer in a container or batch job than the machine has.
+
+    macOS reports all cores.
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _serve(pipe: Any, load: Loader, model: Model, chat: bool, device: str, threads: int | None) -> None:
-    """The main function of a process: reads batches and sends replies or a fault until the pipe closes."""
+    """Run the main loop of a process: read batches, send replies or a fault, and return when the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
     threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
@@ -124,7 +133,10 @@ def _serve(pipe: Any, load: Loader, model: Model, chat: bool, device: str, threa
 
 
 def _end_with_parent() -> None:
-    """Exit when the parent dies: a process busy with a batch would not notice and would keep its GPU."""
+    """Exit when the parent process dies.
+
+    Without this thread, a process busy with a batch would not notice and would keep its GPU.
+    """
     parent = multiprocessing.parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])

@@ -1,10 +1,13 @@
-"""Backend `server`: any OpenAI-compatible server, with lm-eval's request bodies (local-completions, local-chat-completions).
+"""Backend `server`: queries any OpenAI-compatible server.
 
-lm-eval's HTTP client is not used: it retries refused requests as if the fault could pass, cancels all calls when one gets no
-answer, and logs the request's headers, which contain the key, with every HTTP error. The tokens sent are those that the other
-backends feed to the model. A server that gets text tokenises it, and `add_special_tokens` says whether to add a beginning-of-text
-token. A conversation that ends with the start of the reply is sent with `continue_final_message`. vLLM has both fields, SGLang
-only the latter. A request that is finally refused becomes a Refusal and does not end the run.
+The request bodies are lm-eval's (local-completions, local-chat-completions), but its HTTP client is not used. That client retries
+refused requests as if the fault were temporary, cancels all calls when one gets no answer, and logs the headers of a request,
+which contain the key, with every HTTP error.
+
+Prompts are sent as the tokens that the other backends feed to the model, or as text. Text is tokenised by the server, and the
+field `add_special_tokens` says whether to add a beginning-of-text token. A conversation that ends with the start of the reply is
+sent with `continue_final_message`. vLLM supports both fields, SGLang only the latter. A request that the server still refuses
+after retries becomes a Refusal and does not end the run.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from gra.private_api.lm_eval import payload
 from gra.wellformed import printable, well_formed
 
 CONNECT_S = 20.0
-PATIENCE_S = 300.0  # 429 does not count as an attempt if the server answered any call within this time
+PATIENCE_S = 300.0  # HTTP 429 counts as a failed attempt only if the server has answered no call for this time
 _PASSING = (408, 409, 425, 429)  # and all 5xx
 _SHAPE = (
     KeyError,
@@ -46,7 +49,7 @@ log = logging.getLogger(__name__)
 
 
 class ServerModel:
-    """An EvalBackend. The key is read from the environment here and appears in no message."""
+    """The EvalBackend for a server. The API key is read from the environment at each `answer` and appears in no message."""
 
     def __init__(self, model: Model, runtime: Runtime, lm: HarnessModel):
         from lm_eval.models import openai_completions as wire
@@ -62,7 +65,7 @@ class ServerModel:
         self._answered_at = float("-inf")
 
     def cut(self, kind: str, requests: Sequence[ModelRequest]) -> list[list[ModelRequest]]:
-        """All requests in one batch, which keeps the server busy; each reply is stored as it comes."""
+        """Return all requests in one batch, which keeps the server busy. Each reply is stored as it arrives."""
         cut = batches.likelihoods if kind == "loglikelihood" else batches.generations
         return [[request for piece in cut(requests, batches.always(1)) for request in piece]]
 
@@ -80,7 +83,7 @@ class ServerModel:
         asyncio.run(self._all(kind, [request for piece in pieces for request in piece], on_replies))
 
     def close(self) -> None:
-        """Connections are closed after each `answer`."""
+        """Do nothing: connections are closed after each `answer`."""
 
     @property
     def _at(self) -> str:
@@ -91,14 +94,14 @@ class ServerModel:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
         session = Session(headers | ({"Authorization": f"Bearer {key}"} if key else {}))
         due: Iterator[ModelRequest] = iter(requests)
-        self._fault: str | None = None  # the last attempt's, until a reply comes
+        self._fault: str | None = None  # of the last attempt; None after a reply
         try:
             with waiting.reported(lambda: self._fault and f"waiting for server {self._base} ({self._fault})"):
                 async with asyncio.TaskGroup() as group:
                     for _ in range(min(self._runtime.concurrency, len(requests))):
                         group.create_task(self._work(session, kind, due, on_replies))
         except ExceptionGroup as faults:
-            raise faults.exceptions[0] from None  # the first; the others' calls were cancelled
+            raise faults.exceptions[0] from None  # the first fault cancelled the other calls
         finally:
             await session.close()
 
@@ -107,7 +110,10 @@ class ServerModel:
             on_replies([request], [await self._one(session, kind, request)])
 
     async def _one(self, session: Session, kind: str, request: ModelRequest) -> Any:
-        """The reply to `request` or its Refusal, after as many attempts as the runtime allows."""
+        """Return the reply to `request`, or its Refusal after `runtime.retries` retries.
+
+        Raises EvalError if the server cannot be reached or if the run cannot continue.
+        """
         body, parse = (self._generation if kind == "generate_until" else self._likelihood)(request)
         data = json.dumps(body).encode()
         limits, attempts, refusals, first = Limits(self._runtime.timeout_s, CONNECT_S), 0, 0, time.monotonic()
@@ -127,7 +133,10 @@ class ServerModel:
                     refusals += 1
                 else:
                     attempts += 1
-                if attempts > self._runtime.retries and fault.kind in ("status", "body"):  # up, but refuses
+                if attempts > self._runtime.retries and fault.kind in (
+                    "status",
+                    "body",
+                ):  # the server is up but refuses
                     return Refusal(f"{printable(str(fault))} ({attempts} attempts)", passing=True)
                 if attempts > self._runtime.retries:
                     raise EvalError(
@@ -137,7 +146,10 @@ class ServerModel:
                 await asyncio.sleep(max(fault.retry_after or 0.0, backoff(attempts + refusals)))
 
     async def _refused(self, session: Session, answer: Answer, request: ModelRequest) -> Refusal:
-        """The Refusal for an answer other than 200. Raises Fault if a retry may help, EvalError if the run cannot continue."""
+        """Return the Refusal for an answer with a status other than 200.
+
+        Raises Fault if a retry may help, EvalError if the run cannot continue.
+        """
         status, words = answer.status, printable(said(answer.body))
         if status in _PASSING or status >= 500:
             raise Fault("busy" if status == 429 else "status", f"HTTP {status}: {words}", retry_after(answer.headers))
@@ -162,7 +174,10 @@ class ServerModel:
         return printable(", ".join(names[:8])) or "it lists none"
 
     def _generation(self, request: ModelRequest) -> tuple[dict[str, Any], Any]:
-        """The body and the parser of the answer. The parser cuts at the stop texts too, because servers ignore some or all."""
+        """Return the request body and the parser of its answer.
+
+        The parser also cuts at the stop texts, because servers ignore some or all of them.
+        """
         from lm_eval.models.utils import postprocess_generated_text
 
         decoding = copy.deepcopy(dict(request.decoding))
@@ -182,7 +197,9 @@ class ServerModel:
 
         def parse(value: Any) -> Reply:
             (reply,) = self._wire.parse_generations(value)
-            if self._model.send == "messages":  # lm-eval turns a reply without content into an empty text; this raises
+            if (
+                self._model.send == "messages"
+            ):  # raise for a reply without content, which lm-eval turns into an empty text
                 value["choices"][0]["message"]["content"]
             reason = value["choices"][0].get("finish_reason")
             stopped = any(stop and stop in (reply or "") for stop in stops)
@@ -194,13 +211,16 @@ class ServerModel:
         return body, parse
 
     def _fitting(self, request: ModelRequest) -> list[int]:
-        """The prompt's tokens, shortened at the start to leave room for the reply, as HFLM and VLLM do (results.json counts it)."""
+        """Return the prompt's tokens, shortened at the start to leave room for the reply, as HFLM and VLLM do.
+
+        results.json counts the shortened prompts.
+        """
         if self._lm.max_length is None or not request.ids:
             return list(request.ids)
         return list(request.ids[-(self._lm.max_length - int(request.decoding["max_gen_toks"])) :])
 
     def _likelihood(self, request: ModelRequest) -> tuple[dict[str, Any], Any]:
-        """The body that requests the prompt's log-likelihoods, which few servers return (vLLM does), and the parser."""
+        """Return the body that requests log-likelihoods of a prompt, and the parser. vLLM returns them; few other servers do."""
         assert self._lm.max_length is not None
         ids = list(request.ids[-(self._lm.max_length - 1) :])  # one token is generated
         context = len(ids) - request.scored

@@ -1,1 +1,1 @@
-"""lm-eval, the model behind it, and every reply kept on disk."""
+"""Runs lm-eval on a model and keeps every reply on disk."""

@@ -1,7 +1,8 @@
-"""Answers lm-eval's requests from the reply store, sends the rest to the model in fixed batches, and stores replies as they come.
+"""Answers lm-eval's requests from the reply store, and sends the rest to the model in fixed batches.
 
-The key of a reply is the hash of the model, the rendered prompt and the decoding. So a killed evaluation resumes where it was,
-another suite reuses the items that it shares, and a new extraction needs no model.
+New replies are stored as they arrive. A reply's key is the hash of the model, the rendered prompt and the decoding. Three things
+follow: a killed evaluation resumes where it stopped, another suite reuses the replies to items that it shares, and a changed
+extraction needs no model.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from gra.eval.backends.front import HarnessModel
 
 Progress = Callable[[int, int, str], None]  # (items answered, items in total, leaf task)
-HOPELESS = 50  # consecutive refusals that may be the server's fault: after these it counts as broken
-# The files that a model is loaded from, at any depth. Files that runs wrote into the folder are not part of the model.
+HOPELESS = 50  # consecutive refusals for a possible fault of the server, after which it counts as broken
+# Endings of the files that a model is loaded from, at any depth. Other files in the folder are not part of the model.
 _OF_A_MODEL = {
     ".json",
     ".safetensors",
@@ -42,17 +43,18 @@ _OF_A_MODEL = {
     ".vocab",
     ".bpe",
 }
-_OF_RUNS = {"wandb", "runs", "outputs", "logs"}  # also skipped: folders with a reply store, and hidden ones
+_OF_RUNS = {"wandb", "runs", "outputs", "logs"}  # folders skipped, like hidden ones and those with a reply store
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class ReplyCounts:
-    """What happened to the requests, for results.json. `sent`: to the model; `known`: answered from the store.
+    """Counts what happened to the requests, for results.json. `sent`: sent to the model; `known`: answered from the store.
 
-    By leaf task: `cut`: prompts shortened at their start to fit the context; `continued`: conversations that end with the start of
-    the reply, which a chat server continues; `refused`: prompts that a server refused, whose replies count as empty.
-    `ended`: (leaf task, number of the item among those evaluated) -> whether the reply was truncated (see Reply).
+    By leaf task: `cut`, prompts shortened at their start to fit the context; `continued`, conversations that end with the start
+    of the reply, which a chat server continues; `refused`, prompts that a server refused, whose replies count as empty.
+
+    `ended`: (leaf task, item's number among those evaluated) -> whether the reply was truncated (see Reply).
     """
 
     sent: int = 0
@@ -61,17 +63,20 @@ class ReplyCounts:
     continued: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     ended: dict[tuple[str, int], bool | None] = field(default_factory=dict)
-    # the suite's token limit -> the limit that fits the model
+    # a task's token limit -> the lower limit that fits the model's context
     answer_limits: dict[str, int] = field(default_factory=dict)
 
 
 def keep(
     lm: HarnessModel, backend: EvalBackend, store: ReplyStore, model: str, progress: Progress | None = None
 ) -> ReplyCounts:
-    """Make `lm` answer from `store`, and from `backend` what is not stored. `model`: see model_key.
+    """Make `lm` answer from `store`, and from `backend` what is not stored. `model`: the result of model_key.
 
-    `progress` is called for each leaf task with the stored replies first, then as new replies come. Returns the counts, which fill
-    up while lm-eval runs. Refusals are not stored: the next run sends these requests again. Raises EvalError.
+    For each leaf task, `progress` is called first with the number of stored replies, then as new replies arrive. Return the
+    counts, which fill up while lm-eval runs. Refusals are not stored, so the next run sends these requests again.
+
+    `lm` then raises EvalError if the server counts as broken (HOPELESS), or if it refused requests that cannot count as empty
+    replies.
     """
     counts = ReplyCounts()
 
@@ -134,7 +139,7 @@ def keep(
             log.warning("prompts shortened at their start to fit the model's %s tokens: %s", lm.max_length, named)
         if kind == "generate_until":
             for request in requests:
-                if request.doc is not None:  # with several replies to one item, one truncated reply counts
+                if request.doc is not None:  # an item with several replies counts as truncated if one of them was
                     place = request.task, request.doc
                     counts.ended[place] = counts.ended.get(place) or known[request.key].at_limit
         return [_value(kind, known[request.key].reply) for request in requests]
@@ -144,9 +149,10 @@ def keep(
 
 
 def model_key(path: str, revision: str, dtype: str, *more: Any) -> str:
-    """The model's part of a reply's key: for a local folder the content of the files that a model is loaded from, else the hub id.
+    """Return the hash that identifies the model in a reply's key.
 
-    `more`: whatever else changes the replies. Files that a run wrote into the folder do not count.
+    It covers the content of the files that a local model is loaded from, or else the hub id and `revision`; `dtype`; and `more`,
+    whatever else changes the replies. Files that a run wrote into the folder are not included.
     """
     folder = Path(path)
     files = sorted(_files_of(folder)) if folder.is_dir() else []
@@ -168,7 +174,7 @@ def _files_of(folder: Path) -> Iterator[Path]:
 def _error(
     lm: HarnessModel, kind: str, store: ReplyStore, requests: Mapping[str, ModelRequest], refused: Mapping[str, Refusal]
 ) -> EvalError:
-    """The error for refused requests, with the server's words. `requests`: key -> request, all of them."""
+    """Return the error for refused requests, with the server's words. `requests`: all requests by key."""
     model = lm.model
     shown = [
         f"    {requests[key].task}, item {requests[key].doc}: {why.words}" for key, why in list(refused.items())[:3]
@@ -195,7 +201,7 @@ def _digest(file: Path) -> str:
 def _requests(
     lm: HarnessModel, kind: str, instances: Sequence[Any], model: str, counts: ReplyCounts
 ) -> list[ModelRequest]:
-    """lm-eval's requests with their keys. Repeats of a request that samples its reply get different keys."""
+    """Return lm-eval's requests with their keys. Repeats of a request whose reply is sampled get different keys."""
     requests, seen = [], Counter[str]()
     for instance in instances:
         args = tuple(instance.args)
@@ -211,10 +217,10 @@ def _requests(
 
 
 def _decoding(lm: HarnessModel, given: Mapping[str, Any], counts: ReplyCounts) -> dict[str, Any]:
-    """The generation's keywords in lm-eval's canonical form, with `max_gen_toks` limited to half of the model's context.
+    """Return the generation keywords in lm-eval's canonical form, with `max_gen_toks` limited to half of the model's context.
 
-    A longer reply (4096 tokens from a model with a context of 2048) would leave little or no room for the prompt; lm-eval would
-    refuse it or cut the prompt to almost nothing.
+    A higher limit (4096 tokens for a model with a context of 2048) would leave little or no room for the prompt: lm-eval would
+    refuse the request or cut the prompt to almost nothing.
     """
     from lm_eval.models.utils import normalize_gen_kwargs
 

@@ -34,13 +34,14 @@ def evaluate(
     scratch: Path,
     progress: cached.Progress | None = None,
 ) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
-    """Run the suite on `model`. `local`: the tasks with local files; `kept`: the reply store; `scratch`: an empty folder.
+    """Run the suite on `model`. `local`: the tasks with local files; `kept`: the reply store's file; `scratch`: an empty folder.
 
-    Returns the content of lm-eval's results file, with the keys that its command line adds (task_hashes, chat_template_sha ...) and
-    `replies` (what happened to the requests), and the samples by leaf task in the order of the items. Each sample has `at_limit`:
-    whether the reply was truncated at its token limit (None: unknown, or nothing was generated).
+    Return two values. The first is the content of lm-eval's results file, with the keys that lm-eval's command line adds (such as
+    task_hashes and chat_template_sha) and `replies`, which says what happened to the requests. The second is the samples by leaf
+    task, in the order of the items. Each sample has `at_limit`: whether the reply was truncated at its token limit (None if
+    unknown or if nothing was generated).
 
-    Raises EvalError for a model or benchmark that cannot be loaded, or that do not fit together.
+    Raises EvalError if a model or benchmark cannot be loaded, or if they do not fit together.
     """
     from lm_eval.evaluator import simple_evaluate
     from lm_eval.loggers import EvaluationTracker
@@ -102,9 +103,9 @@ def evaluate(
 
 
 def load(model: Model, runtime: Runtime, chat: bool, bos: str = "model") -> tuple[HarnessModel, EvalBackend]:
-    """The object that renders prompts for lm-eval, and the backend that answers them; loads no weights.
+    """Return the object that renders prompts for lm-eval and the backend that answers them, without loading weights.
 
-    `chat`: prompts come from the chat template; `bos`: see suite.bos. Raises EvalError with the library's message.
+    `chat`: prompts are rendered with the chat template; `bos`: see suite.bos. Raises EvalError with the library's message.
     """
     from gra.eval.backends.front import HarnessModel
 
@@ -125,7 +126,7 @@ def load(model: Model, runtime: Runtime, chat: bool, bos: str = "model") -> tupl
 
 
 def _key(model: Model, lm: HarnessModel) -> str:
-    """The model's part of a reply's key. A served model is identified by name and version; its address may change."""
+    """Return the model's part of a reply's key. A served model is identified by its name and version, so its address may change."""
     how: list[Any] = [model.backend, lm.chat]
     if model.backend == "server":
         how += [model.name or model.path, model.send, model.version]
@@ -133,7 +134,7 @@ def _key(model: Model, lm: HarnessModel) -> str:
 
 
 def _alone() -> None:
-    """Raise EvalError under torchrun or accelerate, where each process would evaluate everything."""
+    """Raise EvalError under torchrun or accelerate, where every process would evaluate everything."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ:
         raise EvalError(
             f"started as one of {os.environ['WORLD_SIZE']} processes, but one evaluation process uses all GPUs\n"
@@ -142,7 +143,7 @@ def _alone() -> None:
 
 
 def _whole(found: dict[str, Any], tracker: Any) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
-    """The results with the tracker's fields, and the samples, as lm-eval's command line writes them."""
+    """Return the results with the tracker's fields, and the samples, as lm-eval's command line writes them."""
     from lm_eval.utils import handle_non_serializable, hash_string
 
     samples = {task: sorted(items, key=lambda item: item["doc_id"]) for task, items in found.pop("samples").items()}
@@ -157,7 +158,7 @@ def _whole(found: dict[str, Any], tracker: Any) -> tuple[dict[str, Any], dict[st
 
 
 def _finite(value: Any) -> Any:
-    """The value with NaN and infinities, which JSON lacks, replaced by None."""
+    """Return the value with NaN and infinities, which JSON lacks, replaced by None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -166,7 +167,7 @@ def _finite(value: Any) -> Any:
 
 
 def _commit() -> str | None:
-    """`git describe --always` of the current folder; None outside a repository and without git."""
+    """Return `git describe --always` of the current folder; None outside a repository or without git."""
     try:
         done = subprocess.run(
             ["git", "describe", "--always"], capture_output=True, text=True, errors="replace", check=False
@@ -191,7 +192,7 @@ def _threads(count: int | None) -> Iterator[None]:
 
 @contextmanager
 def _less_talk() -> Iterator[None]:
-    """Hide lm-eval's warnings, which are about intended things (a model object, local data); its errors still show."""
+    """Hide lm-eval's warnings, which concern intended choices (a model object, local data). Its errors are still shown."""
     logger = logging.getLogger("lm_eval")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -36,8 +36,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Record:
-    """A reply, JSON-able. `kind`: lm-eval's request type; `decoding`: its keywords; `cut`: the prompt was shortened at its start;
-    `at_limit`: the reply was truncated at its token limit (None: unknown)."""
+    """A stored reply, JSON-able.
+
+    `kind`: lm-eval's request type; `decoding`: the generation keywords; `cut`: whether the prompt was shortened at its start;
+    `at_limit`: whether the reply was truncated at its token limit (None: unknown).
+    """
 
     key: str
     kind: str
@@ -49,10 +52,12 @@ class Record:
 
 
 class ReplyStore:
-    """A context manager over the file at `path`; `others`: files of other runs, searched for replies that this one lacks.
+    """The replies in the file at `path`, as a context manager.
 
-    Added records survive a kill -9 at once (SQLite's WAL) and a power loss after a second. A damaged file is set aside and its
-    requests are sent again. Raises StoreError.
+    `others`: files of other runs, searched for replies missing in this one.
+
+    A kill -9 loses no added record (SQLite's WAL). A power loss can lose the records added since the last sync; `add` syncs if
+    SYNC_S seconds have passed. A damaged file is set aside, and its requests are sent again. Raises StoreError.
     """
 
     def __init__(self, path: Path, others: Sequence[Path] = ()):
@@ -87,7 +92,10 @@ class ReplyStore:
                 raise self._error(error) from error
 
     def find(self, keys: Iterable[str]) -> dict[str, Record]:
-        """The stored records among `keys`. Records of other runs are copied into this file, so that it is complete."""
+        """Return the stored records among `keys`.
+
+        Records found in other runs' files are copied into this file, so that it is complete.
+        """
         wanted = set(keys)
         try:
             found = {record.key: record for record in _rows(self._own, wanted)}
@@ -142,12 +150,12 @@ class ReplyStore:
 
 
 def stores_under(folders: Iterable[str | Path]) -> list[Path]:
-    """The stores in these folders (`~`: the home folder), at any depth, sorted. Missing folders hold none."""
+    """Return the reply stores in these folders, at any depth, sorted. `~` means the home folder. A missing folder holds none."""
     return sorted({path for folder in folders for path in expanded(folder).rglob(NAME)})
 
 
 def kept(folder: Path) -> str:
-    """How many replies the stores in a folder hold, as text; empty if none."""
+    """Return the number of replies in a folder's stores as text, for example "12 replies"; "" if there are none."""
     found = 0
     for path in stores_under([folder]):
         try:
@@ -160,7 +168,7 @@ def kept(folder: Path) -> str:
 
 
 def readable(path: Path) -> bool:
-    """Whether the file is an undamaged store, which another run can reuse."""
+    """Return whether the file is an undamaged store, which another run can reuse."""
     try:
         with closing(databases.connect_readonly(path)) as connection:
             connection.execute("SELECT 1 FROM replies LIMIT 1")
@@ -170,7 +178,7 @@ def readable(path: Path) -> bool:
 
 
 def _rows(connection: sqlite3.Connection, keys: set[str]) -> Iterator[Record]:
-    """The records stored under `keys`; one with a wrong checksum counts as missing."""
+    """Yield the records stored under `keys`. A record with a wrong checksum counts as missing."""
     wanted = sorted(keys)
     at_limit = "at_limit" if ("at_limit",) in connection.execute(_COLUMNS).fetchall() else "NULL"
     for start in range(0, len(wanted), _AT_ONCE):
@@ -187,7 +195,7 @@ def _rows(connection: sqlite3.Connection, keys: set[str]) -> Iterator[Record]:
 
 
 def _read_only(path: Path) -> sqlite3.Connection | None:
-    """A read-only connection to another run's store; None if it has no table yet."""
+    """Return a read-only connection to another run's store; None if it has no table yet."""
     try:
         connection = databases.connect_readonly(path)
         if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'replies'").fetchone() is not None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-NOTICED = 0.02  # a warning is given when more than this share of a task's replies is truncated
+NOTICED = 0.02  # share of a task's replies; a warning is given if more are truncated
 MISSING = "-"
 
 
 def shown(score: Mapping[str, Any]) -> str:
-    """Truncated replies of one task, group or mean of scores.json: `12 (0.9 %)`, or `-` if unknown."""
+    """Return the number of truncated replies of a task, group or mean of scores.json as text: `12 (0.9 %)`, or `-` if unknown."""
     count, known = score.get("at_limit"), score.get("at_limit_known")
     return MISSING if count is None or not known else f"{count:,} ({100 * count / known:.1f} %)"
 
 
 def warnings(result: Mapping[str, Any]) -> list[str]:
-    """One line per task of scores.json with too many truncated replies."""
+    """Return one line for each task of scores.json with too many truncated replies (NOTICED)."""
     return [line for name, score in result["tasks"].items() if (line := _warning(name, score)) is not None]
 
 

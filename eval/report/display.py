@@ -1,7 +1,7 @@
-"""Shows an evaluation: progress bars on a terminal, otherwise one line per minute, and the table of scores at the end.
+"""Shows an evaluation: progress bars on a terminal (or one line per minute without one), and the table of scores at the end.
 
-Progress goes to standard error, the table to standard output. The bars of lm-eval and its libraries are switched off, because
-they would overwrite these.
+Progress goes to standard error, the table to standard output. The progress bars of lm-eval and its libraries are switched off,
+because they would overwrite these.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Progress:
-    """Shows how many items of each task are answered. A context manager; call it with (done, total, leaf task).
+    """Shows how many items of each task are answered, as a context manager. Call it with (done, total, leaf task). Thread-safe.
 
-    `console`: where the bars go; None: standard error if it is a terminal. Thread-safe.
+    `console`: where the bars are drawn; None: standard error if it is a terminal. `line_s`: seconds between two lines without a
+    terminal.
     """
 
     def __init__(self, tasks: Sequence[str], console: Console | None = None, line_s: float = LINE_S):
@@ -77,7 +78,7 @@ class Progress:
                 self._print()
 
     def _owner(self, leaf: str) -> str:
-        """The task of the suite that a leaf task belongs to, judged by their names."""
+        """Return the suite's task that a leaf task belongs to, judged by their names."""
         return max((task for task in self._tasks if leaf == task or leaf.startswith(f"{task}_")), key=len, default=leaf)
 
     def _sum(self, owner: str | None) -> tuple[int, int]:
@@ -99,7 +100,7 @@ class Progress:
         )
 
     def _without_total(self, text: str, counted: str) -> None:
-        """Replace the bar of all items by one without a total: work is going on, but its amount is unknown."""
+        """Replace the bar of all items by one without a total: work continues, but its amount is unknown."""
         assert self._bars is not None
         self._bars.remove_task(self._shown[""])
         self._shown[""] = self._bars.add_task(text, total=None, counted=counted)
@@ -114,10 +115,9 @@ class Progress:
 
 
 def table(result: Mapping[str, Any], width: int | None = None) -> str:
-    """`result` (scores.json) as a table in percent: tasks, means of groups, and the overall mean; "-" for a missing value.
+    """Return `result` (scores.json) as a table in percent: tasks, means of groups, and the overall mean.
 
-    One warning per task follows if more than `cut.NOTICED` of its replies were truncated.
-
+    A missing value is shown as "-". A warning follows for each task with more than `cut.NOTICED` of its replies truncated.
     `width`: columns; None: the terminal's width, or 120 without a terminal.
     """
     import io
@@ -193,5 +193,5 @@ def _bars(console: Console) -> Bars:
 
 
 def _plain(text: str) -> str:
-    """`text` with control characters, line breaks included, replaced by blanks."""
+    """Return `text` with each control character, line breaks included, replaced by a blank."""
     return _CONTROL.sub(" ", text)

@@ -1,5 +1,8 @@
-"""Turns lm-eval's logged samples into the rows of samples.parquet: prompt hash, reply, extracted answer, and whether it is right
-by the strict and by the tolerant reading (answers.py)."""
+"""Turns lm-eval's logged samples into the rows of samples.parquet.
+
+A row holds the prompt's hash, the reply, the extracted answer, and whether it is right by the strict and by the tolerant reading
+(answers.py).
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,15 @@ _LOOSE = "prompt_level_loose_acc"  # IFEval's tolerant verdict
 class SampleRow(TypedDict):
     """One item.
 
-    `subtask`: lm-eval's leaf task; equals `task` unless that is a group. `cluster`: items of a benchmark whose results correlate
-    (MMLU's and MATH's subject, BBH's task); None if there are none or only one. `prompt_hash`: sha256 of the prompt. `correct`:
-    0..1, the first metric of the task's first filter; `extracted`: its answer, None if none was found. `extracted_tolerant`,
-    `correct_tolerant`: by answers.py; the latter is None if the task has no tolerant score. `at_limit`: the reply was truncated at
-    its token limit; None: unknown, or nothing was generated.
+    - `subtask`: lm-eval's leaf task; equals `task` unless that is a group.
+    - `cluster`: a set of items whose results correlate (MMLU's and MATH's subjects, BBH's tasks); None if the benchmark has no
+      clusters, or only one.
+    - `prompt_hash`: sha256 of the prompt.
+    - `extracted`: the strictly extracted answer, None if none was found; `correct`: 0..1, the first metric of the task's first
+      filter.
+    - `extracted_tolerant`, `correct_tolerant`: the same by the tolerant reading (answers.py); the latter is None if the task has
+      no tolerant score.
+    - `at_limit`: whether the reply was truncated at its token limit; None if unknown or if nothing was generated.
     """
 
     task: str
@@ -41,15 +48,15 @@ class SampleRow(TypedDict):
 
 
 def leaves(task: str, subtasks: Mapping[str, Sequence[str]]) -> list[str]:
-    """The leaf tasks of a task or group, in the order of lm-eval's `group_subtasks`."""
+    """Return the leaf tasks of a task or group, in the order of lm-eval's `group_subtasks`."""
     children = subtasks.get(task)
     return [task] if not children else [leaf for child in children for leaf in leaves(child, subtasks)]
 
 
 def rows(task: str, subtask: str, samples: Sequence[Mapping[str, Any]], kind: str | None = None) -> list[SampleRow]:
-    """The rows of one leaf task, by its first filter and first metric (lm-eval lists the strictest first).
+    """Return the rows of one leaf task, by its first filter and first metric (lm-eval lists the strictest first).
 
-    `kind`: of its answers (answers.kind_of). Raises EvalError if the metric is not one number per item.
+    `kind`: the kind of the task's answers (answers.kind_of). Raises EvalError if the metric is not one number per item.
     """
     mine = [sample for sample in samples if sample["filter"] == samples[0]["filter"]]
     prefix = "" if subtask == task else f"{subtask}/"
@@ -75,7 +82,7 @@ def write(path: Path, items: Sequence[SampleRow]) -> None:
 
 
 def _ids(samples: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Each item's id if all have one and they are unique; else its position in the split."""
+    """Return each item's id if all items have one and the ids are unique, or else its position in the split."""
     for key in NAMES:
         found = [sample["doc"].get(key) for sample in samples]
         if None not in found and len(set(map(str, found))) == len(found):
@@ -84,7 +91,11 @@ def _ids(samples: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _clusters(task: str, subtask: str, samples: Sequence[Mapping[str, Any]]) -> list[str | None]:
-    """Each item's subject if the benchmark has subjects (MMLU's `subject`, MATH's `type`), else the leaf task of a group."""
+    """Return each item's cluster; None if it has none.
+
+    It is the item's subject (MMLU's `subject`, MATH's `type`) if the benchmark has several, or else the leaf task if that belongs
+    to a group.
+    """
     docs = [sample["doc"] for sample in samples]
     found = [doc.get("subject") or (doc.get("type") if "solution" in doc else None) for doc in docs]
     if subtask != task:
@@ -142,12 +153,14 @@ def _extracted(filtered: Any) -> str | None:
 
 
 def _is_choice(sample: Mapping[str, Any]) -> bool:
-    """Whether the item was scored by the log-likelihoods of its choices (pairs: value, whether greedy)."""
+    """Return whether the item was scored by the log-likelihoods of its choices. Its responses are then pairs (value, greedy or
+    not).
+    """
     return isinstance(sample["resps"][0][0], list | tuple)
 
 
 def _choice(sample: Mapping[str, Any]) -> tuple[str, str]:
-    """The text of the likeliest choice and of the right one."""
+    """Return the text of the likeliest choice and of the right one."""
     choices = [str(arguments[1]).strip() for arguments in sample["arguments"]]
     likelihoods = [response[0][0] for response in sample["resps"]]
     best = choices[max(range(len(choices)), key=likelihoods.__getitem__)]

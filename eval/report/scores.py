@@ -1,5 +1,8 @@
-"""PURE: computes scores.json from the rows of samples.parquet: for each task, group and overall the strict score, the tolerant
-score and the extraction rate with standard errors, and the number of truncated replies."""
+"""PURE: computes scores.json from the rows of samples.parquet.
+
+For each task, each group and overall it gives the strict score, the tolerant score and the extraction rate, with standard errors,
+and the number of truncated replies.
+"""
 
 from __future__ import annotations
 
@@ -21,20 +24,24 @@ def scores(
     simulated: bool,
     how: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """`metrics`, `groups`, `how`: task -> its metric, its group, and its conditions (suite/conditions.py).
+    """Return the content of scores.json.
 
-    A task without rows has None for its numbers.
+    `metrics`, `groups`, `how`: the metric, the group and the conditions (suite/conditions.py) of each task.
 
-    `quantized` is added by the stage: the label of a model whose weights were once quantised (gra/labels.py), else None.
+    A task without rows has None for its numbers. The stage adds `quantized`, the label of a model whose weights were once
+    quantised (gra/labels.py), else None.
 
-    `macro`, for tasks whose items have clusters (MMLU's subjects, BBH's tasks): the unweighted mean of the means of the clusters,
-    as OpenCompass prints it; `over`: the number of clusters. Its standard errors are over items within the given clusters: the
-    square root of the sum of variance / n of each cluster, divided by the number of clusters; None if a cluster has only one item.
-    `at_limit`: truncated replies among the `at_limit_known` replies for which this is known; None if it is known for none.
+    `macro`, for tasks whose items have clusters (MMLU's subjects, BBH's tasks): the unweighted mean of the clusters' means, as
+    OpenCompass prints it; `over`: the number of clusters. Its standard errors describe items within the given clusters: the
+    square root of the sum of each cluster's variance / n, divided by the number of clusters. They are None if a cluster has only
+    one item.
 
-    `extraction`: the share of items in which the strict extraction found an answer. A task without a tolerant score (unknown kind
-    of answer, log-likelihoods) has None for both. A mean over tasks (all, or a group's) is None unless every task has a value,
-    because means over different tasks cannot be compared.
+    `at_limit`: the number of truncated replies among the `at_limit_known` replies for which this is known; None if it is known
+    for none. `extraction`: the share of items in which the strict extraction found an answer. A task without a tolerant score
+    (unknown kind of answer, log-likelihoods) has None for both the tolerant score and the extraction.
+
+    A mean over tasks (of all, or of a group) is None unless every task has a value, because means over different tasks are not
+    comparable.
     """
     by_task: dict[str, list[SampleRow]] = {task: [] for task in tasks}
     for row in rows:
@@ -63,7 +70,7 @@ def scores(
 
 
 def flat(result: Mapping[str, Any]) -> dict[str, float]:
-    """The stage's metrics: `mean` and `<task>`, each also with `.tolerant` and `.extraction`; None values are left out."""
+    """Return the stage's metrics: `mean` and `<task>`, each also with `.tolerant` and `.extraction`. None values are left out."""
     numbers: dict[str, float | None] = {}
     for name, score in [("mean", result["mean"]), *result["tasks"].items()]:
         numbers |= {
@@ -75,12 +82,12 @@ def flat(result: Mapping[str, Any]) -> dict[str, float]:
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """The arithmetic mean; None for no values."""
+    """Return the arithmetic mean; None for no values."""
     return math.fsum(values) / len(values) if values else None
 
 
 def stderr(values: Sequence[float]) -> float | None:
-    """Standard error of the mean from the sample variance (n - 1), as in lm-eval; None for fewer than two values."""
+    """Return the standard error of the mean, from the sample variance (n - 1) as in lm-eval; None for fewer than two values."""
     if len(values) < 2:
         return None
     centre = math.fsum(values) / len(values)
@@ -100,7 +107,10 @@ def _numbers(rows: Sequence[SampleRow]) -> dict[str, float | None]:
 
 
 def _columns(rows: Sequence[SampleRow]) -> tuple[list[float], list[float], list[float]]:
-    """Values of strictly right, tolerantly right and extracted; the last two are empty without a tolerant score."""
+    """Return three lists over items: strictly right, tolerantly right, extracted.
+
+    The last two are empty if there is no tolerant score.
+    """
     strict = [row["correct"] for row in rows]
     tolerant = [row["correct_tolerant"] for row in rows if row["correct_tolerant"] is not None]
     read = [float(row["extracted"] is not None) for row in rows]
@@ -113,7 +123,7 @@ def _ended(rows: Sequence[SampleRow]) -> dict[str, int | None]:
 
 
 def _macro(rows: Sequence[SampleRow]) -> dict[str, float | None] | None:
-    """The entry `macro`; None if the items have no clusters."""
+    """Return the entry `macro`; None if the items have no clusters, or only one."""
     parts: dict[str, list[SampleRow]] = {}
     for row in rows:
         if row["cluster"] is None:
@@ -126,7 +136,10 @@ def _macro(rows: Sequence[SampleRow]) -> dict[str, float | None] | None:
 
 
 def _plain_mean(values: Sequence[float | None], name: str) -> float | None:
-    """The mean over independent parts, or for a `stderr` the standard error of that mean; None unless every part has a value."""
+    """Return the mean over independent parts; if `name` is a standard error, return that of the mean.
+
+    None unless every part has a value.
+    """
     known = [value for value in values if value is not None]
     if len(known) < len(values) or not values:
         return None
@@ -134,8 +147,11 @@ def _plain_mean(values: Sequence[float | None], name: str) -> float | None:
 
 
 def _means(tasks: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """Unweighted means over benchmarks, and the number of items. Benchmarks are independent, so the variances of their scores add
-    up. Items count as independent here, even where `gra compare` resamples clusters. Counts are summed."""
+    """Return the unweighted means over benchmarks with their standard errors, and the summed counts.
+
+    Benchmarks are independent, so the variances of their scores add up. Items count as independent here, even where `gra compare`
+    resamples clusters.
+    """
     found: dict[str, float | None] = {"n": sum(task["n"] for task in tasks)}
     found |= {name: _plain_mean([task[name] for task in tasks], name) for name in _MEANS}
     known = [task for task in tasks if task["at_limit"] is not None]

@@ -1,6 +1,6 @@
 """Logs an evaluation to W&B (gra/tracking.py): the scores as summary and table, and a table of some samples.
 
-Runs after all files are written, so a failure of W&B costs no scores.
+This is done after all files are written, so a failure of W&B loses no scores.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ def record(
     result: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Send `result` (scores.json) and the first samples of each task if `runtime.tracking` is on. W&B's errors are not raised."""
+    """Send `result` (scores.json) and the first samples of each task to W&B if `runtime.tracking` is on.
+
+    W&B's errors are not raised.
+    """
     tracking = settings.runtime.tracking
     if tracking.mode == "none":
         return
@@ -67,13 +70,16 @@ def record(
 
 
 def public(settings: EvalSettings, inputs: Mapping[str, Path]) -> dict[str, Any]:
-    """The config for W&B: absolute paths reduced to their last part, and no server address, which may contain a password."""
+    """Return the config for W&B.
+
+    Absolute paths are reduced to their last part; the server's address, which may contain a password, is left out.
+    """
     shown = settings.model_dump(mode="json", exclude={"runtime": True, "model": {"base_url"}})
     return {**_short(shown), "inputs": {name: folder.name for name, folder in sorted(inputs.items())}}
 
 
 def score_lines(result: Mapping[str, Any]) -> list[list[Any]]:
-    """Rows of SCORE_COLUMNS: tasks, groups of several tasks, the mean; null for a missing value."""
+    """Return the rows of SCORE_COLUMNS: tasks, groups with several tasks, the mean; None for a missing value."""
     parts = [(name, score["group"], score["n"], score) for name, score in result["tasks"].items()]
     of = [score["group"] for score in result["tasks"].values()]
     parts += [(f"({name})", name, None, score) for name, score in result["groups"].items() if of.count(name) > 1]
@@ -83,7 +89,7 @@ def score_lines(result: Mapping[str, Any]) -> list[list[Any]]:
 
 
 def sample_lines(rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
-    """Rows of SAMPLE_COLUMNS: the first `PER_TASK` samples of every task, long texts cut."""
+    """Return the rows of SAMPLE_COLUMNS for the first `PER_TASK` samples of every task, with long texts cut."""
     shown: dict[str, int] = {}
     lines = []
     for row in rows:

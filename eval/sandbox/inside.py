@@ -1,8 +1,8 @@
 """Runs inside the sandbox, with the standard library only: `python -I -S -B -c THIS`. Reads a job as JSON from stdin.
 
-The process that gets the job only waits; its child drops its rights, sets the limits and runs the program. When the program has run
-to its end, the child reads the token (file descriptor `token`) and writes it to `report`: an exit code proves nothing, because a
-wrong answer can call `sys.exit(0)`. A program that tries to forge the token can do so: the sandbox prevents harm, not cheating.
+The process that gets the job only waits; its child drops its rights, sets the limits and runs the program. When the program has
+run to its end, the child reads the token (file descriptor `token`) and writes it to `report`. The exit code would prove nothing,
+because a wrong answer can call `sys.exit(0)`. A program can still forge the token: the sandbox prevents harm, not cheating.
 """
 
 import ctypes
@@ -20,6 +20,7 @@ from typing import Any
 
 
 def limit(job: dict[str, Any]) -> None:
+    """Set the job's resource limits for this process."""
     for name, value in job["limits"].items():
         resource.setrlimit(getattr(resource, name), (value, value))
 
@@ -76,8 +77,11 @@ CLONE3, NEWUSER, EPERM, ENOSYS = 435, 0x10000000, 1, 38
 
 
 def forbid() -> None:
-    """Set a seccomp filter (kernel docs, userspace-api/seccomp_filter): EPERM for denied calls, and ENOSYS for clone3, so that the
-    C library uses clone, whose flags a filter can see. On other architectures there is no filter."""
+    """Set a seccomp filter (kernel docs, userspace-api/seccomp_filter) that answers denied calls with EPERM.
+
+    clone3 gets ENOSYS, so that the C library uses clone instead, whose flags a filter can see. Architectures other than those of
+    DENIED get no filter.
+    """
     machine = platform.machine()
     if machine not in DENIED:
         return
@@ -99,12 +103,14 @@ def forbid() -> None:
 
 
 def become(user: int) -> None:
+    """Change to `user` (a number), without supplementary groups."""
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
 
 
 def run(job: dict[str, Any]) -> None:
+    """Drop rights, set the limits, run the program, and write the token to `report`."""
     if job["user"] is not None:
         become(job["user"])  # a separate user, because the limit on processes does not apply to root
     forbid()
@@ -117,6 +123,7 @@ def run(job: dict[str, Any]) -> None:
 
 
 def main() -> None:
+    """Run the job from stdin in a child process and exit with its exit code, or with 128 - N if signal N killed it."""
     job = json.loads(sys.stdin.buffer.read())
     child = os.fork()
     if child == 0:

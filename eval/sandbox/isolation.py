@@ -1,8 +1,9 @@
-"""Isolates a process: no network, none of our files, a separate process tree and a small scratch folder.
+"""Isolates a process: no network, none of the user's files, a separate process tree and a small scratch folder.
 
-`bubblewrap` (https://github.com/containers/bubblewrap; Debian package bubblewrap) is used if it is installed and the kernel allows
-it; otherwise `unshare`, `mount` and `setpriv` of util-linux do the same. Readable inside are only the interpreter and the system's
-programs and libraries (/usr). Both work for root and, if the kernel allows user namespaces, for users.
+`bubblewrap` (https://github.com/containers/bubblewrap; Debian package bubblewrap) is used if it is installed and the kernel
+allows it. Otherwise `unshare`, `mount` and `setpriv` of util-linux do the same. The isolated process can read only the
+interpreter and the system's programs and libraries (/usr). Both ways work for root and, if the kernel allows user namespaces, for
+other users.
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ SYSTEM = ("/usr", "/lib", "/lib64", "/lib32", "/bin")
 
 @dataclass(frozen=True)
 class Isolation:
-    """A kind of isolation. `wrap(command, scratch_mb)`: the command line that runs `command` (no shell) isolated. `name`: for
-    reports. `own_user`: whether, under root, each program runs as a separate user."""
+    """A kind of isolation. `name`: its name in reports.
+
+    `wrap(command, scratch_mb)` returns the command line that runs `command` (not a shell command) isolated. `own_user`: whether,
+    under root, each program runs as a separate user.
+    """
 
     name: str
     wrap: Callable[[list[str], int], list[str]]
@@ -31,7 +35,10 @@ class Isolation:
 
 
 def candidates() -> list[Isolation]:
-    """The kinds whose programs are installed here, best first. Only a trial shows whether the kernel allows them."""
+    """Return the kinds of isolation whose programs are installed here, best first.
+
+    Only a trial shows whether the kernel allows them.
+    """
     found = []
     if shutil.which("bwrap"):
         found.append(Isolation("bubblewrap", _bubblewrap))
@@ -41,7 +48,7 @@ def candidates() -> list[Isolation]:
 
 
 def interpreter() -> str:
-    """The interpreter behind any virtual environment."""
+    """Return the path of the interpreter, outside any virtual environment."""
     return os.path.realpath(sys.executable)
 
 
@@ -54,7 +61,10 @@ def _readable() -> list[str]:
 
 
 def _mounts_below(path: str) -> list[tuple[str, str]]:
-    """The mount points below `path`, which have to be made read-only one by one, each with the ",flag"s that a user cannot drop."""
+    """Return the mount points below `path`, each with the mount flags that a user cannot drop (",nosuid,nodev").
+
+    Each has to be made read-only separately.
+    """
     found = []
     for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         _, _, _, _, escaped, options, *_ = line.split(" ")
@@ -71,7 +81,9 @@ def _bubblewrap(command: list[str], scratch_mb: int) -> list[str]:
     else:
         words += ["--unshare-user"]
     for path in _readable():
-        for parent in reversed(Path(path).parents[:-1]):  # bubblewrap creates them for the owner only
+        for parent in reversed(
+            Path(path).parents[:-1]
+        ):  # bubblewrap itself would make parents readable by the owner only
             words += ["--perms", "0755", "--dir", str(parent)]
         words += (
             ["--symlink", str(Path(path).readlink()), path] if Path(path).is_symlink() else ["--ro-bind", path, path]
@@ -120,6 +132,7 @@ def _namespaces(command: list[str], scratch_mb: int) -> list[str]:
     kept = "-all,+setuid,+setgid" if root else "-all"
     chroot = shutil.which("chroot")
     drop = f"{shutil.which('setpriv')} --bounding-set={kept} --inh-caps=-all --no-new-privs"
-    lines += [f'env -i {chroot} {place} {drop} -- "$@"', "exit $?"]  # a program that kills its parent hits this shell
+    # Because of the `exit`, sh does not replace itself by the program, and a program that kills its parent kills only this shell.
+    lines += [f'env -i {chroot} {place} {drop} -- "$@"', "exit $?"]
     words = ["unshare", *([] if root else ["--user", "--map-root-user"]), "--mount", "--net", "--pid", "--ipc", "--uts"]
     return [*words, "--fork", "--kill-child=KILL", "--", "sh", "-euc", "; ".join(lines), "sh", *command]

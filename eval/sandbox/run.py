@@ -1,4 +1,4 @@
-"""Runs one program or many in the sandbox, with limits, and returns verdicts."""
+"""Runs one or many programs in the sandbox, with limits, and returns verdicts."""
 
 from __future__ import annotations
 
@@ -33,8 +33,11 @@ class SandboxError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a program. `seconds`: wall-clock time; `memory_mb`: address space of one process; `processes`: processes and
-    threads; `scratch_mb`: all files, which are in memory; `output_kb`: printed text."""
+    """The limits of a program.
+
+    `seconds`: wall-clock time; `memory_mb`: address space of one process; `processes`: processes and threads together;
+    `scratch_mb`: all files, which are kept in memory; `output_kb`: printed text.
+    """
 
     seconds: float = 20.0
     memory_mb: int = 1024
@@ -43,7 +46,7 @@ class Limits:
     output_kb: int = 256
 
     def rlimits(self) -> dict[str, int]:
-        """The limits under their names in the module `resource`."""
+        """Return the limits under their names in the module `resource`."""
         return {
             "RLIMIT_CPU": int(self.seconds) + 1,
             "RLIMIT_AS": self.memory_mb << 20,
@@ -56,21 +59,24 @@ class Limits:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a program ended. `failed`: by an exception or an early exit; `killed`: by the kernel or by itself. `said`: the end of its
-    output."""
+    """How a program ended. `said`: the end of its output.
+
+    `reason` is `passed`; `failed`: by an exception or an early exit; `timeout`; `output`: it printed too much; or `killed`: by
+    the kernel or by itself.
+    """
 
     reason: Reason
     said: str = ""
 
     @property
     def passed(self) -> bool:
-        """Whether it ran to its end."""
+        """Return whether the program ran to its last line."""
         return self.reason == "passed"
 
 
 @cache
 def isolation() -> Isolation:
-    """The best isolation that works here, after a trial. Raises SandboxError, naming the override, if none does."""
+    """Return the best isolation that works here, found by a trial. Raises SandboxError, which names the override, if none works."""
     tried = []
     for way in candidates():
         refused = refusal(way, "import os\nassert os.listdir('/tmp') == []")
@@ -84,7 +90,7 @@ def isolation() -> Isolation:
 
 
 def refusal(way: Isolation, program: str = "pass") -> str | None:
-    """Why a harmless program does not run to its end with this isolation; None if it does."""
+    """Return why a harmless program does not run to its end with this isolation; None if it does."""
     verdict = run_one(program, Limits(), way)
     return None if verdict.passed else verdict.said.strip()[-200:] or verdict.reason
 
@@ -96,10 +102,10 @@ def run_all(
     done: Callable[[int], None] | None = None,
     way: Isolation | None = None,
 ) -> list[Verdict]:
-    """The verdicts on `programs`, in their order; `workers` at a time (None: one per core). `done(n)` is called with the number of
-    finished programs; `way`: the isolation (None: the best that works here).
+    """Return the verdicts on `programs`, in their order, with `workers` running at a time (None: one per core).
 
-    Raises SandboxError before running anything if no sandbox works.
+    `done(n)` is called with the number of finished programs. `way`: the isolation (None: the best that works here). Raises
+    SandboxError before running anything if no sandbox works.
     """
     way, limits, ended = way or isolation(), limits or Limits(), 0
     verdicts = []
@@ -113,7 +119,7 @@ def run_all(
 
 
 def run_one(program: str, limits: Limits, way: Isolation) -> Verdict:
-    """Run one program. Whatever it does results in a verdict, not an exception."""
+    """Run one program and return its verdict. Nothing that the program does raises an exception here."""
     token = secrets.token_hex(16).encode()
     token_read, token_write = os.pipe()
     report_read, report_write = os.pipe()
@@ -156,11 +162,14 @@ def _feed(process: subprocess.Popen[bytes], job: bytes) -> None:
         process.stdin.write(job)
         process.stdin.close()
     except BrokenPipeError:
-        pass  # the isolation failed to start; its output says why
+        pass  # the isolation failed to start, and its output says why
 
 
 def _collect(process: subprocess.Popen[bytes], limits: Limits) -> tuple[bytes, Reason | None]:
-    """Collect the output until the program ends, prints too much, or the time is up; returns it and why it was stopped."""
+    """Return the program's output and, if it was stopped, why.
+
+    Output is collected until the program ends, prints too much, or exceeds its time.
+    """
     deadline, said = time.monotonic() + limits.seconds, b""
     out: IO[bytes] | None = process.stdout
     assert out is not None
@@ -186,7 +195,7 @@ def _collect(process: subprocess.Popen[bytes], limits: Limits) -> tuple[bytes, R
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the sandbox. When its first process ends, the kernel or the wrapper kills all others."""
+    """Kill the sandbox's first process. The kernel or the wrapper then kills all others."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 

@@ -1,22 +1,22 @@
-"""Determines the kind of a task's answers and reads replies tolerantly by that kind.
+r"""Determines the kind of a task's answers and reads replies tolerantly by that kind.
 
-Every generated reply is read twice. Strictly: by the task's extraction, which requires the form that the prompt requests.
-Tolerantly: by a cascade of rules in a fixed order that finds the answer in any clear form. This separates a model that knows the
-answer but not the form from one that knows neither. A strictly right reply is tolerantly right without another reading; others go
-through the rules of their kind. The rules see the reply and the question, and of the right answer only its form (bbh, world), never
-its text. They are documented in order at the top of these modules:
+Every generated reply is read twice. The strict reading is the task's extraction, which requires the form that the prompt
+requests. The tolerant reading is a cascade of rules in a fixed order that finds the answer in any clear form. Together they
+separate a model that knows the answer but not the form from one that knows neither. A strictly right reply counts as tolerantly
+right without another reading; all others are read by the rules of their kind. The rules see the reply and the question, and of
+the right answer only its form (bbh, world), never its text. They are documented in order at the top of these modules:
 
     kind     right answer                        strict form                     tolerant rules
     number   a number (after GSM8K's "####")     the task's own                  eval/scoring/number.py
-    math     LaTeX; math-verify compares         \\boxed{...}                     eval/scoring/mathematics.py
+    math     LaTeX; math-verify compares         \boxed{...}                     eval/scoring/mathematics.py
     letter   an option's letter                  "ANSWER: B", or the letter      eval/scoring/multiple_choice.py
     bbh      by the item: letter, number, ...    "So the answer is ... ."        eval/scoring/bbh.py
     code     what passes the tests               a code block, or code alone     eval/scoring/programs.py
     ifeval   instructions followed               any reply that is not blank     lm-eval's loose reading
     world    a short text                        ends in "The answer is ... ."   eval/scoring/world.py
 
-A task states its kind in its YAML (`metadata: {answer: letter}`); lm-eval's tasks are listed by name. A task of unknown kind or one
-scored by log-likelihoods has no tolerant score.
+A task states its kind in its YAML (`metadata: {answer: letter}`); lm-eval's tasks are listed by name. A task of unknown kind or
+one scored by log-likelihoods has no tolerant score.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from gra.errors import EvalError
 from gra.eval.scoring import bbh, code, mathematics, multiple_choice, number, world
 
 KINDS = ("number", "math", "letter", "bbh", "code", "ifeval", "world")
-Read = tuple[str | None, float]  # the answer found, and how right it is (0..1)
+Read = tuple[str | None, float]  # the answer found, and its score (0..1)
 _OFFICIAL = (
     ("gsm8k*", "number"),
     ("bbh_*", "bbh"),
@@ -46,7 +46,7 @@ _OFFICIAL = (
 
 
 def kind_of(task: str, spec: Mapping[str, Any]) -> str | None:
-    """The kind of a leaf task's answers, from its YAML (merged) or its name; None if it has no tolerant score.
+    """Return the kind of a leaf task's answers, from its merged YAML or its name; None if the task has no tolerant score.
 
     Raises EvalError for an unknown `metadata.answer`.
     """
@@ -59,13 +59,16 @@ def kind_of(task: str, spec: Mapping[str, Any]) -> str | None:
 
 
 def tolerant(kind: str, doc: Mapping[str, Any], reply: str, gold: str) -> Read:
-    """Read one reply tolerantly. `gold`: the item's target text. Programs run in the sandbox and mathematics is judged in separate
-    processes; otherwise this is pure. Raises EvalError for kinds that only the task can judge (ifeval)."""
+    """Return the tolerant reading of one reply. `gold`: the item's target text.
+
+    Programs run in the sandbox and mathematics is judged in separate processes; otherwise this function is pure. Raises EvalError
+    for kinds that only the task can judge (ifeval).
+    """
     return tolerant_all(kind, [(doc, reply, gold)])[0]
 
 
 def tolerant_all(kind: str, items: Sequence[tuple[Mapping[str, Any], str, str]]) -> list[Read]:
-    """Like `tolerant`, for many items (item, reply, target); programs and formulas are judged together."""
+    """Return the tolerant readings of many (item, reply, target), like `tolerant`. Programs and formulas are judged together."""
     if kind == "math":
         found = [mathematics.stated(reply) for _, reply, _ in items]
         pairs = [
@@ -81,7 +84,7 @@ def tolerant_all(kind: str, items: Sequence[tuple[Mapping[str, Any], str, str]])
 
 
 def in_form(kind: str | None, extracted: str | None) -> str | None:
-    """What a task's filter extracted, or None if it is not an answer: some filters of multiple choice return any text."""
+    """Return what a task's filter extracted, or None if it is not an answer: some multiple-choice filters return any text."""
     if extracted is None or kind != "letter":
         return extracted
     return extracted if re.fullmatch(r"\W*[A-Za-z]\W*", extracted) else None

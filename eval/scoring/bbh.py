@@ -19,8 +19,8 @@ r"""PURE: reads the answer to an item of BIG-Bench Hard tolerantly, by the form 
         stated                 the complete list after the last "sorted", "answer is", "Answer:" ... that is followed by it
         last                   the last words of the reply, as many as the list has
 
-The rules from `bold` on (words) or `marked` on (brackets) do not apply to a reply that declines to answer. Any other text (three
-faulty items have one) has to follow "answer is" in full.
+The rules from `bold` on (words) or `marked` on (brackets) do not apply to a reply that declines to answer. If the right answer
+has any other form (as in three faulty items), the reply has to state it in full after "answer is".
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _RESULT = re.compile(
 )
 _REASON = re.compile(r"\b(?:because|since)\b", re.IGNORECASE)
 _FENCE = re.compile(r"^[ \t]*`{3,}\w*[ \t]*$", re.MULTILINE)
-_SAID = (  # by the item's question: patterns that mean yes and no without either word
+_SAID = (  # (pattern in the item's question, pattern that means yes, pattern that means no)
     (r"\bplausible\?", r"\bplausible\b", r"\b(?:im|not (?:\w+ )?|n['’]t (?:\w+ )?)plausible\b"),
     (
         r"\breturn to the starting point\?",
@@ -90,7 +90,7 @@ _SORTED = re.compile(r"\b(?:sorted|alphabetical(?:ly)?)\b[^\n:]{0,80}(?::|\bis\b
 
 
 def read(question: str, reply: str, gold: str) -> tuple[str | None, bool]:
-    """The answer of `reply` to `question`, in the form of `gold`, and whether it is right."""
+    """Return the answer of `reply` to `question`, in the form of `gold`, and whether it is right."""
     gold = gold.strip()
     if re.fullmatch(r"\([A-Z]\)", gold):
         letter = multiple_choice.stated(reply, [text for _, text in _OPTION.findall(question)])
@@ -115,7 +115,7 @@ def read(question: str, reply: str, gold: str) -> tuple[str | None, bool]:
 
 
 def word(reply: str, pair: tuple[str, str]) -> str | None:
-    """Which of two words the reply states, in lower case; None if it states neither or both."""
+    """Return the word of `pair` that the reply states, in lower case; None if it states neither or both."""
     text = conclusion(reply)
     found: Found = _only(_words(boxed(text) or "", pair))
     for rest in statements(text) if not found else ():
@@ -137,7 +137,7 @@ def word(reply: str, pair: tuple[str, str]) -> str | None:
 
 
 def _predicate(question: str, reply: str) -> str | None:
-    """Yes or no, if the last sentence answers in the question's words: "The sentence is not plausible."."""
+    """Return "yes" or "no" if the last sentence answers in the question's words ("The sentence is not plausible."), else None."""
     text = conclusion(reply)
     last = next(iter(sentences(text)[::-1]), "")
     about = next((each for each in _SAID if re.search(each[0], question)), None)
@@ -145,7 +145,7 @@ def _predicate(question: str, reply: str) -> str | None:
         return None
     person = re.search(r"\bDoes (\w+) tell the truth\?", question)
     for part in reversed(_CLAUSES.split(last[-2000:])):
-        if person is not None:  # statements about others, or by this person, do not count
+        if person is not None:  # skip statements about others and statements by this person
             named, _, part = part.rpartition(person[1])
             if (not named and not part) or re.search(r"\b(?:says?|said|claims?|that)\b", part):
                 continue
@@ -156,7 +156,7 @@ def _predicate(question: str, reply: str) -> str | None:
 
 
 def brackets(question: str, reply: str) -> str | None:
-    """The closing brackets in the reply, separated by single spaces."""
+    """Return the closing brackets in the reply, separated by single spaces; None if there are none."""
     text = _FENCE.sub("", conclusion(reply)).rstrip()
     opened = _runs(question)[-1:] or [""]
     found = next(iter(_runs(boxed(text) or "")), "")
@@ -172,7 +172,7 @@ def brackets(question: str, reply: str) -> str | None:
 
 
 def sorting(reply: str, words: Sequence[str]) -> str | None:
-    """The words of the list in the reply's order, in lower case; None if the reply does not have all."""
+    """Return the words of the list in the reply's order, in lower case; None if the reply lacks some."""
     text = conclusion(reply).casefold()
     known = {entry.casefold() for entry in words}
     token = re.compile(
@@ -195,13 +195,13 @@ def _words(text: str, pair: tuple[str, str]) -> list[str]:
 
 
 def _last_clause(sentence: str, pair: tuple[str, str]) -> str | None:
-    """The word in the last clause of a sentence, if that clause draws a conclusion."""
+    """Return the word in the last clause of a sentence if that clause draws a conclusion, else None."""
     last = _CLAUSES.split(sentence[-2000:])[-1]
     return _only(_words(last, pair)) if _SO.search(last) else None
 
 
 def _alone(sentence: str, pair: tuple[str, str]) -> list[str]:
-    """The words, where they are an answer and not part of other text."""
+    """Return the words of `pair` in the sentence where they are an answer, not part of other text."""
     if pair[0] == "true":
         said = _REASON.split(sentence)[0] if _words(_REASON.split(sentence)[0], pair) else sentence
         return next((found for part in reversed(_RESULT.split(said)) if (found := _words(part, pair))), [])
@@ -218,5 +218,5 @@ def _only(found: Sequence[str]) -> str | None:
 
 
 def _runs(text: str) -> list[str]:
-    """The runs of brackets in a text, without the text between them."""
+    """Return the runs of brackets in a text, without the text between them."""
     return [re.sub(r"[^()\[\]{}<>]", "", run) for run in _BRACKETS.findall(text)]

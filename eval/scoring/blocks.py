@@ -1,10 +1,13 @@
 """PURE: finds the code blocks of a reply, in Markdown and in the variants that models write.
 
-A block is between fences of three or more backticks or tildes. The closing fence has the same character, is at least as long, and
-can be at the end of the last line of code. In a list or quotation a block is indented or marked with ">". The opening fence is
-followed by the language and sometimes by more ("```python title=x.py"). A fence inside a docstring does not close a block: of
-several fences that could close a Python block, the first that leaves a valid program does. An unclosed block extends to the end.
-Also found: "[BEGIN] ... [DONE]", and an interactive session (">>> "), whose output is dropped.
+- A block is between fences of three or more backticks or tildes. The closing fence has the same character, is at least as long,
+  and can be at the end of the last line of code.
+- In a list or quotation a block is indented or marked with ">".
+- The opening fence is followed by the language and sometimes by more ("```python title=x.py").
+- A fence inside a docstring does not close a block: of several fences that could close a Python block, the first that leaves a
+  valid program does.
+- An unclosed block extends to the end of the reply.
+- "[BEGIN] ... [DONE]" and an interactive session (">>> "), whose output is dropped, are found too.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ _CLOSERS = 12  # closing fences tried per block
 
 @dataclass(frozen=True)
 class Block:
-    """A code block. `language`: in lower case, "" if not stated; `closed`: by a fence, not by the end of the reply."""
+    """A code block. `language`: in lower case, "" if not stated; `closed`: whether a fence ends it, not the end of the reply."""
 
     language: str
     text: str
@@ -40,12 +43,12 @@ class Block:
 
     @property
     def python(self) -> bool:
-        """Whether the language is Python or not stated."""
+        """Return whether the language is Python or not stated."""
         return self.language in PYTHON
 
 
 def fenced(reply: str) -> list[Block]:
-    """The blocks between fences, in order."""
+    """Return the blocks between fences, in order."""
     lines = reply.replace("\r\n", "\n").split("\n")
     found = []
     place = 0
@@ -61,25 +64,28 @@ def fenced(reply: str) -> list[Block]:
 
 
 def begun(reply: str) -> list[Block]:
-    """The text between [BEGIN] and [DONE], or between tags for code."""
+    """Return the texts between [BEGIN] and [DONE], or else those between tags for code."""
     return [Block("", text.strip("\n ")) for text in _BEGIN.findall(reply)] or [
         Block("", text) for _, text in _TAGGED.findall(reply)
     ]
 
 
 def inline(reply: str) -> list[Block]:
-    """One-line definitions between single backticks."""
+    """Return the one-line definitions between single backticks."""
     return [Block("", text) for text in _INLINE.findall(reply[:LONGEST])]
 
 
 def indented(reply: str) -> list[Block]:
-    """The runs of lines indented by four spaces or a tab, Markdown's code without fences."""
+    """Return the runs of lines indented by four spaces or a tab (Markdown's code without fences)."""
     runs = re.findall(r"(?:^(?: {4}|\t)[^\n]*(?:\n[ \t]*$)*\n?)+", reply[:LONGEST], re.MULTILINE)
     return [Block("", textwrap.dedent(run)) for run in runs]
 
 
 def parsed(text: str, fault: list[int] | None = None) -> ast.Module | None:
-    """The syntax tree of a program, or None; the line of a syntax error (from 1) is appended to `fault`, if known."""
+    """Return the syntax tree of a program; None if it does not parse or is longer than LONGEST.
+
+    The line of a syntax error (from 1), if known, is appended to `fault`.
+    """
     if len(text) > LONGEST:
         return None
     try:
@@ -95,7 +101,7 @@ def parsed(text: str, fault: list[int] | None = None) -> ast.Module | None:
 
 
 def session(text: str) -> str:
-    """The program of an interactive session, without prompts and output; other text is returned unchanged."""
+    """Return the program of an interactive session, without prompts and output. Any other text is returned unchanged."""
     if not text.lstrip().startswith(">>>"):
         return text
     lines = text.split("\n")
@@ -103,7 +109,7 @@ def session(text: str) -> str:
 
 
 def _block(lines: list[str], place: int, opened: re.Match[str]) -> tuple[Block | None, int]:
-    """The block whose opening fence is on line `place`, and the line at which to continue."""
+    """Return the block whose opening fence is on line `place` (None if it is not a fence), and the line at which to continue."""
     ticks, info = opened["ticks"], opened["info"]
     if ticks in info:  # a block on one line
         inside = info.partition(ticks)[0].strip()
@@ -127,7 +133,7 @@ def _block(lines: list[str], place: int, opened: re.Match[str]) -> tuple[Block |
 
 
 def _ends(body: list[str], ticks: str) -> Iterator[tuple[int, list[str]]]:
-    """The lines that can close a block, each with the code before its fence."""
+    """Yield the lines that can close a block, each with the code before its fence."""
     for place, line in enumerate(body):
         bare = line.strip()
         if bare and not bare.strip(ticks[0]) and len(bare) >= len(ticks):
@@ -137,6 +143,6 @@ def _ends(body: list[str], ticks: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _set_out(lines: list[str], depth: int) -> str:
-    """The text without the indentation of the list that contains the block."""
+    """Return the lines as one text, without the indentation of the list that contains the block. `depth`: of the opening fence."""
     text = "\n".join(lines)
     return textwrap.dedent(text) if depth and all(not line.strip() or line[:1] in " \t" for line in lines) else text

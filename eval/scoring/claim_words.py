@@ -1,6 +1,6 @@
-"""PURE: the words that mark a claim about an option (claims.py), in English and, for the most common, in other languages.
+"""PURE: defines the words that mark a claim about an option (claims.py), in English and, for the most common, in other languages.
 
-They are patterns over a marked text (mentions.py), in which each option is one private-use character.
+The patterns apply to a marked text (mentions.py), in which each option is one private-use character.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ DOUBLE = re.compile(
     r"impossible|unlikely|only)",
     _I,
 )
-DENIES = re.compile(  # before a letter
+DENIES = re.compile(  # before a letter: denies it
     worded(
         r"not(?! only| just| merely)",
         r"(?:is|are|was|were|ca|could|would|does|do|must|should|wo|did)n't",
@@ -182,7 +182,7 @@ DENIES_FAR = re.compile(
     ),
     _I,
 )
-ALIKE = re.compile(  # what follows is claimed in the same way as what came before
+ALIKE = re.compile(  # the next mention is a claim of the same kind as the previous one
     r"[\W_]*(?:(?:and|but|or)\s+)?"
     r"(?:(?:so|as|nor|neither)\s+(?:is|are|was|were|can|could|do|does|did|has|have|must|should|would|will)\b|"
     r"(?:the\s+)?same\s+(?:is\s+true|goes|applies|holds|can\s+be\s+said|thing|problem|with|for)\b|"

@@ -1,19 +1,20 @@
-"""PURE: classifies what a reply claims about the options that it mentions (mentions.py), and finds the one that it settles on.
+r"""PURE: classifies what a reply claims about the options that it mentions (mentions.py), and finds the reply's final option.
 
 Each mention is a claim of one kind:
 
     denied     "not B", "B is wrong", "rule out B", "neither A nor B", "B is too early"; a line "B: false" of a list
     dropped    not claimed by the reply: a question, "although B looks tempting", "at first I thought B",
-        "the second best is B"
+               "the second best is B"
     doubtful   "it might be B", "B, if ..."
-    definite   "the answer is B", "I choose B", "it has to be B", "that leaves B", "so B", "B it is", \\boxed{B}
+    definite   "the answer is B", "I choose B", "it has to be B", "that leaves B", "so B", "B it is", \boxed{B}
     judged     "B is correct", "B fits best", "only B works"; a line "B: true" of a list
     alone      a clause that is only the letter
     mentioned  any other mention
 
-A reply that corrects itself ("wait", "no,", "actually", "I meant" ...) is read from its last correction backwards. In each part the
-last definite claim that is not denied later decides, then judged claims (if all name the same option), then letters alone. A claim
-that names two options means that there is no answer. If all options but one are denied, the remaining one is the answer.
+A reply that corrects itself ("wait", "no,", "actually", "I meant" ...) is divided at its corrections, and the parts are read from
+the last one backwards. In each part, the last definite claim that is not denied later decides; without one the judged claims, if
+all name the same option; then letters alone. A deciding claim that names two options means that there is no answer. If all
+options but one are denied, the remaining one is the answer.
 """
 
 from __future__ import annotations
@@ -40,16 +41,19 @@ DENIED, DROPPED, DOUBTFUL, DEFINITE, JUDGED, ALONE, MENTIONED = (
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim. `at`: its position in the marked text; `options`: the numbers of the options it names; `kind`: one of the above."""
+    """A statement of a reply about one or several options.
+
+    `at`: the claim's position in the marked text; `options`: the indices of the options that it names; `kind`: one of the kinds
+    above.
+    """
 
     at: int
     options: tuple[int, ...]
     kind: str
-    either: bool = False
 
 
 def claims(text: str) -> list[Claim]:
-    """All claims of a marked text, in order."""
+    """Return all claims of a marked text (`mentions.marked`), in order."""
     found, prose = _listed(text)
     if not found:
         found, prose = _in_line(text)
@@ -68,10 +72,10 @@ def claims(text: str) -> list[Claim]:
 
 
 def settle(text: str, count: int, firm: bool = False) -> tuple[Found, set[int]]:
-    """The letter of the option that the claims of a marked text settle on, and the numbers of the options that they deny.
+    """Return the letter that the claims of a marked text settle on, and the indices of the options that they deny.
 
-    None: there are only mentions, if anything. AMBIGUOUS: the text names several, or denies what it named. `firm`: ignore letters
-    alone, as in a reply that declines to answer.
+    The letter is None if no claim decides, AMBIGUOUS if a deciding claim names several options or if several options stay
+    doubtful. `count`: the number of options; `firm`: ignore letters alone, as in a reply that declines to answer.
     """
     every = [claim for claim in claims(text) if not (firm and claim.kind == ALONE)]
     cuts = [mark.start() for mark in CORRECTED.finditer(text)]
@@ -98,7 +102,10 @@ def settle(text: str, count: int, firm: bool = False) -> tuple[Found, set[int]]:
 
 
 def sentences(text: str) -> list[set[int]]:
-    """For each sentence of a marked text the numbers of the options that it mentions and neither denies nor drops."""
+    """Return, for each sentence of `text`, the indices of the options that it mentions without denying or dropping them.
+
+    `text` is the output of `mentions.marked`.
+    """
     every = claims(text)
     return [
         {
@@ -112,7 +119,10 @@ def sentences(text: str) -> list[set[int]]:
 
 
 def _decided(part: Sequence[Claim], denied: set[int], corrected: bool) -> Found:
-    """The option that one part of a reply settles on; `denied`: the options denied by later parts."""
+    """Return the letter that one part of a reply settles on.
+
+    `denied`: the options denied by later parts; `corrected`: the part follows a correction, so its last letter alone decides.
+    """
     for place in range(len(part) - 1, -1, -1):
         claim = part[place]
         if claim.kind == DEFINITE:
@@ -136,7 +146,7 @@ def _name(place: int) -> str:
 
 
 def _spans(pattern: re.Pattern[str], text: str, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
-    """The spans of the pieces of text[start:end] between matches of `pattern`."""
+    """Return the spans of the pieces of text[start:end] between matches of `pattern`."""
     end = len(text) if end is None else end
     found = []
     for mark in pattern.finditer(text, start, end):
@@ -146,7 +156,7 @@ def _spans(pattern: re.Pattern[str], text: str, start: int = 0, end: int | None 
 
 
 def _listed(text: str) -> tuple[list[Claim], str]:
-    """The claims of a list with one line per option, and the text with the list replaced by blanks."""
+    """Return the claims of a list with one option per line, and the text with the list replaced by blanks."""
     every = list(words.LABEL.finditer(text))
     sign = re.compile(rf"[{words.GOOD_MARK}{words.BAD_MARK}\[]")
     labelled = [mark for mark in every if mark["mark"] or mark["rest"].strip() or sign.search(mark["before"])]
@@ -170,7 +180,10 @@ def _listed(text: str) -> tuple[list[Claim], str]:
 
 
 def _in_line(text: str) -> tuple[list[Claim], str]:
-    """The claims of a list on one line, at least three options each with its verdict, and the text with them replaced by blanks."""
+    """Return the claims of a list on one line, and the text with them replaced by blanks.
+
+    Such a list has at least three options, each with its verdict.
+    """
     marks = list(words.INLINE.finditer(text))
     if len({mark["letter"] for mark in marks}) < 3:
         return [], text
@@ -183,7 +196,7 @@ def _in_line(text: str) -> tuple[list[Claim], str]:
 
 
 def _ranked(text: str) -> list[Claim]:
-    """The first of "D > B > A"."""
+    """Return a definite claim for the best option of each ranking: D in "D > B > A"."""
     found = []
     for mark in [*words.RANKED.finditer(text), *words.RANKING.finditer(text)]:
         named = re.findall(ONE, mark[0])
@@ -193,7 +206,11 @@ def _ranked(text: str) -> list[Claim]:
 
 
 def _of_sentence(text: str, start: int, end: int, definite: dict[int, re.Match[str]], before: str) -> list[Claim]:
-    """The claims of text[start:end]; `before`: the kind of the last claim before this sentence."""
+    """Return the claims of text[start:end].
+
+    `definite`: words that make the next mention definite, by their end; `before`: the kind of the last claim before this
+    sentence.
+    """
     found: list[Claim] = []
     question = text[start:end].rstrip(" \"'”’)").endswith(("?", "？"))
     lead_in = False
@@ -214,14 +231,14 @@ def _of_sentence(text: str, start: int, end: int, definite: dict[int, re.Match[s
                 kind = found[-1].kind if found else before
             if unclaimed and kind != DENIED:
                 kind = DROPPED
-            found.append(Claim(mark.start(), letters_of(mark[0]), kind, OR in mark[0]))
+            found.append(Claim(mark.start(), letters_of(mark[0]), kind))
     return found
 
 
 def _kind(
     text: str, mark: re.Match[str], left: str, right: str, lead: re.Match[str] | None, clause: str, here: str
 ) -> str:
-    """The kind of a mention, from the words to its left in the clause and to its right in the sentence."""
+    """Return the kind of a mention, from the words to its left in the clause and to its right in the sentence."""
     if words.SECOND.search(left) or words.WHETHER.search(left) or words.SECOND_AFTER.match(here):
         return DROPPED
     after = words.DENIES_AFTER.match(right)

@@ -1,7 +1,8 @@
 """Scores replies whose answer is a program: extracts the code and runs it with the item's tests in the sandbox.
 
-The task YAMLs in `eval/tasks/code/` refer to `codes_of` and `judge`. lm-eval calls `codes_of` with all replies of a task, and their
-programs run together; `judge` looks up the verdicts. The strict rules are `code_of`, the tolerant ones are in programs.py.
+The task YAMLs in `eval/tasks/code/` refer to `codes_of` and `judge`. lm-eval calls `codes_of` with all replies of a task, so that
+their programs run together; `judge` looks up the verdicts. The strict rules are those of `code_of`; the tolerant rules are in
+programs.py.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ _verdicts: dict[str, Verdict] = {}  # by program
 
 
 def protect(choice: str) -> None:
-    """Apply `suite.sandbox`: "auto", the best available sandbox, or "none", only limits on time and memory. Raises SandboxError if
-    a harmless program does not run that way."""
+    """Apply `suite.sandbox`: "auto" is the best available sandbox, "none" only limits time and memory.
+
+    Raises SandboxError if a harmless program does not run that way.
+    """
     way = UNPROTECTED if choice == "none" else sandbox.isolation()
     if way is UNPROTECTED and (refused := sandbox.refusal(way)) is not None:
         raise SandboxError(
@@ -34,9 +37,12 @@ def protect(choice: str) -> None:
 
 
 def code_of(reply: str, name: str | None) -> str | None:
-    """The Python code of a reply, or None: the last code block that defines `name` (else the first), with the parts of other blocks
-    that it uses; a truncated block counts. A reply without blocks counts as a whole if it is only Python and has a top-level
-    definition or import. Reasoning does not count."""
+    """Return the Python code of a reply by the strict rules; None if there is none. Reasoning is removed first.
+
+    The last code block that defines `name` is taken (else the first block), with the parts of other blocks that it uses. A
+    truncated block counts. A reply without blocks counts as a whole if it is only Python and has a top-level definition or
+    import.
+    """
     reply = spoken(reply)
     found = blocks.fenced(reply)
     if found:
@@ -45,9 +51,12 @@ def code_of(reply: str, name: str | None) -> str | None:
 
 
 def program_of(doc: Mapping[str, Any], code: str) -> str:
-    """The program to run: for HumanEval the prompt (its imports and helpers), the code and the tests; for MBPP the code, the item's
-    setup code and the tests."""
-    future = "".join(f"{line}\n" for line in dict.fromkeys(_FUTURE.findall(code)))  # has to come first
+    """Return the program to run.
+
+    For HumanEval it is the prompt (with its imports and helpers), the code and the tests; for MBPP the code, the item's setup
+    code and the tests.
+    """
+    future = "".join(f"{line}\n" for line in dict.fromkeys(_FUTURE.findall(code)))  # Python requires them first
     if "entry_point" in doc:
         return f"{future}{doc['prompt']}\n    pass\n\n{_FUTURE.sub('', code)}\n\n{doc['test']}\n\ncheck({doc['entry_point']})\n"
     tests = [*doc["test_list"], *(doc.get("challenge_test_list") or ())]
@@ -56,7 +65,10 @@ def program_of(doc: Mapping[str, Any], code: str) -> str:
 
 
 def codes_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
-    """For lm-eval's `custom` filter: takes a list of replies per item, returns a list of code (or None) per item."""
+    """Return the code (or None) of every reply of every item, as lm-eval's `custom` filter.
+
+    The programs are run here, all together.
+    """
     found = [[code_of(reply, _name(doc)) for reply in several] for several, doc in zip(replies, docs, strict=True)]
     _run(
         {
@@ -70,7 +82,7 @@ def codes_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]
 
 
 def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
-    """lm-eval's `process_results` for one item: whether the code passes the tests, and whether there was none."""
+    """Return an item's metrics, as lm-eval's `process_results`: whether the code passes the tests, and whether none was found."""
     code = results[0]
     if code is None:
         return {"pass_at_1": 0.0, "no_answer": 1.0}
@@ -78,7 +90,7 @@ def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, fl
 
 
 def tolerant_all(items: Sequence[tuple[Mapping[str, Any], str]]) -> list[tuple[str | None, float]]:
-    """For each (item, reply) the program by the tolerant rules, or None, and whether it passes the tests."""
+    """Return, for each (item, reply), the program by the tolerant rules, or None, and whether it passes the tests."""
     found = [
         programs.program_of(reply, _name(doc), str(doc["prompt"]) if "entry_point" in doc else "")
         for doc, reply in items
@@ -88,7 +100,7 @@ def tolerant_all(items: Sequence[tuple[Mapping[str, Any], str]]) -> list[tuple[s
 
 
 def passes(items: Sequence[tuple[Mapping[str, Any], str | None]]) -> list[bool]:
-    """For each (item, code or None) whether the code passes the item's tests."""
+    """Return, for each (item, code or None), whether the code passes the item's tests."""
     whole = [program_of(doc, code) if code is not None else None for doc, code in items]
     _run({program for program in whole if program is not None})
     return [text is not None and _verdicts[text].passed for text in whole]
@@ -102,7 +114,10 @@ def _run(due: set[str]) -> None:
 
 
 def _name(doc: Mapping[str, Any]) -> str | None:
-    """The function that the tests call: HumanEval's entry point, or the first call in MBPP's first test."""
+    """Return the name of the function that the tests call.
+
+    It is HumanEval's entry point, or the first function called in MBPP's first test.
+    """
     if "entry_point" in doc:
         return str(doc["entry_point"])
     around = r"\b(assert|set|sorted|list|not|math\.\w+|abs|tuple|len)\b"

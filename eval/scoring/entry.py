@@ -1,6 +1,6 @@
 """PURE: reduces a program to what the tests need: the function that they call, without code that only tries it out.
 
-Chat models wrap a function like LeetCode ("class Solution") and add calls, their own assertions and reads of standard input. A
+Chat models wrap a function as on LeetCode ("class Solution") and add calls, their own assertions and reads of standard input. A
 wrong assertion or an `input()` without input says nothing about the function, but would abort the import.
 """
 
@@ -16,7 +16,11 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def with_method(program: str, name: str) -> str:
-    """The program with `name` bound to the method of that name, from its last class that has one and needs no arguments."""
+    """Return the program with the name `name` bound to a method of that name.
+
+    The method is that of the last class that has one and needs no arguments; without such a class the program is returned
+    unchanged.
+    """
     tree = parsed(program)
     for node in reversed(tree.body if tree else []):
         if isinstance(node, ast.ClassDef) and name != node.name:
@@ -29,8 +33,11 @@ def with_method(program: str, name: str) -> str:
 
 
 def without_trials(program: str, name: str) -> str:
-    """The program without top-level statements that only try it out: assertions, and statements that call its functions, print or
-    read input. Statements that bind `name` or touch a variable used by its functions are kept."""
+    """Return the program without top-level statements that only try it out.
+
+    These are assertions and statements that call the program's functions, print or read input. Statements that bind `name`, or
+    touch a variable used by the program's functions, are kept.
+    """
     tree = parsed(program)
     if tree is None:
         return program
@@ -49,7 +56,7 @@ def without_trials(program: str, name: str) -> str:
 
 
 def names(tree: ast.AST) -> set[str]:
-    """The names that a program or function uses and does not bind anywhere, including its inner functions."""
+    """Return the names that a program or function, including its inner functions, uses and does not bind anywhere."""
     parts = list(ast.walk(tree))
     used = {node.id for node in parts if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     stored = {node.id for node in parts if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
@@ -63,8 +70,12 @@ def _imported(tree: ast.Module) -> set[str]:
 
 
 def _is_trial(node: ast.stmt, defined: set[str], state: set[str], fill: set[str]) -> bool:
-    """Whether a statement only tries the program out. `fill`: functions that touch variables of the program; a call of one that
-    neither prints nor asserts can fill these."""
+    """Return whether a statement only tries the program out.
+
+    `defined`: the program's functions and classes; `state`: the variables that its functions use; `fill`: functions that touch
+    these variables. A statement that calls one of the latter may set the variables, so it is a trial only if it also asserts,
+    prints or reads input.
+    """
     if isinstance(node, (*_DEFINITIONS, ast.Import, ast.ImportFrom)):
         return False
     parts = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
@@ -78,10 +89,10 @@ def _is_trial(node: ast.stmt, defined: set[str], state: set[str], fill: set[str]
 
 
 def _meet(one: ast.stmt, other: ast.stmt) -> bool:
-    """Whether two statements share a line."""
+    """Return whether two statements share a line."""
     return one.lineno <= (other.end_lineno or other.lineno) and other.lineno <= (one.end_lineno or one.lineno)
 
 
 def _needs(init: ast.FunctionDef | ast.AsyncFunctionDef | None) -> bool:
-    """Whether a class cannot be instantiated without arguments."""
+    """Return whether a class with this `__init__` cannot be instantiated without arguments."""
     return init is not None and len(init.args.posonlyargs + init.args.args) - len(init.args.defaults) > 1

@@ -1,10 +1,9 @@
-"""Runs lm-eval's checks for IFEval without a download, with the sentence splitter that they need, and guards them against hostile
-replies.
+"""Runs lm-eval's checks for IFEval without a download and guards them against hostile replies.
 
-lm-eval's checks count sentences and words with NLTK's model `punkt_tab` and download it on import. If it is installed, it is used;
-otherwise `eval/scoring/punkt`: the same algorithm with lists of abbreviations and common words written for this project (see
-eval/MAPPING.md). Counts can differ by a sentence in texts with rarer abbreviations. Every logged item states which of the two was
-used (`sentence_splitter`), so that runs can be compared.
+lm-eval's checks count sentences and words with NLTK's model `punkt_tab` and download it on import. An installed `punkt_tab` is
+used; otherwise `eval/scoring/punkt` replaces it: the same algorithm with lists of abbreviations and common words written for this
+project (see eval/MAPPING.md). Counts can differ by a sentence in texts with rarer abbreviations. Every logged item states which
+of the two was used (`sentence_splitter`), so that runs can be compared.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _LOOP = re.compile(r"(.{1,20}?)\1{1000,}", re.DOTALL)  # some checks take quadra
 
 
 def prepare() -> str:
-    """Make lm-eval's checks importable without a download and their verdicts repeatable; returns the splitter's name."""
+    """Make lm-eval's checks importable without a download and their verdicts repeatable. Return the sentence splitter's name."""
     import langdetect
     import nltk
 
@@ -37,8 +36,11 @@ def prepare() -> str:
 
 @cache
 def _count_any_character() -> None:
-    """Make the check of letter frequency count the character that the item names. For the two items with "#" and "!", lm-eval, like
-    Google's code, counts a random letter, so the same reply gets different verdicts."""
+    """Make the check of letter frequency count the character that the item names, also if it is not a letter.
+
+    For the two items with "#" and "!", lm-eval, like Google's code, counts a random letter, so that the same reply gets different
+    verdicts.
+    """
     from lm_eval.tasks.ifeval import instructions, instructions_registry
 
     class Frequency(instructions.LetterFrequencyChecker):  # type: ignore[misc]
@@ -52,14 +54,20 @@ def _count_any_character() -> None:
 
 
 def documents(dataset: Any) -> Any:
-    """lm-eval's `process_docs`: google/IFEval's records {key, prompt, instruction_id_list, kwargs}, with `sentence_splitter`."""
+    """Return google/IFEval's records with the column `sentence_splitter`, as lm-eval's `process_docs`.
+
+    The records have the columns key, prompt, instruction_id_list and kwargs.
+    """
     return dataset.add_column("sentence_splitter", [prepare()] * len(dataset))
 
 
 def judge(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Any]:
-    """lm-eval's `process_results` for one item: whether all instructions are followed, and which; strict, and loose (without first
-    or last line, or asterisks). A text repeated more than 1,000 times in a row is cut to 1,000 repeats. A reply that makes a check
-    fail (JSON nested too deep for Python) follows no instruction."""
+    """Return an item's metrics, as lm-eval's `process_results`: whether all instructions are followed, and which ones.
+
+    The strict metrics read the reply as it is; the loose ones also accept it without its first line, last line or asterisks. A
+    text repeated more than 1,000 times in a row is cut to 1,000 repeats. A reply that makes a check fail (JSON nested too deep
+    for Python) follows no instruction.
+    """
     prepare()
     from lm_eval.tasks.ifeval import utils
 
@@ -76,6 +84,6 @@ def judge(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Any]:
 
 
 def share_of_instructions(items: Sequence[Sequence[bool]]) -> float:
-    """lm-eval's aggregation over all instructions of all items: the share of followed ones."""
+    """Return the share of followed instructions among all instructions of all items, as lm-eval's aggregation."""
     every = [followed for item in items for followed in item]
     return sum(every) / len(every)

@@ -1,7 +1,7 @@
 r"""Extracts the expression of a reply to MATH, strictly (\boxed{...}, as the prompt asks) and tolerantly; math-verify judges it.
 
 Strict (`answers_of`, `judge`, for the task YAMLs): the content of the last \boxed{...} with closed braces. lm-eval calls
-`answers_of` with all replies of a task, and all answers are judged together; `judge` looks up the verdicts.
+`answers_of` with all replies of a task, so that all answers are judged together; `judge` looks up the verdicts.
 
 Tolerant (`stated`): the first rule that finds an expression decides:
 
@@ -39,7 +39,10 @@ _verdicts: dict[tuple[str, str], bool] = {}  # by (right answer, answer)
 
 
 def gold_of(doc: Mapping[str, Any]) -> str:
-    """The right answer of an item: its `answer`, else the last box of its `solution`. Raises EvalError if it has neither."""
+    """Return the right answer of an item: its `answer`, or else the last box of its `solution`.
+
+    Raises EvalError if it has neither.
+    """
     found = str(doc["answer"]) if doc.get("answer") not in (None, "") else boxed(str(doc.get("solution") or ""))
     if not found:
         raise EvalError(
@@ -49,12 +52,15 @@ def gold_of(doc: Mapping[str, Any]) -> str:
 
 
 def answer_of(reply: str) -> str | None:
-    """The expression in the requested form; None if there is none."""
+    """Return the expression in the requested form; None if there is none."""
     return boxed(spoken(reply))
 
 
 def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
-    """For lm-eval's `custom` filter: takes a list of replies per item, returns a list of expressions (or None) per item."""
+    """Return the expression (or None) of every reply of every item, as lm-eval's `custom` filter.
+
+    The expressions are judged here, together.
+    """
     found = [[answer_of(reply) for reply in several] for several in replies]
     equal_all(
         [(gold_of(doc), answer) for several, doc in zip(found, docs, strict=True) for answer in several if answer]
@@ -63,7 +69,7 @@ def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any
 
 
 def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
-    """lm-eval's `process_results` for one item: whether the expression is right, and whether there was none."""
+    """Return an item's metrics, as lm-eval's `process_results`: whether the expression is right, and whether there was none."""
     answer = results[0]
     if answer is None:
         return {"math_verify": 0.0, "no_answer": 1.0}
@@ -71,7 +77,7 @@ def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, fl
 
 
 def equal_all(pairs: Sequence[tuple[str, str]]) -> list[bool]:
-    """For each (right answer, answer) whether they are equal; a process judges each pair once."""
+    """Return, for each (right answer, answer), whether the two are equal. Each pair is judged only once in this process."""
     for gold, answer in pairs:
         if _plain(gold) == _plain(answer):
             _verdicts[gold, answer] = True
@@ -84,7 +90,7 @@ def equal_all(pairs: Sequence[tuple[str, str]]) -> list[bool]:
 
 
 def stated(reply: str) -> str | None:
-    """The expression that the reply states by the tolerant rules, in LaTeX or plain; None if there is none."""
+    """Return the expression that the reply states by the tolerant rules, in LaTeX or plain text; None if there is none."""
     text = conclusion(reply)
     found = boxed(text)
     for rest, bare in announced(text) if not found else ():
@@ -108,13 +114,13 @@ def _said(rest: str) -> str | None:
 
 
 def _formula(text: str) -> str | None:
-    """The last formula."""
+    """Return the last formula of a text; None if there is none."""
     found = _formulas(text)
     return found[-1] if found else None
 
 
 def _formulas(text: str) -> list[str]:
-    """The formulas in order; formulas separated only by commas, "and" or "or" count as one."""
+    """Return the formulas in order. Formulas separated only by commas, "and" or "or" count as one."""
     groups: list[list[str]] = []
     end = -1
     for match in _FORMULA.finditer(text):
@@ -127,14 +133,17 @@ def _formulas(text: str) -> list[str]:
 
 
 def _bare(words: str) -> str | None:
-    """The text without emphasis marks and the punctuation at the end of a sentence."""
+    """Return the text without emphasis marks and without the punctuation at its end.
+
+    Of a text with a formula, return the formula alone.
+    """
     formula = _FORMULA.search(words)
     inner = next(filter(None, formula.groups()), words) if formula else words
     return inner.strip().strip("*_").rstrip(".,;:!").strip() or None
 
 
 def _plain(expression: str) -> str:
-    """A normal form that makes two expressions equal without parsing; MATH's comparison drops these marks, too."""
+    """Return a normal form that makes two expressions equal without parsing. MATH's own comparison drops these marks, too."""
     text = "".join(expression.split()).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
     for mark in ("\\left", "\\right", "\\!", "\\,", "\\$", "$", "\\%", "%"):
         text = text.replace(mark, "")

@@ -1,9 +1,10 @@
 """Compares mathematical expressions with math-verify in separate processes, which can be killed.
 
-math-verify passes model-written text to sympy, and a short reply can keep that busy forever or use all memory ("9^{9^{9}}"). Its
-time limits work only in the main thread and cannot interrupt C code, so workers judge the pairs: each pair gets `CPU_SECONDS` of
-CPU time (not wall-clock time, so that a busy machine judges like an idle one), and a worker that does not return is killed. A pair
-without a verdict counts as unequal. String hashes are fixed, because sympy's results can depend on their order.
+math-verify passes model-written text to sympy, and a short reply ("9^{9^{9}}") can keep sympy busy forever or use all memory.
+math-verify's time limits work only in the main thread and cannot interrupt C code. Workers therefore judge the pairs. Each pair
+gets `CPU_SECONDS` of CPU time (not wall-clock time, so that a busy machine judges like an idle one), and a worker that does not
+return is killed. A pair without a verdict counts as unequal. String hashes are fixed, because sympy's results can depend on their
+order.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ CPU_SECONDS = 10.0
 CLOCK_SECONDS = 60.0  # wall-clock limit for C code, which the CPU limit cannot interrupt
 START_SECONDS = 180.0
 MEMORY = 4 << 30  # bytes of address space
-EACH = 20  # pairs per worker at least: starting a worker takes a second or two
+EACH = 20  # least number of pairs per worker, because starting a worker takes a second or two
 _idle: list[_Worker] = []
 _lock = threading.Lock()
 
 
 def equal_all(pairs: Sequence[tuple[str, str]], workers: int | None = None) -> list[bool]:
-    """For each (right expression, answer), in LaTeX or plain, whether they are equal; `workers` None: one per core.
+    """Return, for each (right expression, answer) in LaTeX or plain text, whether the two are equal.
+
+    `workers`: None means one per core.
 
     Raises EvalError if math-verify cannot be started.
     """
@@ -69,7 +72,7 @@ def equal_all(pairs: Sequence[tuple[str, str]], workers: int | None = None) -> l
 
 
 class _Worker:
-    """A process that answers one JSON line per pair with 1 or 0."""
+    """A process that answers each pair, sent as one JSON line, with 1 or 0."""
 
     def __init__(self) -> None:
         root = str(Path(gra.__file__).resolve().parents[1])
@@ -86,7 +89,7 @@ class _Worker:
             raise EvalError(f"math-verify cannot be started: {said}\n    -> pip install 'math-verify[antlr4_9_3]'")
 
     def ask(self, pair: tuple[str, str]) -> bool | None:
-        """The verdict; None if the worker has to be replaced."""
+        """Return whether the pair's expressions are equal; None if the worker has to be replaced."""
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(json.dumps(pair).encode() + b"\n")
@@ -101,7 +104,7 @@ class _Worker:
         return self.process.communicate()[1].decode("utf-8", "replace").strip()
 
     def _line(self, seconds: float) -> bytes:
-        """The next line of output; an incomplete one after the time limit or the end of the process."""
+        """Return the next line of output. After the time limit or the end of the process the line is incomplete."""
         out: IO[bytes] | None = self.process.stdout
         assert out is not None
         said, deadline = b"", time.monotonic() + seconds
@@ -132,11 +135,11 @@ def _stop_all() -> None:
 
 
 class _TimeUp(BaseException):
-    """A BaseException, because sympy catches every Exception."""
+    """Raised when the CPU time is used up. It is a BaseException, because sympy catches every Exception."""
 
 
 def serve() -> None:
-    """The main function of a worker: reads pairs from stdin and writes verdicts to the original stdout until stdin closes."""
+    """Run a worker's main loop: read pairs from stdin and write verdicts to the original stdout until stdin closes."""
     import logging
     import resource
     import signal
@@ -149,7 +152,7 @@ def serve() -> None:
     logging.disable(logging.CRITICAL)
     _same("\\boxed{\\frac{1}{2}}", "\\boxed{0.5}")  # builds the parser's tables
     os.dup2(silent, 2)
-    with contextlib.suppress(ValueError, OSError):  # without this limit those on time remain
+    with contextlib.suppress(ValueError, OSError):  # if memory cannot be limited, the time limits still apply
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
     def up(*_: Any) -> None:
@@ -161,7 +164,7 @@ def serve() -> None:
         gold, answer = json.loads(line)
         verdict = False
         try:
-            signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS, 1.0)  # repeats, in case it was caught
+            signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS, 1.0)  # repeats every second, in case _TimeUp was caught
             verdict = _same(gold, answer)
         except (_TimeUp, MemoryError, RecursionError):
             pass

@@ -1,9 +1,9 @@
-"""PURE: replaces each mention of an option in a reply, by letter or text, by one character, so that patterns can be written for the
-words around it (claims.py).
+"""PURE: replaces each mention of an option in a reply, by letter or by text, with one character.
 
-`marked` turns "It's (B), not A or C." into "It's B°, not A°C°|.", where B° is a private-use character. Text that only looks like an
-option's letter stays: an article, the pronoun "I", "Vitamin C", "the C programming language", "grade A", "25 °C". Mentions joined
-by "and", "or", a comma or a slash form one group.
+Patterns can then be written for the words around the mention (claims.py). `marked` turns "It's (B), not A or C." into "It's B°,
+not A°C°|.", where B° stands for a private-use character and | for the mark OR. Text that only looks like an option's letter
+stays: an article, the pronoun "I", "Vitamin C", "the C programming language", "grade A", "25 °C". Mentions joined by "and", "or",
+a comma or a slash form one group.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _NAMED = frozenset(  # "vitamin C", "type B": a name
         row column ward district county malaria service customer worker program programs language
     """.split()
 )
-_NAME_OF = frozenset(  # "C programming", "B cells": the first word of one
+_NAME_OF = frozenset(  # "C programming", "B cells": the first word after the letter of such a name
     """
         programming language languages compiler code program programs major minor flat sharp cell cells lymphocyte
         lymphocytes student students grade grades average note notes chord string scale strain virus battery
@@ -102,8 +102,10 @@ _EMPHASIS = re.compile(r"\*{1,3}|(?<!\w)_{1,3}|_{1,3}(?!\w)|`|\\[()\[\]]|\$|\\,|
 
 
 def marked(text: str, count: int, options: Sequence[str] = ()) -> str:
-    """`text` without emphasis, with a private-use character for every mention of one of the first `count` options; `options`: their
-    texts, if known."""
+    """Return `text` without emphasis, with a private-use character for every mention of one of the first `count` options.
+
+    `options`: the options' texts, if known.
+    """
     text = _LATEX.sub(lambda match: match[1].upper(), _STRUCK.sub(" ", text))
     text = _EMPHASIS.sub("", _BOX.sub(f" {BOX} ", text))
     text = _texts(text, options)
@@ -114,7 +116,7 @@ def marked(text: str, count: int, options: Sequence[str] = ()) -> str:
 
 
 def letters_of(group: str) -> tuple[int, ...]:
-    """The distinct numbers of the options in a group, in order."""
+    """Return the distinct indices of the options in a group, in order."""
     return tuple(
         dict.fromkeys(ord(mark) - (TEXT if ord(mark) >= TEXT else LETTER) for mark in group if mark not in (AND, OR))
     )
@@ -131,13 +133,13 @@ def _letter(match: re.Match[str], count: int) -> str:
     enclosed = bool(match["lead"]) or bool(opened and closed) or closed[:1] in (")", "]")
     if not enclosed and _is_name(match, letter):
         return match[0]
-    keep_open = opened if opened and not closed else ""  # a bracket that opens before and closes later
+    keep_open = opened if opened and not closed else ""  # a bracket that encloses more than the letter
     keep_close = "" if opened or closed[:1] == "]" else closed[:1] if closed[:1] == ")" else closed
     return f"{keep_open}{chr(LETTER + place)}{keep_close}"
 
 
 def _is_name(match: re.Match[str], letter: str) -> bool:
-    """Whether a bare letter is a word or part of a name."""
+    """Return whether a bare letter is a word or part of a name, not an option."""
     text, start, end = match.string, match.start(), match.end()
     before, after = _WORD_BEFORE.search(text[max(0, start - 40) : start]), _WORD_AFTER.match(text, end)
     word, following = before[1] if before else "", after[1] if after else ""
@@ -201,7 +203,7 @@ def _small(match: re.Match[str], count: int) -> str:
 
 
 def _texts(text: str, options: Sequence[str]) -> str:
-    """The text with marks for those options' texts that are distinctive enough."""
+    """Return the text with a mark in place of each option's text, for options whose texts are distinctive enough."""
     known = {
         place: words for place, option in enumerate(options[:26]) if (words := option.split()) and _is_telling(option)
     }
@@ -229,7 +231,10 @@ def _is_telling(option: str) -> bool:
 
 
 def _paired(text: str) -> str:
-    """ "B. Paris", "Paris (B)" and "Paris, option B" as one mention; at the start of a line with the colon of a label."""
+    """Return the text with "B. Paris", "Paris (B)" and "Paris, option B" as one mention.
+
+    At the start of a line it keeps a label's colon.
+    """
 
     def one(match: re.Match[str]) -> str:
         start, first, between, second = match.groups()
@@ -242,7 +247,7 @@ def _paired(text: str) -> str:
 
 
 def _joined(text: str) -> str:
-    """The text with joined mentions as one group."""
+    """Return the text with each run of joined mentions as one group, which ends in the mark AND or OR."""
     text = _SPAN.sub(_between, text)
 
     def group(run: re.Match[str]) -> str:

@@ -1,24 +1,24 @@
-"""PURE: reads the letter of an option out of a reply, strictly, in the form that the prompt requests, and tolerantly.
+r"""PURE: reads the letter of an option out of a reply, strictly, in the form that the prompt requests, and tolerantly.
 
-Strict (`answers_of`, for the task YAMLs under `eval/tasks/`): the letter after the last "ANSWER:" of the reply (anywhere in a line;
-word and letter in any case), else the letter at the start of the reply. A letter at the start is followed by the end of the line,
-or by one of `.` `)` `:` and any text. The letter can have emphasis marks and brackets around it, and after "ANSWER:" also quotes,
-`$` and LaTeX. Prose is not read, and a reply that names a second option in the same way ("A. B. C.", a list of the options) has no
-answer.
+Strict (`answers_of`, for the task YAMLs under `eval/tasks/`): the letter after the last "ANSWER:" of the reply (anywhere in a
+line; word and letter in any case), else the letter at the start of the reply. A letter at the start is followed by the end of the
+line, or by one of `.` `)` `:` and any text. The letter can have emphasis marks and brackets around it, and after "ANSWER:" also
+quotes, `$` and LaTeX. Prose is not read, and a reply that names a second option in the same way ("A. B. C.", a list of the
+options) has no answer.
 
 Tolerant (`stated`): the first rule that finds a letter decides:
 
     claims     the option that the reply settles on, by what it affirms and denies (claims.py)
-    stated     in the last \\boxed{...}; after the last "answer is", "Answer:" ... that is followed by an option's text
+    stated     in the last \boxed{...}; after the last "answer is", "Answer:" ... that is followed by an option's text
     begins     the strict form at the start of the reply, or a reply that is only an option's text
     bold       the letter or option in bold, if all in bold agree
     parenthesised  "(B)", if all in the last sentence that has one agree
     text       the text of an option, if the reply quotes that of only one option (or of others within it)
     last       the letter in the last sentence with a letter, if it names only one
 
-No rule returns an option that the reply denies, and "The answer is B or C" names two, so it has no answer. The rules from `bold` on
-do not apply to a reply that declines to answer; they skip lines that repeat the list of options and, except for quoted texts, lines
-that name all letters. What counts as a letter: mentions.py.
+No rule returns an option that the reply denies, and "The answer is B or C" names two, so it has no answer. The rules from `bold`
+on do not apply to a reply that declines to answer; they skip lines that repeat the list of options and, except for quoted texts,
+lines that name all letters. mentions.py defines what counts as a letter.
 """
 
 from __future__ import annotations
@@ -84,8 +84,11 @@ _LABEL = re.compile(r"[*_\-•\s]{0,6}\(?([A-Z])([).:]|[*_]{0,2}$)")
 
 
 def gold_letter(doc: Mapping[str, Any]) -> str:
-    """The right option's letter, from the first that the item has of `answer` (a number from 0, or a letter), `answerKey` (a letter
-    or one of the labels) and `label` (a number from 0). Raises EvalError for an item with none of them."""
+    """Return the right option's letter.
+
+    It is read from the first of these columns that the item has: `answer` (a number from 0, or a letter), `answerKey` (a letter
+    or one of the labels), `label` (a number from 0). Raises EvalError for an item with none of them.
+    """
     answer = doc.get("answer")
     if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(LETTERS):
         return LETTERS[answer]
@@ -107,7 +110,7 @@ def gold_letter(doc: Mapping[str, Any]) -> str:
 
 
 def options_of(doc: Mapping[str, Any]) -> list[str]:
-    """The options' texts in the item's order; [] if it lists none."""
+    """Return the options' texts in the item's order; [] if the item lists none."""
     choices = doc.get("choices") or doc.get("endings")
     if isinstance(choices, Mapping):
         choices = choices.get("text")
@@ -117,8 +120,10 @@ def options_of(doc: Mapping[str, Any]) -> list[str]:
 
 
 def answer_of(reply: str, count: int, options: Sequence[str] = ()) -> str | None:
-    """The letter (one of the first `count`) in the requested form; None if there is none. `options`: the options' texts, if known:
-    letters within an option's text ("D. A and B") do not name a second option."""
+    """Return the letter (one of the first `count`) in the requested form; None if there is none.
+
+    `options`: the options' texts, if known. Letters within an option's text ("D. A and B") then do not name a second option.
+    """
     reply = spoken(reply)
     asked = _ASKED.findall(reply)
     if asked:
@@ -127,7 +132,7 @@ def answer_of(reply: str, count: int, options: Sequence[str] = ()) -> str | None
 
 
 def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
-    """For lm-eval's `custom` filter: takes a list of replies per item, returns a list of letters (or None) per item."""
+    """Return the letter (or None) of every reply of every item, as lm-eval's `custom` filter."""
     listed = [options_of(doc) for doc in docs]
     return [
         [answer_of(reply, len(options) or USUAL, options) for reply in several]
@@ -136,12 +141,15 @@ def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any
 
 
 def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
-    """lm-eval's `process_results` for one item: whether the letter is right, and whether there was none."""
+    """Return an item's metrics, as lm-eval's `process_results`: whether the letter is right, and whether there was none."""
     return {"exact_match": float(results[0] == gold_letter(doc)), "no_answer": float(results[0] is None)}
 
 
 def stated(reply: str, options: Sequence[str]) -> str | None:
-    """The letter that the reply states by the tolerant rules. `options`: the options' texts; []: unknown."""
+    """Return the letter that the reply states by the tolerant rules; None if there is none.
+
+    `options`: the options' texts, [] if unknown.
+    """
     text, count = conclusion(reply), len(options) or USUAL
     refused = refuses(option_texts.unquoted(text, options))
     claimed = option_texts.unlisted(text[-claims.LONGEST :], options)
@@ -165,7 +173,7 @@ def stated(reply: str, options: Sequence[str]) -> str | None:
 
 
 def _said(text: str, count: int, options: Sequence[str]) -> Found:
-    """The option whose text follows the last "answer is" ... that is followed by one."""
+    """Return the letter in the last box, or after the last "answer is" that a letter or an option's text follows."""
     found: Found = _at(boxed(text) or "", count, options)
     for rest in statements(text) if not found else ():
         found = found or _at(rest, count, options)
@@ -173,12 +181,12 @@ def _said(text: str, count: int, options: Sequence[str]) -> Found:
 
 
 def _entire(text: str, count: int, options: Sequence[str]) -> Found:  # noqa: ARG001
-    """The option whose text is the whole reply."""
+    """Return the letter of the option whose text is the whole reply."""
     return option_texts.whole(text, options)
 
 
 def _begun(reply: str, count: int, options: Sequence[str]) -> str | None:
-    """The letter in the first line, unless the next lines continue with others in the same way, as in a list."""
+    """Return the letter in the first line, unless the next lines continue with other letters in the same way, as in a list."""
     first, *more = lines(reply) or [""]
     letter = _form(first, count, options)
     alone = not (_FORM.match(first) or [0, 0, ""])[2]
@@ -187,7 +195,7 @@ def _begun(reply: str, count: int, options: Sequence[str]) -> str | None:
 
 
 def _given(rest: str, count: int, options: Sequence[str]) -> str | None:
-    """The letter after "ANSWER:", upper or lower case; the article "a" does not count."""
+    """Return the letter after "ANSWER:", in upper case; None for the article "a", and if the line names a second option."""
     match = _GIVEN.match(rest)
     if match is None or not _is_option(match["letter"].upper(), count):
         return None
@@ -208,7 +216,7 @@ def _form(line: str, count: int, options: Sequence[str]) -> str | None:
 
 
 def _others(rest: str, letter: str, count: int, options: Sequence[str]) -> set[str]:
-    """The options other than `letter` that the rest of its line names in the same way."""
+    """Return the options other than `letter` that the rest of its line names in the same way."""
     if options:
         rest = rest.removeprefix(" ".join(options[LETTERS.index(letter)].split()))
     marks = {mark[1] for mark in _MARK.finditer(rest)} | {again[1] for again in [_AGAIN.match(rest)] if again}
@@ -220,7 +228,7 @@ def _is_option(letter: str, count: int) -> bool:
 
 
 def _at(text: str, count: int, options: Sequence[str]) -> Found:
-    """The letter, or the letter of the option's text, at the start of `text`."""
+    """Return the letter at the start of `text`, or that of the option whose text is there."""
     start = _skip(text)
     rest = text[start : start + 600]
     bracketed = text[:start].rstrip().endswith(("(", "{", "["))
@@ -252,7 +260,7 @@ def _at(text: str, count: int, options: Sequence[str]) -> Found:
 
 
 def _skip(text: str) -> int:
-    """The position at which the answer starts, after marks and words such as "most likely option"."""
+    """Return the position at which the answer starts, after marks and words such as "most likely option"."""
     start = 0
     for pattern in (_DECORATION, _FILLER, _DECORATION):
         match = pattern.match(text, start)
@@ -261,7 +269,7 @@ def _skip(text: str) -> int:
 
 
 def _is_word(text: str, match: re.Match[str]) -> bool:
-    """Whether this "A" or "I" is the article or the pronoun."""
+    """Return whether a matched "A" or "I" is the article or the pronoun."""
     if match[1] not in "AI":
         return False
     following = re.match(r"\s+([A-Za-z]+)", text[match.end() :])
@@ -275,14 +283,14 @@ def _article(text: str, match: re.Match[str]) -> bool:
 
 
 def _unlisted(text: str, count: int) -> str:
-    """The text without the lines that repeat the list of options."""
+    """Return the text without the lines that repeat the list of options."""
     every = text.splitlines()
     labelled = {
         place: match[1] for place, match in enumerate(map(_LABEL.match, every)) if match and _is_option(match[1], count)
     }
     marked = {
         place for place in labelled if not _LONE.fullmatch(every[place])
-    }  # else a letter alone is the answer after a list
+    }  # a line with only a letter, after a list, is the answer
     listed = (marked or set(labelled)) if len(set(labelled.values())) > 1 else set()
     return "\n".join(line for place, line in enumerate(every) if place not in listed)
 
@@ -305,7 +313,7 @@ def _parenthesised(text: str, count: int) -> list[str]:
 
 
 def _last(text: str, count: int, out: set[str]) -> Found:
-    """The letter in the last sentence that mentions any, except denied ones."""
+    """Return the letter in the last sentence that mentions any, not counting denied ones; AMBIGUOUS if there are several."""
     for sentence in reversed(claims.sentences(mentions.marked(text[-claims.LONGEST :], count))):
         found = {LETTERS[place] for place in sentence} - out
         if found:

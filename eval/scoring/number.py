@@ -1,11 +1,11 @@
-"""PURE: reads the number that a reply states (GSM8K, and tasks of BBH and the closed world whose answers are numbers).
+r"""PURE: reads the number that a reply states (GSM8K, and tasks of BBH and the closed world whose answers are numbers).
 
-The notation of numbers is in numerals.py. The first rule that finds a number decides:
+numerals.py defines the notation of numbers. The first rule that finds a number decides:
 
     corrected  the result of the rules below after the last correction ("wait", "no,", "I made a mistake" ...), if there is one
     marker     the number right after the last "####" that is not a heading ("#### 2. Money"); if words follow the number, `boxed`
                and `stated` take precedence when they find a number further down
-    boxed      the number in the last \\boxed{...}
+    boxed      the number in the last \boxed{...}
     stated     after the last "answer is ...", "Answer: ..." with a number: the result of its calculation, which can continue on the
                next lines, else its first number; after a bare "Answer:" without a number right behind it: that of its paragraph if
                this is one sentence, else the result of the rules from `bold` on
@@ -15,10 +15,10 @@ The notation of numbers is in numerals.py. The first rule that finds a number de
                follows a one-sentence answer is skipped, and so are comments on the previous number ("This covers
                all 16 glasses")
 
-The number of a sentence is the first after its last "=", unless another clause follows; else the last that is not in brackets, not
-denied ("not 15"), not a reason ("since ...") and not incidental ("for 16 glasses", "in 3 days", "at $5 each"), preferably a price.
-Times, ordinals, and numbers of steps and lists are not answers. "3 or 4", "10 to 15" and "between 3 and 4" name two, so there is
-no answer. Number words count if there are no digits.
+The number of a sentence is the first after its last "=", unless another clause follows. Without "=" it is the last number that is
+not in brackets, not denied ("not 15"), not a reason ("since ...") and not incidental ("for 16 glasses", "in 3 days", "at $5
+each"), preferably a price. Times, ordinals, and numbers of steps and lists are not answers. "3 or 4", "10 to 15" and "between 3
+and 4" name two numbers, so there is no answer. Number words count if there are no digits.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _REASON = re.compile(
     + ")",
     _I,
 )
-_BESIDE = re.compile(  # before a number that is not a result
+_BESIDE = re.compile(  # words before a number that is not a result
     worded(
         "for",
         "in",
@@ -173,7 +173,7 @@ _CONTINUES = re.compile(r"[\s*_]{0,6}(?:[-+*/×÷=]|\d[\d.,]{0,20}\s{0,3}(?:[-+*
 
 
 def stated(reply: str) -> str | None:
-    """The number that the reply states, as plain text ("-1234.5", "3/4"); None if there is none."""
+    """Return the number that the reply states, as plain text ("-1234.5", "3/4"); None if there is none."""
     text = plain(conclusion(reply))
     cuts = [mark.end() for mark in CORRECTED.finditer(text)][-20:]
     for cut in reversed(cuts):
@@ -185,24 +185,30 @@ def stated(reply: str) -> str | None:
 
 
 def same(answer: str, gold: str) -> bool:
-    """Whether two texts are the same number: "18" and "18.00" are, "50" and "0.5" are not."""
+    """Return whether two texts state the same number: "18" and "18.00" do, "50" and "0.5" do not."""
     mine, right = value(answer), value(gold)
     return mine is not None and mine == right
 
 
 def value(text: str) -> Fraction | None:
-    """The only number in `text`, which can have a unit; None if there is none. For a GSM8K solution: the one after "####"."""
+    """Return the last number in `text`, which can have a unit; None if there is none.
+
+    After "####" (a GSM8K solution) only the rest is read.
+    """
     return numerals.value(text.rpartition("####")[2])
 
 
 def last_in(text: str) -> str | None:
-    """The last number in `text`, whatever its meaning."""
+    """Return the last number in `text`, whatever its meaning."""
     found = numerals.numerals(plain(text))
     return found[-1].text if found else None
 
 
 def _read(text: str, after: bool = False) -> Found:
-    """The number by the rules from `marker` on. `after`: the text follows a correction, so an earlier refusal does not apply."""
+    """Return the number by the rules from `marker` on.
+
+    `after`: the text follows a correction, so an earlier refusal does not apply.
+    """
     return _marked(text) or _concluded(text) or _begun(text) or _mentioned(text, after)
 
 
@@ -253,7 +259,7 @@ def _mentioned(text: str, after: bool = False) -> Found:
 
 
 def _masked(text: str) -> str:
-    """The text with numbers that are not answers replaced by blanks."""
+    """Return the text with numbers that are not answers replaced by blanks."""
     text = _NO_ANSWER.sub(lambda match: " " * len(match[0]), text)
     if any(re.search(r"\b1[.)]", mark[0]) for mark in _ENUMERATED.finditer(text)):
         text = _ENUMERATED.sub(lambda match: " " * len(match[0]), text)
@@ -261,7 +267,10 @@ def _masked(text: str) -> str:
 
 
 def _calculated(rest: str) -> str:
-    """The first sentence after an announcement; if it calculates, also the lines that continue the calculation."""
+    """Return the first sentence of `rest`, the text after an announcement.
+
+    If it calculates, return the last line of the calculation.
+    """
     lines = [line for line in rest.strip().splitlines() if line.strip()]
     if lines and "=" in lines[0]:
         count = next((place for place, line in enumerate(lines) if "=" not in line), len(lines))
@@ -270,7 +279,7 @@ def _calculated(rest: str) -> str:
 
 
 def _of_clause(words: str) -> Found:
-    """The number announced by "answer is": the result of a calculation, else the first."""
+    """Return the number announced by "answer is": the result of a calculation, or else the first number."""
     words = plain(words)
     if _undecided(words):
         return AMBIGUOUS
@@ -281,7 +290,7 @@ def _of_clause(words: str) -> Found:
 
 
 def _given(sentence: str) -> Found:
-    """The number of a sentence."""
+    """Return the number of a sentence, as the module's docstring defines it; AMBIGUOUS if the sentence names two."""
     text = plain(sentence)
     outside = _ASIDE.sub(lambda match: " " * len(match[0]), text)
     text = outside if re.search(r"\d", outside) or (numerals.worded(outside) and not re.search(r"\d", text)) else text
@@ -303,7 +312,7 @@ def _given(sentence: str) -> Found:
 
 
 def _undecided(text: str) -> bool:
-    """Whether the last numbers of a text are several answers: "3 or 4", "10 to 15"."""
+    """Return whether a text ends in several answers: "3 or 4", "10 to 15"."""
     text = text[-2000:]
     for mark in [*_RANGE.finditer(text), *_EITHER.finditer(text)]:
         found = numerals.numerals(text)
@@ -331,7 +340,7 @@ def _chosen(text: str, found: list[Numeral]) -> Found:
 
 
 def _is_price_for(text: str, each: Numeral) -> bool:
-    """Whether the number is what something was sold for."""
+    """Return whether the number is the price for which something was sold."""
     before = text[max(0, each.start - 60) : each.start]
     sold = _FOR.search(before)
     return each.price and sold is not None and _SOLD.search(before[: sold.start()]) is not None

@@ -1,8 +1,8 @@
-"""PURE: finds the numbers in a text and their values.
+r"""PURE: finds the numbers in a text and their values.
 
-Recognised: signs, currencies (recorded, because a price is a better answer than a count), thousands separated by commas, points,
-spaces, underscores or apostrophes, decimal points and commas, fractions a/b, \\frac{a}{b}, mixed ones (3 1/2) and single
-characters, powers of ten (1.5e6, 3 x 10^8), "million", "dozen", "k", digits of other scripts, and English number words. Units and
+Recognised are signs; currencies (recorded, because a price is a better answer than a count); thousands separated by commas,
+points, spaces, underscores or apostrophes; decimal points and commas; fractions a/b, \frac{a}{b}, mixed ones (3 1/2) and single
+characters; powers of ten (1.5e6, 3 x 10^8); "million", "dozen", "k"; digits of other scripts; and English number words. Units and
 per cent signs are dropped. A number can be next to a letter of another script ("共18元"), but not to a Latin one ("x18").
 """
 
@@ -97,7 +97,10 @@ _ENDS = re.compile(r"[\s*_\"'`)]{0,6}(?:[.!]|\Z|\n)")
 
 @dataclass(frozen=True)
 class Numeral:
-    """A number in a text, from `start` to `end`. `text`: its plain form ("-1234.5", "3/4"); `price`: it is an amount of money."""
+    """A number in a text, from `start` to `end`.
+
+    `text`: its plain form ("-1234.5", "3/4"); `price`: whether it is an amount of money.
+    """
 
     start: int
     end: int
@@ -106,7 +109,7 @@ class Numeral:
 
 
 def plain(text: str) -> str:
-    """The text with LaTeX and unusual characters of numbers replaced by plain forms."""
+    """Return the text with LaTeX and unusual characters in numbers replaced by plain forms."""
     text = _TEXT.sub(r" \1 ", text)
     for mark, instead in _LATEX:
         text = text.replace(mark, instead)
@@ -117,7 +120,7 @@ def plain(text: str) -> str:
 
 
 def numerals(text: str) -> list[Numeral]:
-    """The numbers in a plain text, in order."""
+    """Return the numbers in a plain text, in order."""
     found = []
     for match in _NUMBER.finditer(text):
         written = _written(match)
@@ -127,7 +130,10 @@ def numerals(text: str) -> list[Numeral]:
 
 
 def worded(text: str) -> list[Numeral]:
-    """The numbers written in words, in order; "one" alone counts only if a sentence ends in "is one"."""
+    """Return the numbers written in words, in order.
+
+    "one" alone counts only at the end of a sentence such as "The answer is one".
+    """
     found = []
     for match in _WORDS.finditer(text):
         value, word = _spelt(match[0].casefold()), match[0].casefold()
@@ -142,7 +148,7 @@ def worded(text: str) -> list[Numeral]:
 
 
 def value(text: str) -> Fraction | None:
-    """The last number in `text`; None if there is none."""
+    """Return the value of the last number in `text`; None if there is none."""
     found = numerals(plain(text))
     if not found:
         return None
@@ -178,7 +184,7 @@ def _decimal(number: Fraction) -> str:
 
 
 def _spelt(words: str) -> int | None:
-    """The value of number words."""
+    """Return the value of number words."""
     if words.startswith("half"):
         return 6
     total = current = 0

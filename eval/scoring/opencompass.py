@@ -1,7 +1,8 @@
-r"""PURE: reads replies by OpenCompass's rules for the paper's ten benchmarks, for `gra rescore --reading opencompass`.
+"""PURE: reads replies by OpenCompass's rules for the paper's ten benchmarks, for `gra rescore --reading opencompass`.
 
-Re-implemented from its public behaviour (open-compass/opencompass, `opencompass/utils/text_postprocessors.py` and
-`opencompass/datasets`, as of August 2026), so that scores can be compared with OpenCompass's under the same reading:
+The rules are re-implemented from OpenCompass's public behaviour (open-compass/opencompass,
+`opencompass/utils/text_postprocessors.py` and `opencompass/datasets`, as of August 2026), so that scores can be compared with
+OpenCompass's under the same reading:
 
     letters   MMLU, HellaSwag, ARC: the first form of a long list that occurs anywhere ("答案是B", "ANSWER: B", "The answer is (B)",
               a letter at the end of the reply ...), and last the first capital that is an option's; GPQA: the first "ANSWER: B"
@@ -13,8 +14,9 @@ Re-implemented from its public behaviour (open-compass/opencompass, `opencompass
     humaneval the first code block, else the whole reply
     mbpp      the first of: [BEGIN] ... [DONE], a block of Python, any block, the reply up to a fence
 
-Older versions differ: in 2024 a letter between blanks took precedence over the first capital, and BBH's free answers had to be
-exactly equal. The rules are not more lenient than OpenCompass's: "Both A and B" is the answer B, the first capital.
+Older versions of OpenCompass differ: in 2024 a letter between blanks took precedence over the first capital, and BBH's free
+answers had to be exactly equal. The rules here are not more lenient than OpenCompass's: "Both A and B" is the answer B, the first
+capital.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ _PROGRAMS = tuple(
 
 
 def letter(reply: str, options: str) -> str | None:
-    """The letter of `options` ("ABCD") in the first form that matches; None if the reply has no such capital."""
+    """Return the letter among `options` ("ABCD") in the first form that matches; None if the reply has no such capital."""
     text = reply.strip()
     for form in _forms(options):
         found = form.search(text)
@@ -57,19 +59,26 @@ def letter(reply: str, options: str) -> str | None:
 
 
 def asked_letter(reply: str) -> str | None:
-    """The letter after the first "ANSWER:" that is followed by one, in its case; OpenCompass compares it with a capital."""
+    """Return the first letter that follows an "ANSWER:", in its case; None if there is none.
+
+    OpenCompass compares it with a capital.
+    """
     found = _FIRST_ANSWER.search(reply)
     return found[1] if found else None
 
 
 def number(reply: str) -> str | None:
-    """The last number before the next question."""
+    """Return the last number before the next "Question:"; None if there is none."""
     found = _NUMBERS.findall(reply.split("Question:")[0])
     return found[-1].replace(",", "") if found else None
 
 
 def expression(reply: str) -> str | None:
-    """The content of the last box, else the end of the first sentence that announces an answer, else the first sentence."""
+    """Return the expression of a reply to MATH; None if it is empty.
+
+    It is the content of the last box; or else the end of the first sentence that announces an answer, or of the first sentence,
+    reduced to its last formula if there is one.
+    """
     inside = boxed(reply)
     if inside is not None:
         return re.sub(r"\A\{(.*)\}\Z", r"\1", inside)
@@ -81,14 +90,14 @@ def expression(reply: str) -> str | None:
 
 
 def option(reply: str) -> str | None:
-    """BBH's letter."""
+    """Return the letter of a reply to BBH; None if there is none."""
     rest = _rest(reply)
     found = re.search(r"\(([A-Z])\)*", rest) or re.search(r"([A-Z])", rest)
     return found[1] if found else None
 
 
 def free(reply: str) -> str:
-    """BBH's free answer; the right one is compared in the same form, ignoring case."""
+    """Return the free answer of a reply to BBH. The right answer is converted in the same way and compared ignoring case."""
     line = re.split(r"answer is\s*:?\s*", reply, flags=re.IGNORECASE)[-1].strip().split("\n")[0].strip()
     line = line.removesuffix(".").strip()
     strong = re.search(r"\*\*(.*?)\*\*", line)
@@ -101,26 +110,26 @@ def free(reply: str) -> str:
 
 
 def humaneval(reply: str) -> str | None:
-    """The first closed code block, else the whole reply."""
+    """Return the first closed code block, or else the whole reply; None if it is blank."""
     found = _BLOCK.search(reply)
     return (found[1] if found else reply).lstrip() or None
 
 
 def mbpp(reply: str) -> str | None:
-    """The program, by MBPP's rules."""
+    """Return the program by MBPP's rules; None if it is blank."""
     found = next((match for form in _PROGRAMS if (match := form.search(reply))), None)
     text = (found[1] if found else reply).split("```")[0]
     return re.split(r"'?\s*\[?DONE\]?", text)[0].replace("\\_", "_").strip() or None
 
 
 def _rest(reply: str) -> str:
-    """The text after the first "answer is ", up to the next; the whole text without one."""
+    """Return the text between the first and the second "answer is "; the whole text without one."""
     parts = reply.split("answer is ")
     return parts[1].strip() if len(parts) > 1 else reply
 
 
 def _forms(options: str) -> Sequence[re.Pattern[str]]:
-    """The forms in the order in which they are tried."""
+    """Return the forms of a letter in the order in which they are tried."""
     one = f"([{options}])"
     chinese = [
         rf"答案是?\s*[：:]?\s*{one}",

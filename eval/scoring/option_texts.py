@@ -1,4 +1,4 @@
-"""PURE: finds options of multiple choice that a reply names by their texts."""
+"""PURE: finds the options of multiple choice that a reply names by their texts."""
 
 from __future__ import annotations
 
@@ -10,20 +10,25 @@ _EMPHASIS = dict.fromkeys(map(ord, "*_`$"))
 
 
 def plain(text: str) -> str:
-    """The text in lower case, with single spaces, without emphasis marks and final punctuation."""
+    """Return the text in lower case, with single spaces, without emphasis marks and without punctuation at its ends."""
     return " ".join(text.casefold().translate(_EMPHASIS).split()).strip(" .,;:!?\"'")
 
 
 def unquoted(text: str, options: Sequence[str]) -> str:
-    """The text without the options that it quotes literally: "you can't tell" can be part of one."""
+    """Return the text without the options that it quotes literally.
+
+    Words such as "you can't tell" are no refusal if they are part of an option.
+    """
     for option in options:
         text = text.replace(option, " ") if len(option) > 1 else text
     return text
 
 
 def unlisted(text: str, options: Sequence[str]) -> str:
-    """The text without a complete list of the options with letters and texts, if the reply repeats it: "(A) yes (B) no" says
-    nothing about the answer if these are the options."""
+    """Return the text without a complete list of the options with letters and texts.
+
+    A reply that only repeats the list, "(A) yes (B) no", says nothing about the answer.
+    """
     if len(options) < 2 or len(options) > len(LETTERS):
         return text
     entries = [
@@ -34,7 +39,10 @@ def unlisted(text: str, options: Sequence[str]) -> str:
 
 
 def quoted(text: str, options: Sequence[str], out: set[str]) -> str | None:
-    """The letter of the only option whose text a reply quotes (the longest if it contains the others), except those in `out`."""
+    """Return the letter of the only option whose text the reply quotes; None if there are several.
+
+    Options in `out` are ignored. If one quoted text contains the others, it counts as the only one.
+    """
     text, texts = plain(text), [plain(option) for option in options]
     left = [place for place, option in enumerate(texts) if is_text(option) and LETTERS[place] not in out]
     named = [place for place in left if _quotes(text, texts[place])]
@@ -43,19 +51,19 @@ def quoted(text: str, options: Sequence[str], out: set[str]) -> str | None:
 
 
 def whole(text: str, options: Sequence[str]) -> str | None:
-    """The letter of the option with this text."""
+    """Return the letter of the only option whose text equals `text`; None if there is none."""
     text = plain(text)
     same = [place for place, option in enumerate(options) if is_text(text) and plain(option) == text]
     return LETTERS[same[0]] if len(same) == 1 else None
 
 
 def is_text(option: str) -> bool:
-    """Whether an option's text cannot be mistaken for the letter of an option."""
+    """Return whether an option's text cannot be mistaken for an option's letter."""
     return len(option) > 1 or option.isdigit()
 
 
 def _quotes(text: str, option: str) -> bool:
-    """Whether `text` contains `option` not as part of a longer word, number or formula."""
+    """Return whether `text` contains `option`, not as part of a longer word, number or formula."""
     place = text.find(option)
     while place >= 0:
         if (place == 0 or text[place - 1] in " (\"'“‘:=") and ends(text, place + len(option)):
@@ -65,6 +73,6 @@ def _quotes(text: str, option: str) -> bool:
 
 
 def ends(text: str, place: int) -> bool:
-    """Whether a word, number or formula ends at `place`."""
+    """Return whether a word, number or formula ends at `place`."""
     following = text[place : place + 2]
     return not following[:1].isalnum() and not (following[:1] in (*"^/+*-.,", "'") and following[1:].isalnum())

@@ -1,6 +1,6 @@
 """PURE: finds the parts of a reply in which an answer of any kind can be stated, for the tolerant rules.
 
-Replies are hostile: every pattern is linear (bounded gaps, no nested repeats), and only the last `LONGEST` characters are read,
+Replies are hostile. Every pattern is linear (bounded gaps, no nested repeats), and only the last `LONGEST` characters are read,
 because answers are at the end.
 """
 
@@ -29,7 +29,7 @@ _SENTENCE = re.compile(r"[.!?][*_\"')\]]{0,4}(?:\s+|$)|\n+")
 
 
 def worded(*phrases: str) -> str:
-    """A pattern for any of the phrases (partial patterns) as whole words, with any white space and apostrophes."""
+    """Return a pattern for any of `phrases` (partial patterns) as whole words, with any blanks and both kinds of apostrophe."""
     return r"\b(?:" + "|".join(phrase.replace("'", "['’]").replace(" ", r"[ \t]+") for phrase in phrases) + r")(?!\w)"
 
 
@@ -46,7 +46,7 @@ _REFUSAL = re.compile(
     + r"|\bI(?: am|['’]m) (?:sorry|afraid)[ \t]*[.!]?\s*\Z",
     re.IGNORECASE,
 )
-CORRECTED = re.compile(  # statements before it no longer hold
+CORRECTED = re.compile(  # a correction: statements before it no longer hold
     worded(
         "wait",
         "hold on",
@@ -77,7 +77,7 @@ CORRECTED = re.compile(  # statements before it no longer hold
     + r"|\b(?:hm+|err|uh|um)\b|(?:(?<=[.!?…—–-]\s)|^)no\b[ \t]*[,.—–:…-]",
     re.IGNORECASE | re.MULTILINE,
 )
-CHECKED = re.compile(  # statements before it can still be changed
+CHECKED = re.compile(  # an announced check: statements before it can still be changed
     worded(
         r"(?:let me|let's|I'll|I will) (?:re-?|double[- ]?)?(?:check|verify|examine|count|calculate|compute|"
         r"read)\w*(?: again)?"
@@ -87,7 +87,7 @@ CHECKED = re.compile(  # statements before it can still be changed
 
 
 class _Ambiguous:
-    """The result of a rule when a reply names several answers at once: later rules must not guess then."""
+    """The result of a rule if a reply names several answers at once. Later rules must then not guess."""
 
 
 AMBIGUOUS: Final = _Ambiguous()
@@ -95,17 +95,17 @@ Found = str | _Ambiguous | None
 
 
 def settled(found: Found) -> str | None:
-    """The answer of the first rule that found one; None if it was ambiguous."""
+    """Return the answer that a rule found; None if there is none or it is ambiguous."""
     return found if isinstance(found, str) else None
 
 
 def conclusion(reply: str) -> str:
-    """The part that is read: the end of the reply, without reasoning and without what follows its turn."""
+    """Return the end of the reply that is read, without reasoning and without what follows the reply's turn."""
     return spoken(reply)[-LONGEST:]
 
 
 def boxed(text: str) -> str | None:
-    r"""The content of the last \boxed{...} (or \fbox) with closed braces; None if there is none or it is empty."""
+    r"""Return the content of the last \boxed{...} (or \fbox) with closed braces; None if there is none or it is empty."""
     opened: list[int | None] = []
     last: tuple[int, int] | None = None
     for mark in _OPEN.finditer(text):
@@ -120,13 +120,18 @@ def boxed(text: str) -> str | None:
 
 
 def statements(text: str) -> list[str]:
-    """The texts after "answer is", "Answer:", "correct option is", "I choose" and the like, last one first, each up to the next.
-    "The answer is not" does not count."""
+    """Return the texts after announcements such as "answer is", "Answer:", "correct option is" or "I choose", the last one first.
+
+    Each text extends to the next announcement. "The answer is not" is no announcement.
+    """
     return [rest for rest, _ in announced(text)]
 
 
 def announced(text: str) -> list[tuple[str, bool]]:
-    """Like `statements`, each with whether it is only a heading ("Answer:", "### Answer", no verb), which working can follow."""
+    """Return the texts of `statements`, each with whether its announcement is only a heading ("Answer:", "### Answer", no verb).
+
+    A heading can be followed by working before the answer.
+    """
     marks = sorted([*_ANSWER.finditer(text), *_CHOOSE.finditer(text)], key=lambda mark: mark.start())
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
     rests = [text[mark.end() : max(end, mark.end())] for mark, end in zip(marks, ends, strict=False)]
@@ -134,31 +139,31 @@ def announced(text: str) -> list[tuple[str, bool]]:
 
 
 def bold(text: str) -> list[str]:
-    """The texts in bold, in order."""
+    """Return the texts in bold, in order."""
     return [(found[1] or found[2]).strip() for found in _BOLD.finditer(text)]
 
 
 def sentences(text: str) -> list[str]:
-    """The non-blank sentences and lines of a text, in order, without their final full stop."""
+    """Return the non-blank sentences and lines of a text, in order, without their final punctuation."""
     return [part for part in map(str.strip, _SENTENCE.split(text)) if part]
 
 
 def clause(rest: str) -> str:
-    """The rest of the sentence that a statement starts."""
+    """Return the first sentence of `rest`, the text after an announcement; "" if it is blank."""
     return next(iter(sentences(rest)), "")
 
 
 def alone(rest: str) -> bool:
-    """Whether the paragraph that a statement starts is one sentence."""
+    """Return whether the first paragraph of `rest`, the text after an announcement, is one sentence."""
     return len(sentences(_PARAGRAPH.split(rest.lstrip(), maxsplit=1)[0])) == 1
 
 
 def lines(text: str) -> list[str]:
-    """The non-blank lines, stripped."""
+    """Return the non-blank lines, stripped."""
     return [line for line in map(str.strip, text.splitlines()) if line]
 
 
 def refuses(text: str) -> bool:
-    """Whether the first or the last sentence declines to answer; rules based on mere mentions do not apply then."""
+    """Return whether the first or the last sentence declines to answer. Rules based on mere mentions do not apply then."""
     said = sentences(text)
     return bool(said) and any(_REFUSAL.search(sentence[:400]) for sentence in (said[0], said[-1]))

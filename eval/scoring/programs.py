@@ -10,8 +10,8 @@ rule that finds a program:
                a definition between single backticks; indented lines
     body       if the problem gives the head of the function: the reply, or its block, as the function's body
 
-A method of a class that needs no arguments ("class Solution") counts as the function if nothing else defines it; code that only
-tries the program out is removed (entry.py). Common indentation is removed, and a program is cut after the last line up to which it
+A method of a class that needs no arguments ("class Solution") counts as the function if nothing else defines it. Code that only
+tries the program out is removed (entry.py). Common indentation is removed. A program is cut after the last line up to which it
 parses, which drops following text, an unfinished statement and a truncated function. A reply in which nothing parses has no
 program.
 """
@@ -35,7 +35,10 @@ _KEPT = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.Im
 
 
 def program_of(reply: str, name: str | None, head: str = "") -> str | None:
-    """The program in `reply`, by the rules; `name`: the function that the tests call; `head`: its head from the problem."""
+    """Return the program in `reply`; None if there is none.
+
+    `name`: the function that the tests call; `head`: its head in the problem.
+    """
     fallback = None
     for found in _candidates(spoken(reply), name, head):
         if name is None or defines(found, name):
@@ -45,7 +48,7 @@ def program_of(reply: str, name: str | None, head: str = "") -> str | None:
 
 
 def defines(program: str, name: str) -> bool:
-    """Whether the program binds `name` at the top level."""
+    """Return whether the program binds `name` at the top level."""
     return (
         re.search(
             rf"^(?:(?:async\s+)?def\s+{re.escape(name)}\b|class\s+{re.escape(name)}\b|"
@@ -58,12 +61,12 @@ def defines(program: str, name: str) -> bool:
 
 
 def parses(text: str) -> bool:
-    """Whether a text is valid Python."""
+    """Return whether a text is valid Python."""
     return parsed(text) is not None
 
 
 def chosen(texts: Sequence[str], name: str | None) -> str | None:
-    """The last text of a reply that defines `name`, else the first, with what it uses of the others; None without texts."""
+    """Return the last of `texts` that defines `name` (else the first), with what it uses of the others; None without texts."""
     if not texts:
         return None
     places = [place for place, text in enumerate(texts) if name is not None and defines(text, name)]
@@ -72,7 +75,7 @@ def chosen(texts: Sequence[str], name: str | None) -> str | None:
 
 
 def _used(texts: Sequence[str], place: int) -> list[str]:
-    """The statements of the other texts that bind names which the text at `place` uses but does not bind, in order."""
+    """Return the statements of the other texts that bind names which the text at `place` uses but does not bind, in order."""
     tree = parsed(texts[place])
     if tree is None or len(texts) == 1:
         return []
@@ -98,7 +101,7 @@ def _used(texts: Sequence[str], place: int) -> list[str]:
 
 
 def _source(text: str, node: ast.stmt) -> str:
-    """The source of a statement with its decorators (`ast.get_source_segment` starts at `def` or `class`)."""
+    """Return the source of a statement with its decorators, which `ast.get_source_segment` leaves out."""
     decorators = getattr(node, "decorator_list", None)
     if decorators and node.end_lineno is not None:
         return "\n".join(text.splitlines()[decorators[0].lineno - 1 : node.end_lineno])
@@ -106,7 +109,7 @@ def _source(text: str, node: ast.stmt) -> str:
 
 
 def _bound(body: Sequence[ast.stmt]) -> set[str]:
-    """The names that statements bind at the top level."""
+    """Return the names that statements bind at the top level."""
     found: set[str] = set()
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -140,7 +143,7 @@ def _candidates(reply: str, name: str | None, head: str) -> Iterator[str]:
 
 
 def _unfenced(reply: str) -> Iterator[str]:
-    """Programs that start at one of the first lines that can start one and that define something."""
+    """Yield the programs that start at one of the first lines that can start one and that define something."""
     places = [match.start() for match in re.finditer(r"^.*$", reply[:LONGEST], re.MULTILINE) if _START.match(match[0])]
     for place in places[:_STARTS]:
         found = _cut(reply[place:])
@@ -153,7 +156,10 @@ def _defines_something(program: str) -> bool:
 
 
 def _under(head: str, text: str) -> str | None:
-    """The function with `text` as its body, whose first line or all lines can lack indentation."""
+    """Return the function with `text` as its body; None if it does not parse.
+
+    The body's first line, or all its lines, can lack indentation.
+    """
     body = textwrap.dedent(text.strip("\n"))
     first, _, rest = text.lstrip().partition("\n")
     head = head.strip("\n").rstrip()
@@ -163,16 +169,17 @@ def _under(head: str, text: str) -> str | None:
 
 
 def _has_body(program: str) -> bool:
-    """Whether the last function does something besides a docstring, imports and inner functions."""
+    """Return whether the program's last function does something other than a docstring, imports and inner definitions."""
     tree = parsed(program)
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)] if tree else []
     return bool(functions) and not all(isinstance(node, _IDLE) for node in functions[-1].body)
 
 
 def _cut(text: str, least: int = 0) -> str | None:
-    """The longest prefix of complete lines that is a program; None if there is none or it does nothing.
+    """Return the longest prefix of complete lines that is a program; None if there is none or it does nothing.
 
-    `least`: the minimum number of lines if the program is a function's body, which can then break off anywhere."""
+    `least`: the minimum number of lines if the text is a function with its body, which can then break off anywhere.
+    """
     every = textwrap.dedent(text[:LONGEST].replace("\r\n", "\n").strip("\n")).split("\n")
     count = len(every)
     for _ in range(_TRIES):
@@ -195,5 +202,5 @@ def _cut(text: str, least: int = 0) -> str | None:
 
 
 def _is_talk(node: ast.stmt) -> bool:
-    """Whether it is a single word: prose that happens to parse."""
+    """Return whether a statement is a single word or constant: prose that happens to parse."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Name | ast.Constant)

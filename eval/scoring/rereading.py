@@ -9,12 +9,16 @@ from typing import Any
 from gra.eval.scoring import code, mathematics, multiple_choice, number, opencompass
 
 OPENCOMPASS = "opencompass"
-READINGS = ("strict", OPENCOMPASS)  # the choices of `gra rescore --reading`; the tolerant reading is added to both
+READINGS = ("strict", OPENCOMPASS)  # the choices of `gra rescore --reading`; both come with the tolerant reading
 
 
 def reread(leaf: str, kind: str | None, logged: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | None:
-    """The samples of a leaf task with OpenCompass's answers and verdicts instead of the strict ones; None for a task without such
-    rules (IFEval, whose checks are the same; the closed world). Programs run in the sandbox."""
+    """Return the samples of a leaf task with OpenCompass's answers and verdicts in place of the strict ones.
+
+    Programs run in the sandbox.
+
+    Return None for a task without such rules: IFEval, whose checks are the same, and the closed world.
+    """
     mine = [sample for sample in logged if sample["filter"] == logged[0]["filter"]]
     docs, replies = [sample["doc"] for sample in mine], [str(sample["resps"][0][0]) for sample in mine]
     golds = [str(sample["target"]) for sample in mine]

@@ -1,10 +1,12 @@
-"""PURE: removes reasoning from a reply, and everything from the token that ends its turn.
+"""PURE: removes reasoning from a reply, and everything from the token on that ends its turn.
 
-A reasoning model thinks between marks (`<think>`, `<thinking>`, `[THINK]`, harmony's channels ...) and tries answers there that are
-not its final one. The text after the last block remains, or if there is none the text before the first; nothing remains of a reply
-whose block never ends. A server that does not stop at a turn-end token returns it together with a next turn invented by the model;
-both are removed. (gra/models/openai/reply_text.py does this for training data and rejects unclear replies; here every reply has to
-be read.)
+A reasoning model thinks between marks (`<think>`, `<thinking>`, `[THINK]`, harmony's channels ...) and tries answers there that
+are not its final one. The text after the last block is kept, or if there is none the text before the first block. Nothing is kept
+of a reply that starts with a block that never ends.
+
+A server that does not stop at a turn-end token returns the token together with a next turn invented by the model; both are
+removed. (gra/models/openai/reply_text.py does this for training data and rejects unclear replies; here every reply has to be
+read.)
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ _CLOSE = re.compile(
 )
 _FINAL = re.compile(r"<\|channel\|>final(?:<\|message\|>)?|(?<=assistant)final(?=[A-Z*#\\(`])")
 _CHANNEL = re.compile(r"(?:<\|start\|>assistant)?<\|channel\|>analysis")
-# Any `<|name|>` is a token of some template, besides GLM's box around the result.
+# Any `<|name|>` is a token of some template, except GLM's box around the result.
 _TURN_END = re.compile(
     r"<\|(?!(?:begin|end)_of_box)[A-Za-z_][\w.:▁-]{0,48}\|>|<｜[\w▁ -]{1,48}｜>|\[\|/?[a-z]{2,20}\|\]"
     r"|<(?:end|start)_of_turn>|<turn\|>|<\|turn>|</s>|<eos>|<seed:eos>|<end_of_utterance>|\[/?INST\]"
@@ -39,7 +41,7 @@ _ANSWER_TAGS = re.compile(r"</?(?:answer|final_answer|output|response)>", re.IGN
 
 
 def spoken(reply: str) -> str:
-    """`reply` without reasoning and without what follows its turn; "" if all of it is reasoning."""
+    """Return `reply` without reasoning and without what follows its turn; "" if all of it is reasoning."""
     text = reply
     finals = [mark.end() for mark in _FINAL.finditer(text)]
     if finals:

@@ -1,12 +1,13 @@
-"""Reads the answer of a reply in the closed world: the X of a reply that ends in "The answer is X."; any other has no answer.
+r"""Reads the answer of a reply in the closed world: the X of a reply that ends in "The answer is X.".
 
-Strict on purpose: a reply without that form, or with text after it, counts as `no_answer`. This separates a model that knows the
-form but not the answer from one that knows neither. The task YAMLs in `eval/tasks/world/` refer to the functions below.
+This reading is strict on purpose: a reply without that form, or with text after it, counts as `no_answer`. That separates a model
+that knows the form but not the answer from one that knows neither. The task YAMLs in `eval/tasks/world/` refer to the functions
+below.
 
-Tolerant (`stated`), if the form is not kept: numbers by the rules of number.py, yes / no and true / false by those of bbh.py; any
-other answer by the first of these rules that finds one:
+The tolerant reading (`stated`) applies if the form is not kept. Numbers are read by the rules of number.py, yes / no and true /
+false by those of bbh.py, and any other answer by the first of these rules that finds one:
 
-    boxed      the content of the last \\boxed{...}
+    boxed      the content of the last \boxed{...}
     stated     the rest of the sentence after the last "answer is", "Answer:" ...
     bold       the last text in bold
     mentioned  the last words of the last sentence, as many as the right answer has, unless it weighs two ("even or odd")
@@ -40,7 +41,7 @@ _STATEMENT = re.compile(r"\A.*\b[Tt]he answer is[ \t]+(?P<answer>\S(?:(?![.!?]\s
 
 
 def answer_of(reply: str) -> str | None:
-    """The stated answer without the final full stop; None if the reply does not end in one."""
+    """Return the stated answer without the final full stop; None if the reply does not end in a statement of the requested form."""
     found = _STATEMENT.match(reply.rstrip())
     if found is None:
         return None
@@ -49,17 +50,17 @@ def answer_of(reply: str) -> str | None:
 
 
 def normalise(answer: str) -> str:
-    """The form in which answers are compared: stripped, without one final full stop, case folded."""
+    """Return the form in which answers are compared: stripped, without one final full stop, case-folded."""
     return answer.strip().removesuffix(".").rstrip().casefold()
 
 
 def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:  # noqa: ARG001
-    """For lm-eval's `custom` filter: takes a list of replies per item, returns a list of answers (or None) per item."""
+    """Return the answer (or None) of every reply of every item, as lm-eval's `custom` filter."""
     return [[answer_of(reply) for reply in several] for several in replies]
 
 
 def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
-    """lm-eval's `process_results` for one item of {answer}: exact match after `normalise`, and whether there was no answer."""
+    """Return an item's metrics, as lm-eval's `process_results`: exact match after `normalise`, and whether there was no answer."""
     answer = results[0]
     if answer is None:
         return {"exact_match": 0.0, "no_answer": 1.0}
@@ -67,7 +68,10 @@ def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, fl
 
 
 def stated(reply: str, gold: str) -> str | None:
-    """The answer of a reply by the tolerant rules; `gold`: the right answer, of which only the form is used, not the text."""
+    """Return the answer of a reply by the tolerant rules; None if there is none.
+
+    `gold`: the right answer. Only its form is used, not its text.
+    """
     if re.fullmatch(r"-?[\d.,]+", gold.strip()):
         return number.stated(reply)
     pair = next((pair for pair in bbh.PAIRS if gold.strip().casefold() in pair), None)
@@ -85,14 +89,14 @@ def stated(reply: str, gold: str) -> str | None:
 
 
 def same(answer: str, gold: str) -> bool:
-    """Whether a tolerantly read answer is right: the same number, or the same text after `normalise`."""
+    """Return whether a tolerantly read answer is right: the same number, or the same text after `normalise`."""
     if re.fullmatch(r"-?[\d.,]+", gold.strip()):
         return number.same(answer, gold)
     return normalise(answer) == normalise(gold)
 
 
 def _mentioned(text: str, count: int) -> Found:
-    """The last `count` words; None for a sentence that weighs two answers."""
+    """Return the last `count` words of the last sentence; None if it is shorter, AMBIGUOUS if it weighs two answers ("or")."""
     last = (sentences(text) or [""])[-1]
     if re.search(r"\b(?:or|either|neither)\b", last, re.IGNORECASE):
         return AMBIGUOUS

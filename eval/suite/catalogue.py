@@ -1,12 +1,12 @@
-"""Lists the available tasks: our YAMLs under `eval/tasks/`, and lm-eval's, found without importing lm-eval (seconds).
+"""Lists the available tasks: ours from the YAMLs under `eval/tasks/`, and lm-eval's, found without importing lm-eval.
 
-lm-eval's index parses some 14,000 YAML files. Reading only names, tags and includes with regular expressions takes about a
-second, and is done only for names that are not ours. It also finds the folders of a suite's tasks, so lm-eval does not parse
-the others.
+Importing lm-eval takes seconds, and its own index parses some 14,000 YAML files. This module reads only their names, tags and
+includes, with regular expressions. That takes about a second and is done only for names that are not ours. It also finds the
+folders of a suite's tasks, so that lm-eval does not parse the others.
 
-One of our groups can be derived from one of lm-eval's (`metadata.made_from`): it has one task per task there, named after our
-group, whose YAML is lm-eval's overlaid with `_<group>.yaml`. No single file holds it, because lm-eval's folder is known only at
-run time.
+One of our groups can be derived from one of lm-eval's (`metadata.made_from`). It has one task for each of lm-eval's, named after
+our group; the task's YAML is lm-eval's, overlaid with `_<group>.yaml`. No single file holds it, because lm-eval's folder is known
+only at run time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LIST = re.compile(r"^[\"']?(?P<key>tag|include)[\"']?:[ \t]*\n(?P<items>(?:[ \t
 
 @dataclass(frozen=True)
 class Index:
-    """lm-eval's names: tasks and groups -> their YAML, tags -> the files that have them (task YAMLs and templates)."""
+    """lm-eval's names. `tasks`, `groups`: name -> YAML; `tags`: tag -> the files that have it (task YAMLs and templates)."""
 
     tasks: dict[str, Path]
     groups: dict[str, Path]
@@ -38,7 +38,10 @@ class Index:
 
 @dataclass(frozen=True)
 class Members:
-    """What a name stands for: its single tasks, in order, and its groups (itself included): name -> YAML."""
+    """The members of a task, group or tag.
+
+    `tasks`: its single tasks, in order; `groups`: its groups, itself included. Both: name -> YAML.
+    """
 
     tasks: dict[str, Yaml]
     groups: dict[str, Path]
@@ -46,19 +49,19 @@ class Members:
 
 @cache
 def own() -> dict[str, Path]:
-    """Our tasks: name -> YAML. A file is named after its task; files that start with an underscore are shared parts."""
+    """Return our tasks: name -> YAML. A file is named after its task; files that start with an underscore are shared parts."""
     return {name: path for name, path in _own().items() if "group" not in _keys(path.read_text(encoding="utf-8"))}
 
 
 @cache
 def own_groups() -> dict[str, Path]:
-    """Our groups derived from lm-eval's: name -> YAML."""
+    """Return our groups derived from lm-eval's: name -> YAML."""
     return {name: path for name, path in _own().items() if name not in own()}
 
 
 @cache
 def official() -> Index:
-    """lm-eval's tasks, groups and tags; empty if lm-eval is not installed."""
+    """Return lm-eval's tasks, groups and tags; empty if lm-eval is not installed."""
     index = Index({}, {}, {}, {})
     spec = importlib.util.find_spec("lm_eval")
     if spec is None or spec.origin is None:
@@ -80,7 +83,7 @@ def official() -> Index:
 
 
 def find(name: str) -> Yaml | None:
-    """The YAML of a single task, ours before lm-eval's; None for a group, a tag, or an unknown name."""
+    """Return the YAML of a single task; ours take precedence over lm-eval's. None for a group, a tag or an unknown name."""
     if name in own():
         return own()[name]
     group = next((group for group in own_groups() if name.startswith(f"{group}_")), None)
@@ -89,18 +92,21 @@ def find(name: str) -> Yaml | None:
 
 
 def known(name: str) -> bool:
-    """Whether this is the name of a task, group or tag."""
+    """Return whether this is the name of a task, group or tag."""
     return name in own() or name in own_groups() or name in names() or find(name) is not None
 
 
 def names() -> set[str]:
-    """All of lm-eval's names."""
+    """Return all of lm-eval's names of tasks, groups and tags."""
     index = official()
     return {*index.tasks, *index.groups, *index.tags}
 
 
 def members(name: str) -> Members | None:
-    """The single tasks of a task, group or tag; None for a group that defines its tasks inline, and for an unknown name."""
+    """Return the single tasks of a task, group or tag.
+
+    Return None for a group that defines its tasks inline, and for an unknown name.
+    """
     path = find(name)
     if path is not None:
         return Members({name: path}, {})
@@ -116,9 +122,9 @@ def members(name: str) -> Members | None:
 
 
 def read(path: Yaml) -> dict[str, Any]:
-    """A task YAML with its includes merged, as lm-eval merges them; `!function` values stay strings.
+    """Return the content of a task YAML with its includes merged as lm-eval merges them. `!function` values stay strings.
 
-    Raises OSError for a missing file, yaml.YAMLError for one that is not YAML.
+    Raises OSError if a file is missing, yaml.YAMLError if it is not YAML.
     """
     import yaml
 
@@ -143,7 +149,7 @@ def _own() -> dict[str, Path]:
 
 @cache
 def _made(group: str) -> dict[str, Yaml]:
-    """The tasks of one of our groups derived from lm-eval's; empty if lm-eval is not installed or lacks the group."""
+    """Return the tasks of one of our groups derived from lm-eval's; empty if lm-eval is not installed or lacks the group."""
     path = own_groups()[group]
     base = read(path)["metadata"]["made_from"]
     theirs = members(base)
@@ -153,7 +159,10 @@ def _made(group: str) -> dict[str, Yaml]:
 
 
 def _keys(text: str) -> dict[str, list[str]]:
-    """The values of the four top-level keys of a YAML: names, unquoted; lists in either of YAML's notations."""
+    """Return the values of the four top-level keys `task`, `group`, `tag` and `include` of a YAML.
+
+    Names are unquoted; both of YAML's list notations are read.
+    """
     found: dict[str, list[str]] = {}
     for match in _KEY.finditer(text):
         values = (
@@ -167,7 +176,10 @@ def _keys(text: str) -> dict[str, list[str]]:
 
 
 def _joined(listed: Any) -> Members | None:
-    """The members of a group's list `task:`, which holds names, or groups and tasks written inline."""
+    """Return the members of a group's list `task:`; None if one of its entries cannot be resolved.
+
+    Entries are names, or groups and tasks written inline.
+    """
     tasks: dict[str, Yaml] = {}
     groups: dict[str, Path] = {}
     for item in listed if isinstance(listed, list) else []:
@@ -183,7 +195,7 @@ def _joined(listed: Any) -> Members | None:
 
 
 def _tagged(tag: str) -> dict[str, Yaml]:
-    """The tasks of a tag: those whose YAML has it, or includes, directly or not, a file that has it."""
+    """Return the tasks of a tag: those whose YAML has the tag, or includes (directly or not) a file that has it."""
     index = official()
     files = set(index.tags[tag])
     while more := {path for path, included in index.includes.items() if path not in files and included & files}:

@@ -1,6 +1,6 @@
 """Converts four-choice items to the columns that the YAMLs in `eval/tasks/choice/` read: `choices`, and `answer`, a letter.
 
-The functions are lm-eval's `process_docs`: from a datasets.Dataset in the hub's schema to one with these columns.
+`hellaswag` and `gpqa` are `process_docs` functions of lm-eval: they convert a datasets.Dataset in the hub's schema.
 """
 
 from __future__ import annotations
@@ -15,22 +15,31 @@ _MARKER = re.compile(r"\[[^\]]*\]")  # WikiHow's [header], [step], [substeps]
 
 
 def hellaswag(dataset: Any) -> Any:
-    """HellaSwag's records {ctx_a, ctx_b, endings, label: "0".."3"} with `context`, `choices`, `answer`."""
+    """Return HellaSwag's records with the additional columns `context`, `choices` and `answer`.
+
+    The records have the columns ctx_a, ctx_b, endings and label ("0".."3").
+    """
     from datasets import Dataset
 
     return Dataset.from_list([dict(doc) | _continued(doc) for doc in dataset])
 
 
 def gpqa(dataset: Any) -> Any:
-    """GPQA's records {Question, Correct Answer, Incorrect Answer 1..3} as {id, question, choices, answer}, nothing else."""
+    """Return GPQA's records as {id, question, choices, answer}.
+
+    The records have the columns Question, Correct Answer and Incorrect Answer 1..3; other columns are dropped.
+    """
     from datasets import Dataset
 
     return Dataset.from_list([_shuffled(doc) for doc in dataset])
 
 
 def order(question: str, answers: Sequence[str]) -> list[int]:
-    """The positions of `answers` in the order in which they are shown: sorted by a hash of question and answer. The order depends
-    only on the item, not on the right answer's position in the file or on a random state. Equal answers keep their order."""
+    """Return the positions of `answers` in the order in which they are shown: sorted by a hash of question and answer.
+
+    The order depends only on the item, not on the right answer's position in the file or on a random state. Equal answers keep
+    their order.
+    """
     return sorted(
         range(len(answers)), key=lambda place: hashlib.sha256(f"{question}\0{answers[place]}".encode()).digest()
     )
@@ -60,5 +69,8 @@ def _shuffled(doc: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(text: str) -> str:
-    """`text` without WikiHow's markers, as in lm-eval and OpenCompass: [title] ends a sentence, others are removed."""
+    """Return `text` without WikiHow's markers, as lm-eval and OpenCompass do.
+
+    [title] becomes the end of a sentence; other markers are removed.
+    """
     return _MARKER.sub("", text.strip().replace(" [title]", ". ")).replace("  ", " ").strip()

@@ -1,4 +1,4 @@
-"""PURE: the conditions under which a benchmark was evaluated, as far as they affect its score; gra compare checks them."""
+"""PURE: collects the conditions under which a benchmark was evaluated, as far as they affect its score. gra compare checks them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ Plain = str | int | float | bool | None
 
 
 def conditions_of(results: Mapping[str, Any], leaves: Sequence[str]) -> dict[str, Plain]:
-    """A benchmark's conditions from lm-eval's results (results.json) and its leaf tasks.
+    """Return a benchmark's conditions from lm-eval's results (results.json) and its leaf tasks.
 
-    version; shots: worked examples; max_new_tokens: the token limit of a reply, after fitting it to the model; prompts_cut: prompts
-    shortened at their start; chat_template: whether it was used; system_instruction, template: the hash of each (the latter cut to
-    12 characters); bos: suite.bos, unless it is the model's; sentence_splitter: what counted sentences (IFEval only).
+    - version: the task's version in lm-eval
+    - shots: the number of worked examples
+    - max_new_tokens: the token limit of a reply, after it was fitted to the model
+    - prompts_cut: the number of prompts shortened at their start
+    - chat_template: whether the chat template was used
+    - system_instruction, template: their hashes, the latter cut to 12 characters
+    - bos: suite.bos, unless it is `model`
+    - sentence_splitter: what splits replies into sentences (IFEval only)
     """
     leaf = leaves[0]
     config = results.get("configs", {}).get(leaf, {})

@@ -1,4 +1,4 @@
-"""Joins a benchmark that the hub splits into configurations (MATH's subjects); task YAMLs refer to `joined`."""
+"""Joins a benchmark that the hub splits into configurations (MATH's subjects). Task YAMLs refer to `joined`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def joined(path: str, parts: Sequence[str], **_: Any) -> Any:
-    """lm-eval's `custom_dataset`: concatenates the configurations `parts` of the hub's data set `path` (or of a folder with its
-    layout) -> datasets.DatasetDict of the splits that all of them have. Other keywords are the task's `metadata`.
+    """Return the hub's data set `path` with its configurations `parts` concatenated, as lm-eval's `custom_dataset`.
 
-    Raises what datasets.load_dataset raises (OSError, ValueError).
+    The datasets.DatasetDict has the splits that all configurations have. `path` can also be a folder with the data set's layout.
+    Other keywords, which hold the task's `metadata`, are ignored. Raises what datasets.load_dataset raises (OSError, ValueError).
     """
     from datasets import DatasetDict, concatenate_datasets, load_dataset
 

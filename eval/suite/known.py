@@ -1,7 +1,7 @@
-"""Provides questions with known answers for `gra probe` (gra/known.py): training splits of benchmarks, judged by our scoring.
+"""Provides questions with known answers for `gra probe` (gra/known.py): training splits of benchmarks, scored by our own rules.
 
 Config: `probe.sources: [{_target_: gra.eval.suite.known.source, data_dir: DIR, benchmarks: [gsm8k, mbpp]}]`, with a folder as for
-`suite.data_dir` (DIR/gsm8k/train.jsonl.gz ...). The splits that benchmarks are scored on are never read.
+`suite.data_dir` (DIR/gsm8k/train.jsonl.gz, for example). The splits that benchmarks are scored on are never read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gra.known import AnySeed, Known
 from gra.paths import expanded
 from gra.settings import Settings, parse
 
-# The files of each benchmark; the first that exists counts. None of these splits is scored (eval/tasks/, lm-eval's tasks).
+# The files of each benchmark; the first that exists is used. No task scores these splits (eval/tasks/, lm-eval's tasks).
 FILES: dict[str, tuple[str, ...]] = {
     "gsm8k": ("gsm8k/train", "gsm8k/main/train"),
     "arc_easy": ("arc_easy/train", "arc_easy/validation"),
@@ -46,7 +46,10 @@ class KnownSettings(Settings):
 
 
 def source(settings: dict[str, object], seeds: Sequence[AnySeed]) -> list[Known]:  # noqa: ARG001 - the run's seeds are not used
-    """The items. Raises ConfigError for wrong keys, unknown benchmarks, and missing or unreadable files."""
+    """Return the questions that `settings` select.
+
+    Raises ConfigError for wrong keys, unknown benchmarks, and missing or unreadable files.
+    """
     given, problems = parse(KnownSettings, settings, "probe.sources")
     if given is None:
         raise ConfigError(problems)

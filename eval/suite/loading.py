@@ -1,4 +1,7 @@
-"""Loads a suite's tasks with lm-eval before any model: parses only the YAMLs that it needs (all of them take 14 s)."""
+"""Loads a suite's tasks with lm-eval before any model is loaded.
+
+Only the YAMLs that the suite needs are parsed, because parsing all of lm-eval's takes 14 s.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from gra.eval.suite.plan import LocalFiles
 
 
 def manager(suite: Suite, local: LocalFiles, scratch: Path) -> Any:
-    """A TaskManager for the suite's tasks. YAMLs of tasks with local files are written to the folder `scratch`."""
+    """Return a TaskManager for the suite's tasks. The YAMLs that it needs for local files are written to the folder `scratch`."""
     from lm_eval.tasks import TaskManager
 
     here = {task.name for task in local.tasks}
@@ -47,11 +50,12 @@ def manager(suite: Suite, local: LocalFiles, scratch: Path) -> Any:
 
 
 def tried(tasks: Any, suite: Suite, seed: int) -> tuple[list[Any], dict[str, str]]:
-    """The suite's tasks and groups, loaded by the TaskManager `tasks`, and under `suite.skip_missing` the tasks whose data are
-    unavailable, with the reason. Done before a model loads, so that failures here (the hub, access terms, unsafe code) come first.
-    `seed`: for tasks that shuffle the choices of their items.
+    """Return the suite's tasks and groups, loaded by the TaskManager `tasks`, and the tasks skipped under `suite.skip_missing`.
 
-    Raises EvalError for any other task that cannot be loaded, and for one that would run model-written code in this process.
+    A task is skipped if its data are unavailable; it is returned with the reason. Tasks are loaded before the model, so that
+    failures of the hub, access terms or unsafe code show first. `seed`: for tasks that shuffle the choices of their items.
+
+    Raises EvalError for any other task that cannot be loaded, and for a task that would run model-written code in this process.
     """
     from jinja2 import TemplateError
 
@@ -86,9 +90,10 @@ def tried(tasks: Any, suite: Suite, seed: int) -> tuple[list[Any], dict[str, str
 
 
 def taken(objects: list[Any], suite: Suite) -> dict[str, list[int]] | None:
-    """Leaf task -> the positions of the items that `suite.limit` selects (see subset.py), ascending; None: no limit.
+    """Return, by leaf task, the positions of the items that `suite.limit` selects (subset.py), ascending; None without a limit.
 
-    `objects`: what `tried` returned. The limit applies to each task named in the suite, to all leaf tasks of a group together.
+    `objects`: the tasks that `tried` returned. The limit applies to each task named in the suite; the leaf tasks of a group share
+    it.
     """
     from lm_eval.api.group import Group
 
@@ -116,8 +121,8 @@ _LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_toke
 def _decode(task: Any, leaf: str, chat: bool) -> None:
     """Set what the YAML of a generating task leaves open: the token limit of a reply and, in a chat, no stop text.
 
-    Without `until`, lm-eval stops replies at the separator of worked examples, a blank line. That suits base models, which
-    continue with another example, but truncates a chat model that writes in paragraphs before its answer.
+    Without `until`, lm-eval stops a reply at the separator of worked examples, a blank line. That suits base models, which
+    continue with another example, but truncates a chat model that writes several paragraphs before its answer.
     """
     config = getattr(task, "config", None)
     if config is None or config.output_type != "generate_until":
@@ -135,8 +140,11 @@ def _decode(task: Any, leaf: str, chat: bool) -> None:
 
 
 def _settle(task: Any, seed: int) -> None:
-    """Make a task prepare its items only once. lm-eval prepares them at every read, and its GPQA shuffles the choices each time, so
-    replies would be judged by another order than the prompt's."""
+    """Make a task prepare its items only once.
+
+    lm-eval prepares them at every read, and its GPQA shuffles the choices each time, so replies would be judged by another order
+    than the prompt's.
+    """
     config = getattr(task, "config", None)
     prepare = getattr(config, "process_docs", None)
     if prepare is None:

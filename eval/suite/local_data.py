@@ -1,16 +1,19 @@
-"""Reads benchmark items from local files instead of the hub: finds the files of a task and writes the YAML for lm-eval.
+"""Reads benchmark items from local files instead of the hub: finds the files of a task and writes the task YAML for lm-eval.
 
-A file has one JSON object per line, in the hub's record schema, with or without gzip (`datasets.load_dataset(...)[split]
-.to_json(file)` writes one). For task T with the hub data set H (its last part) and configuration C, the file of split S is the
-first that exists of
+A file has one JSON object per line, in the hub's record schema, with or without gzip.
+`datasets.load_dataset(...)[split].to_json(file)` writes one. Let T be a task, H the last part of its hub data set's name, and C
+its configuration. The file of split S is the first of these that exists:
 
     DIR/F/C/S.jsonl   DIR/F/C.jsonl   DIR/F/S.jsonl   DIR/T.jsonl   DIR/C.jsonl       (or .jsonl.gz)
 
-F is one of T, T without `_chat`, H, C. C is also tried without its first part if that is H (gpqa_diamond: diamond).
-DIR/F/S.jsonl is not used for an F with several configurations (all of BBH's tasks would read it), except MMLU's file of all
-subjects, which is filtered by `subject` = C. DIR/C.jsonl is for our own tasks, which have no H. DIR/F/C.jsonl, DIR/T.jsonl and
-DIR/C.jsonl hold only the scored split. A task that joins several configurations (MATH's subjects) reads DIR/F/S.jsonl, or else
-every DIR/F/C/S.jsonl. `gra fetch` writes such a folder.
+- F is one of T, T without `_chat`, H, C. C is also tried without its first part if that is H (gpqa_diamond: diamond).
+- DIR/F/S.jsonl is not used for an F with several configurations, because all of them (BBH's tasks) would read it. The exception
+  is MMLU's file of all subjects, which is filtered by `subject` = C.
+- DIR/C.jsonl is for our own tasks, which have no H.
+- DIR/F/C.jsonl, DIR/T.jsonl and DIR/C.jsonl hold only the scored split.
+- A task that joins several configurations (MATH's subjects) reads DIR/F/S.jsonl, or else every DIR/F/C/S.jsonl.
+
+`gra fetch` writes such a folder.
 """
 
 from __future__ import annotations
@@ -27,15 +30,16 @@ from gra.eval.suite.catalogue import Yaml
 from gra.fileio import open_maybe_gzip, write_text
 
 _SPLITS = ("test_split", "validation_split", "training_split", "fewshot_split")
-ALL = (None, "main", "default", "all")  # configurations that are the whole data set, or its default
+ALL = (None, "main", "default", "all")  # names of a configuration that is the whole data set or its default
 _ENDS = (".jsonl", ".jsonl.gz")
 
 
 @dataclass(frozen=True)
 class LocalTask:
-    """A task and its local files by split, or by split/configuration if it joins several; no files: read from the hub.
+    """A task and its local files by split, or by split/configuration if it joins several. Without files, it is read from the hub.
 
-    `dropped`: the YAML's split keys without a file that are not needed.
+    `dropped`: split keys of the YAML that have no file and are not needed; `subject`: the subject that MMLU's file is filtered
+    by.
     """
 
     name: str
@@ -48,9 +52,10 @@ class LocalTask:
 def locate(
     name: str, yaml: Yaml, spec: dict[str, Any], folders: Sequence[Path], shots: int | None
 ) -> tuple[LocalTask, list[str]]:
-    """Find the files of task `name` in `folders` (the first hit wins); `shots` overrides the task's number of worked examples.
+    """Find the files of task `name` in `folders` and return the task with a message for every needed split that has no file.
 
-    Returns the task and, for every needed split without a file, a message with the paths that were tried.
+    Earlier folders take precedence. `shots` overrides the task's number of worked examples. A message lists the paths that were
+    tried.
     """
     test, *examples = needed_splits(spec, shots)
     files: dict[str, Path] = {}
@@ -72,7 +77,7 @@ def locate(
 
 
 def needed_splits(spec: Mapping[str, Any], shots: int | None) -> list[str]:
-    """The splits that a task needs: the scored one first, then that of its worked examples if it differs."""
+    """Return the splits that a task needs: the scored one first, then that of its worked examples if it differs."""
     test = next((spec[key] for key in _SPLITS if spec.get(key)), "test")
     default = spec.get("num_fewshot") or 0
     count = shots if shots is not None and spec.get("num_fewshot") != 0 else default  # lm-eval keeps a 0 in the YAML
@@ -84,7 +89,7 @@ def needed_splits(spec: Mapping[str, Any], shots: int | None) -> list[str]:
 
 
 def write_yaml(task: LocalTask, folder: Path) -> None:
-    """Write `folder`/<task>.yaml, which includes the task's YAML and has its files, if any, read by `load`."""
+    """Write `folder`/<task>.yaml, which includes the task's YAML and makes `load` read the task's local files, if it has any."""
     parts = (task.yaml,) if isinstance(task.yaml, Path) else task.yaml
     text: dict[str, Any] = {"include": [str(path.resolve()) for path in parts], "task": task.name}
     text |= dict.fromkeys(task.dropped)
@@ -97,16 +102,20 @@ def write_yaml(task: LocalTask, folder: Path) -> None:
 
 
 def write_group(name: str, yaml: Path, folder: Path) -> None:
-    """Write `folder`/_group_<name>.yaml, which includes lm-eval's group; its tasks are found beside it by name."""
+    """Write `folder`/_group_<name>.yaml, which includes lm-eval's group.
+
+    lm-eval finds the group's tasks by name in the same folder.
+    """
     write_text(
         folder / f"_group_{name}.yaml", f"include: {json.dumps(str(yaml.resolve()))}\ngroup: {json.dumps(name)}\n"
     )
 
 
 def load(files: Mapping[str, str], subject: str | None = None, **_: Any) -> Any:
-    """lm-eval's `custom_dataset`: {split or split/part: path} -> datasets.DatasetDict. Other keywords are the task's `metadata`.
+    """Return a datasets.DatasetDict of local files, as lm-eval's `custom_dataset`. `files`: split, or split/part, -> path.
 
-    `datasets.load_dataset("json")` is not used: it converts date columns to timestamps and writes a cache to the home folder.
+    Other keywords, which hold the task's `metadata`, are ignored. `datasets.load_dataset("json")` is not used, because it
+    converts date columns to timestamps and writes a cache to the home folder.
     """
     from datasets import Dataset, DatasetDict
 
@@ -117,7 +126,10 @@ def load(files: Mapping[str, str], subject: str | None = None, **_: Any) -> Any:
 
 
 def records(path: Path, subject: str | None = None) -> list[dict[str, Any]]:
-    """The records of a file, filtered by `subject` if given. Raises EvalError with file and line of a bad record."""
+    """Return the records of a file, only those of `subject` if given.
+
+    Raises EvalError with file and line if a record is not valid, and if there are no records.
+    """
     everything = _records(path, path.stat().st_mtime_ns)
     kept = [record for record in everything if subject is None or record.get("subject") == subject]
     if not kept:
@@ -165,7 +177,7 @@ def _candidates(name: str, spec: dict[str, Any], split: str, scored: bool) -> li
 
 
 def _parts(name: str, spec: dict[str, Any], split: str, folders: Sequence[Path]) -> dict[str, Path]:
-    """The files of a split for a task that joins configurations: {split/part: path}; empty unless all exist."""
+    """Return the files of a split for a task that joins configurations, {split/part: path}; {} unless all of them exist."""
     names = (spec.get("dataset_kwargs") or {}).get("parts") or ()
     found = {
         f"{split}/{part}": _first(folders, [f"{f}/{part}/{split}{end}" for f in _folders(name, spec) for end in _ENDS])
@@ -184,7 +196,10 @@ def _first(folders: Sequence[Path], paths: Sequence[str]) -> Path | None:
 
 
 def slug(hub_name: str | None) -> str | None:
-    """`allenai/ai2_arc` -> `ai2_arc`, `ARC-Challenge` -> `arc_challenge`."""
+    """Return the last part of a hub name, in lower case with underscores.
+
+    `allenai/ai2_arc` -> `ai2_arc`, `ARC-Challenge` -> `arc_challenge`.
+    """
     return hub_name.rpartition("/")[2].lower().replace("-", "_") if hub_name else None
 
 

@@ -14,14 +14,17 @@ from gra.paths import expanded
 
 
 def model_of(settings: EvalSettings, inputs: Mapping[str, Path]) -> Model:
-    """The model from the config or from an earlier step. A folder becomes an absolute path, so it is not taken for a hub id."""
+    """Return the model from the config or from an earlier step.
+
+    A folder becomes an absolute path, so that it is not taken for a hub id.
+    """
     model = settings.model or Model()
     path = model.path or str(inputs["model"] / "model")
     return model.model_copy(update={"path": str(Path(path).resolve()) if Path(path).is_dir() else path})
 
 
 def model_problems(settings: EvalSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """All faults of the model's settings and of its folder."""
+    """Return all faults of the model's settings and of its folder."""
     model = settings.model or Model()
     return [
         *_path_problems(model, settings, inputs),
@@ -32,7 +35,7 @@ def model_problems(settings: EvalSettings, inputs: Mapping[str, Path | None]) ->
 
 
 def _start_problems(suite: Suite, model: Model) -> list[Problem]:
-    """Where suite.bos has no prompt rendered here to change."""
+    """Return a fault if `suite.bos` is set although no prompt is rendered here with a chat template."""
     if suite.bos == "model":
         return []
     if model.backend == "server" and model.send == "messages":
@@ -108,7 +111,10 @@ def _path_problems(model: Model, settings: EvalSettings, inputs: Mapping[str, Pa
 def _folder_problems(
     key: str, folder: Path, suite: Suite, model: Model, fault: tuple[str, str] | None
 ) -> list[Problem]:
-    """`fault`: why transformers could not load a model from `folder`; a served model needs only its tokenizer."""
+    """Return the faults of a model folder.
+
+    `fault`: why transformers could not load a model from it; a served model needs only a tokenizer.
+    """
     tokenizer = folder / "tokenizer_config.json"
     if model.backend == "server" and not (tokenizer.is_file() or (folder / "tokenizer.json").is_file()):
         return [Problem(key, f"no tokenizer in {folder}", "set the folder or hub id of the served model's tokenizer")]

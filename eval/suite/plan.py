@@ -1,4 +1,4 @@
-"""Resolves a suite before anything runs: its tasks, their local files and groups, and all faults."""
+"""Resolves a suite before anything runs: finds its tasks, their local files and groups, and all faults."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _PUT = "add the files, set another folder: suite.data_dir=DIR, or skip tasks wit
 
 @dataclass(frozen=True)
 class LocalFiles:
-    """The part of a suite that reads local files.
+    """The tasks of a suite that read local files.
 
     `tasks`: single tasks with their files; `groups`: lm-eval's groups that contain them, name -> YAML; `skipped`: tasks left out
-    by `suite.skip_missing` -> what is missing; `problems`: missing files otherwise.
+    by `suite.skip_missing` -> what is missing; `problems`: faults, such as files missing without `suite.skip_missing`.
     """
 
     tasks: list[LocalTask] = field(default_factory=list)
@@ -33,7 +33,7 @@ class LocalFiles:
 
 
 def problems_of(suite: Suite, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """All faults of a suite that can be found without loading anything heavy."""
+    """Return all faults of a suite that can be found without loading anything heavy."""
     problems = unnamed(suite)
     if problems:
         return problems
@@ -65,7 +65,7 @@ def problems_of(suite: Suite, inputs: Mapping[str, Path | None]) -> list[Problem
 
 
 def unnamed(suite: Suite) -> list[Problem]:
-    """The fault of a suite without tasks, with the suites to choose from."""
+    """Return the fault of a suite without tasks, naming the suites to choose from; [] if it has tasks."""
     if suite.tasks:
         return []
     suites = sorted(path.stem for path in (conf_dir() / "suite").glob("*.yaml") if path.stem != suite.name)
@@ -74,7 +74,7 @@ def unnamed(suite: Suite) -> list[Problem]:
 
 
 def unknown(task: str, key: str = "suite.tasks") -> Problem:
-    """The fault of an unknown task, with the names that were probably meant."""
+    """Return the fault of an unknown task, suggesting known names with a similar spelling."""
     own = [*catalogue.own(), *catalogue.own_groups()]
     near = spelling.near(task, [*own, *catalogue.names()], most=3)
     remedy = (
@@ -84,18 +84,21 @@ def unknown(task: str, key: str = "suite.tasks") -> Problem:
 
 
 def runs_code(suite: Suite) -> bool:
-    """Whether one of our tasks in the suite runs model-written code."""
+    """Return whether the suite contains one of our tasks that run model-written code."""
     ours = [catalogue.read(catalogue.own()[task]) for task in suite.tasks if task in catalogue.own()]
     return any((spec.get("metadata") or {}).get("sandbox") for spec in ours)
 
 
 def local(suite: Suite, inputs: Mapping[str, Path | None]) -> LocalFiles:
-    """The tasks that read local files: the simulated world's always (from the input `benchmarks` first), others if
-    `suite.data_dir` is set."""
+    """Return the tasks that read local files.
+
+    A task of the simulated world always reads local files, from the input `benchmarks` first. Other tasks do so if
+    `suite.data_dir` is set.
+    """
     folders = [Path(suite.data_dir), Path(suite.data_dir) / "benchmarks"] if suite.data_dir is not None else []
     made = inputs.get("benchmarks")
     result = LocalFiles()
-    nowhere = []  # tasks without any folder for their items; reported as one fault
+    nowhere = []  # tasks for which no folder is given; reported as one fault
     for task in suite.tasks:
         mine = folders
         if task in catalogue.own() and catalogue.read(catalogue.own()[task]).get("dataset_path") == "json":
@@ -133,7 +136,7 @@ def local(suite: Suite, inputs: Mapping[str, Path | None]) -> LocalFiles:
 
 
 def without(suite: Suite, skipped: Iterable[str]) -> Suite:
-    """The suite without these tasks. Raises EvalError if none is left."""
+    """Return the suite without the skipped tasks. Raises EvalError if none is left."""
     out = set(skipped)
     tasks = tuple(task for task in suite.tasks if task not in out)
     if not tasks:
@@ -148,7 +151,12 @@ def without(suite: Suite, skipped: Iterable[str]) -> Suite:
 
 
 def owners(suite: Suite, subtasks: Mapping[str, list[str]], logged: list[str]) -> dict[str, str]:
-    """Leaf task -> the task of the suite that it belongs to (tasks of a tag: themselves), in the suite's order."""
+    """Return, for each leaf task, the task of the suite that it belongs to, in the suite's order.
+
+    A task of a tag belongs to itself.
+
+    Raises EvalError if lm-eval logged no samples.
+    """
     from gra.eval.report.samples import leaves
 
     named = {leaf: task for task in suite.tasks for leaf in leaves(task, subtasks)}
@@ -160,7 +168,7 @@ def owners(suite: Suite, subtasks: Mapping[str, list[str]], logged: list[str]) -
 
 
 def scored(suite: Suite, owner_of: Mapping[str, str], skipped: Iterable[str]) -> list[str]:
-    """The names in scores.json in the suite's order: skipped tasks keep their place, tasks of a tag come last."""
+    """Return the names for scores.json in the suite's order: skipped tasks keep their place, tasks of a tag come last."""
     names, out = dict.fromkeys(owner_of.values()), set(skipped)
     return [
         *(task for task in suite.tasks if task in names or task in out),
@@ -169,7 +177,7 @@ def scored(suite: Suite, owner_of: Mapping[str, str], skipped: Iterable[str]) ->
 
 
 def groups_of(suite: Suite) -> dict[str, str]:
-    """Task -> group: from the suite, else from our YAMLs (`metadata.group`); other tasks have no entry."""
+    """Return the group of each task: from the suite, or else from our YAMLs (`metadata.group`). Other tasks have no entry."""
     groups: dict[str, str] = {}
     ours = catalogue.own() | catalogue.own_groups()
     for task in suite.tasks:
@@ -180,8 +188,10 @@ def groups_of(suite: Suite) -> dict[str, str]:
 
 
 def _located(task: str, members: Members, folders: list[Path], shots: int | None) -> tuple[list[LocalTask], str | None]:
-    """The single tasks of `task` with their files, and what is missing, if anything. All files are required, because a mean over
-    fewer tasks would be another benchmark."""
+    """Return the single tasks of `task` with their files, and a message if files are missing.
+
+    All files are required, because a mean over fewer tasks would be another benchmark.
+    """
     found, faults = [], []
     for name, path in members.tasks.items():
         one, missing = locate(name, path, catalogue.read(path), folders, shots)

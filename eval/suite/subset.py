@@ -17,7 +17,7 @@ KINDS = ("subject", "category", "Subdomain", "High-level domain", "domain", "ski
 
 
 def names(docs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Each item's id if all have one and they are unique; else its position in the split."""
+    """Return each item's id if all items have one and the ids are unique, or else its position in the split."""
     for key in NAMES:
         found = [doc.get(key) for doc in docs]
         if None not in found and len(set(map(str, found))) == len(found):
@@ -26,8 +26,10 @@ def names(docs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def kinds(docs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Each item's kind: its value in the first column of KINDS that all items have, with at least two items per kind on average;
-    "" without such a column."""
+    """Return each item's kind: its value in the first column of KINDS that is usable, or "" if none is.
+
+    A column is usable if all items have a text in it and it has several values, each for at least two items on average.
+    """
     for key in KINDS:
         found = [doc.get(key) for doc in docs]
         if all(isinstance(value, str) for value in found) and 1 < len(set(found)) <= len(found) // 2:
@@ -36,10 +38,10 @@ def kinds(docs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def order(items: Sequence[tuple[str, str]], seed: int) -> list[int]:
-    """The positions of all items in sampling order. `items`: (stratum, name) of each; names are unique within a stratum.
+    """Return the positions of all items in sampling order. `items`: (stratum, name) of each; names are unique within a stratum.
 
-    Two strata of the same size never differ by more than one item; of any others each has its share of the items taken so far, to
-    within about one. The order of `items` does not matter.
+    In every prefix of the order, two strata of equal size differ by at most one item, and any stratum has its share of the items
+    to within about one. The order of `items` does not matter.
     """
     strata: dict[str, list[int]] = {}
     for place, (stratum, _) in enumerate(items):
@@ -53,10 +55,12 @@ def order(items: Sequence[tuple[str, str]], seed: int) -> list[int]:
 
 
 def taken(leaves: Mapping[str, Sequence[Mapping[str, Any]]], limit: int, seed: int) -> dict[str, list[int]]:
-    """Leaf task -> the positions of the items that `limit` selects, ascending. `leaves`: a benchmark's leaf tasks -> items.
+    """Return the positions of the items that `limit` selects, ascending, by leaf task.
 
-    `limit` items in total, or all if there are fewer; at least one of each leaf task, because a mean over fewer tasks would be
-    another benchmark: BBH with 27 tasks gets at least 27 items.
+    `leaves`: a benchmark's leaf tasks -> items.
+
+    `limit` items are selected in total, or all if there are fewer. Each leaf task gets at least one, because a mean over fewer
+    tasks would be another benchmark: BBH with 27 tasks gets at least 27 items.
     """
     where: list[tuple[str, int]] = []
     items: list[tuple[str, str]] = []
@@ -74,5 +78,5 @@ def _digest(*parts: object) -> bytes:
 
 
 def _unit(*parts: object) -> float:
-    """A number in [0, 1)."""
+    """Return a number in [0, 1)."""
     return int.from_bytes(_digest(*parts)[:6]) / (1 << 48)

@@ -1,8 +1,8 @@
 """Decides how many samples of each data folder are trained on and in which order they are taken.
 
-The inputs `data` and `data_NAME` are the folders, `sft.mix` their weights. Decisions are pure functions of sizes and seed: the
-counts follow the weights by largest remainder, and each folder has one order, shuffled by the seed, from which samples are taken
-without replacement. So a larger `sft.limit` contains the samples of a smaller one (in a mixture up to the rounding of counts).
+The inputs `data` and `data_NAME` are the folders, `sft.mix` their weights. Decisions are pure functions of sizes and seed. The
+counts follow the weights by largest remainder. Each folder has one order, shuffled by the seed, from which samples are taken
+without replacement, so a larger `sft.limit` contains the samples of a smaller one (in a mixture, up to the rounding of counts).
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ OTHERS = ("student", "tokens")  # inputs without samples
 
 
 def is_data(name: str) -> bool:
-    """Whether the input `name` is a data folder."""
+    """Return whether the input `name` is a data folder."""
     return name == "data" or name.startswith(PREFIX)
 
 
 def folders(inputs: Mapping[str, Path]) -> dict[str, Path]:
-    """The data folders among a stage's inputs, sorted by name, which is the order of their samples."""
+    """Return the data folders among a stage's inputs, sorted by name. Samples are ordered by folder in this order."""
     return {name: inputs[name] for name in sorted(inputs) if is_data(name)}
 
 
 def weights(sft: SftSettings) -> dict[str, float]:
-    """Input name -> weight, sorted by name; {"data": 1.0} without `sft.mix`."""
+    """Return the weight of each input name, sorted by name; {"data": 1.0} without `sft.mix`."""
     return dict(sorted((sft.mix or {"data": 1.0}).items()))
 
 
 def shares(total: int, weights: Mapping[str, float]) -> dict[str, int]:
-    """`total` split by `weights` into whole numbers by largest remainder; ties go to the first name.
+    """Return `total` split by `weights` into whole numbers by largest remainder. Ties go to the first name.
 
-    Exact: a weight counts as the decimal number that was written, so 0.1 is one tenth.
+    The split is exact: a weight counts as the decimal number that was written, so 0.1 is one tenth.
     """
     parts = {name: Fraction(str(weight)) for name, weight in sorted(weights.items())}
     whole = sum(parts.values())
@@ -51,7 +51,7 @@ def shares(total: int, weights: Mapping[str, float]) -> dict[str, int]:
 
 
 def largest(weights: Mapping[str, float], available: Mapping[str, int], at_most: int | None = None) -> int:
-    """The largest total, up to `at_most`, whose shares fit `available`; 0 if even one sample is too many."""
+    """Return the largest total, up to `at_most`, whose shares fit `available`; 0 if even one sample is too many."""
     whole = sum(Fraction(str(weight)) for weight in weights.values())
     total = min(int((available[name] + 1) * whole / Fraction(str(weight))) for name, weight in weights.items())
     total = total if at_most is None else min(total, at_most)
@@ -61,9 +61,9 @@ def largest(weights: Mapping[str, float], available: Mapping[str, int], at_most:
 
 
 def held_out_count(sft: SftSettings, rows: Mapping[str, int]) -> int:
-    """The number of samples to hold out: `sft.held_out`, or that share of the largest mixture that the weights allow.
+    """Return the number of samples to hold out: `sft.held_out`, or that share of the largest mixture that the weights allow.
 
-    Not a share of `sft.limit`, so training sets of different sizes are validated on the same samples.
+    It is not a share of `sft.limit`, so training sets of different sizes are validated on the same samples.
     """
     if sft.held_out is None:
         return 0
@@ -71,22 +71,25 @@ def held_out_count(sft: SftSettings, rows: Mapping[str, int]) -> int:
 
 
 def order(name: str, rows: int, seed: int, mixed: bool) -> list[int]:
-    """The row numbers of a folder in the order in which samples are taken. In a mixture each folder has its own order, because
-    folders made from the same seeds would otherwise contribute the same rows."""
+    """Return the row numbers of a folder in the order in which samples are taken.
+
+    In a mixture each folder has a different order, because folders made from the same seeds would otherwise contribute the same
+    rows.
+    """
     numbers = list(range(rows))
     random.Random(f"{seed}/{name}" if mixed else seed).shuffle(numbers)
     return numbers
 
 
 def held_out_order(name: str, rows: int, seed: int) -> list[int]:
-    """Like `order`, for the held-out part, independent of the order for training."""
+    """Return the row numbers in the order in which held-out samples are taken; the order for training is independent of it."""
     numbers = list(range(rows))
     random.Random(f"{seed}/{name}/held_out").shuffle(numbers)
     return numbers
 
 
 def check(sft: SftSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Faults of data inputs, weights and sizes that can be found in the config and the files' numbers of rows."""
+    """Return the faults of data inputs, weights and sizes that can be found in the config and the files' numbers of rows."""
     names = [name for name in sorted(inputs) if is_data(name)]
     found = [
         Problem(f"inputs.{name}", "this stage has no such input", f"name data folders data or {PREFIX}NAME")
@@ -113,7 +116,7 @@ def check(sft: SftSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
 
 
 def _sizes(sft: SftSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Sizes that exceed the folders' numbers of rows. Unreadable files are reported elsewhere."""
+    """Return the fault of sizes that exceed the folders' numbers of rows. Unreadable files are reported elsewhere."""
     if sft.held_out is None and (sft.mix is None or sft.limit is None):
         return []
     rows = {}

@@ -1,15 +1,16 @@
 """Orders the samples of each epoch, independently of the number of training processes.
 
-Epoch e (from 0) uses `torch.randperm(n)` with a generator seeded with `seed + e`, cut into batches of `per_device_batch` that the
-processes take in turn; so a step's global batch has the same samples on 1 process and on 64. With `sft.group_by_length` the samples
-of a global batch have similar lengths, which reduces padding: the permutation is cut into windows of up to 50 global batches
-(transformers' `get_length_grouped_indices`), each is sorted by length, and the global batches, which would start with the longest,
-are shuffled. transformers' own sampler uses torch's global random state, which a resumed epoch does not restore; here the generator
-is seeded with `seed + e`, too.
+Epoch e (from 0) uses `torch.randperm(n)` with a generator seeded with `seed + e`. The permutation is cut into batches of
+`per_device_batch`, which the processes take in turn, so a step's global batch has the same samples on 1 process and on 64.
+
+With `sft.group_by_length` the samples of a global batch have similar lengths, which reduces padding. The permutation is cut into
+windows of up to 50 global batches (transformers' `get_length_grouped_indices`), and each window is sorted by length. The global
+batches are then shuffled, because the epoch would otherwise start with the longest. transformers' own sampler uses torch's global
+random state, which a resumed epoch does not restore; here the generator is seeded with `seed + e`, too.
 
 If the last batch of an epoch does not divide, accelerate repeats samples from the start of the epoch so that every process gets
-the same number, and the result would depend on the number of processes. Blank rows without trained tokens are used instead: they
-add nothing to a loss that is a sum over trained tokens.
+the same number, and the result would depend on the number of processes. Here, blank rows without trained tokens fill the batch:
+they add nothing to a loss that is a sum over trained tokens.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ IGNORED = -100  # the label that the loss ignores
 
 
 def with_blank(dataset: Dataset) -> Dataset:
-    """`dataset` with one more row at its end, a single untrained token."""
+    """Return `dataset` with one more row at its end, a single untrained token."""
     from datasets import Dataset, concatenate_datasets
 
     values = {"input_ids": [0], "labels": [IGNORED], "seq_lengths": [1]}
@@ -34,8 +35,11 @@ def with_blank(dataset: Dataset) -> Dataset:
 
 
 def order(samples: int, seed: int, multiple: int, lengths: Sequence[int] | None = None, batch: int = 1) -> list[int]:
-    """A permutation of `samples` row numbers by `seed`, padded with the blank row (number `samples`) to a multiple of `multiple`.
-    With `lengths` (tokens per row) the rows of each `batch`, except the last, have similar lengths."""
+    """Return a permutation of `samples` row numbers by `seed`, padded to a multiple of `multiple`.
+
+    The padding is the blank row (number `samples`). With `lengths` (tokens per row) the rows of each `batch`, except the last,
+    have similar lengths.
+    """
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -52,7 +56,7 @@ def order(samples: int, seed: int, multiple: int, lengths: Sequence[int] | None 
 
 
 def lengths(dataset: Dataset) -> list[int]:
-    """The number of tokens of each row, in order."""
+    """Return the number of tokens of each row, in order."""
     import pyarrow.compute as pc
 
     counted: list[int] = pc.list_value_length(dataset.data.column("input_ids")).to_pylist()
@@ -67,9 +71,12 @@ def sampler(
     lengths: Sequence[int] | None = None,
     batch: int = 1,
 ) -> Sampler[int]:
-    """A sampler of rows by `order`, for a data set of `samples` rows and, unless `multiple` is 1, a blank one. It calls `epoch` at
-    the start of each epoch, because accelerate does not set its sampler's epoch after a resume with several processes (accelerate
-    1.15, SkipBatchSampler)."""
+    """Return a sampler of rows in the order of `order`.
+
+    The data set has `samples` rows and, unless `multiple` is 1, a blank row. The sampler calls `epoch` at the start of each
+    epoch, because accelerate does not set its sampler's epoch after a resume with several processes (accelerate 1.15,
+    SkipBatchSampler).
+    """
     from torch.utils.data import Sampler
 
     class Even(Sampler[int]):
@@ -83,5 +90,8 @@ def sampler(
 
 
 def epoch_of(state: Any) -> int:
-    """The epoch that starts, from a trainer's state. Its `epoch` is then whole, except when an epoch is resumed."""
+    """Return the epoch that starts, from a trainer's state.
+
+    The state's `epoch` is a whole number then, unless an epoch is resumed.
+    """
     return int(state.epoch or 0)

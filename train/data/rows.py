@@ -1,7 +1,8 @@
-"""Turns each row of a data folder's `data/train.parquet` into a tokenised sample with labels, or the reason for dropping it.
+"""Turns each row of a data folder's `data/train.parquet` into a tokenised sample with labels, or into the reason for dropping it.
 
-Tokenising and masking are done here, not by TRL: the model gets exactly these tokens (`tests/train/test_train_labels.py`
-reads them back from the trainer's batches). Conversations are read in batches, never all at once.
+Tokenising and masking are done here, not by TRL, so that the model gets exactly these tokens
+(`tests/train/test_train_labels.py` reads them back from the trainer's batches). Conversations are read in batches, never
+all at once.
 """
 
 from __future__ import annotations
@@ -20,16 +21,19 @@ if TYPE_CHECKING:
 
 IGNORED = -100  # the label that the loss ignores
 CHUNK = 1000  # samples read, tokenised and packed together; bounds memory
-# Why a row is dropped. `malformed`: no user/assistant text; `empty_response`; `special_token`: content that spells a special token
-# would end or fake a turn; `prompt_over_cutoff`: no trained token is left below the cutoff; `held_out_copy`: the same tokens as a
-# held-out sample.
+# Why a row is dropped. `malformed`: no user/assistant text; `empty_response`; `special_token`: the content spells a special token,
+# which would end or fake a turn; `prompt_over_cutoff`: no trained token is left below the cutoff; `held_out_copy`: the same tokens
+# as a held-out sample.
 REASONS = ("malformed", "empty_response", "special_token", "prompt_over_cutoff", "held_out_copy")
 Conversation = list[templates.Message]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One tokenised conversation: `ids` and `labels` have equal lengths; a label is the token's id or IGNORED. `cut`: truncated."""
+    """One tokenised conversation.
+
+    `ids` and `labels` have equal lengths; a label is the token's id or IGNORED. `cut`: it was truncated.
+    """
 
     ids: list[int]
     labels: list[int]
@@ -37,12 +41,12 @@ class Sample:
 
 
 def path_of(folder: Path) -> Path:
-    """The file with the training samples of a data folder."""
+    """Return the file with the training samples of a data folder."""
     return folder / "data" / "train.parquet"
 
 
 def count_rows(folder: Path) -> int | None:
-    """The number of rows of a data folder, from the file's footer; None if it cannot be read."""
+    """Return the number of rows of a data folder, from the file's footer; None if it cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -53,7 +57,7 @@ def count_rows(folder: Path) -> int | None:
 
 
 def require_rows(folder: Path) -> int:
-    """The number of rows; raises TrainError if the file is missing, unreadable, empty or has no column `messages`."""
+    """Return the number of rows. Raises TrainError if the file is missing, unreadable, empty or has no column `messages`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -72,9 +76,9 @@ def require_rows(folder: Path) -> int:
 
 
 def read_conversations(folder: Path, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, list[Conversation]]]:
-    """The conversations of the rows `wanted` (ascending row numbers), in file order, at most CHUNK at once, with their row numbers.
+    """Yield (row numbers, conversations) of the rows `wanted` in file order, at most CHUNK rows at a time.
 
-    Row groups without a wanted row are not read. Raises TrainError if the file is damaged.
+    `wanted`: ascending row numbers. Row groups without a wanted row are not read. Raises TrainError if the file is damaged.
     """
     import numpy as np
     import pyarrow as pa
@@ -119,8 +123,10 @@ class Tokeniser:
             self._backend.encode_special_tokens = False
 
     def encode(self, conversations: Sequence[Conversation]) -> list[Sample | str]:
-        """For each conversation its sample, or the reason (one of REASONS) for dropping it. A sample longer than the cutoff is
-        truncated and marked as cut."""
+        """Return, for each conversation, its sample or the reason (one of REASONS) for dropping it.
+
+        A sample longer than the cutoff is truncated and marked as cut.
+        """
         faults = [self._fault(conversation) for conversation in conversations]
         usable = [conversation for conversation, fault in zip(conversations, faults, strict=True) if fault is None]
         rendered = templates.segments_of_all(self._tokenizer, usable, self._specials)
@@ -129,7 +135,7 @@ class Tokeniser:
         return [next(samples) if fault is None else fault for fault in faults]
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
-        """The token ids of each text, without added tokens."""
+        """Return the token ids of each text, without added tokens."""
         if self._backend is not None:  # like calling the tokenizer, but without offsets and masks: a sixth less time
             return [encoding.ids for encoding in self._backend.encode_batch_fast(texts, add_special_tokens=False)]
         return list(self._tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]) if texts else []
@@ -147,7 +153,7 @@ class Tokeniser:
         return "prompt_over_cutoff" if all(label == IGNORED for label in labels) else Sample(ids, labels, cut)
 
     def _fault(self, conversation: Conversation) -> str | None:
-        """Why the text of a conversation cannot be trained on; None if it can."""
+        """Return why a conversation cannot be trained on; None if it can."""
         roles = [message.get("role") for message in conversation]
         if (
             "user" not in roles

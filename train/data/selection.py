@@ -1,7 +1,7 @@
-"""Selects the samples that are trained on and held out from the rows of data folders, and accounts for every row.
+"""Selects from the rows of data folders the samples to train on and the samples to hold out, and accounts for every row.
 
-Only rows that the selection needs are tokenised, and their tokens go to flat files beside the result (`Scratch`). Memory grows by
-some tens of bytes per row, whatever the length of the texts.
+Only rows that the selection needs are tokenised. Their tokens go to flat files in the working folder (`Scratch`), so memory grows
+by some tens of bytes per row, however long the texts are.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ log = logging.getLogger(__name__)
 UNSEEN, USABLE, FIRST_REASON = 0, 1, 2  # the state of a row; FIRST_REASON + i: dropped for data.REASONS[i]
 COPY = FIRST_REASON + data.REASONS.index("held_out_copy")
 SAY_EVERY = 15.0  # seconds between two progress lines
-LOW, HIGH = 0.5, 0.95  # reported quantiles of lengths
+LOW, HIGH = 0.5, 0.95  # the quantiles of lengths that are reported
 Picks = list[tuple["Source", np.ndarray]]  # the selected rows of each folder, ascending
 
 
 class Scratch:
-    """Two files with the token ids (int32) of all samples, one after the other, and whether each is trained (bool)."""
+    """Two files that hold, for all samples one after the other, the token ids (int32) and whether each token is trained (bool)."""
 
     def __init__(self, folder: Path):
         self._paths = folder / "ids.int32", folder / "trained.bool"
@@ -49,7 +49,10 @@ class Scratch:
         self.size += len(ids)
 
     def table(self, starts: np.ndarray, lengths: np.ndarray) -> pa.Table:
-        """Columns input_ids and labels (lists of int32) of the samples that start at tokens `starts` and have `lengths` tokens."""
+        """Return a table with the columns input_ids and labels (lists of int32) of some samples.
+
+        Sample i starts at token `starts[i]` of the files and has `lengths[i]` tokens.
+        """
         import pyarrow as pa
 
         for file in self._files:
@@ -108,13 +111,13 @@ class Source:
                 log.info("%s: %d of %d rows tokenised", self.name, done, len(wanted))
 
     def dropped(self) -> dict[str, int]:
-        """How many of the tokenised rows were dropped, by reason."""
+        """Return how many of the tokenised rows were dropped, by reason."""
         counts = np.bincount(self.fate, minlength=FIRST_REASON + len(data.REASONS))[FIRST_REASON:]
         return {reason: int(n) for reason, n in zip(data.REASONS, counts, strict=True) if n}
 
 
 class Selection:
-    """The selection of one training set: first the held-out part, then the samples to train on from the other rows."""
+    """The selection of one training set: first the held-out part, then the samples to train on from the remaining rows."""
 
     def __init__(
         self, sft: SftSettings, seed: int, folders: Mapping[str, Path], tokeniser: data.Tokeniser, scratch: Scratch
@@ -126,7 +129,10 @@ class Selection:
         self._held_digests = np.zeros(0, np.uint64)
 
     def held_out(self) -> Picks:
-        """The samples for the validation loss, selected by the seed. Raises TrainError if there are too few. Call it first."""
+        """Return the samples for the validation loss, selected by the seed.
+
+        Call it before `training`. Raises TrainError if there are too few.
+        """
         count = mixture.held_out_count(self.sft, {name: source.rows for name, source in self.sources.items()})
         for name, share in mixture.shares(count, mixture.weights(self.sft)).items() if count else ():
             source = self.sources[name]
@@ -142,7 +148,7 @@ class Selection:
         return self._held
 
     def training(self) -> Picks:
-        """The samples to train on. Raises TrainError if there are none, or too few for a mixture of `sft.limit` samples."""
+        """Return the samples to train on. Raises TrainError if there are none, or too few for a mixture of `sft.limit` samples."""
         mixed, limit = self.sft.mix is not None, self.sft.limit
         weights = mixture.weights(self.sft)
         counts: Mapping[str, int | None] = (
@@ -158,7 +164,7 @@ class Selection:
         return [(source, np.sort(rows)) for source, rows in picks]
 
     def _as_many_as_weights_allow(self, weights: Mapping[str, float]) -> Picks:
-        """The largest mixture. Raises TrainError if `sft.limit` is larger."""
+        """Return the largest mixture of usable rows. Raises TrainError if `sft.limit` is larger."""
         usable = {name: self._take(source, self._order(source), None) for name, source in self.sources.items()}
         most = mixture.largest(weights, {name: len(rows) for name, rows in usable.items()}, self.sft.limit)
         if self.sft.limit is not None and most < self.sft.limit:
@@ -170,7 +176,7 @@ class Selection:
         return [(self.sources[name], usable[name][:count]) for name, count in mixture.shares(most, weights).items()]
 
     def _order(self, source: Source) -> list[int]:
-        """The rows available for training, in the order in which they are taken."""
+        """Return the rows available for training, in the order in which they are taken."""
         if self.sft.limit is None and self.sft.mix is None:
             rows: Sequence[int] = range(source.rows)
         else:
@@ -179,9 +185,10 @@ class Selection:
         return [row for row in rows if row not in held]
 
     def _take(self, source: Source, order: Sequence[int], count: int | None) -> np.ndarray:
-        """The first `count` usable rows of `order` (None: all usable ones), in that order; fewer if there are not enough.
+        """Return the first `count` usable rows of `order` in that order (None: all usable ones); fewer if there are not enough.
 
-        Rows are tokenised in waves, each one pass over the file: as many rows as are missing, in later waves somewhat more.
+        Rows are tokenised in waves, each one pass over the file. A wave has as many rows as are missing, a later wave somewhat
+        more.
         """
         rows, at = np.asarray(order, np.int64), 0
         taken: list[np.ndarray] = []
@@ -210,8 +217,10 @@ class Selection:
 def _encode_ahead(
     tokeniser: data.Tokeniser, batches: Iterator[tuple[np.ndarray, list[data.Conversation]]]
 ) -> Iterator[tuple[np.ndarray, list[data.Sample | str]]]:
-    """Row numbers and results in the order of `batches`. Two batches are in progress: while Python renders one, the tokenizer works
-    on the other with the GIL released."""
+    """Yield row numbers and results in the order of `batches`, with two batches in progress.
+
+    While Python renders one batch, the tokenizer works on the other with the GIL released.
+    """
     waiting: deque[tuple[np.ndarray, Future[list[data.Sample | str]]]] = deque()
     with ThreadPoolExecutor(2) as pool:
         for numbers, conversations in batches:
@@ -224,7 +233,7 @@ def _encode_ahead(
 
 
 def account(selection: Selection, training: Picks, held: Picks) -> dict[str, Any]:
-    """The fate of every row and the lengths of the samples. rows = samples + held out + dropped + not_drawn."""
+    """Return how many rows met which fate, and the lengths of the samples: rows = samples + held out + dropped + not_drawn."""
     rows = sum(source.rows for source in selection.sources.values())
     dropped = _sum(selection.sources.values())
     kept, aside = _statistics(training, selection.sft.cutoff_length), _statistics(held, selection.sft.cutoff_length)
@@ -247,7 +256,10 @@ def _sum(sources: Any) -> dict[str, int]:
 
 
 def _statistics(picks: Picks, cutoff: int | None = None) -> dict[str, Any]:
-    """samples, truncated, tokens, trained_tokens; with `cutoff` also the lengths and their histogram (doubling buckets)."""
+    """Return samples, truncated, tokens and trained_tokens.
+
+    With `cutoff` the lengths and their histogram (doubling buckets) are added.
+    """
     lengths = np.sort(np.concatenate([np.zeros(0, np.int32), *(source.length[rows] for source, rows in picks)]))
     found: dict[str, Any] = {
         "samples": len(lengths),
@@ -263,7 +275,7 @@ def _statistics(picks: Picks, cutoff: int | None = None) -> dict[str, Any]:
 
 
 def _histogram(lengths: np.ndarray, cutoff: int) -> Iterator[dict[str, int]]:
-    """The number of samples by length in tokens: up to 16, 32, 64 ... and the cutoff. `lengths` are sorted."""
+    """Yield the number of samples by length in tokens: up to 16, 32, 64 and so on, and up to the cutoff. `lengths` are sorted."""
     below, bound = 0, 16
     while below < len(lengths):
         bound = min(bound, cutoff)
@@ -277,5 +289,5 @@ def _flat(lists: Sequence[list[int]]) -> np.ndarray:
 
 
 def _digest(ids: list[int]) -> int:
-    """A 64-bit hash of the tokens; different samples collide with a probability of about pairs / 2^64."""
+    """Return a 64-bit hash of the tokens. Some two of n different samples collide with a probability of about n^2 / 2^65."""
     return int.from_bytes(hashlib.blake2b(np.asarray(ids, np.int32).tobytes(), digest_size=8).digest(), "big")

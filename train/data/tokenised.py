@@ -1,12 +1,13 @@
-"""Makes the tokenised training set once, before any process group and without the model: a folder that every process maps into
-memory.
+"""Makes the tokenised training set once, before any process group and without the model.
+
+It is a folder that every process maps into memory:
 
     tokens/train.arrow      columns input_ids, labels (int32 lists), with packing also seq_lengths; Arrow's stream format
     tokens/held_out.arrow   the same for the validation loss, if sft.held_out is set
     tokens/account.json     the fate of every row, lengths, tokens, packing
     tokens/facts.json       written last: what the folder was made from, its hash, and the other files' sizes
 
-A folder made from the same facts is reused, any other is made again. `train/prepare.py` makes one in a separate step.
+A folder made from the same facts is reused; any other is made again. `train/prepare.py` makes one in a separate step.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 FOLDER = "tokens"
-VERSION = 1  # of the facts and of the way samples are made from them
+VERSION = 1  # raised when the facts change, or the way in which samples are made from them
 TRAIN, HELD_OUT, ACCOUNT, FACTS = "train.arrow", "held_out.arrow", "account.json", "facts.json"
 RECIPE = (
     "template",
@@ -53,11 +54,11 @@ POLL_SECONDS = 0.2
 
 
 def ensure(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> Path:
-    """The folder with the tokenised training set for `settings`: from the input `tokens`, or `output/tokens`. The first process
-    (RANK=0, or no RANK) makes the latter if needed, while the others wait.
+    """Return the folder with the tokenised training set for `settings`: that of the input `tokens`, or `output/tokens`.
 
-    Needs no process group and loads no model. Raises TrainError for unusable data or tokenizers, for tokens made from something
-    else, and if the first process does not finish in time.
+    The first process (RANK=0, or no RANK) makes `output/tokens` if needed, while the others wait. No process group is needed, and
+    no model is loaded. Raises TrainError if data or tokenizer cannot be used, if the input `tokens` was made from something else,
+    and if the first process does not finish in time.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     tokenizer = _tokenizer(settings, inputs)
@@ -75,7 +76,7 @@ def ensure(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> Pa
 
 
 def read(folder: Path) -> tuple[Dataset, Dataset | None, dict[str, Any]]:
-    """The training set and the held-out set (None without one), memory-mapped, and the content of account.json.
+    """Return the training set and the held-out set (None without one), both memory-mapped, and the content of account.json.
 
     The held-out set is the trainer's `eval_dataset` and is packed like the training set. A mean of its loss has to be weighted by
     trained tokens, because rows and batches have different numbers of them.
@@ -91,15 +92,19 @@ def read(folder: Path) -> tuple[Dataset, Dataset | None, dict[str, Any]]:
 
 
 def discard(output: Path) -> None:
-    """Remove the tokens from a finished run's folder: they are as large as the data, quick to make again, and metrics.json has the
-    account."""
+    """Remove the tokens from a finished run's folder.
+
+    They are as large as the data and quick to make again, and metrics.json has the account.
+    """
     for folder in (output / FOLDER, _work(output / FOLDER)):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def check(sft: SftSettings, seed: object, folder: Path | None) -> list[Problem]:
-    """Faults of the input `tokens` (None: made by an earlier step) that can be found without the tokenizer: it is not a folder of
-    tokens, or was made for another recipe. `ensure` compares the other facts."""
+    """Return the faults of the input `tokens` (None: made by an earlier step) that can be found without the tokenizer.
+
+    Such a fault is an incomplete folder, or one made for another recipe. `ensure` compares the other facts.
+    """
     if folder is None or not folder.is_dir():  # the caller reports a missing folder
         return []
     there = _made_from(folder / FOLDER)
@@ -113,7 +118,10 @@ def check(sft: SftSettings, seed: object, folder: Path | None) -> list[Problem]:
 
 
 def _tokenizer(settings: TrainSettings, inputs: dict[str, Path]) -> PreTrainedTokenizerBase:
-    """The student's tokenizer with the recipe's template. Raises TrainError."""
+    """Return the student's tokenizer with the recipe's template.
+
+    Raises TrainError if it cannot be loaded or does not fit the template.
+    """
     from gra.train.student import load
 
     tokenizer = templates.load_tokenizer(settings.student, load.location(settings.student, inputs))
@@ -124,14 +132,14 @@ def _tokenizer(settings: TrainSettings, inputs: dict[str, Path]) -> PreTrainedTo
 
 
 def _recipe(sft: SftSettings, seed: int | None) -> dict[str, Any]:
-    """The facts from the config; the seed is included only if something is sampled."""
+    """Return the facts from the config; the seed is included only if something is sampled."""
     drawn = sft.limit is not None or sft.mix is not None or sft.held_out is not None
     mix = {name: repr(weight) for name, weight in sft.mix.items()} if sft.mix else None
     return {key: getattr(sft, key) for key in RECIPE} | {"mix": mix, "seed": seed if drawn else None}
 
 
 def _facts(settings: TrainSettings, inputs: dict[str, Path], tokenizer: Any) -> dict[str, Any]:
-    """Everything that the tokens depend on, by content: the same files in another folder give the same facts."""
+    """Return everything that the tokens depend on, by content: the same files in another folder give the same facts."""
     files = {}
     for name, folder in mixture.folders(inputs).items():
         data.require_rows(folder)
@@ -147,7 +155,7 @@ def _facts(settings: TrainSettings, inputs: dict[str, Path], tokenizer: Any) -> 
 
 
 def _tokenizer_hash(tokenizer: Any) -> str:
-    """Hex sha256 of everything that decides how a rendered text is tokenised."""
+    """Return the sha256, in hex, of everything that decides how a rendered text is tokenised."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
         content = backend.to_str()
@@ -164,7 +172,7 @@ def _hash(facts: dict[str, Any]) -> str:
 
 
 def _made_from(folder: Path) -> dict[str, Any] | None:
-    """The facts of a complete folder; None if it or one of its files is missing."""
+    """Return the facts of a complete folder; None if the folder or one of its files is missing."""
     try:
         found = read_json(folder / FACTS)
         whole = all((folder / name).stat().st_size == size for name, size in found["files"].items())
@@ -199,7 +207,7 @@ def _short(value: Any) -> str:
 
 
 def _wait(folder: Path, facts: dict[str, Any]) -> None:
-    """Wait for the first process without a process group, which starts later."""
+    """Wait until the first process has made the folder. There is no process group yet that could be used for waiting."""
     deadline = time.monotonic() + WAIT_SECONDS
     while _made_from(folder) != facts:
         if time.monotonic() > deadline:
@@ -217,7 +225,7 @@ def _work(folder: Path) -> Path:
 def _make(
     settings: TrainSettings, inputs: dict[str, Path], tokenizer: Any, facts: dict[str, Any], folder: Path
 ) -> None:
-    """Tokenise, mask, select and pack the samples, and publish the folder, complete or not at all."""
+    """Tokenise, mask, select and pack the samples, and publish the folder as a whole."""
     from gra.train.data.selection import Scratch, Selection, account
 
     sft, started, work = settings.sft, time.monotonic(), _work(folder)
@@ -265,7 +273,7 @@ def _publish(work: Path, folder: Path, facts: dict[str, Any]) -> None:
 
 
 def _write(path: Path, picks: Picks, scratch: Scratch, sft: SftSettings) -> int:
-    """Write the selected samples in order, packed if the recipe says so; returns the number of rows.
+    """Write the selected samples in order, packed if the recipe says so, and return the number of rows.
 
     Packing is best-fit-decreasing (TRL) within windows of data.CHUNK samples, as in TRL's trainer.
     """
@@ -284,7 +292,7 @@ def _write(path: Path, picks: Picks, scratch: Scratch, sft: SftSettings) -> int:
 
 
 def _windows(picks: Picks, scratch: Scratch) -> Iterator[pa.Table]:
-    """The samples in order, data.CHUNK at a time, across folders."""
+    """Yield the samples in order, data.CHUNK at a time, across folders."""
     import numpy as np
 
     starts = np.concatenate([source.start[rows] for source, rows in picks])

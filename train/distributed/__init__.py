@@ -1,1 +1,1 @@
-"""Supports training in several processes: division of the global batch, ZeRO, and detection of the hardware."""
+"""Supports training in several processes: divides the global batch, starts ZeRO and detects the hardware."""

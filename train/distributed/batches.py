@@ -9,19 +9,19 @@ from gra.train.settings import RuntimeSettings, SftSettings
 
 
 def world_size() -> int:
-    """The number of processes that train together (WORLD_SIZE from torchrun or a Slurm launcher; 1 without one)."""
+    """Return the number of processes that train together (WORLD_SIZE from torchrun or a Slurm launcher; 1 without one)."""
     text = os.environ.get("WORLD_SIZE", "1")
     return int(text) if text.isdigit() and int(text) > 0 else 1
 
 
 def near_multiples(value: int, step: int) -> str:
-    """The multiples of `step` around `value`, for a remedy."""
+    """Return the multiples of `step` around `value` as text, for a remedy."""
     below = value // step * step
     return f"{below} or {below + step}" if below else str(step)
 
 
 def problems(sft: SftSettings, runtime: RuntimeSettings, world: int) -> list[Problem]:
-    """Batch sizes that do not divide, with the nearest choices."""
+    """Return the fault of batch sizes that do not divide, with the nearest choices."""
     if runtime.per_device_batch is None:
         if sft.global_batch % world == 0:
             return []

@@ -1,5 +1,7 @@
-"""Finds the GPUs that this process can use and the installed optional packages, without importing torch (which takes seconds and,
-on a GPU, some hundred MB of its memory)."""
+"""Finds the GPUs that this process can use and the installed optional packages.
+
+torch is not imported, because that takes seconds and, on a GPU, some hundred MB of its memory.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +34,13 @@ class Gpu:
     capability: tuple[int, int] | None = None
 
     def below(self, least: tuple[int, int]) -> bool:
-        """Whether its compute capability is known to be below `least`."""
+        """Return whether this GPU's compute capability is known to be below `least`."""
         return self.capability is not None and self.capability < least
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a recipe can use: the visible GPUs, the installed packages of PACKAGES, and a C++ compiler."""
+    """The resources that a recipe can use: the visible GPUs, the installed packages of PACKAGES, and a C++ compiler."""
 
     gpus: tuple[Gpu, ...] = ()
     packages: frozenset[str] = field(default_factory=frozenset)
@@ -46,7 +48,7 @@ class Machine:
 
 
 def here() -> Machine:
-    """This machine as seen by this process (CUDA_VISIBLE_DEVICES, the build of torch), or the one that a job requests."""
+    """Return this machine as this process sees it (CUDA_VISIBLE_DEVICES, torch's build), or the machine that a job requests."""
     if (gpus := requested_gpus()) is not None:
         return Machine((Gpu("requested"),) * gpus, frozenset(PACKAGES))
     packages = frozenset(name for name in PACKAGES if importlib.util.find_spec(name) is not None)
@@ -55,7 +57,7 @@ def here() -> Machine:
 
 
 def _torch_build() -> str:
-    """`cpu`, `cu130`, `rocm7.0` ...; empty if the wheel's version does not say (PyPI's CUDA build)."""
+    """Return `cpu`, `cu130`, `rocm7.0` and so on; "" if the wheel's version does not say (PyPI's CUDA build)."""
     try:
         return importlib.metadata.version("torch").partition("+")[2]
     except importlib.metadata.PackageNotFoundError:
@@ -73,7 +75,7 @@ def _gpus(visible: str | None, build: str) -> tuple[Gpu, ...]:
 
 
 def chosen(gpus: list[Gpu], visible: str | None) -> list[Gpu]:
-    """Those of `gpus` selected by CUDA_VISIBLE_DEVICES=`visible` (None: all), by index; a UUID counts as a GPU like the first.
+    """Return the GPUs that CUDA_VISIBLE_DEVICES=`visible` selects (None: all), by index. A UUID counts as a GPU like the first.
 
     As in CUDA, the first entry that is not a GPU ends the list.
     """
@@ -103,7 +105,7 @@ def _nvidia_smi() -> list[Gpu]:
 
 
 def parse(text: str) -> list[Gpu]:
-    """The GPUs in nvidia-smi's output, with lines such as `9.0, NVIDIA H100 80GB HBM3`."""
+    """Return the GPUs in nvidia-smi's output, with lines such as `9.0, NVIDIA H100 80GB HBM3`."""
     found = []
     for line in text.splitlines():
         number, _, name = (part.strip() for part in line.partition(","))

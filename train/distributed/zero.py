@@ -2,8 +2,8 @@
 
 ZeRO shards what plain data parallelism (DDP) replicates on every device: zero2 gradients and optimizer state, zero3 the weights
 too. Its configurations are conf/sft/deepspeed/*.json; batch sizes, clipping and precision come from the recipe ("auto"). In bf16
-the weights are bfloat16 with a float32 copy in the optimizer, while DDP computes in bfloat16 on float32 weights; results are equal
-up to bfloat16's rounding. Gradients are accumulated in float32 in both cases.
+the weights are bfloat16 with a float32 copy in the optimizer, while DDP computes in bfloat16 on float32 weights; results are
+equal up to bfloat16's rounding. Gradients are accumulated in float32 in both cases.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ log = logging.getLogger(__name__)
 
 
 def active(sft: SftSettings, processes: int) -> str | None:
-    """`zero2` or `zero3` if several processes train and the recipe sets it, else None."""
+    """Return `zero2` or `zero3` if several processes train and the recipe sets it, else None."""
     return sft.sharding if processes > 1 else None
 
 
 def problems(sft: SftSettings, machine: Machine, processes: int) -> list[Problem]:
-    """The faults that prevent the sharding of a recipe."""
+    """Return the faults that prevent the recipe's sharding."""
     kind = active(sft, processes)
     if kind is None:
         return []
@@ -56,13 +56,18 @@ def problems(sft: SftSettings, machine: Machine, processes: int) -> list[Problem
 
 
 def facts(sft: SftSettings, processes: int) -> dict[str, Any]:
-    """What a checkpoint's format depends on, for its mark."""
+    """Return the settings that a checkpoint's format depends on, for the checkpoint's mark."""
     return {"processes": processes, "sharding": active(sft, processes)}
 
 
 def refuse_other(there: dict[str, Any], here: dict[str, Any], checkpoint: Path) -> None:
-    """Raise TrainError if a checkpoint's shards do not fit this run. Without shards any number of processes can resume (the random
-    states, for dropout, are then those of fewer processes, or new)."""
+    """Raise TrainError if a checkpoint's shards do not fit this run.
+
+    `there`: the checkpoint's `facts`; `here`: those of this run.
+
+    Any number of processes can resume a checkpoint without shards. If the number differs, random states (for dropout) are missing
+    or unused.
+    """
     if there.get("sharding") is None and here["sharding"] is None:
         return
     if any(there.get(key) != here[key] for key in here):
@@ -76,12 +81,12 @@ def refuse_other(there: dict[str, Any], here: dict[str, Any], checkpoint: Path) 
 
 
 def path_of(kind: str) -> Path:
-    """The DeepSpeed configuration for `zero2` or `zero3`."""
+    """Return the path of the DeepSpeed configuration for `zero2` or `zero3`."""
     return conf_dir() / "sft" / "deepspeed" / f"{kind}.json"
 
 
 def start(kind: str, gpu: bool) -> dict[str, Any]:
-    """Create the process group and return DeepSpeed's configuration for SFTConfig; call it before creating that."""
+    """Create the process group and return DeepSpeed's configuration for SFTConfig. Call it before creating the SFTConfig."""
     if not gpu:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     import deepspeed
@@ -90,7 +95,8 @@ def start(kind: str, gpu: bool) -> dict[str, Any]:
         # DeepSpeed would first compile its shared-memory collectives, which takes a minute and needs g++ and ninja; gloo suffices.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
         deepspeed.init_distributed(dist_backend="gloo", auto_mpi_discovery=False, verbose=False)
-    # The trainer counts accumulation steps and reports them only to DeepSpeed; DeepSpeed 0.19 uses deprecated names of torch.
+    # Hide two warnings that are not faults: the trainer itself counts accumulation steps and reports them only to DeepSpeed;
+    # DeepSpeed 0.19 uses deprecated names of torch.
     logging.getLogger("accelerate.accelerator").addFilter(
         lambda record: "accumulation steps mismatch" not in record.getMessage()
     )
@@ -100,12 +106,12 @@ def start(kind: str, gpu: bool) -> dict[str, Any]:
 
 
 def rows(weight: Any) -> int:
-    """The first dimension of a weight; zero3 replaces a weight by an empty tensor with the shape in `ds_shape`."""
+    """Return the first dimension of a weight, also if zero3 replaced it by an empty tensor with the shape in `ds_shape`."""
     return int((getattr(weight, "ds_shape", None) or weight.shape)[0])
 
 
 def size(parameter: Any) -> int:
-    """The number of elements of a weight, also if zero3 sharded it or bitsandbytes packed it into 4 bits."""
+    """Return the number of elements of a weight, also if zero3 sharded it or bitsandbytes packed it into 4 bits."""
     packed = getattr(parameter, "quant_state", None)
     return (
         int(packed.shape.numel())
@@ -116,8 +122,11 @@ def size(parameter: Any) -> int:
 
 @contextmanager
 def gathering(model: nn.Module) -> Iterator[None]:
-    """Allow forward passes on a model whose weights zero3 sharded at loading and no engine gathers yet: each module's weights are
-    gathered while it runs. All processes must do the same. Nothing changes for other models."""
+    """Allow forward passes on a model whose weights zero3 sharded at loading and that no engine manages yet.
+
+    Each module's weights are gathered while the module runs, so all processes must run the same passes. Other models are not
+    changed.
+    """
     divided = [m for m in model.modules() if any(hasattr(p, "ds_id") for p in m.parameters(recurse=False))]
     if not divided:
         yield
@@ -142,7 +151,10 @@ def gathering(model: nn.Module) -> Iterator[None]:
 
 
 def whole_model(trainer: Any) -> Any:
-    """The trained model with complete weights on the first process; with zero3 None on the others. All processes must call it."""
+    """Return the trained model with complete weights on the first process; with zero3, None on the others.
+
+    All processes must call it.
+    """
     model = trainer.accelerator.unwrap_model(trainer.model)
     if not any(hasattr(p, "ds_id") for p in model.parameters()):
         return model
@@ -151,12 +163,12 @@ def whole_model(trainer: Any) -> Any:
 
 
 def _rebuilt(model: Any, state: dict[str, Any]) -> Any:
-    """A copy of `model`, adapters included, in main memory, with the weights `state`."""
+    """Return a copy of `model`, adapters included, in main memory, with the weights `state`."""
     import torch
     from peft import PeftModel, get_peft_model
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
-    unset_hf_deepspeed_config()  # else new modules would be sharded, too
+    unset_hf_deepspeed_config()  # otherwise new modules would be sharded, too
     adapted = isinstance(model, PeftModel)
     base = model.get_base_model() if adapted else model
     with torch.device("meta"):  # no memory: every weight comes from `state`

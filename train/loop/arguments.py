@@ -14,14 +14,15 @@ from gra.train.settings import TrainSettings
 from gra.train.student import kernels
 
 log = logging.getLogger(__name__)
-CHECKPOINTS = "checkpoints"  # in the output folder until the run is finished
+CHECKPOINTS = "checkpoints"  # folder in the output folder, removed when the run is finished
 
 
 def arguments(settings: TrainSettings, output: Path, rows: int | None = None) -> Any:
-    """TRL's SFTConfig for a recipe. Accumulation steps follow from the global batch, the number of processes and `rows`, the batch
-    per device (None: the recipe's).
+    """Return TRL's SFTConfig for a recipe.
 
-    With several processes this creates the process group; with sft.sharding=zero3 weights loaded afterwards are sharded.
+    Accumulation steps follow from the global batch, the number of processes and `rows`, the batch per device (None: the
+    recipe's). With several processes this creates the process group; with sft.sharding=zero3, weights loaded afterwards are
+    sharded.
     """
     import torch
     from trl import SFTConfig
@@ -58,18 +59,18 @@ def arguments(settings: TrainSettings, output: Path, rows: int | None = None) ->
         train_sampling_strategy="group_by_length"
         if sft.group_by_length and not sft.packing
         else "random",  # train/data/order.py
-        dataset_kwargs={"skip_prepare_dataset": True},  # we tokenise and label
+        dataset_kwargs={"skip_prepare_dataset": True},  # the samples are tokenised and labelled already
         activation_checkpointing=checkpointing,
         **kernels.arguments(settings),
         deepspeed=zero.start(kind, gpu) if kind else None,
         dataloader_num_workers=runtime.dataloader_workers,
         dataloader_pin_memory=gpu,
         logging_steps=sft.log_steps,
-        logging_nan_inf_filter=False,  # a diverged run must show
+        logging_nan_inf_filter=False,  # the log must show a loss of NaN
         save_strategy="steps",
         save_steps=sft.save_steps,
         save_total_limit=2,  # the newest can be incomplete
-        report_to="none",  # train/report/tracking.py does it
+        report_to="none",  # train/report/tracking.py logs to W&B
         disable_tqdm=True,
     )
     if args.n_gpu > 1:  # else the trainer would use nn.DataParallel, which enlarges the global batch
@@ -79,9 +80,9 @@ def arguments(settings: TrainSettings, output: Path, rows: int | None = None) ->
 
 
 def split_batch(total: int, world: int, per_device: int) -> tuple[int, int]:
-    """(sequences a forward pass, accumulation steps) whose product times `world` is `total`.
+    """Return (sequences per forward pass, accumulation steps); their product times `world` is `total`.
 
-    Raises TrainError if they do not divide (`train.stage.check` reports it earlier, with the nearest choices).
+    Raises TrainError if the numbers do not divide. `train.stage.check` reports that earlier, with the nearest choices.
     """
     share, rest = divmod(total, world)
     if rest or share % per_device:

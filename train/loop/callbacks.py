@@ -1,5 +1,7 @@
-"""Callbacks of the training loop: progress lines, rows for W&B, an error if the loss is not finite, and when to save and
-validate."""
+"""Provides the callbacks of the training loop.
+
+They print progress lines, send rows to W&B, raise an error if the loss is not finite, and decide when to save and validate.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 SAY_EVERY = 15.0  # seconds between two progress lines
-UNNAMED = {"runtime": True, "student": {"name"}, "sft": {"name", "save_steps", "sharding"}}  # can change in a resume
+UNNAMED = {
+    "runtime": True,
+    "student": {"name"},
+    "sft": {"name", "save_steps", "sharding"},
+}  # a resumed run can change these
 
 
 def attach(trainer: Any, settings: TrainSettings, inputs: dict[str, Path], output: Path) -> Tracker:
-    """Add the callbacks to `trainer`. Returns the tracker, which the caller finishes (those of other ranks do nothing)."""
+    """Add the callbacks to `trainer` and return the tracker, which the caller finishes.
+
+    The trackers of ranks other than 0 do nothing.
+    """
     options = settings.runtime.tracking
     if not trainer.is_world_process_zero():
         options = options.model_copy(update={"mode": "none"})
@@ -41,8 +50,10 @@ def attach(trainer: Any, settings: TrainSettings, inputs: dict[str, Path], outpu
 
 
 def public(settings: TrainSettings, inputs: dict[str, Path]) -> dict[str, Any]:
-    """The config for W&B: the settings and the names of the input folders, absolute paths reduced to their last part. It contains
-    no secret, because settings must not (`gra.chain.execution.check`)."""
+    """Return the config for W&B: the settings and the names of the input folders, with absolute paths reduced to their last part.
+
+    It contains no secret, because settings must not contain any (`gra.chain.execution.check`).
+    """
     shown = settings.model_dump(mode="json", exclude={"runtime": {"tracking"}})
     return {**_short(shown), "inputs": {name: folder.name for name, folder in inputs.items()}}
 
@@ -58,7 +69,7 @@ def _short(value: Any) -> Any:
 
 
 def _tracked(entry: dict[str, Any]) -> dict[str, float]:
-    """An entry of the trainer's log for W&B: its numbers, under the names of log.csv where there is one."""
+    """Return the numbers of an entry of the trainer's log for W&B, under the names of log.csv where it has them."""
     numbers = {key: value for key, value in entry.items() if isinstance(value, int | float) and math.isfinite(value)}
     if VALIDATION in numbers:
         return {"validation/loss": numbers[VALIDATION]}
@@ -69,7 +80,7 @@ def _tracked(entry: dict[str, Any]) -> dict[str, float]:
 
 
 def _callback(tracker: Tracker, eval_steps: int | None, eval_at_end: bool) -> TrainerCallback:
-    """The trainer's callback. (A function: importing transformers takes seconds.)"""
+    """Return the trainer's callback. Its class is made here, because importing transformers takes seconds."""
     from transformers import TrainerCallback
 
     class ProgressCallback(TrainerCallback):

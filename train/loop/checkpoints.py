@@ -1,5 +1,8 @@
-"""Finds the checkpoint to resume from: the newest complete one. A checkpoint is complete if its mark, written last, lists every
-file with its size. Any other was interrupted by a kill or a full disk; it is reported in the log and removed."""
+"""Finds the checkpoint to resume from: the newest complete one.
+
+A checkpoint is complete if its mark, written last, lists every file with its size. Any other was interrupted by a kill or a full
+disk; it is reported in the log and removed.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ PREFIX = "checkpoint-"
 
 
 def mark(folder: Path, **facts: Any) -> None:
-    """Sync the files of `folder` to disk, then write its mark with their names and sizes and `facts`."""
+    """Sync the files of `folder` to disk, then write its mark with their names, their sizes and `facts`."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MARK)
     for path in files:
         with path.open("rb+") as handle:
@@ -32,7 +35,7 @@ def mark(folder: Path, **facts: Any) -> None:
 
 
 def facts(folder: Path) -> dict[str, Any] | None:
-    """The content of a complete checkpoint's mark; None if the checkpoint is incomplete."""
+    """Return the content of a complete checkpoint's mark; None if the checkpoint is incomplete."""
     try:
         found = read_json(folder / MARK)
         whole = all((folder / name).stat().st_size == size for name, size in found["files"].items())
@@ -42,8 +45,12 @@ def facts(folder: Path) -> dict[str, Any] | None:
 
 
 def newest(folder: Path, remove_torn: bool = True) -> Path | None:
-    """The newest complete checkpoint in `folder`, or None. Incomplete ones are reported and, by one process, removed: the trainer
-    would count them when it decides which old checkpoints to delete."""
+    """Return the newest complete checkpoint in `folder`, or None.
+
+    Incomplete checkpoints are reported and, with `remove_torn`, removed.
+
+    The trainer would otherwise count them when it decides which old checkpoints to delete. Only one process may remove them.
+    """
     found = []
     for path in folder.glob(f"{PREFIX}*"):
         step = path.name.removeprefix(PREFIX)
@@ -59,8 +66,11 @@ def newest(folder: Path, remove_torn: bool = True) -> Path | None:
 
 
 def counts(trainer: Any) -> dict[str, Any]:
-    """What TRL's trainer leaves out of a checkpoint: the tokens seen and the sums since the last row of the log, because a run can
-    stop between two rows. All processes call it; it goes into the mark, which `resume` reads."""
+    """Return what TRL's trainer leaves out of a checkpoint: the tokens seen and the sums since the last row of the log.
+
+    The sums matter because a run can stop between two rows. All processes have to call this function. Its result is stored in the
+    mark, which `resume` reads.
+    """
     since, loss = transformers.unlogged_loss(trainer)
     metrics = trl.unlogged_metrics(trainer)
     return {

@@ -9,8 +9,10 @@ from typing import Any
 
 @contextmanager
 def kernels(threads: int | None) -> Iterator[None]:
-    """Use deterministic kernels and `threads` threads (None: unchanged) on a CPU. On a GPU nothing changes, and results are equal
-    up to the kernels' rounding."""
+    """Use deterministic kernels and `threads` threads (None: unchanged) on a CPU, inside this context.
+
+    On a GPU nothing changes, and results are equal only up to the kernels' rounding.
+    """
     import torch
     import torch.utils.deterministic
 

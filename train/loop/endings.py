@@ -1,7 +1,7 @@
-"""Counts how many replies of the tuned student end before the token limit (`sft.check_ends`): a student that does not learn to stop
-fills every reply up to the limit, which scores show late and training losses never.
+"""Counts how many replies of the tuned student end before the token limit (`sft.check_ends`).
 
-The published folder is loaded as a user would load it and answers prompts that it was not trained on, greedily: those of the
+A student that does not learn to stop fills every reply up to the limit. Scores show this late, training losses never. The
+published folder is loaded as a user would load it and answers, greedily, prompts that it was not trained on: those of the
 held-out samples, if any, then the dozen in prompts.txt.
 """
 
@@ -15,18 +15,18 @@ from typing import Any
 from gra.train.data.rows import IGNORED
 from gra.train.settings import TrainSettings
 
-MAX_NEW = 256  # token limit of a reply; longer ones count as not ended
-WANTED = 0.95  # the log warns below this share of ended replies
+MAX_NEW = 256  # token limit of a reply; a longer reply counts as not ended
+WANTED = 0.95  # share of ended replies below which the log warns
 BATCH = 4  # prompts per batch
 OWN = Path(__file__).parent / "prompts.txt"
 log = logging.getLogger(__name__)
 
 
 def check(folder: Path, held_out: Any, settings: TrainSettings, device: Any) -> dict[str, int]:
-    """Run the model in `folder` on the prompts; returns {asked, ended, max_new_tokens} and logs it. `held_out`: rows of ids and
-    labels, or None.
+    """Run the model in `folder` on the prompts, log the result and return {asked, ended, max_new_tokens}.
 
-    Needs memory for another copy of the weights. Prompts that leave no room for a reply are skipped.
+    `held_out`: rows with input_ids and labels, or None. The check needs memory for another copy of the weights. Prompts that
+    leave no room for a reply are skipped.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -53,7 +53,10 @@ def check(folder: Path, held_out: Any, settings: TrainSettings, device: Any) -> 
 
 
 def prompts(tokenizer: Any, held_out: Any, count: int) -> list[list[int]]:
-    """The tokens of up to `count` prompts: the held-out rows up to their first trained token, then those of prompts.txt."""
+    """Return the tokens of up to `count` prompts.
+
+    They are the held-out rows up to their first trained token, then the prompts of prompts.txt.
+    """
     rows = (held_out[index] for index in range(min(count, len(held_out) if held_out is not None else 0)))
     found = [ids for ids in (_prompt(row["input_ids"], row["labels"]) for row in rows) if ids]
     texts = OWN.read_text(encoding="utf-8").splitlines()[: max(0, count - len(found))]

@@ -1,8 +1,8 @@
 """Fine-tunes a student with TRL on samples that are already tokenised and masked (train/data/rows.py).
 
-A killed run resumes from its newest complete checkpoint and ends with the weights and the log of an uninterrupted one: the order of
-the data depends only on the seed, and the checkpoint has the random states and the token counts (train/loop/checkpoints.py). On a
-CPU in float32 this holds to the byte for the same number of threads.
+A killed run resumes from its newest complete checkpoint and ends with the weights and the log of an uninterrupted run: the order
+of the data depends only on the seed, and the checkpoint contains the random states and the token counts
+(train/loop/checkpoints.py). On a CPU in float32 this holds to the byte for the same number of threads.
 """
 
 from __future__ import annotations
@@ -41,8 +41,10 @@ log = logging.getLogger(__name__)
 
 @preempt.stoppable
 def train(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Load, tokenise, train and publish; returns the flat metrics of `train.stage.run`. Raises TrainError, and Preempted or
-    Interrupted after a signal."""
+    """Load, tokenise, train and publish, and return the flat metrics of `train.stage.run`.
+
+    Raises TrainError, and Preempted or Interrupted after a signal.
+    """
     if (done := finished(output)) is not None:
         return done
     started = time.monotonic()
@@ -100,7 +102,7 @@ def train(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> dic
 
 
 def _ends(trainer: Any, settings: TrainSettings, output: Path) -> dict[str, Any]:
-    """The metrics of replies that end before the token limit; {} if no prompt could be used."""
+    """Return the metrics of replies that end before the token limit; {} if no prompt could be used."""
     found = endings.check(output / "model", trainer.eval_dataset, settings, trainer.args.device)
     return {"ends_by_itself": found["ended"] / found["asked"], "ends": found} if found["asked"] else {}
 
@@ -112,8 +114,10 @@ def _numbers(metrics: dict[str, Any]) -> dict[str, Any]:
 def build_trainer(
     settings: TrainSettings, inputs: dict[str, Path], output: Path, begun: dict[str, Any] | None = None
 ) -> tuple[SFTTrainer, PreTrainedTokenizerBase, dict[str, Any]]:
-    """The trainer, ready to start, the tokenizer with its template, and the account of the data. `begun`: the mark of the
-    checkpoint to resume from."""
+    """Return the trainer, ready to start, the tokenizer with its template, and the account of the data.
+
+    `begun`: the mark of the checkpoint to resume from.
+    """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     import torch
@@ -157,7 +161,7 @@ def build_trainer(
 
 
 def _parameters(student: Any) -> dict[str, int]:
-    """The number of weights, adapters included, and of trained ones."""
+    """Return the number of all weights, adapters included, and of those that are trained."""
     sizes = [(zero.size(p), p.requires_grad) for p in student.parameters()]
     return {"parameters": sum(n for n, _ in sizes), "trained_parameters": sum(n for n, trained in sizes if trained)}
 
@@ -171,7 +175,11 @@ def _refuse_long(student: PreTrainedModel, cutoff: int) -> None:
 
 
 def finished(output: Path) -> dict[str, float] | None:
-    """The metrics of a run that finished in this folder but was killed before it returned; metrics.json is written last."""
+    """Return the metrics of a run that finished in this folder; None if none did.
+
+    Such a run was killed between writing metrics.json, its last file, and returning. Its leftover checkpoints and tokens are
+    removed.
+    """
     if not ((output / "metrics.json").is_file() and (output / "model").is_dir()):
         return None
     shutil.rmtree(_folder(output), ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Extends TRL's trainer with complete checkpoints and an order of samples independent of the number of processes; no telemetry."""
+"""Extends TRL's trainer with complete checkpoints and an order of samples that any number of processes shares; no telemetry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def trainer_class(facts: dict[str, Any]) -> type[SFTTrainer]:
-    """The trainer's class; `facts` go into every checkpoint's mark. (A function: importing TRL takes seconds.)
+    """Return the trainer's class, made here because importing TRL takes seconds. `facts` go into every checkpoint's mark.
 
     With several processes the last row of the training set must be a blank one (`order.with_blank`).
     """

@@ -1,8 +1,8 @@
-"""Computes the validation loss: mean negative log-likelihood over the trained tokens of the held-out samples (`sft.held_out`).
+"""Computes the validation loss: the mean negative log-likelihood over the trained tokens of `sft.held_out`'s samples.
 
-The mean is by token over the whole set, as the training loss is over a global batch, not a mean of batch means (as in TRL and
-transformers), which depends on the batch size. No random number is drawn, so a run with validation ends with the same weights as
-one without. With `sft.loss_type=dft` it is still the plain likelihood.
+The mean is over all tokens of the set, as the training loss is over those of a global batch. TRL and transformers take a mean of
+batch means instead, which depends on the batch size. No random number is drawn, so a run with validation ends with the same
+weights as one without. With `sft.loss_type=dft` the validation loss is still the plain likelihood.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LOSS = "eval_loss"  # transformers' key in the trainer's log
 
 
 def problems(sft: SftSettings) -> list[Problem]:
-    """Validation settings that have no effect."""
+    """Return the fault of validation settings that have no effect."""
     if sft.eval_steps is None or sft.held_out is not None:
         return []
     message = f"{sft.eval_steps}, but sft.held_out=null: there are no samples to validate on"
@@ -25,10 +25,12 @@ def problems(sft: SftSettings) -> list[Problem]:
 
 
 def evaluate(trainer: Any) -> dict[str, float]:
-    """The loss of `trainer.eval_dataset` in nats per token, added to the trainer's log; all processes of a run call it together.
+    """Return the loss of `trainer.eval_dataset` in nats per token and add it to the trainer's log.
 
-    Every process takes its share of the rows in batches of `per_device_train_batch_size`. All have the same number of batches, so
-    that sharded weights can be gathered; filler batches do not count.
+    All processes of a run call it together.
+
+    Every process takes its share of the rows in batches of `per_device_train_batch_size`. All processes have the same number of
+    batches, so that sharded weights can be gathered; filler batches do not count.
     """
     import torch
 

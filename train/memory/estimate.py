@@ -1,9 +1,10 @@
-"""Estimates the peak memory of a training step and how many sequences fit into a forward pass. Arithmetic only: no library is
-loaded and nothing is measured (train/memory/fitting.py does both), so the same numbers give the same answer on any machine.
+"""Estimates the peak memory of a training step and how many sequences fit into a forward pass.
 
-The tensors kept for the backward pass are counted for a decoder layer with rotary attention and a gated MLP, as PyTorch's autograd
-keeps them; other layers keep less. The loss is TRL's: it projects 4096 positions at a time onto 32768 entries of the vocabulary, so
-the logits of a whole pass never exist at once (TRL 1.16, trl/kernels/chunked_logprob.py). All sizes are in bytes.
+This is arithmetic only: no library is loaded and nothing is measured (train/memory/fitting.py does both), so the same numbers
+give the same answer on any machine. The tensors kept for the backward pass are counted for a decoder layer with rotary attention
+and a gated MLP, as PyTorch's autograd keeps them; other layers keep less. The loss is TRL's: it projects 4096 positions at a time
+onto 32768 entries of the vocabulary, so the logits of a whole pass never exist at once (TRL 1.16,
+trl/kernels/chunked_logprob.py). All sizes are in bytes.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 GIB = 2**30
-SHARE = 0.8  # of the free memory for a step; the rest is for uncounted tensors and fragmentation
-LIBRARIES = 128 * 2**20  # workspaces of matrix libraries and the like
+SHARE = 0.8  # share of the free memory that a step may use; the rest is for uncounted tensors and fragmentation
+LIBRARIES = 128 * 2**20  # workspaces of libraries such as cuBLAS
 SLACK = 1.1  # factor for activations: allocators round up and leave gaps
 TILE_POSITIONS, TILE_ENTRIES = 4096, 32_768
 CPU_TILES, GPU_TILES = (
@@ -26,12 +27,12 @@ STATE = {
     "paged_adamw_8bit": 2,
     "adafactor": 1,
     "sgd": 0,
-}  # a weight
+}  # bytes of optimizer state per trained weight
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a model. `intermediate`: of all experts that a token passes; `queries`: heads x width of a head."""
+    """The sizes of a model. `intermediate`: summed over the experts that a token passes; `queries`: heads x width of a head."""
 
     weights: int
     embeddings: int
@@ -46,8 +47,11 @@ class Shape:
 
 @dataclass(frozen=True)
 class Plan:
-    """The relevant properties of a recipe and a device. `trained`: weights with a gradient; `frozen`: bytes per weight without one;
-    `embeddings_trained`: whether the output layer has a gradient."""
+    """The relevant properties of a recipe and a device.
+
+    `trained`: number of weights with a gradient; `length`: tokens per sequence; `frozen`: bytes per weight without a gradient;
+    `embeddings_trained`: whether the embeddings or the output layer has a gradient.
+    """
 
     trained: int
     length: int
@@ -67,7 +71,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Peak:
-    """Bytes at the peak of a step, by purpose."""
+    """The bytes in use at the peak of a step, by purpose."""
 
     weights: float
     gradients: float
@@ -77,7 +81,7 @@ class Peak:
 
     @property
     def total(self) -> float:
-        """The sum, with the libraries' workspaces."""
+        """Return the sum, including the libraries' workspaces."""
         return LIBRARIES + sum(getattr(self, field.name) for field in fields(self))
 
     def __str__(self) -> str:
@@ -86,8 +90,10 @@ class Peak:
 
 
 def rows(shape: Shape, plan: Plan, free: float, share: int, most: int) -> int:
-    """The largest power of two that divides `share` (a process's part of the global batch), is at most `most`, and whose peak fits
-    SHARE of `free` bytes; 1 if none does."""
+    """Return the largest number of sequences per forward pass that fits SHARE of `free` bytes; 1 if none does.
+
+    It is a power of two that divides `share` (a process's part of the global batch) and is at most `most`.
+    """
     fitting = 1
     while share % (fitting * 2) == 0 and fitting * 2 <= most and peak(shape, plan, fitting * 2).total <= SHARE * free:
         fitting *= 2
@@ -95,7 +101,7 @@ def rows(shape: Shape, plan: Plan, free: float, share: int, most: int) -> int:
 
 
 def peak(shape: Shape, plan: Plan, rows: int) -> Peak:
-    """The peak of a step whose passes have `rows` sequences of `plan.length` tokens."""
+    """Return the peak memory of a step whose forward passes have `rows` sequences of `plan.length` tokens."""
     return Peak(
         weights=_weights(shape, plan),
         gradients=_gradients(shape, plan),
@@ -123,7 +129,10 @@ def _weights(shape: Shape, plan: Plan) -> float:
 
 
 def _gradients(shape: Shape, plan: Plan) -> float:
-    """The accumulated gradients, and the newest one of the largest weight, the embeddings', once each from input and output."""
+    """Return the bytes of the accumulated gradients and of the newest gradient of the largest weight, the embeddings'.
+
+    The latter exists twice: once from the input and once from the output.
+    """
     new = 2 * 4 * shape.embeddings if plan.embeddings_trained else 0
     whole = 2 * plan.trained if plan.sharding else 0  # bfloat16, before sharding
     bucket = 4 * plan.trained if plan.processes > 1 and not plan.sharding else 0  # DDP sums copies of them
@@ -149,8 +158,11 @@ def _activations(shape: Shape, plan: Plan, rows: int) -> float:
 
 
 def _kept(shape: Shape, plan: Plan) -> float:
-    """Bytes that a layer keeps per token: two norms (float32), projections, rotated queries and keys, values, the output of the
-    attention, and the MLP's two inner outputs, their product and that of the activation function."""
+    """Return the bytes that a layer keeps per token.
+
+    These are two norms (float32), projections, rotated queries and keys, values, the output of the attention, the MLP's two inner
+    outputs, their product and the output of the activation function.
+    """
     hidden, queries, inner = shape.hidden, shape.queries, shape.intermediate
     if not plan.half:
         return 4 * (6 * hidden + 6 * queries + 4 * inner)

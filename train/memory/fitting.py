@@ -1,7 +1,7 @@
 """Chooses the sequences per forward pass for `runtime.per_device_batch=null`, from the memory that is free when the run starts.
 
 The number is stored in every checkpoint, and a resumed run keeps it, because another division of the global batch changes the
-result by rounding. To get the same bytes on machines with different memory, set the key.
+result by rounding. To get the same bytes on machines with different memory, set `runtime.per_device_batch`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ FACT = "per_device_batch"  # the key in a checkpoint's mark
 
 
 def rows(settings: TrainSettings, where: str, dataset: Dataset, begun: dict[str, Any] | None) -> int | None:
-    """Sequences per forward pass. `begun`: the mark of the checkpoint to resume from; `where`: the student's folder or hub id (not
-    loaded). None if the global batch is not a multiple of the processes (`loop.arguments.split_batch` reports it)."""
+    """Return the number of sequences per forward pass.
+
+    `where`: the student's folder or hub id (its weights are not loaded); `begun`: the mark of the checkpoint to resume from.
+    Return None if the global batch is not a multiple of the processes; `loop.arguments.split_batch` reports that.
+    """
     share, rest = divmod(settings.sft.global_batch, world_size())
     if settings.runtime.per_device_batch is not None or rest:
         return settings.runtime.per_device_batch
@@ -58,7 +61,7 @@ def rows(settings: TrainSettings, where: str, dataset: Dataset, begun: dict[str,
 
 
 def refuse_unequal(args: Any) -> None:
-    """Raise TrainError if the processes of a run chose different numbers; all of them call it."""
+    """Raise TrainError if the processes of a run chose different numbers. All processes have to call it."""
     if args.world_size == 1:
         return
     from accelerate.utils import gather_object
@@ -72,7 +75,10 @@ def refuse_unequal(args: Any) -> None:
 
 
 def describe(settings: TrainSettings, where: str, length: int, gpu: bool) -> tuple[estimate.Shape, estimate.Plan]:
-    """The sizes of the student and the recipe. The model is created without memory for its weights (torch's device `meta`)."""
+    """Return the sizes of the student and of the recipe.
+
+    The model is created without memory for its weights (torch's device `meta`). `length`: tokens per sequence.
+    """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -129,7 +135,7 @@ def describe(settings: TrainSettings, where: str, length: int, gpu: bool) -> tup
 
 
 def _longest(settings: TrainSettings, dataset: Dataset) -> int:
-    """Tokens of the longest row; samples are often far shorter than the recipe's cutoff."""
+    """Return the number of tokens of the longest row. Samples are often far shorter than the recipe's cutoff."""
     if settings.sft.packing:
         return settings.sft.cutoff_length
     return max(order.lengths(dataset), default=1)

@@ -1,4 +1,4 @@
-"""Finds how much memory a run can use on this machine: its GPU's, or main memory within its job's limit."""
+"""Finds how much memory a run can use on this machine: its GPU's memory, or main memory within its job's limit."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ UNLIMITED = 2**60  # cgroup v1 expresses "no limit" by a number near 2^63
 
 
 def gpu() -> int:
-    """Bytes that a run can use on this process's GPU. Several processes have to find the same number without communication, so it
-    is then the GPU's total memory, as each process has its own GPU."""
+    """Return the bytes that a run can use on this process's GPU.
+
+    With several processes it is the GPU's total memory: each process has its own GPU, and all have to find the same number
+    without communication.
+    """
     import torch
 
     index = int(os.environ.get("LOCAL_RANK") or 0) % torch.cuda.device_count()
@@ -24,8 +27,11 @@ def gpu() -> int:
 
 
 def cpu(groups: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> int:
-    """Bytes of main memory that this process can use: the system's free memory, or what its job's limit leaves (cgroups). With
-    several training processes on this machine an equal share of the total."""
+    """Return the bytes of main memory that this process can use.
+
+    They are the system's free memory, or what the job's limit leaves (cgroups). With several training processes on this machine
+    they are an equal share of the total.
+    """
     import psutil
 
     memory = psutil.virtual_memory()
@@ -36,8 +42,10 @@ def cpu(groups: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> int:
 
 
 def _limits(groups: Path, own: Path) -> list[tuple[int, int]]:
-    """(limit, used) of each cgroup of this process that has a limit, including outer ones; v2 and v1. Inactive file cache does not
-    count as used, because the kernel reclaims it first."""
+    """Return (limit, used) of each cgroup of this process that has a limit, including outer ones, in cgroup v2 and v1.
+
+    Inactive file cache does not count as used, because the kernel reclaims it first.
+    """
     found = []
     lines = own.read_text(encoding="utf-8", errors="replace").splitlines() if own.is_file() else []
     for line in lines:

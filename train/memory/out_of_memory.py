@@ -23,7 +23,7 @@ WORDS = (
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether `error` means that memory ran out, on a GPU or in main memory."""
+    """Return whether `error` means that memory ran out, on a GPU or in main memory."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     if isinstance(error, OSError):
@@ -33,7 +33,7 @@ def ran_out(error: BaseException) -> bool:
 
 @dataclass
 class Pass:
-    """A forward pass, as far as it is known: the number of sequences, and whether activations are recomputed."""
+    """A forward pass, as far as it is known: its number of sequences, and whether activations are recomputed."""
 
     rows: int | None = None
     checkpointing: bool = False
@@ -41,8 +41,10 @@ class Pass:
 
 @contextmanager
 def explained(settings: TrainSettings) -> Iterator[Pass]:
-    """Replace errors recognised by `ran_out` by a TrainError with the keys to change. The caller fills in the yielded Pass, which
-    the remedy uses, as soon as its values are known."""
+    """Turn errors recognised by `ran_out` into a TrainError with the keys to change.
+
+    The remedy uses the yielded Pass, which the caller fills in as soon as its values are known.
+    """
     at = Pass()
     try:
         yield at
@@ -54,7 +56,7 @@ def explained(settings: TrainSettings) -> Iterator[Pass]:
 
 
 def remedy(settings: TrainSettings, at: Pass) -> str:
-    """The keys to change, those that do not change the result first."""
+    """Return the keys to change, as text. Keys that do not change the result come first."""
     sft, rows = settings.sft, at.rows
     same = [f"runtime.per_device_batch={rows // 2}"] if rows is not None and rows > 1 else []
     same += [] if at.checkpointing else ["runtime.activation_checkpointing=true"]

@@ -1,8 +1,9 @@
 """Logs the data folder that a training run uses and the model folder that it writes as W&B artifacts, both by reference.
 
-A reference is a `file://` address with a size and a digest; nothing else is sent. The digest identifies the file (data: its MD5;
-weights: their path and what they were made from), so W&B keeps equal data as one version, whatever run used it. A folder is named
-by its last part. The address of the model is in `<output>`, the name that `<output>.partial` gets when it is finished.
+A reference is a `file://` address with a size and a digest; the file itself is sent only if the weights are uploaded. The digest
+identifies the file: its MD5, or for weights that are not uploaded a hash of their path and of what they were made from. W&B
+therefore keeps equal data as one version, whichever run used it. An artifact is named after the last part of the folder's path.
+The address of the model is in `<output>`, the name that `<output>.partial` gets when the run is finished.
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ from typing import Any
 from gra.private_api import wandb as private
 
 PARTIAL = ".partial"  # the chain's suffix of an unfinished output folder
-DATA_FILES = ("data/train.parquet", "README.md", "stats.json", "manifest.json")  # not the journal, which is not data
+DATA_FILES = (
+    "data/train.parquet",
+    "README.md",
+    "stats.json",
+    "manifest.json",
+)  # the journal is left out: it is not data
 LONGEST = 120  # characters in a name; W&B allows 128
 
 
@@ -33,7 +39,10 @@ def use(run: Any, name: str, folder: Path) -> None:
 
 
 def log_model(run: Any, output: Path, upload: bool, offline: bool) -> None:
-    """Log `output/model` as the output of `run`; with `upload` the files are sent too (offline: when the run is synced)."""
+    """Log `output/model` as the output of `run`.
+
+    With `upload` the files are sent too; offline they are sent when the run is synced.
+    """
     import wandb
 
     final = output.with_name(output.name.removesuffix(PARTIAL))
@@ -47,7 +56,7 @@ def log_model(run: Any, output: Path, upload: bool, offline: bool) -> None:
 
 
 def _add(artifact: Any, part: str, path: Path, place: Path, digest: bytes, upload: Path | None = None) -> None:
-    """Add the file `path` to `artifact` as `part`: as a reference to `place`, or sent from `upload`."""
+    """Add the file `path` to `artifact` as `part`: as a reference to `place`, or uploaded from `upload`."""
     target = (
         {"ref": place.absolute().as_uri()}
         if upload is None
@@ -58,7 +67,10 @@ def _add(artifact: Any, part: str, path: Path, place: Path, digest: bytes, uploa
 
 
 def _made_from(folder: Path) -> dict[str, str]:
-    """The fingerprint of `folder`, if the chain recorded one (manifest.json; begun.json while it is unfinished)."""
+    """Return the fingerprint of `folder` as {"hash": ...} if the chain recorded one, else {}.
+
+    It is in manifest.json, or in begun.json while the folder is unfinished.
+    """
     for name in ("manifest.json", "begun.json"):
         try:
             found = json.loads((folder / name).read_text(encoding="utf-8"))["hash"]

@@ -1,7 +1,8 @@
 """Writes the model card: README.md of the model folder, with the hub's metadata at the top.
 
-Metadata: https://huggingface.co/docs/hub/model-cards#model-card-metadata. Folders appear with their last part only, because paths
-mean nothing on other machines; data is identified by the sha256 of train.parquet. Nothing depends on time or machine.
+The metadata follow https://huggingface.co/docs/hub/model-cards#model-card-metadata. Only the last part of a folder's path
+appears, because paths mean nothing on other machines; data is identified by the sha256 of train.parquet. The card does not depend
+on time or machine.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ METHODS = {"full": "full-parameter", "lora": "LoRA, merged", "qlora": "QLoRA (4-
 
 
 def simulated(settings: TrainSettings, inputs: dict[str, Path]) -> str | None:
-    """Why the result counts as simulated: the label of an input folder or of the folder `student.model`; None without a label."""
+    """Return the label that says why the result counts as simulated; None without one.
+
+    It is the label of an input folder or of the folder `student.model`.
+    """
     sources = dict(inputs)
     if "student" not in inputs and settings.student.model is not None:
         sources["student.model"] = Path(settings.student.model).expanduser()
@@ -43,14 +47,14 @@ def simulated(settings: TrainSettings, inputs: dict[str, Path]) -> str | None:
 
 
 def few_bits(settings: TrainSettings, inputs: dict[str, Path]) -> str | None:
-    """The label of the student's weights if they were once quantised, else None."""
+    """Return the label of the student's weights if they were once quantised, else None."""
     if "student" in inputs:
         return quantized([inputs["student"]])
     return None if settings.student.model is None else quantized([Path(settings.student.model).expanduser()])
 
 
 def data_licences(folders: list[Path]) -> list[str]:
-    """The distinct licences in the YAML headers of the data folders' cards; folders without one are left out."""
+    """Return the distinct licences in the YAML headers of the data folders' cards. Folders without a licence are left out."""
     return list(dict.fromkeys(found for folder in folders if (found := _licence(folder)) is not None))
 
 
@@ -69,8 +73,10 @@ def _licence(folder: Path) -> str | None:
 def card(
     settings: TrainSettings, base: str, inputs: dict[str, Path], account: dict[str, Any], metrics: dict[str, Any]
 ) -> str:
-    """The text of the card. `base`: hub id or folder of the student; `account`: of the data (metrics.json); `metrics`: steps and
-    losses."""
+    """Return the text of the card.
+
+    `base`: hub id or folder of the student; `account`: the account of the data (metrics.json); `metrics`: steps and losses.
+    """
     sources = mixture.folders(inputs)
     licences, label = data_licences(list(sources.values())), simulated(settings, inputs)
     rounded = few_bits(settings, inputs)
@@ -111,7 +117,7 @@ def _head(settings: TrainSettings, base: str, licences: list[str], labels: dict[
     head: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "text-generation"}
     if not Path(base).is_dir():
         head |= {"base_model": base, "base_model_relation": "finetune"}
-    if len(licences) == 1:  # the hub's key takes one; the text lists several
+    if len(licences) == 1:  # the hub's key takes only one licence; the card's text lists several
         head["license"] = licences[0]
     return ["---", _yaml({**head, "tags": tags}), "---", ""]
 

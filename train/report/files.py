@@ -1,7 +1,7 @@
-"""Writes log.csv, speed.csv, loss.png and metrics.json of a training run. (The model card: card.py.)
+"""Writes log.csv, speed.csv, loss.png and metrics.json of a training run. (card.py writes the model card.)
 
-For the same config, inputs and number of threads everything except speed.csv and the key `runtime` of metrics.json is the same,
-also after any number of kills.
+For the same config, inputs and number of threads the files are the same, also after any number of kills, except for speed.csv and
+the key `runtime` of metrics.json.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from gra.errors import TrainError
 from gra.fileio import atomic_path, write_json, write_text
 from gra.train.loop.validation import LOSS as VALIDATION
 
-COLUMNS = {  # log.csv -> key in the trainer's log. loss: mean by token since the previous row; accuracy, entropy (nats): by pass
+# Column of log.csv -> key in the trainer's log. loss: the mean over tokens since the previous row; accuracy and entropy (nats): the
+# mean over forward passes.
+COLUMNS = {
     "step": "step",
     "epoch": "epoch",
     "loss": "loss",
@@ -31,8 +33,10 @@ LogRow = dict[str, float | None]
 
 
 def rows(history: list[dict[str, Any]]) -> list[LogRow]:
-    """One row per logged step of the trainer's history; a missing value is None. `validation_loss` is in the row of its step, or in
-    a separate row between two logged steps."""
+    """Return one row per logged step of the trainer's history; a missing value is None.
+
+    `validation_loss` is in the row of its step, or in a separate row if that step was not logged.
+    """
     found: dict[int, dict[str, Any]] = {}
     for entry in history:
         if "loss" in entry or VALIDATION in entry:
@@ -41,7 +45,7 @@ def rows(history: list[dict[str, Any]]) -> list[LogRow]:
 
 
 def speeds(history: list[dict[str, Any]]) -> list[LogRow]:
-    """One row per logged step with all other numbers in the trainer's history: throughput and memory."""
+    """Return one row per logged step with all other numbers in the trainer's history: throughput and memory."""
     known = set(COLUMNS.values())
     timed = [entry for entry in history if "loss" in entry]
     numbers = (int, float)
@@ -61,8 +65,11 @@ def finite(loss: float | None, step: float | None) -> float:
 
 
 def losses(table: list[LogRow]) -> dict[str, float]:
-    """train_loss (mean over all steps: rows weighted by the number of steps they cover), final_loss (of the last row) and the last
-    validation_loss, if any. Raises TrainError if one is not finite."""
+    """Return train_loss, final_loss and, if there is one, the last validation_loss. Raises TrainError if one is not finite.
+
+    train_loss is the mean over all steps: rows are weighted by the number of steps that they cover. final_loss is that of the
+    last row.
+    """
     before, total, last = 0.0, 0.0, 0.0
     for row in table:
         if row["loss"] is None and row["validation_loss"] is not None:
@@ -119,5 +126,5 @@ def _plot(table: list[LogRow], path: Path) -> None:
 
 
 def folder_name(folder: Path) -> str:
-    """The name of a folder for reports: its last part, or that of the parent folder if it is `model`."""
+    """Return a folder's name for reports: the last part of its path, or that of its parent if the last part is `model`."""
     return folder.parent.name if folder.name == "model" else folder.name

@@ -1,19 +1,24 @@
 """Measures a training run at every log step: tokens/s, model FLOPs utilisation (MFU) and peak memory.
 
-MFU is the number of floating-point operations that the model needs for the trained tokens, divided by what the devices could do in
-that time. After PaLM, appendix B (https://arxiv.org/abs/2204.02311; nanoGPT's estimate_mfu has the same formula), a token costs
+MFU is the number of floating-point operations that the model needs for the trained tokens, divided by the number that the devices
+could do in that time. After PaLM, appendix B (https://arxiv.org/abs/2204.02311; nanoGPT's estimate_mfu has the same formula), a
+token costs
 
     6 N + 12 L H Q T
 
-N: weights that are multiplied (not a lookup table of input embeddings, unless it is tied to the output layer), 2 FLOPs each forward
-and 4 backward; L layers, H heads of width Q, T tokens of context. Three terms are counted more strictly here, so that work that was
-not done does not improve the number:
-- T is the length of the token's document, not of the packed or padded row: a row costs 12 L H Q (T1^2 + T2^2 + ...). Padding counts
-  nothing. As in the paper nothing is subtracted for causality, and a sliding window counts as full attention.
-- The output layer counts at trained positions only: the trainer projects no others (TRL's fused LM head).
-- A frozen weight (LoRA, QLoRA) needs no weight gradient: 4 N, forward and the gradient of its input; an adapter's weights 6.
-Recomputed activations count nothing (that would be *hardware* FLOPs utilisation), nor does dequantising 4-bit weights.
-Mixtures of experts, CPUs, devices missing in PEAK and float32 have no MFU: None, never 0.
+N is the number of weights that are multiplied: 2 FLOPs each in the forward and 4 in the backward pass. A lookup table of input
+embeddings does not count, unless it is tied to the output layer. L is the number of layers, H that of heads, Q the width of a
+head, T the tokens of context. Three terms are counted more strictly here, so that work that was not done does not improve the
+MFU:
+
+- T is the length of the token's document, not of the packed or padded row: a row costs 12 L H Q (T1^2 + T2^2 + ...). Padding does
+  not count. As in the paper nothing is subtracted for causality, and a sliding window counts as full attention.
+- The output layer counts at trained positions only, because the trainer projects no others (TRL's fused LM head).
+- A frozen weight (LoRA, QLoRA) needs no weight gradient, so it costs 4 N: the forward pass and the gradient of its input. An
+  adapter's weights cost 6.
+
+Recomputed activations do not count (that would be *hardware* FLOPs utilisation), nor does dequantising 4-bit weights. Mixtures of
+experts, CPUs, devices missing in PEAK and float32 have no MFU: None, never 0.
 """
 
 from __future__ import annotations
@@ -32,8 +37,8 @@ from gra.train.settings import TrainSettings
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Dense bfloat16 TFLOP/s of one device with float32 accumulation, by torch.cuda.get_device_name, from the makers' data sheets and
-# white papers (half of the figures "with sparsity"; SXM unless named). The first match counts.
+# (pattern for torch.cuda.get_device_name, dense bfloat16 TFLOP/s of one device with float32 accumulation), from the makers' data
+# sheets and white papers (half of the figures "with sparsity"; SXM unless named). The first match counts.
 PEAK: tuple[tuple[str, float], ...] = (
     (r"\bGB[23]00\b", 2500),
     (r"\bB[23]00\b", 2250),
@@ -63,7 +68,7 @@ GIB = 2**30
 
 
 def peak_tflops(name: str, precision: str) -> float | None:
-    """Dense TFLOP/s of the device `name` in `precision`; None if unknown. TensorFloat-32 has half of bfloat16's."""
+    """Return the dense TFLOP/s of the device `name` in `precision`; None if unknown. TensorFloat-32 has half of bfloat16's."""
     share = {"bf16": 1.0, "tf32": 0.5}.get(precision)
     found = next((peak for pattern, peak in PEAK if re.search(pattern, name)), None)
     return None if share is None or found is None else found * share
@@ -71,20 +76,25 @@ def peak_tflops(name: str, precision: str) -> float | None:
 
 @dataclass(frozen=True)
 class Flops:
-    """FLOPs of the parts of an optimizer step: `token` per token, `projected` per trained position, `attention` per unit of squared
-    document length."""
+    """The FLOPs of an optimizer step.
+
+    `token`: per token; `projected`: per trained position; `attention`: factor of the sum of squared document lengths.
+    """
 
     token: int
     projected: int
     attention: int
 
     def of(self, tokens: float, trained: float, squares: float) -> float:
-        """FLOPs for a number of tokens, of trained positions, and a sum of squared document lengths."""
+        """Return the FLOPs for a number of tokens, a number of trained positions and a sum of squared document lengths."""
         return self.token * tokens + self.projected * trained + self.attention * squares
 
 
 def flops(model: Any) -> Flops | None:
-    """The FLOPs of `model` (a causal LM, with or without adapters); None for mixtures of experts and incomplete configs."""
+    """Return the FLOPs of `model`, a causal LM with or without adapters.
+
+    Return None for mixtures of experts and for incomplete configs.
+    """
     config = model.config.get_text_config()
     layers, heads = getattr(config, "num_hidden_layers", None), getattr(config, "num_attention_heads", None)
     if any(getattr(config, name, None) for name in EXPERTS) or not layers or not heads:
@@ -105,7 +115,10 @@ class ThroughputMeter:
     """Counts tokens between two log steps. The counts stay on the device until they are read."""
 
     def __init__(self, cost: Flops | None, tflops: float | None, gather: Any, processes: int = 1):
-        """`cost` or `tflops` (of one device) None: no MFU. `gather`: all processes' tensors of shape (4,) -> (processes * 4,)."""
+        """Set up the meter. Without `cost` or `tflops` (of one device) there is no MFU.
+
+        `gather` concatenates a tensor of shape (4,) from each process to one of shape (processes * 4,).
+        """
         self._cost, self._tflops, self._gather, self._processes = cost, tflops, gather, processes
         self._sums: Tensor | None = None  # tokens, trained positions, squared lengths
         self._since: float | None = None
@@ -126,8 +139,11 @@ class ThroughputMeter:
         self._sums = now if self._sums is None else self._sums + now
 
     def read(self) -> dict[str, float]:
-        """tokens_per_second (all processes, without padding), mfu if it is known, and peak_memory_gib (of the process that uses
-        most) since the last reading. All processes have to call it; it starts the next interval."""
+        """Return the figures since the last reading and start the next interval. All processes have to call it.
+
+        The figures are tokens_per_second (all processes, without padding), mfu if it is known, and peak_memory_gib (of the
+        process that uses most).
+        """
         if self._sums is None or self._since is None:
             return {}
         import torch
@@ -146,7 +162,7 @@ class ThroughputMeter:
         return {key: value for key, value in self._figures(interval).items() if value is not None}
 
     def summary(self) -> dict[str, float | None]:
-        """The same figures since this process started; None for unknown ones."""
+        """Return the figures of `read` for the time since this process started; None for unknown ones."""
         return self._figures(self._total)
 
     def _figures(self, interval: list[float]) -> dict[str, float | None]:
@@ -158,7 +174,10 @@ class ThroughputMeter:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Exclude the time spent inside, from the last reading in it on: evaluations and checkpoints are not training."""
+        """Exclude the time spent in this context, because evaluations and checkpoints are not training.
+
+        If the meter is read inside, only the time after that reading is excluded.
+        """
         began = time.perf_counter()
         yield
         if self._since is not None:
@@ -166,7 +185,7 @@ class ThroughputMeter:
 
 
 class ThroughputLogging:
-    """A mixin that goes before `transformers.Trainer`: adds the throughput to every training log. See `attach`."""
+    """A mixin to put before `transformers.Trainer`: adds the throughput to every training log. See `attach`."""
 
     throughput: ThroughputMeter | None = None
 
@@ -201,13 +220,16 @@ def attach(trainer: Any, settings: TrainSettings) -> None:
 
 
 def summary(trainer: Any) -> dict[str, Any]:
-    """The figures since this process started, for metrics.json; {} if no step was logged."""
+    """Return the figures since this process started, for metrics.json; {} if no step was logged."""
     found = trainer.throughput.summary() if trainer.throughput is not None else {}
     return {} if found.get("tokens_per_second") is None else found
 
 
 def _peak_bytes() -> float:
-    """The peak memory of this process in bytes: allocated on its GPU since training began, else resident (VmHWM); 0: unknown."""
+    """Return this process's peak memory in bytes; 0 if unknown.
+
+    It is the memory allocated on its GPU since training began, or else its resident memory (VmHWM).
+    """
     import torch
 
     if torch.cuda.is_available():

@@ -1,5 +1,7 @@
-"""Logs a training to W&B (gra/tracking.py): one row per logged step, the data folder as a used artifact and the model folder as a
-logged one (train/report/artifacts.py). After a resume an offline run has the whole curve again, from the checkpoint's log.
+"""Logs a training to W&B (gra/tracking.py).
+
+It logs one row per logged step, the data folder as a used artifact and the model folder as a logged one
+(train/report/artifacts.py). After a resume an offline run contains the whole curve again, from the checkpoint's log.
 """
 
 from __future__ import annotations
@@ -18,12 +20,12 @@ class Tracker(Run):
     """A W&B run, or a no-op if tracking is off. W&B's errors are not raised."""
 
     def __init__(self, settings: TrackingSettings, output: Path, config: dict[str, Any], run_id: str):
-        """`run_id`: W&B's id of the run; the same after a resume, so that the curve continues online."""
+        """Open the run. `run_id`: W&B's id of the run, unchanged after a resume, so that the curve continues online."""
         timeout = UPLOAD_TIMEOUT if settings.upload_model else FINISH_TIMEOUT
         super().__init__(settings, output, config, run_id, job_type="train", finish_timeout=timeout)
 
     def replay(self, rows: Iterable[tuple[int, dict[str, float]]]) -> None:
-        """Write rows (step, values) from before a resume again, if the run is offline; a server already has them."""
+        """Log rows (step, values) from before a resume again if the run is offline. Online, the server already has them."""
         if self._offline:
             for step, values in rows:
                 self.log(values, step)

@@ -10,12 +10,15 @@ from gra.train.distributed.hardware import FLASH
 from gra.train.settings import SftSettings, StudentSettings, TrainSettings
 
 log = logging.getLogger(__name__)
-MOST_ROWS = 32  # more sequences per pass are not faster and add padding
+MOST_ROWS = 32  # most sequences per pass: more are not faster and add padding
 
 
 def attention(student: StudentSettings, sft: SftSettings) -> str:
-    """The attention kernel's name for transformers. `auto`: FlashAttention-2 if it is installed and supported (bf16, a GPU of
-    compute capability 8.0 or more), else PyTorch's SDPA. Logs the choice."""
+    """Return the attention kernel's name for transformers and log the choice.
+
+    `auto` is FlashAttention-2 if it is installed and supported (bf16, a GPU of compute capability 8.0 or more), else PyTorch's
+    SDPA.
+    """
     name = attention_name(student, sft)
     if student.attention == "auto":
         log.info(
@@ -27,14 +30,14 @@ def attention(student: StudentSettings, sft: SftSettings) -> str:
 
 
 def attention_name(student: StudentSettings, sft: SftSettings) -> str:
-    """Like `attention`, without logging."""
+    """Return the same name as `attention`, without logging."""
     if student.attention != "auto":
         return student.attention
     return "sdpa" if why_not_flash(sft) else "flash_attention_2"
 
 
 def why_not_flash(sft: SftSettings) -> str | None:
-    """Why FlashAttention-2 cannot be used here; None if it can."""
+    """Return why FlashAttention-2 cannot be used here; None if it can."""
     import torch
 
     if not torch.cuda.is_available():
@@ -47,20 +50,28 @@ def why_not_flash(sft: SftSettings) -> str | None:
 
 
 def most_rows(settings: TrainSettings, gpu: bool) -> int:
-    """The maximum of sequences per forward pass if the recipe leaves it open, whatever the memory. The packed rows of a pass are
-    one long sequence. Without FlashAttention its dense mask costs memory and time by the square of its length, so a GPU gets one
-    row at a time."""
+    """Return the largest number of sequences per forward pass that is useful, whatever the memory, if the recipe leaves it open.
+
+    The packed rows of a pass form one long sequence. Without FlashAttention the mask of that sequence is dense, and its memory
+    and time grow with the square of the length, so a GPU gets one row at a time.
+    """
     flash = attention_name(settings.student, settings.sft).startswith("flash")
     return MOST_ROWS if not gpu or flash or not settings.sft.packing else 1
 
 
 def optimizer(sft: SftSettings, gpu: bool) -> str:
-    """The optimizer's name for the trainer: on a GPU, torch's fused kernel for plain AdamW (the same sums, fewer passes)."""
+    """Return the optimizer's name for the trainer.
+
+    On a GPU, plain AdamW uses torch's fused kernel (the same sums in fewer passes).
+    """
     return "adamw_torch_fused" if gpu and sft.optimizer == "adamw_torch" else sft.optimizer
 
 
 def arguments(settings: TrainSettings) -> dict[str, Any]:
-    """Keyword arguments of the trainer's config. `tf32` is always set, because torch.compile would otherwise switch it on."""
+    """Return keyword arguments for the trainer's config.
+
+    `tf32` is always set, because torch.compile would otherwise switch it on.
+    """
     runtime = settings.runtime
     return {
         "use_liger_kernel": runtime.liger,

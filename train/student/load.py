@@ -26,11 +26,14 @@ log = logging.getLogger(__name__)
 LEAK_TOLERANCE = {
     "float32": 1e-4,
     "bfloat16": 5e-2,
-}  # relative to the largest logit; a leak is far above, rounding far below
+}  # relative to the largest logit; leaks differ by far more, rounding by far less
 
 
 def location(student: StudentSettings, inputs: dict[str, Path]) -> str:
-    """The folder or hub id of the student; the input `student` takes precedence over `student.model`."""
+    """Return the folder or hub id of the student. The input `student` takes precedence over `student.model`.
+
+    Raises TrainError if there is neither.
+    """
     if "student" in inputs:
         return str(inputs["student"] / "model")
     if student.model is None:
@@ -40,7 +43,10 @@ def location(student: StudentSettings, inputs: dict[str, Path]) -> str:
 
 
 def load(student: StudentSettings, sft: SftSettings, where: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model (weights in `student.dtype`) and its tokenizer. Raises TrainError naming the student if loading fails."""
+    """Return the model, with weights in `weight_dtype` (in 4 bits for QLoRA), and its tokenizer.
+
+    Raises TrainError, which names the student, if loading fails.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -56,20 +62,20 @@ def load(student: StudentSettings, sft: SftSettings, where: str) -> tuple[PreTra
 
 
 def weight_dtype(student: StudentSettings, sft: SftSettings) -> Dtype:
-    """The dtype of the weights during training, except those in 4 bits."""
+    """Return the dtype of the weights during training, apart from weights in 4 bits."""
     half = sft.precision == "bf16" and (sft.method != "full" or zero.active(sft, world_size()) is not None)
     return student.dtype or ("bfloat16" if half else "float32")
 
 
 def source(student: StudentSettings, where: str) -> dict[str, Any]:
-    """The arguments of every `from_pretrained(where, ...)`."""
+    """Return the arguments of every `from_pretrained(where, ...)`."""
     options: dict[str, Any] = {"trust_remote_code": student.trust_remote_code}
     return options if Path(where).is_dir() else options | {"revision": student.revision}
 
 
 @contextmanager
 def readable(where: str) -> Iterator[None]:
-    """Replace transformers' errors about the student `where`, which cannot be loaded, by a TrainError that names it."""
+    """Turn transformers' errors about the student `where`, which cannot be loaded, into a TrainError that names it."""
     import httpx
 
     try:
@@ -101,7 +107,7 @@ def _embedding_rows(model: PreTrainedModel) -> int:
 
 
 def lora_config(sft: SftSettings, model: PreTrainedModel) -> LoraConfig | None:
-    """The adapter's configuration for PEFT on `model`; None for full fine-tuning."""
+    """Return the adapter's configuration for PEFT on `model`; None for full fine-tuning."""
     if sft.method == "full":
         return None
     from peft import LoraConfig
@@ -127,7 +133,7 @@ def refuse_leak(model: PreTrainedModel) -> None:
     import torch
 
     flash = attention_of(model.config).startswith("flash")
-    if flash and model.device.type == "cpu":  # it needs a GPU and half precision, as in the trainer
+    if flash and model.device.type == "cpu":  # FlashAttention needs a GPU and half precision, as in the trainer
         whole: Any = model
         whole.to("cuda")
     length, vocabulary = 8, _embedding_rows(model)
@@ -165,8 +171,10 @@ def set_stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, 
 def publish(
     model: Any, tokenizer: PreTrainedTokenizerBase, settings: TrainSettings, base: str, output: Path, card: str
 ) -> None:
-    """Write `output/model` atomically; with LoRA it is the merged model, and `output/adapter` is written, too. `base`: where the
-    student was loaded from."""
+    """Write `output/model` atomically. With LoRA it is the merged model, and `output/adapter` is written, too.
+
+    `base`: the folder or hub id that the student was loaded from; `card`: the text of the model card.
+    """
     import torch
 
     sft, student = settings.sft, settings.student
@@ -193,7 +201,7 @@ def publish(
 
 
 class _whole:
-    """A context manager that yields a working folder beside `folder` and renames it to `folder` on a clean exit."""
+    """A context manager that yields a working folder beside `folder` and renames it to `folder` if no exception was raised."""
 
     def __init__(self, folder: Path):
         self.folder, self.work = folder, folder.with_name(folder.name + ".work")

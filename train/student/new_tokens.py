@@ -1,6 +1,8 @@
-"""Checks under LoRA that tokens added by a template are trained: an adapter trains neither their embeddings nor their rows of the
-output layer. A student that cannot generate the token that ends its turn never stops, so both layers have to be trained in full
-(`sft.lora.modules_to_save`), whether or not they share their weights.
+"""Checks under LoRA that tokens added by a template are trained.
+
+An adapter trains neither their embeddings nor their rows of the output layer. A student that cannot generate the token that ends
+its turn never stops, so both layers have to be trained in full (`sft.lora.modules_to_save`), whether or not they share their
+weights.
 
 `problems` checks the student's files before anything is loaded, `require_trained` the loaded model.
 """
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 log = logging.getLogger(__name__)
-BOTH = ("embed_tokens", "lm_head")  # the two layers' names in most architectures
-NAMES = {  # model types with other names
+BOTH = ("embed_tokens", "lm_head")  # names of input embeddings and output layer in most architectures
+NAMES = {  # their names in other model types
     "bloom": ("word_embeddings", "lm_head"),
     "falcon": ("word_embeddings", "lm_head"),
     "gpt2": ("wte", "lm_head"),
@@ -52,7 +54,10 @@ BUILT = ("<|im_start|>", "<|im_end|>")  # in the vocabulary of every student bui
 def problems(
     sft: SftSettings, student: StudentSettings, inputs: Mapping[str, Path | None], kind: object, source: str
 ) -> list[Problem]:
-    """The fault found in the student's files. `kind`: its model_type, None if unknown; `source`: its config.json."""
+    """Return the fault found in the student's files.
+
+    `kind`: the student's model_type, None if unknown; `source`: the path of its config.json, "" if unknown.
+    """
     needed = EXTRA_TOKENS.get(sft.template, ())
     if sft.method == "full" or not needed:
         return []
@@ -66,13 +71,15 @@ def problems(
 
 
 def missing(names: Sequence[str], saved: Sequence[str]) -> list[str]:
-    """Those of the modules `names` (full names or last parts) that `saved` does not cover, by PEFT's rules."""
+    """Return those of the modules `names` (full names or last parts) that `saved` does not cover, by PEFT's rules."""
     return [name for name in names if not any(name == word or name.endswith(f".{word}") for word in saved)]
 
 
 def require_trained(model: PreTrainedModel, added: Sequence[str], sft: SftSettings) -> None:
-    """Raise TrainError if tokens were `added` to the vocabulary and LoRA would leave them untrained in the input embeddings or the
-    output layer, even if the embeddings have spare rows for them."""
+    """Raise TrainError if LoRA would leave tokens `added` to the vocabulary untrained.
+
+    Both the input embeddings and the output layer have to be trained, even if they have spare rows for these tokens.
+    """
     if sft.method == "full" or not added:
         return
     names = layers(model)
@@ -83,16 +90,18 @@ def require_trained(model: PreTrainedModel, added: Sequence[str], sft: SftSettin
 
 
 def layers(model: PreTrainedModel) -> list[str]:
-    """Full names of the input embeddings and the output layer."""
+    """Return the full names of the input embeddings and the output layer."""
     wanted = (model.get_input_embeddings(), model.get_output_embeddings())
     names = {id(module): name for name, module in model.named_modules()}
     return [names[id(module)] for module in wanted if id(module) in names]
 
 
 def tied(model: PreTrainedModel, saved: Sequence[str]) -> bool:
-    """Whether `saved` covers the embeddings or the output layer of a model in which the two are tied. PEFT then has to keep them
-    tied (ensure_weight_tying); otherwise it trains separate copies, and the published model has another architecture than its
-    base."""
+    """Return whether `saved` covers a layer of a model whose embeddings and output layer are tied.
+
+    PEFT then has to keep the two tied (ensure_weight_tying). Otherwise it would train separate copies, and the published model
+    would have another architecture than its base.
+    """
     read, write = model.get_input_embeddings(), model.get_output_embeddings()
     one = write is not None and read.weight is write.weight
     return one and len(missing(layers(model), saved)) < len(layers(model))
@@ -110,7 +119,7 @@ def _fault(sft: SftSettings, new: Sequence[str], left: Sequence[str], saved: Seq
 def _absent(
     needed: Sequence[str], student: StudentSettings, inputs: Mapping[str, Path | None], source: str
 ) -> list[str]:
-    """Those of `needed` that the student's tokenizer lacks according to its files; [] if these cannot be read."""
+    """Return those of `needed` that the student's tokenizer lacks according to its files; [] if these cannot be read."""
     if "student" in inputs and inputs["student"] is None:
         return (
             [token for token in needed if token not in BUILT]

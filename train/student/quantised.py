@@ -1,7 +1,7 @@
-"""Loads and merges models for QLoRA (Dettmers et al., https://arxiv.org/abs/2305.14314): frozen weights in 4 bits (NF4, double
-quantisation, bfloat16 products) with adapters, merged into the unquantised weights.
+"""Loads and merges models for QLoRA (Dettmers et al., https://arxiv.org/abs/2305.14314).
 
-`train/conflicts.py` rejects it if bitsandbytes or a GPU is missing.
+The weights are frozen in 4 bits (NF4, double quantisation, products in bfloat16) and have adapters, which are merged into the
+unquantised weights. `train/conflicts.py` rejects QLoRA if bitsandbytes or a GPU is missing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gra.train.settings import SftSettings
 
 
 def loading(sft: SftSettings) -> dict[str, Any]:
-    """The arguments of `from_pretrained` for 4-bit weights on this process's device; {} for other methods."""
+    """Return the arguments of `from_pretrained` for 4-bit weights on this process's device; {} for other methods."""
     if sft.method != "qlora":
         return {}
     import torch
@@ -30,11 +30,12 @@ def loading(sft: SftSettings) -> dict[str, Any]:
 
 
 def merged(model: Any, adapter: Path, base: str, options: dict[str, Any]) -> Any:
-    """The base model in bfloat16, loaded again on the CPU and merged with the adapter saved in `adapter`.
+    """Return the base model in bfloat16, loaded again on the CPU and merged with the adapter saved in `adapter`.
 
-    `model`: the trained PeftModel with 4-bit weights; `base`, `options`: where it was loaded from and how (`load.source`). Merging
-    into 4-bit weights would publish their rounding error and round the sum to 4 bits again. The weights that the adapter was
-    trained with and those that it is merged into differ by that rounding; scores are of the merged model.
+    `model`: the trained PeftModel with 4-bit weights; `base`, `options`: the place that it was loaded from and the arguments
+    (`load.source`). Merging into 4-bit weights would publish their rounding error and round the sum to 4 bits again. The weights
+    that the adapter was trained with therefore differ by that rounding from those that it is merged into. Scores are those of the
+    merged model.
     """
     import torch
     from peft import PeftModel
