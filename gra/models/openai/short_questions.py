@@ -17,7 +17,8 @@ _MOST = 8  # different questions that must fail before a server counts as not an
 
 
 class ShortQuestions:
-    """`post` sends a request, `judge` reads the answer. Running questions are added to `tasks`, which the backend cancels."""
+    """Asks short questions. `post` sends a request, `judge` reads the answer. Running questions are added to `tasks`, which the
+    backend cancels."""
 
     def __init__(
         self,
@@ -31,16 +32,18 @@ class ShortQuestions:
         self._running: dict[Server, asyncio.Task[bool]] = {}
 
     async def answers_others(self, call: InFlightCall, fault: Fault) -> bool:
-        """Whether the server of a failed call answers other requests."""
-        if fault.kind == "timeout":  # the call was overtaken, or its server fell silent: because of this request?
+        """Return whether the server of a failed call answers other requests."""
+        if (
+            fault.kind == "timeout"
+        ):  # the call was overtaken, or its server fell silent; a question shows whether the request is the cause
             call.hangs = call.hangs or (call.server.answered > 0 and await self.answers(call))
             return call.hangs
-        # that body is an answer of some kind
+        # even a malformed body shows that the server answers
         return call.others > 0 or (fault.kind == "body" and not call.server.suspect)
 
     async def answers(self, call: InFlightCall) -> bool:
-        """Whether the server answers a short question, sent in the slot of `call`. One question per server at a time: concurrent
-        callers share its result."""
+        """Return whether the server answers a short question, sent in the slot of `call`. A server gets one question at a time;
+        concurrent callers share its result."""
         server = call.server
         running = self._running.get(server)
         if running is None:
@@ -52,9 +55,7 @@ class ShortQuestions:
 
     async def _ask(self, call: InFlightCall) -> bool:
         health = self._balancer.health
-        for number in range(
-            _MOST
-        ):  # each question differs: a server that always fails on one request may answer the next
+        for number in range(_MOST):  # a server that always fails on one request may answer another
             self._asked += 1
             words = ({"role": "user", "content": f"Say hello. ({self._asked})"},)
             hello = Request(call.server.model, words, 0.0, 1.0, 1, self._asked)
