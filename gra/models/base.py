@@ -129,22 +129,22 @@ class Capabilities:
     """What a backend can do in addition to `chat`; by default nothing. Read once, after the backend is opened.
 
     For the engine:
-        limit_calls  called once with the number of calls in flight over all models. The backend then enforces this limit and lends
-                     the slots of calls that wait (for a retry, for a server) to other calls. None: the engine enforces the limit
-        per_model    calls in flight per model, which the engine enforces before a call takes one of the shared slots; ignored if
-                     `limit_calls` is set
-        queues       calls wait in the backend (for a model's turn), so the engine limits the samples in progress, not the calls
-        queued       seconds that an answered call waited in the backend
-        drain        ends the waiting calls with `gra.errors.Interrupted`; calls in flight continue
+    limit_calls  called once with the number of calls in flight over all models. The backend then enforces this limit and lends
+                 the slots of calls that wait (for a retry, for a server) to other calls. None: the engine enforces the limit
+    per_model    calls in flight per model, which the engine enforces before a call takes one of the shared slots; ignored if
+                 `limit_calls` is set
+    queues       calls wait in the backend (for a model's turn), so the engine limits the samples in progress, not the calls
+    queued       seconds that an answered call waited in the backend
+    drain        ends the waiting calls with `gra.errors.Interrupted`; calls in flight continue
 
     For the terminal, called from another thread; None: not known:
-        servers      the state of each server
-        servers_out  the servers that get no calls now
-        in_flight    calls in flight by model
+    servers      the state of each server
+    servers_out  the servers that get no calls now
+    in_flight    calls in flight by model
 
     For run.json:
-        account      facts about the backend to record for the run
-        gpu_seconds  GPUs x seconds of serving, called once after the backend is closed; None: not known
+    account      facts about the backend to record for the run
+    gpu_seconds  GPUs x seconds of serving, called once after the backend is closed; None: not known
     """
 
     limit_calls: Callable[[int], None] | None = None
