@@ -24,9 +24,7 @@ log = logging.getLogger(__name__)
 ONLINE_TIMEOUT = 30.0  # seconds to wait for the server when a run starts; WANDB_INIT_TIMEOUT overrides it
 FINISH_TIMEOUT = 20.0  # seconds to wait for the server when a run ends; unsent data stays in <output>/wandb
 FOLDER = "wandb"
-_ours: set[str] = (
-    set()
-)  # environment variables set here, not by the user: the next step of this process sets them again
+_ours: set[str] = set()  # variables set here, not by the user: the next step of this process sets them again
 
 
 class TrackingSettings(Settings):

@@ -36,13 +36,8 @@ PLACE_ONLY_OF_MODEL = {
     "weights": True,
     "base_url": False,
 }  # the part of `weights` that counts is Weights.identity
-_OF_WEIGHTS = (
-    "hub",
-    "packages",
-    "licence",
-    "file",
-    "bytes",
-)  # where the weights come from; their sha256 identifies them
+# where the weights come from; their sha256 identifies them
+_OF_WEIGHTS = ("hub", "packages", "licence", "file", "bytes")
 
 NOT_HASHED = (
     *(f"pool.{key}" for key, hashed in PLACE_ONLY.items() if not hashed),

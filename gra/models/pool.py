@@ -61,9 +61,7 @@ class ModelSettings(Settings):
 class PoolBase(Settings):
     """The keys of every pool."""
 
-    by_turns: ClassVar[bool] = (
-        False  # models are loaded one after the other (time_sharing); `gra plan` then shows the swaps
-    )
+    by_turns: ClassVar[bool] = False  # models are loaded one after the other (time_sharing): `gra plan` shows the swaps
     target: str = Field(alias="_target_", description="Dotted path of `connect(pool, runtime) -> Backend`.")
     models: list[ModelSettings] = Field(min_length=1, description="Names, or mappings with the keys of ModelSettings.")
     simulated: bool = Field(False, description="true: label everything made with this pool as simulated.")

@@ -26,12 +26,9 @@ from gra.weights.place import fault
 LIMITS = Limits(10.0, 5.0)
 _NOT_UP_YET = (502, 503, 504)
 
-Listing = (
-    dict[str, str] | Problem
-)  # model id -> owner (empty if the server lists nothing), or the reason why the list is unknown
-_known: dict[
-    tuple[str, str], Listing
-] = {}  # by (URL, key), for servers that answered: the arms of an experiment share servers
+Listing = dict[str, str] | Problem  # model id -> owner ({} if the server lists nothing); or why the list is unknown
+# by (URL, key), for servers that answered: the arms of an experiment share servers
+_known: dict[tuple[str, str], Listing] = {}
 
 
 def pool_problems(pool: Mapping[str, Any]) -> list[Problem]:

@@ -102,9 +102,7 @@ class Step:
     target: str
     config: dict[str, Any]
     inputs: dict[str, str | Path]
-    overridden: frozenset[
-        str
-    ]  # dotted keys that the overrides changed; messages name an override as the source of a fault
+    overridden: frozenset[str]  # dotted keys that overrides changed, to name the source of a fault
     # the root config with the overrides merged, before interpolations are resolved
     root: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 

@@ -82,9 +82,8 @@ def sources(config_name: str) -> Sources:
 
     hydra = HydraConfig.get()
     choices = {str(k): str(v) for k, v in hydra.runtime.choices.items() if v and not str(k).startswith("hydra/")}
-    overrides = OmegaConf.to_container(
-        hydra.overrides.task, resolve=False
-    )  # unresolved: `${...}` is resolved with the config
+    # unresolved: `${...}` is resolved with the config
+    overrides = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     assert isinstance(overrides, list)
     folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
     return files_behind(config_name, choices, tuple(map(str, overrides)), folders)

@@ -24,9 +24,7 @@ class Sources:
     overrides: tuple[str, ...]  # as typed
     root: str  # the primary config's file
     root_keys: frozenset[str] = frozenset()  # dotted keys that it sets; others come from the experiment
-    experiment_keys: Mapping[str, str] = field(
-        default_factory=dict
-    )  # dotted key that the experiment sets -> the file that sets it
+    experiment_keys: Mapping[str, str] = field(default_factory=dict)  # dotted key set by the experiment -> its file
     files: Mapping[str, str] = field(default_factory=dict)  # group -> file, only for files outside the project
 
     def file_of(self, key: str, overridden: Iterable[str] = ()) -> str:

@@ -57,7 +57,8 @@ def run(root: DictConfig, problems: list[Problem]) -> None:
 
 
 def plan(root: DictConfig, problems: list[Problem]) -> None:
-    """Print every step with its state, inputs, folder and hash, then what the unfinished steps will need."""
+    """Print every step with its state, inputs, folder and hash, then facts about the unfinished steps (`outlook`) and, if
+    `compare.power` is set, the differences that the comparison can detect."""
     from rich.console import Console
     from rich.table import Table
 
@@ -80,7 +81,7 @@ def plan(root: DictConfig, problems: list[Problem]) -> None:
 
 
 def _power(root: DictConfig, made: Plan) -> str:
-    """Return which differences the planned comparison can detect, for several numbers of trainings per arm."""
+    """Return the smallest difference that the planned comparison can detect, by the number of trainings per arm."""
     from gra.compare.options import Options
     from gra.compare.power_sheet import for_suite
     from gra.compare.sheet import render

@@ -79,9 +79,8 @@ def run_plan(plan: Plan, cluster: ClusterSettings, display: Display) -> RunSumma
             while todo or running:
                 _reap(plan, running, account, twins, display)
                 ready = [n for n in todo if all(s in account.done for s in _sources(plan, n))]
-                ready.sort(
-                    key=lambda n: -heights[n]
-                )  # the start of the longest chain of waiting steps first; the sort is stable
+                # the start of the longest chain of waiting steps comes first; the sort is stable
+                ready.sort(key=lambda n: -heights[n])
                 for name in ready[: cluster.max_parallel - len(running)] if not account.interrupted else ():
                     running[name] = _start(plan, todo.pop(name), cluster)
                     account.logs[name] = running[name].log

@@ -2,10 +2,10 @@
 
 Command: python -m gra.models.launch.llama_cpp_server --model FILE.gguf --name NAME --port PORT        (--help: all options)
 
-Base models need a chosen chat template: without one llama.cpp uses ChatML, whose marks such a model has never seen and whose end
-mark it never writes. `--template plain` writes paragraphs "User: ..." and "Assistant: ...", which base models know from plain text,
-and ends a reply before the next "User:". A template does not contain the beginning-of-sequence token: llama.cpp adds it if the
-file says so.
+Base models need an explicit chat template. Without one, llama.cpp uses ChatML, whose tokens such a model has never seen and
+whose end token it never writes. `--template plain` writes paragraphs "User: ..." and "Assistant: ...", which base models
+know from plain text, and ends a reply before the next "User:" or "Assistant:". A template does not contain the
+beginning-of-sequence token, because llama.cpp adds it if the file asks for it.
 """
 
 from __future__ import annotations

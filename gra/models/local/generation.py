@@ -207,9 +207,8 @@ class _Rows(LogitsProcessor):
 
     def __init__(self, requests: Sequence[Request], grammars: Sequence[Any], width: int, eos: Sequence[int]):
         self._requests, self._grammars, self._read, self._eos = requests, grammars, width, eos
-        self.first: list[torch.Tensor | None] = [None] * len(
-            requests
-        )  # probabilities of the first token, before temperature and top_p
+        # probabilities of the first token, before temperature and top_p
+        self.first: list[torch.Tensor | None] = [None] * len(requests)
         self._generators = [torch.Generator().manual_seed(request.seed % 2**63) for request in requests]
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:

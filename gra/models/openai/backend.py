@@ -213,12 +213,9 @@ class OpenAIServer(Backend):
         balancer, health, loop = self._balancer, self._health, asyncio.get_running_loop()
         begun, working, ticket = loop.time(), 0.0, balancer.ticket()
         server: Server | None = None
-        attempts = refusals = outages = (
-            0  # failed attempts; answers 429; outages of the model's servers until the last fault
-        )
-        row = own = hung = (
-            0  # failed attempts since the last outage; of these: while the server answered others, and hanging ones
-        )
+        attempts = refusals = outages = 0  # failed attempts; 429s; outages of the model's servers until the last fault
+        # failed attempts since the last outage; of these, those while the server answered others, and hanging ones
+        row = own = hung = 0
         worst, rank = None, (False, 0)  # the fault that says most about the request itself
         while True:
             try:

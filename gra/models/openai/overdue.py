@@ -12,9 +12,7 @@ from __future__ import annotations
 
 LONGEST = 8.0  # the effective timeout follows observed latencies up to this multiple of the configured one
 SOON_S = 1e-3  # tolerance: a timer can fire slightly early
-OVERTAKEN = (
-    8.0  # times the calls in flight: even a server that picks calls at random would have picked this one by then
-)
+OVERTAKEN = 8.0  # times the calls in flight: even a server that takes calls in random order would have taken this one
 
 
 def overtaken(others: int, ahead: int, in_flight: int) -> bool:

@@ -171,9 +171,8 @@ class ServerHealth:
     async def _probe_until_back(self, server: Server) -> None:
         while True:
             await asyncio.sleep(server.probe_s * self._uniform(0.8, 1.2))
-            server.probe_s = min(
-                2 * server.probe_s, LAST_PROBE_S
-            )  # only an answered call resets it: a probe proves little
+            # only an answered call resets the time, because a probe proves little
+            server.probe_s = min(2 * server.probe_s, LAST_PROBE_S)
             if await self._alive(server):
                 break
         server.unhealthy = None

@@ -11,13 +11,7 @@ from gra.errors import Problem
 from gra.models.launch.server import ServeSettings
 from gra.models.pool import ModelSettings, PoolBase, url_problem, variable_problem
 
-_OWN_KEYS = (
-    "model",
-    "messages",
-    "response_format",
-    "stream",
-    "n",
-)  # keys of each request body that extra_body must not set
+_OWN_KEYS = ("model", "messages", "response_format", "stream", "n")  # keys of the body that extra_body must not set
 
 
 class PoolSettings(PoolBase):

@@ -33,9 +33,8 @@ class ShortQuestions:
 
     async def answers_others(self, call: InFlightCall, fault: Fault) -> bool:
         """Return whether the server of a failed call answers other requests."""
-        if (
-            fault.kind == "timeout"
-        ):  # the call was overtaken, or its server fell silent; a question shows whether the request is the cause
+        # after a timeout the call was overtaken, or its server fell silent; a question shows whether the request is the cause
+        if fault.kind == "timeout":
             call.hangs = call.hangs or (call.server.answered > 0 and await self.answers(call))
             return call.hangs
         # even a malformed body shows that the server answers
