@@ -17,7 +17,7 @@ class _CallablePackage(ModuleType):
 
 
 def call(package: str, function: str) -> None:
-    """Make a call of the imported `package` call `function` ("module:name"), from now on."""
+    """Make the imported `package` callable: a call of it calls `function` ("module:name")."""
     module = sys.modules[package]
     module.__dict__["_function"] = function
     module.__class__ = _CallablePackage

@@ -62,7 +62,7 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False, timeout=2)
         try:
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-        except sqlite3.OperationalError:  # a writer opened the file meanwhile, or the file system does not support it
+        except sqlite3.OperationalError:  # a writer opened the file meanwhile, or the file system cannot do this
             connection.close()
         except BaseException:
             connection.close()

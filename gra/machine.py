@@ -21,7 +21,7 @@ def requested_gpus() -> int | None:
 
 @contextmanager
 def requested(gpus: int) -> Iterator[None]:
-    """Run the checks of this block for a machine that has `gpus` GPUs and all programs and packages."""
+    """Declare that configs checked in the block are for a machine with `gpus` GPUs and all programs and packages."""
     before = _gpus.set(gpus)
     try:
         yield

@@ -30,7 +30,7 @@ def leaving_on_preemption() -> Iterator[None]:
     owner = os.getpid()
 
     def leave(number: int, _frame: object) -> None:
-        if os.getpid() != owner:  # a forked child inherited this handler: restore the default and end
+        if os.getpid() != owner:  # a forked child inherited this handler: it must end as it would without the handler
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return

@@ -58,7 +58,8 @@ class Run:
         job_type: str,
         finish_timeout: float = FINISH_TIMEOUT,
     ):
-        """`run_id` names the run for W&B. A resumed step passes the same id, which resumes an online run."""
+        """Start the run, unless tracking is off. `run_id` names the run for W&B. A resumed step passes the same id, which
+        resumes an online run."""
         self._run: Any = None
         self._settings, self._offline = settings, settings.mode == "offline"
         self._job_type, self._finish_timeout = job_type, finish_timeout

@@ -75,8 +75,8 @@ class WorkerProcess:
 
 @contextlib.contextmanager
 def without_main() -> Iterator[None]:
-    """Stop processes that are started in the block from importing the caller's script, which `spawn` does by default. Otherwise
-    a script without `if __name__ == "__main__":` would run again in each process."""
+    """Keep processes that are started in the block from importing the caller's script, as `spawn` does by default. A script
+    without `if __name__ == "__main__":` would otherwise run again in each process."""
     with _starting:
         main = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")
@@ -87,7 +87,7 @@ def without_main() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, make: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    """Answer calls until the pipe closes. It closes however the parent ends."""
+    """Answer calls until the pipe closes. It closes when the parent ends, even if the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     kept = make(*arguments)
     signal.signal(signal.SIGTERM, lambda *_: _leave(kept))

@@ -19,7 +19,7 @@ class Folder:
     """A finished folder of a stage. `folder`: its path; `simulated`: whether it was made from simulated models or texts."""
 
     def __init__(self, folder: str | Path):
-        """Raises StoreError if `folder` is not a finished folder of a stage."""
+        """Open `folder`. Raises StoreError if it is not a finished folder of a stage."""
         self.folder = Path(folder).absolute()
         if not (self.folder / labels.MANIFEST).is_file():
             raise StoreError(f"{self.folder}: no finished folder of a stage (it has no {labels.MANIFEST})")

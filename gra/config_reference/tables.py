@@ -151,7 +151,7 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
 
 STAGES: dict[
     str, tuple[str, type[Settings]]
-] = {  # what a step names as `_target_` -> a part of its config, "": the whole
+] = {  # a step's `_target_` -> the part of its config ("": all of it) and the class that describes it
     "gra.synthesis.seed_only.run": ("", SeedOnlySettings),
     "gra.synthesis.subset.run": ("", SubsetStageSettings),
     "gra.synthesis.shard.run": ("shard", ShardSettings),
@@ -163,7 +163,7 @@ STAGES: dict[
 }
 ITEMS: dict[
     str, type[Settings]
-] = {  # dotted key -> the class of the mappings under it, where its field does not say so
+] = {  # dotted key -> the class of the mappings at this key, if the key's field does not name the class
     "pool.models.*": ModelSettings,
     "pool.serve": ServeSettings,
     "probe.sources.*": KnownSettings,

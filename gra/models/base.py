@@ -133,7 +133,7 @@ class Capabilities:
                  the slots of calls that wait (for a retry, for a server) to other calls. None: the engine enforces the limit
     per_model    calls in flight per model, which the engine enforces before a call takes one of the shared slots; ignored if
                  `limit_calls` is set
-    queues       calls wait in the backend (for a model's turn), so the engine limits the samples in progress, not the calls
+    queues       calls wait in the backend (for a model's turn), so the engine limits the proposals in progress, not the calls
     queued       seconds that an answered call waited in the backend
     drain        ends the waiting calls with `gra.errors.Interrupted`; calls in flight continue
 

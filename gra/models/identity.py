@@ -14,7 +14,7 @@ from typing import Any
 from gra.weights.spec import Weights
 
 # Keys that change no reply -> whether a step's fingerprint contains them nevertheless. A new key gets False. True marks keys that
-# older fingerprints already contain, which must not change.
+# older fingerprints contain: these fingerprints must not change.
 PLACE_ONLY = {
     "_target_": True,
     "models": True,  # the list itself; the keys of each model are in PLACE_ONLY_OF_MODEL

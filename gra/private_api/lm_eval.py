@@ -51,7 +51,8 @@ def commit_from(commit: Callable[[], str | None]) -> Iterator[None]:
 
 @contextmanager
 def generating_through(lm: Any, wrapped: Callable[[Generate], Generate]) -> Iterator[None]:
-    """Make the model class `lm` generate through `wrapped(its own method)` during the block. The method gets keyword arguments."""
+    """Make lm-eval's model object `lm` generate through `wrapped(METHOD)` during the block, where METHOD is its own method,
+    which gets keyword arguments."""
     try:
         before = lm._model_generate
     except AttributeError:
@@ -64,7 +65,7 @@ def generating_through(lm: Any, wrapped: Callable[[Generate], Generate]) -> Iter
 
 
 def payload(wire: Any, message: Any, **options: Any) -> dict[str, Any]:
-    """Return the body of a request, as lm-eval's class `wire` for this kind of server builds it."""
+    """Return the body of a request, as `wire` builds it, lm-eval's model object for this kind of server."""
     try:
         create = wire._create_payload
     except AttributeError:

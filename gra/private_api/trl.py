@@ -19,7 +19,7 @@ NAMES = (
 
 @contextmanager
 def trained_positions_only() -> Iterator[None]:
-    """Compute the output layer only at trained positions on a CPU too, during the block.
+    """Compute the output layer only at trained positions during the block, on a CPU as well as on GPUs.
 
     TRL does this only on GPUs, to avoid recompilation on other accelerators. The loss is the same, and a step of a small
     model takes a fifth less time.

@@ -110,7 +110,7 @@ def _check_command_line(config_name: str) -> list[Problem]:
         arguments.config_path,
     )
     if any(other) or arguments.experimental_rerun:
-        return []  # nothing runs, or a config that is not ours: Hydra's messages are enough
+        return []  # nothing runs, or the user chose another config: Hydra's own messages are enough
     words, unclear = spelt(arguments.overrides, arguments.multirun)
     read = dict(zip(arguments.overrides, words, strict=True))
     sys.argv = [sys.argv[0], *(read.get(word, word) for word in sys.argv[1:])]

@@ -23,7 +23,7 @@ class Sources:
     choices: Mapping[str, str]  # group (or group@package) -> chosen option
     overrides: tuple[str, ...]  # as typed
     root: str  # the primary config's file
-    root_keys: frozenset[str] = frozenset()  # dotted keys that it sets; others come from the experiment
+    root_keys: frozenset[str] = frozenset()  # dotted keys in that file; others come from the experiment
     experiment_keys: Mapping[str, str] = field(default_factory=dict)  # dotted key set by the experiment -> its file
     files: Mapping[str, str] = field(default_factory=dict)  # group -> file, only for files outside the project
 

@@ -159,7 +159,7 @@ def _work(
     does not exist. `earlier`: returns the folders of earlier runs of the step, whose replies may be reused."""
     with _disk_errors(place.partial):
         begun = begin(stage, place, who)
-        if not (place.partial / MANIFEST).exists():  # otherwise an earlier run was killed just before `publish`
+        if not (place.partial / MANIFEST).exists():  # if it exists, an earlier run was killed just before `publish`
             given = stage.reuse(dict(config), earlier()) if stage.reuse is not None else dict(config)
             metrics = stage.run(given, dict(inputs), place.partial)
             remove_temporaries(place.partial)
@@ -178,7 +178,8 @@ def follower() -> bool:
 
 
 def _follow(stage: Stage, config: Config, inputs: Mapping[str, Path], who: dict[str, Any], place: Place) -> Result:
-    """Run the stage in the working folder that the process of rank 0 locks, starts and publishes."""
+    """Run the stage in the working folder that the first process of the group (rank 0) locks, starts and publishes. Raises
+    StoreError if that process does not start within _FOLLOW_SECONDS."""
     deadline = time.monotonic() + _FOLLOW_SECONDS
     while time.monotonic() < deadline:
         if (place.final / MANIFEST).exists():

@@ -29,7 +29,7 @@ _TEMPLATE_KEY = "tokenizer.chat_template"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code."""
+    """Serve until SIGTERM or SIGINT. Return the exit code."""
     outlive_reader()
     given = _parser().parse_args(list(arguments))
     try:

@@ -48,7 +48,7 @@ class LocalModel:
             ValueError,
             ImportError,
             RuntimeError,
-        ) as error:  # missing; unknown architecture; out of memory
+        ) as error:  # e.g. a missing folder, an unknown architecture, too little memory
             why = f"cannot load {where}: {type(error).__name__}: {str(error)[:500]}"
             raise ServerError(
                 f"model `{self.name}`: {why}\n    -> correct pool.models, or download it first"
@@ -113,7 +113,7 @@ class LocalModel:
             raise ServerError(
                 f"model `{self.name}`: its chat template raised an error: {error}\n    -> {remedy}"
             ) from error
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]  # the template writes them
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]  # the template has written them
         return ids
 
     @torch.inference_mode()

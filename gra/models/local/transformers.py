@@ -111,7 +111,7 @@ class TransformersLocal(Backend):
             )
             batch = [
                 (request, future) for request, future in batch if not future.done()
-            ]  # done: cancelled by its caller
+            ]  # a future that is done was cancelled by its caller
             if not batch:
                 continue
             try:

@@ -48,7 +48,8 @@ class LogprobSupport:
         return answer
 
     async def _with_fewer(self, call: InFlightCall, request: Request, refusal: Answer) -> Answer:
-        """Find out how many tokens the server accepts and, if fewer, send the request again with that number.
+        """Find out how many tokens the server accepts. Return the answer to the request with that number, or `refusal` if it
+        accepts the full number or refuses even without probabilities. Raises ServerError if it answers only without them.
 
         A refusal alone proves nothing, so a short question is sent with fewer and fewer tokens and finally with none, as in
         SchemaSupport. The result depends only on the server, not on which request came first.

@@ -45,12 +45,13 @@ class SchemaSupport:
         return answer
 
     async def _without_schema(self, call: InFlightCall, request: Request, form: tuple[str, str, str]) -> Answer | None:
-        """Return the answer to the request in plain text if the server does not accept this schema; None if the first answer
-        stands.
+        """Return the answer to the request without the schema if the server does not accept the schema; None if the first
+        answer stands.
 
         A refusal alone proves nothing (the context may be too long); neither does success without the schema, which is a
-        different request. The schema is therefore tried on two short questions. So the result depends only on the server,
-        not on which request came first.
+        different request. The schema is therefore tried on two short questions, so that the result depends only on the
+        server, not on which request came first. If the server accepts the schema at the second question, the request is sent
+        again with the schema.
         """
         async with self._settling.setdefault(form, asyncio.Lock()):
             takes = self._takes.get(form)

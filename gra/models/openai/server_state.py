@@ -46,7 +46,7 @@ class Server:
         return max(server.answered_at for server in self.beside)
 
     def forget_failures(self) -> None:
-        """Reset the failures, because an answer has ended their row."""
+        """Reset the record of failures, after an answer."""
         self.failing.clear()
         self.failing_since, self.probe_s, self.refusals, self.checked_chat = None, FIRST_PROBE_S, 0, False
 

@@ -1,4 +1,4 @@
-"""Asks a server a short question to find out whether it answers at all: is a failed call the server's fault or the request's?"""
+"""Asks a server a short question to find out whether a failed call is the server's fault or the request's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gra.models.openai.http_client import Answer, Fault
 from gra.models.openai.load_balancer import LoadBalancer
 from gra.models.openai.server_state import InFlightCall, Server
 
-_MOST = 8  # different questions that must fail before a server counts as not answering: the result can end the run
+_MOST = 8  # so many different questions must fail before a server counts as not answering, which can end the run
 
 
 class ShortQuestions:

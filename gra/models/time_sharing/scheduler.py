@@ -3,13 +3,14 @@
 `chat` waits for its model's turn. The rules:
 - The loaded model keeps its turn while calls for it arrive, because a reply often leads to the next call to the same model
   at once (keywords -> instruction). A turn ends only when no call is in flight and no call for this model waits.
-- Before a turn ends, every sample in progress gets the chance to make a call. All samples are taken to wait for other models
-  if no new call has arrived during LULL_S of an idle event loop. If no call waits for any model, the model stays loaded.
+- Before a turn ends, every proposal in progress gets the chance to make a call. All proposals are assumed to wait for other
+  models if no new call has arrived during LULL_S of an idle event loop. If no call waits for any model, the model stays
+  loaded.
 - The next model is the one with the most waiting calls (ties: the pool's order).
 
-`runtime.concurrency` sets the number of samples in progress. The larger it is, the rarer are swaps: use thousands. A waiting
-sample takes about 8 kB with short prompts (measured), more with long ones. Replies depend only on their requests, so the
-data are the same as with all models loaded at once.
+`runtime.concurrency` sets the number of proposals in progress. The larger it is, the fewer swaps are needed: use thousands.
+A waiting proposal takes about 8 kB with short prompts (measured), more with long ones. Replies depend only on their
+requests, so the data are the same as with all models loaded at once.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class Phased(Backend):
 
     @property
     def capabilities(self) -> Capabilities:
-        """`queues` is set: calls wait here, so the engine must pass on all calls of its samples."""
+        """`queues` is set: calls wait here, so the engine must pass on all calls of its proposals."""
         return Capabilities(
             queues=True, queued=self.queued, drain=self.drain, account=self.account, gpu_seconds=self.gpu_seconds
         )
