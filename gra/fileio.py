@@ -72,7 +72,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def open_maybe_gzip(path: Path) -> IO[bytes]:
-    """Open a file for reading bytes. Decompress it if it starts with gzip's magic number, whatever its name."""
+    """Open a file for reading bytes. Decompress it if it starts with gzip's magic number; its name does not matter."""
     with path.open("rb") as handle:
         packed = handle.read(2) == b"\x1f\x8b"
     return cast(IO[bytes], gzip.open(path, "rb") if packed else path.open("rb"))

@@ -1,5 +1,5 @@
 """PURE: two-sided quantiles of the normal and Student's t distributions, and Wilson's interval, without scipy. Importing scipy
-is slow, and a synthesis needs nothing else of it.
+is slow, and a synthesis does not need it otherwise.
 
 Student's t quantile: Newton's method on the distribution function. The distribution function is an incomplete beta function,
 computed with Lentz's continued fraction (Abramowitz and Stegun 1964, 26.5.8 and 26.7.1; Thompson and Barnett 1986, Journal

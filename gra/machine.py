@@ -1,7 +1,7 @@
-"""Tells checks for which machine a config is checked: this one, or the one that a batch job requests.
+"""Records for which machine configs are checked: this one, or the one that a batch job requests.
 
 A login node has no GPU and may lack a compiler or a server's command. Inside `requested(gpus=4)`, checks compare the config
-with the request only. The job itself checks the rest: its stage runs the same check on its own machine before it loads
+only with the request. The job itself checks the rest: its stage runs the same check on its own machine before it loads
 anything.
 """
 

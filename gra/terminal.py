@@ -24,8 +24,8 @@ def terminal() -> Console | None:
 
 @contextlib.contextmanager
 def logging_above(before: TextIO) -> Iterator[None]:
-    """Print log lines above a live display. During the block, log handlers of the stream `before` write to the current
-    sys.stderr, which the display has replaced."""
+    """Print log lines above a live display: during the block, log handlers of the stream `before` write to the stream with
+    which the display has replaced sys.stderr."""
     handlers = [h for h in logging.getLogger().handlers if isinstance(h, logging.StreamHandler) and h.stream is before]
     for handler in handlers:
         handler.setStream(sys.stderr)

@@ -31,7 +31,7 @@ PATHS = frozenset(
         "synthesis.decontaminate.data_dir",
         "pool.python",
     ]
-)  # keys whose value is a path or a hub id, whatever characters it contains
+)  # keys whose value is a path or a hub id, which may contain any characters
 _KEY = re.compile(r"(?P<sign>\+{0,2})(?P<key>[A-Za-z_$][\w$./@:-]*)=(?P<value>.*)", re.DOTALL)
 _QUOTED = re.compile(r"""\s*("(\\.|[^"\\])*"|'(\\.|[^'\\])*')\s*""", re.DOTALL)
 _LIST = re.compile(r"\s*\[((?:[^\[\]{}()'\"\\]|\([^\[\]{}()'\"\\,]*\))*)\]\s*", re.DOTALL)

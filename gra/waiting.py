@@ -17,7 +17,7 @@ log = logging.getLogger("gra")
 
 @contextlib.contextmanager
 def reported(what: str | Callable[[], str | None], every_s: float = EVERY_S, after_s: float = 0.0) -> Iterator[None]:
-    """Report, during the block, what it waits for and for how many seconds.
+    """Report, during the block, what the block waits for and for how many seconds.
 
     `what`: the text, or a function that returns it; a thread calls the function once a second, and None means that nothing
     waits now. Blocks and waits shorter than a second, or than `after_s` seconds, are not reported.

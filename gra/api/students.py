@@ -71,7 +71,7 @@ def evaluate(
 
 
 def compare(first: str | PathLike[str], second: str | PathLike[str], **options: Any) -> dict[str, Any]:
-    """Compare two scores folders item by item: first minus second, with intervals. The command is `gra compare FOLDER FOLDER
+    """Compare two scores folders item by item (first minus second), with intervals. Command: `gra compare FOLDER FOLDER
     --json`.
 
     `options`: resamples, level, seed (gra/compare/options.py). Returns `mean`, `groups` and `tasks`; each holds, by reading,

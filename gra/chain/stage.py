@@ -29,7 +29,7 @@ class Stage:
                     faults, and then checks the rest
     external_files  returns the files that the config names: dotted key -> path. Their content is part of the fingerprint
     inside_inputs   config key -> input to which a relative path at this key refers
-    follower        whether this process helps a process on another node, which owns the folder
+    follower        whether this process helps a process on another node that owns the folder
     kept            describes what in a folder of the stage was paid for or took long; "" if nothing. None: the stage has no such
                     function, so every file counts
     reuse           returns the config with the folders of earlier runs whose replies may be reused

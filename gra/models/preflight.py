@@ -76,7 +76,7 @@ def _named(settings: openai.PoolSettings, names: list[str]) -> list[str]:
 
 
 def _names_hub(settings: PoolBase, served: str) -> bool:
-    """Return whether a pool loads the hub id `served` itself, or starts a server with it."""
+    """Return whether the pool loads the hub id `served`, itself or through a server that it starts."""
     if not isinstance(settings, openai.PoolSettings):
         return True
     command = settings.serve.command if settings.serve is not None else ""

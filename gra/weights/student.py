@@ -1,7 +1,6 @@
 """Converts a fetched GGUF file to a Transformers folder for a student (`gra fetch students NAME`).
 
-The conversion imports torch, so it runs in a separate process: python -m gra.weights.student NAME SHA256 FORM GGUF_FILE
-FOLDER
+It imports torch, so it runs in a separate process: python -m gra.weights.student NAME SHA256 FORM GGUF_FILE FOLDER
 
 The weights are dequantized to float32, so they are not the original weights. The file QUANTIZED in the folder records this;
 models trained from the folder, and their scores, get the same label (gra/labels.py). A Gemma without a chat template gets

@@ -126,7 +126,7 @@ def _check_command_line(config_name: str) -> list[Problem]:
 
 
 def run_stage(target: str, config_name: str, root: DictConfig, problems: list[Problem]) -> None:
-    """Run the stage `target` with a composed app config and print the output folder and the metrics. Raises GraErrors."""
+    """Run the stage `target` with a composed app config and print the output folder and the metrics. Raises GraError."""
     from omegaconf import OmegaConf
 
     from gra.chain.execution.single import carry_out

@@ -3,7 +3,7 @@
 A crash of one step (out of memory, a library fault) does not affect the other steps or this process. After Ctrl-C no more
 steps start, and the running ones are asked to stop; a second Ctrl-C kills them. SIGTERM and SIGUSR1, which batch systems
 send before a job ends, have the same effect, but the exit code is 85 instead of 130 (gra.errors.Preempted). It does not
-matter whether the signal reaches this process or a step. However the run ends, the same command resumes it.
+matter whether the signal reaches this process or a step. After any end of the run, the same command resumes it.
 """
 
 from __future__ import annotations

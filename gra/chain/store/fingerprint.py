@@ -1,9 +1,9 @@
 """PURE: computes the fingerprint of a step, a sha256 over everything that decides its result and nothing else.
 
 Included: the stage's name and version, its config, its inputs' fingerprints, and the content of the files named in the
-config. Excluded: every mapping called `runtime`, at any depth, and the stage's NOT_HASHED keys; both change only speed.
-Values without a canonical form (NaN, objects, keys that are not text) are refused, because equal configs must give equal
-bytes.
+config. Excluded: every mapping called `runtime`, at any depth, and the stage's NOT_HASHED keys, because neither changes the
+result. Values without a canonical form (NaN, objects, keys that are not text) are refused, because equal configs must give
+equal bytes.
 """
 
 from __future__ import annotations

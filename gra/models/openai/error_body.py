@@ -1,6 +1,6 @@
 """PURE: finds errors in bodies with status 200 and returns the server's words and the equivalent HTTP status.
 
-It also recognises a status of 400 or 429 whose words say that the account has no credit, so that a retry never helps.
+It also recognises a status of 400 or 429 whose words say that the account has no credit; a retry never helps then.
 
 Known forms: `{"error": "text"}` (Ollama, llama.cpp), `{"error": {"message", "type", "code"}}` (OpenAI, OpenRouter, most
 gateways), `{"object": "error", "message", "code"}` (vLLM), the same inside a choice, and bare `{"code", "message"}`.

@@ -41,7 +41,8 @@ class InFlightLimit:
     def overloaded(self, sent: float, now: float) -> bool:
         """Record that a call sent at `sent` shows at `now` that the server is overloaded. Return whether the limit fell.
 
-        The limit does not fall if the call was sent before the last decrease, because it says nothing about the lower limit.
+        The limit does not fall if the call was sent before the last decrease, because that call says nothing about the lower
+        limit.
         """
         if sent < self._decreased_at:
             return False

@@ -61,7 +61,9 @@ class LoadBalancer:
             server.beside = [other for other in self.servers if other.url == server.url]
         self._tickets = 0
         self._draining = asyncio.Event()
-        self._timers: dict[str, asyncio.TimerHandle] = {}  # by model, if the next slot becomes free by time alone
+        self._timers: dict[
+            str, asyncio.TimerHandle
+        ] = {}  # by model, for models whose next slot becomes free at a known time
 
     @property
     def servers(self) -> list[Server]:
