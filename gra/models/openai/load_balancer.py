@@ -61,9 +61,8 @@ class LoadBalancer:
             server.beside = [other for other in self.servers if other.url == server.url]
         self._tickets = 0
         self._draining = asyncio.Event()
-        self._timers: dict[
-            str, asyncio.TimerHandle
-        ] = {}  # by model, for models whose next slot becomes free at a known time
+        # by model, for models whose next slot becomes free at a known time
+        self._timers: dict[str, asyncio.TimerHandle] = {}
 
     @property
     def servers(self) -> list[Server]:
