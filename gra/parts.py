@@ -1,5 +1,5 @@
-"""Describes how a stage splits one run into parts for several jobs, in consecutive waves. gra/cluster queues them; a stage's
-sharding.py defines them."""
+"""Describes how a stage splits one run into parts for several jobs, in consecutive waves. gra/cluster queues them; for a
+synthesis, gra/synthesis/engine/sharding.py makes them."""
 
 from __future__ import annotations
 
