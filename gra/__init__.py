@@ -1,7 +1,7 @@
 """GRA: a committee of small language models writes instruction data (arXiv 2504.12322). Start with `gra --help`.
 
-From Python: `gra.synthesize`, `gra.refine`, `gra.review`, `gra.probe`, `gra.train`, `gra.evaluate`, `gra.compare`, `gra.load`
-(gra/api, docs/python.md). They are imported when they are first used, so that `import gra` costs nothing.
+Python functions: `gra.synthesize`, `gra.refine`, `gra.review`, `gra.probe`, `gra.train`, `gra.evaluate`, `gra.compare`,
+`gra.load` (gra/api, docs/python.md). Each is imported on first use, so `import gra` stays fast.
 """
 
 from typing import Any

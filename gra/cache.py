@@ -1,4 +1,5 @@
-"""The cache folder: seed embeddings (gra/synthesis/dedup) and model weights (gra/weights), all of which can be rebuilt."""
+"""Locates the cache folder. It holds seed embeddings (gra/synthesis/dedup) and model weights (gra/weights), all of which can be
+rebuilt."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from pathlib import Path
 
 
 def root() -> Path | None:
-    """The folder GRA_CACHE, else $XDG_CACHE_HOME/gra or ~/.cache/gra; None with GRA_CACHE=off."""
+    """Return the folder GRA_CACHE, else $XDG_CACHE_HOME/gra or ~/.cache/gra; None if GRA_CACHE is off, none or 0."""
     named = os.environ.get("GRA_CACHE", "")
     if named.lower() in ("off", "none", "0"):
         return None

@@ -1,4 +1,4 @@
-"""Lets a package be called like the function that bears its name: `gra.train(...)` beside `from gra.train.stage import ...`."""
+"""Makes a package callable: `gra.train(...)` calls a function, and `from gra.train.stage import ...` still works."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class _CallablePackage(ModuleType):
-    """A package with the attribute `_function`, "module:name", which is imported when the package is called."""
+    """A package that, when called, imports and calls the function named by its attribute `_function` ("module:name")."""
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         module, _, name = self._function.partition(":")
@@ -17,7 +17,7 @@ class _CallablePackage(ModuleType):
 
 
 def call(package: str, function: str) -> None:
-    """From now on a call of the imported `package` is a call of `function`, "module:name"."""
+    """Make the imported `package` callable: a call of it calls `function` ("module:name")."""
     module = sys.modules[package]
     module.__dict__["_function"] = function
     module.__class__ = _CallablePackage

@@ -1,4 +1,4 @@
-"""Completes `gra` in bash and zsh; Hydra proposes the keys and options: `eval "$(gra completion bash)"`."""
+"""Completes `gra` commands in bash and zsh; Hydra proposes keys and options. Enable it with: `eval "$(gra completion bash)"`"""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ SCRIPTS = {"bash": BASH, "zsh": "autoload -U +X bashcompinit && bashcompinit\n" 
 
 
 def complete(words: Sequence[str], commands: Sequence[str], apps: dict[str, str]) -> int:
-    """Print the shell script, or, with `query` (called by that script), the possible next words of COMP_LINE. `commands`: the
-    subcommands of gra; `apps`: command -> its Hydra config. Returns the exit code."""
+    """Print the completion script of a shell and return the exit code. With the word `query`, which only that script passes,
+    print the possible next words of COMP_LINE.
+
+    `commands`: the subcommands of gra. `apps`: command -> name of its Hydra config.
+    """
     if list(words) == ["query"]:
         typed = os.environ.get("COMP_LINE", "").split(" ")
         if len(typed) <= 2:
             print(" ".join(commands))
         elif typed[1] in apps:
-            os.environ["COMP_LINE"] = " ".join(["gra", *typed[2:]])  # Hydra's engine knows no subcommands
+            os.environ["COMP_LINE"] = " ".join(["gra", *typed[2:]])  # Hydra's completion expects no subcommand
             sys.argv = ["gra", "-sc", "query=bash"]
             from gra.chain.execution.app import hydra_main
 

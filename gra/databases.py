@@ -1,8 +1,9 @@
-"""Opens the SQLite files that a run resumes from: alone for writing, beside a writer for reading. Renames damaged ones.
+"""Opens the SQLite files from which a run resumes: exclusively for writing, or read-only while another process writes. Renames
+damaged files.
 
-The writer holds the file alone (`locking_mode=EXCLUSIVE`, set before WAL), so SQLite keeps the index of its write-ahead log in the
-process's memory: no `-shm` file is made, and no memory is shared through one, which network file systems do not offer
-(https://www.sqlite.org/wal.html, "Use of WAL Without Shared-Memory"). POSIX locks are needed.
+The writer locks the file exclusively (`locking_mode=EXCLUSIVE`, set before WAL). SQLite then keeps the WAL index in the
+process's memory and creates no `-shm` file. Network file systems do not support the shared memory of such a file
+(https://www.sqlite.org/wal.html, "Use of WAL Without Shared-Memory"). The file system must support POSIX locks.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-_TRIES, _PAUSE_S = 20, 0.05  # copies of a file whose writer moves its log into it meanwhile
-_WAL_HEAD = 32  # bytes of the log's header, which change when the log begins anew
+_TRIES, _PAUSE_S = 20, 0.05  # attempts to copy a file while its writer may checkpoint the WAL into it
+_WAL_HEAD = 32  # bytes of the WAL's header, which change when the WAL restarts
 _MOUNTS = Path("/proc/self/mounts")
 
 
 def connect_alone(path: Path, timeout_s: float = 30.0, **options: Any) -> sqlite3.Connection:
-    """The file's only connection, in WAL mode; another process gets `database is locked`. Raises sqlite3.Error."""
+    """Return the only connection to the file, in WAL mode. Other processes get `database is locked`. Raises sqlite3.Error."""
     connection = sqlite3.connect(path, check_same_thread=False, timeout=timeout_s, **options)
     try:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
@@ -33,12 +34,12 @@ def connect_alone(path: Path, timeout_s: float = 30.0, **options: Any) -> sqlite
 
 
 def leave_wal(connection: sqlite3.Connection) -> None:
-    """End the WAL mode of an only connection: the database is then one file that can be moved and read anywhere."""
+    """Switch an exclusive connection out of WAL mode. The database is then a single file that can be moved and read anywhere."""
     connection.execute("PRAGMA journal_mode=DELETE")
 
 
 class _Copy(sqlite3.Connection):
-    """A connection to a copy, which is removed with it."""
+    """A connection to a temporary copy of a database. Closing it deletes the copy."""
 
     folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -49,10 +50,10 @@ class _Copy(sqlite3.Connection):
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:
-    """A connection that changes nothing on disk and disturbs no writer. Raises sqlite3.Error, OSError.
+    """Return a connection that changes nothing on disk and does not disturb a writer. Raises sqlite3.Error, OSError.
 
-    A closed file is read where it is. One that a process is writing, or that a killed one left, has a write-ahead log: a copy of
-    both is read, of one moment between two commits.
+    A file without a write-ahead log is read in place. A file with one (a process is writing it, or was killed while writing)
+    is read from a temporary copy of both files, taken between two commits.
     """
     if not path.is_file():
         raise sqlite3.OperationalError("unable to open database file")
@@ -61,7 +62,7 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False, timeout=2)
         try:
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-        except sqlite3.OperationalError:  # a writer came in between, or the file system cannot do it
+        except sqlite3.OperationalError:  # a writer opened the file meanwhile, or the file system cannot do this
             connection.close()
         except BaseException:
             connection.close()
@@ -81,7 +82,8 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
 
 
 def _copy(path: Path, log: Path, to: Path) -> None:
-    """Copy a database and its log as they are at one moment: while the copy is made, the log may only grow."""
+    """Copy a database and its WAL in a consistent state: the copy is repeated if anything but appends to the WAL happened
+    meanwhile. Raises sqlite3.OperationalError after _TRIES attempts."""
     beside = to.with_name(f"{to.name}-wal")
     for _ in range(_TRIES):
         before = _state(path, log)
@@ -107,7 +109,7 @@ def _state(path: Path, log: Path) -> tuple[int, int, bytes]:
 
 
 def intact(path: Path, *, indices: bool = False) -> bool:
-    """Whether the file passes SQLite's check. With `indices` the indices are checked too, which takes longer.
+    """Return whether the file passes SQLite's quick check or, with `indices`, the slower check that includes indices.
 
     Raises sqlite3.OperationalError if the check cannot run: the file is locked, the folder read-only, the disk full.
     """
@@ -135,7 +137,7 @@ def set_aside(path: Path) -> Path:
 
 
 def remedy(path: Path, error: Exception, setting: str) -> str:
-    """What to do about a database fault; `setting`: the keys that move the file elsewhere, e.g. `output=DIR`."""
+    """Return what the user can do about a database error. `setting`: the keys that move the file elsewhere, e.g. `output=DIR`."""
     code = (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
     place = f"{setting} on another file system (this one: {file_system(path)})"
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -148,7 +150,8 @@ def remedy(path: Path, error: Exception, setting: str) -> str:
 
 
 def file_system(path: Path) -> str:
-    """The type and the mount point of the file system that holds `path`, as text; `unknown` where the system does not say."""
+    """Return the type and mount point of the file system that holds `path`, as text; `unknown` if /proc/self/mounts cannot be
+    read."""
     whole = str(path.absolute())
     try:
         lines = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()

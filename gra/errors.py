@@ -1,7 +1,7 @@
-"""The errors that users see. Each is named after the part that failed and says what to do.
+"""The errors that users see. Each is named after the part that failed; its text says what to do.
 
-A bad record, reply or sample is data: it is counted and its reason kept. An exception from here means that the whole run
-cannot continue.
+A bad record, reply or sample is not an error: it is counted, with its reason. An exception from this module means that the
+run cannot continue.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from dataclasses import dataclass
 
 EXIT_FAILED = 1  # the run failed; finished work is on disk, the same command resumes
 EXIT_CONFIG = 2  # the configuration is wrong; nothing was started
-EXIT_MISSING = 3  # what other jobs should have made is missing; running the same again does not help
+EXIT_MISSING = 3  # the output of an earlier job is missing; running the same command again does not help
 EXIT_PREEMPTED = 85  # stopped by SIGTERM or SIGUSR1; the same command resumes: batch systems requeue on this code
 EXIT_INTERRUPTED = 130  # Ctrl-C: 128 + SIGINT, the shells' convention
 
 
-ARROW = "\n    -> "  # in the text of an error, between what happened and what to do
+ARROW = "\n    -> "  # separates what happened from what to do, in an error's text
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault of a configuration: the dotted `key`, what is wrong, what to do, and the `file` that set it, if known.
+    """A fault of the configuration: its dotted `key`, what is wrong, what to do, and the `file` that set the key, if known.
 
-    `passing`: it may be gone when the run gets there (a server that is not up yet). It is reported but does not stop the run.
+    `passing`: the fault may be gone before the run gets there, such as a server that is not up yet. It is reported but does
+    not stop the run.
     """
 
     key: str
@@ -38,20 +39,22 @@ class Problem:
 
 
 class GraError(Exception):
-    """Base of all errors for users: printed without a traceback; the process exits with `code`. Its text: what happened and where,
-    then, after ARROW, what to do."""
+    """Base of all errors for users. It is printed without a traceback, and the process exits with `code`.
+
+    Its text says what happened and where, then ARROW, then what to do.
+    """
 
     code = EXIT_FAILED
 
 
 def parts_of(error: Exception | str) -> tuple[str, str]:
-    """What an error's text says: what happened, and what to do ('' if it does not say)."""
+    """Split an error's text into what happened and what to do ('' if the text does not say)."""
     what, _, remedy = str(error).partition(ARROW)
     return what, remedy
 
 
 class ConfigError(GraError):
-    """All faults of a configuration, found before any work."""
+    """All faults of a configuration, raised together before any work begins."""
 
     code = EXIT_CONFIG
 
@@ -62,23 +65,24 @@ class ConfigError(GraError):
 
 
 class SeedError(GraError):
-    """A seed file that cannot be read or has more bad records than `seeds.max_bad`."""
+    """A seed file cannot be read or has more bad records than `seeds.max_bad`."""
 
 
 class ServerError(GraError):
-    """A model server that cannot be used: unreachable, wrong model, key refused. Names the URL and the model."""
+    """A model server cannot be used: it is unreachable, serves another model, or refuses the key. The text names the URL and
+    the model."""
 
 
 class SynthesisError(GraError):
-    """A synthesis that cannot produce a data set; says where its proposals were lost."""
+    """A synthesis cannot produce a data set. The text says where its proposals were lost."""
 
 
 class TrainError(GraError):
-    """Training data or a student that cannot be used."""
+    """Training data or a student cannot be used."""
 
 
 class EvalError(GraError):
-    """A benchmark or model that cannot be evaluated."""
+    """A benchmark or model cannot be evaluated."""
 
 
 class StoreError(GraError):
@@ -86,7 +90,7 @@ class StoreError(GraError):
 
 
 class MissingError(StoreError):
-    """What an earlier job should have made is missing, so this one cannot do its work."""
+    """The output of an earlier job is missing, so this job cannot run."""
 
     code = EXIT_MISSING
 
@@ -96,13 +100,13 @@ STOPPED_AT_ONCE = "stopped at once; the recorded calls are kept, and the same co
 
 
 class Interrupted(GraError):
-    """Stopped by Ctrl-C: finished work is on disk, the same command resumes."""
+    """The run was stopped by Ctrl-C. Finished work is on disk; the same command resumes."""
 
     code = EXIT_INTERRUPTED
 
 
 class Preempted(GraError):
-    """A stage or a chain stopped by SIGTERM or SIGUSR1, with which batch systems announce the end of a job: finished work is
-    on disk, the same command resumes."""
+    """The run was stopped by SIGTERM or SIGUSR1, which batch systems send before a job ends. Finished work is on disk; the same
+    command resumes."""
 
     code = EXIT_PREEMPTED

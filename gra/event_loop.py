@@ -1,4 +1,5 @@
-"""Runs a coroutine on uvloop's event loop, which costs less per call, or on asyncio's where uvloop is not installed (Windows)."""
+"""Runs a coroutine on uvloop's event loop, which costs less per call. Falls back to asyncio's loop if uvloop is not installed
+(Windows)."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Like `asyncio.run`, with fewer garbage collections: reference counts free the objects of calls, and imported modules stay
-    alive anyway."""
+    """Run `main` like `asyncio.run`, with fewer garbage collections. Reference counting frees the objects of calls, and
+    imported modules are never freed, so the collector has little to do."""
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
     if importlib.util.find_spec("uvloop") is None:

@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
-_TEMPORARY = re.compile(r"^\..+\.\d+\.tmp$")  # as `atomic_path` names them
+_TEMPORARY = re.compile(r"^\..+\.\d+\.tmp$")  # the names that `atomic_path` gives
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on a clean exit it is synced and renamed to `path`, else removed.
+    """Yield a temporary path in the folder of `path`. After the block, sync the file and rename it to `path`; if the block
+    raises, remove it.
 
     For libraries that write files themselves (pyarrow, matplotlib). Raises OSError.
     """
@@ -34,7 +35,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove the temporary files that killed processes left below `folder`. No process may be writing there."""
+    """Remove the temporary files that killed processes left below `folder`. Call it only while no process writes there."""
     for path in folder.rglob(".*.tmp"):
         if _TEMPORARY.match(path.name) and path.is_file():
             path.unlink()
@@ -52,12 +53,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON with sorted keys: equal values give equal bytes. Raises ValueError for NaN."""
+    """Write `value` atomically as indented JSON with sorted keys, so equal values give equal bytes. Raises ValueError for NaN."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file. Raises OSError or json.JSONDecodeError."""
+    """Return the value in a JSON file. Raises OSError or json.JSONDecodeError."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -71,14 +72,14 @@ def sync_folder(folder: Path) -> None:
 
 
 def open_maybe_gzip(path: Path) -> IO[bytes]:
-    """Open a file for reading bytes; decompress it if it starts with gzip's magic number, whatever its name."""
+    """Open a file for reading bytes. Decompress it if it starts with gzip's magic number; its name does not matter."""
     with path.open("rb") as handle:
         packed = handle.read(2) == b"\x1f\x8b"
     return cast(IO[bytes], gzip.open(path, "rb") if packed else path.open("rb"))
 
 
 def sha256_file(path: Path) -> str:
-    """Hex sha256 of a file's bytes, or of a folder's relative paths and bytes in sorted order."""
+    """Return the hex sha256 of a file's bytes, or of a folder's relative paths and contents in sorted order."""
     digest = hashlib.sha256()
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     for file in files:

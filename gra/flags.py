@@ -1,4 +1,4 @@
-"""An argparse parser that suggests the nearest flag for a misspelt one."""
+"""An argparse parser that suggests the nearest known flag for a misspelt one."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from gra import spelling
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser without abbreviated flags that suggests the nearest known flag for each unknown one."""
+    """An ArgumentParser that accepts no abbreviated flags and suggests the nearest known flag for each unknown one."""
 
     def __init__(self, prog: str, description: str | None, **more: object):
         super().__init__(prog, description=description, allow_abbrev=False, **more)  # type: ignore[arg-type]
 
     def error(self, message: str) -> NoReturn:
-        """Print usage, the fault and what was probably meant; ends the process with 2."""
+        """Print the usage, the fault and suggestions for unknown flags, then exit with code 2."""
         flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
         known, hints = {flag: flag for flag in flags} | {flag.lstrip("-"): flag for flag in flags}, []
         unknown = message.partition("unrecognized arguments: ")[2]

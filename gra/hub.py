@@ -1,4 +1,4 @@
-"""Checks before a run whether a hub id is in the cache or can be downloaded with this user's rights."""
+"""Checks, before a run, whether a hub id is in the local cache or can be downloaded with the user's token."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ _SET = ("1", "on", "yes", "true")
 
 
 def hub_problem(key: str, name: str, kind: Kind = "model", revision: str | None = None) -> Problem | None:
-    """Why the hub's `name`, set by the config key `key`, cannot be used here; None if it can."""
+    """Return why the hub's `name`, set by the config key `key`, cannot be used here; None if it can."""
     found = _fault(name, kind, revision, _offline(kind))
     return None if found is None else Problem(key, *found)
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether `name` has the form of a hub id and is not a local path."""
+    """Return whether `name` has the form of a hub id and is not an existing local path."""
     return _ID.fullmatch(name) is not None and not expanded(name).exists()
 
 
 def cached(name: str, kind: Kind, revision: str | None = None) -> bool:
-    """Whether the local hub cache has `name`, at `revision` if one is given."""
+    """Return whether the local hub cache has `name`, at `revision` if one is given. A data set that `datasets` has prepared
+    counts."""
     from huggingface_hub import constants
 
     folder = Path(constants.HF_HUB_CACHE) / f"{kind}s--{name.replace('/', '--')}"
@@ -46,8 +47,11 @@ def cached(name: str, kind: Kind, revision: str | None = None) -> bool:
 
 
 def commit_of(name: str, revision: str | None = None) -> str | None:
-    """The commit of the hub's model `name` in the local cache at `revision` (null: main), once it was loaded; None for a folder and
-    for what is not in the cache. transformers no longer notes it in a config."""
+    """Return the commit at which the local cache holds the hub model `name` at `revision` (None: main).
+
+    Returns None if `name` is a local path or not in the cache. Needed because transformers no longer records the commit in a
+    model's config.
+    """
     from huggingface_hub import constants
 
     if not is_hub_id(name):
@@ -59,14 +63,14 @@ def commit_of(name: str, revision: str | None = None) -> str | None:
 
 
 def _prepared(name: str) -> bool:
-    """Whether `datasets` has prepared this data set before: it then needs neither the hub nor the hub's cache."""
+    """Return whether `datasets` has already prepared this data set. It then needs neither the hub nor the hub's cache."""
     home = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
     folder = Path(os.environ.get("HF_DATASETS_CACHE") or home / "datasets").expanduser()
     wanted = re.sub(r"[^a-z0-9]", "", name.lower())
     return any(re.sub(r"[^a-z0-9]", "", path.name.lower()) == wanted for path in _inside(folder) if path.is_dir())
 
 
-@cache  # the arms of an experiment share ids: one look-up per command
+@cache  # the arms of an experiment share ids: each is looked up once per process
 def _fault(name: str, kind: Kind, revision: str | None, offline: str | None) -> tuple[str, str] | None:
     what = f"{'data set' if kind == 'dataset' else 'model'} {name}" + (f" at revision {revision}" if revision else "")
     flag = " --repo-type dataset" if kind == "dataset" else ""
@@ -101,13 +105,13 @@ def _hub_fault(name: str, kind: Kind, revision: str | None, what: str, fetch: st
         return f"{name!r} is neither a hub id nor an existing folder", "give owner/name, or a folder that exists"
     except errors.HfHubHTTPError as error:
         return f"the hub refused the {what}: {one_line(error)}", fetch
-    except (errors.HTTPError, OSError) as error:  # HTTPError: of the HTTP client that this version of the library uses
+    except (errors.HTTPError, OSError) as error:  # HTTPError: from the HTTP client of the installed huggingface_hub
         return f"the hub cannot be reached ({one_line(error)}), and the {what} is not in the cache", fetch
     return None
 
 
 def _offline(kind: Kind) -> str | None:
-    """The environment variable that forbids hub access, if one is set."""
+    """Return the name of the environment variable that forbids hub access; None if none is set."""
     names = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE" if kind == "dataset" else "TRANSFORMERS_OFFLINE")
     return next((name for name in names if os.environ.get(name, "").lower() in _SET), None)
 
@@ -117,5 +121,5 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def one_line(error: Exception) -> str:
-    """The first line of an error's text, or its type, in at most 200 characters."""
+    """Return the first line of an error's text (its type's name if the text is empty), cut to 200 characters."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,8 +1,9 @@
-"""PURE: two-sided quantiles of the normal and Student's t distributions and Wilson's interval, without scipy, which is slow to
-import and not needed by a synthesis.
+"""PURE: two-sided quantiles of the normal and Student's t distributions, and Wilson's interval, without scipy. Importing scipy
+is slow, and a synthesis does not need it otherwise.
 
-Student's t quantile: Newton's method on the distribution function, an incomplete beta function computed with Lentz's continued
-fraction (Abramowitz and Stegun 1964, 26.5.8 and 26.7.1; Thompson and Barnett 1986, Journal of Computational Physics 64).
+Student's t quantile: Newton's method on the distribution function. The distribution function is an incomplete beta function,
+computed with Lentz's continued fraction (Abramowitz and Stegun 1964, 26.5.8 and 26.7.1; Thompson and Barnett 1986, Journal
+of Computational Physics 64).
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-_MANY = 1e4  # degrees of freedom from which the expansion about the normal quantile is right to nine digits
+_MANY = 1e4  # from this many degrees of freedom on, the expansion about the normal quantile is exact to nine digits
 _TINY = 1e-300
 
 
 def normal(level: float) -> float:
-    """The z with P(|Z| <= z) = level, e.g. 1.96 for 0.95."""
+    """Return the z with P(|Z| <= z) = level for a standard normal Z, e.g. 1.96 for 0.95."""
     return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def student(level: float, df: float) -> float:
-    """The t with P(|T| <= t) = level for `df` degrees of freedom (above 0; fractions and infinity are allowed).
+    """Return the t with P(|T| <= t) = level for `df` degrees of freedom (above 0; fractions and infinity are allowed).
 
     Raises ValueError for a level outside (0, 1) or df <= 0.
     """
@@ -46,7 +47,8 @@ def student(level: float, df: float) -> float:
 
 
 def wilson(value: float, n: float, z: float) -> tuple[float, float]:
-    """Wilson's score interval of the proportion `value` of `n` units (Wilson 1927, JASA 22)."""
+    """Return Wilson's score interval for the proportion `value` of `n` units; `z` is the normal quantile (Wilson 1927, JASA
+    22)."""
     centre = (value + z * z / (2 * n)) / (1 + z * z / n)
     reach = z / (1 + z * z / n) * math.sqrt(max(0.0, value * (1 - value)) / n + z * z / (4 * n * n))
     # At proportions 0 and 1 a bound is exactly 0 or 1; floating-point sums miss it by the last bits.
@@ -54,12 +56,13 @@ def wilson(value: float, n: float, z: float) -> tuple[float, float]:
 
 
 def outside(t: float, df: float) -> float:
-    """P(|T| > t) for t >= 0."""
+    """Return P(|T| > t) for t >= 0, where T has Student's t distribution with `df` degrees of freedom."""
     return _beta(df / (df + t * t), t * t / (df + t * t), df / 2, 0.5)
 
 
 def _beta(x: float, rest: float, a: float, b: float) -> float:
-    """The regularised incomplete beta function I_x(a, b). `rest` is 1 - x, passed separately: subtraction would lose digits."""
+    """Return the regularised incomplete beta function I_x(a, b). `rest` is 1 - x, passed separately because the subtraction
+    would lose digits."""
     if x <= 0 or rest <= 0:
         return 0.0 if x <= 0 else 1.0
     log_x = math.log(x) if x < 0.5 else math.log1p(-rest)

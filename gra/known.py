@@ -1,11 +1,13 @@
-"""Questions with known answers, and the protocol of their sources. The config names a source by its `_target_`.
+"""Defines questions with known answers (`Known`) and the protocol of their sources. The config names a source by its
+`_target_`.
 
-A source is called as `target(settings, seeds) -> list[Known]`: `settings` are the mapping's other keys, `seeds` the run's seeds,
-each with `id`, `instruction`, `response` and `domain`. It raises ConfigError for keys or files that cannot be used. Sources:
+A source is called as `target(settings, seeds) -> list[Known]`. `settings` holds the other keys of the source's mapping in
+the config; `seeds` are the run's seeds, each with `id`, `instruction`, `response` and `domain`. A source raises ConfigError
+for keys or files that cannot be used. Sources:
 
     gra.synthesis.probe.exact.source        seeds with an exact answer: a number, a letter, "The answer is X."
     gra.simulation.known.source             seeds of the simulated world, checked against its truth
-    eval.suite.known.source                 training splits of GSM8K, ARC and MBPP, scored by the evaluation's rules
+    gra.eval.suite.known.source             training splits of GSM8K, ARC and MBPP, scored by the evaluation's rules
 """
 
 from __future__ import annotations
@@ -30,8 +32,11 @@ class AnySeed(Protocol):
 
 @dataclass(frozen=True)
 class Known:
-    """A question with a known answer. `response` is right, in its source's words. `right(reply)` judges any other reply: None
-    if no rule can decide. `wrong`: replies that the source knows to be wrong, if any."""
+    """A question with a known answer.
+
+    `response` is a right answer, as its source words it. `right(reply)` judges any other reply; it returns None if no rule
+    can decide. `wrong` holds replies that the source knows to be wrong.
+    """
 
     id: str
     instruction: str

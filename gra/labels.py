@@ -1,5 +1,5 @@
-"""Reads the labels "simulated" and "quantized" of folders: files `SIMULATED` and `QUANTIZED`, one line of text each. Everything
-made from a labelled folder is labelled too."""
+"""Reads the labels "simulated" and "quantized" of folders: the files `SIMULATED` and `QUANTIZED`, one line of text each.
+Everything made from a labelled folder gets the same label."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from pathlib import Path
 from gra.fileio import read_json
 from gra.wellformed import printable
 
-MARK = "SIMULATED"  # its line says why
-QUANTIZED = "QUANTIZED"  # the model's weights were once rounded to a few bits; its line says how
+MARK = "SIMULATED"  # the file's line says why the folder is labelled
+QUANTIZED = "QUANTIZED"  # the model's weights were rounded to a few bits before; the file's line says how
 MANIFEST = "manifest.json"
-_CAP = 200  # bytes read of a label
+_CAP = 200  # maximum bytes read from a label file
 
 
 def simulated(paths: Iterable[Path | None]) -> bool:
-    """Whether any of `paths` was made from simulated models or texts. None and missing paths (a hub id) are not labelled.
+    """Return whether any of `paths` was made from simulated models or texts. None and missing paths (such as a hub id) count as
+    not labelled.
 
-    A folder is labelled by a file SIMULATED or by `"simulated": true` in its manifest.json, a file by its folder's labels. The
-    parent folder counts too: users often name a part of a stage's output, e.g. its model/.
+    A folder is labelled by a file SIMULATED or by `"simulated": true` in its manifest.json; a file has the labels of its
+    folder. The parent folder is checked too, because users often name a part of a stage's output, e.g. its model/.
     """
     return any(
         _labelled(folder) for path in paths if path is not None and path.exists() for folder in _places(path.resolve())
@@ -29,8 +30,11 @@ def simulated(paths: Iterable[Path | None]) -> bool:
 
 
 def quantized(paths: Iterable[Path | None]) -> str | None:
-    """The text of the first label found, on one line; None if no path is labelled. Looks in the folder, its parent and its
-    model/, since a stage accepts each of these. None and missing paths (a hub id) are not labelled."""
+    """Return the text of the first label QUANTIZED found, on one line; None if no path is labelled.
+
+    Looks in the folder, its parent and its model/, because a stage accepts each of these. None and missing paths (such as a
+    hub id) count as not labelled.
+    """
     for path in paths:
         if path is None or not path.exists():
             continue
@@ -45,8 +49,8 @@ def quantized(paths: Iterable[Path | None]) -> str | None:
 
 
 def before_training(label: str) -> str:
-    """The sentence for tables and cards, without its full stop: "weights were 4-bit before training (...)". `label`: as
-    `quantized` returns it."""
+    """Return the sentence for tables and cards, without its full stop: "weights were 4-bit before training (...)". `label`: the
+    text from `quantized`."""
     bits = re.match(r"\d+-bit", label)
     return f"weights were {bits[0] if bits else 'rounded to few bits'} before training ({label})"
 
@@ -62,5 +66,5 @@ def _labelled(folder: Path) -> bool:
     try:
         manifest = read_json(folder / MANIFEST)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError):
-        return False  # no manifest, or another program's
+        return False  # no manifest, or a file of another program
     return isinstance(manifest, dict) and manifest.get("simulated") is True

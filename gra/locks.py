@@ -1,4 +1,5 @@
-"""Locks a path across processes and, on shared file systems, across machines (POSIX locks). A lock ends with its process."""
+"""Locks a path across processes and, on shared file systems, across machines (POSIX locks). The kernel releases a lock when its
+process ends."""
 
 from __future__ import annotations
 
@@ -18,11 +19,12 @@ _POLL_S = 0.5
 
 @contextmanager
 def locked(path: Path, waiting: Callable[[str], None], patience_s: float | None = None) -> Iterator[None]:
-    """Hold the lock file `path`. If another process holds it, call `waiting` once with that process's description and wait.
+    """Hold the lock file `path` during the block. If another process holds it, call `waiting` once with that process's
+    description, then wait.
 
-    `patience_s`: the most seconds to wait, then StoreError is raised; None: as long as it takes. The kernel's lock counts, not
-    the file, which is removed on release: a killed process blocks nobody. Raises StoreError if the file cannot be created or the
-    file system has no locks.
+    `patience_s`: seconds to wait at most before StoreError is raised; None: no limit. Only the kernel's lock counts, not the
+    existence of the file (which is removed on release), so a killed process blocks nobody. Raises StoreError if the file
+    cannot be created or the file system does not support locks.
     """
     handle = _acquire(path, waiting, patience_s)
     try:
@@ -35,11 +37,11 @@ def locked(path: Path, waiting: Callable[[str], None], patience_s: float | None 
 
 
 def holder(path: Path) -> str | None:
-    """The process that holds the lock file `path` now, as text, or None."""
+    """Return a description of the process that holds the lock file `path` now, or None."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return None  # no such file, or not writable for us: this is information for `gra plan` only
+        return None  # no such file, or not writable by this user; only `gra plan` shows the result, so no error
     try:
         return None if _try_lock(handle) else _read(handle)
     finally:

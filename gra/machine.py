@@ -1,7 +1,8 @@
-"""Says which machine a config is checked for: this one, or one that a batch job requests.
+"""Records for which machine configs are checked: this one, or the one that a batch job requests.
 
-A login node has no GPU and may lack a compiler or a server's command. There, `requested(gpus=4)` compares a config with the
-request; what else the machine must have is checked by the job itself, where the stage runs the same check before it loads anything.
+A login node has no GPU and may lack a compiler or a server's command. Inside `requested(gpus=4)`, checks compare the config
+only with the request. The job itself checks the rest: its stage runs the same check on its own machine before it loads
+anything.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ _gpus: ContextVar[int | None] = ContextVar("gpus", default=None)
 
 
 def requested_gpus() -> int | None:
-    """How many GPUs the machine will have that the check is for; None: it is for this machine."""
+    """Return the number of GPUs of the machine that the check is for; None if the check is for this machine."""
     return _gpus.get()
 
 
 @contextmanager
 def requested(gpus: int) -> Iterator[None]:
-    """Inside this context, checks are for a machine that has `gpus` GPUs and all programs and packages."""
+    """Declare that configs checked in the block are for a machine with `gpus` GPUs and all programs and packages."""
     before = _gpus.set(gpus)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Peak memory of this process, for run accounts and benchmarks. No heavy import."""
+"""Measures the peak memory of this process, for run accounts and benchmarks. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def peak_rss_bytes() -> int | None:
-    """Peak resident memory of this process in bytes (VmHWM); None on systems without /proc.
+    """Return the peak resident memory of this process in bytes (VmHWM); None on systems without /proc.
 
-    Not from getrusage: its figure includes the parent's memory before exec.
+    getrusage is not used: its figure includes the parent's memory before exec.
     """
     status = Path("/proc/self/status")
     lines = status.read_text(encoding="ascii", errors="replace").splitlines() if status.is_file() else []

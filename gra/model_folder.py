@@ -1,4 +1,4 @@
-"""Explains why a folder named as a model is not one; used by evaluation and training."""
+"""Explains why a folder that the user named as a model cannot be loaded as one. Evaluation and training use it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ CONFIG, ADAPTER = "config.json", "adapter_config.json"
 
 
 def fault(folder: Path) -> tuple[str, str] | None:
-    """(what is wrong, what to do) for a folder that transformers cannot load as a model; None if it has a config.json."""
+    """Return (what is wrong, what to do) for a path that transformers cannot load as a model; None if the folder has a
+    config.json."""
     if (folder / CONFIG).is_file():
         return None
     if (folder / ADAPTER).is_file():
@@ -31,7 +32,7 @@ def fault(folder: Path) -> tuple[str, str] | None:
 
 
 def stage_fault(folder: Path) -> tuple[str, str]:
-    """(what is wrong, what to do) for `folder`, which should be a stage's output with a model/ in it but has none."""
+    """Return (what is wrong, what to do) for `folder`, which should be a stage's output with a model/ in it but has none."""
     if _is_model(folder) and folder.name == "model":
         return f"{folder} is the model itself; this input expects its parent folder", f"use {folder.parent}"
     if (folder / ADAPTER).is_file() and _is_model(folder.parent / "model"):

@@ -1,4 +1,5 @@
-"""Describes how a stage divides one run into parts that several jobs can do, wave after wave (gra/cluster, sharding.py)."""
+"""Describes how a stage splits one run into parts for several jobs, in consecutive waves. gra/cluster queues them; for a
+synthesis, gra/synthesis/engine/sharding.py makes them."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Part:
-    """One task: the stage with the dotted path `target` makes the folder `output`. `inputs`: those besides the whole's inputs."""
+    """One task: the stage at the dotted path `target` writes the folder `output`. `inputs`: its inputs in addition to those of
+    the whole run."""
 
     target: str
     config: dict[str, Any]
@@ -20,9 +22,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Wave:
-    """Tasks that run at the same time, after all of the wave before. `part(i)`: task number i, from 0.
+    """Tasks that run at the same time, after all tasks of the previous wave. `part(i)` is task number i, counted from 0.
 
-    A wave of one task that `gathers` uses what the tasks of the wave before recorded, and does itself what they did not.
+    A wave of one task with `gathers` uses what the tasks of the previous wave recorded, and does what they left undone
+    itself.
     """
 
     name: str

@@ -9,11 +9,12 @@ from gra.errors import GraError
 
 _PACKAGE = Path(__file__).resolve().parent
 OWN = "gra:"
-SNAPSHOT = "snapshot.json"  # in a snapshot of the code: the commit, and the hash of what was changed since
+SNAPSHOT = "snapshot.json"  # file in a snapshot of the code: the commit and the hash of uncommitted changes
 
 
 def conf_dir() -> Path:
-    """The folder of Hydra's YAML files: `gra/_conf` in an installed wheel, else the repository's `conf/`."""
+    """Return the folder of Hydra's YAML files: `gra/_conf` in an installed wheel, else the repository's `conf/`. Raises
+    GraError if there is none."""
     for folder in (_PACKAGE / "_conf", _PACKAGE.parent / "conf"):
         if folder.is_dir():
             return folder
@@ -23,7 +24,8 @@ def conf_dir() -> Path:
 
 
 def paper_dir() -> Path:
-    """The folder of the paper's tables: `gra/_paper` in an installed wheel, else the repository's `results/paper/`."""
+    """Return the folder of the paper's tables: `gra/_paper` in an installed wheel, else the repository's `results/paper/`.
+    Raises GraError if there is none."""
     for folder in (_PACKAGE / "_paper", _PACKAGE.parent / "results" / "paper"):
         if folder.is_dir():
             return folder
@@ -33,33 +35,35 @@ def paper_dir() -> Path:
 
 
 def expanded(path: object) -> Path:
-    """`path` with a leading `~` or `~user` expanded; unchanged if there is no such user (Path.expanduser would raise)."""
+    """Return `path` with a leading `~` or `~user` expanded; unchanged if there is no such user (Path.expanduser would raise)."""
     return Path(os.path.expanduser(str(path)))  # noqa: PTH111
 
 
 def located(path: object) -> Path:
-    """Like `expanded`, and `gra:NAME` is the file NAME in `conf_dir()`: configs name the package's own data this way.
+    """Expand `path` like `expanded`, but resolve `gra:NAME` to the file NAME in `conf_dir()`. Configs name the package's own
+    data with this prefix.
 
-    A file of that name in the current folder is written `./gra:NAME`. Raises GraError like `conf_dir`.
+    For a file of that name in the current folder, write `./gra:NAME`. Raises GraError like `conf_dir`.
     """
     text = str(path)
     return conf_dir() / text.removeprefix(OWN) if text.startswith(OWN) else expanded(text)
 
 
 def source_root() -> Path | None:
-    """The repository's folder if the code runs from a git checkout, else None."""
+    """Return the repository's folder if the code runs from a git checkout, else None."""
     root = _PACKAGE.parent
     return root if (root / ".git").exists() else None
 
 
 def snapshot_root() -> Path | None:
-    """The folder of the snapshot that the code runs from (gra/cluster/snapshot.py), else None."""
+    """Return the snapshot's folder if the code runs from a snapshot (gra/cluster/snapshot.py), else None."""
     root = _PACKAGE.parent
     return root if (root / SNAPSHOT).is_file() else None
 
 
 def slurm_dir() -> Path:
-    """The folder of Slurm's batch templates: `gra/_slurm` in an installed wheel, else the repository's `slurm/`."""
+    """Return the folder of Slurm's batch templates: `gra/_slurm` in an installed wheel, else the repository's `slurm/`. Raises
+    GraError if there is none."""
     for folder in (_PACKAGE / "_slurm", _PACKAGE.parent / "slurm"):
         if (folder / "task.sbatch").is_file():
             return folder

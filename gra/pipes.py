@@ -1,4 +1,4 @@
-"""Makes standard output survive closed pipes and narrow encodings: `gra run --info | head -1` and a latin-1 terminal work."""
+"""Lets commands survive closed pipes and terminals whose encoding lacks a character: `gra run --info | head -1`, latin-1."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _WORDS = {
 
 
 class _Output(io.FileIO):
-    """A file that discards its output once the other end of its pipe is closed."""
+    """A file that discards all output after the other end of its pipe is closed."""
 
     def write(self, data: bytes, /) -> int:  # type: ignore[override]
         try:
@@ -52,11 +52,11 @@ class _Output(io.FileIO):
 
 
 def outlive_reader() -> None:
-    """Make sys.stdout discard output that nobody reads, and make sys.stdout and sys.stderr replace characters that their
-    encoding lacks. A redirected or captured sys.stdout stays as it is. Every command calls this first.
+    """Prepare sys.stdout and sys.stderr: stdout discards output after its reader has gone, and both replace characters that
+    their encoding lacks. A redirected or captured sys.stdout stays as it is. Every command calls this first.
 
-    Catching BrokenPipeError would not do: Hydra, rich and the interpreter's last flush raise it in three different places.
-    Restoring SIGPIPE would not do either: it would kill a run when a server closes a connection.
+    Catching BrokenPipeError is not enough: Hydra, rich and the interpreter's last flush raise it in three different places.
+    Restoring SIGPIPE is not an option: it would kill a run when a server closes a connection.
     """
     codecs.register_error(FALLBACK, _fallback)
     if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):
@@ -70,14 +70,14 @@ def outlive_reader() -> None:
         encoding=out.encoding,
         errors=FALLBACK
         if out.errors in ("strict", "surrogateescape")
-        else out.errors,  # others: set by PYTHONIOENCODING
+        else out.errors,  # other values were set by PYTHONIOENCODING
         line_buffering=out.line_buffering,
         write_through=out.write_through,
     )
 
 
 def json_text(value: Any) -> str:
-    """`value` as indented JSON that standard output can encode: ASCII with escapes if its encoding lacks a character."""
+    """Return `value` as indented JSON that standard output can encode: with ASCII escapes if its encoding lacks a character."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
@@ -87,8 +87,8 @@ def json_text(value: Any) -> str:
 
 
 def plain_text(text: str) -> str:
-    """An ASCII approximation of `text`: table lines as - | +, letters without accents, `?` for the rest (`??` for characters two
-    columns wide)."""
+    """Return an ASCII approximation of `text`: table lines as - | +, letters without accents, `?` for everything else (`??` for
+    characters that are two columns wide)."""
     return "".join(sign if sign.isascii() else _plain(sign) for sign in text)
 
 
@@ -116,8 +116,8 @@ def _plain(sign: str) -> str:
 
 
 def _fallback(error: UnicodeError) -> tuple[str | bytes, int]:
-    """A codec error handler: replaces what cannot be encoded by ASCII. Undecodable bytes of file names are written unchanged,
-    except to UTF-8, which cannot hold them."""
+    """Handle a codec error: replace unencodable characters by an ASCII approximation. Undecodable bytes of file names are
+    written unchanged, except to UTF-8, which cannot represent them."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     code = ord(error.object[error.start])

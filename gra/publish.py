@@ -21,7 +21,7 @@ FILES = ("table.md", "table.csv", "table.tex", "report.html")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command. Raises StoreError for a folder that holds no result, or a place that must not be overwritten."""
+    """Run the command and return its exit code. Raises StoreError if RUN_DIR holds no result or DIR must not be overwritten."""
     parser = Parser("gra publish", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("source", type=Path, metavar="RUN_DIR", help="the results of a run: tables and report.html")
     parser.add_argument("target", type=Path, metavar="DIR", help="the folder to copy them to, e.g. results/NAME")
@@ -36,10 +36,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def publish(source: Path, target: Path, *, replace: bool = False) -> list[str]:
-    """Copy the files of a result in `source` to `target`, each atomically; returns the names of those that changed.
+    """Copy the files of the result in `source` to `target`, each atomically. Return the names of those that changed; other
+    files in `target` stay.
 
-    Other files in `target` stay. Raises StoreError, before anything is changed, where `source` is not a complete result, where both
-    are the same folder, where `target` holds another result without `replace`, or where it is not writable.
+    Raises StoreError, before anything is changed, if `source` is not a complete result, if both are the same folder, if
+    `target` holds another result and `replace` is false, or if `target` is not writable.
     """
     found = _result(source)
     if target.exists() and not target.is_dir():

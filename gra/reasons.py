@@ -1,13 +1,13 @@
-"""The one table of reasons why proposals are dropped; its keys are those of rejected.parquet and stats.json.
+"""Lists all reasons why proposals are dropped, in one table. Its keys appear in rejected.parquet and stats.json.
 
-A new reason needs a line here and the code that drops samples for it.
+To add a reason, add a line here and the code that drops proposals for it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-STAGES = {  # of a proposal's life, in order -> the report's name for proposals that passed
+STAGES = {  # stages of a proposal, in order -> the report's name for the proposals that passed
     "instruction": "Instruction written",
     "check": "Passed the instruction check",
     "response": "Response written",
@@ -19,7 +19,8 @@ STAGES = {  # of a proposal's life, in order -> the report's name for proposals 
 
 @dataclass(frozen=True)
 class Reason:
-    """`stage`: where the proposal is dropped; `text`: the reason in words; `accepted`: whether the committee had accepted it."""
+    """`stage`: where the proposal is dropped. `text`: the reason in words. `accepted`: whether the committee had accepted the
+    proposal."""
 
     stage: str
     text: str
@@ -48,10 +49,10 @@ REASONS = {
 
 
 def text_of(reason: str) -> str:
-    """The reason in words; for an unknown one, where to look."""
+    """Return the reason in words; for an unknown reason, a hint where to look."""
     return REASONS[reason].text if reason in REASONS else "see `detail` of the sample"
 
 
 def at(stage: str) -> dict[str, str]:
-    """The reasons of a stage with their texts."""
+    """Return the reasons of a stage: name -> text."""
     return {name: reason.text for name, reason in REASONS.items() if reason.stage == stage}

@@ -1,4 +1,5 @@
-"""Recognises secrets by the name of a key, the form of a value, a URL or a word of a command: the one list."""
+"""Recognises secrets by the name of a key, the form of a value, a URL or a word of a command line. All checks for secrets use
+these patterns."""
 
 from __future__ import annotations
 
@@ -16,25 +17,25 @@ _OPTION = re.compile(r"--?(api-?key|.*token|password|secret)(=.*)?", re.IGNORECA
 
 
 def is_name(key: str) -> bool:
-    """Whether a key of this name (the last part of a dotted key) holds a secret: api_key, hf_token, password ..."""
+    """Return whether a key of this name (the last part of a dotted key) holds a secret, e.g. api_key, hf_token or password."""
     return _NAME.fullmatch(key) is not None
 
 
 def is_value(text: str) -> bool:
-    """Whether the text contains a key or token of a known form: sk-..., hf_..., Bearer ..."""
+    """Return whether the text contains a key or token of a known form: sk-..., hf_..., Bearer ..."""
     return _VALUE.search(text) is not None
 
 
 def in_url(text: str) -> bool:
-    """Whether the text is a URL with a password, or has a key as a parameter."""
+    """Return whether the text is a URL with a password, or one with a key as a query parameter."""
     return _URL.search(text) is not None
 
 
 def without_user(text: str) -> str:
-    """The text without user names and passwords in URLs."""
+    """Return the text without user names and passwords in URLs."""
     return _USER.sub(r"\1", text)
 
 
 def is_option(word: str) -> bool:
-    """Whether a word of a command line sets a secret: --api-key, --hf-token=..."""
+    """Return whether a word of a command line sets a secret: --api-key, --hf-token=..."""
     return _OPTION.fullmatch(word) is not None

@@ -33,9 +33,9 @@ _PLAIN = {  # shorter messages for these pydantic error types
 
 
 def parse(model: type[S], config: Mapping[str, Any] | Any, prefix: str = "") -> tuple[S | None, list[Problem]]:
-    """Validate `config`, a mapping, against `model`. `prefix`: dotted path of the mapping in the whole config.
+    """Validate the mapping `config` against `model`. `prefix`: the mapping's dotted path in the whole config.
 
-    Returns the settings and no problems, or None and all problems.
+    Returns the settings and an empty list, or None and all problems.
     """
     if not isinstance(config, Mapping):
         known = ", ".join(field.alias or name for name, field in model.model_fields.items())
@@ -48,7 +48,7 @@ def parse(model: type[S], config: Mapping[str, Any] | Any, prefix: str = "") -> 
 
 
 def value_at(config: Mapping[str, Any], key: str) -> Any:
-    """The value under a dotted key; None where there is none."""
+    """Return the value at a dotted key; None if there is none."""
     node: Any = config
     for part in key.split("."):
         node = node.get(part) if isinstance(node, Mapping) else None
@@ -66,7 +66,7 @@ def _problem(model: type[BaseModel], fault: Any, prefix: str) -> Problem:
     words = _PLAIN.get(fault["type"]) or str(fault["msg"]).removeprefix("Value error, ")
     if isinstance(
         fault["input"], Mapping
-    ):  # a fault of several keys; "KEY: ..." where the message names the one at fault
+    ):  # a fault that involves several keys; a message "KEY: ..." names the one at fault
         field, colon, rest = words.partition(": ")
         if colon and field in _fields(model, path):
             key, words = ".".join([key, field] if key != "(whole config)" else [field]), rest
@@ -75,7 +75,7 @@ def _problem(model: type[BaseModel], fault: Any, prefix: str) -> Problem:
 
 
 def _fields(model: type[BaseModel], path: list[str]) -> set[str]:
-    """Field names of the settings at `path` below `model`; empty if a part of the path is not a nested model."""
+    """Return the field names of the settings at `path` below `model`; an empty set if a part of the path is not a nested model."""
     here: Any = model
     for part in path:
         field = here.model_fields.get(part)

@@ -1,6 +1,6 @@
-"""Default handling of SIGTERM and SIGUSR1: the process exits at once with code 85, through its `finally` clauses.
+"""Default handling of SIGTERM and SIGUSR1: the process runs its `finally` clauses and exits with code 85.
 
-Batch systems announce the end of a job with these signals; code 85 means that the same command resumes (`gra.errors`). A stage
+Batch systems send these signals before they end a job. Code 85 means that the same command resumes (`gra.errors`). A stage
 that must finish something first installs its own handlers (train/preempt.py, gra/synthesis/engine/session.py).
 """
 
@@ -19,9 +19,10 @@ PREEMPTING = (signal.SIGTERM, signal.SIGUSR1)
 
 @contextmanager
 def leaving_on_preemption() -> Iterator[None]:
-    """Inside this context, SIGTERM and SIGUSR1 raise SystemExit(85): `finally` clauses run, nothing else does.
+    """Make SIGTERM and SIGUSR1 raise SystemExit(85) during the block, so `finally` clauses run and nothing else does.
 
-    Does nothing outside the main thread, where Python allows no handlers, or for a signal that already has a handler.
+    Does nothing outside the main thread, where Python allows no handlers, and nothing for a signal that already has a
+    handler.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -29,7 +30,7 @@ def leaving_on_preemption() -> Iterator[None]:
     owner = os.getpid()
 
     def leave(number: int, _frame: object) -> None:
-        if os.getpid() != owner:  # a forked child inherited this handler: it ends as it would without it
+        if os.getpid() != owner:  # a forked child inherited this handler: it must end as it would without the handler
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return

@@ -1,7 +1,7 @@
 """Defines the commands of single stages: `gra synthesize`, `merge`, `refine`, `train`, `prepare`, `eval`, `fetch`, `rescore`.
 
-Each takes Hydra overrides of its config (conf/*_app.yaml) and `output=DIR`; `gra COMMAND --help` lists its keys. In a clone,
-`python -m gra.synthesis`, `python -m train` and `python -m eval` are the same commands.
+Except `rescore`, each takes Hydra overrides of its config (conf/*_app.yaml) and `output=DIR`; `gra COMMAND --help` lists its
+keys. In a clone, `python -m gra.synthesis`, `python -m train` and `python -m eval` are the same commands.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class StageCommand:
-    """`app`: the command's Hydra config, None where it has none; `run`: takes the words, returns the exit code."""
+    """`app`: the name of the command's Hydra config; None if it has none. `run`: takes the command's words, returns the exit
+    code."""
 
     app: str | None
     run: Callable[[Sequence[str]], int]
 
 
 def synthesize(words: Sequence[str]) -> int:
-    """Seeds -> a data folder; with `shard=i/n round=R` one shard of a round, with `merge` the merge of shards."""
+    """Make a data folder from seeds. With `shard=i/n round=R`, make one shard of a round; with `merge`, merge shards."""
     from gra.errors import ConfigError
     from gra.synthesis.engine.sharding import rewrite
 
@@ -33,17 +34,17 @@ def synthesize(words: Sequence[str]) -> int:
 
 
 def merge(words: Sequence[str]) -> int:
-    """The shards of a round, or of all rounds, -> their data folder."""
+    """Merge the shards of a round, or of all rounds, into their data folder."""
     return synthesize(["merge", *words]) if not _asks_for_help(words) else synthesize(words)
 
 
 def refine(words: Sequence[str]) -> int:
-    """An existing data set -> a data folder: responses rewritten, written anew or kept, then reviewed."""
+    """Make a data folder from an existing data set: rewrite, regenerate or keep its responses, then review them."""
     return _stage("refine", "gra.synthesis.refine.run", "refine_app", words)
 
 
 def train(words: Sequence[str]) -> int:
-    """A data folder -> a model folder."""
+    """Make a model folder from a data folder."""
     from gra.train.worker import quiet_unless_first
 
     quiet_unless_first()
@@ -51,17 +52,17 @@ def train(words: Sequence[str]) -> int:
 
 
 def prepare(words: Sequence[str]) -> int:
-    """A data folder -> tokens, before GPUs are requested."""
+    """Tokenise a data folder before GPUs are requested."""
     return _stage("prepare", "gra.train.prepare.run", "prepare_app", words)
 
 
 def evaluate(words: Sequence[str]) -> int:
-    """A model folder -> a scores folder."""
+    """Make a scores folder from a model folder."""
     return _stage("eval", "gra.eval.stage.run", "eval_app", words)
 
 
 def fetch_suite(words: Sequence[str]) -> int:
-    """A suite's benchmarks from the hub into a folder."""
+    """Download a suite's benchmarks from the hub into a folder."""
     from gra.chain.execution.app import hydra_main
     from gra.eval.fetch import fetch_from
 
@@ -70,7 +71,7 @@ def fetch_suite(words: Sequence[str]) -> int:
 
 
 def rescore(words: Sequence[str]) -> int:
-    """Recorded replies -> scores, by the current rules or those of another evaluation."""
+    """Score recorded replies again, by the current rules or by those of another evaluation."""
     from gra.eval.rescore import main
 
     return main(words)

@@ -1,6 +1,7 @@
 """Resolves the functions that a config names by a dotted path (`_target_`): stages, backends, question sources.
 
-Old names of moved functions stay valid. Fingerprints use the oldest name: steps finished before a move stay finished.
+Old names of moved functions stay valid. Fingerprints contain a function's oldest name, so moving a function does not
+invalidate finished steps.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ _OLDEST = {new: old for old, new in MOVED.items()}
 
 
 def today(path: str) -> str:
-    """The current name of the function that `path` names."""
+    """Return the current name of the function that `path` names."""
     return MOVED.get(path, path)
 
 
 def oldest(path: str) -> str:
-    """The oldest name of the function that `path` names, as fingerprints hold it."""
+    """Return the oldest name of the function that `path` names. Fingerprints contain this name."""
     return _OLDEST.get(path, path)
 
 
 def module_of(path: str) -> tuple[ModuleType, str]:
-    """Import the function's module; returns it and the function's name. Raises ImportError, ValueError."""
+    """Import the function's module. Return the module and the function's name. Raises ImportError, ValueError."""
     name, _, function = today(path).rpartition(".")
     return importlib.import_module(name), function

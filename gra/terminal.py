@@ -1,4 +1,4 @@
-"""What every display on a terminal needs: its console, log lines above a live display, and times and rates in short form."""
+"""Shared by all terminal displays: the console, log lines above a live display, and short forms of times and rates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def terminal() -> Console | None:
-    """A console on standard error if that is a terminal that can move its cursor, else None."""
+    """Return a console on standard error if that is a terminal with cursor control, else None."""
     if not sys.stderr.isatty():
         return None
     from rich.console import Console
@@ -24,8 +24,8 @@ def terminal() -> Console | None:
 
 @contextlib.contextmanager
 def logging_above(before: TextIO) -> Iterator[None]:
-    """Print log lines above a live display: log handlers of the stream `before` write to the one that replaced it as standard
-    error, until the end of the block."""
+    """Print log lines above a live display: during the block, log handlers of the stream `before` write to the stream with
+    which the display has replaced sys.stderr."""
     handlers = [h for h in logging.getLogger().handlers if isinstance(h, logging.StreamHandler) and h.stream is before]
     for handler in handlers:
         handler.setStream(sys.stderr)
@@ -37,7 +37,7 @@ def logging_above(before: TextIO) -> Iterator[None]:
 
 
 def span(seconds: float | None) -> str:
-    """`42 s`, `3:05 min`, `2:07 h`, `4 days`, or `-`."""
+    """Return a duration as `42 s`, `3:05 min`, `2:07 h` or `4 days`; `-` for None."""
     if seconds is None:
         return "-"
     whole = round(seconds)
@@ -51,7 +51,7 @@ def span(seconds: float | None) -> str:
 
 
 def short(value: float) -> str:
-    """A rate or count with up to three digits: 7.5, 950, 12.3k, 4.56M."""
+    """Return a rate or count with up to three digits: 7.5, 950, 12.3k, 4.56M."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             scaled = value / size
@@ -60,5 +60,5 @@ def short(value: float) -> str:
 
 
 def count(value: int | None) -> str:
-    """`1,234`, or `-`."""
+    """Return a count as `1,234`; `-` for None."""
     return "-" if value is None else f"{value:,}"

@@ -1,7 +1,7 @@
-"""Logs a step to Weights & Biases; no failure of W&B stops the step. All of its files are in `<output>/wandb`.
+"""Logs a step to Weights & Biases. No W&B failure stops the step. All W&B files are in `<output>/wandb`.
 
-A step is one W&B run: its config, its curves, its final numbers. After a kill and a restart an online run resumes; an offline
-run is rewritten, which leaves one folder for `wandb sync`.
+A step is one W&B run with its config, curves and final numbers. After a kill and a restart, an online run resumes; an
+offline run is rewritten, so that only one folder is left for `wandb sync`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gra.settings import Settings
 
 log = logging.getLogger(__name__)
 ONLINE_TIMEOUT = 30.0  # seconds to wait for the server when a run starts; WANDB_INIT_TIMEOUT overrides it
-FINISH_TIMEOUT = 20.0  # seconds to wait for it when a run ends; what is not sent by then stays in <output>/wandb
+FINISH_TIMEOUT = 20.0  # seconds to wait for the server when a run ends; unsent data stays in <output>/wandb
 FOLDER = "wandb"
 _ours: set[str] = set()  # variables set here, not by the user: the next step of this process sets them again
 
@@ -45,7 +45,8 @@ class TrackingSettings(Settings):
 
 
 class Run:
-    """A W&B run, or nothing. Its methods never raise W&B's errors: the first failure is logged and ends tracking."""
+    """A W&B run, or a no-op if tracking is off. Its methods never raise W&B's errors: the first failure is logged and ends
+    tracking."""
 
     def __init__(
         self,
@@ -57,7 +58,8 @@ class Run:
         job_type: str,
         finish_timeout: float = FINISH_TIMEOUT,
     ):
-        """`run_id` names the run for W&B; a resumed step passes the same one, which resumes an online run."""
+        """Start the run, unless tracking is off. `run_id` names the run for W&B. A resumed step passes the same id, which
+        resumes an online run."""
         self._run: Any = None
         self._settings, self._offline = settings, settings.mode == "offline"
         self._job_type, self._finish_timeout = job_type, finish_timeout
@@ -73,7 +75,7 @@ class Run:
         import wandb
 
         self._faults = private.faults()
-        for old in home.glob(f"offline-run-*-{run_id}*"):  # left by a killed start
+        for old in home.glob(f"offline-run-*-{run_id}*"):  # left by a killed process
             shutil.rmtree(old, ignore_errors=True)
         self._run = self._start(wandb, settings.mode, output, config, run_id)
         if self._run is None and settings.mode == "online":
@@ -112,25 +114,26 @@ class Run:
             return None
 
     def log(self, values: dict[str, float], step: int) -> None:
-        """Send one row of a curve."""
+        """Log one row of metrics at `step`."""
         self.call(lambda run: run.log(values, step=step))
 
     def finish(self, summary: dict[str, float]) -> None:
-        """Close the run with its final numbers. Its files are complete then: the output folder can be listed and moved."""
+        """Write the final numbers and close the run. Its files are then complete: the output folder can be listed and moved."""
         self.call(lambda run: (run.summary.update(summary), run.finish()))
         if self._run is not None:
             self._run = None
             self._end_service()
 
     def _end_service(self) -> None:
-        """End W&B's service process, which keeps writing after a run is finished. The next step starts another."""
+        """End W&B's service process, which keeps writing after a run has finished. The next step starts a new one."""
         import wandb
 
         with suppress(*self._faults, SystemExit):
             wandb.teardown()
 
     def call(self, act: Callable[[Any], object], part: str | None = None) -> None:
-        """Call `act` with the run. A failure ends tracking; with `part`, only that part is skipped."""
+        """Call `act` with the run. A failure ends tracking; if `part` is given, a failure skips only that part unless W&B's
+        service has died."""
         if self._run is None:
             return
         try:

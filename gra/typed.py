@@ -1,8 +1,8 @@
 """Quotes command-line overrides that Hydra's grammar cannot read, or would read as something other than a path.
 
-A value with one possible meaning is accepted: `output=/x/日本`, `a=b`, `#`, `(`, `~`, blanks, commas without -m. For a value with
-two (Hydra's escapes, a broken list), the error shows what to type for each. A value that Hydra can read and that is not a path
-stays unchanged.
+A value with one possible meaning is accepted as it is typed: `output=/x/日本`, `a=b`, `#`, `(`, `~`, blanks, commas without
+-m. For a value with two possible meanings (Hydra's escapes, a broken list), the error shows what to type for each. A value
+that Hydra can read and that is not a path stays unchanged.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PATHS = frozenset(
         "synthesis.decontaminate.data_dir",
         "pool.python",
     ]
-)  # keys whose value is the name of a file, folder or hub id, whatever characters it has
+)  # keys whose value is a path or a hub id, which may contain any characters
 _KEY = re.compile(r"(?P<sign>\+{0,2})(?P<key>[A-Za-z_$][\w$./@:-]*)=(?P<value>.*)", re.DOTALL)
 _QUOTED = re.compile(r"""\s*("(\\.|[^"\\])*"|'(\\.|[^'\\])*')\s*""", re.DOTALL)
 _LIST = re.compile(r"\s*\[((?:[^\[\]{}()'\"\\]|\([^\[\]{}()'\"\\,]*\))*)\]\s*", re.DOTALL)
@@ -39,7 +39,7 @@ _FUNCTIONS = re.compile(r"\s*(choice|range|interval|glob|tag|sort|shuffle|int|st
 
 
 def spelt(words: Sequence[str], multirun: bool = False) -> tuple[list[str], list[Problem]]:
-    """The overrides in the form that Hydra reads, and a problem for each ambiguous one. Idempotent."""
+    """Return the overrides in the form that Hydra reads, and a problem for each ambiguous one. Idempotent."""
     found, problems = [], []
     for word in words:
         match = _KEY.fullmatch(word)
@@ -56,7 +56,7 @@ def spelt(words: Sequence[str], multirun: bool = False) -> tuple[list[str], list
 
 
 def quoted(text: str) -> str:
-    """`text` as a value that Hydra and OmegaConf read as exactly this string."""
+    """Return `text` quoted so that Hydra and OmegaConf read exactly this string."""
     from hydra.core.override_parser.types import Quote, QuotedString
 
     kept = re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + "\\${", text)
@@ -64,23 +64,23 @@ def quoted(text: str) -> str:
 
 
 def in_quotes(text: str) -> str:
-    """`text` in single quotes, which are easier to read, where they suffice; else as `quoted`."""
+    """Return `text` in single quotes, which are easier to read, if they suffice; else as `quoted` does."""
     return quoted(text) if re.search(r"[\\'$]", text) else f"'{text}'"
 
 
 def word_for(path: str) -> str:
-    """`path` as a value, quoted only if needed."""
+    """Return `path` as an override's value, quoted only if needed."""
     return path if re.fullmatch(r"[\w./ -]+", path, re.ASCII) and _read(path) == (True, path) else quoted(path)
 
 
 def unquoted(value: str) -> str:
-    """The text inside Hydra's quotes; an unquoted value unchanged."""
+    """Return the text inside Hydra's quotes; an unquoted value unchanged."""
     readable, read = _read(value) if _QUOTED.fullmatch(value) else (False, None)
     return str(read) if readable else value
 
 
 def to_type(key: str, text: str) -> str:
-    """The shell word that sets `key` to the string `text`, quoted for Hydra and for a POSIX shell if needed."""
+    """Return the shell word that sets `key` to the string `text`, quoted for Hydra and for a POSIX shell if needed."""
     return shlex.quote(f"{key}={word_for(text)}")
 
 
@@ -95,7 +95,7 @@ def _value(key: str, value: str, word: str, multirun: bool) -> str:
         return value
     is_path = key in PATHS or key.startswith("inputs.")
     if "${" in value and not _interpolates(value):
-        return quoted(value)  # no complete ${...}: it can only be text
+        return quoted(value)  # no complete ${...}, so it is plain text
     readable, read = _read(value)
     if not readable:
         return _unreadable(key, value, word, multirun, is_path)
@@ -106,11 +106,11 @@ def _value(key: str, value: str, word: str, multirun: bool) -> str:
     if isinstance(read, str) and "\\" in value:
         remedy = f"for the first type {to_type(key, read)}, for the second {to_type(key, value)}"
         raise _TwoMeanings(word, f"is it `{read}`, written with backslashes, or `{value}`?", remedy)
-    return quoted(value)  # a number, a list, blanks at its ends ...: a folder can have such a name
+    return quoted(value)  # a number, a list or outer blanks: a folder can have such a name
 
 
 def _unreadable(key: str, value: str, word: str, multirun: bool, is_path: bool) -> str:
-    """A value that Hydra's grammar rejects."""
+    """Return the quoted form of a value that Hydra's grammar rejects. Raises _TwoMeanings if it is ambiguous."""
     if not is_path and (match := _LIST.fullmatch(value)):
         parts = [part.strip() for part in match[1].split(",")]
         return "[" + ",".join(part if _read(part)[0] else quoted(part) for part in parts) + "]"
@@ -129,7 +129,7 @@ def _unreadable(key: str, value: str, word: str, multirun: bool, is_path: bool) 
 
 
 def _read(value: str) -> tuple[bool, Any]:
-    """Whether Hydra can read the value, and the result."""
+    """Return whether Hydra can read the value, and what it reads."""
     from antlr4.error.Errors import RecognitionException
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -150,7 +150,7 @@ def _is_sweep(read: Any) -> bool:
 
 
 def _interpolates(value: str) -> bool:
-    """Whether OmegaConf can read the `${...}` in a value."""
+    """Return whether OmegaConf can parse the `${...}` in a value."""
     from omegaconf.errors import GrammarParseError
     from omegaconf.grammar_parser import parse
 

@@ -1,4 +1,5 @@
-"""Reports what a wait is for: within two seconds, then every ten, in the log, or on standard error before logging is set up."""
+"""Reports what the program is waiting for: within two seconds, then every ten. Writes to the log, or to standard error before
+logging is set up."""
 
 from __future__ import annotations
 
@@ -16,9 +17,11 @@ log = logging.getLogger("gra")
 
 @contextlib.contextmanager
 def reported(what: str | Callable[[], str | None], every_s: float = EVERY_S, after_s: float = 0.0) -> Iterator[None]:
-    """While the block runs, report what it waits for and for how many seconds. `what`: the text, or a function that returns it
-    (None: not waiting now), called in a thread once a second. A block that ends at once reports nothing; neither do waits
-    shorter than `after_s` seconds."""
+    """Report, during the block, what the block waits for and for how many seconds.
+
+    `what`: the text, or a function that returns it; a thread calls the function once a second, and None means that nothing
+    waits now. Blocks and waits shorter than a second, or than `after_s` seconds, are not reported.
+    """
     stop = threading.Event()
 
     def look() -> None:

@@ -1,4 +1,4 @@
-"""Makes text safe for files and terminals: models and seeds can contain lone surrogates, which UTF-8 cannot encode."""
+"""Makes text safe for files and terminals. Models and seeds can contain lone surrogates, which UTF-8 cannot encode."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def well_formed(value: Any) -> Any:
-    """`value` (text, or mappings and lists of it) with lone surrogates replaced by U+FFFD and pairs joined. Other values stay."""
+    """Return `value` (text, or mappings and lists of text) with surrogate pairs joined and lone surrogates replaced by U+FFFD.
+    Other values stay."""
     if isinstance(value, str):
         whole = value.isascii() or _encodable(value)
         return value if whole else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -21,12 +22,13 @@ def well_formed(value: Any) -> Any:
 
 
 def printable(text: str) -> str:
-    """`text` without control characters other than line feeds and tabs: a model's text must not control a terminal."""
+    """Replace each control character in `text`, except line feeds and tabs, by U+FFFD, so that a model's text cannot control a
+    terminal."""
     return _CONTROL.sub("\ufffd", text)
 
 
 def folded(text: str) -> str:
-    """`text` in lower case with single blanks: equal for texts that differ in case and white space alone."""
+    """Return `text` in lower case with single blanks. Texts that differ only in case and white space become equal."""
     return " ".join(text.split()).casefold()
 
 

@@ -1,4 +1,4 @@
-"""Runs an object in its own process, so that large or slow work neither fills the memory of the process that drives the calls
+"""Runs an object in a separate process, so that large or slow work neither fills the memory of the process that makes the calls
 nor delays a reply."""
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ _starting = threading.Lock()
 
 
 class WorkerProcess:
-    """The object `make(*arguments)` in a new process; its methods are called by name, one after another.
+    """The object `make(*arguments)`, built in a new process. Its methods are called by name, one at a time.
 
-    The worker process ends when this object is closed or when this process ends, even by kill -9. If the object has a method
-    `close`, it is called then. `needs`: the resources of the worker, quoted in the error if it is lost (mostly out of memory).
+    The process ends when this object is closed or when the parent process ends, even by kill -9. If the object has a method
+    `close`, that is called first. `needs`: the worker's resources, quoted in the error if the process dies (mostly from lack
+    of memory).
     """
 
     def __init__(self, name: str, needs: str, make: Callable[..., Any], *arguments: Any):
@@ -35,19 +36,22 @@ class WorkerProcess:
         self._process = context.Process(target=_serve, args=(theirs, make, arguments), name=f"gra-{name}", daemon=True)
         with without_main():
             self._process.start()
-        if hasattr(os, "setpriority"):  # lower priority from the start: replies come first
+        if hasattr(os, "setpriority"):  # lower priority: replies come first
             with contextlib.suppress(ProcessLookupError):
                 os.setpriority(os.PRIO_PROCESS, self._process.pid or 0, NICE)
         theirs.close()
         self._turns = ThreadPoolExecutor(1, thread_name_prefix=f"gra-{name}")
 
     def call(self, method: str, *arguments: Any) -> Future[Any]:
-        """Call a method of the object. The future holds its value, raises the method's SynthesisError or ConfigError, or raises
-        SynthesisError if the process is gone. Calls run in the order they are made."""
+        """Call a method of the object and return a future of its value. Calls run in the order in which they are made.
+
+        The future raises ConfigError if the method raises it, and SynthesisError if the method raises another error or the
+        process has ended.
+        """
         return self._turns.submit(self._ask, method, arguments)
 
     def close(self) -> None:
-        """End the process; unfinished work is dropped."""
+        """End the process. Unfinished work is lost."""
         self._turns.shutdown(wait=False, cancel_futures=True)
         self._process.terminate()
         self._process.join()
@@ -71,8 +75,8 @@ class WorkerProcess:
 
 @contextlib.contextmanager
 def without_main() -> Iterator[None]:
-    """Processes that are started inside this context do not import the caller's script again, as `spawn` does: a script without
-    `if __name__ == "__main__":` would run a second time in each."""
+    """Keep processes that are started in the block from importing the caller's script, as `spawn` does by default. A script
+    without `if __name__ == "__main__":` would otherwise run again in each process."""
     with _starting:
         main = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")
@@ -83,7 +87,7 @@ def without_main() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, make: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    """The worker's main loop: answers calls until the pipe closes, which happens however the parent ends."""
+    """Answer calls until the pipe closes. It closes when the parent ends, even if the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     kept = make(*arguments)
     signal.signal(signal.SIGTERM, lambda *_: _leave(kept))

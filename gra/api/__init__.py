@@ -1,7 +1,8 @@
 """GRA from Python: `import gra; data = gra.synthesize(seeds=..., models=[...], base_url=..., output=...)`. See docs/python.md.
 
-The functions run the stages of the commands in this process, with the same checks, journal and folders: killed at any moment, the
-same call resumes, and a finished folder is returned at once. They work in scripts without a `__main__` guard and in notebooks.
+The functions run the same stages as the commands, in this process, with the same checks, journal and folders. After a kill,
+the same call resumes; if the folder is finished, the call returns it at once. The functions work in notebooks and in scripts
+without a `__main__` guard.
 """
 
 from gra.api.committee import probe, refine, review, synthesize

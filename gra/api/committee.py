@@ -1,4 +1,4 @@
-"""The committee from Python: `synthesize` new data, `refine` or `review` existing data, `probe` the models first."""
+"""Functions that use the committee: `synthesize` new data, `refine` or `review` existing data, `probe` the models first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gra.errors import ConfigError, Problem
 from gra.fileio import write_text
 from gra.paths import expanded
 
-Seeds = str | Path | Iterable[Any]  # records are mappings; anything else is refused by its place
+Seeds = str | Path | Iterable[Any]  # a record must be a mapping; an error names the position of any other
 Models = Sequence[str | Mapping[str, Any]]
 Config = Mapping[str, Any]
 
@@ -38,22 +38,24 @@ def synthesize(
     Args:
         seeds: a file or folder (JSON lines, JSON, CSV, parquet, ..., `hf:NAME`), a `datasets.Dataset`, or records such as
             {"instruction": ..., "response": ...}. Columns are recognised; `config={"seeds.columns": {...}}` names them.
-        models: names of the models at the servers, or mappings with the keys of a pool's model. The committee takes one generator,
+        models: names of the models at the servers, or mappings with the keys of a pool's model. The committee has one generator,
             `synthesis.reviewers` reviewers (3) and an adjudicator, so it needs five models or fewer reviewers.
-        output: folder of the result. It is resumed if it is begun, and returned at once if it is finished.
-        base_url: the OpenAI-compatible server(s), including /v1. The key, if any, is read from OPENAI_API_KEY.
+        output: folder of the result. An unfinished one is resumed; a finished one is returned at once.
+        base_url: the OpenAI-compatible server(s), including /v1. The API key, if any, is read from OPENAI_API_KEY.
         pool: instead of `base_url`, a pool of conf/pool: "small" (three real models on a CPU), "simulated", "transformers", ...
-        backend: instead of both, an object with `async def chat(self, request)` that returns the reply's text or a `Reply`.
-        rounds, samples: rounds, and samples to keep in each (None: the config's).
-        seed: seed of every draw; same seed and config give the same data.
+        backend: instead of `base_url` and `pool`, an object with `async def chat(self, request)` that returns the reply's text
+            or a `Reply`.
+        rounds: number of rounds.
+        samples: samples to keep in each round (None: the config's value).
+        seed: seed of every random draw. The same seed and config give the same data.
         config: any other key of `gra synthesize --cfg job`, e.g. {"synthesis.tau": 7, "runtime.concurrency": 16}.
 
     Returns:
         The data folder: `.dataset`, `.rejected`, `.stats`, `.card`, `.report()`.
 
     Raises:
-        ConfigError: with all faults of seeds, models and keys, before anything is paid.
-        ServerError, SynthesisError: the run ended early; the same call resumes.
+        ConfigError: with all faults of seeds, models and keys, before anything is paid for.
+        ServerError, SynthesisError: the run ended early; the same call resumes it.
 
     Example:
         >>> data = gra.synthesize("mine.jsonl", ["a", "b", "c"], base_url="http://127.0.0.1:8000/v1", output="data/mine",
@@ -80,10 +82,10 @@ def refine(
     seed: int = 0,
     config: Config | None = None,
 ) -> Data:
-    """Let a committee work over an existing data set: rewrite its responses, or answer its instructions anew, then review them.
-    The command is `gra refine`.
+    """Let a committee process an existing data set: rewrite its responses, answer its instructions anew, or keep its responses;
+    then review the responses. The command is `gra refine`.
 
-    `how`: a file of conf/refine ("rewrite", "answer", "keep"). The other arguments, the result and the errors are those of
+    `how`: a file of conf/refine ("rewrite", "answer", "keep"). The other arguments, the result and the errors are as in
     `synthesize`.
 
     Example:
@@ -94,7 +96,7 @@ def refine(
 
 
 def review(data: Seeds, models: Models | None = None, *, output: str | Path, **more: Any) -> Data:
-    """Let a committee review an existing data set as it is: what passes the gate is kept. `refine(..., how="keep")`.
+    """Let a committee review an existing data set and keep what passes the gate, unchanged. Same as `refine` with `how="keep"`.
 
     Example:
         >>> kept = gra.review("alpaca.json", pool="simulated", output="data/kept")
@@ -116,8 +118,8 @@ def probe(
 ) -> Folder:
     """Test whether the models can judge, before a run is paid for. The command is `gra probe`.
 
-    Takes the arguments of `synthesize` that it has. `.json("probe.json")` of the result holds all figures, `.text("probe.md")` the
-    table. Raises as `synthesize` does.
+    The arguments (except `rounds` and `samples`) and the errors are as in `synthesize`. In the result, `.json("probe.json")`
+    returns all figures and `.text("probe.md")` the table.
     """
     values = {"seed": seed, "seeds": "custom", "seeds.path": _file_of(seeds, "seeds", output)}
     target = "gra.synthesis.probe.stage.run"
@@ -135,7 +137,7 @@ def _run(
     backend: Any,
     config: Config | None,
 ) -> Path:
-    """Run a stage of the committee with the pool that the caller named. Returns the folder."""
+    """Run a stage of the committee with the pool that the caller named. Return the folder."""
     ways = {"base_url": base_url, "pool": pool, "backend": backend}
     named = [name for name, value in ways.items() if value is not None]
     if len(named) != 1:
@@ -160,9 +162,10 @@ def _run(
 
 
 def _file_of(records: Seeds, kind: str, output: str | Path) -> str:
-    """The path of seeds or data; records in memory are written beside the output, OUTPUT.seeds.jsonl, for the run to be resumable.
+    """Return the path of seeds or data. Records in memory are first written beside the output, to OUTPUT.`kind`.jsonl, so that
+    the run can be resumed.
 
-    Raises ConfigError if a record is not a mapping, or if JSON cannot hold it.
+    Raises ConfigError if a record is not a mapping or cannot be written as JSON.
     """
     if isinstance(records, str | Path):
         return str(records)

@@ -1,4 +1,4 @@
-"""Composes the config of a command from Python values instead of words of a command line."""
+"""Composes the config of a command from Python values instead of command-line words."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ WHERE = "Python"
 
 @dataclass(frozen=True)
 class Composed:
-    """`config`, `inputs` and `output` of a stage, and for messages `unresolved`, the whole config with its `${...}`."""
+    """`config`, `inputs` and `output` of a stage. For messages: the `problems` found, the `sources` of the config, and
+    `unresolved`, the whole config before its `${...}` are resolved."""
 
     config: dict[str, Any]
     inputs: dict[str, Path]
@@ -31,10 +32,10 @@ class Composed:
 
 
 def composed(app: str, output: str | Path, values: Mapping[str, Any]) -> Composed:
-    """The config of the app `app` (a file of conf/) with `values` set: {"synthesis.tau": 7, "pool": "simulated", ...}.
+    """Return the config of the app `app` (a file of conf/) with `values` set: {"synthesis.tau": 7, "pool": "simulated"}.
 
-    A value of a group's name chooses a file of that group; any other sets a key, which must exist. None values are set, too.
-    Raises ConfigError with every unknown key and every unknown choice.
+    A text at the name of a config group chooses a file of that group. Every other value sets a key, which must exist; None
+    is also set. Raises ConfigError with every unknown key and every unknown choice.
     """
     from hydra import compose
     from hydra.errors import HydraException
@@ -102,7 +103,8 @@ def _read(root: Any, app: str, choices: Mapping[str, str]) -> Composed:
 
 @contextmanager
 def _hydra() -> Iterator[None]:
-    """Hydra over the project's files; a Hydra that the caller's own program has set up is put back afterwards."""
+    """Set up Hydra for the project's files during the block, then restore the Hydra that the caller's program has set up, if
+    any."""
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
@@ -137,7 +139,7 @@ def _unknown(key: str, message: str, known: list[str]) -> Problem:
 
 
 def _plain(value: Any) -> Any:
-    """Paths as text, tuples as lists, through mappings and lists; anything else as it is."""
+    """Convert paths to text and tuples to lists, inside mappings and lists too. Other values stay."""
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):

@@ -1,6 +1,7 @@
-"""A backend that the caller made: an object with `async def chat(request)`, which answers with a text or a `Reply`.
+"""Uses a backend that the caller made: an object with `async def chat(request)`, which returns a text or a `Reply`.
 
-The pool's `backend` is the name of its class, which goes into the step's fingerprint; the object itself is found in this process.
+The pool's key `backend` is the name of the object's class, which is part of the step's fingerprint. The object itself is
+looked up in this process.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class PoolSettings(PoolBase):
 
 @contextmanager
 def given(backend: Any) -> Iterator[str]:
-    """Inside this context `connect` finds `backend` under the name that this yields. Raises ConfigError if it has no `chat`."""
+    """Register `backend` during the block, and yield the name under which `connect` finds it. Raises ConfigError if it has no
+    `chat`."""
     kind = type(backend)
     if not callable(getattr(backend, "chat", None)):
         told = f"{kind.__qualname__} has no method `chat`"
@@ -43,7 +45,7 @@ def given(backend: Any) -> Iterator[str]:
 
 
 def connect(pool: dict[str, Any], _runtime: dict[str, Any]) -> Backend:
-    """The caller's backend. Raises ConfigError where it is not in this process."""
+    """Return the caller's backend. Raises ConfigError if it is not registered in this process."""
     settings = PoolSettings.model_validate(pool)
     if settings.backend not in _given:
         remedy = "run it again from Python: gra.synthesize(..., backend=...)"
@@ -52,7 +54,8 @@ def connect(pool: dict[str, Any], _runtime: dict[str, Any]) -> Backend:
 
 
 class _Given(Backend):
-    """Makes replies out of what the caller's `chat` returns, and opens and closes it if it is a context manager."""
+    """Turns what the caller's `chat` returns into replies. Opens and closes the caller's object if it is an async context
+    manager."""
 
     def __init__(self, backend: Any, models: Sequence[str], simulated: bool):
         self._backend, self.models, self.simulated = backend, tuple(models), simulated

@@ -1,4 +1,4 @@
-"""What the functions of the API return: folders of the stages, with their contents as objects."""
+"""Results of the API functions: the folders of stages, with their contents as objects."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Folder:
-    """A finished folder of a stage. `folder`: its path; `simulated`: made from simulated models or texts."""
+    """A finished folder of a stage. `folder`: its path; `simulated`: whether it was made from simulated models or texts."""
 
     def __init__(self, folder: str | Path):
-        """Raises StoreError if `folder` is not a finished folder of a stage."""
+        """Open `folder`. Raises StoreError if it is not a finished folder of a stage."""
         self.folder = Path(folder).absolute()
         if not (self.folder / labels.MANIFEST).is_file():
             raise StoreError(f"{self.folder}: no finished folder of a stage (it has no {labels.MANIFEST})")
@@ -44,21 +44,21 @@ class Folder:
         return dict(self.manifest.get("metrics") or {})
 
     def text(self, name: str) -> str:
-        """A text file of the folder. Raises StoreError if it cannot be read."""
+        """Return the content of a text file of the folder. Raises StoreError if it cannot be read."""
         try:
             return (self.folder / name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise StoreError(f"{self.folder / name}: cannot be read: {error}") from error
 
     def json(self, name: str) -> Any:
-        """A JSON file of the folder. Raises StoreError if it cannot be read."""
+        """Return the content of a JSON file of the folder. Raises StoreError if it cannot be read."""
         try:
             return json.loads(self.text(name))
         except ValueError as error:
             raise StoreError(f"{self.folder / name}: not JSON: {error}") from error
 
     def table(self, name: str) -> Dataset:
-        """A parquet file of the folder. Raises StoreError if it cannot be read."""
+        """Return a parquet file of the folder as a `Dataset`. Raises StoreError if it cannot be read."""
         from datasets import Dataset
         from pyarrow import parquet
 
@@ -69,7 +69,7 @@ class Folder:
 
 
 class Data(Folder):
-    """A data folder: what the committee kept and what it rejected."""
+    """A data folder: what the committee kept and what it dropped."""
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -92,7 +92,7 @@ class Data(Folder):
         return self.text("README.md")
 
     def report(self) -> str:
-        """The summary of `gra inspect`: kept, dropped and why, models, files."""
+        """Return the summary that `gra inspect` prints: kept and dropped proposals, reasons, models, files."""
         from rich.console import Console
 
         from gra.synthesis.output.inspect_summary import show_summary, summary
@@ -103,7 +103,7 @@ class Data(Folder):
 
 
 class TrainedModel(Folder):
-    """A model folder. `path`: the Transformers folder, or the adapter's, that `from_pretrained` takes."""
+    """A model folder. `path`: the folder to pass to `from_pretrained` (a Transformers model or an adapter)."""
 
     @property
     def path(self) -> Path:
@@ -115,17 +115,17 @@ class Scores(Folder):
 
     @cached_property
     def scores(self) -> dict[str, Any]:
-        """scores.json: per benchmark its scores by reading, its number of items, its group."""
+        """The content of scores.json: for each benchmark its scores by reading, its number of items and its group."""
         return dict(self.json("scores.json"))
 
     @cached_property
     def samples(self) -> Dataset:
-        """samples.parquet: per item its prompt, reply and readings."""
+        """The content of samples.parquet: for each item its prompt, reply and readings."""
         return self.table("samples.parquet")
 
 
 def load(folder: str | Path) -> Folder:
-    """A finished folder as `Data`, `TrainedModel`, `Scores` or `Folder`, by what it holds. Raises StoreError."""
+    """Return a finished folder as `Data`, `Scores`, `TrainedModel` or `Folder`, depending on its content. Raises StoreError."""
     place = Path(folder)
     for name, kind in (("data/train.parquet", Data), ("scores.json", Scores), ("model", TrainedModel)):
         if (place / name).exists():

@@ -1,4 +1,5 @@
-"""Runs a stage for a caller in Python: in the main thread of a script, beside the event loop of a notebook."""
+"""Runs a stage for a caller in Python: in the calling thread, or in another thread if the caller runs an event loop (a
+notebook)."""
 
 from __future__ import annotations
 
@@ -26,10 +27,11 @@ def run_stage(target: str, app: str, output: str | Path, values: Mapping[str, An
 
 
 def beside_a_loop(work: Callable[[], T]) -> T:
-    """`work()`, in a thread of its own if this thread already runs an event loop (a notebook): stages start a loop themselves.
+    """Return `work()`. If this thread already runs an event loop (a notebook), run it in another thread, because stages start a
+    loop.
 
-    There Ctrl-C (a notebook's "interrupt") returns at once, and the work ends with its process; in a script it stops the stage as
-    on the command line.
+    In that case Ctrl-C (a notebook's "interrupt") returns at once, and the work continues until it finishes or the process
+    ends. In a script, Ctrl-C stops the stage as on the command line.
     """
     try:
         asyncio.get_running_loop()
@@ -41,7 +43,7 @@ def beside_a_loop(work: Callable[[], T]) -> T:
     def run() -> None:
         try:
             ended.append(work())
-        except BaseException as error:  # noqa: BLE001 it is raised again in the caller's thread
+        except BaseException as error:  # noqa: BLE001 raised again in the caller's thread
             failed.append(error)
 
     thread = threading.Thread(target=run, name="gra", daemon=True)

@@ -1,4 +1,4 @@
-"""Training and evaluation from Python, and the comparison of two evaluated runs."""
+"""Functions to train and evaluate students, and to compare two evaluated models."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ def train(
 
     Args:
         data: a data folder, or the `Data` that `synthesize` returned.
-        student: hub id or folder of the model to tune.
-        output: the model folder; resumed from a checkpoint if it is begun, returned at once if it is finished.
+        student: hub id or folder of the model to fine-tune.
+        output: the model folder. An unfinished one is resumed from a checkpoint; a finished one is returned at once.
         sft: a recipe of conf/sft ("lora", "full", "paper", "cpu_small", ...).
-        seed: seed of the order of samples and of dropout. A GPU may not repeat a run bit by bit.
+        seed: seed of the order of samples and of dropout. On a GPU, two runs may still differ bit by bit.
         config: any other key of `gra train --cfg job`, e.g. {"sft.max_steps": 100, "tracking": "none"}.
 
     Returns:
-        The model folder; `.path` is what `AutoModelForCausalLM.from_pretrained` takes.
+        The model folder. Pass its `.path` to `AutoModelForCausalLM.from_pretrained`.
 
     Raises:
-        ConfigError: with all faults, before the model is loaded. TrainError: training failed; the same call resumes.
+        ConfigError: with all faults, before the model is loaded.
+        TrainError: training failed; the same call resumes it.
     """
     values = {"seed": seed, "data": str(Path(data)), "student.model": str(student), "sft": sft}
     return TrainedModel(run_stage("gra.train.stage.run", "train_app", output, {**values, **(config or {})}).folder)
@@ -54,11 +55,15 @@ def evaluate(
     Args:
         model: hub id, folder, or the `TrainedModel` that `train` returned.
         suite: a suite of conf/suite ("smoke", "paper", "paper_loglikelihood", ...).
-        output: the scores folder; replies are kept, so that the same call resumes.
+        output: the scores folder. Replies are recorded in it, so the same call resumes.
         config: any other key of `gra eval --cfg job`, e.g. {"suite.limit": 50, "suite.data_dir": "data/benchmarks"}.
 
+    Returns:
+        The scores folder: `.scores`, `.samples`.
+
     Raises:
-        ConfigError: with all faults, before the model is loaded. EvalError: the evaluation ended early.
+        ConfigError: with all faults, before the model is loaded.
+        EvalError: the evaluation ended early.
     """
     place = model.path if isinstance(model, TrainedModel) else model
     values = {"suite": suite, "model.path": str(place)}
@@ -66,11 +71,12 @@ def evaluate(
 
 
 def compare(first: str | PathLike[str], second: str | PathLike[str], **options: Any) -> dict[str, Any]:
-    """First scores folder minus second, item by item, with intervals. The command is `gra compare FOLDER FOLDER --json`.
+    """Compare two scores folders item by item (first minus second), with intervals. Command: `gra compare FOLDER FOLDER
+    --json`.
 
-    `options`: resamples, level, seed (gra/compare/options.py). Returns `mean`, `groups` and `tasks`, each by reading
-    {first, second, difference}: [value, low, high]; all over items, for just these two trained models.
-    Raises EvalError where the runs cannot be compared, ConfigError for faulty options.
+    `options`: resamples, level, seed (gra/compare/options.py). Returns `mean`, `groups` and `tasks`; each holds, by reading,
+    {first, second, difference}: [value, low, high]. The intervals are over items, for these two trained models only. Raises
+    EvalError if the runs cannot be compared, and ConfigError for faulty options.
     """
     from gra.compare.folders import load
     from gra.compare.options import Options

@@ -1,1 +1,2 @@
-"""Resolves an experiment into steps, fingerprints them, runs them on this machine and keeps the results in the run store."""
+"""Resolves an experiment into steps, computes their fingerprints, runs them on this machine and keeps their results in the run
+store."""

@@ -1,4 +1,4 @@
-"""Loads a stage: `run` and its companions in the module that a step's `_target_` names."""
+"""Loads a stage: `run` and the other functions and constants of the module that a step's `_target_` names."""
 
 from __future__ import annotations
 
@@ -14,29 +14,32 @@ from gra.settings import value_at
 from gra.targets import module_of, today
 
 Config = dict[str, Any]
-Inputs = dict[str, Path | None]  # None: an earlier step has not made it yet
+Inputs = dict[str, Path | None]  # None: the earlier step that makes the folder is not finished
 
 
 @dataclass(frozen=True)
 class Stage:
-    """`run` and what describes it. `name` and `version` are part of every fingerprint; `not_hashed` keys are not.
+    """A stage: its `run` and what describes it. Fingerprints contain `name` and `version`, but not the keys in `not_hashed`.
 
-    added_later   keys that were added to the stage, each with the value that changes nothing: a key with that value is left out of
-                  the fingerprint, so steps that were finished before the key existed stay finished
-    check         checks the config; cheap and without network. It asks gra/machine.py what machine the step will run on, so a login
-                  node can run it for a job; the step runs it again where it runs, before it loads anything
-    preflight     checks servers, the hub and this machine before anything is created or paid for; runs even if `check` finds
-                  faults, and then checks the rest
-    kept          describes what in a folder of the stage was paid for or took long; empty: nothing. None: the stage has no such
-                  function, so every file counts
-    reuse         returns the config with the folders of earlier runs whose replies may be reused
-    bought_again  describes, for changed keys of the identity, which replies are not reused
-    outlook       lists for `gra plan` the facts about a step that is not done, one per line; gets the step's working folder, if it
-                  was started, and the folders of earlier runs
-    divide        the parts into which several jobs can divide a run (gra/parts.py), and the config with which the run uses them;
-                  gets the output and the number of shards. None: a run is one job
-    whole         the finished folder that makes a part unnecessary, or None; gets the part's config and output
-    of_a_part     dotted keys of the config in which a part differs from its whole
+    added_later     keys added to the stage after its first version, each with the value that changes nothing. A key with this
+                    value is left out of the fingerprint, so that steps finished before the key existed stay finished
+    check           checks the config; cheap and without network. It asks gra/machine.py on which machine the step will run, so a
+                    login node can run it for a job. The job runs it again on its own machine before it loads anything
+    preflight       checks servers, the hub and this machine before anything is created or paid for; runs even if `check` finds
+                    faults, and then checks the rest
+    external_files  returns the files that the config names: dotted key -> path. Their content is part of the fingerprint
+    inside_inputs   config key -> input to which a relative path at this key refers
+    follower        whether this process helps a process on another node that owns the folder
+    kept            describes what in a folder of the stage was paid for or took long; "" if nothing. None: the stage has no such
+                    function, so every file counts
+    reuse           returns the config with the folders of earlier runs whose replies may be reused
+    bought_again    describes, for changed keys of the identity, which replies are not reused
+    outlook         lists for `gra plan` the facts about an unfinished step, one per line; gets the step's working folder (None if
+                    the step was not started) and the folders of earlier runs
+    divide          returns the parts into which several jobs can divide a run (gra/parts.py), and the config with which the run
+                    uses them; gets the output and the number of shards. None: a run is one job
+    whole           returns the finished folder that makes a part unnecessary, or None; gets the part's config and output
+    of_a_part       dotted keys of the config in which a part differs from its whole
     """
 
     target: str
@@ -55,19 +58,17 @@ class Stage:
     kept: Callable[[Path], str] | None = None
     reuse: Callable[[Config, Sequence[Path]], Config] | None = None
     bought_again: Callable[[Sequence[str]], list[str]] = lambda _changed: []
-    # this process helps one on another node that owns the folder
     follower: Callable[[Config], bool] = lambda _config: False
-    # config key -> input that its relative path refers to
     inside_inputs: Mapping[str, str] = field(default_factory=dict)
 
 
 def left_out(stage: Stage, config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The dotted keys of this config outside the step's fingerprint."""
+    """Return the dotted keys of this config that are not part of the step's fingerprint."""
     return (*stage.not_hashed, *(key for key, before in stage.added_later.items() if value_at(config, key) == before))
 
 
-# Field of Stage -> the name in a stage's module. A stage stays a plain module of functions and constants: an object that lists them
-# would repeat each name, and stages would have to import the chain. All but the first three are optional.
+# Field of Stage -> name in the stage's module; all but the first three are optional. A stage is a plain module because an object
+# that lists its functions would repeat each name, and stages would have to import the chain.
 _NAMES = {
     "name": "NAME",
     "version": "VERSION",
@@ -83,7 +84,7 @@ _REQUIRED = ("NAME", "VERSION", "check")
 
 
 def load_stage(target: str, key: str = "_target_") -> Stage:
-    """The stage whose `run` has the dotted path `target`. Raises ConfigError (under `key`) if it is not a stage."""
+    """Return the stage whose `run` has the dotted path `target`. Raises ConfigError (for the key `key`) if it is not a stage."""
     module_name = today(target).rpartition(".")[0]
     try:
         module, function = module_of(target)

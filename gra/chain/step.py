@@ -1,6 +1,7 @@
-"""Runs one step in its own process, as the local executor and batch jobs start it: `python -m gra.chain.step SPEC.json`.
+"""Runs one step in a separate process. The local executor and batch jobs start it: `python -m gra.chain.step SPEC.json`.
 
-If it is killed, the same command resumes from the step's working folder; if the step is already finished, it does nothing.
+If the process is killed, the same command resumes from the step's working folder. If the step is already finished, it does
+nothing.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from gra.errors import EXIT_CONFIG, EXIT_INTERRUPTED, GraError, MissingError
 from gra.fileio import read_json, write_json
 from gra.signals import leaving_on_preemption
 
-PARENT = "GRA_PARENT_PID"  # the process that waits for this one; if it dies, this one is killed
+PARENT = "GRA_PARENT_PID"  # variable with the id of the parent process; if the parent dies, this process is killed
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True)
 class Source:
-    """The step that makes an input: its id, for messages, its stage and its fingerprint."""
+    """The step that makes an input: its id (for messages), its stage and its fingerprint."""
 
     step: str
     stage: str
@@ -37,8 +38,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Spec:
-    """All that a step needs to run. `inputs`: folders outside the experiment, and the steps that make the others, which are looked
-    up in the store at the start; `hashes`: the inputs' fingerprints; `digest`: the step's fingerprint."""
+    """Everything that a step needs to run.
+
+    `inputs`: for each input a folder outside the experiment, or the step that makes it, whose folder is looked up in the
+    store at the start. `hashes`: the inputs' fingerprints; `digest`: the step's fingerprint.
+    """
 
     name: str
     target: str
@@ -49,7 +53,7 @@ class Spec:
     digest: str
 
     def write(self, path: Path) -> None:
-        """Write it as JSON, atomically."""
+        """Write the spec as JSON, atomically."""
         inputs = {
             name: vars(source) if isinstance(source, Source) else str(source) for name, source in self.inputs.items()
         }
@@ -57,13 +61,13 @@ class Spec:
 
     @classmethod
     def read(cls, path: Path) -> Spec:
-        """Read what `write` wrote. Raises OSError, ValueError, KeyError, TypeError for anything else."""
+        """Read a spec that `write` wrote. Raises OSError, ValueError, KeyError, TypeError for anything else."""
         raw: Mapping[str, Any] = read_json(path)
         inputs = {name: Path(s) if isinstance(s, str) else Source(**s) for name, s in raw["inputs"].items()}
         return cls(**{**raw, "inputs": inputs, "store": Path(raw["store"])})
 
     def folders(self) -> dict[str, Path]:
-        """Each input's finished folder. Raises MissingError that names the steps that did not finish."""
+        """Return each input's finished folder. Raises MissingError, which names the steps that did not finish."""
         store = Store(self.store)
         found: dict[str, Path] = {}
         missing = []
@@ -81,7 +85,7 @@ class Spec:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the step of the spec file in `arguments`; returns the exit code."""
+    """Run the step whose spec file is in `arguments`. Return the exit code."""
     if len(arguments) != 1:
         print("usage: python -m gra.chain.step SPEC.json", file=sys.stderr)
         return EXIT_CONFIG
@@ -112,11 +116,11 @@ def main(arguments: list[str]) -> int:
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent dies (Linux only; a no-op elsewhere)."""
+    """Make the kernel kill this process when its parent dies (Linux only; does nothing elsewhere)."""
     parent = os.environ.pop(PARENT, "")
     if parent and sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != int(parent):  # it died before the line above
+        if os.getppid() != int(parent):  # the parent died before prctl was called
             os.kill(os.getpid(), signal.SIGKILL)
 
 

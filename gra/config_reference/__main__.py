@@ -14,7 +14,7 @@ PAGE, SCHEMA = "configuration.md", "config.schema.json"
 
 
 def files() -> dict[str, str]:
-    """The name and content of both files."""
+    """Return the content of both files, by name."""
     return {PAGE: render(), SCHEMA: json.dumps(whole_schema(), indent=1, ensure_ascii=False) + "\n"}
 
 

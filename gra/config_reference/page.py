@@ -1,4 +1,4 @@
-"""The reference page: a table for each config group, command and stage, from the schema of the settings classes."""
+"""Renders the reference page: a table for each config group, command and stage, from the schema of the settings classes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _HEAD = "| key | type | default | description |\n| --- | --- | --- | --- |"
 
 
 class _Page:
-    """Renders tables. `homes`: definition -> heading of the table that describes it, for links from other tables."""
+    """Renders tables. `_homes`: definition -> heading of the table that describes it, to which other tables link."""
 
     def __init__(self) -> None:
         self._names, self._definitions = definitions()
@@ -58,7 +58,7 @@ class _Page:
         return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
     def shown(self) -> set[str]:
-        """The definitions that the page describes; complete after `text`."""
+        """Return the definitions that the page describes. Complete only after `text`."""
         return self._seen
 
     def _apps(self) -> Iterator[str]:
@@ -112,7 +112,7 @@ class _Page:
             yield _table(self._rows(self._names[model], part, None))
 
     def _described(self, model: type[Settings]) -> Iterator[str]:
-        """The paragraphs of a class's docstring."""
+        """Yield the paragraphs of a class's docstring."""
         text = str(self._definitions[self._names[model]].get("description", ""))
         yield from (prose(" ".join(paragraph.split())) for paragraph in text.split("\n\n") if paragraph.strip())
 
@@ -121,8 +121,8 @@ class _Page:
         return found
 
     def _rows(self, name: str, prefix: str, given: Any, leave_out: Schema | None = None) -> Iterator[str]:
-        """A row for each field below `prefix`, nested ones too. `given`: values that count instead of the fields' defaults;
-        `leave_out`: fields described elsewhere, unless they differ here."""
+        """Yield a row for each field below `prefix`, nested fields included. `given`: values that replace the fields' defaults;
+        `leave_out`: fields described elsewhere, which get no row unless they differ here."""
         self._seen.add(name)
         definition = self._definitions[name]
         for field, schema in definition["properties"].items():
@@ -147,31 +147,32 @@ class _Page:
                 yield from self._rows(items, f"{key}.*", None)
 
     def _text(self, schema: Schema) -> str:
-        """A field's description. The schema leaves it out where it equals that of the settings which the field holds."""
+        """Return a field's description. If the schema has none, it equals the description of the settings class that the field
+        holds."""
         inner = referred(schema)
         text = schema.get("description") or (self._definitions[inner]["description"] if inner else "")
         return prose(" ".join(str(text).split()))
 
 
 def render() -> str:
-    """The page as Markdown."""
+    """Return the page as Markdown."""
     return _Page().text()
 
 
 def shown_definitions() -> set[str]:
-    """The names in the schema's `$defs` whose keys the page has."""
+    """Return the names in the schema's `$defs` whose keys the page lists."""
     page = _Page()
     page.text()
     return page.shown()
 
 
 def slug(title: str) -> str:
-    """The anchor of a heading, the same on GitHub and in the built site."""
+    """Return the anchor of a heading. It is the same on GitHub and in the built site."""
     return re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-")
 
 
 def _homes() -> dict[type[Settings], str]:
-    """The heading of each class that has a table of its own, to which others link."""
+    """Return, for each class that has its own table, the heading of that table. Other tables link to it."""
     found: dict[type[Settings], str] = {model: group for group, model in GROUPS.items()}
     found |= {model: key for key, model in ITEMS.items()}
     for app in APPS.values():
@@ -209,5 +210,5 @@ def _own_rows(app: App, given: dict[str, Any]) -> Iterator[str]:
 
 
 def _default(value: Any, described: bool) -> str:
-    """`described`: the value is a mapping whose keys have rows of their own."""
+    """Return the default as Markdown. `described`: the value is a mapping whose keys have their own rows."""
     return "" if described and isinstance(value, dict) and value else code(plain(value))

@@ -1,4 +1,4 @@
-"""The JSON schema of all settings: one definition per class, and the config groups that a composed config may have."""
+"""Makes the JSON schema of all settings: one definition per class, and the config groups that a composed config may have."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFINITIONS = "#/$defs/"
 
 
 class _Generator(GenerateJsonSchema):
-    """Shows the defaults that a factory makes, too, and gives fields no title of their own."""
+    """Includes defaults that a factory makes, and gives fields no title."""
 
     def get_default_value(self, schema: core_schema.WithDefaultSchema) -> Any:
         factory = schema.get("default_factory")
@@ -29,7 +29,8 @@ class _Generator(GenerateJsonSchema):
 
 
 def whole_schema() -> Schema:
-    """The schema of a composed config; `$defs` has every settings class. Keys that it does not know are left unchecked."""
+    """Return the schema of a composed config. `$defs` has every settings class. Keys that the schema does not know are not
+    checked."""
     places, found = definitions()
     properties: Schema = {group: _reference(places, model) for group, model in GROUPS.items()}
     properties["experiment"] = _reference(places, ExperimentSettings)
@@ -46,7 +47,7 @@ def whole_schema() -> Schema:
 
 
 def definitions() -> tuple[dict[type[Settings], str], Schema]:
-    """The definition's name of each class in tables.py, and all definitions, those of nested classes included."""
+    """Return the definition's name for each class in tables.py, and all definitions, including those of nested classes."""
     models = every_class()
     places, schema = models_json_schema([(m, "validation") for m in models], schema_generator=_Generator)
     names = {model: places[model, "validation"]["$ref"].removeprefix(DEFINITIONS) for model in models}
@@ -58,7 +59,7 @@ def _reference(places: dict[type[Settings], str], model: type[Settings]) -> Sche
 
 
 def _by(key: str, cases: dict[str, Schema]) -> Schema:
-    """The schema that the value of `key` chooses; another value, such as a user's own backend, is left unchecked."""
+    """Return a schema that depends on the value of `key`. Other values, such as a user's own backend, are not checked."""
     rules = [
         {"if": {"properties": {key: {"const": value}}, "required": [key]}, "then": schema}
         for value, schema in cases.items()
@@ -67,5 +68,5 @@ def _by(key: str, cases: dict[str, Schema]) -> Schema:
 
 
 def _or_null(schema: Schema) -> Schema:
-    """A group that an experiment does not choose is absent or null."""
+    """Return a schema that also allows null. A group that an experiment does not choose is absent or null."""
     return {"anyOf": [schema, {"type": "null"}]}

@@ -1,6 +1,6 @@
-"""Which settings class describes which part of the configuration: config groups, commands, stages.
+"""Lists which settings class describes which part of the configuration: config groups, commands, stages.
 
-A settings class that belongs to none of these and is not nested in one of them would be missing on the page; a test finds it.
+A settings class that is neither listed here nor nested in a listed one would be missing on the page; a test finds it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from gra.targets import module_of
 from gra.tracking import TrackingSettings
 from gra.train.settings import RuntimeSettings, SftSettings, StudentSettings, StudentStageSettings, TrainSettings
 
-GROUPS: dict[str, type[Settings]] = {  # of one class each; `pool` and `cluster` have several
+GROUPS: dict[str, type[Settings]] = {  # groups described by one class; `pool` and `cluster` have several
     "seeds": SeedSettings,
     "synthesis": SynthesisSettings,
     "probe": ProbeSettings,
@@ -52,7 +52,7 @@ EXECUTORS: dict[str, type[Settings]] = {"local": ClusterSettings, "slurm": Slurm
 
 @dataclass(frozen=True)
 class App:
-    """The config of a command. `own`: its keys that belong to no settings class, with type and description."""
+    """The config of a command. `own`: the keys that belong to no settings class, with type and description."""
 
     command: str
     text: str
@@ -151,7 +151,7 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
 
 STAGES: dict[
     str, tuple[str, type[Settings]]
-] = {  # what a step names as `_target_` -> a part of its config, "": the whole
+] = {  # a step's `_target_` -> the part of its config ("": all of it) and the class that describes it
     "gra.synthesis.seed_only.run": ("", SeedOnlySettings),
     "gra.synthesis.subset.run": ("", SubsetStageSettings),
     "gra.synthesis.shard.run": ("shard", ShardSettings),
@@ -163,7 +163,7 @@ STAGES: dict[
 }
 ITEMS: dict[
     str, type[Settings]
-] = {  # dotted key -> the class of the mappings under it, where its field does not say so
+] = {  # dotted key -> the class of the mappings at this key, if the key's field does not name the class
     "pool.models.*": ModelSettings,
     "pool.serve": ServeSettings,
     "probe.sources.*": KnownSettings,
@@ -173,7 +173,7 @@ ITEMS: dict[
 
 
 def backends() -> dict[str, type[PoolBase]]:
-    """The settings of each backend that a file in conf/pool names, by the `_target_` in that file, sorted."""
+    """Return the settings class of each backend that a file in conf/pool names, by its `_target_`, sorted."""
     found = {}
     for path in sorted((conf_dir() / "pool").glob("*.yaml")):
         target = str(written(path)["_target_"])
@@ -183,7 +183,8 @@ def backends() -> dict[str, type[PoolBase]]:
 
 
 def written(path: Path) -> dict[str, Any]:
-    """The content of a YAML file, interpolations as they are. A group's file contains the files of its group that it builds on."""
+    """Return the content of a YAML file with interpolations unresolved. The content of a group's file includes the files of the
+    group on which it builds."""
     if path.parent == conf_dir():
         content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
         return content
@@ -192,7 +193,7 @@ def written(path: Path) -> dict[str, Any]:
 
 
 def every_class() -> list[type[Settings]]:
-    """All classes named here, each once, in a fixed order. Those nested in them are not listed."""
+    """Return all classes listed here, each once, in a fixed order, without the classes nested in them."""
     sections: list[type[Settings]] = [
         model for app in APPS.values() for models in app.sections.values() for model in models
     ]

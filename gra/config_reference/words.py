@@ -1,4 +1,4 @@
-"""Types, defaults and texts of the reference as Markdown that is safe inside of a table."""
+"""Writes types, defaults and texts of the reference as Markdown that is safe inside a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 from gra.config_reference.schema import DEFINITIONS, Schema
 
 _CODE = re.compile(r"`[^`]+`")
-_CHOICES = re.compile(r"\^\(?(\w+(?:\|\w+)*)\)?\$")  # a pattern that is a list of words
+_CHOICES = re.compile(r"\^\(?(\w+(?:\|\w+)*)\)?\$")  # a pattern that only lists words
 _SINGULAR = re.compile(r"^(text|mapping|whole number|number|list)(?=$| )")
 _TYPES = {
     "integer": "whole number",
@@ -30,7 +30,7 @@ _BOUNDS = {  # JSON schema -> words before the number
 
 
 def type_words(schema: Schema) -> str:
-    """The type of a field in plain words, as Markdown."""
+    """Return the type of a field in plain words, as Markdown."""
     if "anyOf" in schema:
         return _either(list(dict.fromkeys(type_words(one) for one in schema["anyOf"])))
     if "enum" in schema:
@@ -53,7 +53,7 @@ def type_words(schema: Schema) -> str:
 
 
 def code(text: str) -> str:
-    """`text` as code; as HTML where a character in back ticks would end the table's cell or be read as a reference."""
+    """Return `text` as code: in back ticks, or in HTML if a character would end the table's cell or be read as a reference."""
     if not set("|`&") & set(text):
         return f"`{text}`"
     safe = re.sub(r"[|`*_\\\[\]]", lambda found: f"&#{ord(found[0])};", html.escape(text, quote=False))
@@ -61,7 +61,7 @@ def code(text: str) -> str:
 
 
 def plain(value: Any) -> str:
-    """A value as it is written in a YAML file."""
+    """Return a value as it is written in a YAML file."""
     if isinstance(value, str) and "${" in value:
         return value
     text = yaml.safe_dump([value], default_flow_style=True, width=10_000, sort_keys=False, allow_unicode=True)
@@ -69,7 +69,7 @@ def plain(value: Any) -> str:
 
 
 def prose(text: str) -> str:
-    """A docstring or description as Markdown; its code stays code, everything else is text."""
+    """Return a docstring or description as Markdown. Its code stays code; everything else is plain text."""
     done, end = [], 0
     for found in _CODE.finditer(text):
         done += [_escaped(text[end : found.start()]), code(" ".join(found[0].strip("`").split()))]
@@ -78,13 +78,13 @@ def prose(text: str) -> str:
 
 
 def referred(schema: Schema) -> str | None:
-    """The definition that a field's value may be: of `X`, `X | None`; None where there is none or several."""
+    """Return the name of the definition to which a field refers (`X`, or `X | None`); None if there is none or several."""
     names = [one["$ref"] for one in schema.get("anyOf", [schema]) if "$ref" in one]
     return names[0].removeprefix(DEFINITIONS) if len(names) == 1 else None
 
 
 def items_of(schema: Schema) -> str | None:
-    """The definition of the items of a list or the values of a mapping."""
+    """Return the name of the definition of a list's items or a mapping's values; None if there is none."""
     for one in schema.get("anyOf", [schema]):
         inner = one.get("items") or one.get("additionalProperties")
         if isinstance(inner, dict) and (found := referred(inner)):
@@ -113,6 +113,6 @@ def _either(words: list[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Plain text as Markdown: no mark of it is left with a meaning."""
+    """Return plain text as Markdown, with every Markdown character escaped."""
     safe = re.sub(r"&(?=[#\w])", "&amp;", text).replace("<", "&lt;").replace("|", "&#124;")
     return re.sub(r"[*`\[\]\\]|(?<!\w)_|_(?!\w)", lambda found: f"\\{found[0]}", safe)

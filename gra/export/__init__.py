@@ -1,1 +1,1 @@
-"""Writes a data folder in the forms that other trainers read. Command: gra export --help"""
+"""Writes a data folder in the formats that other trainers read. Command: gra export --help"""

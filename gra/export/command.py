@@ -24,7 +24,7 @@ COLUMNS = ["instruction", "response", "messages", "mean"]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command. Raises StoreError for a folder that holds no data, or a place that cannot be written."""
+    """Run the command and return its exit code. Raises StoreError if DIR holds no data or OUT cannot be written."""
     parser = Parser("gra export", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="DIR", help="a finished data folder")
     forms = "\n".join(f"{name}: {one.told}" for name, one in FORMATS.items())
@@ -53,10 +53,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def export(folder: Path, form: str, output: Path, name: str, margin: float | None = None) -> tuple[int, list[str]]:
-    """Write the samples of a data folder, or its preference pairs if there is a `margin`. Returns their number and the files.
+    """Write the samples of a data folder, or its preference pairs if `margin` is given. Return their number and the names of
+    the files.
 
-    Labels (simulated, quantized) go with the data. Raises StoreError if `folder` is not a finished data folder, if it holds no
-    pairs, or where `output` cannot be written.
+    The labels (simulated, quantized) are copied. Raises StoreError if `folder` is not a finished data folder, if it holds no
+    pairs, or if `output` cannot be written.
     """
     if not (folder / labels.MANIFEST).is_file():
         raise StoreError(
@@ -72,7 +73,7 @@ def export(folder: Path, form: str, output: Path, name: str, margin: float | Non
                 f"{folder}: no kept and dropped response to one instruction that differ by {margin:g} points\n"
                 "    -> lower --margin, or let several answers to an instruction be reviewed: gra refine --help"
             )
-        assert make is not None  # the command checks it
+        assert make is not None  # the command has checked this
         count, files = len(found), make(name, found)
     try:
         output.mkdir(parents=True, exist_ok=True)

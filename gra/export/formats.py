@@ -1,6 +1,7 @@
-"""PURE: the forms that trainers read, as functions of samples. Sources of each form: its own documentation, named beside it.
+"""PURE: the formats that trainers read, as functions of samples. The source of each format is the documentation of its trainer.
 
-A sample has `instruction`, `response` and `messages` (list of {role, content}); a pair has `prompt`, `chosen` and `rejected` texts.
+A sample has `instruction`, `response` and `messages` (a list of {role, content}). A pair has the texts `prompt`, `chosen`
+and `rejected`.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from typing import Any
 
 Sample = Mapping[str, Any]
 Files = dict[str, str]  # name -> text
-FROM = {"system": "system", "user": "human", "assistant": "gpt"}  # ShareGPT's names of roles
+FROM = {"system": "system", "user": "human", "assistant": "gpt"}  # role -> ShareGPT's name for it
 
 
 @dataclass(frozen=True)
 class Format:
-    """`files(name, samples)` and `pairs(name, pairs)`: the files of a set called `name`; None: the form knows no pairs."""
+    """`files(name, samples)` and `pairs(name, pairs)` return the files of a set called `name`. `pairs` is None if the format
+    has no pairs. `told`: its description in --help."""
 
     told: str
     files: Callable[[str, Sequence[Sample]], Files]
@@ -37,12 +39,13 @@ def _alpaca_rows(samples: Sequence[Sample]) -> list[dict[str, str]]:
 
 
 def alpaca(name: str, samples: Sequence[Sample]) -> Files:
-    """Stanford Alpaca: an array of {instruction, input, output}; inputs are part of our instructions."""
+    """Return Stanford Alpaca's file: an array of {instruction, input, output}. `input` is empty, because GRA's instructions
+    contain their inputs."""
     return {f"{name}.json": _array(_alpaca_rows(samples))}
 
 
 def sharegpt(name: str, samples: Sequence[Sample]) -> Files:
-    """An array of {conversations: [{from, value}]}."""
+    """Return ShareGPT's file: an array of {conversations: [{from, value}]}."""
     rows = [
         {"conversations": [{"from": FROM[turn["role"]], "value": turn["content"]} for turn in one["messages"]]}
         for one in samples
@@ -51,17 +54,17 @@ def sharegpt(name: str, samples: Sequence[Sample]) -> Files:
 
 
 def chatml(name: str, samples: Sequence[Sample]) -> Files:
-    """JSON lines of {messages: [{role, content}]}: TRL's conversational form."""
+    """Return JSON lines of {messages: [{role, content}]}, TRL's conversational format."""
     return {f"{name}.jsonl": _lines([{"messages": _turns(one)} for one in samples])}
 
 
 def preference_lines(name: str, pairs: Sequence[Sample]) -> Files:
-    """JSON lines of {prompt, chosen, rejected} as turns: TRL's form for DPO with an explicit prompt."""
+    """Return JSON lines of {prompt, chosen, rejected}, each a list of turns: TRL's format for DPO with an explicit prompt."""
     return {f"{name}.jsonl": _lines([_pair(one) for one in pairs])}
 
 
 def llamafactory(name: str, samples: Sequence[Sample]) -> Files:
-    """LLaMA-Factory's `alpaca` form, with the entry of its dataset_info.json."""
+    """Return LLaMA-Factory's `alpaca` format, with the set's entry for dataset_info.json."""
     columns = {"prompt": "instruction", "query": "input", "response": "output"}
     return {
         f"{name}.json": _array(_alpaca_rows(samples)),
@@ -70,7 +73,7 @@ def llamafactory(name: str, samples: Sequence[Sample]) -> Files:
 
 
 def llamafactory_pairs(name: str, pairs: Sequence[Sample]) -> Files:
-    """LLaMA-Factory's preference form: `ranking` with the columns chosen and rejected."""
+    """Return LLaMA-Factory's preference format: `ranking` with the columns chosen and rejected."""
     rows = [
         {"instruction": one["prompt"], "input": "", "chosen": one["chosen"], "rejected": one["rejected"]}
         for one in pairs
@@ -80,7 +83,7 @@ def llamafactory_pairs(name: str, pairs: Sequence[Sample]) -> Files:
 
 
 def axolotl(name: str, samples: Sequence[Sample]) -> Files:
-    """JSON lines of messages, with the lines for an Axolotl config (type chat_template)."""
+    """Return JSON lines of messages, and the lines for an Axolotl config (type chat_template)."""
     text = (
         "# for your Axolotl config; give `path` as it is seen from where you train\n"
         f"datasets:\n  - path: {json.dumps(f'{name}.jsonl')}\n    ds_type: json\n    type: chat_template\n"
@@ -90,7 +93,8 @@ def axolotl(name: str, samples: Sequence[Sample]) -> Files:
 
 
 def axolotl_pairs(name: str, pairs: Sequence[Sample]) -> Files:
-    """Axolotl's chat_template.default for preference data: messages, and chosen and rejected as one turn each."""
+    """Return Axolotl's chat_template.default format for preference data (messages, and chosen and rejected as one turn each),
+    and the lines for its config."""
     rows = [
         {"messages": found["prompt"], "chosen": found["chosen"][0], "rejected": found["rejected"][0]}
         for found in map(_pair, pairs)

@@ -1,7 +1,8 @@
-"""PURE: preference pairs out of a data folder: two reviewed responses to one instruction, the kept one chosen.
+"""PURE: finds preference pairs in a data folder: two reviewed responses to the same instruction, of which the kept one is
+chosen.
 
-A data folder holds such pairs where several responses to an instruction were reviewed: those of `gra refine` with several answers,
-or proposals that came to the same instruction.
+A data folder holds such pairs if several responses to an instruction were reviewed: with `gra refine` and several answers
+per instruction, or if proposals have the same instruction by chance.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Any
 def pairs(
     kept: Iterable[Mapping[str, Any]], dropped: Iterable[Mapping[str, Any]], margin: float
 ) -> list[dict[str, str]]:
-    """{prompt, chosen, rejected} for each kept response and the worst dropped one to the same instruction, in the order of `kept`.
+    """Return {prompt, chosen, rejected} for each kept response and the worst dropped one to the same instruction, in the order
+    of `kept`.
 
-    `margin`: points of the reviewers' mean score by which the kept response must be better. Responses without a score make no pair.
+    `margin`: by how many points of the reviewers' mean score the kept response must be better. Responses without a score
+    form no pair.
     """
     worse: dict[str, list[tuple[float, str]]] = defaultdict(list)
     for row in dropped:

@@ -1,11 +1,11 @@
-"""`gra push DIR [USER/NAME]`: a data or model folder to the Hugging Face hub, with its card.
+"""`gra push DIR [USER/NAME]`: uploads a data or model folder to the Hugging Face hub, with its card.
 
-  gra push data/mine me/mine --dry-run      # list what would go
+  gra push data/mine me/mine --dry-run      # list the files, send nothing
   gra push data/mine me/mine --private
   gra push models/mine me/mine-0.5b         # the folder's model/, as a model
 
-Only the data or weights, the card and the labels go: no journal, no config, no addresses of servers. The token is the hub's own
-(HF_TOKEN, or `hf auth login`). https://huggingface.co/docs/huggingface_hub/guides/upload
+Only the data or weights, the card and the labels are uploaded: no journal, no config, no addresses of servers. The token is
+the hub's (HF_TOKEN, or `hf auth login`). https://huggingface.co/docs/huggingface_hub/guides/upload
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ID = re.compile(r"[\w.-]{1,96}(/[\w.-]{1,96})?")
 
 @dataclass(frozen=True)
 class Parcel:
-    """What is pushed: `files` below `root`; `kind`: dataset or model."""
+    """What is pushed: `files` below `root`. `kind`: dataset or model."""
 
     kind: str
     root: Path
@@ -38,7 +38,7 @@ class Parcel:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command. Raises StoreError for a folder that holds nothing to push, and for what the hub refuses."""
+    """Run the command and return its exit code. Raises StoreError if DIR holds nothing to push, or if the hub refuses."""
     parser = Parser("gra push", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="DIR", help="a finished data folder or model folder")
     parser.add_argument("repo", nargs="?", metavar="USER/NAME", help="default: the token's user / DIR's last part")
@@ -62,9 +62,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def parcel(folder: Path) -> Parcel:
-    """What of a stage's folder is pushed.
+    """Return the files of a stage's folder that are pushed.
 
-    Raises StoreError if it is not a finished data or model folder, or if its card seems to hold a secret."""
+    Raises StoreError if it is not a finished data or model folder, or if its card seems to contain a secret.
+    """
     if not (folder / labels.MANIFEST).is_file():
         raise StoreError(
             f"{folder}: no finished folder of a stage\n    -> give the output of gra synthesize or gra train"
@@ -84,14 +85,14 @@ def parcel(folder: Path) -> Parcel:
 
 
 def push(found: Parcel, name: str, *, private: bool) -> str:
-    """Create the repository if it is not there and send the files in one commit; returns its address. Raises StoreError."""
+    """Create the repository if it does not exist and upload the files in one commit. Return its address. Raises StoreError."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     hub = HfApi()
     transport: type[Exception] = HfHubHTTPError.__bases__[
         0
-    ]  # base of the HTTP library's errors, httpx or what followed it
+    ]  # base class of the errors of the HTTP library in use (httpx or a successor)
     try:
         made = hub.create_repo(name, repo_type=found.kind, private=private or None, exist_ok=True)
         hub.upload_folder(
@@ -118,7 +119,7 @@ def push(found: Parcel, name: str, *, private: bool) -> str:
 
 
 def _literal(name: str) -> str:
-    """A pattern that matches this file alone."""
+    """Return a pattern that matches only this file."""
     return re.sub(r"([*?\[])", r"[\1]", name)
 
 

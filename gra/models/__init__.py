@@ -1,1 +1,1 @@
-"""Language models behind one small protocol (base.py): OpenAI-compatible servers, transformers and vLLM."""
+"""Language models behind one protocol (base.py): OpenAI-compatible servers, transformers and vLLM."""

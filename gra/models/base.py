@@ -1,4 +1,5 @@
-"""The protocol between the engine and the models: a `Request` goes in, a `Reply` comes out, transport faults are exceptions.
+"""Defines the protocol between the engine and the models: a `Request` goes in, a `Reply` comes out, and transport faults are
+exceptions.
 
 A backend is any class with the methods of `Backend`. `pool._target_` in the config names a function that returns one:
 `target(pool: dict, runtime: dict) -> Backend`, e.g. `gra.models.openai.backend.connect`.
@@ -21,8 +22,11 @@ _quoted = json.encoder.encode_basestring
 
 
 class _Shared:
-    """A cache of the JSON of objects that many requests share (messages of a step's reviewers, a step's schema), at most `size`
-    of them. Looked up by identity, which is safe because the object is kept with its text."""
+    """Caches the JSON of objects that many requests share, such as the messages of all reviewers or a schema. Holds at most
+    `size` objects.
+
+    Objects are looked up by identity. This is safe because the cache keeps a reference to each object.
+    """
 
     def __init__(self, encode: Callable[[Any], str], size: int):
         self._encode, self._size = encode, size
@@ -40,7 +44,7 @@ class _Shared:
 
 
 def _messages(messages: tuple[Mapping[str, str], ...]) -> str:
-    """Like `_plain`, several times faster for the usual message of role and content."""
+    """Encode messages like `_plain`, but several times faster for the usual message with only a role and a content."""
     parts = [
         f'{{"content":{_quoted(m["content"])},"role":{_quoted(m["role"])}}}'
         if len(m) == 2 and "content" in m and "role" in m
@@ -51,7 +55,7 @@ def _messages(messages: tuple[Mapping[str, str], ...]) -> str:
 
 
 def number_json(value: float) -> str:
-    """Like `_plain`, without the encoder that it creates per call."""
+    """Encode a number like `_plain`, but without creating an encoder per call."""
     return repr(value) if type(value) in (int, float) and math.isfinite(value) else _plain(value)
 
 
@@ -63,11 +67,12 @@ schema_json = _Shared(_plain, 64)
 class Request:
     """A request for one chat completion. It contains everything that can change the reply and nothing else.
 
-    `served` identifies the model beyond its name: its weights and what the server adds to a request (`identity.served_as`).
+    `served`: a hash that identifies the model beyond its name, by its weights and what the server adds to a request
+    (`identity.served_as`).
 
-    `schema`: JSON schema of the reply (None: free text). `seed`: makes repeated requests distinct and, on servers that support
-    it, sampling repeatable. `choices`: answers whose probabilities as the reply's first token are requested, e.g. ("Yes", "No");
-    the model then writes one token.
+    `schema`: JSON schema of the reply (None: free text). `seed`: makes repeated requests distinct and, on servers that
+    support it, sampling repeatable. `choices`: answers whose probabilities as the reply's first token are requested, e.g.
+    ("Yes", "No"); the model then writes one token.
     """
 
     model: str
@@ -83,8 +88,8 @@ class Request:
 
     @cached_property
     def canonical(self) -> bytes:
-        """The request as bytes: equal requests give equal bytes (sorted keys, no white space, UTF-8)."""
-        # if empty: the key is that of older journals
+        """The request as bytes. Equal requests give equal bytes (sorted keys, no white space, UTF-8)."""
+        # left out if empty, so that requests without choices keep their keys in older journals
         choices = f'"choices":{_plain(list(self.choices))},' if self.choices else ""
         text = (
             f'{{{choices}"max_tokens":{number_json(self.max_tokens)},"messages":{messages_json(self.messages)},"model":{_quoted(self.model)},'
@@ -96,7 +101,7 @@ class Request:
 
     @cached_property
     def key(self) -> str:
-        """sha256 of `canonical`, the journal's key: a reply is reused only if nothing that it depends on has changed."""
+        """sha256 of `canonical`, the key in the journal. A reply is reused only if nothing that it depends on has changed."""
         return hashlib.sha256(self.canonical).hexdigest()
 
 
@@ -104,33 +109,33 @@ class Request:
 class Reply:
     """A model's reply. Token counts are None if the server did not report them; they are never estimated.
 
-    `choices`: probability mass of each of `Request.choices` as the first token, before temperature and top_p, not normalised;
-    None if none was requested, or if none is among the tokens that the server lists.
+    `choices`: for each of `Request.choices`, its probability as the first token, before temperature and top_p, not
+    normalised. None if no choices were requested, or if none is among the tokens that the server lists.
 
-    `error` is set, and `text` empty, if the server refuses this request permanently (HTTP 400: context too long, content filter,
-    ...). A retry would not help; the sample decides what the refusal means.
+    `error` is set, and `text` is empty, if the server refuses this request permanently (HTTP 400: context too long, content
+    filter). A retry would not help; the proposal that made the call decides what the refusal means.
     """
 
     text: str
     tokens_in: int | None = None
     tokens_out: int | None = None
-    finish: str = "stop"  # "stop" | "length" | another word of the server
+    finish: str = "stop"  # "stop", "length", or another word from the server
     error: str | None = None
     choices: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a backend can do beyond `chat`; the default is nothing. Read once the backend is open.
+    """What a backend can do in addition to `chat`; by default nothing. Read once, after the backend is opened.
 
     For the engine:
-    limit_calls  called once with the number of calls in flight over all models. The backend then enforces the limit and gives the
-                 slots of calls that wait (for a retry, for a server) to others. None: the engine enforces it
-    per_model    calls in flight per model that the engine enforces before a call takes one of the shared slots; not read if there
-                 is a `limit_calls`
-    queues       calls wait in the backend (for a model's turn): the engine limits the samples in progress, not the calls
+    limit_calls  called once with the number of calls in flight over all models. The backend then enforces this limit and lends
+                 the slots of calls that wait (for a retry, for a server) to other calls. None: the engine enforces the limit
+    per_model    calls in flight per model, which the engine enforces before a call takes one of the shared slots; ignored if
+                 `limit_calls` is set
+    queues       calls wait in the backend (for a model's turn), so the engine limits the proposals in progress, not the calls
     queued       seconds that an answered call waited in the backend
-    drain        ends the waiting calls with `gra.errors.Interrupted`; those in flight continue
+    drain        ends the waiting calls with `gra.errors.Interrupted`; calls in flight continue
 
     For the terminal, called from another thread; None: not known:
     servers      the state of each server
@@ -138,7 +143,7 @@ class Capabilities:
     in_flight    calls in flight by model
 
     For run.json:
-    account      what the run should keep of the backend
+    account      facts about the backend to record for the run
     gpu_seconds  GPUs x seconds of serving, called once after the backend is closed; None: not known
     """
 
@@ -155,10 +160,10 @@ class Capabilities:
 
 
 class Backend(Protocol):
-    """Serves some models. An async context manager; `chat` is called concurrently.
+    """Serves some models. It is an async context manager, and `chat` is called concurrently.
 
-    `chat` raises `gra.errors.ServerError` after its retries. Closing cancels the calls in flight. A backend that inherits from this
-    class needs `models`, `simulated` and `chat`; the rest has defaults.
+    `chat` raises `gra.errors.ServerError` when its retries are used up. Closing the backend cancels the calls in flight. A
+    class that inherits from this one must define `models`, `simulated` and `chat`; everything else has a default.
     """
 
     models: tuple[str, ...]

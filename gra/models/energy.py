@@ -1,4 +1,5 @@
-"""The settings `pool.energy`, which convert compute to energy. Null by default: no estimate without confirmed assumptions."""
+"""Defines the settings `pool.energy`, which convert compute to energy. Null by default: there is no estimate without confirmed
+assumptions."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Which settings of a pool can change a reply. The others say where and how fast the models run: they are in no request's key.
+"""Decides which settings of a pool can change a reply. The others say where and how fast the models run and are in no request's
+key.
 
-A key that is not listed here counts as changing replies: this can cost an unnecessary call but never reuses a stale reply.
+A key that is not listed here counts as changing replies. That can cost an unnecessary call but never reuses a stale reply.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from typing import Any
 
 from gra.weights.spec import Weights
 
-# Keys that change no reply -> whether the fingerprint of a step contains them all the same. A new key gets False; True is for keys
-# of older fingerprints, which must not move.
+# Keys that change no reply -> whether a step's fingerprint contains them nevertheless. A new key gets False. True marks keys that
+# older fingerprints contain: these fingerprints must not change.
 PLACE_ONLY = {
     "_target_": True,
-    "models": True,  # the list; each model's own keys are below
+    "models": True,  # the list itself; the keys of each model are in PLACE_ONLY_OF_MODEL
     "simulated": True,
     "batch": True,
     "max_loaded": True,
@@ -34,19 +35,21 @@ PLACE_ONLY_OF_MODEL = {
     "parameters": True,
     "weights": True,
     "base_url": False,
-}  # weights: see Weights.identity
-_OF_WEIGHTS = ("hub", "packages", "licence", "file", "bytes")  # where they come from; sha256 says what they are
+}  # the part of `weights` that counts is Weights.identity
+# where the weights come from; their sha256 identifies them
+_OF_WEIGHTS = ("hub", "packages", "licence", "file", "bytes")
 
 NOT_HASHED = (
     *(f"pool.{key}" for key, hashed in PLACE_ONLY.items() if not hashed),
     *(f"pool.models.*.{key}" for key, hashed in PLACE_ONLY_OF_MODEL.items() if not hashed),
     *(f"pool.models.*.weights.{key}" for key in _OF_WEIGHTS),
-)  # the keys of `pool` outside the fingerprint of a stage that calls models
+)  # the keys of `pool` that are not in the fingerprint of a stage that calls models
 
 
 def served_as(pool: Mapping[str, Any]) -> dict[str, str]:
-    """For each model of a valid pool, a hash of its settings that can change a reply: weights, revision, system role, extra_body,
-    what is removed from replies ... It is part of every request's key: a reply of another model is never reused."""
+    """Return, for each model of a valid pool, a hash of the settings that can change its replies (weights, revision, system
+    role, extra_body, strip_think). Every request key contains the hash, so a reply from a differently configured model is
+    never reused."""
     common = {key: value for key, value in pool.items() if key not in PLACE_ONLY and value is not None}
     spelled = [m if isinstance(m, Mapping) else {"name": m} for m in pool["models"]]
     found = {}

@@ -1,4 +1,4 @@
-"""Starts one server per model, calls them, and stops them with the run: pool=servers with `pool.serve`."""
+"""Starts one server per model, calls the servers, and stops them at the end of the run: pool=servers with `pool.serve`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 class StartedServers(Backend):
-    """A `gra.models.base.Backend`: the servers of `models` (all or some of the pool's) and their client, which `client` makes:
-    `gra.models.openai.backend.client`."""
+    """The servers of `models` (all or some of the pool's) and their client, as a `gra.models.base.Backend`. `client` makes the
+    client: `gra.models.openai.backend.client`."""
 
     def __init__(
         self,
@@ -39,14 +39,14 @@ class StartedServers(Backend):
         self.simulated = settings.simulated
         self._stack = AsyncExitStack()
         self._servers: list[ServerProcess] = []
-        self._scopes: set[asyncio.Timeout] = set()  # one per call, to end it when its server has no restarts left
+        self._scopes: set[asyncio.Timeout] = set()  # one per call; ends the call when a server has no restarts left
         self._fault: ServerError | None = None
         self._gpus: dict[str, int] = {}
         self._begun = 0.0
         self._ended: float | None = None
 
     async def __aenter__(self) -> Self:
-        """Start all servers at once and wait for them. Raises ServerError, after stopping all of them."""
+        """Start all servers at once and wait until they are healthy. If one fails, stop all and raise ServerError."""
         serve = self._serve
         self._gpus = {model.name: serve.gpus_of(model.name) for model in self._specs}
         gpus = assign_gpus(visible_gpus(), self._gpus)
@@ -72,7 +72,7 @@ class StartedServers(Backend):
         self._ended = time.monotonic()
 
     async def chat(self, request: Request) -> Reply:
-        """The model's reply. Raises ServerError, at once if a server has no restarts left."""
+        """Return the model's reply. Raises ServerError; at once if any server has no restarts left."""
         if self._fault is not None:
             raise self._fault
         scope = asyncio.timeout(None)
@@ -92,23 +92,23 @@ class StartedServers(Backend):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Those of the client, and the account of the servers."""
+        """The client's capabilities, with this object's `account` and `gpu_seconds`."""
         return replace(self._client.capabilities, account=self.account, gpu_seconds=self.gpu_seconds)
 
     def account(self) -> dict[str, Any]:
-        """For run.json: the number of starts of each model's server, and the client's account."""
+        """Return, for run.json, the number of starts of each model's server, and the client's account."""
         return {
             "server_starts": {server.model.name: server.starts for server in self._servers},
             **self._client.capabilities.account(),
         }
 
     def gpu_seconds(self) -> float | None:
-        """GPUs x seconds of serving; None without GPUs."""
+        """Return GPUs x seconds since the servers were started; None without GPUs."""
         until = self._ended or time.monotonic()
         return sum(self._gpus.values()) * (until - self._begun) or None
 
     async def _start(self) -> None:
-        """Start all servers at once. Each has its own exit stack, so they are also stopped at once."""
+        """Start all servers at once. Each server has its own exit stack, so that all are also stopped at once."""
         stacks = [AsyncExitStack() for _ in self._servers]
 
         async def stop() -> None:
@@ -138,6 +138,6 @@ class StartedServers(Backend):
     def _connected(self, serve: ServeSettings) -> Backend:
         urls = {server.model.name: server.url for server in self._servers}
         pool = self._settings.model_copy(update={"models": self._specs, "base_url": urls, "serve": None})
-        # calls outlive a restart
+        # calls wait through a restart of their server
         patience = max(self._runtime.give_up_after_s, serve.start_timeout_s + 60)
         return self._make_client(pool, self._runtime.model_copy(update={"give_up_after_s": patience}))

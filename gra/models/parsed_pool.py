@@ -1,4 +1,4 @@
-"""The `pool` of a config, parsed once: what the stages read of it, and its backend for all or some of its models."""
+"""Parses the `pool` of a config once: the values that stages read, and the backend for all or some of its models."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gra.models.identity import served_as
 from gra.models.pool import PoolBase, common_keys, connect, takes_turns
 from gra.settings import parse
 
-BY_MODEL = ("base_url", "serve.gpus_per_model")  # keys of a pool that can be mappings from a model's name
+BY_MODEL = ("base_url", "serve.gpus_per_model")  # keys of a pool whose value can be a mapping from model names
 
 
 @dataclass(frozen=True)
 class ParsedPool:
-    """The keys that every pool has, and what follows from the others.
+    """The keys that every pool has, and values derived from the other keys.
 
-    served       for each model, the hash of its settings that can change a reply (`gra.models.identity.served_as`)
+    served       for each model, the hash of the settings that can change its replies (`gra.models.identity.served_as`)
     by_turns     whether the models are loaded one after the other
     strip_think  whether reasoning is removed from replies
     """
@@ -29,7 +29,7 @@ class ParsedPool:
     served: Mapping[str, str]
     by_turns: bool
     strip_think: bool
-    # as configured: a backend can be the user's own, and `connect` parses its own keys
+    # unparsed, because `connect` parses the backend's own keys, and the backend can be the user's
     _pool: Mapping[str, Any] = field(repr=False)
     _runtime: Mapping[str, Any] = field(repr=False)
 
@@ -44,32 +44,32 @@ class ParsedPool:
         return {model.name: model.parameters for model in self.settings.models}
 
     def backend(self, names: Sequence[str], log_folder: Path) -> Backend:
-        """The backend for the models `names`, not yet open. `log_folder`: for logs of servers started here, unless `runtime` names
-        one. Raises ConfigError."""
+        """Return the backend for the models `names`, not yet open. `log_folder`: for the logs of servers that the backend
+        starts, unless `runtime.log_folder` is set. Raises ConfigError."""
         runtime = {**self._runtime, "log_folder": self._runtime.get("log_folder") or str(log_folder)}
         return connect(_reduced(self._pool, names), runtime)
 
 
 def parsed_pool(pool: Mapping[str, Any], runtime: Mapping[str, Any]) -> ParsedPool:
-    """A pool that `check_pool` accepts, or that it accepted where its backend is installed. Raises ConfigError if the keys that
-    every pool has are faulty."""
+    """Parse a pool that `check_pool` accepts here or accepted on another machine where its backend is installed. Raises
+    ConfigError if the keys that every pool has are faulty."""
     settings, problems = parse(PoolBase, common_keys(pool), "pool")
     if settings is None:
         raise ConfigError(problems)
-    # a backend without the key leaves reasoning to this project
+    # if a backend does not have the key, GRA removes the reasoning
     keeps_thoughts = pool.get("strip_think") is False
     return ParsedPool(settings, served_as(pool), takes_turns(pool), not keeps_thoughts, dict(pool), dict(runtime))
 
 
 def _reduced(pool: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """`pool` with the models `names` alone."""
+    """Return `pool` with only the models `names`."""
     reduced = _without_entries(pool, [key.split(".") for key in BY_MODEL], set(names))
     models = [model for model in pool["models"] if (model if isinstance(model, str) else model["name"]) in names]
     return {**reduced, "models": models}
 
 
 def _without_entries(here: Any, paths: Sequence[Sequence[str]], names: set[str]) -> Any:
-    """`here` with only the entries of `names` in the mappings at `paths` below it."""
+    """Return `here` with only the entries of `names` in the mappings at the key paths `paths`."""
     if not isinstance(here, Mapping):
         return here
     if [] in paths:

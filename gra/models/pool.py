@@ -1,7 +1,8 @@
-"""Settings and checks of the `pool` config group, the models and where they run: conf/pool/*.yaml.
+"""Settings and checks of the config group `pool`: the models and where they run (conf/pool/*.yaml).
 
-A backend's module can export `PoolSettings`, a subclass of `PoolBase` with its own keys. For a user's backend that exports none,
-only the common keys are checked. Settings that change only speed belong to `runtime` and do not enter fingerprints.
+A backend's module can export `PoolSettings`, a subclass of `PoolBase` with the backend's own keys. If a user's backend
+exports none, only the common keys are checked. Settings that change only speed belong to `runtime` and do not enter
+fingerprints.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class PoolBase(Settings):
         return [{"name": v} if isinstance(v, str) else v for v in value] if isinstance(value, list | tuple) else value
 
     def problems(self) -> list[Problem]:
-        """Faults that involve several fields."""
+        """Return the faults that involve several fields."""
         names = [model.name for model in self.models]
         twice = sorted({name for name in names if names.count(name) > 1})
         return [
@@ -113,7 +114,7 @@ class ModelRuntime(Settings):
 
 
 def model_names(pool: Mapping[str, Any]) -> list[str]:
-    """The readable names in `pool.models`, for checks that run besides `check_pool`."""
+    """Return the names in `pool.models` that are strings. Other checks use it before the pool is known to be valid."""
     models = pool.get("models")
     named = [m.get("name") if isinstance(m, Mapping) else m for m in models] if isinstance(models, list | tuple) else []
     return [name for name in named if isinstance(name, str)]
@@ -123,7 +124,7 @@ P = TypeVar("P", bound="PoolBase")
 
 
 def parsed(model: type[P], pool: Mapping[str, Any], runtime: Mapping[str, Any]) -> tuple[P, ModelRuntime]:
-    """What a backend's `connect` gets, validated: the pool as `model`, and the runtime. Raises ConfigError with all faults."""
+    """Validate what a backend's `connect` gets: the pool as `model`, and the runtime. Raises ConfigError with all faults."""
     settings, problems = parse(model, pool, "pool")
     speed, more = parse(ModelRuntime, runtime, "runtime")
     problems += more + (settings.problems() if settings else [])
@@ -133,7 +134,7 @@ def parsed(model: type[P], pool: Mapping[str, Any], runtime: Mapping[str, Any]) 
 
 
 def load_target(pool: Mapping[str, Any]) -> Target:
-    """The callable that `pool._target_` names. Raises ConfigError if there is none."""
+    """Return the callable that `pool._target_` names. Raises ConfigError if there is none."""
     found = _import_target(pool.get("_target_"))
     if isinstance(found, Problem):
         raise ConfigError([found])
@@ -141,10 +142,11 @@ def load_target(pool: Mapping[str, Any]) -> Target:
 
 
 def connect(pool: Mapping[str, Any], runtime: Mapping[str, Any]) -> Backend:
-    """The backend of a valid pool, not yet open. Raises ConfigError, also if `pool._target_` returns something else."""
+    """Return the backend of a valid pool, not yet open. Raises ConfigError if `pool._target_` cannot be imported or returns
+    something else."""
     backend = load_target(pool)(dict(pool), dict(runtime))
     needed = ("models", "simulated", "capabilities", "chat")
-    # of the class first: `capabilities` may be readable only once the backend is open
+    # look at the class first: the property `capabilities` may fail before the backend is open
     missing = [name for name in needed if not hasattr(type(backend), name) and not hasattr(backend, name)]
     if missing:
         what = f"`{pool['_target_']}` returned a {type(backend).__name__} without {', '.join(missing)}"
@@ -154,13 +156,13 @@ def connect(pool: Mapping[str, Any], runtime: Mapping[str, Any]) -> Backend:
 
 
 def takes_turns(pool: Mapping[str, Any]) -> bool:
-    """Whether the pool's models are loaded one after the other. False if its backend cannot be found."""
+    """Return whether the pool's models are loaded one after the other; False if its backend cannot be found."""
     target = _import_target(pool.get("_target_"))
     return not isinstance(target, Problem) and _settings_class(target[0]).by_turns
 
 
 def settings_of(pool: Mapping[str, Any]) -> PoolBase | None:
-    """The pool parsed with its backend's `PoolSettings`; None if it is invalid or the backend is unknown."""
+    """Return the pool parsed with its backend's `PoolSettings`; None if the pool is invalid or the backend unknown."""
     target = _import_target(pool.get("_target_"))
     if isinstance(target, Problem):
         return None
@@ -169,24 +171,25 @@ def settings_of(pool: Mapping[str, Any]) -> PoolBase | None:
 
 
 def _settings_class(module: ModuleType) -> type[PoolBase]:
-    """The `PoolSettings` of a backend's module; PoolBase if it declares none."""
+    """Return the `PoolSettings` of a backend's module; PoolBase if it declares none."""
     found: type[PoolBase] = vars(module).get("PoolSettings", PoolBase)
     return found
 
 
 def _own_keys(pool: Mapping[str, Any], settings_class: type[PoolBase]) -> Mapping[str, Any]:
-    """The keys of a pool to check: for a user's backend without `PoolSettings` only the common ones."""
+    """Return the keys of a pool to check: only the common ones if the user's backend has no `PoolSettings`, else all."""
     return pool if settings_class is not PoolBase else common_keys(pool)
 
 
 def common_keys(pool: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of a pool that every pool can have."""
+    """Return the entries of `pool` whose keys every pool can have."""
     common = {field.alias or name for name, field in PoolBase.model_fields.items()}
     return {key: value for key, value in pool.items() if key in common}
 
 
 def check_pool(pool: Mapping[str, Any] | Any, runtime: Mapping[str, Any] | Any) -> list[Problem]:
-    """All faults of the `pool` and `runtime` groups that can be found without a connection. Secrets are never repeated."""
+    """Return all faults of the groups `pool` and `runtime` that can be found without a connection. Their texts never contain
+    secrets."""
     if not isinstance(pool, Mapping):
         return parse(PoolBase, pool, "pool")[1] + parse(ModelRuntime, runtime, "runtime")[1]
     secrets = list(_secrets(pool, "pool"))
@@ -204,7 +207,7 @@ def check_pool(pool: Mapping[str, Any] | Any, runtime: Mapping[str, Any] | Any) 
 
 
 def url_problem(key: str, url: str) -> Problem | None:
-    """The fault of a server's base URL, or None. Credentials in it are never repeated."""
+    """Return the fault of a server's base URL, or None. Its text never contains credentials."""
     try:
         parts = urlsplit(url)
         has_host, credentials = bool(parts.hostname) and (parts.port or 1) > 0, parts.username or parts.password
@@ -226,7 +229,8 @@ def url_problem(key: str, url: str) -> Problem | None:
 
 
 def variable_problem(key: str, name: str) -> Problem | None:
-    """A Problem if `name` is not the name of an environment variable. It is probably the key itself and is not repeated."""
+    """Return a Problem if `name` is not the name of an environment variable. Such a name is probably the API key itself, so the
+    Problem does not repeat it."""
     if _VARIABLE.fullmatch(name) and not secret_patterns.is_value(name):
         return None
     remedy = "put the key into a variable and give its NAME, e.g. OPENAI_API_KEY"
@@ -264,7 +268,7 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _secrets(pool: Mapping[str, Any], path: str) -> Iterator[str]:
-    """Dotted keys of literal secrets, recognised by the key's name or the value's form."""
+    """Yield the dotted keys of literal secrets, recognised by the key's name or the value's form."""
     for key, value in _leaves(pool, path):
         if not isinstance(value, str) or value == "???" or key == "pool.api_key_env":
             continue

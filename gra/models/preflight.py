@@ -1,7 +1,7 @@
 """Checks before a run whether the servers list the pool's models, and whether weights and hub ids are available.
 
-A server that does not answer is not an error yet: it may still be loading, and the run waits for it (runtime.startup_wait_s) before
-it makes calls. Such a Problem has `passing` set: it is reported with real ones but does not stop the run.
+A server that does not answer is not an error yet: it may still be loading, and the run waits for it (runtime.startup_wait_s)
+before it makes calls. Its Problem has `passing` set: it is reported with the other problems but does not stop the run.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ from gra.weights.place import fault
 LIMITS = Limits(10.0, 5.0)
 _NOT_UP_YET = (502, 503, 504)
 
-Listing = dict[str, str] | Problem  # id -> owner, empty if the server lists nothing; or why it is unknown
-_known: dict[tuple[str, str], Listing] = {}  # (URL, key) of servers that answered: the arms of an experiment share them
+Listing = dict[str, str] | Problem  # model id -> owner ({} if the server lists nothing); or why the list is unknown
+# by (URL, key), for servers that answered: the arms of an experiment share servers
+_known: dict[tuple[str, str], Listing] = {}
 
 
 def pool_problems(pool: Mapping[str, Any]) -> list[Problem]:
-    """The faults of a valid pool outside its config. A user's own backends are not checked."""
+    """Return the faults of a valid pool that lie outside its config: servers, weights, hub ids. A user's own backend is not
+    checked."""
     settings = settings_of(pool)
     if isinstance(settings, openai.PoolSettings) and settings.serve is None:
         return _server_problems(settings)
@@ -48,7 +50,8 @@ def pool_problems(pool: Mapping[str, Any]) -> list[Problem]:
 
 
 def weights_problems(settings: openai.PoolSettings) -> list[Problem]:
-    """The weights that the pool's servers need and the cache lacks: one Problem, with the command that fetches them."""
+    """Return one Problem for the weights that the pool's servers need and the cache lacks, with the command that downloads
+    them; [] if none is missing."""
     if settings.serve is None or not settings.serve.says("{weights}"):
         return []
     with reported("reading the models' weights"):
@@ -63,7 +66,8 @@ def weights_problems(settings: openai.PoolSettings) -> list[Problem]:
 
 
 def _named(settings: openai.PoolSettings, names: list[str]) -> list[str]:
-    """The names under which `gra fetch models` knows the weights of these models; several models can share weights."""
+    """Return the names under which `gra fetch models` knows the weights of these models, each once; several models can share
+    weights."""
     known = {weights.sha256: name for models in catalogue().values() for name, weights in models.items()}
     found = {model.name: model.weights for model in settings.models}
     return list(
@@ -72,7 +76,7 @@ def _named(settings: openai.PoolSettings, names: list[str]) -> list[str]:
 
 
 def _names_hub(settings: PoolBase, served: str) -> bool:
-    """Whether a pool loads `served` itself, or starts a server with it as a hub id."""
+    """Return whether the pool loads the hub id `served`, itself or through a server that it starts."""
     if not isinstance(settings, openai.PoolSettings):
         return True
     command = settings.serve.command if settings.serve is not None else ""
@@ -82,8 +86,11 @@ def _names_hub(settings: PoolBase, served: str) -> bool:
 def server_problems(
     key: str, urls: Mapping[str, list[str]], api_key_env: str, remedy: str, url_key: str
 ) -> list[Problem]:
-    """The faults of servers and their lists of models. `urls`: by the model's id there; `key`, `url_key`: the config keys that set
-    models and URLs."""
+    """Return the faults of servers and of their lists of models.
+
+    `urls`: the URLs for each model id; `key`, `url_key`: the config keys that set models and URLs; `api_key_env`: the
+    variable that holds the API key.
+    """
     variable = os.environ.get(api_key_env, "").strip()
     wanted = list(dict.fromkeys(url for group in urls.values() for url in group))
     listings = _listings(wanted, variable, url_key, api_key_env)

@@ -1,8 +1,9 @@
-"""The private or patched names of other libraries that the project uses: one module per library, and none anywhere else.
+"""Wraps the private or patched names of other libraries that the project uses: one module per library. No other module uses
+such names.
 
-Each module names the version that it was read from, why the public API does not do, and in `NAMES` every name that it relies on.
-`tests/test_private_api.py` looks each of them up in the installed version. A name that is gone is reported with the library, its
-version and the name, there and by `found` in a run.
+Each module states the library version in which its names were read, why the public API is not enough, and in `NAMES` every
+name that it relies on. `tests/test_private_api.py` looks up each name in the installed version. If a name is gone, the test,
+and `found` during a run, report the library, its version and the name.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from gra.errors import GraError
 
 
 class MovedError(GraError):
-    """A private name that the installed version of a library does not have."""
+    """The installed version of a library does not have a private name."""
 
 
 def found(name: str, read_from: str) -> Any:
-    """What the dotted `name` (module, then attributes) is. `read_from`: `PACKAGE VERSION`. Raises MovedError."""
+    """Return the object with the dotted `name` (module, then attributes). `read_from`: `PACKAGE VERSION`. Raises MovedError."""
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         try:
             value: Any = importlib.import_module(".".join(parts[:length]))
         except ModuleNotFoundError as error:
             if error.name is not None and not f"{name}.".startswith(f"{error.name}."):
-                raise  # an optional library that this one needs
+                raise  # not the name's own module: an optional library that the module imports is missing
             continue
         try:
             for part in parts[length:]:
@@ -41,7 +42,7 @@ def found(name: str, read_from: str) -> Any:
 
 
 def moved(name: str, read_from: str) -> MovedError:
-    """The error for a name that is gone."""
+    """Return the error for a name that is gone."""
     package, _, read = read_from.partition(" ")
     try:
         installed = version(package)
@@ -53,8 +54,11 @@ def moved(name: str, read_from: str) -> MovedError:
 
 
 def missing(names: Sequence[str], read_from: str) -> list[str]:
-    """One message per name of a module's `NAMES` that is gone. `CLASS:attribute` is an attribute that methods of the class set on
-    `self`. Names that need a library that is not installed are left out."""
+    """Return one message for each name in a module's `NAMES` that is gone.
+
+    `CLASS:attribute` is an attribute that methods of the class set on `self`. Names that need a library that is not
+    installed are skipped.
+    """
     messages = []
     for name in names:
         owner, _, attribute = name.partition(":")

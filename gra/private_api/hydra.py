@@ -1,5 +1,7 @@
-"""Private names of hydra-core, read from 1.3.8 (and of argparse, which it uses). Faults of a command line are found before
-`hydra.main` runs, all at once; Hydra has no public parser of its flags, and reports one fault at a time.
+"""Private names of hydra-core, read from 1.3.8 (and of argparse, which it uses).
+
+GRA finds all faults of a command line before `hydra.main` runs. Hydra has no public parser of its flags, and it reports only
+one fault at a time.
 """
 
 from __future__ import annotations
@@ -19,16 +21,16 @@ NAMES = (
 
 
 def arguments_parser() -> argparse.ArgumentParser:
-    """The parser of Hydra's own flags and of overrides."""
+    """Return the parser of Hydra's own flags and of overrides."""
     parser: argparse.ArgumentParser = found(_PARSER, READ_FROM)()
     return parser
 
 
 def flags(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
-    """The flags that `parser` knows, e.g. `--multirun` and `-m`, each with its action."""
+    """Return the flags that `parser` knows, e.g. `--multirun` and `-m`, each with its action."""
     return parser._option_string_actions
 
 
 def raw_value(override: Any) -> Any:
-    """The value of a parsed override as it is, also of a sweep, which `Override.value()` expands."""
+    """Return the value of a parsed override unchanged. `Override.value()` would expand a sweep."""
     return override._value

@@ -1,5 +1,7 @@
-"""Private and patched names of lm_eval, read from 0.4.13. It compiles a template again for every item, asks git for a commit on the
-terminal, and its model classes drop whether a reply was truncated and build requests to servers in a private method.
+"""Private and patched names of lm_eval, read from 0.4.13.
+
+lm-eval compiles a template again for every item and runs git, whose messages reach the terminal, to find a commit. Its model
+classes discard whether a reply was truncated, and they build requests to servers in a private method.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ Generate = Callable[..., Any]
 
 @contextmanager
 def compiled_once() -> Iterator[None]:
-    """Cache compiled templates in the block: compiling them for every item takes minutes for the paper's suite."""
+    """Cache compiled templates during the block. Compiling them for every item takes minutes for the paper's suite."""
     env = found("lm_eval.utils.env", READ_FROM)
     before = found("lm_eval.utils.env.from_string", READ_FROM)
     env.from_string = functools.lru_cache(256)(before)
@@ -37,7 +39,7 @@ def compiled_once() -> Iterator[None]:
 
 @contextmanager
 def commit_from(commit: Callable[[], str | None]) -> Iterator[None]:
-    """Let lm-eval record what `commit` returns as the commit of the current folder."""
+    """Make lm-eval record what `commit` returns as the commit of the current folder."""
     evaluator = found("lm_eval.evaluator", READ_FROM)
     before = found("lm_eval.evaluator.get_git_commit_hash", READ_FROM)
     evaluator.get_git_commit_hash = commit
@@ -49,7 +51,8 @@ def commit_from(commit: Callable[[], str | None]) -> Iterator[None]:
 
 @contextmanager
 def generating_through(lm: Any, wrapped: Callable[[Generate], Generate]) -> Iterator[None]:
-    """Let the model class `lm` generate through `wrapped(its own method)` in the block. The method gets keyword arguments."""
+    """Make lm-eval's model object `lm` generate through `wrapped(METHOD)` during the block, where METHOD is its own method,
+    which gets keyword arguments."""
     try:
         before = lm._model_generate
     except AttributeError:
@@ -62,7 +65,7 @@ def generating_through(lm: Any, wrapped: Callable[[Generate], Generate]) -> Iter
 
 
 def payload(wire: Any, message: Any, **options: Any) -> dict[str, Any]:
-    """The body of a request, as lm-eval's class `wire` for this kind of server builds it."""
+    """Return the body of a request, as `wire` builds it, lm-eval's model object for this kind of server."""
     try:
         create = wire._create_payload
     except AttributeError:

@@ -1,5 +1,7 @@
-"""Patches `tqdm.std.tqdm.__init__`, read from tqdm 4.70.1: lm-eval cannot switch off the bars of building prompts,
-and TQDM_DISABLE is read when tqdm is imported, which may have happened.
+"""Patches `tqdm.std.tqdm.__init__`, read from tqdm 4.70.1.
+
+lm-eval has no option to switch off the bars that it shows while it builds prompts. TQDM_DISABLE is read when tqdm is
+imported, which may have happened already.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ NAMES = ("tqdm.std.tqdm.__init__",)
 
 @contextmanager
 def quiet_bars() -> Iterator[None]:
-    """Disable all of tqdm's bars in the block."""
+    """Disable all of tqdm's bars during the block."""
     from tqdm.std import tqdm
 
     before = tqdm.__init__

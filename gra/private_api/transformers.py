@@ -1,6 +1,5 @@
-"""Private attributes of transformers, read from 5.23.0: the attention of a model, and the trainer's sums between two rows of its
-log, which a checkpoint leaves out. The public API has neither.
-"""
+"""Private attributes of transformers, read from 5.23.0: a model's attention implementation, and the trainer's sums between two
+rows of its log, which checkpoints do not contain. The public API has neither."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ NAMES = (
 
 
 def attention_of(config: Any) -> str:
-    """The attention implementation in use, e.g. `sdpa`."""
+    """Return the attention implementation in use, e.g. `sdpa`."""
     return str(config._attn_implementation)
 
 
@@ -34,23 +33,24 @@ def use_one_gpu(arguments: Any) -> None:
 
 
 def model_for_forward(trainer: Any) -> Any:
-    """The trainer's model, wrapped as its backend needs it for a forward pass."""
+    """Return the trainer's model, wrapped as its backend needs it for a forward pass."""
     return trainer._wrap_model(trainer.model, training=False)
 
 
 def on_device(trainer: Any, batch: Any) -> Any:
-    """The collated batch on the trainer's device."""
+    """Return the collated batch on the trainer's device."""
     return trainer._prepare_inputs(batch)
 
 
 def unlogged_loss(trainer: Any) -> tuple[int, Any]:
-    """The step of the last row of the log, and the sum of losses since then (a tensor)."""
+    """Return the step of the last row of the log, and the sum of losses since that step (a tensor)."""
     _need(trainer, "_globalstep_last_logged", "_tr_loss")
     return trainer._globalstep_last_logged, trainer._tr_loss
 
 
 def set_unlogged_loss(trainer: Any, since: int, loss: Any) -> None:
-    """Restore what `unlogged_loss` returned; once training has begun, because its start resets both."""
+    """Restore what `unlogged_loss` returned. Call it after training has begun, because the start of training resets both
+    values."""
     _need(trainer, "_globalstep_last_logged", "_tr_loss")
     trainer._globalstep_last_logged, trainer._tr_loss = since, loss
 

@@ -1,6 +1,8 @@
-"""Private names of wandb, read from 0.31.0. Tracking must never end a run, but W&B raises exceptions of its own service without a
-common base. `Run.use_artifact` fails offline and waits forever for a server that is gone; `Run._log_artifact` does neither. Entries
-of a manifest are public only with a copy of the file.
+"""Private names of wandb, read from 0.31.0.
+
+Tracking must never end a run, but W&B's service raises exceptions without a common base class. `Run.use_artifact` fails
+offline and waits forever for a server that is gone; `Run._log_artifact` does neither. The public API adds entries to a
+manifest only with a copy of the file.
 """
 
 from __future__ import annotations
@@ -25,12 +27,13 @@ NAMES = (*_DEAD, *_FAULTS, _ENTRY, _LOG_ARTIFACT)
 
 
 def dead() -> tuple[type[Exception], ...]:
-    """The exceptions raised once W&B's service process (wandb-core) is gone."""
+    """Return the exceptions that are raised when W&B's service process (wandb-core) is gone."""
     return (*(found(name, READ_FROM) for name in _DEAD), ConnectionError)
 
 
 def faults() -> tuple[type[Exception], ...]:
-    """The exceptions that W&B raises: its own (without a common base), of network and file system, and of its service."""
+    """Return the exceptions that W&B raises: its own (without a common base class), those of network and file system, and those
+    of its service."""
     import wandb
 
     own = (found(name, READ_FROM) for name in _FAULTS)
@@ -38,7 +41,7 @@ def faults() -> tuple[type[Exception], ...]:
 
 
 def log_artifact(run: Any, artifact: Any, use: bool = False) -> None:
-    """Log `artifact` as made by `run`; with `use`, as used by it."""
+    """Log `artifact` as output of `run`; with `use`, as its input."""
     options = {"use_after_commit": True} if use else {}
     try:
         log = run._log_artifact
@@ -48,5 +51,5 @@ def log_artifact(run: Any, artifact: Any, use: bool = False) -> None:
 
 
 def manifest_entry(**fields: Any) -> Any:
-    """An entry of an artifact's manifest: path, digest, size, and `ref` or `local_path`."""
+    """Return an entry of an artifact's manifest: path, digest, size, and `ref` or `local_path`."""
     return found(_ENTRY, READ_FROM)(**fields)

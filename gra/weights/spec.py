@@ -1,4 +1,4 @@
-"""The settings `weights` of a model in a pool's YAML: the file, its hash and its sources."""
+"""The settings `weights` of a model in a pool's YAML file: the weight file, its hash and its sources."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ class Weights(Settings):
 
     @property
     def identity(self) -> dict[str, str | None]:
-        """The fields that decide the model's answers."""
+        """The fields that decide the model's replies."""
         return {"sha256": self.sha256, "chat_template": self.chat_template}

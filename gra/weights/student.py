@@ -1,10 +1,10 @@
 """Converts a fetched GGUF file to a Transformers folder for a student (`gra fetch students NAME`).
 
-It imports torch and therefore runs in a separate process: python -m gra.weights.student NAME SHA256 FORM GGUF_FILE FOLDER
+It imports torch, so it runs in a separate process: python -m gra.weights.student NAME SHA256 FORM GGUF_FILE FOLDER
 
-The weights are dequantized to float32; they are not the original weights. The file QUANTIZED in the folder says so, and models
-trained from it and their scores carry that label (gra/labels.py). A Gemma without a chat template gets Gemma's turns, which begin
-with the beginning-of-sequence token. Source: https://huggingface.co/docs/transformers/gguf
+The weights are dequantized to float32, so they are not the original weights. The file QUANTIZED in the folder records this;
+models trained from the folder, and their scores, get the same label (gra/labels.py). A Gemma without a chat template gets
+Gemma's turn format, which begins with the beginning-of-sequence token. Source: https://huggingface.co/docs/transformers/gguf
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ TURNS = (
     "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
 )
 END_OF_TURN = "<end_of_turn>"
-SOURCE = "SOURCE"  # the file that names the weights a folder was made from
+SOURCE = "SOURCE"  # name of the file that says from which weights a folder was made
 
 
 def folder(name: str) -> Path:
-    """The folder of the student `name`, which conf/student/*.yaml refer to. Raises StoreError with GRA_CACHE=off."""
+    """Return the folder of the student `name`, to which conf/student/*.yaml refer. Raises StoreError if GRA_CACHE=off."""
     root = cache.root()
     if root is None:
         raise StoreError(
@@ -49,14 +49,15 @@ def folder(name: str) -> Path:
 
 
 def command_for(path: Path) -> str | None:
-    """The command that makes the student at `path`; None if that is not a student's path in the cache."""
+    """Return the command that makes the student at `path`; None if `path` is not a student's path in the cache."""
     root = cache.root()
     below = None if root is None else root / "students"
     return f"gra fetch students {path.name}" if below is not None and path.parent == below else None
 
 
 def make(name: str, weights: Weights, say: Say) -> Path:
-    """The student's folder, converted from the fetched file if it is missing. Raises StoreError with the converter's last lines."""
+    """Return the student's folder; convert the fetched file if the folder is missing. Raises StoreError with the converter's
+    last lines."""
     target = folder(name)
     if _made_of(target, weights.sha256):
         say(f"{name}: already converted: {target}")
@@ -81,13 +82,13 @@ def make(name: str, weights: Weights, say: Say) -> Path:
 
 
 def label(form: str, file: str, sha256: str) -> str:
-    """The line of the file QUANTIZED for weights in `form`, e.g. "4-bit (Q4_1): FILE, sha256 ..." for Q4_1."""
+    """Return the line of the file QUANTIZED for weights in `form`, e.g. "4-bit (Q4_1): FILE, sha256 ..." for Q4_1."""
     bits = re.match(r"I?Q(\d+)", form)
     return f"{f'{bits[1]}-bit' if bits else 'few bits'} ({form}): {file}, sha256 {sha256}"
 
 
 def _made_of(folder: Path, sha256: str) -> bool:
-    """Whether the folder is complete and made from this file: SOURCE or QUANTIZED is written last."""
+    """Return whether the folder was made from this file and is complete. SOURCE and QUANTIZED are written last."""
     return any(
         (folder / mark).is_file() and sha256 in (folder / mark).read_text(encoding="utf-8")
         for mark in (SOURCE, QUANTIZED)
@@ -95,8 +96,11 @@ def _made_of(folder: Path, sha256: str) -> bool:
 
 
 def give_turns(model: Any, tokenizer: Any) -> None:
-    """Set Gemma's chat template if the model has none and its tokenizer has the turn tokens. Other models stay unchanged and are
-    trained with another template. A reply ends with the turn's end token or the base model's end-of-text token."""
+    """Set Gemma's chat template if the model has none and its tokenizer has the turn tokens. Other models stay unchanged and
+    are trained with another template.
+
+    A reply then ends with the end-of-turn token or with the base model's end-of-text token.
+    """
     if tokenizer.chat_template or END_OF_TURN not in tokenizer.get_vocab():
         return
     before = tokenizer.eos_token_id
@@ -107,7 +111,7 @@ def give_turns(model: Any, tokenizer: Any) -> None:
 
 
 def convert(name: str, sha256: str, form: str, source: Path, target: Path) -> None:
-    """Write model and tokenizer to `target`. Raises OSError, and ImportError without the package `gguf`."""
+    """Write the model and its tokenizer to `target`. Raises OSError, and ImportError if the package `gguf` is missing."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

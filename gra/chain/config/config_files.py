@@ -1,4 +1,4 @@
-"""Finds the YAML file that set each key of a composed config; Hydra does not record it."""
+"""Finds the YAML file that set each key of a composed config, because Hydra does not record it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from gra.paths import conf_dir
 def files_behind(
     config_name: str, choices: Mapping[str, str], overrides: tuple[str, ...], folders: Sequence[Path]
 ) -> Sources:
-    """The sources of the config `config_name`, composed of `choices`. `folders` are searched in order; the first hit counts."""
+    """Return the sources of the config `config_name`, composed of `choices`. `folders` are searched in order; the first match
+    counts."""
     own = _find(folders, config_name)
     files = {}
     for group, choice in choices.items():
@@ -33,19 +34,20 @@ def files_behind(
 
 
 def _find(folders: Sequence[Path], name: str) -> Path | None:
-    """The first `name`.yaml found in the folders."""
+    """Return the first file `name`.yaml found in the folders, or None."""
     return next((path for folder in folders if (path := folder / f"{name}.yaml").is_file()), None)
 
 
 def _shown(path: Path) -> str:
-    """A path for messages: the project's files as conf/..., a user's relative to the current folder where possible."""
+    """Return a path for messages: conf/... for the project's files; for a user's file, relative to the current folder if
+    possible."""
     if path.is_relative_to(conf_dir()):
         return f"conf/{path.relative_to(conf_dir()).as_posix()}"
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _experiment_keys(folders: Sequence[Path], name: str, depth: int = 0) -> dict[str, str]:
-    """Dotted key -> file, for every key set by the experiment `name` or by the experiments in its defaults."""
+    """Return dotted key -> file for every key that the experiment `name` or an experiment in its defaults sets."""
     from omegaconf import OmegaConf
 
     path = _find(folders, name)
@@ -61,7 +63,7 @@ def _experiment_keys(folders: Sequence[Path], name: str, depth: int = 0) -> dict
 
 
 def _keys_set(path: Path) -> list[str]:
-    """The dotted keys that a YAML file sets; a list counts as one value."""
+    """Return the dotted keys that a YAML file sets. A list counts as one value."""
     from omegaconf import OmegaConf
 
     def walk(value: Any, key: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""PURE: resolves a composed experiment config into its steps, sorted so that each comes after its inputs.
+"""PURE: resolves a composed experiment config into its steps, sorted so that each step comes after its inputs.
 
     experiment:
       name, title
@@ -8,12 +8,17 @@
       arms:      {arm: {label, override: {...}, steps: {...}}}
       reference, compare             for the table
 
-A step is `{_target_, config, inputs: {input: source}, override: {...}}`. A source is a step of the same arm, else a shared step,
-else a folder (`path:DIR`, or any path that exists). An arm's `override` is merged over the whole root config before its steps are
-resolved, so it can change anything that a step's config refers to with `${...}`. A mapping is merged key by key; an interpolation
-such as `pool: ${large_pool}` replaces the whole group. An arm's `steps` are merged over the template's; null removes one. While an
-arm is resolved, the root's `arm` and `seed` hold the arm's values. A step's own `override` is merged over all this for that step
-alone: an arm whose two steps need two pools, or two committees, has one.
+A step is `{_target_, config, inputs: {input: source}, override: {...}}`. A source is a step of the same arm, else a shared
+step, else a folder (`path:DIR`, or any path that exists).
+
+Each arm is resolved with its own copy of the root config:
+- The arm's `override` is merged into the root before the arm's steps are resolved, so it can change everything that a step's
+  config refers to with `${...}`. A mapping is merged key by key. An interpolation such as `pool: ${large_pool}` replaces the
+  whole group.
+- The arm's `steps` are merged over the template's; null removes a step.
+- The root's `arm` and `seed` hold the arm's values.
+- A step's own `override` is merged last, for this step only. With it, two steps of an arm can use different pools or
+  committees.
 """
 
 from __future__ import annotations
@@ -34,7 +39,7 @@ from gra.settings import Settings, parse
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-_SCRATCH = "_steps"  # key of the root that holds an arm's steps while their interpolations are resolved
+_SCRATCH = "_steps"  # root key that holds an arm's steps while their interpolations are resolved
 
 
 class StepSettings(Settings):
@@ -97,20 +102,20 @@ class Step:
     target: str
     config: dict[str, Any]
     inputs: dict[str, str | Path]
-    overridden: frozenset[str]  # dotted keys that the overrides changed: names the source of a fault
-    # overrides merged, not resolved
+    overridden: frozenset[str]  # dotted keys that overrides changed, to name the source of a fault
+    # the root config with the overrides merged, before interpolations are resolved
     root: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def places(self) -> list[str]:
-        """The keys of `root` that may hold the config; the one merged last comes first."""
+        """The keys of `root` that may hold the step's config; the key merged last comes first."""
         own = [f"experiment.arms.{self.arm}.steps", "experiment.template"] if self.arm else ["experiment.steps"]
         return [f"{place}.{self.name}.config" for place in own]
 
 
 @dataclass(frozen=True)
 class ArmRow:
-    """One arm in one replicate. `steps`: step name -> id, for the arm's and the shared steps."""
+    """One arm in one replicate. `steps`: step name -> step id, for the arm's steps and the shared ones."""
 
     arm: str
     label: str
@@ -131,9 +136,9 @@ class Experiment:
 
 
 def resolve(root: DictConfig) -> tuple[Experiment, list[Problem]]:
-    """The experiment in the composed config `root`, and the faults of the steps that could not be resolved.
+    """Return the experiment in the composed config `root`, and the faults of the steps that could not be resolved.
 
-    Raises ConfigError where the keys of `experiment` are wrong: then there are no steps.
+    Raises ConfigError if the keys of `experiment` are wrong, because there are no steps then.
     """
     settings, problems = parse(ExperimentSettings, _own_keys(root), "experiment")
     if settings is None:
@@ -156,7 +161,7 @@ def resolve(root: DictConfig) -> tuple[Experiment, list[Problem]]:
 
 
 def _own_keys(root: DictConfig) -> dict[str, Any]:
-    """The keys of `experiment`, resolved except for steps, template and arms, which are resolved arm by arm."""
+    """Return the keys of `experiment`, resolved except for steps, template and arms, which are resolved arm by arm."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -207,7 +212,7 @@ def _resolve_steps(
     shared: Mapping[str, Step],
     problems: list[Problem],
 ) -> dict[str, Step]:
-    """The resolved steps of `arm` (None: the shared steps) by name; faults are appended to `problems`."""
+    """Return the resolved steps of `arm` (None: the shared steps) by name. Faults are appended to `problems`."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -216,7 +221,7 @@ def _resolve_steps(
     problems += _unknown(override, root, key)
     try:
         own = root.copy()
-        OmegaConf.set_struct(own, False)  # the stages check deeper keys
+        OmegaConf.set_struct(own, False)  # allow new keys: the stages check the keys of their configs
         own.merge_with(OmegaConf.create(override))
         OmegaConf.update(own, "arm", arm, force_add=True)
         if replicate is not None:
@@ -259,7 +264,7 @@ def _resolve_steps(
 
 
 def _own_overrides(own: DictConfig) -> dict[str, Any]:
-    """The `override` of each step that has one, not resolved: `pool: ${large_pool}` replaces the group."""
+    """Return the `override` of each step that has one, not resolved, so that `pool: ${large_pool}` replaces the whole group."""
     steps = _unresolved(own)[_SCRATCH]
     return {
         str(name): spec["override"]
@@ -277,7 +282,7 @@ def _unresolved(root: DictConfig) -> dict[str, Any]:
 
 
 def _unknown(override: Mapping[str, Any], root: DictConfig, key: str) -> list[Problem]:
-    """Keys of an override that the root config does not have."""
+    """Return a fault for each key of an override that the root config does not have."""
     known = ", ".join(str(name) for name in root)
     return [
         Problem(f"{key}.override.{name}", "unknown key", f"one of: {known}") for name in override if name not in root
@@ -304,7 +309,7 @@ def _inputs(
 
 
 def _ordered(steps: Mapping[str, Step], problems: list[Problem]) -> dict[str, Step]:
-    """`steps` in topological order; ties keep the given order."""
+    """Return `steps` in topological order; ties keep the given order."""
     sorter = TopologicalSorter({i: [v for v in s.inputs.values() if isinstance(v, str)] for i, s in steps.items()})
     try:
         return {i: steps[i] for i in sorter.static_order() if i in steps}

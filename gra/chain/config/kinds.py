@@ -1,4 +1,4 @@
-"""Finds keys whose value has the wrong type, such as text in place of a config group. PURE except that it reads conf/."""
+"""Finds keys whose value has the wrong type, such as text instead of a config group. PURE except that it reads conf/."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ PATHS = ("store", "results", "output")
 
 
 def wrong_kinds(root: Mapping[str, Any], choices: Mapping[str, str | None], listed: Mapping[str, Any]) -> list[Problem]:
-    """Keys of `root` (composed, not resolved) that should be mappings but are not, and paths that are not text.
+    """Return the faults of keys of `root` (composed, not resolved) that should be mappings but are not, and of paths that are
+    not text.
 
-    `choices`: config group (or group@package) -> chosen option; `listed`: the root config as its file has it.
+    `choices`: config group (or group@package) -> chosen option; `listed`: the root config as written in its file.
     """
     found = []
     for name, choice in choices.items():
@@ -47,7 +48,7 @@ def wrong_kinds(root: Mapping[str, Any], choices: Mapping[str, str | None], list
 
 
 def group_options(group: str) -> list[str]:
-    """The options of one of the project's config groups."""
+    """Return the names of the options of one of the project's config groups."""
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 
 
@@ -59,7 +60,8 @@ def _choose(name: str, key: str, value: Any) -> str:
 
 
 def _mappings(listed: Mapping[str, Any], above: str = "") -> Iterator[str]:
-    """The dotted keys that are mappings in the root config's file; `hydra` is skipped, since users may set any key there."""
+    """Yield the dotted keys that are mappings in the root config's file. `hydra` is skipped, because users may set any key
+    there."""
     for key, value in listed.items():
         if isinstance(value, Mapping) and (above or key not in ("hydra", "defaults")):
             yield f"{above}{key}"
@@ -67,7 +69,7 @@ def _mappings(listed: Mapping[str, Any], above: str = "") -> Iterator[str]:
 
 
 def _refers(value: Any) -> bool:
-    return isinstance(value, str) and "${" in value  # checked once it is resolved
+    return isinstance(value, str) and "${" in value  # an interpolation is checked after it is resolved
 
 
 def _at(root: Mapping[str, Any], key: str) -> tuple[bool, Any]:

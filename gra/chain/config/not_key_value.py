@@ -19,8 +19,10 @@ _SPACED = re.compile(r"([+~\w.@/]+)\s+=\s*(.*)", re.DOTALL)
 def mistyped(
     words: Sequence[str], parser: argparse.ArgumentParser, keys: Sequence[str], verbs: Sequence[str] = ()
 ) -> list[Problem]:
-    """One problem per flag that `parser` (Hydra's) does not know and per bare word. `keys`: the config's top keys and groups;
-    `verbs`: bare words that the command accepts."""
+    """Return one problem for each flag that `parser` (Hydra's) does not know and for each bare word.
+
+    `keys`: the config's top keys and groups; `verbs`: bare words that the command accepts.
+    """
     flags = hydra.flags(parser)
     problems = []
     rest = list(words)
@@ -53,7 +55,7 @@ def mistyped(
 
 
 def top_keys(config_name: str) -> list[str]:
-    """The root keys and config groups of one of the project's configs; [] for a user's own config."""
+    """Return the root keys and config groups of one of the project's configs; [] for a user's own config."""
     from gra.chain.config.unknown import listed
 
     raw = listed(config_name)
@@ -68,7 +70,8 @@ def top_keys(config_name: str) -> list[str]:
 
 
 def options() -> Mapping[str, str]:
-    """Option -> `group=option` for all config groups. An option in several groups maps to the first one; experiments come first."""
+    """Return option -> `group=option` for all config groups. An option in several groups maps to the first group; `experiment`
+    comes first."""
     found: dict[str, str] = {}
     for path in sorted(conf_dir().glob("*/**/*.yaml"), key=lambda p: (p.parent.name != "experiment", p)):
         name = path.relative_to(conf_dir()).with_suffix("").as_posix()
@@ -78,7 +81,10 @@ def options() -> Mapping[str, str]:
 
 
 def option_meant(word: str, keys: Sequence[str]) -> str | None:
-    """What to type for `word`, the name of an option, perhaps misspelt; `gra run ...` for an experiment where `keys` have none."""
+    """Return what to type for `word`, the (perhaps misspelt) name of an option; None if the command has no such option.
+
+    For an experiment's name, this is `gra run experiment=NAME` if the command's `keys` have no experiments.
+    """
     known = options()
     near = spelling.near(word, known, cutoff=0.8)
     if not near:

@@ -1,4 +1,4 @@
-"""PURE: traces a key of a stage's config back through `${...}` to the key of the root config that sets it."""
+"""PURE: traces a key of a stage's config through `${...}` to the key of the root config that sets it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 from gra.errors import Problem
 from gra.settings import value_at
 
-_WHOLE = re.compile(r"^\$\{\s*([A-Za-z_][\w.-]*)\s*\}$")  # a value that is one absolute interpolation and nothing else
+_WHOLE = re.compile(r"^\$\{\s*([A-Za-z_][\w.-]*)\s*\}$")  # a value that consists of one absolute interpolation
 _ANY = re.compile(r"\$\{([^${}]*)")
 _DEPTH = 20
 
 
 def origin(root: Mapping[str, Any], key: str) -> str | None:
-    """The dotted key in `root` (not resolved) that sets `key`; None if `root` lacks the key's first part.
+    """Return the dotted key in `root` (not resolved) that sets `key`; None if `root` lacks the key's first part.
 
-    A key that is missing is traced by the mapping that would hold it.
+    For a missing key, the mapping that would hold the key is traced.
     """
     for _ in range(_DEPTH):  # also ends a cycle of interpolations
         node: Any = root
@@ -36,7 +36,8 @@ def origin(root: Mapping[str, Any], key: str) -> str | None:
 
 
 def from_root(problem: Problem, root: Mapping[str, Any], bases: Iterable[str]) -> Problem:
-    """`problem`, found in a stage's config, under the key that the user sets. `bases`: keys of `root` that may hold that config."""
+    """Return `problem`, found in a stage's config, with the key that the user sets. `bases`: keys of `root` that may hold that
+    config."""
     first = problem.key.split(".")[0]
     for base in bases:
         section = origin(root, base)
@@ -44,7 +45,7 @@ def from_root(problem: Problem, root: Mapping[str, Any], bases: Iterable[str]) -
             continue
         key = origin(root, f"{section}.{problem.key}")
         if key is not None and key != problem.key:
-            # a bare word such as `seed` counts as the key only in seed=1
+            # in the remedy, a bare word such as `seed` is the key only in the form seed=1
             ending = r"(?![\w.]*\w)" if "." in problem.key else "(?==)"
             mention = rf"(?<![\w.]){re.escape(problem.key)}{ending}"
             return replace(problem, key=key, remedy=key.join(re.split(mention, problem.remedy)))
@@ -53,7 +54,8 @@ def from_root(problem: Problem, root: Mapping[str, Any], bases: Iterable[str]) -
 
 
 def referenced(value: Any) -> set[str]:
-    """Every dotted key named by a `${...}` in `value`; of a resolver's arguments, each word."""
+    """Return every dotted key that a `${...}` in `value` names; for a resolver such as `${now:ARGUMENTS}`, each word of its
+    arguments."""
     if isinstance(value, Mapping):
         return set().union(*(referenced(inner) for inner in value.values())) if value else set()
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Checks all overrides of a command line and reports every fault; Hydra stops at the first unknown key."""
+"""Checks all overrides of a command line and reports every fault. Hydra stops at the first unknown key."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ TOGETHER = "(all overrides together)"
 def check_overrides(
     config_name: str, overrides: Sequence[str], config_dir: str | None = None
 ) -> tuple[list[Problem], list[str] | None]:
-    """(problems, good): each override that cannot be applied to the config `config_name`, with a suggestion, and those that can.
+    """Return (problems, good): a problem with a suggestion for each override that cannot be applied to the config
+    `config_name`, and the overrides that can be applied.
 
-    The rest of the config can be checked with the good ones; None where it cannot, for example because a chosen option does not
-    exist. `config_dir`: a folder with the user's YAML files, searched first (Hydra's --config-dir).
+    The caller can check the rest of the config with the good overrides. `good` is None if this is impossible, for example
+    because a chosen option does not exist. `config_dir`: a folder with the user's YAML files, searched first (Hydra's
+    --config-dir).
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -47,7 +49,7 @@ def check_overrides(
     with _composer(config_name, config_dir) as compose:
         groups = [o for o in parsed if _is_group(o, compose.loader)]
         values = [o for o in parsed if o not in groups]
-        # Composing takes most of a command's start: where all overrides compose together, none is tried alone
+        # Composing takes most of a command's start-up time: if all overrides compose together, none is tried alone
         sound = not problems and not compose.faults(TOGETHER, [_single(o) for o in (*groups, *values)], [])
 
         def tried(override: Override, known: Sequence[str] = ()) -> list[Problem]:
@@ -66,7 +68,7 @@ def check_overrides(
         known = list(dotted_keys(base))
         for override in values:
             faults = tried(override, known) or _wrong_kinds(override, base, choices, config_name)
-            # if a group (an experiment, say) could not be loaded, its keys are unknown although they are right
+            # if a group (e.g. an experiment) could not be loaded, its keys look unknown although they are correct
             good += [] if faults else [str(override.input_line)]
             problems += [
                 p for p in faults if whole or not p.message.startswith(UNKNOWN) or p.remedy.startswith("did you mean")
@@ -78,13 +80,13 @@ def check_overrides(
 
 
 class _Composer:
-    """Composes one config with different overrides; returns faults as Problems."""
+    """Composes one config with different overrides. Returns faults as Problems."""
 
     def __init__(self, config_name: str, loader: Any):
         self._config_name, self.loader = config_name, loader
 
     def faults(self, key: str, overrides: list[str], known: Sequence[str]) -> list[Problem]:
-        """[] if these overrides compose, else one problem under `key`."""
+        """Return [] if these overrides compose, else one problem with the key `key`."""
         from hydra import compose
         from hydra.errors import HydraException
         from yaml import YAMLError
@@ -96,12 +98,13 @@ class _Composer:
             YAMLError,
             ValueError,
             TypeError,
-        ) as error:  # OmegaConf raises ValueErrors; Hydra others as well
+        ) as error:  # OmegaConf raises ValueErrors, Hydra also other errors
             return [_problem(key, error, known)]
         return []
 
     def config(self, overrides: list[str]) -> tuple[dict[str, Any], dict[str, str | None]]:
-        """The composed config, not resolved, and the chosen option of each group; both empty where it cannot be composed."""
+        """Return the composed config, not resolved, and the chosen option of each group. Both are empty if it cannot be
+        composed."""
         from hydra import compose
         from hydra.errors import HydraException
         from omegaconf import OmegaConf
@@ -118,7 +121,7 @@ class _Composer:
 
 
 def dotted_keys(config: Mapping[str, Any]) -> Iterator[str]:
-    """Every dotted key of a config, mappings included."""
+    """Yield every dotted key of a config, including the keys of mappings."""
     seen: set[str] = set()
     for leaf, _ in leaves(config):
         parts = leaf.split(".")
@@ -132,7 +135,7 @@ def dotted_keys(config: Mapping[str, Any]) -> Iterator[str]:
 def _wrong_kinds(
     override: Override, base: Mapping[str, Any], choices: Mapping[str, str | None], config_name: str
 ) -> list[Problem]:
-    """The fault of an override whose value has the wrong type: it replaces a mapping, or is not a folder name."""
+    """Return the fault of an override whose value has the wrong type: it replaces a mapping, or is not a folder name."""
     if override.is_delete() or override.is_sweep_override():
         return []
     changed: Any = override.value()
@@ -164,7 +167,7 @@ def _composer(config_name: str, config_dir: str | None) -> Iterator[_Composer]:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         if config_dir:
-            place = SearchPathQuery(provider="schema")  # where Hydra itself puts it
+            place = SearchPathQuery(provider="schema")  # the position at which Hydra itself inserts it
             loader.get_search_path().prepend("command-line", f"file://{Path(config_dir).resolve()}", place)
             loader.repository.initialize_sources(loader.get_search_path())  # type: ignore[attr-defined]
         yield _Composer(config_name, loader)
@@ -175,7 +178,7 @@ def _is_group(override: Override, loader: Any) -> bool:
 
 
 def _faults(compose: _Composer, kept: list[str], override: Override, known: Sequence[str] = ()) -> Iterator[Problem]:
-    """The faults of one override applied after the good ones; every value of a sweep is tried."""
+    """Yield the faults of one override, applied after the good ones. Each value of a sweep is tried."""
     for text in _each(override):
         yield from compose.faults(override.key_or_group, [*kept, text], known)
 
@@ -185,7 +188,7 @@ def _each(override: Override) -> list[str]:
         return [str(override.input_line)]
     try:
         values = list(override.sweep_string_iterator())
-    except (TypeError, ValueError):  # such as an endless range: Hydra reports it
+    except (TypeError, ValueError):  # e.g. an endless range, which Hydra reports
         return []
     return list(dict.fromkeys(f"{override.get_key_element()}={value}" for value in values[:100]))
 
@@ -222,7 +225,7 @@ def _problem(key: str, error: Exception, known: Sequence[str]) -> Problem:
 
 
 def _near(key: str, last: str, known: Sequence[str]) -> list[str]:
-    """The known keys that `key` probably means: a similar key, else keys that end in a similar last part."""
+    """Return the known keys that `key` probably means: a similar key, else up to three keys whose last part is similar."""
     found = spelling.near(key, known, cutoff=0.8)
     if found:
         return found
@@ -231,6 +234,6 @@ def _near(key: str, last: str, known: Sequence[str]) -> list[str]:
 
 
 def _message(error: Exception) -> str:
-    """The first two non-empty lines of a Hydra error, joined."""
+    """Return the first two non-empty lines of a Hydra error, joined."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2])[:300] if lines else repr(error)

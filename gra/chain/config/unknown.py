@@ -1,4 +1,4 @@
-"""Finds keys that nothing reads; a typo in an experiment's file would otherwise pass unnoticed."""
+"""Finds keys that nothing reads. Without this check, a typo in an experiment's file would go unnoticed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ APPS = ("synthesis_app", "probe_app", "refine_app", "train_app", "eval_app")
 
 
 def unknown_keys(root: Mapping[str, Any], groups: Iterable[str], config_name: str) -> list[Problem]:
-    """The keys of the root and of `runtime` that no project file lists and no `${...}` in `root` names.
+    """Return the faults of those keys of the root and of `runtime` that no project file lists and no `${...}` in `root` names.
 
     `root`: the composed config, not resolved; `groups`: the packages that hold config groups.
     """
@@ -37,12 +37,12 @@ def unknown_keys(root: Mapping[str, Any], groups: Iterable[str], config_name: st
 
 
 def _of_steps() -> set[str]:
-    """The keys that the project's files of steps define for arms; an experiment need not use all of them."""
+    """Return the keys that the project's step files define for arms. An experiment need not use all of them."""
     return {str(key) for path in (conf_dir() / "steps").glob("*.yaml") for key in listed(f"steps/{path.stem}")}
 
 
 def _runtimes(root: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """The `runtime` mappings of the root and of the arms' overrides."""
+    """Return the `runtime` mappings of the root and of the arms' overrides, each with its dotted key."""
     experiment = root.get("experiment")
     arms = experiment.get("arms") if isinstance(experiment, Mapping) else None
     found = [(RUNTIME, root.get(RUNTIME))]
@@ -58,9 +58,10 @@ def _problem(key: str, last: str, known: list[str], otherwise: str) -> Problem:
 
 
 def listed(config_name: str) -> Mapping[str, Any]:
-    """One of the project's configs (`chain`, `pool/paper`) as written in its file and its parents; {} for a user's own config.
+    """Return one of the project's configs (`chain`, `pool/paper`) as written in its file and its parents; {} for a user's own
+    config.
 
-    As in Hydra, a parent is in the folder of the file, or with a leading slash below conf/.
+    As in Hydra, a parent is in the folder of the file; with a leading slash, it is below conf/.
     """
     from omegaconf import OmegaConf
 

@@ -1,7 +1,7 @@
 """Runs a single stage as a command: `gra synthesize ...`, `gra train ...`, `gra eval ...`, with `output=DIR`.
 
-A Hydra app over `conf/<stage>_app.yaml`: the stage gets its `config` and `inputs`; users set the other keys. Hydra's flags work:
---cfg job, -m, --info, --help, -sc install=bash (tab completion).
+The command is a Hydra app over `conf/<stage>_app.yaml`. The stage gets the file's keys `config` and `inputs`; users set the
+other keys. Hydra's flags work: --cfg job, -m, --info, --help, -sc install=bash (tab completion).
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
 
     from gra.chain.execution.check import Sources
 
-# bare words and keys that a command's module handles before this one (gra/synthesis/engine/sharding.py)
+# app -> the bare words and the keys that the command's own module handles before this one (gra/synthesis/engine/sharding.py)
 _WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"synthesis_app": (("merge",), ("shard", "round"))}
 
 
 def main(target: str, config_name: str) -> None:
-    """Run the stage whose `run` has the dotted path `target` from the command line; ends the process with the exit code."""
+    """Run the stage whose `run` has the dotted path `target` from the command line, then exit with its exit code."""
     sys.exit(stage_main(target, config_name))
 
 
 def stage_main(target: str, config_name: str) -> int:
-    """Run the stage whose `run` has the dotted path `target` over sys.argv; returns the exit code."""
+    """Run the stage whose `run` has the dotted path `target`, with sys.argv as its arguments. Return the exit code."""
     return hydra_main(lambda config, problems: run_stage(target, config_name, config, problems), config_name)
 
 
 def hydra_main(task: Callable[[DictConfig, list[Problem]], None], config_name: str) -> int:
-    """Run `task` as a Hydra app over sys.argv and return the exit code. GraErrors are shown without a traceback.
+    """Run `task` as a Hydra app with sys.argv as its arguments. Return the exit code. GraErrors are shown without a traceback.
 
     `task` gets the composed config and the faults found in the command line. If there are any, it must check the rest of the
     config and raise a ConfigError with all faults.
 
-    In a sweep (-m) a GraError of one job does not stop the others; the exit code is that of the first failed job. Ctrl-C, SIGTERM
-    and SIGUSR1 stop the sweep.
+    In a sweep (-m), a GraError of one job does not stop the other jobs; the exit code is that of the first failed job.
+    Ctrl-C, SIGTERM and SIGUSR1 stop the sweep.
     """
     codes: list[int] = []
     problems: list[Problem] = []
@@ -74,7 +74,7 @@ def hydra_main(task: Callable[[DictConfig, list[Problem]], None], config_name: s
 
 
 def sources(config_name: str) -> Sources:
-    """The sources of the running Hydra job's config."""
+    """Return the sources of the running Hydra job's config."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
@@ -82,14 +82,16 @@ def sources(config_name: str) -> Sources:
 
     hydra = HydraConfig.get()
     choices = {str(k): str(v) for k, v in hydra.runtime.choices.items() if v and not str(k).startswith("hydra/")}
-    overrides = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # the config resolves `${...}`
+    # unresolved: `${...}` is resolved with the config
+    overrides = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     assert isinstance(overrides, list)
     folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
     return files_behind(config_name, choices, tuple(map(str, overrides)), folders)
 
 
 def _check_command_line(config_name: str) -> list[Problem]:
-    """The faults of the overrides in sys.argv, which are removed from it. Raises ConfigError if the rest cannot be checked."""
+    """Return the faults of the overrides in sys.argv, and remove these overrides from it. Raises ConfigError if the rest cannot
+    be checked."""
     from gra.chain.config.not_key_value import mistyped, top_keys
     from gra.chain.config.overrides import check_overrides
     from gra.private_api.hydra import arguments_parser
@@ -108,7 +110,7 @@ def _check_command_line(config_name: str) -> list[Problem]:
         arguments.config_path,
     )
     if any(other) or arguments.experimental_rerun:
-        return []  # nothing runs, or another config is used: Hydra's messages suffice
+        return []  # nothing runs, or the user chose another config: Hydra's own messages are enough
     words, unclear = spelt(arguments.overrides, arguments.multirun)
     read = dict(zip(arguments.overrides, words, strict=True))
     sys.argv = [sys.argv[0], *(read.get(word, word) for word in sys.argv[1:])]
@@ -124,7 +126,7 @@ def _check_command_line(config_name: str) -> list[Problem]:
 
 
 def run_stage(target: str, config_name: str, root: DictConfig, problems: list[Problem]) -> None:
-    """Run the stage `target` with a composed app config and print the output folder and metrics. Raises GraErrors."""
+    """Run the stage `target` with a composed app config and print the output folder and the metrics. Raises GraError."""
     from omegaconf import OmegaConf
 
     from gra.chain.execution.single import carry_out
@@ -149,7 +151,8 @@ def run_stage(target: str, config_name: str, root: DictConfig, problems: list[Pr
 def _read(
     root: DictConfig, config_name: str, reported: list[Problem]
 ) -> tuple[dict[str, Any], dict[str, Path], Path | None, list[Problem]]:
-    """The stage's config, its inputs, the output folder, and the problems of values that are not set or cannot be resolved."""
+    """Return the stage's config, its inputs, the output folder, and the problems of values that are not set or have the wrong
+    type."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -196,7 +199,7 @@ def _read(
 
 
 def _literal() -> list[str]:
-    """The overrides that contain `${`, as they would be typed to mean that text literally."""
+    """Return the overrides that contain `${`, as a user must type them if the text is meant literally."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 

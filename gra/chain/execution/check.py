@@ -1,4 +1,4 @@
-"""Checks the configs of all steps before any work; reports every fault with the file that set the key."""
+"""Checks the configs of all steps before any work. Reports every fault with the file that set the key."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ class Sources:
     choices: Mapping[str, str]  # group (or group@package) -> chosen option
     overrides: tuple[str, ...]  # as typed
     root: str  # the primary config's file
-    root_keys: frozenset[str] = frozenset()  # dotted keys set by that file; an experiment sets any other
+    root_keys: frozenset[str] = frozenset()  # dotted keys in that file; others come from the experiment
     experiment_keys: Mapping[str, str] = field(default_factory=dict)  # dotted key set by the experiment -> its file
     files: Mapping[str, str] = field(default_factory=dict)  # group -> file, only for files outside the project
 
     def file_of(self, key: str, overridden: Iterable[str] = ()) -> str:
-        """The file that set the dotted `key`, or `command line: ...`. `overridden`: dotted keys that the step's arm overrides."""
+        """Return the file that set the dotted `key`, or `command line: ...`. `overridden`: dotted keys that the step's arm
+        overrides."""
         for override in reversed(self.overrides):
             name, _, _ = override.lstrip("+~").partition("=")
             if key == name or (key.startswith(f"{name}.") and name not in self.choices):
@@ -57,8 +58,8 @@ class Sources:
 def check_plan(
     plan: Plan, sources: Sources, on: Callable[[Planned], AbstractContextManager[None]] = lambda _item: nullcontext()
 ) -> list[Problem]:
-    """The faults that the stages find in their configs, each once, with the steps that have it. `on`: the context in which a
-    step's config is checked (gra/machine.py)."""
+    """Return the faults that the stages find in their configs, each once, with the steps that have it. `on`: returns the
+    context in which a step's config is checked (gra/machine.py)."""
     found: dict[Problem, list[str]] = {}
     for item in plan.steps.values():
         with on(item):
@@ -71,7 +72,7 @@ def check_plan(
 
 
 def check_step(stage: Stage, config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """The faults of one step's config: unset values, secrets in plain text, and what the stage's `check` finds."""
+    """Return the faults of one step's config: unset values, secrets in plain text, and what the stage's `check` finds."""
     own = [
         Problem(key, "required, but not set", f"set it: {key}=VALUE") for key, value in leaves(config) if value == "???"
     ]
@@ -81,18 +82,18 @@ def check_step(stage: Stage, config: dict[str, Any], inputs: Mapping[str, Path |
 
 
 def locate(problems: Iterable[Problem], sources: Sources) -> list[Problem]:
-    """The problems, each once; those without a file get the file that set the key."""
+    """Return the problems, each once. A problem without a file gets the file that set its key."""
     return list(dict.fromkeys(p if p.file else replace(p, file=sources.file_of(p.key)) for p in problems))
 
 
 def _setter(key: str, files: Mapping[str, str]) -> str | None:
-    """The file in `files` (dotted key -> file) that set `key` or the mapping that holds it."""
+    """Return the file in `files` (dotted key -> file) that set `key` or the mapping that holds it."""
     parts = key.split(".")
     return next((files[name] for end in range(len(parts), 0, -1) if (name := ".".join(parts[:end])) in files), None)
 
 
 def _secrets(config: Mapping[str, Any]) -> list[Problem]:
-    """Keys and URLs that would carry a secret into manifests and logs. The value is not shown."""
+    """Return the faults of keys and URLs that would carry a secret into manifests and logs. The value is not shown."""
     problems = []
     for key, value in leaves(config):
         name = key.rsplit(".", 1)[-1]
@@ -110,7 +111,7 @@ def _secrets(config: Mapping[str, Any]) -> list[Problem]:
 
 
 def steps_named(ids: list[str]) -> str:
-    """`step a`, `steps a, b, c and 2 more`."""
+    """Return `step a`, or `steps a, b, c and 2 more`."""
     shown = ", ".join(ids[:3])
     return (
         f"step {shown}" if len(ids) == 1 else f"steps {shown}" + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")

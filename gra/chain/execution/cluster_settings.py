@@ -41,7 +41,7 @@ class Resources(Settings):
 
     @property
     def gpu_count(self) -> int:
-        """GPUs per node."""
+        """The number of GPUs per node."""
         return int(str(self.gpus or 0).rsplit(":", 1)[-1])
 
 
@@ -92,7 +92,7 @@ class SlurmSettings(Settings):
     )
 
     def of(self, stage: str, *, merge: bool = False) -> StageResources:
-        """The resources of a stage's jobs, or of its merges."""
+        """Return the resources of a stage's jobs; with `merge`, of its merges."""
         own = self.stages.get(stage, StageResources())
         layers = [self.resources, own, *([own.merge] if merge else [])]
         found: dict[str, Any] = {}
@@ -102,7 +102,7 @@ class SlurmSettings(Settings):
 
 
 def parse_cluster(config: Mapping[str, Any]) -> tuple[ClusterSettings | SlurmSettings | None, list[Problem]]:
-    """The settings of the `cluster` group, and its faults."""
+    """Return the settings of the group `cluster` (None if faulty) and its faults."""
     if config.get("executor") == "slurm":
         return parse(SlurmSettings, config, "cluster")
     return parse(ClusterSettings, config, "cluster")

@@ -33,7 +33,7 @@ CONFIG = "chain"
 
 
 class RunFailed(GraError):
-    """Steps failed or were not done; the message lists them."""
+    """Steps failed or were not run. The message lists them."""
 
     def __init__(self, message: str, code: int):
         super().__init__(message)
@@ -41,12 +41,12 @@ class RunFailed(GraError):
 
 
 def main(command: str) -> int:
-    """Run one of the commands over sys.argv (Hydra overrides); returns the exit code."""
+    """Run one of the commands with sys.argv as its Hydra overrides. Return the exit code."""
     return hydra_main({"run": run, "plan": plan, "compare": compare}[command], CONFIG)
 
 
 def run(root: DictConfig, problems: list[Problem]) -> None:
-    """Run the experiment's steps that are not done, then print its table. Raises ConfigError, StoreError, RunFailed."""
+    """Run the experiment's unfinished steps, then print its table. Raises ConfigError, StoreError, RunFailed."""
     made, cluster = prepare(root, problems, outside=True, executor="local")
     assert isinstance(cluster, ClusterSettings)
     with Display(len(made.steps)) as display:
@@ -57,7 +57,8 @@ def run(root: DictConfig, problems: list[Problem]) -> None:
 
 
 def plan(root: DictConfig, problems: list[Problem]) -> None:
-    """Print every step with its state, inputs, folder and hash."""
+    """Print every step with its state, inputs, folder and hash, then facts about the unfinished steps (`outlook`) and, if
+    `compare.power` is set, the differences that the comparison can detect."""
     from rich.console import Console
     from rich.table import Table
 
@@ -71,7 +72,7 @@ def plan(root: DictConfig, problems: list[Problem]) -> None:
         table.add_row(name, made.state(item), inputs or "-", folder, digest[:8])
     console = Console()
     if not console.is_terminal:
-        console.width = 200  # a pipe or file needs no cut to the terminal's width
+        console.width = 200  # a pipe or file has no terminal width to fit
     console.print(table)
     for line in outlook(made):
         console.print(line, markup=False, highlight=False)
@@ -80,7 +81,7 @@ def plan(root: DictConfig, problems: list[Problem]) -> None:
 
 
 def _power(root: DictConfig, made: Plan) -> str:
-    """What the planned comparison can see, by trainings of each arm."""
+    """Return the smallest difference that the planned comparison can detect, by the number of trainings per arm."""
     from gra.compare.options import Options
     from gra.compare.power_sheet import for_suite
     from gra.compare.sheet import render
@@ -102,10 +103,11 @@ def compare(root: DictConfig, problems: list[Problem]) -> None:
 def prepare(
     root: DictConfig, problems: list[Problem], outside: bool = False, executor: str | None = None
 ) -> tuple[Plan, ClusterSettings | SlurmSettings]:
-    """The experiment's plan and cluster settings. Raises ConfigError with the given `problems` and every fault of the config.
+    """Return the experiment's plan and cluster settings. Raises ConfigError with the given `problems` and every fault of the
+    config.
 
-    `outside`: also check what the steps need besides the config (servers, the hub, writable folders). `executor`: the only one
-    that the command can use. Under Slurm, configs are checked for the GPUs that the jobs request.
+    `outside`: also check what the steps need in addition to the config (servers, the hub, writable folders). `executor`: the
+    only executor that the command can use (None: any). With Slurm, configs are checked for the GPUs that the jobs request.
     """
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
@@ -146,7 +148,7 @@ def prepare(
         problems += [p for p in preflight_plan(made, where, on) if p.key not in reported]
         problems += writable_problems("store", made.store.root) + writable_problems("results", Path(root.results))
     stop_or_warn(problems, where)
-    assert cluster is not None  # else there were problems
+    assert cluster is not None  # if it is None, there were problems, and `stop_or_warn` raised
     return made, cluster
 
 
@@ -161,14 +163,15 @@ def _wrong_executor(cluster: ClusterSettings | SlurmSettings | None, wanted: str
 
 
 def _machine(cluster: ClusterSettings | SlurmSettings | None) -> Callable[[Planned], AbstractContextManager[None]]:
-    """For each step, the context in which its config is checked for the machine that it will run on."""
+    """Return a function that gives, for each step, the context in which its config is checked for the machine that it will run
+    on."""
     if not isinstance(cluster, SlurmSettings):
         return lambda _item: nullcontext()
     return lambda item: requested(cluster.of(item.stage.name).gpu_count)
 
 
 def experiments() -> list[str]:
-    """The names of the project's experiments."""
+    """Return the names of the project's experiments."""
     folder = conf_dir() / "experiment"
     return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
 
@@ -194,7 +197,7 @@ def _table(root: DictConfig, made: Plan) -> str:
 
 
 def _results(root: DictConfig) -> Path:
-    """`results`; in a sweep, one folder below it per job."""
+    """Return the folder `results`; in a sweep, a separate folder below it for each job."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
@@ -207,7 +210,7 @@ def _results(root: DictConfig) -> Path:
 
 
 def _account(made: Plan, account: RunSummary) -> str:
-    """What failed, what was not done, and how to resume."""
+    """Return a text that says what failed, what was not done, and how to resume."""
     lines = []
     for name, code in account.failed.items():
         lines.append(f"{name} failed (exit code {code}{_killed(code)}): see {account.logs[name]}")
@@ -222,7 +225,7 @@ def _account(made: Plan, account: RunSummary) -> str:
 
 
 def _run_again() -> str:
-    """The command with its overrides, quoted for a shell."""
+    """Return the command with its overrides, quoted for a shell."""
     return shlex.join(["gra", "run", *sys.argv[1:]])
 
 

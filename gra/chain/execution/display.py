@@ -1,4 +1,4 @@
-"""Prints the progress of `gra run`: one line per event and, on a terminal, a status line of the running steps."""
+"""Prints the progress of `gra run`: one line per event and, on a terminal, a status line for the running steps."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from gra.chain.store.store import PARTIAL
 from gra.fileio import read_json
 
 STATUS, STALE_S = "status.json", 30.0
-FIRST_S, LINE_S = 4.0, 60.0  # without a terminal: seconds to a step's first line, and between later ones
+FIRST_S, LINE_S = 4.0, 60.0  # without a terminal: seconds to a step's first line, and between later lines
 _TAIL = 4000  # bytes read from the end of a log
 
 
 class Display:
-    """Writes to standard error; standard output holds only the table. Use as a context manager."""
+    """Writes to standard error, because standard output holds only the table. Use it as a context manager."""
 
     def __init__(self, total: int) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._status = self._console.status("")
         self._total = total
         self._finished = 0
-        self._relayed: dict[float, float] = {}  # start time of a running step -> when its last line was printed
+        self._relayed: dict[float, float] = {}  # start time of a running step -> time when its last line was printed
 
     def __enter__(self) -> Display:
         self._status.start()
@@ -71,7 +71,7 @@ class Display:
         self._status.update(escape("  |  ".join(parts)))
 
     def _relay(self, running: Mapping[str, tuple[float, Path]], now: float) -> None:
-        """Without a terminal: print each step's status a few seconds after its start, then once a minute."""
+        """Print each step's status a few seconds after its start, then once a minute. Used without a terminal."""
         for name, (start, log) in running.items():
             first = start not in self._relayed
             if now - self._relayed.get(start, start) < (FIRST_S if first else LINE_S):
@@ -87,8 +87,11 @@ class Display:
 
 
 def status_line(folder: Path) -> str:
-    """The status of the step that works in `folder`: `line` of status.json, which a stage may refresh there every few seconds.
-    Empty where there is none, or where it is old because its writer was killed."""
+    """Return the status of the step that works in `folder`: the key `line` of status.json, which a stage may refresh every few
+    seconds.
+
+    Returns "" if there is no such file, or if it is old because its writer was killed.
+    """
     try:
         status = read_json(folder / STATUS)
         fresh = abs(time.time() - status["updated_at"]) < STALE_S
@@ -98,7 +101,7 @@ def status_line(folder: Path) -> str:
 
 
 def tail(path: Path, lines: int) -> list[str]:
-    """The last non-empty lines of a text file, however long it is; [] if it cannot be read."""
+    """Return the last non-empty lines of a text file; [] if it cannot be read. Only the end of the file is read."""
     try:
         with path.open("rb") as handle:
             handle.seek(max(0, path.stat().st_size - _TAIL))
@@ -111,7 +114,7 @@ def tail(path: Path, lines: int) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """`12 s`, `3 min 05 s`, `2 h 07 min`."""
+    """Return a duration as `12 s`, `3 min 05 s` or `2 h 07 min`."""
     whole = round(seconds)
     if whole < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"

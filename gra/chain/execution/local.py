@@ -1,9 +1,9 @@
 """Runs the steps of a plan on this machine: one process per step, ready steps in parallel.
 
-A crash of one step (out of memory, a library fault) does not affect the other steps or this process. Ctrl-C starts no more steps
-and asks the running ones to stop; a second Ctrl-C kills them. SIGTERM and SIGUSR1, which batch systems send before a job ends, do
-the same but give exit code 85 instead of 130, whether they reach this process or a step (gra.errors.Preempted). However the run
-ends, the same command resumes it.
+A crash of one step (out of memory, a library fault) does not affect the other steps or this process. After Ctrl-C no more
+steps start, and the running ones are asked to stop; a second Ctrl-C kills them. SIGTERM and SIGUSR1, which batch systems
+send before a job ends, have the same effect, but the exit code is 85 instead of 130 (gra.errors.Preempted). It does not
+matter whether the signal reaches this process or a step. After any end of the run, the same command resumes it.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _POLL_SECONDS = 0.05
 _PREEMPTED = {
     EXIT_PREEMPTED,
     *(-number for number in PREEMPTING),
-}  # negative: the signal came before the step handled it
+}  # negative: the signal came before the step had installed its handler
 
 
 @dataclass
 class RunSummary:
-    """The outcome of a run: finished steps with their folders, failed steps with their exit codes, and steps not done."""
+    """The outcome of a run: finished steps with their folders, failed steps with their exit codes and logs, and steps not done."""
 
     done: dict[str, Path] = field(default_factory=dict)
     failed: dict[str, int] = field(default_factory=dict)
@@ -61,8 +61,8 @@ class _Running:
 
 
 def run_plan(plan: Plan, cluster: ClusterSettings, display: Display) -> RunSummary:
-    """Run all steps that are not done. Raises StoreError if the store cannot be written; faults of steps are returned, not
-    raised."""
+    """Run all unfinished steps and return the outcome. Raises StoreError if the store cannot be written. A step's failure is
+    part of the outcome and is not raised."""
     account = RunSummary()
     twins = plan.twins()
     todo: dict[str, Planned] = {}
@@ -79,7 +79,8 @@ def run_plan(plan: Plan, cluster: ClusterSettings, display: Display) -> RunSumma
             while todo or running:
                 _reap(plan, running, account, twins, display)
                 ready = [n for n in todo if all(s in account.done for s in _sources(plan, n))]
-                ready.sort(key=lambda n: -heights[n])  # the longest chain of waiting steps first; stable
+                # the start of the longest chain of waiting steps comes first; the sort is stable
+                ready.sort(key=lambda n: -heights[n])
                 for name in ready[: cluster.max_parallel - len(running)] if not account.interrupted else ():
                     running[name] = _start(plan, todo.pop(name), cluster)
                     account.logs[name] = running[name].log
@@ -101,7 +102,7 @@ def _sources(plan: Plan, name: str) -> list[str]:
 
 
 def _heights(plan: Plan) -> dict[str, int]:
-    """Step -> length of the longest chain of steps that wait for it."""
+    """Return, for each step, the length of the longest chain of steps that wait for it."""
     heights = dict.fromkeys(plan.steps, 0)
     for name in reversed(plan.steps):
         for source in _sources(plan, name):
@@ -110,8 +111,8 @@ def _heights(plan: Plan) -> dict[str, int]:
 
 
 def spec_of(plan: Plan, item: Planned) -> Spec:
-    """What the process of a step needs; its inputs need not be made yet."""
-    assert item.digest is not None  # a plan with faults is not run
+    """Return the spec for the process of a step. The step's inputs need not be finished yet."""
+    assert item.digest is not None  # it is None only in a plan with faults, which is not run
 
     def source(of: str | Path) -> Path | Source:
         if isinstance(of, Path):
@@ -155,7 +156,7 @@ def _start(plan: Plan, item: Planned, cluster: ClusterSettings) -> _Running:
                 stdout=handle,
                 stderr=subprocess.STDOUT,
                 env=environment,
-                start_new_session=True,  # Ctrl-C reaches only this process, which passes it on
+                start_new_session=True,  # so Ctrl-C reaches only this process, which passes it on
             )
     except OSError as error:
         message = f"{error.filename or path}: {error.strerror}"
@@ -170,7 +171,7 @@ def _reap(
     for name, item in list(running.items()):
         if os.waitid(os.P_PID, item.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             continue
-        _kill(item.process)  # its child processes; the step is not reaped yet, so its group id is still valid
+        _kill(item.process)  # kills its child processes; the step is not reaped yet, so its group id is still valid
         code = item.process.returncode
         del running[name]
         planned = plan.steps[name]
@@ -178,7 +179,7 @@ def _reap(
         if folder is None:
             if (
                 code in _PREEMPTED and not account.interrupted
-            ):  # the signal reached the step, or every process of the job
+            ):  # the signal was sent to the step, or to every process of the job
                 display.line(f"{name}: stopped by a signal; stopping the other steps")
                 account.interrupted, account.preempted = 1, True
             if not account.interrupted:
@@ -199,7 +200,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _pass_on(account: RunSummary, running: dict[str, _Running], display: Display) -> None:
-    """Pass an interruption on to the steps: first a signal to stop, then SIGKILL."""
+    """Pass an interruption on to the steps: at first a signal to stop, at the second interruption SIGKILL."""
     if account.interrupted >= 2:
         for item in running.values():
             with suppress(ProcessLookupError):
@@ -216,7 +217,8 @@ def _pass_on(account: RunSummary, running: dict[str, _Running], display: Display
 
 @contextmanager
 def _signals(account: RunSummary) -> Iterator[None]:
-    """Count Ctrl-C, SIGTERM and SIGUSR1 while the steps run. A SIGTERM after SIGUSR1 is not counted: batch systems send both."""
+    """Count Ctrl-C, SIGTERM and SIGUSR1 while the steps run. A SIGTERM after SIGUSR1 is not counted, because batch systems send
+    both."""
     first: list[int] = []
 
     def count(number: int, _frame: object) -> None:

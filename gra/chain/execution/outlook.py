@@ -10,7 +10,7 @@ from gra.chain.store.working import worth_of
 
 
 def outlook(plan: Plan) -> list[str]:
-    """One fact per line, each prefixed with its step. Finished steps and duplicates of earlier steps have none."""
+    """Return one fact per line, each prefixed with its step. Finished steps and duplicates of earlier steps have none."""
     twins = plan.twins()
     lines = []
     for name, item in plan.steps.items():
@@ -35,7 +35,7 @@ def _of_step(plan: Plan, item: Planned) -> list[str]:
 
 
 def _since_last(plan: Plan, item: Planned) -> list[str]:
-    """What changed since the newest run of the same name, and which of its replies are not reused."""
+    """Return what changed since the newest run of the same name, and which of its replies are not reused."""
     assert item.digest is not None
     found = [
         folder

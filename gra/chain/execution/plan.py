@@ -20,7 +20,7 @@ from gra.locks import holder
 
 @dataclass(frozen=True)
 class Planned:
-    """A step and its state. `digest` is None where a fault prevents computing it; `folder` is None until the step is done."""
+    """A step and its state. `digest` is None if a fault prevents computing it; `folder` is None until the step is finished."""
 
     step: Step
     stage: Stage
@@ -31,14 +31,14 @@ class Planned:
 
 @dataclass(frozen=True)
 class Plan:
-    """All steps by id; each comes after its inputs."""
+    """All steps by id. Each step comes after its inputs."""
 
     experiment: Experiment
     store: Store
     steps: dict[str, Planned]
 
     def input_folders(self, planned: Planned) -> dict[str, Path | None]:
-        """Each input's folder; None where it is not made yet or its step has a fault."""
+        """Return each input's folder; None if its step is not finished or has a fault."""
         folders: dict[str, Path | None] = {}
         for name, source in planned.step.inputs.items():
             made = self.steps.get(source) if isinstance(source, str) else None
@@ -46,12 +46,14 @@ class Plan:
         return folders
 
     def twins(self) -> dict[str, str]:
-        """Step -> the first step with the same fingerprint. Two arms may need the same result, which is made once."""
+        """Return, for each step, the first step with the same fingerprint. Two arms may need the same result, which is made
+        once."""
         first: dict[str, str] = {}
         return {name: first.setdefault(item.digest or name, name) for name, item in self.steps.items()}
 
     def state(self, planned: Planned) -> str:
-        """`done`, `running` (with its process), `partly done`, `would run`, or `unknown` where a fault hides it."""
+        """Return `done`, `running` (with its process), `partly done`, `would run`, or `unknown` if a fault prevents computing
+        the fingerprint."""
         if planned.folder or planned.digest is None:
             return "done" if planned.folder else "unknown"
         running = holder(self.store.lock(planned.stage.name, planned.digest))
@@ -66,7 +68,7 @@ class Plan:
 
 
 def make_plan(experiment: Experiment, store: Store) -> tuple[Plan, list[Problem]]:
-    """The plan, and the faults that prevent planning a step (unknown stage, missing folders or files).
+    """Return the plan and the faults that prevent planning a step (unknown stage, missing folders or files).
 
     Raises StoreError if a finished folder of the experiment is broken.
     """
@@ -109,7 +111,7 @@ def _input_hashes(step: Step, planned: dict[str, Planned]) -> tuple[dict[str, st
 
 
 def _same_names(planned: dict[str, Planned]) -> list[Problem]:
-    """Faults of different stages with one NAME: each would take the other's results for its own."""
+    """Return the faults of different stages with the same NAME: the store would give each the other's results."""
     targets: dict[str, str] = {}
     problems = []
     for item in planned.values():

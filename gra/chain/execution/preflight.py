@@ -18,10 +18,10 @@ from gra.errors import ConfigError, Problem
 def preflight_plan(
     plan: Plan, sources: Sources, on: Callable[[Planned], AbstractContextManager[None]] = lambda _item: nullcontext()
 ) -> list[Problem]:
-    """The faults outside their configs of the steps that would run, each once, with the steps that have it.
+    """Return the faults that the unfinished steps have outside their configs, each once, with the steps that have it.
 
-    `on`: the context in which a step is checked (gra/machine.py). A stage gets None for an input that is not made yet and checks
-    the rest: a fault of the last step is reported before the first step starts.
+    `on`: returns the context in which a step is checked (gra/machine.py). A stage gets None for an input that is not made
+    yet and checks everything else, so a fault of the last step is reported before the first step starts.
     """
     found: dict[Problem, list[str]] = {}
     twins = plan.twins()
@@ -38,7 +38,7 @@ def preflight_plan(
 
 
 def writable_problems(key: str, folder: Path) -> list[Problem]:
-    """What prevents creating or writing `folder`, as far as it can be known without trying."""
+    """Return what prevents creating or writing `folder`, as far as this can be known without trying."""
     there = folder.absolute()
     while not there.exists() and not there.is_symlink() and there != there.parent:
         there = there.parent
@@ -53,7 +53,7 @@ def writable_problems(key: str, folder: Path) -> list[Problem]:
 
 
 def stop_or_warn(problems: Iterable[Problem], sources: Sources) -> None:
-    """Raise ConfigError with all problems unless all may pass by themselves; those are printed to standard error."""
+    """Raise ConfigError with all problems, unless each of them may pass by itself. In that case print them to standard error."""
     problems = locate(problems, sources)
     if any(not problem.passing for problem in problems):
         raise ConfigError(problems)

@@ -1,4 +1,4 @@
-"""Runs `gra probe`: the probe stage alone, then prints its findings."""
+"""Runs `gra probe`: runs the probe stage alone, then prints its findings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ examples:
 
 
 def main(words: list[str]) -> int:
-    """Run the command over `words`; returns the exit code."""
+    """Run the command with the arguments `words`. Return the exit code."""
     if any(word in ("-h", "--help") for word in words):
         print(HELP, end="")
         return 0

@@ -1,4 +1,5 @@
-"""Runs one step exactly once: lock, look up, work in `.partial`, write the manifest, publish. Used by chains and single stages."""
+"""Runs one step exactly once: lock, look up, work in `.partial`, write the manifest, publish. Experiments and single stages use
+it."""
 
 from __future__ import annotations
 
@@ -36,12 +37,12 @@ _DISK_ERRORS = {
     errno.ENOTEMPTY,
 }
 _FOLLOW_SECONDS = 120
-PREVIOUS = "previous"  # input of a part: what the parts before it made
+PREVIOUS = "previous"  # name of a part's input that holds what the previous parts made
 
 
 @dataclass(frozen=True)
 class Result:
-    """A finished folder; `reused`: it was already finished."""
+    """A finished folder. `reused`: it was already finished before this run."""
 
     folder: Path
     manifest: Manifest
@@ -49,7 +50,8 @@ class Result:
 
 
 def identify(stage: Stage, config: Config, inputs: Mapping[str, str]) -> dict[str, Any]:
-    """The identity of a step (see fingerprint.py); reads the files named in its config. Raises ConfigError."""
+    """Return the identity of a step (see fingerprint.py). Reads the files named in its config. Raises ConfigError if one cannot
+    be read."""
     try:
         named = stage.external_files(config)
     except OSError as error:
@@ -86,10 +88,12 @@ def run_in_store(
     expected: str,
     patience_s: float | None = None,
 ) -> Result:
-    """Make, resume or find the step's result in the store. `hashes`: each input's fingerprint; `expected`: the step's fingerprint;
-    `patience_s`: seconds to wait for another process that makes it, None: as long as it takes.
+    """Find, resume or make the step's result in the store.
 
-    Raises StoreError, and what the stage raises; finished work then stays in the working folder for the next run.
+    `hashes`: each input's fingerprint; `expected`: the step's fingerprint; `patience_s`: seconds to wait for another process
+    that makes the result (None: no limit).
+
+    Raises StoreError, and what the stage raises. Finished work then stays in the working folder for the next run.
     """
     who = identify(stage, config, hashes)
     digest = fingerprint(who)
@@ -115,9 +119,9 @@ def run_in_folder(
     output: Path,
     patience_s: float | None = None,
 ) -> Result:
-    """Make, resume or find the result in the folder `output`, as the command of a single stage does.
+    """Find, resume or make the result in the folder `output`. The commands of single stages use it.
 
-    Raises StoreError, listing the differences, if `output` was made with another configuration.
+    Raises StoreError, with the differences, if `output` was made with another configuration.
     """
     if fault := why_unusable(output):
         raise StoreError(f"{output} {fault}\n    -> give the result its own folder: output=DIR")
@@ -151,11 +155,11 @@ def _work(
     place: Place,
     earlier: Callable[[], list[Path]],
 ) -> Result:
-    """Run the stage in the working folder and publish it. The caller holds the lock and has checked that `place.final` does not
-    exist. `earlier`: the folders of earlier runs of the step, whose replies may be reused."""
+    """Run the stage in the working folder and publish the folder. The caller holds the lock and has checked that `place.final`
+    does not exist. `earlier`: returns the folders of earlier runs of the step, whose replies may be reused."""
     with _disk_errors(place.partial):
         begun = begin(stage, place, who)
-        if not (place.partial / MANIFEST).exists():  # else: an earlier run was killed before the last two lines below
+        if not (place.partial / MANIFEST).exists():  # if it exists, an earlier run was killed just before `publish`
             given = stage.reuse(dict(config), earlier()) if stage.reuse is not None else dict(config)
             metrics = stage.run(given, dict(inputs), place.partial)
             remove_temporaries(place.partial)
@@ -169,12 +173,13 @@ def _work(
 
 
 def follower() -> bool:
-    """Whether a launcher such as torchrun started this process as one of several other than the first."""
+    """Return whether a launcher such as torchrun started this process as a rank other than 0."""
     return int(os.environ.get("RANK") or 0) > 0
 
 
 def _follow(stage: Stage, config: Config, inputs: Mapping[str, Path], who: dict[str, Any], place: Place) -> Result:
-    """Join the first process of a group in its working folder, which that process locks, starts and publishes."""
+    """Run the stage in the working folder that the first process of the group (rank 0) locks, starts and publishes. Raises
+    StoreError if that process does not start within _FOLLOW_SECONDS."""
     deadline = time.monotonic() + _FOLLOW_SECONDS
     while time.monotonic() < deadline:
         if (place.final / MANIFEST).exists():
@@ -197,14 +202,14 @@ def _same(there: Mapping[str, Any], here: Mapping[str, Any], folder: Path, remed
 
 
 def _shared(stage: Stage, identity: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of an identity that a part and its whole have in common."""
+    """Return what the identities of a part and of its whole have in common."""
     config = hashed_config(identity["config"], stage.of_a_part)
     inputs = {name: digest for name, digest in identity["inputs"].items() if name != PREVIOUS}
     return {"config": config, "inputs": inputs, "files": identity["files"]}
 
 
 def _other_place(stage: Stage, output: Path) -> str:
-    """The remedy where a finished folder is in the way; it costs no reply again."""
+    """Return the remedy if a finished folder is in the way. With it, no reply is paid for again."""
     if stage.reuse is None:
         return f"give another folder (output=DIR), or remove {output}"
     reuse = shlex.quote(f"runtime.reuse=[{word_for(str(output))}]")
@@ -220,7 +225,8 @@ def _waiting(what: str) -> Any:
 
 @contextmanager
 def _disk_errors(folder: Path) -> Iterator[None]:
-    """Turn disk faults below the working folder into StoreErrors; other faults and files are left to the stage."""
+    """Turn disk errors below the working folder into StoreErrors. Other errors, and errors of other files, are left to the
+    stage."""
     try:
         yield
     except OSError as error:

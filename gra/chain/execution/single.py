@@ -1,4 +1,4 @@
-"""Checks and runs one stage whose config is composed: for the commands (app.py) and for Python (gra/api)."""
+"""Checks and runs one stage with a composed config, for the commands (app.py) and for Python (gra/api)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gra.chain.store import manifest
 from gra.chain.store.manifest import MANIFEST
 from gra.errors import ConfigError, Problem
 
-PLACES = ["config"]  # the key of an app's config that holds the stage's
+PLACES = ["config"]  # the key of an app's config that holds the stage's config
 
 
 def carry_out(
@@ -27,10 +27,11 @@ def carry_out(
     unresolved: dict[str, Any],
     where: Sources,
 ) -> Result:
-    """Run the stage `target` into `output`, or take the folder that is already finished.
+    """Run the stage `target` into `output`, or return the folder that is already finished.
 
-    `problems`: faults found so far (`output` may be None only if there are some); `unresolved`: the app's whole config with its
-    `${...}`, from which a fault is traced to the key that the user set. Raises ConfigError with all faults before any work.
+    `problems`: faults found so far (`output` may be None only if there are some). `unresolved`: the app's whole config with
+    its `${...}`, through which a fault is traced to the key that the user set. Raises ConfigError with all faults before any
+    work.
     """
     stage = load_stage(target)
     found = [
@@ -50,7 +51,7 @@ def carry_out(
         )
         found += [p for p in (from_root(problem, unresolved, PLACES) for problem in outside) if p.key not in reported]
     stop_or_warn(found, where)
-    assert output is not None  # else there were problems
+    assert output is not None  # if it is None, there were problems, and `stop_or_warn` raised
     hashes = {name: manifest.outside_hash(path) for name, path in inputs.items()}
     try:
         return run_in_folder(stage, config, inputs, hashes, output)
@@ -60,7 +61,7 @@ def carry_out(
 
 
 def _whole(stage: Stage, config: dict[str, Any], output: Path) -> Path | None:
-    """The finished folder that makes this run unnecessary; None also where the config is faulty."""
+    """Return the finished folder that makes this run unnecessary; None if there is none or the config is faulty."""
     try:
         return stage.whole(dict(config), output)
     except (KeyError, TypeError, ValueError):

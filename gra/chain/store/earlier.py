@@ -1,8 +1,8 @@
-"""Finds earlier runs of a step, finished or not, with another configuration; replies they paid for may be reused.
+"""Finds earlier runs of a step with another configuration, finished or not. The replies that they paid for may be reused.
 
-In the store they have the step's stage and name but another hash. Beside an output folder they are `OUTPUT.partial-HASH8`, which
-`working.py` creates, and folders that a user renamed to `OUTPUT.aside...`. Only the newest few are searched: each of them holds
-what it reused from those before it.
+In the store, such a run has the step's stage and name but another hash. Beside an output folder, it is
+`OUTPUT.partial-HASH8`, which `working.py` creates, or a folder that a user renamed to `OUTPUT.aside...`. Only the newest
+MOST are searched, because each contains what it reused from older ones.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MOST = 8
 
 
 def of_name(store: Store, stage: Stage, name: str, digest: str) -> list[Path]:
-    """The folders of other runs of the step `name`, newest first; those in use by another process are left out."""
+    """Return the folders of other runs of the step `name`, newest first, without those that another process is using."""
     wanted = re.compile(rf"{re.escape(f'{stage.name}-{slug(name)}')}-([0-9a-f]{{8}})(\.partial)?(\.aside.*)?")
     found = []
     for folder in store.root.glob(f"{stage.name}-{slug(name)}-*") if store.root.is_dir() else ():
@@ -36,12 +36,12 @@ def of_name(store: Store, stage: Stage, name: str, digest: str) -> list[Path]:
 
 
 def in_store(store: Store, stage: Stage, name: str, digest: str) -> list[Path]:
-    """The folders of `of_name` whose replies may be reused."""
+    """Return the folders from `of_name` whose replies may be reused."""
     return _reusable(stage, of_name(store, stage, name, digest))
 
 
 def beside(stage: Stage, output: Path) -> list[Path]:
-    """The folders of earlier runs of the stage into `output`, newest first."""
+    """Return the folders of earlier runs of the stage into `output` whose replies may be reused, newest first."""
     wanted = re.compile(rf"{re.escape(output.name)}\.(partial[-.].+|aside.*)")
     parent = output.parent
     found = parent.iterdir() if parent.is_dir() else ()
@@ -49,7 +49,7 @@ def beside(stage: Stage, output: Path) -> list[Path]:
 
 
 def identity_of(folder: Path) -> dict[str, object] | None:
-    """The identity that a finished or working folder was made from; None where it is not recorded."""
+    """Return the identity from which a finished or working folder was made; None if it is not recorded."""
     for name in (MANIFEST, BEGUN):
         try:
             found = read_json(folder / name)["identity"]
@@ -61,7 +61,7 @@ def identity_of(folder: Path) -> dict[str, object] | None:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether the folder is a complete result, by its name and manifest."""
+    """Return whether the folder is a complete result, judged by its name and its manifest."""
     return (folder / MANIFEST).is_file() and not folder.name.endswith(PARTIAL)
 
 
@@ -70,7 +70,7 @@ def _newest(folders: Iterable[Path]) -> list[Path]:
 
 
 def _reusable(stage: Stage, folders: Iterable[Path]) -> list[Path]:
-    """The folders with something that the stage can reuse, at most MOST."""
+    """Return at most MOST folders that contain something that the stage can reuse."""
     kept = stage.kept
     if kept is None or stage.reuse is None:
         return []

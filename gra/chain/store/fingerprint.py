@@ -1,8 +1,9 @@
 """PURE: computes the fingerprint of a step, a sha256 over everything that decides its result and nothing else.
 
-Included: the stage's name and version, its config, its inputs' fingerprints, and the content of the files named in the config.
-Excluded: every mapping called `runtime`, at any depth, and the stage's NOT_HASHED keys; these only change speed. Values without a
-canonical form (NaN, objects, keys that are not text) are refused: equal configs must give equal bytes.
+Included: the stage's name and version, its config, its inputs' fingerprints, and the content of the files named in the
+config. Excluded: every mapping called `runtime`, at any depth, and the stage's NOT_HASHED keys, because neither changes the
+result. Values without a canonical form (NaN, objects, keys that are not text) are refused, because equal configs must give
+equal bytes.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ _NOT_SET = "not set"
 
 
 def hashed_config(config: Mapping[str, Any], drop: Iterable[str] = ()) -> dict[str, Any]:
-    """`config` without `runtime` mappings and without the dotted keys in `drop` (`*` stands for any one key or index).
+    """Return `config` without `runtime` mappings and without the dotted keys in `drop` (`*` stands for any one key or index).
 
-    Raises ConfigError that names every value without a canonical form.
+    Raises ConfigError, which names every value without a canonical form.
     """
     problems: list[Problem] = []
     stripped = _strip(config, (), [tuple(key.split(".")) for key in drop], problems)
@@ -43,10 +44,10 @@ def identity(
     files: Mapping[str, str] | None = None,
     not_hashed: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Everything that decides a step's result, as one JSON-serialisable mapping; `fingerprint` hashes it.
+    """Return everything that decides a step's result, as one JSON-serialisable mapping, which `fingerprint` hashes.
 
-    `inputs`: name -> fingerprint; `files`: dotted config key -> sha256 of the file it names. The hash replaces the key's value:
-    the same file under another path is the same input.
+    `inputs`: name -> fingerprint; `files`: dotted config key -> sha256 of the file that it names. The hash replaces the
+    key's value, so the same file at another path is the same input.
     """
     files = dict(files or {})
     return {
@@ -59,37 +60,38 @@ def identity(
 
 
 def fingerprint(identity: Mapping[str, Any]) -> str:
-    """Hex sha256 of the canonical JSON of `identity`: keys sorted, no spaces, ASCII."""
+    """Return the hex sha256 of the canonical JSON of `identity`: sorted keys, no spaces, ASCII."""
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def hash8(fingerprint: str) -> str:
-    """The first 8 hex digits, as used in folder names."""
+    """Return the first 8 hex digits, which folder names contain."""
     return fingerprint[:8]
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], limit: int = 8) -> list[str]:
-    """One line per leaf in which two identities differ, at most `limit`, then the number of the others."""
+    """Return one line for each leaf in which two identities differ, at most `limit`, and then the number of further ones."""
     changed = changes(old, new)
     lines = [f"{key}: {before} there, {after} here" for key, before, after in changed[:limit]]
     return lines + ([f"... and {len(changed) - limit} more"] if len(changed) > limit else [])
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """(key, old value, new value) as text, for each leaf in which two identities differ."""
+    """Return (key, old value, new value), as text, for each leaf in which two identities differ."""
     before, after = ({key: value for key, value in leaves(side) if key} for side in (old, new))
     keys = [k for k in sorted({*before, *after}) if repr(before.get(k, _ABSENT)) != repr(after.get(k, _ABSENT))]
     return [(key, _show(before.get(key, _ABSENT)), _show(after.get(key, _ABSENT))) for key in keys]
 
 
 def change_lines(changed: Iterable[tuple[str, str, str]], limit: int = 8) -> list[str]:
-    """`changes` with the keys that users set, one line each: `synthesis.tau: 8.0 -> 7.0`."""
+    """Return `changes` as one line each, with the keys that users set: `synthesis.tau: 8.0 -> 7.0`. At most `limit` lines, and
+    then the number of further ones."""
     lines = []
     for key, before, after in changed:
         section, _, rest = key.partition(".")
         if section in ("files", "inputs") and not rest:
-            continue  # there were none, or there are none now: other lines say so
+            continue  # the whole section was or is now empty: the lines of its entries show that
         state = "added" if before == _NOT_SET else "removed" if after == _NOT_SET else "content changed"
         if section == "files":
             lines.append(f"{re.split('[/:]', rest)[0]}: {state}")  # one line per folder, however many files it has
@@ -104,7 +106,7 @@ def change_lines(changed: Iterable[tuple[str, str, str]], limit: int = 8) -> lis
 
 
 def leaves(value: Any, path: str = "") -> Iterable[tuple[str, Any]]:
-    """Dotted key and value of every leaf; an empty mapping or list is a leaf."""
+    """Yield the dotted key and the value of every leaf. An empty mapping or list is a leaf."""
     if isinstance(value, Mapping) and value:
         pairs: Iterable[tuple[Any, Any]] = value.items()
     elif isinstance(value, list) and value:
@@ -123,7 +125,7 @@ def _strip(value: Any, path: tuple[str, ...], drop: list[tuple[str, ...]], probl
             if not isinstance(key, str):
                 message = f"the key {key!r} is not text, so it has no canonical form"
                 problems.append(Problem(_dotted(path), message, "write the key in quotes"))
-            else:  # excluded keys still go into the manifest, so they are checked as well
+            else:  # excluded keys are written to the manifest, so they are checked as well
                 clean = _strip(inner, (*path, key), drop, problems)
                 if key != RUNTIME and not _dropped((*path, key), drop):
                     kept[key] = oldest(clean) if key == TARGET and isinstance(clean, str) else clean

@@ -1,4 +1,4 @@
-"""Writes and reads `manifest.json`: what made a finished folder, from which inputs and versions, when and where."""
+"""Writes and reads `manifest.json`, which records what made a finished folder, from which inputs and versions, when and where."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gra.fileio import read_json, sha256_file
 from gra.labels import MANIFEST, MARK, simulated
 from gra.paths import SNAPSHOT, snapshot_root, source_root
 
-BEGUN = "begun.json"  # identity of a working folder; removed once the manifest is written
+BEGUN = "begun.json"  # holds a working folder's identity; removed when the manifest is written
 LIBRARIES = (
     *("gra", "torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "vllm", "datasets", "lm-eval", "wandb"),
     *("sentence-transformers", "faiss-cpu", "numpy", "pyarrow", "pydantic", "hydra-core", "omegaconf"),
@@ -30,7 +30,7 @@ Manifest = dict[str, Any]
 
 
 def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
+    """Return the time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -44,7 +44,7 @@ def build(
     begun: str,
     metrics: Mapping[str, float],
 ) -> Manifest:
-    """The manifest of the finished working folder `folder`. Raises GraError if a metric is not a finite number."""
+    """Return the manifest of the finished working folder `folder`. Raises GraError if a metric is not a finite number."""
     return {
         "stage": stage.name,
         "version": stage.version,
@@ -65,7 +65,8 @@ def build(
 
 
 def read(folder: Path) -> Manifest:
-    """The manifest of a finished folder. Raises StoreError that names the folder if it is missing or does not match its hash."""
+    """Return the manifest of a finished folder. Raises StoreError, which names the folder, if the manifest is missing or does
+    not match its hash."""
     remedy = f"the result is incomplete: rename it to {folder.name}.aside (its replies are reused), then run the command again"
     try:
         manifest = read_json(folder / MANIFEST)
@@ -83,10 +84,11 @@ def read(folder: Path) -> Manifest:
 
 
 def outside_hash(path: Path) -> str:
-    """The hash of a folder or file that no step of the experiment makes.
+    """Return the hash of a folder or file that no step of the experiment makes.
 
-    For a folder that a stage made it is the manifest's hash: made twice from the same inputs, it is the same input. For any other
-    folder, or where file sizes no longer match the manifest, it is the hash of the content. Raises OSError, StoreError.
+    For a folder that a stage made, this is the hash in its manifest, so that two folders made from the same inputs are the
+    same input. For any other folder or file, or if file sizes do not match the manifest, it is the hash of the content.
+    Raises OSError, StoreError.
     """
     if (path / MANIFEST).is_file():
         manifest = read(path)
@@ -97,13 +99,13 @@ def outside_hash(path: Path) -> str:
 
 
 def sizes(folder: Path) -> dict[str, int]:
-    """Relative path -> bytes of every file below `folder`."""
+    """Return relative path -> bytes for every file below `folder`."""
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     return {p.relative_to(folder).as_posix(): p.stat().st_size for p in files}
 
 
 def versions() -> dict[str, str]:
-    """Python's and the key libraries' versions; libraries that are not installed are left out."""
+    """Return the versions of Python and of the key libraries. Libraries that are not installed are left out."""
     found = {"python": sys.version.split()[0]}
     for name in LIBRARIES:
         try:
@@ -114,8 +116,10 @@ def versions() -> dict[str, str]:
 
 
 def git_state() -> dict[str, Any] | None:
-    """The commit of the code that ran and whether files were changed since; None outside a git checkout. In a snapshot of the
-    code (gra/cluster/snapshot.py): also the hash of these changes."""
+    """Return the commit of the code that ran and whether files were changed since then; None outside a git checkout.
+
+    In a snapshot of the code (gra/cluster/snapshot.py), also return the hash of these changes.
+    """
     if (snapshot := snapshot_root()) is not None:
         return dict(read_json(snapshot / SNAPSHOT))
     root = source_root()
@@ -125,7 +129,7 @@ def git_state() -> dict[str, Any] | None:
         commit = _git(root, "rev-parse", "HEAD")
         return {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no"))}
     except (OSError, subprocess.SubprocessError):
-        return None  # no git, or no commit yet: the library versions still show what ran
+        return None  # no git, or no commit yet; the versions of the libraries are recorded all the same
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -1,7 +1,7 @@
-"""Finds and places results in the run store, `runs/store/<stage>-<name>-<hash8>/`; a folder is finished or does not exist.
+"""Finds and places results in the run store, `runs/store/<stage>-<name>-<hash8>/`. A folder is finished or does not exist.
 
-Only the hash identifies a result; the name is for people. Whichever arm made a result first, every other arm, experiment or
-command that needs the same one finds it.
+Only the hash identifies a result; the name is for people. A result that one arm made is found by every other arm, experiment
+or command that needs the same one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PARTIAL = ".partial"
 
 @dataclass(frozen=True)
 class Place:
-    """The paths of one result: work happens in `partial`, which is published as `final`; `lock` is the lock file."""
+    """The paths of one result. A stage works in `partial`, which is then published as `final`; `lock` is the lock file."""
 
     final: Path
 
@@ -41,7 +41,8 @@ class Store:
     root: Path
 
     def find(self, stage: str, digest: str) -> Path | None:
-        """The finished folder of the step with this fingerprint, under any name. Raises StoreError if it is damaged."""
+        """Return the finished folder of the step with this fingerprint, under any name; None if there is none. Raises
+        StoreError if the folder is damaged, or if it belongs to another fingerprint with the same first 8 digits."""
         for folder in self._folders(stage, digest, ""):
             found = manifest.read(folder)["hash"]
             if found == digest:
@@ -53,21 +54,21 @@ class Store:
         return None
 
     def find_partial(self, stage: str, digest: str) -> Path | None:
-        """The working folder left by an unfinished run of the same step."""
+        """Return the working folder that an unfinished run of the same step left, or None."""
         return next(iter(self._folders(stage, digest, PARTIAL)), None)
 
     def place(self, stage: str, name: str, digest: str) -> Place:
-        """Where a step's result goes: under the name of its unfinished run, if there is one, else under `name`."""
+        """Return where a step's result goes: under the name of its unfinished run if there is one, else under `name`."""
         begun = self.find_partial(stage, digest)
         folder = begun.name.removesuffix(PARTIAL) if begun else f"{stage}-{slug(name)}-{hash8(digest)}"
         return Place(self.root / folder)
 
     def lock(self, stage: str, digest: str) -> Path:
-        """The lock file of a result; independent of the name, since two arms may need the same result at once."""
+        """Return the lock file of a result. It does not depend on the name, because two arms may need the same result at once."""
         return self.root / ".locks" / f"{stage}-{hash8(digest)}.lock"
 
     def log(self, stage: str, name: str, digest: str) -> Path:
-        """The log with a step's standard output and error, beside its folder; it is kept."""
+        """Return the log file with a step's standard output and error, beside the step's folder. It is kept."""
         place = self.place(stage, name, digest)
         return place.final.with_name(place.final.name + ".log")
 
@@ -80,7 +81,8 @@ class Store:
 
 
 def why_unusable(output: Path) -> str | None:
-    """Why `output` cannot hold a result: it is the file system's root, the current folder or a folder above it; else None."""
+    """Return why `output` cannot hold a result (it is the file system's root, the current folder or a folder above it), else
+    None."""
     whole = output.resolve()
     if whole == Path(whole.anchor):
         return "is the root of the file system"
@@ -88,12 +90,12 @@ def why_unusable(output: Path) -> str | None:
 
 
 def slug(text: str) -> str:
-    """`text` as part of a file name: lower-case letters, digits, dots and dashes."""
+    """Return `text` as part of a file name: lower-case letters, digits, dots and dashes."""
     return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.") or "x"
 
 
 def publish(partial: Path, final: Path) -> None:
-    """Sync `partial` to disk, then make it visible as `final` by one rename. Raises OSError."""
+    """Sync `partial` to disk, then rename it to `final` in one step. Raises OSError."""
     for folder, _, files in os.walk(partial):
         for name in files:
             path = Path(folder, name)

@@ -1,7 +1,8 @@
-"""Starts or resumes the working folder of a result, and moves aside one that another configuration started.
+"""Starts or resumes the working folder of a result, and moves a working folder of another configuration aside.
 
-A folder of another configuration is removed where nothing in it was paid for or took long (`Stage.kept`). Otherwise it is renamed
-to `OUTPUT.partial-HASH8`: the same configuration finds and resumes it later, and others reuse its replies to equal requests.
+A folder of another configuration is removed if nothing in it was paid for or took long (`Stage.kept`). Otherwise it is
+renamed to `OUTPUT.partial-HASH8`. A later run with that configuration resumes it, and runs with other configurations reuse
+its replies to equal requests.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from gra.fileio import read_json, write_json
 
 
 def begin(stage: Stage, place: Place, who: dict[str, Any]) -> str:
-    """Start the working folder, or resume the one with the identity `who`. Returns the time of its first start.
+    """Start the working folder, or resume the one with the identity `who`. Return the time of its first start.
 
     Raises StoreError for a folder that no stage started, and OSError.
     """
@@ -51,7 +52,7 @@ def begin(stage: Stage, place: Place, who: dict[str, Any]) -> str:
 
 
 def aside(place: Place, digest: str) -> Path:
-    """The path that keeps the working folder of another configuration."""
+    """Return the path to which a working folder with the fingerprint `digest` is moved aside."""
     return place.partial.with_name(f"{place.partial.name}-{hash8(digest)}")
 
 
@@ -77,7 +78,7 @@ def _clear(stage: Stage, place: Place, there: dict[str, Any] | None, who: dict[s
 
 
 def worth_of(stage: Stage, folder: Path) -> str:
-    """A description of what in a folder must be kept; empty: nothing."""
+    """Return a description of what in a folder must be kept; "" if nothing."""
     if stage.kept is not None:
         return stage.kept(folder)
     files = sum(path.is_file() and path.name != BEGUN for path in folder.rglob("*"))
@@ -85,7 +86,7 @@ def worth_of(stage: Stage, folder: Path) -> str:
 
 
 def _free(path: Path) -> Path:
-    """`path`, or the first of `path`-2, `path`-3, ... that does not exist."""
+    """Return `path` if it does not exist, else the first of `path`-2, `path`-3, ... that does not exist."""
     number, free = 1, path
     while free.exists():
         number += 1

@@ -1,10 +1,10 @@
 """Runs one command and ends all of its processes when the starting process ends: `python guard.py STOP_SECONDS COMMAND...`
 
-The starter holds the write end of the guard's standard input. The pipe closes when the starter closes it or dies, even by
-SIGKILL. The guard then sends SIGTERM to the command's process group and to all of its descendants, and SIGKILL after
-STOP_SECONDS. On Linux this includes descendants in other sessions, because the guard is their subreaper. The guard uses only the
-standard library and is run by its path: it starts in about 20 ms in any environment. Exit code: the command's, or 128 + n if
-signal n ended it.
+The process that starts the guard holds the write end of the guard's standard input. This pipe closes when that process
+closes it or dies, even by SIGKILL. The guard then sends SIGTERM to the command's process group and to all of its
+descendants, and SIGKILL after STOP_SECONDS. On Linux this includes descendants in other sessions, because the guard is their
+subreaper. The guard uses only the standard library and is run by its path, so it starts in about 20 ms in any environment.
+Exit code: the command's, or 128 + n if signal n ended the command.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def main(arguments: list[str]) -> int:
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
     for number in (*_SIGNALS, signal.SIGCHLD):
-        signal.signal(number, lambda *_: None)  # read from the pipe below
-    # The pipe reports the starter's end; the signal covers a starter whose children hold the pipe open by mistake.
+        signal.signal(number, lambda *_: None)  # the signal's number is read from the wakeup pipe
+    # Standard input reports the end of the starting process. This signal also covers the case that its children keep the pipe open.
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     try:
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _exited(child: subprocess.Popen[bytes], signalled: int) -> bool:
-    """Wait until the command exits (true) or must be ended (false)."""
+    """Wait until the command exits (returns True) or must be ended (returns False)."""
     while child.poll() is None:
         readable, _, _ = select.select([0, signalled], [], [])
         if signalled in readable and any(number in _SIGNALS for number in os.read(signalled, 256)):
@@ -62,13 +62,13 @@ def _exited(child: subprocess.Popen[bytes], signalled: int) -> bool:
 
 
 def _remaining(child: subprocess.Popen[bytes]) -> bool:
-    """Whether the command or a descendant still runs; reaps those that have ended."""
+    """Return whether the command or a descendant still runs. Reaps those that have ended."""
     child.poll()
     if child.returncode is not None:
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[
                 0
-            ]:  # adopted processes; earlier, this would take the command's own exit code
+            ]:  # reap adopted processes, only now: earlier this would take the command's own exit code
                 pass
     return child.returncode is None or bool(_descendants())
 
@@ -81,7 +81,7 @@ def _signal(group: int, number: int) -> None:
 
 
 def _descendants() -> list[int]:
-    """The ids of all living descendants; empty on systems without /proc, where only the process group is ended."""
+    """Return the ids of all living descendants; [] on systems without /proc, where only the process group is ended."""
     parents: dict[int, int] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):

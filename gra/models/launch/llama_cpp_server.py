@@ -2,10 +2,10 @@
 
 Command: python -m gra.models.launch.llama_cpp_server --model FILE.gguf --name NAME --port PORT        (--help: all options)
 
-Base models need a chosen chat template: without one llama.cpp uses ChatML, whose marks such a model has never seen and whose end
-mark it never writes. `--template plain` writes paragraphs "User: ..." and "Assistant: ...", which base models know from plain text,
-and ends a reply before the next "User:". A template does not contain the beginning-of-sequence token: llama.cpp adds it if the
-file says so.
+Base models need an explicit chat template. Without one, llama.cpp uses ChatML, whose tokens such a model has never seen and
+whose end token it never writes. `--template plain` writes paragraphs "User: ..." and "Assistant: ...", which base models
+know from plain text, and ends a reply before the next "User:" or "Assistant:". A template does not contain the
+beginning-of-sequence token, because llama.cpp adds it if the file asks for it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from gra.models.launch.gguf_header import metadata
 from gra.pipes import outlive_reader
 
 OWN = "own"
-STOPS = {"plain": ["\nUser:", "\n\nUser:", "\nAssistant:"]}  # stop strings of our templates
+STOPS = {"plain": ["\nUser:", "\n\nUser:", "\nAssistant:"]}  # stop strings of the templates in chat_templates/
 TEMPLATES = Path(__file__).parent / "chat_templates"
 _TEMPLATE_KEY = "tokenizer.chat_template"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code."""
+    """Serve until SIGTERM or SIGINT. Return the exit code."""
     outlive_reader()
     given = _parser().parse_args(list(arguments))
     try:
@@ -58,8 +58,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def threads(wanted: int, servers: int, cores: int | None = None) -> int:
-    """Threads for one of `servers` servers on this machine; `wanted` if that is above 0. llama.cpp's threads wait for each other
-    by spinning: with more threads than cores, each token takes many times as long."""
+    """Return the number of threads for one of `servers` servers on this machine; `wanted` if that is above 0.
+
+    llama.cpp's threads wait for each other by spinning: with more threads than cores, each token takes many times as long.
+    """
     if wanted > 0:
         return wanted
     if cores is None:
@@ -68,7 +70,8 @@ def threads(wanted: int, servers: int, cores: int | None = None) -> int:
 
 
 def chosen_template(model: Path, wanted: str) -> tuple[str, list[str]]:
-    """(Jinja text, or "" for the file's own template; stop strings). Raises ValueError if the file has none, OSError."""
+    """Return (Jinja text, stop strings); the text is "" for the file's own template. Raises ValueError if the file has no
+    template, and OSError."""
     if wanted == OWN:
         if _TEMPLATE_KEY not in metadata(model, [_TEMPLATE_KEY]):
             raise ValueError(
@@ -80,7 +83,7 @@ def chosen_template(model: Path, wanted: str) -> tuple[str, list[str]]:
 
 
 def parameters(params: Any, given: argparse.Namespace, template: str, stops: list[str], count: int) -> Any:
-    """llama.cpp's parameters for the command's options."""
+    """Set llama.cpp's parameters from the command's options and return them."""
     params.model.path = str(given.model)
     params.model_alias = {given.name}
     params.port = given.port

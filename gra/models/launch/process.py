@@ -16,9 +16,10 @@ _TAIL_LINES, _TAIL_BYTES = 15, 4000
 
 
 class Guarded:
-    """A child process. `words`: the command; `environment`: added to this process's environment; `log_file`: gets the output.
+    """A child process under guard.py. `words`: the command; `environment`: added to this process's environment; `log_file`:
+    gets the output.
 
-    `secrets` are redacted wherever the command or the log is shown.
+    `stop_s`: seconds between SIGTERM and SIGKILL. `secrets` are redacted wherever the command or the log is shown.
     """
 
     def __init__(
@@ -35,12 +36,13 @@ class Guarded:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Start the command. Raises OSError if the log cannot be written. A missing command exits with code 127."""
+        """Start the command. Raises OSError if the log cannot be written. If the command does not exist, the process exits with
+        code 127."""
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as out:
             out.write(f"---- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {self.command}\n".encode())
             out.flush()
-            # In a new session: Ctrl-C and a kill of our process group do not reach the guard, which cleans up.
+            # A new session keeps Ctrl-C and a kill of this process's group from the guard, which must clean up.
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-I",
@@ -55,15 +57,15 @@ class Guarded:
             )
 
     async def wait(self) -> int:
-        """Wait for the exit code (128 + n: ended by signal n)."""
+        """Wait until the process ends. Return its exit code (128 + n: ended by signal n)."""
         assert self._process is not None
         return await self._process.wait()
 
     async def stop(self) -> None:
-        """End the process and its descendants; returns when none is left."""
+        """End the process and its descendants. Returns when none is left."""
         if self._process is not None:
             assert self._process.stdin is not None
-            self._process.stdin.close()  # tells the guard to end the command, even if we die now
+            self._process.stdin.close()  # tells the guard to end the command, even if this process dies now
             await self._process.wait()
 
     @property
@@ -72,7 +74,7 @@ class Guarded:
         return self._redacted(shlex.join(self._words))
 
     def report(self, what: str) -> str:
-        """An error text: `what` happened, the command, the log's path and its last lines."""
+        """Return an error text: `what` happened, the command, the log's path and its last lines."""
         tail = "\n".join(f"    | {line}" for line in self._log_tail()) or "    | (nothing)"
         return f"{what}\n    command: {self.command}\n    log: {self.log_file}, last lines:\n{tail}"
 

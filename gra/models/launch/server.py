@@ -1,7 +1,8 @@
-"""Starts model servers from a command template, waits until they are healthy, restarts them when they die and always stops them.
+"""Starts model servers from a command template, waits until they are healthy, restarts them when they die and always stops
+them.
 
-Used by `pool.serve` (openai/settings.py: the servers of all models at once) and by pool=phased_servers (one at a time). Each server
-runs under guard.py, which ends it with this process, however this process ends. The command does not enter fingerprints.
+Used by `pool.serve` (openai/settings.py: the servers of all models at once) and by pool=phased_servers (one at a time). Each
+server runs under guard.py, which ends it when this process ends, even by SIGKILL. The command is not part of fingerprints.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ log = logging.getLogger(__name__)
 
 RESTART_PAUSE_S = 2.0
 HOST = "127.0.0.1"
-# Below Linux's ephemeral ports (32768-60999): a free port of that range can become the local end of one of our connections before
-# the server has loaded its model and listens on it.
+# Below Linux's ephemeral ports (32768-60999): a free port of that range can become the local end of an outgoing connection before
+# the server has loaded its model and listens on the port.
 PORTS = range(20_000, 32_000)
 _POLL_S = (0.1, 1.0)  # seconds between checks of a starting server: first, longest
 
-_ports = random.Random()  # separate: seeded draws elsewhere are not disturbed
+_ports = random.Random()  # a separate generator, so that seeded draws elsewhere stay the same
 _given: set[int] = set()  # ports in use by servers of this process
 
 
@@ -66,12 +67,12 @@ class ServeSettings(Settings):
     restarts: int = Field(3, ge=0, description="Restarts of a server that died.")
 
     def gpus_of(self, name: str) -> int:
-        """GPUs per server of the model `name`."""
+        """Return the number of GPUs per server of the model `name`."""
         return self.gpus_per_model.get(name, 0) if isinstance(self.gpus_per_model, dict) else self.gpus_per_model
 
     def words(self, model: ModelSettings, port: int, gpus: int, servers: int = 1) -> list[str]:
-        """The command's words for `model`, one of `servers` that run at once. Raises ValueError if the string cannot be split,
-        StoreError if there is no cache for its weights."""
+        """Return the command's words for `model`, whose server is one of `servers` that run at once. Raises ValueError if the
+        command string cannot be split, and StoreError if there is no cache for the model's weights."""
         values = {"{model}": model.served, "{name}": model.name, "{port}": str(port), "{gpus}": str(gpus)}
         values |= {"{python}": sys.executable, "{servers}": str(servers)}
         if model.weights is not None:
@@ -84,11 +85,11 @@ class ServeSettings(Settings):
         return words
 
     def says(self, place: str) -> bool:
-        """Whether the command has the placeholder `place`, e.g. {port}."""
+        """Return whether the command has the placeholder `place`, e.g. {port}."""
         return any(place in word for word in ([self.command] if isinstance(self.command, str) else self.command))
 
     def problems(self, models: Sequence[ModelSettings], *, at_once: bool) -> list[Problem]:
-        """Faults found before a start. `at_once`: all models run at once, else one after the other."""
+        """Return the faults that can be found before a start. `at_once`: all models run at once, else one after the other."""
         found = []
         key = "pool.serve.command"
         found += self._module_problems()
@@ -145,7 +146,7 @@ class ServeSettings(Settings):
 
 
 def _module_there(name: str) -> bool:
-    """Whether `name` can be imported here. It is not imported: it can be large."""
+    """Return whether the module `name` can be imported here. It is not imported, because it can be large."""
     try:
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
@@ -153,7 +154,7 @@ def _module_there(name: str) -> bool:
 
 
 class ServerProcess:
-    """One server process, of `servers` that run at once. `secrets` are redacted where its log is shown."""
+    """The server process of one model, one of `servers` that run at once. `secrets` are redacted where its log is shown."""
 
     def __init__(
         self,
@@ -176,7 +177,8 @@ class ServerProcess:
         return f"http://{HOST}:{self.port}/v1"
 
     async def start(self) -> None:
-        """Start it, wait until it is healthy, and report the wait. Raises ServerError with the command and the log's last lines."""
+        """Start the server and wait until it is healthy; report the wait. Raises ServerError with the command and the log's
+        last lines."""
         self.starts += 1
         begun = time.monotonic()
         try:
@@ -190,16 +192,16 @@ class ServerProcess:
         log.info("%s is served on %s after %.1f s", self.model.name, self.url, time.monotonic() - begun)
 
     async def died(self) -> int:
-        """Wait until the process exits; returns its exit code."""
+        """Wait until the process exits. Return its exit code."""
         return await self._process.wait()
 
     async def stop(self) -> None:
-        """End the process and its descendants; returns when none is left."""
+        """End the process and its descendants. Returns when none is left."""
         await self._process.stop()
         _given.discard(self.port)
 
     def account(self, what: str) -> ServerError:
-        """A ServerError: `what` happened, the command, the log's path and its last lines."""
+        """Return a ServerError: `what` happened, the command, the log's path and its last lines."""
         report = self._process.report(f"model `{self.model.name}`: {what}")
         return ServerError(
             f"{report}\n    -> run the command by hand, correct pool.serve, or raise pool.serve.start_timeout_s"
@@ -236,11 +238,12 @@ class ServerProcess:
 async def kept_up(server: ServerProcess, restarts: int) -> AsyncIterator[asyncio.Task[None]]:
     """Start `server`, restart it when it dies, and stop it at the end of the block.
 
-    Yields the task that watches it. The task ends, with a ServerError, only when no restart is left.
+    Yields the task that watches the server. The task ends only when no restart is left, with a ServerError.
     """
 
     async def restart(server: ServerProcess, restarts: int) -> None:
-        """Retry the start while restarts are left: just after a crash the GPU's memory may not be free yet."""
+        """Start the server again while restarts are left. A start can fail just after a crash because the GPU's memory is not
+        free yet."""
         while True:
             try:
                 return await server.start()
@@ -273,7 +276,7 @@ async def kept_up(server: ServerProcess, restarts: int) -> AsyncIterator[asyncio
 
 
 def free_port() -> int:
-    """A TCP port that nothing listens on now and that this process has not given to another server. Raises ServerError."""
+    """Return a TCP port that nothing listens on now and that this process has not given to another server. Raises ServerError."""
     for port in _ports.sample(PORTS, len(PORTS)):
         if port in _given:
             continue
@@ -288,5 +291,5 @@ def free_port() -> int:
 
 
 def log_file(folder: str | None, name: str) -> Path:
-    """The log file of the server of model `name` in `folder` (`runtime.log_folder`, which stages set to OUTPUT/servers)."""
+    """Return the log file of the server of model `name` in `folder` (`runtime.log_folder`, which stages set to OUTPUT/servers)."""
     return Path(folder or "servers") / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('.-') or 'model'}.log"

@@ -1,7 +1,8 @@
-"""Generates replies with one transformers model in memory. Blocking; transformers.py calls it in a worker thread.
+"""Generates replies with one transformers model in memory. It blocks, so transformers.py calls it in a worker thread.
 
-Sampling is done here because `generate` draws for a whole batch from one generator. Each row adds Gumbel noise from a generator
-with its request's seed and takes the largest logit, which is equivalent to sampling from the softmax.
+Sampling is done here because `generate` samples a whole batch from one random generator. Here each row has a generator
+seeded by its request: it adds Gumbel noise to the logits and takes the largest, which is equivalent to sampling from the
+softmax.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ log = logging.getLogger(__name__)
 
 
 class LocalModel:
-    """`spec.served` is a folder or hub id. Raises ServerError if the model cannot be loaded or has no chat template."""
+    """A loaded model. `spec.served` is a folder or hub id. Raises ServerError if the model cannot be loaded or has no chat
+    template."""
 
     def __init__(self, spec: ModelSettings, *, device: str, dtype: str, trust_remote_code: bool):
         self.name, self._system_role, where = spec.name, spec.system_role, spec.served
@@ -46,7 +48,7 @@ class LocalModel:
             ValueError,
             ImportError,
             RuntimeError,
-        ) as error:  # missing; unknown architecture; out of memory
+        ) as error:  # e.g. a missing folder, an unknown architecture, too little memory
             why = f"cannot load {where}: {type(error).__name__}: {str(error)[:500]}"
             raise ServerError(
                 f"model `{self.name}`: {why}\n    -> correct pool.models, or download it first"
@@ -62,7 +64,7 @@ class LocalModel:
         self._context: int | None = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
 
     def unload(self) -> None:
-        """Free the memory. The object cannot be used afterwards."""
+        """Free the model's memory. The object cannot be used afterwards."""
         del self._model
         gc.collect()
         if torch.cuda.is_available():
@@ -76,7 +78,7 @@ class LocalModel:
         template_options: Mapping[str, Any],
         stop: threading.Event,
     ) -> list[Reply]:
-        """Replies in the order of `requests`, generated as one batch. Raises ServerError if memory runs out."""
+        """Return the replies in the order of `requests`, generated as one batch. Raises ServerError if memory runs out."""
         prompts = [self._prompt(request, template_options) for request in requests]
         replies: dict[int, Reply] = {}
         for index, prompt in enumerate(prompts):
@@ -111,7 +113,7 @@ class LocalModel:
             raise ServerError(
                 f"model `{self.name}`: its chat template raised an error: {error}\n    -> {remedy}"
             ) from error
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]  # the template writes them
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]  # the template has written them
         return ids
 
     @torch.inference_mode()
@@ -123,8 +125,8 @@ class LocalModel:
         grammars: list[Any],
         stop: threading.Event,
     ) -> tuple[list[list[int]], list[torch.Tensor | None]]:
-        """New tokens per row, right-padded; for requests with choices, also the first token's probabilities over the vocabulary.
-        Prompts are left-padded to one length."""
+        """Return the new tokens per row, right-padded, and, for requests with choices, the first token's probabilities over the
+        vocabulary. Prompts are left-padded to one length."""
         width = max(map(len, prompts))
         ids = torch.tensor([[self._pad] * (width - len(p)) + p for p in prompts], device=self._model.device)
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=self._model.device)
@@ -147,7 +149,7 @@ class LocalModel:
         return tokens, rows.first
 
     def _masses(self, choices: tuple[str, ...], likely: torch.Tensor) -> dict[str, float]:
-        """The exact probability of each choice: the sum over all tokens of the vocabulary that spell it."""
+        """Return the exact probability of each choice: the sum over all tokens of the vocabulary that spell it."""
         return {choice: nine(float(likely[ids].sum())) for choice, ids in self._ids_of(choices).items()}
 
     def _ids_of(self, choices: tuple[str, ...]) -> dict[str, list[int]]:
@@ -172,7 +174,7 @@ class LocalModel:
         return Reply(text, tokens_in, len(tokens) if end is None else end + 1, "length" if end is None else "stop")
 
     def _grammar(self, request: Request) -> Any:
-        """A new llguidance matcher for the request's schema; None without a schema or if it cannot be enforced."""
+        """Return a new llguidance matcher for the request's schema; None without a schema or if it cannot be enforced."""
         if request.schema is None or self._grammar_tokenizer is None:
             return None
         import llguidance
@@ -205,7 +207,8 @@ class _Rows(LogitsProcessor):
 
     def __init__(self, requests: Sequence[Request], grammars: Sequence[Any], width: int, eos: Sequence[int]):
         self._requests, self._grammars, self._read, self._eos = requests, grammars, width, eos
-        self.first: list[torch.Tensor | None] = [None] * len(requests)  # before temperature and top_p
+        # probabilities of the first token, before temperature and top_p
+        self.first: list[torch.Tensor | None] = [None] * len(requests)
         self._generators = [torch.Generator().manual_seed(request.seed % 2**63) for request in requests]
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
@@ -246,7 +249,7 @@ class _Rows(LogitsProcessor):
 
 
 class _Limits(StoppingCriteria):
-    """Ends each row at its length, and all rows when the backend is closed."""
+    """Ends each row at its length limit, and all rows when the backend is closed."""
 
     def __init__(self, ends: Sequence[int], stop: threading.Event):
         self._ends, self._stop = torch.tensor(ends), stop

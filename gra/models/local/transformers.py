@@ -1,8 +1,8 @@
 """Runs models in this process with transformers, without a server, on one GPU or a CPU: conf/pool/transformers.yaml.
 
-A model is loaded on its first call, in a worker thread; if `pool.max_loaded` models are in memory, the least recently used one is
-unloaded. Calls to a loaded model go first, then calls to the model with the most waiting calls. With `pool.batch` 1 a reply
-depends only on its request, at any concurrency.
+A model is loaded on its first call, in a worker thread. If `pool.max_loaded` models are in memory, the least recently used
+one is unloaded first. Calls to a loaded model are served before calls to others; among the others, the model with the most
+waiting calls is next. With `pool.batch` 1 a reply depends only on its request, at any concurrency.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gra.paths import expanded
 if TYPE_CHECKING:
     from gra.models.local.generation import LocalModel
 
-_LULL_S = 0.02  # seconds before a model is unloaded: a reply often leads to a new call to the same model
+_LULL_S = 0.02  # seconds to wait before a swap: a reply often leads to a new call to the same model
 Waiting = tuple[Request, asyncio.Future[Reply]]
 
 
@@ -59,13 +59,13 @@ class PoolSettings(PoolBase):
 
 
 def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> TransformersLocal:
-    """The backend for `pool`; `pool._target_` names this function. Raises ConfigError."""
+    """Return the backend for `pool`; `pool._target_` names this function. Raises ConfigError."""
     settings, _ = parsed(PoolSettings, pool, runtime)
     return TransformersLocal(settings)
 
 
 class TransformersLocal(Backend):
-    """A `gra.models.base.Backend` over models in this process."""
+    """A `gra.models.base.Backend` whose models run in this process."""
 
     def __init__(self, settings: PoolSettings):
         self._settings = settings
@@ -94,7 +94,7 @@ class TransformersLocal(Backend):
         self._loaded.clear()
 
     async def chat(self, request: Request) -> Reply:
-        """The model's reply. Raises ServerError if the model cannot be loaded or run."""
+        """Return the model's reply. Raises ServerError if the model cannot be loaded or run."""
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[request.model].append((request, future))
         if self._driver is None or self._driver.done():
@@ -111,7 +111,7 @@ class TransformersLocal(Backend):
             )
             batch = [
                 (request, future) for request, future in batch if not future.done()
-            ]  # done: cancelled by its caller
+            ]  # a future that is done was cancelled by its caller
             if not batch:
                 continue
             try:
@@ -122,7 +122,7 @@ class TransformersLocal(Backend):
                 for _, future in batch:
                     future.cancel()
                 raise
-            except Exception as error:  # noqa: BLE001 - not swallowed: the callers get it
+            except Exception as error:  # noqa: BLE001 - not swallowed: the callers get the error
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(error)
@@ -132,7 +132,7 @@ class TransformersLocal(Backend):
                     future.set_result(reply)
 
     async def _next(self) -> str | None:
-        """The model to run next; None if no call is waiting."""
+        """Return the model to run next; None if no call is waiting."""
         for lull in (0.0, _LULL_S if self._loaded else 0.0):
             await asyncio.sleep(lull)
             ready = [name for name in self._loaded if self._waiting[name]]
@@ -142,7 +142,7 @@ class TransformersLocal(Backend):
         return max(waiting, key=lambda name: len(self._waiting[name])) if waiting else None
 
     def _answer(self, name: str, requests: list[Request]) -> list[Reply]:
-        """Replies in the order of `requests`; runs in the worker thread. Raises ServerError."""
+        """Return the replies in the order of `requests`. Runs in the worker thread. Raises ServerError."""
         from gra.models.local.generation import LocalModel
 
         model = self._loaded.pop(name, None)

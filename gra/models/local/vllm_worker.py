@@ -1,12 +1,12 @@
 """Runs a vLLM engine in a child process, with requests and replies as lines of JSON: `PYTHON vllm_worker.py SOCKET`
 
-Run by its path with any Python that has vLLM. GRA need not be installed there: this file imports nothing of it. It uses vLLM's
-documented LLMEngine (EngineArgs, add_request, step, abort_request; docs: examples/llm_engine_example), which accepts new requests
-between two steps: none waits for the slowest of a batch.
+Run it by its path with any Python that has vLLM. GRA need not be installed there, because this file imports nothing from
+GRA. It uses vLLM's documented LLMEngine (EngineArgs, add_request, step, abort_request; docs: examples/llm_engine_example),
+which accepts new requests between two steps, so no request waits for the slowest of a batch.
 
 In: first {"engine": EngineArgs, "template": {...}}, then {"id", "messages", "temperature", "top_p", "max_tokens", "seed",
-"schema", "top"} or {"abort": id}. Out: {"ready": version}, then {"id", "text", "tokens_in", "tokens_out", "finish", "first"} or
-{"id", "error"}. `top`: number of most likely first tokens to return as `first`: [[token, probability], ...].
+"schema", "top"} or {"abort": id}. Out: {"ready": version}, then {"id", "text", "tokens_in", "tokens_out", "finish", "first"}
+or {"id", "error"}. `top`: number of most likely first tokens to return as `first`: [[token, probability], ...].
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 
 def main(path: str) -> None:
-    # The engine in this process has one order of scheduling: vLLM docs, "Reproducibility".
+    # With the engine in this process, scheduling is deterministic (vLLM docs, "Reproducibility").
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     with Wire(path) as wire:
         settings = wire.receive(block=True)[0]
@@ -41,7 +41,7 @@ def main(path: str) -> None:
                 try:
                     prompt = prompt_of(tokenizer, message, settings["template"])
                     engine.add_request(message["id"], prompt, params_of(message))
-                except refusals as error:  # too long, an unsupported schema, ...: this request is at fault
+                except refusals as error:  # the request is at fault, e.g. it is too long or has an unsupported schema
                     wire.send({"id": message["id"], "error": f"refused by vLLM: {str(error)[:500]}"})
             if engine.has_unfinished_requests():
                 for output in engine.step():
@@ -50,7 +50,7 @@ def main(path: str) -> None:
 
 
 class Wire:
-    """The socket as a queue of messages."""
+    """The socket, as a queue of messages in each direction."""
 
     def __init__(self, path: str):
         self._socket = socket.socket(socket.AF_UNIX)
@@ -67,25 +67,26 @@ class Wire:
         self._socket.sendall(json.dumps(message).encode() + b"\n")
 
     def receive(self, *, block: bool) -> list[dict[str, Any]]:
-        """The messages that have arrived; with `block`, at least one. Raises SystemExit when the other side has closed."""
+        """Return the messages that have arrived; with `block`, wait for at least one. Raises SystemExit if the other side has
+        closed."""
         found: list[dict[str, Any]] = []
         while select.select([self._socket], [], [], None if block and not found else 0)[0]:
             chunk = self._socket.recv(1 << 20)
             if not chunk:
-                raise SystemExit(0)  # nobody reads further replies
+                raise SystemExit(0)  # no process is left that reads replies
             *lines, self._rest = (self._rest + chunk).split(b"\n")
             found += [json.loads(line) for line in lines]
         return found
 
 
 def prompt_of(tokenizer: Any, message: dict[str, Any], template: dict[str, Any]) -> dict[str, Any]:
-    """The prompt as token ids. The chat template writes the special tokens; the tokenizer adds none."""
+    """Return the prompt as token ids. The chat template writes the special tokens, so the tokenizer adds none."""
     text = tokenizer.apply_chat_template(message["messages"], tokenize=False, add_generation_prompt=True, **template)
     return {"prompt_token_ids": list(tokenizer.encode(text, add_special_tokens=False))}
 
 
 def params_of(message: dict[str, Any]) -> Any:
-    """vllm.SamplingParams with the message's values only (no top_k or penalties from the model's generation_config)."""
+    """Return vllm.SamplingParams with the message's values only: no top_k or penalties from the model's generation_config."""
     from vllm import SamplingParams
 
     options = {key: message[key] for key in ("temperature", "top_p", "max_tokens", "seed")}
@@ -104,7 +105,7 @@ def params_of(message: dict[str, Any]) -> Any:
 
 
 def reply_of(output: Any) -> dict[str, Any]:
-    """A finished vllm.RequestOutput as a message."""
+    """Return a finished vllm.RequestOutput as a message."""
     answer = output.outputs[0]
     return {
         "id": output.request_id,
@@ -117,7 +118,7 @@ def reply_of(output: Any) -> dict[str, Any]:
 
 
 def first_of(answer: Any) -> list[list[Any]] | None:
-    """The most likely first tokens of a vllm.CompletionOutput with their probabilities; None if not requested."""
+    """Return the most likely first tokens of a vllm.CompletionOutput with their probabilities; None if they were not requested."""
     logprobs = getattr(answer, "logprobs", None)
     if not logprobs:
         return None

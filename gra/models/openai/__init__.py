@@ -1,1 +1,1 @@
-"""Client of OpenAI-compatible servers: wire format, load balancer, retries, reading of replies."""
+"""Client of OpenAI-compatible servers: wire format, load balancer, retries, extraction of answers from replies."""

@@ -1,6 +1,7 @@
-"""Decides what a server's answer means: a reply, a permanent refusal of the request, a fault worth a retry, or an unusable server.
+"""Decides what a server's answer means: a reply, a permanent refusal of the request, a fault worth a retry, or an unusable
+server.
 
-Errors in a body with status 200 mean the same as the HTTP statuses that they name (error_body.py).
+An error in a body with status 200 is treated like the HTTP status that it names (error_body.py).
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ _PERMANENT = (401, 402, 403, 404)  # the model is refused permanently at this se
 
 
 class Forbidden(Exception):
-    """HTTP 403: the key must not use this model, or not for this request. 402: the words of another status say that the account
-    has no credit, or echo a prompt that speaks of money."""
+    """The server refuses the model or only this request; a short question can tell which.
+
+    `status` 403: the key may not use the model, or not for this request. `status` 402: an HTTP 400 or 429 whose words say
+    that the account has no credit, or that only echo a prompt about money.
+    """
 
     def __init__(self, words: str, status: int = 403):
         super().__init__(words)
@@ -30,14 +34,17 @@ class Forbidden(Exception):
 
 
 class AnswerJudge:
-    """Reads answers; `probe` redacts the key and words the errors."""
+    """Reads a server's answers. `probe` redacts the key and words the errors."""
 
     def __init__(self, probe: Probe):
         self._probe = probe
 
     def judge(self, call: InFlightCall, request: Request, answer: Answer) -> Reply:
-        """The reply in an answer; with `error` if the request is refused permanently. Raises Fault for a fault that a retry may
-        pass, Forbidden, and ServerError if the model cannot be used at this server."""
+        """Return the reply in an answer; it has `error` if the request is refused permanently.
+
+        Raises Fault if a retry may succeed, Forbidden (see there), and ServerError if the model cannot be used at this
+        server.
+        """
         status = answer.status
         if status != 200:
             words = f"HTTP {status}: {self._probe.redact(said(answer.body))}"
@@ -64,5 +71,5 @@ class AnswerJudge:
         raise self._probe.unusable(call.server.url, request.model, words, status)
 
     def cannot(self, url: str, model: str, what: str, remedy: str) -> ServerError:
-        """The error for a model that cannot do what the run needs."""
+        """Return the error for a model that cannot do what the run needs."""
         return self._probe.unusable(url, model, what, remedy=remedy)

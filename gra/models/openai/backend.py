@@ -3,15 +3,18 @@
 The API key comes from the environment variable that `pool.api_key_env` names. It appears in no config, message, log or repr.
 
 Handling of failed calls:
-- The server refuses the request permanently (HTTP 400), or the request fails again and again while the server answers others
-  (passing_faults.py): the request is at fault. Its reply is a `Reply` with `error`; the run continues without that verdict or
-  proposal.
-- Different requests fail: the server is at fault. It gets no calls until it is back (server_health.py), and the calls wait. If it
-  answers nothing for `give_up_after_s`, or a call used up its `retries`, the call raises ServerError.
-- HTTP 429: the server is healthy and busy. It gets fewer calls, later; this does not count as a failed attempt.
-- HTTP 401, 402, 404: the model cannot be used. ServerError at once, with server and model: a committee that silently loses a
-  member would be another method than the configured one.
-The same errors in a body with status 200 are handled alike (answer_judge.py).
+- The server refuses the request permanently (HTTP 400), or the request fails repeatedly while the server answers others
+  (passing_faults.py): the request is at fault. The call returns a `Reply` with `error`, and the run continues without that
+  verdict or proposal.
+- Different requests fail: the server is at fault. It gets no calls until it is back (server_health.py), and the calls wait.
+  ServerError is raised if the server answers nothing for `give_up_after_s`, or if a call has used up its `retries`.
+- HTTP 429: the server is healthy but busy. It gets fewer calls, later. This does not count as a failed attempt.
+- HTTP 401, 402, 404: the model cannot be used. ServerError is raised at once, with server and model: a committee that
+  silently loses a member would be a different method from the configured one.
+- HTTP 403: if the server answers a short question, the request is at fault (a moderation filter); else the model cannot be
+  used.
+
+The same errors in a body with status 200 are handled in the same way (answer_judge.py).
 """
 
 from __future__ import annotations
@@ -47,21 +50,21 @@ from gra.models.openai.wire import body_of
 from gra.models.pool import ModelRuntime, parsed
 
 __all__ = ["OpenAIServer", "PoolSettings", "connect"]
-_BUSY_AT_FAULT = 12  # after so many 429s to one request, while a short one is answered, the request is at fault
+_BUSY_AT_FAULT = 12  # after so many 429s, a request is at fault if the server answers a short question
 
 
 def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> OpenAIServer | StartedServers:
-    """The backend for `pool`; `pool._target_` names this function. With `pool.serve` it starts its servers itself. Raises
-    ConfigError."""
+    """Return the backend for `pool`; `pool._target_` names this function. With `pool.serve` the backend starts its own servers.
+    Raises ConfigError."""
     settings, speed = parsed(PoolSettings, pool, runtime)
     if settings.serve is not None:
-        _key_of(settings)  # before servers are started
+        _key_of(settings)  # check the key before servers are started
         return StartedServers(settings, speed, settings.models, client)
     return client(settings, speed)
 
 
 def client(settings: PoolSettings, runtime: ModelRuntime) -> OpenAIServer:
-    """The client of servers that run. Raises ConfigError if the key cannot be sent."""
+    """Return the client of servers that are running. Raises ConfigError if the API key cannot be sent in an HTTP header."""
     return OpenAIServer(settings, runtime, _key_of(settings))
 
 
@@ -74,8 +77,11 @@ def _key_of(settings: PoolSettings) -> SecretStr:
 
 
 class OpenAIServer(Backend):
-    """A `gra.models.base.Backend` over one HTTP session. `transport(headers)` returns the session, `uniform` draws the jitter:
-    with other ones, and the event loop's clock, tests run without a network and without waiting."""
+    """A `gra.models.base.Backend` over one HTTP session.
+
+    `transport(headers)` returns the session, and `uniform` draws the jitter. Tests replace both, and the event loop's clock,
+    to run without a network and without waiting.
+    """
 
     def __init__(
         self,
@@ -120,7 +126,7 @@ class OpenAIServer(Backend):
         self._queued: dict[str, float] | None = None
 
     async def __aenter__(self) -> Self:
-        """Open the session and check every server once. Raises ServerError."""
+        """Open the session and wait until every model has a server that answers. Raises ServerError."""
         headers = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
@@ -160,39 +166,40 @@ class OpenAIServer(Backend):
         )
 
     def limit_calls(self, concurrency: int) -> None:
-        """Limit the calls in flight over all models. It is enforced here, not by the caller: a call that waits for a retry or a
-        server occupies no slot."""
+        """Limit the calls in flight over all models. The limit is enforced here and not by the caller, so that a call waiting
+        for a retry or a server occupies no slot."""
         self._balancer.concurrency = concurrency
         self._queued = {}
 
     def queued(self, request: Request) -> float:
-        """Seconds that an answered call spent waiting here; can be read once."""
+        """Return the seconds that an answered call spent waiting here. Can be read once per call."""
         return self._queued.pop(request.key, 0.0) if self._queued else 0.0
 
     def servers_out(self) -> list[str]:
-        """The base URLs of unhealthy servers, which get no calls now."""
+        """Return the base URLs of the unhealthy servers, which get no calls now."""
         return sorted({server.url for server in self._balancer.servers if server.unhealthy is not None})
 
     def servers(self) -> list[dict[str, Any]]:
-        """Each model at each URL: calls in flight, their limit, and why the server is unhealthy (null: healthy)."""
+        """Return, for each model at each URL, the calls in flight, their limit, and why the server is unhealthy (null:
+        healthy)."""
         return [server.state() for server in self._balancer.servers]
 
     def in_flight(self) -> dict[str, int]:
-        """Calls in flight now, by model."""
+        """Return the number of calls in flight now, by model."""
         return dict(self._balancer.in_flight)
 
     def account(self) -> dict[str, Any]:
-        """For run.json: the servers' final state, and the requests that were at fault, by model and reason."""
+        """Return, for run.json, the servers' final state and the number of requests at fault, by model and reason."""
         return {"servers": self.servers(), "requests_at_fault": self._request_faults.account()}
 
     def drain(self) -> None:
-        """End the calls that wait for a server or a retry with Interrupted; calls in flight continue."""
+        """Make the calls that wait for a server or a retry raise Interrupted. Calls in flight continue."""
         self._balancer.drain()
 
     # --- calls ----------------------------------------------------------------------------------------------------------------
 
     async def chat(self, request: Request) -> Reply:
-        """The model's reply. Raises ServerError after the retries, or at once if no retry can help."""
+        """Return the model's reply. Raises ServerError after the retries, or at once if no retry can help."""
         task = asyncio.current_task()
         if task is not None:
             self._calls.add(task)
@@ -206,11 +213,10 @@ class OpenAIServer(Backend):
         balancer, health, loop = self._balancer, self._health, asyncio.get_running_loop()
         begun, working, ticket = loop.time(), 0.0, balancer.ticket()
         server: Server | None = None
-        attempts = refusals = outages = 0  # failed attempts; 429s; outages of the model's servers up to the last fault
-        row = own = hung = (
-            0  # failed attempts since the last outage; of those: while the server answered others; hanging ones
-        )
-        worst, rank = None, (False, 0)  # the fault that says most of the request itself
+        attempts = refusals = outages = 0  # failed attempts; 429s; outages of the model's servers until the last fault
+        # failed attempts since the last outage; of these, those while the server answered others, and hanging ones
+        row = own = hung = 0
+        worst, rank = None, (False, 0)  # the fault that says most about the request itself
         while True:
             try:
                 call = await balancer.acquire(request.model, request.key, ticket, server)
@@ -262,7 +268,7 @@ class OpenAIServer(Backend):
             await balancer.pause(wait)
 
     async def _attempt(self, call: InFlightCall, request: Request) -> Reply:
-        """Make one attempt, with the schema if the server accepts it. Raises Fault, ServerError."""
+        """Make one attempt, with the schema if the server accepts it, and return the reply. Raises Fault, ServerError."""
         structured = self._settings.structured
         if request.choices:
             answer = await self._logprobs.ask(call, request)
@@ -274,7 +280,7 @@ class OpenAIServer(Backend):
             answer = await self._post(call, request, True)
         try:
             return self._judge(call, request, answer)
-        except Forbidden as forbidden:  # perhaps only this request: a moderation filter in front of a model answers 403
+        except Forbidden as forbidden:  # a moderation filter in front of a model also answers 403, for single requests
             if await self._questions.answers(call):
                 return Reply("", finish="error", error=str(forbidden))
             raise self._probe.unusable(call.server.url, request.model, str(forbidden), forbidden.status) from None

@@ -1,7 +1,8 @@
-"""PURE: computes the probabilities of given answers (`Request.choices`, e.g. Yes and No) from a reply's first-token logprobs.
+"""PURE: computes the probabilities of given answers (`Request.choices`, e.g. Yes and No) from the logprobs of a reply's first
+token.
 
-Servers list the most likely tokens with natural log probabilities: OpenAI, vLLM, SGLang, llama.cpp and TGI as
-`logprobs.content[0].top_logprobs: [{"token", "logprob"}]`, some others as `logprobs.top_logprobs: [{token: logprob}]`.
+Servers list the most likely tokens with natural log probabilities. OpenAI, vLLM, SGLang, llama.cpp and TGI send
+`logprobs.content[0].top_logprobs: [{"token", "logprob"}]`; some others send `logprobs.top_logprobs: [{token: logprob}]`.
 """
 
 from __future__ import annotations
@@ -14,25 +15,26 @@ from typing import Any
 
 from gra.models.base import Reply, Request
 
-TOP = (20, 5)  # tokens requested, and requested next if a server refuses the first number
-_SPACE = "▁Ġ \t\r\n"  # including the marks of some tokenizers for a space
+TOP = (20, 5)  # number of tokens to request; the second number is tried if a server refuses the first
+_SPACE = "▁Ġ \t\r\n"  # with the characters that some tokenizers use for a space
 
 
 def same(token: str) -> str:
-    """The form in which a token and a choice are compared."""
+    """Return the form in which a token and a choice are compared."""
     return token.strip().strip(_SPACE).casefold()
 
 
 def nine(probability: float) -> float:
-    """Nine significant digits: further digits depend on how a server writes logarithms."""
+    """Round to nine significant digits. Further digits depend on how a server writes logarithms."""
     return float(f"{probability:.9g}")
 
 
 def masses(choices: Sequence[str], tokens: Iterable[tuple[str, float]]) -> dict[str, float] | None:
-    """The probability of each choice, summed over variants (`Yes`, ` yes`, `YES`); None if no token matches a choice.
+    """Return the probability of each choice, summed over its variants (`Yes`, ` yes`, `YES`); None if no token matches a
+    choice.
 
-    `tokens`: the first token's candidates and their probabilities. A choice that is not among them gets 0.0; its probability is
-    below that of the least likely listed token.
+    `tokens`: the first token's candidates and their probabilities. A choice that is not among them gets 0.0; its true
+    probability is below that of the least likely token listed.
     """
     found = dict.fromkeys(choices, 0.0)
     names = {same(choice): choice for choice in choices}
@@ -46,7 +48,8 @@ def masses(choices: Sequence[str], tokens: Iterable[tuple[str, float]]) -> dict[
 
 
 def listed(logprobs: Any) -> list[tuple[str, float]] | None:
-    """(token, probability) of the first token's candidates in a choice's `logprobs`; None if the server sent no logprobs."""
+    """Return (token, probability) for each candidate of the first token in a choice's `logprobs`; None if the server sent no
+    logprobs."""
     if not isinstance(logprobs, Mapping):
         return None
     content, tops = logprobs.get("content"), logprobs.get("top_logprobs")
@@ -76,7 +79,7 @@ def _pairs(entries: Any) -> list[tuple[str, float]]:
 
 
 def stored_text(request: Request, reply: Reply) -> str:
-    """The journal's text of a reply: its text, with the probabilities if `request` asked for them."""
+    """Return the text of a reply for the journal: its text, together with the probabilities if `request` asked for them."""
     if not request.choices:
         return reply.text
     return json.dumps(
@@ -85,7 +88,7 @@ def stored_text(request: Request, reply: Reply) -> str:
 
 
 def from_stored(request: Request, row: Sequence[Any]) -> Reply:
-    """The reply from a journal row: text (as `stored_text` wrote it), tokens_in, tokens_out, finish, error."""
+    """Return the reply from a journal row: text (as `stored_text` wrote it), tokens_in, tokens_out, finish, error."""
     if not request.choices:
         return Reply(*row)
     value = json.loads(row[0])

@@ -1,6 +1,6 @@
-"""PURE: finds errors in bodies with status 200: the server's words and the equivalent HTTP status.
+"""PURE: finds errors in bodies with status 200 and returns the server's words and the equivalent HTTP status.
 
-Also recognises a status of 400 or 429 whose words say that the account has no credit: a retry never helps.
+It also recognises a status of 400 or 429 whose words say that the account has no credit; a retry never helps then.
 
 Known forms: `{"error": "text"}` (Ollama, llama.cpp), `{"error": {"message", "type", "code"}}` (OpenAI, OpenRouter, most
 gateways), `{"object": "error", "message", "code"}` (vLLM), the same inside a choice, and bare `{"code", "message"}`.
@@ -39,9 +39,9 @@ _WORDS = (
     "faultstring",
 )
 _INSIDE = ("error", "errors", "detail", "fault", "base_resp", "metadata", "status")
-_BARE = ("errors", "base_resp", "fault", "provider_error")  # where an error lies in a body without `error`
+_BARE = ("errors", "base_resp", "fault", "provider_error")  # keys that hold the error in a body without `error`
 
-# HTTP statuses by words in codes and messages; the first match decides. 402 before 429: OpenAI's `insufficient_quota` comes as 429.
+# HTTP statuses by words in codes and messages; the first match decides. 402 precedes 429: OpenAI sends `insufficient_quota` as 429.
 _MEANINGS: tuple[tuple[int, re.Pattern[str]], ...] = tuple(
     (status, re.compile(words, re.IGNORECASE))
     for status, words in (
@@ -94,17 +94,17 @@ _MONEY = _MEANINGS[0][1]
 
 
 def error_in(value: Mapping[str, Any]) -> tuple[int | None, str] | None:
-    """The error in a body, choice or message: the equivalent HTTP status (None: unknown) and its words. None if there is no
-    error."""
+    """Return the error in a body, choice or message: the equivalent HTTP status (None: unknown) and its words. None if there is
+    no error."""
     error = value.get("error")  # null, "", {} and false occur in bodies without a fault
     return _read(error, value) if error else None
 
 
 def bare_error_in(body: Mapping[str, Any]) -> tuple[int | None, str] | None:
-    """Like `error_in`, for a body without choices that reports its error under another key than `error`."""
+    """Return the error like `error_in`, for a body without choices that reports it under another key than `error`."""
     nested = next((body[key] for key in _BARE if body.get(key)), None)
     detail = body.get("detail")
-    if nested is None and isinstance(detail, Mapping | list):  # FastAPI: an error of a gateway, or bad fields
+    if nested is None and isinstance(detail, Mapping | list):  # FastAPI: an error from a gateway, or invalid fields
         nested = detail
     if nested is not None:
         return _read(nested, body)
@@ -118,14 +118,15 @@ def _read(error: Any, around: Mapping[str, Any]) -> tuple[int | None, str]:
     status = next((code for code in codes if isinstance(code, int)), None)
     said = [code for code in codes if isinstance(code, str)]
     if status in (None, 400, 429) and _MONEY.search(" ".join((*said, words))):
-        status = 402  # whatever the number: neither another prompt nor a retry helps
+        status = 402  # even if the status is 400 or 429: neither another prompt nor a retry helps
     elif status is None:
         status = next((number for text in (*said, words) for number, sign in _MEANINGS if sign.search(text)), None)
     return status, words or ", ".join(said) or "(no words)"
 
 
 def blocked_by(body: Mapping[str, Any]) -> str:
-    """The word with which a body reports, beside or instead of its choices, that a filter blocked prompt or answer; else ""."""
+    """Return the server's word for a filter that blocked the prompt or the answer, if the body reports one outside its choices;
+    else ""."""
     feedback = body.get("promptFeedback") or body.get("prompt_feedback")
     if isinstance(feedback, Mapping):  # Google
         reason = feedback.get("blockReason") or feedback.get("block_reason")
@@ -135,12 +136,13 @@ def blocked_by(body: Mapping[str, Any]) -> str:
 
 
 def money_spent(status: int, words: str) -> bool:
-    """Whether an error of this HTTP status means that the account has no credit: Anthropic and LiteLLM send 400, OpenAI 429."""
+    """Return whether an error with this HTTP status means that the account has no credit. Anthropic and LiteLLM send 400,
+    OpenAI 429."""
     return status in (400, 429) and _MONEY.search(words) is not None
 
 
 def _codes(error: Any, depth: int = 0) -> list[int | str]:
-    """HTTP statuses as numbers, other codes as words, in the order of `_CODES`."""
+    """Return the HTTP statuses as numbers and other codes as words, in the order of `_CODES`."""
     if isinstance(error, list) and error and depth < 3:
         return _codes(error[0], depth + 1)
     if not isinstance(error, Mapping):
@@ -164,7 +166,7 @@ def _codes(error: Any, depth: int = 0) -> list[int | str]:
 
 
 def _words(error: Any, depth: int = 0) -> str | None:
-    """The first message text."""
+    """Return the first message text, or None."""
     if isinstance(error, str):
         return error
     if isinstance(error, list) and error and depth < 3:

@@ -1,8 +1,8 @@
 """PURE: maps the servers' many words for the end of a generation to one vocabulary: `normal("MAX_TOKENS") == "length"`.
 
-The words are those of OpenAI, vLLM, SGLang, TGI, llama.cpp, Ollama, OpenRouter, Mistral, DeepSeek, Anthropic, Google, Cohere and
-Bedrock, compared without case and punctuation. Other compounds are classified by their parts ("IMAGE_PROHIBITED_CONTENT",
-"output_truncated"). Unknown words stay unchanged.
+The words are those of OpenAI, vLLM, SGLang, TGI, llama.cpp, Ollama, OpenRouter, Mistral, DeepSeek, Anthropic, Google, Cohere
+and Bedrock. They are compared without case and punctuation. Other compounds are classified by their parts
+("IMAGE_PROHIBITED_CONTENT", "output_truncated"). Unknown words stay unchanged.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _WORDS: dict[Finish, str] = {
     "tool_calls": "toolcall toolcalls tooluse functioncall functioncalls pauseturn",
 }
 _NORMAL: dict[str, Finish] = {word: name for name, words in _WORDS.items() for word in words.split()}
-# Parts of compounds; the first match decides. A text ended by a filter, a fault or a limit is not an answer.
+# Parts of compounds; the first match decides. A text that a filter, a fault or a limit ended is not an answer.
 _PARTS: tuple[tuple[Finish, re.Pattern[str]], ...] = (
     (
         "content_filter",
@@ -61,7 +61,7 @@ LONGEST = 60  # characters kept of an unknown word
 
 
 def normal(word: str) -> str:
-    """One of `KNOWN` for a server's word, or the word itself, on one line and cut to `LONGEST` characters."""
+    """Return one of `KNOWN` for a server's word; if the word is unknown, return it on one line, cut to `LONGEST` characters."""
     if word in KNOWN:
         return word
     plain = re.sub(r"[\W_]+", "", word.casefold()).removeprefix("finishreason")
@@ -69,10 +69,11 @@ def normal(word: str) -> str:
 
 
 def said_by(choice: Mapping[str, Any]) -> str:
-    """The server's word for the end of a choice; "" if it sends none.
+    """Return the server's word for the end of a choice; "" if it sends none.
 
-    Gateways add the provider's word to their own (OpenRouter's `native_finish_reason`), and some call every end "stop". Of several
-    words, the one that reports an incomplete answer therefore counts. SGLang's native API sends an object: its `type` counts.
+    Gateways add the provider's word to their own (OpenRouter's `native_finish_reason`), and some call every end "stop". If
+    there are several words, one that reports an incomplete answer therefore takes precedence. SGLang's native API sends an
+    object, whose `type` is used.
     """
     only = choice.get("finish_reason")
     if isinstance(only, str) and choice.keys().isdisjoint(_OTHER_NAMES):  # the usual form

@@ -1,8 +1,8 @@
-"""HTTP/1.1 client for model servers: keep-alive connections on asyncio, one exchange at a time on each, parsed by httptools.
+"""HTTP/1.1 client for model servers: keep-alive asyncio connections with one exchange at a time, parsed by httptools.
 
-It replaces a general client because that was the largest cost of a call: at 20 ms per reply aiohttp used more of a core than the
-committee (benchmarks/README.md). It has what model servers need: TLS, chunked and sized bodies, gzip, limits on time and size.
-It has no redirects, cookies, proxies or HTTP/2.
+It replaces a general client, which was the largest cost of a call: at 20 ms per reply, aiohttp used more of a core than the
+committee (benchmarks/README.md). It supports what model servers need: TLS, chunked and sized bodies, gzip, limits on time
+and size. It does not support redirects, cookies, proxies or HTTP/2.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
 MAX_BODY = 4 << 20  # bytes of a reply: 8000 tokens are about 40 kB, so more is a fault
-MAX_HEADERS = 64 << 10  # bytes of names and values
+MAX_HEADERS = 64 << 10  # bytes of all header names and values
 IDLE_S = (
     4.0  # below the 5 s after which uvicorn (vLLM, SGLang) closes idle connections: else a call can meet a closing one
 )
@@ -26,9 +26,9 @@ Kind = Literal["connection", "timeout", "status", "body", "busy"]
 
 
 class Fault(Exception):
-    """One attempt failed; a retry may succeed: no connection, timeout, 5xx, 429 (`busy`), or a malformed reply (`body`).
+    """One attempt failed, but a retry may succeed: no connection, timeout, 5xx, 429 (`busy`), or a malformed reply (`body`).
 
-    Its text never contains request headers, and so no key.
+    Its text never contains request headers, so it never contains the API key.
     """
 
     def __init__(self, kind: Kind, message: str, retry_after: float | None = None):
@@ -38,7 +38,7 @@ class Fault(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds for the whole exchange (inf: the caller ends it), and for opening a new connection."""
+    """Seconds for the whole exchange (inf: the caller ends it) and for opening a new connection."""
 
     total: float
     connect: float
@@ -46,7 +46,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Answer:
-    """A complete HTTP response with at most MAX_BODY bytes. Names of `headers` are in lower case."""
+    """A complete HTTP response with at most MAX_BODY bytes. The names in `headers` are in lower case."""
 
     status: int
     body: bytes
@@ -54,7 +54,7 @@ class Answer:
 
 
 class Session:
-    """Connections to any number of origins, and the headers of every request. Use it from one event loop."""
+    """Connections to any number of origins, with the same headers on every request. Use a session from one event loop only."""
 
     def __init__(self, headers: Mapping[str, str]):
         self._headers = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -63,8 +63,8 @@ class Session:
         self._prepare = cache(self._prepared)
 
     async def exchange(self, method: str, url: str, body: bytes | None, limits: Limits) -> Answer:
-        """One request and its response. Raises Fault if no complete response arrives. A cancelled exchange closes its connection,
-        which tells the server to stop."""
+        """Send one request and return its response. Raises Fault if no complete response arrives. Cancelling an exchange closes
+        its connection, which tells the server to stop."""
         origin, head = self._prepare(method, url)
         until = time.monotonic() + limits.total
         connection = self._idle_to(origin) or await self._connect(origin, limits)
@@ -72,7 +72,7 @@ class Session:
         return await connection.exchange(payload, until, limits.total)
 
     async def close(self) -> None:
-        """Close every connection; running exchanges fail."""
+        """Close every connection. Running exchanges fail."""
         for connection in list(self._open):
             connection.abort()
         await asyncio.sleep(0)  # lets the event loop close the sockets
@@ -92,7 +92,7 @@ class Session:
     def _idle_to(self, origin: _Origin) -> _Connection | None:
         waiting = self._idle.get(origin)
         while waiting:
-            connection = waiting.pop()  # most recently used; servers close older ones
+            connection = waiting.pop()  # the most recently used one: servers close idle connections
             if connection.usable():
                 return connection
             connection.abort()
@@ -106,10 +106,10 @@ class Session:
                 await loop.create_connection(lambda: connection, origin.host, origin.port, ssl=tls)
         except BaseException as error:
             connection.abort()
-            self._open.discard(connection)  # uvloop does not report one that is cancelled while it opens
+            self._open.discard(connection)  # uvloop does not report a connection that is cancelled while it opens
             if isinstance(error, TimeoutError):
                 raise Fault("connection", "no connection in time") from None
-            if isinstance(error, ConnectionRefusedError):  # event loops word it differently
+            if isinstance(error, ConnectionRefusedError):  # event loops word this error differently
                 raise Fault("connection", "cannot connect: Connection refused") from None
             if isinstance(error, OSError):  # includes ssl.SSLError and socket.gaierror
                 raise Fault("connection", f"cannot connect: {error.strerror or error}") from None
@@ -119,15 +119,15 @@ class Session:
         return connection
 
     def free(self, origin: _Origin, connection: _Connection) -> None:
-        """Called by connections: `connection` is free for another exchange."""
+        """Make `connection` available for another exchange. Connections call this."""
         self._idle.setdefault(origin, []).append(connection)
 
     def opened(self, connection: _Connection) -> None:
-        """Called by connections: it is open."""
+        """Record that `connection` is open. Connections call this."""
         self._open.add(connection)
 
     def lost(self, connection: _Connection) -> None:
-        """Called by connections: it is closed."""
+        """Record that `connection` is closed. Connections call this."""
         self._open.discard(connection)
 
 
@@ -153,7 +153,7 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._parse_errors = (httptools.HttpParserError, httptools.HttpParserUpgrade)
         self._transport: Any = None
-        self._answer: asyncio.Future[Answer] | None = None  # of the running exchange
+        self._answer: asyncio.Future[Answer] | None = None  # the running exchange's future
         self._last_used = 0.0
         self._begin()
 
@@ -164,7 +164,8 @@ class _Connection(asyncio.Protocol):
         self._in_body = False
 
     def usable(self) -> bool:
-        """Whether it is free for an exchange: open, and not idle for so long that the server may be closing it."""
+        """Return whether the connection is free for an exchange: open, and not idle for so long that the server may be closing
+        it."""
         return not self._transport.is_closing() and time.monotonic() - self._last_used < IDLE_S
 
     async def exchange(self, payload: bytes, until: float, total: float) -> Answer:
@@ -185,12 +186,12 @@ class _Connection(asyncio.Protocol):
                 timer.cancel()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close the connection at once."""
         if self._transport is not None:
             self._transport.abort()
 
     def _settle(self) -> asyncio.Future[Answer] | None:
-        """End the running exchange; returns its future if somebody still waits for it."""
+        """End the running exchange. Return its future if a caller still waits for it, else None."""
         future, self._answer = self._answer, None
         return None if future is None or future.done() else future
 
@@ -249,7 +250,7 @@ class _Connection(asyncio.Protocol):
             and "content-length" not in self._headers
             and "transfer-encoding" not in self._headers
         ):
-            self._finish(reusable=False)  # a body that ends with the connection
+            self._finish(reusable=False)  # a body whose end is the end of the connection
             return
         what = (
             type(error).__name__
@@ -288,8 +289,8 @@ class _Connection(asyncio.Protocol):
 
 
 def _inflated(body: bytes) -> bytes:
-    """gzip or zlib -> plain. Raises zlib.error, or ValueError for more than MAX_BODY bytes."""
-    unpacker = zlib.decompressobj(wbits=47)  # 32: either header
+    """Decompress gzip or zlib. Raises zlib.error, or ValueError for more than MAX_BODY bytes."""
+    unpacker = zlib.decompressobj(wbits=47)  # 47 = 32 + 15: accept a gzip or a zlib header
     plain = unpacker.decompress(body, MAX_BODY + 1)
     if len(plain) > MAX_BODY:
         raise ValueError(f"more than {MAX_BODY} bytes")

@@ -1,4 +1,4 @@
-"""Computes the wait before a retry: exponential backoff, or the server's retry-after header."""
+"""Computes the wait before a retry: exponential backoff, or the seconds in the server's retry-after header."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from collections.abc import Callable, Mapping
 
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.25, 30.0
 
-_jitter = random.Random()  # separate: seeded draws elsewhere are not disturbed
+_jitter = random.Random()  # a separate generator, so that seeded draws elsewhere stay the same
 
 
 def backoff(attempt: int, uniform: Callable[[float, float], float] = _jitter.uniform) -> float:
-    """Seconds to wait before retry number `attempt` (from 1): doubled each time, half of it jitter."""
+    """Return the seconds to wait before retry number `attempt` (from 1): doubled for each retry, half of it jitter."""
     longest = min(FIRST_BACKOFF_S * 2 ** min(attempt - 1, 20), LAST_BACKOFF_S)
     return uniform(longest / 2, longest)
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Seconds that a retry-after header requests (a number or an HTTP date, RFC 9110 10.2.3), or None. `now`: Unix time."""
+    """Return the seconds that a retry-after header requests (a number or an HTTP date, RFC 9110 10.2.3); None without a valid
+    one. `now`: Unix time."""
     value = headers.get("retry-after")
     if value is None:
         return None

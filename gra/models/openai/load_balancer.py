@@ -1,9 +1,9 @@
-"""Queues calls and gives each a slot at a healthy server of its model. No I/O; its only clock is the event loop's, which tests
+"""Queues calls and gives each a slot at a healthy server of its model. No I/O. Its only clock is the event loop's, which tests
 replace by a virtual one.
 
-A call waits until a server of its model is healthy (server_health.py) and below its limit of calls in flight (in_flight_limit.py),
-and until the limits per URL, per model and overall leave room. Waiting calls occupy no slot. The oldest call goes first; a retry
-keeps its call's place.
+A call waits until a server of its model is healthy (server_health.py) and below its limit of calls in flight
+(in_flight_limit.py), and until the limits per URL, per model and overall leave room. Waiting calls occupy no slot. The
+oldest call goes first; a retry keeps its call's place.
 """
 
 from __future__ import annotations
@@ -31,8 +31,11 @@ class _Waiter:
 
 
 class LoadBalancer:
-    """Slots at `servers` (model -> its servers). Limits of calls in flight: `per_server` for one URL, `per_model` for one model,
-    `concurrency` overall. Callers report the outcome of each call to `health`. `alive`, `answers`: see `ServerHealth`."""
+    """Slots at `servers` (model -> its servers). Limits of calls in flight: `per_server` for one URL, `per_model` for one
+    model, `concurrency` overall.
+
+    Callers report the outcome of each call to `health`. `alive`, `answers`: see `ServerHealth`.
+    """
 
     def __init__(
         self,
@@ -58,7 +61,8 @@ class LoadBalancer:
             server.beside = [other for other in self.servers if other.url == server.url]
         self._tickets = 0
         self._draining = asyncio.Event()
-        self._timers: dict[str, asyncio.TimerHandle] = {}  # by model: where only time can free a slot
+        # by model, for models whose next slot becomes free at a known time
+        self._timers: dict[str, asyncio.TimerHandle] = {}
 
     @property
     def servers(self) -> list[Server]:
@@ -71,19 +75,19 @@ class LoadBalancer:
         return self._of_model
 
     def ticket(self) -> int:
-        """The place in the queue of a call that begins now."""
+        """Return the place in the queue for a call that begins now. A retry keeps it."""
         self._tickets += 1
         return self._tickets
 
     def waiting(self, model: str) -> bool:
-        """Whether calls to `model` wait."""
+        """Return whether calls to `model` wait."""
         return bool(self._queues[model])
 
     # --- slots --------------------------------------------------------------------------------------------------------------
 
     async def acquire(self, model: str, key: str, ticket: int, avoid: Server | None = None) -> InFlightCall:
-        """Wait for a slot at a server of `model` for the request `key`, at another server than `avoid` if possible; `release` must
-        follow. Raises Fault if no server came back within `give_up_after_s`, Interrupted after `drain`."""
+        """Wait for a slot at a server of `model` for the request `key`, if possible not at `avoid`. The caller must `release`
+        the slot. Raises Fault if no server came back within `give_up_after_s`, and Interrupted after `drain`."""
         self._check_draining()
         queue = self._queues[model]
         if not queue and (server := self._free(model, avoid)) is not None:
@@ -102,7 +106,7 @@ class LoadBalancer:
             raise
 
     def again(self, call: InFlightCall, key: str) -> InFlightCall:
-        """A call for another request, of the key `key`, in the slot of `call`."""
+        """Return a call for another request, with key `key`, in the slot of `call`."""
         return InFlightCall(
             call.server, key, asyncio.get_running_loop().time(), call.server.in_flight - 1, call.server.answered
         )
@@ -117,7 +121,8 @@ class LoadBalancer:
         self.dispatch()
 
     def _free(self, model: str, avoid: Server | None) -> Server | None:
-        """The server for the next call to `model`: the one with the fewest calls in flight; None if none has a free slot."""
+        """Return the server for the next call to `model`: the one with the fewest calls in flight, if possible not `avoid`;
+        None if no server has a free slot."""
         if self._in_flight >= self.concurrency or self._of_model[model] >= self._per_model:
             return None
         now = asyncio.get_running_loop().time()
@@ -134,7 +139,7 @@ class LoadBalancer:
         return free[0] if len(free) == 1 else min(free, key=lambda s: (s is avoid, s.in_flight))
 
     def take(self, server: Server, key: str) -> InFlightCall:
-        """Occupy a slot at `server` for the request `key`, whatever the limits."""
+        """Occupy a slot at `server` for the request `key`, even above the limits."""
         call = InFlightCall(server, key, asyncio.get_running_loop().time(), server.in_flight, server.answered)
         server.in_flight += 1
         self._in_flight += 1
@@ -161,7 +166,8 @@ class LoadBalancer:
             waiter.slot.set_result(self.take(best[1], waiter.key))
 
     def dispatch_timed(self, model: str) -> None:
-        """Like `dispatch`; if only time can free a server of `model`, repeat it at that time."""
+        """Give free slots to waiting calls like `dispatch`. If only time can free a server of `model`, do so again at that
+        time."""
         self.dispatch()
         queue = self._queues[model]
         if not queue:
@@ -170,7 +176,7 @@ class LoadBalancer:
         now, until = loop.time(), self.health.give_up_at(model)
         healthy = [s for s in servers if s.unhealthy is None]
         if any(s.not_before <= now for s in healthy):
-            return  # a slot will be released
+            return  # a call in flight will release a slot and dispatch again
         soonest = min((s.not_before for s in healthy), default=until)
         if healthy and soonest - now > self._give_up_after_s:
             wait = f"the server asks to wait {soonest - now:.0f} s, more than runtime.give_up_after_s"
@@ -191,7 +197,7 @@ class LoadBalancer:
     # --- draining -----------------------------------------------------------------------------------------------------------
 
     def drain(self) -> None:
-        """End the calls that wait, for a server or a retry, with Interrupted: they are in flight nowhere."""
+        """Make the calls that wait for a server or a retry raise Interrupted. None of them is in flight."""
         self._draining.set()
         for queue in self._queues.values():
             self._fail(queue, Interrupted(DRAINED))

@@ -1,4 +1,5 @@
-"""Finds out how many first-token probabilities a server returns, at its first refusal, and remembers it for the run."""
+"""Finds out, at a server's first refusal, how many first-token probabilities the server returns, and remembers the number for
+the run."""
 
 from __future__ import annotations
 
@@ -17,12 +18,13 @@ REMEDY = (
     "serve the model with llama.cpp, vLLM or SGLang, which return them (a proxy must pass on `logprobs` and `top_logprobs`)"
     ", or set synthesis.scoring=text"
 )
-_REFUSED = (400, 422, 500, 501)  # answers of servers that do not support `logprobs`, or not so many
+_REFUSED = (400, 422, 500, 501)  # statuses from servers that do not support `logprobs`, or fewer tokens than requested
 _QUESTION = "Is snow white? Answer Yes or No."
 
 
 class LogprobSupport:
-    """`post(call, request, structured, top)` sends a request; `unusable(url, model, what, remedy)` creates the error."""
+    """Asks for probabilities. `post(call, request, structured, top)` sends a request; `judge` raises if the answer is a fault;
+    `unusable(url, model, what, remedy)` makes the error."""
 
     def __init__(
         self,
@@ -31,7 +33,7 @@ class LogprobSupport:
         unusable: Callable[[str, str, str, str], ServerError],
     ):
         self._post, self._judge, self._unusable = post, judge, unusable
-        self._takes: dict[tuple[str, str], int] = {}  # (URL, model) -> number of tokens it lists
+        self._takes: dict[tuple[str, str], int] = {}  # (URL, model) -> number of tokens that the server lists
         self._settling: dict[tuple[str, str], asyncio.Lock] = {}
 
     async def ask(self, call: InFlightCall, request: Request) -> Answer:
@@ -46,8 +48,12 @@ class LogprobSupport:
         return answer
 
     async def _with_fewer(self, call: InFlightCall, request: Request, refusal: Answer) -> Answer:
-        """A refusal alone proves nothing, so a short question is sent with fewer and fewer tokens, finally with none, as in
-        SchemaSupport. The result depends only on the server, not on which request came first."""
+        """Find out how many tokens the server accepts. Return the answer to the request with that number, or `refusal` if it
+        accepts the full number or refuses even without probabilities. Raises ServerError if it answers only without them.
+
+        A refusal alone proves nothing, so a short question is sent with fewer and fewer tokens and finally with none, as in
+        SchemaSupport. The result depends only on the server, not on which request came first.
+        """
         at = (call.server.url, request.model)
         async with self._settling.setdefault(at, asyncio.Lock()):
             if at not in self._takes:

@@ -1,9 +1,9 @@
-r"""PURE: finds the next turn that a model invents after its answer if its template has no special tokens: "### Human:", "USER:" ...
+r"""PURE: finds the next turn that a model invents after its answer if its template has no special tokens: "### Human:", "USER:".
 
-A server without the stop words of Vicuna, Guanaco or Alpaca, or whose tokenizer drops special tokens, returns
-"Paris.\n### Human: And Germany?\n### Assistant: Berlin." Everything from the invented turn on is cut off. A requested dialogue
-looks similar. Names of speakers therefore count only in pairs, at the beginning of lines, outside code, after a finished
-sentence, and if the text before has no speakers and does not mention a dialogue.
+A server returns "Paris.\n### Human: And Germany?\n### Assistant: Berlin." if it has no stop words for Vicuna, Guanaco or
+Alpaca, or if its tokenizer drops special tokens. The text is cut where the invented turn begins. A requested dialogue looks
+similar. Names of speakers therefore count only in pairs, at the beginning of lines, outside code, after a finished sentence,
+and if the text before them has no speakers and does not mention a dialogue.
 
 Templates: FastChat's conversation.py, the model cards of Alpaca, Dolly, Guanaco, OpenChatKit and RWKV (2026).
 """
@@ -24,15 +24,15 @@ _HINTED = (
     "HUMAN",
     "assistant",
     "Instruct:",
-)  # faster to search for; every hint contains one of them
+)  # plain substrings, faster to search for than _HINT; every match of _HINT contains one
 
 
 def _speaker(*names: str) -> str:
-    """A speaker's name with its colon, also as `**User:**`, `[USER]:` and OpenChat's `GPT4 Correct User:`."""
+    """Return a pattern for a speaker's name with its colon, also as `**User:**`, `[USER]:` and OpenChat's `GPT4 Correct User:`."""
     return rf"(?:\*\*|\[)?(?:GPT4 (?:Correct )?)?(?:{'|'.join(names)})(?:\*\*|\])? ?:"
 
 
-# These names open a turn of a template's user; the others count only if the second name of the pair follows.
+# These names alone open a user's turn; the names in _PAIRS count only if the second name of the pair follows.
 _ALONE = re.compile(
     r"^[ \t]*###? ?Human ?:|(?<=[.!?}])[ \t]*### ?Human ?:|^### ?End[ \t]*(?:\Z|\n+###)|^<human> ?:", re.MULTILINE
 )
@@ -65,13 +65,13 @@ _OPENING = re.compile(r"\A\s*###? ?(?:Response|Assistant) ?:[ \t]*\n*")
 
 
 def opening(text: str) -> int:
-    """Where the text begins after a leading name of the answering side ("### Response:"); 0 without one."""
+    """Return where the text begins after a leading name of the answering side ("### Response:"); 0 without one."""
     found = _OPENING.match(text)
     return found.end() if found and text[found.end() :].strip() else 0
 
 
 def next_turn(text: str) -> int | None:
-    """Where the turn begins that the model invented after its answer; None if there is none."""
+    """Return where the turn begins that the model invented after its answer; None if there is none."""
     if not any(map(text.__contains__, _HINTED)) or _HINT.search(text) is None:
         return None
     code = blocks(text)
@@ -90,18 +90,18 @@ def next_turn(text: str) -> int | None:
 
 
 def blocks(text: str) -> list[tuple[int, int]]:
-    """(start, end) of fenced code blocks; an unclosed one ends with the text."""
+    """Return (start, end) of each fenced code block. An unclosed block ends with the text."""
     return [found.span() for found in _FENCE.finditer(text)]
 
 
 def call_in(text: str) -> bool:
-    """Whether a tool is called outside code: `<tool_call>{"name": ...` at the beginning of a line or after a sentence."""
+    """Return whether a tool is called outside code: `<tool_call>{"name": ...` at the beginning of a line or after a sentence."""
     code = blocks(text)
     return any(_outside(found.start(), code) for found in _CALL.finditer(text))
 
 
 def _finished(answer: str) -> bool:
-    """Whether this is a complete answer: its last sentence has ended, and it is not part of a dialogue."""
+    """Return whether `answer` is complete: its last sentence has ended, and it is not part of a dialogue."""
     if not answer.endswith("\n") or _SENTENCE_END.search(answer.rstrip()) is None:
         return False
     return _DIALOGUE.search(answer) is None and _SPEAKER.search(answer) is None

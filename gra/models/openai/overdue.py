@@ -1,11 +1,11 @@
 """PURE: decides when to give up a call that has exceeded its timeout.
 
-The timeout (runtime.timeout_s + timeout_per_token_s x max_tokens) covers the server's work on a call, but an overloaded server
-queues calls first. Giving up a call wastes the server's work, so the call is kept while the server works, which shows in answers
-to other calls. It is given up when
-- many calls that were sent after it were answered: the call hangs, not the server; or
-- the server has answered nothing for the timeout, or for twice the longest recent call if that is longer (at most LONGEST
-  timeouts); or nothing of this model for LONGEST timeouts, whatever it answered for its other models.
+The timeout (runtime.timeout_s + timeout_per_token_s x max_tokens) covers the server's work on a call, but an overloaded
+server queues calls first. Giving up a call wastes the server's work, so the call is kept while the server works. Answers to
+other calls show that it works. The call is given up in two cases:
+- Many calls that were sent after it were answered: the call hangs, not the server.
+- The server has answered nothing for the timeout, or for twice the longest recent call if that is longer (at most LONGEST
+  timeouts); or it has answered nothing of this model for LONGEST timeouts, even if it answered calls to its other models.
 """
 
 from __future__ import annotations
@@ -16,23 +16,29 @@ OVERTAKEN = 8.0  # times the calls in flight: even a server that takes calls in 
 
 
 def overtaken(others: int, ahead: int, in_flight: int) -> bool:
-    """Whether so many later calls were answered that this call must have had its turn: `others` were answered since it was sent,
-    `ahead` were at the server before it, `in_flight` are there now."""
+    """Return whether so many later calls were answered that this call must have had its turn. `others` calls were answered
+    since it was sent, `ahead` were at the server before it, and `in_flight` are there now."""
     return others - ahead >= OVERTAKEN * max(in_flight, 1)
 
 
 def queued(others: int, ahead: int, limit_s: float, quickest_s: float) -> bool:
-    """Whether a late call waited in the server's queue, so that fewer calls at once would be answered in time: no later call was
-    answered before it, unlike with parallel processing, and the fastest call (`quickest_s`) was far from the timeout."""
+    """Return whether a late call waited in the server's queue, so that fewer calls at once would be answered in time.
+
+    This is so if no later call was answered before it (with parallel processing some would be), and the fastest call
+    (`quickest_s`) stayed far below the timeout.
+    """
     return others <= ahead and (quickest_s < limit_s / 2 or quickest_s == float("inf"))
 
 
 def verdict(
     waited: float, silent: float, limit_s: float, longest_s: float, hangs: bool, site: float | None = None
 ) -> float | str:
-    """More seconds to wait, or why the call is given up. `silent`: seconds without an answer to this model while the call was
-    waiting; `site`: the same for all models of the server, which may share a queue (None: no other models); `longest_s`: the
-    longest recent call; `hangs`: the call was overtaken."""
+    """Return how many more seconds to wait, or the reason why the call is given up.
+
+    `waited`: seconds since the call was sent. `silent`: seconds without an answer to this model while the call was waiting;
+    `site`: the same for all models of the server, which may share a queue (None: no other models). `limit_s`: the timeout;
+    `longest_s`: the longest recent call; `hangs`: the call was overtaken.
+    """
     if waited < limit_s - SOON_S:
         return limit_s - waited
     allowed, most = min(max(limit_s, 2 * longest_s), LONGEST * limit_s), LONGEST * limit_s

@@ -1,12 +1,12 @@
 """PURE: extracts the answer from a model's text by removing reasoning and chat-template tokens.
 
-Reasoning is in blocks (`<think>`, `[THINK]`, `<thinking>`, `<thought>` ...), in channels (harmony, of gpt-oss), or before a
-closing tag without an opening one (the template opens the block in the prompt). A server that does not stop at a turn-end token
-returns it as text, followed by a turn that the model invented: everything from such a token on is cut off (for turns that begin
-with plain words see next_turn.py). If a tool call follows, there is no answer yet (`CALL`).
+Reasoning is in blocks (`<think>`, `[THINK]`, `<thinking>`, `<thought>`), in channels (harmony, of gpt-oss), or before a
+closing tag without an opening one (the template opens the block in the prompt). A server that does not stop at a turn-end
+token returns the token as text, followed by a turn that the model invented. The text is cut at such a token (next_turn.py
+handles turns that begin with plain words). If a tool call follows, there is no answer yet (`CALL`).
 
-Text that only mentions such marks stays if that can be recognised: inside code, `</s>` that closes an HTML `<s>`, "use <think>
-tags". If it cannot, the reply is unusable (`UNSURE`): a sentence cut in half would be worse.
+Text that only mentions such marks stays if that can be recognised: inside code, `</s>` that closes an HTML `<s>`, "use
+<think> tags". If it cannot be recognised, the reply is unusable (`UNSURE`), because a sentence cut in half would be worse.
 Forms: the chat templates and reasoning parsers of vLLM, SGLang and llama.cpp (2026).
 """
 
@@ -17,15 +17,15 @@ from typing import NamedTuple
 
 from gra.models.openai.next_turn import call_in, next_turn, opening
 
-THOUGHT, CONTROL = "reasoning", "control_tokens"  # what was cut off
+THOUGHT, CONTROL = "reasoning", "control_tokens"  # kinds of text that are removed
 NO_ANSWER = "no answer outside its reasoning"
 UNSURE = "control tokens inside the answer"
 CALL = "a call of a tool in place of an answer"
 
-# A name is built from one of these words: seed:think, thinking_process, inner_monologue, longcat_think ...
+# Names of reasoning blocks contain one of these words: seed:think, thinking_process, inner_monologue, longcat_think
 _THINKING = r"(?:(?:ant)?think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion)?|cot|scratch_?pad|monologue)"
 _NAMES = rf"(?:\w{{1,30}}[:_])?{_THINKING}(?:_(?:process|block|content|fast|slow))?"
-# <|begin_of_thought|>, <|START_THINKING|>, <|think_start|>, <｜think▁begin｜> ...
+# e.g. <|begin_of_thought|>, <|START_THINKING|>, <|think_start|>, <｜think▁begin｜>
 _OF = r"[_▁](?:of[_▁])?"
 _OPEN_TOKEN = rf"<[|｜](?:(?:begin|start){_OF}{_THINKING}|{_THINKING}(?:[_▁](?:begin|start))?)[|｜]>"
 _CLOSE_TOKEN = rf"<[|｜](?:(?:/|end{_OF}){_THINKING}|{_THINKING}[_▁]end)[|｜]>"
@@ -37,7 +37,7 @@ _OTHER_CLOSE = (
     rf"\[/{_THINKING}\]|◁/think▷|{_CLOSE_TOKEN}|<channel\|>"
     r"|<unused95>|<\|inner_suffix\|>|<\|end\|>(?=<\|begin\|>assistant)"
 )
-# Turn ends that a model spells in plain pieces: <|im_end>, <im_end>, <eot_id>, <endoftext> ...
+# Turn-end tokens that a model spells with ordinary tokens: <|im_end>, <im_end>, <eot_id>, <endoftext>
 _TURN_END = (
     r"(?:im_(?:start|end|sep)|eo[tm](?:_id)?|eou|(?:end|start)_?of_?(?:text|turn|sentence|message|sequence|response))"
 )
@@ -49,7 +49,7 @@ _TOKEN = (
     r"|<SPECIAL_\d+>|<TOKENS_UNUSED_\d+>|<seed:[be]os>|\[e~\[|\]~!?b\]?|</longcat_s>|\[(?:AVAILABLE_TOOLS|TOOL_RESULTS)\]|<extra_id_\d+>|<reserved_\d+>|\[gMASK\]|<sop>|<EOT>|<EOD>|<unused\d+>"
     rf"|<\|?{_TURN_END}\|?>"
 )
-_SOFT = r"</?s>|<[be]os>|<eod>|\[EOS\]"  # also used in HTML and programs
+_SOFT = r"</?s>|<[be]os>|<eod>|\[EOS\]"  # tokens that also occur in HTML and programs
 _MARK = re.compile(
     rf"(?P<fence>^[ \t>]*(?P<ticks>`{{3,}}|~{{3,}}))|(?P<code>(?<!`)(?P<quote>`{{1,2}})(?!`)[^`\n]+(?P=quote)(?!`))"
     rf"|(?P<open>{_OPEN})|(?P<close><\s?/\s?(?P<ended>{_NAMES})\s*>|{_OTHER_CLOSE})|(?P<token>{_TOKEN})|(?P<soft>{_SOFT})",
@@ -107,7 +107,8 @@ class Answer(NamedTuple):
 
 
 def answer_of(text: str, thoughts: bool = True) -> Answer:
-    """The answer in `text`. With `thoughts` False reasoning is kept (`pool.strip_think=false`); control tokens are not."""
+    """Extract the answer from `text`. If `thoughts` is False, reasoning is kept (`pool.strip_think=false`), but control tokens
+    are removed."""
     hinted = any(map(text.__contains__, "<[◁~")) and _HINT.search(text) is not None
     if not hinted and _HINT_AT_START.match(text) is None:
         own = _own_turn(text)
@@ -150,13 +151,13 @@ def answer_of(text: str, thoughts: bool = True) -> Answer:
 
 
 def _own_turn(text: str) -> str:
-    """The text without a leading speaker name and without an invented next turn in plain words."""
+    """Return the text without a leading speaker name and without an invented next turn in plain words."""
     text = text[opening(text) :]
     return text[: next_turn(text)]
 
 
 def _scan(text: str, thoughts: bool) -> tuple[str, set[str], str | None]:
-    """The text without reasoning up to its first turn-end token; what was removed; the fault."""
+    """Return the text without reasoning up to its first turn-end token, the kinds of text removed, and the fault."""
     kept: list[str] = []
     cut: set[str] = set()
     place = start = first = _begin(text, 0, cut)
@@ -200,7 +201,7 @@ def _scan(text: str, thoughts: bool) -> tuple[str, set[str], str | None]:
 
 
 def _begin(text: str, place: int, cut: set[str]) -> int:
-    """Where the text after `place` begins, after the tokens that open a turn."""
+    """Return where the text begins at or after `place`, after the tokens that open a turn."""
     found = _BEGINNING.match(text, place)
     if found is None:
         return place
@@ -209,7 +210,7 @@ def _begin(text: str, place: int, cut: set[str]) -> int:
 
 
 def _end_of_fence(text: str, mark: re.Match[str]) -> int:
-    """The end of a fenced code block; the end of its first line if it is unclosed or contains a template token."""
+    """Return the end of a fenced code block; the end of its first line if the block is unclosed or contains a template token."""
     closing = re.compile(rf"^[ \t>]*{re.escape(mark['ticks'][0])}{{{len(mark['ticks'])},}}[ \t]*$", re.MULTILINE)
     found = closing.search(text, mark.end())
     if found is None or re.search(rf"(?:{_TOKEN})", text[mark.end() : found.start()]):
@@ -218,7 +219,7 @@ def _end_of_fence(text: str, mark: re.Match[str]) -> int:
 
 
 def _end_of_thought(text: str, mark: re.Match[str]) -> int | None:
-    """The end of the block that `mark` opens, with nested blocks; None if it is unclosed."""
+    """Return the end of the block that `mark` opens, nested blocks included; None if it is unclosed."""
     name = re.escape(mark["tag"]) if mark["tag"] else None
     both = re.compile(rf"<\s?(/?)\s?{name}\s*>" if name else rf"(?P<end>{_OTHER_CLOSE})", re.IGNORECASE)
     depth, place, last = 1, mark.end(), None
@@ -229,11 +230,12 @@ def _end_of_thought(text: str, mark: re.Match[str]) -> int | None:
             last = place
         if depth == 0:
             return place
-    return last  # opened twice, closed once
+    return last  # the block was opened twice and closed once
 
 
 def _ends_thought(text: str, mark: re.Match[str]) -> bool:
-    """Whether a closing tag without an opening one ends reasoning: `</think>` does; other tags only at the end of a line."""
+    """Return whether a closing tag without an opening one ends reasoning. `</think>` always does; other tags only at the end of
+    a line."""
     return (
         not mark["ended"]
         or mark["ended"].lower().endswith("think")
@@ -242,18 +244,19 @@ def _ends_thought(text: str, mark: re.Match[str]) -> bool:
 
 
 def _spoken_of(text: str, mark: re.Match[str]) -> bool:
-    """Whether a sentence or a program only mentions the mark: it is in quotes or brackets, or a word of a sentence."""
+    """Return whether a sentence or a program only mentions the mark: it is in quotes or brackets, or a word of a sentence."""
     before, after = text[: mark.start()], text[mark.end() :]
     if before[-1:] and after[:1] and before[-1] + after[0] in ('""', "''", "``", "()", "“”", "‘’", "**"):
         return not (before[-1] == '"' and before[-3:-1] == ": ")  # the complete value of a JSON key
-    if mark[0].upper() in ("[INST]", "[/INST]"):  # occur between texts, with spaces
+    if mark[0].upper() in ("[INST]", "[/INST]"):  # these marks stand between texts, with spaces
         return False
     line = before.rsplit("\n", 1)[-1]
     return bool(re.search(r"[\w,]\s$", line)) and bool(re.match(r"[ \t]+\w|,", after))
 
 
 def _is_markup(text: str, first: int, mark: re.Match[str]) -> bool:
-    """Whether `<s>` or `</s>` is HTML (the text begins at `first`), or another mark of `_SOFT` is part of a program or sentence."""
+    """Return whether `<s>` or `</s>` is HTML (the text begins at `first`), or whether another mark of `_SOFT` is part of a
+    program or sentence."""
     if mark[0] == "<s>":
         return "</s>" in text[mark.end() :]
     if mark[0] == "</s>":

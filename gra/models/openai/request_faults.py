@@ -17,29 +17,33 @@ _SPECIFIC = {
     "timeout": 2,
     "status": 3,
     "body": 4,
-}  # a higher kind of fault says more of the request
+}  # a fault with a higher number says more about the request
 _REASONS = {"connection": "the connection broke", "timeout": "no reply in time"}
 _LOGGED = 3  # requests per model that are logged one by one
 
 
 def specific(fault: Fault, others: bool) -> tuple[bool, int]:
-    """How much a fault says of the request itself; larger is more. `others`: the server answered other requests meanwhile."""
+    """Return how much a fault says about the request itself; larger is more. `others`: the server answered other requests
+    meanwhile."""
     return others, _SPECIFIC[fault.kind]
 
 
 class RequestFaults:
-    """The requests that are at fault themselves."""
+    """Counts the requests that are at fault themselves."""
 
     def __init__(self) -> None:
         self._counts: dict[str, Counter[str]] = {}
 
     def account(self) -> dict[str, dict[str, int]]:
-        """Their number by model and reason, for run.json."""
+        """Return the number of requests at fault, by model and reason, for run.json."""
         return {model: dict(counts) for model, counts in self._counts.items()}
 
     def reply(self, request: Request, server: Server, worst: Fault, tried: str) -> Reply:
-        """The reply to a request at fault; the first few are logged. Its error becomes part of the data: it contains no count, no
-        time, and nothing else that differs from run to run."""
+        """Return the reply to a request at fault. The first few are logged.
+
+        The reply's error becomes part of the data, so it contains no counts, times or anything else that differs from run to
+        run.
+        """
         counts = self._counts.setdefault(request.model, Counter())
         words = _REASONS.get(worst.kind) or str(worst)
         counts[words[:120]] += 1

@@ -1,4 +1,5 @@
-"""Finds out whether a server accepts `response_format` with a schema, at its first refusal, and remembers it for the run."""
+"""Finds out, at a server's first refusal, whether the server accepts `response_format` with a schema, and remembers it for the
+run."""
 
 from __future__ import annotations
 
@@ -13,12 +14,13 @@ from gra.models.openai.server_state import InFlightCall
 
 log = logging.getLogger(__name__)
 
-_MAY_MEAN_SCHEMA = (400, 422, 500, 501)  # answers of servers without response_format (llama-cpp-python: 500)
+_MAY_MEAN_SCHEMA = (400, 422, 500, 501)  # statuses from servers without response_format (llama-cpp-python: 500)
 _QUESTIONS = ("Reply with a short example.", "Fill in the form with any values.")
 
 
 class SchemaSupport:
-    """`post(call, request, structured)` sends a request; `judge` raises if the answer is a fault or the server unusable."""
+    """Asks with a schema if the server accepts it. `post(call, request, structured)` sends a request; `judge` raises if the
+    answer is a fault or the server is unusable."""
 
     def __init__(
         self,
@@ -43,11 +45,13 @@ class SchemaSupport:
         return answer
 
     async def _without_schema(self, call: InFlightCall, request: Request, form: tuple[str, str, str]) -> Answer | None:
-        """The answer in plain text if the server does not accept this schema; None if it does.
+        """Return the answer to the request without the schema if the server does not accept the schema; None if the first
+        answer stands.
 
-        A refusal alone proves nothing (the context may be too long); neither does success without the schema (that is another
-        request). The schema is therefore tried on two short questions: the result depends only on the server, not on which
-        request came first.
+        A refusal alone proves nothing (the context may be too long); neither does success without the schema, which is a
+        different request. The schema is therefore tried on two short questions, so that the result depends only on the
+        server, not on which request came first. If the server accepts the schema at the second question, the request is sent
+        again with the schema.
         """
         async with self._settling.setdefault(form, asyncio.Lock()):
             takes = self._takes.get(form)
@@ -68,7 +72,7 @@ class SchemaSupport:
             return answer
 
     async def _refuses(self, call: InFlightCall, request: Request, question: str) -> bool:
-        """Whether the server refuses a short question with the schema of `request`. Raises Fault, ServerError."""
+        """Return whether the server refuses a short question with the schema of `request`. Raises Fault, ServerError."""
         short = replace(request, messages=({"role": "user", "content": question},), temperature=0.0, max_tokens=16)
         answer = await self._post(call, short, True)
         if answer.status not in (200, *_MAY_MEAN_SCHEMA):

@@ -1,10 +1,10 @@
-"""Decides which servers are unhealthy, probes those until they are back, and holds back calls after HTTP 429.
+"""Decides which servers are unhealthy, probes these until they are back, and holds back calls after HTTP 429.
 
-Health is kept per (URL, model): behind one URL one model can be down and the others up. A single failed request proves little:
-the request may be at fault (passing_faults.py). After SUSPECT *different* requests failed with no answer in between, the server's
-list of models is requested; after BROKEN, also a reply to a short question. A server that does not answer is unhealthy: it gets
-no calls until it lists its models again, and then one call first. Timeouts alone never make a server unhealthy while it lists its
-models: it is overloaded, which its limit of calls in flight handles (in_flight_limit.py).
+Health is kept per (URL, model), because one of several models behind a URL can be down. A single failed request proves
+little: the request may be at fault (passing_faults.py). After SUSPECT *different* requests failed with no answer in between,
+the server's list of models is requested; after BROKEN, also a reply to a short question. A server that does not answer is
+unhealthy. It gets no calls until it lists its models again, and then one call first. Timeouts alone never make a server
+unhealthy while it lists its models: it is overloaded, which the limit of calls in flight handles (in_flight_limit.py).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 
 BROKEN = 8  # different requests that failed in a row, not counting timeouts
 CHECK_EVERY_S = 1.0  # minimum seconds between two checks of a suspect server
-LAST_PROBE_S = 15.0  # longest time between probes of an unhealthy server: it doubles each time
+LAST_PROBE_S = 15.0  # longest time between probes of an unhealthy server; the time doubles with each probe
 
 
 class Queue(Protocol):
-    """What health checks need of the queue (load_balancer.py)."""
+    """The methods of the queue (load_balancer.py) that health checks use."""
 
     def take(self, server: Server, key: str) -> InFlightCall:
-        """Occupy a slot at `server`."""
+        """Occupy a slot at `server` and return the call."""
         ...
 
     def release(self, call: InFlightCall) -> None:
@@ -41,17 +41,20 @@ class Queue(Protocol):
         ...
 
     def dispatch_timed(self, model: str) -> None:
-        """Like `dispatch`; repeated when a server of `model` becomes free by time."""
+        """Give free slots to waiting calls, and again when a server of `model` becomes free by time."""
         ...
 
     def waiting(self, model: str) -> bool:
-        """Whether calls to `model` wait."""
+        """Return whether calls to `model` wait."""
         ...
 
 
 class ServerHealth:
-    """The health of `servers` (model -> its servers). `alive(server)` requests a server's list of models; `answers(call)` asks a
-    short question in the slot of `call` and reports the result with `answered` or `failed`."""
+    """The health of `servers` (model -> its servers).
+
+    `alive(server)` requests a server's list of models. `answers(call)` asks a short question in the slot of `call` and
+    reports the result with `answered` or `failed`.
+    """
 
     def __init__(
         self,
@@ -68,8 +71,8 @@ class ServerHealth:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def answered(self, call: InFlightCall, failures: int = 0, *, usual: bool = True) -> None:
-        """The server answered the call after `failures` failed attempts. A refusal is an answer too, but not a `usual` one: its
-        duration does not count."""
+        """Record that the server answered the call after `failures` failed attempts. A refusal also counts as an answer, but
+        not as a `usual` one: its duration is ignored."""
         server, now = call.server, asyncio.get_running_loop().time()
         server.answered += 1
         server.answered_at = now
@@ -82,11 +85,11 @@ class ServerHealth:
             server.forget_failures()
 
     def failed(self, call: InFlightCall, fault: Fault) -> None:
-        """The call failed at its server."""
+        """Record that the call failed at its server, and start a check if the server is suspect."""
         server, now = call.server, asyncio.get_running_loop().time()
         if (
             server.failing_since is None or call.sent - server.failed_at > self._give_up_after_s
-        ):  # it got no calls meanwhile
+        ):  # the server got no calls meanwhile, so the failures did not last that long
             server.failing_since = now
         server.failed_at = now
         if fault.kind == "busy" or (fault.kind == "timeout" and not call.hangs):
@@ -105,7 +108,7 @@ class ServerHealth:
             self._start(self._check(server, broken, str(fault)))
 
     def overloaded(self, call: InFlightCall, why: str) -> None:
-        """The call shows that its server has too many calls at once."""
+        """Lower the server's limit: the call shows that it has too many calls at once."""
         server = call.server
         if server.limit.overloaded(call.sent, asyncio.get_running_loop().time()):
             log.info(
@@ -113,7 +116,8 @@ class ServerHealth:
             )
 
     def _hold_back(self, server: Server, fault: Fault, now: float) -> None:
-        """No calls to a server that answered 429 for the time that it asks for, or for an exponential backoff if that is longer."""
+        """Send no calls to a server that answered 429 for the time that it asks for, or for an exponential backoff if that is
+        longer."""
         if now >= server.not_before:  # the first refusal since the last wait; calls sent before it prove nothing new
             server.refusals += 1
         least = backoff(server.refusals, self._uniform)  # also if retry-after is 0 or in the past
@@ -121,7 +125,8 @@ class ServerHealth:
         self._queue.dispatch_timed(server.model)
 
     def give_up_at(self, model: str) -> float:
-        """When to give up on `model`: none of its servers has answered for `give_up_after_s` then. inf: one is healthy."""
+        """Return the time at which to give up on `model`: by then none of its servers has answered for `give_up_after_s`. inf
+        if a server is not failing."""
         since = [server.failing_since for server in self._servers[model]]
         return (
             max((s for s in since if s is not None), default=0.0) + self._give_up_after_s
@@ -130,7 +135,7 @@ class ServerHealth:
         )
 
     def set_aside(self, server: Server, why: str) -> None:
-        """Mark `server` unhealthy: it gets no calls until it answers a probe."""
+        """Mark `server` unhealthy. It gets no calls until it answers a probe."""
         server.unhealthy = why
         server.outages += 1
         if server.failing_since is None:
@@ -142,8 +147,8 @@ class ServerHealth:
         self._queue.dispatch_timed(server.model)
 
     async def _check(self, server: Server, chat: bool, why: str) -> None:
-        """Request a suspect server's list of models and, with `chat`, a reply. A server that does not answer is unhealthy. The
-        check takes no slot from a call: it is one additional call for a moment."""
+        """Request a suspect server's list of models and, if `chat`, a reply. A server that does not answer is unhealthy. The
+        check is one additional call for a moment and takes no slot from another call."""
         try:
             alive = await self._alive(server)
             if alive and chat:
@@ -166,7 +171,8 @@ class ServerHealth:
     async def _probe_until_back(self, server: Server) -> None:
         while True:
             await asyncio.sleep(server.probe_s * self._uniform(0.8, 1.2))
-            server.probe_s = min(2 * server.probe_s, LAST_PROBE_S)  # reset by an answered call: a probe proves little
+            # only an answered call resets the time, because a probe proves little
+            server.probe_s = min(2 * server.probe_s, LAST_PROBE_S)
             if await self._alive(server):
                 break
         server.unhealthy = None
@@ -183,7 +189,7 @@ class ServerHealth:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Stop probing."""
+        """Stop all checks and probes."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

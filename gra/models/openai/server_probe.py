@@ -18,7 +18,7 @@ from gra.waiting import reported
 log = logging.getLogger(__name__)
 
 SIMULATED_OWNER = "simulation"  # `owned_by` of the models of gra.simulation.server
-NOT_UP_YET = (502, 503, 504)  # llama.cpp and gateways while a model loads
+NOT_UP_YET = (502, 503, 504)  # from llama.cpp and gateways while a model loads
 _MAX_PROBE_S = 30.0
 
 
@@ -26,7 +26,7 @@ class Transport(Protocol):
     """Sends requests: `http_client.Session`, or a simulated session in tests."""
 
     def exchange(self, method: str, url: str, body: bytes | None, limits: Limits) -> Awaitable[Answer]:
-        """One request and its answer. Raises Fault."""
+        """Send one request and return its answer. Raises Fault."""
         ...
 
     def close(self) -> Awaitable[None]:
@@ -35,7 +35,7 @@ class Transport(Protocol):
 
 
 class Probe:
-    """Requests to the servers of a pool besides chat. `key` is redacted in every message."""
+    """Makes the requests to a pool's servers that are not chat completions. `key` is redacted in every message."""
 
     def __init__(self, settings: PoolSettings, runtime: ModelRuntime, key: str):
         self._settings, self._runtime, self._key = settings, runtime, key
@@ -44,7 +44,8 @@ class Probe:
         self.simulated = settings.simulated
 
     async def await_servers(self, servers: Mapping[str, Sequence[Server]]) -> dict[Server, str]:
-        """Wait until every model has a server that answers; returns the servers that do not, with reasons. Raises ServerError."""
+        """Wait until every model has a server that answers. Return the servers that do not answer, with reasons. Raises
+        ServerError."""
         urls = {server.url: server for group in servers.values() for server in group}
         listed: dict[str, set[str] | None] = {}
         faults: dict[str, Fault] = {}
@@ -86,7 +87,7 @@ class Probe:
             await asyncio.sleep(min(1.0, max(deadline - loop.time(), 0.05)))
 
     async def alive(self, server: Server) -> bool:
-        """Whether anything answers at `server`."""
+        """Return whether any program answers at `server`, with a status other than NOT_UP_YET."""
         assert self.transport is not None
         try:
             answer = await self.transport.exchange("GET", f"{server.url}/models", None, self._limits)
@@ -97,7 +98,7 @@ class Probe:
     def unusable(
         self, url: str, model: str, what: str, status: int | None = None, remedy: str | None = None
     ) -> ServerError:
-        """The error that ends a run: server, model, what happened, and what to do."""
+        """Return the error that ends a run: the server, the model, what happened, and what to do."""
         variable, state = self._settings.api_key_env, "is set" if self._key else "is not set"
         remedies = {
             401: f"check the key in the environment variable {variable} (which {state})",
@@ -110,7 +111,7 @@ class Probe:
         return ServerError(f"{url}, model `{model}`: {what}\n    -> {remedy or remedies.get(status or 0, usual)}")
 
     def redact(self, text: str) -> str:
-        """`text` without the key."""
+        """Return `text` without the key."""
         return text.replace(self._key, "***") if self._key else text
 
     def _check_listed(self, server: Server, names: set[str] | None) -> None:
@@ -121,7 +122,7 @@ class Probe:
             raise self.unusable(server.url, server.model, what, remedy=remedy)
 
     async def _list_models(self, server: Server) -> set[str] | Fault | None:
-        """Ids that GET /models lists; None if it lists none; a Fault if the server is not up. Raises ServerError."""
+        """Return the ids that GET /models lists; None if it lists none; a Fault if the server is not up. Raises ServerError."""
         assert self.transport is not None
         try:
             answer = await self.transport.exchange("GET", f"{server.url}/models", None, self._limits)
@@ -137,11 +138,11 @@ class Probe:
             log.info("%s lists no models (HTTP %d): model names are not checked", server.url, answer.status)
             return None
         if SIMULATED_OWNER in owners.values():
-            self.simulated = True  # whatever the config says: its data must carry the label
+            self.simulated = True  # even if the config says otherwise: the data must carry the label
         return set(owners)
 
 
 def _servers(named: Sequence[str]) -> str:
-    """`server A`, `servers A, B, C and 2 more`."""
+    """Return `server A`, or `servers A, B, C and 2 more`."""
     more = f" and {len(named) - 3} more" if len(named) > 3 else ""
     return f"server{'s' if len(named) > 1 else ''} {', '.join(named[:3])}{more}"

@@ -1,4 +1,5 @@
-"""Holds the state of one model at one server (`Server`) and of one attempt there (`InFlightCall`), for queue and health checks."""
+"""Holds the state of one model at one server (`Server`) and of one attempt there (`InFlightCall`), for the queue and the health
+checks."""
 
 from __future__ import annotations
 
@@ -8,12 +9,12 @@ from typing import Any
 from gra.models.openai.in_flight_limit import InFlightLimit
 from gra.models.openai.passing_faults import PassingFaults
 
-SUSPECT = 3  # different requests that failed in a row
+SUSPECT = 3  # different requests that failed in a row make a server suspect
 FIRST_PROBE_S = 1.0  # seconds before the first probe of an unhealthy server
 
 
 class Server:
-    """One model at one base URL. Times are those of the event loop's clock."""
+    """One model at one base URL. All times are from the event loop's clock."""
 
     def __init__(self, url: str, model: str, most: int | None = None, passing: PassingFaults | None = None):
         self.url, self.model = url, model
@@ -21,14 +22,14 @@ class Server:
         self.limit = InFlightLimit(most)
         self.passing = passing or PassingFaults()
         self.in_flight = 0
-        self.beside = [self]  # the same URL under all of its models: they may share one queue
+        self.beside = [self]  # the servers at the same URL, one per model: they may share one queue
         self.answered, self.answered_at = 0, float("-inf")
         self.longest_s, self.quickest_s = 0.0, float("inf")  # the longest and shortest recent calls
-        self.failing: dict[str, str] = {}  # requests that failed since the last answer: key -> kind of fault
+        self.failing: dict[str, str] = {}  # requests that failed since the last answer: request key -> kind of fault
         self.failing_since: float | None = None
         self.failed_at = 0.0
         self.unhealthy: str | None = None  # the reason
-        self.outages = 0  # times it became unhealthy
+        self.outages = 0  # how often it became unhealthy
         self.checking, self.checked_chat, self.checked_at = False, False, float("-inf")
         self.probe_s = FIRST_PROBE_S
         self.not_before = 0.0  # no calls before this time: set by HTTP 429
@@ -41,16 +42,16 @@ class Server:
 
     @property
     def site_answered_at(self) -> float:
-        """When this URL last answered a call to any of its models."""
+        """The time when this URL last answered a call to any of its models."""
         return max(server.answered_at for server in self.beside)
 
     def forget_failures(self) -> None:
-        """An answer ends the row of failures."""
+        """Reset the record of failures, after an answer."""
         self.failing.clear()
         self.failing_since, self.probe_s, self.refusals, self.checked_chat = None, FIRST_PROBE_S, 0, False
 
     def state(self) -> dict[str, Any]:
-        """The server's entry in status.json and run.json."""
+        """Return the server's entry in status.json and run.json."""
         return {
             "url": self.url,
             "model": self.model,
@@ -66,13 +67,13 @@ class InFlightCall:
     """One attempt. It occupies a slot at `server` until it is released."""
 
     server: Server
-    key: str  # of the request
+    key: str  # the request's key
     sent: float
     ahead: int = 0  # calls that were at the server when it was sent
-    answered_before: int = 0  # the server's count then
-    hangs: bool = False  # given up although the server answered calls that were sent later
+    answered_before: int = 0  # number of calls that the server had answered by then
+    hangs: bool = False  # given up while the server answered calls that were sent later
 
     @property
     def others(self) -> int:
-        """Calls that the server answered since this one was sent."""
+        """The number of calls that the server answered since this one was sent."""
         return self.server.answered - self.answered_before

@@ -11,7 +11,7 @@ from gra.errors import Problem
 from gra.models.launch.server import ServeSettings
 from gra.models.pool import ModelSettings, PoolBase, url_problem, variable_problem
 
-_OWN_KEYS = ("model", "messages", "response_format", "stream", "n")  # of the request body; extra_body must not set them
+_OWN_KEYS = ("model", "messages", "response_format", "stream", "n")  # keys of the body that extra_body must not set
 
 
 class PoolSettings(PoolBase):
@@ -42,13 +42,13 @@ class PoolSettings(PoolBase):
     )
 
     def urls_of(self, model: ModelSettings) -> list[str]:
-        """The base URLs that serve `model`, without a trailing slash."""
+        """Return the base URLs that serve `model`, without a trailing slash."""
         given = model.base_url or (self.base_url.get(model.name) if isinstance(self.base_url, dict) else self.base_url)
         urls = [given] if isinstance(given, str) else given or []
         return list(dict.fromkeys(url.rstrip("/") for url in urls))
 
     def serve_problems(self) -> list[Problem]:
-        """Faults of `serve`."""
+        """Return the faults of `serve`."""
         return self.serve.problems(self.models, at_once=True) if self.serve is not None else []
 
     def problems(self) -> list[Problem]:

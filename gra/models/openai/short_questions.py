@@ -1,4 +1,4 @@
-"""Asks a server a short question to find out whether it answers at all: is a failed call the server's fault or the request's?"""
+"""Asks a server a short question to find out whether a failed call is the server's fault or the request's."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from gra.models.openai.http_client import Answer, Fault
 from gra.models.openai.load_balancer import LoadBalancer
 from gra.models.openai.server_state import InFlightCall, Server
 
-_MOST = 8  # different questions that must fail before a server counts as not answering: the result can end the run
+_MOST = 8  # so many different questions must fail before a server counts as not answering, which can end the run
 
 
 class ShortQuestions:
-    """`post` sends a request, `judge` reads the answer. Running questions are added to `tasks`, which the backend cancels."""
+    """Asks short questions. `post` sends a request, `judge` reads the answer. Running questions are added to `tasks`, which the
+    backend cancels."""
 
     def __init__(
         self,
@@ -31,16 +32,17 @@ class ShortQuestions:
         self._running: dict[Server, asyncio.Task[bool]] = {}
 
     async def answers_others(self, call: InFlightCall, fault: Fault) -> bool:
-        """Whether the server of a failed call answers other requests."""
-        if fault.kind == "timeout":  # the call was overtaken, or its server fell silent: because of this request?
+        """Return whether the server of a failed call answers other requests."""
+        # after a timeout the call was overtaken, or its server fell silent; a question shows whether the request is the cause
+        if fault.kind == "timeout":
             call.hangs = call.hangs or (call.server.answered > 0 and await self.answers(call))
             return call.hangs
-        # that body is an answer of some kind
+        # even a malformed body shows that the server answers
         return call.others > 0 or (fault.kind == "body" and not call.server.suspect)
 
     async def answers(self, call: InFlightCall) -> bool:
-        """Whether the server answers a short question, sent in the slot of `call`. One question per server at a time: concurrent
-        callers share its result."""
+        """Return whether the server answers a short question, sent in the slot of `call`. A server gets one question at a time;
+        concurrent callers share its result."""
         server = call.server
         running = self._running.get(server)
         if running is None:
@@ -52,9 +54,7 @@ class ShortQuestions:
 
     async def _ask(self, call: InFlightCall) -> bool:
         health = self._balancer.health
-        for number in range(
-            _MOST
-        ):  # each question differs: a server that always fails on one request may answer the next
+        for number in range(_MOST):  # a server that always fails on one request may answer another
             self._asked += 1
             words = ({"role": "user", "content": f"Say hello. ({self._asked})"},)
             hello = Request(call.server.model, words, 0.0, 1.0, 1, self._asked)

@@ -25,7 +25,7 @@ _THOUGHTS = (
     "reasoning_text",
     "summary_text",
     "thought",
-)  # types of parts
+)  # types of content parts that hold reasoning
 _forms: dict[
     int, tuple[Mapping[str, Any], str, str]
 ] = {}  # id of a schema -> the schema, its name, `response_format` as JSON
@@ -38,8 +38,8 @@ class Malformed(Exception):
 class ErrorBody(Malformed):
     """A body with status 200 that reports an error.
 
-    `code`: the equivalent HTTP status (429: retry later; 401, 402, 403, 404: never), None if unknown. `words`: the server's, on
-    one line.
+    `code`: the equivalent HTTP status (429: retry later; 401, 402, 403, 404: never), None if unknown. `words`: the server's
+    words, on one line.
     """
 
     def __init__(self, code: int | None, words: str):
@@ -50,11 +50,11 @@ class ErrorBody(Malformed):
 
 
 class NoLogprobs(Exception):
-    """A reply without the requested probabilities."""
+    """A reply that lacks the requested probabilities."""
 
 
 def messages_of(request: Request, system_role: bool) -> tuple[Mapping[str, str], ...]:
-    """The request's messages. Without `system_role`, a leading system message is prepended to the first user message."""
+    """Return the request's messages. Without `system_role`, a leading system message is prepended to the first user message."""
     messages = request.messages
     if not system_role and len(messages) > 1 and messages[0]["role"] == "system":
         first = {**messages[1], "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
@@ -71,8 +71,11 @@ def body_of(
     extra: Mapping[str, Any],
     top: int = TOP[0],
 ) -> bytes:
-    """The request as JSON bytes; `extra` overrides the request's keys. Built from parts: the messages, most of the body, were
-    already encoded for the request's key. `top`: number of tokens whose probabilities are requested, if the request has choices."""
+    """Return the request as JSON bytes. `extra` overrides the request's keys. `top`: number of tokens whose probabilities are
+    requested, if the request has choices.
+
+    The body is built from parts: the messages, which are most of it, were already encoded for the request's key.
+    """
     parts = {
         "model": _served(model.served),
         "messages": messages_json(messages_of(request, model.system_role)),
@@ -92,7 +95,8 @@ def body_of(
 
 
 def _form(schema: Mapping[str, Any], name: str) -> str:
-    """`response_format` as JSON. It is large and the same for all requests of a step: encoded once per schema object."""
+    """Return `response_format` as JSON. It is large and the same for all requests of a step, so it is encoded once per schema
+    object."""
     known = _forms.get(id(schema))
     if known is not None and known[0] is schema and known[1] == name:
         return known[2]
@@ -104,12 +108,12 @@ def _form(schema: Mapping[str, Any], name: str) -> str:
 
 
 def reply_from(body: bytes, wanted: tuple[str, ...] = ()) -> Reply:
-    """The reply in a chat completion; `finish` is in the vocabulary of finish.py. Raises Malformed, ErrorBody, and NoLogprobs if
-    the probabilities of `wanted` were requested and the text came without them.
+    """Return the reply in a chat completion. `finish` is in the vocabulary of finish.py. Raises Malformed, ErrorBody, and
+    NoLogprobs if the probabilities of `wanted` were requested and the text came without them.
 
-    A refusal (the model's in `message.refusal`, or a content filter's) is a reply with `error`. A body without content is a reply
-    with an empty text only if the body says why: the tokens went into reasoning or tool calls. The text is as the model wrote it;
-    a sample extracts the answer later with `reply_text.answer_of`.
+    A refusal (the model's in `message.refusal`, or a content filter's) gives a reply with `error`. A body without content
+    gives a reply with an empty text, but only if the body says why: the tokens went into reasoning or tool calls. The text
+    is as the model wrote it; `reply_text.answer_of` extracts the answer later.
     """
     try:
         value = json.loads(body.decode("utf-8"))
@@ -125,7 +129,7 @@ def reply_from(body: bytes, wanted: tuple[str, ...] = ()) -> Reply:
             raise Malformed(f"the reply is not JSON: {body[:80]!r}") from None
     if isinstance(value, list) and len(value) == 1:  # Google wraps an error in a list
         value = value[0]
-    if isinstance(value, str):  # a gateway's words alone
+    if isinstance(value, str):  # only the words of a gateway
         _raise(error_in({"error": value}))
     if not isinstance(value, dict):
         raise Malformed("the reply has no choices")
@@ -172,19 +176,19 @@ def reply_from(body: bytes, wanted: tuple[str, ...] = ()) -> Reply:
 
 
 def _filtered(given: str, tokens_in: int | None, tokens_out: int | None) -> Reply:
-    """The reply for a generation stopped by a content filter; `given`: the server's word for it."""
+    """Return the reply for a generation that a content filter stopped. `given`: the server's word for the filter."""
     words = "" if given in ("", "content_filter") else f" (`{line(given)}`)"
     return Reply("", tokens_in, tokens_out, "content_filter", error=f"stopped by the server's content filter{words}")
 
 
 def _raise(error: tuple[int | None, str] | None) -> None:
-    """Raise ErrorBody if there is an error."""
+    """Raise ErrorBody if `error` is not None."""
     if error is not None:
         raise ErrorBody(error[0], line(error[1]))
 
 
 def _refusal(message: Mapping[str, Any]) -> str:
-    """The model's own refusal, on one line; empty if there is none."""
+    """Return the model's own refusal, on one line; "" if there is none."""
     content = message.get("content")
     parts = [part.get("refusal") for part in content if isinstance(part, dict)] if isinstance(content, list) else []
     own = message.get("refusal")
@@ -193,12 +197,12 @@ def _refusal(message: Mapping[str, Any]) -> str:
 
 
 def line(words: Any) -> str:
-    """`words` as one short line without lone surrogates."""
+    """Return `words` as one short line without lone surrogates."""
     return _storable(" ".join(str(words).split())[:400])
 
 
 def said(body: bytes) -> str:
-    """The message of an error body, as one short line."""
+    """Return the message of an error body, as one short line."""
     try:
         value = json.loads(body.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
@@ -215,7 +219,7 @@ def said(body: bytes) -> str:
 
 
 def listed_models(body: bytes) -> dict[str, str]:
-    """The models that GET /models lists: id -> `owned_by`. Empty if the body is not such a list."""
+    """Return the models that GET /models lists: id -> `owned_by`. {} if the body is not such a list."""
     try:
         value = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -230,7 +234,8 @@ def listed_models(body: bytes) -> dict[str, str]:
 
 
 def serves(names: Collection[str], served: str) -> bool:
-    """Whether a server that lists `names` serves `served`. Folders need not be listed; Ollama: no tag means :latest."""
+    """Return whether a server that lists `names` serves `served`. Folders need not be listed. In Ollama, a name without a tag
+    means :latest."""
     return served in names or f"{served}:latest" in names or served.startswith(("/", "./", "../", "~"))
 
 
@@ -251,5 +256,5 @@ def _count(value: Any) -> int | None:
 
 
 def _storable(text: str) -> str:
-    """`text` with lone surrogates (JSON can escape them, UTF-8 cannot hold them) replaced by U+FFFD."""
+    """Replace lone surrogates in `text` by U+FFFD. JSON can escape them, but UTF-8 cannot represent them."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

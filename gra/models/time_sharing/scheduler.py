@@ -1,14 +1,16 @@
 """Loads one model at a time and queues calls by model; the models take turns. For one GPU: conf/pool/phased_*.yaml.
 
 `chat` waits for its model's turn. The rules:
-- The loaded model keeps its turn while calls for it arrive: a reply often leads to the next call to the same model at once
-  (keywords -> instruction). A turn ends only when no call is in flight and none for this model waits.
-- Before a turn ends, all samples in progress get the chance to make a call: they are blocked on other models when no new call has
-  arrived for LULL_S of an idle event loop. If no call waits for any model, the model stays loaded.
+- The loaded model keeps its turn while calls for it arrive, because a reply often leads to the next call to the same model
+  at once (keywords -> instruction). A turn ends only when no call is in flight and no call for this model waits.
+- Before a turn ends, every proposal in progress gets the chance to make a call. All proposals are assumed to wait for other
+  models if no new call has arrived during LULL_S of an idle event loop. If no call waits for any model, the model stays
+  loaded.
 - The next model is the one with the most waiting calls (ties: the pool's order).
-`runtime.concurrency` sets the number of samples in progress, and with it how rare swaps are: use thousands. A waiting sample was
-measured at about 8 kB with short prompts, more with long ones.
-Replies depend only on their requests: the data is the same as with all models loaded at once.
+
+`runtime.concurrency` sets the number of proposals in progress. The larger it is, the fewer swaps are needed: use thousands.
+A waiting proposal takes about 8 kB with short prompts (measured), more with long ones. Replies depend only on their
+requests, so the data are the same as with all models loaded at once.
 """
 
 from __future__ import annotations
@@ -30,24 +32,25 @@ from gra.models.pool import ModelSettings
 
 log = logging.getLogger(__name__)
 
-LULL_S = 0.05  # seconds; a swap takes tens of seconds
+LULL_S = 0.05  # seconds; short compared with a swap, which takes tens of seconds
 _SIMULATED = "SIMULATED_SERVER"  # file in `runtime.log_folder`: a server reported that its models are simulated
 
 
 class Loader(Protocol):
-    """Loads one model for a block and always unloads it at the block's end."""
+    """Loads one model for the length of a block and always unloads it at the end."""
 
     def load(self, model: ModelSettings) -> AbstractAsyncContextManager[Backend]:
-        """A backend that serves `model`. Raises ServerError if it cannot be loaded."""
+        """Return a context manager that yields a backend serving `model`. Raises ServerError if it cannot be loaded."""
         ...
 
     def gpus(self, model: ModelSettings) -> int:
-        """GPUs used by the model, for the cost account."""
+        """Return the number of GPUs that the model uses, for the cost account."""
         ...
 
 
 class Phased(Backend):
-    """A `gra.models.base.Backend` whose models `loader` loads in turn. `per_model`: calls in flight at the loaded model."""
+    """A `gra.models.base.Backend` whose models `loader` loads in turn. `per_model`: calls in flight to the loaded model, at
+    most. `folder`: keeps the label "simulated" for resumed runs."""
 
     def __init__(
         self,
@@ -79,7 +82,7 @@ class Phased(Backend):
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Unload the model. Waiting calls are cancelled."""
+        """Cancel the waiting calls and unload the model."""
         assert self._coordinator is not None
         for ticket in self._tickets():
             ticket.cancel()
@@ -88,21 +91,21 @@ class Phased(Backend):
 
     @property
     def capabilities(self) -> Capabilities:
-        """`queues`: calls wait here, so the engine must pass on all calls of its samples."""
+        """`queues` is set: calls wait here, so the engine must pass on all calls of its proposals."""
         return Capabilities(
             queues=True, queued=self.queued, drain=self.drain, account=self.account, gpu_seconds=self.gpu_seconds
         )
 
     async def chat(self, request: Request) -> Reply:
-        """The model's reply, in its turn. Raises ServerError if the model cannot be loaded or called, Interrupted after
-        `drain`."""
+        """Wait for the model's turn and return its reply. Raises ServerError if the model cannot be loaded or called, and
+        Interrupted after `drain`."""
         start = time.monotonic()
         async with self._turn(request.model) as backend:
             self._queued[request.key] = time.monotonic() - start
             return await backend.chat(request)
 
     def queued(self, request: Request) -> float:
-        """Seconds that an answered call waited for its model's turn; can be read once."""
+        """Return the seconds that an answered call waited for its model's turn. Can be read once per call."""
         return self._queued.pop(request.key, 0.0)
 
     def drain(self) -> None:
@@ -110,16 +113,16 @@ class Phased(Backend):
         self._end(Interrupted("interrupted: calls that waited for their model were not made; the same command resumes"))
 
     def account(self) -> dict[str, Any]:
-        """For run.json: loads per model, and the seconds spent on loading and unloading."""
+        """Return, for run.json, the number of loads per model and the seconds spent on loading and unloading."""
         return {"loads": dict(self.loads), "load_seconds": round(self._load_seconds, 3)}
 
     def gpu_seconds(self) -> float | None:
-        """GPUs x seconds of all turns including loading; None without GPUs."""
+        """Return GPUs x seconds of all turns, including loading; None without GPUs."""
         return self._gpu_seconds or None
 
     @asynccontextmanager
     async def _turn(self, name: str) -> AsyncIterator[Backend]:
-        """Wait for the turn of the model `name`; the block can make one call to it."""
+        """Wait for the turn of the model `name`. The block can make one call to the model."""
         if self._fault is not None:
             raise self._fault
         ticket: asyncio.Future[Backend] = asyncio.get_running_loop().create_future()
@@ -131,7 +134,7 @@ class Phased(Backend):
         finally:
             if (
                 ticket.done() and not ticket.cancelled() and ticket.exception() is None
-            ):  # granted, perhaps to one just cancelled
+            ):  # the turn was granted, perhaps to a call that was just cancelled
                 self._in_flight -= 1
                 self._change.set()
 
@@ -159,13 +162,13 @@ class Phased(Backend):
         self._load_seconds += time.monotonic() - start
 
     async def _next(self) -> str:
-        """The model with the most waiting calls, once any wait and no more calls arrive."""
+        """Return the model with the most waiting calls, once any call waits and no more calls arrive."""
         while not any(map(self._count, self._specs)):
             self._change.clear()
             await self._change.wait()
         await self._settle()
         best = max(self._specs, key=self._count)
-        return best if self._count(best) else await self._next()  # all were cancelled meanwhile
+        return best if self._count(best) else await self._next()  # all waiting calls were cancelled meanwhile
 
     async def _serve(self, name: str, backend: Backend) -> None:
         """Pass calls to the loaded model until its turn is over."""
@@ -196,7 +199,7 @@ class Phased(Backend):
                 return
 
     def _count(self, name: str) -> int:
-        """Number of calls waiting for the model; removes cancelled ones."""
+        """Return the number of calls waiting for the model, after removing cancelled ones."""
         queue = self._waiting[name]
         if any(ticket.done() for ticket in queue):
             living = [ticket for ticket in queue if not ticket.done()]
@@ -217,7 +220,7 @@ class Phased(Backend):
             self._end(error if isinstance(error, GraError) else ServerError(f"the models' scheduler failed: {error!r}"))
 
     def _note_simulated(self, backend: Backend) -> None:
-        """Remember the label across processes: a resumed run may find all replies in the journal and load no model."""
+        """Record the label "simulated" in a file: a resumed run may find all replies in the journal and load no model."""
         if backend.simulated and not self.simulated:
             self.simulated = True
             if self._folder is not None:

@@ -1,4 +1,4 @@
-"""Runs models in turn, each behind a server that is started for its turn and stopped after it: conf/pool/phased_servers.yaml."""
+"""Runs models in turn, each behind a server that is started for its turn and stopped at its end: conf/pool/phased_servers.yaml."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gra.models.openai import settings as openai
 from gra.models.pool import ModelRuntime, ModelSettings, parsed
 from gra.models.time_sharing.scheduler import Phased
 
-PER_MODEL = 256  # calls in flight at a server: vLLM's default; more would queue there and time out
+PER_MODEL = 256  # calls in flight per server: vLLM's default; more would queue in the server and time out
 
 
 class PoolSettings(openai.PoolSettings):
@@ -34,7 +34,7 @@ class PoolSettings(openai.PoolSettings):
 
 
 class ServerLoader:
-    """A `gra.models.time_sharing.scheduler.Loader`: load = start a server and wait until it is healthy; unload = stop it."""
+    """A `gra.models.time_sharing.scheduler.Loader`. Loading starts a server and waits until it is healthy; unloading stops it."""
 
     def __init__(self, settings: PoolSettings, runtime: ModelRuntime):
         self._settings, self._runtime = settings, runtime
@@ -47,7 +47,7 @@ class ServerLoader:
 
 
 def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> Phased:
-    """The backend for `pool`; `pool._target_` names this function. Raises ConfigError."""
+    """Return the backend for `pool`; `pool._target_` names this function. Raises ConfigError."""
     settings, speed = parsed(PoolSettings, pool, runtime)
     folder = Path(speed.log_folder) if speed.log_folder else None
     loader = ServerLoader(settings, speed)

@@ -1,4 +1,5 @@
-"""Runs models in turn in this process with transformers, for tests and without servers: conf/pool/phased_transformers.yaml."""
+"""Runs models in turn in this process with transformers, for tests and for use without servers:
+conf/pool/phased_transformers.yaml."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ class PoolSettings(transformers.PoolSettings):
 
 
 class TransformersLoader:
-    """A `gra.models.time_sharing.scheduler.Loader`: load = a pool of one model, which reads its weights on its first call."""
+    """A `gra.models.time_sharing.scheduler.Loader`. Loading makes a pool of one model, which reads its weights on its first
+    call."""
 
     def __init__(self, settings: PoolSettings):
         self._settings = settings
@@ -36,7 +38,7 @@ class TransformersLoader:
             yield backend
         del backend
         gc.collect()
-        torch = sys.modules.get("torch")  # not imported if nothing was generated
+        torch = sys.modules.get("torch")  # torch is not imported if nothing was generated
         if torch is not None and torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -45,7 +47,7 @@ class TransformersLoader:
 
 
 def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> Phased:
-    """The backend for `pool`; `pool._target_` names this function. Raises ConfigError."""
+    """Return the backend for `pool`; `pool._target_` names this function. Raises ConfigError."""
     settings, speed = parsed(PoolSettings, pool, runtime)
     limit = speed.per_model or 4 * settings.batch  # fills the next batch while one is generated
     return Phased(settings.models, TransformersLoader(settings), per_model=limit, simulated=settings.simulated)

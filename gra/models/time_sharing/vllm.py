@@ -1,8 +1,8 @@
 """Runs models in turn on vLLM's engine, without HTTP: conf/pool/phased_vllm.yaml.
 
-Each turn is a child process (vllm_worker.py) that ends with the turn and frees all of its GPU memory. As with any batching server,
-the composition of a batch can change replies through rounding; VLLM_BATCH_INVARIANT=1 in the environment prevents this at a cost
-in speed.
+Each turn is a child process (vllm_worker.py). It ends with the turn, which frees all of its GPU memory. As with any batching
+server, the composition of a batch can change replies through rounding. VLLM_BATCH_INVARIANT=1 in the environment prevents
+this, but reduces speed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from gra.models.openai.wire import messages_of
 from gra.models.pool import ModelSettings, PoolBase, parsed
 from gra.models.time_sharing.scheduler import Phased
 
-PER_MODEL = 1024  # requests passed to the engine at once; it runs engine.max_num_seqs of them in parallel
+PER_MODEL = 1024  # requests in the engine at once; vLLM runs engine.max_num_seqs of them in parallel
 _LAST_WORDS_S = 10.0
 _OWN = (
     "model",
@@ -84,7 +84,7 @@ class PoolSettings(PoolBase):
         return found
 
     def engine_of(self, model: ModelSettings) -> dict[str, Any]:
-        """EngineArgs for `model`."""
+        """Return the EngineArgs for `model`."""
         return {
             "model": model.served,
             "revision": model.revision,
@@ -99,7 +99,7 @@ class PoolSettings(PoolBase):
 
 
 def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> Phased:
-    """The backend for `pool`; `pool._target_` names this function. Raises ConfigError."""
+    """Return the backend for `pool`; `pool._target_` names this function. Raises ConfigError."""
     settings, speed = parsed(PoolSettings, pool, runtime)
     limit = speed.per_model or PER_MODEL
     return Phased(
@@ -108,7 +108,7 @@ def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> Phased:
 
 
 class VllmLoader:
-    """A `gra.models.time_sharing.scheduler.Loader`: load = a child process with an engine; unload = its end."""
+    """A `gra.models.time_sharing.scheduler.Loader`. Loading starts a child process with an engine; unloading ends it."""
 
     def __init__(self, settings: PoolSettings, log_folder: str | None):
         self._settings, self._log_folder = settings, log_folder
@@ -137,7 +137,7 @@ class VllmLoader:
 
 
 class VllmEngine(Backend):
-    """A `gra.models.base.Backend` of one model: the client of vllm_worker.py."""
+    """A `gra.models.base.Backend` with one model: the client of vllm_worker.py."""
 
     simulated = False
 
@@ -152,12 +152,13 @@ class VllmEngine(Backend):
         self._reading: asyncio.Task[None] | None = None
 
     def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Called when the child has connected."""
+        """Accept the child's connection. asyncio calls it when the child connects."""
         if not self._streams.done():
             self._streams.set_result((reader, writer))
 
     async def __aenter__(self) -> Self:
-        """Wait until the engine is ready. Raises ServerError with the log's last lines."""
+        """Wait until the engine is ready. Raises ServerError, with the last lines of the log, if the engine exits or is not
+        ready in time."""
         self._reading = asyncio.create_task(self._read())
         futures: list[asyncio.Future[Any]] = [self._reading, self._ready]
         done, _ = await asyncio.wait(futures, timeout=self._settings.start_timeout_s, return_when="FIRST_COMPLETED")
@@ -173,7 +174,7 @@ class VllmEngine(Backend):
         await self._close()
 
     async def chat(self, request: Request) -> Reply:
-        """The model's reply. Raises ServerError after the engine has exited."""
+        """Return the model's reply. Raises ServerError if the engine has exited."""
         assert self._reading is not None
         if self._reading.done():
             raise self._lost("its engine has exited")
@@ -209,7 +210,7 @@ class VllmEngine(Backend):
         self._streams.result()[1].write(json.dumps(message).encode() + b"\n")
 
     async def _read(self) -> None:
-        """Pass the child's messages to the waiting calls until it exits; then fail the remaining calls."""
+        """Pass the child's messages to the waiting calls until the child exits; then fail the remaining calls."""
         ended = asyncio.ensure_future(self._process.wait())
         try:
             futures: list[asyncio.Future[Any]] = [ended, self._streams]
