@@ -23,7 +23,7 @@ SECTIONS = ("seed", "seeds", "pool", "synthesis", "runtime")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """All faults of the config that can be found without doing any work."""
+    """Return all faults of the config that can be found without doing any work."""
     problems = [
         Problem(key, "unknown key", f"known sections: {', '.join(SECTIONS)}") for key in config if key not in SECTIONS
     ]

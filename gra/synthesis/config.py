@@ -69,7 +69,7 @@ class SynthesisConfig:
 
 
 def parsed(config: Mapping[str, Any]) -> SynthesisConfig:
-    """A config that the stage's `check` accepts. Raises ValueError or ConfigError for another one."""
+    """Return a config that the stage's `check` accepts. Raises ValueError or ConfigError for another one."""
     return SynthesisConfig(
         seed=config["seed"],
         seeds=SeedSettings.model_validate(config["seeds"]),
@@ -81,10 +81,10 @@ def parsed(config: Mapping[str, Any]) -> SynthesisConfig:
 
 
 def shard_of(config: Mapping[str, Any]) -> ShardSettings | None:
-    """The part of a round that the config names; None if it is not a shard's."""
+    """Return the part of a round that the config names; None if it is not a shard's."""
     return ShardSettings.model_validate(config["shard"]) if config.get("shard") else None
 
 
 def changed(config: Mapping[str, Any], section: str, **values: Any) -> dict[str, Any]:
-    """A copy of the unparsed `config` with other `values` in a section, for the chain and the parts of a run."""
+    """Return a copy of the unparsed `config` with other `values` in a section, for the chain and the parts of a run."""
     return {**config, section: {**config[section], **values}}

@@ -73,7 +73,7 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """All faults of the config that can be found without doing any work: those of a synthesis, and of `refine`."""
+    """Return all faults of the config that can be found without doing any work: those of a synthesis, and of `refine`."""
     if "refine" not in config:
         problem = Problem("refine", "required, but not set", "set refine, e.g. refine.write=rewrite")
         return [problem, *checks.check(config, inputs)]
@@ -116,8 +116,8 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """What would stop a run for reasons outside its config: unusable records, models that no server lists, unreadable benchmark
-    files. Consequences of faults that `check` reports are left out."""
+    """Return what would stop a run for reasons outside its config: unusable records, models that no server lists, unreadable
+    benchmark files. Consequences of faults that `check` reports are left out."""
     if any(section not in config for section in checks.SECTIONS):
         return []
     seeds, _ = parse(SeedSettings, config["seeds"])
@@ -174,7 +174,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
 
 
 def _parsed(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> SynthesisConfig:
-    """The config, with the columns of a data folder of this project, if it names one."""
+    """Return the config, with the columns of a data folder of this project, if it names one."""
     given = parsed(config)
     return replace(given, seeds=source(given.seeds, inputs.get("seeds")))
 
@@ -205,7 +205,7 @@ async def _refine(
 
 
 def _card(refine: RefineSettings, settings: SynthesisSettings) -> dict[str, Any]:
-    """What the data card says of this stage."""
+    """Return what the data card says of this stage."""
     several = (
         ""
         if refine.answers == 1
@@ -221,7 +221,7 @@ def _card(refine: RefineSettings, settings: SynthesisSettings) -> dict[str, Any]
 
 
 def _with_columns(config: dict[str, Any], inputs: dict[str, Path | None]) -> dict[str, Any]:
-    """The config with the columns of a data folder of this project, if it names one."""
+    """Return the config with the columns of a data folder of this project, if it names one."""
     seeds, _ = parse(SeedSettings, config.get("seeds") or {})
     if seeds is None:
         return config

@@ -27,7 +27,7 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """All faults of the changes; against the recorded run's settings as soon as it is there."""
+    """Return all faults of the changes; against the recorded run's settings as soon as it is there."""
     problems = [
         Problem(key, "unknown key", f"known sections: {', '.join(SECTIONS)}") for key in config if key not in SECTIONS
     ]

@@ -220,7 +220,7 @@ class Committee:
         return accepted, unique
 
     def _limit(self, number: int) -> int:  # noqa: ARG002 - a recorded run has one for each round (regating)
-        """The maximum of proposals of a round."""
+        """Return the maximum of proposals of a round."""
         return self._settings.proposal_limit
 
     async def _filtered(self, outcome: Outcome) -> Outcome:
@@ -248,7 +248,7 @@ class Committee:
         return annotate(outcome, self._rules)
 
     def _member(self, record: Record) -> Record:
-        """The record as the pool keeps it: without texts that no prompt shows, to save memory."""
+        """Return the record as the pool keeps it: without texts that no prompt shows, to save memory."""
         shared = sys.intern(record.domain)  # one string per domain, not per record
         if self._settings.show == "full":
             return replace(record, domain=shared)
@@ -271,7 +271,7 @@ class Ahead:
         del self._best[: -self._most]
 
     def next(self) -> Call | None:
-        """The next annotation call, each once; None: no sample waits."""
+        """Return the next annotation call, each once; None: no sample waits."""
         if not self._best:
             return None
         (call,) = next(annotate(self._best.pop()[-1], self._rules))
@@ -279,20 +279,20 @@ class Ahead:
 
 
 def allowance(finished: int, accepted: int, need: int) -> int:
-    """How many proposals can be started: those finished in order, plus the number that the missing samples should need, with a
-    margin of two standard deviations. Affects only how many calls are wasted, never what the round contains."""
+    """Return how many proposals can be started: those finished in order, plus the number that the missing samples should need,
+    with a margin of two standard deviations. Affects only how many calls are wasted, never what the round contains."""
     rate, missing = (accepted + 1) / (finished + 2), max(need - accepted, 1)
     return finished + math.ceil((missing + 2 * math.sqrt(missing * (1 - rate))) / rate)
 
 
 def as_record(outcome: Outcome) -> Record:
-    """A kept and annotated sample as a record of the pool."""
+    """Return a kept and annotated sample as a record of the pool."""
     assert outcome.summary is not None
     return Record(outcome.id, outcome.instruction, outcome.response, outcome.domain, outcome.keywords, outcome.summary)
 
 
 def dropped(outcome: Outcome, reason: str, detail: str) -> Outcome:
-    """An accepted sample that is dropped all the same."""
+    """Return an accepted sample that is dropped all the same."""
     return replace(outcome, status="rejected", reason=reason, detail=detail)
 
 

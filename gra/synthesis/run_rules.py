@@ -10,7 +10,8 @@ from gra.synthesis.scoring.scales import scales_for
 
 
 def rules_of(config: SynthesisConfig, probe: Path | None) -> Rules:
-    """The rules; `probe`: the folder of the run's probe, for calibrated scales. Raises ConfigError, StoreError (`scales_for`)."""
+    """Return the rules; `probe`: the folder of the run's probe, for calibrated scales. Raises ConfigError, StoreError
+    (`scales_for`)."""
     pool = config.pool
     maps = scales_for(config.synthesis, pool.names, probe)
     return Rules(config.seed, config.synthesis, pool.served, thoughts=pool.strip_think, scales=maps)

@@ -36,7 +36,7 @@ class SeedOnlySettings(Settings):
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """All faults of the config that can be found without doing any work."""
+    """Return all faults of the config that can be found without doing any work."""
     settings, problems = parse(SeedOnlySettings, config)
     if settings is None:
         return problems
@@ -45,7 +45,7 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """The seed file or folder: its content determines the output."""
+    """Return the seed file or folder: its content determines the output."""
     settings, _ = parse(SeedOnlySettings, config)
     return {} if settings is None else seed_files(settings.seeds)
 
@@ -98,7 +98,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
 
 
 def _outcome(seed: Seed, index: int) -> Outcome:
-    """A seed as a sample of round 0 without roles."""
+    """Return a seed as a sample of round 0 without roles."""
     nobody = Roles(generator="", reviewers=(), adjudicator=None, annotator="")
     answered = bool(seed.response)
     return Outcome(

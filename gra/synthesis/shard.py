@@ -46,7 +46,7 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """All faults of the synthesis config and of `shard`."""
+    """Return all faults of the synthesis config and of `shard`."""
     whole = {key: value for key, value in config.items() if key != "shard"}
     problems = stage.check(whole, {name: path for name, path in inputs.items() if name != "previous"})
     return problems + parse(ShardSettings, config.get("shard") or {}, "shard")[1]
@@ -108,7 +108,7 @@ async def _run(
 
 
 def _members(folder: Path) -> list[Record]:
-    """The records that earlier rounds added to the pool, in the pool's order."""
+    """Return the records that earlier rounds added to the pool, in the pool's order."""
     import pyarrow.parquet as pq
 
     columns = ["id", "instruction", "response", "domain", "keywords", "summary"]

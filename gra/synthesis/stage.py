@@ -74,8 +74,8 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
 
 
 def divide(config: dict[str, Any], output: Path, count: int) -> tuple[list[Wave], dict[str, Any]]:
-    """The parts of the run into `output` for `count` shards a round, and the config with which the run itself uses them. Raises
-    StoreError if it was begun with another number and is not finished."""
+    """Return the parts of the run into `output` for `count` shards a round, and the config with which the run itself uses them.
+    Raises StoreError if it was begun with another number and is not finished."""
     if not (output / labels.MANIFEST).is_file():
         shard_folders.refuse_other(output.with_name(f"{output.name}{sharding.SHARDS}"), count)
     rounds = SynthesisSettings.model_validate(config["synthesis"]).rounds
@@ -83,7 +83,7 @@ def divide(config: dict[str, Any], output: Path, count: int) -> tuple[list[Wave]
 
 
 def whole(config: dict[str, Any], output: Path) -> Path | None:
-    """The finished folder that makes this shard or merge unnecessary; None for a run that is not divided."""
+    """Return the finished folder that makes this shard or merge unnecessary; None for a run that is not divided."""
     shards = SynthesisRuntime.model_validate(config["runtime"]).shards
     if shards is None:
         return None
@@ -110,8 +110,8 @@ def outlook(
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """What would stop a run for reasons outside its config: unusable seeds, models that no server lists, unreadable benchmark
-    files, an unavailable embedder. Consequences of faults that `check` reports are left out."""
+    """Return what would stop a run for reasons outside its config: unusable seeds, models that no server lists, unreadable
+    benchmark files, an unavailable embedder. Consequences of faults that `check` reports are left out."""
     if any(section not in config for section in SECTIONS):
         return []
     problems = trial.problems(parse(SeedSettings, config["seeds"])[0], inputs)

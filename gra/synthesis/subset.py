@@ -33,7 +33,7 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """All faults of config and inputs that can be found before the inputs are there."""
+    """Return all faults of config and inputs that can be found before the inputs are there."""
     settings, problems = parse(SubsetStageSettings, config)
     names = _data(inputs)
     problems += [
@@ -113,7 +113,7 @@ def _bought(
     lengths: Sequence[int],
     targets: Sequence[int],
 ) -> int:
-    """How many samples are wanted because of the input `like`."""
+    """Return how many samples are wanted because of the input `like`."""
     if subset.budget == "samples":
         return len(targets)
     other, here = all_tokens(before([inputs[LIKE]])), all_tokens(before(folders.values()))
@@ -136,7 +136,7 @@ def _read(folder: Path) -> pa.Table:
 
 
 def _joined(folders: dict[str, Path]) -> pa.Table:
-    """The samples of the folders, one after another; an id that several folders have gets the folder's input name."""
+    """Return the samples of the folders, one after another; an id that several folders have gets the folder's input name."""
     import pyarrow as pa
 
     tables, taken = [], set[str]()

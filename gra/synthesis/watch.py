@@ -36,7 +36,7 @@ class Watch:
                 log.warning("COMMITTEE: %s", printable(text))
 
     def is_blind(self) -> bool:
-        """Whether `stop_when_blind` ends the run here."""
+        """Return whether `stop_when_blind` ends the run here."""
         limit = self._limit
         return limit is not None and self._health.reviewed >= limit and health.blind(self._health.account())
 

@@ -39,7 +39,7 @@ class Agreement:
 
     @classmethod
     def joined(cls, parts: Iterable[Agreement]) -> Agreement:
-        """The agreement over the samples of all `parts` together."""
+        """Return the agreement over the samples of all `parts` together."""
         whole = cls()
         for part in parts:
             for m, pairs in part._within.items():

@@ -16,7 +16,7 @@ Drop = tuple[str, str]  # reason and detail
 
 
 def of_checks(draft: Outcome, settings: SynthesisSettings) -> Drop | None:
-    """Why the instruction is dropped after its checks; None if it passes."""
+    """Return why the instruction is dropped after its checks; None if it passes."""
     if not instruction_passes(draft.checks, settings):
         return "instruction_rejected", _failed(draft.checks)
     if sum(check.passed is not None for check in draft.checks) < settings.min_reviews:
@@ -25,14 +25,14 @@ def of_checks(draft: Outcome, settings: SynthesisSettings) -> Drop | None:
 
 
 def of_reviews(draft: Outcome, settings: SynthesisSettings) -> tuple[Outcome, Gate, Drop | None]:
-    """The draft with the mean and standard deviation of its reviews, the gate's verdict, and why the draft is dropped."""
+    """Return the draft with the mean and standard deviation of its reviews, the gate's verdict, and why the draft is dropped."""
     verdict = gate([review.scores for review in draft.reviews if review.scores is not None], settings)
     scored = replace(draft, mean=verdict.mean, std=verdict.std)
     return scored, verdict, (verdict.reason, _missing(draft.reviews)) if verdict.verdict == "reject" else None
 
 
 def of_adjudication(word: Review, verdict: Gate, settings: SynthesisSettings) -> Drop | None:
-    """Why the sample is dropped after its adjudication, which `verdict` called for; None if it is kept."""
+    """Return why the sample is dropped after its adjudication, which `verdict` called for; None if it is kept."""
     if word.scores is None:
         return "adjudication_missing", word.missing or ""
     return None if adjudicated_verdict(word.scores, settings) else ("adjudicated_out", verdict.reason)

@@ -49,7 +49,7 @@ LEFT_OUT = DomainPool((), 0, ())
 
 
 def by_domain(pool: Sequence[Record], shots: int, least: int = 0, taken: int = 0) -> dict[str, DomainPool]:
-    """The pool by domain. A domain with fewer than `least` records borrows up to that number; one that still has fewer than
+    """Return the pool by domain. A domain with fewer than `least` records borrows up to that number; one that still has fewer than
     `shots` is left out. `taken`: how many of the newest records give the keywords that are listed as taken."""
     found: dict[str, list[Record]] = {}
     for record in pool:
@@ -73,12 +73,12 @@ def _pool(domain: str, found: Mapping[str, Sequence[Record]], least: int, taken:
 
 
 def _spread(records: Sequence[Record], most: int) -> list[Record]:
-    """Some of the records, whatever their order; the choice is stable as the pool grows."""
+    """Return some of the records, whatever their order; the choice is stable as the pool grows."""
     return sorted(records, key=lambda r: hashlib.sha256(r.id.encode()).digest())[:most]
 
 
 def shown(pool: DomainPool, shots: int, rng: random.Random) -> tuple[Record, ...]:
-    """The records shown to one proposal; in a domain that borrows, the first is its own."""
+    """Return the records shown to one proposal; in a domain that borrows, the first is its own."""
     if pool.own == len(pool.records):
         return tuple(rng.sample(pool.records, shots))
     first = rng.randrange(pool.own)
@@ -106,7 +106,7 @@ def demonstrations(
 
 
 def fits(instruction: str) -> bool:
-    """Whether an instruction can be a demonstration: one short request on one line."""
+    """Return whether an instruction can be a demonstration: one short request on one line."""
     text = instruction.strip()
     short = 0 < len(text) <= DEMONSTRATION and "\n" not in text
     return short and len(_SENTENCE.findall(text)) <= 2 and text.count("?") <= 1

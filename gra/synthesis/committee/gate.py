@@ -31,7 +31,7 @@ class Gate:
 
 
 def instruction_passes(checks: Sequence[Check], settings: SynthesisSettings) -> bool:
-    """Whether the instruction passes the reviewers: none fails it, or (`check=majority`) at most half of those that gave a
+    """Return whether the instruction passes the reviewers: none fails it, or (`check=majority`) at most half of those that gave a
     verdict."""
     given = [check.passed for check in checks if check.passed is not None]
     failed = given.count(False)
@@ -39,7 +39,8 @@ def instruction_passes(checks: Sequence[Check], settings: SynthesisSettings) -> 
 
 
 def composite(scores: Mapping[str, float], kind: str = "mean") -> Fraction:
-    """A reviewer's score, exact in the decimal form of its scores: their mean, or what `kind` names (synthesis.composite)."""
+    """Return a reviewer's score, exact in the decimal form of its scores: their mean, or what `kind` names
+    (synthesis.composite)."""
     if kind == "correctness":
         return exact(scores["correctness"])
     if kind == "median":
@@ -52,7 +53,7 @@ def composite(scores: Mapping[str, float], kind: str = "mean") -> Fraction:
 
 @lru_cache(1024)
 def exact(number: float) -> Fraction:
-    """The number, exact in its decimal form."""
+    """Return the number, exact in its decimal form."""
     return Fraction(str(number))
 
 
@@ -83,7 +84,7 @@ def gate(reviews: Sequence[Mapping[str, float]], settings: SynthesisSettings) ->
 
 
 def adjudicated_verdict(scores: Mapping[str, float], settings: SynthesisSettings) -> bool:
-    """Whether the adjudicator keeps the sample: the composite of its scores reaches tau."""
+    """Return whether the adjudicator keeps the sample: the composite of its scores reaches tau."""
     return composite(scores, settings.composite) >= exact(settings.tau)
 
 
@@ -104,5 +105,5 @@ def _moments(values: Sequence[Fraction], form: str) -> tuple[Fraction | None, Fr
 
 
 def passed_gate(outcome: Outcome) -> bool:
-    """Whether the committee accepted the sample, even if it was dropped later."""
+    """Return whether the committee accepted the sample, even if it was dropped later."""
     return outcome.status == "accepted" or (outcome.reason in REASONS and REASONS[outcome.reason].accepted)

@@ -68,7 +68,7 @@ class Health:
         counts[1] += passed_gate(outcome)
 
     def account(self) -> dict[str, Any]:
-        """All statistics as plain data; None where undefined."""
+        """Return all statistics as plain data; None where undefined."""
         alpha = Agreement.joined(self._groups.values()).alpha()
         low, high = self._interval(alpha)
         found: dict[str, Any] = {
@@ -154,8 +154,8 @@ class _Reviewer:
 
 
 def blind(found: Mapping[str, Any]) -> bool:
-    """Whether there is no evidence that the reviews distinguish samples: alpha's interval contains 0 or lies below it (or alpha is
-    undefined: all scores are the same), or the choice of reviewers decides more than the sample."""
+    """Return whether there is no evidence that the reviews distinguish samples: alpha's interval contains 0 or lies below it (or
+    alpha is undefined: all scores are the same), or the choice of reviewers decides more than the sample."""
     if found["samples"] < ENOUGH:
         return False
     no_agreement = found["alpha"] is None or (found["alpha_low"] is not None and found["alpha_low"] <= 0)
@@ -163,7 +163,7 @@ def blind(found: Mapping[str, Any]) -> bool:
 
 
 def faults(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What is wrong with the committee: [(name of the fault, message)]; [] where nothing is, or too little is known."""
+    """Return what is wrong with the committee: [(name of the fault, message)]; [] where nothing is, or too little is known."""
     messages = []
     n = found["samples"]
     if n >= ENOUGH and found["alpha"] is None:

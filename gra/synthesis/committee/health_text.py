@@ -24,7 +24,7 @@ def alpha(found: Mapping[str, Any]) -> str:
 
 
 def loud(found: Mapping[str, Any]) -> list[str]:
-    """The warnings, gravest first, each on one line without control characters; if there are more, their number."""
+    """Return the warnings, gravest first, each on one line without control characters; if there are more, their number."""
     words = [" ".join(printable(text).split()) for text in found["warnings"]]
     cut = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..." for text in words[:MOST]]
     return [*cut, f"and {len(words) - MOST} more: see status.json"] if len(words) > MOST else cut

@@ -14,13 +14,13 @@ from gra.synthesis.settings import SynthesisSettings
 def parents(
     records: Sequence[Record], demonstrations: Sequence[Record], settings: SynthesisSettings
 ) -> tuple[str, ...]:
-    """The ids of the pool records shown to a proposal."""
+    """Return the ids of the pool records shown to a proposal."""
     own = [record for record in demonstrations if record not in prompts.built_in(settings.prompts)]
     return tuple(dict.fromkeys(record.id for record in (*records, *own)))
 
 
 def topics(seed: int, name: str, records: Sequence[Record]) -> tuple[str, ...]:
-    """One keyword of each record shown, as starting points for the keywords of the proposal `name`."""
+    """Return one keyword of each record shown, as starting points for the keywords of the proposal `name`."""
     rng = stream(seed, "topics", name)
     return tuple(dict.fromkeys(rng.choice(record.keywords) for record in records))
 
@@ -35,11 +35,11 @@ def built_in(seed: int, step: str, name: str, settings: SynthesisSettings) -> tu
 
 
 def solves(domain: str, settings: SynthesisSettings) -> bool:
-    """Whether judges of a response in this domain write their own answer first."""
+    """Return whether judges of a response in this domain write their own answer first."""
     return settings.solve == "always" or (settings.solve == "checkable" and domain in CHECKABLE)
 
 
 def judged(draft: Outcome, settings: SynthesisSettings) -> Mapping[str, Any]:
-    """The prompt values for judges of the response."""
+    """Return the prompt values for judges of the response."""
     solve = solves(draft.domain, settings)
     return {"instruction": draft.instruction, "response": draft.response, "domain": draft.domain, "solve": solve}

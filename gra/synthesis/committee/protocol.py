@@ -52,7 +52,7 @@ class Proposal:
 
 
 def propose(proposal: Proposal, rules: Rules) -> Protocol:
-    """The life of one proposal, from keywords to the committee's decision. No reply makes it raise."""
+    """Return the life of one proposal, from keywords to the committee's decision. No reply makes it raise."""
     settings, roles = rules.settings, proposal.roles
     caller = Caller(proposal.id, rules)
     draft = Outcome(
@@ -105,7 +105,7 @@ def propose(proposal: Proposal, rules: Rules) -> Protocol:
 
 
 def check_instruction(caller: Caller, draft: Outcome, examples: Examples) -> Exchange[tuple[Outcome, Drop | None]]:
-    """The reviewers' check of the instruction: the draft with their verdicts, and why it is dropped, or None."""
+    """Return the reviewers' check of the instruction: the draft with their verdicts, and why it is dropped, or None."""
     draft = replace(draft, checks=(yield from _check(caller, draft, examples)))
     return draft, decisions.of_checks(draft, caller.rules.settings)
 
@@ -191,8 +191,8 @@ def review(
 
 
 def gives_probabilities(model: str, rules: Rules) -> Exchange[tuple[CallRecord, ...]]:
-    """A first question to a model that will judge by probabilities. A server that gives none ends the run here, before anything
-    is paid for, with an error that names it."""
+    """Return a first question to a model that will judge by probabilities. A server that gives none ends the run here, before
+    anything is paid for, with an error that names it."""
     caller = Caller(f"probabilities/{model}", rules)
     yield from caller.ask_yes_no("probabilities", [("reviewer", model, probability.FIRST)])
     return tuple(caller.calls)

@@ -7,11 +7,11 @@ import random
 
 
 def number(*names: object, bits: int = 63) -> int:
-    """A non-negative integer of `bits` bits from sha256 of the names (joined by a separator that no name contains)."""
+    """Return a non-negative integer of `bits` bits from sha256 of the names (joined by a separator that no name contains)."""
     digest = hashlib.sha256("\x1f".join(map(str, names)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> (64 - bits)
 
 
 def stream(*names: object) -> random.Random:
-    """The random generator that belongs to these names."""
+    """Return the random generator that belongs to these names."""
     return random.Random(number(*names))

@@ -77,29 +77,29 @@ POLICIES = {
 
 
 def policy(settings: SynthesisSettings) -> Policy:
-    """The policy that `synthesis.roles` names."""
+    """Return the policy that `synthesis.roles` names."""
     return POLICIES[settings.roles]
 
 
 def candidates(models: Sequence[str], settings: SynthesisSettings) -> Candidates:
-    """The models of the pool that can fill each role."""
+    """Return the models of the pool that can fill each role."""
     return policy(settings).candidates(models, settings)
 
 
 def assign(models: Sequence[str], settings: SynthesisSettings, rng: random.Random) -> Roles:
-    """The roles of one sample. Raises ValueError if the pool is too small."""
+    """Return the roles of one sample. Raises ValueError if the pool is too small."""
     if len(models) < models_needed(settings):
         raise ValueError(f"{len(models)} models cannot fill {models_needed(settings)} roles")
     return policy(settings).draw(models, settings, rng)
 
 
 def models_needed(settings: SynthesisSettings) -> int:
-    """The number of different models that one sample needs."""
+    """Return the number of different models that one sample needs."""
     return 1 + _reviewers(settings) + (1 if _adjudicates(settings) else 0) if policy(settings).distinct else 1
 
 
 def judges(models: Sequence[str], settings: SynthesisSettings) -> list[str]:
-    """The models that can review or adjudicate, in the pool's order."""
+    """Return the models that can review or adjudicate, in the pool's order."""
     found = candidates(models, settings)
     return [model for model in models if model in (*found.reviewers, *found.adjudicator)]
 

@@ -25,11 +25,11 @@ class Pace:
     before: int = 0  # unique samples at the last check
 
     def due(self, proposals: int) -> bool:
-        """Whether the pace is checked after this number of proposals."""
+        """Return whether the pace is checked after this number of proposals."""
         return not self.fixed and proposals < self.limit and proposals % (LOOK * self.wanted) == 0
 
     def ends(self, proposals: int, unique: int) -> bool:
-        """Whether the round ends here; `unique`: samples without duplicates. Call it once per check."""
+        """Return whether the round ends here; `unique`: samples without duplicates. Call it once per check."""
         gained = unique - self.before
         self.before = unique
         return unique * LOOK * self.wanted + gained * (self.limit - proposals) < self.wanted * LOOK * self.wanted

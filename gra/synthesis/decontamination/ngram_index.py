@@ -79,7 +79,7 @@ class Coverage:
 
 
 def words(text: str) -> list[str]:
-    """The words of `text`, normalised as the module's docstring says."""
+    """Return the words of `text`, normalised as the module's docstring says."""
     folded = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
     return _WORD.findall(folded.translate(_APOSTROPHES))
 
@@ -103,7 +103,7 @@ class Index:
         self._runs, self._whole = self._build()
 
     def find(self, *texts: str) -> Hit | None:
-        """The first hit of the texts, longest runs first; None if they share nothing with any item."""
+        """Return the first hit of the texts, longest runs first; None if they share nothing with any item."""
         found = [words(text) for text in texts]
         said = [word for part in found for word in (*part, "")]  # "" is in no benchmark: no run spans two texts
         number_of = self._numbers.get
@@ -119,7 +119,7 @@ class Index:
         return None
 
     def coverage(self) -> dict[str, Coverage]:
-        """What is compared, by benchmark."""
+        """Return what is compared, by benchmark."""
         total = Counter(benchmark for benchmark, _ in self._items)
         ngrams: Counter[str] = Counter()
         for table in self._runs:
@@ -216,7 +216,7 @@ class _Spans:
         self.items, self.is_question = np.array(self._items, np.int32), np.array(self._is_question, bool)
 
     def starts(self, n: int, longer: int | None, *, answers: bool) -> np.ndarray:
-        """The positions of runs of `n` words, in texts of at least n and fewer than `longer` words; ascending. uint32."""
+        """Return the positions of runs of `n` words, in texts of at least n and fewer than `longer` words; ascending. uint32."""
         chosen = (self.lengths >= n) & (self.is_question | answers)
         if longer is not None:
             chosen &= self.lengths < longer
@@ -225,27 +225,28 @@ class _Spans:
         return np.repeat(begins - before.astype(np.uint32), counts) + np.arange(counts.sum(), dtype=np.uint32)
 
     def which(self, positions: np.ndarray) -> np.ndarray:
-        """The number of the text at each position. int32."""
+        """Return the number of the text at each position. int32."""
         per_position = np.repeat(np.arange(len(self.items), dtype=np.int32), self.lengths + 1)  # with the separator
         return per_position[positions]
 
     def owners(self, positions: np.ndarray) -> np.ndarray:
-        """The item at each position. int32."""
+        """Return the item at each position. int32."""
         return self.items[self.which(positions)]
 
     def owner(self, position: int) -> int:
-        """The item at one position."""
+        """Return the item at one position."""
         return int(self.items[np.searchsorted(self.begins, position, side="right") - 1])
 
     def length_at(self, position: int) -> int:
-        """The number of words of the text that begins at `position`."""
+        """Return the number of words of the text that begins at `position`."""
         return int(self.lengths[np.searchsorted(self.begins, position)])
 
 
 def _distinct(
     n: int, keys: np.ndarray, positions: np.ndarray, spans: _Spans, limit: int | None
 ) -> tuple[_Table, np.ndarray]:
-    """One entry per run, at its first position, without runs that more than `limit` items share; and every text with an entry."""
+    """Return one entry per run, at its first position, without runs that more than `limit` items share; and every text with an
+    entry."""
     order = np.argsort(keys, kind="stable")
     keys, positions = keys[order], positions[order]
     if not len(keys):
@@ -261,7 +262,7 @@ def _distinct(
 
 
 def _mix(count: int) -> np.ndarray:
-    """A well-spread 64-bit number for each of 0..count-1 (splitmix64's finaliser), the same in every process."""
+    """Return a well-spread 64-bit number for each of 0..count-1 (splitmix64's finaliser), the same in every process."""
     x = (np.arange(count, dtype=np.uint64) + np.uint64(1)) * _MULTIPLIER
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -269,7 +270,7 @@ def _mix(count: int) -> np.ndarray:
 
 
 def _hashes(numbers: np.ndarray, n: int, weights: np.ndarray) -> np.ndarray:
-    """The hash of every run of `n` words: a polynomial in their weights modulo 2^64. uint64 [max(len - n + 1, 0)]."""
+    """Return the hash of every run of `n` words: a polynomial in their weights modulo 2^64. uint64 [max(len - n + 1, 0)]."""
     count = len(numbers) - n + 1
     if count <= 0:
         return np.empty(0, np.uint64)
@@ -282,7 +283,7 @@ def _hashes(numbers: np.ndarray, n: int, weights: np.ndarray) -> np.ndarray:
 
 
 def _hashes_at(numbers: np.ndarray, positions: np.ndarray, n: int, weights: np.ndarray) -> np.ndarray:
-    """The same for the runs that begin at `positions`, in blocks: memory does not grow with n. uint64 [len(positions)]."""
+    """Return the same for the runs that begin at `positions`, in blocks: memory does not grow with n. uint64 [len(positions)]."""
     total = np.zeros(len(positions), np.uint64)
     for begin in range(0, len(positions), _BLOCK):
         block = positions[begin : begin + _BLOCK].astype(np.int64)

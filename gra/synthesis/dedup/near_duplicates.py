@@ -170,7 +170,8 @@ def _nearest(
 
 
 def _slack(rows: Matrix) -> float:
-    """The largest difference between a float32 product of these rows and their cosine (rounding, and lengths not exactly 1)."""
+    """Return the largest difference between a float32 product of these rows and their cosine (rounding, and lengths not exactly
+    1)."""
     import numpy as np
 
     if not len(rows):
@@ -182,7 +183,7 @@ def _slack(rows: Matrix) -> float:
 
 
 def _first_of_equal_rows(rows: Matrix) -> list[int]:
-    """The index of the first of each set of identical rows: copies would only multiply the comparisons."""
+    """Return the index of the first of each set of identical rows: copies would only multiply the comparisons."""
     seen: dict[bytes, int] = {}
     for i, row in enumerate(rows):
         seen.setdefault(row.tobytes(), i)

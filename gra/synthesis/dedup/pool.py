@@ -63,7 +63,7 @@ class TargetPool:
         self._candidates += list(self._embedder.embed_sync(texts))
 
     def unique(self, scores: Sequence[float | None]) -> Unique:
-        """The candidates that are kept, highest score first (score None: unreviewed, then the earlier candidate is kept)."""
+        """Return the candidates that are kept, highest score first (score None: unreviewed, then the earlier candidate is kept)."""
         import numpy as np
 
         from gra.synthesis.dedup.near_duplicates import greedy

@@ -43,7 +43,7 @@ class VectorCache:
         self._folder = self._all / hashlib.sha256("\n".join((model, *surroundings())).encode()).hexdigest()[:32]
 
     def get(self, keys: Collection[bytes]) -> dict[bytes, NDArray[np.float32]]:
-        """The cached vectors of these texts, by the text's hash."""
+        """Return the cached vectors of these texts, by the text's hash."""
         wanted, found = set(keys), dict[bytes, "NDArray[np.float32]"]()
         for path in _newest_first(self._folder):
             if not wanted:
@@ -80,7 +80,7 @@ class VectorCache:
 
 
 def surroundings() -> list[str]:
-    """What a vector's last bits depend on besides text and weights."""
+    """Return what a vector's last bits depend on besides text and weights."""
     found = [f"{name} {_version(name)}" for name in _LIBRARIES]
     return [*found, platform.machine(), _processor()]
 
@@ -101,14 +101,14 @@ def _processor() -> str:
 
 
 def _packed(keys: Sequence[bytes], rows: NDArray[np.float32]) -> bytes:
-    """The bytes of a file: checksums of the names and of the vectors, their number and width, the names, the vectors."""
+    """Return the bytes of a file: checksums of the names and of the vectors, their number and width, the names, the vectors."""
     names = _HEAD.pack(*rows.shape) + b"".join(keys)
     vectors = rows.astype("<f4").tobytes()
     return hashlib.sha256(names).digest() + hashlib.sha256(vectors).digest() + names + vectors
 
 
 def _read(path: Path, wanted: Collection[bytes]) -> dict[bytes, NDArray[np.float32]]:
-    """The wanted rows in one file; a damaged file is logged and removed."""
+    """Return the wanted rows in one file; a damaged file is logged and removed."""
     import numpy as np
 
     try:

@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 
 
 def short(key: str) -> int:
-    """The first 64 bits of a key, as it is kept in memory. Two keys that share them only cost a look into a file."""
+    """Return the first 64 bits of a key, as it is kept in memory. Two keys that share them only cost a look into a file."""
     return int(key[:16], 16)
 
 
 def keys(connection: sqlite3.Connection) -> Iterator[int]:
-    """The keys of all calls, each `short`."""
+    """Yield the keys of all calls, each `short`."""
     for (key,) in connection.execute("SELECT substr(key, 1, 16) FROM calls"):
         try:
             yield int(key, 16)
@@ -50,7 +50,7 @@ class Elsewhere:
                 self._has.setdefault(key, number)
 
     def find(self, key: str) -> tuple[Any, ...] | None:
-        """The row of `FIND` for this key, or None."""
+        """Return the row of `FIND` for this key, or None."""
         number = self._has.get(short(key))
         connection = None if number is None else self._connection(number)
         found: tuple[Any, ...] | None = None if connection is None else connection.execute(FIND, (key,)).fetchone()
@@ -63,7 +63,7 @@ class Elsewhere:
         self._open.clear()
 
     def _connection(self, number: int) -> sqlite3.Connection | None:
-        """The journal's connection; None where it has no table yet."""
+        """Return the journal's connection; None where it has no table yet."""
         if number in self._open:
             self._open.move_to_end(number)
             return self._open[number]

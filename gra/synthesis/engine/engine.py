@@ -83,8 +83,8 @@ class Engine:
         self._can.drain()  # calls queued inside the backend are not in flight
 
     async def ask(self, call: Call, due: Due = None) -> Reply:
-        """One reply: from the journal, or from the model after `due` was awaited. Raises ServerError or StoreError if the run
-        cannot continue."""
+        """Return one reply: from the journal, or from the model after `due` was awaited. Raises ServerError or StoreError if the
+        run cannot continue."""
         if (begun := self._ahead.pop(call.request.key, None)) is not None:
             return await begun
         return await self._answer(call, due)
@@ -117,8 +117,8 @@ class Engine:
         return reply
 
     async def _reply_all(self, calls: list[Call], due: Due) -> list[Reply]:
-        """The replies to calls that are sent together. If one fails, the others are cancelled, unless the run is stopping: then
-        the calls in flight are awaited, because they are paid for."""
+        """Return the replies to calls that are sent together. If one fails, the others are cancelled, unless the run is stopping:
+        then the calls in flight are awaited, because they are paid for."""
         tasks = [asyncio.ensure_future(self.ask(call, due)) for call in calls]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -225,7 +225,7 @@ class Engine:
 
 
 def _clean(reply: Reply) -> Reply:
-    """The reply with lone surrogates replaced, so that files can hold it."""
+    """Return the reply with lone surrogates replaced, so that files can hold it."""
     text, finish, error = well_formed(reply.text), well_formed(reply.finish), well_formed(reply.error)
     same = text is reply.text and finish is reply.finish and error is reply.error
     return reply if same else replace(reply, text=text, finish=finish, error=error)

@@ -99,7 +99,7 @@ class Journal:
         self._tail = tail.Tail(self.path)
 
     def find(self, call: Call) -> Reply | None:
-        """The recorded reply to exactly this request, or None."""
+        """Return the recorded reply to exactly this request, or None."""
         self._raise_fault()
         request, key = call.request, call.request.key
         if (fresh := self._fresh.get(key)) is not None:
@@ -120,7 +120,7 @@ class Journal:
         return None
 
     def _reply(self, request: Request, row: tuple[Any, ...] | None) -> Reply | None:
-        """The reply in a row, or None if there is no row or its checksum is wrong: then it is requested again."""
+        """Return the reply in a row, or None if there is no row or its checksum is wrong: then it is requested again."""
         if row is None:
             return None
         if crc(*row[:-1]) == row[-1]:
@@ -226,7 +226,7 @@ def salvage(path: Path) -> int | None:
 
 
 def _readable(damaged: Path) -> Iterator[tuple[Any, ...]]:
-    """The undamaged calls."""
+    """Yield the undamaged calls."""
     for _, *row in rows(damaged, len(FIELDS) + 1):
         if whole(row):
             yield tuple(row)

@@ -36,7 +36,7 @@ def connect_other(path: Path) -> sqlite3.Connection | None:
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:
-    """A connection whose `calls` are all calls of the journal, the tail included. Raises StoreError."""
+    """Return a connection whose `calls` are all calls of the journal, the tail included. Raises StoreError."""
     try:
         beside = tail.read(path)  # first: rows that leave the tail in the meantime are in the database by then
         connection = databases.connect_readonly(path)
@@ -55,7 +55,7 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
 
 
 def read_calls(path: Path, sample: str) -> Iterator[dict[str, Any]]:
-    """The calls of one sample as dicts (request decoded), oldest first. Raises StoreError."""
+    """Yield the calls of one sample as dicts (request decoded), oldest first. Raises StoreError."""
     with closing(connect_readonly(path)) as connection:
         connection.row_factory = sqlite3.Row
         try:
@@ -67,7 +67,7 @@ def read_calls(path: Path, sample: str) -> Iterator[dict[str, Any]]:
 
 
 def read_samples(path: Path) -> list[tuple[str, int]]:
-    """Every sample or seed in the journal, with its number of calls. Raises StoreError."""
+    """Return every sample or seed in the journal, with its number of calls. Raises StoreError."""
     with closing(connect_readonly(path)) as connection:
         try:
             return connection.execute("SELECT sample, count(*) FROM calls GROUP BY sample ORDER BY sample").fetchall()
@@ -92,8 +92,8 @@ def seconds_waited(path: Path) -> dict[str, dict[str, float]]:
 
 
 def calls_recorded(path: Path) -> dict[str, dict[str, dict[str, int | None]]]:
-    """The answered calls of all starts of the run, by model and role: {in, out, calls, unknown} as in `tokens` of stats.json.
-    Unneeded proposals count. Raises StoreError."""
+    """Return the answered calls of all starts of the run, by model and role: {in, out, calls, unknown} as in `tokens` of
+    stats.json. Unneeded proposals count. Raises StoreError."""
     found: dict[str, dict[str, dict[str, int | None]]] = {}
     known = "tokens_in IS NOT NULL AND tokens_out IS NOT NULL"
     query = (

@@ -43,7 +43,8 @@ def crc(*reply: str | int | None) -> int:
 
 
 def whole(row: Sequence[Any]) -> bool:
-    """Whether a row (in the order of `FIELDS`) is undamaged: the key is the request's hash, and the reply's checksum matches."""
+    """Return whether a row (in the order of `FIELDS`) is undamaged: the key is the request's hash, and the reply's checksum
+    matches."""
     call = dict(zip(FIELDS, row, strict=True))
     if not all(isinstance(call[name], str) for name in _TEXTS):
         return False

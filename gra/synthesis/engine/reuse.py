@@ -70,7 +70,7 @@ _EFFECTS = (
 
 
 def kept(folder: Path) -> str:
-    """The number of answered calls in the journals of a folder, as text; empty if there are none."""
+    """Return the number of answered calls in the journals of a folder, as text; empty if there are none."""
     found, unreadable = calls_in(folder)
     words = [f"{found:,} answered call{'s' if found != 1 else ''}"] if found else []
     words += ["a journal that cannot be read"] if unreadable else []
@@ -78,7 +78,7 @@ def kept(folder: Path) -> str:
 
 
 def calls_in(folder: Path) -> tuple[int, bool]:
-    """How many answered calls the journals of a folder hold, and whether one of them cannot be read."""
+    """Return how many answered calls the journals of a folder hold, and whether one of them cannot be read."""
     found, unreadable = 0, False
     for path in journals_under([folder]):
         try:
@@ -96,7 +96,7 @@ def reuse(config: dict[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
 
 
 def bought_again(changed: Sequence[str]) -> list[str]:
-    """Which calls are sent again because these keys of the identity changed, one line per kind of change."""
+    """Return which calls are sent again because these keys of the identity changed, one line per kind of change."""
     lines: dict[str, list[str]] = {}
     for key in changed:
         for pattern, effect in _EFFECTS:
@@ -109,13 +109,13 @@ def bought_again(changed: Sequence[str]) -> list[str]:
 
 
 def journals_under(folders: Iterable[str | Path]) -> list[Path]:
-    """The journals in these folders and below, in a fixed order. Missing folders hold none."""
+    """Return the journals in these folders and below, in a fixed order. Missing folders hold none."""
     return sorted({path for folder in folders for path in Path(folder).rglob(JOURNAL)})
 
 
 def usable(folders: Iterable[str | Path]) -> list[Path]:
-    """The undamaged journals directly in these folders, in their order. Others are logged and left out: the chain found these
-    folders, not the user, so a fault in them must not stop a run."""
+    """Return the undamaged journals directly in these folders, in their order. Others are logged and left out: the chain found
+    these folders, not the user, so a fault in them must not stop a run."""
     found = []
     for path in (Path(folder) / JOURNAL for folder in folders):
         if not path.is_file():

@@ -20,10 +20,9 @@ _MAGIC = {0x377F0682: "<", 0x377F0683: ">"}  # of a write-ahead log -> byte orde
 
 
 def rows(path: Path, columns: int) -> Iterator[tuple[Any, ...]]:
-    """Every undamaged row of `columns` columns: first those in the file, then those in its write-ahead log, in page order, so of
-    two rows with one key the later is the newer. The row id's own column reads None, as it is stored. Rows of other tables with
-    the same number of columns and rows of outdated pages are included: the caller must check. Raises OSError.
-    """
+    """Yield every undamaged row of `columns` columns: first those in the file, then those in its write-ahead log, in page order,
+    so of two rows with one key the later is the newer. The row id's own column reads None, as it is stored. Rows of other tables
+    with the same number of columns and rows of outdated pages are included: the caller must check. Raises OSError."""
     log = path.with_name(f"{path.name}-wal")
     frames = list(_frames(log))
     newest = {frame.page: frame.place for frame in frames}
@@ -50,7 +49,7 @@ def rows(path: Path, columns: int) -> Iterator[tuple[Any, ...]]:
 
 
 def log_damaged(path: Path) -> bool:
-    """Whether the write-ahead log at `path` holds a commit that SQLite will ignore, because a checksum before it is wrong.
+    """Return whether the write-ahead log at `path` holds a commit that SQLite will ignore, because a checksum before it is wrong.
 
     A log that is only cut off, as after a kill, is not damaged. Source: https://www.sqlite.org/fileformat.html, section 4.2.
     """
@@ -75,7 +74,8 @@ class _Frame:
 
 
 def _frames(path: Path) -> Iterator[_Frame]:
-    """The frames written under the log's current header, in order. Frames of an earlier use come after them and are left out."""
+    """Yield the frames written under the log's current header, in order. Frames of an earlier use come after them and are left
+    out."""
     if not path.is_file() or path.stat().st_size <= _WAL_HEAD:
         return
     with path.open("rb") as handle:
@@ -119,7 +119,7 @@ def _page_size(header: bytes) -> tuple[int, int]:
 
 
 def _rows_of(data: bytes, start: int, size: int, usable: int, columns: int, page: Any) -> Iterator[tuple[Any, ...]]:
-    """The rows of one leaf page whose header begins at `start`; none for other pages."""
+    """Yield the rows of one leaf page whose header begins at `start`; none for other pages."""
     if len(data) < size or data[start] != LEAF:
         return
     for cell in range(min(int.from_bytes(data[start + 3 : start + 5], "big"), size // 2)):
@@ -133,7 +133,7 @@ def _rows_of(data: bytes, start: int, size: int, usable: int, columns: int, page
 
 
 def _payload(data: bytes, place: int, usable: int, page: Any) -> bytes:
-    """A cell's bytes: the part on its page, then the chain of overflow pages."""
+    """Return a cell's bytes: the part on its page, then the chain of overflow pages."""
     length, place = _varint(data, place)
     _, place = _varint(data, place)  # the row id
     if length > LIMIT:

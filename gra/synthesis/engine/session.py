@@ -85,7 +85,7 @@ def _stopped_by_signals(engine: Engine) -> Iterator[None]:
 
 
 def _announced_again(heard: Sequence[tuple[int, float]]) -> bool:
-    """Whether the last signal only repeats what a batch system has said before."""
+    """Return whether the last signal only repeats what a batch system has said before."""
     (first, at), (last, now) = heard[0], heard[-1]
     if last not in PREEMPTING:
         return False

@@ -52,7 +52,7 @@ def refuse_other(folder: Path, count: int) -> None:
 
 
 def pinned(folder: Path) -> int | None:
-    """How many shards the rounds of `folder` have; None where no shard was started. Raises StoreError."""
+    """Return how many shards the rounds of `folder` have; None where no shard was started. Raises StoreError."""
     try:
         return int(read_json(folder / PINNED)["count"])
     except FileNotFoundError:
@@ -62,8 +62,8 @@ def pinned(folder: Path) -> int | None:
 
 
 def finished(folder: Path, number: int, output: Path) -> Path | None:
-    """The finished whole, or the finished merge of round `number` or a later one, besides `output` itself. `folder`: of the run's
-    shards."""
+    """Return the finished whole, or the finished merge of round `number` or a later one, besides `output` itself. `folder`: of the
+    run's shards."""
     whole = folder.with_name(folder.name.removesuffix(SHARDS))
     candidates = [whole, *(path for merged, path in sorted(_merged(folder).items()) if merged >= number)]
     return next((path for path in candidates if path != output and (path / MANIFEST).is_file()), None)
@@ -72,9 +72,9 @@ def finished(folder: Path, number: int, output: Path) -> Path | None:
 def journals(
     shards: str | None, mine: ShardSettings | None, rounds: int, output: Path
 ) -> tuple[list[Path], list[Path]]:
-    """The closed journals that the run into `output` imports, and those in which it only looks for replies. A run that is not
-    asked to merge imports what shards of it have left all the same. `shards`: their folder, None: OUTPUT.shards; `mine`: the shard
-    that this run is; `rounds`: of the whole run."""
+    """Return the closed journals that the run into `output` imports, and those in which it only looks for replies. A run that is
+    not asked to merge imports what shards of it have left all the same. `shards`: their folder, None: OUTPUT.shards; `mine`: the
+    shard that this run is; `rounds`: of the whole run."""
     folder = Path(shards) if shards else output.with_name(f"{output.name.removesuffix(_PARTIAL)}{SHARDS}")
     if not folder.is_dir():
         return [], []
@@ -99,7 +99,7 @@ def journals(
 
 
 def _merged(folder: Path) -> dict[int, Path]:
-    """The finished merges by their round."""
+    """Return the finished merges by their round."""
     found = {}
     for path in folder.glob("merged-*"):
         if (match := re.fullmatch(r"merged-(\d+)", path.name)) and (path / MANIFEST).is_file():
@@ -108,7 +108,7 @@ def _merged(folder: Path) -> dict[int, Path]:
 
 
 def _closed(folders: Iterable[Path]) -> list[Path]:
-    """Those that no process is writing, sorted. Folders of other configurations, which have other endings, are left out."""
+    """Return those that no process is writing, sorted. Folders of other configurations, which have other endings, are left out."""
     found = []
     for path in sorted(folders):
         if path.suffix not in ("", _PARTIAL) or not path.is_dir():

@@ -41,7 +41,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def proposals_to_prepare(wanted: int, limit: int, last: Mapping[str, Any] | None) -> int:
-    """How many proposals the shards of a round prepare together: from the round before (`last`, an entry of `rounds` in
+    """Return how many proposals the shards of a round prepare together: from the round before (`last`, an entry of `rounds` in
     stats.json), else from FIRST_ROUND. Never more than `limit`."""
     if last is None:
         return min(limit, math.ceil(FIRST_ROUND * wanted))
@@ -78,8 +78,8 @@ def rewrite(words: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def waves(config: Mapping[str, Any], rounds: int, output: Path, count: int) -> list[Wave]:
-    """The parts of a run of `rounds` rounds into `output`, for `count` shards a round: annotation, its merge, then each round and
-    its merge but for the last, which is the run itself."""
+    """Return the parts of a run of `rounds` rounds into `output`, for `count` shards a round: annotation, its merge, then each
+    round and its merge but for the last, which is the run itself."""
     folder = output.with_name(f"{output.name}{SHARDS}")
     found: list[Wave] = []
 

@@ -14,8 +14,8 @@ from gra.synthesis.committee.records import CallRecord, Check, Outcome, Review, 
 
 
 def _as_call(kind: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
-    """A reducer that pickles a frozen dataclass as a call with its values. The default looks up every field's name, which takes
-    several times as long for an outcome with its forty parts."""
+    """Return a reducer that pickles a frozen dataclass as a call with its values. The default looks up every field's name, which
+    takes several times as long for an outcome with its forty parts."""
     values = attrgetter(*(field.name for field in fields(kind)))
     return lambda value: (kind, values(value))
 
@@ -37,7 +37,7 @@ class Spool:
         self._count = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A read-only view of the same outcomes for another process (gra/worker_process.py)."""
+        """Return a read-only view of the same outcomes for another process (gra/worker_process.py)."""
         self._file.flush()
         return _reading, (self._path, self._count)
 

@@ -70,12 +70,12 @@ class Tail:
 
 
 def paths(path: Path) -> list[Path]:
-    """The tail files of the journal at `path`, whether they exist or not."""
+    """Return the tail files of the journal at `path`, whether they exist or not."""
     return [path.with_name(f"{path.name}-tail{number}") for number in (0, 1)]
 
 
 def encode(row: TailRow, request: bytes) -> bytes:
-    """One row as bytes. Raises ValueError (UnicodeEncodeError is one)."""
+    """Return one row as bytes. Raises ValueError (UnicodeEncodeError is one)."""
     key, sample, step, role, attempt, model, _, text, tokens_in, tokens_out, finish, error, seconds, at, crc = row
     names = sample.encode(), step.encode(), role.encode(), model.encode()
     reply, ending, fault = text.encode(), finish.encode(), b"" if error is None else error.encode()
@@ -101,8 +101,8 @@ def encode(row: TailRow, request: bytes) -> bytes:
 
 
 def read(path: Path) -> list[TailRow]:
-    """The rows that a run left in the tail files of the journal at `path`, oldest first. A record that is cut off is left out
-    silently; damage is logged, and the rest of that file is left out. Raises OSError."""
+    """Return the rows that a run left in the tail files of the journal at `path`, oldest first. A record that is cut off is left
+    out silently; damage is logged, and the rest of that file is left out. Raises OSError."""
     rows: list[TailRow] = []
     for part in paths(path):
         try:

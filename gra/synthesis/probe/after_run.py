@@ -14,7 +14,7 @@ RESULT = "probe.json"
 
 
 def read_probe(folder: Path | None) -> dict[str, Any] | None:
-    """The content of probe.json in the folder; None without an input, or if the probe was off. Raises StoreError."""
+    """Return the content of probe.json in the folder; None without an input, or if the probe was off. Raises StoreError."""
     if folder is None:
         return None
     path = folder / RESULT
@@ -44,7 +44,7 @@ def estimate(probe: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, An
 
 
 def in_words(found: Mapping[str, Any] | None) -> str:
-    """The estimate in one line for card and report."""
+    """Return the estimate in one line for card and report."""
     if found is None:
         return "The probe did not measure the gate: the share right of the accepted samples is unknown."
     right = found["right_of_accepted"]

@@ -53,7 +53,7 @@ LEAST_WORDS = 12  # minimum words of an answer; a shorter one can read as comple
 
 
 def truncated(response: str, rng: random.Random) -> str | None:
-    """The answer truncated within a sentence, after about a third of its words."""
+    """Return the answer truncated within a sentence, after about a third of its words."""
     pieces = re.findall(r"\S+\s*", response.strip())
     if len(pieces) < LEAST_WORDS:
         return None
@@ -64,7 +64,7 @@ def truncated(response: str, rng: random.Random) -> str | None:
 
 
 def changed(response: str, rng: random.Random) -> str | None:
-    """The answer with its last number changed (not that of a list item) or, in code, with an operator replaced."""
+    """Return the answer with its last number changed (not that of a list item) or, in code, with an operator replaced."""
     signs = list(_OPERATOR.finditer(response)) if _CODE.search(response) else []
     if signs:
         mark = rng.choice(signs)
@@ -78,7 +78,7 @@ def changed(response: str, rng: random.Random) -> str | None:
 
 
 def negated(response: str, rng: random.Random) -> str | None:
-    """The answer with its first negation removed, a word replaced by its opposite, or its first verb negated."""
+    """Return the answer with its first negation removed, a word replaced by its opposite, or its first verb negated."""
     if mark := _DENIED.search(response):
         return response[: mark.start()] + mark[1] + response[mark.end() :]
     turned = _TURNED.search(response)
@@ -93,7 +93,7 @@ def negated(response: str, rng: random.Random) -> str | None:
 
 
 def _other(number: str, rng: random.Random) -> str:
-    """A similar number: 1, 2 or 10 more, 1 or 10 less, half or twice as much."""
+    """Return a similar number: 1, 2 or 10 more, 1 or 10 less, half or twice as much."""
     whole, point, rest = number.partition(".")
     value = int(whole)
     near = {value + 1, value - 1, value + 2, value + 10, value * 2, value - 10, value // 2} - {value}

@@ -18,8 +18,8 @@ LEAST = 10  # minimum of items for a difference or correlation
 
 
 def severity(model: str, scores: Table) -> Estimate | None:
-    """How many points lower than the others the model scores the same items, on average: above 0 harsh, below 0 lenient; as in
-    the health of a run (health.py)."""
+    """Return how many points lower than the others the model scores the same items, on average: above 0 harsh, below 0 lenient; as
+    in the health of a run (health.py)."""
     others = [name for name in scores if name != model]
     gaps = [
         fmean(seen) - score
@@ -30,13 +30,14 @@ def severity(model: str, scores: Table) -> Estimate | None:
 
 
 def family_of(name: str) -> str:
-    """The first letters of a model's name: `qwen` for `Qwen/Qwen2.5-Coder-0.5B`."""
+    """Return the first letters of a model's name: `qwen` for `Qwen/Qwen2.5-Coder-0.5B`."""
     found = _FAMILY.search(name.lower().rsplit("/", 1)[-1])
     return found[0] if found else name
 
 
 def preference(model: str, items: Sequence[Item], scores: Table, families: Mapping[str, str]) -> Estimate | None:
-    """How many points more than other models it gives to answers of its own family, minus the same difference for other answers.
+    """Return how many points more than other models it gives to answers of its own family, minus the same difference for other
+    answers.
 
     Computed separately for right and wrong answers, so that a family that is right more often does not look preferred. None if
     there are too few answers of either kind, or all models are of one family.
@@ -87,8 +88,8 @@ def error_correlations(items: Sequence[Item], scores: Table) -> dict[tuple[str, 
 
 
 def independent(count: int, correlations: Sequence[float]) -> float | None:
-    """The number of independent reviewers that `count` reviewers are worth: n / (1 + (n - 1) rho), with rho the mean correlation of
-    their errors (at least 0). None if no correlation is known."""
+    """Return the number of independent reviewers that `count` reviewers are worth: n / (1 + (n - 1) rho), with rho the mean
+    correlation of their errors (at least 0). None if no correlation is known."""
     if not correlations or count < 1:
         return None
     rho = min(1.0, max(0.0, fmean(correlations)))
@@ -112,7 +113,7 @@ def _right(items: Sequence[Item]) -> Estimate | None:
 
 
 def _mean(values: Sequence[float], least: int = LEAST) -> Estimate | None:
-    """A mean with its normal interval; None if there are too few values."""
+    """Return a mean with its normal interval; None if there are too few values."""
     if len(values) < max(2, least):
         return None
     value = fmean(values)

@@ -31,7 +31,7 @@ class Estimate:
     n: int
 
     def holds(self, value: float) -> bool:
-        """Whether `value` is in the interval."""
+        """Return whether `value` is in the interval."""
         return self.low <= value <= self.high
 
     def __str__(self) -> str:
@@ -50,7 +50,7 @@ def data_of(found: Estimate | None) -> dict[str, float | int] | None:
 def share(
     values: Sequence[float], questions: Sequence[Hashable] | None = None, level: float = LEVEL
 ) -> Estimate | None:
-    """The mean of `values` between 0 and 1 (mostly 0 or 1) with Wilson's interval; None without values.
+    """Return the mean of `values` between 0 and 1 (mostly 0 or 1) with Wilson's interval; None without values.
 
     `questions`: the question of each value; None: all different. The interval uses the effective number of independent items: the
     number that gives the mean its variance over questions, at most the number of values.
@@ -65,7 +65,7 @@ def share(
 
 
 def worth(values: Floats, questions: Sequence[Hashable] | None) -> float:
-    """The effective number of independent items of the mean of `values`: from 1 to their number."""
+    """Return the effective number of independent items of the mean of `values`: from 1 to their number."""
     count, value = len(values), float(values.mean())
     if questions is None:
         return float(count)
@@ -83,7 +83,8 @@ def worth(values: Floats, questions: Sequence[Hashable] | None) -> float:
 def auc(
     scores: Sequence[float], right: Sequence[bool], questions: Sequence[Hashable] | None = None, level: float = LEVEL
 ) -> Estimate | None:
-    """The share of pairs in which the right answer scores higher than the wrong one, ties counting half; None if a class is empty.
+    """Return the share of pairs in which the right answer scores higher than the wrong one, ties counting half; None if a class is
+    empty.
 
     The variance is DeLong's, summed by question (DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44; Obuchowski 1997). The
     interval is symmetric in the log-odds, so it stays within 0 to 1. Without variance (all pairs alike) it is Wilson's with the

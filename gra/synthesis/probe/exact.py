@@ -26,7 +26,7 @@ Answer = Fraction | str
 
 
 def source(settings: dict[str, object], seeds: Sequence[AnySeed]) -> list[Known]:
-    """The seeds with exact answers. This source has no settings. Raises ConfigError if it gets any."""
+    """Return the seeds with exact answers. This source has no settings. Raises ConfigError if it gets any."""
     if settings:
         raise ConfigError([Problem("probe.sources", f"unknown keys: {', '.join(settings)}", "remove them")])
     found = []
@@ -49,7 +49,7 @@ class _Rule:
 
 
 def answer_of(text: str, *, choice: bool, whole: bool) -> Answer | None:
-    """The number (as a fraction), letter or word that a text gives as its answer; None if it gives none.
+    """Return the number (as a fraction), letter or word that a text gives as its answer; None if it gives none.
 
     `choice`: the question lists options by letter; `whole`: the text must be only the answer, or mark its answer. Otherwise the
     answer is the letter or word at the beginning of a reply, or the last number of its last sentence (or of the whole reply).

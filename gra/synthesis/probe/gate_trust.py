@@ -44,8 +44,8 @@ class GateTrust:
 def gate_trust(
     items: Sequence[Item], judged: Judged, models: Sequence[str], settings: SynthesisSettings
 ) -> GateTrust | None:
-    """The gate's figures, from on-policy answers if there are right and wrong ones, else from rule-made ones; None without review
-    or if a class is empty."""
+    """Return the gate's figures, from on-policy answers if there are right and wrong ones, else from rule-made ones; None without
+    review or if a class is empty."""
     if not settings.review:
         return None
     on_policy = [item for item in items if item.author is not None]
@@ -71,13 +71,13 @@ def gate_trust(
 
 
 def taken_by(item: Item, judged: Judged, models: Sequence[str], settings: SynthesisSettings) -> float | None:
-    """The share of possible committees that accept the answer; None if no committee is possible."""
+    """Return the share of possible committees that accept the answer; None if no committee is possible."""
     verdicts = [_takes(item, roles, judged, settings) for roles in committees(item.author, models, settings)]
     return sum(verdicts) / len(verdicts) if verdicts else None
 
 
 def committees(author: str | None, models: Sequence[str], settings: SynthesisSettings) -> Iterator[Roles]:
-    """The committees for an answer of `author` (None: no model of the pool), as roles.assign draws them; at most MOST."""
+    """Return the committees for an answer of `author` (None: no model of the pool), as roles.assign draws them; at most MOST."""
     able, count = candidates(models, settings), settings.reviewers
     if author is not None and author not in able.generator:
         return iter([])
@@ -94,7 +94,7 @@ def committees(author: str | None, models: Sequence[str], settings: SynthesisSet
 
 
 def _others(able: Sequence[str], taken: Collection[str | None]) -> list[str | None]:
-    """Those of `able` that have no other role; [None] if there is none."""
+    """Return those of `able` that have no other role; [None] if there is none."""
     found: list[str | None] = [model for model in able if model not in taken]
     return found or [None]
 

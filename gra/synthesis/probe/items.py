@@ -54,7 +54,7 @@ class Pair:
     known: Known | None = None
 
     def agrees(self, response: str, right: bool) -> bool:
-        """Whether `response` is right (or wrong) as stated, or no rule can tell."""
+        """Return whether `response` is right (or wrong) as stated, or no rule can tell."""
         verdict = self.known.right(response) if self.known is not None else None
         return verdict is None or verdict is right
 
@@ -82,7 +82,7 @@ def by_rule(pairs: Sequence[Pair], count: int, seed: int, kinds: Sequence[str] =
 
 
 def on_policy(known: Known, author: str, reply: str) -> Item | None:
-    """A model's answer to a known question; None if the rule cannot grade it."""
+    """Return a model's answer to a known question; None if the rule cannot grade it."""
     verdict = known.right(reply)
     if verdict is None:
         return None
@@ -100,7 +100,7 @@ def choose_known(known: Sequence[Known], count: int, seed: int) -> list[Known]:
 
 
 def _mixed(pairs: Sequence[Pair], seed: int) -> list[Pair]:
-    """All pairs in an order drawn by the seed, cycling through the domains."""
+    """Return all pairs in an order drawn by the seed, cycling through the domains."""
     domains: dict[str, list[Pair]] = {}
     for pair in sorted(pairs, key=lambda p: p.id):
         domains.setdefault(pair.domain, []).append(pair)
@@ -137,7 +137,7 @@ def _item(pair: Pair, kind: str, response: str, *, right: bool) -> Item:
 
 
 def shown(items: Sequence[Item]) -> Mapping[str, int]:
-    """The number of items by kind."""
+    """Return the number of items by kind."""
     counts: dict[str, int] = {}
     for item in items:
         counts[item.kind] = counts.get(item.kind, 0) + 1

@@ -36,14 +36,15 @@ class Trust:
 def share_right(
     taken: float, judged: float, sens: Trust, spec: Trust, level: float = LEVEL, seed: int = 0
 ) -> Estimate | None:
-    """The share right of all `judged` items, of which the test accepted `taken`. None without items or if sens + spec <= 1."""
+    """Return the share right of all `judged` items, of which the test accepted `taken`. None without items or if sens + spec <=
+    1."""
     return _estimate(taken, judged, sens, spec, level, seed, of_taken=False)
 
 
 def share_right_of_taken(
     taken: float, judged: float, sens: Trust, spec: Trust, level: float = LEVEL, seed: int = 0
 ) -> Estimate | None:
-    """The share right of the accepted items. None without any or if sens + spec <= 1."""
+    """Return the share right of the accepted items. None without any or if sens + spec <= 1."""
     return _estimate(taken, judged, sens, spec, level, seed, of_taken=True) if taken > 0 else None
 
 

@@ -74,8 +74,8 @@ def qualify(
 
 
 def data(found: Qualification) -> dict[str, Any]:
-    """The content of probe.json. By model: the figures of reviewer.py, and `severity`, `preference` and `own_share_right` of
-    between.py; estimates are {value, low, high, n} with 95 % intervals, None where undefined."""
+    """Return the content of probe.json. By model: the figures of reviewer.py, and `severity`, `preference` and `own_share_right`
+    of between.py; estimates are {value, low, high, n} with 95 % intervals, None where undefined."""
     gate = found.gate
     return {
         "version": FORMAT,
@@ -107,7 +107,7 @@ def data(found: Qualification) -> dict[str, Any]:
 
 
 def right_of_accepted(probe: Mapping[str, Any], accepted: int, reviewed: int) -> dict[str, Any] | None:
-    """The estimated shares right of a finished run's reviewed and accepted samples, with intervals, from its counts and
+    """Return the estimated shares right of a finished run's reviewed and accepted samples, with intervals, from its counts and
     probe.json. None if the probe did not measure the gate.
 
     `basis`: "on-policy", or "rule-made" (optimistic). Values are None if the gate separates right from wrong no better than chance.
@@ -127,13 +127,13 @@ def right_of_accepted(probe: Mapping[str, Any], accepted: int, reviewed: int) ->
 
 
 def best_generator(found: Qualification) -> tuple[str, Estimate] | None:
-    """The model with the highest share right of its own answers."""
+    """Return the model with the highest share right of its own answers."""
     known = [(name, share) for name, by in found.generators.items() if (share := by["all"]) is not None]
     return max(known, key=lambda pair: pair[1].value, default=None)
 
 
 def _mapped(judged: Judged, reviewers: Mapping[str, Reviewer]) -> Judged:
-    """The composites on the common scale; reviewers without a map keep their own."""
+    """Return the composites on the common scale; reviewers without a map keep their own."""
     return {
         model: {
             item: scores

@@ -111,7 +111,7 @@ def assess(
 
 
 def in_words(found: Reviewer, tau: float) -> list[str]:
-    """The verdict in sentences, gravest first."""
+    """Return the verdict in sentences, gravest first."""
     name, sentences = found.model, []
     of = "answers of its peers" if found.basis == "on-policy" else "answers made by rule"
     if found.usable is not None and found.usable.value < 0.5:
@@ -141,7 +141,7 @@ def in_words(found: Reviewer, tau: float) -> list[str]:
 
 
 def _with_right(items: Sequence[Item], kind: str) -> list[Item]:
-    """The wrong items of a kind, with the right ones of the same questions."""
+    """Return the wrong items of a kind, with the right ones of the same questions."""
     questions = {item.question for item in items if item.kind == kind}
     return [item for item in items if item.question in questions and (item.right or item.kind == kind)]
 

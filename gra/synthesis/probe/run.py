@@ -79,8 +79,8 @@ async def ask(
 def set_aside(
     seeds: Sequence[Seed], known: Sequence[Known], settings: SynthesisSettings, seed: int
 ) -> tuple[Shelf, list[Seed], list[Known]]:
-    """The reviewers' examples (synthesis.scoring=probability), and the seeds and known questions for items: a quarter of the seeds,
-    drawn by their ids, is only for examples. Written reviews need none."""
+    """Return the reviewers' examples (synthesis.scoring=probability), and the seeds and known questions for items: a quarter of
+    the seeds, drawn by their ids, is only for examples. Written reviews need none."""
     if settings.scoring != "probability":
         return shelf_for(settings, seed, ()), list(seeds), list(known)
     spare = [one for one in seeds if one.response and stream(seed, "probe examples", one.id).random() < ASIDE]
@@ -104,7 +104,7 @@ def pairs_of(seeds: Sequence[Seed], known: Sequence[Known]) -> list[Pair]:
 async def _answer(
     engine: Engine, known: Sequence[Known], models: Sequence[str], rules: Rules, progress: Progress
 ) -> tuple[list[tuple[Known, str, str]], dict[str, int], list[CallRecord]]:
-    """The usable answers as (question, model, answer); the number of unusable ones by model; the calls."""
+    """Yield the usable answers as (question, model, answer); the number of unusable ones by model; the calls."""
     due = [(one, model) for one in known for model in models]
     progress.stage("probe: answers to known questions", len(due))
     answers: list[tuple[Known, str, str]] = []
@@ -156,7 +156,7 @@ async def _review(
 
 
 def _draft(name: str, domain: str, roles: Roles, instruction: str, response: str = "") -> Outcome:
-    """A sample at the point where its response, or its reviews, are due."""
+    """Return a sample at the point where its response, or its reviews, are due."""
     return Outcome(name, 0, 0, _domain(domain), roles, (), "rejected", instruction=instruction, response=response)
 
 
@@ -165,7 +165,7 @@ def _domain(name: str | None) -> str:
 
 
 def _answering(settings: SynthesisSettings, probe: ProbeSettings) -> SynthesisSettings:
-    """The run's settings with the probe's limit on the length of answers."""
+    """Return the run's settings with the probe's limit on the length of answers."""
     respond_as = settings.decoding.respond
     shorter = respond_as.model_copy(update={"max_tokens": min(respond_as.max_tokens, probe.max_tokens)})
     decoding = settings.decoding.model_copy(update={"respond": shorter})

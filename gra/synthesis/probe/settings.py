@@ -40,7 +40,7 @@ class ProbeSettings(Settings):
         return value
 
     def sizes(self, models: int, known: int) -> tuple[int, int]:
-        """The number of pairs of a right and a rule-made wrong answer, and of known questions.
+        """Return the number of pairs of a right and a rule-made wrong answer, and of known questions.
 
         Each model answers each known question once and reviews the answers of all models.
         """
@@ -55,7 +55,7 @@ def mode(settings: SynthesisSettings, *, simulated: bool) -> Mode:
 
 
 def load_sources(settings: ProbeSettings, seeds: Sequence[Seed]) -> list[Known]:
-    """The questions of all sources, without repeated ids. Raises ConfigError if a source is unusable."""
+    """Return the questions of all sources, without repeated ids. Raises ConfigError if a source is unusable."""
     found: dict[str, Known] = {}
     problems: list[Problem] = []
     for place, spec in enumerate(settings.sources):
@@ -71,7 +71,7 @@ def load_sources(settings: ProbeSettings, seeds: Sequence[Seed]) -> list[Known]:
 
 
 def source_named(spec: Mapping[str, Any], place: int) -> Source:
-    """The function that a source's `_target_` names. Raises ConfigError if it cannot be imported."""
+    """Return the function that a source's `_target_` names. Raises ConfigError if it cannot be imported."""
     key, name = f"probe.sources.{place}._target_", str(spec.get("_target_") or "")
     try:
         module, function = module_of(name)

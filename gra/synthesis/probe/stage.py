@@ -54,12 +54,12 @@ log = logging.getLogger("gra.synthesis")
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """The prompts in use and the seeds."""
+    """Return the prompts in use and the seeds."""
     return stage.external_files(_of_synthesis(config))
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """All faults of the probe's config and of the groups that it shares with the synthesis."""
+    """Return all faults of the probe's config and of the groups that it shares with the synthesis."""
     problems = [p for p in checks.check(_of_synthesis(config), inputs) if p.key != "synthesis.reviewers"]
     if "probe" not in config:
         return [*problems, Problem("probe", "required, but not set", "set probe")]
@@ -156,7 +156,7 @@ def _write(output: Path, found: dict[str, Any], tau: float) -> None:
 
 
 def _of_synthesis(config: dict[str, Any]) -> dict[str, Any]:
-    """The synthesis config as far as a probe needs it: without benchmarks and calibration."""
+    """Return the synthesis config as far as a probe needs it: without benchmarks and calibration."""
     found = {key: value for key, value in config.items() if key != "probe"}
     if isinstance(found.get("synthesis"), dict):
         found["synthesis"] = {**found["synthesis"], "decontaminate": {"enabled": False}, "calibrate": "none"}

@@ -17,7 +17,7 @@ _ROWS = (
 
 
 def table(probe: Mapping[str, Any], tau: float) -> str:
-    """A Markdown table with one column per model."""
+    """Return a Markdown table with one column per model."""
     models: Mapping[str, Any] = probe["models"]
     lines = [f"| | {' | '.join(plain(model) for model in models)} |", "| --- |" + " ---: |" * len(models)]
 
@@ -105,7 +105,7 @@ def brief(probe: Mapping[str, Any], tau: float) -> str:
 
 
 def _plain(sentence: str) -> str:
-    """One of our own sentences as Markdown; it can contain names of models."""
+    """Return one of our own sentences as Markdown; it can contain names of models."""
     return plain(sentence, 400).replace("\\[", "[").replace("\\]", "]")
 
 

@@ -186,7 +186,7 @@ class State:
         self._window.look(self._clock(), self._traffic.answered, self._traffic.tokens_in, self._traffic.tokens_out)
 
     def snapshot(self) -> Snapshot:
-        """The state now."""
+        """Return the state now."""
         traffic, funnel, now = self._traffic, self._funnel, self._clock()
         rates = self._window.rates
         proposing = self._stage == f"round {self._round}"

@@ -41,7 +41,7 @@ _TEMPORARY = ".status.json.tmp"  # a fixed name: the next run removes the file o
 
 
 def status(snapshot: Snapshot, line: str, started_at: float, updated_at: float) -> dict[str, Any]:
-    """The content of status.json."""
+    """Return the content of status.json."""
     s = snapshot
     return {
         "schema": SCHEMA,

@@ -156,7 +156,7 @@ class Progress:
 
 
 def line(s: Snapshot, ended: bool = False) -> str:
-    """The state in one line; `ended`: the final line of a stage."""
+    """Return the state in one line; `ended`: the final line of a stage."""
     parts = []
     funnel = s.funnel
     if s.stage and s.stage == f"round {s.round}":
@@ -181,8 +181,8 @@ def line(s: Snapshot, ended: bool = False) -> str:
 
 
 def panel(s: Snapshot, ended: bool = False) -> RenderableType:
-    """The state as a panel and an empty line for the cursor, so that an echoed ^C does not break the panel. `ended`: without the
-    rows of a running stage."""
+    """Return the state as a panel and an empty line for the cursor, so that an echoed ^C does not break the panel. `ended`:
+    without the rows of a running stage."""
     from rich.console import Group
     from rich.panel import Panel
     from rich.progress_bar import ProgressBar

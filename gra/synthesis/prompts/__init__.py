@@ -56,7 +56,7 @@ def _as_json(value: Any) -> str:
 
 @cache
 def _folders(edition: str | None) -> tuple[Path, ...]:
-    """The folders that are searched, in this order."""
+    """Return the folders that are searched, in this order."""
     if edition is None or edition in EDITIONS:
         return _HERE / (edition or DEFAULT), _HERE
     own = Path(edition)
@@ -94,7 +94,7 @@ def _template(step: str, edition: str | None) -> jinja2.Template:
 
 @cache
 def _guidance(edition: str | None, domain: str, block: str) -> str:
-    """The guidance of `domains/`; empty for a domain that is not in DOMAINS (a seed's own domain is not a path)."""
+    """Return the guidance of `domains/`; empty for a domain that is not in DOMAINS (a seed's own domain is not a path)."""
     if domain not in DOMAINS:
         return ""
     template = _environment(edition).get_template(f"domains/{_file_of(domain)}")
@@ -106,7 +106,7 @@ def _file_of(domain: str) -> str:
 
 
 def style(step: str, edition: str | None = None) -> Style:
-    """How replies to the prompt are read."""
+    """Return how replies to the prompt are read."""
     template = _template(step, edition)
     if "reply" not in template.blocks:
         return "classic"
@@ -115,19 +115,19 @@ def style(step: str, edition: str | None = None) -> Style:
 
 @cache
 def has_examples(step: str, edition: str | None = None) -> bool:
-    """Whether the prompt shows demonstrations."""
+    """Return whether the prompt shows demonstrations."""
     return "example_assistant" in _template(step, edition).blocks
 
 
 @cache
 def demonstrates(edition: str | None = None) -> bool:
-    """Whether the generator is shown demonstrations."""
+    """Return whether the generator is shown demonstrations."""
     return has_examples("keywords", edition) or has_examples("instruction", edition)
 
 
 def render(step: str, edition: str | None = None, **values: Any) -> tuple[dict[str, str], ...]:
-    """The chat messages for `step`. The value `demonstrations`: records, rendered as one pair of turns each if the prompt has such
-    turns. Raises jinja2.UndefinedError if a value that the prompt needs is missing."""
+    """Return the chat messages for `step`. The value `demonstrations`: records, rendered as one pair of turns each if the prompt
+    has such turns. Raises jinja2.UndefinedError if a value that the prompt needs is missing."""
     template = _template(step, edition)
     context = template.new_context(values)
     messages: list[dict[str, str]] = []
@@ -164,7 +164,7 @@ _JUDGES = ("annotate_seed", "check", "review", "adjudicate")  # their replies ne
 
 @cache
 def built_in(edition: str | None = None) -> tuple[Record, ...]:
-    """The demonstrations of `examples.json`. Raises jinja2.TemplateError if a folder's own file is unusable."""
+    """Return the demonstrations of `examples.json`. Raises jinja2.TemplateError if a folder's own file is unusable."""
     path = source_path("examples.json", edition)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -176,14 +176,15 @@ def built_in(edition: str | None = None) -> tuple[Record, ...]:
 
 
 def source_path(name: str, edition: str | None = None) -> Path:
-    """The file used for a step, or for another file of an edition: the folder's own if it has one."""
+    """Return the file used for a step, or for another file of an edition: the folder's own if it has one."""
     file = name if "." in name else f"{name}.jinja"
     places = [folder / file for folder in (*_folders(edition), _HERE / "turns")]
     return next((place for place in places if place.is_file()), places[0])
 
 
 def sources(edition: str | None = None, more: Sequence[str] = ()) -> dict[str, Path]:
-    """All files that shape the messages, by name: steps (`more`: those that a synthesis does not have) first, then shared files."""
+    """Return all files that shape the messages, by name: steps (`more`: those that a synthesis does not have) first, then shared
+    files."""
     classic = _HERE / "classic" in _folders(edition)
     shared = [] if classic else ["_rubric.jinja", "examples.json", *(f"domains/{_file_of(d)}" for d in DOMAINS)]
     return {name: source_path(name, edition) for name in (*STEPS, *more, *shared)}

@@ -131,7 +131,7 @@ _REVIEWS = ("review", "adjudicate")
 
 
 def form_of(step: str, style: str = "classic", solve: bool = False) -> type[_Form] | None:
-    """The form of replies to `step` in an edition's style (prompts.Style); None: the reply is free text."""
+    """Return the form of replies to `step` in an edition's style (prompts.Style); None: the reply is free text."""
     if style == "classic":
         return FORMS.get(step)
     return SolvedReview if solve and step in _REVIEWS else _SECOND.get(step)
@@ -139,8 +139,8 @@ def form_of(step: str, style: str = "classic", solve: bool = False) -> type[_For
 
 @cache
 def json_schema(step: str, style: str = "classic", solve: bool = False) -> dict[str, Any] | None:
-    """The JSON schema sent for `step`; None if the reply is free text. All fields are required, in the order in which they are
-    written, and extras are forbidden. The result is cached: do not modify it."""
+    """Return the JSON schema sent for `step`; None if the reply is free text. All fields are required, in the order in which they
+    are written, and extras are forbidden. The result is cached: do not modify it."""
     form = None if style == "text" else form_of(step, style, solve)
     if form is None:
         return None

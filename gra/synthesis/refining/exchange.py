@@ -31,12 +31,12 @@ class Task:
 
 
 def draw_task(seed: Seed, index: int, models: Sequence[str], rules: Rules) -> Task:
-    """The record's roles. They depend on its id and the run's seed alone: a subset of the records has the same ones."""
+    """Return the record's roles. They depend on its id and the run's seed alone: a subset of the records has the same ones."""
     return Task(seed, index, assign(models, rules.settings, stream(rules.seed, "refine", seed.id)))
 
 
 def refine(task: Task, settings: RefineSettings, rules: Rules, shelf: Shelf) -> Exchange[tuple[Outcome, ...]]:
-    """The outcomes of one record: one, or one per answer, of which at most one is accepted. No reply makes it raise."""
+    """Return the outcomes of one record: one, or one per answer, of which at most one is accepted. No reply makes it raise."""
     seed = task.seed
     caller = Caller(seed.id, rules)
     draft = Outcome(
@@ -77,7 +77,7 @@ def refine(task: Task, settings: RefineSettings, rules: Rules, shelf: Shelf) -> 
 
 
 def choose(found: Sequence[Outcome], settings: RefineSettings) -> tuple[Outcome, ...]:
-    """The outcomes with at most one accepted: the chosen one. Pure."""
+    """Return the outcomes with at most one accepted: the chosen one. Pure."""
     accepted = [i for i, outcome in enumerate(found) if outcome.status == "accepted"]
     if not accepted:
         return tuple(found)
@@ -104,7 +104,7 @@ def _answers(domain: str, settings: RefineSettings) -> int:
 def _written(
     caller: Caller, draft: Outcome, seed: Seed, settings: RefineSettings, shelf: Shelf
 ) -> Exchange[tuple[Outcome, Drop | None]]:
-    """One response and its judgement: the draft with them, and why it is dropped, or None."""
+    """Return one response and its judgement: the draft with them, and why it is dropped, or None."""
     writer, values = draft.roles.generator, {"instruction": draft.instruction}
     text: str | None = seed.response or None
     fault: str | None = f"{seed.place}: the record has no response"

@@ -51,7 +51,8 @@ def lines(
     *,
     annotated: bool,
 ) -> list[str]:
-    """The estimate as text. `records`: how many there are; None: unknown; `own`: the working folder of this run, if it exists."""
+    """Return the estimate as text. `records`: how many there are; None: unknown; `own`: the working folder of this run, if it
+    exists."""
     if records is None and refine.samples is None:
         return ["price: unknown, since an earlier step makes the records"]
     least = refine.samples if records is None else records

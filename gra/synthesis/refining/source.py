@@ -15,14 +15,14 @@ OURS = Columns(
 
 
 def source(settings: SeedSettings, base: Path | None) -> SeedSettings:
-    """The settings with the columns of a data folder of this project, if the path names one and no columns are given."""
+    """Return the settings with the columns of a data folder of this project, if the path names one and no columns are given."""
     if settings.columns.given or settings.format != "auto" or data_folder(settings, base) is None:
         return settings
     return settings.model_copy(update={"columns": OURS})
 
 
 def data_folder(settings: SeedSettings, base: Path | None) -> Path | None:
-    """The data folder of this project that the path names, by itself or by its file of kept samples; None for other data."""
+    """Return the data folder of this project that the path names, by itself or by its file of kept samples; None for other data."""
     if settings.path is None or settings.hub is not None:
         return None
     path = resolve(settings.path, base)

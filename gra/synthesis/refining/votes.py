@@ -21,8 +21,8 @@ _AROUND = " \t*_\"'`$"
 
 
 def final_answer(response: str) -> str | None:
-    """The final answer in a form for comparison (lower case, without quotes, dollar signs, commas within numbers and a final full
-    stop); None if the response states none."""
+    """Return the final answer in a form for comparison (lower case, without quotes, dollar signs, commas within numbers and a
+    final full stop); None if the response states none."""
     found = list(_MARKS.finditer(response))
     if not found:
         return None
@@ -33,8 +33,8 @@ def final_answer(response: str) -> str | None:
 
 
 def vote(responses: Sequence[str]) -> tuple[int, float | None]:
-    """The number of the first response with the most frequent final answer (the earlier answer of equally frequent ones), and the
-    share of the readable answers that agree with it. Without a readable answer: 0 and None."""
+    """Return the number of the first response with the most frequent final answer (the earlier answer of equally frequent ones),
+    and the share of the readable answers that agree with it. Without a readable answer: 0 and None."""
     answers = [final_answer(response) for response in responses]
     counts = Counter(answer for answer in answers if answer is not None)
     if not counts:

@@ -98,6 +98,6 @@ class Arm(Committee):
 
 
 def _known(outcome: Outcome) -> Exchange[Outcome]:
-    """An exchange without calls."""
+    """Return an exchange without calls."""
     yield from ()
     return outcome

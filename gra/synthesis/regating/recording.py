@@ -55,7 +55,7 @@ class Replies:
         allowed: Callable[[int], int] | None = None,  # noqa: ARG002 - nothing is started ahead
         later: Callable[[], Call | None] | None = None,  # noqa: ARG002
     ) -> AsyncGenerator[T, None]:
-        """The results of the exchanges, in order."""
+        """Yield the results of the exchanges, in order."""
         for exchange in exchanges:
             yield self._drive(exchange)
 
@@ -157,7 +157,7 @@ class Recorder(Committee):
 
 
 def same_rows(folder: Path, result: Synthesis) -> bool:
-    """Whether the replayed run keeps and drops the samples that the data folder has, in its order."""
+    """Return whether the replayed run keeps and drops the samples that the data folder has, in its order."""
     import pyarrow.parquet as pq
 
     names = (("data/train.parquet", result.kept), ("rejected.parquet", result.rejected))

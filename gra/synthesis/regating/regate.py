@@ -33,7 +33,7 @@ _ONLY_OFF = ("review", "adjudicate")
 def settings_of(
     recorded: Mapping[str, Any], changes: Mapping[str, Any]
 ) -> tuple[SynthesisSettings | None, list[Problem]]:
-    """The settings `recorded` (of the recorded run) with the `changes`, or None and all faults of the changes."""
+    """Return the settings `recorded` (of the recorded run) with the `changes`, or None and all faults of the changes."""
     wrong = [
         Problem(
             f"regate.{key}",
@@ -73,8 +73,8 @@ def _beyond(settings: SynthesisSettings, had: SynthesisSettings) -> list[Problem
 
 
 def regate(recorded: Outcome, settings: SynthesisSettings) -> Outcome:
-    """The outcome of the proposal under `settings` (from `settings_of`). Its reviewers are the first `settings.reviewers` of the
-    recorded ones, which are those that a run with fewer reviewers draws."""
+    """Return the outcome of the proposal under `settings` (from `settings_of`). Its reviewers are the first `settings.reviewers`
+    of the recorded ones, which are those that a run with fewer reviewers draws."""
     roles = roles_of(recorded.roles, settings)
     count = len(roles.reviewers)
     draft = replace(
@@ -129,7 +129,7 @@ def regate(recorded: Outcome, settings: SynthesisSettings) -> Outcome:
 
 
 def roles_of(recorded: Roles, settings: SynthesisSettings) -> Roles:
-    """The recorded roles without those that `settings` leave out."""
+    """Return the recorded roles without those that `settings` leave out."""
     count = settings.reviewers if settings.review else 0
     return replace(
         recorded,
@@ -139,6 +139,6 @@ def roles_of(recorded: Roles, settings: SynthesisSettings) -> Roles:
 
 
 def calls_of(calls: Collection[CallRecord], steps: Collection[str], roles: Roles) -> tuple[CallRecord, ...]:
-    """The recorded calls that a run with these `roles` would have made in these `steps`."""
+    """Return the recorded calls that a run with these `roles` would have made in these `steps`."""
     present = {"generator", "adjudicator", *(f"reviewer-{n}" for n in range(1, len(roles.reviewers) + 1))}
     return tuple(call for call in calls if call.step in steps and call.role in present)

@@ -34,7 +34,7 @@ Arm = dict[str, Any]  # changed setting -> value
 
 
 def main(words: Sequence[str]) -> int:
-    """The command; returns the exit code. Raises ConfigError, StoreError."""
+    """Return the command; returns the exit code. Raises ConfigError, StoreError."""
     given = _parser().parse_args(list(words))
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
@@ -71,7 +71,8 @@ def main(words: Sequence[str]) -> int:
 
 
 def combinations(words: Sequence[str]) -> list[Arm]:
-    """Every combination of the values of `KEY=VALUE[,VALUE ...]`; without words the recorded settings alone. Raises ConfigError."""
+    """Return every combination of the values of `KEY=VALUE[,VALUE ...]`; without words the recorded settings alone. Raises
+    ConfigError."""
     import yaml
 
     problems, axes = [], {}
@@ -91,12 +92,12 @@ def combinations(words: Sequence[str]) -> list[Arm]:
 
 
 def name_of(arm: Mapping[str, Any]) -> str:
-    """A folder name for the arm: tau-8,delta-1.5."""
+    """Return a folder name for the arm: tau-8,delta-1.5."""
     return ",".join(f"{key}-{value}" for key, value in arm.items()) or "recorded"
 
 
 def row(arm: Mapping[str, Any], decided: Decided) -> dict[str, Any]:
-    """The arm's line of the table. `accepted_share`: of the proposals; `accepted_share_most`: with all undecided ones."""
+    """Return the arm's line of the table. `accepted_share`: of the proposals; `accepted_share_most`: with all undecided ones."""
     stats, undecided = decided.stats, decided.undecided
     proposals, open_ones = stats["proposals"], undecided.proposals.total()
     return {
@@ -112,7 +113,7 @@ def row(arm: Mapping[str, Any], decided: Decided) -> dict[str, Any]:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as CSV; a missing value is empty."""
+    """Return the rows as CSV; a missing value is empty."""
     axes = [key for key in rows[0] if key not in COLUMNS]
     text = io.StringIO()
     writer = csv.DictWriter(text, [*axes, *COLUMNS], lineterminator="\n")

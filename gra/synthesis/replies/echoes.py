@@ -29,7 +29,7 @@ def echoes(
     hidden: Iterable[str] = (),
     least: int = 1,
 ) -> bool:
-    """Whether `text` is a piece of the conversation or begins with the lead of one of its user turns.
+    """Return whether `text` is a piece of the conversation or begins with the lead of one of its user turns.
 
     `filled`: texts that were filled into the turns; `hidden`: those of them whose lines a reply can repeat, such as the instruction
     that it answers; `least`: minimum words of a piece.
@@ -54,7 +54,7 @@ def echoes(
 
 
 def begins_a_piece(text: str, conversation: Sequence[Mapping[str, str]], hidden: Iterable[str], least: int) -> bool:
-    """Whether a piece of the conversation begins with `text`, if that has at least `least` words."""
+    """Return whether a piece of the conversation begins with `text`, if that has at least `least` words."""
     if len(mine := words(text)) < least:
         return False
     masked = _Masked(hidden)
@@ -95,7 +95,7 @@ def _unlabelled(text: str) -> str:
 
 
 def _holds(turn: str, text: str) -> bool:
-    """Whether the turn contains the words of `text` in sequence: a quick check that every piece passes."""
+    """Return whether the turn contains the words of `text` in sequence: a quick check that every piece passes."""
     return _flat(text) in _flat(turn)
 
 
@@ -106,7 +106,7 @@ def _flat(text: str) -> str:
 
 @lru_cache(64)
 def pieces(turn: str) -> frozenset[tuple[str, ...]]:
-    """The words of the turn, its lines and their sentences, with and without labels and tags."""
+    """Return the words of the turn, its lines and their sentences, with and without labels and tags."""
     texts = {turn}
     for line in turn.splitlines():
         bare = _TAG.sub(" ", line)
@@ -116,20 +116,20 @@ def pieces(turn: str) -> frozenset[tuple[str, ...]]:
 
 
 def lead(turn: str, filled: Sequence[str]) -> tuple[str, ...]:
-    """The words of the turn's first sentence before the first of the `filled` texts. The last occurrence of each counts, since a
-    keyword can also be a word of the sentence."""
+    """Return the words of the turn's first sentence before the first of the `filled` texts. The last occurrence of each counts,
+    since a keyword can also be a word of the sentence."""
     places = [place for part in filled if (place := turn.rfind(part)) != -1]
     own = turn[: min(places, default=len(turn))]
     return words(re.split(r"(?<=[.!?])\s+|\n", own.strip(), maxsplit=1)[0])
 
 
 def _first(text: str) -> str:
-    """The first word of `text`, or ""."""
+    """Return the first word of `text`, or ""."""
     found = _WORD.search(text.casefold())
     return found[0] if found is not None else ""
 
 
 @lru_cache(256)
 def words(text: str) -> tuple[str, ...]:
-    """The words of `text`, without case and punctuation."""
+    """Return the words of `text`, without case and punctuation."""
     return tuple(_WORD.findall(text.casefold()))

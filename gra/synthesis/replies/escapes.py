@@ -60,8 +60,8 @@ def repaired(text: str) -> Repaired:
 
 
 def damaged(value: str) -> str | None:
-    """The place of a control character in a decoded text that no text should have, or that swallowed the first letter of a LaTeX
-    command; None if there is none."""
+    """Return the place of a control character in a decoded text that no text should have, or that swallowed the first letter of a
+    LaTeX command; None if there is none."""
     if value.isprintable():  # no control character at all
         return None
     if (control := _CONTROL.search(value)) is not None:
@@ -88,7 +88,7 @@ class _Body:
         self._paths = [found.span() for found in _PATH.finditer(raw) if _is_path(found[0])]
 
     def read(self) -> str:
-        """The content with single backslashes doubled where a backslash was meant."""
+        """Return the content with single backslashes doubled where a backslash was meant."""
         return _ESCAPE.sub(self._one, self._raw)
 
     def _one(self, escape: re.Match[str]) -> str:
@@ -114,7 +114,7 @@ class _Body:
         return self._perhaps(escape, name) if name in DOUBTFUL else escape[0]
 
     def _perhaps(self, escape: re.Match[str], name: str) -> str:
-        """A line end or tab whose letters are a command's name but can also be a word."""
+        """Return a line end or tab whose letters are a command's name but can also be a word."""
         place = escape.start()
         before, after = self._raw[:place], self._raw[place + 1 + len(name) :]
         if self._doubled:
@@ -157,12 +157,12 @@ class _Body:
 
 
 def _can_be_text(name: str) -> bool:
-    """Whether a single backslash and this name can be a real line end or tab and a word."""
+    """Return whether a single backslash and this name can be a real line end or tab and a word."""
     return name[0] in "nt" and name in DOUBTFUL
 
 
 def _is_path(text: str) -> bool:
-    r"""Whether raw text like `C:\temp\new.txt` is a Windows path with single backslashes, not a line end after "Q:"."""
+    r"""Return whether raw text like `C:\temp\new.txt` is a Windows path with single backslashes, not a line end after "Q:"."""
     steps = re.findall(r"\\{1,2}[\w.() -]+", text)
     single = not any(step.startswith("\\\\") for step in steps)
     return (

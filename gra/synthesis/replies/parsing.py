@@ -47,7 +47,7 @@ class Read(NamedTuple):
 
 
 def answer_in(reply: Reply, thoughts: bool = True) -> Answer:
-    """The answer in the reply (reply_text.py), or the fault."""
+    """Return the answer in the reply (reply_text.py), or the fault."""
     if reply.error is not None:
         return Answer("", fault=f"refused: {reply.error[:200]}")
     if normal(reply.finish) == "length" and reply.text.strip():
@@ -61,7 +61,7 @@ def answer_in(reply: Reply, thoughts: bool = True) -> Answer:
 
 
 def parse(reply: Reply, form: type[BaseModel], thoughts: bool = True) -> tuple[BaseModel | None, str | None]:
-    """The validated form and None, or None and the fault in a few words. `thoughts` False: reasoning is not cut off."""
+    """Return the validated form and None, or None and the fault in a few words. `thoughts` False: reasoning is not cut off."""
     answer = answer_in(reply, thoughts)
     if answer.fault is not None:
         return None, answer.fault
@@ -70,7 +70,7 @@ def parse(reply: Reply, form: type[BaseModel], thoughts: bool = True) -> tuple[B
 
 
 def form_in(text: str, form: type[BaseModel]) -> Read:
-    """The form in an answer's text."""
+    """Return the form in an answer's text."""
     whole, names = repaired(text), _names(form)
     plain = text.isascii() and "\\u" not in text  # so no value contains half of a surrogate pair
     values, fault = _objects(whole.text, names)
@@ -110,14 +110,15 @@ def _names(form: type[BaseModel]) -> tuple[str, ...]:
 
 
 def _storable(value: Any) -> Any:
-    """A field's value with text that can be stored. Fields are texts, numbers or lists of texts; deeper values are invalid."""
+    """Return a field's value with text that can be stored. Fields are texts, numbers or lists of texts; deeper values are
+    invalid."""
     if isinstance(value, list):
         return [well_formed(entry) if isinstance(entry, str) else entry for entry in value]
     return well_formed(value) if isinstance(value, str) else value
 
 
 def _with_its_text(value: dict[str, Any], notes: list[str]) -> dict[str, Any]:
-    """The object with the text of other fields that belongs to its instruction joined to it (as for seeds)."""
+    """Return the object with the text of other fields that belongs to its instruction joined to it (as for seeds)."""
     instruction = value.get("instruction")
     if not isinstance(instruction, str):
         return value
@@ -133,7 +134,7 @@ def _with_its_text(value: dict[str, Any], notes: list[str]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> str | None:
-    """A field's value as text for an instruction; lists have one entry per line."""
+    """Return a field's value as text for an instruction; lists have one entry per line."""
     if isinstance(value, list) and all(isinstance(entry, str | int | float) for entry in value):
         return "\n".join(str(entry) for entry in value)
     return (
@@ -142,13 +143,13 @@ def _plain(value: Any) -> str | None:
 
 
 def _damage(form: BaseModel) -> str | None:
-    """The place of a control character in one of the form's texts that replaced a backslash; None if there is none."""
+    """Return the place of a control character in one of the form's texts that replaced a backslash; None if there is none."""
     values = (entry for _, value in form for entry in (value if isinstance(value, list) else [value]))
     return next((place for entry in values if isinstance(entry, str) and (place := damaged(entry)) is not None), None)
 
 
 def _objects(text: str, names: tuple[str, ...]) -> tuple[list[dict[str, Any]], str | None]:
-    """The outermost JSON objects of the text, repaired if needed; or the fault, if a repair would be a guess.
+    """Return the outermost JSON objects of the text, repaired if needed; or the fault, if a repair would be a guess.
 
     `names`: keys of the form; text that needs repair must not repeat any of them.
     """
@@ -172,7 +173,7 @@ def _objects(text: str, names: tuple[str, ...]) -> tuple[list[dict[str, Any]], s
 
 
 def _repaired(text: str, names: tuple[str, ...]) -> tuple[dict[str, Any] | None, str | None]:
-    """The object from the text's first character to its last "}", repaired; or the fault."""
+    """Return the object from the text's first character to its last "}", repaired; or the fault."""
     end = text.rfind("}")
     if end == -1 or text[end + 1 :].strip().startswith(('"', ",")):
         return None, "no JSON object"

@@ -57,8 +57,8 @@ def read(
     values: Mapping[str, Any] | None = None,
     style: Style = "classic",
 ) -> Reading:
-    """The usable value of `reply` for `step`. `thoughts` False: reasoning stays (`pool.strip_think`); `prompt`, `values`: the
-    messages that it answers, and their values; `style`: how replies to the prompt are read."""
+    """Return the usable value of `reply` for `step`. `thoughts` False: reasoning stays (`pool.strip_think`); `prompt`, `values`:
+    the messages that it answers, and their values; `style`: how replies to the prompt are read."""
     values = values or {}
     form = form_of(step, style, bool(values.get("solve")))
     notes = [] if (finish := normal(reply.finish)) in KNOWN else [f"finish `{finish}`"]
@@ -81,5 +81,5 @@ def read(
 
 
 def kind_of(fault: str) -> str:
-    """The name of a fault in stats.json: a value of FAULTS, or "form"."""
+    """Return the name of a fault in stats.json: a value of FAULTS, or "form"."""
     return FAULTS.get(fault.partition(":")[0], "form")

@@ -38,6 +38,6 @@ _REFUSAL = re.compile(
 
 
 def is_refusal(text: str) -> bool:
-    """Whether the response says no and nothing else. English."""
+    """Return whether the response says no and nothing else. English."""
     plain = " ".join(text.replace("\u2019", "'").split())
     return len(plain.split(" ")) <= MOST_WORDS and _REFUSAL.match(plain) is not None

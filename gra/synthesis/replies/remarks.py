@@ -22,7 +22,7 @@ HINTS = {
 
 
 def troubles(replies: Mapping[str, Any], refused: Mapping[str, Any]) -> list[str]:
-    """One sentence per model whose replies are mostly unusable, worst first. `replies`, `refused`: those of stats.json."""
+    """Return one sentence per model whose replies are mostly unusable, worst first. `replies`, `refused`: those of stats.json."""
     found = []
     for model, steps in replies.items():
         calls = sum(step["calls"] for step in steps.values())
@@ -50,7 +50,7 @@ class Remarks:
         self._usable: set[str] = set()
 
     def see(self, calls: Iterable[CallRecord]) -> list[str]:
-        """The new remarks on these calls."""
+        """Return the new remarks on these calls."""
         texts = []
         for call in calls:
             model = call.model

@@ -69,6 +69,6 @@ def asks_for_something(text: str) -> bool:
 
 
 def speaks_of_prompt(text: str) -> bool:
-    """Whether the text is about writing an instruction from keywords, which repeats the generator's own prompt."""
+    """Return whether the text is about writing an instruction from keywords, which repeats the generator's own prompt."""
     folded = text.casefold()  # faster than the pattern; each of its branches contains one of these
     return any(map(folded.__contains__, _SPOKEN_OF)) and _SPEAKS.search(text) is not None

@@ -58,7 +58,8 @@ _LIST = re.compile(r"\w\s*[;\n]\s*\w|(?:[^\W\d_][^,]*,\s*){2,}[^\W\d_]|\s[|•·
 def fault_in(
     step: str, value: BaseModel | str, prompt: Sequence[Mapping[str, str]], values: Mapping[str, Any]
 ) -> str | None:
-    """Why `value`, the reply to `step`, is unusable, or None. `prompt`: the messages that it answers; `values`: their values."""
+    """Return why `value`, the reply to `step`, is unusable, or None. `prompt`: the messages that it answers; `values`: their
+    values."""
     if (judged := _JUDGED.get(step)) is not None:
         return judged(value)
     check = _STEPS.get(step)
@@ -89,12 +90,12 @@ class _Shown:
         ]
 
     def echoed(self, text: str, hidden: Iterable[str] = (), least: int = 1) -> str | None:
-        """The fault if the text is a turn, line or sentence of the conversation, or begins as a turn does."""
+        """Return the fault if the text is a turn, line or sentence of the conversation, or begins as a turn does."""
         found = echoes(text, self.prompt, self._filled(), map(fence, hidden), least)
         return f"copies the prompt: {text[:160]}" if found else None
 
     def _filled(self) -> Iterator[str]:
-        """The texts that were filled into the turns, in each form."""
+        """Yield the texts that were filled into the turns, in each form."""
         starts = (self._values.get("topics", ()), *((d.keywords[0], d.keywords[-1]) for d in self.demonstrations))
         lists = (self.keywords, *(d.keywords for d in self.demonstrations))
         for part in chain(map(", ".join, lists), map(" and ".join, starts), self.records, self.material):
@@ -114,7 +115,7 @@ class _Shown:
         return "\n".join((*(message["content"] for message in self.prompt), *self.records, *demonstrated)).casefold()
 
     def rule_in(self, text: str) -> str | None:
-        """A sentence of the system message that stands in the text, in which a weak model continues its prompt."""
+        """Return a sentence of the system message that stands in the text, in which a weak model continues its prompt."""
         said = f" {' '.join(words(text))} "
         systems = [message["content"] for message in self.prompt if message["role"] == "system"]
         rules = (" ".join(rule) for turn in systems for rule in pieces(turn) if len(rule) >= RULE)
@@ -210,7 +211,7 @@ def _instruction(value: Any, shown: _Shown) -> str | None:
 
 
 def _demonstrated(text: str, shown: _Shown) -> str | None:
-    """The fault if the text is a demonstration's instruction or summary, or a copy of one."""
+    """Return the fault if the text is a demonstration's instruction or summary, or a copy of one."""
     mine = words(text)
     for text_of in (t for d in shown.demonstrations for t in (d.instruction, d.summary)):
         if mine == words(text_of) or copied(text, text_of):
@@ -270,17 +271,17 @@ def _copy(text: str, rules: str, records: Sequence[str]) -> str | None:
 
 
 def copied(text: str, *shown: str) -> bool:
-    """Whether `text` is a copy of parts of `shown`."""
+    """Return whether `text` is a copy of parts of `shown`."""
     return covered(text, *shown) > _most(words(text))
 
 
 def _most(mine: Sequence[str]) -> float:
-    """The largest covered share of a text that is not a copy."""
+    """Return the largest covered share of a text that is not a copy."""
     return COPIED_SHORT if len(mine) <= SHORT else COPIED
 
 
 def covered(text: str, *shown: str) -> float:
-    """The share of the words of `text` in runs of NGRAM words that one of `shown` contains too. 0 for shorter texts."""
+    """Return the share of the words of `text` in runs of NGRAM words that one of `shown` contains too. 0 for shorter texts."""
     mine = words(text)
     if len(mine) < NGRAM:
         return 0.0
@@ -293,10 +294,12 @@ def covered(text: str, *shown: str) -> float:
 
 
 def restates(response: str, instruction: str) -> bool:
-    """Whether `response` repeats the instruction, or a large part of it: "Name a market with bread." - "A market with bread."
+    """Return whether `response` repeats the instruction, or a large part of it: "Name a market with bread." - "A market with
+    bread."
 
-    The answer to a task on a given text ("Correct: ...") repeats most of that text, so the beginning and the end of the
-    instruction must be in it too."""
+    The answer to a task on a given text ("Correct: ...") repeats most of that text, so the beginning and the end of the instruction
+    must be in it too.
+    """
     task, answer = words(instruction), words(response)
     if not task or not answer or task == answer:
         return bool(task) and task == answer
@@ -313,14 +316,14 @@ def restates(response: str, instruction: str) -> bool:
 
 
 def _continues(response: str, instruction: str) -> bool:
-    """Whether the response is the instruction, spun on: "Design a game." - "Design a game that two teams play." """
+    """Return whether the response is the instruction, spun on: "Design a game." - "Design a game that two teams play." """
     task, said = (" ".join(text.split()).casefold() for text in (instruction, response))
     task = task.rstrip(".!?: ")
     return said.startswith(f"{task} ") and said[len(task) + 1 : len(task) + 2].isalpha()
 
 
 def _part(answer: Sequence[str], task: Sequence[str]) -> bool:
-    """Whether `answer` is one run of the words of `task`, at least PART of them."""
+    """Return whether `answer` is one run of the words of `task`, at least PART of them."""
     long = len(answer) >= NGRAM and len(answer) >= PART * len(task)
     return long and f" {' '.join(answer)} " in f" {' '.join(task)} "
 

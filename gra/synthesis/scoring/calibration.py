@@ -44,7 +44,7 @@ class _Block:
 
 
 def calibrate(scores: Sequence[float], right: Sequence[bool]) -> list[list[float]] | None:
-    """The knots [[raw, calibrated], ...], both ascending; None with fewer than LEAST right or wrong answers."""
+    """Return the knots [[raw, calibrated], ...], both ascending; None with fewer than LEAST right or wrong answers."""
     positive, negative = sum(right), len(right) - sum(right)
     if min(positive, negative) < LEAST:
         return None
@@ -67,7 +67,7 @@ def calibrate(scores: Sequence[float], right: Sequence[bool]) -> list[list[float
 
 
 def apply(knots: Knots, raw: float) -> float:
-    """The calibrated score (0-10) of a `raw` one, rounded to 4 digits."""
+    """Return the calibrated score (0-10) of a `raw` one, rounded to 4 digits."""
     place = bisect_right([knot[0] for knot in knots], raw)
     if place == 0:
         return round(float(knots[0][1]), 4)
@@ -78,7 +78,7 @@ def apply(knots: Knots, raw: float) -> float:
 
 
 def _rate(block: _Block, positive: int, negative: int) -> float:
-    """The share of right answers in a block, with equal class weights."""
+    """Return the share of right answers in a block, with equal class weights."""
     right, wrong = block.right / positive, block.wrong / negative
     return right / (right + wrong)
 

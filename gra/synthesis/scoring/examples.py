@@ -89,7 +89,8 @@ class Shelf:
                     del shelf[max(shelf)]
 
     def examples(self, number: int, domain: str) -> Examples:
-        """The examples of round `number` and `domain`. A domain with too few adds those of other domains, then built-in ones."""
+        """Return the examples of round `number` and `domain`. A domain with too few adds those of other domains, then built-in
+        ones."""
         if not self._shown:
             return NONE
         key = number, domain
@@ -113,7 +114,7 @@ class Shelf:
 
 
 def shelf_for(settings: SynthesisSettings, seed: int, records: Iterable[Record]) -> Shelf:
-    """The records that can be examples; none unless reviewers judge by one token."""
+    """Return the records that can be examples; none unless reviewers judge by one token."""
     return Shelf(seed, records if settings.scoring == "probability" else None)
 
 
@@ -138,7 +139,7 @@ def _instructions(records: list[Record]) -> tuple[Example, ...]:
 
 
 def _distinct(records: list[Record]) -> list[Record]:
-    """The first that share neither instruction nor response, so that the response of one is wrong for another."""
+    """Return the first that share neither instruction nor response, so that the response of one is wrong for another."""
     found: list[Record] = []
     seen: set[str] = set()
     for record in records:

@@ -39,23 +39,23 @@ SOUND = "Is this a clear task that can be done as it stands? Yes or No."
 
 
 def questions_of(kind: Questions) -> tuple[str, ...]:
-    """The questions about a response, as keys of QUESTIONS."""
+    """Return the questions about a response, as keys of QUESTIONS."""
     return ("overall",) if kind == "overall" else DIMENSIONS
 
 
 def response_messages(instruction: str, response: str, examples: Examples, question: str = "overall") -> Messages:
-    """The chat that puts `question` (a key of QUESTIONS) about a response. Examples have the same question; the rule-made ones are
-    wrong as a whole, so the answer to every question is No."""
+    """Return the chat that puts `question` (a key of QUESTIONS) about a response. Examples have the same question; the rule-made
+    ones are wrong as a whole, so the answer to every question is No."""
     return (*_shown(examples, question), {"role": "user", "content": _answered(instruction, response, question)})
 
 
 def instruction_messages(instruction: str, examples: Examples) -> Messages:
-    """The chat that asks whether an instruction can be carried out as written."""
+    """Return the chat that asks whether an instruction can be carried out as written."""
     return (*_shown(examples, None), {"role": "user", "content": _task(instruction)})
 
 
 def request(model: str, messages: Messages, seed: int, served: str = "") -> Request:
-    """The request for one greedy token."""
+    """Return the request for one greedy token."""
     return Request(model, messages, 0.0, 1.0, 1, seed, served=served, choices=CHOICES)
 
 
@@ -87,7 +87,7 @@ def _tagged(tag: str, text: str) -> str:
 
 @lru_cache(maxsize=64)
 def _shown(examples: Examples, question: str | None) -> Messages:
-    """The turns before a question about responses, or about instructions (None). Cached: many samples share them."""
+    """Return the turns before a question about responses, or about instructions (None). Cached: many samples share them."""
     chat = []
     for one in examples.instructions if question is None else examples.responses:
         text = _task(one.instruction) if question is None else _answered(one.instruction, one.response, question)

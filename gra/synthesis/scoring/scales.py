@@ -28,7 +28,7 @@ Scales = Mapping[str, Knots]  # by model
 
 
 def calibrated(review: Review, scales: Scales) -> Review:
-    """The review on the common scale; unchanged if it is missing or its model has no map. Pure."""
+    """Return the review on the common scale; unchanged if it is missing or its model has no map. Pure."""
     knots = scales.get(review.model)
     if knots is None or review.scores is None:
         return review
@@ -36,13 +36,13 @@ def calibrated(review: Review, scales: Scales) -> Review:
 
 
 def as_given(review: Review) -> Review:
-    """The review with its model's own scores. Pure."""
+    """Return the review with its model's own scores. Pure."""
     return review if review.raw is None else replace(review, scores=review.raw, raw=None)
 
 
 def scales_for(settings: SynthesisSettings, models: Sequence[str], folder: Path | None) -> Scales:
-    """The maps of the `models` that judge, from the probe in `folder`; {} without calibration. Raises ConfigError for a probe that
-    does not fit this run, StoreError for one that cannot be read."""
+    """Return the maps of the `models` that judge, from the probe in `folder`; {} without calibration. Raises ConfigError for a
+    probe that does not fit this run, StoreError for one that cannot be read."""
     if settings.calibrate == "none" or not settings.review:
         return {}
     found = read_probe(folder)
@@ -66,7 +66,7 @@ def scales_for(settings: SynthesisSettings, models: Sequence[str], folder: Path 
 
 
 def problems(settings: SynthesisSettings, pool: ParsedPool, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """The faults of synthesis.calibrate=probe that can be found before any work."""
+    """Return the faults of synthesis.calibrate=probe that can be found before any work."""
     if settings.calibrate == "none" or not settings.review:
         return []
     if "probe" in inputs and inputs["probe"] is None:  # a step of the chain that has not run yet
@@ -105,7 +105,7 @@ def _none() -> Problem:
 
 
 def _knots(folder: Path, name: str, value: Any) -> Knots:
-    """The knots, checked. Raises StoreError."""
+    """Return the knots, checked. Raises StoreError."""
     pairs: list[Any] = value if isinstance(value, list) else [value]
     whole = all(isinstance(pair, list) and len(pair) == 2 and all(map(_finite, pair)) for pair in pairs)
     ascending = whole and all(a[0] <= b[0] and a[1] <= b[1] for a, b in pairwise(pairs))

@@ -17,13 +17,13 @@ SOUND = "sound"  # the only verdict on an instruction
 
 
 def check_questions(draft: Outcome, examples: Examples) -> list[Question]:
-    """One question per reviewer: can the instruction be carried out as written?"""
+    """Return one question per reviewer: can the instruction be carried out as written?"""
     chat = instruction_messages(draft.instruction, examples)
     return [(f"reviewer-{i}", model, chat) for i, model in enumerate(draft.roles.reviewers, 1)]
 
 
 def checks(draft: Outcome, scored: Sequence[Scored], least: float) -> tuple[Check, ...]:
-    """The reviewers' verdicts; `least`: the minimum score of each."""
+    """Return the reviewers' verdicts; `least`: the minimum score of each."""
     return tuple(
         Check(
             model,
@@ -38,13 +38,13 @@ def checks(draft: Outcome, scored: Sequence[Scored], least: float) -> tuple[Chec
 def review_questions(
     draft: Outcome, examples: Examples, turns: Sequence[tuple[str, str]], kind: Questions
 ) -> list[Question]:
-    """The questions about the response, for each (role, model) of `turns`."""
+    """Return the questions about the response, for each (role, model) of `turns`."""
     chats = [response_messages(draft.instruction, draft.response, examples, name) for name in questions_of(kind)]
     return [(role, model, chat) for role, model in turns for chat in chats]
 
 
 def reviews(models: Sequence[str], scored: Sequence[Scored], kind: Questions) -> tuple[Review, ...]:
-    """The reviews of `models`, from the scores of their questions in order."""
+    """Return the reviews of `models`, from the scores of their questions in order."""
     names = questions_of(kind)
     found = []
     for place, model in enumerate(models):

@@ -21,7 +21,7 @@ def is_table(head: bytes) -> bool:
 
 
 def read_table(path: Path, content: Opened) -> Iterator[Raw]:
-    """The rows of a parquet or Arrow file, read in batches. Raises SeedError if it is damaged."""
+    """Yield the rows of a parquet or Arrow file, read in batches. Raises SeedError if it is damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -57,7 +57,7 @@ def read_table(path: Path, content: Opened) -> Iterator[Raw]:
 
 
 def read_saved(folder: Path, split: str, add_note: Callable[[str], None]) -> Iterator[Raw]:
-    """The rows of a save_to_disk folder; of a DatasetDict those of `split`. Raises SeedError."""
+    """Yield the rows of a save_to_disk folder; of a DatasetDict those of `split`. Raises SeedError."""
     import datasets
     import pyarrow as pa
 
@@ -83,7 +83,7 @@ def read_saved(folder: Path, split: str, add_note: Callable[[str], None]) -> Ite
 
 
 def read_hub(name: str, config: str | None, split: str, revision: str | None) -> Iterator[Raw]:
-    """All records of a hub data set, through `datasets`. Raises SeedError if it cannot be loaded."""
+    """Yield all records of a hub data set, through `datasets`. Raises SeedError if it cannot be loaded."""
     import datasets
     import httpx
 
@@ -99,7 +99,7 @@ def read_hub(name: str, config: str | None, split: str, revision: str | None) ->
 
 
 def _rows(batches: Iterable[Any]) -> Iterator[Raw]:
-    """The rows of record batches or tables, numbered; a row with invalid UTF-8 is a fault."""
+    """Yield the rows of record batches or tables, numbered; a row with invalid UTF-8 is a fault."""
     number = 0
     for batch in batches:
         try:

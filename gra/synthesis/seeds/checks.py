@@ -53,7 +53,7 @@ def check_seeds(
 
 
 def _no_instruction(settings: SeedSettings, base: Path | None, readable: bool, key: str) -> Problem:
-    """A column map without an instruction: the problem, with the existing columns and the map to type."""
+    """Return a column map without an instruction: the problem, with the existing columns and the map to type."""
     first = _first_record(settings, base) if readable else None
     mapped = set(settings.columns.model_dump().values())
     left = {name: value for name, value in first.items() if name not in mapped} if isinstance(first, dict) else {}
@@ -99,7 +99,7 @@ def check_first_records(settings: SeedSettings, base: Path | None = None, key: s
 
 
 def account(source: str, faults: Faults, good: int, settings: SeedSettings) -> str:
-    """The message of a SeedError about bad records: how many, why, where, and what to do."""
+    """Return the message of a SeedError about bad records: how many, why, where, and what to do."""
     if not faults.total:
         return f"{source}: no records{ARROW}give a file with records"
     head = f"{source}: {faults.total:,} of {faults.total + good:,} records are bad (seeds.max_bad={settings.max_bad}):"
@@ -108,7 +108,7 @@ def account(source: str, faults: Faults, good: int, settings: SeedSettings) -> s
 
 
 def remedy(settings: SeedSettings, faults: Faults, good: int, key: str = "seeds") -> str:
-    """What to do about bad records; if the columns are the cause, the column map to type."""
+    """Return what to do about bad records; if the columns are the cause, the column map to type."""
     recode = (
         "convert the file, e.g. iconv -f WINDOWS-1252 -t UTF-8; else " if faults.undecodable * 2 > faults.total else ""
     )
@@ -128,7 +128,7 @@ def path_remedy(settings: SeedSettings, key: str = "seeds") -> str:
 
 
 def _nearest(path: Path, key: str) -> str:
-    """What to do about a missing file: the most similar name in its folder, or the part of the path that exists."""
+    """Return what to do about a missing file: the most similar name in its folder, or the part of the path that exists."""
     folder = next(parent for parent in path.absolute().parents if parent.is_dir())
     if folder != path.absolute().parent:
         return f"{folder} exists, but has no {path.absolute().relative_to(folder).parts[0]!r}"

@@ -77,13 +77,13 @@ _ASIDE_OF_TEXT = tuple(name for name in ASIDE if name not in (*INPUTS, "task", "
 
 @lru_cache(10_000)
 def fold(name: object) -> str:
-    """A column's name without case, separators, a plural or the word "text"."""
+    """Return a column's name without case, separators, a plural or the word "text"."""
     folded = re.sub(r"[\s_\-.]+", "_", str(name).strip().lower()).removesuffix("_text")
     return folded if folded in CHATS or folded in MEDIA else folded.removesuffix("s")
 
 
 def suggest(record: Any, key: str = "seeds.columns") -> str:
-    """The override to type for records with unknown columns: a chat column, or the first two columns with texts."""
+    """Return the override to type for records with unknown columns: a chat column, or the first two columns with texts."""
     if not isinstance(record, dict):
         return ""
     chats = [name for name, value in record.items() if value and is_chat(value)]
@@ -99,7 +99,7 @@ def suggest(record: Any, key: str = "seeds.columns") -> str:
 
 
 def _may_hold_text(name: str) -> bool:
-    """Whether a column of this name can hold a question or an answer: not an id, metadata or a rejected answer."""
+    """Return whether a column of this name can hold a question or an answer: not an id, metadata or a rejected answer."""
     return (
         name not in (*_ASIDE_OF_TEXT, "rejected", "role", "model")
         and re.search(r"(^|_)(id|hash|uuid|name)$", name) is None
@@ -122,8 +122,8 @@ def override(name: str, column: str, key: str = "seeds.columns") -> str:
 
 
 def named(record: Mapping[str, Any], names: tuple[str, ...], holds: Callable[[Any], bool] | None = None) -> list[str]:
-    """The columns with these names whose values pass `holds`. If several match, as in joined data sets, the empty ones are left
-    out."""
+    """Return the columns with these names whose values pass `holds`. If several match, as in joined data sets, the empty ones are
+    left out."""
     found = [name for name in record if isinstance(name, str) and fold(name) in names]
     if holds is not None:
         return [name for name in found if present(record[name]) and holds(record[name])]

@@ -97,7 +97,7 @@ class Shape:
 
 
 def mapped(columns: Columns) -> Read:
-    """A reader for records with a column map."""
+    """Return a reader for records with a column map."""
 
     def read(record: Any) -> list[Fields]:
         domain = text(record, columns.domain, required=False).lower() if columns.domain else ""
@@ -115,7 +115,7 @@ def mapped(columns: Columns) -> Read:
 
 
 def recognise(record: Any) -> Shape | None:
-    """How to read records with these columns; None if their names are not known.
+    """Return how to read records with these columns; None if their names are not known.
 
     Raises ColumnFault, with the override to type, if several columns fit.
     """
@@ -157,7 +157,7 @@ def recognise(record: Any) -> Shape | None:
 
 
 def shape_for(columns: Columns) -> Shape:
-    """The shape of records whose columns were found by their names; a `domain` counts if it is one of the seven."""
+    """Return the shape of records whose columns were found by their names; a `domain` counts if it is one of the seven."""
 
     def read(record: Any) -> list[Fields]:
         _refuse_unwanted(mapping(record), columns)
@@ -192,7 +192,7 @@ def _choice_texts(record: Mapping[str, Any], names: tuple[str, ...]) -> list[str
 
 @lru_cache(1000)
 def _special(columns: tuple[str, ...]) -> tuple[list[str], list[str], list[str]]:
-    """The columns of images, video and audio, of system prompts, and of domains."""
+    """Return the columns of images, video and audio, of system prompts, and of domains."""
     return tuple([name for name in columns if fold(name) in names] for names in (MEDIA, SYSTEMS, ("domain",)))  # type: ignore[return-value]
 
 
@@ -235,7 +235,7 @@ def _identity(record: Any, column: str) -> str:
 
 
 def _keywords(record: Any, column: str) -> tuple[str, ...]:
-    """The record's three keywords, from a list or from one text with commas; () if it has none."""
+    """Return the record's three keywords, from a list or from one text with commas; () if it has none."""
     if column not in mapping(record):
         raise missing_column(record, column)
     value = record[column]

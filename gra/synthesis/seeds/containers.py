@@ -66,7 +66,7 @@ class Opened:
 
 
 def bare_name(path: Path) -> str:
-    """The file's name in lower case without compression endings."""
+    """Return the file's name in lower case without compression endings."""
     name = path.name.lower()
     while name.endswith(_ENDINGS):
         name = name.rpartition(".")[0]
@@ -112,7 +112,7 @@ def again(head: bytes, handle: IO[bytes]) -> IO[bytes]:
 
 
 def _peeked(stream: Any) -> tuple[bytes, io.BufferedReader]:
-    """The stream's first HEAD bytes, and a stream that still has them."""
+    """Return the stream's first HEAD bytes, and a stream that still has them."""
     head = b""
     while len(head) < HEAD and (more := stream.read(HEAD - len(head))):
         head += more

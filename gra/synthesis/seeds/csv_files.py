@@ -26,8 +26,8 @@ _TOO_LONG = str(object())  # stands for a line of more than MAX_ROW characters; 
 def rows(
     handle: IO[bytes], path: Path, knows: Callable[[dict[str, Any]], bool], encoding: str = "UTF-8"
 ) -> Iterator[Raw]:
-    """The rows after the header as mappings of texts, with the number of their first line. `knows`: whether a record's columns
-    are known (chooses the delimiter). Raises SeedError if the header cannot be read."""
+    """Yield the rows after the header as mappings of texts, with the number of their first line. `knows`: whether a record's
+    columns are known (chooses the delimiter). Raises SeedError if the header cannot be read."""
     csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW))
     lines = _Lines(handle)
     if (first := lines.peek(1)) and (stated := re.fullmatch(r"sep=(.)\s*", first[0])):  # written by Excel
@@ -55,16 +55,16 @@ def rows(
 
 
 def looks_like_rows(sample: bytes, knows: Callable[[dict[str, Any]], bool]) -> bool:
-    """Whether a file that begins with these bytes is CSV or TSV with known columns."""
+    """Return whether a file that begins with these bytes is CSV or TSV with known columns."""
     found = _split(sample.decode("utf-8", "replace"))[:30]
     return any(_knows(found, delimiter, knows) for delimiter in _DELIMITERS)
 
 
 def _row(lines: _Lines, delimiter: str, width: int | None) -> tuple[list[str], int, str | None]:
-    """The next row: its cells, the number of its lines, and its fault, if any.
+    """Yield the next row: its cells, the number of its lines, and its fault, if any.
 
-    If a row over several lines is faulty and its last line alone is a whole row, a quote was opened and not closed: only the
-    first line is dropped, so the rows after it survive. Otherwise the quote is inside a long text, and all its lines are dropped.
+    If a row over several lines is faulty and its last line alone is a whole row, a quote was opened and not closed: only the first
+    line is dropped, so the rows after it survive. Otherwise the quote is inside a long text, and all its lines are dropped.
     """
     used = size = 0
     if lines.at(0) is _TOO_LONG:
@@ -95,7 +95,7 @@ def _row(lines: _Lines, delimiter: str, width: int | None) -> tuple[list[str], i
 
 
 def _is_whole(line: str, delimiter: str, width: int | None) -> bool:
-    """Whether the line alone is a row."""
+    """Return whether the line alone is a row."""
     try:
         return len(next(csv.reader([line], delimiter=delimiter, strict=True), [])) == width
     except csv.Error:
@@ -103,7 +103,7 @@ def _is_whole(line: str, delimiter: str, width: int | None) -> bool:
 
 
 def _delimiter(sample: list[str], knows: Callable[[dict[str, Any]], bool]) -> str:
-    """The delimiter whose header has known columns, else the one that gives the most columns; a comma if all give one."""
+    """Return the delimiter whose header has known columns, else the one that gives the most columns; a comma if all give one."""
     known = [delimiter for delimiter in _DELIMITERS if _knows(sample, delimiter, knows)]
     return max(known or _DELIMITERS, key=lambda delimiter: len(_cells(sample, delimiter)), default=",")
 
@@ -131,7 +131,7 @@ def _header(cells: list[str]) -> list[str]:
 
 
 def _split(text: str) -> list[str]:
-    """The lines of `text` with their line ends (the three kinds that CSV knows, not those of str.splitlines)."""
+    """Return the lines of `text` with their line ends (the three kinds that CSV knows, not those of str.splitlines)."""
     ends = [match.end() for match in _LINE_END.finditer(text)]
     return [text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True) if start < end]
 
@@ -146,7 +146,7 @@ class _Lines:
         self.number = 1
 
     def at(self, place: int) -> str | None:
-        """The line `place` lines after the next one; None past the end, _TOO_LONG for a line longer than any row may be."""
+        """Return the line `place` lines after the next one; None past the end, _TOO_LONG for a line longer than any row may be."""
         while len(self._ahead) <= self._first + place:
             line = self._text.readline(MAX_ROW)
             if not line:

@@ -52,7 +52,7 @@ class Selection:
 
 
 def select(path: Path, split: str, config: str | None, add_note: Callable[[str], None]) -> Selection:
-    """The files that `seeds.path` names. Raises SeedError, with what is there, if none of it can be read."""
+    """Return the files that `seeds.path` names. Raises SeedError, with what is there, if none of it can be read."""
     if path.is_file():
         if path.name == REJECTED and is_ours(path.parent):
             kept = to_type("seeds.path", str(path.parent / TRAIN))
@@ -99,7 +99,7 @@ def missing_parts(names: list[str]) -> list[str]:
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether a synthesis of this project wrote the folder, or is writing it."""
+    """Return whether a synthesis of this project wrote the folder, or is writing it."""
     if (folder / "journal.sqlite").is_file() or (folder / "shards").is_dir():
         return True
     if not (folder / "stats.json").is_file():
@@ -112,13 +112,13 @@ def is_ours(folder: Path) -> bool:
 
 
 def train_file(folder: Path) -> Path | None:
-    """The file of the kept samples if this is a data folder of this project, else None."""
+    """Return the file of the kept samples if this is a data folder of this project, else None."""
     train = folder / TRAIN
     return train if train.is_file() and is_ours(folder) else None
 
 
 def _of_hub_layout(folder: Path, split: str, config: str | None, add_note: Callable[[str], None]) -> list[Path]:
-    """The files that the card's `configs` name for the split; empty if there is no such card."""
+    """Return the files that the card's `configs` name for the split; empty if there is no such card."""
     configs = _configs(folder / "README.md")
     if not configs:
         return []
@@ -150,7 +150,8 @@ def _of_hub_layout(folder: Path, split: str, config: str | None, add_note: Calla
 
 
 def _side_by_side(folder: Path, split: str, add_note: Callable[[str], None]) -> list[Path]:
-    """The data files of a folder, or of the only folder inside it that has any; if names contain splits, those of `split`."""
+    """Return the data files of a folder, or of the only folder inside it that has any; if names contain splits, those of
+    `split`."""
     top = [file for file in sorted(folder.iterdir()) if _is_data(file)]
     files = top or [file for file in sorted(folder.rglob("*")) if _is_data(file) and not _hidden(file, folder)]
     if not files:
@@ -178,7 +179,7 @@ def _side_by_side(folder: Path, split: str, add_note: Callable[[str], None]) -> 
 
 
 def _configs(readme: Path) -> list[dict[str, Any]]:
-    """The `configs` in the card's header; empty if there is no card or it has none."""
+    """Return the `configs` in the card's header; empty if there is no card or it has none."""
     import yaml
 
     try:
@@ -207,7 +208,7 @@ def _patterns(data_files: Any) -> dict[str, list[str]]:
 
 
 def _name(value: Any, default: str) -> str:
-    """A name in a card, if it is a text: YAML references can make the text of other values endless."""
+    """Return a name in a card, if it is a text: YAML references can make the text of other values endless."""
     return printable(value[:200]) if isinstance(value, str) else default
 
 
@@ -217,7 +218,7 @@ def _paths(value: Any) -> list[str]:
 
 
 def _matches(folder: Path, pattern: str) -> list[Path]:
-    """The files inside the folder that match a card's pattern. Raises BadRecord for a pattern that leads outside."""
+    """Return the files inside the folder that match a card's pattern. Raises BadRecord for a pattern that leads outside."""
     if "://" in pattern or Path(pattern).is_absolute() or ".." in Path(pattern).parts:
         raise BadRecord(
             f"its README names data outside the folder ({pattern[:100]}): fetch it and set seeds.path to it"
@@ -226,7 +227,7 @@ def _matches(folder: Path, pattern: str) -> list[Path]:
 
 
 def _inside(path: Path, folder: Path) -> bool:
-    """Whether the path by its name is inside the folder. Links are not resolved: the hub's cache consists of links."""
+    """Return whether the path by its name is inside the folder. Links are not resolved: the hub's cache consists of links."""
     return ".." not in path.relative_to(folder).parts if path.is_relative_to(folder) else False
 
 

@@ -23,7 +23,7 @@ _NEXT_OBJECT = re.compile(r"\n[{\[]")
 
 
 def has_lines(sample: list[bytes], named_lines: bool) -> bool:
-    """Whether to read a file line by line. `sample`: its first lines that are not blank, cut at MAX_LINE + 1 bytes;
+    """Return whether to read a file line by line. `sample`: its first lines that are not blank, cut at MAX_LINE + 1 bytes;
     `named_lines`: whether its name ends like jsonl, which decides if the content does not."""
     if not sample:
         return False
@@ -40,7 +40,7 @@ def has_lines(sample: list[bytes], named_lines: bool) -> bool:
 
 
 def is_json(line: bytes) -> bool:
-    """Whether the line alone is a JSON object or array."""
+    """Return whether the line alone is a JSON object or array."""
     try:
         return isinstance(json.loads(_bare(line)), dict | list)
     except (ValueError, RecursionError):
@@ -48,7 +48,7 @@ def is_json(line: bytes) -> bool:
 
 
 def lines(handle: IO[bytes], encoding: str = "UTF-8") -> Iterator[Raw]:
-    """One value per line. `handle` gives UTF-8; `encoding` is the file's own, for messages."""
+    """Yield one value per line. `handle` gives UTF-8; `encoding` is the file's own, for messages."""
     number = 0
     while line := handle.readline(MAX_LINE + 1):
         number += 1
@@ -77,7 +77,7 @@ def lines(handle: IO[bytes], encoding: str = "UTF-8") -> Iterator[Raw]:
 
 
 def documents(handle: IO[bytes], path: Path, encoding: str = "UTF-8") -> Iterator[Raw]:
-    """The elements of an array, or consecutive values, as "record 1", "record 2", ...
+    """Yield the elements of an array, or consecutive values, as "record 1", "record 2", ...
 
     Raises SeedError for a syntax error after which no record is found (else it is one fault, and the next record is read).
     """
@@ -102,8 +102,8 @@ def documents(handle: IO[bytes], path: Path, encoding: str = "UTF-8") -> Iterato
 
 
 def _elements(text: Window, path: Path) -> Iterator[Raw]:
-    """The elements of the array that begins here, or faults with their lines. A chat (its elements are turns) is one value, the
-    whole list. Raises SeedError for a syntax error after which no element is found."""
+    """Yield the elements of the array that begins here, or faults with their lines. A chat (its elements are turns) is one value,
+    the whole list. Raises SeedError for a syntax error after which no element is found."""
     from gra.synthesis.seeds.turns import is_turn
 
     text.take("[")
@@ -144,8 +144,8 @@ def _elements(text: Window, path: Path) -> Iterator[Raw]:
 
 
 def _all_values(text: str) -> list[Any] | None:
-    """The consecutive values in a line, or one value with a trailing comma (from an array that lost its brackets); None if the
-    line holds anything else."""
+    """Return the consecutive values in a line, or one value with a trailing comma (from an array that lost its brackets); None if
+    the line holds anything else."""
     found, at = [], 0
     text = text.rstrip().removesuffix(",")
     try:

@@ -111,7 +111,7 @@ class Window:
             place = start - self._at
 
     def _record_at(self, start: int, columns: set[frozenset[str]], indent: int | None) -> bool | None:
-        """Whether a record begins at `start`; None if more text must be read first."""
+        """Return whether a record begins at `start`; None if more text must be read first."""
         if indent is not None and not self._begins_line(start, indent):
             return False
         try:
@@ -152,7 +152,8 @@ class Window:
         return f" (the file begins with `{begins}`; supported are JSON, jsonl, CSV, TSV, parquet and Arrow)"
 
     def _is_certain(self, error: json.JSONDecodeError) -> bool:
-        """Whether the error stays one after more text is read: not an unterminated text, or a word or number cut at the end."""
+        """Return whether the error stays one after more text is read: not an unterminated text, or a word or number cut at the
+        end."""
         return not error.msg.startswith("Unterminated") and error.pos + 16 < len(self._text)
 
     def _more(self) -> bool:

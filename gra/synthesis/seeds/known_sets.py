@@ -93,12 +93,12 @@ def _listed(value: Any) -> Any:
 
 
 def _only(value: Any) -> Any:
-    """The entry of a list of one, else the value itself."""
+    """Return the entry of a list of one, else the value itself."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def is_tree(record: Any) -> bool:
-    """Whether this is {name: {name: [name, ...]}}."""
+    """Return whether this is {name: {name: [name, ...]}}."""
     return (
         isinstance(record, dict)
         and bool(record)
@@ -144,7 +144,8 @@ HUB_IDS = {known.name: known.hub for known in FORMATS if known.hub is not None}
 
 
 def shape_of(record: Any) -> Shape | None:
-    """How to read records with the keys of this one; None if the keys are not known. Raises BadRecord if they are ambiguous."""
+    """Return how to read records with the keys of this one; None if the keys are not known. Raises BadRecord if they are
+    ambiguous."""
     for known in FORMATS:
         if known.is_one is not None and known.is_one(record):
             return Shape(known.read, known.label, answers=known.answers)

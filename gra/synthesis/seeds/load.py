@@ -81,7 +81,7 @@ class SeedSet:
         }
 
     def account(self) -> str:
-        """One line for log and card: how many seeds are used, how they were read, and what was left out."""
+        """Return one line for log and card: how many seeds are used, how they were read, and what was left out."""
         parts = [f"{len(self.seeds):,} of {self.total:,} seeds are used"]
         if self.bad:
             parts.append(f"{len(self.bad):,} records were skipped")
@@ -174,8 +174,8 @@ def _identity(fields: Fields, taken: set[str]) -> str:
 
 
 def _subset(seeds: list[Seed], limit: int | None, seed: int) -> list[Seed]:
-    """The `limit` seeds whose ids have the lowest hashes under `seed`, in their order: a smaller limit selects a subset of a
-    larger one's."""
+    """Return the `limit` seeds whose ids have the lowest hashes under `seed`, in their order: a smaller limit selects a subset of
+    a larger one's."""
     if limit is None or limit >= len(seeds):
         return seeds
     ranks = {s.id: hashlib.sha256(f"{seed}\x1f{s.id}".encode()).digest() for s in seeds}

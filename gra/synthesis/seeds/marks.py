@@ -15,7 +15,8 @@ from gra.synthesis.seeds.turns import TOOL, chat
 
 
 def unmarked(fields: Fields) -> Fields:
-    """The seed with its question taken out of a template and its answer without reasoning and control tokens; `dropped` records it.
+    """Return the seed with its question taken out of a template and its answer without reasoning and control tokens; `dropped`
+    records it.
 
     Raises BadRecord if the answer is only reasoning, only control tokens, or a tool call.
     """

@@ -45,7 +45,7 @@ class Faults:
             places.append(place)
 
     def listed(self, most: int = 10) -> list[str]:
-        """The commonest reasons, one per line: "12 x REASON: line 1, line 2, ..."."""
+        """Return the commonest reasons, one per line: "12 x REASON: line 1, line 2, ..."."""
         ranked = sorted(self.groups.values(), key=lambda group: -group[1]["n"])
         found = []
         for reason, count, places in ranked[:most]:
@@ -57,7 +57,7 @@ class Faults:
         return found
 
     def override(self, key: str = "seeds.columns") -> str:
-        """The column map to type, from the columns of the first faulty record; "" if there was no column fault."""
+        """Return the column map to type, from the columns of the first faulty record; "" if there was no column fault."""
         return suggest(self.example, key) if self.of_columns else ""
 
 
@@ -99,7 +99,7 @@ class Reading:
                 yield f"{raw.place}: {fields.part}" if fields.part else raw.place, fields
 
     def label(self) -> str | None:
-        """How the records were read: the commonest columns, then the others; None if there were no records."""
+        """Return how the records were read: the commonest columns, then the others; None if there were no records."""
         ranked = self.labels.most_common()
         others = "; ".join(f"{label} in {n:,}" for label, n in ranked[1:4])
         return (ranked[0][0] + (f"; also {others}" if others else "")) if ranked else None
@@ -123,8 +123,8 @@ class Reading:
             self.notes[note] = None
 
     def _read(self, record: Any) -> tuple[list[Fields], str]:
-        """The record's seeds and the name of their shape. Records with other columns than the first, as in joined files, get their
-        own shape; but a record without an answer column lacks one if other records have it."""
+        """Return the record's seeds and the name of their shape. Records with other columns than the first, as in joined files,
+        get their own shape; but a record without an answer column lacks one if other records have it."""
         if self._fixed is not None:
             return self._fixed(record), self._label
         shape = self._shape(record) or self._main
@@ -164,7 +164,7 @@ def _recognised(value: Any) -> bool:
 
 
 def _has(columns: Columns) -> Any:
-    """A test whether a mapping has the mapped columns, with values that can belong to one record."""
+    """Return a test whether a mapping has the mapped columns, with values that can belong to one record."""
 
     def has(value: Any) -> bool:
         if not isinstance(value, dict):

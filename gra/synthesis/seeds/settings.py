@@ -54,9 +54,9 @@ class SeedSettings(Settings):
 
 
 def seed_files(settings: SeedSettings, key: str = "seeds") -> dict[str, Path]:
-    """The seed file or folder whose content belongs in a fingerprint, by config key. Empty for hub data sets, and for a path that
-    does not exist yet (it is in a step's input, which has its own fingerprint). For a data folder of this project only the file
-    of kept samples counts, not its journal, statistics or card."""
+    """Return the seed file or folder whose content belongs in a fingerprint, by config key. Empty for hub data sets, and for a
+    path that does not exist yet (it is in a step's input, which has its own fingerprint). For a data folder of this project only
+    the file of kept samples counts, not its journal, statistics or card."""
     if settings.path is None or settings.hub is not None:
         return {}
     path = located(settings.path)

@@ -31,7 +31,7 @@ class Source:
 
 
 def read_files(source: Source) -> Iterator[Raw]:
-    """All records of a file or folder in order.
+    """Yield all records of a file or folder in order.
 
     Raises SeedError for a source that cannot be read: a damaged file, an archive, a document with a syntax error, no data file.
     """
@@ -67,7 +67,7 @@ def _read_file(path: Path, source: Source) -> Iterator[Raw]:
 
 
 def sniff(path: Path, sample: list[bytes], is_record: Callable[[Any], bool]) -> Container:
-    """The kind of a text file by its first lines, or by its name if they could be of several kinds."""
+    """Return the kind of a text file by its first lines, or by its name if they could be of several kinds."""
     filled = [line for line in sample if line.strip()]
     name = bare_name(path)
     table = name.endswith((".csv", ".tsv", ".tab"))
@@ -80,7 +80,7 @@ def sniff(path: Path, sample: list[bytes], is_record: Callable[[Any], bool]) -> 
 
 
 def _sample(content: Opened) -> list[bytes]:
-    """The file's first lines, each cut at MAX_LINE + 1 bytes."""
+    """Return the file's first lines, each cut at MAX_LINE + 1 bytes."""
     found: list[bytes] = []
     size = 0
     while (

@@ -72,6 +72,6 @@ def template_turns(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def holds_chat(text: str) -> bool:
-    """Whether the text has a question and a later answer in a chat template."""
+    """Return whether the text has a question and a later answer in a chat template."""
     roles = [role for role, said in template_turns(text) if said]
     return "user" in roles and "assistant" in roles[roles.index("user") :]

@@ -45,7 +45,7 @@ class Fields:
 
 
 def present(value: Any) -> bool:
-    """Whether there is a value: not null, NaN (in any spelling), blank or empty."""
+    """Return whether there is a value: not null, NaN (in any spelling), blank or empty."""
     if value is None or (isinstance(value, float) and value != value):
         return False
     if isinstance(value, str):
@@ -54,7 +54,7 @@ def present(value: Any) -> bool:
 
 
 def text(record: Any, column: str, required: bool = True) -> str:
-    """The stripped text in `column`; "" if it is missing and not `required`. Raises BadRecord."""
+    """Return the stripped text in `column`; "" if it is missing and not `required`. Raises BadRecord."""
     if column not in mapping(record):
         raise missing_column(record, column)
     value = stripped(record[column], f"`{column}`")
@@ -65,7 +65,7 @@ def text(record: Any, column: str, required: bool = True) -> str:
 
 
 def input_text(record: Any, column: str | None) -> str:
-    """The text in an optional input column; "" if there is none or it says "no input"."""
+    """Return the text in an optional input column; "" if there is none or it says "no input"."""
     if column is None or column not in mapping(record) or not present(record[column]):
         return ""
     value = text(record, column, required=False)
@@ -101,7 +101,7 @@ def check_text(value: str, column: str) -> None:
 
 
 def join(instruction: str, given: str) -> str:
-    """An instruction and its input, with an empty line between them."""
+    """Return an instruction and its input, with an empty line between them."""
     return f"{instruction}\n\n{given}" if given else instruction
 
 
@@ -112,7 +112,7 @@ def mapping(record: Any) -> Mapping[str, Any]:
 
 
 def columns_of(record: Any) -> str:
-    """A message's list of the record's columns."""
+    """Return a message's list of the record's columns."""
     if not isinstance(record, dict):
         return f"the record is {kind_of(record)}"
     names = ", ".join(repr(str(key))[1:-1][:40] for key in list(record)[:20])

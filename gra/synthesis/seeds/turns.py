@@ -79,12 +79,12 @@ TOOL = "its answer needs a tool's output, which is not part of a seed"
 
 
 def is_turn(value: Any) -> bool:
-    """Whether this is one turn of a chat, with a known role (so a list of these is a chat, not a list of records)."""
+    """Return whether this is one turn of a chat, with a known role (so a list of these is a chat, not a list of records)."""
     return _has_turn_keys(value) and role_of(_lowered(value)) is not None
 
 
 def is_chat(value: Any) -> bool:
-    """Whether this is a chat: a list of turns or of texts, a mapping of lists, or a JSON text of these."""
+    """Return whether this is a chat: a list of turns or of texts, a mapping of lists, or a JSON text of these."""
     if isinstance(value, str):
         return value.lstrip()[:1] == "[" or holds_chat(value)
     if isinstance(value, dict):
@@ -99,7 +99,7 @@ def is_chat(value: Any) -> bool:
 
 
 def is_role_pairs(value: Any) -> bool:
-    """Whether this is [["user", question], ["assistant", answer], ...]."""
+    """Return whether this is [["user", question], ["assistant", answer], ...]."""
     if not isinstance(value, list) or len(value) < 2:
         return False
     pairs = all(isinstance(turn, list) and len(turn) == 2 and isinstance(turn[0], str) for turn in value)
@@ -108,7 +108,7 @@ def is_role_pairs(value: Any) -> bool:
 
 
 def chat(record: Any, column: str) -> list[Fields]:
-    """The first question and its answer; consecutive turns of one side are joined. Raises BadRecord.
+    """Return the first question and its answer; consecutive turns of one side are joined. Raises BadRecord.
 
     `dropped` of the fields records what is left out: a system prompt, turns before the question, turns after the answer.
     """
@@ -162,7 +162,7 @@ def chat(record: Any, column: str) -> list[Fields]:
 
 
 def role_of(turn: Mapping[str, Any]) -> Role | None:
-    """The speaker, from the first key whose value is a known role in any spelling."""
+    """Return the speaker, from the first key whose value is a known role in any spelling."""
     for key in ROLE_KEYS:
         value = turn.get(key)
         value = value.get("role") if isinstance(value, dict) else value
@@ -179,7 +179,7 @@ def role_of(turn: Mapping[str, Any]) -> Role | None:
 
 
 def _turns(value: Any, column: str) -> list[dict[str, Any]]:
-    """The turns as mappings, from any known form."""
+    """Return the turns as mappings, from any known form."""
     if not present(value):
         raise BadRecord(f"`{column}` is empty")
     if isinstance(value, str) and value.lstrip()[:1] == "[":
@@ -213,7 +213,7 @@ def _read_text(value: str, column: str) -> Any:
 
 
 def _calls(value: Any) -> bool:
-    """Whether a turn calls a tool: parquet and CSV keep empty call fields in every turn."""
+    """Return whether a turn calls a tool: parquet and CSV keep empty call fields in every turn."""
     if isinstance(value, dict):
         return any(map(present, value.values()))
     return present(value) and not (isinstance(value, str) and value.strip() in ("[]", "{}", "[null]"))
@@ -227,7 +227,7 @@ def _has_turn_keys(value: Any) -> bool:
 
 
 def _lowered(turn: dict[str, Any]) -> dict[str, Any]:
-    """The turn with keys such as `Role` and `Content` in lower case."""
+    """Return the turn with keys such as `Role` and `Content` in lower case."""
     usual = any(key in turn for key in ROLE_KEYS)
     return turn if usual else {key.lower() if isinstance(key, str) else key: entry for key, entry in turn.items()}
 
@@ -251,7 +251,7 @@ def _pair(turn: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _text_of(turn: Mapping[str, Any], column: str) -> str:
-    """The turn's text; "" if it has none. Raises BadRecord for contents other than text."""
+    """Return the turn's text; "" if it has none. Raises BadRecord for contents other than text."""
     found = next((turn[key] for key in CONTENT_KEYS if present(turn.get(key))), None)
     if isinstance(found, dict):  # {content_type, parts}, or one part alone
         found = found["parts"] if isinstance(found.get("parts"), list) else [found]

@@ -49,7 +49,7 @@ class Unwrapper:
     _plain: set[tuple[str, ...]] = field(default_factory=set)
 
     def records(self, raw: Raw) -> Iterator[Raw]:
-        """The records in a raw value: mostly the value itself."""
+        """Yield the records in a raw value: mostly the value itself."""
         if raw.fault is not None or not isinstance(raw.value, dict | list):
             yield raw
             return
@@ -75,7 +75,7 @@ class Unwrapper:
             yield _row(f"record {number}" if whole else f"{raw.place}, record {number}", value)
 
     def _open(self, value: Any, depth: int) -> list[Any] | None:
-        """The records in `value`, or None if it is a record itself or unknown."""
+        """Return the records in `value`, or None if it is a record itself or unknown."""
         if isinstance(value, list):
             return value if _is_batch(value) else None
         if not depth or not isinstance(value, dict):
@@ -156,7 +156,7 @@ def _natural_instructions(value: dict[str, Any]) -> list[Any] | None:
 
 
 def _is_batch(values: list[Any]) -> bool:
-    """Whether these are records and not the turns of one chat."""
+    """Return whether these are records and not the turns of one chat."""
     if values and all(isinstance(value, dict) for value in values):
         return not is_turn(values[0])
     return bool(values) and all(isinstance(value, list) and value and is_chat(value) for value in values)
@@ -167,7 +167,7 @@ def _is_box(name: str, split: str) -> bool:
 
 
 def _is_row(value: Any) -> bool:
-    """Whether this is a row in the form of the hub's datasets server."""
+    """Return whether this is a row in the form of the hub's datasets server."""
     return isinstance(value, dict) and isinstance(value.get("row"), dict) and len(value) <= 3
 
 

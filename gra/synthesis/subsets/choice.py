@@ -34,7 +34,8 @@ def length_matched(lengths: Sequence[int], targets: Sequence[int], wanted: int, 
 
 
 def affordable(spent_on_other: int, spent_here: int, rows: int) -> int:
-    """How many samples the tokens spent on another data set would have bought here, where `spent_here` tokens made `rows`."""
+    """Return how many samples the tokens spent on another data set would have bought here, where `spent_here` tokens made
+    `rows`."""
     return spent_on_other * rows // spent_here if spent_here else rows
 
 
@@ -47,7 +48,7 @@ class _Left:
         self._down = list(range(len(values) + 1))  # one more than the next place below that is left; 0 is none
 
     def take(self, goal: int) -> int:
-        """The place of the value nearest to `goal`, which is then taken. At least one must be left."""
+        """Return the place of the value nearest to `goal`, which is then taken. At least one must be left."""
         at = bisect_left(self._values, goal)
         above, below = _find(self._up, at), _find(self._down, at) - 1
         none_above, none_below = above == len(self._values), below < 0
@@ -58,7 +59,7 @@ class _Left:
 
 
 def _find(parents: list[int], node: int) -> int:
-    """The root of a node, with the path to it shortened."""
+    """Return the root of a node, with the path to it shortened."""
     root = node
     while parents[root] != root:
         root = parents[root]
