@@ -1,7 +1,7 @@
 """PURE: assigns generator, reviewers, adjudicator and annotator (paper: roles are redrawn for each sample).
 
-A policy is an entry of POLICIES: how the roles of one sample are filled, and which models can fill each role. A new policy needs
-an entry there and its name in `SynthesisSettings.roles`.
+A policy is an entry of POLICIES. It says how the roles of one sample are filled and which models can fill each role. A new policy
+needs an entry in POLICIES and its name in `SynthesisSettings.roles`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gra.synthesis.settings import SynthesisSettings
 
 @dataclass(frozen=True)
 class Candidates:
-    """The models that can fill each role, all equally often. `adjudicator` is empty without adjudication."""
+    """The models that can fill each role, each equally often. `adjudicator` is empty if nothing is adjudicated."""
 
     generator: tuple[str, ...]
     reviewers: tuple[str, ...]
@@ -26,8 +26,8 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Policy:
-    """`draw`: draws the roles of one sample (there are enough models); `candidates`: the models that can fill each role;
-    `distinct`: whether generator, reviewers and adjudicator of a sample are different models."""
+    """`draw`: returns the roles of one sample, from a pool with enough models. `candidates`: returns the models that can fill each
+    role. `distinct`: whether generator, reviewers and adjudicator of a sample are different models."""
 
     draw: Callable[[Sequence[str], SynthesisSettings, random.Random], Roles]
     candidates: Callable[[Sequence[str], SynthesisSettings], Candidates]
@@ -87,7 +87,7 @@ def candidates(models: Sequence[str], settings: SynthesisSettings) -> Candidates
 
 
 def assign(models: Sequence[str], settings: SynthesisSettings, rng: random.Random) -> Roles:
-    """Return the roles of one sample. Raises ValueError if the pool is too small."""
+    """Return the roles of one sample. Raises ValueError if the pool has fewer models than `models_needed`."""
     if len(models) < models_needed(settings):
         raise ValueError(f"{len(models)} models cannot fill {models_needed(settings)} roles")
     return policy(settings).draw(models, settings, rng)
