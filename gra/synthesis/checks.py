@@ -1,4 +1,4 @@
-"""Finds all faults of a synthesis config at once, before any work: in each group, and between groups."""
+"""Finds all faults of a synthesis config at once, before any work: those within a group of keys, and those between groups."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
         )
     settings, faults = parse(SynthesisSettings, config["synthesis"], "synthesis")
     problems += faults
-    if settings is None and isinstance(config["synthesis"], dict):  # valid values can still conflict
+    if settings is None and isinstance(
+        config["synthesis"], dict
+    ):  # the valid values alone can still conflict with one another
         wrong = {fault.key.split(".")[1] for fault in faults if "." in fault.key}
         settings, _ = parse(
             SynthesisSettings, {key: value for key, value in config["synthesis"].items() if key not in wrong}

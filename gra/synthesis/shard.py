@@ -1,7 +1,7 @@
 """Runs one shard of a round as a stage: makes the calls of its proposals and records them in its journal. See sharding.py.
 
 Command: gra synthesize shard=0/4 round=1 output=DIR ...     (round=0: annotate the seeds; round 1 does it if needed)
-`config.shard`: {round, index, count, gathers}; gathers: the merge of round 0, which imports what the shards recorded.
+`config.shard`: {round, index, count, gathers}. `gathers` marks the merge of round 0, which imports what the shards recorded.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Fill the journal in `output`. inputs["previous"]: the merged folder of the earlier rounds. Raises as the synthesis does."""
+    """Fill the journal in `output`. inputs["previous"]: the merged folder of the earlier rounds. Raises the same errors as the
+    synthesis."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     given = parsed(config)

@@ -80,7 +80,8 @@ class Review:
 
     @property
     def score(self) -> float | None:
-        """The composite: the mean of the scores (six integers, or those of synthesis.scoring=probability)."""
+        """The mean of the scores (six integers, or those of synthesis.scoring=probability). It is the composite of
+        `synthesis.composite=mean`; for the gate see `gate.composite`."""
         return None if self.scores is None else sum(self.scores.values()) / len(self.scores)
 
 

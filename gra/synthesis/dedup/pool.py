@@ -34,8 +34,8 @@ class Unique:
 
 
 class TargetPool:
-    """The target pool of the deduplication (paper, post-processing), in this process. `TargetPoolProcess` runs it in a process of
-    its own."""
+    """The target pool of the deduplication (paper, post-processing), in this process. `TargetPoolProcess` runs it in another
+    process."""
 
     def __init__(self, settings: DedupSettings, workers: int | None, embedder: Embedder | None = None):
         from gra.synthesis.dedup.embed import Embedder
@@ -90,7 +90,7 @@ class TargetPool:
 
 
 class TargetPoolProcess:
-    """A `TargetPool` in a process of its own, whose embedder starts loading at once. `prepare`, `base`, `add` and `commit` do not
+    """A `TargetPool` in a separate process, whose embedder starts loading at once. `prepare`, `base`, `add` and `commit` do not
     wait; the next `unique` raises their errors."""
 
     def __init__(self, settings: DedupSettings, workers: int | None = None):
