@@ -36,9 +36,7 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
         )
     settings, faults = parse(SynthesisSettings, config["synthesis"], "synthesis")
     problems += faults
-    if settings is None and isinstance(
-        config["synthesis"], dict
-    ):  # the valid values alone can still conflict with one another
+    if settings is None and isinstance(config["synthesis"], dict):  # the valid values can still conflict
         wrong = {fault.key.split(".")[1] for fault in faults if "." in fault.key}
         settings, _ = parse(
             SynthesisSettings, {key: value for key, value in config["synthesis"].items() if key not in wrong}

@@ -77,9 +77,7 @@ class Synthesis:
     rejected: Spool
     short: list[int] = field(default_factory=list)  # rounds that ended before they had their samples
     blind: list[str] = field(default_factory=list)  # why `stop_when_blind` ended the run; [] if it did not
-    thin: list[dict[str, Any]] = field(
-        default_factory=list
-    )  # for each round, the domains with few records (domains.report_thin)
+    thin: list[dict[str, Any]] = field(default_factory=list)  # by round, the thin domains (domains.report_thin)
 
     def remove(self) -> None:
         """Delete the files of `kept` and `rejected`."""

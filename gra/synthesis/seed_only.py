@@ -19,9 +19,8 @@ from gra.synthesis.seeds import trial
 from gra.synthesis.seeds.load import SeedSettings, check_seeds, load_seeds, report_bad, seed_files
 
 NAME = "seed_only"
-VERSION = (
-    3  # 3: more kinds of chat-template tokens are recognised; seeds are read record by record and stripped of them
-)
+# 3: more ways in which replies end are recognised; seeds are read record by record, without reasoning and template tokens
+VERSION = 3
 ADDED_LATER = {"seeds.columns.keywords": None, "seeds.columns.summary": None}
 INSIDE_INPUTS = {"seeds.path": "seeds"}  # a relative path is inside the input `seeds`, if there is one
 NO_ANSWER = "response_missing"

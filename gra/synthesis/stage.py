@@ -51,10 +51,9 @@ from gra.synthesis.seeds.load import SeedSet, SeedSettings, load_seeds, report_b
 from gra.synthesis.settings import SynthesisSettings
 
 NAME = "synthesis"
+# 3: more ways in which replies end are recognised; seeds are read record by record, without reasoning and template tokens
 # 4: thin domains borrow, truncated responses get more tokens, rounds end by pace, copies of the prompt are unusable
-VERSION = (
-    4  # 3: more kinds of chat-template tokens are recognised; seeds are read record by record and stripped of them
-)
+VERSION = 4
 INSIDE_INPUTS = {"seeds.path": "seeds"}  # a relative path is inside the input `seeds`, if there is one
 ADDED_LATER = {"synthesis.example_sets": None, "synthesis.composite": "mean", **SEEDS_ADDED_LATER}
 # Where models are served does not change their replies. Prompts and benchmarks are hashed by content, not by the folder's name.

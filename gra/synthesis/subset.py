@@ -148,9 +148,8 @@ def _joined(folders: dict[str, Path]) -> pa.Table:
         ids = [f"{one}@{name}" if one in taken else one for one in table["id"].to_pylist()]
         taken.update(ids)
         tables.append(table.set_column(table.schema.get_field_index("id"), "id", pa.array(ids, pa.string())))
-    return pa.concat_tables(
-        tables, promote_options="permissive"
-    )  # permissive: one folder may have integer scores and another fractions
+    # permissive, because one folder may have integer scores and another fractions
+    return pa.concat_tables(tables, promote_options="permissive")
 
 
 def _lengths(responses: pa.ChunkedArray) -> list[int]:

@@ -48,9 +48,8 @@ def composite(scores: Mapping[str, float], kind: str = "mean") -> Fraction:
         return median(exact(score) for score in scores.values())
     if kind == "min":
         return min(exact(score) for score in scores.values())
-    whole = sum(
-        score for score in scores.values() if isinstance(score, int)
-    )  # summed apart for speed: nearly all scores are integers
+    # Integers are summed apart for speed: nearly all scores are integers.
+    whole = sum(score for score in scores.values() if isinstance(score, int))
     return sum((exact(score) for score in scores.values() if not isinstance(score, int)), Fraction(whole)) / len(scores)
 
 

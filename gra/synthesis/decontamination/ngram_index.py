@@ -137,9 +137,8 @@ class Index:
         settings, spans = self._settings, self._spans
         sizes = [settings.ngram] + ([settings.short_ngram] if settings.short_ngram is not None else [])
         tables = []
-        covered = np.zeros(
-            len(spans.items), bool
-        )  # one flag per text, not per item: an answer with runs does not make up for a question without
+        # One flag per text, not per item: an answer with runs does not make up for a question without.
+        covered = np.zeros(len(spans.items), bool)
         longer: int | None = None
         for n in sizes:
             positions = spans.starts(n, longer, answers=n == settings.ngram)

@@ -202,9 +202,8 @@ class Engine:
                     started, active = started + 1, active + 1
                 if not tasks:
                     return
-                for _ in range(
-                    self.concurrency - self._busy if self._busy else 0
-                ):  # a replay keeps no call busy, so it sends none ahead
+                # A replay has no call in flight (`_busy` is 0), so it sends none ahead.
+                for _ in range(self.concurrency - self._busy if self._busy else 0):
                     if later is None or (call := later()) is None:
                         break
                     self._ahead[call.request.key] = begun = asyncio.ensure_future(self._answer(call))

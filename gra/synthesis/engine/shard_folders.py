@@ -93,9 +93,7 @@ def journals(
     gathers = mine is None or mine.gathers
     for later in range(base + 1, number + 1):
         siblings = folder.glob(f"round-{later}/shard-*")
-        if (
-            later == number and not gathers
-        ):  # the other shards of the same count share none of its calls; shards of another count may
+        if later == number and not gathers:  # shards of the same count share no calls; those of another count may
             assert mine is not None
             ending = re.compile(rf"-of-{mine.count}(\.partial)?")
             siblings = (path for path in siblings if not ending.search(path.name))

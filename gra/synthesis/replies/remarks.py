@@ -13,9 +13,8 @@ from gra.synthesis.committee.records import CallRecord
 from gra.synthesis.replies.reading import kind_of
 
 ENOUGH = 8  # calls of a model after which a run says that none was usable
-MUCH = (
-    0.5  # share of unusable replies above which a model is reported; for replies refused by its server, a fifth of it
-)
+# A model with a larger share of unusable replies is reported. For replies refused by its server a fifth of this share is enough.
+MUCH = 0.5
 HINTS = {
     "reasoning cut off": "reasoning was cut off its replies (pool.strip_think)",
     "control_tokens cut off": "replies ran past the end of a turn and were cut there: check the chat template and stop tokens",

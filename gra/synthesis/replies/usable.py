@@ -28,9 +28,7 @@ LONGEST_KEYWORD = 10  # words
 SHORT, COPIED_SHORT = 15, 0.85  # the share for at most SHORT words: similar tasks share most of a short sentence
 _RUN = b"\1" * NGRAM
 RESTATED = 0.8  # a response restates the instruction if each covers at least this share of the other
-PART = (
-    0.5  # one run of at least this share of the instruction's words also restates it, unless the task comes with a text
-)
+PART = 0.5  # so does one run of at least this share of the instruction's words, unless the task comes with a text
 RULE = 6  # words: a sentence of the system message that is this long is in no answer by chance
 
 CHECKS = {  # first words of the fault -> its name in stats.json

@@ -146,9 +146,7 @@ def recognise(record: Any) -> Shape | None:
         name for name, value in record.items() if isinstance(value, list) and value and all(map(is_turn, value))
     ]
     with_turns = with_turns or [name for name, value in record.items() if isinstance(value, str) and holds_chat(value)]
-    if (
-        not (instructions and answers) and len(with_turns) == 1
-    ):  # the only chat in the record, whatever its column is called
+    if not (instructions and answers) and len(with_turns) == 1:  # a chat in a column of any name
         return shape_for(Columns(messages=str(with_turns[0])))
     if not instructions:
         return None
@@ -214,9 +212,8 @@ def _read(record: Any, columns: Columns) -> list[Fields]:
     elif any(_holds_turns(record, name) for name in pair) and all(name and present(record.get(name)) for name in pair):
         sides = zip(("user", "assistant"), (record[name] for name in pair if name is not None), strict=True)
         turns = [side if isinstance(side, list) else [{"role": role, "content": side}] for role, side in sides]
-        whole = {
-            "prompt and completion": turns[0] + turns[1]
-        }  # TRL's form: prompt, completion or both are lists of turns
+        # TRL's form: prompt, completion or both are lists of turns.
+        whole = {"prompt and completion": turns[0] + turns[1]}
         fields = chat(whole, "prompt and completion")[0]
     else:
         answer = text(record, columns.response) if columns.response else ""

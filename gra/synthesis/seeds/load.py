@@ -121,9 +121,7 @@ def load_seeds(settings: SeedSettings, seed: int, base: Path | None = None) -> S
                 bad.append(BadSeed(place, found))
             continue
         identity = found.id or _identity(found, names)
-        if _SAMPLE_ID.fullmatch(
-            identity
-        ):  # an id of the form of a sample's: renamed, so that journal and `parents` do not confuse them
+        if _SAMPLE_ID.fullmatch(identity):  # renamed, so that journal and `parents` do not take it for a sample's id
             identity = f"seed-{identity}"
         names.add(identity)
         instructions.add(hashlib.sha256(found.instruction.encode()).digest()[:16])
