@@ -266,7 +266,7 @@ class Ahead:
 
     def __init__(self, rules: Rules, most: int):
         self._rules, self._most = rules, most
-        self._best: list[tuple[float, int, Outcome]] = []  # ascending
+        self._best: list[tuple[float, int, Outcome]] = []  # sorted by score, best last
 
     def add(self, outcome: Outcome) -> None:
         """Add an accepted sample."""

@@ -19,8 +19,8 @@ from typing import Any
 from gra.synthesis.committee.records import DOMAINS, Record
 from gra.wellformed import printable
 
-DEMONSTRATION = 240  # maximum characters of an instruction
-NEAR = {  # most similar tasks first; a domain that is not listed borrows from all, in the order of DOMAINS
+DEMONSTRATION = 240  # maximum characters of a demonstration's instruction
+NEAR = {  # domain -> those that it borrows from, most similar first; an unlisted one borrows from all, as in DOMAINS
     "coding": ("mathematics", "reasoning", "question answering"),
     "mathematics": ("reasoning", "coding", "question answering"),
     "question answering": ("reasoning", "language", "creation"),

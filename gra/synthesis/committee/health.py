@@ -3,7 +3,7 @@ mean score is due to which reviewers it drew?
 
 `Health` reads outcomes one by one in constant memory. `Health.account` returns the `health` of stats.json:
 
-    alpha            Krippendorff's alpha of the composite scores (interval data) with a 95 % interval: delete-one-group jackknife
+    alpha            Krippendorff's alpha of the reviews' mean scores (interval data) with a 95 % interval: delete-one-group jackknife
                      over 20 groups of samples, by their ids (Efron and Stein 1981, Annals of Statistics 9). The interval is None
                      below 20 samples
     reviewers        {model: reviews, mean, sd, severity, constant, equal}. severity: how many points lower the model scores on
@@ -45,7 +45,7 @@ class Health:
         self.reviewed = 0  # samples with two scores or more
         self._models: dict[str, _Reviewer] = {}
         self._sets: dict[str, list[int]] = {}
-        self._means = _Moments()  # of samples' mean scores
+        self._means = _Moments()  # mean and variance of the samples' mean scores
         self._within = 0.0  # sum over samples of the variance between reviewers / their number
 
     def add(self, outcome: Outcome) -> None:
@@ -55,7 +55,7 @@ class Health:
             return
         totals = [
             round(sum(r.scores.values()) / len(r.scores) * 6000) for r in scored if r.scores
-        ]  # integers: exact arithmetic
+        ]  # as integers, because `Agreement` is exact; 6000 is a multiple of the usual numbers of scores
         points = [total / 6000 for total in totals]
         self._agree(outcome.id, totals)
         whole = sum(points)

@@ -10,8 +10,8 @@ from typing import Literal
 
 DOMAINS = ("coding", "mathematics", "question answering", "reasoning", "role-play", "language", "creation")
 CHECKABLE = ("coding", "mathematics", "reasoning", "question answering")  # domains whose answers are right or wrong
-CRITERIA = ("reasonableness", "completeness", "clarity")  # yes/no, on the instruction
-DIMENSIONS = ("correctness", "clarity", "completeness", "relevance", "coherence", "ethicality")  # 0-10, on the response
+CRITERIA = ("reasonableness", "completeness", "clarity")  # yes/no verdicts on an instruction
+DIMENSIONS = ("correctness", "clarity", "completeness", "relevance", "coherence", "ethicality")  # 0-10, of a response
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,10 @@ class Seed:
     instruction: str
     response: str
     place: str = ""
-    domain: str | None = None  # from the source if it has one, else written by a model
-    keywords: tuple[str, ...] = ()  # likewise
-    summary: str = ""  # likewise
+    # from the source; a model writes those that it does not have
+    domain: str | None = None
+    keywords: tuple[str, ...] = ()
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)

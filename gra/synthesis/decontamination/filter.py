@@ -73,7 +73,7 @@ class ContaminationFilter:
         for outcome in rejected:
             if outcome.reason == REASON and self.worker is not None:
                 hit = self.worker.call("find", outcome.instruction, outcome.response).result()
-                assert hit is not None  # the same texts, the same index
+                assert hit is not None  # the same texts and index gave the hit before
                 benchmarks[hit.benchmark]["hits"].append(
                     {"sample": outcome.id, "item": hit.item, "n": hit.n, "ngram": hit.ngram}
                 )

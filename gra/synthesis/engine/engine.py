@@ -36,9 +36,9 @@ class Traffic:
     replayed: int = 0  # calls answered by the journal
     seconds: float = 0.0  # time waited for models, summed over calls
     answered: int = 0
-    tokens_in: int = 0  # of answered calls whose server reported its tokens
+    tokens_in: int = 0  # tokens of answered calls, where the server reported them
     tokens_out: int = 0
-    in_flight: dict[str, int] = field(default_factory=dict)  # by model
+    in_flight: dict[str, int] = field(default_factory=dict)  # model -> its calls in flight
 
     def sent(self, model: str) -> None:
         """Count a call as sent. `returned` must follow, also if the call fails."""
@@ -69,7 +69,7 @@ class Engine:
         # A call takes its model's turn before a slot. So it holds no slot, which another model could use, while it waits.
         limit = None if can.limit_calls else can.per_model
         self._turns = {model: asyncio.Semaphore(limit) for model in backend.models} if limit else {}
-        self._ahead: dict[str, asyncio.Task[Reply]] = {}  # by request key: calls sent before their sample is due
+        self._ahead: dict[str, asyncio.Task[Reply]] = {}  # request key -> a call that was sent before its sample is due
         self._busy = 0  # calls in flight or waiting for a slot
         self.traffic = Traffic()
         self.stopping = self.aborted = False
@@ -208,7 +208,7 @@ class Engine:
                         break
                     self._ahead[call.request.key] = begun = asyncio.ensure_future(self._answer(call))
                     begun.add_done_callback(lambda _: wake.set())
-                if faulty:  # a fault ends the run at once, not when its result is due
+                if faulty:  # a fault ends the run at once, before its result is due
                     faulty[0].result()
                 if tasks[yielded].done():
                     task = tasks.pop(yielded)

@@ -16,7 +16,7 @@ LEAF = 13  # type of a table's leaf page
 LIMIT = 64 << 20  # maximum bytes of one row: a damaged length must not exhaust the memory
 PAGE = 4096  # bytes: SQLite's default, used if the file's header is damaged
 _WAL_HEAD, _FRAME_HEAD = 32, 24
-_MAGIC = {0x377F0682: "<", 0x377F0683: ">"}  # of a write-ahead log -> byte order of its checksums
+_MAGIC = {0x377F0682: "<", 0x377F0683: ">"}  # magic number of a write-ahead log -> byte order of its checksums
 
 
 def rows(path: Path, columns: int) -> Iterator[tuple[Any, ...]]:

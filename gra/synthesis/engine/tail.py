@@ -28,11 +28,11 @@ log = logging.getLogger(__name__)
 TailRow = tuple[
     str, str, str, str, int, str, str, str, int | None, int | None, str, str | None, float, float, int
 ]  # key, sample, step, role, attempt, model, request, text, tokens_in, tokens_out, finish, error, seconds, at, crc
-_SUMS = struct.Struct("<II")  # of the head, of the short texts
+_SUMS = struct.Struct("<II")  # checksums of the head and of the short texts
 _HEAD = struct.Struct("<qqqddI9I")  # attempt, tokens_in, tokens_out, seconds, at, crc, bytes of the nine texts
 _SIZE = _SUMS.size + _HEAD.size
-_SHORT = 5  # of the texts: key, sample, step, role, model
-_NO_NUMBER, _NO_TEXT = -(2**63), 0xFFFFFFFF  # stand for None
+_SHORT = 5  # the first texts are short: key, sample, step, role, model
+_NO_NUMBER, _NO_TEXT = -(2**63), 0xFFFFFFFF  # these values stand for None
 _LIMIT = 64 << 20  # maximum bytes of one record: a damaged length must not exhaust the memory
 _write: Callable[[int, bytes], int] = os.write
 

@@ -21,7 +21,7 @@ from gra.synthesis.probe.prevalence import Trust, share_right_of_taken
 from gra.synthesis.settings import SynthesisSettings
 
 MOST = 200  # maximum committees per answer
-Scores = Mapping[str, Any]  # integers from written reviews, floats from probabilities
+Scores = Mapping[str, Any]  # dimension -> score: an integer of a written review, or a float from probabilities
 Judged = Mapping[
     str, Mapping[str, Scores | None]
 ]  # model -> item's id -> its scores by dimension, None: no usable verdict

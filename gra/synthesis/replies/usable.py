@@ -22,9 +22,9 @@ from gra.synthesis.replies.echoes import begins_a_piece, echoes, pieces, words
 from gra.synthesis.replies.refusals import is_refusal
 from gra.synthesis.replies.requests import asks_for_something, speaks_of_prompt
 
-NGRAM = 4  # words
+NGRAM = 4  # words of a run that counts as copied
 COPIED = 0.6  # a text of more than SHORT words is a copy if the prompt covers a larger share of it
-LONGEST_KEYWORD = 10  # words
+LONGEST_KEYWORD = 10  # maximum words of a keyword
 SHORT, COPIED_SHORT = 15, 0.85  # the share for at most SHORT words: similar tasks share most of a short sentence
 _RUN = b"\1" * NGRAM
 RESTATED = 0.8  # a response restates the instruction if each covers at least this share of the other

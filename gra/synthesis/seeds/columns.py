@@ -51,7 +51,7 @@ from gra.synthesis.seeds.turns import chat, is_chat, is_turn
 
 Read = Callable[[Any], list[Fields]]
 _CHOICES = (("choices",), ("options",), ("A", "B", "C"), ("option_a", "option_b"), ("opa", "opb"))
-_LONGEST_KEYWORD = 80  # characters
+_LONGEST_KEYWORD = 80  # maximum characters of a keyword
 
 
 class Columns(Settings):

@@ -108,7 +108,7 @@ def _elements(text: Window, path: Path) -> Iterator[Raw]:
 
     text.take("[")
     turns: list[Any] | None = None
-    columns: set[frozenset[str]] = set()  # of the elements so far
+    columns: set[frozenset[str]] = set()  # column names of the elements so far
     while True:
         indent = text.indent()
         if text.next_is("]"):  # an empty array, or a trailing comma

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-MAX_CHARS = 100_000  # of one instruction or response
+MAX_CHARS = 100_000  # maximum characters of an instruction or a response
 # pandas, CSV writers and str() write these for a missing value. None of Alpaca's 52,002 instructions or outputs is one of them.
 MISSING = frozenset({"", "nan", "none", "null", "<na>"})
 _NO_INPUT = MISSING | {"noinput", "no input", "n/a", "not applicable"}  # Alpaca's words for no input

@@ -74,7 +74,7 @@ _CALL_IN_TEXT = re.compile(r"<(tool_call|function_?call)>", re.IGNORECASE)
 _THOUGHTS = ("reasoning", "thinking", "thought", "thoughts", "analysis")  # roles of turns that hold reasoning
 _TEXT_PARTS = ("", "text", "input_text", "output_text")
 _BESIDE_TEXT = ("type", "text", "annotations", "cache_control")  # keys that a part of type text may have
-_PICTURE = re.compile(r"\A<image>|<image>\Z")  # where LLaVA puts one
+_PICTURE = re.compile(r"\A<image>|<image>\Z")  # where LLaVA's data mark an image
 TOOL = "its answer needs a tool's output, which is not part of a seed"
 
 
