@@ -1,4 +1,4 @@
-"""PURE: draws the records and roles of a proposal from the run's seed and the proposal's number alone."""
+"""PURE: draws the records and roles of a proposal. Its random streams depend only on the run's seed and the proposal's number."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@ mean score is due to which reviewers it drew?
 
 `Health` reads outcomes one by one in constant memory. `Health.account` returns the `health` of stats.json:
 
-    alpha            Krippendorff's alpha of the reviews' mean scores (interval data) with a 95 % interval: delete-one-group jackknife
-                     over 20 groups of samples, by their ids (Efron and Stein 1981, Annals of Statistics 9). The interval is None
-                     below 20 samples
+    alpha            Krippendorff's alpha of the reviews' mean scores (interval data), with a 95 % interval: delete-one-group
+                     jackknife over 20 groups of samples, by their ids (Efron and Stein 1981, Annals of Statistics 9). The interval
+                     is None below 20 samples
     reviewers        {model: reviews, mean, sd, severity, constant, equal}. severity: how many points lower the model scores on
                      average than the other reviewers of the same samples (harsh: above 0), as in a probe (between.py). constant:
                      the share of its most frequent score; equal: the share of reviews whose scores are all the same (verdicts.py)
@@ -15,7 +15,8 @@ mean score is due to which reviewers it drew?
                      (mean within-sample variance / m) / (variance of the means), for m reviewers a sample (one-way random
                      effects; Searle, Variance Components)
 
-Roles are drawn at random for each sample, so systematic differences between sets of reviewers are due to the reviewers.
+With synthesis.roles=random the reviewers are drawn for each sample, so systematic differences between sets of reviewers are due to
+the reviewers, not to their samples.
 """
 
 from __future__ import annotations

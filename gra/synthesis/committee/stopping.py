@@ -1,7 +1,7 @@
-"""PURE: ends a round early if, at its current pace, it cannot get the samples it wants within its limit of proposals.
+"""PURE: ends a round early if, at its current pace, it cannot get the samples that it wants within its limit of proposals.
 
-A round whose `max_proposals` the user set never ends early. The pace is checked after 4, 8, 12 and 16 proposals per sample wanted,
-on finished proposals in their order:
+A round never ends early if the user set `max_proposals`. The pace is checked after 4, 8, 12 and 16 proposals per sample wanted, on
+finished proposals in their order:
 
     pace = samples found since the last check / proposals since then
     continue if samples found + pace x (limit - proposals) >= samples wanted          limit = 20 x samples wanted

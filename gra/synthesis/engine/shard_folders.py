@@ -77,8 +77,8 @@ def journals(
     """Return (journals to import, journals in which to look for single replies) for the run into `output`. All of them are closed.
 
     `shards`: the folder of the shards; None: OUTPUT.shards. `mine`: which shard the run is; None: the whole run or a merge.
-    `rounds`: number of rounds of the whole run. A shard looks replies up; every other run imports, so an ordinary synthesis without
-    `merge` uses what earlier shards left, too.
+    `rounds`: number of rounds of the whole run. A shard without `gathers` looks replies up. Every other run imports, so an ordinary
+    synthesis without `merge` also uses what earlier shards left.
     """
     folder = Path(shards) if shards else output.with_name(f"{output.name.removesuffix(_PARTIAL)}{SHARDS}")
     if not folder.is_dir():
