@@ -44,8 +44,8 @@ class Repaired(NamedTuple):
 
 
 def repaired(text: str) -> Repaired:
-    """Return `text` (JSON, with or without prose around it) with those backslashes doubled that JSON would read as part of an
-    escape."""
+    """Return `text` (JSON, with or without prose around it) with lost backslashes doubled. These were meant as backslashes, but
+    JSON reads them as part of an escape."""
     if "\\" not in text:
         return Repaired(text)
     parts: list[str] = []
@@ -116,8 +116,8 @@ class _Body:
         return self._perhaps(escape, name) if name in DOUBTFUL else escape[0]
 
     def _perhaps(self, escape: re.Match[str], name: str) -> str:
-        """Return the escape of a line end or tab, restored or not. With its letter it spells a command's name, but its rest can
-        also be a word."""
+        """Return the escape of a line end or tab, restored if it belongs to a LaTeX command. Its letters spell a command's name,
+        but without the first letter they can also be a word."""
         place = escape.start()
         before, after = self._raw[:place], self._raw[place + 1 + len(name) :]
         if self._doubled:
@@ -136,8 +136,8 @@ class _Body:
         return self._doubt(escape) if self._single or dollars or _IN_SENTENCE.match(after) else escape[0]
 
     def _backslash(self, escape: re.Match[str]) -> str:
-        r"""Return `\\` as an escaped backslash, or restored as LaTeX's own end of a row, if no backslash in a formula is
-        doubled."""
+        r"""Return `\\`, usually an escaped backslash. In a display formula whose commands have single backslashes it is LaTeX's end
+        of a row, so both its backslashes are restored."""
         if not self._single or not _within(escape.start(), self._display) or self._letters(escape.end()) in COMMANDS:
             return escape[0]
         if (

@@ -1,7 +1,7 @@
 """PURE: detects replies that are well-formed but unusable: placeholders, copies of the prompt, tasks without a question, refusals.
 
 Weak models repeat the words that they were shown. Each check refuses one kind of reply, with a fault that begins with a key of
-`CHECKS`; the call is then retried like after any other fault. A check rather misses a bad text than refuses an ordinary one:
+`CHECKS`; the call is then retried as after any other fault. A check should miss a bad text rather than refuse an ordinary one:
 tests/synthesis/replies/test_usable_ordinary.py measures how many of 10,000 Alpaca records each check refuses.
 
     covered(text, shown) = share of the words of `text` in runs of NGRAM words that `shown` contains too
@@ -301,8 +301,8 @@ def restates(response: str, instruction: str) -> bool:
     """Return whether `response` repeats the instruction or a large part of it, e.g. "A market with bread." as the response to
     "Name a market with bread."
 
-    The answer to a task on a given text ("Correct: ...") repeats most of that text without restating the task. So for a response of
-    other words, the beginning and the end of the instruction must be in it too.
+    The answer to a task on a given text ("Correct: ...") repeats most of that text without restating the task. So unless the
+    response begins with the instruction or is a part of it, it must also contain the instruction's first and last words.
     """
     task, answer = words(instruction), words(response)
     if not task or not answer or task == answer:

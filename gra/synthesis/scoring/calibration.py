@@ -4,9 +4,9 @@ The calibrated score is 10 x (the share of wrong probe answers that score lower,
 gives "8 or more" to about 20 % of the wrong answers.
 
 Method: isotonic regression (pool adjacent violators) of right (1) and wrong (0) on the score, with equal class weights, groups the
-scores into blocks, so that the map never decreases. A block with less than a tenth of the items joins its neighbour. The scores of
-a reviewer that carry no information end up in few blocks, which chance spreads around 5. Each block is one knot; the map is linear
-between knots and flat beyond the first and the last.
+scores into blocks, so that the map never decreases. A block with less than a tenth of the items joins its neighbour. If a
+reviewer's scores carry no information, they end up in few blocks, which chance spreads around 5. Each block is one knot; the map is
+linear between knots and flat beyond the first and the last.
 """
 
 from __future__ import annotations

@@ -56,8 +56,8 @@ def present(value: Any) -> bool:
 
 
 def text(record: Any, column: str, required: bool = True) -> str:
-    """Return the stripped text in `column`; "" if it is empty and not `required`. Raises BadRecord if the column is missing or its
-    value is not a usable text."""
+    """Return the stripped text in `column`; "" if it is empty and not `required`. Raises BadRecord if the column is missing, a
+    required text is empty, or the value is not a usable text."""
     if column not in mapping(record):
         raise missing_column(record, column)
     value = stripped(record[column], f"`{column}`")
