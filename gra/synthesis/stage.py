@@ -1,8 +1,8 @@
 """Runs the synthesis stage: config + seeds -> a data folder (data/train.parquet, rejected.parquet, stats.json, README.md,
 journal).
 
-Command: gra synthesize seeds.path=FILE pool=servers pool.base_url=URL 'pool.models=[a,b,c,d,e]' output=DIR It can be killed at any
-moment: the same command resumes from the journal and ends with the same data.
+Command: gra synthesize seeds.path=FILE pool=servers pool.base_url=URL 'pool.models=[a,b,c,d,e]' output=DIR
+It can be killed at any moment: the same command resumes from the journal and ends with the same data.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Pr
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Make the data folder. Raises ConfigError, SeedError, ServerError or StoreError if the run cannot go through, and
+    """Make the data folder. Raises ConfigError, SeedError, ServerError or StoreError if the run cannot be completed, and
     SynthesisError with the reasons of the drops if no sample was kept."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)

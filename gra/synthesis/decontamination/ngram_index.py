@@ -2,9 +2,9 @@
 
 A text hits an item if it contains
 
-- one of the item's 13-grams (`ngram`), if the question has at least 13 words; - one of its 8-grams (`short_ngram`), if the question
-has 8 to 12 words; - the whole question, if it has 5 (`min_words`) to 7 words. Shorter questions are not compared: "What is it?" is
-not evidence.
+- one of the item's 13-grams (`ngram`), if the question has at least 13 words;
+- one of its 8-grams (`short_ngram`), if the question has 8 to 12 words;
+- the whole question, if it has 5 (`min_words`) to 7 words. Shorter questions are not compared: "What is it?" is not evidence.
 
 Answers are compared by their 13-grams only: "yes" or "18" means nothing. A run of words that more than 10 (`max_items`) items share
 is boilerplate of the benchmark ("Which of the following statements is true of ...") and is not compared. An item whose runs are all

@@ -1,7 +1,7 @@
 """PURE: two signs of an uninformative reviewer, defined in the same way for a run's health and for a probe.
 
-constant   the share of its reviews that give its most frequent score, rounded to a hundredth (1: always the same) equal      of its
-reviews with several scores, the share in which all scores are the same
+constant   the share of its reviews that give its most frequent score, rounded to a hundredth (1: always the same)
+equal      of its reviews with several scores, the share in which all scores are the same
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ The time left is estimated from this run's own figures:
     calls of a stage = calls per finished item x items wanted           an item: a seed, an accepted proposal, a sample
     left             = (calls of the stage - calls made in it) / calls per second over the last 30 s
 
-For a round, an item is an accepted proposal, and the calls of rejected ones are counted with the accepted ones. The number wanted
+For a round, an item is an accepted proposal, and its calls include a share of those of the rejected proposals. The number wanted
 grows by the duplicates once these are known. Later rounds are assumed to cost the same, annotation included. Nothing is estimated
-before the first accepted sample, and while the journal replays, because no calls are sent then. The time of embedding and
+before the first accepted sample, or while the journal replays, because no calls are sent then. The time of embedding and
 deduplication is left out.
 """
 

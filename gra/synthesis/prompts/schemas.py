@@ -39,7 +39,7 @@ class Instruction(_Form):
 
 
 class Judgement(_Form):
-    """A reply that judges. Other judges may read its texts, but they never become part of a sample."""
+    """A reply that judges. Its texts may be shown to other judges, but never become part of a sample."""
 
 
 class InstructionCheck(Judgement):
