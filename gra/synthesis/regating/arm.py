@@ -23,9 +23,10 @@ class Undecided:
     """What the recorded run cannot decide for an arm. If all of it is zero and empty, the arm equals, byte for byte, a run with
     its settings.
 
-    `proposals`: number of undecided proposals, by what was never asked. `annotations`: kept samples without a summary. `used_up`:
-    rounds that end because the recorded run made no further proposal. `other_pool`: rounds whose proposals come from the recorded
-    run's pool, which differs from the arm's. `roles`: whether a run with the arm's settings would draw another adjudicator.
+    `proposals`: number of undecided proposals, by what was never asked. `annotations`: kept samples that were never annotated.
+    `used_up`: rounds that end because the recorded run made no further proposal. `other_pool`: rounds whose proposals come from the
+    recorded run's pool, which differs from the arm's. `roles`: whether a run with the arm's settings would draw another
+    adjudicator.
     """
 
     proposals: Counter[str] = field(default_factory=Counter)
