@@ -1,4 +1,4 @@
-"""Finds all faults of a synthesis config at once, before any work: in each group, and between groups."""
+"""Finds all faults of a synthesis config at once, before any work: those within a group of keys, and those between groups."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECTIONS = ("seed", "seeds", "pool", "synthesis", "runtime")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """All faults of the config that can be found without doing any work."""
+    """Return all faults of the config that can be found without doing any work."""
     problems = [
         Problem(key, "unknown key", f"known sections: {', '.join(SECTIONS)}") for key in config if key not in SECTIONS
     ]
@@ -36,7 +36,7 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
         )
     settings, faults = parse(SynthesisSettings, config["synthesis"], "synthesis")
     problems += faults
-    if settings is None and isinstance(config["synthesis"], dict):  # valid values can still conflict
+    if settings is None and isinstance(config["synthesis"], dict):  # the valid values can still conflict
         wrong = {fault.key.split(".")[1] for fault in faults if "." in fault.key}
         settings, _ = parse(
             SynthesisSettings, {key: value for key, value in config["synthesis"].items() if key not in wrong}

@@ -1,6 +1,7 @@
-"""The config of a synthesis, a shard or a probe, parsed once at the stage's entry. Rooms below take this object or parts of it.
+"""The config of a synthesis, a shard or a probe, parsed once at the stage's entry. The modules below take this object or parts of
+it.
 
-The mapping is read here and in the entries alone: `tests/test_parsed_once.py`.
+The config's mapping is read only here and at the entries; tests/test_parsed_once.py checks this.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class ShardSettings(Settings):
 
 @dataclass(frozen=True)
 class SynthesisConfig:
-    """The parsed config. `seed`: of all random draws; `shard`: None for a run that is not one."""
+    """The parsed config. `seed`: the seed of all random draws. `shard`: None if the run is not a shard."""
 
     seed: int
     seeds: SeedSettings
@@ -60,7 +61,7 @@ class SynthesisConfig:
 
     @property
     def models_called(self) -> tuple[str, ...]:
-        """The models that the run can call: one under roles=single. Loading and serving the others would only cost cores and
+        """The models that the run can call. With roles=single it is one; loading and serving the others would only cost cores and
         memory."""
         names, wanted = self.pool.names, self.synthesis.single_model
         if self.synthesis.roles != "single":
@@ -69,7 +70,7 @@ class SynthesisConfig:
 
 
 def parsed(config: Mapping[str, Any]) -> SynthesisConfig:
-    """A config that the stage's `check` accepts. Raises ValueError or ConfigError for another one."""
+    """Return the parsed config. The stage's `check` must accept it; otherwise ValueError or ConfigError is raised."""
     return SynthesisConfig(
         seed=config["seed"],
         seeds=SeedSettings.model_validate(config["seeds"]),
@@ -81,10 +82,10 @@ def parsed(config: Mapping[str, Any]) -> SynthesisConfig:
 
 
 def shard_of(config: Mapping[str, Any]) -> ShardSettings | None:
-    """The part of a round that the config names; None if it is not a shard's."""
+    """Return the part of a round that the config names; None if it is not the config of a shard."""
     return ShardSettings.model_validate(config["shard"]) if config.get("shard") else None
 
 
 def changed(config: Mapping[str, Any], section: str, **values: Any) -> dict[str, Any]:
-    """A copy of the unparsed `config` with other `values` in a section, for the chain and the parts of a run."""
+    """Return a copy of the unparsed `config` with other `values` in one section. The chain and the parts of a run use it."""
     return {**config, section: {**config[section], **values}}

@@ -1,17 +1,24 @@
 """PURE: estimates how often models are loaded when they take turns (gra/models/time_sharing), for `gra plan` and run.json.
 
-Reasoning. With all of a round's samples in flight, all calls that are due for the loaded model are made before it is unloaded. So
-one pass over the models takes every sample at least one *level* further. The calls of a level wait only for each other:
-write (keywords, then instruction, by the same model) -> check -> respond -> review -> adjudicate. A level needs one load per model
-that takes part in it: all M if roles are random. Unusable replies are retried: those of a single model at once, in the same turn;
-those of reviewers only when all reviewers have answered, which is one more level.
+Reasoning. All samples of a round are in flight, so all calls that are due for the loaded model are made before it is unloaded. One
+pass over the models therefore takes every sample at least one *level* further. The levels of a proposal are
+
+    write (keywords, then instruction, by the same model) -> check -> respond -> review -> adjudicate
+
+The calls of a level wait only for the level before. A level needs one load of each model that takes part in it: all M models if
+roles are random. Unusable replies are retried: those of a single model at once, in the same turn; those of reviewers only when all
+reviewers have answered, which is one more level.
+
 If roles are random, a pass also makes half of the next level's calls (the model of either level can come first in the pass), so two
 passes complete three levels. If roles are fixed, each level loads its models again.
-If fewer than a round's proposals can be in flight (`concurrency`), they run in windows, each with all levels. A round's first
-windows hold the proposals it should need; a last, small one replaces rejected samples and duplicates.
-Seeds are annotated before the rounds, kept samples after each round: M loads each.
 
-Measured over two rounds with a scripted committee: 45-80 % of the estimate with random roles, 80-99 % with fixed ones.
+If fewer proposals than the round needs can be in flight (`concurrency`), they run in windows, each with all levels. The first
+windows of a round hold the proposals that it should need; a last, small one replaces rejected samples and duplicates.
+
+Seeds are annotated before the rounds, and kept samples after each round: M loads each.
+
+Measured over two rounds with a scripted committee, the loads were 45-80 % of the estimate with random roles, and 80-99 % with fixed
+ones.
 """
 
 from __future__ import annotations
@@ -24,7 +31,7 @@ from gra.synthesis.settings import SynthesisSettings
 
 
 def estimate_loads(settings: SynthesisSettings, models: int, concurrency: int) -> int:
-    """Model loads of a whole run with `models` models and at most `concurrency` samples in flight."""
+    """Return the model loads of a whole run with `models` models and at most `concurrency` samples in flight."""
     if not policy(settings).distinct:
         return 1
     first = min(allowance(0, 0, settings.samples_per_round), settings.proposal_limit)
@@ -36,7 +43,7 @@ def estimate_loads(settings: SynthesisSettings, models: int, concurrency: int) -
 
 
 def loads_by_level(settings: SynthesisSettings, models: int) -> list[int]:
-    """Per level of a proposal, the number of models that take part in it over all proposals."""
+    """Return, for each level of a proposal, how many models take part in it over all proposals."""
     able = _able(settings, models)
     writers, reviewers = len(able.generator), len(able.reviewers)
     if not settings.review:

@@ -1,9 +1,9 @@
-"""Runs the stage `refine`: a committee over an existing data set -> a data folder of the same form as the synthesis makes.
+"""Runs the stage `refine`: a committee refines an existing data set into a data folder of the same form as the synthesis makes.
 
 Command: gra refine data=FILE pool=servers pool.base_url=URL 'pool.models=[a,b,c,d,e]' output=DIR
 
-Each record's response is rewritten, or written anew from the instruction alone, or left as it is (refine.write); with
-synthesis.review the committee checks, scores and adjudicates it as in a synthesis. If it is killed, the same command resumes it.
+Each record's response is rewritten, written anew from the instruction alone, or left as it is (refine.write). With synthesis.review
+the committee checks, scores and adjudicates it as in a synthesis. After a kill the same command resumes.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """All faults of the config that can be found without doing any work: those of a synthesis, and of `refine`."""
+    """Return all faults of the config, as a synthesis and as a `refine`, that can be found without doing any work."""
     if "refine" not in config:
         problem = Problem("refine", "required, but not set", "set refine, e.g. refine.write=rewrite")
         return [problem, *checks.check(config, inputs)]
@@ -105,7 +105,7 @@ def _combinations(refine: RefineSettings, settings: SynthesisSettings) -> list[P
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """Files whose content determines the output: the data set, prompts in use, benchmarks for decontamination."""
+    """Return the files whose content decides the output: the data set, the prompts in use, benchmarks for decontamination."""
     synthesis = config.get("synthesis") or {}
     used = prompts.sources(synthesis.get("prompts"), (prompts.REWRITE,))
     files = {f"synthesis.prompts/{name}": path for name, path in used.items() if name not in prompts.OF_PROPOSALS}
@@ -116,8 +116,8 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """What would stop a run for reasons outside its config: unusable records, models that no server lists, unreadable benchmark
-    files. Consequences of faults that `check` reports are left out."""
+    """Return what would stop a run for reasons outside its config: unusable records, models that no server lists, unreadable
+    benchmark files. What only follows from faults that `check` reports is left out."""
     if any(section not in config for section in checks.SECTIONS):
         return []
     seeds, _ = parse(SeedSettings, config["seeds"])
@@ -134,7 +134,7 @@ def outlook(
     own: Path | None,
     earlier: Sequence[Path],  # noqa: ARG001
 ) -> list[str]:
-    """For `gra plan`: the calls of the run. The config has been checked."""
+    """Return, for `gra plan`, the calls of the run. `check` has accepted the config."""
     refine = RefineSettings.model_validate(config["refine"])
     given = _parsed(config, inputs)
     seeds = given.seeds
@@ -144,8 +144,8 @@ def outlook(
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Make the data folder. Raises ConfigError, SeedError, ServerError, StoreError, or SynthesisError (with the reasons of the
-    drops) if no sample was kept."""
+    """Make the data folder. Raises ConfigError, SeedError, ServerError or StoreError if the run cannot be completed, and
+    SynthesisError with the reasons of the drops if no sample was kept."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     start = time.time()
@@ -154,7 +154,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     settings = given.synthesis
     seeds = load_seeds(given.seeds, given.seed, inputs.get("seeds"))
     report_bad(seeds.bad, output)
-    shutil.rmtree(output / SPOOL, ignore_errors=True)  # left by a killed run; the journal has everything needed
+    shutil.rmtree(output / SPOOL, ignore_errors=True)  # left by a killed run; the journal holds all that is needed
     rules = rules_of(given, inputs.get("probe"))
     with closing(filter.build(settings.decontaminate, inputs.get("benchmarks"))) as against:
         try:
@@ -174,7 +174,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
 
 
 def _parsed(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> SynthesisConfig:
-    """The config, with the columns of a data folder of this project, if it names one."""
+    """Return the parsed config; if it names a data folder of this project, with that folder's columns."""
     given = parsed(config)
     return replace(given, seeds=source(given.seeds, inputs.get("seeds")))
 
@@ -205,7 +205,7 @@ async def _refine(
 
 
 def _card(refine: RefineSettings, settings: SynthesisSettings) -> dict[str, Any]:
-    """What the data card says of this stage."""
+    """Return what the data card says about this stage."""
     several = (
         ""
         if refine.answers == 1
@@ -221,7 +221,7 @@ def _card(refine: RefineSettings, settings: SynthesisSettings) -> dict[str, Any]
 
 
 def _with_columns(config: dict[str, Any], inputs: dict[str, Path | None]) -> dict[str, Any]:
-    """The config with the columns of a data folder of this project, if it names one."""
+    """Return the unparsed config; if it names a data folder of this project, with that folder's columns."""
     seeds, _ = parse(SeedSettings, config.get("seeds") or {})
     if seeds is None:
         return config

@@ -1,4 +1,5 @@
-"""Runs the stage `regate`: a recorded synthesis + other thresholds, reviewers or rules -> that arm's data folder, without a call.
+"""Runs the stage `regate`: decides a recorded synthesis by other thresholds, reviewers or rules, without a call, and writes that
+arm's data folder.
 
 In an experiment: `_target_: gra.synthesis.regate.run`, `config: {regate: {tau: 7}}`, `inputs: {data: STEP}`. As a command, for many
 arms at once: gra regate DATA_DIR tau=6,7,8 (gra/synthesis/regating/sweep.py).
@@ -27,7 +28,7 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """All faults of the changes; against the recorded run's settings as soon as it is there."""
+    """Return all faults of the changes. They are compared with the recorded run's settings as soon as its folder exists."""
     problems = [
         Problem(key, "unknown key", f"known sections: {', '.join(SECTIONS)}") for key in config if key not in SECTIONS
     ]
@@ -52,17 +53,18 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:  # noqa: ARG001 - the recorded run's hash covers its files
-    """None: everything is in the inputs."""
+    """Return {}: everything that decides the output is in the inputs."""
     return {}
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - the same for every folder
-    """Empty: nothing in a working folder of this stage costs anything to make again."""
+    """Return "": nothing in a working folder of this stage costs anything to make again."""
     return ""
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write the data folder of the arm. Raises ConfigError, StoreError, or SynthesisError if the arm keeps no sample."""
+    """Write the data folder of the arm. Raises ConfigError or StoreError if the arm cannot be decided, and SynthesisError if it
+    keeps no sample."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     folder = inputs["data"]

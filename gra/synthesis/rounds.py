@@ -1,7 +1,7 @@
 """Runs the rounds (paper, iteration loop): annotate the seeds, then propose -> review -> dedup -> annotate -> enlarge the pool.
 
-A round is the shortest sequence of proposals 0..n-1 that yields its samples. It depends on outcomes, not on time, so concurrency,
-restarts and slow replies cannot change it. Proposals started beyond n are discarded.
+A round is the shortest sequence of proposals 0..n-1 that yields its samples. It depends on outcomes and not on time, so
+concurrency, restarts and slow replies cannot change it. Proposals started beyond n-1 are discarded.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ from gra.synthesis.seed_annotation import annotate_seeds, first_questions
 from gra.synthesis.settings import SynthesisSettings
 from gra.synthesis.watch import Watch
 
-AHEAD = 8  # samples waiting for early annotation, as a multiple of the concurrency
-FRESH = 64  # accepted texts that are embedded in one batch while the round runs
+AHEAD = 8  # maximum of samples that wait for early annotation, as a multiple of the concurrency
+FRESH = 64  # accepted texts that are sent to the target pool together while the round runs
 
 
 class Dedup(Interface):
-    """The target pool (see `target.Target`). Only `unique` waits for its result; the others may return before they are done."""
+    """The target pool, as in `gra.synthesis.dedup.pool`. Only `unique` waits for its result; the others may return before they are
+    done."""
 
     def prepare(self, texts: Sequence[str]) -> None: ...
     def base(self, ids: Sequence[str], texts: Sequence[str]) -> None: ...
@@ -48,8 +49,9 @@ class Dedup(Interface):
 
 
 class Listener(Interface):
-    """Callbacks for progress. `stage`: names of a round's stages begin with `round N`; `heard`: the calls made for a seed;
-    `deduplicated`: how many of the round's accepted samples are distinct and how many are not."""
+    """Callbacks for progress. `stage`: a stage begins; the stages of a round have names that begin with `round N`. `heard`:
+    these calls were made for a seed. `deduplicated`: how many of the round's accepted samples are distinct and how many are
+    duplicates."""
 
     def stage(self, name: str, total: int | None) -> None: ...
     def advance(self, outcome: Outcome | None) -> None: ...
@@ -59,7 +61,7 @@ class Listener(Interface):
 
 @dataclass
 class SeedAccount:
-    """The seeds in the pool, the seeds whose annotation failed with the reason, and the calls."""
+    """The seeds in the pool, the seeds whose annotation failed, each with the reason, and the calls."""
 
     records: list[Record] = field(default_factory=list)
     failed: list[tuple[Seed, str]] = field(default_factory=list)
@@ -68,14 +70,14 @@ class SeedAccount:
 
 @dataclass
 class Synthesis:
-    """The result of a run; `kept` and `rejected` are on disk, ordered by round, then index; rejected samples have a reason."""
+    """The result of a run. `kept` and `rejected` are on disk, ordered by round, then index; rejected samples have a reason."""
 
     seeds: SeedAccount
     kept: Spool
     rejected: Spool
     short: list[int] = field(default_factory=list)  # rounds that ended before they had their samples
     blind: list[str] = field(default_factory=list)  # why `stop_when_blind` ended the run; [] if it did not
-    thin: list[dict[str, Any]] = field(default_factory=list)  # by round: domains that borrowed records, and how many
+    thin: list[dict[str, Any]] = field(default_factory=list)  # by round, the thin domains (domains.report_thin)
 
     def remove(self) -> None:
         """Delete the files of `kept` and `rejected`."""
@@ -86,7 +88,7 @@ class Synthesis:
 class Committee:
     """Runs the rounds for one set of rules. Results depend only on the seeds, rules, models and replies.
 
-    `folder`: for outcomes while the rounds run. `sample_filter`: returns (reason, detail) to drop an accepted sample, or None.
+    `folder`: holds outcomes while the rounds run. `sample_filter`: returns (reason, detail) to drop an accepted sample, or None.
     `state`: the health statistics, if the caller reads them too.
     """
 
@@ -108,8 +110,9 @@ class Committee:
         self._paced_out = False  # whether the last round ended because its pace could not fill it
 
     async def run(self, seeds: Sequence[Seed]) -> Synthesis:
-        """Annotate the seeds and run all rounds. Stops after a round that kept nothing: the next would not do better."""
-        if self._settings.dedup.against_seeds:  # embedded while they are annotated
+        """Annotate the seeds and run all rounds. A round that kept nothing is the last, because the next one would not do
+        better."""
+        if self._settings.dedup.against_seeds:  # so that they are embedded while they are annotated
             self._dedup.prepare([_text_of(self._settings, seed.instruction, seed.response) for seed in seeds])
         account = await self._annotate_seeds(seeds)
         result = Synthesis(account, Spool(self._folder / "kept"), Spool(self._folder / "rejected"))
@@ -153,11 +156,11 @@ class Committee:
         return account
 
     async def _round(self, number: int, domains: Mapping[str, DomainPool], result: Synthesis) -> list[Record]:
-        """Run one round: add its kept and rejected samples to `result`; returns the new records of the pool."""
+        """Run one round and add its kept and rejected samples to `result`. Return the new records of the pool."""
         outcomes = Spool(self._folder / f"round-{number}")
         try:
             accepted, unique = await self._propose(number, domains, outcomes)
-            # best first, so the surplus has the lowest scores
+            # `unique.kept` begins with the best scores, so the surplus has the lowest
             chosen = sorted(unique.kept[: self._settings.samples_per_round])
             fate = {accepted[i]: ("surplus", "") for i in unique.kept[self._settings.samples_per_round :]}
             for i, (near, cosine) in unique.dropped.items():
@@ -180,13 +183,14 @@ class Committee:
     async def _propose(
         self, number: int, domains: Mapping[str, DomainPool], outcomes: Spool
     ) -> tuple[list[str], Unique]:
-        """Propose into `outcomes` until the round has its samples. Returns the accepted ids, in order, and the unique ones."""
+        """Propose into `outcomes` until the round has its samples. Return the accepted ids, in order, and which of them are
+        unique."""
         settings, wanted = self._settings, self._settings.samples_per_round
         self._listener.stage(f"round {number}", wanted)
         accepted: list[str] = []
         scores: list[float | None] = []
         fresh: list[str] = []  # texts not yet sent to the target pool
-        need = wanted  # accepted samples at which dedup is checked
+        need = wanted  # number of accepted samples at which duplicates are searched for
         unique = Unique([], {})
         pace = Pace(wanted, settings.proposal_limit, settings.max_proposals is not None)
         ahead = Ahead(self._rules, AHEAD * self._engine.concurrency)
@@ -220,7 +224,7 @@ class Committee:
         return accepted, unique
 
     def _limit(self, number: int) -> int:  # noqa: ARG002 - a recorded run has one for each round (regating)
-        """The maximum of proposals of a round."""
+        """Return the maximum of proposals of a round."""
         return self._settings.proposal_limit
 
     async def _filtered(self, outcome: Outcome) -> Outcome:
@@ -234,7 +238,7 @@ class Committee:
             yield propose(replace(proposal, examples=examples), self._rules)
 
     async def _annotate(self, ids: Collection[str], outcomes: Spool, kept: Spool) -> list[Record]:
-        """Annotate the samples with these ids and add them to `kept`. Returns those that got a summary, as records."""
+        """Annotate the samples with these ids and add them to `kept`. Return those that got a summary, as records."""
         exchanges = (self._annotation(outcome) for outcome in outcomes if outcome.id in ids)
         records = []
         async for outcome in self._engine.stream(exchanges):
@@ -248,7 +252,7 @@ class Committee:
         return annotate(outcome, self._rules)
 
     def _member(self, record: Record) -> Record:
-        """The record as the pool keeps it: without texts that no prompt shows, to save memory."""
+        """Return the record as the pool keeps it. Texts that no prompt shows are removed, to save memory."""
         shared = sys.intern(record.domain)  # one string per domain, not per record
         if self._settings.show == "full":
             return replace(record, domain=shared)
@@ -257,12 +261,12 @@ class Committee:
 
 
 class Ahead:
-    """Samples that can be annotated early, when the round's last proposals leave slots idle: the `most` accepted samples with the
-    best scores, since these are least likely to be dropped as duplicates or surplus."""
+    """Samples that can be annotated early, when the round's last proposals leave slots idle. These are the `most` accepted samples
+    with the best scores, which are least likely to be dropped as duplicates or surplus."""
 
     def __init__(self, rules: Rules, most: int):
         self._rules, self._most = rules, most
-        self._best: list[tuple[float, int, Outcome]] = []  # ascending
+        self._best: list[tuple[float, int, Outcome]] = []  # sorted by score, best last
 
     def add(self, outcome: Outcome) -> None:
         """Add an accepted sample."""
@@ -271,7 +275,7 @@ class Ahead:
         del self._best[: -self._most]
 
     def next(self) -> Call | None:
-        """The next annotation call, each once; None: no sample waits."""
+        """Return the annotation call of the best waiting sample, each sample's once; None if no sample waits."""
         if not self._best:
             return None
         (call,) = next(annotate(self._best.pop()[-1], self._rules))
@@ -279,20 +283,20 @@ class Ahead:
 
 
 def allowance(finished: int, accepted: int, need: int) -> int:
-    """How many proposals can be started: those finished in order, plus the number that the missing samples should need, with a
-    margin of two standard deviations. Affects only how many calls are wasted, never what the round contains."""
+    """Return how many proposals can be started: those finished in order, plus the number that the missing samples should need,
+    with a margin of two standard deviations. It affects only how many calls are wasted, never what the round contains."""
     rate, missing = (accepted + 1) / (finished + 2), max(need - accepted, 1)
     return finished + math.ceil((missing + 2 * math.sqrt(missing * (1 - rate))) / rate)
 
 
 def as_record(outcome: Outcome) -> Record:
-    """A kept and annotated sample as a record of the pool."""
+    """Return a kept and annotated sample as a record of the pool."""
     assert outcome.summary is not None
     return Record(outcome.id, outcome.instruction, outcome.response, outcome.domain, outcome.keywords, outcome.summary)
 
 
 def dropped(outcome: Outcome, reason: str, detail: str) -> Outcome:
-    """An accepted sample that is dropped all the same."""
+    """Return the accepted sample as rejected, with the reason and detail of its drop."""
     return replace(outcome, status="rejected", reason=reason, detail=detail)
 
 

@@ -1,4 +1,4 @@
-"""Makes the rules that all proposals of a run share from its config and its probe."""
+"""Builds the rules that all proposals of a run share, from the run's config and its probe."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from gra.synthesis.scoring.scales import scales_for
 
 
 def rules_of(config: SynthesisConfig, probe: Path | None) -> Rules:
-    """The rules; `probe`: the folder of the run's probe, for calibrated scales. Raises ConfigError, StoreError (`scales_for`)."""
+    """Return the rules. `probe`: the folder of the run's probe, for the calibration maps. Raises ConfigError and StoreError as
+    `scales_for` does."""
     pool = config.pool
     maps = scales_for(config.synthesis, pool.names, probe)
     return Rules(config.seed, config.synthesis, pool.served, thoughts=pool.strip_think, scales=maps)

@@ -1,4 +1,4 @@
-"""Asks the first questions of a run: whether the judges give probabilities, and the annotation of each seed."""
+"""Makes the first calls of a run: they check that the judges give probabilities, and annotate each seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from gra.synthesis.engine.driver import Driver
 
 
 async def first_questions(engine: Driver, rules: Rules, models: Sequence[str]) -> list[CallRecord]:
-    """Check that `models`, the judges, give probabilities if the run scores by them. Returns the calls. Raises ServerError."""
+    """Check that `models`, the judges, give probabilities if the run scores by them. Return the calls. Raises ServerError if one
+    does not."""
     checked = models if rules.settings.scoring == "probability" else ()
     return [
         call async for calls in engine.stream(gives_probabilities(model, rules) for model in checked) for call in calls
@@ -23,7 +24,8 @@ async def first_questions(engine: Driver, rules: Rules, models: Sequence[str]) -
 async def annotate_seeds(
     engine: Driver, seeds: Sequence[Seed], rules: Rules, models: Sequence[str]
 ) -> AsyncIterator[tuple[Seed, Record | None, str, tuple[CallRecord, ...]]]:
-    """Each seed, in order, with its record or None, the fault, and the calls. The seed's id decides the annotator."""
+    """Yield, in the order of the seeds, (seed, its record or None, the fault or "", the calls). The seed's id decides the
+    annotator."""
     writers = candidates(models, rules.settings).annotator
     exchanges = (annotate_seed(s, stream(rules.seed, "annotator", s.id).choice(writers), rules) for s in seeds)
     order = iter(seeds)

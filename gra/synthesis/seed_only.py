@@ -1,6 +1,6 @@
-"""Writes the unchanged seeds as a data folder of the same form: the arm to compare synthetic data with.
+"""Writes the unchanged seeds as a data folder of the same form: the arm with which synthetic data are compared.
 
-A seed without an answer cannot be trained on and is dropped with that reason.
+A seed without an answer cannot be trained on. It is dropped with the reason `response_missing`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from gra.synthesis.seeds import trial
 from gra.synthesis.seeds.load import SeedSettings, check_seeds, load_seeds, report_bad, seed_files
 
 NAME = "seed_only"
-VERSION = 3  # 3: more endings of replies are recognised; seeds are read record by record, without marks of reasoning or templates
+# 3: more ways in which replies end are recognised; seeds are read record by record, without reasoning and template tokens
+VERSION = 3
 ADDED_LATER = {"seeds.columns.keywords": None, "seeds.columns.summary": None}
 INSIDE_INPUTS = {"seeds.path": "seeds"}  # a relative path is inside the input `seeds`, if there is one
 NO_ANSWER = "response_missing"
@@ -36,7 +37,7 @@ class SeedOnlySettings(Settings):
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """All faults of the config that can be found without doing any work."""
+    """Return all faults of the config that can be found without doing any work."""
     settings, problems = parse(SeedOnlySettings, config)
     if settings is None:
         return problems
@@ -45,25 +46,25 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """The seed file or folder: its content determines the output."""
+    """Return the seed file or folder, whose content decides the output."""
     settings, _ = parse(SeedOnlySettings, config)
     return {} if settings is None else seed_files(settings.seeds)
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Reasons why the seeds cannot be loaded."""
+    """Return why the seeds cannot be loaded."""
     return trial.problems(parse(SeedSettings, config.get("seeds") or {})[0], inputs)
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - the same for every folder
-    """Empty: nothing in a working folder of this stage costs anything to make again."""
+    """Return "": nothing in a working folder of this stage costs anything to make again."""
     return ""
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
     """Write the data folder. A relative `seeds.path` is inside inputs["seeds"], if there is one.
 
-    Raises ConfigError, SeedError.
+    Raises ConfigError for an invalid config, and SeedError if the seeds cannot be loaded or none has an answer.
     """
     from gra.synthesis.output.dataset import CardInfo, write_dataset
     from gra.synthesis.output.stats import statistics
@@ -98,7 +99,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
 
 
 def _outcome(seed: Seed, index: int) -> Outcome:
-    """A seed as a sample of round 0 without roles."""
+    """Return a seed as a sample of round 0 without roles."""
     nobody = Roles(generator="", reviewers=(), adjudicator=None, annotator="")
     answered = bool(seed.response)
     return Outcome(

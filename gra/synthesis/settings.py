@@ -14,7 +14,7 @@ from gra.settings import Settings
 from gra.synthesis.decontamination.settings import DecontaminateSettings
 from gra.synthesis.dedup.near_duplicates import DedupSettings
 
-MOST_PROPOSALS = 20  # per sample wanted, if `max_proposals` is null
+MOST_PROPOSALS = 20  # maximum of proposals per sample wanted, if `max_proposals` is null
 
 
 class Decoding(Settings):
@@ -140,14 +140,14 @@ class SynthesisSettings(Settings):
 
     @property
     def proposal_limit(self) -> int:
-        """Maximum of proposals per round; without `max_proposals`, a round whose pace cannot fill it ends earlier (stopping.py)."""
+        """Maximum of proposals per round. Without `max_proposals`, a round whose pace cannot fill it ends before (stopping.py)."""
         return self.max_proposals if self.max_proposals is not None else MOST_PROPOSALS * self.samples_per_round
 
 
 def decoding_of(settings: SynthesisSettings, step: str, attempt: int, cuts: int = 0) -> dict[str, Any]:
-    """Decoding of the `attempt`-th try. Retries of a greedy step are sampled, since it would repeat itself. A response gets twice
-    the max_tokens for each of the `cuts` (truncated earlier tries), up to `long_answers` times its own. A response that is
-    rewritten (stage `refine`) is decoded as one that is written."""
+    """Return the decoding parameters of attempt `attempt` (from 0) of a step. Retries of a greedy step are sampled, since greedy
+    decoding would repeat itself. A response gets twice the max_tokens for each of the `cuts` (earlier attempts that were
+    truncated), up to `long_answers` times its own. The step `rewrite` (stage `refine`) is decoded like `respond`."""
     step = "respond" if step == "rewrite" else step
     decoding: Decoding = getattr(settings.decoding, step)
     temperature = decoding.temperature if attempt == 0 else max(decoding.temperature, 0.5)

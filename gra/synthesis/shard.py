@@ -1,7 +1,7 @@
 """Runs one shard of a round as a stage: makes the calls of its proposals and records them in its journal. See sharding.py.
 
 Command: gra synthesize shard=0/4 round=1 output=DIR ...     (round=0: annotate the seeds; round 1 does it if needed)
-`config.shard`: {round, index, count, gathers}; gathers: the merge of round 0, which imports what the shards recorded.
+`config.shard`: {round, index, count, gathers}. `gathers` marks the merge of round 0, which imports what the shards recorded.
 """
 
 from __future__ import annotations
@@ -46,14 +46,15 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """All faults of the synthesis config and of `shard`."""
+    """Return all faults of the synthesis config and of `shard`."""
     whole = {key: value for key, value in config.items() if key != "shard"}
     problems = stage.check(whole, {name: path for name, path in inputs.items() if name != "previous"})
     return problems + parse(ShardSettings, config.get("shard") or {}, "shard")[1]
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Fill the journal in `output`. inputs["previous"]: the merged folder of the earlier rounds. Raises as the synthesis does."""
+    """Fill the journal in `output`. inputs["previous"]: the merged folder of the earlier rounds. Raises the same errors as the
+    synthesis."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     given = parsed(config)
@@ -108,7 +109,7 @@ async def _run(
 
 
 def _members(folder: Path) -> list[Record]:
-    """The records that earlier rounds added to the pool, in the pool's order."""
+    """Return the records that earlier rounds added to the pool, in the pool's order."""
     import pyarrow.parquet as pq
 
     columns = ["id", "instruction", "response", "domain", "keywords", "summary"]

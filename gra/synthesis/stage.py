@@ -1,7 +1,8 @@
-"""Runs the synthesis stage: config + seeds -> a data folder (data/train.parquet, rejected.parquet, stats.json, README.md, journal).
+"""Runs the synthesis stage: config + seeds -> a data folder (data/train.parquet, rejected.parquet, stats.json, README.md,
+journal).
 
 Command: gra synthesize seeds.path=FILE pool=servers pool.base_url=URL 'pool.models=[a,b,c,d,e]' output=DIR
-If it is killed at any moment, the same command resumes from the journal and ends with the same data.
+It can be killed at any moment: the same command resumes from the journal and ends with the same data.
 """
 
 from __future__ import annotations
@@ -50,11 +51,12 @@ from gra.synthesis.seeds.load import SeedSet, SeedSettings, load_seeds, report_b
 from gra.synthesis.settings import SynthesisSettings
 
 NAME = "synthesis"
+# 3: more ways in which replies end are recognised; seeds are read record by record, without reasoning and template tokens
 # 4: thin domains borrow, truncated responses get more tokens, rounds end by pace, copies of the prompt are unusable
-VERSION = 4  # 3: more endings of replies are recognised; seeds are read record by record, without marks of reasoning or templates
+VERSION = 4
 INSIDE_INPUTS = {"seeds.path": "seeds"}  # a relative path is inside the input `seeds`, if there is one
-# Where models are served does not change their replies; of prompts the content is hashed, not the folder's name.
 ADDED_LATER = {"synthesis.example_sets": None, "synthesis.composite": "mean", **SEEDS_ADDED_LATER}
+# Where models are served does not change their replies. Prompts and benchmarks are hashed by content, not by the folder's name.
 NOT_HASHED = (*identity.NOT_HASHED, "synthesis.prompts", "synthesis.decontaminate.data_dir")
 OF_A_PART = ("shard", "synthesis.rounds")  # keys in which a shard or a merge differs from the whole run
 __all__ = ["bought_again", "check", "divide", "external_files", "kept", "outlook", "preflight", "reuse", "run", "whole"]
@@ -63,7 +65,7 @@ log = logging.getLogger("gra.synthesis")
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """Files whose content determines the output: seeds, prompts in use, benchmarks for decontamination."""
+    """Return the files whose content decides the output: the seeds, the prompts in use, benchmarks for decontamination."""
     synthesis = config.get("synthesis") or {}
     files = {f"synthesis.prompts/{name}": path for name, path in prompts.sources(synthesis.get("prompts")).items()}
     seeds, _ = parse(SeedSettings, config.get("seeds") or {}, "seeds")
@@ -74,8 +76,8 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
 
 
 def divide(config: dict[str, Any], output: Path, count: int) -> tuple[list[Wave], dict[str, Any]]:
-    """The parts of the run into `output` for `count` shards a round, and the config with which the run itself uses them. Raises
-    StoreError if it was begun with another number and is not finished."""
+    """Return the parts of the run into `output` for `count` shards a round, and the config with which the run itself uses them.
+    Raises StoreError if the run was begun with another number of shards and is not finished."""
     if not (output / labels.MANIFEST).is_file():
         shard_folders.refuse_other(output.with_name(f"{output.name}{sharding.SHARDS}"), count)
     rounds = SynthesisSettings.model_validate(config["synthesis"]).rounds
@@ -83,7 +85,7 @@ def divide(config: dict[str, Any], output: Path, count: int) -> tuple[list[Wave]
 
 
 def whole(config: dict[str, Any], output: Path) -> Path | None:
-    """The finished folder that makes this shard or merge unnecessary; None for a run that is not divided."""
+    """Return the finished folder that makes this shard or merge unnecessary; None if there is none or the run is not divided."""
     shards = SynthesisRuntime.model_validate(config["runtime"]).shards
     if shards is None:
         return None
@@ -95,7 +97,7 @@ def whole(config: dict[str, Any], output: Path) -> Path | None:
 def outlook(
     config: dict[str, Any], inputs: dict[str, Path | None], own: Path | None, earlier: Sequence[Path]
 ) -> list[str]:
-    """For `gra plan`: the calls of the run and the number of model loads. The config has been checked."""
+    """Return, for `gra plan`, the calls of the run and the number of model loads. `check` has accepted the config."""
     given = parsed(config)
     count = trial.count(given.seeds, inputs)
     found = price.lines(given, count, [*([own] if own is not None else []), *earlier], own)
@@ -110,8 +112,8 @@ def outlook(
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """What would stop a run for reasons outside its config: unusable seeds, models that no server lists, unreadable benchmark
-    files, an unavailable embedder. Consequences of faults that `check` reports are left out."""
+    """Return what would stop a run for reasons outside its config: unusable seeds, models that no server lists, unreadable
+    benchmark files, an unavailable embedder. What only follows from faults that `check` reports is left out."""
     if any(section not in config for section in SECTIONS):
         return []
     problems = trial.problems(parse(SeedSettings, config["seeds"])[0], inputs)
@@ -124,15 +126,15 @@ def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Pr
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Make the data folder. Raises ConfigError, SeedError, ServerError, StoreError, or SynthesisError (with the reasons of the
-    drops) if no sample was kept."""
+    """Make the data folder. Raises ConfigError, SeedError, ServerError or StoreError if the run cannot be completed, and
+    SynthesisError with the reasons of the drops if no sample was kept."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     start = time.time()
     given = parsed(config)
     seeds = load_seeds(given.seeds, given.seed, inputs.get("seeds"))
     report_bad(seeds.bad, output)
-    shutil.rmtree(output / SPOOL, ignore_errors=True)  # left by a killed run; the journal has everything needed
+    shutil.rmtree(output / SPOOL, ignore_errors=True)  # left by a killed run; the journal holds all that is needed
     probe = after_run.read_probe(inputs.get("probe"))
     rules = rules_of(given, inputs.get("probe"))
     with closing(filter.build(given.synthesis.decontaminate, inputs.get("benchmarks"))) as against:
@@ -149,13 +151,14 @@ def _make(
     output: Path,
     start: float,
 ) -> dict[str, float]:
-    """Run the rounds and write the folder; `place`: the folder of the input `seeds`; `probe`: the result of its probe."""
+    """Run the rounds and write the data folder. `place`: the folder of the input `seeds`. `probe`: the content of the probe's
+    result."""
     try:
         result, traffic, simulated = event_loop.run(_synthesize(config, rules, seeds, against, output))
     except asyncio.CancelledError:
         raise Interrupted(STOPPED_AT_ONCE) from None
     files = seed_files(config.seeds).values()
-    # real models on seeds of the simulated world count as simulated
+    # data that real models make from seeds of the simulated world count as simulated
     simulated = simulated or labels.simulated([place, *files])
     material = Material(config, rules, seeds, against)
     stats = material.statistics(result, simulated, probe)
@@ -205,5 +208,5 @@ async def _synthesize(
 
 
 def _loads_expected(config: SynthesisConfig) -> int:
-    """Loads of an uninterrupted run; one that resumes needs fewer."""
+    """Return the estimated model loads of an uninterrupted run; a resumed one needs fewer."""
     return estimate_loads(config.synthesis, len(config.pool.names), config.runtime.concurrency)

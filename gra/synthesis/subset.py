@@ -1,8 +1,9 @@
-"""Runs the stage `subset`: a part of one or several data folders -> a data folder of the same form. No model is called.
+"""Runs the stage `subset`: selects a part of one or several data folders into a data folder of the same form. No model is called.
 
 In an experiment: `_target_: gra.synthesis.subset.run`, `config: {seed: 0, subset: {choose: length_matched}}`, `inputs: {data: STEP,
-like: STEP}`; further folders are inputs `data_NAME`. Samples keep their order: folders by name, then as in the folder. What was
-spent on the folders counts for the part (`before` of stats.json); of the first samples, in proportion: others need not be made.
+like: STEP}`; further folders are inputs `data_NAME`. Samples keep their order: folders by input name, then as in the folder. The
+part has the cost of the folders (`before` of stats.json). With choose=first it is in proportion to the samples taken, because the
+later ones need not be made.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """All faults of config and inputs that can be found before the inputs are there."""
+    """Return all faults of config and inputs; those of the inputs' content as soon as the inputs exist."""
     settings, problems = parse(SubsetStageSettings, config)
     names = _data(inputs)
     problems += [
@@ -66,13 +67,13 @@ def _combinations(subset: SubsetSettings, like: bool) -> list[Problem]:
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - the same for every folder
-    """Empty: nothing in a working folder of this stage costs anything to make again."""
+    """Return "": nothing in a working folder of this stage costs anything to make again."""
     return ""
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write the data folder. Raises ConfigError, and StoreError for data that cannot be read, or whose tokens are not known where
-    they decide."""
+    """Write the data folder. Raises ConfigError for an invalid config. Raises StoreError if data cannot be read, if nothing can be
+    chosen, or if the number of samples depends on tokens that are not known."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     settings = SubsetStageSettings.model_validate(config)
@@ -113,7 +114,8 @@ def _bought(
     lengths: Sequence[int],
     targets: Sequence[int],
 ) -> int:
-    """How many samples are wanted because of the input `like`."""
+    """Return how many samples are wanted because of the input `like`: as many as it has, or as many as the tokens spent on it buy
+    here."""
     if subset.budget == "samples":
         return len(targets)
     other, here = all_tokens(before([inputs[LIKE]])), all_tokens(before(folders.values()))
@@ -136,7 +138,8 @@ def _read(folder: Path) -> pa.Table:
 
 
 def _joined(folders: dict[str, Path]) -> pa.Table:
-    """The samples of the folders, one after another; an id that several folders have gets the folder's input name."""
+    """Return the samples of the folders, one folder after the other. An id that an earlier folder has gets the input's name
+    appended."""
     import pyarrow as pa
 
     tables, taken = [], set[str]()
@@ -145,7 +148,8 @@ def _joined(folders: dict[str, Path]) -> pa.Table:
         ids = [f"{one}@{name}" if one in taken else one for one in table["id"].to_pylist()]
         taken.update(ids)
         tables.append(table.set_column(table.schema.get_field_index("id"), "id", pa.array(ids, pa.string())))
-    return pa.concat_tables(tables, promote_options="permissive")  # whole scores beside fractions
+    # permissive, because one folder may have integer scores and another fractions
+    return pa.concat_tables(tables, promote_options="permissive")
 
 
 def _lengths(responses: pa.ChunkedArray) -> list[int]:

@@ -1,4 +1,4 @@
-"""Watches a running committee: logs what is wrong with it, each fault once, and ends a run whose reviews say nothing."""
+"""Watches a running committee: logs what is wrong with it, each fault once, and decides when `stop_when_blind` ends the run."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from gra.wellformed import printable
 
 log = logging.getLogger("gra.synthesis")
 
-FIRST_LOOK = 50  # reviewed samples at the first report; then at twice as many, and whenever the caller reports
+FIRST_LOOK = 50  # reviewed samples at the first report; the next ones come at twice as many each
 
 
 class Watch:
-    """`state`: the health statistics, if the caller reads them too. Outcomes must come in a fixed order."""
+    """Watches one run. `state`: the health statistics, if the caller reads them too. Outcomes must be added in a fixed order."""
 
     def __init__(self, settings: SynthesisSettings, state: health.Health | None = None):
         self._limit, self._health = settings.stop_when_blind, state or health.Health()
         self._reported, self._report_at = set[str](), FIRST_LOOK
 
     def add(self, outcome: Outcome) -> None:
-        """Count the outcome; a run can take hours, so faults are reported while it lasts."""
+        """Count the outcome. Faults are logged during the run, because it can take hours."""
         self._health.add(outcome)
         if self._health.reviewed >= self._report_at:
             self._report_at *= 2
@@ -36,7 +36,7 @@ class Watch:
                 log.warning("COMMITTEE: %s", printable(text))
 
     def is_blind(self) -> bool:
-        """Whether `stop_when_blind` ends the run here."""
+        """Return whether `stop_when_blind` ends the run now."""
         limit = self._limit
         return limit is not None and self._health.reviewed >= limit and health.blind(self._health.account())
 

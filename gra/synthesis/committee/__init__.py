@@ -1,1 +1,1 @@
-"""The committee: its roles, the protocol of one sample, the gate and the health of its reviews."""
+"""The committee: the roles of the models, the protocol of one sample, the gate, and statistics on the reviews."""

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 
 def interval_alpha(units: Iterable[Sequence[int]]) -> float | None:
-    """Krippendorff's alpha over `units`, each the integer scores of one sample; see `Agreement`."""
+    """Return Krippendorff's alpha over `units`, each of which holds the integer scores of one sample; see `Agreement.alpha`."""
     agreement = Agreement()
     for unit in units:
         agreement.add(unit)
@@ -16,20 +16,20 @@ def interval_alpha(units: Iterable[Sequence[int]]) -> float | None:
 
 
 class Agreement:
-    """Krippendorff's alpha, one sample at a time and in constant memory.
+    """Computes Krippendorff's alpha for interval data, one sample at a time and in constant memory.
 
-    1: full agreement; 0: chance; below 0: worse than chance. Exact arithmetic in O(scores), with the same results as the package
-    `krippendorff`, which needs an array of samples x values x values (gigabytes for 100,000 samples). Scaling all scores does not
-    change alpha, so sums can replace means.
+    1 means full agreement, 0 the agreement of chance, and a negative value less than that. The arithmetic is exact and takes
+    O(scores). The results equal those of the package `krippendorff`, which needs an array of samples x values x values (gigabytes
+    for 100,000 samples). Scaling all scores does not change alpha, so sums can replace means.
     """
 
     def __init__(self) -> None:
-        # by number of scores m: squared differences over ordered pairs
+        # number of scores m of a sample -> sum of squared differences over ordered pairs
         self._within: defaultdict[int, int] = defaultdict(int)
         self._count = self._total = self._squares = 0
 
     def add(self, unit: Sequence[int]) -> None:
-        """Add the scores of one sample; fewer than two are ignored."""
+        """Add the scores of one sample. A sample with fewer than two scores is ignored."""
         m = len(unit)
         if m < 2:
             return
@@ -39,7 +39,7 @@ class Agreement:
 
     @classmethod
     def joined(cls, parts: Iterable[Agreement]) -> Agreement:
-        """The agreement over the samples of all `parts` together."""
+        """Return an `Agreement` over the samples of all `parts`."""
         whole = cls()
         for part in parts:
             for m, pairs in part._within.items():
@@ -50,7 +50,7 @@ class Agreement:
         return whole
 
     def alpha(self) -> float | None:
-        """None where undefined: no sample has two scores, or all scores are the same."""
+        """Return alpha; None if it is undefined, because no sample has two scores or all scores are the same."""
         between = 2 * (self._count * self._squares - self._total * self._total)
         if between == 0:
             return None

@@ -1,6 +1,6 @@
 """Makes the calls of one sample: renders prompts, reads replies, retries unusable ones and records what each call cost.
 
-No I/O: the functions yield the calls that are due and are sent their replies (see protocol.py).
+It does no I/O: its functions are generators that yield the calls due next and are sent their replies (see protocol.py).
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from gra.synthesis.settings import SynthesisSettings, decoding_of
 
 @dataclass(frozen=True)
 class Rules:
-    """What all proposals of a run share. `seed`: the run's seed; `served`: see `gra.models.identity.served_as`; `thoughts`: whether
-    reasoning is cut off replies (`pool.strip_think`); `scales`: maps of reviewers' scores (synthesis.calibrate)."""
+    """What all proposals of a run share. `seed`: the run's seed. `served`: model name -> what identifies the served model beyond
+    its name (`gra.models.identity.served_as`). `thoughts`: whether reasoning is cut off replies (`pool.strip_think`). `scales`:
+    each reviewer's calibration map (synthesis.calibrate)."""
 
     seed: int
     settings: SynthesisSettings
@@ -35,13 +36,13 @@ class Rules:
 
     @cached_property
     def styles(self) -> dict[str, prompts.Style]:
-        """How the replies to each step's prompt are read."""
+        """The style of each step's prompt, which decides how its replies are read."""
         return {step: prompts.style(step, self.settings.prompts) for step in (*prompts.STEPS, prompts.REWRITE)}
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call that is due: the `request`, and its sample, step, role and attempt."""
+    """A call that is due: its `request`, and the sample, step, role and attempt that it belongs to."""
 
     sample: str
     step: str
@@ -57,7 +58,7 @@ Exchange: TypeAlias = Generator[list[Call], list[Reply], T]
 
 @dataclass
 class Caller:
-    """Makes the calls of one sample; `calls` records those that were answered."""
+    """Makes the calls of one sample and keeps a record of each answered call in `calls`."""
 
     sample: str
     rules: Rules
@@ -66,13 +67,14 @@ class Caller:
     def ask_all(
         self, step: str, turns: Sequence[tuple[str, str]], **values: Any
     ) -> Exchange[list[tuple[Any, str | None]]]:
-        """Call every (role, model) of `turns` for `step` at once; only unusable replies are retried.
+        """Call every (role, model) of `turns` for `step` at once. An unusable reply is retried, unless the server refused the
+        request.
 
-        Returns, per turn, (form or text, None) or (None, the last fault).
+        Return, for each turn, (form or text, None), or (None, the last fault) if no reply was usable.
         """
         settings = self.rules.settings
         if not prompts.has_examples(step, settings.prompts):
-            values.pop("demonstrations", None)  # not in the prompt, so a reply cannot be a copy of them
+            values.pop("demonstrations", None)  # the prompt does not show them, so no reply can copy them
         messages = prompts.render(step, settings.prompts, **values)
         style = self.rules.styles[step]
         schema = json_schema(step, style, bool(values.get("solve")))
@@ -87,7 +89,7 @@ class Caller:
                 results[i] = (found.value, found.fault)
                 self.calls.append(_record(call, reply, found))
                 cuts[i] += found.fault == CUT_OFF
-                if found.fault is not None and reply.error is None:  # a refusal is not retried
+                if found.fault is not None and reply.error is None:  # a server that refuses a request refuses it again
                     again.append(i)
             due = again
             if not due:
@@ -95,13 +97,14 @@ class Caller:
         return results
 
     def ask_one(self, step: str, role: str, model: str, **values: Any) -> Exchange[tuple[Any, str | None]]:
-        """Call one model for `step`. Returns (form or text, None) or (None, the last fault)."""
+        """Call one model for `step`. Return (form or text, None), or (None, the last fault) if no reply was usable."""
         results = yield from self.ask_all(step, [(role, model)], **values)
         return results[0]
 
     def ask_yes_no(self, step: str, questions: Sequence[yes_no.Question]) -> Exchange[list[yes_no.Scored]]:
-        """Call every (role, model, messages) at once for one token, Yes or No. Returns, per question, (score, None) or (None, the
-        fault); there are no retries, since the token is greedy."""
+        """Ask all `questions`, each a (role, model, messages), at once; every reply is one token, Yes or No. Return, for each
+        question, (score, None) or (None, the fault). Nothing is retried: decoding is greedy, so a retry would give the same
+        token."""
         calls = []
         for role, model, messages in questions:
             seed = number(self.rules.seed, self.sample, step, role, 0, bits=31)
@@ -122,7 +125,7 @@ class Caller:
         messages: tuple[dict[str, str], ...],
         schema: dict[str, Any] | None,
     ) -> Call:
-        """`tries`: the attempt, and how many earlier ones were cut off."""
+        """Return the call. `tries`: the number of this attempt, and how many earlier attempts were cut off."""
         attempt, cuts = tries
         request = Request(
             model=model,

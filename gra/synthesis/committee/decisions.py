@@ -1,6 +1,7 @@
-"""PURE: decides on a draft from the verdicts that it has: the checks of its instruction, its reviews, its adjudication.
+"""PURE: decides on a draft from its verdicts: the checks of its instruction, its reviews and its adjudication.
 
-The protocol asks for verdicts and calls these functions; re-gating calls them with recorded verdicts and other settings.
+The protocol asks the models for these verdicts and then calls these functions. Re-gating calls the functions with the recorded
+verdicts and other settings.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ Drop = tuple[str, str]  # reason and detail
 
 
 def of_checks(draft: Outcome, settings: SynthesisSettings) -> Drop | None:
-    """Why the instruction is dropped after its checks; None if it passes."""
+    """Return the reason and detail if the checks drop the instruction; None if it passes."""
     if not instruction_passes(draft.checks, settings):
         return "instruction_rejected", _failed(draft.checks)
     if sum(check.passed is not None for check in draft.checks) < settings.min_reviews:
@@ -25,14 +26,16 @@ def of_checks(draft: Outcome, settings: SynthesisSettings) -> Drop | None:
 
 
 def of_reviews(draft: Outcome, settings: SynthesisSettings) -> tuple[Outcome, Gate, Drop | None]:
-    """The draft with the mean and standard deviation of its reviews, the gate's verdict, and why the draft is dropped."""
+    """Return the draft with the mean and standard deviation of its reviews, the gate's verdict, and, if the gate rejects the
+    draft, the reason and detail (else None)."""
     verdict = gate([review.scores for review in draft.reviews if review.scores is not None], settings)
     scored = replace(draft, mean=verdict.mean, std=verdict.std)
     return scored, verdict, (verdict.reason, _missing(draft.reviews)) if verdict.verdict == "reject" else None
 
 
 def of_adjudication(word: Review, verdict: Gate, settings: SynthesisSettings) -> Drop | None:
-    """Why the sample is dropped after its adjudication, which `verdict` called for; None if it is kept."""
+    """Return the reason and detail if the adjudication `word` drops the sample; None if the sample is kept. `verdict` is the
+    gate's verdict that called for the adjudicator."""
     if word.scores is None:
         return "adjudication_missing", word.missing or ""
     return None if adjudicated_verdict(word.scores, settings) else ("adjudicated_out", verdict.reason)

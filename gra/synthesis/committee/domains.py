@@ -1,8 +1,8 @@
-"""PURE: chooses what the generator is shown of a domain: its own records, those that a thin domain borrows, demonstrations.
+"""PURE: chooses the records that the generator is shown for a domain: the domain's own, borrowed ones, and demonstrations.
 
-A domain with few records would show the same pair to every proposal. With fewer than `synthesis.thin_domain` records it borrows
-from similar domains (`NEAR`); each prompt still shows at least one of its own. Demonstrations are short: one request of at most
-DEMONSTRATION characters, from the shorter half of those drawn.
+A domain with few records would show the same ones to every proposal. A domain with fewer than `synthesis.thin_domain` records
+therefore borrows from similar domains (`NEAR`); each prompt still shows at least one record of the domain itself. A demonstration
+is one short request of at most DEMONSTRATION characters.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 from gra.synthesis.committee.records import DOMAINS, Record
 from gra.wellformed import printable
 
-DEMONSTRATION = 240  # maximum characters of an instruction
-NEAR = {  # most similar tasks first; a domain that is not listed borrows from all, in the order of DOMAINS
+DEMONSTRATION = 240  # maximum characters of a demonstration's instruction
+NEAR = {  # domain -> those that it borrows from, most similar first; an unlisted one borrows from all, as in DOMAINS
     "coding": ("mathematics", "reasoning", "question answering"),
     "mathematics": ("reasoning", "coding", "question answering"),
     "question answering": ("reasoning", "language", "creation"),
@@ -35,22 +35,22 @@ log = logging.getLogger("gra.synthesis")
 
 @dataclass(frozen=True)
 class DomainPool:
-    """`records`: the domain's own (the first `own`), then borrowed ones; `examples`: indices in `records` of those that can be
-    demonstrations."""
+    """The records that prompts of one domain can show. `records`: the domain's own records (the first `own`), then borrowed ones.
+    `examples`: indices of the `records` that can be demonstrations."""
 
     records: tuple[Record, ...]
     own: int
     examples: tuple[int, ...]
-    sources: tuple[str, ...] = ()  # the domains it borrows from
-    taken: tuple[tuple[str, ...], ...] = ()  # keywords of its own newest records
+    sources: tuple[str, ...] = ()  # the domains of the borrowed records
+    taken: tuple[tuple[str, ...], ...] = ()  # keywords of the domain's newest own records
 
 
 LEFT_OUT = DomainPool((), 0, ())
 
 
 def by_domain(pool: Sequence[Record], shots: int, least: int = 0, taken: int = 0) -> dict[str, DomainPool]:
-    """The pool by domain. A domain with fewer than `least` records borrows up to that number; one that still has fewer than
-    `shots` is left out. `taken`: how many of the newest records give the keywords that are listed as taken."""
+    """Return the pool by domain. A domain with fewer than `least` records borrows up to that number. A domain that then has fewer
+    than `shots` records is left out. The newest `taken` records of a domain give the keywords that prompts list as taken."""
     found: dict[str, list[Record]] = {}
     for record in pool:
         found.setdefault(record.domain, []).append(record)
@@ -73,12 +73,13 @@ def _pool(domain: str, found: Mapping[str, Sequence[Record]], least: int, taken:
 
 
 def _spread(records: Sequence[Record], most: int) -> list[Record]:
-    """Some of the records, whatever their order; the choice is stable as the pool grows."""
+    """Return the `most` records whose ids have the lowest hashes. The choice does not depend on the records' order, and changes
+    little as the pool grows."""
     return sorted(records, key=lambda r: hashlib.sha256(r.id.encode()).digest())[:most]
 
 
 def shown(pool: DomainPool, shots: int, rng: random.Random) -> tuple[Record, ...]:
-    """The records shown to one proposal; in a domain that borrows, the first is its own."""
+    """Return the records shown to one proposal, drawn at random. If the domain borrows, the first one is the domain's own."""
     if pool.own == len(pool.records):
         return tuple(rng.sample(pool.records, shots))
     first = rng.randrange(pool.own)
@@ -89,8 +90,9 @@ def shown(pool: DomainPool, shots: int, rng: random.Random) -> tuple[Record, ...
 def demonstrations(
     pool: DomainPool, count: int, rng: random.Random, spare: Sequence[Record] = ()
 ) -> tuple[Record, ...]:
-    """Records to show as turns: twice as many are drawn and the shorter half is used, in random order. A domain that borrows has
-    one of its own among them if any is short enough. `spare`: shown where the pool has too few short records."""
+    """Return `count` records to show as turns, in random order. Twice as many are drawn and the shorter half is used. A domain
+    that borrows shows one of its own, if any is short enough. Records of `spare` are added if the pool has too few short
+    records."""
     drawn = rng.sample(pool.examples, min(2 * count, len(pool.examples)))
     own = [i for i in pool.examples if i < pool.own]
     if pool.own < len(pool.records) and own and count:
@@ -106,7 +108,7 @@ def demonstrations(
 
 
 def fits(instruction: str) -> bool:
-    """Whether an instruction can be a demonstration: one short request on one line."""
+    """Return whether an instruction can be a demonstration: one line, at most DEMONSTRATION characters, one request."""
     text = instruction.strip()
     short = 0 < len(text) <= DEMONSTRATION and "\n" not in text
     return short and len(_SENTENCE.findall(text)) <= 2 and text.count("?") <= 1
@@ -115,8 +117,8 @@ def fits(instruction: str) -> bool:
 def report_thin(
     pool: Sequence[Record], domains: Mapping[str, DomainPool], logged: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """For stats.json: the domains that borrow in this round, and those that are left out because the whole pool is too small. Each
-    is logged once per run (`logged`: those of earlier rounds)."""
+    """Return, for stats.json, the domains that borrow in this round and those that get no proposals because the whole pool is too
+    small. Log each of them, unless `logged`, the entries of earlier rounds, contains it."""
     own = Counter(record.domain for record in pool)
     thin: list[dict[str, Any]] = [
         {"domain": name, "own": own[name], "borrowed": len(found.records) - found.own, "from": list(found.sources)}

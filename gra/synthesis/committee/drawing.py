@@ -1,4 +1,4 @@
-"""PURE: draws the records and roles of a proposal from the run's seed and the proposal's number alone."""
+"""PURE: draws the records and roles of a proposal. Its random streams depend only on the run's seed and the proposal's number."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def draw_proposal(
     models: Sequence[str],
     settings: SynthesisSettings,
 ) -> Proposal:
-    """Proposal `index` of round `number`: its domain, pool records and roles, each from its own random stream."""
+    """Return proposal `index` of round `number`. Its domain, records and roles come from random streams that only the run's seed,
+    the round and the index decide."""
     rng = stream(seed, "proposal", number, index)
     if settings.domains == "uniform":
         domain = rng.choice(sorted(domains))
@@ -32,7 +33,7 @@ def draw_proposal(
     roles = assign(models, settings, stream(seed, "roles", number, index))
     turns: tuple[Record, ...] = ()
     if prompts.demonstrates(settings.prompts):
-        sets = settings.example_sets  # calls with the same set share a prompt prefix, which a server computes once
+        sets = settings.example_sets  # calls with the same set share a prompt prefix, which a prefix cache reuses
         drawn_for = (index,) if sets is None else (domain, index % sets)
         own, spare = stream(seed, "demonstrations", number, *drawn_for), prompts.built_in(settings.prompts)
         turns = demonstrations(domains[domain], settings.demonstrations, own, spare)

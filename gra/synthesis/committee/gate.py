@@ -1,6 +1,6 @@
 """PURE: decides by tau and delta whether a response is accepted (paper, decision rule), in exact arithmetic.
 
-Scores are integers or decimals with four digits, so means and variances are compared as fractions: rounding never decides.
+Scores are integers or decimals with four digits. Means and variances are compared as fractions, so no decision depends on rounding.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ Verdict = Literal["accept", "reject", "adjudicate"]
 
 @dataclass(frozen=True)
 class Gate:
-    """The verdict of the reviews; `reason`: empty for accept; mean and std of the composites (None: undefined)."""
+    """The gate's verdict on a response. `reason` is empty for `accept`; `mean` and `std` are over the composites, None if
+    undefined."""
 
     verdict: Verdict
     reason: str
@@ -31,37 +32,39 @@ class Gate:
 
 
 def instruction_passes(checks: Sequence[Check], settings: SynthesisSettings) -> bool:
-    """Whether the instruction passes the reviewers: none fails it, or (`check=majority`) at most half of those that gave a
-    verdict."""
+    """Return whether the instruction passes its checks. `check=unanimous`: no reviewer fails it; `check=majority`: at most half of
+    those that gave a verdict fail it."""
     given = [check.passed for check in checks if check.passed is not None]
     failed = given.count(False)
     return failed == 0 if settings.check == "unanimous" else failed * 2 <= len(given)
 
 
 def composite(scores: Mapping[str, float], kind: str = "mean") -> Fraction:
-    """A reviewer's score, exact in the decimal form of its scores: their mean, or what `kind` names (synthesis.composite)."""
+    """Return one reviewer's composite score as an exact fraction: the mean of its scores, or the aggregate that `kind`
+    (synthesis.composite) names."""
     if kind == "correctness":
         return exact(scores["correctness"])
     if kind == "median":
         return median(exact(score) for score in scores.values())
     if kind == "min":
         return min(exact(score) for score in scores.values())
-    whole = sum(score for score in scores.values() if isinstance(score, int))  # nearly always all of them
+    # Integers are summed apart for speed: nearly all scores are integers.
+    whole = sum(score for score in scores.values() if isinstance(score, int))
     return sum((exact(score) for score in scores.values() if not isinstance(score, int)), Fraction(whole)) / len(scores)
 
 
 @lru_cache(1024)
 def exact(number: float) -> Fraction:
-    """The number, exact in its decimal form."""
+    """Return the number as a fraction, exact in its decimal form."""
     return Fraction(str(number))
 
 
 def gate(reviews: Sequence[Mapping[str, float]], settings: SynthesisSettings) -> Gate:
-    """Judge a response by its `reviews` (dimension -> 0..10), without the missing ones.
+    """Judge a response by its `reviews`, each a mapping dimension -> 0..10; missing reviews are not among them.
 
-    mean < tau: reject. mean >= tau and std <= delta: accept. Otherwise the adjudicator decides, or `settings.disputed` if there
-    is none (majority: more than half of the composites reach tau). With fewer than `settings.min_reviews` reviews: the
-    adjudicator, or reject.
+    Fewer than `settings.min_reviews` reviews: the adjudicator decides, or the response is rejected if there is none. Else mean <
+    tau rejects; mean >= tau with std <= delta accepts. In the remaining, disputed case the adjudicator decides, or
+    `settings.disputed` if there is none (`majority`: accept if more than half of the composites reach tau).
     """
     values = [composite(review, settings.composite) for review in reviews]
     mean, variance = _moments(values, settings.std)
@@ -83,13 +86,13 @@ def gate(reviews: Sequence[Mapping[str, float]], settings: SynthesisSettings) ->
 
 
 def adjudicated_verdict(scores: Mapping[str, float], settings: SynthesisSettings) -> bool:
-    """Whether the adjudicator keeps the sample: the composite of its scores reaches tau."""
+    """Return whether the adjudicator keeps the sample: the composite of the adjudicator's `scores` reaches tau."""
     return composite(scores, settings.composite) >= exact(settings.tau)
 
 
 def _moments(values: Sequence[Fraction], form: str) -> tuple[Fraction | None, Fraction | None]:
-    """Mean, and population or sample variance; None where undefined (no value, or one value in the sample form). Integers over a
-    common denominator are ten times as fast as fractions:
+    """Return the mean and the population or sample variance; None where undefined (no value, or one value in the sample form). It
+    computes with integers over a common denominator, which is ten times as fast as with fractions:
 
         variance = (n * sum(v^2) - sum(v)^2) / (n * n), or / (n * (n - 1)) in the sample form
     """
@@ -104,5 +107,5 @@ def _moments(values: Sequence[Fraction], form: str) -> tuple[Fraction | None, Fr
 
 
 def passed_gate(outcome: Outcome) -> bool:
-    """Whether the committee accepted the sample, even if it was dropped later."""
+    """Return whether the committee accepted the sample. A later step, such as deduplication, may have dropped it."""
     return outcome.status == "accepted" or (outcome.reason in REASONS and REASONS[outcome.reason].accepted)

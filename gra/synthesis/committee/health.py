@@ -1,19 +1,22 @@
-"""PURE: watches a running committee: do reviewers agree, does each discriminate, does the random choice of reviewers decide?
+"""PURE: watches a running committee: do the reviewers agree, does each reviewer distinguish samples, and how much of a sample's
+mean score is due to which reviewers it drew?
 
-`Health` reads outcomes one by one in constant memory; `account` is the `health` of stats.json:
+`Health` reads outcomes one by one in constant memory. `Health.account` returns the `health` of stats.json:
 
-    alpha            Krippendorff's alpha of the composite scores (interval data) with a 95 % interval: delete-one-group jackknife
-                     over 20 groups of samples, by their ids (Efron and Stein 1981, Annals of Statistics 9); None below 20 samples
-    reviewers        {model: reviews, mean, sd, severity, constant, equal}. severity: how many points lower it scores on average
-                     than the other reviewers of the same samples (harsh: above 0), as in a probe (between.py); constant, equal:
-                     the share of its most frequent score, and of reviews whose scores are all the same (verdicts.py)
+    alpha            Krippendorff's alpha of the reviews' mean scores (interval data), with a 95 % interval: delete-one-group
+                     jackknife over 20 groups of samples, by their ids (Efron and Stein 1981, Annals of Statistics 9). The interval
+                     is None below 20 samples
+    reviewers        {model: reviews, mean, sd, severity, constant, equal}. severity: how many points lower the model scores on
+                     average than the other reviewers of the same samples (harsh: above 0), as in a probe (between.py). constant:
+                     the share of its most frequent score; equal: the share of reviews whose scores are all the same (verdicts.py)
     sets             {reviewers of a sample: reviewed, accepted}: acceptance by set of reviewers
-    warnings         what is wrong, in words; [] where nothing is, or too little is known
-    draw_share       the share of the variance of mean scores that comes from the choice of reviewers, not from the sample:
-                     within-sample variance / m against the variance of means, m reviewers (one-way random effects; Searle,
-                     Variance Components)
+    warnings         what is wrong, in words; [] if nothing is wrong or too little is known
+    draw_share       the share of the variance of mean scores that is due to the choice of reviewers, not to the sample:
+                     (mean within-sample variance / m) / (variance of the means), for m reviewers a sample (one-way random
+                     effects; Searle, Variance Components)
 
-Roles are drawn at random for each sample, so differences between sets of reviewers come from the reviewers, not from the samples.
+With synthesis.roles=random the reviewers are drawn for each sample, so systematic differences between sets of reviewers are due to
+the reviewers, not to their samples.
 """
 
 from __future__ import annotations
@@ -30,30 +33,30 @@ from gra.synthesis.committee.records import Outcome
 from gra.synthesis.probe.verdicts import CONSTANT, EQUAL, Verdicts
 
 GROUPS = 20  # groups of samples in the jackknife
-ENOUGH = 20  # minimum of reviewed samples, or of reviews of a model, for a statement
+ENOUGH = 20  # nothing is stated about fewer reviewed samples, or about a model with fewer reviews
 LEVEL = 0.95  # confidence level of alpha's interval
-MOST_SETS = 200  # sets of reviewers that are counted by name; the rest together
+MOST_SETS = 200  # sets of reviewers that are counted separately; all others are counted together
 
 
 class Health:
-    """The statistics of the outcomes so far."""
+    """Statistics on the reviews of the outcomes added so far."""
 
     def __init__(self) -> None:
         self._groups: dict[int, Agreement] = {}
         self.reviewed = 0  # samples with two scores or more
         self._models: dict[str, _Reviewer] = {}
         self._sets: dict[str, list[int]] = {}
-        self._means = _Moments()  # of samples' mean scores
+        self._means = _Moments()  # mean and variance of the samples' mean scores
         self._within = 0.0  # sum over samples of the variance between reviewers / their number
 
     def add(self, outcome: Outcome) -> None:
-        """Add one outcome; one without scores is ignored."""
+        """Add one outcome. An outcome without scores is ignored."""
         scored = [review for review in outcome.reviews if review.scores]
         if not scored:
             return
         totals = [
             round(sum(r.scores.values()) / len(r.scores) * 6000) for r in scored if r.scores
-        ]  # integers: exact arithmetic
+        ]  # as integers, because `Agreement` is exact; 6000 is a multiple of the usual numbers of scores
         points = [total / 6000 for total in totals]
         self._agree(outcome.id, totals)
         whole = sum(points)
@@ -68,7 +71,7 @@ class Health:
         counts[1] += passed_gate(outcome)
 
     def account(self) -> dict[str, Any]:
-        """All statistics as plain data; None where undefined."""
+        """Return all statistics as JSON types; a statistic that is undefined is None."""
         alpha = Agreement.joined(self._groups.values()).alpha()
         low, high = self._interval(alpha)
         found: dict[str, Any] = {
@@ -154,8 +157,8 @@ class _Reviewer:
 
 
 def blind(found: Mapping[str, Any]) -> bool:
-    """Whether there is no evidence that the reviews distinguish samples: alpha's interval contains 0 or lies below it (or alpha is
-    undefined: all scores are the same), or the choice of reviewers decides more than the sample."""
+    """Return whether there is no evidence that the reviews distinguish samples: alpha's interval contains 0 or lies below it,
+    alpha is undefined because all scores are the same, or `draw_share` exceeds one half."""
     if found["samples"] < ENOUGH:
         return False
     no_agreement = found["alpha"] is None or (found["alpha_low"] is not None and found["alpha_low"] <= 0)
@@ -163,7 +166,7 @@ def blind(found: Mapping[str, Any]) -> bool:
 
 
 def faults(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What is wrong with the committee: [(name of the fault, message)]; [] where nothing is, or too little is known."""
+    """Return what is wrong with the committee as [(name of the fault, message)]; [] if nothing is wrong or too little is known."""
     messages = []
     n = found["samples"]
     if n >= ENOUGH and found["alpha"] is None:

@@ -1,4 +1,4 @@
-"""PURE: formats the committee's health (health.py) for the terminal, the log line and status.json of a running synthesis."""
+"""PURE: formats the committee's health (health.py) for the terminal, the log and the status.json of a running synthesis."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ _LONGEST = 160  # characters of a warning: models' names come from the user and 
 
 
 def agreement(found: Mapping[str, Any]) -> str:
-    """Alpha with its interval, and the share of mean scores that the choice of reviewers explains; "-": not known yet."""
+    """Return alpha with its interval, and the share of the variance of mean scores that is due to the choice of reviewers; "-" for
+    an alpha that is not known yet."""
     interval = f" [{found['alpha_low']:.2f}, {found['alpha_high']:.2f}]" if found["alpha_low"] is not None else ""
     draw = f"; {found['draw_share']:.0%} of mean scores is who reviewed" if found["draw_share"] is not None else ""
     return f"alpha {alpha(found)}{interval} over {found['samples']:,} samples{draw}"
 
 
 def alpha(found: Mapping[str, Any]) -> str:
-    """Krippendorff's alpha, or "-"."""
+    """Return Krippendorff's alpha as text, or "-"."""
     return "-" if found["alpha"] is None else f"{found['alpha']:.2f}"
 
 
 def loud(found: Mapping[str, Any]) -> list[str]:
-    """The warnings, gravest first, each on one line without control characters; if there are more, their number."""
+    """Return the first MOST warnings, each on one line and without control characters; if there are more, a last line gives their
+    number."""
     words = [" ".join(printable(text).split()) for text in found["warnings"]]
     cut = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..." for text in words[:MOST]]
     return [*cut, f"and {len(words) - MOST} more: see status.json"] if len(words) > MOST else cut

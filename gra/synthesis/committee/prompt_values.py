@@ -1,4 +1,4 @@
-"""PURE: computes the values that prompts show beside a sample's texts: parents, topics, demonstrations."""
+"""PURE: computes the values that prompts show together with a sample's texts: parents, topics, demonstrations."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from gra.synthesis.settings import SynthesisSettings
 def parents(
     records: Sequence[Record], demonstrations: Sequence[Record], settings: SynthesisSettings
 ) -> tuple[str, ...]:
-    """The ids of the pool records shown to a proposal."""
+    """Return the ids of the pool records shown to a proposal. Built-in demonstrations are not in the pool and are left out."""
     own = [record for record in demonstrations if record not in prompts.built_in(settings.prompts)]
     return tuple(dict.fromkeys(record.id for record in (*records, *own)))
 
 
 def topics(seed: int, name: str, records: Sequence[Record]) -> tuple[str, ...]:
-    """One keyword of each record shown, as starting points for the keywords of the proposal `name`."""
+    """Return one random keyword of each shown record. They are starting points for the keywords of the proposal `name`."""
     rng = stream(seed, "topics", name)
     return tuple(dict.fromkeys(rng.choice(record.keywords) for record in records))
 
 
 def built_in(seed: int, step: str, name: str, settings: SynthesisSettings) -> tuple[Record, ...]:
-    """Built-in demonstrations for a step about `name`, from different domains: drawn per name, or per set of `example_sets`."""
+    """Return built-in demonstrations for `step`; () if its prompt shows none. They are drawn for each `name`, or for each of the
+    `example_sets` sets."""
     if not prompts.has_examples(step, settings.prompts):
         return ()
     known = prompts.built_in(settings.prompts)
@@ -35,11 +36,11 @@ def built_in(seed: int, step: str, name: str, settings: SynthesisSettings) -> tu
 
 
 def solves(domain: str, settings: SynthesisSettings) -> bool:
-    """Whether judges of a response in this domain write their own answer first."""
+    """Return whether the judges of a response in this domain first write their own answer."""
     return settings.solve == "always" or (settings.solve == "checkable" and domain in CHECKABLE)
 
 
 def judged(draft: Outcome, settings: SynthesisSettings) -> Mapping[str, Any]:
-    """The prompt values for judges of the response."""
+    """Return the values for the prompts that judge the draft's response."""
     solve = solves(draft.domain, settings)
     return {"instruction": draft.instruction, "response": draft.response, "domain": draft.domain, "solve": solve}

@@ -1,11 +1,11 @@
-"""One sample's life, as a function that does no I/O: it yields the calls that are due and is sent their replies.
+"""The protocol of one sample, as generators that do no I/O: they yield the calls that are due and are sent their replies.
 
     protocol = propose(proposal, rules)
     calls = next(protocol)                      # may all be in flight at once
     calls = protocol.send([reply, ...])         # in the order of calls, until StopIteration carries the Outcome
 
-Any scheduler can drive it and the journal can replay it: the outcome depends on the proposal, the rules and the replies.
-Method: paper sections on the generator, the reviewer committee, the decision rule and the adjudicator.
+Any scheduler can drive a protocol, and the journal can replay it: the outcome depends only on the proposal, the rules and the
+replies. Method: paper sections on the generator, the reviewer committee, the decision rule and the adjudicator.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from gra.synthesis.scoring.scales import as_given, calibrated
 
 @dataclass(frozen=True)
 class Proposal:
-    """One attempt at a new sample: what it starts from and who takes part. `demonstrations`: records shown as turns; `taken`:
-    keywords that are already in use."""
+    """One attempt at a new sample: the records that it starts from and the models that take part. `demonstrations`: records shown
+    as chat turns. `taken`: keywords that new samples must not repeat."""
 
     id: str
     round: int
@@ -46,13 +46,14 @@ class Proposal:
     domain: str
     records: tuple[Record, ...]
     roles: Roles
-    examples: Examples = NONE  # shown to those that judge by one token (synthesis.scoring=probability)
+    examples: Examples = NONE  # shown to judges that answer with one token (synthesis.scoring=probability)
     demonstrations: tuple[Record, ...] = ()
     taken: tuple[tuple[str, ...], ...] = ()
 
 
 def propose(proposal: Proposal, rules: Rules) -> Protocol:
-    """The life of one proposal, from keywords to the committee's decision. No reply makes it raise."""
+    """Run one proposal from its keywords to the committee's decision, and return the Outcome. An unusable reply is never an
+    exception: it ends the proposal with a reason."""
     settings, roles = rules.settings, proposal.roles
     caller = Caller(proposal.id, rules)
     draft = Outcome(
@@ -105,13 +106,15 @@ def propose(proposal: Proposal, rules: Rules) -> Protocol:
 
 
 def check_instruction(caller: Caller, draft: Outcome, examples: Examples) -> Exchange[tuple[Outcome, Drop | None]]:
-    """The reviewers' check of the instruction: the draft with their verdicts, and why it is dropped, or None."""
+    """Have the reviewers check the instruction. Return the draft with their verdicts, and the reason and detail if it is dropped,
+    else None."""
     draft = replace(draft, checks=(yield from _check(caller, draft, examples)))
     return draft, decisions.of_checks(draft, caller.rules.settings)
 
 
 def judge_response(caller: Caller, draft: Outcome, examples: Examples) -> Exchange[tuple[Outcome, Drop | None]]:
-    """Reviews, gate and, where it calls for one, the adjudicator: the draft with all of them, and why it is dropped, or None."""
+    """Have the response reviewed and, if the gate calls for it, adjudicated. Return the draft with these verdicts, and the reason
+    and detail if it is dropped, else None."""
     rules, settings = caller.rules, caller.rules.settings
     draft = replace(draft, reviews=(yield from _review(caller, draft, examples)))
     draft = replace(draft, reviews=tuple(calibrated(found, rules.scales) for found in draft.reviews))
@@ -124,8 +127,8 @@ def judge_response(caller: Caller, draft: Outcome, examples: Examples) -> Exchan
 
 
 def annotate(outcome: Outcome, rules: Rules) -> Protocol:
-    """Write the summary of a kept sample and complete its keywords (paper: metadata writer). If that fails, the sample is kept
-    without a summary and does not enter the pool."""
+    """Have the annotator write the summary and the final keywords of a kept sample (paper: metadata writer). If the reply is
+    unusable, the sample is kept without a summary and does not enter the pool."""
     caller = Caller(outcome.id, rules)
     turns = prompt_values.built_in(rules.seed, "annotate", outcome.id, rules.settings)
     values = {"domain": outcome.domain, "keywords": outcome.keywords, "demonstrations": turns}
@@ -146,16 +149,16 @@ def annotate(outcome: Outcome, rules: Rules) -> Protocol:
 def annotate_seed(
     seed: Seed, model: str, rules: Rules
 ) -> Exchange[tuple[Record | None, str | None, tuple[CallRecord, ...]]]:
-    """Give a seed its domain, three keywords and summary. Values from the source take precedence; if it has all of them, no
-    model is called.
+    """Give a seed its domain, three keywords and summary. Values that the source gives take precedence; if it gives all of them,
+    no model is called.
 
-    Returns the record or None, the fault or None, and the calls.
+    Return the record and None, or None and the fault; and the calls.
     """
     if seed.domain and seed.keywords and seed.summary:
         return Record(seed.id, seed.instruction, seed.response, seed.domain, seed.keywords, seed.summary), None, ()
     caller = Caller(seed.id, rules)
     domains = list(DOMAINS)
-    if rules.styles["annotate_seed"] != "classic":  # weak models favour the first one
+    if rules.styles["annotate_seed"] != "classic":  # weak models favour the domain that is listed first
         stream(rules.seed, "domains", seed.id).shuffle(domains)
     form, fault = yield from caller.ask_one(
         "annotate_seed",
@@ -175,7 +178,7 @@ def annotate_seed(
 
 
 def respond(draft: Outcome, rules: Rules) -> Exchange[tuple[str | None, tuple[CallRecord, ...]]]:
-    """Only the response step of a sample's life: the text of the draft's generator, or None, and the calls."""
+    """Make only the response step of a sample. Return the generator's text, or None if no reply was usable; and the calls."""
     caller = Caller(draft.id, rules)
     text, _ = yield from _respond(caller, draft)
     return text, tuple(caller.calls)
@@ -184,15 +187,15 @@ def respond(draft: Outcome, rules: Rules) -> Exchange[tuple[str | None, tuple[Ca
 def review(
     draft: Outcome, rules: Rules, examples: Examples = NONE
 ) -> Exchange[tuple[tuple[Review, ...], tuple[CallRecord, ...]]]:
-    """Only the review step of a sample's life: the reviews of the draft's response, and the calls."""
+    """Make only the review step of a sample. Return the reviews of the draft's response, and the calls."""
     caller = Caller(draft.id, rules)
     reviews = yield from _review(caller, draft, examples)
     return reviews, tuple(caller.calls)
 
 
 def gives_probabilities(model: str, rules: Rules) -> Exchange[tuple[CallRecord, ...]]:
-    """A first question to a model that will judge by probabilities. A server that gives none ends the run here, before anything
-    is paid for, with an error that names it."""
+    """Ask a model that will judge by probabilities a first question, and return the calls. If its server returns no token
+    probabilities, the backend's error, which names the server, ends the run before anything else is paid for."""
     caller = Caller(f"probabilities/{model}", rules)
     yield from caller.ask_yes_no("probabilities", [("reviewer", model, probability.FIRST)])
     return tuple(caller.calls)
@@ -242,7 +245,7 @@ def _adjudicate(caller: Caller, draft: Outcome, examples: Examples) -> Exchange[
 def _scored(
     caller: Caller, step: str, draft: Outcome, examples: Examples, turns: Sequence[tuple[str, str]]
 ) -> Exchange[tuple[Review, ...]]:
-    """Reviews by the probabilities of Yes and No, each on its model's own scale."""
+    """Return one review for each (role, model) of `turns`, scored by the probabilities of Yes and No and not yet calibrated."""
     kind = caller.rules.settings.questions
     scored = yield from caller.ask_yes_no(step, yes_no.review_questions(draft, examples, turns, kind))
     return yes_no.reviews([model for _, model in turns], scored, kind)

@@ -1,4 +1,4 @@
-"""The paper's vocabulary as plain data: Seed, Record (x, y, d, k, s), Roles, Check, Review, Outcome.
+"""The paper's terms as dataclasses: Seed, Record (x, y, d, k, s), Roles, Check, Review, Outcome.
 
 Sources: arXiv 2504.12322, sections on the data pool, the reviewers and the adjudicator.
 """
@@ -10,29 +10,30 @@ from typing import Literal
 
 DOMAINS = ("coding", "mathematics", "question answering", "reasoning", "role-play", "language", "creation")
 CHECKABLE = ("coding", "mathematics", "reasoning", "question answering")  # domains whose answers are right or wrong
-CRITERIA = ("reasonableness", "completeness", "clarity")  # yes/no, on the instruction
-DIMENSIONS = ("correctness", "clarity", "completeness", "relevance", "coherence", "ethicality")  # 0-10, on the response
+CRITERIA = ("reasonableness", "completeness", "clarity")  # yes/no verdicts on an instruction
+DIMENSIONS = ("correctness", "clarity", "completeness", "relevance", "coherence", "ethicality")  # 0-10, of a response
 
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """A seed record before annotation: an instruction with its answer (empty if the source has none).
+    """A seed before annotation: an instruction with its answer (empty if the source has none).
 
-    `place`: its line or index in the source, for messages and provenance.
+    `place`: the seed's line or index in the source, for messages and provenance.
     """
 
     id: str
     instruction: str
     response: str
     place: str = ""
-    domain: str | None = None  # from the source if it has one, else written by a model
-    keywords: tuple[str, ...] = ()  # likewise
-    summary: str = ""  # likewise
+    # from the source; a model writes those that it does not have
+    domain: str | None = None
+    keywords: tuple[str, ...] = ()
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An annotated member of the data pool: (x, y, d, k, s) of the paper, with its id."""
+    """An annotated member of the pool: (x, y, d, k, s) of the paper, with an id."""
 
     id: str
     instruction: str
@@ -44,7 +45,8 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """The models of one sample by role. Disjoint except for `annotator`, and with `synthesis.roles=single`."""
+    """The models of one sample by role. No model has two roles, except that any model can also annotate. With
+    `synthesis.roles=single` one model has all roles."""
 
     generator: str
     reviewers: tuple[str, ...]
@@ -54,7 +56,7 @@ class Roles:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One reviewer's verdict on the instruction; `passed` is None if the verdict is missing (the reply was unusable)."""
+    """One reviewer's verdict on the instruction; `passed` is None if the verdict is missing, because the reply was unusable."""
 
     model: str
     verdicts: dict[str, bool] | None
@@ -68,18 +70,19 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One reviewer's (or the adjudicator's) scores of the response; `score` is None if they are missing."""
+    """The scores of a response from one reviewer or the adjudicator; `score` is None if they are missing."""
 
     model: str
     scores: dict[str, float] | None
     strengths: str = ""
     weaknesses: str = ""
     missing: str | None = None
-    raw: dict[str, float] | None = None  # of a calibrated review: the model's own scores
+    raw: dict[str, float] | None = None  # the model's own scores, if the review is calibrated
 
     @property
     def score(self) -> float | None:
-        """The composite: the mean of the scores (six integers, or those of synthesis.scoring=probability)."""
+        """The mean of the scores (six integers, or those of synthesis.scoring=probability). It is the composite of
+        `synthesis.composite=mean`; for the gate see `gate.composite`."""
         return None if self.scores is None else sum(self.scores.values()) / len(self.scores)
 
 
@@ -88,10 +91,10 @@ Status = Literal["accepted", "rejected"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of one proposal: all texts, verdicts and the decision, with the reason if it was dropped.
+    """The result of one proposal: all texts and verdicts, the decision, and the reason if it was dropped.
 
-    `index`: the proposal's number in its round. `reason`: empty for accepted samples, else a key of `gra.reasons.REASONS`.
-    `mean` and `std` are over the reviewers that gave a verdict.
+    `index`: the proposal's number in its round. `reason`: empty for accepted samples, else a key of `gra.reasons.REASONS`. `mean`
+    and `std` are over the reviewers that gave scores.
     """
 
     id: str
@@ -129,4 +132,4 @@ class CallRecord:
     tokens_out: int | None = None
     usable: bool = True
     fault: str | None = field(default=None)
-    notes: tuple[str, ...] = ()  # remarks on the reply, usable or not (reading.py)
+    notes: tuple[str, ...] = ()  # remarks on the reply (reading.py), also on a usable one

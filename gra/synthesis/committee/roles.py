@@ -1,7 +1,7 @@
 """PURE: assigns generator, reviewers, adjudicator and annotator (paper: roles are redrawn for each sample).
 
-A policy is an entry of POLICIES: how the roles of one sample are filled, and which models can fill each role. A new policy needs
-an entry there and its name in `SynthesisSettings.roles`.
+A policy is an entry of POLICIES. It says how the roles of one sample are filled and which models can fill each role. A new policy
+needs an entry in POLICIES and its name in `SynthesisSettings.roles`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gra.synthesis.settings import SynthesisSettings
 
 @dataclass(frozen=True)
 class Candidates:
-    """The models that can fill each role, all equally often. `adjudicator` is empty without adjudication."""
+    """The models that can fill each role, each equally often. `adjudicator` is empty if nothing is adjudicated."""
 
     generator: tuple[str, ...]
     reviewers: tuple[str, ...]
@@ -26,8 +26,8 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Policy:
-    """`draw`: draws the roles of one sample (there are enough models); `candidates`: the models that can fill each role;
-    `distinct`: whether generator, reviewers and adjudicator of a sample are different models."""
+    """`draw`: returns the roles of one sample, from a pool with enough models. `candidates`: returns the models that can fill each
+    role. `distinct`: whether generator, reviewers and adjudicator of a sample are different models."""
 
     draw: Callable[[Sequence[str], SynthesisSettings, random.Random], Roles]
     candidates: Callable[[Sequence[str], SynthesisSettings], Candidates]
@@ -77,29 +77,29 @@ POLICIES = {
 
 
 def policy(settings: SynthesisSettings) -> Policy:
-    """The policy that `synthesis.roles` names."""
+    """Return the policy that `synthesis.roles` names."""
     return POLICIES[settings.roles]
 
 
 def candidates(models: Sequence[str], settings: SynthesisSettings) -> Candidates:
-    """The models of the pool that can fill each role."""
+    """Return the models of the pool that can fill each role."""
     return policy(settings).candidates(models, settings)
 
 
 def assign(models: Sequence[str], settings: SynthesisSettings, rng: random.Random) -> Roles:
-    """The roles of one sample. Raises ValueError if the pool is too small."""
+    """Return the roles of one sample. Raises ValueError if the pool has fewer models than `models_needed`."""
     if len(models) < models_needed(settings):
         raise ValueError(f"{len(models)} models cannot fill {models_needed(settings)} roles")
     return policy(settings).draw(models, settings, rng)
 
 
 def models_needed(settings: SynthesisSettings) -> int:
-    """The number of different models that one sample needs."""
+    """Return the number of different models that one sample needs."""
     return 1 + _reviewers(settings) + (1 if _adjudicates(settings) else 0) if policy(settings).distinct else 1
 
 
 def judges(models: Sequence[str], settings: SynthesisSettings) -> list[str]:
-    """The models that can review or adjudicate, in the pool's order."""
+    """Return the models that can review or adjudicate, in the pool's order."""
     found = candidates(models, settings)
     return [model for model in models if model in (*found.reviewers, *found.adjudicator)]
 

@@ -1,11 +1,12 @@
-"""PURE: ends a round without `max_proposals` early if its pace cannot fill it within its bound.
+"""PURE: ends a round early if, at its current pace, it cannot get the samples that it wants within its limit of proposals.
 
-Checked after 4, 8, 12 and 16 proposals per sample wanted, on finished proposals in their order:
+A round never ends early if the user set `max_proposals`. The pace is checked after 4, 8, 12 and 16 proposals per sample wanted, on
+finished proposals in their order:
 
     pace = samples found since the last check / proposals since then
-    continue if samples found + pace x (bound - proposals) >= samples wanted          bound = 20 x samples wanted
+    continue if samples found + pace x (limit - proposals) >= samples wanted          limit = 20 x samples wanted
 
-A round that keeps at least one proposal in twenty is filled; one that keeps fewer, or whose proposals are duplicates, ends.
+So a steady round ends early if it keeps fewer than one unique sample in twenty proposals.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ LOOK = 4  # proposals per sample wanted between two checks
 
 @dataclass
 class Pace:
-    """`wanted`: samples of the round; `limit`: maximum of proposals; `fixed`: set by the user, so the round never ends early."""
+    """The pace of one round. `wanted`: samples of the round. `limit`: its maximum of proposals. `fixed`: whether the user set this
+    maximum (`max_proposals`); the round then never ends early."""
 
     wanted: int
     limit: int
@@ -25,11 +27,12 @@ class Pace:
     before: int = 0  # unique samples at the last check
 
     def due(self, proposals: int) -> bool:
-        """Whether the pace is checked after this number of proposals."""
+        """Return whether the pace must be checked after this number of proposals."""
         return not self.fixed and proposals < self.limit and proposals % (LOOK * self.wanted) == 0
 
     def ends(self, proposals: int, unique: int) -> bool:
-        """Whether the round ends here; `unique`: samples without duplicates. Call it once per check."""
+        """Return whether the round ends here, and remember `unique`, the samples so far without duplicates. Call it once per
+        check."""
         gained = unique - self.before
         self.before = unique
         return unique * LOOK * self.wanted + gained * (self.limit - proposals) < self.wanted * LOOK * self.wanted

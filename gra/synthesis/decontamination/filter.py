@@ -20,34 +20,35 @@ if TYPE_CHECKING:
 REASON = "contaminated"
 OFF = "none, switched off (synthesis.decontaminate.enabled=false)"
 NOTHING = "none, no benchmarks given"
-_NAMES = 10  # benchmarks named in one line
+_NAMES = 10  # maximum of benchmarks named in one line
 
 log = logging.getLogger(__name__)
 
 
 class Comparison:
-    """The index of the benchmarks' items. It runs in a worker process (gra/worker_process.py): an index of 30,000 items takes some
-    300 MB while it is built."""
+    """The index of the benchmarks' items. It lives in a worker process (gra/worker_process.py), because an index of 30,000 items
+    takes some 300 MB while it is built."""
 
     def __init__(self) -> None:
         self._index: Index | None = None
 
     def read(self, settings: DecontaminateSettings, made: Path | None) -> dict[str, Coverage]:
-        """Read the benchmarks and return what is compared. Raises ConfigError for a file that cannot be read completely."""
+        """Read the benchmarks and return, for each, what is compared. Raises ConfigError for a file that cannot be read
+        completely."""
         from gra.synthesis.decontamination.ngram_index import Index
 
         self._index = Index((item for source in sources(settings, made) for item in read_items(source)), settings)
         return self._index.coverage()
 
     def find(self, *texts: str) -> Hit | None:
-        """As `Index.find`."""
+        """Return `Index.find` of the texts."""
         assert self._index is not None
         return self._index.find(*texts)
 
 
 @dataclass(frozen=True)
 class ContaminationFilter:
-    """The filter of a run. `worker` None: samples are compared with nothing; `statement`: one line for card and statistics."""
+    """The filter of a run. `worker` None: samples are compared with nothing. `statement`: one line for card and statistics."""
 
     settings: DecontaminateSettings
     statement: str
@@ -56,14 +57,15 @@ class ContaminationFilter:
     worker: WorkerProcess | None = None
 
     async def __call__(self, outcome: Outcome) -> tuple[str, str] | None:
-        """(reason, "benchmark/item: n-gram") if the sample's instruction or response matches a benchmark item, else None."""
+        """Return (reason, "benchmark/item: n-gram") if the sample's instruction or response matches a benchmark item, else None."""
         if self.worker is None:
             return None
         hit = await asyncio.wrap_future(self.worker.call("find", outcome.instruction, outcome.response))
         return None if hit is None else (REASON, str(hit))
 
     def report(self, rejected: Iterable[Outcome]) -> dict[str, Any]:
-        """decontamination.json: what was compared, and by benchmark the samples of `rejected` that were removed."""
+        """Return the content of decontamination.json: what was compared and, for each benchmark, which samples of `rejected` were
+        removed."""
         benchmarks: dict[str, dict[str, Any]] = {
             name: {**asdict(held), "hits": []} for name, held in self.coverage.items()
         }
@@ -71,7 +73,7 @@ class ContaminationFilter:
         for outcome in rejected:
             if outcome.reason == REASON and self.worker is not None:
                 hit = self.worker.call("find", outcome.instruction, outcome.response).result()
-                assert hit is not None  # the same texts, the same index
+                assert hit is not None  # the same texts and index gave the hit before
                 benchmarks[hit.benchmark]["hits"].append(
                     {"sample": outcome.id, "item": hit.item, "n": hit.n, "ngram": hit.ngram}
                 )
@@ -94,7 +96,8 @@ class ContaminationFilter:
 
 
 def build(settings: DecontaminateSettings, made: Path | None) -> ContaminationFilter:
-    """Read the benchmarks; `made`: the input `benchmarks`. Raises ConfigError for a file that cannot be read completely."""
+    """Read the benchmarks and return the filter. `made`: the input `benchmarks`. Raises ConfigError for a file that cannot be read
+    completely."""
     if not settings.enabled:
         return ContaminationFilter(settings, OFF)
     if not sources(settings, made):

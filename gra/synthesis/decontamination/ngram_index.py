@@ -6,13 +6,13 @@ A text hits an item if it contains
 - one of its 8-grams (`short_ngram`), if the question has 8 to 12 words;
 - the whole question, if it has 5 (`min_words`) to 7 words. Shorter questions are not compared: "What is it?" is not evidence.
 
-Answers are compared by their 13-grams only: "yes" or "18" means nothing. Runs of words that more than 10 (`max_items`) items share
-are boilerplate of the benchmark ("Which of the following statements is true of ...") and are not compared; an item with nothing
-else left is compared whole. Items that cannot be compared at all are counted (`Coverage`).
+Answers are compared by their 13-grams only: "yes" or "18" means nothing. A run of words that more than 10 (`max_items`) items share
+is boilerplate of the benchmark ("Which of the following statements is true of ...") and is not compared. An item whose runs are all
+boilerplate is compared whole. Items that cannot be compared at all are counted (`Coverage`).
 
 Sources. Brown et al. 2020 (GPT-3, arXiv 2005.14165), section 4 and appendix C: 13-gram overlap; n is 8 to 13, by the items' length
 (below 8, matches become spurious); an item shorter than its n is compared whole; 13-grams with more than 10 matches are ignored as
-common phrases. They count matches over training documents; here they are counted over benchmark items, because samples are
+common phrases. GPT-3 counts matches over training documents; here they are counted over benchmark items, because samples are
 streamed. 8-grams: also Chowdhery et al. 2022 (PaLM, arXiv 2204.02311) and Lambert et al. 2024 (Tulu 3, arXiv 2411.15124), both with
 a share of the item that must match; here one n-gram is enough, which is stricter. `min_words` has no source.
 
@@ -36,14 +36,14 @@ from gra.synthesis.decontamination.settings import DecontaminateSettings
 
 _WORD = re.compile(r"[^\W_]+(?:_+[^\W_]+)*")
 _APOSTROPHES = {ord(mark): None for mark in "'\u2019\u2018\u02bc\u0060\u00b4"}
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd: multiplication is a bijection of the 64-bit numbers
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, so multiplication by it is a bijection of the 64-bit numbers
 _BLOCK = 1 << 16  # positions hashed at a time
 _UNKNOWN = 0  # the number of every word that is in no benchmark
 
 
 @dataclass(frozen=True)
 class Item:
-    """One benchmark item: its question, and the texts of its right answer (several forms, or none)."""
+    """One benchmark item: its question, and the texts of its right answer (in several forms, or none)."""
 
     benchmark: str
     id: str
@@ -56,7 +56,7 @@ WITHHELD = "(not quoted: GPQA's authors ask that no item be shown in plain text)
 
 @dataclass(frozen=True)
 class Hit:
-    """A run of `n` words that a text shares with an item; `ngram`: the run, normalised, or `WITHHELD`."""
+    """A run of `n` words that a text shares with an item. `ngram`: the normalised run, or `WITHHELD`."""
 
     benchmark: str
     item: str
@@ -69,8 +69,8 @@ class Hit:
 
 @dataclass(frozen=True)
 class Coverage:
-    """What the index holds of one benchmark. `ngrams`: distinct runs whose first item is of this benchmark; `whole`: items that
-    are compared whole; `not_compared`: items that are too short, or whose word runs are all shared by too many others."""
+    """What the index holds of one benchmark. `ngrams`: distinct runs that occur first in an item of this benchmark. `whole`: items
+    that are compared whole. `not_compared`: items that are too short, or that share all their runs with too many others."""
 
     items: int
     ngrams: int
@@ -79,13 +79,14 @@ class Coverage:
 
 
 def words(text: str) -> list[str]:
-    """The words of `text`, normalised as the module's docstring says."""
+    """Return the words of `text`, normalised as the module docstring says."""
     folded = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
     return _WORD.findall(folded.translate(_APOSTROPHES))
 
 
 class Index:
-    """The word runs of benchmark items, 20 to 28 bytes per run besides the words. Hashes find candidates; the words decide."""
+    """The word runs of benchmark items, in 20 to 28 bytes per run and the words themselves. Hashes find candidates; the words
+    decide."""
 
     def __init__(self, items: Iterable[Item], settings: DecontaminateSettings):
         self._numbers: dict[str, int] = {}
@@ -103,7 +104,7 @@ class Index:
         self._runs, self._whole = self._build()
 
     def find(self, *texts: str) -> Hit | None:
-        """The first hit of the texts, longest runs first; None if they share nothing with any item."""
+        """Return the first hit of the texts, with longer runs tried first; None if they share nothing with any item."""
         found = [words(text) for text in texts]
         said = [word for part in found for word in (*part, "")]  # "" is in no benchmark: no run spans two texts
         number_of = self._numbers.get
@@ -119,7 +120,7 @@ class Index:
         return None
 
     def coverage(self) -> dict[str, Coverage]:
-        """What is compared, by benchmark."""
+        """Return, for each benchmark, what is compared."""
         total = Counter(benchmark for benchmark, _ in self._items)
         ngrams: Counter[str] = Counter()
         for table in self._runs:
@@ -136,7 +137,8 @@ class Index:
         settings, spans = self._settings, self._spans
         sizes = [settings.ngram] + ([settings.short_ngram] if settings.short_ngram is not None else [])
         tables = []
-        covered = np.zeros(len(spans.items), bool)  # by text: a covered answer does not cover its question
+        # One flag per text, not per item: an answer with runs does not make up for a question without.
+        covered = np.zeros(len(spans.items), bool)
         longer: int | None = None
         for n in sizes:
             positions = spans.starts(n, longer, answers=n == settings.ngram)
@@ -149,7 +151,7 @@ class Index:
         return tables, self._build_whole(covered)
 
     def _build_whole(self, covered: np.ndarray) -> _Table:
-        """Questions compared whole, found by their first `min_words` words."""
+        """Return the table of the questions that are compared whole; their first `min_words` words find them."""
         settings, spans = self._settings, self._spans
         n = settings.min_words
         rows = np.flatnonzero(spans.is_question & (spans.lengths >= n) & ~covered)
@@ -171,8 +173,8 @@ class Index:
 
 
 class _Table:
-    """Hashes of runs of `n` words, ascending, and where in the items' text each run begins. A map of the hashes' first bits, eight
-    bytes per run, avoids the search for most runs of a text."""
+    """The hashes of runs of `n` words, ascending, and where in the items' text each run begins. A map of the hashes' first bits,
+    with eight bytes per run, avoids the search for most runs of a text."""
 
     def __init__(self, n: int, keys: np.ndarray, positions: np.ndarray):
         self.n, self.keys, self.positions = n, keys, positions
@@ -182,7 +184,7 @@ class _Table:
         self._taken[keys >> self._shift] = True
 
     def candidates(self, hashes: np.ndarray) -> Iterator[tuple[int, int]]:
-        """(place in the text, position in the items' text) of equal hashes, in the order of the text."""
+        """Yield (place in the text, position in the items' text) for equal hashes, in the order of the text."""
         if not len(self.keys) or not len(hashes):
             return
         places = np.flatnonzero(self._taken[hashes >> self._shift])
@@ -206,7 +208,7 @@ class _Spans:
         self._begins.append(len(self._text))
         self._text.extend(numbers)
         self._lengths.append(len(self._text) - self._begins[-1])
-        self._text.append(_UNKNOWN)  # makes begins distinct, also for empty texts
+        self._text.append(_UNKNOWN)  # a separator: each text begins at a different position, even an empty one
         self._items.append(item)
         self._is_question.append(not is_answer)
 
@@ -216,7 +218,8 @@ class _Spans:
         self.items, self.is_question = np.array(self._items, np.int32), np.array(self._is_question, bool)
 
     def starts(self, n: int, longer: int | None, *, answers: bool) -> np.ndarray:
-        """The positions of runs of `n` words, in texts of at least n and fewer than `longer` words; ascending. uint32."""
+        """Return, ascending as uint32, the positions of the runs of `n` words in texts of at least `n` and fewer than `longer`
+        words."""
         chosen = (self.lengths >= n) & (self.is_question | answers)
         if longer is not None:
             chosen &= self.lengths < longer
@@ -225,27 +228,28 @@ class _Spans:
         return np.repeat(begins - before.astype(np.uint32), counts) + np.arange(counts.sum(), dtype=np.uint32)
 
     def which(self, positions: np.ndarray) -> np.ndarray:
-        """The number of the text at each position. int32."""
+        """Return, as int32, the number of the text at each position."""
         per_position = np.repeat(np.arange(len(self.items), dtype=np.int32), self.lengths + 1)  # with the separator
         return per_position[positions]
 
     def owners(self, positions: np.ndarray) -> np.ndarray:
-        """The item at each position. int32."""
+        """Return, as int32, the item at each position."""
         return self.items[self.which(positions)]
 
     def owner(self, position: int) -> int:
-        """The item at one position."""
+        """Return the item at one position."""
         return int(self.items[np.searchsorted(self.begins, position, side="right") - 1])
 
     def length_at(self, position: int) -> int:
-        """The number of words of the text that begins at `position`."""
+        """Return the number of words of the text that begins at `position`."""
         return int(self.lengths[np.searchsorted(self.begins, position)])
 
 
 def _distinct(
     n: int, keys: np.ndarray, positions: np.ndarray, spans: _Spans, limit: int | None
 ) -> tuple[_Table, np.ndarray]:
-    """One entry per run, at its first position, without runs that more than `limit` items share; and every text with an entry."""
+    """Return a table with one entry per run, at its first position, without runs that more than `limit` items share; and the
+    numbers of all texts that have an entry."""
     order = np.argsort(keys, kind="stable")
     keys, positions = keys[order], positions[order]
     if not len(keys):
@@ -261,7 +265,7 @@ def _distinct(
 
 
 def _mix(count: int) -> np.ndarray:
-    """A well-spread 64-bit number for each of 0..count-1 (splitmix64's finaliser), the same in every process."""
+    """Return a well-spread 64-bit number for each of 0..count-1 (splitmix64's finaliser), the same in every process."""
     x = (np.arange(count, dtype=np.uint64) + np.uint64(1)) * _MULTIPLIER
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -269,7 +273,8 @@ def _mix(count: int) -> np.ndarray:
 
 
 def _hashes(numbers: np.ndarray, n: int, weights: np.ndarray) -> np.ndarray:
-    """The hash of every run of `n` words: a polynomial in their weights modulo 2^64. uint64 [max(len - n + 1, 0)]."""
+    """Return the hash of every run of `n` words as uint64 [max(len - n + 1, 0)]. It is a polynomial in the words' weights modulo
+    2^64."""
     count = len(numbers) - n + 1
     if count <= 0:
         return np.empty(0, np.uint64)
@@ -282,7 +287,8 @@ def _hashes(numbers: np.ndarray, n: int, weights: np.ndarray) -> np.ndarray:
 
 
 def _hashes_at(numbers: np.ndarray, positions: np.ndarray, n: int, weights: np.ndarray) -> np.ndarray:
-    """The same for the runs that begin at `positions`, in blocks: memory does not grow with n. uint64 [len(positions)]."""
+    """Return the hashes of the runs that begin at `positions` as uint64 [len(positions)]. It works in blocks, so memory does not
+    grow with n."""
     total = np.zeros(len(positions), np.uint64)
     for begin in range(0, len(positions), _BLOCK):
         block = positions[begin : begin + _BLOCK].astype(np.int64)

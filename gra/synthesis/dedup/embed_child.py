@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 
 class Child:
-    """One child process: a length-prefixed JSON list of texts goes in; a JSON header and float32 rows come out. The first list is
-    empty: its answer means that the model is loaded."""
+    """The parent's handle on one child process. A request is a length-prefixed JSON list of texts; the answer is a JSON header and
+    float32 rows. The first request is an empty list: its answer means that the model is loaded."""
 
     def __init__(self, location: str):
         self._location = location
@@ -46,11 +46,12 @@ class Child:
             self._write([])  # starts loading the model
 
     def revision(self) -> str | None:
-        """The hub revision of the loaded model; None if it has none. Waits for the load. Raises SynthesisError."""
+        """Return the hub revision of the loaded model; None if it has none. Waits until the model is loaded. Raises SynthesisError
+        if that fails."""
         return self._load().get("revision")
 
     def ask(self, texts: list[str]) -> Matrix:
-        """One row per text. Raises SynthesisError."""
+        """Return the vectors of `texts`, one row per text. Raises SynthesisError if the model or the child fails."""
         import numpy as np
 
         self._load()
@@ -68,7 +69,7 @@ class Child:
         return self._loaded
 
     def _exchange(self, texts: list[str] | None) -> tuple[dict[str, Any], bytes]:
-        """Send `texts` (None: already sent) and read the answer."""
+        """Send `texts` (None: the request was sent already) and return the answer's header and body."""
         assert self._process.stdout is not None
         try:
             if texts is not None:
@@ -93,7 +94,7 @@ class Child:
             if pipe is not None:
                 try:
                     pipe.close()
-                except BrokenPipeError:  # unsent bytes of a dropped request
+                except BrokenPipeError:  # bytes of a request that was not sent completely
                     continue
 
     def _message(self, what: str) -> str:
@@ -126,11 +127,12 @@ def _receive(pipe: IO[bytes]) -> bytes:
 
 
 def serve(location: str, parent: int) -> None:
-    """The child: load the model at `location`, answer requests until stdin ends (the process `parent` closed it or is gone)."""
+    """Run the child: load the model at `location` and answer requests until stdin ends, because the process `parent` closed it or
+    ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print must not reach the answers
+    os.dup2(2, 1)  # what libraries print goes to stderr, so that it does not mix with the answers
     requests = sys.stdin.buffer
     model: Any = None
     while True:
@@ -156,7 +158,8 @@ def serve(location: str, parent: int) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """End this process when `parent` is gone: stdin is not read while a model loads or a request runs."""
+    """End this process when `parent` has ended. The end of stdin is not enough, because it is not read while a model loads or a
+    request runs."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

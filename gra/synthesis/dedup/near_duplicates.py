@@ -1,4 +1,5 @@
-"""Finds near-duplicates (paper, post-processing): sorts by review score and keeps what is not too close to anything kept before.
+"""Finds near-duplicates (paper, post-processing): goes through samples by falling review score and keeps each that is not too
+close to one kept before.
 
 The result is exact: large float32 matrix products find the candidate pairs, and every pair that could matter is then compared in
 float64. So it does not depend on block sizes, threads, the BLAS library or the order of the input.
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float32]
 
-# These change speed only: candidates per block, kept rows per product, pairs compared in float64 at once.
+# Candidates per block, kept rows per product, pairs compared in float64 at once. These change the speed, not the result.
 ROWS, COLUMNS, PAIRS = 512, 2048, 4096
 
 
@@ -47,7 +48,7 @@ class DedupSettings(Settings):
 
 @dataclass(frozen=True)
 class Dropped:
-    """A dropped row: its `index`, the nearest row kept before it, and their cosine.
+    """A dropped row: its `index`, the nearest of the rows kept before it, and the cosine of the two.
 
     `nearest` is an index into `before` if `in_before`, else into the vectors.
     """
@@ -75,11 +76,12 @@ def greedy(
     tie: Literal["drop", "keep"] = "drop",
     ids: Sequence[str] | None = None,
 ) -> Deduplicated:
-    """Scan rows by falling score; keep each row whose largest cosine with `before` and the rows kept so far is below `threshold`.
+    """Go through rows by falling score, and keep each row whose largest cosine with `before` and the rows kept so far is below
+    `threshold`.
 
-    vectors: [n, d] unit rows; before: [m, d] unit rows that are already in the pool (never dropped). Equal scores are ordered by
-    `ids` (ascending; unique), or by row number without them; a score of None ranks last. `tie` decides at a cosine equal to the
-    threshold. Raises ValueError for rows that are not unit vectors (tolerance 1e-2).
+    vectors: [n, d] unit rows. before: [m, d] unit rows that are already in the pool and never dropped. Rows of equal score are
+    ordered by `ids` (ascending; unique), or by row number without them; a score of None ranks last. `tie` decides at a cosine equal
+    to the threshold. Raises ValueError for rows that are not unit vectors (tolerance 1e-2).
     """
     import numpy as np
 
@@ -90,7 +92,7 @@ def greedy(
     order = sorted(range(count), key=lambda i: (_rank(scores[i]), ids[i] if ids is not None else i))
     first = _first_of_equal_rows(before)
 
-    # kept rows, in order of entry; memory is used only as it fills
+    # kept rows, in order of entry; the system assigns its memory only as it fills
     pool = np.empty((len(first) + count, width), np.float32)
     pool[: len(first)] = before[first]
     size = len(first)
@@ -107,7 +109,7 @@ def greedy(
         entered = np.ones(len(rows), bool)
         for i in sorted(
             best.keys() | set(np.flatnonzero(inner.any(axis=1)).tolist())
-        ):  # no other row can reach the threshold
+        ):  # all other rows are below the threshold
             cosine, where = best.get(i, (-2.0, -1))
             nearest, in_before = (source[where], where < len(first)) if where >= 0 else (-1, False)
             close = np.flatnonzero(inner[i, :i] & entered[:i])
@@ -128,13 +130,13 @@ def greedy(
 
 
 def cosines(left: Matrix, right: Matrix) -> NDArray[np.float64]:
-    """Cosine of each row of `left` with the same row of `right`, in float64. Decisions use these values.
+    """Return the cosine of each row of `left` with the same row of `right`, in float64. Decisions use these values.
 
-    Equal rows give exactly 1.0. Each value depends on its two rows only.
+    Equal rows give exactly 1.0. Each value depends only on its two rows.
     """
     import numpy as np
 
-    # Row-major copies: the memory layout determines the order of summation, and so the last bit.
+    # Row-major copies, because the memory layout decides the order of summation and so the last bit.
     a, b = np.array(left, np.float64, order="C"), np.array(right, np.float64, order="C")
     value: NDArray[np.float64] = (a * b).sum(axis=1) / np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
     return value
@@ -143,8 +145,8 @@ def cosines(left: Matrix, right: Matrix) -> NDArray[np.float64]:
 def _nearest(
     block: Matrix, pool: Matrix, floor: np.float32, slack: float, room: Matrix
 ) -> dict[int, tuple[float, int]]:
-    """For each row of `block` that may reach the threshold: (largest cosine, first row of `pool` that has it). `room` is scratch
-    memory and is overwritten."""
+    """Return, for each row of `block` that may reach the threshold, (largest cosine, first row of `pool` that has it). `room` is
+    scratch memory and is overwritten."""
     import numpy as np
 
     best: dict[int, tuple[float, int]] = {}
@@ -170,7 +172,8 @@ def _nearest(
 
 
 def _slack(rows: Matrix) -> float:
-    """The largest difference between a float32 product of these rows and their cosine (rounding, and lengths not exactly 1)."""
+    """Return the largest possible difference between a float32 product of two of these rows and their cosine. It is due to
+    rounding and to lengths that are not exactly 1."""
     import numpy as np
 
     if not len(rows):
@@ -182,7 +185,7 @@ def _slack(rows: Matrix) -> float:
 
 
 def _first_of_equal_rows(rows: Matrix) -> list[int]:
-    """The index of the first of each set of identical rows: copies would only multiply the comparisons."""
+    """Return the index of the first of each set of identical rows, since copies would only multiply the comparisons."""
     seen: dict[bytes, int] = {}
     for i, row in enumerate(rows):
         seen.setdefault(row.tobytes(), i)

@@ -27,14 +27,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Unique:
-    """Candidates by number: `kept`, best score first; `dropped`: number -> (id or number of the nearest kept one, cosine)."""
+    """Candidates by number. `kept`: best score first. `dropped`: number -> (id or number of the nearest kept one, cosine)."""
 
     kept: list[int]
     dropped: dict[int, tuple[str | int, float]]
 
 
 class TargetPool:
-    """The target pool of the deduplication (paper, post-processing), in this process; `TargetPoolProcess` runs it in another."""
+    """The target pool of the deduplication (paper, post-processing), in this process. `TargetPoolProcess` runs it in another
+    process."""
 
     def __init__(self, settings: DedupSettings, workers: int | None, embedder: Embedder | None = None):
         from gra.synthesis.dedup.embed import Embedder
@@ -54,16 +55,17 @@ class TargetPool:
         self._embedder.embed_sync(texts, keep=True)
 
     def base(self, ids: Sequence[str], texts: Sequence[str]) -> None:
-        """Add records to the pool that count as kept before all candidates (the seeds)."""
+        """Add records to the pool, such as the seeds, that count as kept before all candidates."""
         self._ids += ids
         self._rows += list(self._embedder.embed_sync(texts, keep=True))
 
     def add(self, texts: Sequence[str]) -> None:
-        """Embed further candidates of this round; they are numbered in the order they are added."""
+        """Embed further candidates of this round. They are numbered in the order in which they are added."""
         self._candidates += list(self._embedder.embed_sync(texts))
 
     def unique(self, scores: Sequence[float | None]) -> Unique:
-        """The candidates that are kept, highest score first (score None: unreviewed, then the earlier candidate is kept)."""
+        """Return which candidates are kept, highest score first, and which are dropped. A score of None means unreviewed; of two
+        such candidates the earlier one is kept."""
         import numpy as np
 
         from gra.synthesis.dedup.near_duplicates import greedy
@@ -88,8 +90,8 @@ class TargetPool:
 
 
 class TargetPoolProcess:
-    """A `TargetPool` in its own process, whose embedder starts loading at once. `prepare`, `base`, `add` and `commit` do not wait;
-    the next `unique` raises their errors."""
+    """A `TargetPool` in a separate process, whose embedder starts loading at once. `prepare`, `base`, `add` and `commit` do not
+    wait; the next `unique` raises their errors."""
 
     def __init__(self, settings: DedupSettings, workers: int | None = None):
         needs = "about 0.7 GB per worker (runtime.embed_workers) and 1.5 kB per sample"
@@ -112,7 +114,7 @@ class TargetPoolProcess:
         self._send("commit", list(chosen), list(ids))
 
     async def unique(self, scores: Sequence[float | None]) -> Unique:
-        """As `TargetPool.unique`, after everything sent before is done. Raises SynthesisError if any of it failed."""
+        """Return `TargetPool.unique` once everything sent before is done. Raises SynthesisError if any of it failed."""
         answer = self._send("unique", list(scores))
         with reported("waiting for the embedder and the search for duplicates", after_s=4.0):
             for future in self._sent:
@@ -123,7 +125,7 @@ class TargetPoolProcess:
         return result
 
     def close(self) -> None:
-        """End the process; unfinished work is dropped."""
+        """End the process and drop unfinished work."""
         self._worker.close()
 
     def _send(self, name: str, *arguments: Any) -> Future[Any]:

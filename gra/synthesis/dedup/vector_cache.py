@@ -1,8 +1,8 @@
 """Caches the vectors of seeds between runs: all arms, run seeds and rounds of an experiment embed the same seeds.
 
-A vector depends on its text, the model, its libraries and the processor (embed.py). The text's hash is the key of a row; all the
-rest is the folder's name. Files are written whole under unique names and never changed, so any number of runs can read and write
-concurrently and be killed. Together they take at most `LIMIT` bytes; the least recently used are deleted.
+A vector depends on its text, the model, the libraries and the processor (embed.py). The text's hash is the key of a row; the rest
+is hashed into the folder's name. Files are written whole under unique names and never changed, so any number of runs can read and
+write concurrently and be killed. All files together take at most `LIMIT` bytes; the least recently used are deleted.
 
 GRA_CACHE=FOLDER sets the place (else $XDG_CACHE_HOME/gra or ~/.cache/gra); GRA_CACHE=off disables the cache.
 """
@@ -27,23 +27,24 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LIMIT = 1 << 30  # bytes: 680,000 vectors of MiniLM
-WIDTH = 16  # bytes of a text's hash
+LIMIT = 1 << 30  # bytes; 680,000 vectors of MiniLM
+WIDTH = 16  # bytes of a text's hash that are stored
 _HEAD, _SUM = struct.Struct("<II"), hashlib.sha256().digest_size
-OLD_S = 86_400  # an unfinished file of this age was left by a killed run
+OLD_S = 86_400  # seconds after which an unfinished file counts as left by a killed run
 _LIBRARIES = ("torch", "transformers", "sentence-transformers", "tokenizers", "numpy")
 log = logging.getLogger(__name__)
 
 
 class VectorCache:
-    """The vectors of one model on this machine, in `root`/embeddings. A folder that cannot be written is logged."""
+    """The vectors of one model on this machine, in `root`/embeddings. If the folder cannot be written, that is logged and nothing
+    is cached."""
 
     def __init__(self, root: Path, model: str):
         self._all = root / "embeddings"
         self._folder = self._all / hashlib.sha256("\n".join((model, *surroundings())).encode()).hexdigest()[:32]
 
     def get(self, keys: Collection[bytes]) -> dict[bytes, NDArray[np.float32]]:
-        """The cached vectors of these texts, by the text's hash."""
+        """Return those of the vectors that are cached, by the text's hash."""
         wanted, found = set(keys), dict[bytes, "NDArray[np.float32]"]()
         for path in _newest_first(self._folder):
             if not wanted:
@@ -56,7 +57,7 @@ class VectorCache:
         return found
 
     def add(self, keys: Sequence[bytes], rows: NDArray[np.float32]) -> None:
-        """Store the `rows` of the texts with these hashes."""
+        """Store the `rows` of the texts with the hashes `keys`."""
         try:
             write_bytes(self._folder / f"{uuid.uuid4().hex}.vectors", _packed(keys, rows))
             self._keep_within(LIMIT)
@@ -80,7 +81,7 @@ class VectorCache:
 
 
 def surroundings() -> list[str]:
-    """What a vector's last bits depend on besides text and weights."""
+    """Return what, besides text and weights, decides the last bits of a vector: the libraries' versions and the processor."""
     found = [f"{name} {_version(name)}" for name in _LIBRARIES]
     return [*found, platform.machine(), _processor()]
 
@@ -101,14 +102,15 @@ def _processor() -> str:
 
 
 def _packed(keys: Sequence[bytes], rows: NDArray[np.float32]) -> bytes:
-    """The bytes of a file: checksums of the names and of the vectors, their number and width, the names, the vectors."""
+    """Return the bytes of a file: checksums of head and hashes and of the vectors, number and width of the vectors, hashes,
+    vectors."""
     names = _HEAD.pack(*rows.shape) + b"".join(keys)
     vectors = rows.astype("<f4").tobytes()
     return hashlib.sha256(names).digest() + hashlib.sha256(vectors).digest() + names + vectors
 
 
 def _read(path: Path, wanted: Collection[bytes]) -> dict[bytes, NDArray[np.float32]]:
-    """The wanted rows in one file; a damaged file is logged and removed."""
+    """Return the wanted rows of one file. A damaged file is logged and removed."""
     import numpy as np
 
     try:

@@ -1,4 +1,5 @@
-"""What drives exchanges to their results: the engine, which asks models, or the journal of a finished run alone (regating)."""
+"""The interface of what runs exchanges to their results: the engine, which calls models, or the journal of a finished run
+(re-gating)."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ T = TypeVar("T")
 
 
 class Driver(Protocol):
-    """See `engine.Engine`."""
+    """For the meaning of each member see `engine.Engine`."""
 
     @property
     def concurrency(self) -> int: ...

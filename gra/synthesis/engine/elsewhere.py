@@ -1,6 +1,7 @@
-"""Finds replies in the journals of other runs, and imports the journals of a run's own shards, for any number of journals.
+"""Finds replies in the journals of other runs, and imports the journals of the run's own shards; their number is not limited.
 
-One look-up in memory says which journal has a reply, so its cost does not grow with their number; only a few are open at a time.
+One table in memory says which journal has a reply, so a look-up costs the same for any number of journals. Only OPEN of them are
+open at a time.
 """
 
 from __future__ import annotations
@@ -17,28 +18,29 @@ from gra.errors import StoreError
 from gra.synthesis.engine.journal_read import connect_other
 from gra.synthesis.engine.journal_rows import FIELDS, FIND, INSERT
 
-OPEN = 8  # most journals that are open at the same time
-_GROUP = 2000  # rows that are imported at once, to bound the memory
+OPEN = 8  # journals that are open at the same time, at most
+_GROUP = 2000  # rows imported at once: bounds the memory
 _IMPORT = INSERT.replace("OR REPLACE", "OR IGNORE", 1)
 log = logging.getLogger(__name__)
 
 
 def short(key: str) -> int:
-    """The first 64 bits of a key, as it is kept in memory. Two keys that share them only cost a look into a file."""
+    """Return the first 64 bits of a key; memory holds only these. Two keys that share them cost one needless look-up in a file."""
     return int(key[:16], 16)
 
 
 def keys(connection: sqlite3.Connection) -> Iterator[int]:
-    """The keys of all calls, each `short`."""
+    """Yield the first 64 bits (`short`) of the key of every call. A damaged key is left out."""
     for (key,) in connection.execute("SELECT substr(key, 1, 16) FROM calls"):
         try:
             yield int(key, 16)
         except ValueError:
-            continue  # damaged: the reply is asked for again
+            continue  # damaged: the call is sent again
 
 
 class Elsewhere:
-    """The journals at `paths`; of several replies to a request the first journal's counts. Raises StoreError, sqlite3.Error."""
+    """The journals at `paths`. If several hold a reply to a request, the first of them counts. Raises StoreError or sqlite3.Error
+    if a journal cannot be read."""
 
     def __init__(self, paths: Sequence[Path]):
         self._paths = tuple(paths)
@@ -50,20 +52,20 @@ class Elsewhere:
                 self._has.setdefault(key, number)
 
     def find(self, key: str) -> tuple[Any, ...] | None:
-        """The row of `FIND` for this key, or None."""
+        """Return the row of `FIND` for this key, or None if no journal has it."""
         number = self._has.get(short(key))
         connection = None if number is None else self._connection(number)
         found: tuple[Any, ...] | None = None if connection is None else connection.execute(FIND, (key,)).fetchone()
         return found
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the open journals."""
         for connection in self._open.values():
             connection.close()
         self._open.clear()
 
     def _connection(self, number: int) -> sqlite3.Connection | None:
-        """The journal's connection; None where it has no table yet."""
+        """Return a connection to journal `number`; None if it has no table yet."""
         if number in self._open:
             self._open.move_to_end(number)
             return self._open[number]
@@ -76,8 +78,9 @@ class Elsewhere:
 
 
 def import_calls(connection: sqlite3.Connection, path: Path) -> None:
-    """Add every call of the journal at `path` that is not there yet. One that cannot be read is logged and left out, as far as it
-    cannot be read: its calls are asked for again. Raises sqlite3.Error if `connection` cannot be written."""
+    """Add every call of the journal at `path` that `connection` does not have yet. If the journal is damaged, a warning is
+    logged and the calls that cannot be read are not imported; they are sent again. Raises sqlite3.Error if `connection` cannot
+    be written."""
     try:
         other = connect_other(path)
     except StoreError as error:

@@ -1,7 +1,7 @@
-"""Runs many exchanges at once over a backend. A reply comes from the journal if it is there, else from the model.
+"""Runs many exchanges concurrently over a backend. A reply comes from the journal if the journal has it, else from the model.
 
-Results do not depend on the order in which calls return: outcomes are yielded in the order of their proposals, and a proposal
-that turns out not to be needed leaves nothing but its replies in the journal.
+Results do not depend on the order in which calls return: outcomes are yielded in the order of their proposals, and a proposal that
+turns out not to be needed leaves only its replies in the journal.
 """
 
 from __future__ import annotations
@@ -24,28 +24,29 @@ from gra.wellformed import well_formed
 
 T = TypeVar("T")
 Due = Callable[[], Awaitable[None]] | None
-AHEAD = 16  # finished outcomes that may wait behind a slow one, as a multiple of the concurrency
+AHEAD = 16  # exchanges that may be started and not yet yielded, as a multiple of the concurrency
 
 
 @dataclass
 class Traffic:
-    """Calls of this process, for progress and run.json. They depend on restarts, so no result depends on them."""
+    """Counts the calls of this process, for progress and run.json. The counts depend on restarts, so no result may depend on
+    them."""
 
     requested: int = 0  # calls sent to models
     replayed: int = 0  # calls answered by the journal
-    seconds: float = 0.0  # waited for models, summed over calls
+    seconds: float = 0.0  # time waited for models, summed over calls
     answered: int = 0
-    tokens_in: int = 0  # of answered calls whose server reported its tokens
+    tokens_in: int = 0  # tokens of answered calls, where the server reported them
     tokens_out: int = 0
-    in_flight: dict[str, int] = field(default_factory=dict)  # by model
+    in_flight: dict[str, int] = field(default_factory=dict)  # model -> its calls in flight
 
     def sent(self, model: str) -> None:
-        """A call is sent; `returned` must follow, also if the call fails."""
+        """Count a call as sent. `returned` must follow, also if the call fails."""
         self.requested += 1
         self.in_flight[model] = self.in_flight.get(model, 0) + 1
 
     def returned(self, model: str, reply: Reply | None, seconds: float) -> None:
-        """A call ended after `seconds`; `reply` None: cancelled or failed."""
+        """Count a call as ended after `seconds`. `reply` is None if it was cancelled or failed."""
         self.in_flight[model] -= 1
         if reply is not None:
             self.answered += 1
@@ -55,36 +56,36 @@ class Traffic:
 
 
 class Engine:
-    """`concurrency`: the most calls in flight, over all models."""
+    """Runs exchanges over `backend` and `journal`. `concurrency`: the maximum of calls in flight, over all models."""
 
     def __init__(self, backend: Backend, journal: Journal, concurrency: int):
         self._backend, self._journal, self.concurrency = backend, journal, concurrency
-        # A backend that queues calls until their model is loaded must see every call that is due, so nothing is held back here.
-        # A backend with `limit_calls` applies the limit itself: there a call that waits for a retry does not use up a slot.
+        # A backend that queues calls until their model is loaded must see every due call, so the engine does not limit them. A
+        # backend with `limit_calls` enforces the limit itself, and gives the slot of a call that waits for a retry to another.
         self._can = can = backend.capabilities
         if can.limit_calls is not None:
             can.limit_calls(concurrency)
         self._slots = asyncio.Semaphore(sys.maxsize if can.limit_calls or can.queues else concurrency)
-        # Taken before a slot: a call that waits for its model does not hold a slot that another model's call could use.
+        # A call takes its model's turn before a slot. So it holds no slot, which another model could use, while it waits.
         limit = None if can.limit_calls else can.per_model
         self._turns = {model: asyncio.Semaphore(limit) for model in backend.models} if limit else {}
-        self._ahead: dict[str, asyncio.Task[Reply]] = {}  # by request key: calls sent before their sample is due
+        self._ahead: dict[str, asyncio.Task[Reply]] = {}  # request key -> a call that was sent before its sample is due
         self._busy = 0  # calls in flight or waiting for a slot
         self.traffic = Traffic()
         self.stopping = self.aborted = False
 
     def abort(self) -> None:
-        """Stop without waiting for the calls in flight; the caller then cancels the reader of `stream`."""
+        """Stop without waiting for the calls in flight. The caller must then cancel the reader of `stream`."""
         self.stopping = self.aborted = True
 
     def stop(self) -> None:
-        """Send no more calls: those in flight are awaited and recorded, then the run ends with `Interrupted`."""
+        """Send no more calls. Calls in flight are awaited and recorded; then the run ends with `Interrupted`."""
         self.stopping = True
         self._can.drain()  # calls queued inside the backend are not in flight
 
     async def ask(self, call: Call, due: Due = None) -> Reply:
-        """One reply: from the journal, or from the model after `due` was awaited. Raises ServerError or StoreError if the run
-        cannot continue."""
+        """Return one reply: from the journal, or from the model once `due` was awaited. Raises ServerError or StoreError if the
+        run cannot continue."""
         if (begun := self._ahead.pop(call.request.key, None)) is not None:
             return await begun
         return await self._answer(call, due)
@@ -117,8 +118,8 @@ class Engine:
         return reply
 
     async def _reply_all(self, calls: list[Call], due: Due) -> list[Reply]:
-        """The replies to calls that are sent together. If one fails, the others are cancelled, unless the run is stopping: then
-        the calls in flight are awaited, because they are paid for."""
+        """Return the replies to calls that are sent together. If one call fails, the others are cancelled. While the run is
+        stopping they are awaited, because they are paid for."""
         tasks = [asyncio.ensure_future(self.ask(call, due)) for call in calls]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -150,7 +151,7 @@ class Engine:
             exchange.close()
 
     async def settle(self) -> None:
-        """Cancel the calls that were sent ahead and turned out not to be needed; a stopping run awaits them instead."""
+        """Cancel the calls that were sent ahead and turned out not to be needed. If the run is stopping, await them."""
         tasks = list(self._ahead.values())
         self._ahead = {}
         for task in tasks if self.aborted or not self.stopping else ():
@@ -165,15 +166,16 @@ class Engine:
     ) -> AsyncGenerator[T, None]:
         """Run `exchanges` concurrently and yield their results in order.
 
-        The iterator is advanced only as slots come free. `allowed(yielded)`: how many exchanges may have been started by now
-        (must exceed `yielded`); None: no such limit. Closing the stream early cancels what is in flight. `later()` returns the
-        next call that will probably be due after this stream, or None: such calls use slots that would be idle, and their
-        replies wait for `ask`. Call `settle` afterwards.
+        The iterator is advanced only when a slot is free. `allowed(yielded)` returns how many exchanges may have been started by
+        now; one more than `yielded` is always allowed. None: no such limit. Closing the stream early cancels the calls in flight.
+
+        `later()` returns a call that will probably be due after this stream, or None. Such calls are sent ahead when slots are
+        idle, and their replies are kept for `ask`. Call `settle` after the stream.
         """
         tasks: dict[int, asyncio.Task[T]] = {}  # started, not yet yielded
         wake = asyncio.Event()
         if self._can.queues:
-            later = None  # models take turns there: an idle slot costs nothing, an unneeded call does
+            later = None  # in such a backend models take turns: an idle slot costs nothing, an unneeded call does
         started, yielded, exhausted, active = 0, 0, False, 0
         faulty: list[asyncio.Task[T]] = []
         frontier = Frontier()
@@ -200,12 +202,13 @@ class Engine:
                     started, active = started + 1, active + 1
                 if not tasks:
                     return
-                for _ in range(self.concurrency - self._busy if self._busy else 0):  # none during a replay
+                # A replay has no call in flight (`_busy` is 0), so it sends none ahead.
+                for _ in range(self.concurrency - self._busy if self._busy else 0):
                     if later is None or (call := later()) is None:
                         break
                     self._ahead[call.request.key] = begun = asyncio.ensure_future(self._answer(call))
                     begun.add_done_callback(lambda _: wake.set())
-                if faulty:  # a fault ends the run at once, not when its result is due
+                if faulty:  # a fault ends the run at once, before its result is due
                     faulty[0].result()
                 if tasks[yielded].done():
                     task = tasks.pop(yielded)
@@ -225,7 +228,7 @@ class Engine:
 
 
 def _clean(reply: Reply) -> Reply:
-    """The reply with lone surrogates replaced, so that files can hold it."""
+    """Return the reply with lone surrogates replaced, because files cannot hold them."""
     text, finish, error = well_formed(reply.text), well_formed(reply.finish), well_formed(reply.error)
     same = text is reply.text and finish is reply.finish and error is reply.error
     return reply if same else replace(reply, text=text, finish=finish, error=error)

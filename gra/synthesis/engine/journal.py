@@ -1,12 +1,13 @@
-"""Records every answered call durably: one SQLite file (WAL), held by one connection alone, committed in groups by a thread.
+"""Records every answered call durably in one SQLite file (WAL mode). One connection holds the file; a thread commits in groups.
 
 `record` hands a reply to the kernel before the sample uses it (tail.py), so a killed process loses no answered call. At most
-`INTERVAL` seconds later the reply is in the database, with one fsync per group; a power loss costs no more than that. The key is
-the hash of the request's canonical bytes (`Request.key`): a changed request is sent again, any other change (a parser, a
-threshold) reuses the reply.
+INTERVAL seconds later a group commit, with one fsync, writes it to the database; a power loss costs at most these seconds. The key
+is the hash of the request's canonical bytes (`Request.key`). So a changed request is sent again, and any other change (of a parser,
+of a threshold) reuses the recorded replies.
 
-Which replies there are, here and in other journals, is kept in memory as the first 64 bits of their keys (about 100 bytes a reply,
-only where something is there to be found): a call that was never made costs one look at a set, however many journals there are.
+The journal keeps in memory, as the first 64 bits of their keys, which replies it and the other journals have (about 100 bytes a
+reply; nothing in a run that starts with no replies). So a call that was never made costs one set look-up, for any number of
+journals.
 """
 
 from __future__ import annotations
@@ -38,19 +39,19 @@ log = logging.getLogger(__name__)
 
 
 class Journal:
-    """A context manager; `find` and `record` are called in the event loop's thread, commits happen in another.
+    """The journal of one run, a context manager. `find` and `record` are called in the event loop's thread; another thread
+    commits.
 
-    Opening a damaged file renames it and copies every readable call into a new one. `others`: journals of other runs; a reply
-    found there is copied instead of being requested again. `parts`: journals of the same run's shards and earlier merges, all
-    of whose calls are imported when it opens. Any method raises StoreError once the file cannot be read or written (disk full,
-    read-only).
+    Opening a damaged file renames it and copies every readable call into a new one. `others`: journals of other runs; a reply found
+    in one is copied and not requested again. `parts`: journals of the run's own shards and earlier merges; opening imports all
+    their calls. Every method raises StoreError once the file cannot be read or written (disk full, read-only).
     """
 
     def __init__(self, path: Path, others: Sequence[Path] = (), parts: Iterable[Path] = ()):
         self.path = path
         self._other_paths, self._parts = tuple(others), tuple(parts)
         self._pending: list[tail.TailRow] = []
-        self._fresh: dict[str, Reply] = {}  # recorded, perhaps not yet committed
+        self._fresh: dict[str, Reply] = {}  # recorded, but perhaps not committed yet
         self._lock = threading.Lock()
         self._database = threading.Lock()  # held while the connection is used
         self._stop = threading.Event()
@@ -92,14 +93,14 @@ class Journal:
             raise self._error(self._fault) from self._fault
 
     def _take_over_tail(self) -> None:
-        """Move the calls that a killed run left in the tail files into the database."""
+        """Move the calls that a killed run left in its tail files into the database, and open new tail files."""
         if left := tail.read(self.path):
             with self._writer:
                 self._writer.executemany(INSERT, left)
         self._tail = tail.Tail(self.path)
 
     def find(self, call: Call) -> Reply | None:
-        """The recorded reply to exactly this request, or None."""
+        """Return the recorded reply to exactly this request, or None."""
         self._raise_fault()
         request, key = call.request, call.request.key
         if (fresh := self._fresh.get(key)) is not None:
@@ -120,7 +121,7 @@ class Journal:
         return None
 
     def _reply(self, request: Request, row: tuple[Any, ...] | None) -> Reply | None:
-        """The reply in a row, or None if there is no row or its checksum is wrong: then it is requested again."""
+        """Return the reply in a row. Return None if there is no row or its checksum is wrong; the call is then sent again."""
         if row is None:
             return None
         if crc(*row[:-1]) == row[-1]:
@@ -133,7 +134,7 @@ class Journal:
         return None
 
     def record(self, call: Call, reply: Reply, seconds: float) -> None:
-        """Hand an answered call to the kernel and add it to the next group commit."""
+        """Hand an answered call to the kernel and queue it for the next group commit."""
         request = call.request
         text = stored_text(request, reply)
         row: tail.TailRow = (
@@ -161,7 +162,7 @@ class Journal:
             else:
                 self._fresh[request.key] = reply
                 self._pending.append(row)
-        self._raise_fault()  # last: after a database fault the tail may still hold the replies that arrive
+        self._raise_fault()  # raised last, so that after a database fault the tail still stores the replies that arrive
 
     def _commit_groups(self) -> None:
         while True:
@@ -202,16 +203,16 @@ class Journal:
 
 
 def salvage(path: Path) -> int | None:
-    """Check the journal at `path`. If it is damaged, rename it and start a new one with every call that can still be read.
-    Returns the number of these calls, or None if the journal was whole.
+    """Check the journal at `path`. If it is damaged, rename it and start a new one with every call that can still be read. Return
+    the number of these calls, or None if the journal does not exist or is undamaged.
 
     Raises sqlite3.Error or OSError if the new file cannot be written.
     """
     if not path.is_file():
         return None
     log_file = path.with_name(f"{path.name}-wal")
-    # The write-ahead log first: SQLite drops everything after the damage when it opens the file. After a kill (a log is left)
-    # the indices are checked too.
+    # The write-ahead log is checked first, because SQLite drops everything after the damage when it opens the file. A log that is
+    # left means that the process was killed; then the indices are checked too.
     if not log_damaged(log_file) and intact(path, indices=log_file.exists()):
         return None
     aside = set_aside(path)
@@ -226,7 +227,7 @@ def salvage(path: Path) -> int | None:
 
 
 def _readable(damaged: Path) -> Iterator[tuple[Any, ...]]:
-    """The undamaged calls."""
+    """Yield the undamaged calls of a damaged journal."""
     for _, *row in rows(damaged, len(FIELDS) + 1):
         if whole(row):
             yield tuple(row)

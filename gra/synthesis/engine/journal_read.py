@@ -1,6 +1,6 @@
-"""Reads a journal without writing to it: another run's replies, the calls of one sample, the time that calls took.
+"""Reads a journal without writing to it: replies of other runs, the calls of one sample, the time and tokens of the calls.
 
-A journal that a run is writing is read as a copy of one moment (gra/databases.py). The tail files beside the database (tail.py)
+If a run is writing the journal, a snapshot of one moment is read (gra/databases.py). The tail files next to the database (tail.py)
 are read too.
 """
 
@@ -27,7 +27,7 @@ CREATE TEMP VIEW calls AS
 
 
 def connect_other(path: Path) -> sqlite3.Connection | None:
-    """Another run's journal, or None if it has no table yet. Raises StoreError."""
+    """Open the journal of another run for reading; return None if it has no table yet. Raises StoreError if it cannot be read."""
     connection = connect_readonly(path)
     if connection.execute("SELECT 1 FROM main.sqlite_master WHERE name = 'calls'").fetchone() is not None:
         return connection
@@ -36,9 +36,10 @@ def connect_other(path: Path) -> sqlite3.Connection | None:
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:
-    """A connection whose `calls` are all calls of the journal, the tail included. Raises StoreError."""
+    """Open a journal for reading. The `calls` of the connection include those in the tail files. Raises StoreError if it cannot be
+    read."""
     try:
-        beside = tail.read(path)  # first: rows that leave the tail in the meantime are in the database by then
+        beside = tail.read(path)  # before the database: a row that leaves the tail in between is then in the database
         connection = databases.connect_readonly(path)
         # This reads a page, so a file that is not a database fails here.
         found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'calls'").fetchone()
@@ -55,7 +56,8 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
 
 
 def read_calls(path: Path, sample: str) -> Iterator[dict[str, Any]]:
-    """The calls of one sample as dicts (request decoded), oldest first. Raises StoreError."""
+    """Yield the calls of one sample as dicts, oldest first, with `request` parsed from JSON. Raises StoreError if the journal
+    cannot be read."""
     with closing(connect_readonly(path)) as connection:
         connection.row_factory = sqlite3.Row
         try:
@@ -67,7 +69,8 @@ def read_calls(path: Path, sample: str) -> Iterator[dict[str, Any]]:
 
 
 def read_samples(path: Path) -> list[tuple[str, int]]:
-    """Every sample or seed in the journal, with its number of calls. Raises StoreError."""
+    """Return the id of every sample and seed in the journal, with its number of calls. Raises StoreError if the journal cannot be
+    read."""
     with closing(connect_readonly(path)) as connection:
         try:
             return connection.execute("SELECT sample, count(*) FROM calls GROUP BY sample ORDER BY sample").fetchall()
@@ -76,8 +79,9 @@ def read_samples(path: Path) -> list[tuple[str, int]]:
 
 
 def seconds_waited(path: Path) -> dict[str, dict[str, float]]:
-    """Seconds waited for the recorded replies, by model and role, over all starts of the run. Unneeded proposals count, replies
-    copied from other journals do not. Raises StoreError."""
+    """Return the seconds waited for the recorded replies, as {model: {role: seconds}}, over all starts of the run. Calls of
+    proposals that were not needed count; replies copied from other journals count as 0. Raises StoreError if the journal cannot be
+    read."""
     found: dict[str, dict[str, float]] = {}
     with closing(connect_readonly(path)) as connection:
         try:
@@ -92,8 +96,8 @@ def seconds_waited(path: Path) -> dict[str, dict[str, float]]:
 
 
 def calls_recorded(path: Path) -> dict[str, dict[str, dict[str, int | None]]]:
-    """The answered calls of all starts of the run, by model and role: {in, out, calls, unknown} as in `tokens` of stats.json.
-    Unneeded proposals count. Raises StoreError."""
+    """Return the answered calls of all starts of the run, as {model: {role: {in, out, calls, unknown}}} like `tokens` of
+    stats.json. Calls of proposals that were not needed count. Raises StoreError if the journal cannot be read."""
     found: dict[str, dict[str, dict[str, int | None]]] = {}
     known = "tokens_in IS NOT NULL AND tokens_out IS NOT NULL"
     query = (

@@ -1,4 +1,4 @@
-"""Defines the journal's table: its columns, and the check that a row is what was written."""
+"""Defines the journal's table: its columns, and how a damaged row is recognised."""
 
 from __future__ import annotations
 
@@ -38,12 +38,13 @@ _TEXTS = ("key", "sample", "step", "role", "model", "request", "text", "finish")
 
 
 def crc(*reply: str | int | None) -> int:
-    """Checksum of the part of a reply that a sample sees; arguments in the order of `REPLY`."""
+    """Return the checksum of the part of a reply that a sample sees. The arguments are in the order of `REPLY`."""
     return zlib.crc32(repr(reply).encode(errors="surrogatepass"))
 
 
 def whole(row: Sequence[Any]) -> bool:
-    """Whether a row (in the order of `FIELDS`) is undamaged: the key is the request's hash, and the reply's checksum matches."""
+    """Return whether a row (in the order of `FIELDS`) is undamaged: its key is the request's hash, and the reply's checksum is
+    right."""
     call = dict(zip(FIELDS, row, strict=True))
     if not all(isinstance(call[name], str) for name in _TEXTS):
         return False

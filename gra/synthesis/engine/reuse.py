@@ -1,7 +1,7 @@
 """Reuses replies of earlier runs: counts them, finds readable journals, and says which calls a changed config key sends again.
 
-A journal's key is the hash of the whole request, so a reply found in any journal is the reply to exactly that request: reading
-too many journals is slow, never wrong.
+A journal's key is the hash of the whole request, so any reply found by it is the reply to exactly that request. Searching too many
+journals costs time and never gives a wrong reply.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gra.synthesis.engine.journal_read import connect_other
 JOURNAL = "journal.sqlite"
 log = logging.getLogger("gra.synthesis")
 
-# Which calls of a synthesis are sent again when a key of its identity changes; the first pattern that matches counts.
+# (pattern of a key of the synthesis's identity, the calls that a change of it sends again); the first pattern that matches counts.
 _LATER = "later rounds where other samples are kept, because their prompts show kept samples"
 _EFFECTS = (
     (r"config\.seed", "every call: the run's seed is part of each request"),
@@ -32,7 +32,7 @@ _EFFECTS = (
         "calls of that model, and the calls that follow from its replies",
     ),
     (r"config\.pool\.models", "nearly every call: roles are drawn from the list of models"),
-    (rf"config\.pool\.({'|'.join(PLACE_ONLY)})\b", ""),  # `models` is above
+    (rf"config\.pool\.({'|'.join(PLACE_ONLY)})\b", ""),  # the patterns of `models` are above
     (r"config\.pool\.", "every call: the pool's settings of its models are part of each request"),
     (
         r"files\.synthesis\.prompts/(?:domains/|_|examples)",
@@ -70,7 +70,7 @@ _EFFECTS = (
 
 
 def kept(folder: Path) -> str:
-    """The number of answered calls in the journals of a folder, as text; empty if there are none."""
+    """Return how many answered calls the journals of a folder hold, as text for a message; "" if there are none."""
     found, unreadable = calls_in(folder)
     words = [f"{found:,} answered call{'s' if found != 1 else ''}"] if found else []
     words += ["a journal that cannot be read"] if unreadable else []
@@ -78,7 +78,7 @@ def kept(folder: Path) -> str:
 
 
 def calls_in(folder: Path) -> tuple[int, bool]:
-    """How many answered calls the journals of a folder hold, and whether one of them cannot be read."""
+    """Return how many answered calls the journals of a folder hold, and whether any of these journals cannot be read."""
     found, unreadable = 0, False
     for path in journals_under([folder]):
         try:
@@ -91,12 +91,13 @@ def calls_in(folder: Path) -> tuple[int, bool]:
 
 
 def reuse(config: dict[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
-    """`config` with the folders of earlier runs, whose journals are read before a model is asked."""
+    """Return `config` with `folders`, those of earlier runs, in `runtime.earlier`: their journals are searched before a model is
+    called."""
     return changed(config, "runtime", earlier=[str(folder) for folder in folders]) if folders else config
 
 
 def bought_again(changed: Sequence[str]) -> list[str]:
-    """Which calls are sent again because these keys of the identity changed, one line per kind of change."""
+    """Return which calls are sent again because these keys of the identity changed, one line for each effect."""
     lines: dict[str, list[str]] = {}
     for key in changed:
         for pattern, effect in _EFFECTS:
@@ -109,13 +110,13 @@ def bought_again(changed: Sequence[str]) -> list[str]:
 
 
 def journals_under(folders: Iterable[str | Path]) -> list[Path]:
-    """The journals in these folders and below, in a fixed order. Missing folders hold none."""
+    """Return the journals in these folders and their subfolders, sorted. A folder that does not exist has none."""
     return sorted({path for folder in folders for path in Path(folder).rglob(JOURNAL)})
 
 
 def usable(folders: Iterable[str | Path]) -> list[Path]:
-    """The undamaged journals directly in these folders, in their order. Others are logged and left out: the chain found these
-    folders, not the user, so a fault in them must not stop a run."""
+    """Return the undamaged journals directly in these folders, in the order of the folders. A journal that cannot be used is
+    logged and left out: the chain chose these folders, not the user, so a fault in one must not stop the run."""
     found = []
     for path in (Path(folder) / JOURNAL for folder in folders):
         if not path.is_file():

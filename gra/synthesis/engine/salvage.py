@@ -1,7 +1,7 @@
 """Reads the rows of a damaged SQLite file and its write-ahead log page by page, without an index; journal.py falls back on it.
 
-SQLite stops at the first damaged inner page, which can hide most of the table. Leaf pages hold whole rows and can be read on
-their own (https://www.sqlite.org/fileformat.html, sections 1.6 b-tree pages and 2.1 record format).
+SQLite stops at the first damaged interior page, which can hide most of the table. Leaf pages hold whole rows, so they can be read
+without the interior pages (https://www.sqlite.org/fileformat.html, sections 1.6 b-tree pages and 2.1 record format).
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 LEAF = 13  # type of a table's leaf page
-LIMIT = 64 << 20  # most bytes of one row: a damaged length must not exhaust the memory
+LIMIT = 64 << 20  # maximum bytes of one row: a damaged length must not exhaust the memory
 PAGE = 4096  # bytes: SQLite's default, used if the file's header is damaged
 _WAL_HEAD, _FRAME_HEAD = 32, 24
-_MAGIC = {0x377F0682: "<", 0x377F0683: ">"}  # of a write-ahead log -> byte order of its checksums
+_MAGIC = {0x377F0682: "<", 0x377F0683: ">"}  # magic number of a write-ahead log -> byte order of its checksums
 
 
 def rows(path: Path, columns: int) -> Iterator[tuple[Any, ...]]:
-    """Every undamaged row of `columns` columns: first those in the file, then those in its write-ahead log, in page order, so of
-    two rows with one key the later is the newer. The row id's own column reads None, as it is stored. Rows of other tables with
-    the same number of columns and rows of outdated pages are included: the caller must check. Raises OSError.
-    """
+    """Yield every undamaged row of `columns` columns: first those of the file, then those of its write-ahead log, in page order.
+    Of two rows with the same key the later one is therefore the newer. The column of the row id reads None, as it is stored. The
+    caller must check the rows: rows of other tables with as many columns, and rows of outdated pages, are among them. Raises
+    OSError if the files cannot be read."""
     log = path.with_name(f"{path.name}-wal")
     frames = list(_frames(log))
     newest = {frame.page: frame.place for frame in frames}
@@ -50,7 +50,8 @@ def rows(path: Path, columns: int) -> Iterator[tuple[Any, ...]]:
 
 
 def log_damaged(path: Path) -> bool:
-    """Whether the write-ahead log at `path` holds a commit that SQLite will ignore, because a checksum before it is wrong.
+    """Return whether the write-ahead log at `path` holds a commit that SQLite will ignore, because a checksum at or before it is
+    wrong.
 
     A log that is only cut off, as after a kill, is not damaged. Source: https://www.sqlite.org/fileformat.html, section 4.2.
     """
@@ -64,8 +65,8 @@ def log_damaged(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class _Frame:
-    """One page in a write-ahead log: its number and the place of its bytes; `whole`: its checksum, which covers everything before
-    it, is right."""
+    """One page in a write-ahead log: its number and the place of its bytes. `commits`: it ends a commit. `whole`: its checksum,
+    which covers everything before it, is right."""
 
     page: int
     place: int
@@ -75,7 +76,8 @@ class _Frame:
 
 
 def _frames(path: Path) -> Iterator[_Frame]:
-    """The frames written under the log's current header, in order. Frames of an earlier use come after them and are left out."""
+    """Yield the frames written under the log's current header, in order. Frames of an earlier use of the log follow them and are
+    left out."""
     if not path.is_file() or path.stat().st_size <= _WAL_HEAD:
         return
     with path.open("rb") as handle:
@@ -86,7 +88,7 @@ def _frames(path: Path) -> Iterator[_Frame]:
         order = _MAGIC[magic]
         total = _check_sum((0, 0), head[:24], order)
         whole = total == struct.unpack(">2I", head[24:32])
-        known = head[16:24] if whole else None  # the salts of this use
+        known = head[16:24] if whole else None  # the salts of the current header
         place = _WAL_HEAD
         while len(frame := handle.read(_FRAME_HEAD + size)) == _FRAME_HEAD + size:
             number, commit = struct.unpack(">2I", frame[:8])
@@ -110,7 +112,7 @@ def _check_sum(total: tuple[int, int], data: bytes, order: str) -> tuple[int, in
 
 
 def _page_size(header: bytes) -> tuple[int, int]:
-    """(bytes of a page, bytes reserved at its end) from the file's header, or SQLite's defaults."""
+    """Return (bytes of a page, bytes reserved at its end) from the file's header, or SQLite's defaults if the header is damaged."""
     size = int.from_bytes(header[16:18], "big")
     size = 65536 if size == 1 else size
     if not header.startswith(b"SQLite format 3\0") or size < 512 or size & (size - 1):
@@ -119,7 +121,7 @@ def _page_size(header: bytes) -> tuple[int, int]:
 
 
 def _rows_of(data: bytes, start: int, size: int, usable: int, columns: int, page: Any) -> Iterator[tuple[Any, ...]]:
-    """The rows of one leaf page whose header begins at `start`; none for other pages."""
+    """Yield the rows of one table leaf page whose header begins at `start`. Other pages have none."""
     if len(data) < size or data[start] != LEAF:
         return
     for cell in range(min(int.from_bytes(data[start + 3 : start + 5], "big"), size // 2)):
@@ -133,7 +135,7 @@ def _rows_of(data: bytes, start: int, size: int, usable: int, columns: int, page
 
 
 def _payload(data: bytes, place: int, usable: int, page: Any) -> bytes:
-    """A cell's bytes: the part on its page, then the chain of overflow pages."""
+    """Return a cell's bytes: the part on its own page, then the chain of overflow pages."""
     length, place = _varint(data, place)
     _, place = _varint(data, place)  # the row id
     if length > LIMIT:

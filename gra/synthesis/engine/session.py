@@ -20,14 +20,14 @@ from gra.synthesis.engine.engine import Engine
 from gra.synthesis.engine.journal import Journal
 from gra.synthesis.engine.reuse import JOURNAL, journals_under, usable
 
-GRACE = 2.0  # seconds within which a repeated SIGTERM or SIGUSR1 counts as the same one: srun and batch shells both pass them on
+GRACE = 2.0  # seconds in which a repeated SIGTERM or SIGUSR1 counts once: srun and the batch shell both pass it on
 log = logging.getLogger("gra.synthesis")
 
 
 @asynccontextmanager
 async def engine_for(config: SynthesisConfig, output: Path) -> AsyncIterator[tuple[Engine, Backend]]:
-    """The engine over the models that the run uses and the journal of `output`. Ctrl-C, SIGTERM and SIGUSR1 stop it while it
-    is open."""
+    """Open the models that the run uses and the journal of `output`; yield (engine, backend). While they are open, Ctrl-C, SIGTERM
+    and SIGUSR1 stop the engine."""
     backend = config.pool.backend(config.models_called, output / "servers")
     runtime = config.runtime
     own = output / JOURNAL
@@ -43,14 +43,15 @@ async def engine_for(config: SynthesisConfig, output: Path) -> AsyncIterator[tup
 
 @contextmanager
 def _stopped_by_signals(engine: Engine) -> Iterator[None]:
-    """The first Ctrl-C, SIGTERM or SIGUSR1: no new calls, those in flight are awaited. The second: stop at once. The handlers of
-    before are restored on exit.
+    """Stop the engine on signals, and restore the earlier handlers on exit. After the first Ctrl-C, SIGTERM or SIGUSR1 no call is
+    sent and those in flight are awaited; a second one stops at once.
 
-    Raises Interrupted (exit code 130) after Ctrl-C and Preempted (85) after the two signals with which batch systems announce the
-    end of a job. They may send both, or one twice: SIGTERM after SIGUSR1, and the same one within GRACE seconds, change nothing.
+    Raises Interrupted (exit code 130) after Ctrl-C, and Preempted (85) after SIGTERM or SIGUSR1, with which batch systems announce
+    the end of a job. A batch system may send both, or one of them twice. So a SIGTERM after SIGUSR1, and the same signal again
+    within GRACE seconds, have no effect.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread can set signal handlers; a caller in another thread ends the stage in its own way
+        yield  # only the main thread can set signal handlers; a caller in another thread must stop the stage itself
         return
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
@@ -85,7 +86,7 @@ def _stopped_by_signals(engine: Engine) -> Iterator[None]:
 
 
 def _announced_again(heard: Sequence[tuple[int, float]]) -> bool:
-    """Whether the last signal only repeats what a batch system has said before."""
+    """Return whether the last signal only repeats a batch system's announcement."""
     (first, at), (last, now) = heard[0], heard[-1]
     if last not in PREEMPTING:
         return False

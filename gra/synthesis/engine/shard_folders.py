@@ -1,6 +1,7 @@
-"""Finds what the shards and merges of a run left in its folder `OUTPUT.shards`, and keeps their count in `shards.json` there.
+"""Finds the journals that the shards and merges of a run left in `OUTPUT.shards`, and records the number of shards in its
+`shards.json`.
 
-Only closed journals are read: those of finished folders, and of working folders that no process holds.
+Only closed journals are read: those of finished folders, and those of working folders that no process holds.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from gra.synthesis.engine.reuse import JOURNAL
 from gra.synthesis.engine.sharding import SHARDS
 
 PINNED = "shards.json"
-_PARTIAL = ".partial"  # a folder that is being made, or was; its lock is `.NAME.lock` beside it
+_PARTIAL = ".partial"  # ending of a working folder NAME.partial; its lock is the file `.NAME.lock` next to it
 
 
 def pin(folder: Path, count: int) -> None:
-    """Record in `folder` that its rounds have `count` shards. Raises StoreError if they have another number."""
+    """Record in `folder` that its rounds have `count` shards. Raises StoreError if another number is recorded already."""
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / PINNED
     if not place.exists():
@@ -41,7 +42,7 @@ def pin(folder: Path, count: int) -> None:
 
 
 def refuse_other(folder: Path, count: int) -> None:
-    """Raise StoreError if the rounds of `folder` are divided into another number of shards."""
+    """Raise StoreError if the rounds of `folder` are divided into a number of shards other than `count`."""
     place, there = folder / PINNED, pinned(folder)
     if there not in (None, count):
         remedy = (
@@ -52,7 +53,8 @@ def refuse_other(folder: Path, count: int) -> None:
 
 
 def pinned(folder: Path) -> int | None:
-    """How many shards the rounds of `folder` have; None where no shard was started. Raises StoreError."""
+    """Return how many shards the rounds of `folder` have; None if no shard was started. Raises StoreError if shards.json cannot be
+    read."""
     try:
         return int(read_json(folder / PINNED)["count"])
     except FileNotFoundError:
@@ -62,8 +64,8 @@ def pinned(folder: Path) -> int | None:
 
 
 def finished(folder: Path, number: int, output: Path) -> Path | None:
-    """The finished whole, or the finished merge of round `number` or a later one, besides `output` itself. `folder`: of the run's
-    shards."""
+    """Return the finished data folder of the whole run, or else a finished merge of round `number` or later; None if there is
+    neither. `output` itself does not count. `folder` is OUTPUT.shards."""
     whole = folder.with_name(folder.name.removesuffix(SHARDS))
     candidates = [whole, *(path for merged, path in sorted(_merged(folder).items()) if merged >= number)]
     return next((path for path in candidates if path != output and (path / MANIFEST).is_file()), None)
@@ -72,9 +74,12 @@ def finished(folder: Path, number: int, output: Path) -> Path | None:
 def journals(
     shards: str | None, mine: ShardSettings | None, rounds: int, output: Path
 ) -> tuple[list[Path], list[Path]]:
-    """The closed journals that the run into `output` imports, and those in which it only looks for replies. A run that is not
-    asked to merge imports what shards of it have left all the same. `shards`: their folder, None: OUTPUT.shards; `mine`: the shard
-    that this run is; `rounds`: of the whole run."""
+    """Return (journals to import, journals in which to look for single replies) for the run into `output`. All of them are closed.
+
+    `shards`: the folder of the shards; None: OUTPUT.shards. `mine`: which shard the run is; None: the whole run or a merge.
+    `rounds`: number of rounds of the whole run. A shard without `gathers` looks replies up. Every other run imports, so an ordinary
+    synthesis without `merge` also uses what earlier shards left.
+    """
     folder = Path(shards) if shards else output.with_name(f"{output.name.removesuffix(_PARTIAL)}{SHARDS}")
     if not folder.is_dir():
         return [], []
@@ -83,12 +88,12 @@ def journals(
         merged: path for merged, path in _merged(folder).items() if path.name != output.name.removesuffix(_PARTIAL)
     }
     before = {merged: path for merged, path in merges.items() if merged < number}
-    base = max(before, default=-1)  # it holds all of the rounds up to its own
+    base = max(before, default=-1)  # this merge holds all calls of the rounds up to its own
     found = [before[base]] if before else []
     gathers = mine is None or mine.gathers
     for later in range(base + 1, number + 1):
         siblings = folder.glob(f"round-{later}/shard-*")
-        if later == number and not gathers:  # its siblings have no call of its own, shards of another count may
+        if later == number and not gathers:  # shards of the same count share no calls; those of another count may
             assert mine is not None
             ending = re.compile(rf"-of-{mine.count}(\.partial)?")
             siblings = (path for path in siblings if not ending.search(path.name))
@@ -99,7 +104,7 @@ def journals(
 
 
 def _merged(folder: Path) -> dict[int, Path]:
-    """The finished merges by their round."""
+    """Return the finished merges as {round: folder}."""
     found = {}
     for path in folder.glob("merged-*"):
         if (match := re.fullmatch(r"merged-(\d+)", path.name)) and (path / MANIFEST).is_file():
@@ -108,7 +113,8 @@ def _merged(folder: Path) -> dict[int, Path]:
 
 
 def _closed(folders: Iterable[Path]) -> list[Path]:
-    """Those that no process is writing, sorted. Folders of other configurations, which have other endings, are left out."""
+    """Return, sorted, the folders that no process is writing. A folder set aside for another configuration has another ending and
+    is left out."""
     found = []
     for path in sorted(folders):
         if path.suffix not in ("", _PARTIAL) or not path.is_dir():

@@ -1,9 +1,9 @@
-"""PURE: divides a round over jobs. Proposal k belongs to shard k mod n; a shard's calls are in its own journal.
+"""PURE: divides a round over jobs. Proposal k belongs to shard k mod n; each shard has its own journal.
 
-A shard decides nothing: it makes the calls that its proposals will need. The merge is the ordinary synthesis, which imports the
-shards' journals and makes only the missing calls (summaries, proposals beyond the estimate). So n shards give the same data set
-as one, even if some of them failed. Merge r starts from merge r-1 and the shards of round r; which journals are read is decided
-at the start of each (shard_folders.py).
+A shard decides nothing: it only makes the calls that its proposals will need. The merge is an ordinary synthesis that imports the
+shards' journals and makes the missing calls (summaries, proposals beyond the estimate). So n shards give the same data set as one,
+even if some of them failed. Merge r starts from merge r-1 and the shards of round r; which journals it reads is decided when it
+starts (shard_folders.py).
 
     gra synthesize shard=0/4 round=0 output=DIR ...     -> DIR.shards/round-0/shard-0-of-4: a part of the seeds is annotated
     gra merge round=0 output=DIR ...                    -> DIR.shards/merged-0: all seeds
@@ -26,14 +26,14 @@ from gra.parts import Part, Wave
 from gra.synthesis.config import changed
 from gra.typed import unquoted, word_for
 
-SHARDS = ".shards"  # ending of the folder beside the output
-FIRST_ROUND = 2.5  # proposals per wanted sample while no keep rate is known; the merge makes any that are missing
+SHARDS = ".shards"  # OUTPUT.shards is the folder of the shards
+FIRST_ROUND = 2.5  # proposals per wanted sample while no keep rate is known; the merge makes those that are missing
 SHARD, WHOLE = "gra.synthesis.shard.run", "gra.synthesis.stage.run"
-SPARE = 1.15  # times the last round's proposals: later rounds drop more duplicates
+SPARE = 1.15  # factor on the last round's proposals, because later rounds drop more duplicates
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """`i/n` -> (i, n). Raises ConfigError unless 0 <= i < n."""
+    """Parse `i/n` into (i, n). Raises ConfigError unless 0 <= i < n."""
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if match is None or not int(match[1]) < int(match[2]):
         raise ConfigError([Problem("shard", f"{text!r} is not i/n with 0 <= i < n", "e.g. shard=0/4, up to shard=3/4")])
@@ -41,17 +41,17 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def proposals_to_prepare(wanted: int, limit: int, last: Mapping[str, Any] | None) -> int:
-    """How many proposals the shards of a round prepare together: from the round before (`last`, an entry of `rounds` in
-    stats.json), else from FIRST_ROUND. Never more than `limit`."""
+    """Return how many proposals the shards of a round prepare together, at most `limit`: SPARE times those of the round before
+    (`last`, an entry of `rounds` in stats.json), or FIRST_ROUND per wanted sample if there is none."""
     if last is None:
         return min(limit, math.ceil(FIRST_ROUND * wanted))
     return min(limit, math.ceil(SPARE * int(last["proposals"])))
 
 
 def rewrite(words: Sequence[str]) -> tuple[str, list[str]]:
-    """Translate `merge ...` or `shard=i/n round=r ...` on the command line: ("stage" | "shard", the words for the app).
+    """Translate `merge ...` or `shard=i/n round=r ...` on the command line. Return ("stage" or "shard", the words for that app).
 
-    A command line with neither is returned unchanged, for the ordinary stage. Raises ConfigError for missing keys.
+    A command line with neither is returned unchanged, for the app "stage". Raises ConfigError if `output` or `round` is missing.
     """
     values = dict(word.split("=", 1) for word in words if "=" in word and not word.startswith("-"))
     merge = "merge" in words
@@ -78,8 +78,8 @@ def rewrite(words: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def waves(config: Mapping[str, Any], rounds: int, output: Path, count: int) -> list[Wave]:
-    """The parts of a run of `rounds` rounds into `output`, for `count` shards a round: annotation, its merge, then each round and
-    its merge but for the last, which is the run itself."""
+    """Return the parts of a run of `rounds` rounds into `output`, with `count` shards a round: for each round from 0 (annotation)
+    on, its shards and its merge. The last round has no merge here, because the run itself does it."""
     folder = output.with_name(f"{output.name}{SHARDS}")
     found: list[Wave] = []
 
@@ -103,6 +103,6 @@ def waves(config: Mapping[str, Any], rounds: int, output: Path, count: int) -> l
 
 
 def gathering(config: Mapping[str, Any], output: Path) -> dict[str, Any]:
-    """`config` of the run into `output`, so that it imports what its shards recorded."""
+    """Return `config` of the run into `output`, changed so that the run imports the journals of its shards."""
     folder = output.with_name(f"{output.name}{SHARDS}")
     return changed(config, "runtime", shards=str(folder))

@@ -14,8 +14,8 @@ from gra.synthesis.committee.records import CallRecord, Check, Outcome, Review, 
 
 
 def _as_call(kind: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
-    """A reducer that pickles a frozen dataclass as a call with its values. The default looks up every field's name, which takes
-    several times as long for an outcome with its forty parts."""
+    """Return a reducer that pickles a frozen dataclass as a call of its class with its values. The default looks up every field's
+    name, which takes several times as long for an outcome with its forty parts."""
     values = attrgetter(*(field.name for field in fields(kind)))
     return lambda value: (kind, values(value))
 
@@ -24,10 +24,10 @@ _REDUCE = copyreg.dispatch_table | {kind: _as_call(kind) for kind in (Outcome, R
 
 
 class Spool:
-    """A file of outcomes in the order they were added; it can be read any number of times, also while it grows.
+    """A file of outcomes in the order they were added. It can be read any number of times, also while outcomes are added.
 
-    It is not used after a restart, which replays the journal instead, so only data written by this process is unpickled.
-    Raises OSError.
+    A restart replays the journal and does not read the old spool, so only data written by this process is unpickled. Raises OSError
+    if the file cannot be written.
     """
 
     def __init__(self, path: Path):
@@ -37,7 +37,7 @@ class Spool:
         self._count = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A read-only view of the same outcomes for another process (gra/worker_process.py)."""
+        """Reduce to a read-only view of the same outcomes, for another process (gra/worker_process.py)."""
         self._file.flush()
         return _reading, (self._path, self._count)
 

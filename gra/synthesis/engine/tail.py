@@ -1,11 +1,12 @@
 """Keeps replies that are not yet in the journal's database in two files, so that a killed process loses none of them.
 
-The two files are beside the journal and are used in turn. A reply is written to the current file before its sample uses it (a
-write() survives the process, not a power loss). Once its group is in the database, with an fsync, that file is emptied. So a
-file never grows beyond one group, and mostly the database alone is written to disk.
+The two files lie next to the journal and are used in turn. A reply is written to the current file before its sample uses it; what
+was written survives a kill of the process, not a power loss. Once the group is in the database, with an fsync, its file is emptied.
+So a file never grows beyond one group, and usually only the database reaches the disk.
 
-A record is a head (checksums of the head and of the short texts, numbers, lengths), the short texts and the long ones, in UTF-8.
-The request is protected by the key, its SHA-256, and the reply by the checksum in its row; both are computed anyway.
+A record is a head (checksums of the head and of the short texts, numbers, lengths), then the short texts and the long ones in
+UTF-8. The long texts need no further checksum: the request is protected by the key, which is its SHA-256, and the reply by the
+checksum in its row.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ log = logging.getLogger(__name__)
 TailRow = tuple[
     str, str, str, str, int, str, str, str, int | None, int | None, str, str | None, float, float, int
 ]  # key, sample, step, role, attempt, model, request, text, tokens_in, tokens_out, finish, error, seconds, at, crc
-_SUMS = struct.Struct("<II")  # of the head, of the short texts
+_SUMS = struct.Struct("<II")  # checksums of the head and of the short texts
 _HEAD = struct.Struct("<qqqddI9I")  # attempt, tokens_in, tokens_out, seconds, at, crc, bytes of the nine texts
 _SIZE = _SUMS.size + _HEAD.size
-_SHORT = 5  # of the texts: key, sample, step, role, model
-_NO_NUMBER, _NO_TEXT = -(2**63), 0xFFFFFFFF  # stand for None
-_LIMIT = 64 << 20  # most bytes of one record: a damaged length must not exhaust the memory
+_SHORT = 5  # the first texts are short: key, sample, step, role, model
+_NO_NUMBER, _NO_TEXT = -(2**63), 0xFFFFFFFF  # these values stand for None
+_LIMIT = 64 << 20  # maximum bytes of one record: a damaged length must not exhaust the memory
 _write: Callable[[int, bytes], int] = os.write
 
 
 class Tail:
-    """The two files of the journal at `path`, emptied, for one writer. Raises OSError."""
+    """The two tail files of the journal at `path`, opened empty for one writer. Raises OSError if they cannot be opened."""
 
     def __init__(self, path: Path):
         self._paths = paths(path)
@@ -45,8 +46,8 @@ class Tail:
         self._now, self._size = 0, 0
 
     def append(self, row: TailRow, request: bytes) -> None:
-        """Hand one row to the kernel; `request`: the row's request in UTF-8. Raises OSError (disk full ...), and ValueError for a
-        value that cannot be stored."""
+        """Hand one row to the kernel. `request`: the row's request in UTF-8. Raises OSError if the file cannot be written (disk
+        full), and ValueError for a value that cannot be stored."""
         data = encode(row, request)
         if _write(self._files[self._now], data) != len(data):  # a partial write means a full disk
             os.ftruncate(self._files[self._now], self._size)
@@ -58,11 +59,11 @@ class Tail:
         self._now, self._size = 1 - self._now, 0
 
     def forget(self) -> None:
-        """Empty the file not in use: its rows are in the database."""
+        """Empty the file that is not in use, because its rows are in the database."""
         os.ftruncate(self._files[1 - self._now], 0)
 
     def close(self, *, remove: bool) -> None:
-        """Close both files; `remove`: also delete them, because all their rows are in the database."""
+        """Close both files. `remove`: also delete them, because all their rows are in the database."""
         for file, path in zip(self._files, self._paths, strict=True):
             os.close(file)
             if remove:
@@ -70,12 +71,12 @@ class Tail:
 
 
 def paths(path: Path) -> list[Path]:
-    """The tail files of the journal at `path`, whether they exist or not."""
+    """Return the paths of the two tail files of the journal at `path`, whether they exist or not."""
     return [path.with_name(f"{path.name}-tail{number}") for number in (0, 1)]
 
 
 def encode(row: TailRow, request: bytes) -> bytes:
-    """One row as bytes. Raises ValueError (UnicodeEncodeError is one)."""
+    """Return one row as bytes. Raises ValueError if a number is out of range or a text cannot be encoded."""
     key, sample, step, role, attempt, model, _, text, tokens_in, tokens_out, finish, error, seconds, at, crc = row
     names = sample.encode(), step.encode(), role.encode(), model.encode()
     reply, ending, fault = text.encode(), finish.encode(), b"" if error is None else error.encode()
@@ -101,8 +102,9 @@ def encode(row: TailRow, request: bytes) -> bytes:
 
 
 def read(path: Path) -> list[TailRow]:
-    """The rows that a run left in the tail files of the journal at `path`, oldest first. A record that is cut off is left out
-    silently; damage is logged, and the rest of that file is left out. Raises OSError."""
+    """Return the rows that a run left in the tail files of the journal at `path`, oldest first. A record that is cut off is
+    dropped silently. At a damaged record a warning is logged and the rest of that file is dropped. Raises OSError if a file cannot
+    be read."""
     rows: list[TailRow] = []
     for part in paths(path):
         try:

@@ -1,4 +1,4 @@
-"""Estimates, from the input `probe`, the share of right samples among those that a finished run accepted."""
+"""Estimates the share of right samples among those that a finished run accepted, from the run's input `probe`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ RESULT = "probe.json"
 
 
 def read_probe(folder: Path | None) -> dict[str, Any] | None:
-    """The content of probe.json in the folder; None without an input, or if the probe was off. Raises StoreError."""
+    """Return the content of probe.json in `folder`; None if `folder` is None or the probe was off. Raises StoreError if the file
+    is not the result of a probe."""
     if folder is None:
         return None
     path = folder / RESULT
@@ -29,9 +30,10 @@ def read_probe(folder: Path | None) -> dict[str, Any] | None:
 
 
 def estimate(probe: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Any]:
-    """For stats.json: the probe's verdict and the estimated shares right of the reviewed and of the accepted samples.
+    """Return, for stats.json, the probe's verdict and the estimated shares of right samples among the reviewed and the accepted
+    ones.
 
-    Contaminated samples and duplicates count: they passed the gate.
+    Samples that were dropped later as contaminated or as duplicates count as accepted, because they passed the gate.
     """
     from gra.synthesis.probe.qualify import right_of_accepted
 
@@ -44,7 +46,7 @@ def estimate(probe: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, An
 
 
 def in_words(found: Mapping[str, Any] | None) -> str:
-    """The estimate in one line for card and report."""
+    """Return the estimate as text for card and report."""
     if found is None:
         return "The probe did not measure the gate: the share right of the accepted samples is unknown."
     right = found["right_of_accepted"]

@@ -1,6 +1,6 @@
-"""PURE: makes wrong answers from right ones by rule: truncated, a number or operator changed, negated.
+"""PURE: makes wrong answers from right ones by rule: truncated, with a changed number or operator, negated.
 
-A rule returns None where it does not apply. The wrong answer differs in one place, so that only the error differs.
+A rule returns None if it does not apply. The wrong answer differs from the right one in one place only.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 _NUMBER = re.compile(r"(?<![\w.,/])\d{1,9}(?:\.\d+)?(?![\w]|[.,/]\d)")
-# of a list item
+# the number of a list item
 _ENUMERATED = re.compile(r"^\W{0,6}(?:step|day|week|part)?\s?\d{1,3}[.):]\s", re.MULTILINE | re.IGNORECASE)
 _CODE = re.compile(r"```|^\s*(?:def|return|for|if|while|class|import|from|print)\b|[{};]\s*$|=>", re.MULTILINE)
 _OPERATORS = {
@@ -53,7 +53,7 @@ LEAST_WORDS = 12  # minimum words of an answer; a shorter one can read as comple
 
 
 def truncated(response: str, rng: random.Random) -> str | None:
-    """The answer truncated within a sentence, after about a third of its words."""
+    """Return the answer truncated within a sentence, after about a third of its words; None if it is too short."""
     pieces = re.findall(r"\S+\s*", response.strip())
     if len(pieces) < LEAST_WORDS:
         return None
@@ -64,7 +64,8 @@ def truncated(response: str, rng: random.Random) -> str | None:
 
 
 def changed(response: str, rng: random.Random) -> str | None:
-    """The answer with its last number changed (not that of a list item) or, in code, with an operator replaced."""
+    """Return the answer with its last number changed (except the number of a list item) or, in code, with an operator replaced;
+    None if it has neither."""
     signs = list(_OPERATOR.finditer(response)) if _CODE.search(response) else []
     if signs:
         mark = rng.choice(signs)
@@ -78,7 +79,8 @@ def changed(response: str, rng: random.Random) -> str | None:
 
 
 def negated(response: str, rng: random.Random) -> str | None:
-    """The answer with its first negation removed, a word replaced by its opposite, or its first verb negated."""
+    """Return the answer with its first negation removed, a word replaced by its opposite, or its first verb negated; None if none
+    applies."""
     if mark := _DENIED.search(response):
         return response[: mark.start()] + mark[1] + response[mark.end() :]
     turned = _TURNED.search(response)
@@ -93,7 +95,7 @@ def negated(response: str, rng: random.Random) -> str | None:
 
 
 def _other(number: str, rng: random.Random) -> str:
-    """A similar number: 1, 2 or 10 more, 1 or 10 less, half or twice as much."""
+    """Return a similar number: 1, 2 or 10 more, 1 or 10 less, half or twice as much."""
     whole, point, rest = number.partition(".")
     value = int(whole)
     near = {value + 1, value - 1, value + 2, value + 10, value * 2, value - 10, value // 2} - {value}

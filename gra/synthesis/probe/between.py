@@ -1,4 +1,4 @@
-"""PURE: compares the models of a probe: severity, preference for their own family, correlated errors, generators."""
+"""PURE: compares the models of a probe: severity, preference for their own family, correlated errors, their own answers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gra.synthesis.probe.items import Item
 
 Table = Mapping[str, Mapping[str, float]]  # model -> item's id -> score
 _FAMILY = re.compile(r"[a-z]+")
-LEAST = 10  # minimum of items for a difference or correlation
+LEAST = 10  # minimum items for a difference or a correlation
 
 
 def severity(model: str, scores: Table) -> Estimate | None:
-    """How many points lower than the others the model scores the same items, on average: above 0 harsh, below 0 lenient; as in
-    the health of a run (health.py)."""
+    """Return how many points lower, on average, `model` scores an item than the other models do; None with too few items. Above 0
+    is harsh, below 0 lenient, as in the health of a run (health.py)."""
     others = [name for name in scores if name != model]
     gaps = [
         fmean(seen) - score
@@ -30,16 +30,17 @@ def severity(model: str, scores: Table) -> Estimate | None:
 
 
 def family_of(name: str) -> str:
-    """The first letters of a model's name: `qwen` for `Qwen/Qwen2.5-Coder-0.5B`."""
+    """Return a model's family, the first letters of its name: `qwen` for `Qwen/Qwen2.5-Coder-0.5B`."""
     found = _FAMILY.search(name.lower().rsplit("/", 1)[-1])
     return found[0] if found else name
 
 
 def preference(model: str, items: Sequence[Item], scores: Table, families: Mapping[str, str]) -> Estimate | None:
-    """How many points more than other models it gives to answers of its own family, minus the same difference for other answers.
+    """Return how much `model` prefers answers of its own family: by how many points it scores them higher than models of other
+    families do, minus the same difference for all other answers.
 
-    Computed separately for right and wrong answers, so that a family that is right more often does not look preferred. None if
-    there are too few answers of either kind, or all models are of one family.
+    It is computed separately for right and for wrong answers, so that a family that is right more often does not look preferred.
+    None if there are too few answers of either kind, or all models are of one family.
     """
     gaps: dict[tuple[bool, bool], list[float]] = {}
     for item in items:
@@ -67,8 +68,8 @@ def preference(model: str, items: Sequence[Item], scores: Table, families: Mappi
 
 
 def error_correlations(items: Sequence[Item], scores: Table) -> dict[tuple[str, str], float]:
-    """Pearson's correlation of the errors of two models. An error is the score minus the model's mean score of right, or of wrong,
-    answers. Left out: pairs with too few common items, and models whose errors are all zero."""
+    """Return, for each pair of models, Pearson's correlation of their errors. An error is a score minus the model's mean score of
+    all right (or all wrong) answers. Pairs with too few common items, and models whose errors are all zero, are left out."""
     errors: dict[str, dict[str, float]] = {}
     for model, given in scores.items():
         means = {
@@ -87,7 +88,7 @@ def error_correlations(items: Sequence[Item], scores: Table) -> dict[tuple[str, 
 
 
 def independent(count: int, correlations: Sequence[float]) -> float | None:
-    """The number of independent reviewers that `count` reviewers are worth: n / (1 + (n - 1) rho), with rho the mean correlation of
+    """Return how many independent reviewers `count` reviewers are worth: n / (1 + (n - 1) rho), with rho the mean correlation of
     their errors (at least 0). None if no correlation is known."""
     if not correlations or count < 1:
         return None
@@ -96,7 +97,7 @@ def independent(count: int, correlations: Sequence[float]) -> float | None:
 
 
 def generators(items: Sequence[Item]) -> dict[str, dict[str, Estimate | None]]:
-    """By generator, the share of its answers that are right: over all domains ("all") and by domain."""
+    """Return, for each generator, the share of its answers that are right: in all domains ("all") and in each domain."""
     found: dict[str, dict[str, Estimate | None]] = {}
     for author in dict.fromkeys(item.author for item in items if item.author is not None):
         own = [item for item in items if item.author == author]
@@ -112,7 +113,7 @@ def _right(items: Sequence[Item]) -> Estimate | None:
 
 
 def _mean(values: Sequence[float], least: int = LEAST) -> Estimate | None:
-    """A mean with its normal interval; None if there are too few values."""
+    """Return a mean with its normal interval; None if there are too few values."""
     if len(values) < max(2, least):
         return None
     value = fmean(values)

@@ -1,8 +1,8 @@
-"""PURE: computes shares and areas under the ROC curve with 95 % intervals for items clustered by question.
+"""PURE: computes shares and areas under the ROC curve, with 95 % intervals for items clustered by question.
 
-Items of one question (its right answer, wrong ones made from it, each model's answer) are correlated. So variances are those of
-sums over questions (Obuchowski 1997, Biometrics 53, for the area; the linearised ratio for shares); for independent items they
-equal the usual ones.
+Items of one question (its right answer, the wrong ones made from it, each model's answer) are correlated. Variances are therefore
+computed from sums over questions (Obuchowski 1997, Biometrics 53, for the area; the linearised ratio for shares). For independent
+items they equal the usual variances.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its interval; `n`: its number of items."""
+    """A number with its interval. `n`: how many items it is based on."""
 
     value: float
     low: float
@@ -31,29 +31,29 @@ class Estimate:
     n: int
 
     def holds(self, value: float) -> bool:
-        """Whether `value` is in the interval."""
+        """Return whether `value` is in the interval."""
         return self.low <= value <= self.high
 
     def __str__(self) -> str:
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
     def data(self) -> dict[str, float | int]:
-        """For JSON, rounded to 4 digits."""
+        """Return the estimate for JSON, rounded to 4 digits."""
         return {"value": round(self.value, 4), "low": round(self.low, 4), "high": round(self.high, 4), "n": self.n}
 
 
 def data_of(found: Estimate | None) -> dict[str, float | int] | None:
-    """`found` for JSON; None where there is no estimate."""
+    """Return `found` for JSON; None if there is no estimate."""
     return None if found is None else found.data()
 
 
 def share(
     values: Sequence[float], questions: Sequence[Hashable] | None = None, level: float = LEVEL
 ) -> Estimate | None:
-    """The mean of `values` between 0 and 1 (mostly 0 or 1) with Wilson's interval; None without values.
+    """Return the mean of `values` in 0..1 (usually 0 or 1) with Wilson's interval; None without values.
 
-    `questions`: the question of each value; None: all different. The interval uses the effective number of independent items: the
-    number that gives the mean its variance over questions, at most the number of values.
+    `questions`: the question of each value; None: all different. The interval uses the effective number of independent items, that
+    is the number of independent items whose mean would have the variance measured over questions.
     """
     if len(values) == 0:
         return None
@@ -65,7 +65,7 @@ def share(
 
 
 def worth(values: Floats, questions: Sequence[Hashable] | None) -> float:
-    """The effective number of independent items of the mean of `values`: from 1 to their number."""
+    """Return the effective number of independent items for the mean of `values`, between 1 and their number."""
     count, value = len(values), float(values.mean())
     if questions is None:
         return float(count)
@@ -75,7 +75,7 @@ def worth(values: Floats, questions: Sequence[Hashable] | None) -> float:
         return 1.0
     sums = np.bincount(member, values - value)
     variance = clusters / (clusters - 1) * float((sums**2).sum()) / count**2
-    if variance <= 0 or not 0 < value < 1:  # no variance to measure: count the questions
+    if variance <= 0 or not 0 < value < 1:  # no variance can be measured, so every question counts as one item
         return float(clusters)
     return min(float(count), max(1.0, value * (1 - value) / variance))
 
@@ -83,11 +83,12 @@ def worth(values: Floats, questions: Sequence[Hashable] | None) -> float:
 def auc(
     scores: Sequence[float], right: Sequence[bool], questions: Sequence[Hashable] | None = None, level: float = LEVEL
 ) -> Estimate | None:
-    """The share of pairs in which the right answer scores higher than the wrong one, ties counting half; None if a class is empty.
+    """Return the share of pairs in which the right answer scores higher than the wrong one, with ties counted half. None if a
+    class is empty. Raises ValueError if the lengths differ.
 
     The variance is DeLong's, summed by question (DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44; Obuchowski 1997). The
-    interval is symmetric in the log-odds, so it stays within 0 to 1. Without variance (all pairs alike) it is Wilson's with the
-    size of the smaller class.
+    interval is symmetric in the log-odds, so it stays within 0 to 1. If the variance is 0, it is Wilson's interval with the size of
+    the smaller class.
     """
     values, truth = np.asarray(scores, dtype=float), np.asarray(right, dtype=bool)
     if len(values) != len(truth):
@@ -123,7 +124,7 @@ def _logistic(x: float) -> float:
 
 
 def _midranks(values: Floats) -> Floats:
-    """Ranks from 1; equal values share their mean rank."""
+    """Return the ranks, from 1; equal values get their mean rank."""
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     found: Floats = (ends - (counts - 1) / 2.0)[places]

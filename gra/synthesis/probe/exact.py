@@ -1,7 +1,7 @@
 """Finds seeds with an exact answer (a number, a letter, "The answer is X."), so that a rule can grade other answers.
 
-The whole answer must be exact, or the final answer marked (`#### 72`, `The answer is 72.`, `\\boxed{72}`). In other texts a number
-need not be the answer.
+Either the whole answer must be exact, or the final answer must be marked (`#### 72`, `The answer is 72.`, `\\boxed{72}`). In any
+other text a number need not be the answer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Answer = Fraction | str
 
 
 def source(settings: dict[str, object], seeds: Sequence[AnySeed]) -> list[Known]:
-    """The seeds with exact answers. This source has no settings. Raises ConfigError if it gets any."""
+    """Return the seeds with exact answers. Raises ConfigError if `settings` is not empty, because this source has none."""
     if settings:
         raise ConfigError([Problem("probe.sources", f"unknown keys: {', '.join(settings)}", "remove them")])
     found = []
@@ -39,7 +39,7 @@ def source(settings: dict[str, object], seeds: Sequence[AnySeed]) -> list[Known]
 
 
 class _Rule:
-    """Whether a reply states the same answer; a reply without an answer is wrong."""
+    """A function that says whether a reply states the same answer. A reply without an answer is wrong."""
 
     def __init__(self, answer: Answer, choice: bool):
         self._answer, self._choice = answer, choice
@@ -49,10 +49,10 @@ class _Rule:
 
 
 def answer_of(text: str, *, choice: bool, whole: bool) -> Answer | None:
-    """The number (as a fraction), letter or word that a text gives as its answer; None if it gives none.
+    """Return the number (as a fraction), letter or word that a text gives as its answer; None if it gives none.
 
-    `choice`: the question lists options by letter; `whole`: the text must be only the answer, or mark its answer. Otherwise the
-    answer is the letter or word at the beginning of a reply, or the last number of its last sentence (or of the whole reply).
+    `choice`: the question lists options by letter. `whole`: the text must be the answer alone, or mark its answer. If `whole` is
+    False, a letter or word at the beginning counts too, and else the last number of the last sentence, or of the whole text.
     """
     text = text.strip()
     marks = list(_MARKED.finditer(text))

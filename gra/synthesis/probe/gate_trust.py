@@ -1,8 +1,8 @@
 """PURE: measures the whole gate: the shares of right and of wrong answers that the committee would accept.
 
-The run draws generator, reviewers and adjudicator for each sample. Here every committee that can be drawn for an answer's author
-decides on it, with its members' scores from the probe; the answer counts with the share of committees that accept it. An
-adjudicator's score is its own review (in the run it also sees the reviews).
+A run draws generator, reviewers and adjudicator for each sample. Here every committee that can be drawn for an answer's author
+decides on the answer, with its members' scores from the probe, and the answer counts with the share of committees that accept it.
+An adjudicator's score is its own review of the answer (in a run it also sees the reviews).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from gra.synthesis.probe.items import Item
 from gra.synthesis.probe.prevalence import Trust, share_right_of_taken
 from gra.synthesis.settings import SynthesisSettings
 
-MOST = 200  # maximum of committees per answer
-Scores = Mapping[str, Any]  # integers from written reviews, floats from probabilities
+MOST = 200  # maximum committees per answer
+Scores = Mapping[str, Any]  # dimension -> score: an integer of a written review, or a float from probabilities
 Judged = Mapping[
     str, Mapping[str, Scores | None]
 ]  # model -> item's id -> its scores by dimension, None: no usable verdict
@@ -29,9 +29,10 @@ Judged = Mapping[
 
 @dataclass(frozen=True)
 class GateTrust:
-    """`sens`, `spec`: shares of right answers accepted and of wrong ones refused, with intervals; `trusted`: the same with their
-    effective numbers of items. `right_of_taken`: the share right of the accepted answers. `on_policy`: whether the answers are
-    those of the pool's own models; rule-made answers give optimistic figures. `taken`: the share of all answers accepted."""
+    """The gate's figures. `sens`, `spec`: the shares of right answers accepted and of wrong ones refused. `trusted`: the same two
+    with their effective numbers of items. `right_of_taken`: the share of right ones among the accepted answers. `taken`: the share
+    of all answers that is accepted. `on_policy`: whether the answers come from the pool's own models; with rule-made answers all
+    figures are optimistic."""
 
     sens: Estimate
     spec: Estimate
@@ -44,8 +45,8 @@ class GateTrust:
 def gate_trust(
     items: Sequence[Item], judged: Judged, models: Sequence[str], settings: SynthesisSettings
 ) -> GateTrust | None:
-    """The gate's figures, from on-policy answers if there are right and wrong ones, else from rule-made ones; None without review
-    or if a class is empty."""
+    """Return the gate's figures. They are measured on the answers of the pool's models if there are right and wrong ones, else on
+    rule-made answers. None if the run has no review or a class is empty."""
     if not settings.review:
         return None
     on_policy = [item for item in items if item.author is not None]
@@ -71,13 +72,14 @@ def gate_trust(
 
 
 def taken_by(item: Item, judged: Judged, models: Sequence[str], settings: SynthesisSettings) -> float | None:
-    """The share of possible committees that accept the answer; None if no committee is possible."""
+    """Return the share of possible committees that accept the answer; None if no committee is possible."""
     verdicts = [_takes(item, roles, judged, settings) for roles in committees(item.author, models, settings)]
     return sum(verdicts) / len(verdicts) if verdicts else None
 
 
 def committees(author: str | None, models: Sequence[str], settings: SynthesisSettings) -> Iterator[Roles]:
-    """The committees for an answer of `author` (None: no model of the pool), as roles.assign draws them; at most MOST."""
+    """Return the committees for an answer of `author`, as `roles.assign` draws them, at most MOST. `author` None: no model of the
+    pool wrote it."""
     able, count = candidates(models, settings), settings.reviewers
     if author is not None and author not in able.generator:
         return iter([])
@@ -94,7 +96,7 @@ def committees(author: str | None, models: Sequence[str], settings: SynthesisSet
 
 
 def _others(able: Sequence[str], taken: Collection[str | None]) -> list[str | None]:
-    """Those of `able` that have no other role; [None] if there is none."""
+    """Return those of `able` that have no other role; [None] if there are none."""
     found: list[str | None] = [model for model in able if model not in taken]
     return found or [None]
 

@@ -1,15 +1,15 @@
 """PURE: builds the items of a probe: right answers, wrong ones made from them by rule, and answers of the pool's models.
 
     right         a seed's own answer
-    mismatched    the answer to another question, of the same domain, of about the same length
+    mismatched    the answer to another question, of the same domain and about the same length
     changed       the right one with a number or an operator changed
     truncated     the right one, truncated
     negated       the right one, with a sentence negated
     known-wrong   a wrong answer from the question's source (another option of a multiple choice)
     on-policy     the answer of a model of the pool to a question with a known answer; a rule decides whether it is right
 
-All are drawn by the seed. If a rule can grade answers, every item is checked with it and left out if it is not as intended (a
-changed number that changes nothing, a seed with a wrong answer).
+The run's seed draws all of them. If a rule can grade the answers to a question, every item of it is checked and left out if it is
+not as intended (a changed number that changes nothing, a seed with a wrong answer).
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from gra.wellformed import folded
 
 WRONG = ("mismatched", "changed", "truncated", "negated", "known-wrong")
 UNKNOWN = "any domain"
-SIMILAR = 8  # answers of other questions, of which the one nearest in length is used
+SIMILAR = 8  # answers to other questions that are drawn; the one nearest in length is used
 _LONGEST = 4000  # maximum characters of a text that is shown
 
 
 @dataclass(frozen=True)
 class Item:
-    """An answer to judge. `question`: the id shared by items of one question; `author`: the model that gave it, if any."""
+    """An answer to judge. `question`: the id that all items of one question share. `author`: the model that gave the answer, if
+    any."""
 
     id: str
     kind: str
@@ -45,7 +46,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Pair:
-    """A question with its right answer; `known`: if a rule can grade other answers."""
+    """A question with its right answer. `known`: the question with a rule that grades other answers, if there is one."""
 
     id: str
     instruction: str
@@ -54,13 +55,14 @@ class Pair:
     known: Known | None = None
 
     def agrees(self, response: str, right: bool) -> bool:
-        """Whether `response` is right (or wrong) as stated, or no rule can tell."""
+        """Return whether a rule grades `response` as right (or wrong), as `right` says, or no rule can tell."""
         verdict = self.known.right(response) if self.known is not None else None
         return verdict is None or verdict is right
 
 
 def by_rule(pairs: Sequence[Pair], count: int, seed: int, kinds: Sequence[str] = WRONG) -> list[Item]:
-    """About `count` right items and as many wrong ones, cycling through `kinds` and domains; fewer if rules apply too rarely.
+    """Return about `count` right items and as many wrong ones, cycling through `kinds` and domains. There are fewer if rules
+    seldom apply.
 
     Each wrong item has a right one of the same question, so that the effect of the question on scores cancels out.
     """
@@ -82,7 +84,7 @@ def by_rule(pairs: Sequence[Pair], count: int, seed: int, kinds: Sequence[str] =
 
 
 def on_policy(known: Known, author: str, reply: str) -> Item | None:
-    """A model's answer to a known question; None if the rule cannot grade it."""
+    """Return a model's answer to a known question as an item; None if the rule cannot grade it."""
     verdict = known.right(reply)
     if verdict is None:
         return None
@@ -93,14 +95,14 @@ def on_policy(known: Known, author: str, reply: str) -> Item | None:
 
 
 def choose_known(known: Sequence[Known], count: int, seed: int) -> list[Known]:
-    """`count` of the questions, cycling through the domains."""
+    """Return `count` of the questions, cycling through the domains."""
     by_id = {one.id: one for one in known}
     pairs = [Pair(one.id, one.instruction, one.response, one.domain or UNKNOWN) for one in known]
     return [by_id[pair.id] for pair in _mixed(pairs, seed)[:count]]
 
 
 def _mixed(pairs: Sequence[Pair], seed: int) -> list[Pair]:
-    """All pairs in an order drawn by the seed, cycling through the domains."""
+    """Return all pairs in a random order that `seed` decides, cycling through the domains."""
     domains: dict[str, list[Pair]] = {}
     for pair in sorted(pairs, key=lambda p: p.id):
         domains.setdefault(pair.domain, []).append(pair)
@@ -137,7 +139,7 @@ def _item(pair: Pair, kind: str, response: str, *, right: bool) -> Item:
 
 
 def shown(items: Sequence[Item]) -> Mapping[str, int]:
-    """The number of items by kind."""
+    """Return how many items there are of each kind."""
     counts: dict[str, int] = {}
     for item in items:
         counts[item.kind] = counts.get(item.kind, 0) + 1

@@ -1,17 +1,18 @@
 """PURE: estimates the share of right items from how often a test accepts, its sensitivity and its specificity.
 
-A test that accepts the share `sens` of right items and `1 - spec` of wrong ones accepts in all
-p = sens x share + (1 - spec) x (1 - share). So
+A test that accepts the share `sens` of right items and `1 - spec` of wrong ones accepts, of all items, p = sens x share + (1 -
+spec) x (1 - share). So
 
     share right of all judged items       = (p + spec - 1) / (sens + spec - 1)        (Rogan and Gladen 1978, AJE 107)
     share right of the accepted items     = sens x (the share above) / p              (Bayes)
 
 `p` is counted in the run; `sens` and `spec` are estimated from probes. The interval includes the uncertainty of all three (Lee et
-al. 2025, arXiv 2511.21140): they are drawn from their Beta distributions (Jeffreys' prior), and the interval is that of the
-results, clipped to 0..1. Where a draw has sens + spec <= 1 the test carries no information, and any share is possible.
+al. 2025, arXiv 2511.21140): each is drawn from its Beta distribution (Jeffreys' prior), the formulas are applied to every draw, and
+the interval is taken from the quantiles of the results, clipped to 0..1. A draw with sens + spec <= 1 carries no information, so it
+allows any share.
 
-Assumption: the test performs on the run's samples as on the probes. So the probes must be answers of the run's own models, with
-the same mix of domains and generators.
+Assumption: the test performs on the run's samples as it does on the probes. So the probes must be answers of the run's own models,
+with the same mix of domains and generators.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ DRAWS = 10_000
 
 @dataclass(frozen=True)
 class Trust:
-    """A test's sensitivity or specificity; `n`: its effective number of items (can be fractional)."""
+    """A test's sensitivity or specificity. `n`: its effective number of items, which can be fractional."""
 
     value: float
     n: float
@@ -36,14 +37,16 @@ class Trust:
 def share_right(
     taken: float, judged: float, sens: Trust, spec: Trust, level: float = LEVEL, seed: int = 0
 ) -> Estimate | None:
-    """The share right of all `judged` items, of which the test accepted `taken`. None without items or if sens + spec <= 1."""
+    """Return the share of right ones among all `judged` items, of which the test accepted `taken`. None without items or if sens +
+    spec <= 1. Raises ValueError if `taken` is not in 0..`judged`."""
     return _estimate(taken, judged, sens, spec, level, seed, of_taken=False)
 
 
 def share_right_of_taken(
     taken: float, judged: float, sens: Trust, spec: Trust, level: float = LEVEL, seed: int = 0
 ) -> Estimate | None:
-    """The share right of the accepted items. None without any or if sens + spec <= 1."""
+    """Return the share of right ones among the accepted items. None if none was accepted or if sens + spec <= 1. Raises ValueError
+    like `share_right`."""
     return _estimate(taken, judged, sens, spec, level, seed, of_taken=True) if taken > 0 else None
 
 

@@ -1,4 +1,5 @@
-"""PURE: turns items and their scores into probe.json: reviewers, generators, the committee, the verdict in words."""
+"""PURE: turns items and their scores into probe.json: figures of reviewers, generators and the committee, and the verdict in
+words."""
 
 from __future__ import annotations
 
@@ -17,12 +18,13 @@ from gra.synthesis.probe.reviewer import Reviewer, assess
 from gra.synthesis.scoring.calibration import apply
 from gra.synthesis.settings import SynthesisSettings
 
-FORMAT = 2  # version of probe.json; 2: severity is above 0 for harsh reviewers, `constant` is rounded to a hundredth
+FORMAT = 2  # version of probe.json; since 2 severity is above 0 for harsh reviewers, and `constant` is rounded to a hundredth
 
 
 @dataclass(frozen=True)
 class Qualification:
-    """The result of a probe. `faults`: reasons not to run this committee; empty if there are none."""
+    """The result of a probe. `words`: the verdict in sentences. `faults`: reasons not to run this committee; empty if there are
+    none."""
 
     reviewers: dict[str, Reviewer]
     generators: dict[str, dict[str, Estimate | None]]
@@ -43,10 +45,9 @@ def qualify(
     settings: SynthesisSettings,
     calibrated: bool = False,
 ) -> Qualification:
-    """Compute the qualification. `judged`: model -> item's id -> scores by dimension (None: no usable verdict); `served`: model's
-    name -> its id or path, which gives its family; `calibrated`: the run will map scores by the probe, so the gate is measured on
-    mapped scores.
-    """
+    """Return the qualification of the committee. `judged`: model -> item's id -> scores by dimension (None: no usable verdict).
+    `served`: model's name -> its id or path, which gives its family. `calibrated`: the run will map scores by this probe, so the
+    gate is measured on mapped scores."""
     models = list(served)
     own = not policy(settings).distinct
     reviewers = {model: assess(model, items, judged[model], settings.tau, own, len(judged)) for model in judged}
@@ -74,8 +75,8 @@ def qualify(
 
 
 def data(found: Qualification) -> dict[str, Any]:
-    """The content of probe.json. By model: the figures of reviewer.py, and `severity`, `preference` and `own_share_right` of
-    between.py; estimates are {value, low, high, n} with 95 % intervals, None where undefined."""
+    """Return the content of probe.json. For each model it has the figures of reviewer.py, and `severity`, `preference` and
+    `own_share_right` of between.py. Estimates are {value, low, high, n} with 95 % intervals, None where undefined."""
     gate = found.gate
     return {
         "version": FORMAT,
@@ -107,10 +108,10 @@ def data(found: Qualification) -> dict[str, Any]:
 
 
 def right_of_accepted(probe: Mapping[str, Any], accepted: int, reviewed: int) -> dict[str, Any] | None:
-    """The estimated shares right of a finished run's reviewed and accepted samples, with intervals, from its counts and
-    probe.json. None if the probe did not measure the gate.
+    """Return the estimated shares of right ones among a finished run's reviewed and accepted samples, with intervals, from its
+    counts and probe.json. None if the probe did not measure the gate.
 
-    `basis`: "on-policy", or "rule-made" (optimistic). Values are None if the gate separates right from wrong no better than chance.
+    `basis`: "on-policy", or "rule-made" (optimistic). A share is None if the gate separates right from wrong no better than chance.
     """
     gate = probe.get("gate")
     if gate is None or reviewed <= 0:
@@ -127,13 +128,13 @@ def right_of_accepted(probe: Mapping[str, Any], accepted: int, reviewed: int) ->
 
 
 def best_generator(found: Qualification) -> tuple[str, Estimate] | None:
-    """The model with the highest share right of its own answers."""
+    """Return the model with the highest share of right ones among its own answers, and that share; None if no share is known."""
     known = [(name, share) for name, by in found.generators.items() if (share := by["all"]) is not None]
     return max(known, key=lambda pair: pair[1].value, default=None)
 
 
 def _mapped(judged: Judged, reviewers: Mapping[str, Reviewer]) -> Judged:
-    """The composites on the common scale; reviewers without a map keep their own."""
+    """Return the judged scores on the common scale. The scores of a reviewer without a map stay as they are."""
     return {
         model: {
             item: scores

@@ -1,4 +1,4 @@
-"""PURE: measures one model as a reviewer from its scores of probe items, and puts the verdict into words."""
+"""PURE: measures one model as a reviewer, from its scores of probe items, and puts the verdict into words."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from gra.synthesis.probe.items import Item
 from gra.synthesis.probe.verdicts import CONSTANT, Verdicts
 from gra.synthesis.scoring.calibration import apply, calibrate
 
-ENDS = (0.5, 9.5)  # scores at or beyond are at an end of the scale
-ENOUGH = 10  # minimum of right and of wrong on-policy answers for a verdict on them
-GOOD = 0.7  # minimum AUC of a reviewer that tells right from wrong
+ENDS = (0.5, 9.5)  # a score at or beyond one of these is at an end of the scale
+ENOUGH = 10  # minimum right and minimum wrong on-policy answers for a verdict from them
+GOOD = 0.7  # minimum AUC of a reviewer that is said to tell right from wrong
 Scores = Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Reviewer:
-    """One model's scale and discrimination. `basis`: the verdict's items, "on-policy" or "rule-made"; `auc_by`: AUC by kind
-    of wrong answer and by domain; `calibration`: knots; `above_chance`: whether its AUC is significantly above 1/2, corrected for
-    the number of models."""
+    """One model's scale and discrimination. `basis`: what the verdict is based on, "on-policy" or "rule-made" items. `auc_by`: AUC
+    by kind of wrong answer and by domain. `calibration`: the knots of its map. `above_chance`: whether its AUC is significantly
+    above 1/2, corrected for the number of models."""
 
     model: str
     usable: Estimate | None
@@ -39,7 +39,7 @@ class Reviewer:
     words: list[str] = field(default_factory=list)
 
     def data(self) -> dict[str, Any]:
-        """For probe.json."""
+        """Return the figures for probe.json."""
         return {
             "words": self.words,
             "usable": data_of(self.usable),
@@ -63,10 +63,10 @@ def assess(
     own: bool = False,
     family: int = 1,
 ) -> Reviewer:
-    """Measure the reviewer `model`; `given`: its scores by item (None: no usable verdict; absent: not reviewed).
+    """Measure the reviewer `model`. `given`: its scores by item's id (None: no usable verdict; absent: not reviewed).
 
-    Its own answers count only for its scale unless `own` is set: a model reviews its own samples only with roles=single. `family`:
-    the number of models compared, for the Bonferroni correction.
+    Its own answers count only for its scale, unless `own` is set, because a model reviews its own samples only with roles=single.
+    `family`: the number of models compared, for the Bonferroni correction.
     """
     reviewed = [item for item in items if item.id in given]
     usable = [(item, scores) for item in reviewed if (scores := given[item.id]) is not None]
@@ -111,7 +111,7 @@ def assess(
 
 
 def in_words(found: Reviewer, tau: float) -> list[str]:
-    """The verdict in sentences, gravest first."""
+    """Return the verdict in sentences, gravest first."""
     name, sentences = found.model, []
     of = "answers of its peers" if found.basis == "on-policy" else "answers made by rule"
     if found.usable is not None and found.usable.value < 0.5:
@@ -141,7 +141,7 @@ def in_words(found: Reviewer, tau: float) -> list[str]:
 
 
 def _with_right(items: Sequence[Item], kind: str) -> list[Item]:
-    """The wrong items of a kind, with the right ones of the same questions."""
+    """Return the wrong items of a kind, and the right items of the same questions."""
     questions = {item.question for item in items if item.kind == kind}
     return [item for item in items if item.question in questions and (item.right or item.kind == kind)]
 
@@ -151,7 +151,7 @@ def _auc(items: Sequence[Item], score: Mapping[str, float], level: float = LEVEL
 
 
 def _scale(given: Sequence[Scores], scores: Sequence[float]) -> dict[str, float | None]:
-    """Mean and sd; `constant` and `equal`: see verdicts.py; `ends`: the share of scores at the ends of the scale."""
+    """Return mean, sd, `constant` and `equal` (see verdicts.py), and `ends`, the share of scores at the ends of the scale."""
     counted = Verdicts()
     for score, dimensions in zip(scores, given, strict=True):
         counted.add(score, dimensions)

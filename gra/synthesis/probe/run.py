@@ -1,6 +1,6 @@
 """Makes the calls of a probe: each model answers the known questions, then reviews all items with the run's own prompts.
 
-Calls go through the engine and the journal, as in a run: an answered call is never paid for twice.
+The calls go through the engine and the journal, as in a run, so an answered call is never paid for twice.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from gra.synthesis.scoring.examples import Shelf, shelf_for
 from gra.synthesis.seed_annotation import first_questions
 from gra.synthesis.settings import SynthesisSettings
 
-ASIDE = 0.25  # share of the seeds reserved for the reviewers' examples
+ASIDE = 0.25  # share of the seeds with answers that is reserved for the reviewers' examples
 
 
 @dataclass
 class Findings:
-    """Items, scores and calls. `judged`: model -> item's id -> scores by dimension, None: no usable verdict; `unanswered`: by
-    model, the number of known questions without a usable answer; `traffic`: of this process only."""
+    """What the calls gave. `judged`: model -> item's id -> scores by dimension (None: no usable verdict). `unanswered`: for each
+    model, how many known questions it gave no usable answer to. `traffic`: calls of this process only."""
 
     items: list[Item]
     judged: dict[str, dict[str, Scores | None]]
@@ -51,7 +51,8 @@ async def ask(
     known: Sequence[Known],
     output: Path,
 ) -> Findings:
-    """Run the probe over the pool. Raises ServerError, StoreError, Interrupted."""
+    """Make the calls of the probe and return the findings. Raises ServerError, StoreError or Interrupted if the probe cannot
+    continue."""
     pool, seed, settings = config.pool, config.seed, config.synthesis
     rules = Rules(seed, _answering(settings, probe), pool.served, thoughts=pool.strip_think)
     async with engine_for(config, output) as (engine, backend):
@@ -62,7 +63,7 @@ async def ask(
         chosen = choose_known(known, questions, seed)
         with Progress(State(engine.traffic, 1), output) as progress:
             answers, unanswered, calls = await _answer(engine, chosen, models, rules, progress)
-            # Grading rules can run programs, which would block the event loop.
+            # In a thread: grading rules can run programs, which would block the event loop.
             labelled = await asyncio.to_thread(lambda: [on_policy(*answer) for answer in answers])
             items = [item for item in labelled if item is not None]
             items += await asyncio.to_thread(by_rule, pairs_of(seeds, known), count, seed, probe.kinds)
@@ -79,8 +80,9 @@ async def ask(
 def set_aside(
     seeds: Sequence[Seed], known: Sequence[Known], settings: SynthesisSettings, seed: int
 ) -> tuple[Shelf, list[Seed], list[Known]]:
-    """The reviewers' examples (synthesis.scoring=probability), and the seeds and known questions for items: a quarter of the seeds,
-    drawn by their ids, is only for examples. Written reviews need none."""
+    """Return the reviewers' examples (synthesis.scoring=probability), and the seeds and known questions that are left for items.
+    About a quarter of the seeds with answers, drawn by their ids, serve only as examples. Written reviews need no examples, so none
+    is reserved."""
     if settings.scoring != "probability":
         return shelf_for(settings, seed, ()), list(seeds), list(known)
     spare = [one for one in seeds if one.response and stream(seed, "probe examples", one.id).random() < ASIDE]
@@ -91,7 +93,7 @@ def set_aside(
 
 
 def pairs_of(seeds: Sequence[Seed], known: Sequence[Known]) -> list[Pair]:
-    """Questions with right answers, from which wrong ones are made: seeds with an answer, and known questions."""
+    """Return questions with right answers, from which wrong ones are made: the seeds with an answer, and the known questions."""
     found = {
         seed.id: Pair(seed.id, seed.instruction, seed.response, seed.domain or UNKNOWN)
         for seed in seeds
@@ -104,7 +106,8 @@ def pairs_of(seeds: Sequence[Seed], known: Sequence[Known]) -> list[Pair]:
 async def _answer(
     engine: Engine, known: Sequence[Known], models: Sequence[str], rules: Rules, progress: Progress
 ) -> tuple[list[tuple[Known, str, str]], dict[str, int], list[CallRecord]]:
-    """The usable answers as (question, model, answer); the number of unusable ones by model; the calls."""
+    """Have every model answer every question. Return the usable answers as (question, model, answer), the number of unusable ones
+    by model, and the calls."""
     due = [(one, model) for one in known for model in models]
     progress.stage("probe: answers to known questions", len(due))
     answers: list[tuple[Known, str, str]] = []
@@ -156,7 +159,7 @@ async def _review(
 
 
 def _draft(name: str, domain: str, roles: Roles, instruction: str, response: str = "") -> Outcome:
-    """A sample at the point where its response, or its reviews, are due."""
+    """Return a sample whose response, or whose reviews, are the next step."""
     return Outcome(name, 0, 0, _domain(domain), roles, (), "rejected", instruction=instruction, response=response)
 
 
@@ -165,7 +168,7 @@ def _domain(name: str | None) -> str:
 
 
 def _answering(settings: SynthesisSettings, probe: ProbeSettings) -> SynthesisSettings:
-    """The run's settings with the probe's limit on the length of answers."""
+    """Return the run's settings, with the probe's limit on the length of answers."""
     respond_as = settings.decoding.respond
     shorter = respond_as.model_copy(update={"max_tokens": min(respond_as.max_tokens, probe.max_tokens)})
     decoding = settings.decoding.model_copy(update={"respond": shorter})

@@ -40,9 +40,10 @@ class ProbeSettings(Settings):
         return value
 
     def sizes(self, models: int, known: int) -> tuple[int, int]:
-        """The number of pairs of a right and a rule-made wrong answer, and of known questions.
+        """Return how many pairs of a right and a rule-made wrong answer, and how many known questions, give about `calls` calls
+        per model.
 
-        Each model answers each known question once and reviews the answers of all models.
+        Each model answers each known question once, and reviews the answers of all models.
         """
         ruled = round(self.calls * self.made_by_rule / 2)
         questions = min(known, int((self.calls - 2 * ruled) / (models + 1)))
@@ -50,12 +51,12 @@ class ProbeSettings(Settings):
 
 
 def mode(settings: SynthesisSettings, *, simulated: bool) -> Mode:
-    """`synthesis.probe`, or its default: warn, for simulated pools off."""
+    """Return `synthesis.probe` or, if it is not set, its default: off for simulated pools, else warn."""
     return settings.probe or ("off" if simulated else "warn")
 
 
 def load_sources(settings: ProbeSettings, seeds: Sequence[Seed]) -> list[Known]:
-    """The questions of all sources, without repeated ids. Raises ConfigError if a source is unusable."""
+    """Return the questions of all sources; of those with the same id, the first. Raises ConfigError if a source is unusable."""
     found: dict[str, Known] = {}
     problems: list[Problem] = []
     for place, spec in enumerate(settings.sources):
@@ -71,7 +72,7 @@ def load_sources(settings: ProbeSettings, seeds: Sequence[Seed]) -> list[Known]:
 
 
 def source_named(spec: Mapping[str, Any], place: int) -> Source:
-    """The function that a source's `_target_` names. Raises ConfigError if it cannot be imported."""
+    """Return the function that a source's `_target_` names. Raises ConfigError if it cannot be imported."""
     key, name = f"probe.sources.{place}._target_", str(spec.get("_target_") or "")
     try:
         module, function = module_of(name)

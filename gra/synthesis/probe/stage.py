@@ -1,8 +1,8 @@
 """Runs the probe stage: measures whether a pool's models can judge before a run is paid for. Writes probe.json and probe.md.
 
-Command: gra probe pool=... seeds=... output=DIR. In a chain it is the input `probe` of the synthesis. With `synthesis.probe=off`
-(the default for simulated pools) it makes no calls and records that in probe.json. If it is killed at any moment, the same command
-resumes from the journal.
+Command: gra probe pool=... seeds=... output=DIR. In a chain its result is the input `probe` of the synthesis. With
+`synthesis.probe=off` (the default for simulated pools) it makes no calls and records that in probe.json. It can be killed at any
+moment: the same command resumes from the journal.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NAME = "probe"
 VERSION = 2  # 2: severity is above 0 for harsh reviewers, as in the health of a run
 ADDED_LATER = stage.ADDED_LATER
 INSIDE_INPUTS = stage.INSIDE_INPUTS
-# A probe does not depend on the number of samples, their prompts' records, or what happens after the gate.
+# A probe does not depend on the number of samples, the records that prompts show, or what happens after the gate.
 NOT_HASHED = (
     *stage.NOT_HASHED,
     "synthesis.rounds",
@@ -54,12 +54,12 @@ log = logging.getLogger("gra.synthesis")
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """The prompts in use and the seeds."""
+    """Return the files outside the config that decide the result: the prompts in use and the seeds."""
     return stage.external_files(_of_synthesis(config))
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """All faults of the probe's config and of the groups that it shares with the synthesis."""
+    """Return all faults of the probe's config, and of the config groups that it shares with the synthesis."""
     problems = [p for p in checks.check(_of_synthesis(config), inputs) if p.key != "synthesis.reviewers"]
     if "probe" not in config:
         return [*problems, Problem("probe", "required, but not set", "set probe")]
@@ -74,7 +74,7 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Unusable seeds and models that no server lists; nothing if the probe is off."""
+    """Return the problems with the seeds, and the models that no server lists; nothing if the probe is off."""
     settings, _ = parse(SynthesisSettings, config.get("synthesis"))
     if settings is None or _mode(settings, config) == "off":
         return []
@@ -82,8 +82,8 @@ def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Pr
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Make the calls and write probe.json and probe.md. Raises ConfigError, SeedError, ServerError, StoreError, and SynthesisError
-    if the committee fails and `synthesis.probe` is refuse."""
+    """Make the calls and write probe.json and probe.md. Raises ConfigError, SeedError, ServerError or StoreError if the probe
+    cannot run, and SynthesisError if the committee fails it and `synthesis.probe` is refuse."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     settings = SynthesisSettings.model_validate(config["synthesis"])
@@ -156,7 +156,7 @@ def _write(output: Path, found: dict[str, Any], tau: float) -> None:
 
 
 def _of_synthesis(config: dict[str, Any]) -> dict[str, Any]:
-    """The synthesis config as far as a probe needs it: without benchmarks and calibration."""
+    """Return the synthesis config without what a probe does not need: benchmarks and calibration."""
     found = {key: value for key, value in config.items() if key != "probe"}
     if isinstance(found.get("synthesis"), dict):
         found["synthesis"] = {**found["synthesis"], "decontaminate": {"enabled": False}, "calibrate": "none"}
@@ -164,7 +164,7 @@ def _of_synthesis(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tokens(calls: list[Any]) -> dict[str, dict[str, Any]]:
-    """By model: calls, and the tokens of those whose server reported them."""
+    """Return, for each model, its number of calls and the tokens of those whose server reported them."""
     found: dict[str, dict[str, Any]] = {}
     for call in calls:
         entry = found.setdefault(call.model, {"calls": 0, "tokens_in": 0, "tokens_out": 0, "tokens_unknown": 0})

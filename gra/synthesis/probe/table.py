@@ -1,4 +1,5 @@
-"""Formats the result of a probe: probe.md in full, probe.txt for a terminal. Contains names and numbers, no text of a model."""
+"""Formats the result of a probe: probe.md in full, probe.txt for a terminal. It contains names and numbers, but no text of a
+model."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ _ROWS = (
 
 
 def table(probe: Mapping[str, Any], tau: float) -> str:
-    """A Markdown table with one column per model."""
+    """Return a Markdown table with one column per model."""
     models: Mapping[str, Any] = probe["models"]
     lines = [f"| | {' | '.join(plain(model) for model in models)} |", "| --- |" + " ---: |" * len(models)]
 
@@ -52,7 +53,7 @@ def table(probe: Mapping[str, Any], tau: float) -> str:
 
 
 def text(probe: Mapping[str, Any], tau: float) -> str:
-    """probe.md: the table, then the verdict in words."""
+    """Return the content of probe.md: the table, then the verdict in words."""
     found = [table(probe, tau)] if probe["models"] else []
     found.append("\n".join(f"- {_plain(sentence)}" for sentence in probe["words"]) or "- No calls were made.")
     if probe["faults"]:
@@ -62,7 +63,7 @@ def text(probe: Mapping[str, Any], tau: float) -> str:
 
 
 def brief(probe: Mapping[str, Any], tau: float) -> str:
-    """probe.txt: the deciding figures, one line per model, then the verdict in words."""
+    """Return the content of probe.txt: the deciding figures, one line per model, then the verdict in words."""
     if not probe["models"]:
         return "no calls were made (synthesis.probe=off, the default for simulated pools)\n"
     lines = []
@@ -105,7 +106,7 @@ def brief(probe: Mapping[str, Any], tau: float) -> str:
 
 
 def _plain(sentence: str) -> str:
-    """One of our own sentences as Markdown; it can contain names of models."""
+    """Return a sentence of this package as Markdown; it can contain names of models."""
     return plain(sentence, 400).replace("\\[", "[").replace("\\]", "]")
 
 

@@ -1,6 +1,6 @@
 """PURE: describes the servers in one line: which are unhealthy and why, and how many calls are in flight at each.
 
-`servers`: the result of a backend's `servers()`, see `gra.models.openai.server_state.Server.state`.
+`servers` is the result of a backend's `servers()`; see `gra.models.openai.server_state.Server.state`.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_LONGEST = 120  # characters of a reason
+_LONGEST = 120  # maximum characters of a reason
 
 
 def unhealthy(servers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Each URL with unhealthy models: the URL, the models, and the reason of the first one."""
+    """Return, for each URL with unhealthy models, the URL, these models and the reason of the first one."""
     models: dict[str, list[str]] = {}
     why: dict[str, str] = {}
     for server in servers:
@@ -23,7 +23,7 @@ def unhealthy(servers: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def limits(servers: Sequence[Mapping[str, Any]]) -> str:
-    """Calls in flight at each busy server and its limit: "slm-a 3/16, slm-b 8/8"."""
+    """Return the calls in flight at each busy server and its limit: "slm-a 3/16, slm-b 8/8"."""
     busy = [s for s in servers if s["in_flight"]]
     several = {s["model"] for s in servers if sum(s["model"] == other["model"] for other in servers) > 1}
     named = [(f"{s['model']} at {s['url']}" if s["model"] in several else s["model"], s) for s in busy]

@@ -5,9 +5,10 @@ The time left is estimated from this run's own figures:
     calls of a stage = calls per finished item x items wanted           an item: a seed, an accepted proposal, a sample
     left             = (calls of the stage - calls made in it) / calls per second over the last 30 s
 
-For a round, an item is an accepted proposal, with the calls of the rejected ones counted in; the number wanted grows by the
-duplicates once they are known. Later rounds are assumed to cost the same, annotation included. The estimate is unknown before the
-first accepted sample and while the journal replays (no calls are sent); it leaves out embedding and deduplication.
+For a round, an item is an accepted proposal, and its calls include a share of those of the rejected proposals. The number wanted
+grows by the duplicates once these are known. Later rounds are assumed to cost the same, annotation included. Nothing is estimated
+before the first accepted sample, or while the journal replays, because no calls are sent then. The time of embedding and
+deduplication is left out.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from gra.synthesis.committee.records import Outcome
 from gra.synthesis.engine.engine import Traffic
 
 WINDOW_S = 30.0
-HEALTH_S = 2.0  # between updates of the committee's health: each takes about a millisecond
-# By reason, the stage at which a proposal is lost while a round runs; an unknown reason counts as "other".
+HEALTH_S = 2.0  # seconds between updates of the committee's health, each of which takes about a millisecond
+# reason -> the stage at which a proposal is lost while a round runs; an unknown reason counts as "other"
 GROUPS = {name: reason.stage for name, reason in REASONS.items() if not reason.accepted} | {
     "contaminated": "contaminated"
 }
@@ -44,14 +45,14 @@ class Rates:
 
 
 class Window:
-    """Rates over the last `seconds`, from running totals that are sampled at intervals."""
+    """Computes rates over the last `seconds` from running totals that are recorded at intervals."""
 
     def __init__(self, seconds: float = WINDOW_S):
         self._seconds = seconds
         self._looks: deque[tuple[float, int, int, int]] = deque()
 
     def look(self, now: float, calls: int, tokens_in: int, tokens_out: int) -> None:
-        """Record the totals at `now`; they must not decrease."""
+        """Record the totals at `now`. They must not decrease."""
         self._looks.append((now, calls, tokens_in, tokens_out))
         while len(self._looks) > 2 and now - self._looks[1][0] >= self._seconds:
             self._looks.popleft()
@@ -67,20 +68,21 @@ class Window:
 
 
 def seconds_left(calls_wanted: float | None, calls_made: int, rate: float | None) -> float | None:
-    """Seconds for the remaining calls at `rate` calls per second; None if unknown."""
+    """Return the seconds that the remaining calls take at `rate` calls per second; None if unknown."""
     if calls_wanted is None or rate is None or rate <= 0:
         return None
     return max(calls_wanted - calls_made, 0.0) / rate
 
 
 def calls_expected(calls_of_finished: int, finished: int, wanted: int | None) -> float | None:
-    """Calls of `wanted` items, if each takes as many as the `finished` ones; None if none is finished."""
+    """Return the calls of `wanted` items if each takes as many as the `finished` ones did; None if none is finished."""
     return None if not finished or wanted is None else calls_of_finished / finished * wanted
 
 
 @dataclass
 class Funnel:
-    """Where the proposals of a round went. `distinct` and `duplicates` among the accepted: None until deduplication has run."""
+    """What became of the proposals of a round. `distinct` and `duplicates` divide the accepted ones; None until deduplication has
+    run."""
 
     proposed: int = 0
     lost: dict[str, int] = field(default_factory=dict)
@@ -91,7 +93,7 @@ class Funnel:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that is shown, at one moment. `need`: accepted samples (or other items) that the stage needs to end."""
+    """Everything that is shown, at one moment. `need`: how many accepted samples (or other items) end the stage."""
 
     stage: str
     round: int | None
@@ -119,7 +121,8 @@ class Snapshot:
 
 
 class State:
-    """The round loop's listener that counts. Written in the event loop's thread; `snapshot` may be called in another."""
+    """A listener of the round loop that counts. It is written in the event loop's thread; `snapshot` may be called in another
+    thread."""
 
     def __init__(
         self,
@@ -131,8 +134,8 @@ class State:
         in_flight: Callable[[], Mapping[str, int]] | None = None,
         health: Health | None = None,
     ):
-        """`health`: of the committee, updated by the round loop in the thread that calls `advance`; `in_flight`: calls at servers
-        by model, for a backend that queues calls; None: as counted by `traffic`."""
+        """Start counting. `health`: statistics of the committee, which the round loop updates in the thread that calls `advance`.
+        `in_flight`: returns the calls at servers by model, for a backend that queues calls; None: those of `traffic` are shown."""
         self._servers, self._in_flight = servers, in_flight
         self._traffic, self._rounds, self._servers_out, self._clock = traffic, rounds, servers_out, clock
         self._health, self._health_at = health, -math.inf
@@ -146,7 +149,7 @@ class State:
         self._funnel = Funnel()
 
     def stage(self, name: str, total: int | None) -> None:
-        """A stage begins, with `total` items if known."""
+        """Begin a stage, with `total` items if their number is known."""
         found = _ROUND.match(name)
         number = int(found[1]) if found else None
         if number != self._round:
@@ -158,7 +161,7 @@ class State:
         self._calls_before = self._calls()
 
     def advance(self, outcome: Outcome | None) -> None:
-        """An item is finished; `outcome` if it is a proposal."""
+        """Count one finished item of the stage; `outcome` if it is a proposal."""
         self._done += 1
         self._update_health()
         if outcome is None:
@@ -173,7 +176,7 @@ class State:
             funnel.lost[group] = funnel.lost.get(group, 0) + 1
 
     def deduplicated(self, distinct: int, duplicates: int) -> None:
-        """How many of the round's accepted samples are distinct, and how many are duplicates."""
+        """Note how many of the round's accepted samples are distinct, and how many are duplicates."""
         self._funnel.distinct, self._funnel.duplicates = distinct, duplicates
 
     def _update_health(self) -> None:
@@ -182,11 +185,11 @@ class State:
         self._committee, self._health_at = self._health.account(), self._clock()
 
     def look(self) -> None:
-        """Record the traffic up to now for the rates."""
+        """Record the traffic up to now, for the rates."""
         self._window.look(self._clock(), self._traffic.answered, self._traffic.tokens_in, self._traffic.tokens_out)
 
     def snapshot(self) -> Snapshot:
-        """The state now."""
+        """Return the state now."""
         traffic, funnel, now = self._traffic, self._funnel, self._clock()
         rates = self._window.rates
         proposing = self._stage == f"round {self._round}"
@@ -225,7 +228,8 @@ class State:
         )
 
     def _eta_run(self, eta: float | None, wanted: float | None, rate: float | None, proposing: bool) -> float | None:
-        """Seconds to the end of the last round; None except while a round proposes: other stages do not know a round's cost."""
+        """Return the seconds to the end of the last round. They are known only while a round proposes, because other stages do not
+        show what a round costs; else None."""
         if not proposing or eta is None or wanted is None or not rate or self._round is None or self._rounds is None:
             return None
         rounds_after = max(self._rounds - self._round, 0)

@@ -2,9 +2,9 @@
 
     schema           1
     state            "running"
-    pid, host        of the process that writes it
+    pid, host        of the process that writes the file
     started_at, updated_at    Unix seconds; if `updated_at` is more than some 30 s ago, the process was killed or hangs
-    line             everything in one line, for people
+    line             a summary in one line, for people
     stage            "annotate seeds" | "round 2" | "round 2: annotate"
     round, rounds    null before the first round
     counters         done, total, need (of the stage); proposed, lost {group: n}, accepted, distinct, duplicates (of the
@@ -13,14 +13,14 @@
     rates            calls_s, tokens_in_s, tokens_out_s over the last 30 s; null at the start
     in_flight        calls by model
     servers_out      base URLs of unhealthy servers; null if the backend does not report them
-    servers          url, model, in_flight, limit (most calls in flight, at the moment), answered, unhealthy (the reason; null:
-                     healthy) of each model at each URL; null if the backend does not report them
-    committee        the reviewers, as `health` in stats.json: alpha with its interval, each reviewer, acceptance by drawn
-                     reviewer, draw_share, warnings as text; null until samples were reviewed
+    servers          for each model at each URL: url, model, in_flight, limit (the present maximum of calls in flight), answered,
+                     unhealthy (the reason; null: healthy); null if the backend does not report them
+    committee        the reviews so far, as `health` in stats.json: alpha with its interval, each reviewer, acceptance by set of
+                     reviewers, draw_share, warnings as text; null until samples were reviewed
     eta_s, eta_run_s estimated seconds to the end of the stage and of all rounds (state.py); null if unknown
 
-The file is replaced as a whole, never half written. It is not synced: after a power loss it is useless anyway, and a sync every
-2 s would slow down the journal's.
+The file is replaced as a whole, so it is never half written. It is not synced: after a power loss it is of no use, and a sync every
+2 s would slow down those of the journal.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 NAME = "status.json"
 SCHEMA = 1
-_TEMPORARY = ".status.json.tmp"  # a fixed name: the next run removes the file of a killed one
+_TEMPORARY = ".status.json.tmp"  # a fixed name, so that the next run removes the file of a killed one
 
 
 def status(snapshot: Snapshot, line: str, started_at: float, updated_at: float) -> dict[str, Any]:
-    """The content of status.json."""
+    """Return the content of status.json."""
     s = snapshot
     return {
         "schema": SCHEMA,
@@ -80,13 +80,13 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 def write(folder: Path, value: dict[str, Any]) -> None:
-    """Replace status.json. Raises OSError."""
+    """Replace status.json. Raises OSError if the folder cannot be written."""
     temporary = folder / _TEMPORARY
     temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     temporary.replace(folder / NAME)
 
 
 def remove(folder: Path) -> None:
-    """Delete status.json: a finished folder has none. Raises OSError."""
+    """Delete status.json, because a finished folder has none. Raises OSError if it cannot be deleted."""
     for name in (NAME, _TEMPORARY):
         (folder / name).unlink(missing_ok=True)

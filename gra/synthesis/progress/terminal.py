@@ -1,6 +1,6 @@
 """Shows a run's progress on standard error: a live panel on a terminal, else one line per minute and one at each stage's end.
 
-The panel uses the full width (60 columns are enough), its height changes little, and log lines are printed above it.
+The panel takes the full width (60 columns are enough), and its height changes little. Log lines are printed above it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 class Progress:
-    """The round loop's listener that shows the state. A context manager; its own thread updates the display.
+    """A listener of the round loop that shows the state; a context manager. A separate thread updates the display.
 
     `folder`: where status.json is written; None: nowhere. `console`: of the panel; None: standard error if it is a terminal.
     """
@@ -83,7 +83,7 @@ class Progress:
                 log.warning("status.json cannot be removed: %s", error)
 
     def stage(self, name: str, total: int | None) -> None:
-        """A stage begins; the final line of the previous one is printed."""
+        """Print the final line of the previous stage and begin this one."""
         self._stage_ended()
         self._stage = name
         self._state.stage(name, total)
@@ -94,7 +94,7 @@ class Progress:
             self.heard(outcome.calls)
 
     def heard(self, calls: Iterable[CallRecord]) -> None:
-        """Note finished calls: anything remarkable about their replies is logged once per model."""
+        """Note finished calls. Anything remarkable about their replies is logged once per model."""
         for text in self._remarks.see(calls):
             log.warning("%s", printable(text))
 
@@ -143,7 +143,7 @@ class Progress:
         before = sys.stderr
         self._live = Live(panel(self._state.snapshot()), console=console, auto_refresh=False, redirect_stdout=False)
         self._live.start()
-        console.show_cursor(True)  # Live hides it, and a killed process would leave the terminal without a cursor
+        console.show_cursor(True)  # Live hides the cursor, and a killed process would leave the terminal without one
         self._close.enter_context(logging_above(before))
 
     def _stop_panel(self) -> None:
@@ -156,7 +156,7 @@ class Progress:
 
 
 def line(s: Snapshot, ended: bool = False) -> str:
-    """The state in one line; `ended`: the final line of a stage."""
+    """Return the state in one line. `ended`: the final line of a stage."""
     parts = []
     funnel = s.funnel
     if s.stage and s.stage == f"round {s.round}":
@@ -181,8 +181,8 @@ def line(s: Snapshot, ended: bool = False) -> str:
 
 
 def panel(s: Snapshot, ended: bool = False) -> RenderableType:
-    """The state as a panel and an empty line for the cursor, so that an echoed ^C does not break the panel. `ended`: without the
-    rows of a running stage."""
+    """Return the state as a panel, and below it an empty line for the cursor, so that an echoed ^C does not break the panel.
+    `ended`: without that line and without the rows of a running stage."""
     from rich.console import Group
     from rich.panel import Panel
     from rich.progress_bar import ProgressBar
@@ -244,7 +244,8 @@ def panel(s: Snapshot, ended: bool = False) -> RenderableType:
 
 
 def percent(done: int, total: int, ended: bool) -> int:
-    """Whole percents of `total`, rounded down; 100 only at the end, because duplicates may still have to be replaced."""
+    """Return `done` as whole percents of `total`, rounded down. 100 is returned only at the end, because duplicates may still have
+    to be replaced."""
     return min(100 * done // total, 100 if ended and done >= total else 99)
 
 

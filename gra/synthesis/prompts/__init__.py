@@ -1,17 +1,17 @@
 """Renders the prompts as chat messages: one Jinja2 file per step and edition; `schemas.py` has the forms of replies.
 
 `synthesis.prompts` names the edition: `turns` (examples are turns of the conversation), `classic` (one message with rules and
-records), or a folder of your own. Your folder takes precedence, file by file. Missing files come from `turns` if the folder has a
-file with a block `reply`, `examples.json` or a folder `domains`, else from `classic`. Blocks of a file:
+records), or a folder of your own. Each file of your folder replaces the one of that name. The others come from `turns` if your
+folder has a file with a block `reply`, an `examples.json` or a folder `domains`, else from `classic`. Blocks of a file:
 
     reply               how replies are read: `text`, `json`, or (no such block) the JSON forms of the edition `classic`
     system, user        the first and the last message
     example_user, example_assistant    two turns per demonstration, which is the variable `example`
 
-`_rubric.jinja` is shared by judges' prompts. `domains/DOMAIN.jinja` has the blocks `generator` and `reviewer`: what makes a
-good task of the domain (`guidance(domain, block)`). `turns/examples.json`: demonstrations for steps before there is a pool.
-Texts of models and seeds pass through the filter `fence`, which keeps them from closing the tags around them, or `line`, which
-also puts them on one line.
+`_rubric.jinja` is shared by the judges' prompts. `domains/DOMAIN.jinja` has the blocks `generator` and `reviewer`: what makes a
+good task of the domain (`guidance(domain, block)`). `turns/examples.json` has demonstrations for steps before there is a pool.
+Texts of models and seeds pass through the filter `fence`, which keeps them from closing the tags around them, or `line`, which also
+puts them on one line.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from gra.synthesis.committee.records import DOMAINS, Record
 from gra.wellformed import well_formed
 
 STEPS = ("annotate_seed", "keywords", "instruction", "check", "respond", "review", "adjudicate", "annotate")
-REWRITE = "rewrite"  # the step that only the stage `refine` has: its prompt is not part of a synthesis
-OF_PROPOSALS = ("keywords", "instruction", "annotate")  # steps that the stage `refine` does not have
+REWRITE = "rewrite"  # a step of the stage `refine` only: its prompt is not among those of a synthesis
+OF_PROPOSALS = ("keywords", "instruction", "annotate")  # steps of a synthesis that the stage `refine` does not have
 EDITIONS = ("turns", "classic")
 DEFAULT = "classic"
 Style = Literal["classic", "text", "json"]  # how the replies to a prompt are read
@@ -41,12 +41,12 @@ _TAGS = re.compile(r"<(\s*/?\s*(?:record|keywords|summary|instruction|response|r
 
 
 def fence(text: str) -> str:
-    """`text` with the prompts' own tags escaped: `</response>` becomes `<\\/response>`, `<review>` `<\\review>`."""
+    """Return `text` with the prompts' own tags escaped: `</response>` becomes `<\\/response>`, `<review>` becomes `<\\review>`."""
     return _TAGS.sub(r"<\\\1", text) if "<" in text else text
 
 
 def line(text: str) -> str:
-    """`text` fenced, on one line."""
+    """Return `text` on one line, with the prompts' own tags escaped as `fence` does."""
     return " ".join(fence(text).split())
 
 
@@ -56,7 +56,7 @@ def _as_json(value: Any) -> str:
 
 @cache
 def _folders(edition: str | None) -> tuple[Path, ...]:
-    """The folders that are searched, in this order."""
+    """Return the folders in which files of the edition are searched, in this order."""
     if edition is None or edition in EDITIONS:
         return _HERE / (edition or DEFAULT), _HERE
     own = Path(edition)
@@ -94,7 +94,8 @@ def _template(step: str, edition: str | None) -> jinja2.Template:
 
 @cache
 def _guidance(edition: str | None, domain: str, block: str) -> str:
-    """The guidance of `domains/`; empty for a domain that is not in DOMAINS (a seed's own domain is not a path)."""
+    """Return the guidance of `domains/`; "" for a domain that is not in DOMAINS, because a seed's own domain must not become a
+    path."""
     if domain not in DOMAINS:
         return ""
     template = _environment(edition).get_template(f"domains/{_file_of(domain)}")
@@ -106,7 +107,7 @@ def _file_of(domain: str) -> str:
 
 
 def style(step: str, edition: str | None = None) -> Style:
-    """How replies to the prompt are read."""
+    """Return how replies to the prompt of `step` are read."""
     template = _template(step, edition)
     if "reply" not in template.blocks:
         return "classic"
@@ -115,18 +116,18 @@ def style(step: str, edition: str | None = None) -> Style:
 
 @cache
 def has_examples(step: str, edition: str | None = None) -> bool:
-    """Whether the prompt shows demonstrations."""
+    """Return whether the prompt of `step` shows demonstrations as turns."""
     return "example_assistant" in _template(step, edition).blocks
 
 
 @cache
 def demonstrates(edition: str | None = None) -> bool:
-    """Whether the generator is shown demonstrations."""
+    """Return whether the generator is shown demonstrations."""
     return has_examples("keywords", edition) or has_examples("instruction", edition)
 
 
 def render(step: str, edition: str | None = None, **values: Any) -> tuple[dict[str, str], ...]:
-    """The chat messages for `step`. The value `demonstrations`: records, rendered as one pair of turns each if the prompt has such
+    """Return the chat messages for `step`. Each record of the value `demonstrations` becomes two turns, if the prompt has such
     turns. Raises jinja2.UndefinedError if a value that the prompt needs is missing."""
     template = _template(step, edition)
     context = template.new_context(values)
@@ -164,7 +165,7 @@ _JUDGES = ("annotate_seed", "check", "review", "adjudicate")  # their replies ne
 
 @cache
 def built_in(edition: str | None = None) -> tuple[Record, ...]:
-    """The demonstrations of `examples.json`. Raises jinja2.TemplateError if a folder's own file is unusable."""
+    """Return the demonstrations of `examples.json`. Raises jinja2.TemplateError if a folder's own file is unusable."""
     path = source_path("examples.json", edition)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -176,21 +177,22 @@ def built_in(edition: str | None = None) -> tuple[Record, ...]:
 
 
 def source_path(name: str, edition: str | None = None) -> Path:
-    """The file used for a step, or for another file of an edition: the folder's own if it has one."""
+    """Return the file that is used for a step, or for another file of an edition. It is the folder's own, if it has one."""
     file = name if "." in name else f"{name}.jinja"
     places = [folder / file for folder in (*_folders(edition), _HERE / "turns")]
     return next((place for place in places if place.is_file()), places[0])
 
 
 def sources(edition: str | None = None, more: Sequence[str] = ()) -> dict[str, Path]:
-    """All files that shape the messages, by name: steps (`more`: those that a synthesis does not have) first, then shared files."""
+    """Return, by name, all files that shape the messages: first the steps, with those of `more`, which a synthesis does not have;
+    then shared files."""
     classic = _HERE / "classic" in _folders(edition)
     shared = [] if classic else ["_rubric.jinja", "examples.json", *(f"domains/{_file_of(d)}" for d in DOMAINS)]
     return {name: source_path(name, edition) for name in (*STEPS, *more, *shared)}
 
 
 def digest(edition: str | None = None, more: Sequence[str] = ()) -> str:
-    """sha256 (hex) of the prompts in use, for the data card; `more` as for `sources`."""
+    """Return the sha256 (hex) of the prompts in use, for the data card. `more`: as for `sources`."""
     whole = hashlib.sha256()
     for name, path in sources(edition, more).items():
         whole.update(name.encode() + b"\0" + path.read_bytes() + b"\0")

@@ -1,7 +1,7 @@
 """Defines the reply that each prompt asks for, as pydantic models; `json_schema` gives the schema for `response_format`.
 
-Strings have a maximum length, since a weak model under constrained decoding otherwise never ends them. Nothing is coerced: a score
-of "9", 9.5 or 11 is invalid, so that a misread reply can only become a missing verdict.
+Texts have a maximum length, because a weak model under constrained decoding otherwise never ends them. Nothing is coerced: a score
+of "9", 9.5 or 11 is invalid. So a misread reply can become a missing verdict, but never a wrong one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Instruction(_Form):
 
 
 class Judgement(_Form):
-    """Replies that judge: other judges read their texts, which never become part of a sample."""
+    """A reply that judges. Its texts may be shown to other judges, but never become part of a sample."""
 
 
 class InstructionCheck(Judgement):
@@ -65,7 +65,7 @@ class ResponseReview(Judgement):
 
 
 class AnalysedCheck(Judgement):
-    """Reply of `check.jinja`, second edition: an analysis, then the three verdicts."""
+    """Reply of `check.jinja` in the edition `turns`: an analysis, then the three verdicts."""
 
     analysis: Brief
     reasonableness: StrictBool
@@ -74,12 +74,12 @@ class AnalysedCheck(Judgement):
 
     @property
     def comment(self) -> str:
-        """The analysis, under the name of the first edition."""
+        """The analysis, under the name that it has in the edition `classic`."""
         return self.analysis
 
 
 class WeighedReview(Judgement):
-    """Reply of `review.jinja` and `adjudicate.jinja`, second edition: weaknesses before strengths, the verdicts last."""
+    """Reply of `review.jinja` and `adjudicate.jinja` in the edition `turns`: weaknesses before strengths, the scores last."""
 
     weaknesses: Brief
     strengths: Brief
@@ -92,7 +92,7 @@ class WeighedReview(Judgement):
 
 
 class SolvedReview(WeighedReview):
-    """The same for a reviewer that answers the instruction first (`synthesis.solve`)."""
+    """A `WeighedReview` of a judge that first writes its own answer to the instruction (`synthesis.solve`)."""
 
     own_answer: Work
 
@@ -131,7 +131,7 @@ _REVIEWS = ("review", "adjudicate")
 
 
 def form_of(step: str, style: str = "classic", solve: bool = False) -> type[_Form] | None:
-    """The form of replies to `step` in an edition's style (prompts.Style); None: the reply is free text."""
+    """Return the form of replies to `step`, for a prompt's `style` (prompts.Style); None if the reply is free text."""
     if style == "classic":
         return FORMS.get(step)
     return SolvedReview if solve and step in _REVIEWS else _SECOND.get(step)
@@ -139,15 +139,15 @@ def form_of(step: str, style: str = "classic", solve: bool = False) -> type[_For
 
 @cache
 def json_schema(step: str, style: str = "classic", solve: bool = False) -> dict[str, Any] | None:
-    """The JSON schema sent for `step`; None if the reply is free text. All fields are required, in the order in which they are
-    written, and extras are forbidden. The result is cached: do not modify it."""
+    """Return the JSON schema that is sent for `step`; None if the reply is free text. All fields are required, in the order in
+    which they are written, and no others are allowed. The result is cached: do not modify it."""
     form = None if style == "text" else form_of(step, style, solve)
     if form is None:
         return None
     schema = form.model_json_schema()
     schema.pop("description", None)
     schema["additionalProperties"] = False
-    if form is SolvedReview:  # the parent's fields would come first
+    if form is SolvedReview:  # pydantic puts the parent's fields first, but the own answer must be written first
         schema["properties"] = {"own_answer": schema["properties"].pop("own_answer"), **schema["properties"]}
     schema["required"] = list(schema["properties"])
     for field in schema["properties"].values():

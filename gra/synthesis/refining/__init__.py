@@ -1,1 +1,1 @@
-"""Refines an existing data set: models answer or rewrite its responses, and the committee judges them."""
+"""Refines an existing data set: models answer its instructions or rewrite its responses, and the committee judges them."""

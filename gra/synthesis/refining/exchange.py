@@ -1,4 +1,4 @@
-"""What happens to one record, as a function that does no I/O (see committee/protocol.py): it yields the calls that are due.
+"""The protocol of one record, as a generator that does no I/O and yields the calls that are due (see committee/protocol.py).
 
 annotate, if it has no domain -> check of the instruction -> response, reviews, gate and adjudicator (once per answer) -> choice
 """
@@ -18,12 +18,12 @@ from gra.synthesis.refining.settings import RefineSettings, needs_domain
 from gra.synthesis.refining.votes import vote
 from gra.synthesis.scoring.examples import Shelf
 
-NUMBER = 1  # of the only round
+NUMBER = 1  # number of the only round
 
 
 @dataclass(frozen=True)
 class Task:
-    """A record of the data set, its place in it, and who takes part."""
+    """A record of the data set, its place in the data set, and the models that take part."""
 
     seed: Seed
     index: int
@@ -31,12 +31,14 @@ class Task:
 
 
 def draw_task(seed: Seed, index: int, models: Sequence[str], rules: Rules) -> Task:
-    """The record's roles. They depend on its id and the run's seed alone: a subset of the records has the same ones."""
+    """Return the task of a record. Its roles depend only on the record's id and the run's seed, so they are the same in any subset
+    of the records."""
     return Task(seed, index, assign(models, rules.settings, stream(rules.seed, "refine", seed.id)))
 
 
 def refine(task: Task, settings: RefineSettings, rules: Rules, shelf: Shelf) -> Exchange[tuple[Outcome, ...]]:
-    """The outcomes of one record: one, or one per answer, of which at most one is accepted. No reply makes it raise."""
+    """Refine one record and return its outcomes: one, or one per answer, of which at most one is accepted. An unusable reply is
+    never an exception: it rejects the outcome with a reason."""
     seed = task.seed
     caller = Caller(seed.id, rules)
     draft = Outcome(
@@ -62,7 +64,7 @@ def refine(task: Task, settings: RefineSettings, rules: Rules, shelf: Shelf) -> 
         draft, drop = yield from check_instruction(caller, draft, examples)
         if drop is not None:
             return (_ended(draft, drop, (*annotation, *caller.calls)),)
-    before = (*annotation, *caller.calls)  # counted with the first answer
+    before = (*annotation, *caller.calls)  # calls before the answers; they are counted with the first one
     found: list[Outcome] = []
     for number in range(_answers(draft.domain, settings)):
         name = seed.id if settings.answers == 1 else f"{seed.id}.{number + 1}"
@@ -77,7 +79,7 @@ def refine(task: Task, settings: RefineSettings, rules: Rules, shelf: Shelf) -> 
 
 
 def choose(found: Sequence[Outcome], settings: RefineSettings) -> tuple[Outcome, ...]:
-    """The outcomes with at most one accepted: the chosen one. Pure."""
+    """Return the outcomes with at most one accepted, the chosen one. Pure."""
     accepted = [i for i, outcome in enumerate(found) if outcome.status == "accepted"]
     if not accepted:
         return tuple(found)
@@ -104,7 +106,7 @@ def _answers(domain: str, settings: RefineSettings) -> int:
 def _written(
     caller: Caller, draft: Outcome, seed: Seed, settings: RefineSettings, shelf: Shelf
 ) -> Exchange[tuple[Outcome, Drop | None]]:
-    """One response and its judgement: the draft with them, and why it is dropped, or None."""
+    """Write one response and have it judged. Return the draft with both, and the reason and detail if it is dropped, else None."""
     writer, values = draft.roles.generator, {"instruction": draft.instruction}
     text: str | None = seed.response or None
     fault: str | None = f"{seed.place}: the record has no response"

@@ -1,4 +1,4 @@
-"""Estimates the calls and tokens of refining a data set before it starts, for `gra plan`."""
+"""Estimates, for `gra plan`, the calls and tokens of refining a data set."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from gra.synthesis.settings import SynthesisSettings
 def calls_of(
     refine: RefineSettings, settings: SynthesisSettings, records: int, *, annotated: bool = False
 ) -> dict[str, float]:
-    """Expected calls by step if every record is refined: each of `refine.answers` is written and judged. Pure.
+    """Return the expected calls by step if every record is refined and each of `refine.answers` is written and judged. Pure.
 
-    `annotated`: the records have a domain.
+    `annotated`: whether the records have a domain.
     """
     reviewed, reviewers = settings.review, settings.reviewers if settings.review else 0
     checked = reviewed and refine.check
@@ -51,7 +51,8 @@ def lines(
     *,
     annotated: bool,
 ) -> list[str]:
-    """The estimate as text. `records`: how many there are; None: unknown; `own`: the working folder of this run, if it exists."""
+    """Return the estimate as lines of text. `records`: how many there are; None: unknown. `own`: the working folder of this run,
+    if it exists."""
     if records is None and refine.samples is None:
         return ["price: unknown, since an earlier step makes the records"]
     least = refine.samples if records is None else records

@@ -23,7 +23,7 @@ from gra.synthesis.watch import Watch
 class Refinery:
     """Refines records under one set of rules. Results depend only on the records, the rules, the models and the replies.
 
-    `folder`: for outcomes while it runs. `sample_filter`: returns (reason, detail) to drop an accepted sample, or None. `state`:
+    `folder`: holds outcomes while it runs. `sample_filter`: returns (reason, detail) to drop an accepted sample, or None. `state`:
     the health statistics, if the caller reads them too.
     """
 
@@ -41,10 +41,10 @@ class Refinery:
         self._engine, self._settings, self._rules = engine, settings, rules
         self._models, self._listener, self._folder, self._filter = list(models), listener, folder, sample_filter
         self._watch = Watch(rules.settings, state)
-        self._shelf = shelf_for(rules.settings, rules.seed, [])  # built-in examples: these records are what is judged
+        self._shelf = shelf_for(rules.settings, rules.seed, [])  # only built-in examples: the records are judged
 
     async def run(self, seeds: Sequence[Seed]) -> Synthesis:
-        """Refine the records. `short` of the result is [1] if fewer than `samples` were kept."""
+        """Refine the records and return the result. Its `short` is [1] if fewer than `samples` were kept."""
         asked = await first_questions(self._engine, self._rules, judges(self._models, self._rules.settings))
         self._listener.heard(asked)
         wanted = len(seeds) if self._settings.samples is None else self._settings.samples

@@ -43,7 +43,7 @@ class RefineSettings(Settings):
 
 
 def committee(synthesis: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of the synthesis that have an effect, for the data card."""
+    """Return the settings of the synthesis that have an effect in this stage, for the data card."""
     shown = {key: value for key, value in synthesis.items() if key not in WITHOUT_EFFECT}
     return shown | {
         "decoding": {k: v for k, v in synthesis["decoding"].items() if k not in ("keywords", "instruction")}
@@ -51,5 +51,6 @@ def committee(synthesis: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def needs_domain(refine: RefineSettings, synthesis: SynthesisSettings) -> bool:
-    """Whether a record without a domain is annotated: reviewers are told it, and votes are counted in checkable domains alone."""
+    """Return whether a record without a domain must be annotated: prompts of reviewers show the domain, and votes are counted only
+    in checkable domains."""
     return synthesis.review or refine.choose == "vote"

@@ -8,21 +8,23 @@ from gra.synthesis.seeds.columns import Columns
 from gra.synthesis.seeds.folders import TRAIN, train_file
 from gra.synthesis.seeds.load import SeedSettings, resolve
 
-# A sample keeps its id, and its domain, keywords and summary are not asked for again.
+# With these columns a sample keeps its id, domain, keywords and summary, so no model is asked for them.
 OURS = Columns(
     **{name: name for name in ("instruction", "response", "domain", "keywords", "summary", "id")},
 )
 
 
 def source(settings: SeedSettings, base: Path | None) -> SeedSettings:
-    """The settings with the columns of a data folder of this project, if the path names one and no columns are given."""
+    """Return the settings. If their path names a data folder of this project and no columns are given, they get that folder's
+    columns."""
     if settings.columns.given or settings.format != "auto" or data_folder(settings, base) is None:
         return settings
     return settings.model_copy(update={"columns": OURS})
 
 
 def data_folder(settings: SeedSettings, base: Path | None) -> Path | None:
-    """The data folder of this project that the path names, by itself or by its file of kept samples; None for other data."""
+    """Return the data folder of this project that the path names, as a folder or by its file of kept samples; None for other
+    data."""
     if settings.path is None or settings.hub is not None:
         return None
     path = resolve(settings.path, base)

@@ -1,7 +1,7 @@
 """PURE: self-consistency (Wang et al. 2022, arXiv 2203.11171): of several responses, one with the most frequent final answer.
 
-A final answer is what follows the last "answer is" or "answer:", is in the last \\boxed{...}, or follows the last "####", whichever
-comes last. A response without one has no vote.
+A final answer follows "answer is", "answer:" or "####", or is in \\boxed{...}; of several such places the last one counts. A
+response without a final answer has no vote.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _MARKS = re.compile(
     r"|####\s*(?P<hashes>[^\n]+)",
     re.IGNORECASE,
 )
-_LONGEST = 200  # characters of an answer that can be compared
+_LONGEST = 200  # maximum characters of an answer that is compared
 _AROUND = " \t*_\"'`$"
 
 
 def final_answer(response: str) -> str | None:
-    """The final answer in a form for comparison (lower case, without quotes, dollar signs, commas within numbers and a final full
-    stop); None if the response states none."""
+    """Return the final answer in a form for comparison: lower case, without quotes, dollar signs, commas within numbers and a
+    final full stop. None if the response states none."""
     found = list(_MARKS.finditer(response))
     if not found:
         return None
@@ -33,11 +33,11 @@ def final_answer(response: str) -> str | None:
 
 
 def vote(responses: Sequence[str]) -> tuple[int, float | None]:
-    """The number of the first response with the most frequent final answer (the earlier answer of equally frequent ones), and the
-    share of the readable answers that agree with it. Without a readable answer: 0 and None."""
+    """Return the index of the first response with the most frequent final answer, and the share of the readable answers that agree
+    with it. Of equally frequent answers the earlier one wins. Without a readable answer: 0 and None."""
     answers = [final_answer(response) for response in responses]
     counts = Counter(answer for answer in answers if answer is not None)
     if not counts:
         return 0, None
-    chosen, most = counts.most_common(1)[0]  # equal counts: in the order in which they came
+    chosen, most = counts.most_common(1)[0]  # most_common keeps equal counts in the order of the responses
     return answers.index(chosen), most / counts.total()

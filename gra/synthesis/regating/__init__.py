@@ -1,1 +1,2 @@
-"""Re-gating: what other thresholds, fewer reviewers or another rule would have kept of a recorded synthesis, without a call."""
+"""Re-gating: decides, without a call, what other thresholds, fewer reviewers or another rule would have kept of a recorded
+synthesis."""

@@ -20,11 +20,13 @@ from gra.synthesis.rounds import Committee, Synthesis
 
 @dataclass
 class Undecided:
-    """What the recorded run cannot decide for an arm; all zero and empty: the arm is what a run of its own gives, byte for byte.
+    """What the recorded run cannot decide for an arm. If all of it is zero and empty, the arm equals, byte for byte, a run with
+    its settings.
 
-    `proposals`: by what was never asked; `annotations`: kept samples without a summary; `used_up`: rounds that end because the
-    recorded run made no further proposal; `other_pool`: rounds whose proposals come from the recorded run's pool, which is not the
-    arm's own; `roles`: whether an own run would draw the adjudicator otherwise.
+    `proposals`: number of undecided proposals, by what was never asked. `annotations`: kept samples that were never annotated.
+    `used_up`: rounds that end because the recorded run made no further proposal. `other_pool`: rounds whose proposals come from the
+    recorded run's pool, which differs from the arm's. `roles`: whether a run with the arm's settings would draw another
+    adjudicator.
     """
 
     proposals: Counter[str] = field(default_factory=Counter)
@@ -35,11 +37,11 @@ class Undecided:
 
     @property
     def exact(self) -> bool:
-        """Whether nothing is undecided."""
+        """Whether everything is decided."""
         return not (self.proposals or self.annotations or self.used_up or self.other_pool or self.roles)
 
     def account(self) -> dict[str, Any]:
-        """As plain data, for stats.json and tables."""
+        """Return the fields as JSON types, for stats.json and tables."""
         return {
             "exact": self.exact,
             "undecided": dict(sorted(self.proposals.items())),
@@ -51,7 +53,7 @@ class Undecided:
 
 
 class Arm(Committee):
-    """The rounds of one arm; `undecided` says what its recording could not decide."""
+    """The rounds of one arm. `undecided` says what its recording could not decide."""
 
     def __init__(self, *arguments: Any, recording: Recording, had_reviewers: int, **options: Any):
         super().__init__(*arguments, **options)
@@ -59,7 +61,7 @@ class Arm(Committee):
         settings = self._settings
         fewer = settings.review and settings.adjudicate and settings.reviewers != had_reviewers
         self.undecided = Undecided(roles=fewer)
-        self._added: list[list[Record]] = []  # to the pool, by round
+        self._added: list[list[Record]] = []  # for each round, the records added to the pool
 
     def _limit(self, number: int) -> int:
         return min(super()._limit(number), len(self._recording.proposals[number - 1]))
@@ -98,6 +100,6 @@ class Arm(Committee):
 
 
 def _known(outcome: Outcome) -> Exchange[Outcome]:
-    """An exchange without calls."""
+    """Return an exchange that makes no calls and ends with `outcome`."""
     yield from ()
     return outcome

@@ -15,17 +15,18 @@ SOURCES = ("seeds", "benchmarks", "probe")  # inputs of the recorded run, found 
 
 
 def recorded_synthesis(folder: Path) -> dict[str, Any]:
-    """The section `synthesis` of the recorded config, which an arm changes before it is parsed. Raises ConfigError."""
+    """Return the section `synthesis` of the recorded config, unparsed, because an arm changes it first. Raises ConfigError if no
+    synthesis made the folder."""
     return dict(recorded_config(folder)["synthesis"])
 
 
 def recorded(folder: Path, runtime: Mapping[str, Any]) -> SynthesisConfig:
-    """The recorded config, parsed, with the `runtime` of this run. Raises ConfigError."""
+    """Return the recorded config, parsed, with the `runtime` of this run. Raises ConfigError if no synthesis made the folder."""
     return parsed({**recorded_config(folder), "runtime": runtime})
 
 
 def recorded_config(folder: Path) -> dict[str, Any]:
-    """The config of the synthesis that made a data folder. Raises ConfigError for any other folder."""
+    """Return the config of the synthesis that made a data folder. Raises ConfigError for any other folder."""
     remedy = "name the data folder of a finished synthesis (gra synthesize, or the step `data` of an arm)"
     try:
         manifest = read_json(folder / MANIFEST)
@@ -38,8 +39,8 @@ def recorded_config(folder: Path) -> dict[str, Any]:
 
 
 def recorded_inputs(folder: Path, given: Mapping[str, Path]) -> dict[str, Path]:
-    """The input folders of the recorded run: `given`, or as in its manifest, or beside the data folder under the same name.
-    Raises ConfigError for one that is in neither place."""
+    """Return the input folders of the recorded run. Each is the `given` one, else that of the manifest, else a folder of the same
+    name next to the data folder. Raises ConfigError for an input that is in none of these places."""
     manifest = read_json(folder / MANIFEST)
     found, problems = {name: path for name, path in given.items() if name in SOURCES}, []
     for name, entry in manifest["inputs"].items():

@@ -1,7 +1,7 @@
-"""Replays a finished synthesis from its journal, so that its proposals can be decided anew. No model is asked.
+"""Replays a finished synthesis from its journal, so that its proposals can be decided anew. No model is called.
 
-The replay runs the rounds by the code that made the data; a reply that the journal does not hold, or a data set that comes out
-otherwise, is an error. So what is re-gated is what was recorded.
+The replay runs the rounds with the code that makes data. A reply that the journal does not hold, or a different data set at the
+end, is an error. So the arms are decided on exactly what was recorded.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class NotRecorded(Exception):
-    """A call that the journal does not hold."""
+    """Raised for a call that the journal does not hold."""
 
     def __init__(self, call: Call):
         super().__init__(f"{call.sample}: the call of {call.step} by {call.role} ({call.request.model})")
@@ -38,8 +38,8 @@ class NotRecorded(Exception):
 
 
 class Replies:
-    """An engine whose replies all come from a finished journal, one exchange after the other. A missing reply is thrown into the
-    exchange as `NotRecorded`. Raises StoreError if the journal cannot be read. `close` it in the end."""
+    """A driver whose replies all come from a finished journal, one exchange after the other. If a reply is missing, `NotRecorded`
+    is raised inside the exchange. Raises StoreError if the journal cannot be read. Call `close` at the end."""
 
     concurrency = 1
 
@@ -55,12 +55,12 @@ class Replies:
         allowed: Callable[[int], int] | None = None,  # noqa: ARG002 - nothing is started ahead
         later: Callable[[], Call | None] | None = None,  # noqa: ARG002
     ) -> AsyncGenerator[T, None]:
-        """The results of the exchanges, in order."""
+        """Yield the results of the exchanges, in order."""
         for exchange in exchanges:
             yield self._drive(exchange)
 
     async def settle(self) -> None:
-        """Nothing is in flight."""
+        """Do nothing, because nothing is in flight."""
 
     def close(self) -> None:
         """Close the journal."""
@@ -97,7 +97,7 @@ class Replies:
 
 
 class Silent:
-    """Progress that nobody sees."""
+    """A listener that shows nothing."""
 
     def stage(self, name: str, total: int | None) -> None: ...
     def advance(self, outcome: Outcome | None) -> None: ...
@@ -106,21 +106,21 @@ class Silent:
 
 
 class InThread:
-    """A `TargetPool` in this process whose search does not block the event loop."""
+    """A `TargetPool` in this process. Its search runs in a thread, so that it does not block the event loop."""
 
     def __init__(self, pool: TargetPool):
         self._pool = pool
         self.prepare, self.base, self.add, self.commit = pool.prepare, pool.base, pool.add, pool.commit
 
     async def unique(self, scores: Sequence[float | None]) -> Unique:
-        """As `TargetPool.unique`."""
+        """Return `TargetPool.unique`."""
         return await asyncio.to_thread(self._pool.unique, scores)
 
 
 @dataclass
 class Recording:
-    """The recorded run. `proposals`: by round, the outcomes before decontamination and dedup; `added`: by round, the records that
-    joined the pool; `result`: its kept and dropped samples."""
+    """The recorded run. `proposals`: for each round, the outcomes before decontamination and dedup. `added`: for each round, the
+    records that joined the pool. `result`: its kept and dropped samples."""
 
     proposals: list[Spool] = field(default_factory=list)
     added: list[list[Record]] = field(default_factory=list)
@@ -135,7 +135,7 @@ class Recorder(Committee):
         self._recording = recording
 
     async def record(self, seeds: Sequence[Seed]) -> None:
-        """Replay the run. Raises StoreError naming the first call that the journal lacks."""
+        """Replay the run. Raises StoreError, which names the first call that the journal lacks."""
         try:
             self._recording.result = await self.run(seeds)
         except NotRecorded as missing:
@@ -157,7 +157,7 @@ class Recorder(Committee):
 
 
 def same_rows(folder: Path, result: Synthesis) -> bool:
-    """Whether the replayed run keeps and drops the samples that the data folder has, in its order."""
+    """Return whether the replayed run keeps and drops the samples that the data folder has, in the same order."""
     import pyarrow.parquet as pq
 
     names = (("data/train.parquet", result.kept), ("rejected.parquet", result.rejected))

@@ -3,8 +3,8 @@
     regate(recorded outcome, settings) -> the outcome that a run with these settings would have had, or
                                           rejected as `undecided`, if it needs a call that was never made
 
-A looser check lets an instruction pass whose response was never written; a smaller delta disputes a sample that no adjudicator saw;
-an adjudicator who was shown three reviews did not answer for two. Such proposals are undecided: nothing is guessed.
+Such calls: a looser check lets an instruction pass whose response was never written; a smaller delta disputes a sample that no
+adjudicator saw; with fewer reviewers the adjudicator would have been shown other reviews. Nothing is guessed for these proposals.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from gra.synthesis.committee import decisions
 from gra.synthesis.committee.records import CallRecord, Outcome, Roles
 from gra.synthesis.settings import SynthesisSettings
 
-UNDECIDED = "undecided"  # gra/reasons.py
-# What can be decided anew: these settings change no request up to the adjudicator's.
+UNDECIDED = "undecided"  # a reason of gra/reasons.py
+# The settings that can be changed: they change no request before the adjudicator's.
 DECIDES = (
     *("tau", "delta", "std", "composite", "check", "min_reviews", "disputed"),
     *("reviewers", "review", "adjudicate", "rounds", "samples_per_round", "max_proposals"),
@@ -33,7 +33,7 @@ _ONLY_OFF = ("review", "adjudicate")
 def settings_of(
     recorded: Mapping[str, Any], changes: Mapping[str, Any]
 ) -> tuple[SynthesisSettings | None, list[Problem]]:
-    """The settings `recorded` (of the recorded run) with the `changes`, or None and all faults of the changes."""
+    """Return the `recorded` settings with the `changes`, or None; and all faults of the changes."""
     wrong = [
         Problem(
             f"regate.{key}",
@@ -52,7 +52,7 @@ def settings_of(
 
 
 def _beyond(settings: SynthesisSettings, had: SynthesisSettings) -> list[Problem]:
-    """Settings that need verdicts which the recorded run, with the settings `had`, never asked for."""
+    """Return the faults of settings that need verdicts which the recorded run, with the settings `had`, never asked for."""
     found = []
     for key in _ONLY_FEWER:
         if getattr(settings, key) > (most := getattr(had, key)) and (key == "rounds" or settings.review):
@@ -73,8 +73,8 @@ def _beyond(settings: SynthesisSettings, had: SynthesisSettings) -> list[Problem
 
 
 def regate(recorded: Outcome, settings: SynthesisSettings) -> Outcome:
-    """The outcome of the proposal under `settings` (from `settings_of`). Its reviewers are the first `settings.reviewers` of the
-    recorded ones, which are those that a run with fewer reviewers draws."""
+    """Return the outcome of the proposal under `settings` (from `settings_of`). Its reviewers are the first `settings.reviewers`
+    of the recorded ones: a run with fewer reviewers draws these."""
     roles = roles_of(recorded.roles, settings)
     count = len(roles.reviewers)
     draft = replace(
@@ -129,7 +129,7 @@ def regate(recorded: Outcome, settings: SynthesisSettings) -> Outcome:
 
 
 def roles_of(recorded: Roles, settings: SynthesisSettings) -> Roles:
-    """The recorded roles without those that `settings` leave out."""
+    """Return the recorded roles without those that `settings` leave out."""
     count = settings.reviewers if settings.review else 0
     return replace(
         recorded,
@@ -139,6 +139,6 @@ def roles_of(recorded: Roles, settings: SynthesisSettings) -> Roles:
 
 
 def calls_of(calls: Collection[CallRecord], steps: Collection[str], roles: Roles) -> tuple[CallRecord, ...]:
-    """The recorded calls that a run with these `roles` would have made in these `steps`."""
+    """Return the recorded calls that a run with these `roles` would have made in these `steps`."""
     present = {"generator", "adjudicator", *(f"reviewer-{n}" for n in range(1, len(roles.reviewers) + 1))}
     return tuple(call for call in calls if call.step in steps and call.role in present)

@@ -1,4 +1,5 @@
-"""Opens a finished data folder for re-gating: its config, seeds, benchmarks, journal and embedder; then decides arm after arm."""
+"""Opens a finished data folder for re-gating (its config, seeds, benchmarks, journal and embedder) and decides one arm after
+another."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ log = logging.getLogger("gra.synthesis")
 
 @dataclass
 class Decided:
-    """One arm: its settings, samples and statistics, and what could not be decided. `result` lies in files until it is removed."""
+    """One arm: its settings, samples and statistics, and what could not be decided. The samples of `result` are in files; remove
+    it when it is not needed any more."""
 
     material: Material
     result: Synthesis
@@ -43,9 +45,10 @@ class Decided:
 
 
 class RecordedRun:
-    """A context manager over the data folder `folder`; `work`: a folder for outcomes, removed at the end. `arm` decides one arm.
+    """The recorded run of the data folder `folder`, a context manager. `arm` decides one arm. `work`: a folder for outcomes, which
+    is removed at the end.
 
-    Raises ConfigError for a folder that no synthesis made, StoreError if its journal does not give its data.
+    Raises ConfigError if no synthesis made the folder, and StoreError if its journal does not give its data.
     """
 
     def __init__(self, folder: Path, inputs: Mapping[str, Path], runtime: Mapping[str, Any], work: Path):
@@ -85,7 +88,7 @@ class RecordedRun:
         self._stack.close()
 
     def arm(self, changes: Mapping[str, Any]) -> Decided:
-        """Decide the arm with these changed settings. Raises ConfigError for changes that cannot be decided afterwards."""
+        """Decide the arm with these changed settings. Raises ConfigError for changes that a recorded run cannot decide."""
         settings, problems = settings_of(self._synthesis, changes)
         if settings is None:
             raise ConfigError(problems)

@@ -1,10 +1,10 @@
-"""Runs `gra regate DATA_DIR KEY=VALUE[,VALUE ...] ...`: every combination of the values as an arm, one table and one plot.
+"""Runs `gra regate DATA_DIR KEY=VALUE[,VALUE ...] ...`: every combination of the values is an arm; writes one table and one plot.
 
     gra regate runs/store/synthesis-gra-data-1a2b3c4d tau=6,7,8,9 delta=1,1.5,2 --output sweep   -> sweep/sweep.csv, sweep.png
 
-No model is asked. With --data, each arm's data folder is written below the output too, to train on. Where the recorded run cannot
-decide, the table counts it and the plot draws a bar from what was kept to what could have been. A run recorded with
-synthesis.tau=0 synthesis.delta=0 synthesis.check=majority asks nearly everything, so it decides nearly every arm.
+No model is called. With --data, each arm's data folder is written below the output too, to train on. Where the recorded run cannot
+decide, the table counts the proposals, and the plot draws a bar from the accepted share to the share with all of them accepted. A
+run recorded with synthesis.tau=0 synthesis.delta=0 synthesis.check=majority makes nearly all calls, so it decides nearly every arm.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ Arm = dict[str, Any]  # changed setting -> value
 
 
 def main(words: Sequence[str]) -> int:
-    """The command; returns the exit code. Raises ConfigError, StoreError."""
+    """Run the command and return its exit code. Raises ConfigError for invalid arms, and StoreError if the recorded run cannot be
+    read."""
     given = _parser().parse_args(list(words))
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
@@ -71,7 +72,8 @@ def main(words: Sequence[str]) -> int:
 
 
 def combinations(words: Sequence[str]) -> list[Arm]:
-    """Every combination of the values of `KEY=VALUE[,VALUE ...]`; without words the recorded settings alone. Raises ConfigError."""
+    """Return every combination of the values of the words `KEY=VALUE[,VALUE ...]`; without words, the recorded settings alone.
+    Raises ConfigError for other words."""
     import yaml
 
     problems, axes = [], {}
@@ -91,12 +93,13 @@ def combinations(words: Sequence[str]) -> list[Arm]:
 
 
 def name_of(arm: Mapping[str, Any]) -> str:
-    """A folder name for the arm: tau-8,delta-1.5."""
+    """Return a folder name for the arm, e.g. tau-8,delta-1.5."""
     return ",".join(f"{key}-{value}" for key, value in arm.items()) or "recorded"
 
 
 def row(arm: Mapping[str, Any], decided: Decided) -> dict[str, Any]:
-    """The arm's line of the table. `accepted_share`: of the proposals; `accepted_share_most`: with all undecided ones."""
+    """Return the arm's line of the table. `accepted_share`: accepted ones among the proposals. `accepted_share_most`: the same
+    share if all undecided proposals were accepted."""
     stats, undecided = decided.stats, decided.undecided
     proposals, open_ones = stats["proposals"], undecided.proposals.total()
     return {
@@ -112,7 +115,7 @@ def row(arm: Mapping[str, Any], decided: Decided) -> dict[str, Any]:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as CSV; a missing value is empty."""
+    """Return the rows as CSV. A missing value is an empty cell."""
     axes = [key for key in rows[0] if key not in COLUMNS]
     text = io.StringIO()
     writer = csv.DictWriter(text, [*axes, *COLUMNS], lineterminator="\n")
@@ -122,7 +125,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def plot(rows: Sequence[Mapping[str, Any]], path: Path, mark: str) -> None:
-    """Share of accepted proposals over the setting with the most numbers, a line for each combination of the others."""
+    """Plot the share of accepted proposals over the setting with the most numbers, with a line for each combination of the others.
+    `mark` is added to the label of the axis."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def in_words(account: Mapping[str, Any]) -> str:
-    """What is undecided, for people."""
+    """Return what is undecided as text."""
     parts = [f"{count} proposals undecided: {what}" for what, count in account["undecided"].items()]
     if account["annotations_missing"]:
         parts.append(f"{account['annotations_missing']} kept samples were never annotated")

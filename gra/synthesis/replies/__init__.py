@@ -1,1 +1,1 @@
-"""PURE: parses models' replies: the usable part for each step, or the fault."""
+"""PURE: reads models' replies: the usable part for each step, or the fault."""

@@ -1,4 +1,4 @@
-"""PURE: detects replies that repeat a turn, line or sentence of their prompt, or begin as a turn does.
+"""PURE: detects replies that repeat a turn, line or sentence of their prompt, or begin as one of its turns does.
 
 Weak models repeat what they were shown: the last line of the prompt ("Write a mathematics task. Keywords: sums, digits"), a rule of
 the system message, a demonstration. Such a line can look like a task or a summary, so exact repetitions are refused:
@@ -6,7 +6,7 @@ the system message, a demonstration. Such a line can look like a task or a summa
     pieces(turn) = the turn, its lines and their sentences, each with and without its label ("Task: ...") and its tags
     lead(turn)   = the first words of the turn, up to the first filled-in text, if there are at least LEAD words
 
-Case and punctuation are ignored. usable.copied finds copies with changed words.
+Case and punctuation are ignored. `usable.copied` finds copies with changed words.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 
-LEAD = 3  # words
+LEAD = 3  # minimum words of a lead
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?", re.UNICODE)
 _SENTENCE = re.compile(r"(?<=[.!?;:])\s+")
 _LABEL = re.compile(r"(?:[\s#>*_\"'`-]*[^\W\d][\w -]{0,30}:|\s*\(?\d{1,2}[.):])[*_]*\s+(?=\S)")
@@ -29,10 +29,10 @@ def echoes(
     hidden: Iterable[str] = (),
     least: int = 1,
 ) -> bool:
-    """Whether `text` is a piece of the conversation or begins with the lead of one of its user turns.
+    """Return whether `text` is a piece of the conversation or begins with the lead of one of its user turns.
 
-    `filled`: texts that were filled into the turns; `hidden`: those of them whose lines a reply can repeat, such as the instruction
-    that it answers; `least`: minimum words of a piece.
+    `filled`: texts that were filled into the turns. `hidden`: texts whose lines a reply may repeat, such as the instruction that it
+    answers. `least`: minimum words of a piece.
     """
     turns = [(turn, turn["content"].casefold()) for turn in conversation]
     texts, masked = {_unlabelled(text), text}, _Masked(hidden)
@@ -54,7 +54,7 @@ def echoes(
 
 
 def begins_a_piece(text: str, conversation: Sequence[Mapping[str, str]], hidden: Iterable[str], least: int) -> bool:
-    """Whether a piece of the conversation begins with `text`, if that has at least `least` words."""
+    """Return whether `text` has at least `least` words and a piece of the conversation begins with them."""
     if len(mine := words(text)) < least:
         return False
     masked = _Masked(hidden)
@@ -63,13 +63,13 @@ def begins_a_piece(text: str, conversation: Sequence[Mapping[str, str]], hidden:
 
 
 def may_hold(folded: str, parts: Iterable[str]) -> bool:
-    """False if a text cannot contain these words: each word of a text, masked or not, is a substring of it. `folded`: the text,
-    casefolded. A quick check that avoids splitting the prompt into words, which costs much more."""
+    """Return False if a text certainly lacks one of the words `parts`: each word of a text is a substring of `folded`, the
+    casefolded text. This quick check avoids splitting the prompt into words, which costs much more."""
     return all(map(folded.__contains__, parts))
 
 
 class _Masked:
-    """Removes the hidden texts; they are sorted only when first needed."""
+    """Removes the hidden texts from a turn. They are sorted only when first needed."""
 
     def __init__(self, hidden: Iterable[str]):
         self._hidden = hidden
@@ -95,7 +95,8 @@ def _unlabelled(text: str) -> str:
 
 
 def _holds(turn: str, text: str) -> bool:
-    """Whether the turn contains the words of `text` in sequence: a quick check that every piece passes."""
+    """Return whether the turn contains the words of `text` in sequence. It is a quick first check: every piece of the turn
+    passes."""
     return _flat(text) in _flat(turn)
 
 
@@ -106,7 +107,7 @@ def _flat(text: str) -> str:
 
 @lru_cache(64)
 def pieces(turn: str) -> frozenset[tuple[str, ...]]:
-    """The words of the turn, its lines and their sentences, with and without labels and tags."""
+    """Return, as tuples of words, the turn, its lines and their sentences, with and without labels and tags."""
     texts = {turn}
     for line in turn.splitlines():
         bare = _TAG.sub(" ", line)
@@ -116,20 +117,20 @@ def pieces(turn: str) -> frozenset[tuple[str, ...]]:
 
 
 def lead(turn: str, filled: Sequence[str]) -> tuple[str, ...]:
-    """The words of the turn's first sentence before the first of the `filled` texts. The last occurrence of each counts, since a
-    keyword can also be a word of the sentence."""
+    """Return the words of the turn's first sentence that come before the first of the `filled` texts. Of each text its last
+    occurrence counts, since a keyword can also be a word of the sentence."""
     places = [place for part in filled if (place := turn.rfind(part)) != -1]
     own = turn[: min(places, default=len(turn))]
     return words(re.split(r"(?<=[.!?])\s+|\n", own.strip(), maxsplit=1)[0])
 
 
 def _first(text: str) -> str:
-    """The first word of `text`, or ""."""
+    """Return the first word of `text`, or ""."""
     found = _WORD.search(text.casefold())
     return found[0] if found is not None else ""
 
 
 @lru_cache(256)
 def words(text: str) -> tuple[str, ...]:
-    """The words of `text`, without case and punctuation."""
+    """Return the words of `text`, without case and punctuation."""
     return tuple(_WORD.findall(text.casefold()))

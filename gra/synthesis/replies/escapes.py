@@ -1,10 +1,10 @@
 r"""PURE: repairs JSON strings with backslashes that were not doubled: `{"instruction": "$\frac{3}{4} \times 12$"}`.
 
-\b \f \n \r \t are legal JSON, so this reads as a form feed and "rac", a tab and "imes", and guided decoding does not prevent
-it. The raw text decides, where single and doubled backslashes still differ. If the letters after a backslash can only be a LaTeX
-command, the backslash is restored. If they can be a word, a line end or tab stays unless it is in a formula. If both readings are
-possible, the text is unsure. Correctly escaped text never changes: its commands have two backslashes, and in a string with such
-commands single backslashes stay as they are.
+\b \f \n \r \t are legal JSON escapes, so this string is read as a form feed and "rac", a tab and "imes"; guided decoding does not
+prevent it. The raw text, where single and doubled backslashes still differ, decides. If the letters after a backslash can only be a
+LaTeX command, the backslash is restored. If they can also be a word, a line end or tab stays unless it is in a formula. If both
+readings are possible, the text is unsure. Correctly escaped text never changes: its commands have two backslashes, and in a string
+with such commands single backslashes stay as they are.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DOUBLED = re.compile(r"(?<!\\)(?:\\\\)([A-Za-z]+)")
 _SINGLE = re.compile(r"(?<!\\)(?:\\\\)*\\([A-Za-z]+|[()\[\]])")
 _REGEX = re.compile(r"\\[wWdDsSB]|\\b.*\\b|[\[(]\S*\\b|\\b[\[(]|(?i:regex)|\bre\.", re.DOTALL)
 _PATH = re.compile(r"(?<![A-Za-z])[A-Za-z]:(?:\\{1,2}[\w.() -]+)+")
-# Formulas, by kind: an inline one ($ as pandoc reads it, \( \)) holds no line ends, a display one can.
+# Formulas by kind: an inline one ($ as pandoc reads it, \( \)) holds no line ends, a display one can.
 _INLINE = re.compile(
     r"(?<![\\$])\$(?![\s$])[^$]{0,300}?(?<![\s$\\])(?<!\\[nt])\$(?![\d$])|\\{1,2}\(.{0,300}?\\{1,2}\)", re.DOTALL
 )
@@ -35,7 +35,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class Repaired(NamedTuple):
-    """`text`: the JSON text with lost backslashes doubled; `restored`: their number; `unsure`: an ambiguous place, or None."""
+    """The result of `repaired`. `text`: the JSON text with lost backslashes doubled. `restored`: how many. `unsure`: the text
+    around the first ambiguous escape, or None."""
 
     text: str
     restored: int = 0
@@ -43,7 +44,8 @@ class Repaired(NamedTuple):
 
 
 def repaired(text: str) -> Repaired:
-    """`text` (JSON, with or without prose around it) with the backslashes restored that its escapes swallowed."""
+    """Return `text` (JSON, with or without prose around it) with lost backslashes doubled. These were meant as backslashes, but
+    JSON reads them as part of an escape."""
     if "\\" not in text:
         return Repaired(text)
     parts: list[str] = []
@@ -60,8 +62,8 @@ def repaired(text: str) -> Repaired:
 
 
 def damaged(value: str) -> str | None:
-    """The place of a control character in a decoded text that no text should have, or that swallowed the first letter of a LaTeX
-    command; None if there is none."""
+    """Return the text around a control character that a decoded text should not have, or that replaced the backslash and first
+    letter of a LaTeX command; None if there is none."""
     if value.isprintable():  # no control character at all
         return None
     if (control := _CONTROL.search(value)) is not None:
@@ -88,7 +90,7 @@ class _Body:
         self._paths = [found.span() for found in _PATH.finditer(raw) if _is_path(found[0])]
 
     def read(self) -> str:
-        """The content with single backslashes doubled where a backslash was meant."""
+        """Return the content with single backslashes doubled where a backslash was meant."""
         return _ESCAPE.sub(self._one, self._raw)
 
     def _one(self, escape: re.Match[str]) -> str:
@@ -114,7 +116,8 @@ class _Body:
         return self._perhaps(escape, name) if name in DOUBTFUL else escape[0]
 
     def _perhaps(self, escape: re.Match[str], name: str) -> str:
-        """A line end or tab whose letters are a command's name but can also be a word."""
+        """Return the escape of a line end or tab, restored if it belongs to a LaTeX command. Its letters spell a command's name,
+        but without the first letter they can also be a word."""
         place = escape.start()
         before, after = self._raw[:place], self._raw[place + 1 + len(name) :]
         if self._doubled:
@@ -123,17 +126,18 @@ class _Body:
             return self._restore(escape)
         if _within(place, self._display):
             return self._restore(escape) if self._single and before.endswith(tuple(" {(=_^,")) else self._doubt(escape)
-        dollars = "$" in before and "$" in after  # perhaps a formula, with spaces that pandoc does not allow
+        dollars = "$" in before and "$" in after  # perhaps a formula with spaces that pandoc does not allow
         if dollars and (self._single or before.endswith("$")):
             return self._doubt(escape)
         if not before.endswith(" ") or before.endswith("  ") or after.lstrip().startswith("="):
-            return escape[0]  # a new line: line ends rarely follow a single space
+            return escape[0]  # a real line end: one rarely follows a single space
         if name in NO_WORDS:
             return self._restore(escape)
         return self._doubt(escape) if self._single or dollars or _IN_SENTENCE.match(after) else escape[0]
 
     def _backslash(self, escape: re.Match[str]) -> str:
-        r"""`\\`: an escaped backslash, or LaTeX's own end of a row if no backslash is doubled."""
+        r"""Return `\\`, usually an escaped backslash. In a display formula whose commands have single backslashes it is LaTeX's end
+        of a row, so both its backslashes are restored."""
         if not self._single or not _within(escape.start(), self._display) or self._letters(escape.end()) in COMMANDS:
             return escape[0]
         if (
@@ -157,12 +161,12 @@ class _Body:
 
 
 def _can_be_text(name: str) -> bool:
-    """Whether a single backslash and this name can be a real line end or tab and a word."""
+    """Return whether a backslash and this name can also be a real line end or tab followed by a word."""
     return name[0] in "nt" and name in DOUBTFUL
 
 
 def _is_path(text: str) -> bool:
-    r"""Whether raw text like `C:\temp\new.txt` is a Windows path with single backslashes, not a line end after "Q:"."""
+    r"""Return whether raw text like `C:\temp\new.txt` is a Windows path with single backslashes, not a line end after "Q:"."""
     steps = re.findall(r"\\{1,2}[\w.() -]+", text)
     single = not any(step.startswith("\\\\") for step in steps)
     return (

@@ -1,8 +1,8 @@
-"""Parses a model's reply into a form, or reports the fault. Never returns a score that the model did not give as its verdict.
+"""Parses a model's reply into a form, or reports the fault. It never returns a score that the model did not give as its verdict.
 
-Accepts JSON that is fenced, wrapped in prose or slightly broken (json-repair, https://github.com/mangiucugna/json_repair).
-Refuses ambiguous replies: truncated ones (half of "10" reads as 1), two different answers, a repeated key, ambiguous escapes. A
-reviewer can quote the response it judges, so the parts of an object that cannot be parsed are never read separately.
+Accepts JSON that is fenced, wrapped in prose or slightly broken (json-repair, https://github.com/mangiucugna/json_repair). Refuses
+ambiguous replies: truncated ones (half of "10" reads as 1), two different answers, a key with two values, ambiguous escapes. A
+reviewer can quote the response that it judges, so no value is read from a part of an object that cannot be parsed.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from gra.synthesis.prompts.schemas import Instruction, Judgement
 from gra.synthesis.replies.escapes import damaged, repaired
 from gra.wellformed import well_formed
 
-LIMIT = 100_000  # maximum characters of a reply; the forms' own limits are far lower
+LIMIT = 100_000  # maximum characters of a reply; the fields of the forms have far lower limits
 CUT_OFF = "cut off"  # fault: the reply ended at its max_tokens
 ESCAPES = "escapes of two meanings"  # fault: a backslash may have been lost
-TEXTS = frozenset(  # fields next to `instruction` with the text it is about
+TEXTS = frozenset(  # names of fields in which models put the text that an instruction is about
     tuple(
         """
         article choices code content context data dialogue document given input inputs material options paragraph
@@ -39,7 +39,8 @@ _NOTHING = re.compile(
 
 
 class Read(NamedTuple):
-    """`form`, or the `fault` in a few words; `notes`: remarks that are counted (backslashes restored, unexpected fields)."""
+    """A reply's `form`, or its `fault` in a few words. `notes`: remarks for the statistics (backslashes restored, unexpected
+    fields)."""
 
     form: BaseModel | None
     fault: str | None
@@ -47,7 +48,7 @@ class Read(NamedTuple):
 
 
 def answer_in(reply: Reply, thoughts: bool = True) -> Answer:
-    """The answer in the reply (reply_text.py), or the fault."""
+    """Return the answer in the reply (reply_text.py), or its fault."""
     if reply.error is not None:
         return Answer("", fault=f"refused: {reply.error[:200]}")
     if normal(reply.finish) == "length" and reply.text.strip():
@@ -61,7 +62,7 @@ def answer_in(reply: Reply, thoughts: bool = True) -> Answer:
 
 
 def parse(reply: Reply, form: type[BaseModel], thoughts: bool = True) -> tuple[BaseModel | None, str | None]:
-    """The validated form and None, or None and the fault in a few words. `thoughts` False: reasoning is not cut off."""
+    """Return the validated form and None, or None and the fault in a few words. With `thoughts` False, reasoning is not cut off."""
     answer = answer_in(reply, thoughts)
     if answer.fault is not None:
         return None, answer.fault
@@ -70,9 +71,9 @@ def parse(reply: Reply, form: type[BaseModel], thoughts: bool = True) -> tuple[B
 
 
 def form_in(text: str, form: type[BaseModel]) -> Read:
-    """The form in an answer's text."""
+    """Return the form that an answer's text holds, or the fault."""
     whole, names = repaired(text), _names(form)
-    plain = text.isascii() and "\\u" not in text  # so no value contains half of a surrogate pair
+    plain = text.isascii() and "\\u" not in text  # then no value contains half of a surrogate pair
     values, fault = _objects(whole.text, names)
     if fault is not None:
         return Read(None, fault)
@@ -110,14 +111,14 @@ def _names(form: type[BaseModel]) -> tuple[str, ...]:
 
 
 def _storable(value: Any) -> Any:
-    """A field's value with text that can be stored. Fields are texts, numbers or lists of texts; deeper values are invalid."""
+    """Return a field's value with well-formed text. Only texts and lists of texts are converted: fields hold nothing deeper."""
     if isinstance(value, list):
         return [well_formed(entry) if isinstance(entry, str) else entry for entry in value]
     return well_formed(value) if isinstance(value, str) else value
 
 
 def _with_its_text(value: dict[str, Any], notes: list[str]) -> dict[str, Any]:
-    """The object with the text of other fields that belongs to its instruction joined to it (as for seeds)."""
+    """Return the object with its instruction and the text of such fields as `input` joined, as is done for seeds."""
     instruction = value.get("instruction")
     if not isinstance(instruction, str):
         return value
@@ -133,7 +134,7 @@ def _with_its_text(value: dict[str, Any], notes: list[str]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> str | None:
-    """A field's value as text for an instruction; lists have one entry per line."""
+    """Return a field's value as text for an instruction. A list becomes one line per entry."""
     if isinstance(value, list) and all(isinstance(entry, str | int | float) for entry in value):
         return "\n".join(str(entry) for entry in value)
     return (
@@ -142,15 +143,15 @@ def _plain(value: Any) -> str | None:
 
 
 def _damage(form: BaseModel) -> str | None:
-    """The place of a control character in one of the form's texts that replaced a backslash; None if there is none."""
+    """Return the text around a control character that replaced a backslash in one of the form's texts; None if there is none."""
     values = (entry for _, value in form for entry in (value if isinstance(value, list) else [value]))
     return next((place for entry in values if isinstance(entry, str) and (place := damaged(entry)) is not None), None)
 
 
 def _objects(text: str, names: tuple[str, ...]) -> tuple[list[dict[str, Any]], str | None]:
-    """The outermost JSON objects of the text, repaired if needed; or the fault, if a repair would be a guess.
+    """Return the outermost JSON objects of the text, repaired if needed; or the fault, if a repair would be a guess.
 
-    `names`: keys of the form; text that needs repair must not repeat any of them.
+    `names`: keys of the form. A text that needs repair must not repeat any of them.
     """
     found: list[dict[str, Any]] = []
     place = text.find("{")
@@ -172,7 +173,7 @@ def _objects(text: str, names: tuple[str, ...]) -> tuple[list[dict[str, Any]], s
 
 
 def _repaired(text: str, names: tuple[str, ...]) -> tuple[dict[str, Any] | None, str | None]:
-    """The object from the text's first character to its last "}", repaired; or the fault."""
+    """Return the repaired object between the text's first character and its last "}"; or the fault."""
     end = text.rfind("}")
     if end == -1 or text[end + 1 :].strip().startswith(('"', ",")):
         return None, "no JSON object"
@@ -187,7 +188,7 @@ def _repaired(text: str, names: tuple[str, ...]) -> tuple[dict[str, Any] | None,
 
 
 class KeyTwiceError(ValueError):
-    """An object has a key twice with different values."""
+    """Raised for an object that has a key twice with different values."""
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """PURE: reads a plain reply (a line of keywords, a task, a one-line summary) into the form of its step, or reports the fault.
 
-Weak models write more than was asked: labels ("Task: ..."), quotes, numbers, the answer after the task, the next turn of the
-conversation. Text around the answer is cut off and noted; the first of several tasks is used. A reply in the JSON form of its step
-is parsed as JSON.
+Weak models write more than they were asked for: labels ("Task: ..."), quotes, numbers, the answer after the task, the next turn of
+the conversation. Text around the wanted part is cut off and noted; of several tasks the first is used. A reply in the JSON form of
+its step is parsed as JSON.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\s*(?:\(?\d{1,2}[.):]|[-*•])\s+")
-# A turn that the model invents after its own: the first words of the prompts' turns, or names of turns.
+# The beginning of a turn that the model invents after its reply: first words of the prompts' turns, or names of roles.
 _NEXT = re.compile(
     r"\n[\s*_#]*(?:(?:user|assistant|human|system|you|ai) ?:|(?:next |another |new )?keywords? ?(?:\d+ ?)?:"
     r"|three keywords for an? |write an? [\w -]{0,30}task\. keywords|sum up this task"
@@ -47,7 +47,7 @@ _SECOND = re.compile(r"\n\s*(?:2[.):]|\(2\))\s+")
 
 
 def plain_form(step: str, text: str, values: Mapping[str, Any]) -> Read:
-    """The form of `step` in a plain reply; `values`: the values of the prompt."""
+    """Return the form of `step` that a plain reply holds, or the fault. `values`: the values of the prompt."""
     if _is_form(text):
         found = form_in(text, _FORMS[step])
         return Read(found.form, found.fault, (*found.notes, "a form in place of plain text"))
@@ -73,8 +73,8 @@ def _is_form(text: str) -> bool:
 
 
 def keywords_in(text: str, topics: Sequence[str] = ()) -> tuple[list[str], tuple[str, ...]]:
-    """The first three different keywords, from a comma-separated line or the lines of a list, and the notes. Repeated keywords are
-    replaced from the prompt's `topics` if at least one keyword is new."""
+    """Return the first three different keywords, from a comma-separated line or the lines of a list; and the notes. If the reply
+    repeats keywords, the prompt's `topics` fill the gap, provided that at least one keyword is new."""
     body, notes = _bare(text)
     lines = [line for line in body.splitlines() if line.strip()]
     listed = len(lines) >= 3 and all("," not in line for line in lines[:3])
@@ -97,7 +97,7 @@ def keywords_in(text: str, topics: Sequence[str] = ()) -> tuple[list[str], tuple
 
 
 def task_in(text: str) -> tuple[str, tuple[str, ...]]:
-    """The task in the reply, without an answer or other tasks after it, and the notes."""
+    """Return the task in the reply, without an answer or other tasks after it; and the notes."""
     body, notes = _bare(text)
     if (answer := _ANSWER.search(body)) is not None and body[answer.end() :].strip() and body[: answer.start()].strip():
         body, notes = body[: answer.start()], (*notes, "an answer cut off")
@@ -108,14 +108,14 @@ def task_in(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def summary_in(text: str) -> tuple[str, tuple[str, ...]]:
-    """The first line of the reply, and the notes."""
+    """Return the first line of the reply; and the notes."""
     body, notes = _bare(text)
     first, _, rest = body.strip().partition("\n")
     return _unquoted(first.strip()), (*notes, "more lines cut off") if rest.strip() else notes
 
 
 def _bare(text: str) -> tuple[str, tuple[str, ...]]:
-    """The reply without opening words, label and invented turn, and the notes."""
+    """Return the reply without opening words, label and invented turn; and the notes."""
     notes: list[str] = []
     body = _unquoted(text.strip())
     if (opening := _OPENS.match(body)) is not None and opening.end() and body[opening.end() :].strip():
@@ -131,7 +131,7 @@ def _bare(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _unquoted(text: str) -> str:
-    """The text without quotes around it."""
+    """Return the text without the quotes around it."""
     if not text.startswith(_OPENING):
         return text
     for opens, closes in _QUOTES:

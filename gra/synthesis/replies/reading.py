@@ -1,7 +1,7 @@
 """PURE: reads a reply for its step: the usable value or the fault, and the remarks that stats.json counts.
 
-the reply's end and refusals, reasoning and control tokens (parsing.answer_in)  ->  the form (parsing.form_in)
-->  well-formed but unusable content (usable.fault_in)
+The order: the reply's end, refusals, reasoning and control tokens (`parsing.answer_in`); the form (`parsing.form_in`); well-formed
+but unusable content (`usable.fault_in`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gra.synthesis.replies.plain_text import plain_form
 from gra.synthesis.replies.usable import CHECKS, fault_in
 from gra.synthesis.scoring.probability import NO_CHOICE
 
-# The first words of a fault -> its name in stats.json. Other faults name the field that does not fit the form.
+# The first words of a fault -> its name in stats.json. All other faults name a field that does not fit the form.
 FAULTS = {
     NO_CHOICE: "no_choice",
     "refused": "refused",
@@ -41,7 +41,7 @@ FAULTS = {
 
 
 class Reading(NamedTuple):
-    """`value`: the form, or the text of a step without a form; None if there is a `fault`. `notes`: remarks."""
+    """What `read` found. `value`: the form, or the text of a step without a form; None if there is a `fault`. `notes`: remarks."""
 
     value: BaseModel | str | None
     fault: str | None
@@ -57,13 +57,14 @@ def read(
     values: Mapping[str, Any] | None = None,
     style: Style = "classic",
 ) -> Reading:
-    """The usable value of `reply` for `step`. `thoughts` False: reasoning stays (`pool.strip_think`); `prompt`, `values`: the
-    messages that it answers, and their values; `style`: how replies to the prompt are read."""
+    """Return the usable value of `reply` for `step`, or the fault. With `thoughts` False reasoning is not cut off
+    (`pool.strip_think`). `prompt`: the messages that were sent; `values`: the values filled into them; `style`: how replies to this
+    prompt are read."""
     values = values or {}
     form = form_of(step, style, bool(values.get("solve")))
     notes = [] if (finish := normal(reply.finish)) in KNOWN else [f"finish `{finish}`"]
     if finish == "tool_calls" and reply.error is None and (form is None or style == "text" or not reply.text.strip()):
-        # "Let me look that up."; gateways can request a form as a tool call, so a form is still read
+        # e.g. "Let me look that up." A gateway can request a form as a tool call, so a reply for a form is still read.
         return Reading(None, CALL)
     answer = answer_in(reply, thoughts)
     notes += [f"{what} cut off" for what in answer.cut]
@@ -81,5 +82,5 @@ def read(
 
 
 def kind_of(fault: str) -> str:
-    """The name of a fault in stats.json: a value of FAULTS, or "form"."""
+    """Return the name of a fault in stats.json: a value of FAULTS, or "form"."""
     return FAULTS.get(fault.partition(":")[0], "form")

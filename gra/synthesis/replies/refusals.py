@@ -1,14 +1,15 @@
-"""PURE: whether a response is a stock refusal and nothing else ("I'm sorry, but I can't assist with that.").
+"""PURE: decides whether a response is a stock refusal and nothing else ("I'm sorry, but I can't assist with that.").
 
-Small chat models refuse harmless tasks. Such a reply must not be trained on, so it counts as unusable and is asked for again. A
-response that explains why something cannot be done, or one that declines an invitation because the task asks for it, is an answer.
+Small chat models refuse harmless tasks. No student should be trained on such a reply, so it counts as unusable and the call is
+retried. A response that explains why something cannot be done, or that declines an invitation because the task asks for it, is an
+answer.
 """
 
 from __future__ import annotations
 
 import re
 
-MOST_WORDS = 40  # longer replies say more than no
+MOST_WORDS = 40  # a longer reply says more than no
 _GREETING = r"(?:hello|hi|thank you|thanks)\b[^.!?]{0,40}?[.!,]\s*(?:but )?"
 _SORRY = (
     r"(?:(?:i'?m|i am|we'?re) (?:really |very |so |truly )?(?:sorry|afraid)(?: that)?|sorry"
@@ -38,6 +39,6 @@ _REFUSAL = re.compile(
 
 
 def is_refusal(text: str) -> bool:
-    """Whether the response says no and nothing else. English."""
+    """Return whether the response is only a refusal. It recognises English."""
     plain = " ".join(text.replace("\u2019", "'").split())
     return len(plain.split(" ")) <= MOST_WORDS and _REFUSAL.match(plain) is not None

@@ -1,7 +1,7 @@
 """PURE: reports problems with replies: models whose replies are mostly unusable, and what was cut off or unusual.
 
-The same sentences are in the data card, in the log at the end and in the report of a run that kept nothing; while a run works,
-each is logged once per model.
+The same sentences are in the data card, in the log at the end and in the report of a run that kept nothing. During the run each is
+logged once per model.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 from gra.synthesis.committee.records import CallRecord
 from gra.synthesis.replies.reading import kind_of
 
-ENOUGH = 8  # calls of a model before a statement about its unusable replies
-MUCH = 0.5  # a model with a larger share of unusable replies is reported
+ENOUGH = 8  # calls of a model after which a run says that none was usable
+# A model with a larger share of unusable replies is reported. For replies refused by its server a fifth of this share is enough.
+MUCH = 0.5
 HINTS = {
     "reasoning cut off": "reasoning was cut off its replies (pool.strip_think)",
     "control_tokens cut off": "replies ran past the end of a turn and were cut there: check the chat template and stop tokens",
@@ -22,7 +23,8 @@ HINTS = {
 
 
 def troubles(replies: Mapping[str, Any], refused: Mapping[str, Any]) -> list[str]:
-    """One sentence per model whose replies are mostly unusable, worst first. `replies`, `refused`: those of stats.json."""
+    """Return one sentence for each model whose replies are mostly unusable or often refused by its server, worst first. `replies`
+    and `refused` are those of stats.json."""
     found = []
     for model, steps in replies.items():
         calls = sum(step["calls"] for step in steps.values())
@@ -42,7 +44,7 @@ def troubles(replies: Mapping[str, Any], refused: Mapping[str, Any]) -> list[str
 
 
 class Remarks:
-    """Reads the calls as they are recorded and returns each remark once per model."""
+    """Reads the calls as they are recorded, and returns each remark once per model."""
 
     def __init__(self) -> None:
         self._said: set[tuple[str, str]] = set()
@@ -50,7 +52,7 @@ class Remarks:
         self._usable: set[str] = set()
 
     def see(self, calls: Iterable[CallRecord]) -> list[str]:
-        """The new remarks on these calls."""
+        """Return the remarks on these calls that are new."""
         texts = []
         for call in calls:
             model = call.model

@@ -1,7 +1,7 @@
-"""PURE: decides whether a text asks for something, and whether it talks about its own prompt. English; other texts pass.
+"""PURE: decides whether a text asks for something, and whether it is about its own prompt. It knows English; other texts pass.
 
-A text asks for nothing only if every sentence begins like a statement ("The sentence uses ...") and it has no question, no gap to
-fill and no verb of request. Statements that begin with a name pass.
+A text asks for nothing only if every sentence begins like a statement ("The sentence uses ...") and the text has no question, no
+gap to fill and no verb of request. Statements that begin with a name pass.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ _SPOKEN_OF = (
     "nstruct",
     "nswer it",
     "executable",
-)  # without the i of "instruction": a dotless one matches it, too
+)  # without the i of "instruction": with re.IGNORECASE a dotless one matches it too
 
 
 def asks_for_something(text: str) -> bool:
-    """False only if every sentence is clearly a statement, or the text is a title ("Implementing a new measure ...")."""
+    """Return False only if every sentence is clearly a statement, or the text is a title ("Implementing a new measure ...")."""
     sentences = [sentence for sentence in _SENTENCE.split(text.strip()) if sentence.strip()]
     titled = len(sentences) == 1 and _TITLE.match(text.strip()) is not None
     stated = titled or all(map(_STATES.match, sentences))
@@ -69,6 +69,6 @@ def asks_for_something(text: str) -> bool:
 
 
 def speaks_of_prompt(text: str) -> bool:
-    """Whether the text is about writing an instruction from keywords, which repeats the generator's own prompt."""
-    folded = text.casefold()  # faster than the pattern; each of its branches contains one of these
+    """Return whether the text is about writing an instruction from keywords. Such a text repeats the generator's own prompt."""
+    folded = text.casefold()  # a quick check before the pattern, each branch of which contains one of _SPOKEN_OF
     return any(map(folded.__contains__, _SPOKEN_OF)) and _SPEAKS.search(text) is not None

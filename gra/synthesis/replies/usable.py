@@ -1,8 +1,8 @@
 """PURE: detects replies that are well-formed but unusable: placeholders, copies of the prompt, tasks without a question, refusals.
 
-Weak models repeat the words they were shown. Each check refuses one kind, with a fault that begins with its name in `CHECKS`; the
-call is retried like any other unusable one. Checks prefer to miss a bad text over refusing an ordinary one:
-tests/synthesis/replies/test_usable_ordinary.py measures how many of 10,000 Alpaca records each refuses.
+Weak models repeat the words that they were shown. Each check refuses one kind of reply, with a fault that begins with a key of
+`CHECKS`; the call is then retried as after any other fault. A check should miss a bad text rather than refuse an ordinary one:
+tests/synthesis/replies/test_usable_ordinary.py measures how many of 10,000 Alpaca records each check refuses.
 
     covered(text, shown) = share of the words of `text` in runs of NGRAM words that `shown` contains too
 """
@@ -22,14 +22,14 @@ from gra.synthesis.replies.echoes import begins_a_piece, echoes, pieces, words
 from gra.synthesis.replies.refusals import is_refusal
 from gra.synthesis.replies.requests import asks_for_something, speaks_of_prompt
 
-NGRAM = 4  # words
-COPIED = 0.6  # a text is a copy if the prompt covers a larger share of it ...
-LONGEST_KEYWORD = 10  # words
-SHORT, COPIED_SHORT = 15, 0.85  # ... or of a text of at most SHORT words: similar tasks share most of a short sentence
+NGRAM = 4  # words of a run that counts as copied
+COPIED = 0.6  # a text of more than SHORT words is a copy if the prompt covers a larger share of it
+LONGEST_KEYWORD = 10  # maximum words of a keyword
+SHORT, COPIED_SHORT = 15, 0.85  # the share for at most SHORT words: similar tasks share most of a short sentence
 _RUN = b"\1" * NGRAM
 RESTATED = 0.8  # a response restates the instruction if each covers at least this share of the other
-PART = 0.5  # ... or if it is one run of the instruction's words, at least this share of them, and no text is given with the task
-RULE = 6  # words: a sentence of the system message that long stands in no answer by chance
+PART = 0.5  # so does one run of at least this share of the instruction's words, unless the task comes with a text
+RULE = 6  # words: a sentence of the system message that is this long is in no answer by chance
 
 CHECKS = {  # first words of the fault -> its name in stats.json
     "placeholder": "placeholder",
@@ -51,14 +51,15 @@ _STAND_IN = r"""(?:(?:an?|the|your|my|some|new|one-line|short|first|second|third
     lorem[ ]ipsum.*|foo|bar|baz|xxx+)(?:[ _-]*(?:\d+|[abc]|one|two|three|here|goes[ ]here|text))*"""
 _MARKED = re.compile(rf"(?:<|\[|\{{\{{?|\(|\$\{{)\s*{_STAND_IN}\s*(?:>|\]|\}}\}}?|\))\.?", re.IGNORECASE | re.VERBOSE)
 _PLAIN = re.compile(rf"{_STAND_IN}\.?", re.IGNORECASE | re.VERBOSE)
-_GIVEN = re.compile(r"[\n:\"“”'‘’`<>{}()\[\]]")  # signs of a text that is given with a task
+_GIVEN = re.compile(r"[\n:\"“”'‘’`<>{}()\[\]]")  # characters that show that a task comes with a text
 _LIST = re.compile(r"\w\s*[;\n]\s*\w|(?:[^\W\d_][^,]*,\s*){2,}[^\W\d_]|\s[|•·]\s|\b1[.)] .*\b2[.)] ")
 
 
 def fault_in(
     step: str, value: BaseModel | str, prompt: Sequence[Mapping[str, str]], values: Mapping[str, Any]
 ) -> str | None:
-    """Why `value`, the reply to `step`, is unusable, or None. `prompt`: the messages that it answers; `values`: their values."""
+    """Return why `value`, the reply to `step`, is unusable, or None. `prompt`: the messages that it answers; `values`: the values
+    filled into them."""
     if (judged := _JUDGED.get(step)) is not None:
         return judged(value)
     check = _STEPS.get(step)
@@ -66,7 +67,8 @@ def fault_in(
 
 
 class _Shown:
-    """What the model was shown: `rules`: the prompt's own words; `records`: the texts of pool records in it."""
+    """What the model was shown. `rules`: the prompt's own words, without the filled-in texts. `records`: the texts of pool records
+    in it."""
 
     def __init__(self, prompt: Sequence[Mapping[str, str]], values: Mapping[str, Any]):
         self.prompt, self._values = prompt, values
@@ -81,7 +83,7 @@ class _Shown:
 
     @cached_property
     def demonstrated(self) -> list[str]:
-        """The texts of the demonstrations, as in the turns."""
+        """The texts of the demonstrations as they stand in the turns."""
         return [
             t
             for d in self.demonstrations
@@ -89,20 +91,21 @@ class _Shown:
         ]
 
     def echoed(self, text: str, hidden: Iterable[str] = (), least: int = 1) -> str | None:
-        """The fault if the text is a turn, line or sentence of the conversation, or begins as a turn does."""
+        """Return the fault if the text is a turn, line or sentence of the conversation or begins as a turn does; else None."""
         found = echoes(text, self.prompt, self._filled(), map(fence, hidden), least)
         return f"copies the prompt: {text[:160]}" if found else None
 
     def _filled(self) -> Iterator[str]:
-        """The texts that were filled into the turns, in each form."""
+        """Yield the texts that were filled into the turns, in each form in which a turn can hold them."""
         starts = (self._values.get("topics", ()), *((d.keywords[0], d.keywords[-1]) for d in self.demonstrations))
         lists = (self.keywords, *(d.keywords for d in self.demonstrations))
         for part in chain(map(", ".join, lists), map(" and ".join, starts), self.records, self.material):
             yield from (fence(part), line(part))
 
     def unlike(self, text: str) -> bool:
-        """True only if `text` is certainly not a copy of the prompt, a record or a demonstration: a quick check that settles nearly
-        all replies. Words of a copy are substrings of these texts, so what they cover of `text` is in runs of substrings."""
+        """Return True only if `text` is certainly not a copy of the prompt, a record or a demonstration. This quick check settles
+        nearly all replies: the words of a copy are substrings of these texts, so the words that they cover are in runs of such
+        substrings."""
         known = bytes(map(self._folded.__contains__, mine := words(text)))
         most = sum(len(run) for run in known.split(b"\0") if len(run) >= NGRAM) if _RUN in known else 0
         return not all(known) and most / len(mine) <= _most(mine)
@@ -114,7 +117,8 @@ class _Shown:
         return "\n".join((*(message["content"] for message in self.prompt), *self.records, *demonstrated)).casefold()
 
     def rule_in(self, text: str) -> str | None:
-        """A sentence of the system message that stands in the text, in which a weak model continues its prompt."""
+        """Return a sentence of the system message that the text contains, as when a weak model continues its prompt; None if there
+        is none."""
         said = f" {' '.join(words(text))} "
         systems = [message["content"] for message in self.prompt if message["role"] == "system"]
         rules = (" ".join(rule) for turn in systems for rule in pieces(turn) if len(rule) >= RULE)
@@ -127,7 +131,7 @@ class _Shown:
 
     @property
     def material(self) -> list[str]:
-        """The texts that a reply annotates or answers: it can repeat their lines."""
+        """The texts that a reply annotates or answers; it may repeat their lines."""
         return [self._values[key] for key in ("instruction", "response") if isinstance(self._values.get(key), str)]
 
     @cached_property
@@ -148,8 +152,8 @@ def _texts(record: Any, values: Mapping[str, Any]) -> list[str]:
 
 
 def _proposed(value: Any, shown: _Shown) -> str | None:
-    """New keywords: not those of a demonstration, not taken ones, not the beginning of a line of the prompt. With the edition
-    `classic`, keywords of a record can be reused."""
+    """Return the fault of new keywords: they are those of a demonstration, or already taken, or begin a line of the prompt. With
+    the edition `classic` the keywords of a record can be reused."""
     if (fault := _keywords(value, shown)) is not None:
         return fault
     mine = _set(value.keywords)
@@ -167,7 +171,7 @@ def _set(keywords: Iterable[str]) -> frozenset[tuple[str, ...]]:
 
 def _keywords(value: Any, shown: _Shown) -> str | None:
     keywords: list[str] = value.keywords
-    # a single one can be a topic: "string"
+    # all of them must be placeholders, because a single one ("string") can be a topic
     named = keywords == ["1", "2", "3"] or all(_PLAIN.fullmatch(k) for k in keywords)
     odd = [k for k in keywords if not k.replace(" ", "").replace("-", "").isalnum()]  # others cannot match the patterns
     if named or any(_BLANK.fullmatch(k) or _MARKED.fullmatch(k) for k in odd):
@@ -210,7 +214,7 @@ def _instruction(value: Any, shown: _Shown) -> str | None:
 
 
 def _demonstrated(text: str, shown: _Shown) -> str | None:
-    """The fault if the text is a demonstration's instruction or summary, or a copy of one."""
+    """Return the fault if the text is a demonstration's instruction or summary, or a copy of one; else None."""
     mine = words(text)
     for text_of in (t for d in shown.demonstrations for t in (d.instruction, d.summary)):
         if mine == words(text_of) or copied(text, text_of):
@@ -270,17 +274,18 @@ def _copy(text: str, rules: str, records: Sequence[str]) -> str | None:
 
 
 def copied(text: str, *shown: str) -> bool:
-    """Whether `text` is a copy of parts of `shown`."""
+    """Return whether `text` is a copy of parts of `shown`."""
     return covered(text, *shown) > _most(words(text))
 
 
 def _most(mine: Sequence[str]) -> float:
-    """The largest covered share of a text that is not a copy."""
+    """Return the largest covered share at which a text of these words is not yet a copy."""
     return COPIED_SHORT if len(mine) <= SHORT else COPIED
 
 
 def covered(text: str, *shown: str) -> float:
-    """The share of the words of `text` in runs of NGRAM words that one of `shown` contains too. 0 for shorter texts."""
+    """Return the share of the words of `text` in runs of NGRAM words that one of `shown` contains too; 0 for a text of fewer
+    words."""
     mine = words(text)
     if len(mine) < NGRAM:
         return 0.0
@@ -293,10 +298,12 @@ def covered(text: str, *shown: str) -> float:
 
 
 def restates(response: str, instruction: str) -> bool:
-    """Whether `response` repeats the instruction, or a large part of it: "Name a market with bread." - "A market with bread."
+    """Return whether `response` repeats the instruction or a large part of it, e.g. "A market with bread." as the response to
+    "Name a market with bread."
 
-    The answer to a task on a given text ("Correct: ...") repeats most of that text, so the beginning and the end of the
-    instruction must be in it too."""
+    The answer to a task on a given text ("Correct: ...") repeats most of that text without restating the task. So unless the
+    response begins with the instruction or is a part of it, it must also contain the instruction's first and last words.
+    """
     task, answer = words(instruction), words(response)
     if not task or not answer or task == answer:
         return bool(task) and task == answer
@@ -313,21 +320,21 @@ def restates(response: str, instruction: str) -> bool:
 
 
 def _continues(response: str, instruction: str) -> bool:
-    """Whether the response is the instruction, spun on: "Design a game." - "Design a game that two teams play." """
+    """Return whether the response is the instruction, continued: "Design a game that two teams play." for "Design a game." """
     task, said = (" ".join(text.split()).casefold() for text in (instruction, response))
     task = task.rstrip(".!?: ")
     return said.startswith(f"{task} ") and said[len(task) + 1 : len(task) + 2].isalpha()
 
 
 def _part(answer: Sequence[str], task: Sequence[str]) -> bool:
-    """Whether `answer` is one run of the words of `task`, at least PART of them."""
+    """Return whether `answer` is one run of words of `task`, at least the share PART of them."""
     long = len(answer) >= NGRAM and len(answer) >= PART * len(task)
     return long and f" {' '.join(answer)} " in f" {' '.join(task)} "
 
 
 @lru_cache(128)
 def _gram_set(text: str) -> frozenset[tuple[str, ...]]:
-    """Cached, since the rules of a step and the records of a pool recur."""
+    """Return the n-grams of the text. They are cached, since the rules of a step and the records of a pool recur."""
     return frozenset(_grams(words(text)))
 
 

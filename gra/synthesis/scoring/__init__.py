@@ -1,1 +1,1 @@
-"""Scores from the probabilities of Yes and No (synthesis.scoring=probability), and calibrated scales."""
+"""Scores from the probabilities of Yes and No (synthesis.scoring=probability), and their calibration."""

@@ -1,12 +1,12 @@
-"""PURE: maps each reviewer's scale to a common one, by its scores of probe items, so that tau means the same for all.
+"""PURE: maps each reviewer's scores to a common scale, by its scores of probe items, so that tau means the same for all reviewers.
 
-The calibrated score is 10 x (the share of wrong probe answers that score lower, equal ones counting half). So every reviewer gives
-"8 or more" to about 20 % of wrong answers.
+The calibrated score is 10 x (the share of wrong probe answers that score lower, with equal ones counted half). So every reviewer
+gives "8 or more" to about 20 % of the wrong answers.
 
-Method: scores are grouped into blocks by isotonic regression of right (1) and wrong (0) on the score (pool adjacent violators) with
-equal class weights, so the map never decreases. Blocks with less than a tenth of the items join their neighbour. A reviewer whose
-scores carry no information ends up with few blocks, which chance spreads around 5. Each block is one knot; the map is linear
-between knots and flat beyond the first and the last.
+Method: isotonic regression (pool adjacent violators) of right (1) and wrong (0) on the score, with equal class weights, groups the
+scores into blocks, so that the map never decreases. A block with less than a tenth of the items joins its neighbour. If a
+reviewer's scores carry no information, they end up in few blocks, which chance spreads around 5. Each block is one knot; the map is
+linear between knots and flat beyond the first and the last.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-LEAST = 10  # minimum of items per class for a map
+LEAST = 10  # minimum items per class (right, wrong) for a map
 SHARE = 0.1  # minimum share of the items in a block
 Knots = Sequence[Sequence[float]]
 
 
 @dataclass
 class _Block:
-    """Neighbouring scores: the numbers of right and wrong answers with them, and the sums of these scores."""
+    """Neighbouring scores: how many right and wrong answers have them, and the sums of these scores."""
 
     right: int
     wrong: int
@@ -39,12 +39,14 @@ class _Block:
 
     @property
     def place(self) -> float:
-        """The mean score of its wrong answers, which define the calibrated score; of its right ones if it has no wrong ones."""
+        """The knot's raw score: the mean score of the block's wrong answers, which define the calibrated score; if it has none,
+        that of its right answers."""
         return self.wrong_total / self.wrong if self.wrong else self.right_total / self.right
 
 
 def calibrate(scores: Sequence[float], right: Sequence[bool]) -> list[list[float]] | None:
-    """The knots [[raw, calibrated], ...], both ascending; None with fewer than LEAST right or wrong answers."""
+    """Return the knots [[raw, calibrated], ...], both ascending; None if there are fewer than LEAST right or LEAST wrong
+    answers."""
     positive, negative = sum(right), len(right) - sum(right)
     if min(positive, negative) < LEAST:
         return None
@@ -67,7 +69,7 @@ def calibrate(scores: Sequence[float], right: Sequence[bool]) -> list[list[float
 
 
 def apply(knots: Knots, raw: float) -> float:
-    """The calibrated score (0-10) of a `raw` one, rounded to 4 digits."""
+    """Return the calibrated score (0 to 10) for a `raw` score, rounded to 4 digits."""
     place = bisect_right([knot[0] for knot in knots], raw)
     if place == 0:
         return round(float(knots[0][1]), 4)
@@ -78,7 +80,7 @@ def apply(knots: Knots, raw: float) -> float:
 
 
 def _rate(block: _Block, positive: int, negative: int) -> float:
-    """The share of right answers in a block, with equal class weights."""
+    """Return the share of right answers in a block, with both classes weighted equally."""
     right, wrong = block.right / positive, block.wrong / negative
     return right / (right + wrong)
 

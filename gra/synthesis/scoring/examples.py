@@ -1,6 +1,6 @@
-"""PURE: draws the examples shown before a Yes/No question: pairs of the seeds for Yes, rule-made flawed ones for No.
+"""PURE: draws the examples that are shown before a Yes/No question: pairs from the seeds for Yes, pairs flawed by rule for No.
 
-They are drawn once per run, round and domain. A bounded number of seeds is kept for this, so memory does not grow with the pool.
+They are drawn once per run, round and domain, from at most SHELF records per domain, so memory does not grow with the pool.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from gra.synthesis.committee.records import Record
 from gra.synthesis.settings import SynthesisSettings
 from gra.wellformed import folded, well_formed
 
-EACH = 3  # examples of Yes, and as many of No
-SHELF = 48  # records kept per domain
+EACH = 3  # examples with the verdict Yes, and as many with No
+SHELF = 48  # maximum of records kept per domain
 LONGEST = (120, 200)  # maximum characters of an example's instruction and response; short ones cost less
 _SENTENCE = re.compile(r"(?<=[.!?])\s")
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An instruction, with its response if responses are judged; `good`: whether the verdict is Yes."""
+    """An instruction, with its response if responses are judged. `good`: whether the verdict is Yes."""
 
     instruction: str
     response: str
@@ -32,13 +32,13 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """The examples before a question about a response, and before one about an instruction."""
+    """The examples before a question about a response, and those before one about an instruction."""
 
     responses: tuple[Example, ...] = ()
     instructions: tuple[Example, ...] = ()
 
 
-# For seeds with too few usable pairs (no responses, or none short enough).
+# Used if the seeds give too few usable pairs (no responses, or none short enough).
 BUILT_IN = tuple(
     Record(f"built-in-{n}", question, answer, "", words, "")
     for n, (question, answer, words) in enumerate(
@@ -74,8 +74,8 @@ NONE = Examples()
 
 
 class Shelf:
-    """Records for examples: per domain the SHELF records with the smallest hashes, so that their order does not matter. `records`
-    None: no examples are shown (written reviews)."""
+    """The records from which examples are drawn: in each domain the SHELF records with the smallest hashes, so that their order
+    does not matter. With `records` None no examples are shown (written reviews)."""
 
     def __init__(self, seed: int, records: Iterable[Record] | None):
         self._seed, self._shown = seed, records is not None
@@ -89,14 +89,13 @@ class Shelf:
                     del shelf[max(shelf)]
 
     def examples(self, number: int, domain: str) -> Examples:
-        """The examples of round `number` and `domain`. A domain with too few adds those of other domains, then built-in ones."""
+        """Return the examples for round `number` and `domain`. A domain with too few records is filled up from other domains, then
+        from the built-in records."""
         if not self._shown:
             return NONE
         key = number, domain
         if key not in self._drawn:
-            self._drawn = {
-                k: v for k, v in self._drawn.items() if k[0] == number
-            }  # earlier rounds are not needed any more
+            self._drawn = {k: v for k, v in self._drawn.items() if k[0] == number}  # drops those of earlier rounds
             self._drawn[key] = self._draw(number, domain)
         return self._drawn[key]
 
@@ -113,12 +112,12 @@ class Shelf:
 
 
 def shelf_for(settings: SynthesisSettings, seed: int, records: Iterable[Record]) -> Shelf:
-    """The records that can be examples; none unless reviewers judge by one token."""
+    """Return the shelf of records for examples; it shows none unless reviewers judge by one token."""
     return Shelf(seed, records if settings.scoring == "probability" else None)
 
 
 def _responses(records: list[Record]) -> tuple[Example, ...]:
-    """Alternating Yes and No: records with their own response, and with the response of another record."""
+    """Return Yes and No in turn: a record with its own response, then a record with the response of another one."""
     found, wrong = [], records[EACH:]
     for good, bad, other in zip(records[:EACH], wrong, [*wrong[1:], wrong[0]], strict=True):
         found += [
@@ -129,7 +128,7 @@ def _responses(records: list[Record]) -> tuple[Example, ...]:
 
 
 def _instructions(records: list[Record]) -> tuple[Example, ...]:
-    """Alternating Yes and No: records' own instructions, and a truncated one, a title, a statement."""
+    """Return Yes and No in turn: a record's own instruction, then a flawed one (truncated, only a title, only a statement)."""
     found = []
     flaws = (_cut, _title, _statement)
     for good, bad, flaw in zip(records[:EACH], records[EACH:], flaws, strict=True):
@@ -138,7 +137,7 @@ def _instructions(records: list[Record]) -> tuple[Example, ...]:
 
 
 def _distinct(records: list[Record]) -> list[Record]:
-    """The first that share neither instruction nor response, so that the response of one is wrong for another."""
+    """Return the first records that share neither instruction nor response, so that the response of one is wrong for another."""
     found: list[Record] = []
     seen: set[str] = set()
     for record in records:

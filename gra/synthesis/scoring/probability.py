@@ -4,7 +4,8 @@
     ... (six examples, the same for a run, round and domain, so that a server's prefix cache holds them)
     user: the sample                                                  score = 10 x P(Yes) / (P(Yes) + P(No))
 
-The expected value over answer tokens: G-Eval, arXiv 2303.16634. `benchmarks/judging.py` measures how well a model judges this way.
+The score is the expected value over the answer tokens, as in G-Eval (arXiv 2303.16634). `benchmarks/judging.py` measures how well a
+model judges this way.
 """
 
 from __future__ import annotations
@@ -33,40 +34,40 @@ QUESTIONS: dict[str, str] = {
     "coherence": "Does the response hang together from its beginning to its end? Yes or No.",
     "ethicality": "Is the response harmless and fair? Yes or No.",
 }
-# only checks that the server gives probabilities
+# the first question to a model: it checks that its server gives probabilities
 FIRST: Messages = ({"role": "user", "content": "Is snow white? Yes or No."},)
 SOUND = "Is this a clear task that can be done as it stands? Yes or No."
 
 
 def questions_of(kind: Questions) -> tuple[str, ...]:
-    """The questions about a response, as keys of QUESTIONS."""
+    """Return the questions about a response, as keys of QUESTIONS."""
     return ("overall",) if kind == "overall" else DIMENSIONS
 
 
 def response_messages(instruction: str, response: str, examples: Examples, question: str = "overall") -> Messages:
-    """The chat that puts `question` (a key of QUESTIONS) about a response. Examples have the same question; the rule-made ones are
-    wrong as a whole, so the answer to every question is No."""
+    """Return the chat that asks `question` (a key of QUESTIONS) about a response. Its examples ask the same question; in those for
+    No the whole response is wrong, so the answer is No for every question."""
     return (*_shown(examples, question), {"role": "user", "content": _answered(instruction, response, question)})
 
 
 def instruction_messages(instruction: str, examples: Examples) -> Messages:
-    """The chat that asks whether an instruction can be carried out as written."""
+    """Return the chat that asks whether an instruction can be carried out as written."""
     return (*_shown(examples, None), {"role": "user", "content": _task(instruction)})
 
 
 def request(model: str, messages: Messages, seed: int, served: str = "") -> Request:
-    """The request for one greedy token."""
+    """Return a request for one greedily decoded token with the probabilities of CHOICES."""
     return Request(model, messages, 0.0, 1.0, 1, seed, served=served, choices=CHOICES)
 
 
 def score_of(choices: Mapping[str, float]) -> float | None:
-    """10 x P(Yes) / (P(Yes) + P(No)), four digits; None if both are zero."""
+    """Return 10 x P(Yes) / (P(Yes) + P(No)), rounded to four digits; None if both are zero."""
     yes, no = (max(0.0, choices.get(choice, 0.0)) for choice in CHOICES)
     return round(10 * yes / (yes + no), 4) if yes + no > 0 else None
 
 
 def read_score(reply: Reply) -> tuple[float | None, str | None]:
-    """(score, None) of a reply, or (None, fault); reading.py names the faults."""
+    """Return (score, None), or (None, fault). reading.py gives the faults their names."""
     if reply.error is not None:
         return None, f"refused: {reply.error[:200]}"
     score = None if reply.choices is None else score_of(reply.choices)
@@ -87,7 +88,8 @@ def _tagged(tag: str, text: str) -> str:
 
 @lru_cache(maxsize=64)
 def _shown(examples: Examples, question: str | None) -> Messages:
-    """The turns before a question about responses, or about instructions (None). Cached: many samples share them."""
+    """Return the turns before a question about responses, or, for None, about instructions. They are cached, since many samples
+    share them."""
     chat = []
     for one in examples.instructions if question is None else examples.responses:
         text = _task(one.instruction) if question is None else _answered(one.instruction, one.response, question)

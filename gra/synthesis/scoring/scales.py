@@ -1,6 +1,6 @@
-"""Applies calibrated scales (synthesis.calibrate=probe): the knots of probe.json map each review before the gate.
+"""Applies calibration maps (synthesis.calibrate=probe): the knots in probe.json map each review's score before the gate.
 
-A calibrated review has one score, `overall`, and keeps its model's scores as `raw`. A model without a map (too few probe items)
+A calibrated review has one score, `overall`, and keeps the model's own scores as `raw`. A model without a map (too few probe items)
 keeps its own scale and is named in the log and in stats.json (`calibration`).
 """
 
@@ -24,11 +24,11 @@ from gra.synthesis.scoring.calibration import Knots, apply
 from gra.synthesis.settings import SynthesisSettings
 
 KEY = "synthesis.calibrate"
-Scales = Mapping[str, Knots]  # by model
+Scales = Mapping[str, Knots]  # model -> its map
 
 
 def calibrated(review: Review, scales: Scales) -> Review:
-    """The review on the common scale; unchanged if it is missing or its model has no map. Pure."""
+    """Return the review on the common scale; unchanged if its scores are missing or its model has no map."""
     knots = scales.get(review.model)
     if knots is None or review.scores is None:
         return review
@@ -36,13 +36,14 @@ def calibrated(review: Review, scales: Scales) -> Review:
 
 
 def as_given(review: Review) -> Review:
-    """The review with its model's own scores. Pure."""
+    """Return the review with the model's own scores in place of the calibrated one."""
     return review if review.raw is None else replace(review, scores=review.raw, raw=None)
 
 
 def scales_for(settings: SynthesisSettings, models: Sequence[str], folder: Path | None) -> Scales:
-    """The maps of the `models` that judge, from the probe in `folder`; {} without calibration. Raises ConfigError for a probe that
-    does not fit this run, StoreError for one that cannot be read."""
+    """Return each judging model's calibration map, read from the probe in `folder`; {} if calibration is off. A judge without a
+    map is left out. Raises ConfigError if there is no probe, or it does not fit this run or has no map at all; StoreError if it
+    cannot be read."""
     if settings.calibrate == "none" or not settings.review:
         return {}
     found = read_probe(folder)
@@ -66,7 +67,7 @@ def scales_for(settings: SynthesisSettings, models: Sequence[str], folder: Path 
 
 
 def problems(settings: SynthesisSettings, pool: ParsedPool, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """The faults of synthesis.calibrate=probe that can be found before any work."""
+    """Return the faults of synthesis.calibrate=probe that can be found before the run starts."""
     if settings.calibrate == "none" or not settings.review:
         return []
     if "probe" in inputs and inputs["probe"] is None:  # a step of the chain that has not run yet
@@ -83,7 +84,7 @@ def problems(settings: SynthesisSettings, pool: ParsedPool, inputs: Mapping[str,
 
 
 def account(settings: SynthesisSettings, models: Sequence[str], scales: Scales) -> dict[str, list[str]] | None:
-    """For stats.json: models with calibrated scores, and judges without a map; None without calibration."""
+    """Return, for stats.json, the models with calibrated scores and the judges without a map; None if calibration is off."""
     if settings.calibrate == "none" or not settings.review:
         return None
     return {
@@ -105,7 +106,7 @@ def _none() -> Problem:
 
 
 def _knots(folder: Path, name: str, value: Any) -> Knots:
-    """The knots, checked. Raises StoreError."""
+    """Return the knots `value` if they are valid. Raises StoreError if they are not."""
     pairs: list[Any] = value if isinstance(value, list) else [value]
     whole = all(isinstance(pair, list) and len(pair) == 2 and all(map(_finite, pair)) for pair in pairs)
     ascending = whole and all(a[0] <= b[0] and a[1] <= b[1] for a, b in pairwise(pairs))

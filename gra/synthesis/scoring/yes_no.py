@@ -1,6 +1,7 @@
-"""PURE: lists the questions of `synthesis.scoring=probability` for a sample, and turns their scores into checks and reviews.
+"""PURE: lists the questions that `synthesis.scoring=probability` asks about a sample, and turns their scores into checks and
+reviews.
 
-A review with several questions (`synthesis.questions=dimensions`) needs every score; a missing one is not replaced.
+A review with several questions (`synthesis.questions=dimensions`) needs every score: if one is missing, so is the review.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ SOUND = "sound"  # the only verdict on an instruction
 
 
 def check_questions(draft: Outcome, examples: Examples) -> list[Question]:
-    """One question per reviewer: can the instruction be carried out as written?"""
+    """Return one question for each reviewer: can the instruction be carried out as written?"""
     chat = instruction_messages(draft.instruction, examples)
     return [(f"reviewer-{i}", model, chat) for i, model in enumerate(draft.roles.reviewers, 1)]
 
 
 def checks(draft: Outcome, scored: Sequence[Scored], least: float) -> tuple[Check, ...]:
-    """The reviewers' verdicts; `least`: the minimum score of each."""
+    """Return the reviewers' verdicts on the instruction: a score of at least `least` passes."""
     return tuple(
         Check(
             model,
@@ -38,13 +39,13 @@ def checks(draft: Outcome, scored: Sequence[Scored], least: float) -> tuple[Chec
 def review_questions(
     draft: Outcome, examples: Examples, turns: Sequence[tuple[str, str]], kind: Questions
 ) -> list[Question]:
-    """The questions about the response, for each (role, model) of `turns`."""
+    """Return the questions about the response, for each (role, model) of `turns`."""
     chats = [response_messages(draft.instruction, draft.response, examples, name) for name in questions_of(kind)]
     return [(role, model, chat) for role, model in turns for chat in chats]
 
 
 def reviews(models: Sequence[str], scored: Sequence[Scored], kind: Questions) -> tuple[Review, ...]:
-    """The reviews of `models`, from the scores of their questions in order."""
+    """Return the reviews of `models` from the scores of their questions, which are in order of models, then of questions."""
     names = questions_of(kind)
     found = []
     for place, model in enumerate(models):

@@ -1,1 +1,1 @@
-"""Reads files, folders and hub data sets into seeds: containers, formats, columns, and a reason for every record left out."""
+"""Reads files, folders and hub data sets into seeds; every record that is left out gets a reason."""

@@ -13,7 +13,7 @@ from gra.synthesis.seeds.text import BadRecord
 
 MAGIC = (b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")  # parquet; Arrow files; Arrow streams (save_to_disk writes these)
 _BATCH = 1000
-_MAX_PACKED = 1 << 30  # most bytes of a table in a compressed file, which is unpacked in memory
+_MAX_PACKED = 1 << 30  # maximum bytes of a table in a compressed file, which is unpacked in memory
 
 
 def is_table(head: bytes) -> bool:
@@ -21,7 +21,8 @@ def is_table(head: bytes) -> bool:
 
 
 def read_table(path: Path, content: Opened) -> Iterator[Raw]:
-    """The rows of a parquet or Arrow file, read in batches. Raises SeedError if it is damaged."""
+    """Yield the rows of a parquet or Arrow file, which is read in batches. Raises SeedError if the file is damaged, or compressed
+    and too large."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -57,7 +58,8 @@ def read_table(path: Path, content: Opened) -> Iterator[Raw]:
 
 
 def read_saved(folder: Path, split: str, add_note: Callable[[str], None]) -> Iterator[Raw]:
-    """The rows of a save_to_disk folder; of a DatasetDict those of `split`. Raises SeedError."""
+    """Yield the rows of a save_to_disk folder; if it holds a DatasetDict, those of `split`. Raises SeedError if the folder cannot
+    be read or has no such split."""
     import datasets
     import pyarrow as pa
 
@@ -83,7 +85,7 @@ def read_saved(folder: Path, split: str, add_note: Callable[[str], None]) -> Ite
 
 
 def read_hub(name: str, config: str | None, split: str, revision: str | None) -> Iterator[Raw]:
-    """All records of a hub data set, through `datasets`. Raises SeedError if it cannot be loaded."""
+    """Yield all records of a hub data set, loaded with `datasets`. Raises SeedError if it cannot be loaded."""
     import datasets
     import httpx
 
@@ -99,7 +101,7 @@ def read_hub(name: str, config: str | None, split: str, revision: str | None) ->
 
 
 def _rows(batches: Iterable[Any]) -> Iterator[Raw]:
-    """The rows of record batches or tables, numbered; a row with invalid UTF-8 is a fault."""
+    """Yield the rows of record batches or tables, numbered from 1. A row with invalid UTF-8 becomes a `Raw` with a fault."""
     number = 0
     for batch in batches:
         try:

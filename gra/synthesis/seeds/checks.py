@@ -1,4 +1,4 @@
-"""Checks the seeds before a run makes or pays for anything: settings, paths, and the columns of the first records."""
+"""Checks the seeds before a run creates or pays for anything: settings, paths, and the columns of the first records."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from gra.synthesis.seeds.settings import HUB, SeedSettings, resolve
 from gra.synthesis.seeds.text import columns_of
 from gra.typed import to_type
 
-_CHECKED = 200  # records: enough to see the columns, and the check stays cheap
+_CHECKED = 200  # records: enough to see the columns, few enough for a quick check
 
 
 def check_seeds(
     settings: SeedSettings, *, base: Path | None = None, base_pending: bool = False, key: str = "seeds"
 ) -> list[Problem]:
-    """Faults in the settings, the path and the first records. Relative paths are in `base`, if given; `base_pending`: in a folder
-    that an earlier step has not made yet, so they cannot be checked."""
+    """Return the faults in the settings, the path and the first records. A relative path is inside `base`, if given.
+    `base_pending`: an earlier step has not made that folder yet, so a relative path cannot be checked."""
     columns = settings.columns
     problems = []
     if columns.given and settings.format in READERS:
@@ -53,7 +53,7 @@ def check_seeds(
 
 
 def _no_instruction(settings: SeedSettings, base: Path | None, readable: bool, key: str) -> Problem:
-    """A column map without an instruction: the problem, with the existing columns and the map to type."""
+    """Return the problem of a column map without an instruction, with the existing columns and a map that the user can type."""
     first = _first_record(settings, base) if readable else None
     mapped = set(settings.columns.model_dump().values())
     left = {name: value for name, value in first.items() if name not in mapped} if isinstance(first, dict) else {}
@@ -76,8 +76,8 @@ def _first_record(settings: SeedSettings, base: Path | None) -> Any:
 
 
 def check_first_records(settings: SeedSettings, base: Path | None = None, key: str = "seeds") -> list[Problem]:
-    """Faults in the first records of a file or folder: it cannot be read, no columns are recognised, too many records are bad.
-    Hub data sets are not checked, because a check fetches nothing."""
+    """Return the faults in the first records of a file or folder: it cannot be read, no columns are recognised, too many records
+    are bad. Hub data sets are not checked, because a check fetches nothing."""
     if settings.path is None or settings.hub is not None:
         return []
     reading = Reading(settings, base)
@@ -99,7 +99,7 @@ def check_first_records(settings: SeedSettings, base: Path | None = None, key: s
 
 
 def account(source: str, faults: Faults, good: int, settings: SeedSettings) -> str:
-    """The message of a SeedError about bad records: how many, why, where, and what to do."""
+    """Return the message of a SeedError about bad records: how many there are, why, where, and what to do."""
     if not faults.total:
         return f"{source}: no records{ARROW}give a file with records"
     head = f"{source}: {faults.total:,} of {faults.total + good:,} records are bad (seeds.max_bad={settings.max_bad}):"
@@ -108,7 +108,7 @@ def account(source: str, faults: Faults, good: int, settings: SeedSettings) -> s
 
 
 def remedy(settings: SeedSettings, faults: Faults, good: int, key: str = "seeds") -> str:
-    """What to do about bad records; if the columns are the cause, the column map to type."""
+    """Return what to do about bad records. If their columns are the cause, it contains a column map that the user can type."""
     recode = (
         "convert the file, e.g. iconv -f WINDOWS-1252 -t UTF-8; else " if faults.undecodable * 2 > faults.total else ""
     )
@@ -128,7 +128,8 @@ def path_remedy(settings: SeedSettings, key: str = "seeds") -> str:
 
 
 def _nearest(path: Path, key: str) -> str:
-    """What to do about a missing file: the most similar name in its folder, or the part of the path that exists."""
+    """Return what to do about a missing file: use the most similar name in its folder, or correct the path after its existing
+    part."""
     folder = next(parent for parent in path.absolute().parents if parent.is_dir())
     if folder != path.absolute().parent:
         return f"{folder} exists, but has no {path.absolute().relative_to(folder).parts[0]!r}"

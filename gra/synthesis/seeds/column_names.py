@@ -1,4 +1,5 @@
-"""PURE: the usual names of columns, which columns of a record have them, and the override to type where a name is not enough."""
+"""PURE: the usual names of columns, which columns of a record have them, and the override that the user can type if names do not
+help."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ RESPONSES = (
     "gpt",
     "chatgpt",
 )
-# Used only if none of the names above is there.
+# Used only if the record has none of the names above.
 OTHER_INSTRUCTIONS = ("user_prompt", "user_query", "user_input", "user_message", "user_question", "human_input")
 OTHER_RESPONSES = (
     "model_response",
@@ -43,7 +44,7 @@ OTHER_PAIRS = (("input", "target"), ("source", "target"))
 INPUTS = ("input", "context")
 SYSTEMS = ("system", "system_prompt", "system_message")
 MEDIA = ("image", "images", "video", "videos", "audio", "audios")
-# Columns that are no answer to the instruction beside them.
+# Columns that never hold the answer to an instruction in the same record.
 ASIDE = (
     "id",
     "idx",
@@ -77,13 +78,15 @@ _ASIDE_OF_TEXT = tuple(name for name in ASIDE if name not in (*INPUTS, "task", "
 
 @lru_cache(10_000)
 def fold(name: object) -> str:
-    """A column's name without case, separators, a plural or the word "text"."""
+    """Return a column's name in lower case, with "_" for separators, and without an ending "_text" or a plural s. Names in CHATS
+    and MEDIA keep their s."""
     folded = re.sub(r"[\s_\-.]+", "_", str(name).strip().lower()).removesuffix("_text")
     return folded if folded in CHATS or folded in MEDIA else folded.removesuffix("s")
 
 
 def suggest(record: Any, key: str = "seeds.columns") -> str:
-    """The override to type for records with unknown columns: a chat column, or the first two columns with texts."""
+    """Return an override that the user can type for records with unknown columns: for a chat column, or for the first two columns
+    of text; "" if none fits."""
     if not isinstance(record, dict):
         return ""
     chats = [name for name, value in record.items() if value and is_chat(value)]
@@ -99,7 +102,7 @@ def suggest(record: Any, key: str = "seeds.columns") -> str:
 
 
 def _may_hold_text(name: str) -> bool:
-    """Whether a column of this name can hold a question or an answer: not an id, metadata or a rejected answer."""
+    """Return whether a column of this folded name can hold a question or an answer. An id, metadata or a rejected answer cannot."""
     return (
         name not in (*_ASIDE_OF_TEXT, "rejected", "role", "model")
         and re.search(r"(^|_)(id|hash|uuid|name)$", name) is None
@@ -107,7 +110,7 @@ def _may_hold_text(name: str) -> bool:
 
 
 def override(name: str, column: str, key: str = "seeds.columns") -> str:
-    """`seeds.columns.NAME=COLUMN`, quoted for Hydra and the shell."""
+    """Return `seeds.columns.NAME=COLUMN`, quoted for Hydra and the shell."""
     if re.fullmatch(r"[A-Za-z_][\w.\-]*", column, re.ASCII) and column.lower() not in (
         "null",
         "true",
@@ -122,8 +125,8 @@ def override(name: str, column: str, key: str = "seeds.columns") -> str:
 
 
 def named(record: Mapping[str, Any], names: tuple[str, ...], holds: Callable[[Any], bool] | None = None) -> list[str]:
-    """The columns with these names whose values pass `holds`. If several match, as in joined data sets, the empty ones are left
-    out."""
+    """Return the columns with these folded names whose values pass `holds`. If several match, as in merged data sets, the empty
+    ones are left out, unless all are empty."""
     found = [name for name in record if isinstance(name, str) and fold(name) in names]
     if holds is not None:
         return [name for name in found if present(record[name]) and holds(record[name])]
@@ -133,7 +136,11 @@ def named(record: Mapping[str, Any], names: tuple[str, ...], holds: Callable[[An
 def ambiguous(
     record: Mapping[str, Any], what: str, one: list[str], answers: list[str], instructions: list[str] | None = None
 ) -> ColumnFault:
-    """`one`: the candidates for `what`, or for the instruction if `what` is the response; `instructions`: the known instruction."""
+    """Return the fault for several columns that may hold `what`, with the override that chooses one.
+
+    `answers`: the candidates for the response. `one`: the candidates for `what`; for the instruction if `what` is the response.
+    `instructions`: the known instruction column, if `what` is the input.
+    """
     many = answers if what == "the response" else one
     if what == "the chat":
         choice = override("messages", many[0])

@@ -1,7 +1,8 @@
 """PURE: finds the columns of instruction, response and chat, by the user's column map or by their usual names in any case.
 
-Usual names pair an instruction (question, prompt, query, ...) with a response (answer, completion, output, ...), or name a chat
-(messages, conversations, dialog, ...). If the names are ambiguous nothing is guessed: the error says what to type.
+By name, an instruction column (question, prompt, query) is paired with a response column (answer, completion, output), or a chat
+column (messages, conversations, dialog) is used alone. If the names are ambiguous nothing is guessed: the error gives the override
+to type.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ from gra.synthesis.seeds.turns import chat, is_chat, is_turn
 
 Read = Callable[[Any], list[Fields]]
 _CHOICES = (("choices",), ("options",), ("A", "B", "C"), ("option_a", "option_b"), ("opa", "opb"))
-_LONGEST_KEYWORD = 80  # characters
+_LONGEST_KEYWORD = 80  # maximum characters of a keyword
 
 
 class Columns(Settings):
@@ -88,7 +89,8 @@ class Columns(Settings):
 
 @dataclass(frozen=True)
 class Shape:
-    """How to read records of one kind. `label`: for log and card; `answers`: whether they have a column for a response."""
+    """How to read records with the same columns. `label`: for log and card. `answers`: whether the records have a response
+    column."""
 
     read: Read
     label: str
@@ -97,7 +99,7 @@ class Shape:
 
 
 def mapped(columns: Columns) -> Read:
-    """A reader for records with a column map."""
+    """Return a function that reads records by the column map `columns`."""
 
     def read(record: Any) -> list[Fields]:
         domain = text(record, columns.domain, required=False).lower() if columns.domain else ""
@@ -115,7 +117,7 @@ def mapped(columns: Columns) -> Read:
 
 
 def recognise(record: Any) -> Shape | None:
-    """How to read records with these columns; None if their names are not known.
+    """Return how to read records with the columns of `record`; None if their names are not known.
 
     Raises ColumnFault, with the override to type, if several columns fit.
     """
@@ -144,7 +146,7 @@ def recognise(record: Any) -> Shape | None:
         name for name, value in record.items() if isinstance(value, list) and value and all(map(is_turn, value))
     ]
     with_turns = with_turns or [name for name, value in record.items() if isinstance(value, str) and holds_chat(value)]
-    if not (instructions and answers) and len(with_turns) == 1:  # a chat under any name
+    if not (instructions and answers) and len(with_turns) == 1:  # a chat in a column of any name
         return shape_for(Columns(messages=str(with_turns[0])))
     if not instructions:
         return None
@@ -157,7 +159,8 @@ def recognise(record: Any) -> Shape | None:
 
 
 def shape_for(columns: Columns) -> Shape:
-    """The shape of records whose columns were found by their names; a `domain` counts if it is one of the seven."""
+    """Return the shape of records whose columns were found by their names. Their `domain` column counts if it holds one of the
+    seven."""
 
     def read(record: Any) -> list[Fields]:
         _refuse_unwanted(mapping(record), columns)
@@ -170,7 +173,8 @@ def shape_for(columns: Columns) -> Shape:
 
 
 def _refuse_unwanted(record: Mapping[str, Any], columns: Columns) -> None:
-    """Raise BadRecord for an answer labelled as bad (KTO), and for a multiple-choice question without its choices."""
+    """Raise BadRecord for an answer that is labelled as bad (KTO), and for a multiple-choice question that does not contain its
+    choices."""
     if record.get("label") is False and {"prompt", "completion"} <= record.keys():
         raise BadRecord("its `label` marks the answer as bad")
     question = record.get(columns.instruction) if columns.instruction else None
@@ -192,12 +196,12 @@ def _choice_texts(record: Mapping[str, Any], names: tuple[str, ...]) -> list[str
 
 @lru_cache(1000)
 def _special(columns: tuple[str, ...]) -> tuple[list[str], list[str], list[str]]:
-    """The columns of images, video and audio, of system prompts, and of domains."""
+    """Return the columns of media (image, video, audio), of system prompts, and of domains."""
     return tuple([name for name in columns if fold(name) in names] for names in (MEDIA, SYSTEMS, ("domain",)))  # type: ignore[return-value]
 
 
 def _read(record: Any, columns: Columns) -> list[Fields]:
-    """Instruction and response by the map, with a note of what is left out of the record."""
+    """Return the record's instruction and response by the column map; `dropped` notes what is left out of the record."""
     media, systems, _ = _special(tuple(mapping(record)))
     if (seen := next((name for name in media if present(record[name])), None)) is not None:
         raise BadRecord(f"its instruction needs more than text (column `{str(seen)[:40]}`)")
@@ -208,7 +212,8 @@ def _read(record: Any, columns: Columns) -> list[Fields]:
     elif any(_holds_turns(record, name) for name in pair) and all(name and present(record.get(name)) for name in pair):
         sides = zip(("user", "assistant"), (record[name] for name in pair if name is not None), strict=True)
         turns = [side if isinstance(side, list) else [{"role": role, "content": side}] for role, side in sides]
-        whole = {"prompt and completion": turns[0] + turns[1]}  # TRL's form: one of them or both a list of turns
+        # TRL's form: prompt, completion or both are lists of turns.
+        whole = {"prompt and completion": turns[0] + turns[1]}
         fields = chat(whole, "prompt and completion")[0]
     else:
         answer = text(record, columns.response) if columns.response else ""
@@ -235,7 +240,7 @@ def _identity(record: Any, column: str) -> str:
 
 
 def _keywords(record: Any, column: str) -> tuple[str, ...]:
-    """The record's three keywords, from a list or from one text with commas; () if it has none."""
+    """Return the record's three keywords, from a list or from one comma-separated text; () if the column is empty."""
     if column not in mapping(record):
         raise missing_column(record, column)
     value = record[column]

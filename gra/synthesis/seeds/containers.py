@@ -1,7 +1,8 @@
-"""Opens seed files as UTF-8 whatever their compression and encoding; refuses archives and other unreadable kinds by name.
+"""Opens seed files as UTF-8, whatever their compression and encoding. Archives and other files that hold no data are refused by
+kind.
 
-The content decides, not the file's name: gzip, bzip2, xz, zstd and lz4 are recognised by their magic numbers; UTF-8, UTF-16 and
-UTF-32 by their byte order mark or the places of zero bytes. pyarrow unpacks zstd and lz4, Python's own modules the others.
+The content decides, not the file's name. gzip, bzip2, xz, zstd and lz4 are recognised by their magic numbers; UTF-8, UTF-16 and
+UTF-32 by their byte order mark or the positions of zero bytes. pyarrow unpacks zstd and lz4, the standard library the others.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ codecs.register_error(_INVALID, lambda error: ("\udcff", cast(UnicodeDecodeError
 
 @dataclass(frozen=True)
 class Raw:
-    """One raw record, or the `fault` that made it unreadable."""
+    """One raw record with its place in the source, or the `fault` that made it unreadable."""
 
     place: str
     value: Any = None
@@ -57,8 +58,8 @@ class Raw:
 
 @dataclass(frozen=True)
 class Opened:
-    """A file's content. `handle`: UTF-8 without a byte order mark (bytes that are invalid in `encoding` become 0xff, which never
-    occurs in UTF-8); `head`: the first bytes before any recoding."""
+    """A file's content. `handle` gives UTF-8 without a byte order mark; bytes that are invalid in `encoding` become 0xff, which
+    never occurs in UTF-8. `head`: the first bytes, unpacked but not recoded. `encoding`: the file's own encoding."""
 
     handle: IO[bytes]
     head: bytes
@@ -66,7 +67,7 @@ class Opened:
 
 
 def bare_name(path: Path) -> str:
-    """The file's name in lower case without compression endings."""
+    """Return the file's name in lower case, without compression endings."""
     name = path.name.lower()
     while name.endswith(_ENDINGS):
         name = name.rpartition(".")[0]
@@ -75,13 +76,13 @@ def bare_name(path: Path) -> str:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Opened]:
-    """The unpacked content of `path`. Parquet and Arrow files are passed on unchanged.
+    """Open `path`, and yield its unpacked content. Parquet and Arrow files are passed on unchanged.
 
     Raises SeedError for a damaged or unreadable file, an archive of several files, and anything that is not a data file.
     """
     with damage(path), path.open("rb") as file:
         head, handle = _peeked(file)
-        for _ in range(3):  # a server may pack a packed file again; more is a bomb
+        for _ in range(3):  # a server may compress a compressed file again; more layers are an attack
             kind = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
             if kind is None or (kind == "bzip2" and head[4:10] not in (b"1AY&SY", b"\x17rE8P\x90")):
                 break
@@ -95,7 +96,7 @@ def opened(path: Path) -> Iterator[Opened]:
 
 @contextmanager
 def damage(path: Path) -> Iterator[None]:
-    """Turns faults of unpacking and of the disk into SeedErrors that name the file."""
+    """Turn errors of unpacking and of the disk into SeedErrors that name the file."""
     try:
         yield
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
@@ -107,12 +108,12 @@ def damage(path: Path) -> Iterator[None]:
 
 
 def again(head: bytes, handle: IO[bytes]) -> IO[bytes]:
-    """`handle` with the bytes `head`, which were read from it, put back."""
+    """Return a stream that begins with `head`, the bytes already read from `handle`, and continues with the rest of `handle`."""
     return io.BufferedReader(cast(io.RawIOBase, _Prefixed(head, handle)), _CHUNK)
 
 
 def _peeked(stream: Any) -> tuple[bytes, io.BufferedReader]:
-    """The stream's first HEAD bytes, and a stream that still has them."""
+    """Return the stream's first HEAD bytes, and a stream that still begins with them."""
     head = b""
     while len(head) < HEAD and (more := stream.read(HEAD - len(head))):
         head += more
@@ -132,7 +133,7 @@ def _unpacked(stream: io.BufferedReader, kind: str) -> Any:
 
 
 def _refuse(path: Path, head: bytes) -> None:
-    """Raise SeedError for known kinds of files that are not data files."""
+    """Raise SeedError if the first bytes are those of a kind of file that holds no data."""
     what = next((text for magic, text in _REFUSED.items() if head.lstrip().lower().startswith(magic.lower())), None)
     if head[257:262] == b"ustar":
         what = "a tar archive\n    -> unpack it, and give the folder or one of its files as seeds.path"
@@ -141,7 +142,7 @@ def _refuse(path: Path, head: bytes) -> None:
 
 
 class _Prefixed(io.RawIOBase):
-    """`head`, then the rest of `stream`."""
+    """A stream of `head`, then the rest of `stream`."""
 
     def __init__(self, head: bytes, stream: Any):
         self._head, self._stream = head, stream
@@ -159,7 +160,8 @@ class _Prefixed(io.RawIOBase):
 
 
 class _Recoded(io.RawIOBase):
-    """`stream`, recoded from `encoding` to UTF-8 without a byte order mark; 0xff for bytes that cannot be decoded."""
+    """A stream that recodes `stream` from `encoding` to UTF-8, without a byte order mark; bytes that cannot be decoded become
+    0xff."""
 
     def __init__(self, stream: io.BufferedReader, encoding: str):
         self._stream, self._left, self._first, self._ended = stream, b"", True, False

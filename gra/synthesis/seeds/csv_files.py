@@ -1,7 +1,7 @@
-"""Reads CSV and TSV files into records; one broken row is one fault, and the rows after it are read.
+"""Reads CSV and TSV files into records. A broken row is one fault, and the rows after it are still read.
 
-Python's csv module does it. pyarrow and pandas (which `datasets` uses) guess types ("007" becomes 7), cannot name the line of a
-bad row if texts contain line breaks, and give up a whole file over one byte.
+It uses Python's csv module. pyarrow and pandas (which `datasets` uses) guess types ("007" becomes 7), cannot name the line of a bad
+row if texts contain line breaks, and reject a whole file because of one byte.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import IO, Any
 from gra.errors import SeedError
 from gra.synthesis.seeds.containers import Raw, bare_name
 
-MAX_ROW = 1 << 20  # most characters of one row: an open quote is given up after these
+MAX_ROW = 1 << 20  # maximum characters of one row: bounds the search for the end of an open quote
 _DELIMITERS = ",\t;|"
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _BROKEN = re.compile("[\udc80-\udcff]")  # bytes that cannot be decoded, as lone surrogates
@@ -26,8 +26,8 @@ _TOO_LONG = str(object())  # stands for a line of more than MAX_ROW characters; 
 def rows(
     handle: IO[bytes], path: Path, knows: Callable[[dict[str, Any]], bool], encoding: str = "UTF-8"
 ) -> Iterator[Raw]:
-    """The rows after the header as mappings of texts, with the number of their first line. `knows`: whether a record's columns
-    are known (chooses the delimiter). Raises SeedError if the header cannot be read."""
+    """Yield the rows after the header as mappings of texts, each with the number of its first line. `knows`: whether a record's
+    columns are known; the delimiter is chosen with it. Raises SeedError if the header cannot be read."""
     csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW))
     lines = _Lines(handle)
     if (first := lines.peek(1)) and (stated := re.fullmatch(r"sep=(.)\s*", first[0])):  # written by Excel
@@ -55,16 +55,17 @@ def rows(
 
 
 def looks_like_rows(sample: bytes, knows: Callable[[dict[str, Any]], bool]) -> bool:
-    """Whether a file that begins with these bytes is CSV or TSV with known columns."""
+    """Return whether a file that begins with these bytes is CSV or TSV with known columns."""
     found = _split(sample.decode("utf-8", "replace"))[:30]
     return any(_knows(found, delimiter, knows) for delimiter in _DELIMITERS)
 
 
 def _row(lines: _Lines, delimiter: str, width: int | None) -> tuple[list[str], int, str | None]:
-    """The next row: its cells, the number of its lines, and its fault, if any.
+    """Return the next row: its cells, how many lines it takes, and its fault, or None.
 
-    If a row over several lines is faulty and its last line alone is a whole row, a quote was opened and not closed: only the
-    first line is dropped, so the rows after it survive. Otherwise the quote is inside a long text, and all its lines are dropped.
+    If a faulty row takes several lines and its last line alone is a complete row, a quote was opened and never closed. Then only
+    the first line is dropped, so the rows after it survive. Otherwise the quote is inside a long text, and all lines of the row are
+    dropped.
     """
     used = size = 0
     if lines.at(0) is _TOO_LONG:
@@ -95,7 +96,7 @@ def _row(lines: _Lines, delimiter: str, width: int | None) -> tuple[list[str], i
 
 
 def _is_whole(line: str, delimiter: str, width: int | None) -> bool:
-    """Whether the line alone is a row."""
+    """Return whether the line alone is a complete row of `width` cells."""
     try:
         return len(next(csv.reader([line], delimiter=delimiter, strict=True), [])) == width
     except csv.Error:
@@ -103,7 +104,7 @@ def _is_whole(line: str, delimiter: str, width: int | None) -> bool:
 
 
 def _delimiter(sample: list[str], knows: Callable[[dict[str, Any]], bool]) -> str:
-    """The delimiter whose header has known columns, else the one that gives the most columns; a comma if all give one."""
+    """Return the delimiter whose header has known columns, else the one that gives the most columns; a comma if all give one."""
     known = [delimiter for delimiter in _DELIMITERS if _knows(sample, delimiter, knows)]
     return max(known or _DELIMITERS, key=lambda delimiter: len(_cells(sample, delimiter)), default=",")
 
@@ -121,7 +122,7 @@ def _cells(sample: Iterable[str], delimiter: str) -> list[str]:
 
 
 def _header(cells: list[str]) -> list[str]:
-    """Column names without surrounding blanks; a repeated name gets a number."""
+    """Return the column names without surrounding blanks. A repeated name gets a number."""
     names: list[str] = []
     for cell in cells:
         name = cell.strip()
@@ -131,7 +132,7 @@ def _header(cells: list[str]) -> list[str]:
 
 
 def _split(text: str) -> list[str]:
-    """The lines of `text` with their line ends (the three kinds that CSV knows, not those of str.splitlines)."""
+    """Return the lines of `text` with their line ends: only the three kinds that CSV knows, unlike str.splitlines."""
     ends = [match.end() for match in _LINE_END.finditer(text)]
     return [text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True) if start < end]
 
@@ -146,7 +147,8 @@ class _Lines:
         self.number = 1
 
     def at(self, place: int) -> str | None:
-        """The line `place` lines after the next one; None past the end, _TOO_LONG for a line longer than any row may be."""
+        """Return the line that comes `place` lines after the next one; None after the end, _TOO_LONG for a line longer than any
+        row may be."""
         while len(self._ahead) <= self._first + place:
             line = self._text.readline(MAX_ROW)
             if not line:

@@ -1,6 +1,6 @@
-"""Selects the seed files of a folder: a data folder of this project, save_to_disk, hub layout, or plain data files.
+"""Selects the seed files of a folder: a data folder of this project, a save_to_disk folder, the hub's layout, or plain data files.
 
-Every choice is reported. Paths named in a README are followed only inside its folder.
+`add_note` receives a message about every choice. Paths that a README names are followed only inside its folder.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ENDINGS = (
 )
 TRAIN = Path("data") / "train.parquet"  # in a data folder of this project
 REJECTED = "rejected.parquet"
-# Files that tools write beside data; they hold no seeds.
+# Files that tools write next to data files; they hold no seeds.
 _NOT_DATA = re.compile(
     r"(dataset_infos?|dataset_dict|state|stats|run|status|manifest|decontamination|config|package|metadata|croissant|tokenizer"
     r"|tokenizer_config|special_tokens_map|added_tokens|generation_config|trainer_state|adapter_config|(all|eval|train)_results)\.json"
@@ -45,14 +45,14 @@ _MAX_README = 1 << 20
 
 @dataclass(frozen=True)
 class Selection:
-    """What to read: `files` in order, or the save_to_disk folder `saved`."""
+    """What to read: the `files`, in order, or the save_to_disk folder `saved`."""
 
     files: tuple[Path, ...] = ()
     saved: Path | None = None
 
 
 def select(path: Path, split: str, config: str | None, add_note: Callable[[str], None]) -> Selection:
-    """The files that `seeds.path` names. Raises SeedError, with what is there, if none of it can be read."""
+    """Return the files to read for `seeds.path`. Raises SeedError, which says what the path holds, if none of it can be read."""
     if path.is_file():
         if path.name == REJECTED and is_ours(path.parent):
             kept = to_type("seeds.path", str(path.parent / TRAIN))
@@ -87,7 +87,7 @@ def select(path: Path, split: str, config: str | None, add_note: Callable[[str],
 
 
 def missing_parts(names: list[str]) -> list[str]:
-    """Notes about incomplete sets of part files (NAME-00000-of-00002.parquet), one note per set."""
+    """Return a note for each incomplete set of part files (NAME-00000-of-00002.parquet)."""
     parts: dict[tuple[str, int], set[int]] = {}
     for found in filter(None, map(_PART.match, names)):
         parts.setdefault((found["stem"], int(found["all"])), set()).add(int(found["part"]))
@@ -99,7 +99,7 @@ def missing_parts(names: list[str]) -> list[str]:
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether a synthesis of this project wrote the folder, or is writing it."""
+    """Return whether a synthesis of this project wrote the folder or is writing it."""
     if (folder / "journal.sqlite").is_file() or (folder / "shards").is_dir():
         return True
     if not (folder / "stats.json").is_file():
@@ -112,13 +112,13 @@ def is_ours(folder: Path) -> bool:
 
 
 def train_file(folder: Path) -> Path | None:
-    """The file of the kept samples if this is a data folder of this project, else None."""
+    """Return the file of the kept samples if the folder is a data folder of this project, else None."""
     train = folder / TRAIN
     return train if train.is_file() and is_ours(folder) else None
 
 
 def _of_hub_layout(folder: Path, split: str, config: str | None, add_note: Callable[[str], None]) -> list[Path]:
-    """The files that the card's `configs` name for the split; empty if there is no such card."""
+    """Return the files that the `configs` of the folder's card name for the split; [] if no card names any."""
     configs = _configs(folder / "README.md")
     if not configs:
         return []
@@ -150,7 +150,8 @@ def _of_hub_layout(folder: Path, split: str, config: str | None, add_note: Calla
 
 
 def _side_by_side(folder: Path, split: str, add_note: Callable[[str], None]) -> list[Path]:
-    """The data files of a folder, or of the only folder inside it that has any; if names contain splits, those of `split`."""
+    """Return the data files of a folder or, if it has none itself, of the only folder below it that has any. If names contain
+    splits, only the files of `split` are returned."""
     top = [file for file in sorted(folder.iterdir()) if _is_data(file)]
     files = top or [file for file in sorted(folder.rglob("*")) if _is_data(file) and not _hidden(file, folder)]
     if not files:
@@ -178,7 +179,7 @@ def _side_by_side(folder: Path, split: str, add_note: Callable[[str], None]) -> 
 
 
 def _configs(readme: Path) -> list[dict[str, Any]]:
-    """The `configs` in the card's header; empty if there is no card or it has none."""
+    """Return the `configs` in the header of the card; [] if there is no card or it has none."""
     import yaml
 
     try:
@@ -192,7 +193,7 @@ def _configs(readme: Path) -> list[dict[str, Any]]:
 
 
 def _patterns(data_files: Any) -> dict[str, list[str]]:
-    """{split: patterns} of a card's `data_files`, in any of its forms."""
+    """Return {split: patterns} of a card's `data_files`, which may have any of its three forms."""
     if isinstance(data_files, str):
         return {"train": [data_files]}
     if isinstance(data_files, dict):
@@ -207,7 +208,8 @@ def _patterns(data_files: Any) -> dict[str, list[str]]:
 
 
 def _name(value: Any, default: str) -> str:
-    """A name in a card, if it is a text: YAML references can make the text of other values endless."""
+    """Return a name from a card, cut and printable, or `default` if it is not a text. Other values are not turned into text,
+    because YAML references can make that text endless."""
     return printable(value[:200]) if isinstance(value, str) else default
 
 
@@ -217,7 +219,7 @@ def _paths(value: Any) -> list[str]:
 
 
 def _matches(folder: Path, pattern: str) -> list[Path]:
-    """The files inside the folder that match a card's pattern. Raises BadRecord for a pattern that leads outside."""
+    """Return the files inside the folder that match a card's pattern. Raises BadRecord for a pattern that leads outside."""
     if "://" in pattern or Path(pattern).is_absolute() or ".." in Path(pattern).parts:
         raise BadRecord(
             f"its README names data outside the folder ({pattern[:100]}): fetch it and set seeds.path to it"
@@ -226,7 +228,8 @@ def _matches(folder: Path, pattern: str) -> list[Path]:
 
 
 def _inside(path: Path, folder: Path) -> bool:
-    """Whether the path by its name is inside the folder. Links are not resolved: the hub's cache consists of links."""
+    """Return whether the path is by its name inside the folder. Links are not resolved, because the hub's cache consists of
+    links."""
     return ".." not in path.relative_to(folder).parts if path.is_relative_to(folder) else False
 
 

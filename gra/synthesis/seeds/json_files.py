@@ -1,8 +1,8 @@
 """Reads JSON files of any layout as a stream of values with their places: one value per line, one array, or several documents.
 
-A line that is not JSON is one fault; the others are read. An array is read element by element, so its size does not matter.
-After a syntax error in an array, reading resumes at the next record: an object with the columns of an earlier one, after a comma
-or at the beginning of a line. If no such record is found (a cut-off file, an array of turns), reading ends there.
+A line that is not JSON is one fault, and the other lines are read. An array is read element by element, so it may have any size.
+After a syntax error in an array, reading resumes at the next record: an object with the columns of an earlier one, after a comma or
+at the beginning of a line. If no such record is found (a cut-off file, an array of turns), reading ends there.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from gra.errors import SeedError, parts_of
 from gra.synthesis.seeds.containers import Raw
 from gra.synthesis.seeds.json_window import BLANK, DECODER, SyntaxFault, Window
 
-MAX_LINE = 8 << 20  # bytes of one jsonl record
+MAX_LINE = 8 << 20  # maximum bytes of one jsonl record
 _BOM = b"\xef\xbb\xbf"
 _NEXT_OBJECT = re.compile(r"\n[{\[]")
 
 
 def has_lines(sample: list[bytes], named_lines: bool) -> bool:
-    """Whether to read a file line by line. `sample`: its first lines that are not blank, cut at MAX_LINE + 1 bytes;
-    `named_lines`: whether its name ends like jsonl, which decides if the content does not."""
+    """Return whether to read a file line by line. `sample`: its first lines that are not blank, cut at MAX_LINE + 1 bytes.
+    `named_lines`: whether its name has an ending of jsonl files; it decides if the content does not."""
     if not sample:
         return False
     opening = sample[0].lstrip(_BOM + b" \t\x1e")[:1]
@@ -40,7 +40,7 @@ def has_lines(sample: list[bytes], named_lines: bool) -> bool:
 
 
 def is_json(line: bytes) -> bool:
-    """Whether the line alone is a JSON object or array."""
+    """Return whether the line alone is a JSON object or array."""
     try:
         return isinstance(json.loads(_bare(line)), dict | list)
     except (ValueError, RecursionError):
@@ -48,7 +48,7 @@ def is_json(line: bytes) -> bool:
 
 
 def lines(handle: IO[bytes], encoding: str = "UTF-8") -> Iterator[Raw]:
-    """One value per line. `handle` gives UTF-8; `encoding` is the file's own, for messages."""
+    """Yield one value per line. `handle` gives UTF-8; `encoding`, for messages, is the file's own."""
     number = 0
     while line := handle.readline(MAX_LINE + 1):
         number += 1
@@ -72,14 +72,14 @@ def lines(handle: IO[bytes], encoding: str = "UTF-8") -> Iterator[Raw]:
                 )
             else:
                 yield Raw(place, fault=f"not JSON: {error.msg} (column {error.colno})")
-        except (ValueError, RecursionError) as error:  # thousands of digits, or too deep nesting
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, or too deep nesting
             yield Raw(place, fault=f"not usable JSON: {str(error)[:100]}")
 
 
 def documents(handle: IO[bytes], path: Path, encoding: str = "UTF-8") -> Iterator[Raw]:
-    """The elements of an array, or consecutive values, as "record 1", "record 2", ...
+    """Yield the elements of an array, or consecutive values, with the places "record 1", "record 2" and so on.
 
-    Raises SeedError for a syntax error after which no record is found (else it is one fault, and the next record is read).
+    A syntax error is one fault if a record is found after it; else SeedError is raised.
     """
     text = Window(handle, path, encoding)
     number = 0
@@ -102,13 +102,13 @@ def documents(handle: IO[bytes], path: Path, encoding: str = "UTF-8") -> Iterato
 
 
 def _elements(text: Window, path: Path) -> Iterator[Raw]:
-    """The elements of the array that begins here, or faults with their lines. A chat (its elements are turns) is one value, the
-    whole list. Raises SeedError for a syntax error after which no element is found."""
+    """Yield the elements of the array that begins here, and faults with their lines. An array of turns is one chat, so the whole
+    list is yielded as one value. Raises SeedError for a syntax error after which no element is found."""
     from gra.synthesis.seeds.turns import is_turn
 
     text.take("[")
     turns: list[Any] | None = None
-    columns: set[frozenset[str]] = set()  # of the elements so far
+    columns: set[frozenset[str]] = set()  # column names of the elements so far
     while True:
         indent = text.indent()
         if text.next_is("]"):  # an empty array, or a trailing comma
@@ -144,8 +144,8 @@ def _elements(text: Window, path: Path) -> Iterator[Raw]:
 
 
 def _all_values(text: str) -> list[Any] | None:
-    """The consecutive values in a line, or one value with a trailing comma (from an array that lost its brackets); None if the
-    line holds anything else."""
+    """Return the consecutive JSON values in a line. A comma at its end (of an array that lost its brackets) is ignored. None if
+    the line holds anything else."""
     found, at = [], 0
     text = text.rstrip().removesuffix(",")
     try:

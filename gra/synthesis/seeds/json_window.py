@@ -11,9 +11,9 @@ from typing import IO, Any
 from gra.errors import SeedError
 from gra.wellformed import printable
 
-MAX_DOCUMENT = 1 << 30  # most characters of one object or array element, which is read whole
+MAX_DOCUMENT = 1 << 30  # maximum characters of one object or array element, which is read whole
 _CHUNK = 1 << 18
-# between documents: joined files keep their byte order marks; RFC 7464 uses 0x1e
+# What may lie between documents: concatenated files keep their byte order marks; RFC 7464 uses 0x1e
 BLANK = re.compile(r"[\s\ufeff\x1e]*")
 _AFTER_ELEMENT = re.compile(r"\s*([,\]])")
 _OBJECT = re.compile(r"[,\n]\s*\{")  # a possible beginning of a record in an array
@@ -21,7 +21,7 @@ DECODER = json.JSONDecoder()
 
 
 class SyntaxFault(SeedError):
-    """A value that is not JSON or cannot be used; the text after it may be readable."""
+    """Raised for a value that is not JSON or cannot be used; the text after it may be readable."""
 
 
 class Window:
@@ -34,7 +34,7 @@ class Window:
         self.line, self._column = 1, 0  # position of `_at`
 
     def skip(self, what: re.Pattern[str]) -> bool:
-        """Skip `what`; returns whether any text is left."""
+        """Skip `what`. Return whether any text is left."""
         while True:
             match = what.match(self._text, self._at)
             assert match is not None
@@ -43,7 +43,7 @@ class Window:
                 return self._at < len(self._text)
 
     def indent(self) -> int | None:
-        """Skip blanks; returns the indentation of the next value if it begins its line, else None."""
+        """Skip blanks. Return the indentation of the next value if it begins its line, else None."""
         line = self.line
         self.skip(BLANK)
         return self._column if self.line > line else None
@@ -56,7 +56,8 @@ class Window:
         self._advance(self._at + 1)
 
     def separator(self) -> str:
-        """Consume the comma after an element, or the bracket that ends the array. A comma before an object may be missing."""
+        """Consume and return the comma after an element, or the bracket that ends the array. Before an object the comma may be
+        missing."""
         while (match := _AFTER_ELEMENT.match(self._text, self._at)) is None:
             if self._text[self._at :].lstrip().startswith("{"):
                 return ","
@@ -66,7 +67,8 @@ class Window:
         return match[1]
 
     def value(self) -> Any:
-        """Consume and return the value that begins here. Raises SeedError if there is none or it is too long."""
+        """Consume and return the value that begins here. Raises SyntaxFault if there is no usable value, and SeedError if it is
+        too long."""
         while True:
             try:
                 value, end = DECODER.raw_decode(self._text, self._at)
@@ -83,7 +85,7 @@ class Window:
                 ) from error
 
     def seek(self, what: re.Pattern[str]) -> bool:
-        """Move to the last character of the next `what`; False, without moving, if there is none."""
+        """Move to the last character of the next match of `what`. Return False, without moving, if there is none."""
         while (match := what.search(self._text, self._at + 1)) is None:
             if not self._more():
                 return False
@@ -91,8 +93,8 @@ class Window:
         return True
 
     def seek_record(self, columns: set[frozenset[str]], indent: int | None) -> bool:
-        """Move to the next record: an object with known `columns`, or one that begins its line with the `indent` of the broken one.
-        False, without moving, if none is found."""
+        """Move to the next record: an object with one of the known sets of `columns`, or, if `indent` is given, one that begins
+        its line with this indentation, which the broken record has. Return False, without moving, if none is found."""
         place = 1  # relative to `_at`
         while True:
             match = _OBJECT.search(self._text, self._at + place)
@@ -111,7 +113,7 @@ class Window:
             place = start - self._at
 
     def _record_at(self, start: int, columns: set[frozenset[str]], indent: int | None) -> bool | None:
-        """Whether a record begins at `start`; None if more text must be read first."""
+        """Return whether a record begins at `start`; None if more text must be read first."""
         if indent is not None and not self._begins_line(start, indent):
             return False
         try:
@@ -123,13 +125,13 @@ class Window:
         if not isinstance(value, dict) or (indent is None and frozenset(value) not in columns):
             return False
         rest = self._text[end:].lstrip()
-        if rest.startswith("]") and not rest[1:].strip():  # the end of the file, or of a list inside the broken record
+        if rest.startswith("]") and not rest[1:].strip():  # this "]" ends the file, or a list inside the broken record
             return True if self._ended else None
         return rest.startswith(",") if rest or self._ended else None
 
     def leave_last(self, indent: int | None) -> bool:
-        """Move to the end of the file if the broken record is the last of its array; False, without moving, if the file is cut off
-        or another record may follow."""
+        """Move to the end of the file if the broken record is the last of its array. Return False, without moving, if the file is
+        cut off or another record may follow."""
         while self._more():
             pass
         others = (found.end() - 1 for found in _OBJECT.finditer(self._text, self._at + 1))
@@ -145,18 +147,20 @@ class Window:
         return len(before) == indent and not before.strip()
 
     def _beginning(self) -> str:
-        """For a file that is not JSON from the first character on: a note of how it begins; else an empty text."""
+        """Return a note of how the file begins if its first character already is not JSON; else ""."""
         if self.line > 1 or self._column or self._text[self._at : self._at + 1] in ("{", "[", ""):
             return ""
         begins = printable(" ".join(self._text[self._at : self._at + 40].split()))
         return f" (the file begins with `{begins}`; supported are JSON, jsonl, CSV, TSV, parquet and Arrow)"
 
     def _is_certain(self, error: json.JSONDecodeError) -> bool:
-        """Whether the error stays one after more text is read: not an unterminated text, or a word or number cut at the end."""
+        """Return whether the error remains when more text is read. An unterminated text, and a word or number at the end, may be
+        cut off."""
         return not error.msg.startswith("Unterminated") and error.pos + 16 < len(self._text)
 
     def _more(self) -> bool:
-        """Read more text, doubling the window, so that a long value is parsed a few times and not once per chunk."""
+        """Read more text. The window doubles each time, so a long value is parsed a few times and not once per chunk. Return False
+        at the end."""
         if self._ended:
             return False
         held = len(self._text) - self._at
@@ -182,7 +186,7 @@ class Window:
         self._at = end
 
     def _place(self, position: int) -> tuple[int, int]:
-        """Line of `position`, and the number of characters before it in that line."""
+        """Return the line of `position`, and how many characters stand before it in that line."""
         ends = self._text.count("\n", self._at, position)
         if not ends:
             return self.line, self._column + position - self._at

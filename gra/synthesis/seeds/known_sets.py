@@ -1,8 +1,8 @@
-"""Reads the seed sets of the paper and of related work, one function per format: raw record -> instruction, response, ...
+"""Reads the seed sets of the paper and of related work, with one function per format: raw record -> `Fields`.
 
 An instruction and its input are joined by an empty line. A record with an empty answer column is a bad record (28 in Stanford's
-Alpaca). Formats without answers (WizardLM's test set, Condor's tag tree) give seeds with an empty response: the generator works
-from keywords and summary, and an instruction alone is enough for these.
+Alpaca). Formats without answers (WizardLM's test set, Condor's tag tree) give seeds with an empty response: such an instruction
+alone is enough, because the generator works from keywords and summaries.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ TAG_INSTRUCTION = (
 
 
 def alpaca(record: Any) -> list[Fields]:
-    """{instruction, input, output}; also `domain` if it is one of the seven. "Noinput" means no input, as upstream."""
+    """Read {instruction, input, output}, and `domain` if it is one of the seven. "Noinput" means no input, as in the original
+    set."""
     given = input_text(record, "input")
     domain = mapping(record).get("domain")
     instruction = join(text(record, "instruction"), given)
@@ -33,7 +34,8 @@ def alpaca(record: Any) -> list[Fields]:
 
 
 def wizardlm(record: Any) -> list[Fields]:
-    """Evol-Instruct: {conversations} (V2) or {instruction, output} (70k); the test set {idx, Skill, Difficulty, Instruction}."""
+    """Read Evol-Instruct: {conversations} (V2), {instruction, output} (70k), or the test set {idx, Skill, Difficulty,
+    Instruction}."""
     if "conversations" in mapping(record):
         return chat(record, "conversations")
     if "Instruction" in record:
@@ -42,7 +44,7 @@ def wizardlm(record: Any) -> list[Fields]:
 
 
 def condor(record: Any) -> list[Fields]:
-    """Condor-SFT-20K chats, or the World Knowledge Tree {field: {topic: [tag]}} with one seed per tag."""
+    """Read a chat of Condor-SFT-20K, or the World Knowledge Tree {field: {topic: [tag]}}, which gives one seed per tag."""
     if not is_tree(record):
         return chat(record, "conversations" if isinstance(record, dict) and "conversations" in record else "messages")
     names = [
@@ -66,7 +68,7 @@ def condor(record: Any) -> list[Fields]:
 
 
 def self_instruct(record: Any) -> list[Fields]:
-    """{instruction, instances: [{input, output}]}: the first instance; the others have the same instruction."""
+    """Read {instruction, instances: [{input, output}]}. Only the first instance is used; the others have the same instruction."""
     instances = _listed(mapping(record).get("instances"))
     if not isinstance(instances, list) or not instances:
         raise BadRecord("`instances` is not a list with at least one entry")
@@ -79,7 +81,7 @@ def self_instruct(record: Any) -> list[Fields]:
 
 
 def _listed(value: Any) -> Any:
-    """Instances as a list; files also hold a single one, their JSON text, or columns (parquet)."""
+    """Return instances as a list. Files also hold a single instance, their JSON text, or columns (parquet)."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -93,12 +95,12 @@ def _listed(value: Any) -> Any:
 
 
 def _only(value: Any) -> Any:
-    """The entry of a list of one, else the value itself."""
+    """Return the entry of a list with one entry, else the value itself."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def is_tree(record: Any) -> bool:
-    """Whether this is {name: {name: [name, ...]}}."""
+    """Return whether `record` has the form {name: {name: [name]}} of a tag tree."""
     return (
         isinstance(record, dict)
         and bool(record)
@@ -121,9 +123,9 @@ def _is_wizardlm_test(record: Any) -> bool:
 
 @dataclass(frozen=True)
 class Format:
-    """A known seed set. `name`: its value of `seeds.format`; `read`: raw record -> fields; `is_one`: whether a record has this
-    format, None if its columns are usual ones; `label`: for log and card; `answers`: whether such records have a column for a
-    response; `hub`: the set's id on the hub."""
+    """A known seed set. `name`: its value of `seeds.format`. `read`: raw record -> fields. `is_one`: whether a record has this
+    format; None if its columns have usual names. `label`: for log and card. `answers`: whether such records have a response column.
+    `hub`: the set's id on the hub."""
 
     name: str
     read: Read
@@ -144,7 +146,8 @@ HUB_IDS = {known.name: known.hub for known in FORMATS if known.hub is not None}
 
 
 def shape_of(record: Any) -> Shape | None:
-    """How to read records with the keys of this one; None if the keys are not known. Raises BadRecord if they are ambiguous."""
+    """Return how to read records with the keys of this one; None if the keys are not known. Raises ColumnFault if they are
+    ambiguous."""
     for known in FORMATS:
         if known.is_one is not None and known.is_one(record):
             return Shape(known.read, known.label, answers=known.answers)
@@ -152,7 +155,7 @@ def shape_of(record: Any) -> Shape | None:
         return Shape(condor, "chats (a list of turns each)") if is_chat(record) else None
     if not isinstance(record, dict):
         return None
-    for answer in ("output", "response"):  # the commonest names decide, whatever the other columns
+    for answer in ("output", "response"):  # the commonest names decide, whatever other columns there are
         if present(record.get("instruction")) and present(record.get(answer)):
             given = next((name for name in ("input", "context") if name in record), None)
             return shape_for(Columns(instruction="instruction", input=given, response=answer))

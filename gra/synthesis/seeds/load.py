@@ -1,7 +1,7 @@
-"""Loads the seeds: any known set, or any jsonl, json, csv, parquet, Arrow or hub data set -> `Seed`s.
+"""Loads `Seed`s from any known set, and from any jsonl, json, csv, parquet, Arrow or hub data set.
 
-Bad records are listed with their places and skipped, up to `seeds.max_bad`. Ids are hashes of the content, so the ids and the
-subset selected by `limit` stay the same if a file is moved, repacked, recoded or extended.
+Bad records, up to `seeds.max_bad` of them, are listed with their places and skipped. A seed whose source gives no id gets a hash of
+its content as id. So the ids, and the subset that `limit` selects, stay the same when a file is moved, repacked or recoded.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SAMPLE_ID = re.compile(r"r\d+-\d{6,}")
 
 @dataclass(frozen=True)
 class BadSeed:
-    """A bad record: its place and the reason."""
+    """A skipped record: its place and the reason."""
 
     place: str
     reason: str
@@ -50,10 +50,10 @@ class BadSeed:
 
 @dataclass(frozen=True)
 class SeedSet:
-    """Loaded seeds, in the order of their source. `total`: seeds before `limit`; `duplicates`: how many of them repeat an earlier
-    instruction (kept: their answers may differ, and deduplication comes later). `columns`: how the records were read; `notes`:
-    choices that were made, such as the split. Of the selected seeds, `system_prompts` had a system prompt, `turns_left_out` had
-    turns that are not part of the seed, and `marks_cut_off` lost a model's reasoning or chat-template tokens."""
+    """The loaded seeds, in the order of their source. `total`: seeds before `limit`. `duplicates`: seeds that repeat an earlier
+    instruction; they are kept, because their answers may differ and deduplication comes later. `columns`: how the records were
+    read. `notes`: choices that were made, such as the split. Of the selected seeds, `system_prompts` had a system prompt,
+    `turns_left_out` had turns that are not part of the seed, and `marks_cut_off` lost reasoning or chat-template tokens."""
 
     seeds: list[Seed]
     bad: list[BadSeed]
@@ -68,7 +68,7 @@ class SeedSet:
     marks_cut_off: int = 0
 
     def statistics(self) -> dict[str, Any]:
-        """For stats.json."""
+        """Return the account of the seeds for stats.json."""
         return {
             "read": self.total + len(self.bad),
             "bad": len(self.bad),
@@ -81,7 +81,7 @@ class SeedSet:
         }
 
     def account(self) -> str:
-        """One line for log and card: how many seeds are used, how they were read, and what was left out."""
+        """Return one line for log and card: how many seeds are used, how they were read, and what was left out."""
         parts = [f"{len(self.seeds):,} of {self.total:,} seeds are used"]
         if self.bad:
             parts.append(f"{len(self.bad):,} records were skipped")
@@ -101,7 +101,7 @@ class SeedSet:
 def load_seeds(settings: SeedSettings, seed: int, base: Path | None = None) -> SeedSet:
     """Read all seeds and select `settings.limit` of them by `seed`, the run's seed. A relative path is inside `base`, if given.
 
-    Raises SeedError: no path, unreadable file or hub set, more than `max_bad` bad records, or no seed at all.
+    Raises SeedError if no path is set, the source cannot be read, more than `max_bad` records are bad, or there is no seed.
     """
     if settings.path is None:
         raise SeedError(f"seeds.path is not set\n    -> {path_remedy(settings)}")
@@ -121,7 +121,7 @@ def load_seeds(settings: SeedSettings, seed: int, base: Path | None = None) -> S
                 bad.append(BadSeed(place, found))
             continue
         identity = found.id or _identity(found, names)
-        if _SAMPLE_ID.fullmatch(identity):  # looks like a sample's id: journal and parents must not confuse them
+        if _SAMPLE_ID.fullmatch(identity):  # renamed, so that journal and `parents` do not take it for a sample's id
             identity = f"seed-{identity}"
         names.add(identity)
         instructions.add(hashlib.sha256(found.instruction.encode()).digest()[:16])
@@ -153,7 +153,7 @@ def load_seeds(settings: SeedSettings, seed: int, base: Path | None = None) -> S
 
 
 def report_bad(bad: Sequence[BadSeed], output: Path) -> None:
-    """Report the skipped records: the first ten in the log, all of them in bad_seeds.jsonl, if there are any."""
+    """Report the skipped records: the first ten in the log, all of them in bad_seeds.jsonl. Without any, nothing is written."""
     for record in bad[:10]:
         log.warning("seed skipped: %s: %s", record.place, record.reason)
     if bad:
@@ -164,7 +164,8 @@ def report_bad(bad: Sequence[BadSeed], output: Path) -> None:
 
 
 def _identity(fields: Fields, taken: set[str]) -> str:
-    """`seed-` and 8 hex digits of the content's sha256; then `-2`, `-3`, ... if that is taken (copies, rarely a collision)."""
+    """Return `seed-` and 8 hex digits of the content's sha256. If that is taken, by a copy or rarely by a collision, add `-2`,
+    `-3` and so on."""
     stem = "seed-" + hashlib.sha256(f"{fields.instruction}\0{fields.response}".encode()).hexdigest()[:8]
     number, identity = 1, stem
     while identity in taken:
@@ -174,8 +175,8 @@ def _identity(fields: Fields, taken: set[str]) -> str:
 
 
 def _subset(seeds: list[Seed], limit: int | None, seed: int) -> list[Seed]:
-    """The `limit` seeds whose ids have the lowest hashes under `seed`, in their order: a smaller limit selects a subset of a
-    larger one's."""
+    """Return the `limit` seeds whose ids have the lowest hashes under `seed`, in their order. A smaller limit selects a subset of
+    what a larger one selects."""
     if limit is None or limit >= len(seeds):
         return seeds
     ranks = {s.id: hashlib.sha256(f"{seed}\x1f{s.id}".encode()).digest() for s in seeds}

@@ -1,7 +1,7 @@
-"""PURE: removes chat-template tokens and reasoning from seeds, which data sets of raw model replies contain.
+"""PURE: removes chat-template tokens and reasoning from seeds; data sets of raw model replies contain them.
 
-Students would learn to write "</s>" and `<think>` blocks from such seeds, and generators would copy them. A text that only
-mentions such marks stays unchanged (models/openai/reply_text.py distinguishes them).
+Students would learn to write "</s>" and `<think>` blocks from such seeds, and generators would copy them. A text that only mentions
+such marks stays unchanged (models/openai/reply_text.py tells the two apart).
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from gra.synthesis.seeds.turns import TOOL, chat
 
 
 def unmarked(fields: Fields) -> Fields:
-    """The seed with its question taken out of a template and its answer without reasoning and control tokens; `dropped` records it.
+    """Return the seed with its question taken out of a chat template, and its answer without reasoning and control tokens.
+    `dropped` says what was removed.
 
     Raises BadRecord if the answer is only reasoning, only control tokens, or a tool call.
     """
     turns = template_turns(fields.instruction)
     if turns and (
         turns[-1] == ("assistant", "") or fields.instruction.lstrip()[0] in "<[#"
-    ):  # "Human: ..." alone may be a list
+    ):  # a text that only begins with "Human:" may be a list or a script
         said = [{"role": role, "content": text} for role, text in turns if text]
         (inner,) = chat(
             {"instruction": [*said, {"role": "assistant", "content": fields.response or "-"}]}, "instruction"

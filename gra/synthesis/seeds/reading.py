@@ -19,13 +19,13 @@ from gra.synthesis.seeds.sources import Container, Source, read_files
 from gra.synthesis.seeds.text import BadRecord, ColumnFault, Fields, columns_of
 from gra.synthesis.seeds.turns import is_chat, is_turn
 
-_MOST_SHAPES = 1000  # a hostile file may have different columns in every record
+_MOST_SHAPES = 1000  # bounds the memory: a hostile file may have different columns in every record
 _PLACES = 5
 
 
 @dataclass
 class Faults:
-    """Bad records by reason: how many, and the first places. Reasons that differ only in numbers count as one."""
+    """Counts bad records by reason and keeps the first places of each. Reasons that differ only in numbers count as one."""
 
     groups: dict[str, tuple[str, Counter[str], list[str]]] = field(default_factory=dict)
     total: int = 0
@@ -45,7 +45,7 @@ class Faults:
             places.append(place)
 
     def listed(self, most: int = 10) -> list[str]:
-        """The commonest reasons, one per line: "12 x REASON: line 1, line 2, ..."."""
+        """Return the `most` commonest reasons, one per line: "12 x REASON: line 1, line 2, ..."."""
         ranked = sorted(self.groups.values(), key=lambda group: -group[1]["n"])
         found = []
         for reason, count, places in ranked[:most]:
@@ -57,12 +57,13 @@ class Faults:
         return found
 
     def override(self, key: str = "seeds.columns") -> str:
-        """The column map to type, from the columns of the first faulty record; "" if there was no column fault."""
+        """Return a column map that the user can type, from the columns of the first record with a column fault; "" if there was
+        none."""
         return suggest(self.example, key) if self.of_columns else ""
 
 
 class Reading:
-    """One pass over the seeds of `settings`; `notes`, `labels` and `faults` fill up while `fields` is iterated."""
+    """One pass over the seeds of `settings`. Iterating over `fields` fills `notes`, `labels` and `faults`."""
 
     def __init__(self, settings: SeedSettings, base: Path | None):
         self.faults = Faults()
@@ -79,7 +80,8 @@ class Reading:
         self._main: Shape | None = None
 
     def fields(self) -> Iterator[tuple[str, Fields | str]]:
-        """(place, fields) of every seed, (place, reason) of every bad record. Raises SeedError if the source cannot be read."""
+        """Yield (place, fields) for every seed and (place, reason) for every bad record. Raises SeedError if the source cannot be
+        read."""
         for raw in self._records():
             if raw.fault is not None:
                 yield raw.place, self._bad(raw.place, raw.fault)
@@ -99,7 +101,7 @@ class Reading:
                 yield f"{raw.place}: {fields.part}" if fields.part else raw.place, fields
 
     def label(self) -> str | None:
-        """How the records were read: the commonest columns, then the others; None if there were no records."""
+        """Return how the records were read: the commonest columns, then up to three others; None if there were no records."""
         ranked = self.labels.most_common()
         others = "; ".join(f"{label} in {n:,}" for label, n in ranked[1:4])
         return (ranked[0][0] + (f"; also {others}" if others else "")) if ranked else None
@@ -123,8 +125,8 @@ class Reading:
             self.notes[note] = None
 
     def _read(self, record: Any) -> tuple[list[Fields], str]:
-        """The record's seeds and the name of their shape. Records with other columns than the first, as in joined files, get their
-        own shape; but a record without an answer column lacks one if other records have it."""
+        """Return the record's seeds and the label of their shape. A record with other columns than the first, as in merged files,
+        is read by its own columns. But if other records have an answer column, a record without one is bad."""
         if self._fixed is not None:
             return self._fixed(record), self._label
         shape = self._shape(record) or self._main
@@ -139,7 +141,7 @@ class Reading:
         try:
             return shape.read(record), shape.label
         except BadRecord:
-            other = shape_of(record)  # by its own values: the columns of the cached shape may be null here
+            other = shape_of(record)  # by this record's values: the columns of the cached shape may be null in it
             if other is None or other.label == shape.label or (shape.answers and not other.answers):
                 raise
             return other.read(record), other.label
@@ -164,7 +166,7 @@ def _recognised(value: Any) -> bool:
 
 
 def _has(columns: Columns) -> Any:
-    """A test whether a mapping has the mapped columns, with values that can belong to one record."""
+    """Return a function that says whether a mapping has the mapped columns, with values that can belong to one record."""
 
     def has(value: Any) -> bool:
         if not isinstance(value, dict):

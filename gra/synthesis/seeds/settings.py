@@ -54,9 +54,9 @@ class SeedSettings(Settings):
 
 
 def seed_files(settings: SeedSettings, key: str = "seeds") -> dict[str, Path]:
-    """The seed file or folder whose content belongs in a fingerprint, by config key. Empty for hub data sets, and for a path that
-    does not exist yet (it is in a step's input, which has its own fingerprint). For a data folder of this project only the file
-    of kept samples counts, not its journal, statistics or card."""
+    """Return, by config key, the seed file or folder whose content belongs in a fingerprint. It is empty for hub data sets and for
+    a path that does not exist yet (such a path is in a step's input, which has its own fingerprint). Of a data folder of this
+    project only the file of kept samples counts, not its journal, statistics or card."""
     if settings.path is None or settings.hub is not None:
         return {}
     path = located(settings.path)
@@ -64,6 +64,6 @@ def seed_files(settings: SeedSettings, key: str = "seeds") -> dict[str, Path]:
 
 
 def resolve(path: str, base: Path | None) -> Path:
-    """`path`; inside `base` if it is relative and `base` is given. `gra:NAME` is never relative."""
+    """Return `path`, inside `base` if it is relative and `base` is given. `gra:NAME` is never relative."""
     given = located(path)
     return given if base is None else base / given

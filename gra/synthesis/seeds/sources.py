@@ -1,4 +1,4 @@
-"""Reads files and folders into raw records with their places; an unreadable record is a fault with its place."""
+"""Reads files and folders into raw records with their places. A record that cannot be read is a fault with its place."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gra.synthesis.seeds.folders import select
 from gra.synthesis.seeds.wrappers import Unwrapper
 
 Container = Literal["jsonl", "json", "csv", "parquet"]
-_SAMPLE_LINES, _SAMPLE_BYTES = 50, 16 << 20  # read to distinguish jsonl from one JSON document
+_SAMPLE_LINES, _SAMPLE_BYTES = 50, 16 << 20  # limits of the sample that tells jsonl from one JSON document
 
 
 @dataclass(frozen=True)
 class Source:
-    """`path` and how to read it. `container` None: recognised by the content. `split`, `config`: what to read if there are
-    several. `is_record`: whether a mapping is one seed record; `add_note`: receives messages for the user."""
+    """A `path` and how to read it. `container`: the kind of file; None: the content decides. `split`, `config`: which to read if
+    there are several. `is_record`: whether a mapping is one seed record. `add_note`: receives messages for the user."""
 
     path: Path
     container: Container | None
@@ -31,7 +31,7 @@ class Source:
 
 
 def read_files(source: Source) -> Iterator[Raw]:
-    """All records of a file or folder in order.
+    """Yield all records of a file or folder, in order.
 
     Raises SeedError for a source that cannot be read: a damaged file, an archive, a document with a syntax error, no data file.
     """
@@ -67,7 +67,7 @@ def _read_file(path: Path, source: Source) -> Iterator[Raw]:
 
 
 def sniff(path: Path, sample: list[bytes], is_record: Callable[[Any], bool]) -> Container:
-    """The kind of a text file by its first lines, or by its name if they could be of several kinds."""
+    """Return the kind of a text file, decided by its first lines, or by its name if the lines fit several kinds."""
     filled = [line for line in sample if line.strip()]
     name = bare_name(path)
     table = name.endswith((".csv", ".tsv", ".tab"))
@@ -80,7 +80,7 @@ def sniff(path: Path, sample: list[bytes], is_record: Callable[[Any], bool]) -> 
 
 
 def _sample(content: Opened) -> list[bytes]:
-    """The file's first lines, each cut at MAX_LINE + 1 bytes."""
+    """Return the file's first lines, each cut at MAX_LINE + 1 bytes."""
     found: list[bytes] = []
     size = 0
     while (

@@ -1,4 +1,4 @@
-"""PURE: finds the names of splits in file paths and documents, and chooses the split to read."""
+"""PURE: finds the names of splits in file paths and JSON documents, and chooses the split to read."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SHARD = re.compile(r"^(?P<split>\w[\w.]*?)-\d{5,}-of-\d{5,}(?:-[0-9a-f]+)?\.")
 
 
 def is_split(name: str) -> bool:
-    """Whether a key of a document names a split: train, test, train_sft, ..."""
+    """Return whether a key of a JSON document names a split: train, test, train_sft, ..."""
     return re.split(r"[^a-z]", name.lower(), maxsplit=1)[0] in _SPLIT_OF
 
 
 def split_of(path: str) -> str | None:
-    """The split that a path inside a data folder names, by the hub's rules: SPLIT-00000-of-00001.parquet, or a known word between
-    separators in a file or folder name; None if it names none."""
+    """Return the split that a path inside a data folder names; None if it names none. By the hub's rules these are names such as
+    SPLIT-00000-of-00001.parquet, and known words between separators in a file or folder name."""
     parts = path.split("/")
     if (shard := _SHARD.match(parts[-1])) is not None:
         return _SPLIT_OF.get(shard["split"].lower(), shard["split"])
@@ -39,7 +39,8 @@ def split_of(path: str) -> str | None:
 
 
 def choose_split(names: Sequence[str], wanted: str, add_note: Callable[[str], None]) -> str:
-    """The split to read among `names`; `add_note` gets a message about it. Raises BadRecord if `wanted` is not one of several."""
+    """Return the split of `names` to read; a single one is taken whatever its name. `add_note` gets a message about the choice.
+    Raises BadRecord if there are several and none is `wanted`."""
     known = {_SPLIT_OF.get(name.lower(), name): name for name in names}
     shown = [printable(name[:60]) for name in names[:20]]
     chosen = wanted if wanted in names else known.get(wanted, names[0] if len(names) == 1 else None)

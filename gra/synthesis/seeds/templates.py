@@ -1,7 +1,7 @@
 r"""PURE: splits a text in a chat template into turns, e.g. "### Human: Q### Assistant: A", "<s>[INST] Q [/INST] A </s>".
 
-Data sets prepared for one model have this form (Guanaco, Llama 2 and ChatML texts, Anthropic's HH, Glaive). Only a text that
-begins with a user or system mark counts, and only the marks of that template are used.
+Data sets prepared for one model have this form (Guanaco, Llama 2 and ChatML texts, Anthropic's HH, Glaive). Only a text that begins
+with a user or system mark counts, and only the marks of that template are used.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _END = re.compile(
 
 @lru_cache(64)
 def template_turns(text: str) -> tuple[tuple[str, str], ...]:
-    """(role, text) of each turn; empty if the text is in no template or has no user turn."""
+    """Return (role, text) of each turn; () if the text is in no template or has no user turn."""
     start = _OPENING.match(text)
     place = start.end() if start else 0
     for family in _FAMILIES:
@@ -72,6 +72,6 @@ def template_turns(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def holds_chat(text: str) -> bool:
-    """Whether the text has a question and a later answer in a chat template."""
+    """Return whether the text has a question and, after it, an answer in a chat template."""
     roles = [role for role, said in template_turns(text) if said]
     return "user" in roles and "assistant" in roles[roles.index("user") :]

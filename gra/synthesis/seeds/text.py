@@ -1,4 +1,5 @@
-"""PURE: reads texts from raw records: what counts as missing, what a text may contain, how messages name values and columns."""
+"""PURE: reads texts from raw records: which values count as missing, what a text may contain, how messages name values and
+columns."""
 
 from __future__ import annotations
 
@@ -6,24 +7,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-MAX_CHARS = 100_000  # of one instruction or response
+MAX_CHARS = 100_000  # maximum characters of an instruction or a response
 # pandas, CSV writers and str() write these for a missing value. None of Alpaca's 52,002 instructions or outputs is one of them.
 MISSING = frozenset({"", "nan", "none", "null", "<na>"})
 _NO_INPUT = MISSING | {"noinput", "no input", "n/a", "not applicable"}  # Alpaca's words for no input
 
 
 class BadRecord(ValueError):
-    """The reason why a record is not a seed; caught where its place is known."""
+    """Raised with the reason why a record is not a seed; caught where the record's place is known."""
 
 
 class ColumnFault(BadRecord):
-    """A record that lacks a column or has unknown or ambiguous columns: a column map may help."""
+    """Raised for a record that lacks a column or has unknown or ambiguous columns; a column map may help."""
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """Parts of a record that the seed leaves out: a system prompt; turns before the question or after the answer; `marks`: a
-    model's reasoning, or tokens and role names of its chat template."""
+    """What the seed leaves out of its record: a system prompt; the number of turns before the question or after the answer;
+    `marks`: a model's reasoning, or tokens and role names of its chat template."""
 
     system: bool = False
     turns: int = 0
@@ -32,7 +33,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Fields:
-    """A seed's content. `part` distinguishes several seeds of one record."""
+    """The content of a seed. `part` distinguishes several seeds of one record."""
 
     instruction: str
     response: str
@@ -45,7 +46,8 @@ class Fields:
 
 
 def present(value: Any) -> bool:
-    """Whether there is a value: not null, NaN (in any spelling), blank or empty."""
+    """Return whether there is a value. null, NaN and the texts in MISSING count as none, and so do blank texts and empty
+    collections."""
     if value is None or (isinstance(value, float) and value != value):
         return False
     if isinstance(value, str):
@@ -54,7 +56,8 @@ def present(value: Any) -> bool:
 
 
 def text(record: Any, column: str, required: bool = True) -> str:
-    """The stripped text in `column`; "" if it is missing and not `required`. Raises BadRecord."""
+    """Return the stripped text in `column`; "" if it is empty and not `required`. Raises BadRecord if the column is missing, a
+    required text is empty, or the value is not a usable text."""
     if column not in mapping(record):
         raise missing_column(record, column)
     value = stripped(record[column], f"`{column}`")
@@ -65,7 +68,7 @@ def text(record: Any, column: str, required: bool = True) -> str:
 
 
 def input_text(record: Any, column: str | None) -> str:
-    """The text in an optional input column; "" if there is none or it says "no input"."""
+    """Return the text in an optional input column; "" if the column is missing or says "no input"."""
     if column is None or column not in mapping(record) or not present(record[column]):
         return ""
     value = text(record, column, required=False)
@@ -73,10 +76,10 @@ def input_text(record: Any, column: str | None) -> str:
 
 
 def stripped(value: Any, what: str) -> str:
-    """`value` without surrounding blanks; "" if it is missing. Raises BadRecord if it is not a text."""
+    """Return `value` without surrounding blanks; "" if it is missing. Raises BadRecord if it is not a text."""
     if not present(value) and not isinstance(value, list | dict | tuple):
         return ""
-    if isinstance(value, list) and len(value) == 1:  # one answer, of a column for several
+    if isinstance(value, list) and len(value) == 1:  # a column for several answers that holds one
         value = value[0]
     if isinstance(value, bytes):  # parquet written without marking bytes as text
         try:
@@ -101,7 +104,7 @@ def check_text(value: str, column: str) -> None:
 
 
 def join(instruction: str, given: str) -> str:
-    """An instruction and its input, with an empty line between them."""
+    """Return an instruction and its input, with an empty line between them."""
     return f"{instruction}\n\n{given}" if given else instruction
 
 
@@ -112,7 +115,7 @@ def mapping(record: Any) -> Mapping[str, Any]:
 
 
 def columns_of(record: Any) -> str:
-    """A message's list of the record's columns."""
+    """Return the record's columns as text for a message."""
     if not isinstance(record, dict):
         return f"the record is {kind_of(record)}"
     names = ", ".join(repr(str(key))[1:-1][:40] for key in list(record)[:20])

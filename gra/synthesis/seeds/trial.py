@@ -1,4 +1,4 @@
-"""Reads the seeds once before a run: whether they can be loaded, and how many there are. Only the number is kept."""
+"""Reads the seeds once before a run, to see whether they can be loaded and how many there are. Only the number is kept."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ QUICK = 64 << 20  # bytes of seed files that `gra plan` reads to count the seeds
 
 
 def problems(settings: SeedSettings | None, inputs: Mapping[str, Path | None], key: str = "seeds") -> list[Problem]:
-    """Why the seeds, files or hub sets, cannot be loaded. Empty if an earlier step has not made them yet, or if `check_seeds`
-    reports the fault (`settings` None: they are invalid)."""
+    """Return why the seeds (files or hub sets) cannot be loaded. The list is empty if an earlier step has not made them yet, if
+    `settings` is None (they are invalid), and if `check_seeds` reports the fault."""
     base = inputs.get("seeds")
     if settings is None or not _readable_now(settings, inputs) or check_seeds(settings, base=base):
         return []
@@ -26,7 +26,7 @@ def problems(settings: SeedSettings | None, inputs: Mapping[str, Path | None], k
 
 
 def count(settings: SeedSettings, inputs: Mapping[str, Path | None]) -> int | None:
-    """How many seeds there are; None if counting them would be slow or need a network."""
+    """Return how many seeds there are; None if counting them is impossible now, would be slow, or needs a network."""
     if not _readable_now(settings, inputs) or settings.hub is not None:
         return None
     state = _state(settings, inputs.get("seeds"))
@@ -44,7 +44,7 @@ def _readable_now(settings: SeedSettings, inputs: Mapping[str, Path | None]) -> 
 
 
 def _state(settings: SeedSettings, base: Path | None) -> tuple[tuple[str, int, int], ...]:
-    """Name, size and modification time of each seed file: files are read again only if they changed."""
+    """Return path, size and modification time of each seed file; the seeds are read again only if these changed."""
     if settings.path is None or settings.hub is not None:
         return ()
     path = resolve(settings.path, base)
@@ -54,7 +54,7 @@ def _state(settings: SeedSettings, base: Path | None) -> tuple[tuple[str, int, i
 
 @lru_cache(maxsize=64)  # the arms of an experiment have the same seeds
 def _load(settings: str, base: Path | None, state: tuple[tuple[str, int, int], ...]) -> int | str:  # noqa: ARG001 - `state` is the key
-    """How many seeds there are, or why they cannot be loaded."""
+    """Return how many seeds there are, or the message why they cannot be loaded."""
     try:
         return load_seeds(SeedSettings.model_validate_json(settings), 0, base).total
     except SeedError as error:

@@ -1,8 +1,8 @@
 """Reads the first question and its answer from a chat in any known form.
 
-Known forms: {role, content}, {from, value} and similar keys (both at once, with nulls, as parquet merges them), contents as a list
-of parts, turns as pairs {human, assistant}, as alternating texts, as a mapping of lists, as a JSON text. A chat whose answer needs
-a tool's output or an image is not a seed: its instruction alone cannot be answered.
+Known forms of turns: {role, content}, {from, value} and similar keys (both at once, with nulls, as parquet merges them); contents
+as a list of parts; pairs {human, assistant}; alternating texts; a mapping of lists; a JSON text of these. A chat whose answer needs
+a tool's output or an image is not a seed, because its instruction alone cannot be answered.
 """
 
 from __future__ import annotations
@@ -65,26 +65,27 @@ _ROLES: dict[Role, tuple[str, ...]] = {
         "environment",
     ),
 }
-# gpt-4, claude-3 ...
+# roles that are the name of a model, e.g. gpt-4
 _MODELS = re.compile("chatgpt|gpt|bard|claude|gemini|llama|mistral|qwen|deepseek|vicuna|copilot|assistant")
 _ROLE_OF = {name: role for role, names in _ROLES.items() for name in names}
 _IN_PAIRS: dict[str, Role] = {"input": "user", "output": "assistant"}
 _CALLS = ("tool_calls", "function_call", "tool_call")
 _CALL_IN_TEXT = re.compile(r"<(tool_call|function_?call)>", re.IGNORECASE)
-_THOUGHTS = ("reasoning", "thinking", "thought", "thoughts", "analysis")  # roles
+_THOUGHTS = ("reasoning", "thinking", "thought", "thoughts", "analysis")  # roles of turns that hold reasoning
 _TEXT_PARTS = ("", "text", "input_text", "output_text")
-_BESIDE_TEXT = ("type", "text", "annotations", "cache_control")  # keys of a part of text
-_PICTURE = re.compile(r"\A<image>|<image>\Z")  # where LLaVA puts one
+_BESIDE_TEXT = ("type", "text", "annotations", "cache_control")  # keys that a part of type text may have
+_PICTURE = re.compile(r"\A<image>|<image>\Z")  # where LLaVA's data mark an image
 TOOL = "its answer needs a tool's output, which is not part of a seed"
 
 
 def is_turn(value: Any) -> bool:
-    """Whether this is one turn of a chat, with a known role (so a list of these is a chat, not a list of records)."""
+    """Return whether this is one turn of a chat, with a known role. A list of such values is a chat, not a list of records."""
     return _has_turn_keys(value) and role_of(_lowered(value)) is not None
 
 
 def is_chat(value: Any) -> bool:
-    """Whether this is a chat: a list of turns or of texts, a mapping of lists, or a JSON text of these."""
+    """Return whether this may be a chat: a list of turns or of texts, a mapping of lists, or a text that holds one (JSON or a
+    template)."""
     if isinstance(value, str):
         return value.lstrip()[:1] == "[" or holds_chat(value)
     if isinstance(value, dict):
@@ -99,7 +100,7 @@ def is_chat(value: Any) -> bool:
 
 
 def is_role_pairs(value: Any) -> bool:
-    """Whether this is [["user", question], ["assistant", answer], ...]."""
+    """Return whether this is [["user", question], ["assistant", answer], ...]."""
     if not isinstance(value, list) or len(value) < 2:
         return False
     pairs = all(isinstance(turn, list) and len(turn) == 2 and isinstance(turn[0], str) for turn in value)
@@ -108,10 +109,9 @@ def is_role_pairs(value: Any) -> bool:
 
 
 def chat(record: Any, column: str) -> list[Fields]:
-    """The first question and its answer; consecutive turns of one side are joined. Raises BadRecord.
-
-    `dropped` of the fields records what is left out: a system prompt, turns before the question, turns after the answer.
-    """
+    """Return the first question and its answer; consecutive turns of one side are joined. `dropped` counts what is left out: a
+    system prompt, turns before the question, turns after the answer. Raises BadRecord if there is no such pair, or if it needs a
+    tool or an image."""
     value = record if isinstance(record, list) else record.get(column) if isinstance(record, dict) else None
     if value is None and not (isinstance(record, dict) and column in record):
         raise missing_column(record, column)
@@ -162,7 +162,7 @@ def chat(record: Any, column: str) -> list[Fields]:
 
 
 def role_of(turn: Mapping[str, Any]) -> Role | None:
-    """The speaker, from the first key whose value is a known role in any spelling."""
+    """Return the speaker's role, from the first key whose value is a known role in any spelling; None if there is none."""
     for key in ROLE_KEYS:
         value = turn.get(key)
         value = value.get("role") if isinstance(value, dict) else value
@@ -179,7 +179,7 @@ def role_of(turn: Mapping[str, Any]) -> Role | None:
 
 
 def _turns(value: Any, column: str) -> list[dict[str, Any]]:
-    """The turns as mappings, from any known form."""
+    """Return the turns of a chat in any known form as mappings. Raises BadRecord for other values."""
     if not present(value):
         raise BadRecord(f"`{column}` is empty")
     if isinstance(value, str) and value.lstrip()[:1] == "[":
@@ -202,7 +202,7 @@ def _turns(value: Any, column: str) -> list[dict[str, Any]]:
 
 
 def _read_text(value: str, column: str) -> Any:
-    """Turns written as JSON, or as Python or numpy print them (CSV files written with pandas)."""
+    """Parse turns that are written as JSON, or as Python or numpy print them (CSV files written with pandas)."""
     try:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
@@ -213,7 +213,7 @@ def _read_text(value: str, column: str) -> Any:
 
 
 def _calls(value: Any) -> bool:
-    """Whether a turn calls a tool: parquet and CSV keep empty call fields in every turn."""
+    """Return whether the value of a call field is a real tool call; parquet and CSV keep empty call fields in every turn."""
     if isinstance(value, dict):
         return any(map(present, value.values()))
     return present(value) and not (isinstance(value, str) and value.strip() in ("[]", "{}", "[null]"))
@@ -227,13 +227,13 @@ def _has_turn_keys(value: Any) -> bool:
 
 
 def _lowered(turn: dict[str, Any]) -> dict[str, Any]:
-    """The turn with keys such as `Role` and `Content` in lower case."""
+    """Return the turn with keys such as `Role` and `Content` in lower case."""
     usual = any(key in turn for key in ROLE_KEYS)
     return turn if usual else {key.lower() if isinstance(key, str) else key: entry for key, entry in turn.items()}
 
 
 def _is_pair(turn: Any) -> bool:
-    """{human: question, assistant: answer}: two turns in one."""
+    """Return whether this is {human: question, assistant: answer}, two turns in one mapping."""
     if not isinstance(turn, dict):
         return False
     if {key for key, entry in turn.items() if isinstance(entry, str)} == {"input", "output"}:  # Capybara
@@ -251,7 +251,7 @@ def _pair(turn: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _text_of(turn: Mapping[str, Any], column: str) -> str:
-    """The turn's text; "" if it has none. Raises BadRecord for contents other than text."""
+    """Return the turn's text; "" if it has none. Raises BadRecord for contents other than text."""
     found = next((turn[key] for key in CONTENT_KEYS if present(turn.get(key))), None)
     if isinstance(found, dict):  # {content_type, parts}, or one part alone
         found = found["parts"] if isinstance(found.get("parts"), list) else [found]

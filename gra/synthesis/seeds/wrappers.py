@@ -1,6 +1,5 @@
 """PURE: finds records inside larger JSON values: arrays, {"data": [...]}, {"train": [...]}, {"rows": [{"row": ...}]}, columns, and
-the forms of pandas. A value that is itself a record (by `is_record`) is never taken apart.
-"""
+the layouts that pandas writes. A value that is itself a record (by `is_record`) is not taken apart."""
 
 from __future__ import annotations
 
@@ -33,23 +32,23 @@ _QUESTIONS = {
     "instruction",
     "prompt",
     "input",
-}  # columns of a record; turns of a chat have speakers' names
+}  # column names that mark a mapping as a record: turns of a chat have speakers' names instead
 _DEPTH = 4
 
 
 @dataclass(frozen=True)
 class Unwrapper:
-    """`is_record`: whether a mapping is one seed record; `split`: the split to read if there are several; `add_note`: receives
-    messages for the user."""
+    """Finds the records in raw JSON values. `is_record`: whether a mapping is one seed record. `split`: the split to read if there
+    are several. `add_note`: receives messages for the user."""
 
     is_record: Callable[[Any], bool]
     split: str
     add_note: Callable[[str], None]
-    # columns of plain records, so that most are not inspected
+    # columns of values known to be records, so that later ones are not inspected again
     _plain: set[tuple[str, ...]] = field(default_factory=set)
 
     def records(self, raw: Raw) -> Iterator[Raw]:
-        """The records in a raw value: mostly the value itself."""
+        """Yield the records in a raw value; usually that is the value itself."""
         if raw.fault is not None or not isinstance(raw.value, dict | list):
             yield raw
             return
@@ -75,7 +74,7 @@ class Unwrapper:
             yield _row(f"record {number}" if whole else f"{raw.place}, record {number}", value)
 
     def _open(self, value: Any, depth: int) -> list[Any] | None:
-        """The records in `value`, or None if it is a record itself or unknown."""
+        """Return the records in `value`; None if `value` is a record itself or has no known layout."""
         if isinstance(value, list):
             return value if _is_batch(value) else None
         if not depth or not isinstance(value, dict):
@@ -105,20 +104,21 @@ class Unwrapper:
         return None
 
     def _is_batch_of_pairs(self, value: Any) -> bool:
-        """{"data": [{"question": ..., "answer": ...}, ...]}: records, not the pairs of one chat."""
+        """Return whether this is [{"question": ..., "answer": ...}, ...], a list of records, and not the turn pairs of one chat."""
         if not isinstance(value, list) or not value or not all(isinstance(entry, dict) for entry in value):
             return False
         return bool(_QUESTIONS & value[0].keys()) and not is_turn(value[0]) and self.is_record(value[0])
 
     def _holds_columns(self, value: dict[str, Any]) -> bool:
-        """{"train": {"instruction": [...], "output": [...]}}, which also has the form of a tag tree."""
+        """Return whether this is {"train": {"instruction": [...], "output": [...]}}, which also has the form of a tag tree."""
         if not all(isinstance(entry, dict) for entry in value.values()):
             return False
         boxes = [entry for key, entry in value.items() if _is_box(str(key), self.split)]
         return bool(boxes) and all(self._columns(entry) is not None for entry in boxes)
 
     def _columns(self, value: dict[str, Any]) -> list[Any] | None:
-        """{"instruction": [...], "output": [...]} as rows; pandas writes mappings from row names instead of lists."""
+        """Return {"instruction": [...], "output": [...]} as rows; None if `value` is not of this form. pandas writes mappings from
+        row names in place of the lists."""
         columns = list(value.values())
         if any(isinstance(column, dict) and is_chat(column) for column in columns):  # turns as columns, not records
             return None
@@ -143,7 +143,8 @@ class Unwrapper:
 
 
 def _natural_instructions(value: dict[str, Any]) -> list[Any] | None:
-    """{Definition: [text], Instances: [{input, output: [text]}]}: each instance is the definition's task on its own input."""
+    """Return the records of {Definition: [text], Instances: [{input, output: [text]}]}: each instance is the task of the
+    definition on its own input. None if `value` is not of this form."""
     given, instances = value.get("Definition"), value.get("Instances")
     given = given[0] if isinstance(given, list) and given else given
     if not isinstance(given, str) or not isinstance(instances, list):
@@ -151,12 +152,12 @@ def _natural_instructions(value: dict[str, Any]) -> list[Any] | None:
     found = [{"instruction": given, **entry} if isinstance(entry, dict) else entry for entry in instances]
     for entry in found:
         if isinstance(entry, dict) and isinstance(entry.get("output"), list) and entry["output"]:
-            entry["output"] = entry["output"][0]  # of several that are right
+            entry["output"] = entry["output"][0]  # one of several right answers
     return found
 
 
 def _is_batch(values: list[Any]) -> bool:
-    """Whether these are records and not the turns of one chat."""
+    """Return whether these are records, not the turns of one chat."""
     if values and all(isinstance(value, dict) for value in values):
         return not is_turn(values[0])
     return bool(values) and all(isinstance(value, list) and value and is_chat(value) for value in values)
@@ -167,7 +168,7 @@ def _is_box(name: str, split: str) -> bool:
 
 
 def _is_row(value: Any) -> bool:
-    """Whether this is a row in the form of the hub's datasets server."""
+    """Return whether this is a row as the hub's datasets server writes it."""
     return isinstance(value, dict) and isinstance(value.get("row"), dict) and len(value) <= 3
 
 

@@ -1,4 +1,4 @@
-"""PURE: chooses samples by their number, from the run's seed and their lengths alone.
+"""PURE: chooses samples by their index, from the run's seed and their lengths alone.
 
 Length matching is greedy nearest-neighbour matching without replacement, the targets in random order, as for matched controls
 (Rosenbaum 2002, Observational Studies, 10.3).
@@ -13,15 +13,17 @@ from gra.synthesis.committee.randomness import stream
 
 
 def at_random(count: int, wanted: int, seed: int) -> list[int]:
-    """`wanted` of the numbers below `count` (all, if there are fewer), ascending. A smaller choice is part of a larger one."""
+    """Return `wanted` of the indices below `count` (all, if there are fewer), ascending. A smaller choice is part of a larger
+    one."""
     order = list(range(count))
     stream(seed, "subset", count).shuffle(order)
     return sorted(order[:wanted])
 
 
 def length_matched(lengths: Sequence[int], targets: Sequence[int], wanted: int, seed: int) -> list[int]:
-    """Numbers of `lengths`, ascending: for each of `wanted` targets the nearest length that is left; of two equally near ones the
-    smaller. Targets are drawn from `targets`, each as often as any other. Where lengths run out, there are fewer numbers."""
+    """Return indices of `lengths`, ascending: for each of `wanted` targets that of the nearest length still left; of two equally
+    near lengths the smaller one. Targets are drawn from `targets`, each as often as any other. If `lengths` has fewer values, all
+    its indices are returned."""
     rng = stream(seed, "subset", "lengths", len(lengths))
     goals: list[int] = []
     while targets and len(goals) < wanted:
@@ -34,20 +36,23 @@ def length_matched(lengths: Sequence[int], targets: Sequence[int], wanted: int, 
 
 
 def affordable(spent_on_other: int, spent_here: int, rows: int) -> int:
-    """How many samples the tokens spent on another data set would have bought here, where `spent_here` tokens made `rows`."""
+    """Return how many samples the tokens spent on another data set would have bought here, where `spent_here` tokens made `rows`.
+    If nothing was spent here, return `rows`."""
     return spent_on_other * rows // spent_here if spent_here else rows
 
 
 class _Left:
-    """Sorted values that can be taken once each."""
+    """Sorted values, each of which can be taken once."""
 
     def __init__(self, values: Sequence[int]):
         self._values = values
-        self._up = list(range(len(values) + 1))  # the next place at or above that is left; the last is none
-        self._down = list(range(len(values) + 1))  # one more than the next place below that is left; 0 is none
+        # union-find: `_up` leads to the next free place at or above, and its last entry means none;
+        # `_down` leads to one more than the next free place below, and 0 means none
+        self._up = list(range(len(values) + 1))
+        self._down = list(range(len(values) + 1))
 
     def take(self, goal: int) -> int:
-        """The place of the value nearest to `goal`, which is then taken. At least one must be left."""
+        """Take the value nearest to `goal` and return its place. At least one value must be left."""
         at = bisect_left(self._values, goal)
         above, below = _find(self._up, at), _find(self._down, at) - 1
         none_above, none_below = above == len(self._values), below < 0
@@ -58,7 +63,7 @@ class _Left:
 
 
 def _find(parents: list[int], node: int) -> int:
-    """The root of a node, with the path to it shortened."""
+    """Return the root of a node, and shorten the path to it."""
     root = node
     while parents[root] != root:
         root = parents[root]
