@@ -43,7 +43,7 @@ class DecodingBySteps(Settings):
     check: Decoding = Field(Decoding(max_tokens=512), description="A reviewer's check of the instruction.")
     review: Decoding = Field(Decoding(max_tokens=1024), description="A reviewer's scores of the response.")
     adjudicate: Decoding = Field(Decoding(max_tokens=1024), description="The adjudicator's decision.")
-    annotate: Decoding = Field(Decoding(max_tokens=256), description="Domain, keywords and summary of a kept sample.")
+    annotate: Decoding = Field(Decoding(max_tokens=256), description="Keywords and summary of a kept sample.")
 
 
 class SynthesisSettings(Settings):

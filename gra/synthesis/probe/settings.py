@@ -78,8 +78,6 @@ def source_named(spec: Mapping[str, Any], place: int) -> Source:
         module, function = module_of(name)
         target: Source = getattr(module, function)
     except (ImportError, AttributeError, ValueError) as error:
-        remedy = (
-            "give the dotted path of a function, e.g. eval.suite.known.source (gra/known.py lists the available ones)"
-        )
+        remedy = "give the dotted path of a function, e.g. gra.eval.suite.known.source (gra/known.py lists the available ones)"
         raise ConfigError([Problem(key, f"`{name}` cannot be imported: {error}", remedy)]) from error
     return target
