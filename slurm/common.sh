@@ -7,6 +7,14 @@
 #   GRA_REQUEUE       0: the cluster does not start jobs again, so a successor is submitted
 set -uo pipefail
 
+# SIGUSR1 (--signal) announces a preemption or the time limit: then this task queues itself again. SIGTERM alone is scancel, or a
+# preemption after which Slurm queues it again: nothing is done here, or a cancelled job would come back. Heard from the first line
+# on: what comes before the command has started is passed on to it.
+child="" heard=""
+pass_on() { [ -z "$child" ] || kill "-$1" "$child" 2>/dev/null; }
+trap 'heard=USR1; pass_on USR1' USR1
+trap 'heard=${heard:-TERM}; pass_on TERM' TERM
+
 if [ -n "${GRA_JOB:-}" ]; then
   # shellcheck disable=SC1090
   source "$GRA_JOB"
@@ -40,22 +48,21 @@ again() { # queue this task once more
 }
 
 attempt() { # attempt COMMAND...: run it in the background, so that this shell hears signals, and end as it ends
-  local number log child code=0 failures heard=""
+  local number log code=0 failures
   number=$(count "$logs/$name.attempts")
   log="$logs/$name.attempt-$number.log"
   echo "$job on $(hostname): attempt $number, log $log"
   "$@" >"$log" 2>&1 &
   child=$!
-  # SIGUSR1 (--signal) announces a preemption or the time limit: then this task queues itself again. SIGTERM alone is scancel, or a
-  # preemption after which Slurm queues it again: nothing is done here, or a cancelled job would come back.
-  trap 'heard=USR1; kill -USR1 $child 2>/dev/null' USR1
-  trap 'heard=${heard:-TERM}; kill -TERM $child 2>/dev/null' TERM
+  [ -z "$heard" ] || pass_on "$heard"
   while true; do # a signal interrupts `wait`, not the command
     wait "$child"
     code=$?
     kill -0 "$child" 2>/dev/null || break
   done
   trap '' USR1 TERM
+  # it was told to stop before it could hear: nothing was begun, and that is no failure
+  if [ "$heard" = USR1 ] && [ "$code" = 138 ]; then code=85; fi
   echo "$code" >"$logs/$name.exit"
   echo "$job: attempt $number ended with exit code $code"
   [ "$heard" != TERM ] || exit "$code"

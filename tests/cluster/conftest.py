@@ -39,6 +39,19 @@ experiment:
           inputs: {seeds: world}
         audit: {_target_: gra.simulation.audit.run, config: {seed: 0}, inputs: {data: data}}
 """
+DIVIDED = """\
+# @package _global_
+experiment:
+  name: divided
+  title: A divided stage
+  steps: {}
+  arms:
+    a:
+      label: Arm A
+      steps:
+        data: {_target_: fake_shards.run, config: {seed: 0, parts: null}}
+        scores: {_target_: fake_join.run, config: {plus: 0}, inputs: {data: data}}
+"""
 
 
 @pytest.fixture(scope="session")
@@ -52,15 +65,20 @@ def slurm() -> Iterator[dict[str, str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def cluster(slurm: dict[str, str], tmp_path: Path) -> Place:
-    """A working folder with the experiments `fake` and `tiny`, whose commands find the Slurm. It is no clone and has no runs/."""
-    for name, text in {"experiment/fake.yaml": EXPERIMENT, "experiment/tiny.yaml": TINY}.items():
-        path = tmp_path / "conf" / name
+def working_folder(folder: Path, environment: dict[str, str]) -> Place:
+    """A folder with the experiments `fake`, `divided` and `tiny`. It is no clone and has no runs/."""
+    for name, text in {"fake": EXPERIMENT, "divided": DIVIDED, "tiny": TINY}.items():
+        path = folder / "conf" / "experiment" / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    (tmp_path / "conf" / "big").mkdir()
-    (tmp_path / "conf" / "big" / "five.yaml").write_text("{value: 5, slow: 0, fail: null}\n")
+    (folder / "conf" / "big").mkdir()
+    (folder / "conf" / "big" / "five.yaml").write_text("{value: 5, slow: 0, fail: null}\n")
     paths = [str(STAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
-    own = {"PYTHONPATH": os.pathsep.join(paths), "FAKE_CALLS": str(tmp_path / "calls"), "CUDA_VISIBLE_DEVICES": ""}
-    return Place(tmp_path, {**slurm, **own, "PATH": f"{Path(sys.executable).parent}:{slurm['PATH']}"})
+    own = {"PYTHONPATH": os.pathsep.join(paths), "FAKE_CALLS": str(folder / "calls"), "CUDA_VISIBLE_DEVICES": ""}
+    return Place(folder, {**environment, **own})
+
+
+@pytest.fixture
+def cluster(slurm: dict[str, str], tmp_path: Path) -> Place:
+    """A working folder whose commands find the Slurm."""
+    return working_folder(tmp_path, {**slurm, "PATH": f"{Path(sys.executable).parent}:{slurm['PATH']}"})
