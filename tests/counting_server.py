@@ -17,11 +17,13 @@ from gra.simulation.server import application
 
 class Counting:
     """A running server: `url`, and the chat completions asked of it so far, by model. `budget`: calls that it answers before it
-    refuses all others, as a provider does whose customer is out of credit; None: no end."""
+    refuses all others, as a provider does whose customer is out of credit; None: no end. `held_at`: from so many calls on, they
+    arrive and are not answered; None: all are."""
 
     def __init__(self) -> None:
         self.url = ""
         self.budget: int | None = None
+        self.held_at: int | None = None
         self.calls: Counter[str] = Counter()
         self.looks = 0  # at the list of models
 
@@ -49,6 +51,8 @@ def counting(models: tuple[str, ...] = MODELS, latency: float = 0.0) -> Iterator
                     return web.json_response({"error": {"message": "out of credit"}}, status=402)
                 server.budget -= 1
             server.calls[(await request.json())["model"]] += 1
+            while server.held_at is not None and server.total > server.held_at:
+                await asyncio.sleep(0.02)
         server.looks += request.path.endswith("/models")
         return await handler(request)
 

@@ -20,15 +20,24 @@ defaults:
   - override /seeds: world
   - override /pool: servers
   - override /synthesis: gra
+  - override /student: tiny
+  - override /sft: cpu_tiny
+  - override /suite: world
 seeds: {limit: 12}
 pool: {base_url: URL, models: [slm-a, slm-b, slm-c, slm-d, slm-e]}
 synthesis: {rounds: 1, samples_per_round: 16, dedup: {model: hash}}
 runtime: {concurrency: 2}
+student: {build: {vocab_size: 400, hidden_size: 32, layers: 1, heads: 1, intermediate_size: 32}}
+sft: {epochs: 4}
+suite: {limit: 4, max_new_tokens: 4}
 experiment:
   name: tiny
-  title: A tiny synthesis
+  title: A tiny chain
   steps:
-    world: {_target_: gra.simulation.world_stage.run, config: {seed: 0, world: {seeds: 20, test_per_task: 3}}}
+    world:
+      _target_: gra.simulation.world_stage.run
+      config: {seed: 0, world: {seeds: 20, test_per_task: 6, corpus_pairs: 200}}
+    student: {_target_: gra.train.student_stage.run, config: {seed: 0, student: "${student}"}, inputs: {corpus: world}}
   arms:
     gra:
       label: GRA
@@ -38,6 +47,14 @@ experiment:
           config: {seed: 0, seeds: "${seeds}", pool: "${pool}", synthesis: "${synthesis}", runtime: "${runtime}"}
           inputs: {seeds: world}
         audit: {_target_: gra.simulation.audit.run, config: {seed: 0}, inputs: {data: data}}
+        model:
+          _target_: gra.train.stage.run
+          config: {seed: 0, student: "${student}", sft: "${sft}", runtime: {tracking: "${tracking}"}}
+          inputs: {data: data, student: student}
+        scores:
+          _target_: gra.eval.stage.run
+          config: {seed: 0, suite: "${suite}", runtime: {tracking: "${tracking}"}}
+          inputs: {model: model, benchmarks: world}
 """
 DIVIDED = """\
 # @package _global_

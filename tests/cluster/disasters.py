@@ -1,0 +1,145 @@
+"""What befalls jobs, done to the shards of a small synthesis on a real Slurm while a server counts its calls:
+
+    python tests/cluster/disasters.py                     # all of them, one after the other, on a throw-away Slurm; about 8 minutes
+    python tests/cluster/disasters.py kill node time      # these
+
+With SLURM_CONF set, on that cluster: it needs the partitions `main` (default) and `low`, which `main` preempts, and no other jobs.
+A row tells whether one `gra submit` was enough or a second was needed, the calls of an undisturbed run on one machine, those of the
+jobs (shards prepare some spare proposals), those asked twice, and how many were in flight.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+if __name__ == "__main__":
+    sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "chain")]
+
+from conftest import working_folder
+from counting_server import Counting, counting
+from on_slurm import data, distinct, empty, logs, said, status, submit, until
+from places import Place
+from slurm_cluster import started
+
+ROUND = "gra/data round-1"
+SHARDS = ("cluster.stages.synthesis.shards=3", "cluster.resources.partition=low")
+IN_FLIGHT = 3 * 2  # shards x runtime.concurrency of the experiment `tiny`
+
+
+def requeue(place: Place, array: str) -> None:
+    """An operator queues a task again."""
+    said(place, "scontrol", "requeue", f"{array}_0")
+
+
+def preempt(place: Place, _array: str) -> None:
+    """A job of a higher partition takes both nodes."""
+    said(place, "sbatch", "-p", "main", "--exclusive", "-N2", "-o", "/dev/null", "--wrap", "sleep 1")
+
+
+def node(place: Place, array: str) -> None:
+    """The node of a task is lost, with whatever runs there."""
+    name = said(place, "squeue", "-h", "-r", "-j", f"{array}_0", "-o", "%N").strip()
+    there = [f"{array}_{task}" for task in range(3) if name in said(place, "squeue", "-hr", "-j", f"{array}_{task}", "-o", "%N")]
+    said(place, "scontrol", "update", f"nodename={name}", "state=down", "reason=test")
+    for task in there:
+        for pid in processes(place, int(task.partition("_")[2])):
+            os.kill(pid, signal.SIGKILL)
+    time.sleep(1)
+    said(place, "scontrol", "update", f"nodename={name}", "state=resume")
+
+
+def kill(place: Place, _array: str) -> None:
+    """The kernel, say, kills the process of a task."""
+    for pid in processes(place, 1):
+        os.kill(pid, signal.SIGKILL)
+
+
+def cancel(place: Place, array: str) -> None:
+    """Somebody cancels the array."""
+    said(place, "scancel", array)
+
+
+def limit(place: Place, array: str) -> None:
+    """A task comes to its time limit. Slurm looks every 30 s."""
+    said(place, "scontrol", "update", f"JobId={array}_0", "EndTime=now+40")
+
+
+DISASTERS: dict[str, Callable[[Place, str], None]] = {
+    **{"requeue": requeue, "preempt": preempt, "node": node},
+    **{"kill": kill, "cancel": cancel, "time": limit},
+}
+
+
+def processes(place: Place, task: int) -> list[int]:
+    """The Python processes of one task of the array."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue  # it has ended
+        if "gra.cluster.task" in words and f"--task={task}" in words and any(str(place.store) in word for word in words):
+            found.append(int(folder.name))
+    return found
+
+
+def strike(name: str, place: Place, server: Counting) -> None:
+    """Wait until the shards have calls in flight, hold these, let the disaster happen, and answer again."""
+    until(lambda: status(place)[ROUND]["attempt"] > 0, place)
+    array = status(place)[ROUND]["jobs"][-1]
+    server.held_at = server.total + 9
+    until(lambda: server.total >= (server.held_at or 0) + IN_FLIGHT, place)
+    DISASTERS[name](place, array)
+    time.sleep(1)
+    server.held_at = None
+
+
+def main(names: list[str]) -> int:
+    """Run the disasters and print a row for each."""
+    with ExitStack() as stack:
+        place_of, own = (
+            Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gra-", dir="/tmp"))) for _ in range(2)
+        )
+        slurm = dict(os.environ) if "SLURM_CONF" in os.environ else stack.enter_context(started(own))
+        server = stack.enter_context(counting(latency=0.05))
+        environment = {**slurm, "PATH": f"{Path(sys.executable).parent}:{slurm['PATH']}"}
+        (place_of / "alone").mkdir()
+        alone = working_folder(place_of / "alone", environment)
+        words = ("experiment=tiny", f"pool.base_url={server.url}")
+        done = alone.gra("run", *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        wanted, one = data(alone.store), server.taken()
+        print("| what | submits | calls of one run | of the jobs | asked twice | in flight | data | seconds |", flush=True)
+        print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+        for name in names or list(DISASTERS):
+            folder = place_of / name
+            folder.mkdir()
+            place, start, submits = working_folder(folder, environment), time.monotonic(), 1
+            submit(place, *words, *SHARDS)
+            strike(name, place, server)
+            until(lambda at=place: empty(at), place)
+            if {line["state"] for line in status(place).values()} != {"done"}:
+                submits += 1
+                submit(place, *words, *SHARDS)
+                until(lambda at=place: empty(at), place)
+            found = {line["state"] for line in status(place).values()}
+            assert found == {"done"}, f"{found}\n{logs(place)}"
+            asked = server.taken()
+            same = "same" if data(place.store) == wanted else "OTHER"
+            row = (name, submits, one, asked, asked - distinct(place.store), IN_FLIGHT, same, f"{time.monotonic() - start:.0f}")
+            print(f"| {' | '.join(map(str, row))} |", flush=True)
+            shutil.rmtree(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
