@@ -36,7 +36,12 @@ count() { # count FILE: one more in it; prints the new number
   echo "$n"
 }
 
-again() { # queue this task once more
+again() { # queue this task once more, unless it was cancelled while it was told to stop
+  case "$(scontrol show job "$job")" in *JobState=CANCELLED*)
+    echo "cancelled: not queued again"
+    exit "${code:-85}"
+    ;;
+  esac
   if [ "${GRA_REQUEUE:-1}" = 1 ] && scontrol requeue "$job"; then
     sleep 300 # Slurm ends this attempt within seconds
     exit 85

@@ -46,8 +46,8 @@ def _submit(root: DictConfig, problems: list[Problem], words: list[str], *, dry:
     store = plan.store.root
     with nullcontext() if dry else locked(store / ".locks" / "submit.lock", _wait):  # a dry run leaves nothing on disk
         rows = slurm.queue(comment(store))
-        # made again, for what another submission or a job has changed meanwhile; after the queue was read, so a job that ends between
-        # the two is seen in one of them
+        # made again, for what another submission or a job has changed meanwhile; after the queue was read, so a job that ends
+        # between the two is seen in one of them
         plan = make_plan(plan.experiment, plan.store)[0]
         alive = {row.comment.removeprefix(comment(store)) for row in rows}
         jobs, factor = fitted(plan, settings, Facts(lambda folder: (folder / MANIFEST).is_file(), alive))

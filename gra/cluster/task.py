@@ -73,7 +73,7 @@ def _run(spec: Spec, given: argparse.Namespace) -> Sequence[Result]:
 
 
 def gates(before: Sequence[Wave], takes: float) -> None:
-    """Raise MissingError if a merge after the waves `before` lacks the merge before it, or more than the share `takes` of shards."""
+    """Raise MissingError if a merge after the waves `before` lacks the last merge, or more than the share `takes` of the shards."""
     for wave in before[:-1][-1:]:
         if wave.gathers and not (wave.part(0).output / MANIFEST).is_file():
             raise MissingError(f"upstream {wave.name} did not finish: {wave.part(0).output}\n    -> see `gra status`")

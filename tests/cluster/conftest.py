@@ -28,7 +28,7 @@ pool: {base_url: URL, models: [slm-a, slm-b, slm-c, slm-d, slm-e]}
 synthesis: {rounds: 1, samples_per_round: 16, dedup: {model: hash}}
 runtime: {concurrency: 2}
 student: {build: {vocab_size: 400, hidden_size: 32, layers: 1, heads: 1, intermediate_size: 32}}
-sft: {epochs: 4}
+sft: {epochs: 2}
 suite: {limit: 4, max_new_tokens: 4}
 experiment:
   name: tiny

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,11 +25,13 @@ HERE = Path(__file__).resolve().parent
 if __name__ == "__main__":
     sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "chain")]
 
-from conftest import working_folder
-from counting_server import Counting, counting
-from on_slurm import data, distinct, empty, logs, said, status, submit, until
-from places import Place
-from slurm_cluster import started
+from conftest import working_folder  # noqa: E402
+from counting_server import Counting, counting  # noqa: E402
+from on_slurm import data, distinct, empty, logs, said, status, submit, until  # noqa: E402
+from places import Place  # noqa: E402
+from slurm_cluster import started  # noqa: E402
+
+from gra.cluster.records import newest, read_all  # noqa: E402
 
 ROUND = "gra/data round-1"
 SHARDS = ("cluster.stages.synthesis.shards=3", "cluster.resources.partition=low")
@@ -47,14 +50,18 @@ def preempt(place: Place, _array: str) -> None:
 
 def node(place: Place, array: str) -> None:
     """The node of a task is lost, with whatever runs there."""
-    name = said(place, "squeue", "-h", "-r", "-j", f"{array}_0", "-o", "%N").strip()
-    there = [f"{array}_{task}" for task in range(3) if name in said(place, "squeue", "-hr", "-j", f"{array}_{task}", "-o", "%N")]
+    rows = [row.split() for row in said(place, "squeue", "-h", "-r", "-j", array, "-o", "%K %N").splitlines()]
+    name = next(row[1] for row in rows if row[0] == "0")
     said(place, "scontrol", "update", f"nodename={name}", "state=down", "reason=test")
-    for task in there:
-        for pid in processes(place, int(task.partition("_")[2])):
+    for task in (int(row[0]) for row in rows if row[1:] == [name]):
+        for pid in processes(place, task):
             os.kill(pid, signal.SIGKILL)
-    time.sleep(1)
-    said(place, "scontrol", "update", f"nodename={name}", "state=resume")
+    subprocess.run(  # refused where the node has come back by itself
+        ["scontrol", "update", f"nodename={name}", "state=resume"],
+        env=place.environment,
+        capture_output=True,
+        check=False,
+    )
 
 
 def kill(place: Place, _array: str) -> None:
@@ -73,9 +80,13 @@ def limit(place: Place, array: str) -> None:
     said(place, "scontrol", "update", f"JobId={array}_0", "EndTime=now+40")
 
 
-DISASTERS: dict[str, Callable[[Place, str], None]] = {
-    **{"requeue": requeue, "preempt": preempt, "node": node},
-    **{"kill": kill, "cancel": cancel, "time": limit},
+DISASTERS: dict[str, tuple[Callable[[Place, str], None], tuple[str, ...]]] = {  # with the tasks that start again
+    "requeue": (requeue, ("0",)),
+    "kill": (kill, ("1",)),
+    "node": (node, ("0",)),
+    "preempt": (preempt, ("0", "1", "2")),
+    "time": (limit, ("0",)),
+    "cancel": (cancel, ()),
 }
 
 
@@ -87,20 +98,28 @@ def processes(place: Place, task: int) -> list[int]:
             words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue  # it has ended
-        if "gra.cluster.task" in words and f"--task={task}" in words and any(str(place.store) in word for word in words):
+        if (
+            "gra.cluster.task" in words
+            and f"--task={task}" in words
+            and any(str(place.store) in word for word in words)
+        ):
             found.append(int(folder.name))
     return found
 
 
-def strike(name: str, place: Place, server: Counting) -> None:
-    """Wait until the shards have calls in flight, hold these, let the disaster happen, and answer again."""
-    until(lambda: status(place)[ROUND]["attempt"] > 0, place)
-    array = status(place)[ROUND]["jobs"][-1]
-    server.held_at = server.total + 9
-    until(lambda: server.total >= (server.held_at or 0) + IN_FLIGHT, place)
-    DISASTERS[name](place, array)
-    time.sleep(1)
-    server.held_at = None
+def strike(place: Place, server: Counting, *names: str) -> None:
+    """Wait until all shards have calls in flight and hold these; let disasters happen; answer, and hold the calls that follow until
+    the tasks that were struck have started again."""
+    until(lambda: server.waiting or status(place)[ROUND].attempt > 0, place)
+    server.held_at = server.arrived + 6
+    until(lambda: server.waiting >= IN_FLIGHT, place)
+    shards = next(job for job in newest(read_all(place.store)).values() if job.name == ROUND)
+    struck = {task: shards.attempts(task) for name in names for task in DISASTERS[name][1]}
+    for name in names:
+        DISASTERS[name][0](place, list(shards.ids)[-1])
+    time.sleep(0.5)
+    server.held_at = server.arrived
+    until(lambda: all(shards.attempts(task) > before for task, before in struck.items()), place)
 
 
 def main(names: list[str]) -> int:
@@ -118,24 +137,36 @@ def main(names: list[str]) -> int:
         done = alone.gra("run", *words)
         assert done.returncode == 0, done.stdout + done.stderr
         wanted, one = data(alone.store), server.taken()
-        print("| what | submits | calls of one run | of the jobs | asked twice | in flight | data | seconds |", flush=True)
+        print(
+            "| what | submits | calls of one run | of the jobs | asked twice | in flight | data | seconds |", flush=True
+        )
         print("| --- | --- | --- | --- | --- | --- | --- | --- |")
         for name in names or list(DISASTERS):
             folder = place_of / name
             folder.mkdir()
             place, start, submits = working_folder(folder, environment), time.monotonic(), 1
             submit(place, *words, *SHARDS)
-            strike(name, place, server)
+            strike(place, server, name)
+            server.held_at = None
             until(lambda at=place: empty(at), place)
-            if {line["state"] for line in status(place).values()} != {"done"}:
+            if {line.state for line in status(place).values()} != {"done"}:
                 submits += 1
                 submit(place, *words, *SHARDS)
                 until(lambda at=place: empty(at), place)
-            found = {line["state"] for line in status(place).values()}
+            found = {line.state for line in status(place).values()}
             assert found == {"done"}, f"{found}\n{logs(place)}"
             asked = server.taken()
             same = "same" if data(place.store) == wanted else "OTHER"
-            row = (name, submits, one, asked, asked - distinct(place.store), IN_FLIGHT, same, f"{time.monotonic() - start:.0f}")
+            row = (
+                name,
+                submits,
+                one,
+                asked,
+                asked - distinct(place.store),
+                IN_FLIGHT,
+                same,
+                f"{time.monotonic() - start:.0f}",
+            )
             print(f"| {' | '.join(map(str, row))} |", flush=True)
             shutil.rmtree(folder)
     return 0
