@@ -4,6 +4,7 @@
 #   GRA_JOB           a file of shell lines for this job: its environment, your `cluster.setup`
 #   GRA_LOGS          folder of one log and a few small files for each task
 #   GRA_MAX_ATTEMPTS  starts of a failing job (default 3); a preemption or a time limit is not a failure
+#   GRA_SIGNAL_S      seconds between the signal and the time limit (default 120, as in the templates)
 #   GRA_REQUEUE       0: the cluster does not start jobs again, so a successor is submitted
 set -uo pipefail
 
@@ -12,7 +13,7 @@ set -uo pipefail
 # on: what comes before the command has started is passed on to it.
 child="" heard=""
 pass_on() { [ -z "$child" ] || kill "-$1" "$child" 2>/dev/null; }
-trap 'heard=USR1; pass_on USR1' USR1
+trap 'heard=USR1; pass_on USR1; [ -z "$child" ] || hurry' USR1
 trap 'heard=${heard:-TERM}; pass_on TERM' TERM
 
 if [ -n "${GRA_JOB:-}" ]; then
@@ -28,6 +29,11 @@ job=${job:-$SLURM_JOB_ID} # what this task alone is called: `scontrol requeue 12
 logs=${GRA_LOGS:-runs/slurm/${SLURM_JOB_NAME}-${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}}
 name=${task:-job}
 mkdir -p "$logs"
+
+hurry() { # a job that reaches its time limit is not queued again: what does not stop in time is killed, and resumes
+  local whole=${GRA_SIGNAL_S:-120}
+  { sleep $((whole > 40 ? whole - 20 : whole / 2)) && kill -KILL "$child"; } >/dev/null 2>&1 &
+}
 
 count() { # count FILE: one more in it; prints the new number
   local n
@@ -59,15 +65,18 @@ attempt() { # attempt COMMAND...: run it in the background, so that this shell h
   echo "$job on $(hostname): attempt $number, log $log"
   "$@" >"$log" 2>&1 &
   child=$!
-  [ -z "$heard" ] || pass_on "$heard"
+  if [ -n "$heard" ]; then
+    pass_on "$heard"
+    [ "$heard" != USR1 ] || hurry
+  fi
   while true; do # a signal interrupts `wait`, not the command
     wait "$child"
     code=$?
     kill -0 "$child" 2>/dev/null || break
   done
   trap '' USR1 TERM
-  # it was told to stop before it could hear: nothing was begun, and that is no failure
-  if [ "$heard" = USR1 ] && [ "$code" = 138 ]; then code=85; fi
+  # told to stop before it could hear (138), or too slow to (137): that is no failure
+  if [ "$heard" = USR1 ] && { [ "$code" = 138 ] || [ "$code" = 137 ]; }; then code=85; fi
   echo "$code" >"$logs/$name.exit"
   echo "$job: attempt $number ended with exit code $code"
   [ "$heard" != TERM ] || exit "$code"

@@ -171,6 +171,7 @@ def _prepare_folder(
         "GRA_LOGS": str(logs),
         "GRA_MAX_ATTEMPTS": str(settings.max_attempts),
         "GRA_REQUEUE": str(int(settings.requeue)),
+        "GRA_SIGNAL_S": str(settings.signal_s),
         "PYTHONUNBUFFERED": "1",
     }
     lines = ["# environment of one job, read by slurm/common.sh", *settings.setup]

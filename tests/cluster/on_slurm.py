@@ -18,7 +18,7 @@ from gra.cluster.slurm import queue
 from gra.cluster.status import Line, lines_of
 from gra.databases import connect_readonly
 
-SLURM = ("cluster=slurm", "cluster.resources.mem=500", "cluster.resources.cpus=1")
+SLURM = ("cluster=slurm", "cluster.resources.mem=2000", "cluster.resources.cpus=1")
 DATA = ("data/train.parquet", "rejected.parquet", "stats.json", "README.md")
 
 

@@ -148,6 +148,9 @@ def test_the_templates_by_hand_pass_a_signal_on_to_all_nodes_and_number_the_task
         "echo started >>saw-$SLURM_NODEID\n"
         "until [ -e enough ]; do sleep 0.1; done\n"
     )
+    (cluster.folder / "deaf.sh").write_text(
+        "trap '' USR1\necho started >>deaf\nuntil [ -e enough ]; do sleep 0.1; done\n"
+    )
     nodes = [cluster.folder / f"saw-{number}" for number in range(2)]
 
     def batch(*words: str) -> str:
@@ -155,12 +158,16 @@ def test_the_templates_by_hand_pass_a_signal_on_to_all_nodes_and_number_the_task
         done = subprocess.run(options, cwd=cluster.folder, env=environment, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
-    environment = {**cluster.environment, "GRA_SLURM": str(slurm_dir())}
+    environment = {**cluster.environment, "GRA_SLURM": str(slurm_dir()), "GRA_SIGNAL_S": "6"}
     job = batch("--nodes=2", str(slurm_dir() / "multinode.sbatch"), "bash", "step.sh")
     batch("--array=0-1", str(slurm_dir() / "array.sbatch"), "touch", "made-%-of-2")
-    until(lambda: all(file.exists() for file in nodes), cluster)
-    said(cluster, "scancel", "--signal=USR1", "--batch", job)  # as Slurm does before a preemption or a time limit
+    deaf = batch(str(slurm_dir() / "task.sbatch"), "bash", "deaf.sh")
+    until(lambda: all(file.exists() for file in (*nodes, cluster.folder / "deaf")), cluster)
+    said(cluster, "scancel", "--signal=USR1", "--batch", job, deaf)  # as Slurm does before a preemption or a time limit
     until(lambda: all("told" in file.read_text() for file in nodes), cluster)
+    until(
+        lambda: (cluster.folder / "deaf").read_text().count("started") == 2, cluster
+    )  # killed in time, and queued again
     (cluster.folder / "enough").touch()
     until(lambda: empty(cluster), cluster)
     assert [file.read_text().split() for file in nodes] == [["started", "told", "started"]] * 2
