@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gra.databases import file_system
 from gra.errors import StoreError
 
 _POLL_S = 0.5
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 @contextmanager
@@ -68,6 +70,11 @@ def _acquire(path: Path, waiting: Callable[[str], None], patience_s: float | Non
                 raise
             os.close(handle)  # the previous holder has removed the file: lock the new one
     except OSError as error:
+        if error.errno in _NO_LOCKS:
+            raise StoreError(
+                f"{path}: cannot be locked: {error.strerror}; the file system is {file_system(path)}\n    -> have it mounted with "
+                "locks (Lustre: -o flock), or choose a folder on another with store=DIR or output=DIR"
+            ) from error
         remedy = "choose a writable folder on a file system that supports locks"
         raise StoreError(f"{path}: cannot be locked: {error.strerror}\n    -> {remedy}") from error
 

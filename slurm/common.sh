@@ -4,8 +4,17 @@
 #   GRA_JOB           a file of shell lines for this job: its environment, your `cluster.setup`
 #   GRA_LOGS          folder of one log and a few small files for each task
 #   GRA_MAX_ATTEMPTS  starts of a failing job (default 3); a preemption or a time limit is not a failure
+#   GRA_SIGNAL_S      seconds between the signal and the time limit (default 120, as in the templates)
 #   GRA_REQUEUE       0: the cluster does not start jobs again, so a successor is submitted
 set -uo pipefail
+
+# SIGUSR1 (--signal) announces a preemption or the time limit: then this task queues itself again. SIGTERM alone is scancel, or a
+# preemption after which Slurm queues it again: nothing is done here, or a cancelled job would come back. Heard from the first line
+# on: what comes before the command has started is passed on to it.
+child="" heard=""
+pass_on() { [ -z "$child" ] || kill "-$1" "$child" 2>/dev/null; }
+trap 'heard=USR1; pass_on USR1; [ -z "$child" ] || hurry' USR1
+trap 'heard=${heard:-TERM}; pass_on TERM' TERM
 
 if [ -n "${GRA_JOB:-}" ]; then
   # shellcheck disable=SC1090
@@ -21,6 +30,11 @@ logs=${GRA_LOGS:-runs/slurm/${SLURM_JOB_NAME}-${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_I
 name=${task:-job}
 mkdir -p "$logs"
 
+hurry() { # a job that reaches its time limit is not queued again: what does not stop in time is killed, and resumes
+  local whole=${GRA_SIGNAL_S:-120}
+  { sleep $((whole > 40 ? whole - 20 : whole / 2)) && kill -KILL "$child"; } >/dev/null 2>&1 &
+}
+
 count() { # count FILE: one more in it; prints the new number
   local n
   n=$(($(cat "$1" 2>/dev/null || echo 0) + 1))
@@ -28,7 +42,12 @@ count() { # count FILE: one more in it; prints the new number
   echo "$n"
 }
 
-again() { # queue this task once more
+again() { # queue this task once more, unless it was cancelled while it was told to stop
+  case "$(scontrol show job "$job")" in *JobState=CANCELLED*)
+    echo "cancelled: not queued again"
+    exit "${code:-85}"
+    ;;
+  esac
   if [ "${GRA_REQUEUE:-1}" = 1 ] && scontrol requeue "$job"; then
     sleep 300 # Slurm ends this attempt within seconds
     exit 85
@@ -40,22 +59,24 @@ again() { # queue this task once more
 }
 
 attempt() { # attempt COMMAND...: run it in the background, so that this shell hears signals, and end as it ends
-  local number log child code=0 failures heard=""
+  local number log code=0 failures
   number=$(count "$logs/$name.attempts")
   log="$logs/$name.attempt-$number.log"
   echo "$job on $(hostname): attempt $number, log $log"
   "$@" >"$log" 2>&1 &
   child=$!
-  # SIGUSR1 (--signal) announces a preemption or the time limit: then this task queues itself again. SIGTERM alone is scancel, or a
-  # preemption after which Slurm queues it again: nothing is done here, or a cancelled job would come back.
-  trap 'heard=USR1; kill -USR1 $child 2>/dev/null' USR1
-  trap 'heard=${heard:-TERM}; kill -TERM $child 2>/dev/null' TERM
+  if [ -n "$heard" ]; then
+    pass_on "$heard"
+    [ "$heard" != USR1 ] || hurry
+  fi
   while true; do # a signal interrupts `wait`, not the command
     wait "$child"
     code=$?
     kill -0 "$child" 2>/dev/null || break
   done
   trap '' USR1 TERM
+  # told to stop before it could hear (138), or too slow to (137): that is no failure
+  if [ "$heard" = USR1 ] && { [ "$code" = 138 ] || [ "$code" = 137 ]; }; then code=85; fi
   echo "$code" >"$logs/$name.exit"
   echo "$job: attempt $number ended with exit code $code"
   [ "$heard" != TERM ] || exit "$code"

@@ -17,11 +17,14 @@ from gra.simulation.server import application
 
 class Counting:
     """A running server: `url`, and the chat completions asked of it so far, by model. `budget`: calls that it answers before it
-    refuses all others, as a provider does whose customer is out of credit; None: no end."""
+    refuses all others, as a provider does whose customer is out of credit; None: no end. `held_at`: calls after so many `arrived`
+    wait for their answers, and are counted in `waiting`; None: none do."""
 
     def __init__(self) -> None:
         self.url = ""
         self.budget: int | None = None
+        self.held_at: int | None = None
+        self.arrived = self.waiting = 0
         self.calls: Counter[str] = Counter()
         self.looks = 0  # at the list of models
 
@@ -49,6 +52,12 @@ def counting(models: tuple[str, ...] = MODELS, latency: float = 0.0) -> Iterator
                     return web.json_response({"error": {"message": "out of credit"}}, status=402)
                 server.budget -= 1
             server.calls[(await request.json())["model"]] += 1
+            server.arrived += 1
+            mine = server.arrived
+            server.waiting += 1
+            while server.held_at is not None and mine > server.held_at:
+                await asyncio.sleep(0.02)
+            server.waiting -= 1
         server.looks += request.path.endswith("/models")
         return await handler(request)
 
@@ -75,6 +84,7 @@ def counting(models: tuple[str, ...] = MODELS, latency: float = 0.0) -> Iterator
     try:
         yield server
     finally:
+        server.held_at = None
         loop.call_soon_threadsafe(loop.stop)
         thread.join(20)
         loop.close()

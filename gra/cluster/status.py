@@ -160,7 +160,23 @@ def _why_stopped(job: Submitted, rows: Mapping[str, Sequence[slurm.Row]], jobs: 
             continue
         if not all(_made(folder) for folders in before.outputs.values() for folder in folders):
             return f"not started: {before.name} did not finish"
-    return "it was cancelled, or ended with its node; gra submit queues it again"
+    said = _slurm_said(job)
+    return (
+        f"{said}; gra submit queues it again"
+        if said
+        else "it was cancelled, or ended with its node; gra submit queues it again"
+    )
+
+
+def _slurm_said(job: Submitted) -> str | None:
+    """What Slurm wrote below the last attempt when it ended the job: cancelled, out of memory, over its time limit."""
+    for path in sorted(Path(job.logs).glob("slurm-*.log"), key=lambda path: path.stat().st_mtime, reverse=True):
+        lines = _tail(path)
+        begun = max((number for number, line in enumerate(lines) if ": attempt " in line), default=0)
+        errors = [line.partition("error:")[2].strip(" *") for line in lines[begun:] if line.startswith("slurmstepd")]
+        if found := [line for line in errors if line]:
+            return f"Slurm: {printable(found[-1])[:200]}"
+    return None
 
 
 def _error(job: Submitted, task: str) -> str | None:
@@ -168,11 +184,14 @@ def _error(job: Submitted, task: str) -> str | None:
     path = job.log(task)
     if path is None:
         return None
+    said = [line.strip() for line in _tail(path) if line.strip() and not line.strip().startswith("->")]
+    return printable(said[-1])[:300] if said else None
+
+
+def _tail(path: Path) -> list[str]:
     with path.open("rb") as handle:
         handle.seek(max(0, path.stat().st_size - _TAIL))
-        lines = handle.read().decode(errors="replace").splitlines()
-    said = [line.strip() for line in lines if line.strip() and not line.strip().startswith("->")]
-    return printable(said[-1])[:300] if said else None
+        return handle.read().decode(errors="replace").splitlines()
 
 
 def _text(line: Line) -> str:

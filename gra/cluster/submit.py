@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from gra.chain.store.manifest import MANIFEST, now
 from gra.chain.store.store import slug
 from gra.cluster import slurm, snapshot
 from gra.cluster.layout import Facts, Job, arrays, command, fitted, options, ranges, template
-from gra.cluster.records import FOLDER, Submission, Submitted, comment, newest, read_all
+from gra.cluster.records import FOLDER, Submission, Submitted, comment
 from gra.errors import GraError, Problem, StoreError
 from gra.fileio import write_json, write_text
 from gra.locks import locked
@@ -43,9 +44,11 @@ def _submit(root: DictConfig, problems: list[Problem], words: list[str], *, dry:
     plan, settings = prepare(root, problems, outside=True, executor="slurm")
     assert isinstance(settings, SlurmSettings)
     store = plan.store.root
-    with locked(store / ".locks" / "submit.lock", _wait):
-        plan = make_plan(plan.experiment, plan.store)[0]  # what another submission or a job has changed meanwhile
+    with nullcontext() if dry else locked(store / ".locks" / "submit.lock", _wait):  # a dry run leaves nothing on disk
         rows = slurm.queue(comment(store))
+        # made again, for what another submission or a job has changed meanwhile; after the queue was read, so a job that ends
+        # between the two is seen in one of them
+        plan = make_plan(plan.experiment, plan.store)[0]
         alive = {row.comment.removeprefix(comment(store)) for row in rows}
         jobs, factor = fitted(plan, settings, Facts(lambda folder: (folder / MANIFEST).is_file(), alive))
         if factor > 1:
@@ -55,7 +58,7 @@ def _submit(root: DictConfig, problems: list[Problem], words: list[str], *, dry:
             return
         limit = slurm.max_array() if any(job.tasks for job in jobs) else 1
         folder = store.absolute() / FOLDER / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
-        known = {key: list(job.ids) for key, job in newest(read_all(store)).items() if key in alive}
+        known = _numbers(rows, store)
         if dry:
             submission = Submission(folder, plan.experiment.name, str(Path.cwd()), None, words)
             _queue_all(jobs, plan, settings, submission, known, limit, Path("CODE"), dry=True)
@@ -65,8 +68,19 @@ def _submit(root: DictConfig, problems: list[Problem], words: list[str], *, dry:
         try:
             _queue_all(jobs, plan, settings, submission, known, limit, code, dry=False)
         except (GraError, OSError) as error:
-            raise StoreError(_undo(submission, error)) from error
+            raise StoreError(_undo(submission, store, error)) from error
     print(f"\nsubmitted; see: {shlex.join(['gra', 'status', f'store={store}'])}")
+
+
+def _numbers(rows: Sequence[slurm.Row], store: Path) -> dict[str, list[str]]:
+    """The numbers of the jobs that are queued or running, by key: the queue's, since a `gra submit` that was killed may not have
+    noted its last job, and the noted ones may have ended."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        numbers = found.setdefault(row.comment.removeprefix(comment(store)), [])
+        if row.job not in numbers:
+            numbers.append(row.job)
+    return found
 
 
 def _queue_all(
@@ -107,6 +121,7 @@ def _queue_all(
                 print(f"{_line(job, mine, numbers, offset, ids, logs)}\n    sbatch {shlex.join(words)}")
             else:
                 _prepare_folder(job, settings, plan, logs, code, words)
+                submission.write()  # before it is queued: `gra status` knows every job, also if this command is killed now
                 mine = slurm.submit(words, _environment(logs, code, offset))
                 record.ids[mine] = offset
                 submission.write()
@@ -156,6 +171,7 @@ def _prepare_folder(
         "GRA_LOGS": str(logs),
         "GRA_MAX_ATTEMPTS": str(settings.max_attempts),
         "GRA_REQUEUE": str(int(settings.requeue)),
+        "GRA_SIGNAL_S": str(settings.signal_s),
         "PYTHONUNBUFFERED": "1",
     }
     lines = ["# environment of one job, read by slurm/common.sh", *settings.setup]
@@ -189,11 +205,18 @@ def _nothing(plan: Plan, alive: set[str]) -> str:
     return f"{done} of {len(plan.steps)} steps are done, the others are queued or running ({len(alive)} jobs); nothing to submit"
 
 
-def _undo(submission: Submission, error: Exception) -> str:
+def _undo(submission: Submission, store: Path, error: Exception) -> str:
     """Cancel what was queued before the fault; returns what to tell."""
     queued = {number: job.name for job in submission.jobs for number in job.ids}
+    by_key = {job.key: job.name for job in submission.jobs}
+    with suppress(GraError):  # an sbatch that did not answer in time may have queued its job all the same
+        for key, numbers in _numbers(slurm.queue(comment(store)), store).items():
+            queued |= {number: by_key[key] for number in numbers if key in by_key}
     if not queued:
+        shutil.rmtree(submission.folder, ignore_errors=True)  # it holds no log
         return f"{error}\n    -> nothing was queued; correct it and run gra submit again"
+    submission.jobs = [job for job in submission.jobs if job.ids]
+    submission.write()
     named = ", ".join(f"{number} ({name})" for number, name in queued.items())
     with suppress(GraError):
         slurm.cancel(list(queued))

@@ -61,15 +61,23 @@ def _run(spec: Spec, given: argparse.Namespace) -> Sequence[Result]:
     place = store.place(stage.name, spec.name, spec.digest).final
     waves, gathering = stage.divide(spec.config, place, given.shards)
     if given.wave is None:
-        gate(waves[-1], given.takes)
+        gates(waves, given.takes)
         return [_whole(stage, spec, gathering, inputs, store, given.lock_wait)]
     at = [wave.name for wave in waves].index(given.wave)
     wave = waves[at]
     if wave.gathers:
-        gate(waves[at - 1], given.takes)
+        gates(waves[:at], given.takes)
         return [_part(wave.part(0), spec, inputs, given.lock_wait)]
     chosen = numbers(given.task, given.per_task, wave.tasks)
     return [_part(wave.part(number), spec, inputs, given.lock_wait) for number in chosen]
+
+
+def gates(before: Sequence[Wave], takes: float) -> None:
+    """Raise MissingError if a merge after the waves `before` lacks the last merge, or more than the share `takes` of the shards."""
+    for wave in before[:-1][-1:]:
+        if wave.gathers and not (wave.part(0).output / MANIFEST).is_file():
+            raise MissingError(f"upstream {wave.name} did not finish: {wave.part(0).output}\n    -> see `gra status`")
+    gate(before[-1], takes)
 
 
 def gate(wave: Wave, takes: float) -> None:

@@ -20,15 +20,24 @@ defaults:
   - override /seeds: world
   - override /pool: servers
   - override /synthesis: gra
+  - override /student: tiny
+  - override /sft: cpu_tiny
+  - override /suite: world
 seeds: {limit: 12}
 pool: {base_url: URL, models: [slm-a, slm-b, slm-c, slm-d, slm-e]}
 synthesis: {rounds: 1, samples_per_round: 16, dedup: {model: hash}}
 runtime: {concurrency: 2}
+student: {build: {vocab_size: 400, hidden_size: 32, layers: 1, heads: 1, intermediate_size: 32}}
+sft: {epochs: 2}
+suite: {limit: 4, max_new_tokens: 4}
 experiment:
   name: tiny
-  title: A tiny synthesis
+  title: A tiny chain
   steps:
-    world: {_target_: gra.simulation.world_stage.run, config: {seed: 0, world: {seeds: 20, test_per_task: 3}}}
+    world:
+      _target_: gra.simulation.world_stage.run
+      config: {seed: 0, world: {seeds: 20, test_per_task: 6, corpus_pairs: 200}}
+    student: {_target_: gra.train.student_stage.run, config: {seed: 0, student: "${student}"}, inputs: {corpus: world}}
   arms:
     gra:
       label: GRA
@@ -38,6 +47,27 @@ experiment:
           config: {seed: 0, seeds: "${seeds}", pool: "${pool}", synthesis: "${synthesis}", runtime: "${runtime}"}
           inputs: {seeds: world}
         audit: {_target_: gra.simulation.audit.run, config: {seed: 0}, inputs: {data: data}}
+        model:
+          _target_: gra.train.stage.run
+          config: {seed: 0, student: "${student}", sft: "${sft}", runtime: {tracking: "${tracking}"}}
+          inputs: {data: data, student: student}
+        scores:
+          _target_: gra.eval.stage.run
+          config: {seed: 0, suite: "${suite}", runtime: {tracking: "${tracking}"}}
+          inputs: {model: model, benchmarks: world}
+"""
+DIVIDED = """\
+# @package _global_
+experiment:
+  name: divided
+  title: A divided stage
+  steps: {}
+  arms:
+    a:
+      label: Arm A
+      steps:
+        data: {_target_: fake_shards.run, config: {seed: 0, parts: null}}
+        scores: {_target_: fake_join.run, config: {plus: 0}, inputs: {data: data}}
 """
 
 
@@ -52,15 +82,20 @@ def slurm() -> Iterator[dict[str, str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def cluster(slurm: dict[str, str], tmp_path: Path) -> Place:
-    """A working folder with the experiments `fake` and `tiny`, whose commands find the Slurm. It is no clone and has no runs/."""
-    for name, text in {"experiment/fake.yaml": EXPERIMENT, "experiment/tiny.yaml": TINY}.items():
-        path = tmp_path / "conf" / name
+def working_folder(folder: Path, environment: dict[str, str]) -> Place:
+    """A folder with the experiments `fake`, `divided` and `tiny`. It is no clone and has no runs/."""
+    for name, text in {"fake": EXPERIMENT, "divided": DIVIDED, "tiny": TINY}.items():
+        path = folder / "conf" / "experiment" / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    (tmp_path / "conf" / "big").mkdir()
-    (tmp_path / "conf" / "big" / "five.yaml").write_text("{value: 5, slow: 0, fail: null}\n")
+    (folder / "conf" / "big").mkdir()
+    (folder / "conf" / "big" / "five.yaml").write_text("{value: 5, slow: 0, fail: null}\n")
     paths = [str(STAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
-    own = {"PYTHONPATH": os.pathsep.join(paths), "FAKE_CALLS": str(tmp_path / "calls"), "CUDA_VISIBLE_DEVICES": ""}
-    return Place(tmp_path, {**slurm, **own, "PATH": f"{Path(sys.executable).parent}:{slurm['PATH']}"})
+    own = {"PYTHONPATH": os.pathsep.join(paths), "FAKE_CALLS": str(folder / "calls"), "CUDA_VISIBLE_DEVICES": ""}
+    return Place(folder, {**environment, **own})
+
+
+@pytest.fixture
+def cluster(slurm: dict[str, str], tmp_path: Path) -> Place:
+    """A working folder whose commands find the Slurm."""
+    return working_folder(tmp_path, {**slurm, "PATH": f"{Path(sys.executable).parent}:{slurm['PATH']}"})

@@ -1,5 +1,7 @@
 """A small real Slurm for tests: munged, slurmctld and one slurmd a node, as plain processes on 127.0.0.1, in a folder of their own.
 
+    python tests/cluster/slurm_cluster.py bash        # a command with such a cluster, which ends with it
+
 Needs Debian's munge and slurm-wlm (or the like); as root all jobs run as root. `started(folder)` yields the environment in which
 Slurm's commands find it, or skips the test with the reason.
 """
@@ -12,6 +14,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -146,3 +150,13 @@ def _ports(count: int) -> int:
             continue
         return first
     pytest.skip("no free ports for a Slurm")
+
+
+def main(words: list[str]) -> int:
+    """Run a command with a cluster of its own; returns its exit code."""
+    with tempfile.TemporaryDirectory(prefix="gra-slurm-", dir="/tmp") as folder, started(Path(folder)) as environment:
+        return subprocess.run(words, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -14,6 +14,8 @@ from gra.chain.execution.cluster_settings import SlurmSettings
 from gra.chain.execution.plan import Plan, make_plan
 from gra.chain.store.store import Store
 from gra.cluster.layout import Facts, arrays, command, fitted, jobs_of, options, ranges, template
+from gra.cluster.records import Submission, Submitted
+from gra.cluster.status import lines_of
 from gra.cluster.submit import dependency
 from gra.cluster.task import gate
 from gra.errors import EXIT_MISSING, MissingError, StoreError
@@ -137,3 +139,22 @@ def test_a_merge_takes_over_few_missing_shards_and_names_more(
     with pytest.raises(MissingError, match=r"shards missing in round-1: 18, 19 \(2 of 20") as error:
         gate(wave, 0.05)
     assert error.value.code == EXIT_MISSING
+
+
+def test_what_slurm_wrote_when_it_ended_a_job_is_its_last_error(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "job.attempts").write_text("2\n")
+    (logs / "slurm-7.log").write_text(
+        "7 on a: attempt 1, log x\nslurmstepd-a: error: *** JOB 7 ON a CANCELLED AT now DUE TO JOB REQUEUE ***\n"
+        "7 on a: attempt 2, log y\nslurmstepd-a: error: StepId=7.batch exceeded memory limit (9 > 5), being killed\n"
+        "slurmstepd-a: error: Exceeded job memory limit\n"
+    )
+    job = Submitted(
+        "x-1", "a/x", "a/x", "x", "1", None, 1, [], [], {"0": [str(tmp_path / "none")]}, str(logs), {"7": 0}
+    )
+    Submission(tmp_path / ".jobs" / "then", "x", "", None, [], [job]).write()
+    (line,) = lines_of(tmp_path, [])
+    assert (line.state, line.error) == ("stopped", "Slurm: Exceeded job memory limit; gra submit queues it again")
+    (logs / "slurm-7.log").write_text((logs / "slurm-7.log").read_text().partition("slurmstepd-a: error: StepId")[0])
+    assert "cancelled, or ended with its node" in str(lines_of(tmp_path, [])[0].error)

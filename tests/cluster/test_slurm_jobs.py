@@ -2,73 +2,44 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
+import shlex
+import shutil
+import signal
 import subprocess
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from conftest import working_folder
 from counting_server import Counting, counting
+from disasters import SHARDS, strike
+from on_slurm import SLURM, data, distinct, empty, logs, said, status, submit, told, until
 from places import Place
 
+from gra.cluster.snapshot import PARTS
+from gra.paths import slurm_dir, source_root
+
 pytestmark = [pytest.mark.slow, pytest.mark.slurm]
-SLURM = ("cluster=slurm", "cluster.resources.mem=500", "cluster.resources.cpus=1")
-SHARDS = "cluster.stages.synthesis.shards"
-IN_FLIGHT = 2  # runtime.concurrency of the experiment `tiny`
 
 
-def submit(place: Place, *words: str) -> str:
-    done = place.gra("submit", *words, *SLURM)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A clone of the code as it is here, that a test may edit."""
+    root, folder = source_root(), tmp_path / "checkout"
+    if root is None:
+        pytest.skip("the code does not run from a git checkout")
+    for part in PARTS:
+        shutil.copytree(root / part, folder / part, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "all"]):
+        subprocess.run(["git", "-C", str(folder), *words], check=True)
+    return folder
 
 
-def said(place: Place, *words: str) -> str:
-    done = subprocess.run(words, env=place.environment, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def status(place: Place) -> dict[str, dict[str, Any]]:
-    done = subprocess.run(
-        [*place.command("status")[:5], "--json"],
-        cwd=place.folder,
-        env=place.environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return {" ".join(filter(None, [job["step"], job["wave"]])): job for job in json.loads(done.stdout)["jobs"]}
-
-
-def until(holds: Callable[[], bool], place: Place, seconds: float = 400) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, logs(place)
-        time.sleep(0.3)
-
-
-def empty(place: Place) -> bool:
-    return not said(place, "squeue", "-h", "-o", "%A").strip()
-
-
-def logs(place: Place) -> str:
-    found = sorted((place.store / ".jobs").rglob("*.log"))
-    return "\n".join(f"== {path.name}\n{path.read_text(errors='replace')[-1500:]}" for path in found)
-
-
-def data(place: Place) -> dict[str, str]:
-    (folder,) = (path.parent for path in place.store.glob("synthesis-*/manifest.json"))
-    names = ("data/train.parquet", "rejected.parquet", "stats.json", "README.md")
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
-
-
-def test_a_chain_is_queued_once_and_runs_the_code_that_was_submitted(cluster: Place) -> None:
+def test_two_submissions_at_once_queue_a_chain_once_and_it_runs_the_code_that_was_submitted(
+    cluster: Place, checkout: Path
+) -> None:
     typo = cluster.gra("submit", "experiment=fake", *SLURM, "cluster.stages.train.gpuz=1")
     assert typo.returncode == 2
     assert "did you mean" in typo.stderr
@@ -76,30 +47,76 @@ def test_a_chain_is_queued_once_and_runs_the_code_that_was_submitted(cluster: Pl
     assert "cluster.executor" in foreign.stderr
     assert not cluster.store.exists()
     assert empty(cluster)
-    text = submit(cluster, "experiment=fake", "made.slow=6")
+    words = ("experiment=fake", "made.slow=6")
+    editing = {**cluster.environment, "PYTHONPATH": f"{checkout}:{cluster.environment['PYTHONPATH']}"}
+    command = shlex.join(cluster.command("submit", *words, *SLURM))
+    files = [cluster.folder / f"said-{number}" for number in range(2)]
+    shells = [
+        subprocess.Popen(
+            ["bash", "-c", f"{command} >{file}; sleep 300"], cwd=cluster.folder, env=editing, start_new_session=True
+        )
+        for file in files
+    ]
+    until(lambda: all(file.exists() and "submit" in file.read_text() for file in files), cluster)
+    for shell in shells:
+        os.killpg(shell.pid, signal.SIGKILL)
+        shell.wait()
+    (checkout / "gra" / "errors.py").write_text("raise SystemExit('the edited code')\n")
+    (checkout / "slurm" / "common.sh").write_text("exit 9\n")
+    text = "".join(file.read_text() for file in files)
     assert text.count(": job ") == 5  # the arm `twin` needs the same results as `a`
-    assert "nothing to submit" in submit(cluster, "experiment=fake", "made.slow=6")  # queued or running
+    assert text.count("nothing to submit") == 1
+    assert "nothing to submit" in submit(cluster, *words)  # queued or running
     (code,) = (cluster.store / ".code").iterdir()
-    assert not list((code / "gra" / "chain").glob("nothing"))
     until(lambda: empty(cluster), cluster)
-    assert {job["state"] for job in status(cluster).values()} == {"done"}, logs(cluster)
-    assert "all 7 steps are done" in submit(cluster, "experiment=fake", "made.slow=6")
+    assert {job.state for job in status(cluster).values()} == {"done"}, logs(cluster)
+    assert "all 7 steps are done" in submit(cluster, *words)
     for path in cluster.store.glob("fake*/manifest.json"):
         assert json.loads(path.read_text())["git"] == json.loads((code / "snapshot.json").read_text())
     assert len(cluster.calls) == 5
+
+
+def test_a_shard_that_always_fails_is_named_and_the_others_finish(cluster: Place) -> None:
+    bad = cluster.folder / "calls.bad"
+    bad.write_text("9")
+    words = ("experiment=divided", "+cluster.stages.fake_shards.shards=10", "cluster.max_attempts=2")
+    submit(cluster, *words)  # two arrays a round: the cluster's are of eight
+    until(lambda: empty(cluster), cluster)
+    found = status(cluster)
+    first, merge = found["a/data round-0"], found["a/data merge-0"]
+    assert (first.state, first.done, first.total) == ("failed", 9, 10)
+    (shard,) = first.failed
+    assert (shard["task"], shard["attempt"], shard["exit"]) == ("9", 2, 1)
+    assert shard["error"] == "a/data: a disk of this shard is full"
+    assert "a disk of this shard" in Path(shard["log"]).read_text()
+    assert f"task 9: attempt 2, exit code 1, log {shard['log']}: {shard['error']}" in told(cluster, "status")
+    assert merge.error == "a/data: shards missing in round-0: 9 (1 of 10, and cluster.merge_takes=0.05)"
+    assert (merge.state, merge.attempt) == ("failed", 1)
+    assert found["a/data round-1"].error == "not started: a/data merge-0 did not finish"
+    assert "upstream merge-0 did not finish" in found["a/data"].error
+    assert found["a/scores"].error == "not started: a/data did not finish"
+    assert sorted(cluster.calls) == sorted([f"fake_shard 0 {n}" for n in range(10)] + ["fake_shard 0 9"])
+    bad.unlink()
+    again = submit(cluster, *words)
+    assert "a/data round-0: job " in again
+    assert "[1] + 8" in again  # the ninth alone
+    until(lambda: empty(cluster), cluster)
+    assert {job.state for job in status(cluster).values()} == {"done"}, logs(cluster)
+    assert cluster.calls[11:13] == ["fake_shard 0 9", "fake_shards 10"]
+    assert len(cluster.calls) == 11 + 2 + 10 + 2
 
 
 def test_a_failing_job_has_its_attempts_and_what_waits_for_it_ends(cluster: Place) -> None:
     submit(cluster, "experiment=fake", "made.fail=error", "cluster.max_attempts=2")
     until(lambda: empty(cluster), cluster)
     found = status(cluster)
-    assert found["a/make"]["state"] == "failed"
-    assert found["a/make"]["attempt"] == 2
-    assert found["a/make"]["error"] == "a/make: this cannot be"
-    assert Path(found["a/make"]["log"]).is_file()
-    assert found["a/scores"]["state"] == "stopped"
-    assert found["a/scores"]["error"] == "not started: a/make did not finish"
-    assert found["b/scores"]["state"] == "done"  # what does not need it
+    assert found["a/make"].state == "failed"
+    assert found["a/make"].attempt == 2
+    assert found["a/make"].error == "a/make: this cannot be"
+    assert Path(found["a/make"].log).is_file()
+    assert found["a/scores"].state == "stopped"
+    assert found["a/scores"].error == "not started: a/make did not finish"
+    assert found["b/scores"].state == "done"  # what does not need it
     nodes = ",".join(sorted(set(said(cluster, "sinfo", "-h", "-N", "-o", "%N").split())))
     said(
         cluster, "scontrol", "update", f"nodename={nodes}", "state=drain", "reason=test"
@@ -107,89 +124,102 @@ def test_a_failing_job_has_its_attempts_and_what_waits_for_it_ends(cluster: Plac
     try:
         again = submit(cluster, "experiment=fake", "made.fail=error", "cluster.max_attempts=1")
         assert again.count(": job ") == 2  # only what is missing
-        assert "cancelled 2" in said_by_cancel(cluster)
+        assert "cancelled 2" in told(cluster, "cancel")
     finally:
         said(cluster, "scontrol", "update", f"nodename={nodes}", "state=resume")
     until(lambda: empty(cluster), cluster)
 
 
-def said_by_cancel(place: Place) -> str:
-    done = subprocess.run(
-        place.command("cancel")[:5],
-        cwd=place.folder,
-        env=place.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_stopped_jobs_without_requeue_have_successors_that_the_rest_waits_for(cluster: Place) -> None:
     submit(cluster, "experiment=fake", "made.slow=8", "cluster.requeue=false")
     until(lambda: len(cluster.calls) >= 3, cluster)
-    job = status(cluster)["a/make"]["jobs"][0]
+    job = status(cluster)["a/make"].jobs[0]
     said(cluster, "scancel", "--signal=USR1", "--batch", job)  # as Slurm does before a time limit
     until(lambda: empty(cluster), cluster)
     found = status(cluster)
-    assert {line["state"] for line in found.values()} == {"done"}, logs(cluster)
-    assert len(found["a/make"]["jobs"]) == 2
-    assert found["a/make"]["attempt"] == 2
+    assert {line.state for line in found.values()} == {"done"}, logs(cluster)
+    assert len(found["a/make"].jobs) == 2
+    assert found["a/make"].attempt == 2
+
+
+def test_the_templates_by_hand_pass_a_signal_on_to_all_nodes_and_number_the_tasks(cluster: Place) -> None:
+    (cluster.folder / "step.sh").write_text(
+        "trap 'echo told >>saw-$SLURM_NODEID; exit 85' USR1\n"
+        "echo started >>saw-$SLURM_NODEID\n"
+        "until [ -e enough ]; do sleep 0.1; done\n"
+    )
+    (cluster.folder / "deaf.sh").write_text(
+        "trap '' USR1\necho started >>deaf\nuntil [ -e enough ]; do sleep 0.1; done\n"
+    )
+    nodes = [cluster.folder / f"saw-{number}" for number in range(2)]
+
+    def batch(*words: str) -> str:
+        options = ["sbatch", "--parsable", "-o", "/dev/null", "--mem=500", *words]
+        done = subprocess.run(options, cwd=cluster.folder, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    environment = {**cluster.environment, "GRA_SLURM": str(slurm_dir()), "GRA_SIGNAL_S": "6"}
+    job = batch("--nodes=2", str(slurm_dir() / "multinode.sbatch"), "bash", "step.sh")
+    batch("--array=0-1", str(slurm_dir() / "array.sbatch"), "touch", "made-%-of-2")
+    deaf = batch(str(slurm_dir() / "task.sbatch"), "bash", "deaf.sh")
+    until(lambda: all(file.exists() for file in (*nodes, cluster.folder / "deaf")), cluster)
+    said(cluster, "scancel", "--signal=USR1", "--batch", job, deaf)  # as Slurm does before a preemption or a time limit
+    until(lambda: all("told" in file.read_text() for file in nodes), cluster)
+    until(
+        lambda: (cluster.folder / "deaf").read_text().count("started") == 2, cluster
+    )  # killed in time, and queued again
+    (cluster.folder / "enough").touch()
+    until(lambda: empty(cluster), cluster)
+    assert [file.read_text().split() for file in nodes] == [["started", "told", "started"]] * 2
+    assert {file.name for file in cluster.folder.glob("made-*")} == {"made-0-of-2", "made-1-of-2"}
+    (logs_of,) = (cluster.folder / "runs" / "slurm").glob(f"*-{job}")
+    assert (logs_of / "job.attempts").read_text() == "2\n"
 
 
 @pytest.fixture
-def server() -> Any:
-    with counting(latency=0.1) as found:
+def server() -> Iterator[Counting]:
+    with counting(latency=0.02) as found:
         yield found
 
 
-def test_shards_survive_what_befalls_them_and_pay_for_no_call_twice(
+def test_a_chain_survives_what_befalls_its_shards_and_is_that_of_one_run(
     cluster: Place, server: Counting, tmp_path: Path
 ) -> None:
+    """Every kind of disaster but the time limit, which takes Slurm minutes: disasters.py, which also does each alone."""
+    (tmp_path / "alone").mkdir()
+    alone = working_folder(tmp_path / "alone", cluster.environment)
     words = ("experiment=tiny", f"pool.base_url={server.url}")
-    alone = cluster.gra("run", *words, "store=alone", timeout=150)
-    assert "audit" in alone.stdout + alone.stderr
-    one, local = server.taken(), Place(tmp_path, cluster.environment)
-    folder = next((tmp_path / "alone").glob("synthesis-*/manifest.json")).parent
-    wanted = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in data_names()}
+    done = alone.gra("run", *words, "cluster.threads=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    server.taken()
+    for path in (*alone.store.glob("world-*"), *alone.store.glob("student-*")):  # done: no job is queued for them
+        if path.is_dir():
+            shutil.copytree(path, cluster.store / path.name)
 
-    shards = (f"{SHARDS}=3", "cluster.resources.partition=low")
-    submit(cluster, *words, *shards)
-    until(lambda: status(cluster)["gra/data round-1"]["attempt"] > 0 and server.total > 40, cluster)
-    assert not list(cluster.store.rglob("*-shm"))
-    array = status(cluster)["gra/data round-1"]["jobs"][0]
-    said(cluster, "scontrol", "requeue", f"{array}_0")
-    said(cluster, "sbatch", "-p", "main", "--exclusive", "-N2", "-o", "/dev/null", "--wrap", "sleep 1")  # preempts all
-    refused = cluster.gra("submit", *words, *shards, f"{SHARDS}=4", *SLURM)
-    assert refused.returncode == 1
-    assert "divided into 3 shards, not 4" in refused.stderr
+    text = submit(cluster, *words, *SHARDS)
+    assert [line.partition(": job ")[0] for line in text.splitlines() if ": job " in line] == [
+        *(
+            "gra/data round-0",
+            "gra/data merge-0",
+            "gra/data round-1",
+            "gra/data",
+            "gra/audit",
+            "gra/model",
+            "gra/scores",
+        )
+    ]
+    for names in (("requeue", "kill"), ("node",), ("preempt",), ("cancel",)):
+        strike(cluster, server, *names)
+        assert not list(cluster.store.rglob("*-shm"))
+    server.held_at = None
     until(lambda: empty(cluster), cluster)
-    assert {line["state"] for line in status(cluster).values()} == {"done"}, logs(cluster)
-    assert data(cluster) == wanted
-    paid, spare = server.taken(), prepared(cluster)
-    repeated = paid - distinct(cluster)
-    assert 0 <= repeated <= 3 * IN_FLIGHT, (paid, one, spare)
-    assert "all 3 steps are done" in submit(cluster, *words, *shards)
-    assert "all 3 steps are done" in submit(cluster, *words, f"{SHARDS}=4")
+    assert status(cluster)["gra/data"].state == "failed"  # what was cancelled is missing
+    assert submit(cluster, *words, *SHARDS).count(": job ") == 5
+    until(lambda: empty(cluster), cluster)
+    assert {line.state for line in status(cluster).values()} == {"done"}, logs(cluster)
+    assert data(cluster.store) == data(alone.store)
+    in_flight = 2 + 2 + 6 + 6 + 6  # calls of the shards that were struck, each time
+    assert 0 <= server.taken() - distinct(cluster.store) <= in_flight
+    table = cluster.gra("compare", "experiment=tiny", f"pool.base_url={server.url}")
+    assert table.stdout == done.stdout
     assert server.total == 0
-    assert local.folder == tmp_path
-
-
-def data_names() -> tuple[str, ...]:
-    return ("data/train.parquet", "rejected.parquet", "stats.json", "README.md")
-
-
-def prepared(place: Place) -> list[dict[str, float]]:
-    return [json.loads(path.read_text()) for path in place.store.rglob("shard.json")]
-
-
-def distinct(place: Place) -> int:
-    """The calls in the run's journal, which has imported those of its shards."""
-    from contextlib import closing
-
-    from gra.databases import connect_readonly
-
-    (journal,) = place.store.glob("synthesis-*/journal.sqlite")
-    with closing(connect_readonly(journal)) as connection:
-        return int(connection.execute("SELECT count(*) FROM calls").fetchone()[0])

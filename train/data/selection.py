@@ -58,8 +58,9 @@ class Scratch:
         for file in self._files:
             file.flush()
         kinds = np.int32, np.bool_
+        # "c", a private map: some file systems refuse a shared one, which "r" is
         every, marks = (
-            np.memmap(path, kind, "r").view(np.ndarray) for path, kind in zip(self._paths, kinds, strict=True)
+            np.memmap(path, kind, "c").view(np.ndarray) for path, kind in zip(self._paths, kinds, strict=True)
         )
         parts = [slice(a, a + n) for a, n in zip(starts.tolist(), lengths.tolist(), strict=True)]
         ids = np.concatenate([every[part] for part in parts])

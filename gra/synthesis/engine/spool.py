@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copyreg
 import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO
+from weakref import WeakSet
 
 from gra.synthesis.committee.records import CallRecord, Check, Outcome, Review, Roles
 
@@ -23,6 +25,19 @@ def _as_call(kind: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
 _REDUCE = copyreg.dispatch_table | {kind: _as_call(kind) for kind in (Outcome, Roles, Check, Review, CallRecord)}
 
 
+_OPEN: WeakSet[Spool] = WeakSet()  # of this process
+
+
+def clear(folder: Path) -> None:
+    """Close the spools below `folder` and delete it, if it is there. NFS renames a file that is deleted while it is open, and its
+    folder cannot be deleted then. Raises OSError."""
+    for spool in list(_OPEN):
+        if folder in spool.path.parents:
+            spool.remove()
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
 class Spool:
     """A file of outcomes in the order they were added. It can be read any number of times, also while outcomes are added.
 
@@ -32,14 +47,15 @@ class Spool:
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
+        self.path = path
         self._file: BinaryIO = path.open("wb")
         self._count = 0
+        _OPEN.add(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Reduce to a read-only view of the same outcomes, for another process (gra/worker_process.py)."""
         self._file.flush()
-        return _reading, (self._path, self._count)
+        return _reading, (self.path, self._count)
 
     def add(self, outcome: Outcome) -> None:
         """Append one outcome."""
@@ -53,17 +69,17 @@ class Spool:
 
     def __iter__(self) -> Iterator[Outcome]:
         self._file.flush()
-        with self._path.open("rb") as reader:
+        with self.path.open("rb") as reader:
             for _ in range(self._count):
                 yield pickle.load(reader)
 
     def remove(self) -> None:
         """Close and delete the file."""
         self._file.close()
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
 
 def _reading(path: Path, count: int) -> Spool:
     spool = Spool.__new__(Spool)
-    spool._path, spool._count, spool._file = path, count, path.open("rb")
+    spool.path, spool._count, spool._file = path, count, path.open("rb")
     return spool

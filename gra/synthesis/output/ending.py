@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from gra.errors import SynthesisError
 from gra.fileio import write_json
 from gra.memory import peak_rss_bytes
 from gra.synthesis.config import SynthesisConfig
+from gra.synthesis.engine import spool
 from gra.synthesis.engine.journal_read import calls_recorded, seconds_waited
 from gra.synthesis.engine.session import JOURNAL
 from gra.synthesis.output import cost
@@ -56,7 +56,7 @@ def finish(
         raise SynthesisError(blind_committee(result.blind, output, stats))
     if not result.kept:
         raise SynthesisError(nothing_kept(result, output, stats))
-    shutil.rmtree(output / SPOOL)
+    spool.clear(output / SPOOL)
     _warn(stats, vain)
     return {key: float(stats[key]) for key in ("proposals", "kept", "calls", "missing_verdicts")}
 

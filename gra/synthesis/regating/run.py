@@ -19,6 +19,7 @@ from gra.synthesis.committee.calls import Rules
 from gra.synthesis.decontamination import filter
 from gra.synthesis.dedup.embed import Embedder
 from gra.synthesis.dedup.pool import TargetPool
+from gra.synthesis.engine import spool
 from gra.synthesis.engine.reuse import JOURNAL
 from gra.synthesis.output.folder import Material
 from gra.synthesis.probe import after_run
@@ -63,7 +64,7 @@ class RecordedRun:
     def __enter__(self) -> Self:
         config, settings = self._config, self._config.synthesis
         shutil.rmtree(self._work, ignore_errors=True)  # left by a killed run
-        self._stack.callback(shutil.rmtree, self._work, ignore_errors=True)
+        self._stack.callback(spool.clear, self._work)
         seeds = load_seeds(config.seeds, config.seed, self._inputs.get("seeds"))
         rules = rules_of(config, self._inputs.get("probe"))
         try:

@@ -44,7 +44,7 @@ def read_table(path: Path, content: Opened) -> Iterator[Raw]:
                     yield raw
         else:
             opener = pa.ipc.open_file if content.head.startswith(b"ARROW1") else pa.ipc.open_stream
-            reader = opener(source if packed else pa.memory_map(source))
+            reader = opener(source if packed else pa.OSFile(source))  # no memory map: some file systems have none
             batches = (
                 (reader.get_batch(n) for n in range(reader.num_record_batches))
                 if opener is pa.ipc.open_file

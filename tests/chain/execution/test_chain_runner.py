@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import fcntl
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -265,3 +268,14 @@ def test_a_process_that_its_config_makes_a_follower_locks_and_publishes_nothing(
     assert [found.manifest for found in inner] == [{}]
     assert result.manifest["metrics"] == {"value": 3.0}
     assert calls(tmp_path) == 2
+
+
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "lockf", refused)
+    with pytest.raises(
+        StoreError, match=r"No locks available; the file system is \w+ at /.*\n    -> .*store=DIR or output=DIR"
+    ):
+        locked(tmp_path / ".lock", lambda _who: None).__enter__()
