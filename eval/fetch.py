@@ -181,9 +181,11 @@ def _say(text: str) -> None:
 
 
 class FetchSettings(Settings):
-    """The config of the command."""
+    """The config that the command reads; the keys above set its values."""
 
-    suite: Suite = Field(description="The benchmarks: of its keys, `tasks`, `only` and `num_fewshot` are used.")
+    suite: Suite = Field(
+        description="The benchmarks to fetch; only the keys `tasks`, `only` and `num_fewshot` are used."
+    )
 
 
 def fetch_from(root: DictConfig, problems: list[Problem]) -> None:

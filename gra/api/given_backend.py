@@ -21,9 +21,9 @@ _given: dict[str, Any] = {}
 
 
 class PoolSettings(PoolBase):
-    """The keys of a pool whose backend was made by the caller."""
+    """Keys of a pool whose backend is a Python object that the caller of `gra.api` made."""
 
-    backend: str = Field(description="Module and name of the backend's class.")
+    backend: str = Field(description="Module and name of the class of the backend.")
 
 
 @contextmanager
