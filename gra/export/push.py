@@ -68,7 +68,7 @@ def parcel(folder: Path) -> Parcel:
     """
     if not (folder / labels.MANIFEST).is_file():
         raise StoreError(
-            f"{folder}: no finished folder of a stage\n    -> give the output of gra synthesize or gra train"
+            f"{folder}: not the folder of a finished stage\n    -> give the output of gra synthesize or gra train"
         )
     if (folder / "data" / "train.parquet").is_file():
         found = Parcel("dataset", folder, [name for name in DATA if (folder / name).is_file()])

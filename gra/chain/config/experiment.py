@@ -323,7 +323,11 @@ def _ordered(steps: Mapping[str, Step], problems: list[Problem]) -> dict[str, St
         return {i: steps[i] for i in sorter.static_order() if i in steps}
     except CycleError as error:
         problems.append(
-            Problem("experiment", f"steps wait for one another: {' -> '.join(error.args[1])}", "break the cycle")
+            Problem(
+                "experiment",
+                f"the inputs of these steps form a cycle: {' -> '.join(error.args[1])}",
+                "remove one of these inputs",
+            )
         )
         return {}
 

@@ -84,7 +84,14 @@ class PoolSettings(PoolBase):
                 Problem("pool.python", f"no such program: {self.python}", "give the path of a Python with vLLM")
             )
         own = [key for key in self.engine if key in _OWN]
-        found += [Problem(f"pool.engine.{key}", "is a key of the pool or of its models", "set it there") for key in own]
+        found += [
+            Problem(
+                f"pool.engine.{key}",
+                "the pool or its models already set this argument",
+                "set it there, not in pool.engine",
+            )
+            for key in own
+        ]
         if self.tensor_parallel > max(1, len(visible_gpus())):
             what = f"{self.tensor_parallel} GPUs are needed, {len(visible_gpus())} are visible"
             found.append(Problem("pool.tensor_parallel", what, "lower it, or set CUDA_VISIBLE_DEVICES to more GPUs"))

@@ -66,7 +66,7 @@ def main(words: Sequence[str]) -> int:
     print(f"{output / 'sweep.csv'}\n{output / 'sweep.png'}")
     if unsure := sum(not entry["exact"] for entry in rows):
         print(
-            f"{unsure} of {len(rows)} arms are not what a run of their own would give: see the column what_is_undecided"
+            f"{unsure} of {len(rows)} arms can differ from a full run with their settings: see the column what_is_undecided"
         )
     return 0
 
