@@ -132,7 +132,7 @@ def test_what_is_no_record_is_named(tmp_path: Path) -> None:
         gra.synthesize([SEEDS[0], "x"], pool="simulated", output=tmp_path / "data")  # type: ignore[list-item]
     with pytest.raises(ConfigError, match="record 0 is not JSON"):
         gra.synthesize([{"instruction": object()}], pool="simulated", output=tmp_path / "data")
-    with pytest.raises(StoreError, match="no finished folder"):
+    with pytest.raises(StoreError, match="not the folder of a finished stage"):
         gra.load(tmp_path)
 
 
