@@ -1,7 +1,7 @@
-"""`gra export DIR --to FORMAT --output OUT`: a data folder in the form that a trainer reads.
+"""`gra export DIR --to FORMAT --output OUT`: writes a data folder in the format of a trainer.
 
 gra export data/mine --to llamafactory --output exports/mine
-gra export data/mine --to chatml --preferences --output exports/pairs    # chosen and rejected, where there are any
+gra export data/mine --to chatml --preferences --output exports/pairs    # preference pairs
 """
 
 from __future__ import annotations
