@@ -89,10 +89,13 @@ def wanted(task: str, yaml: catalogue.Yaml, owner: str, shots: int | None) -> li
     spec = catalogue.read(yaml)
     dataset, options = spec.get("dataset_path"), dict(spec.get("dataset_kwargs") or {})
     if dataset in (None, "json"):
-        raise EvalError(f"{task} is not on the hub: the chain's step `world` generates its items")
+        raise EvalError(
+            f"{task} is not on the hub: the step `world` of an experiment writes its items\n    -> leave the task out"
+        )
     if spec.get("custom_dataset") not in (None, _JOINED):
         raise EvalError(
-            f"{task} builds its items with {spec['custom_dataset']}\n    -> evaluate it on a machine that reaches the hub"
+            f"{task} builds its items with {spec['custom_dataset']}, so there is no file to fetch\n"
+            "    -> evaluate it on a machine that reaches the hub"
         )
     parts = [spec.get("dataset_name")]
     if spec.get("custom_dataset") == _JOINED:
@@ -125,7 +128,9 @@ def _missing(name: str, shots: int | None, output: Path) -> Iterator[tuple[Wante
     """
     members = catalogue.members(name)
     if members is None:
-        raise EvalError("a group that defines its tasks inline\n    -> list its tasks one by one")
+        raise EvalError(
+            "cannot be fetched: the YAML of this group contains its tasks\n    -> list its tasks one by one"
+        )
     for leaf, yaml in members.tasks.items():
         files = local_data.locate(leaf, yaml, catalogue.read(yaml), [output], shots)[0].files
         for one in wanted(leaf, yaml, name, shots):
@@ -181,9 +186,11 @@ def _say(text: str) -> None:
 
 
 class FetchSettings(Settings):
-    """The config of the command."""
+    """The config that the command reads; the keys above set its values."""
 
-    suite: Suite = Field(description="The benchmarks: of its keys, `tasks`, `only` and `num_fewshot` are used.")
+    suite: Suite = Field(
+        description="The benchmarks to fetch; only the keys `tasks`, `only` and `num_fewshot` are used."
+    )
 
 
 def fetch_from(root: DictConfig, problems: list[Problem]) -> None:

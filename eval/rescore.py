@@ -46,12 +46,17 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a finished evaluation")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the folder to create")
-    parser.add_argument("--sandbox", choices=("auto", "none"), default="auto", help="as suite.sandbox; default: auto")
+    parser.add_argument(
+        "--sandbox",
+        choices=("auto", "none"),
+        default="auto",
+        help="how model-written code runs, as suite.sandbox; default: auto",
+    )
     parser.add_argument(
         "--reading",
         choices=rereading.READINGS,
         default="strict",
-        help="the rules of the strict column; default: strict, our own rules",
+        help="rules that read the strict answers; default: strict, the rules of this project",
     )
     options = parser.parse_args(argv)
     try:

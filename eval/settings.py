@@ -25,55 +25,66 @@ class Suite(Settings):
     """The tasks and how they are evaluated."""
 
     name: str = Field(description="Name of the suite in scores and tables.")
-    tasks: tuple[TaskName, ...] = Field((), description="Tasks or groups of lm-eval, or of eval/tasks.")
+    tasks: tuple[TaskName, ...] = Field(
+        (), description="Names of tasks or groups, of lm-eval or of this project (eval/tasks)."
+    )
     only: tuple[TaskName, ...] | None = Field(
         None,
         min_length=1,
-        description="Evaluate only these of `tasks`, in the suite's order; a group's name stands for its members; null: all.",
+        description="Evaluate only these of `tasks`, in the suite's order; the name of a group stands for its members; null: all.",
     )
     groups: Annotated[Groups, BeforeValidator(lambda given: given or {}, json_schema_input_type=Groups | None)] = Field(
         default_factory=dict,
-        description="Group: its tasks, for the means in the scores; members that are not in `tasks` are ignored; null: none.",
+        description="Group name: the tasks that its mean score is over. Members that are not in `tasks` are ignored; null: no "
+        "groups.",
     )
     limit: int | None = Field(
         None,
         ge=1,
-        description="Items per task, drawn in proportion from each subject (eval/suite/subset.py), the same for every model; "
-        "null: all. Scores with different limits are not comparable.",
+        description="Number of items per task, drawn from each subject in proportion to its size (eval/suite/subset.py). Every "
+        "model gets "
+        "the same items. Scores with different limits are not comparable; null: all items.",
     )
-    limit_seed: int = Field(0, description="Seed of the drawn items, the same for all models and replicates.")
+    limit_seed: int = Field(
+        0, description="Seed that draws the items of `limit`; all models and replicates must share it."
+    )
     data_dir: str | None = Field(
-        None, description="Folder of benchmark files (`gra fetch suite=paper output=DIR`); null: items from the hub."
+        None,
+        description="Folder of benchmark files, made by `gra fetch suite=paper output=DIR`; null: items are loaded from the hub.",
     )
     skip_missing: bool = Field(
-        False, description="true: leave out a task without data, without a score; false: that is an error."
+        False, description="true: a task without data is skipped and gets no score; false: it is an error."
     )
     max_new_tokens: int | None = Field(
         None,
         ge=1,
-        description="Longest reply, in tokens; null: each task's limit, and for a task without one "
-        f"{CHAT_TOKENS} with a chat template, {PLAIN_TOKENS} without (lm-eval's).",
+        description="Longest reply in tokens; null: each task's own limit; a task without one gets "
+        f"{CHAT_TOKENS} with a chat template and {PLAIN_TOKENS} (lm-eval's default) without.",
     )
     num_fewshot: int | None = Field(
-        None, ge=0, description="Number of worked examples; null: each task's own. A task with 0 keeps 0."
+        None,
+        ge=0,
+        description="Number of worked examples (few-shot); null: each task's own. A task that has none stays without.",
     )
     fewshot_as_multiturn: bool = Field(
-        True, description="true: worked examples are turns of the conversation; false: all in one message."
+        True, description="true: worked examples are turns of the conversation; false: all are in one message."
     )
-    fewshot_seed: int = Field(1234, description="Seed of the worked examples. 1234: lm-eval's default.")
+    fewshot_seed: int = Field(1234, description="Seed that draws the worked examples. 1234: lm-eval's default.")
     apply_chat_template: bool = Field(
-        True, description="Use the model's chat template; false: plain text, as for base models."
+        True, description="true: render prompts with the model's chat template; false: plain text, as for base models."
     )
     bos: Literal["model", "never", "always"] = Field(
         "model",
-        description="Beginning-of-text token of each rendered prompt. model: where the chat template writes it; never; always. No "
-        "effect for tokenizers without such a token (Qwen2.5).",
+        description="Whether each rendered prompt begins with the beginning-of-text token. model: if the chat template writes "
+        "it; never; "
+        "always. No effect if the tokenizer has no such token (Qwen2.5).",
     )
     system_instruction: str | None = Field(None, description="System message of every prompt; null: none.")
     sandbox: Literal["auto", "none"] = Field(
         "auto",
-        description="How model-written code runs. auto: in a sandbox, or the run is refused; none: with your rights, limited only "
-        "in time and memory.",
+        description="How code that a model wrote is run. auto: in a sandbox; without one the evaluation is refused; none: with "
+        "your "
+        "own rights, limited only in time and memory.",
     )
 
     @model_validator(mode="before")
@@ -119,46 +130,51 @@ def chosen(suite: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Model(Settings):
-    """The model and what runs it; in an experiment an earlier step provides the model."""
+    """The model to evaluate and what runs it. In an experiment an earlier step provides the model."""
 
     path: str = Field(
         "",
-        description="Model folder or hub id. backend=server: of the tokenizer that renders the prompts; with send=messages only a "
-        "name.",
+        description="Model folder or hub id. With backend=server it names the tokenizer that renders the prompts; with "
+        "send=messages "
+        "it is only a label.",
     )
-    revision: str = Field("main", description="Commit, tag or branch of a hub id.")
+    revision: str = Field("main", description="Commit, tag or branch of the hub id.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="dtype of the weights; auto: as saved."
     )
     trust_remote_code: bool = Field(False, description="true: run the code of the model's repository.")
     backend: Literal["hf", "vllm", "server"] = Field(
         "hf",
-        description="hf: transformers; vllm: in this process, where it is installed; server: an OpenAI-compatible one.",
+        description="hf: transformers; vllm: vLLM in this process, which must be installed; server: an OpenAI-compatible server.",
     )
     max_length: int | None = Field(
-        None, ge=16, description="Tokens of prompt and reply together; null: from the model's config."
+        None, ge=16, description="Maximum of tokens of prompt and reply together; null: from the model's config."
     )
     base_url: str | None = Field(
-        None, pattern=r"^https?://\S+$", description="URL of the server, up to /v1; null unless backend=server."
+        None, pattern=r"^https?://\S+$", description="URL of the server including /v1; null: without a server."
     )
-    name: str | None = Field(None, min_length=1, description="The server's name for the model; null: `path`.")
+    name: str | None = Field(None, min_length=1, description="Name of the model at the server; null: `path`.")
     send: Literal["tokens", "text", "messages"] = Field(
         "tokens",
-        description="What is sent to a server. tokens, text: the prompt is rendered here; messages: the server renders it.",
+        description="What is sent to a server. tokens, text: a prompt that was rendered here; messages: the conversation, which "
+        "the server renders.",
     )
     version: str | None = Field(
         None,
         min_length=1,
-        description="Any text, or null. Change it when the server has other weights under the same name, or stored replies of the "
-        "old ones are reused.",
+        description="Any text that names the server's weights. Change it if the weights under the same name change; otherwise "
+        "stored "
+        "replies of the old weights are reused; null: no version.",
     )
     refused: Literal["error", "empty"] = Field(
         "error",
-        description="Prompts that a server keeps refusing. error: the run fails after all other calls; empty: they are scored as "
-        "empty replies and counted.",
+        description="What to do with prompts that the server keeps refusing. error: the run fails after all other calls; empty: "
+        "they are "
+        "scored as empty replies and counted.",
     )
     api_key_env: str = Field(
-        "OPENAI_API_KEY", description="NAME of the variable that holds the server's key; if unset, no key is sent."
+        "OPENAI_API_KEY",
+        description="NAME of the environment variable that holds the server's API key; if it is unset, no key is sent.",
     )
 
     @model_validator(mode="after")
@@ -171,32 +187,42 @@ class Model(Settings):
 
 
 class Runtime(Settings):
-    """Changes speed only (apart from the last bits of floating point: batches of another shape can round differently)."""
+    """Keys that change speed only, up to floating-point noise: batches of another shape can round differently."""
 
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        "auto", description="hf: prompts per batch; auto: what fits a GPU, 64 on a CPU."
+        "auto", description="hf: prompts per batch. auto: as many as fit on a GPU; 64 on a CPU."
     )
-    device: str = Field("auto", description="hf: auto, cpu, cuda, cuda:1, mps.")
+    device: str = Field(
+        "auto", description="hf: device of the model, e.g. cpu, cuda, cuda:1 or mps; auto: a GPU if there is one."
+    )
     processes: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        "auto", description="hf: copies of the model that share the work; auto: one per GPU."
+        "auto",
+        description="hf: number of processes, each with a copy of the model, that share the prompts. auto: one per GPU.",
     )
-    threads: int | None = Field(None, ge=1, description="torch threads on a CPU; null: torch's default.")
-    tensor_parallel_size: int = Field(1, ge=1, description="vllm: GPUs that share one copy of the model.")
-    data_parallel_size: int = Field(1, ge=1, description="vllm: copies of the model; more than one needs ray.")
-    gpu_memory_utilization: float = Field(0.9, gt=0, le=1, description="vllm: fraction of each GPU's memory.")
-    concurrency: int = Field(64, ge=1, description="server: calls in flight.")
-    timeout_s: float = Field(600, gt=0, description="server: seconds for one reply.")
-    retries: int = Field(8, ge=0, description="server: retries of a call after temporary faults.")
-    tracking: TrackingSettings = Field(TrackingSettings(mode="none"), description="Weights & Biases; see `tracking`.")
+    threads: int | None = Field(None, ge=1, description="Number of torch threads on a CPU; null: torch's default.")
+    tensor_parallel_size: int = Field(1, ge=1, description="vllm: number of GPUs that share one copy of the model.")
+    data_parallel_size: int = Field(
+        1, ge=1, description="vllm: number of copies of the model; more than one needs ray."
+    )
+    gpu_memory_utilization: float = Field(
+        0.9, gt=0, le=1, description="vllm: fraction of each GPU's memory that vLLM may use."
+    )
+    concurrency: int = Field(64, ge=1, description="server: maximum of calls in flight.")
+    timeout_s: float = Field(600, gt=0, description="server: maximum of seconds to wait for one reply.")
+    retries: int = Field(8, ge=0, description="server: maximum of retries of a call after temporary faults.")
+    tracking: TrackingSettings = Field(
+        TrackingSettings(mode="none"), description="Weights & Biases: the keys of the group `tracking`."
+    )
     reuse: tuple[str, ...] = Field(
-        (), description="Folders, searched at any depth, whose stored replies answer equal requests."
+        (),
+        description="Folders of earlier evaluations, searched at any depth; their stored replies are reused for equal requests.",
     )
 
 
 class EvalSettings(Settings):
-    """The whole config of the stage."""
+    """The whole config of the stage `eval`."""
 
     seed: int = Field(0, description="Used only by tasks that sample their replies.")
     suite: Suite = Field(description="The tasks and how they are evaluated.")
-    model: Model | None = Field(None, description="The model; null: the input `model` gives it.")
-    runtime: Runtime = Field(Runtime(), description="Speed only: not in the fingerprint.")
+    model: Model | None = Field(None, description="The model; null: the folder of the input `model`.")
+    runtime: Runtime = Field(Runtime(), description="Speed only; not in the fingerprint.")

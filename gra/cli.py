@@ -87,16 +87,16 @@ COMMANDS = {
         ],
     ),
     "plan": (
-        "Print the experiment's steps: done / partly done / would run, inputs, folder in the store, hash. Nothing is run.\n"
-        "--power [POINTS]: also how many items and trainings are needed to see 2 (or POINTS) points.",
+        "Print each step's state (done, partly done or would run), inputs, folder in the store and hash. Nothing is run.\n"
+        "--power [POINTS]: also print how many items and trainings are needed to detect a difference of 2 (or POINTS) points.",
         ["experiment=quickstart", "experiment=quickstart synthesis.tau=7"],
     ),
     "compare": (
         "Print the experiment's table from the finished steps, and write runs/results/NAME/table.{md,csv} and report.html.\n"
         "With two scores folders instead of an experiment (gra compare FOLDER FOLDER [--json]): compare them item by item.\n"
         "--items-only: ignore training noise; intervals and stars then hold for these trained models, not for retrained ones.\n"
-        "--contrast A-B: also show A minus B (A1+A2-B: mean(A1, A2) minus B). --paper BASE/SEED: next to the paper's rows.\n"
-        "--power [POINTS]: the smallest detectable difference. Folders: gra compare A B --help. More: docs/comparison.md",
+        "--contrast A-B: also show A minus B (A1+A2-B: mean(A1, A2) minus B). --paper BASE/SEED: show the paper's rows too.\n"
+        "--power [POINTS]: print the smallest detectable difference. For folders: gra compare A B --help. More: docs/comparison.md",
         [
             "experiment=quickstart",
             "experiment=quickstart --items-only",
@@ -107,8 +107,8 @@ COMMANDS = {
 
 SUBMIT = (
     "Queue a Slurm job for each step that is not done (slurm/README.md), print step, job, dependency and log, and return.\n"
-    "The jobs run a copy of the code as it is now. Run it again to queue what failed; what is done or queued is left alone.\n"
-    "--dry-run prints the jobs and their sbatch commands; --live runs the code as it is when each job starts.",
+    "The jobs run a copy of the present code. Run the command again to queue failed steps; other steps are left alone.\n"
+    "--dry-run prints the jobs and their sbatch commands; --live: each job runs the code as it is when the job starts.",
     [
         "experiment=quickstart cluster=slurm --dry-run",
         "experiment=quickstart cluster=slurm cluster.stages.synthesis.shards=16 cluster.resources.partition=long",

@@ -19,7 +19,7 @@ def conf_dir() -> Path:
         if folder.is_dir():
             return folder
     raise GraError(
-        f"no configuration files beside {_PACKAGE}\n    -> reinstall the package, or run from a complete checkout"
+        f"no configuration files next to {_PACKAGE}\n    -> reinstall the package, or run from a complete checkout"
     )
 
 
@@ -30,7 +30,7 @@ def paper_dir() -> Path:
         if folder.is_dir():
             return folder
     raise GraError(
-        f"no tables of the paper beside {_PACKAGE}\n    -> reinstall the package, or run from a complete checkout"
+        f"no tables of the paper next to {_PACKAGE}\n    -> reinstall the package, or run from a complete checkout"
     )
 
 
@@ -68,5 +68,5 @@ def slurm_dir() -> Path:
         if (folder / "task.sbatch").is_file():
             return folder
     raise GraError(
-        f"no batch templates beside {_PACKAGE}\n    -> reinstall the package, or run from a complete checkout"
+        f"no batch templates next to {_PACKAGE}\n    -> reinstall the package, or run from a complete checkout"
     )

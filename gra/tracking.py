@@ -28,20 +28,23 @@ _ours: set[str] = set()  # variables set here, not by the user: the next step of
 
 
 class TrackingSettings(Settings):
-    """Weights & Biases. `offline` writes the run into the output folder; `wandb sync` sends it later."""
+    """How runs are logged to Weights & Biases."""
 
     mode: Literal["offline", "online", "none"] = Field(
         "offline",
-        description="offline: into the output's folder `wandb`, for `wandb sync`; online: needs WANDB_API_KEY, continues "
-        "offline if the server cannot be reached; none: nothing is logged.",
+        description="offline: runs are written to the folder `wandb` of the output and can be uploaded later (`wandb sync`); "
+        "online: runs "
+        "are uploaded, which needs WANDB_API_KEY; if W&B cannot be reached, they continue offline; none: nothing is logged.",
     )
     project: str = Field("gra", description="W&B project.")
     entity: str | None = Field(None, description="W&B team or user; null: the account's default.")
-    group: str | None = Field(None, description="W&B group of runs; null: none. An experiment sets its name.")
+    group: str | None = Field(None, description="W&B group of the runs; null: none, or in an experiment its name.")
     name: str | None = Field(
-        None, description="Name of the run; null: W&B's choice. An experiment sets the arm and its seed."
+        None, description="Name of the W&B run; null: W&B chooses one, or in an experiment the arm and its seed."
     )
-    upload_model: bool = Field(False, description="Upload the weights; else only the model's path and size are logged.")
+    upload_model: bool = Field(
+        False, description="true: upload the weights; false: log only the model's path and size."
+    )
 
 
 class Run:

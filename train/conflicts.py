@@ -254,7 +254,7 @@ def _packing(sft: SftSettings, student: StudentSettings, inputs: Mapping[str, Pa
     kind = config.get("model_type")
     if not sft.packing or kind not in LEAKY:
         return []
-    message = f"true, but in a {kind} student ({source}) packed documents see each other"
+    message = f"true, but in a {kind} student ({source}) packed samples attend to each other"
     return [Problem("sft.packing", message, "set sft.packing=false")]
 
 

@@ -27,40 +27,49 @@ def _count_or_share(value: object) -> object:
 
 
 class BuildSettings(Settings):
-    """A Llama-architecture model with random weights and a byte-level BPE tokenizer trained on a text. All defaults NS: the paper
-    tunes pretrained models."""
+    """Size of a Llama-architecture model with random weights. Its byte-level BPE tokenizer is trained on a text. All defaults are
+    NS: the paper tunes pretrained models."""
 
     vocab_size: int = Field(
-        default=1024, ge=320, le=200_000, description="Tokens, including the 256 bytes and 4 special tokens."
+        default=1024,
+        ge=320,
+        le=200_000,
+        description="Size of the vocabulary, including the 256 bytes and 4 special tokens.",
     )
     hidden_size: int = Field(default=128, ge=16, description="Width of the residual stream.")
     layers: int = Field(default=4, ge=1, description="Number of layers.")
-    heads: int = Field(default=4, ge=1, description="Attention heads; `hidden_size` / `heads` is their width.")
+    heads: int = Field(default=4, ge=1, description="Number of attention heads; each is `hidden_size` / `heads` wide.")
     kv_heads: int | None = Field(
-        default=None, ge=1, description="Key/value heads of grouped-query attention; null: as `heads`."
+        default=None, ge=1, description="Number of key/value heads (grouped-query attention); null: as many as `heads`."
     )
     intermediate_size: int = Field(default=352, ge=16, description="Width of the feed-forward layers.")
-    positions: int = Field(default=256, ge=16, description="Longest sequence, in tokens; at least `sft.cutoff_length`.")
-    tie_embeddings: bool = Field(default=True, description="Input and output embeddings share their weights.")
+    positions: int = Field(
+        default=256, ge=16, description="Longest sequence in tokens; must be at least `sft.cutoff_length`."
+    )
+    tie_embeddings: bool = Field(default=True, description="true: input and output embeddings share their weights.")
     init_std: float = Field(default=0.02, gt=0, description="Standard deviation of the random weights.")
-    split_digits: bool = Field(default=True, description="Each digit is a separate token, which makes sums learnable.")
+    split_digits: bool = Field(
+        default=True, description="true: each digit is a separate token, which makes arithmetic learnable."
+    )
 
 
 class StudentSettings(Settings):
-    """The model to tune: a hub id or folder in `model`, or `build` for one built from scratch by the stage `student`."""
+    """The model to tune: a hub id or folder (`model`), or a model that the stage `student` builds from scratch (`build`)."""
 
     name: str = Field(default="student", description="Name of the student in cards and tables.")
     model: str | None = Field(
         default=None,
-        description="Hub id or model folder, ignored if a student folder is an input; null: that input, or `build`.",
+        description="Hub id or model folder. It is ignored if the step has a student folder as input; null: that folder, or "
+        "`build`.",
     )
     revision: str | None = Field(default=None, description="Commit, tag or branch of the hub id; null: the newest.")
     build: BuildSettings | None = Field(
         default=None,
-        description="Sizes of a model to build from scratch, ignored if `model` is set; null: none is built.",
+        description="Size of a model to build from scratch. It is ignored if `model` is set; null: no model is built.",
     )
     dtype: Dtype | None = Field(
-        default=None, description="dtype of the weights during training; null: float32, or bfloat16 with LoRA + bf16."
+        default=None,
+        description="dtype of the weights during training; null: float32, but bfloat16 for adapters with precision=bf16.",
     )
     attention: Attention = Field(
         default="sdpa", description="Attention kernel; auto: flash_attention_2 if it is installed and fits, else sdpa."
@@ -69,17 +78,17 @@ class StudentSettings(Settings):
 
 
 class LoraSettings(Settings):
-    """Low-rank adapters (peft.LoraConfig); the paper uses none."""
+    """Low-rank adapters (peft.LoraConfig). The paper uses none."""
 
     rank: int = Field(default=16, ge=1, description="Rank of the adapters (NS).")
     alpha: float = Field(default=32, gt=0, description="Adapters are scaled by alpha / rank (NS).")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout before the adapters (NS).")
     target_modules: str | list[str] = Field(
-        default="all-linear", description="Modules with adapters: names, or all-linear (as in the QLoRA paper)."
+        default="all-linear", description="Modules that get adapters: names, or all-linear (as in the QLoRA paper)."
     )
     modules_to_save: list[str] = Field(
         default_factory=list,
-        description="Modules that are trained whole, e.g. [embed_tokens, lm_head] if the template adds tokens.",
+        description="Modules whose weights are trained in full, e.g. [embed_tokens, lm_head] if the template adds tokens.",
     )
 
 
@@ -106,19 +115,25 @@ class SftSettings(Settings):
     )
     bos: Literal["model", "never", "always"] = Field(
         default="model",
-        description="Beginning-of-text token of each conversation. model: where the template writes it; never, always: the "
-        "template is changed accordingly and saved so. No effect for tokenizers without such a token (Qwen2.5).",
+        description="Whether each conversation begins with the beginning-of-text token. model: if the template writes it; never, "
+        "always: the template is changed accordingly and saved with the model. No effect if the tokenizer has no such token "
+        "(Qwen2.5).",
     )
     epochs: float = Field(default=1.0, gt=0, description="Passes over the samples (the paper: 1).")
     max_steps: int | None = Field(
-        default=None, ge=1, description="Optimizer steps; overrides `epochs`; null: by `epochs`."
+        default=None,
+        ge=1,
+        description="Number of optimizer steps; overrides `epochs`; null: as many as `epochs` needs.",
     )
     learning_rate: float = Field(gt=0, description="Peak learning rate (the paper: 5e-6).")
     schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = Field(
-        default="cosine", description="Learning rate after the warm-up (the paper: cosine)."
+        default="cosine", description="Schedule of the learning rate after the warm-up (the paper: cosine)."
     )
     warmup_ratio: float = Field(
-        default=0.0, ge=0, lt=1, description="Share of the steps that warm up (the paper: 0.03)."
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of the optimizer steps in which the learning rate rises from 0 (the paper: 0.03).",
     )
     weight_decay: float = Field(default=0.0, ge=0, description="Decoupled weight decay (the paper: 0).")
     max_grad_norm: float = Field(
@@ -141,25 +156,29 @@ class SftSettings(Settings):
         ge=8, description="Longest sequence in tokens; longer samples are truncated (the paper: 4096)."
     )
     packing: bool = Field(
-        default=False, description="Best-fit-decreasing packing; documents do not attend to each other (NS)."
+        default=False,
+        description="true: pack several samples into one row (best-fit decreasing); they do not attend to each other (NS).",
     )
     group_by_length: bool = Field(
         default=False,
-        description="Global batches of samples of similar length, in an order by `seed`: less padding, faster if lengths vary; no "
-        "effect with packing, whose rows have equal lengths.",
+        description="true: each global batch has samples of similar length, and `seed` draws the order of the batches. This "
+        "saves padding "
+        "if lengths vary. No effect with packing.",
     )
     limit: int | None = Field(
         default=None, ge=1, description="Train on this many samples, selected by `seed`; null: all."
     )
     mix: dict[str, Weight] | None = Field(
         default=None,
-        description="Weights of several data folders by input name, e.g. {data: 0.5, data_alpaca: 0.5}; `limit` samples in total, "
-        "or as many as the weights allow, selected from each folder by `seed` without replacement (train/data/mixture.py); "
-        "null: one folder.",
+        description="Mixture of several data folders: a weight for each input name, e.g. {data: 0.5, data_alpaca: 0.5}. `seed` "
+        "draws "
+        "the samples from each folder without replacement: `limit` samples in total, or as many as the weights allow "
+        "(train/data/mixture.py); null: one folder.",
     )
     held_out: Annotated[int | float | None, BeforeValidator(_count_or_share)] = Field(
         default=None,
-        description="Samples for the validation loss, a number or a share below 1, chosen by `seed`, not trained on; null: none.",
+        description="Samples kept out of the training for the validation loss: a number, or a share below 1; `seed` draws them; "
+        "null: none.",
     )
     save_steps: int = Field(default=200, ge=1, description="Optimizer steps between two checkpoints.")
     log_steps: int = Field(default=1, ge=1, description="Optimizer steps between two rows of log.csv.")
@@ -172,79 +191,100 @@ class SftSettings(Settings):
         default=None,
         ge=1,
         le=100,
-        description="Number of prompts not trained on (held-out samples, then the dozen in "
-        "train/loop/prompts.txt) that are answered after training to count replies that end before the token limit; null: none. "
-        "Not in the fingerprint.",
+        description="Number of prompts that the trained model answers to count the replies that end before the token limit. The "
+        "prompts "
+        "are not in the training data: held-out samples, then the dozen in train/loop/prompts.txt; null: none. Not in the "
+        "fingerprint.",
     )
     loss_type: Literal["nll", "dft"] = Field(
         default="nll",
-        description="nll: negative log-likelihood; dft: the same, each token weighted by its probability (arXiv 2508.05629).",
+        description="nll: negative log-likelihood; dft: the same with each token weighted by its probability (arXiv 2508.05629).",
     )
     precision: Literal["fp32", "tf32", "bf16"] = Field(
         default="bf16",
-        description="Number format of forward and backward; tf32: float32 with TensorFloat-32 products (10 bits), GPUs only.",
+        description="Number format of the forward and backward pass. tf32: float32 whose products are TensorFloat-32 (10-bit "
+        "mantissa), on GPUs only.",
     )
     save_dtype: Dtype | None = Field(
-        default=None, description="dtype of the published weights; null: float32, or bfloat16 for bf16."
+        default=None, description="dtype of the saved weights; null: bfloat16 with precision=bf16, else float32."
     )
-    resize_vocab: bool = Field(default=True, description="Enlarge the embeddings if the template needs missing tokens.")
-    lora: LoraSettings | None = Field(default=None, description="Adapters, for method=lora and qlora; else null.")
+    resize_vocab: bool = Field(
+        default=True,
+        description="true: enlarge the embeddings if the template needs tokens that the tokenizer lacks; false: that is an error.",
+    )
+    lora: LoraSettings | None = Field(
+        default=None, description="The adapters, if method is lora or qlora; null: with method=full."
+    )
     sharding: Literal["zero2", "zero3"] | None = Field(
         default=None,
-        description="DeepSpeed ZeRO for several processes (no effect with one): zero2 shards gradients and optimizer state, zero3 "
-        "the weights too; null: plain DDP; affects only memory, so it is not in the "
-        "fingerprint.",
+        description="DeepSpeed ZeRO, if several processes train. zero2: shards gradients and optimizer state; zero3: also the "
+        "weights; "
+        "null: plain DDP. It changes only memory, so it is not in the fingerprint.",
     )
 
 
 class RuntimeSettings(Settings):
-    """What changes speed and memory, not the result (except for floating-point noise)."""
+    """Keys that change speed and memory. Results stay the same up to floating-point noise."""
 
     per_device_batch: int | None = Field(
         default=None,
         ge=1,
-        description="Sequences per forward pass; null: the largest power of two, up to 32, that divides the global batch and whose "
-        "estimated peak is at most 80 % of the free memory (1 on a GPU with packing but without FlashAttention).",
+        description="Sequences per device in one forward pass; null: the largest power of two up to 32 that divides the global "
+        "batch and "
+        "whose estimated peak is at most 80 % of the free memory (1 on a GPU with packing but without FlashAttention).",
     )
-    tracking: TrackingSettings = Field(default=TrackingSettings(), description="Weights & Biases; see `tracking`.")
+    tracking: TrackingSettings = Field(
+        default=TrackingSettings(), description="Weights & Biases: the keys of the group `tracking`."
+    )
     launch: Literal["none", "torchrun"] = Field(
         default="none",
-        description="none: one process; torchrun: the stage starts `nproc` processes on each node that srun started it on.",
+        description="none: one process; torchrun: the stage starts `nproc` processes. On several nodes srun runs the stage once "
+        "per node.",
     )
     nproc: int | None = Field(
-        default=None, ge=1, description="Processes on this node with launch=torchrun; null: one per GPU."
+        default=None, ge=1, description="Number of processes on each node with launch=torchrun; null: one per GPU."
     )
     dataloader_workers: int = Field(
-        default=0, ge=0, description="Processes that load batches; 0: none besides the training."
+        default=0, ge=0, description="Number of processes that load batches; 0: the training process loads them itself."
     )
-    threads: int | None = Field(default=None, ge=1, description="torch threads on a CPU; null: torch's default.")
+    threads: int | None = Field(
+        default=None, ge=1, description="Number of torch threads on a CPU; null: torch's default."
+    )
     activation_checkpointing: bool | None = Field(
-        default=None, description="Recompute activations; null: on GPUs only."
+        default=None,
+        description="true: recompute activations in the backward pass, which saves memory; null: on GPUs only.",
     )
     liger: bool = Field(
-        default=False, description="Liger's Triton kernels for norms, rotary embeddings and SwiGLU; needs a GPU."
+        default=False,
+        description="true: use Liger's Triton kernels for norms, rotary embeddings and SwiGLU; needs a GPU.",
     )
     compile: bool = Field(
-        default=False, description="torch.compile: takes a minute or more at the start, then steps are faster."
+        default=False,
+        description="true: use torch.compile, which takes a minute or more at the start and makes the steps faster.",
     )
     peak_tflops: float | None = Field(
         default=None,
         gt=0,
-        description="Peak of one device for MFU, in 10^12 FLOP/s; null: from the table in train/report/throughput.py.",
+        description="Peak of one device in TFLOP/s, for the MFU; null: from the table in train/report/throughput.py.",
     )
 
 
 class TrainSettings(Settings):
     """The whole config of the stage `train`."""
 
-    seed: int = Field(ge=0, lt=2**32, description="Seed of all random draws: order of samples, selection, new weights.")
+    seed: int = Field(
+        ge=0, lt=2**32, description="Seed of all random draws: selection and order of the samples, new weights."
+    )
     student: StudentSettings = Field(description="The model to tune.")
     sft: SftSettings = Field(description="The recipe.")
-    runtime: RuntimeSettings = Field(default=RuntimeSettings(), description="Speed and memory: not in the fingerprint.")
+    runtime: RuntimeSettings = Field(
+        default=RuntimeSettings(), description="Speed and memory only; not in the fingerprint."
+    )
 
 
 class StudentStageSettings(Settings):
-    """The whole config of the stage `student`. `runtime` is accepted, so that both stages can share a config."""
+    """The whole config of the stage `student`. `runtime` has no effect: it is accepted so that a config can be shared with
+    `train`."""
 
     seed: int = Field(ge=0, lt=2**32, description="Seed of the random weights.")
     student: StudentSettings = Field(description="The model to build or copy.")

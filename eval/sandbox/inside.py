@@ -132,7 +132,7 @@ def main() -> None:
             run(job)
             code = 0
         except SystemExit:
-            print("SystemExit: the program left before its tests were done")
+            print("SystemExit: the program exited before its tests had run")
         except BaseException as error:  # noqa: BLE001 any exception of the program is its failure
             print("".join(traceback.format_exception_only(type(error), error))[-2000:])
         finally:

@@ -30,7 +30,7 @@ def protect(choice: str) -> None:
     way = UNPROTECTED if choice == "none" else sandbox.isolation()
     if way is UNPROTECTED and (refused := sandbox.refusal(way)) is not None:
         raise SandboxError(
-            f"programs do not run without a sandbox: {refused}\n"
+            f"a harmless test program failed to run without a sandbox: {refused}\n"
             "    -> check that this Python starts with -I -S and that /tmp exists"
         )
     _way[:] = [way]

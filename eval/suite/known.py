@@ -34,15 +34,17 @@ _CALCULATION = re.compile(r"<<[^<>\n]*>>")
 
 
 class KnownSettings(Settings):
-    """The keys of this source."""
+    """Keys of the source `gra.eval.suite.known.source`: benchmark items with their known answers."""
 
-    data_dir: str = Field(description="Folder with the benchmarks' files.")
+    data_dir: str = Field(description="Folder of benchmark files, as suite.data_dir.")
     benchmarks: list[str] = Field(
         ["gsm8k", "arc_challenge", "mbpp"], min_length=1, description=f"Any of: {', '.join(FILES)}."
     )
-    limit: int = Field(200, ge=1, description="Items of each benchmark, drawn by `draw`.")
-    draw: int = Field(0, description="Seed of the draw.")
-    sandbox: str = Field("auto", pattern="^(auto|none)$", description="How programs run, as in suite.sandbox.")
+    limit: int = Field(200, ge=1, description="Maximum of items of each benchmark, drawn by `draw`.")
+    draw: int = Field(0, description="Seed that draws the items.")
+    sandbox: str = Field(
+        "auto", pattern="^(auto|none)$", description="How programs in the answers are run, as suite.sandbox."
+    )
 
 
 def source(settings: dict[str, object], seeds: Sequence[AnySeed]) -> list[Known]:  # noqa: ARG001 - the run's seeds are not used

@@ -40,10 +40,14 @@ def _start_problems(suite: Suite, model: Model) -> list[Problem]:
         return []
     if model.backend == "server" and model.send == "messages":
         return [
-            Problem("suite.bos", "with model.send=messages the server renders the prompts", "set model.send=tokens")
+            Problem(
+                "suite.bos",
+                "has no effect with model.send=messages: the server renders the prompts",
+                "set model.send=tokens, or suite.bos=model",
+            )
         ]
     if not suite.apply_chat_template:
-        what = "without a chat template the tokenizer decides, as in lm-eval"
+        what = "has no effect without a chat template: the tokenizer decides, as in lm-eval"
         return [Problem("suite.bos", what, "set suite.apply_chat_template=true, or suite.bos=model")]
     return []
 

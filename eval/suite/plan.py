@@ -16,6 +16,7 @@ from gra.paths import conf_dir
 
 _SAFE = "use humaneval_chat or mbpp_chat, which run it in a sandbox"
 _PUT = "add the files, set another folder: suite.data_dir=DIR, or skip tasks without data: suite.skip_missing=true"
+_ADD = "add the files, or set another folder: suite.data_dir=DIR"
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def local(suite: Suite, inputs: Mapping[str, Path | None]) -> LocalFiles:
             continue
         members = catalogue.members(task)
         if members is None:
-            message = f"{task}: local files are not supported for a group that defines its tasks inline"
+            message = f"{task}: suite.data_dir does not support a group whose YAML contains its tasks"
             result.problems.append(Problem("suite.tasks", message, "list its tasks one by one"))
             continue
         found, fault = _located(task, members, mine, suite.num_fewshot)
@@ -130,7 +131,7 @@ def local(suite: Suite, inputs: Mapping[str, Path | None]) -> LocalFiles:
         )
     if len(result.skipped) == len(suite.tasks):
         result.problems.append(
-            Problem("suite.data_dir", "; ".join(result.skipped.values()), "nothing is left to evaluate")
+            Problem("suite.data_dir", f"nothing is left to evaluate: {'; '.join(result.skipped.values())}", _ADD)
         )
     return result
 

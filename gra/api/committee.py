@@ -141,8 +141,10 @@ def _run(
     ways = {"base_url": base_url, "pool": pool, "backend": backend}
     named = [name for name, value in ways.items() if value is not None]
     if len(named) != 1:
-        what = f"given: {' and '.join(named)}" if named else "nothing says where the models run"
-        raise ConfigError([Problem("pool", what, "give one of base_url=URL, pool=NAME or backend=OBJECT")])
+        what = f"given: {' and '.join(named)}" if named else "none of base_url, pool and backend is given"
+        raise ConfigError(
+            [Problem("pool", what, "give exactly one of them: base_url=URL, pool=NAME or backend=OBJECT")]
+        )
     if models is None and pool is None:
         raise ConfigError(
             [Problem("models", "required, but not set", "name the models: models=['a', 'b', 'c', 'd', 'e']")]

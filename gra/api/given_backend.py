@@ -21,9 +21,9 @@ _given: dict[str, Any] = {}
 
 
 class PoolSettings(PoolBase):
-    """The keys of a pool whose backend was made by the caller."""
+    """Keys of a pool whose backend is a Python object that the caller of `gra.api` made."""
 
-    backend: str = Field(description="Module and name of the backend's class.")
+    backend: str = Field(description="Module and name of the class of the backend.")
 
 
 @contextmanager
@@ -49,7 +49,13 @@ def connect(pool: dict[str, Any], _runtime: dict[str, Any]) -> Backend:
     settings = PoolSettings.model_validate(pool)
     if settings.backend not in _given:
         remedy = "run it again from Python: gra.synthesize(..., backend=...)"
-        raise ConfigError([Problem("pool.backend", f"{settings.backend} is not in this process", remedy)])
+        raise ConfigError(
+            [
+                Problem(
+                    "pool.backend", f"{settings.backend} is a Python object, and this process does not have it", remedy
+                )
+            ]
+        )
     return _Given(_given[settings.backend], [model.name for model in settings.models], settings.simulated)
 
 

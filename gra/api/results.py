@@ -22,7 +22,7 @@ class Folder:
         """Open `folder`. Raises StoreError if it is not a finished folder of a stage."""
         self.folder = Path(folder).absolute()
         if not (self.folder / labels.MANIFEST).is_file():
-            raise StoreError(f"{self.folder}: no finished folder of a stage (it has no {labels.MANIFEST})")
+            raise StoreError(f"{self.folder}: not the folder of a finished stage: it has no {labels.MANIFEST}")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r})"

@@ -21,8 +21,8 @@ _TAIL = 4000  # bytes of a log in which its last error is looked for
 STATUS_HELP = """\
 usage: gra status [store=DIR] [--json]
 
-What became of the jobs that `gra submit` queued: done, running, waiting, failed, stopped; attempts, logs, the last error. Read from
-the store (default: runs/store), with one call of squeue.
+Print the jobs that `gra submit` queued: state (done, running, waiting, failed, stopped), attempts, log and last error. It reads
+the store (default: runs/store) and calls squeue once.
 """
 CANCEL_HELP = """\
 usage: gra cancel [store=DIR]

@@ -17,36 +17,44 @@ class PaperOptions(Settings):
     """Which arms and tasks are which rows and columns of the paper's tables."""
 
     block: str = Field(
-        "all", description="BASE/SEED of arms named like the paper's data (gra, vanilla, ...); all: BASE/SEED/DATA."
+        "all",
+        description="Part of the paper's tables, BASE/SEED, for arms that are named like its data (gra, vanilla, ...); all: "
+        "`rows` gives BASE/SEED/DATA.",
     )
-    rows: dict[str, str] = Field(default_factory=dict, description="Arm: row, as BASE/SEED/DATA or DATA.")
-    columns: dict[str, str] = Field(default_factory=dict, description="Benchmark of the paper: task of ours.")
+    rows: dict[str, str] = Field(
+        default_factory=dict, description="Arm: its row in the paper's tables, as BASE/SEED/DATA or DATA."
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="Benchmark of the paper: the task that corresponds to it."
+    )
 
 
 class Options(Settings):
-    """All have defaults; they change only how results are summarised and shown."""
+    """Options of the comparison. They change only how results are summarised and shown."""
 
     resamples: int = Field(RESAMPLES, ge=100, le=1_000_000, description="Bootstrap resamples for intervals over items.")
     level: float = Field(LEVEL, gt=0, lt=1, description="Coverage of the intervals.")
     seed: int = Field(0, ge=0, description="Seed of the bootstrap only.")
     items_only: bool = Field(
         False,
-        description="Intervals and stars over items only, for just these trained models, even with several trainings.",
+        description="true: intervals and stars are over items only, even with several trainings, so they hold for these trained "
+        "models alone; false: over trainings too, if there are several.",
     )
     contrasts: list[str] = Field(
-        default_factory=list, description="Further differences: A-B, or means of arms, A1+A2-B1+B2."
+        default_factory=list,
+        description="Further differences to test: A-B for two arms, or A1+A2-B1+B2 for the means of several.",
     )
     paper: PaperOptions | None = Field(
-        None, description="Set the arms beside the paper's tables and judge its claims; null: do not."
+        None, description="Show the arms next to the paper's tables and judge its claims; null: do not."
     )
     power: float | None = Field(
         None,
         gt=0,
         le=100,
-        description="Points: print how many items and trainings are needed to see such a difference; null: do not.",
+        description="Difference in points: print how many items and trainings are needed to detect it; null: do not.",
     )
-    samples: int = Field(20, ge=0, le=1000, description="Samples to browse in the report, kept and rejected.")
-    width: int = Field(120, ge=80, le=1000, description="Columns of the terminal table.")
+    samples: int = Field(20, ge=0, le=1000, description="Number of samples that the report shows, kept and rejected.")
+    width: int = Field(120, ge=80, le=1000, description="Width of the terminal table in characters.")
 
 
 def check(options: Mapping[str, Any], benchmarks: int = 0) -> list[Problem]:

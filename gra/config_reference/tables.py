@@ -60,9 +60,9 @@ class App:
     sections: dict[str, tuple[type[Settings], ...]]  # section -> the classes that describe its keys
 
 
-_OUTPUT = ("text", "The folder to be made.")
-_SEED = ("whole number", "Of all random draws.")
-_SEEDS_FOLDER = ("text or null", "Folder of a relative `seeds.path`; null: the current folder.")
+_OUTPUT = ("text", "Folder that the command makes.")
+_SEED = ("whole number", "Seed of all random draws.")
+_SEEDS_FOLDER = ("text or null", "Folder that a relative `seeds.path` is in; null: the current folder.")
 
 APPS: dict[str, App] = {  # file in conf/ -> the command
     "synthesis_app": App(
@@ -72,7 +72,7 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
             "seed": _SEED,
             "output": _OUTPUT,
             "inputs.seeds": _SEEDS_FOLDER,
-            "inputs.probe": ("text or null", "Folder of a `gra probe` of the same committee; null: none."),
+            "inputs.probe": ("text or null", "Folder that `gra probe` made for the same committee; null: none."),
         },
         {"runtime": (SynthesisRuntime, ModelRuntime, SimulatedRuntime)},
     ),
@@ -89,8 +89,8 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
             "seed": _SEED,
             "data": ("text", "The data set: a file, a folder, a data folder of this project, or hf:NAME."),
             "output": _OUTPUT,
-            "inputs.seeds": ("text or null", "Folder of a relative `data`; null: the current folder."),
-            "inputs.probe": ("text or null", "Folder of a `gra probe` of the same committee; null: none."),
+            "inputs.seeds": ("text or null", "Folder that a relative `data` is in; null: the current folder."),
+            "inputs.probe": ("text or null", "Folder that `gra probe` made for the same committee; null: none."),
         },
         {},
     ),
@@ -99,7 +99,7 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
         "Also `gra prepare`. Groups: `student`, `sft`, `tracking`.",
         {
             "seed": _SEED,
-            "data": ("text", "Folder made by the synthesis (`DIR/train.parquet`)."),
+            "data": ("text", "Folder made by the synthesis (with `data/train.parquet`)."),
             "student_folder": ("text or null", "Folder made by the stage `student`; null: `student.model` is used."),
             "tokens": (
                 "text or null",
@@ -110,8 +110,8 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
                 "mapping of names to texts",
                 "The three folders above; `+inputs.data_NAME=DIR` adds a data folder.",
             ),
-            "launch": ("`none` or `torchrun`", "As `runtime.launch`."),
-            "nproc": ("whole number or null", "As `runtime.nproc`; null: one process per visible GPU."),
+            "launch": ("`none` or `torchrun`", "Sets `runtime.launch`."),
+            "nproc": ("whole number or null", "Sets `runtime.nproc`; null: one process per visible GPU."),
         },
         {"runtime": (RuntimeSettings,)},
     ),
@@ -121,7 +121,10 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
         {
             "seed": ("whole number", "Used only by tasks that sample their replies."),
             "output": _OUTPUT,
-            "inputs.model": ("text or null", "Folder made by the training, with `model=null`; null: `model` is used."),
+            "inputs.model": (
+                "text or null",
+                "Folder made by the training; set `model=null` with it; null: `model` is used.",
+            ),
             "inputs.benchmarks": ("text or null", "Folder made by the stage `world`; null: `suite.data_dir` is used."),
         },
         {"model": (Model,), "runtime": (Runtime,)},
@@ -136,13 +139,16 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
         "gra run",
         "Also `gra plan`, `gra compare` and `gra submit`. Groups: all, those that the experiment chooses.",
         {
-            "seed": ("whole number", "Of all random draws except the simulated world's; see `experiment.replicates`."),
+            "seed": (
+                "whole number",
+                "Seed of all random draws except the simulated world's; `experiment.replicates` replaces it.",
+            ),
             "store": ("text", "Folder of finished steps, shared by all experiments."),
             "results": ("text", "Folder of the table and the report."),
             "arm": ("null", "The arm whose steps are being resolved; only the chain sets it."),
             "runtime": (
                 "mapping",
-                "The keys of `runtime` below; each stage reads its own. Never part of a fingerprint.",
+                "The keys of `runtime` of the commands above; each stage reads its own. Never part of a fingerprint.",
             ),
         },
         {"experiment": (ExperimentSettings,)},

@@ -1,7 +1,7 @@
-"""`gra export DIR --to FORMAT --output OUT`: a data folder in the form that a trainer reads.
+"""`gra export DIR --to FORMAT --output OUT`: writes a data folder in the format of a trainer.
 
 gra export data/mine --to llamafactory --output exports/mine
-gra export data/mine --to chatml --preferences --output exports/pairs    # chosen and rejected, where there are any
+gra export data/mine --to chatml --preferences --output exports/pairs    # preference pairs
 """
 
 from __future__ import annotations
@@ -30,14 +30,23 @@ def main(arguments: Sequence[str]) -> int:
     forms = "\n".join(f"{name}: {one.told}" for name, one in FORMATS.items())
     parser.add_argument("--to", required=True, choices=FORMATS, help=forms)
     parser.add_argument(
-        "--output", required=True, type=Path, metavar="OUT", help="folder of the files; files of it are replaced"
+        "--output",
+        required=True,
+        type=Path,
+        metavar="OUT",
+        help="folder to write to; files of the same names are replaced",
     )
-    parser.add_argument("--name", help="name of the set and of its files; default: DIR's last part")
+    parser.add_argument("--name", help="name of the data set and of its files; default: the last part of DIR")
     parser.add_argument(
-        "--preferences", action="store_true", help="pairs of a kept and a dropped response to one instruction"
+        "--preferences",
+        action="store_true",
+        help="write preference pairs: a kept and a dropped response to the same instruction",
     )
     parser.add_argument(
-        "--margin", type=float, default=1.0, help="... whose scores differ by at least so many points (1)"
+        "--margin",
+        type=float,
+        default=1.0,
+        help="minimum difference between the two scores of a pair, in points; default: 1",
     )
     given = parser.parse_args(arguments)
     name = given.name or given.folder.resolve().name
@@ -45,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"--name: {name!r} is not a file name\n    -> use letters, digits, `.`, `-` and `_`")
     if given.preferences and FORMATS[given.to].pairs is None:
         able = ", ".join(key for key, one in FORMATS.items() if one.pairs is not None)
-        parser.error(f"--preferences: {given.to} knows no pairs\n    -> use one of: {able}")
+        parser.error(f"--preferences: the format {given.to} has no preference pairs\n    -> use one of: {able}")
     count, files = export(given.folder, given.to, given.output, name, given.margin if given.preferences else None)
     what = "pairs" if given.preferences else "samples"
     print(f"{given.output}: {count:,} {what} in {', '.join(files)}")
@@ -70,7 +79,7 @@ def export(folder: Path, form: str, output: Path, name: str, margin: float | Non
         found, make = pairs(kept, _rows(folder / DROPPED), margin), FORMATS[form].pairs
         if not found:
             raise StoreError(
-                f"{folder}: no kept and dropped response to one instruction that differ by {margin:g} points\n"
+                f"{folder}: no instruction has a kept and a dropped response whose scores differ by {margin:g} points or more\n"
                 "    -> lower --margin, or let several answers to an instruction be reviewed: gra refine --help"
             )
         assert make is not None  # the command has checked this

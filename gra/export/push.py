@@ -41,7 +41,12 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code. Raises StoreError if DIR holds nothing to push, or if the hub refuses."""
     parser = Parser("gra push", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="DIR", help="a finished data folder or model folder")
-    parser.add_argument("repo", nargs="?", metavar="USER/NAME", help="default: the token's user / DIR's last part")
+    parser.add_argument(
+        "repo",
+        nargs="?",
+        metavar="USER/NAME",
+        help="repository; default: the token's user name and the last part of DIR",
+    )
     parser.add_argument("--private", action="store_true", help="make a new repository private")
     parser.add_argument("--dry-run", action="store_true", help="list the files and send nothing")
     given = parser.parse_args(arguments)
@@ -68,7 +73,7 @@ def parcel(folder: Path) -> Parcel:
     """
     if not (folder / labels.MANIFEST).is_file():
         raise StoreError(
-            f"{folder}: no finished folder of a stage\n    -> give the output of gra synthesize or gra train"
+            f"{folder}: not the folder of a finished stage\n    -> give the output of gra synthesize or gra train"
         )
     if (folder / "data" / "train.parquet").is_file():
         found = Parcel("dataset", folder, [name for name in DATA if (folder / name).is_file()])

@@ -9,8 +9,8 @@ from gra.settings import Settings
 
 
 class EnergySettings(Settings):
-    """Assumptions of the energy estimate (formulas: gra/synthesis/output/cost.py). `pool.energy={}` takes the defaults: an H100
-    SXM5 at full board power, more than it usually draws, in an average data centre."""
+    """Assumptions of the energy estimate (formulas: gra/synthesis/output/cost.py). `pool.energy={}` uses the defaults: H100 SXM5
+    GPUs at full board power, which is more than they usually draw, in an average data centre."""
 
     board_watts: float = Field(
         700.0, gt=0, description="Power of a GPU in W. 700: H100 SXM5's limit (NVIDIA's data sheet)."
@@ -25,6 +25,7 @@ class EnergySettings(Settings):
         0.3,
         gt=0,
         le=1,
-        description="Fraction of the peak that serving reaches; used if GPU-seconds are unknown. 0.3: an assumption; Pope et al. "
+        description="Fraction of the peak that serving reaches, for runs whose GPU-seconds are unknown. 0.3: an assumption; "
+        "Pope et al. "
         "2022 (arXiv 2211.05102) report 0.33 for generation in large batches and 0.76 for prefill.",
     )

@@ -30,26 +30,36 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 class ModelSettings(Settings):
     """One model of the pool. A plain string in `pool.models` is short for `{name: STRING}`."""
 
-    name: str = Field(min_length=1, description="Its name in roles, statistics and tables.")
+    name: str = Field(min_length=1, description="Name of the model in roles, statistics and tables.")
     model: str | None = Field(
-        None, min_length=1, description="Its id at the server, or a folder or hub id; null: `name`."
+        None,
+        min_length=1,
+        description="Id of the model at its server, or (local backends) its folder or hub id; null: `name`.",
     )
-    base_url: str | list[str] | None = Field(None, description="Its server(s); null: `pool.base_url`.")
+    base_url: str | list[str] | None = Field(
+        None, description="URL of the model's server, or several; null: `pool.base_url`."
+    )
     revision: str | None = Field(
-        None, description="Hub revision, loaded by local backends, only recorded with servers; null: the newest."
+        None, description="Hub revision. Local backends load it; with servers it is only recorded; null: the newest."
     )
     dtype: str | None = Field(
-        None, description="float32, bfloat16, ..., used like `revision`; null: the pool's `dtype`, or as saved."
+        None,
+        description="dtype of the weights, e.g. bfloat16. Local backends load it; with servers it is only recorded; null: the "
+        "pool's `dtype`, or as saved.",
     )
     system_role: bool = Field(
         True,
-        description="The chat template takes a system message; false (Gemma 2, ...): it is prepended to the first user message.",
+        description="true: the chat template accepts a system message; false (e.g. Gemma 2): the system message is prepended to "
+        "the first user message.",
     )
     weights: Weights | None = Field(
-        None, description="The weight file of a server started here, for `gra fetch models`; null: none."
+        None,
+        description="Weight file that `gra fetch models` downloads and `pool.serve` starts a server on; null: none.",
     )
     parameters: float | None = Field(
-        None, gt=0, description="Billions of (active) parameters, for the cost account; null: unknown."
+        None,
+        gt=0,
+        description="Number of (active) parameters in billions, for the estimate of the compute; null: unknown.",
     )
 
     @property
@@ -59,13 +69,17 @@ class ModelSettings(Settings):
 
 
 class PoolBase(Settings):
-    """The keys of every pool."""
+    """Keys that every pool has."""
 
     by_turns: ClassVar[bool] = False  # models are loaded one after the other (time_sharing): `gra plan` shows the swaps
-    target: str = Field(alias="_target_", description="Dotted path of `connect(pool, runtime) -> Backend`.")
-    models: list[ModelSettings] = Field(min_length=1, description="Names, or mappings with the keys of ModelSettings.")
+    target: str = Field(
+        alias="_target_", description="Dotted path of the backend's function `connect(pool, runtime) -> Backend`."
+    )
+    models: list[ModelSettings] = Field(min_length=1, description="The models: names, or mappings with the keys below.")
     simulated: bool = Field(False, description="true: label everything made with this pool as simulated.")
-    energy: EnergySettings | None = Field(None, description="Assumptions of the energy estimate; null: no estimate.")
+    energy: EnergySettings | None = Field(
+        None, description="Assumptions of the energy estimate; null: no energy is estimated."
+    )
 
     @field_validator("models", mode="before", json_schema_input_type=list[str | ModelSettings])
     @classmethod
@@ -83,33 +97,38 @@ class PoolBase(Settings):
 
 
 class ModelRuntime(Settings):
-    """The keys of `runtime` that backends read; the stage reads the others. None of them changes a reply."""
+    """Keys of `runtime` that the models' backend reads. They change speed, never a reply."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, validate_default=True)
 
-    per_model: int | None = Field(None, ge=1, description="Calls in flight per model at most; null: no limit.")
+    per_model: int | None = Field(None, ge=1, description="Maximum of calls in flight per model; null: no limit.")
     per_server: int | None = Field(
-        None, ge=1, description="Calls in flight per server at most; null: adapts to the server."
+        None, ge=1, description="Maximum of calls in flight per server; null: adapted to the server's load."
     )
     timeout_s: float = Field(
         120.0,
         gt=0,
-        description="Seconds after which a call is late, plus `timeout_per_token_s` per token; it times out only if the server "
-        "answers no other call (conf/pool/servers.yaml).",
+        description="A call is late after this many seconds plus `timeout_per_token_s` for each token of its limit. A late call "
+        "times out only if its server answers no other call meanwhile (conf/pool/servers.yaml).",
     )
     timeout_per_token_s: float = Field(
-        0.1, ge=0, description="Seconds added to `timeout_s` per allowed token. 0.1: ten tokens per second."
+        0.1,
+        ge=0,
+        description="Seconds added to `timeout_s` for each token that the call's reply may have. 0.1 allows for a speed of ten "
+        "tokens per second.",
     )
-    connect_timeout_s: float = Field(10.0, gt=0, description="Seconds to open a connection.")
+    connect_timeout_s: float = Field(10.0, gt=0, description="Maximum of seconds to open a connection.")
     retries: int = Field(
-        8, ge=0, description="Retries of a failed call at most; fewer while the server answers others."
+        8, ge=0, description="Maximum of retries of a failed call; fewer if its server answers other calls meanwhile."
     )
     give_up_after_s: float = Field(
-        600.0, ge=0, description="The run ends if no server of a model answers for so many seconds."
+        600.0,
+        ge=0,
+        description="The run ends with an error if no server of a model has answered for this many seconds.",
     )
-    startup_wait_s: float = Field(60.0, ge=0, description="Seconds to wait for servers at the start.")
+    startup_wait_s: float = Field(60.0, ge=0, description="Seconds to wait at the start until all servers answer.")
     log_folder: str | None = Field(
-        None, description="Folder for logs of servers started here; null: the output's `servers`."
+        None, description="Folder of the logs of servers that `pool.serve` starts; null: `servers` in the output."
     )
 
 

@@ -25,7 +25,7 @@ _COLUMNS = ("instruction", "response", "domain")
 
 
 class AuditSettings(Settings):
-    """The audit has no settings. Every stage accepts `seed`; here it has no effect."""
+    """The stage `audit` has no settings. It accepts `seed`, as every stage does, but ignores it."""
 
     seed: int = Field(0, description="No effect.")
     runtime: dict[str, Any] = Field(default_factory=dict, description="No effect.")

@@ -23,8 +23,10 @@ __all__ = ["PoolSettings", "SimulatedBackend", "connect"]
 class PoolSettings(PoolBase):
     """Keys of a pool of simulated models. Each `model` (default: its `name`) is one of the simulated models."""
 
-    simulated: bool = Field(True, description="Must stay true: the data must carry the label.")
-    world_seed: int = Field(0, description="Decides which questions each model gets wrong, and all of its faults.")
+    simulated: bool = Field(True, description="Always true: data of simulated models must be labelled as simulated.")
+    world_seed: int = Field(
+        0, description="Seed that decides which questions each simulated model answers wrongly, and its other faults."
+    )
 
     def problems(self) -> list[Problem]:
         known = f"the simulated models: {', '.join(MODELS)}"
@@ -42,11 +44,11 @@ class PoolSettings(PoolBase):
 
 
 class SimulatedRuntime(Settings):
-    """The keys of `runtime` that the simulated models read; they ignore the others."""
+    """Keys of `runtime` that only simulated models read."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, validate_default=True)
 
-    latency: float = Field(0.0, ge=0, le=3600, description="Seconds per call.")
+    latency: float = Field(0.0, ge=0, le=3600, description="Seconds that each simulated call takes.")
 
 
 class SimulatedBackend(Backend):

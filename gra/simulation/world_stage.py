@@ -27,7 +27,7 @@ _PATIENCE = 50  # a skill is exhausted after so many draws in a row without a ne
 
 
 class WorldSettings(Settings):
-    """Sizes of the world's files."""
+    """Sizes of the files that the simulated world writes."""
 
     seeds: int = Field(1500, ge=1, le=20_000, description="Seed records, spread evenly over the domains.")
     wrong_seed_share: float = Field(
@@ -40,9 +40,9 @@ class WorldSettings(Settings):
 
 
 class WorldStageSettings(Settings):
-    """The whole config of the stage."""
+    """The whole config of the stage `world`."""
 
-    seed: int = Field(0, description="Seed of all draws.")
+    seed: int = Field(0, description="Seed of all random draws.")
     world: WorldSettings = Field(WorldSettings(), description="Sizes of the files.")
     runtime: dict[str, Any] = Field(default_factory=dict, description="No effect.")
 

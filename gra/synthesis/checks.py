@@ -77,7 +77,7 @@ def _combinations(settings: SynthesisSettings, models: list[str]) -> list[Proble
             )
         )
     if settings.review and settings.min_reviews > settings.reviewers:
-        message = f"{settings.reviewers} reviewers cannot give {settings.min_reviews} verdicts"
+        message = f"{settings.reviewers} reviewers cannot give {settings.min_reviews} reviews"
         problems.append(Problem("synthesis.min_reviews", message, f"set it to {settings.reviewers} or less"))
     if settings.composite == "correctness" and settings.scoring == "probability" and settings.questions == "overall":
         message = "correctness needs a score for each dimension, and synthesis.questions=overall asks for one score"

@@ -19,33 +19,41 @@ from gra.synthesis.settings import SynthesisSettings
 
 
 class SynthesisRuntime(Settings):
-    """The keys of `runtime` that the synthesis reads itself; its backends read others (ModelRuntime)."""
+    """Keys of `runtime` that the synthesis itself reads."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, validate_default=True)
 
-    concurrency: int = Field(64, ge=1, description="The most calls in flight, over all models.")
-    embed_workers: int | None = Field(None, ge=1, description="Processes that embed for dedup; null: one per core.")
+    concurrency: int = Field(64, ge=1, description="Maximum of calls in flight over all models.")
+    embed_workers: int | None = Field(
+        None, ge=1, description="Number of processes that compute embeddings for dedup; null: one per core."
+    )
     reuse: list[str] = Field(
-        default_factory=list, description="Folders, searched at any depth, whose journals are reused."
+        default_factory=list,
+        description="Folders of earlier runs, searched at any depth; their journals answer equal calls, which are not sent again.",
     )
     earlier: list[str] = Field(
-        default_factory=list, description="The same, found by the chain; unreadable journals are left out."
+        default_factory=list, description="As `reuse`, but set by the chain; journals that cannot be read are skipped."
     )
     shards: str | None = Field(
-        None, description="Folder of this run's shards and merges, set by `shard=` and `merge`; null: OUTPUT.shards."
+        None,
+        description="Folder of this run's shards and merges; set by `shard=` and `gra merge`; null: OUTPUT.shards.",
     )
     shard_proposals: int | None = Field(
-        None, ge=1, description="Proposals that the shards of a round prepare together; null: from the previous round."
+        None,
+        ge=1,
+        description="Number of proposals that all shards of a round make together; null: estimated from the previous round.",
     )
 
 
 class ShardSettings(Settings):
-    """Which part of which round."""
+    """Which shard of which round a job computes."""
 
-    round: int = Field(ge=0, description="0: the annotation of the seeds.")
-    index: int = Field(ge=0, description="From 0.")
-    count: int = Field(ge=1, description="Shards of each round.")
-    gathers: bool = Field(False, description="Imports the journals of the other shards, and makes the calls they lack.")
+    round: int = Field(ge=0, description="Number of the round, from 1; 0: the annotation of the seeds.")
+    index: int = Field(ge=0, description="Number of the shard, from 0.")
+    count: int = Field(ge=1, description="Number of shards of each round.")
+    gathers: bool = Field(
+        False, description="true: import the journals of the other shards and make the calls that they lack."
+    )
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,9 @@ def _combinations(refine: RefineSettings, settings: SynthesisSettings) -> list[P
     problems = []
     if refine.write == "keep" and not settings.review:
         remedy = "set synthesis.review=true, or refine.write=rewrite or answer"
-        problems.append(Problem("refine.write", "nothing is written and nothing is reviewed", remedy))
+        problems.append(
+            Problem("refine.write", "keep, but synthesis.review=false: nothing would be written or reviewed", remedy)
+        )
     if refine.write == "keep" and refine.answers > 1:
         message = f"{refine.answers} answers, but nothing is written (refine.write=keep)"
         problems.append(Problem("refine.answers", message, "set refine.answers=1, or refine.write=answer"))

@@ -72,7 +72,9 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
         arm = recorded.arm(config.get("regate") or {})
         arm.material.write(output, arm.result, arm.stats)
     if not arm.undecided.exact:
-        log.warning("not what a run of its own would give: %s", in_words(arm.undecided.account()))
+        log.warning(
+            "the samples can differ from those of a full run with these settings: %s", in_words(arm.undecided.account())
+        )
     if not arm.stats["kept"]:
         raise SynthesisError(f"{output}: the arm keeps no sample\n    -> choose a lower tau or a larger delta")
     counted = {key: float(arm.stats[key]) for key in ("proposals", "kept", "calls")}

@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 
 
 class SeedOnlySettings(Settings):
-    """The stage's config: the seeds, and the run's seed, which draws the subset."""
+    """The whole config of the stage `seed_only`, whose data set is the seeds alone."""
 
-    seed: int = Field(description="Draws the subset of `seeds.limit`.")
+    seed: int = Field(description="Seed that draws the subset of `seeds.limit` seeds.")
     seeds: SeedSettings = Field(description="The seeds.")
     runtime: dict[str, Any] = Field(default_factory=dict, description="No effect.")
 

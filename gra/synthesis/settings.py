@@ -18,17 +18,20 @@ MOST_PROPOSALS = 20  # maximum of proposals per sample wanted, if `max_proposals
 
 
 class Decoding(Settings):
-    """How one step is sampled. `max_tokens` bounds the reply, not the prompt."""
+    """Decoding parameters of one step. `max_tokens` limits the reply, not the prompt."""
 
     temperature: float = Field(0.0, ge=0, le=2, description="Sampling temperature; 0: greedy (NS).")
     top_p: float = Field(
-        1.0, gt=0, le=1, description="Nucleus sampling: probability mass of the tokens drawn from (NS)."
+        1.0,
+        gt=0,
+        le=1,
+        description="Nucleus sampling: tokens are drawn from the smallest set with this probability mass (NS).",
     )
-    max_tokens: int = Field(1024, ge=1, description="Longest reply, in tokens (NS).")
+    max_tokens: int = Field(1024, ge=1, description="Longest reply in tokens (NS).")
 
 
 class DecodingBySteps(Settings):
-    """Decoding parameters by step (not stated in the paper): writers sample, judges are greedy."""
+    """Decoding parameters of each step (not stated in the paper). Steps that write are sampled, steps that judge are greedy."""
 
     annotate_seed: Decoding = Field(Decoding(max_tokens=256), description="Domain, keywords and summary of a seed.")
     keywords: Decoding = Field(
@@ -47,87 +50,131 @@ class DecodingBySteps(Settings):
 
 
 class SynthesisSettings(Settings):
-    """Settings of the committee. "NS" marks a default that no source states."""
+    """How the committee writes, checks and reviews samples."""
 
-    rounds: int = Field(5, ge=1, description="Rounds; each enlarges the pool for the next one.")
-    samples_per_round: int = Field(10_000, ge=1, description="Samples to keep per round, after dedup (NS).")
+    rounds: int = Field(5, ge=1, description="Number of rounds. The samples of a round join the pool of the next.")
+    samples_per_round: int = Field(
+        10_000, ge=1, description="Number of samples to keep in each round, counted after dedup (NS)."
+    )
     max_proposals: int | None = Field(
-        None, ge=1, description="Maximum of proposals per round; null: 20 per sample (NS)."
+        None, ge=1, description="Maximum of proposals in each round; null: 20 times `samples_per_round` (NS)."
     )
-    reviewers: int = Field(3, ge=1, description="Reviewers per sample; the paper's figures show three (NS).")
-    min_reviews: int = Field(2, ge=1, description="Verdicts needed; with fewer, the adjudicator decides (NS).")
-    tau: float = Field(8.0, ge=0, le=10, description="Mean score needed for acceptance.")
-    delta: float = Field(1.5, ge=0, description="Standard deviation above which reviewers disagree.")
+    reviewers: int = Field(3, ge=1, description="Number of reviewers per sample; the paper's figures show three (NS).")
+    min_reviews: int = Field(
+        2, ge=1, description="Minimum of usable reviews per sample; with fewer, the adjudicator decides (NS)."
+    )
+    tau: float = Field(8.0, ge=0, le=10, description="Mean score of the reviewers that a sample needs to be accepted.")
+    delta: float = Field(
+        1.5, ge=0, description="Standard deviation of the reviewers' scores above which a sample is disputed."
+    )
     composite: Literal["mean", "median", "min", "correctness"] = Field(
-        "mean", description="A reviewer's composite: of its six scores, or its score for correctness alone."
+        "mean",
+        description="How a reviewer's six scores become one. mean, median, min: of the six; correctness: that score alone.",
     )
-    std: Literal["population", "sample"] = Field("population", description="Form of the standard deviation (NS).")
+    std: Literal["population", "sample"] = Field(
+        "population",
+        description="Which standard deviation `delta` is compared with. population: divided by n; sample: by n - 1 (NS).",
+    )
     roles: Literal["random", "fixed", "single"] = Field(
-        "random", description="random: drawn per sample; fixed: the pool's order; single: one model has all roles."
+        "random",
+        description="How models get roles. random: drawn for each sample; fixed: in the pool's order; single: one model has all "
+        "roles.",
     )
-    single_model: str | None = Field(None, description="The model for roles=single; null: the pool's first.")
+    single_model: str | None = Field(None, description="roles=single: the model; null: the pool's first.")
     scoring: Literal["text", "probability"] = Field(
-        "text", description="text: written reviews; probability: a Yes/No question, scored by P(Yes) of one token."
+        "text",
+        description="How reviewers score. text: they write a review; probability: they answer a Yes/No question, and the "
+        "probability of Yes is the score.",
     )
     questions: Literal["overall", "dimensions"] = Field(
-        "overall", description="scoring=probability. overall: one question; dimensions: one for each of the six (NS)."
+        "overall",
+        description="scoring=probability: the questions. overall: one about the whole sample; dimensions: one for each of the "
+        "six scores (NS).",
     )
-    check_tau: float = Field(5.0, ge=0, le=10, description="scoring=probability: score that an instruction needs (NS).")
+    check_tau: float = Field(
+        5.0, ge=0, le=10, description="scoring=probability: score that an instruction needs from each reviewer (NS)."
+    )
     calibrate: Literal["none", "probe"] = Field(
-        "none", description="probe: map each reviewer's scale by the probe (inputs.probe); none: as given (NS)."
+        "none",
+        description="Calibration of the scores. probe: map each reviewer's scores by its results in the probe (inputs.probe); "
+        "none: scores as given (NS).",
     )
     review: bool = Field(
-        True, description="Checks and reviews by reviewers; false: all well-formed proposals are accepted."
+        True,
+        description="true: reviewers check instructions and score responses; false: all well-formed proposals are accepted.",
     )
-    adjudicate: bool = Field(True, description="An adjudicator decides on disputed samples; false: `disputed` does.")
+    adjudicate: bool = Field(
+        True, description="true: an adjudicator decides on disputed samples; false: `disputed` decides."
+    )
     disputed: Literal["drop", "keep", "majority"] = Field(
-        "drop", description="Disputed samples without an adjudicator; majority: most composites reach tau (NS)."
+        "drop",
+        description="What happens to disputed samples without an adjudicator. majority: they are kept if most reviewers' scores "
+        "reach `tau` (NS).",
     )
-    parse_retries: int = Field(2, ge=0, description="Retries of an unusable reply (NS).")
-    shots: int = Field(2, ge=1, description="Pool records shown to the generator; the paper's figures show two (NS).")
+    parse_retries: int = Field(2, ge=0, description="Maximum of retries of an unusable reply (NS).")
+    shots: int = Field(
+        2, ge=1, description="Number of pool records shown to the generator; the paper's figures show two (NS)."
+    )
     show: Literal["metadata", "full"] = Field(
         "metadata",
-        description="What the generator sees of a record. metadata: keywords and summary; full: all of it (prompts=classic; NS).",
+        description="prompts=classic: what the generator sees of a record. metadata: keywords and summary; full: the whole "
+        "record (NS).",
     )
     domains: Literal["uniform", "pool"] = Field(
-        "uniform", description="Domain shares of proposals. uniform: equal; pool: as in the pool (NS)."
+        "uniform", description="Share of each domain in the proposals. uniform: equal; pool: as in the pool (NS)."
     )
     stop_when_blind: int | None = Field(
         None,
         ge=20,
-        description="Reviewed samples after which a run with uninformative reviews ends; null: only warn (NS).",
+        description="Number of reviewed samples after which the run ends if its reviews carry no information; null: it only "
+        "warns (NS).",
     )
     probe: Literal["warn", "refuse", "off"] | None = Field(
-        None, description="Effect of a failed probe (chains with a step `probe`); null: warn, for simulated pools off."
+        None,
+        description="What happens if the committee failed its probe (inputs.probe). refuse: the run is refused; null: warn, but "
+        "off for simulated pools.",
     )
     prompts: str = Field(
         "classic",
         min_length=1,
-        description="classic: one message, replies in JSON; turns: examples as turns of the conversation, one-line replies, which "
-        "suits small models; or a folder of your own (gra/synthesis/prompts); null: classic.",
+        description="Form of the prompts. classic: one message, replies in JSON; turns: examples as turns of the conversation and "
+        "replies of one line, which suits small models; or a folder with your own (as gra/synthesis/prompts); null: classic.",
     )
-    demonstrations: int = Field(3, ge=0, description="Pool records of the domain shown as turns (prompts=turns; NS).")
+    demonstrations: int = Field(
+        3,
+        ge=0,
+        description="prompts=turns: number of pool records of the domain shown as turns of the conversation (NS).",
+    )
     example_sets: int | None = Field(
         None,
         ge=1,
-        description="Sets of demonstrations shared by the calls of a round and domain; null: one per call (NS).",
+        description="Number of sets of demonstrations that the calls of a round and domain share; null: each call draws its own "
+        "(NS).",
     )
     taken: int = Field(
-        0, ge=0, description="Newest records of the domain whose keywords are listed as taken (prompts=turns; NS)."
+        0,
+        ge=0,
+        description="prompts=turns: number of the domain's newest records whose keywords the prompt lists as taken (NS).",
     )
-    thin_domain: int = Field(16, ge=0, description="A domain with fewer records borrows from similar domains (NS).")
+    thin_domain: int = Field(
+        16, ge=0, description="A domain with fewer pool records than this also shows records of similar domains (NS)."
+    )
     long_answers: int = Field(
-        4, ge=1, description="A truncated response is retried with up to this multiple of max_tokens (NS)."
+        4,
+        ge=1,
+        description="A truncated response is retried with more tokens: at most this multiple of max_tokens (NS).",
     )
     solve: Literal["always", "checkable", "never"] = Field(
         "checkable",
-        description="When reviewers write their own answer first: always, never, or in checkable domains (prompts=turns; NS).",
+        description="prompts=turns: whether reviewers write their own answer before they score. checkable: in domains with "
+        "checkable answers (NS).",
     )
     check: Literal["unanimous", "majority"] = Field(
         "unanimous",
-        description="An instruction is dropped if one reviewer fails it (unanimous), or more than half of them do (majority).",
+        description="When an instruction is dropped. unanimous: if one reviewer rejects it; majority: if more than half of them "
+        "do.",
     )
-    dedup: DedupSettings = Field(DedupSettings(), description="Removal of near-duplicates.")
+    dedup: DedupSettings = Field(DedupSettings(), description="Removal of near-duplicate samples.")
     decontaminate: DecontaminateSettings = Field(
         DecontaminateSettings(), description="Removal of samples that contain part of a benchmark item."
     )

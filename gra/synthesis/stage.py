@@ -167,7 +167,7 @@ def _make(
     why = (
         "max_proposals were made"
         if config.synthesis.max_proposals
-        else "at its pace, 20 proposals per sample would not fill it"
+        else "at its keep rate, 20 proposals per sample would not be enough"
     )
     for number in result.short:
         log.warning("round %d ended before it had its samples: %s", number, why)

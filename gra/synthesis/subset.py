@@ -57,10 +57,24 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 def _combinations(subset: SubsetSettings, like: bool) -> list[Problem]:
     if subset.choose == "all":
         given = subset.samples is not None or like
-        remedy = "leave both out, or set subset.choose=random"
-        return [Problem("subset.choose", "all: takes neither `samples` nor the input `like`", remedy)] if given else []
+        remedy = "leave them out, or set subset.choose=random"
+        return (
+            [
+                Problem(
+                    "subset.choose", "all keeps every sample, so `samples` and the input `like` have no effect", remedy
+                )
+            ]
+            if given
+            else []
+        )
     if subset.choose == "length_matched" and not like:
-        return [Problem("inputs.like", "length_matched needs the data to be like", "name its folder: inputs.like")]
+        return [
+            Problem(
+                "inputs.like",
+                "subset.choose=length_matched needs this input: the data whose lengths are matched",
+                "set inputs.like=DIR",
+            )
+        ]
     if subset.samples is None and not like:
         return [Problem("subset.samples", "required without the input `like`", "set subset.samples, or inputs.like")]
     return []
@@ -95,7 +109,9 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     if len(chosen) < wanted:
         log.warning("%d samples were wanted, and the data has only %d", wanted, len(lengths))
     if not chosen:
-        raise StoreError(f"{output}: no sample can be chosen: the data is empty, or the budget buys none")
+        raise StoreError(
+            f"{output}: no sample can be chosen: the data is empty, or the tokens of `like` are fewer than one sample costs"
+        )
     stats = _statistics(subset, wanted, chosen, lengths, targets, [*folders.values(), *inputs.values()])
     spent = before(folders.values())
     stats["before"] = share(spent, len(chosen), len(lengths)) if subset.choose == "first" else spent

@@ -27,9 +27,11 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="gra fetch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["models", "students"], help="what to fetch (benchmarks: gra fetch)")
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="a model in a pool, or a pool for all of its models (`small`)"
+        "what", choices=["models", "students"], help="what to fetch; for benchmarks: gra fetch suite=NAME output=DIR"
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="name of a model, or of a pool (e.g. small) for all its models"
     )
     parser.add_argument("--config-dir", metavar="DIR", help="your own config folder, with pool/*.yaml")
     given = parser.parse_args(list(arguments))

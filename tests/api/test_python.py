@@ -109,7 +109,7 @@ def test_models_are_probed(tmp_path: Path) -> None:
             ["did you mean 'synthesis.tau'", "runtime.concurrency"],
         ),
         ({"config": {"synthesis": "gar"}}, ["there is no 'gar'", "did you mean 'gra'"]),
-        ({"pool": None}, ["nothing says where the models run"]),
+        ({"pool": None}, ["none of base_url, pool and backend is given"]),
         ({"backend": object(), "models": NAMES}, ["pool and backend"]),
         ({"pool": None, "backend": object(), "models": NAMES}, ["object has no method `chat`"]),
         ({"pool": None, "base_url": "http://127.0.0.1:9/v1"}, ["name the models"]),
@@ -132,7 +132,7 @@ def test_what_is_no_record_is_named(tmp_path: Path) -> None:
         gra.synthesize([SEEDS[0], "x"], pool="simulated", output=tmp_path / "data")  # type: ignore[list-item]
     with pytest.raises(ConfigError, match="record 0 is not JSON"):
         gra.synthesize([{"instruction": object()}], pool="simulated", output=tmp_path / "data")
-    with pytest.raises(StoreError, match="no finished folder"):
+    with pytest.raises(StoreError, match="not the folder of a finished stage"):
         gra.load(tmp_path)
 
 

@@ -124,7 +124,7 @@ def test_one_that_is_not_to_be_had_is_named_and_the_others_are_fetched(hub: Path
     for words in (
         "has no split validation, only train, test",
         "builds its items with",
-        "step `world` generates its items",
+        "step `world` of an experiment writes its items",
         "cannot be written as JSON",
     ):
         assert words in rest[0]

@@ -119,7 +119,7 @@ def test_a_hub_that_is_not_there(data: Path) -> None:
 
 
 def test_what_is_not_pushed(tmp_path: Path, data: Path) -> None:
-    with pytest.raises(StoreError, match="no finished folder"):
+    with pytest.raises(StoreError, match="not the folder of a finished stage"):
         parcel(tmp_path)
     (data / "README.md").write_text("key: hf_abcdefgh12345")
     with pytest.raises(StoreError, match="looks like a secret"):

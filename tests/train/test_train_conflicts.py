@@ -187,7 +187,7 @@ def test_which_models_leak_is_proved(kind: str) -> None:
         torch.manual_seed(0)
         student = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **shape, **extra.get(kind, {})))
     if kind in conflicts.LEAKY:
-        with pytest.raises(TrainError, match="see each other"):
+        with pytest.raises(TrainError, match="attend to each other"):
             load.refuse_leak(student)
     else:
         load.refuse_leak(student)

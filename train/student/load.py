@@ -154,7 +154,7 @@ def refuse_leak(model: PreTrainedModel) -> None:
     tolerance = LEAK_TOLERANCE["float32" if model.dtype == torch.float32 and not flash else "bfloat16"]
     if not difference <= tolerance:
         raise TrainError(
-            f"sft.packing=true: with attention `{attention_of(model.config)}` packed documents see each other in this "
+            f"sft.packing=true: with attention `{attention_of(model.config)}` packed samples attend to each other in this "
             f"student (logits differ by {difference:.2g})\n    -> set sft.packing=false, or another student.attention (sdpa)"
         )
 

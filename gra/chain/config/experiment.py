@@ -43,52 +43,60 @@ _SCRATCH = "_steps"  # root key that holds an arm's steps while their interpolat
 
 
 class StepSettings(Settings):
-    """One step as written in an experiment."""
+    """One step, as it is written in an experiment."""
 
     target: str = Field(alias="_target_", description="Dotted path of the stage's `run`, e.g. gra.train.stage.run.")
-    config: dict[str, Any] = Field(default_factory=dict, description="The stage's config; the stage checks its keys.")
+    config: dict[str, Any] = Field(default_factory=dict, description="Config of the stage, which checks the keys.")
     inputs: dict[str, str] = Field(
         default_factory=dict,
-        description="Input name: the step of this arm or shared step that makes it, or a folder (path:DIR).",
+        description="Input name: the step that makes the input (of the same arm, or shared), or a folder (path:DIR).",
     )
     override: dict[str, Any] = Field(
-        default_factory=dict, description="Keys of the root config that this step alone changes, after its arm's."
+        default_factory=dict,
+        description="Keys of the root config that change for this step only; applied after the arm's `override`.",
     )
 
 
 class ArmSettings(Settings):
-    """One row of the comparison."""
+    """One arm: one row of the comparison."""
 
-    label: str = Field(description="Its name in the table and the report.")
+    label: str = Field(description="Name of the arm in the table and the report.")
     override: dict[str, Any] = Field(
         default_factory=dict,
-        description="Keys of the root config that this arm changes, e.g. {synthesis: {rounds: 1}}.",
+        description="Keys of the root config that change for this arm, e.g. {synthesis: {rounds: 1}}.",
     )
     steps: dict[str, Any] = Field(
-        default_factory=dict, description="Step name: its StepSettings, merged over `template`; null removes a step."
+        default_factory=dict,
+        description="Step name: the keys of a step, merged over those in `template`; null removes the step.",
     )
 
 
 class ExperimentSettings(Settings):
-    """The keys of `experiment`; steps and overrides are checked arm by arm."""
+    """Keys of `experiment`. The steps and overrides of each arm are checked separately."""
 
     name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]*$", description="Names the folder of results and the group in W&B."
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]*$",
+        description="Name of the experiment, of its folder of results and of its W&B group.",
     )
-    title: str = Field(description="Heading of the table and the report; default: the name.")
+    title: str = Field(description="Heading of the table and the report; by default the name.")
     replicates: list[int] | None = Field(
         None,
-        description="Seeds: every arm runs once per seed, which replaces the root's `seed`; null: once, with `seed`.",
+        description="List of seeds: every arm runs once with each of them in place of `seed`; null: every arm runs once, with "
+        "`seed`.",
     )
     steps: dict[str, Any] = Field(
-        default_factory=dict, description="Step name: StepSettings of the shared steps, which run once for all arms."
+        default_factory=dict,
+        description="Shared steps, which run once for all arms: step name and the keys of the step.",
     )
     template: dict[str, Any] = Field(
-        default_factory=dict, description="Step name: StepSettings of the steps that every arm has besides its own."
+        default_factory=dict,
+        description="Steps that every arm has in addition to its own: step name and the keys of the step.",
     )
-    arms: dict[str, ArmSettings] = Field(min_length=1, description="Arm name: one row of the comparison.")
+    arms: dict[str, ArmSettings] = Field(
+        min_length=1, description="The arms, which are the rows of the comparison, by name."
+    )
     reference: str | None = Field(None, description="The arm that the others are compared with; null: the first.")
-    compare: dict[str, Any] = Field(default_factory=dict, description="Options of the comparison; see `compare`.")
+    compare: dict[str, Any] = Field(default_factory=dict, description="Options of the comparison.")
 
 
 @dataclass(frozen=True)
@@ -315,7 +323,11 @@ def _ordered(steps: Mapping[str, Step], problems: list[Problem]) -> dict[str, St
         return {i: steps[i] for i in sorter.static_order() if i in steps}
     except CycleError as error:
         problems.append(
-            Problem("experiment", f"steps wait for one another: {' -> '.join(error.args[1])}", "break the cycle")
+            Problem(
+                "experiment",
+                f"the inputs of these steps form a cycle: {' -> '.join(error.args[1])}",
+                "remove one of these inputs",
+            )
         )
         return {}
 

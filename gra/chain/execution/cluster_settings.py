@@ -12,20 +12,24 @@ from gra.settings import Settings, parse
 
 
 class ClusterSettings(Settings):
-    """The `cluster` group for this machine."""
+    """Keys of `cluster` with `executor: local`: the steps run on this machine."""
 
-    executor: str = Field("local", pattern="^local$", description="Where steps run: local, on this machine.")
-    max_parallel: int = Field(2, ge=1, description="Steps that run in parallel.")
-    threads: int | None = Field(None, ge=1, description="OMP_NUM_THREADS of each step; null: cores / max_parallel.")
+    executor: str = Field("local", pattern="^local$", description="local: steps run on this machine.")
+    max_parallel: int = Field(2, ge=1, description="Maximum of steps that run in parallel.")
+    threads: int | None = Field(
+        None, ge=1, description="OMP_NUM_THREADS of each step; null: number of cores / `max_parallel`."
+    )
 
 
 class Resources(Settings):
-    """What a job requests; null: not requested, so the partition's default counts."""
+    """What one job requests from Slurm. A key that is null is not passed to sbatch, so Slurm's default applies."""
 
-    partition: str | None = Field(None, description="Slurm's partition; null: the cluster's default.")
-    account: str | None = Field(None, description="Account that pays; null: the user's default.")
-    qos: str | None = Field(None, description="Quality of service; null: the account's default.")
-    constraint: str | None = Field(None, description="Features that the nodes must have; null: none.")
+    partition: str | None = Field(None, description="Slurm partition; null: the cluster's default.")
+    account: str | None = Field(
+        None, description="Slurm account that the job is charged to (--account); null: your default account."
+    )
+    qos: str | None = Field(None, description="Slurm quality of service (--qos); null: the account's default.")
+    constraint: str | None = Field(None, description="Node features that the job needs (--constraint); null: none.")
     time: str | int | None = Field(
         None, description="Time limit: minutes, or [days-]hours:minutes:seconds; null: the partition's default."
     )
@@ -35,9 +39,9 @@ class Resources(Settings):
     )
     gpus: int | str | None = Field(None, description="GPUs per node: a number, or TYPE:NUMBER; null: none.")
     nodes: int | None = Field(
-        None, ge=1, description="Nodes; on more than one, srun starts the step on each; null: one."
+        None, ge=1, description="Number of nodes; with more than one, srun starts the step on each node; null: one."
     )
-    directives: list[str] | None = Field(None, description="Further options of sbatch, e.g. --exclusive; null: none.")
+    directives: list[str] | None = Field(None, description="Other sbatch options, e.g. --exclusive; null: none.")
 
     @property
     def gpu_count(self) -> int:
@@ -46,49 +50,84 @@ class Resources(Settings):
 
 
 class StageResources(Resources):
-    """Resources of one stage's jobs, and how many jobs a step of it becomes."""
+    """What the jobs of one stage request, and the number of jobs that share a step."""
 
-    shards: int = Field(1, ge=1, description="Jobs that share the work, where the stage can be divided.")
-    shards_per_task: int = Field(1, ge=1, description="Shards that one array task does, one after the other.")
-    merge: Resources = Field(default_factory=Resources, description="Of the merges of shards: keys that differ.")
+    shards: int = Field(
+        1,
+        ge=1,
+        description="Number of shards (parallel jobs) that a step is divided into; only the synthesis can be divided.",
+    )
+    shards_per_task: int = Field(1, ge=1, description="Number of shards that one array task runs, one after the other.")
+    merge: Resources = Field(
+        default_factory=Resources,
+        description="Resources of the jobs that merge the shards; keys that are not set are those of the stage.",
+    )
 
 
 class Mail(Settings):
-    """Slurm's mail; no user: none."""
+    """Mail that Slurm sends about jobs."""
 
-    user: str | None = Field(None, description="Address or user name; null: no mail.")
-    type: list[str] = Field(default_factory=lambda: ["FAIL", "END"], description="Events of which Slurm writes.")
+    user: str | None = Field(
+        None, description="Address or user name that gets the mail (--mail-user); null: no mail is sent."
+    )
+    type: list[str] = Field(
+        default_factory=lambda: ["FAIL", "END"], description="Events that Slurm sends a mail about (--mail-type)."
+    )
 
 
 class SlurmSettings(Settings):
-    """The `cluster` group for Slurm."""
+    """Keys of `cluster` with `executor: slurm`: each step becomes one or more Slurm jobs."""
 
-    executor: str = Field("slurm", pattern="^slurm$", description="Where steps run: slurm, as jobs of a cluster.")
-    resources: Resources = Field(default_factory=Resources, description="Of every job.")
-    stages: dict[str, StageResources] = Field(
-        default_factory=dict, description="By the stage's name (synthesis, train, eval ...): keys that differ."
+    executor: str = Field("slurm", pattern="^slurm$", description="slurm: steps run as Slurm jobs.")
+    resources: Resources = Field(
+        default_factory=Resources, description="What every job requests, unless `stages` overrides it."
     )
-    setup: list[str] = Field(default_factory=list, description="Lines of shell before the command of each job.")
-    container: str | None = Field(None, description="Command that runs the job's command in a container; null: none.")
-    python: str | None = Field(None, description="Python of the jobs; null: the one that submits.")
+    stages: dict[str, StageResources] = Field(
+        default_factory=dict,
+        description="Stage name (synthesis, train, eval, ...): the keys that override `resources` for its jobs.",
+    )
+    setup: list[str] = Field(
+        default_factory=list, description="Shell lines that each job runs before its command, e.g. module load cuda."
+    )
+    container: str | None = Field(
+        None, description="Command that is put before each job's command to run it in a container; null: no container."
+    )
+    python: str | None = Field(None, description="Python that the jobs use; null: the Python that runs `gra submit`.")
     mail: Mail = Field(default_factory=Mail, description="Mail about jobs.")
     array_parallel: int | None = Field(
-        None, ge=1, description="Most tasks of an array that run at the same time; null: no limit."
+        None, ge=1, description="Maximum of tasks of one array that run at the same time; null: no limit."
     )
-    requeue: bool = Field(True, description="Let Slurm start a job again; false: a job submits its successor.")
+    requeue: bool = Field(
+        True,
+        description="true: Slurm requeues a job that has to run again; false: such a job submits a new job that replaces it.",
+    )
     signal_s: int = Field(
-        120, ge=5, description="A job gets the signal to stop this many seconds before its time limit."
+        120, ge=5, description="Seconds before its time limit at which a job gets the signal to stop."
     )
-    max_attempts: int = Field(3, ge=1, description="Starts of a failing job; preemptions and limits do not count.")
-    merge_takes: float = Field(0.05, ge=0, le=1, description="Share of missing shards that a merge makes up for.")
-    lock_wait_s: float = Field(600, ge=0, description="Seconds that a job waits for a step another process is doing.")
+    max_attempts: int = Field(
+        3, ge=1, description="Maximum of starts of a job that fails; preemptions and time limits are not counted."
+    )
+    merge_takes: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Largest share of missing shards that a merge completes by itself; if more are missing, it fails.",
+    )
+    lock_wait_s: float = Field(
+        600,
+        ge=0,
+        description="Maximum of seconds that a job waits for a step that another process is running; then it fails.",
+    )
     max_parallel: int | None = Field(
         None,
         ge=1,
-        description="Steps of an experiment that run at the same time; null: all that do not wait for another.",
+        description="Maximum of steps of an experiment that run at the same time; null: no limit.",
     )
     max_jobs: int | None = Field(
-        None, ge=1, description="Most jobs queued; array tasks then do several shards; null: no limit."
+        None,
+        ge=1,
+        description="Maximum of jobs that one submission queues; to stay below it, array tasks run several shards; null: no "
+        "limit.",
     )
 
     def of(self, stage: str, *, merge: bool = False) -> StageResources:

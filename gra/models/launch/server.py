@@ -47,24 +47,41 @@ _given: set[int] = set()  # ports in use by servers of this process
 
 
 class ServeSettings(Settings):
-    """`pool.serve`: how to start the server of a model. The command's placeholders: {model}, {name}, {port}, {gpus}; {python}:
-    this Python; {servers}: number of servers running at once; for a model with `weights`, {weights}: its file, and {template}: its
-    chat template (`own`: the file's)."""
+    """How to start the server of each model.
+
+    The command can contain placeholders. {model}: the model's id, or its folder; {name}: its name in the pool; {port}: the port
+    that the server must listen on; {gpus}: number of GPUs that it gets; {python}: path of the running Python; {servers}: number of
+    servers that run at once. For a model with `weights` also {weights}: path of the weight file; {template}: its `chat_template`,
+    or `own` if that is null.
+    """
 
     command: str | list[str] = Field(
-        description="A list of words, or a string that is split like in a shell; no shell runs it."
+        description="Command that starts a server: a list of words, or a string that is split into words as a shell does. It is "
+        "run without a shell."
     )
-    requires: dict[str, str] = Field(default_factory=dict, description="Required modules: how to install each.")
+    requires: dict[str, str] = Field(
+        default_factory=dict,
+        description="Python modules that the command needs, each with the hint how to install it, which is shown if it is "
+        "missing.",
+    )
     gpus_per_model: int | dict[str, int] = Field(
-        0, description="GPUs per model, or by model name. 0: environment unchanged."
+        0,
+        description="Number of GPUs per server, or a mapping from model name to that number. 0: CUDA_VISIBLE_DEVICES is left "
+        "unchanged.",
     )
-    env: dict[str, str] = Field(default_factory=dict, description="Added to the inherited environment.")
-    start_timeout_s: float = Field(600.0, gt=0, description="Seconds until `health_path` must answer 200.")
-    stop_timeout_s: float = Field(20.0, ge=0, description="Seconds between SIGTERM and SIGKILL at the end.")
+    env: dict[str, str] = Field(
+        default_factory=dict, description="Environment variables of the server, added to the inherited ones."
+    )
+    start_timeout_s: float = Field(
+        600.0, gt=0, description="Seconds within which a started server must answer `health_path` with HTTP 200."
+    )
+    stop_timeout_s: float = Field(
+        20.0, ge=0, description="Seconds that a server gets to end after SIGTERM, before SIGKILL."
+    )
     health_path: str = Field(
-        "/health", pattern="^/", description="Path of the health check; /v1/models if there is no /health."
+        "/health", pattern="^/", description="Path of the health check; set /v1/models if the server has no /health."
     )
-    restarts: int = Field(3, ge=0, description="Restarts of a server that died.")
+    restarts: int = Field(3, ge=0, description="Maximum of restarts of a server that exits during the run.")
 
     def gpus_of(self, name: str) -> int:
         """Return the number of GPUs per server of the model `name`."""

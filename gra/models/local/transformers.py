@@ -28,19 +28,23 @@ Waiting = tuple[Request, asyncio.Future[Reply]]
 
 
 class PoolSettings(PoolBase):
-    """Keys of a pool of local models. Each `model` is a folder or a hub id; `revision` and `dtype` are used."""
+    """Keys of a pool of models that transformers runs in this process. Each `model` is a folder or a hub id, loaded with its
+    `revision` and `dtype`."""
 
     device: str = Field("auto", description="Device of the models: auto (CUDA if available), cpu, cuda, cuda:1, mps.")
-    dtype: str = Field("auto", description="For models without a dtype. auto: as saved.")
-    max_loaded: int = Field(1, ge=1, description="Models in memory at once.")
+    dtype: str = Field("auto", description="dtype of the models that set none. auto: as saved.")
+    max_loaded: int = Field(1, ge=1, description="Maximum of models in memory at the same time.")
     batch: int = Field(
-        1, ge=1, description="Calls per batch. Above 1 is faster, but rounding then depends on the batch."
+        1,
+        ge=1,
+        description="Number of calls per batch. More than 1 is faster, but replies can then depend on the other calls of the "
+        "batch (rounding).",
     )
     structured: Literal["auto", "off"] = Field(
         "auto",
         description="auto: JSON schemas are enforced if llguidance is installed; off: JSON is requested in plain text.",
     )
-    strip_think: bool = Field(True, description="Remove reasoning from replies, in all known forms.")
+    strip_think: bool = Field(True, description="true: remove the reasoning (e.g. between think tags) from replies.")
     chat_template_kwargs: dict[str, Any] = Field(
         default_factory=dict, description="Arguments of the chat template, e.g. {enable_thinking: false}."
     )

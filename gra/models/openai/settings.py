@@ -15,30 +15,37 @@ _OWN_KEYS = ("model", "messages", "response_format", "stream", "n")  # keys of t
 
 
 class PoolSettings(PoolBase):
-    """Keys of a pool of servers. `base_url`: one URL, several for all models, or a mapping from model name to either."""
+    """Keys of a pool of OpenAI-compatible servers."""
 
     base_url: str | list[str] | dict[str, str | list[str]] | None = Field(
         None,
-        description="URL including /v1, several, or a mapping from model name to either; null: each model's own, or `serve`.",
+        description="URL of the server including /v1, a list of URLs that share the calls, or a mapping from model name to "
+        "either; null: each model's `base_url`, or the servers that `serve` starts.",
     )
     api_key_env: str = Field(
-        "OPENAI_API_KEY", description="NAME of the variable that holds the key; if unset, no key is sent."
+        "OPENAI_API_KEY",
+        description="NAME of the environment variable that holds the API key; if it is unset, no key is sent.",
     )
     send_seed: bool = Field(
         True,
-        description="Send a seed with each request; false: for servers that refuse it, sampling is then not repeatable.",
+        description="true: send a seed with each request; false: send none, for servers that refuse it (sampling is then not "
+        "repeatable).",
     )
     structured: Literal["auto", "json_schema", "off"] = Field(
         "auto",
-        description="JSON schema in response_format. auto: except where a server refuses it; json_schema: always; off: never.",
+        description="Whether requests carry a JSON schema (response_format). auto: yes, except to a server that refuses it; "
+        "json_schema: always; off: never.",
     )
-    strip_think: bool = Field(True, description="Remove reasoning from replies, in all known forms.")
-    check_models: bool = Field(True, description="Refuse to start if a server does not list a model; false: start.")
+    strip_think: bool = Field(True, description="true: remove the reasoning (e.g. between think tags) from replies.")
+    check_models: bool = Field(
+        True,
+        description="true: refuse to start if a server does not list its model in /v1/models; false: start without this check.",
+    )
     serve: ServeSettings | None = Field(
-        None, description="Start the servers here and end them with the run; null: they run already, at `base_url`."
+        None, description="How to start the servers, which end with the run; null: they run already, at `base_url`."
     )
     extra_body: dict[str, Any] = Field(
-        default_factory=dict, description="Added to each request body, e.g. chat_template_kwargs."
+        default_factory=dict, description="Keys added to the body of each request, e.g. chat_template_kwargs."
     )
 
     def urls_of(self, model: ModelSettings) -> list[str]:

@@ -21,10 +21,13 @@ PER_MODEL = 256  # calls in flight per server: vLLM's default; more would queue 
 
 
 class PoolSettings(openai.PoolSettings):
-    """Keys of a pool of servers (openai/settings.py). `serve` is required; its GPUs serve one model at a time."""
+    """Keys of a pool of OpenAI-compatible servers that `serve` starts one after the other, so that one model at a time has all
+    GPUs."""
 
     by_turns: ClassVar[bool] = True
-    serve: ServeSettings | None = Field(description="How to start the server of a model; null is refused.")
+    serve: ServeSettings | None = Field(
+        description="How to start the server of each model. Required: null is an error."
+    )
 
     def serve_problems(self) -> list[Problem]:
         if self.serve is None:

@@ -19,10 +19,10 @@ from gra.models.time_sharing.scheduler import Phased
 
 
 class PoolSettings(transformers.PoolSettings):
-    """Keys of a pool of local models (local/transformers.py), one in memory."""
+    """Keys of a pool of models that transformers runs in this process, with one model in memory at a time."""
 
     by_turns: ClassVar[bool] = True
-    max_loaded: Literal[1] = Field(1, description="Always one model in memory.")
+    max_loaded: Literal[1] = Field(1, description="Number of models in memory: always 1 in this pool.")
 
 
 class TransformersLoader:

@@ -45,23 +45,30 @@ _OWN = (
 
 
 class PoolSettings(PoolBase):
-    """Keys of a pool of models that vLLM loads in turn. `model` is a folder or a hub id; `revision` and `dtype` are used."""
+    """Keys of a pool of models that vLLM loads one after the other. Each `model` is a folder or a hub id, loaded with its
+    `revision` and `dtype`."""
 
     by_turns: ClassVar[bool] = True
-    python: str | None = Field(None, description="A Python with vLLM; null: this one.")
-    dtype: str = Field("auto", description="For models without a dtype. auto: as saved.")
+    python: str | None = Field(
+        None, description="Path of a Python that has vLLM; null: the Python that runs this command."
+    )
+    dtype: str = Field("auto", description="dtype of the models that set none. auto: as saved.")
     max_model_len: int | None = Field(
         None, ge=1, description="Maximum tokens of prompt and reply; null: the model's limit."
     )
     tensor_parallel: int = Field(1, ge=1, description="GPUs per model.")
     gpu_memory_utilization: float = Field(0.9, gt=0, le=1, description="Fraction of each GPU's memory for vLLM.")
-    start_timeout_s: float = Field(900.0, gt=0, description="Seconds to load a model at most.")
-    engine: dict[str, Any] = Field(default_factory=dict, description="Further EngineArgs, e.g. {max_num_seqs: 512}.")
+    start_timeout_s: float = Field(900.0, gt=0, description="Maximum of seconds to load a model.")
+    engine: dict[str, Any] = Field(
+        default_factory=dict, description="Other arguments of vLLM's EngineArgs, e.g. {max_num_seqs: 512}."
+    )
     structured: Literal["on", "off"] = Field(
         "on", description="on: JSON schemas are enforced; off: JSON is requested in plain text."
     )
-    send_seed: bool = Field(True, description="Give each request a seed; false: sampling is not repeatable.")
-    strip_think: bool = Field(True, description="Remove reasoning from replies, in all known forms.")
+    send_seed: bool = Field(
+        True, description="true: give each request a seed; false: give none (sampling is then not repeatable)."
+    )
+    strip_think: bool = Field(True, description="true: remove the reasoning (e.g. between think tags) from replies.")
     chat_template_kwargs: dict[str, Any] = Field(
         default_factory=dict, description="Arguments of the chat template, e.g. {enable_thinking: false}."
     )
@@ -77,7 +84,14 @@ class PoolSettings(PoolBase):
                 Problem("pool.python", f"no such program: {self.python}", "give the path of a Python with vLLM")
             )
         own = [key for key in self.engine if key in _OWN]
-        found += [Problem(f"pool.engine.{key}", "is a key of the pool or of its models", "set it there") for key in own]
+        found += [
+            Problem(
+                f"pool.engine.{key}",
+                "the pool or its models already set this argument",
+                "set it there, not in pool.engine",
+            )
+            for key in own
+        ]
         if self.tensor_parallel > max(1, len(visible_gpus())):
             what = f"{self.tensor_parallel} GPUs are needed, {len(visible_gpus())} are visible"
             found.append(Problem("pool.tensor_parallel", what, "lower it, or set CUDA_VISIBLE_DEVICES to more GPUs"))

@@ -109,7 +109,8 @@ def build(settings: DecontaminateSettings, made: Path | None) -> ContaminationFi
     not_read = unknown_folders(settings)
     if not_read:
         log.warning(
-            "decontamination: not compared with folders of data_dir in unknown formats: %s", ", ".join(not_read)
+            "decontamination: these folders of data_dir have an unknown format, so samples are not compared with them: %s",
+            ", ".join(not_read),
         )
     worker = WorkerProcess("decontamination", "about 10 kB per benchmark item", Comparison)
     try:

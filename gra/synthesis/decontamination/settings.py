@@ -10,33 +10,48 @@ from gra.settings import Settings
 
 
 class BenchmarkFile(Settings):
-    """A JSON lines file (gzip or not) with your own benchmark items, and the names of its fields."""
+    """A JSON Lines file (also gzipped) with your own benchmark items, and the names of its fields."""
 
-    path: str = Field(description="The file.")
-    name: str | None = Field(None, description="Name in reports; null: the file's name without endings.")
+    path: str = Field(description="Path of the file.")
+    name: str | None = Field(None, description="Name in reports; null: the file's name without its suffixes.")
     question: str = Field("question", description="Field of the question.")
     answer: str | None = Field(None, description="Field of the answer; null: only the question is compared.")
     id: str | None = Field(None, description="Field of the item's id; null: the line's number.")
 
 
 class DecontaminateSettings(Settings):
-    """Settings of decontamination; ngram_index.py explains the numbers and gives their sources."""
+    """How samples that contain part of a benchmark item are found. gra/synthesis/decontamination/ngram_index.py gives the sources
+    of the numbers."""
 
-    enabled: bool = Field(True, description="Compare samples with benchmarks; false: not, and the card says so.")
-    data_dir: str | None = Field(
-        None, description="Folder of benchmarks in the hub's layout (as suite.data_dir); null: none."
+    enabled: bool = Field(
+        True, description="true: compare samples with benchmarks; false: do not, which the data card says."
     )
-    benchmarks: tuple[str, ...] | None = Field(None, description="Folders of data_dir to compare with; null: all.")
+    data_dir: str | None = Field(None, description="Folder of benchmark files, as suite.data_dir; null: none.")
+    benchmarks: tuple[str, ...] | None = Field(
+        None, description="Folders in `data_dir` to compare with, e.g. [gsm8k, mmlu]; null: all."
+    )
     splits: Literal["scored", "all"] = Field(
-        "scored", description="The scored splits, or all (few-shot and training splits too)."
+        "scored",
+        description="Splits to compare with. scored: those that are scored; all: also few-shot and training splits.",
     )
-    files: tuple[BenchmarkFile, ...] = Field((), description="Further files with items.")
-    ngram: int = Field(13, ge=2, le=100, description="Words per run, for items of at least this length (GPT-3).")
+    files: tuple[BenchmarkFile, ...] = Field((), description="Files with your own benchmark items.")
+    ngram: int = Field(
+        13, ge=2, le=100, description="Length in words of a shared n-gram, for items of at least this length (GPT-3)."
+    )
     short_ngram: int | None = Field(
-        8, ge=2, le=100, description="Words per run for shorter items; null: these are compared whole."
+        8,
+        ge=2,
+        le=100,
+        description="Length in words of a shared n-gram, for shorter items; null: these must match as a whole.",
     )
-    min_words: int = Field(5, ge=2, le=100, description="Words of the shortest question that is compared whole (NS).")
-    max_items: int | None = Field(10, ge=1, description="A run that more items share is boilerplate; null: no limit.")
+    min_words: int = Field(
+        5, ge=2, le=100, description="Length in words of the shortest question that is compared (NS)."
+    )
+    max_items: int | None = Field(
+        10,
+        ge=1,
+        description="n-grams that more items than this share are boilerplate and are ignored; null: no n-gram is ignored.",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

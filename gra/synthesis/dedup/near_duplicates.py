@@ -26,7 +26,7 @@ ROWS, COLUMNS, PAIRS = 512, 2048, 4096
 
 
 class DedupSettings(Settings):
-    """Settings of the deduplication. "NS" marks a default that no source states."""
+    """How near-duplicates are found."""
 
     threshold: float = Field(0.9, gt=0, le=1, description="Cosine similarity at which two samples are duplicates.")
     text: Literal["instruction", "response", "both"] = Field(
@@ -34,10 +34,12 @@ class DedupSettings(Settings):
         description="The part of a sample that is embedded (NS; the paper's coverage plots embed instructions).",
     )
     against_seeds: bool = Field(
-        True, description="Whether the target pool includes the seeds, not only generated samples (NS)."
+        True,
+        description="true: also drop samples that are too close to a seed; false: compare generated samples only (NS).",
     )
     tie: Literal["drop", "keep"] = Field(
-        "drop", description="What happens at a similarity of exactly the threshold (NS; the summaries disagree)."
+        "drop",
+        description="What happens to a sample whose similarity is exactly the threshold (NS; the paper's summaries disagree).",
     )
     model: str = Field(
         "auto",

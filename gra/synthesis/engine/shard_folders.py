@@ -46,8 +46,8 @@ def refuse_other(folder: Path, count: int) -> None:
     place, there = folder / PINNED, pinned(folder)
     if there not in (None, count):
         remedy = (
-            f"give the other shards as i/{there}; or, once none of them runs, remove {place}: "
-            "what they recorded is read by the new ones"
+            f"run the other shards as shard=i/{there}; or, when no shard is running, remove {place}: "
+            "the new shards reuse the recorded calls"
         )
         raise StoreError(f"{folder}: its rounds are divided into {there} shards, not {count}\n    -> {remedy}")
 

@@ -19,14 +19,16 @@ Mode = Literal["warn", "refuse", "off"]
 
 
 class ProbeSettings(Settings):
-    """Settings of a probe."""
+    """How many calls a probe makes, and where its questions come from."""
 
-    calls: int = Field(200, ge=20, description="Approximate calls per model.")
-    made_by_rule: float = Field(0.4, ge=0, le=1, description="Share of the calls that review rule-made answers.")
+    calls: int = Field(200, ge=20, description="Approximate number of calls per model.")
+    made_by_rule: float = Field(0.4, ge=0, le=1, description="Share of the calls that review answers made by rule.")
     kinds: list[str] = Field(
-        list(WRONG), min_length=1, description=f"Kinds of rule-made wrong answers: {', '.join(WRONG)}."
+        list(WRONG), min_length=1, description=f"Kinds of wrong answers that are made by rule: {', '.join(WRONG)}."
     )
-    max_tokens: int = Field(512, ge=1, description="Of an answer; a truncated one is retried, then left out.")
+    max_tokens: int = Field(
+        512, ge=1, description="Longest answer in tokens. A truncated answer is retried, then left out."
+    )
     sources: list[dict[str, Any]] = Field(
         [{"_target_": "gra.synthesis.probe.exact.source"}], description="Sources of questions with known answers."
     )

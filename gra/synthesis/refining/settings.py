@@ -17,28 +17,35 @@ WITHOUT_EFFECT = (
 
 
 class RefineSettings(Settings):
-    """What happens to each record. "NS" marks a default that no source states."""
+    """What the committee does with each record of the data set."""
 
     write: Literal["rewrite", "answer", "keep"] = Field(
         "rewrite",
-        description="rewrite: the generator sees instruction and response and writes a better response; answer: it sees the "
+        description="What is written for each record. rewrite: the generator sees instruction and response and writes a better "
+        "response; answer: it sees the "
         "instruction alone; keep: nothing is written, the committee judges the response as it is.",
     )
-    answers: int = Field(1, ge=1, le=1000, description="Responses written for each record, all by one model.")
+    answers: int = Field(
+        1, ge=1, le=1000, description="Number of responses written for each record, all by the same model."
+    )
     choose: Literal["best", "vote", "first"] = Field(
         "best",
-        description="Of several accepted responses. best: highest mean of the reviewers, without review the first; vote: the first "
-        "with the most frequent final answer, in checkable domains (others get one response); first: the first, later ones are "
-        "not written.",
+        description="Which of several accepted responses is kept. best: the one with the highest mean score (without review, the "
+        "first); vote: in checkable domains the first one with the most frequent final answer (in other domains only one response "
+        "is written); first: the first, and no further ones are written.",
     )
     agreement: float = Field(
-        0.0, ge=0, le=1, description="choose=vote: least share of the readable final answers that must agree."
+        0.0, ge=0, le=1, description="choose=vote: minimum share of the readable final answers that must agree."
     )
     check: bool = Field(
-        True, description="Whether reviewers check the instructions too (synthesis.review), as for new ones (NS)."
+        True,
+        description="true: reviewers also check the instructions, as in a synthesis, if `synthesis.review` is true (NS).",
     )
     samples: int | None = Field(
-        None, ge=1, description="Records are taken in their order until so many samples are kept; null: all records."
+        None,
+        ge=1,
+        description="Number of samples to keep; records are processed in their order until it is reached; null: all records are "
+        "processed.",
     )
 
 

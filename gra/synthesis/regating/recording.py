@@ -140,7 +140,7 @@ class Recorder(Committee):
             self._recording.result = await self.run(seeds)
         except NotRecorded as missing:
             raise StoreError(
-                f"{missing} is not in the journal: seeds, prompts or code are not those of the recorded run\n"
+                f"{missing} is not in the journal: the seeds, prompts or code have changed since the recorded run\n"
                 "    -> re-gate with the files and the version that made the data, or run the same synthesis again: its "
                 "recorded calls are reused"
             ) from missing

@@ -37,7 +37,7 @@ def settings_of(
     wrong = [
         Problem(
             f"regate.{key}",
-            "cannot be changed afterwards: other models would have been asked, or asked something else",
+            "cannot be changed in a recorded run: it would have made other calls",
             f"change one of: {', '.join(DECIDES)}; for another value of {key}, run the synthesis again",
         )
         for key in changes
@@ -60,9 +60,9 @@ def _beyond(settings: SynthesisSettings, had: SynthesisSettings) -> list[Problem
             found.append(Problem(f"regate.{key}", message, f"set it to {most} or less"))
     for key in _ONLY_OFF:
         if getattr(settings, key) and not getattr(had, key):
-            found.append(Problem(f"regate.{key}", f"the recorded run has {key}=false", "leave it out"))
+            found.append(Problem(f"regate.{key}", f"the recorded run has {key}=false", f"leave regate.{key} out"))
     if settings.review and settings.min_reviews > settings.reviewers:
-        message = f"{settings.reviewers} reviewers cannot give {settings.min_reviews} verdicts"
+        message = f"{settings.reviewers} reviewers cannot give {settings.min_reviews} reviews"
         found.append(Problem("regate.min_reviews", message, f"set it to {settings.reviewers} or less"))
     if settings.composite == "correctness" and (
         settings.calibrate != "none" or (settings.scoring == "probability" and settings.questions == "overall")

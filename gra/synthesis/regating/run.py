@@ -112,7 +112,8 @@ class RecordedRun:
         assert result is not None
         if not same_rows(self.folder, result):
             raise StoreError(
-                f"{self.folder}: its journal gives other samples than its data/train.parquet and rejected.parquet hold: another "
+                f"{self.folder}: a replay of its journal gives other samples than its data/train.parquet and rejected.parquet "
+                "contain: another "
                 "version, embedder or benchmark file made them\n    -> run the synthesis again into another folder, with "
                 "runtime.reuse naming this one, then re-gate that"
             )

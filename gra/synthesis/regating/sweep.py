@@ -66,7 +66,7 @@ def main(words: Sequence[str]) -> int:
     print(f"{output / 'sweep.csv'}\n{output / 'sweep.png'}")
     if unsure := sum(not entry["exact"] for entry in rows):
         print(
-            f"{unsure} of {len(rows)} arms are not what a run of their own would give: see the column what_is_undecided"
+            f"{unsure} of {len(rows)} arms can differ from a full run with their settings: see the column what_is_undecided"
         )
     return 0
 
@@ -160,15 +160,17 @@ def plot(rows: Sequence[Mapping[str, Any]], path: Path, mark: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "gra regate",
-        description="Decide a recorded synthesis by other settings, without a call to a model: one table, one plot.",
+        description="Apply the gate to a recorded synthesis with other settings, without model calls; write a table and a plot.",
         epilog=f"settings: {', '.join(DECIDES)}. Example: gra regate data/mine tau=6,7,8 delta=1,1.5 --output sweep",
     )
     parser.add_argument("data", help="data folder of a finished synthesis, with its journal.sqlite")
-    parser.add_argument("changes", nargs="*", metavar="KEY=VALUE[,VALUE ...]", help="settings and their values")
+    parser.add_argument(
+        "changes", nargs="*", metavar="KEY=VALUE[,VALUE ...]", help="settings to change, each with the values to try"
+    )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder of sweep.csv and sweep.png")
     parser.add_argument("--data", dest="data_folders", action="store_true", help="also write each arm's data folder")
     for name in ("seeds", "benchmarks", "probe"):
-        parser.add_argument(f"--{name}", metavar="DIR", help=f"the run's input `{name}`, if it is not where it was")
+        parser.add_argument(f"--{name}", metavar="DIR", help=f"folder of the run's input `{name}`, if it was moved")
     return parser
 
 

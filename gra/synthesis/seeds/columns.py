@@ -55,28 +55,31 @@ _LONGEST_KEYWORD = 80  # maximum characters of a keyword
 
 
 class Columns(Settings):
-    """The column of each part of a seed. null: none; if all are null, `recognise` finds them by their names."""
+    """The column of each part of a seed. If all are null, the columns are recognised by their usual names."""
 
     instruction: str | None = Field(None, description="Column of the instruction; null: none.")
     input: str | None = Field(
-        None, description="Column of its input, which is appended after an empty line; null: none."
+        None, description="Column of the instruction's input, which is appended to it after an empty line; null: none."
     )
-    response: str | None = Field(None, description="Column of the response; null: seeds without answers.")
+    response: str | None = Field(None, description="Column of the response; null: the seeds have no answers.")
     domain: str | None = Field(
-        None, description="Column of the domain, one of the seven; a model chooses where it is empty; null: everywhere."
+        None,
+        description="Column of the domain (one of the seven). Where it is empty, a model chooses; null: a model chooses for all.",
     )
-    id: str | None = Field(None, description="Column of the id; null: derived from the content.")
+    id: str | None = Field(None, description="Column of the id; null: ids are derived from the content.")
     keywords: str | None = Field(
         None,
-        description="Column of three keywords, a list or comma-separated text; where it is empty, or null, a model writes them.",
+        description="Column of three keywords, as a list or comma-separated text. Where it is empty, a model writes them; null: "
+        "for all.",
     )
     summary: str | None = Field(
         None,
-        description="Column of a one-line summary; a seed with domain, keywords and summary needs no annotation; null: none.",
+        description="Column of a one-line summary; null: a model writes it. A seed with domain, keywords and summary is not "
+        "annotated.",
     )
     messages: str | None = Field(
         None,
-        description="Column of a chat, instead of instruction and response: its first question and answer are used; null: none.",
+        description="Column of a chat, in place of instruction and response; its first question and answer are used; null: none.",
     )
 
     @property

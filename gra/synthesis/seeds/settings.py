@@ -17,33 +17,37 @@ HUB = "hf:"
 
 
 class SeedSettings(Settings):
-    """The `seeds` config group. "NS" marks a default that no source states."""
+    """The seeds: where they are and how they are read."""
 
     path: str | None = Field(
         None,
-        description="File, folder of data files, hf:NAME for a hub data set, or gra:NAME for a file of the "
-        "package's conf; null: not set, which is an error when the seeds are read.",
+        description="A file, a folder of data files, hf:NAME for a data set of the hub, or gra:NAME for a file of this "
+        "package's conf; "
+        "null: not set, which is an error once seeds are needed.",
     )
     format: Literal[("auto", *READERS, "jsonl", "json", "csv", "parquet", "hub")] = Field(  # type: ignore[valid-type]
         "auto",
-        description="A known set (known_sets.py), or the kind of file (with `columns`, if the column names are unusual).",
+        description="Name of a known data set, or kind of the file (with `columns` if its column names are unusual). auto: "
+        "recognised from the content.",
     )
     config: str | None = Field(
-        None, description="Hub data sets and copies of them: the configuration's name; null: the only one."
+        None, description="Configuration of a hub data set or of a copy of one; null: the only one."
     )
-    split: str = Field(
-        "train", description="The split to read if there are several: on the hub, in folders, in documents."
-    )
+    split: str = Field("train", description="The split to read, if the data set has several.")
     revision: str | None = Field(
-        None, description="Hub data sets: a commit; null: the newest, which may change between runs."
+        None, description="Commit of a hub data set; null: the newest, which can change between runs."
     )
     limit: int | None = Field(
-        1000, ge=2, description="Number of seeds, a random subset drawn by the run's seed; null: all (NS)."
+        1000, ge=2, description="Number of seeds. The run's `seed` draws this random subset; null: all (NS)."
     )
-    max_bad: int = Field(50, ge=0, description="The most bad records that are skipped; one more is an error.")
-    columns: Columns = Field(Columns(), description="Column names of the records.")
-    name: str | None = Field(None, description="The set's name in cards and tables; null: the file's name or hub id.")
-    license: str | None = Field(None, description="Licence id of the set, as hub cards spell it; null: unknown.")
+    max_bad: int = Field(50, ge=0, description="Maximum of bad records that are skipped; more are an error.")
+    columns: Columns = Field(
+        Columns(), description="The columns of the records. If all are null, they are recognised by their usual names."
+    )
+    name: str | None = Field(
+        None, description="Name of the data set in cards and tables; null: the file's name or the hub id."
+    )
+    license: str | None = Field(None, description="Licence id of the data set, as hub cards spell it; null: unknown.")
 
     @property
     def hub(self) -> str | None:

@@ -10,25 +10,29 @@ from gra.settings import Settings
 
 
 class SubsetSettings(Settings):
-    """Which samples of the data folders are kept, and how many."""
+    """Which samples of the input data folders are kept, and how many."""
 
     choose: Literal["all", "random", "first", "length_matched"] = Field(
         "random",
-        description="all: the folders together; random: drawn by the run's seed; first: in the folders' order; length_matched: for "
-        "each sample of the input `like` the nearest in length that is left (characters of the response), in random order.",
+        description="Which samples are kept. all: those of all folders; random: drawn by `seed`; first: the first ones in the "
+        "folders' "
+        "order; length_matched: for each sample of the input `like`, in random order, the remaining sample whose response is "
+        "nearest in length (characters).",
     )
-    samples: int | None = Field(None, ge=1, description="Samples to keep; null: as `budget` says.")
+    samples: int | None = Field(None, ge=1, description="Number of samples to keep; null: `budget` decides.")
     budget: Literal["samples", "tokens"] = Field(
         "samples",
-        description="samples=null: as many samples as the input `like` has, or as many as the tokens spent on it would have bought "
-        "here (tokens of both folders' stats.json, with those of the data that they were made from).",
+        description="How many samples are kept if `samples` is null. samples: as many as the input `like` has; tokens: as many "
+        "as the "
+        "tokens spent on `like` would have bought here. The tokens are those in the stats.json of both folders, including the data "
+        "that they were made from.",
     )
 
 
 class SubsetStageSettings(Settings):
-    """The stage's config."""
+    """The whole config of the stage `subset`."""
 
-    seed: int = Field(description="Draws the samples.")
+    seed: int = Field(description="Seed that draws the samples.")
     subset: SubsetSettings = Field(description="Which samples are kept.")
     license: str | None = Field(None, description="Licence id of the data, for the card; null: unknown.")
     runtime: dict[str, Any] = Field(default_factory=dict, description="No effect.")

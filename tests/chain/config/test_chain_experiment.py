@@ -131,7 +131,7 @@ def test_an_experiment_that_makes_no_sense_is_refused(experiment: dict[str, Any]
 def test_steps_in_a_circle_and_names_used_twice_are_refused() -> None:
     circle = {"data": {"inputs": {"model": "model"}}}
     _, problems = resolve(root(arms={"one": {"steps": circle}}))
-    assert any("wait for one another" in p.message for p in problems)
+    assert any("form a cycle" in p.message for p in problems)
     _, problems = resolve(root(steps={"data": {"_target_": "d.run"}}))
     assert "both a shared step and a step of an arm" in problems[0].message
 

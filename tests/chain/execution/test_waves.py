@@ -66,7 +66,9 @@ def test_waves_give_the_data_of_one_run_and_pay_for_each_call_once(
         asked += server.taken()
         if wave.name == "round-1":
             assert made(wave.part(0)).name == "shard-0-of-3"  # again: it is finished
-            with pytest.raises(StoreError, match=r"divided into 3 shards, not 4\n    -> give the other shards as i/3"):
+            with pytest.raises(
+                StoreError, match=r"divided into 3 shards, not 4\n    -> run the other shards as shard=i/3"
+            ):
                 made(stage.divide(given, out, 4)[0][2].part(0))
             assert server.taken() == 0
     in_folder(stage, gathering, out)
