@@ -20,7 +20,7 @@ from gra.simulation import reviewing
 from gra.simulation.competence import Belief, believe
 from gra.simulation.models import SMALL
 from gra.simulation.profiles import error_share
-from gra.simulation.traits import Traits
+from gra.simulation.traits import Traits, from_words
 from gra.simulation.world import SKILLS, Instance, draw, say
 from gra.synthesis.committee.records import DIMENSIONS
 
@@ -136,7 +136,10 @@ def main() -> None:
     parser.add_argument("traits", nargs="*", metavar="KEY=VALUE", help=f"of: {', '.join(Traits.model_fields)}")
     parser.add_argument("--questions", type=int, default=1500)
     given = parser.parse_args()
-    traits = Traits.model_validate(dict(word.partition("=")[::2] for word in given.traits), strict=False)
+    try:
+        traits = from_words(given.traits)
+    except ValueError as error:
+        parser.error(str(error))
     print("simulated")
     for name, value in asdict(measure(traits, given.questions)).items():
         print(f"{name:16} {'-' if value is None else f'{value:.3f}'}")

@@ -7,10 +7,12 @@ only stated: `python -m gra.simulation.likeness`, tests/simulation/test_traits.p
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+import yaml
 from pydantic import Field
 
-from gra.settings import Settings
+from gra.settings import Settings, parse
 
 # Two small models that both answer a question wrongly give the same answer this often: both by rules of their own
 # (profiles.RULES), and one by its own rule, the other by the skill's common one. Measured (gra/simulation/likeness.py).
@@ -83,6 +85,15 @@ class Traits(Settings):
         # q: that share. Agreement is q^2 + 2 q (1 - q) OWN_WITH_COMMON + (1 - q)^2 OWN_AGREEMENT
         a, b = 1 - 2 * OWN_WITH_COMMON + OWN_AGREEMENT, OWN_WITH_COMMON - OWN_AGREEMENT
         return (math.sqrt(b * b + a * (self.wrong_agreement - OWN_AGREEMENT)) - b) / a
+
+
+def from_words(words: Sequence[str]) -> Traits:
+    """Traits of KEY=VALUE words of a command. Raises ValueError, which says what is wrong with which key."""
+    read = {key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in words)}
+    found, faults = parse(Traits, read, "traits")
+    if found is None:
+        raise ValueError("; ".join(f"{fault.key}: {fault.message}" for fault in faults))
+    return found
 
 
 OWN = Traits()
