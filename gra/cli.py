@@ -42,6 +42,7 @@ inspect, compare, fetch, publish:
   gra compare NAME=FOLDER NAME=FOLDER ...       a table of several; --contrast A-B, --paper BASE/SEED, --format latex, --power
   gra claims [--output DIR]                     the paper's claims, judged by its own numbers; with files, beside OpenDataArena
   gra regate DIR tau=6,7,8 --output OUT         decide a recorded synthesis by other settings: a table and a plot, no calls
+  gra analyze DIR [DIR ...] [--ifd MODEL]       variety, distance to seeds, difficulty, reviewers of data folders
   gra inspect DIR [DIR ...]                     summarise a data folder: kept, dropped and why, models, files
   gra inspect DIR --sample ID                   show one sample: gate, scores, prompts, replies
   gra blind draw NAME=DIR ... --output DIR      draw samples to read blind to their arm; gra blind rates DIR counts the labels
@@ -121,6 +122,7 @@ OTHERS = (
     "probe",
     "claims",
     "regate",
+    "analyze",
     "inspect",
     "blind",
     "fetch",
@@ -177,6 +179,10 @@ def main() -> int:
             from gra.synthesis.regating.sweep import main as regate
 
             return regate(rest)
+        elif command == "analyze":
+            from gra.synthesis.analysis.command import main as analyze
+
+            return analyze(rest)
         elif command == "inspect":
             from gra.synthesis.output.inspect import main as inspect
 
