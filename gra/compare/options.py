@@ -36,6 +36,10 @@ class Options(Settings):
     contrasts: list[str] = Field(
         default_factory=list, description="Further differences: A-B, or means of arms, A1+A2-B1+B2."
     )
+    best: list[str] = Field(
+        default_factory=list,
+        description="Choices of the best of several arms, A+B+C: on a development split of the items, and as the paper does.",
+    )
     paper: PaperOptions | None = Field(
         None, description="Set the arms beside the paper's tables and judge its claims; null: do not."
     )
