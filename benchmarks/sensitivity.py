@@ -192,8 +192,9 @@ def heat_map(results: Results, path: Path) -> None:
     image = axis.imshow([[100 * cell[0] for cell in row] for row in grid], cmap="viridis", vmin=0, aspect="auto")
     for (y, row), x in product(enumerate(grid), range(len(across))):
         value, half = row[x]
+        ink = "k" if 100 * value > 15 else "w"  # readable on bright cells too
         axis.text(
-            x, y, f"{100 * value:.0f}\n±{100 * (half or 0):.0f}", ha="center", va="center", fontsize=6.5, color="w"
+            x, y, f"{100 * value:.0f}\n±{100 * (half or 0):.0f}", ha="center", va="center", fontsize=6.5, color=ink
         )
     axis.set_xticks(range(len(across)), [f"halo {c}\n+{d}" for c, d in across], fontsize=7)
     axis.set_yticks(range(len(down)), [f"{a}, lazy {b}" for a, b in down], fontsize=7)
