@@ -41,7 +41,10 @@ class Traits(Settings):
         f"rules of their own, {OWN_AGREEMENT}.",
     )
     lazy: float | None = Field(
-        None, ge=0, le=1, description="Share of reviews that trust the response instead of solving the question."
+        None,
+        ge=0,
+        le=1,
+        description="Share of reviews that trust the response instead of solving it; null: each model's own.",
     )
     halo: float = Field(
         1.0,
@@ -54,7 +57,8 @@ class Traits(Settings):
         None,
         gt=0,
         le=1,
-        description="Share of each domain's skills, wordings and instances that a model proposes tasks of; 1: all of them.",
+        description="Share of each domain's skills, wordings and instances that a model proposes tasks of; 1: all of them; null: "
+        "each model's own.",
     )
     follows_records: float = Field(
         0.5,
