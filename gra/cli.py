@@ -42,6 +42,7 @@ inspect, compare, fetch, publish:
   gra compare NAME=FOLDER NAME=FOLDER ...       compare several runs in one table; --contrast, --paper, --format latex, --power
   gra claims [--output DIR]                     check the paper's claims against its own numbers; DIR: also OpenDataArena's
   gra regate DIR tau=6,7,8 --output OUT         re-apply the gate to a recorded synthesis with other settings; no calls
+  gra analyze DIR [DIR ...] [--ifd MODEL]       describe data folders: variety, distance to seeds, difficulty, reviewers
   gra inspect DIR [DIR ...]                     summarise a data folder: kept, dropped and why, models, files
   gra inspect DIR --sample ID                   show one sample: gate, scores, prompts, replies
   gra blind draw NAME=DIR ... --output DIR      draw samples for a blind reading; gra blind rates DIR counts the labels
@@ -121,6 +122,7 @@ OTHERS = (
     "probe",
     "claims",
     "regate",
+    "analyze",
     "inspect",
     "blind",
     "fetch",
@@ -177,6 +179,10 @@ def main() -> int:
             from gra.synthesis.regating.sweep import main as regate
 
             return regate(rest)
+        elif command == "analyze":
+            from gra.synthesis.analysis.command import main as analyze
+
+            return analyze(rest)
         elif command == "inspect":
             from gra.synthesis.output.inspect import main as inspect
 

@@ -57,7 +57,7 @@ def test_every_command_has_its_own_help(place: Place, command: str) -> None:
     run = place.gra(command, "--help")
     assert run.returncode == 0
     assert f"gra {command} experiment=quickstart" in run.stdout
-    assert "my_seeds, paper/iterations" in run.stdout
+    assert "my_seeds, paper/data_analysis" in run.stdout
 
 
 def test_typing_errors(place: Place) -> None:

@@ -8,7 +8,7 @@ Without the latter the student is `student.model`, a hub id or a folder. This mo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from gra.train.data.rows import path_of
 from gra.train.distributed import hardware, zero
 from gra.train.loop import validation
 from gra.train.loop.checkpoints import PREFIX
+from gra.train.outlook import lines as estimate
 from gra.train.settings import RuntimeSettings, SftSettings, StudentSettings, TrainSettings
 from gra.weights.student import command_for
 
@@ -97,6 +98,16 @@ def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Pro
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
     """Return why the student is not available; [] if it is."""
     return outside.problems(parse(StudentSettings, config.get("student") or {})[0], inputs)
+
+
+def outlook(
+    config: dict[str, Any],
+    inputs: Mapping[str, Path | None],
+    own: Path | None,  # noqa: ARG001
+    earlier: Sequence[Path],  # noqa: ARG001
+) -> list[str]:
+    """For `gra plan`: FLOPs, GPU-hours and disk. The config has been checked."""
+    return estimate(TrainSettings.model_validate(config), inputs)
 
 
 def kept(folder: Path) -> str:

@@ -121,18 +121,25 @@ def _per_sample(name: str) -> Callable[[Mapping[str, float | None]], float | Non
     return derive
 
 
+def _flawed(values: Mapping[str, float | None]) -> float | None:
+    """Share of all samples that are no task with an answer, in data of the simulated world."""
+    flawed, audited = values["unknown"], values["audited"]
+    return flawed / audited if flawed is not None and audited else None
+
+
 COLUMNS = (  # in the order of the CSV
     Column("samples", _samples, heading="Training samples", place=1, show=count),
     Column("tokens_in", _tokens("in")),
     Column("tokens_out", _tokens("out")),
-    Column("tokens", _both, heading="Tokens", place=3),
-    Column("tokens_per_sample", derive=_per_sample("tokens"), heading="Tokens/sample", place=4),
+    Column("tokens", _both, heading="Tokens", place=4),
+    Column("tokens_per_sample", derive=_per_sample("tokens"), heading="Tokens/sample", place=5),
     Column("flops", _flops),
-    Column("flops_per_sample", derive=_per_sample("flops"), heading="FLOPs/sample", place=5),
+    Column("flops_per_sample", derive=_per_sample("flops"), heading="FLOPs/sample", place=6),
     Column("audited", _audited("n")),
     Column("wrong", _audited("wrong")),
     Column("wrong_share", _audited("wrong_share"), heading="Wrong %", place=2, show=percent),
     Column("unknown", _audited("unknown")),
+    Column("flawed_share", derive=_flawed, heading="Flawed %", place=3, show=percent),
 )
 SHOWN = tuple(sorted((column for column in COLUMNS if column.heading), key=lambda column: column.place))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gra.compare.best import best
 from gra.compare.bootstrap import Interval
 from gra.compare.contrasts import Contrast, contrast, parse, shared
 from gra.compare.evaluated import Evaluated
@@ -31,6 +32,8 @@ def extras(evaluated: Evaluated, reference: str, options: Options) -> dict[str, 
     found: dict[str, list[Sheet]] = {}
     if options.contrasts:
         found["contrasts"] = [contrasts(evaluated, options)]
+    if options.best:
+        found["best"] = [best(evaluated, options)]
     if any(scored["opencompass"] for scored in evaluated.scored.values()):
         found["readings"] = [readings(evaluated, reference, options, labels)]
     if options.power is not None:

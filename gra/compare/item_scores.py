@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,15 @@ class Outcomes:
         """The number of clusters that a resample draws; None where it draws items."""
         found = len(set(self.clusters)) if self.clusters is not None else 0
         return found if found >= FEW_CLUSTERS else None
+
+
+def macro(one: Outcomes) -> Outcomes:
+    """The outcomes, weighted so that their mean is the unweighted mean of the clusters' means. Without clusters: unchanged."""
+    if one.clusters is None:
+        return one
+    names, place, sizes = np.unique(np.array(one.clusters), return_inverse=True, return_counts=True)
+    weights = len(one.clusters) / (len(names) * sizes[place])
+    return replace(one, correct=one.correct * weights)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ def notes(comparison: Comparison) -> list[str]:
         )
     if any(row.facts.wrong_share is not None for row in comparison.rows):
         lines.append(
-            "Wrong is the true share of wrong samples in the training data, which is known only in a simulated world."
+            "Wrong is the true share of wrong answers among the training samples that have an answer, flawed the share of samples "
+            "whose task has none; both are known only in a simulated world."
         )
     if has_data(comparison):
         lines.append(TOKENS)

@@ -44,6 +44,10 @@ class Options(Settings):
         default_factory=list,
         description="Further differences to test: A-B for two arms, or A1+A2-B1+B2 for the means of several.",
     )
+    best: list[str] = Field(
+        default_factory=list,
+        description="Choices of the best of several arms, A+B+C: on a development split of the items, and as the paper does.",
+    )
     paper: PaperOptions | None = Field(
         None, description="Show the arms next to the paper's tables and judge its claims; null: do not."
     )

@@ -26,7 +26,7 @@ from gra.errors import ConfigError, EvalError, Problem
 from gra.fileio import write_text
 from gra.flags import Parser
 
-OWN = ("contrast", "paper", "paper_row", "paper_column", "format", "output", "reference", "metric", "power")
+OWN = ("contrast", "best", "paper", "paper_row", "paper_column", "format", "output", "reference", "metric", "power")
 
 
 def add_flags(parser: Parser) -> None:
@@ -36,6 +36,9 @@ def add_flags(parser: Parser) -> None:
     )
     parser.add_argument(
         "--contrast", action="append", metavar="A-B", help="a further difference; A1+A2-B1+B2: of means of arms"
+    )
+    parser.add_argument(
+        "--best", action="append", metavar="A+B+C", help="the best of these arms, chosen on a fifth of the items"
     )
     parser.add_argument(
         "--paper", metavar="BASE/SEED", help="set the arms beside the paper's rows; all: arms are named BASE/SEED/DATA"
@@ -179,7 +182,13 @@ def _more(given: argparse.Namespace) -> dict[str, object]:
         paper = PaperOptions(
             block=given.paper or "all", rows=_pairs(given.paper_row), columns=_pairs(given.paper_column)
         )
-    return {"contrasts": given.contrast or [], "paper": paper, "items_only": given.items_only, "power": given.power}
+    return {
+        "contrasts": given.contrast or [],
+        "best": given.best or [],
+        "paper": paper,
+        "items_only": given.items_only,
+        "power": given.power,
+    }
 
 
 def _pairs(words: Sequence[str] | None) -> dict[str, str]:

@@ -16,6 +16,7 @@ from gra.models.base import Backend, Reply, Request
 from gra.models.pool import PoolBase
 from gra.settings import Settings, parse
 from gra.simulation.models import MODELS, answer
+from gra.simulation.traits import OWN, Traits
 
 __all__ = ["PoolSettings", "SimulatedBackend", "connect"]
 
@@ -26,6 +27,9 @@ class PoolSettings(PoolBase):
     simulated: bool = Field(True, description="Always true: data of simulated models must be labelled as simulated.")
     world_seed: int = Field(
         0, description="Seed that decides which questions each simulated model answers wrongly, and its other faults."
+    )
+    traits: Traits = Field(
+        OWN, description="What all models of the pool have in common: how alike their mistakes are, and more."
     )
 
     def problems(self) -> list[Problem]:
@@ -59,11 +63,12 @@ class SimulatedBackend(Backend):
 
     simulated = True
 
-    def __init__(self, served: dict[str, str], world_seed: int = 0, latency: float = 0.0):
+    def __init__(self, served: dict[str, str], world_seed: int = 0, latency: float = 0.0, traits: Traits = OWN):
         self.models = tuple(served)
         self.served = served
         self.world_seed = world_seed
         self.latency = latency
+        self.traits = traits
 
     async def chat(self, request: Request) -> Reply:
         """The model's reply. Raises ServerError for a model that is not in this pool."""
@@ -74,7 +79,8 @@ class SimulatedBackend(Backend):
                 f"simulated pool: no model `{request.model}`; its models: {known}\n    -> correct pool.models"
             )
         await asyncio.sleep(self.latency)
-        return answer(request if served == request.model else replace(request, model=served), self.world_seed)
+        asked = request if served == request.model else replace(request, model=served)
+        return answer(asked, self.world_seed, self.traits)
 
 
 def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> SimulatedBackend:
@@ -84,4 +90,5 @@ def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> SimulatedBackend:
     problems += more + (settings.problems() if settings else [])
     if settings is None or speed is None or problems:
         raise ConfigError(problems)
-    return SimulatedBackend({m.name: m.served for m in settings.models}, settings.world_seed, speed.latency)
+    served = {m.name: m.served for m in settings.models}
+    return SimulatedBackend(served, settings.world_seed, speed.latency, settings.traits)

@@ -6,7 +6,8 @@ import random
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gra.simulation.profiles import PROFILES, SHARED, error_share, rule_of
+from gra.simulation.profiles import PROFILES, common_rule_of, error_share, rule_of
+from gra.simulation.traits import Traits
 from gra.simulation.world import Instance, final_answer, normal, starts_with, unit_hash
 from gra.simulation.world.skill import Rule
 
@@ -31,19 +32,27 @@ class Belief:
 
 
 @lru_cache(maxsize=1 << 16)
-def errs(model: str, key: str, domain: str, world_seed: int) -> bool:
-    """Whether the model follows its wrong rule on this question; determined by the model, the question and `world_seed`."""
-    shared = unit_hash(world_seed, "follows", model, key) < SHARED
+def errs(model: str, key: str, domain: str, world_seed: int, shared_difficulty: float) -> bool:
+    """Whether the model follows a wrong rule on this question; determined by the model, the question and `world_seed`."""
+    shared = unit_hash(world_seed, "follows", model, key) < shared_difficulty
     difficulty = unit_hash(world_seed, "question", key) if shared else unit_hash(world_seed, "own", model, key)
     return difficulty < error_share(model, domain)
 
 
-def believe(model: str, instance: Instance, world_seed: int, rng: random.Random) -> Belief:
+@lru_cache(maxsize=1 << 16)
+def wrong_rule(model: str, skill: str, key: str, world_seed: int, common: float) -> str | None:
+    """The name of the wrong rule that the model follows on this question, which it shares where it follows the common one; None:
+    it guesses."""
+    follows = common > 0 and unit_hash(world_seed, "common", model, key) < common
+    return common_rule_of(skill) if follows else rule_of(model, skill)
+
+
+def believe(model: str, instance: Instance, world_seed: int, traits: Traits, rng: random.Random) -> Belief:
     """The model's answer to an instance. `rng` decides only whether it slips this time."""
     slips = rng.random() < PROFILES[model].slip
-    if not slips and not errs(model, instance.key, instance.skill.domain, world_seed):
+    if not slips and not errs(model, instance.key, instance.skill.domain, world_seed, traits.shared_difficulty):
         return Belief(instance.answer, instance.opening)
-    name = rule_of(model, instance.name)
+    name = wrong_rule(model, instance.name, instance.key, world_seed, traits.common_rule)
     rule = Rule(lambda *_: _guess(model, instance, world_seed)) if name is None else instance.skill.rules[name]
     if instance.answer is None:  # unsolvable: it makes something up
         return Belief(_guess(model, instance, world_seed), instance.opening, rule)

@@ -2,8 +2,8 @@
 
 It recognises both editions of the prompts by their words: prompts with a headline "# Task: ..." get JSON, the others plain text.
 
-A reply depends only on the model's name, the messages, the request's seed, `max_tokens` and `world_seed`: a repeated request gets
-the same reply, in process and over HTTP. The model knows neither the truth of a sample nor its author.
+A reply depends only on the model's name, the messages, the request's seed, `max_tokens`, `world_seed` and the pool's traits: a
+repeated request gets the same reply, in process and over HTTP. The model knows neither the truth of a sample nor its author.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from gra.models.openai.choices import nine
 from gra.simulation import reviewing, writing
 from gra.simulation.faults import count_tokens, cut, write_json, write_plain
 from gra.simulation.profiles import PROFILES
+from gra.simulation.traits import OWN, Traits
 
 MODELS = tuple(PROFILES)
 SMALL = tuple(name for name in MODELS if name != "slm-large")
@@ -36,17 +37,17 @@ _SUM_UP = re.compile(r"Sum up this task in one line\. Keywords: (?P<keywords>[^\
 _CORRECTNESS = re.compile(r"^scores: correctness (\d+)", re.MULTILINE)
 
 
-def answer(request: Request, world_seed: int = 0) -> Reply:
+def answer(request: Request, world_seed: int = 0, traits: Traits = OWN) -> Reply:
     """The reply of the model that the request names. Raises KeyError for a name that is not in MODELS."""
-    rng = random.Random(_seed(request, world_seed))
+    rng = random.Random(_seed(request, world_seed, traits))
     if request.choices:
-        return _choose(request, world_seed, rng)
-    text, truncated = cut(_text(request.model, request.messages, world_seed, rng), request.max_tokens)
+        return _choose(request, world_seed, traits, rng)
+    text, truncated = cut(_text(request.model, request.messages, world_seed, traits, rng), request.max_tokens)
     tokens_in = sum(count_tokens(message["content"]) for message in request.messages)
     return Reply(text, tokens_in, count_tokens(text), "length" if truncated else "stop")
 
 
-def _choose(request: Request, world_seed: int, rng: random.Random) -> Reply:
+def _choose(request: Request, world_seed: int, traits: Traits, rng: random.Random) -> Reply:
     """One token of the choices Yes and No, with their probabilities; other choices get none."""
     user = request.messages[-1]["content"]
     tokens_in = sum(count_tokens(message["content"]) for message in request.messages)
@@ -56,74 +57,81 @@ def _choose(request: Request, world_seed: int, rng: random.Random) -> Reply:
         request.model
     ].broken:
         if judged and judged[2] is not None:
-            yes = reviewing.approves(request.model, judged[1].strip(), judged[2].strip(), world_seed, rng)
+            yes = reviewing.approves(request.model, judged[1].strip(), judged[2].strip(), world_seed, traits, rng)
         elif judged:
-            yes = reviewing.finds_sound(request.model, judged[1].strip(), rng)
+            yes = reviewing.finds_sound(request.model, judged[1].strip(), traits, rng)
     if yes is None:
         return Reply("I", tokens_in, 1, "length")
     named = dict(zip(request.choices, (nine(MASS * yes), nine(MASS * (1 - yes))), strict=True))
     return Reply(max(named, key=lambda choice: named[choice]), tokens_in, 1, "length", choices=named)
 
 
-def _seed(request: Request, world_seed: int) -> int:
-    parts = [str(world_seed), request.model, str(request.seed)]
+def _seed(request: Request, world_seed: int, traits: Traits) -> int:
+    drawn = "greedy" if traits.greedy_repeats and request.temperature == 0 else str(request.seed)
+    parts = [str(world_seed), request.model, drawn]
     parts += [part for message in request.messages for part in (message["role"], message["content"])]
     return int.from_bytes(
         hashlib.blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
     )
 
 
-def _text(model: str, messages: Sequence[Mapping[str, str]], world_seed: int, rng: random.Random) -> str:
+def _text(
+    model: str, messages: Sequence[Mapping[str, str]], world_seed: int, traits: Traits, rng: random.Random
+) -> str:
     user = next((message["content"] for message in reversed(messages) if message["role"] == "user"), "")
-    if (line := _plain(model, messages, user, rng)) is not None:
+    if (line := _plain(model, messages, user, traits, rng)) is not None:
         return write_plain(PROFILES[model], *line, user, rng)
     headline = _HEADLINE.match(user)
     if headline is None:
-        return writing.respond(model, user.strip(), world_seed, rng)
+        return writing.respond(model, user.strip(), world_seed, traits, rng)
     if headline[1].strip() == "rewrite a response":  # by its own answer: it keeps what agrees with that
-        return writing.respond(model, _block(user, "instruction"), world_seed, rng)
+        return writing.respond(model, _block(user, "instruction"), world_seed, traits, rng)
     rules = "\n".join(message["content"] for message in messages if message["role"] == "system")  # turns: keys are here
-    value = _task(model, headline[1], user[headline.end() :], rules, world_seed, rng)
+    value = _task(model, headline[1], user[headline.end() :], rules, world_seed, traits, rng)
     if value is None:  # an unknown prompt
         return "I am not sure what is wanted, but here is my best attempt at it."
     return write_json(PROFILES[model], value, rng)
 
 
-def _plain(model: str, messages: Sequence[Mapping[str, str]], user: str, rng: random.Random) -> tuple[str, str] | None:
+def _plain(
+    model: str, messages: Sequence[Mapping[str, str]], user: str, traits: Traits, rng: random.Random
+) -> tuple[str, str] | None:
     """The answer to a prompt for one line, and the label of such an answer; None for other prompts."""
     if (found := _TOPICS.fullmatch(user)) is not None:
         about = [[topic] for topic in found["topics"].split(" and ")]
         shown = [message["content"].split(", ") for message in messages if message["role"] == "assistant"]
-        return ", ".join(writing.keywords(model, found["domain"], [*about, *shown], rng)), "Keywords"
+        return ", ".join(writing.keywords(model, found["domain"], [*about, *shown], traits, rng)), "Keywords"
     if (found := _WRITE.fullmatch(user)) is not None:
-        return writing.instruction(model, found["domain"], found["keywords"].split(", "), rng), "Task"
+        return writing.instruction(model, found["domain"], found["keywords"].split(", "), traits, rng), "Task"
     if (found := _SUM_UP.match(user)) is not None:
-        return writing.annotation(_block(user, "instruction"), found["keywords"].split(", "), rng)[2], "Summary"
+        return writing.annotation(_block(user, "instruction"), found["keywords"].split(", "), traits, rng)[2], "Summary"
     return None
 
 
 def _task(
-    model: str, headline: str, body: str, rules: str, world_seed: int, rng: random.Random
+    model: str, headline: str, body: str, rules: str, world_seed: int, traits: Traits, rng: random.Random
 ) -> dict[str, Any] | None:
     instruction, response = _block(body, "instruction"), _block(body, "response")
     match headline.strip():
         case "propose keywords":
             shown = [_split(record) for record in _BLOCKS["record"].findall(body)]
-            return {"keywords": writing.keywords(model, _domain(body), shown, rng)}
+            return {"keywords": writing.keywords(model, _domain(body), shown, traits, rng)}
         case "write an instruction":
-            return {"instruction": writing.instruction(model, _domain(body), _split(body), rng)}
+            return {"instruction": writing.instruction(model, _domain(body), _split(body), traits, rng)}
         case "check an instruction":
             return _ordered(reviewing.check(model, instruction, rng), rules + body, ("analysis", "comment"))
         case "review a response":
-            return _reviewed(reviewing.review(model, instruction, response, world_seed, rng), rules + body)
+            return _reviewed(reviewing.review(model, instruction, response, world_seed, traits, rng), rules + body)
         case "adjudicate a response":
             seen = [int(score) for review in _BLOCKS["review"].findall(body) for score in _CORRECTNESS.findall(review)]
-            return _reviewed(reviewing.adjudicate(model, instruction, response, seen, world_seed, rng), rules + body)
+            return _reviewed(
+                reviewing.adjudicate(model, instruction, response, seen, world_seed, traits, rng), rules + body
+            )
         case "summarize a record":
-            _, words, summary = writing.annotation(instruction, _split(body), rng)
+            _, words, summary = writing.annotation(instruction, _split(body), traits, rng)
             return {"keywords": words, "summary": summary}
         case "annotate a record":
-            domain, words, summary = writing.annotation(instruction, [], rng)
+            domain, words, summary = writing.annotation(instruction, [], traits, rng)
             return {"domain": domain, "keywords": words, "summary": summary}
         case _:
             return None

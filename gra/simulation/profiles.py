@@ -3,19 +3,17 @@
 They were set once, with these assumptions. A small instruct model answers about a quarter of easy checkable questions wrongly,
 fewer where its training was strong: every model is good in some domains and poor in others. Mistakes are systematic: a (model,
 question) pair is always answered by the same procedure, right or wrong, whether the model writes the answer or reviews another
-one. About a third of the difficulty is shared by all models (`SHARED`), and some wrong rules are held by two models (RULES), so a
-committee can be fooled. The large model errs about a third as often and has few formal faults, but proposes few kinds of tasks,
-in few wordings, from half of the instances. Small models are weak judges: about a quarter of the time they trust a response
-instead of solving the question (`lazy`).
+one. Some wrong rules are held by two models (RULES), so a committee can be fooled; what all models of a pool share beyond that,
+and where they differ from these numbers, the pool's traits say (gra/simulation/traits.py). The large model errs about a third as
+often and has few formal faults, but proposes few kinds of tasks, in few wordings, from half of the instances. Small models are
+weak judges: about a quarter of the time they trust a response instead of solving the question (`lazy`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gra.simulation.world import SKILLS
-
-SHARED = 0.35  # share of (model, question) pairs whose difficulty depends only on the question
+from gra.simulation.world import SKILLS, unit_hash
 
 
 @dataclass(frozen=True)
@@ -106,6 +104,12 @@ def rule_of(model: str, skill: str) -> str | None:
     """The name of the wrong rule that a model follows in a skill; None if it guesses."""
     letter = RULES[skill][_COLUMN[model]]
     return None if letter == "g" else tuple(SKILLS[skill].rules)[int(letter)]
+
+
+def common_rule_of(skill: str) -> str:
+    """The name of the wrong rule that models share in a skill where they share one: the misconception of the whole pool."""
+    rules = tuple(SKILLS[skill].rules)
+    return rules[int(unit_hash("common rule", skill) * len(rules))]
 
 
 def error_share(model: str, domain: str) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 from gra.simulation.competence import believe
 from gra.simulation.profiles import PROFILES, Profile
+from gra.simulation.traits import Traits
 from gra.simulation.world import final_answer, looks_flawed, parse
 from gra.synthesis.committee.records import DIMENSIONS
 
@@ -43,9 +44,11 @@ def check(model: str, instruction: str, rng: random.Random) -> dict[str, Any]:
     return {**verdicts, "comment": comment}
 
 
-def find(model: str, instruction: str, response: str, world_seed: int, rng: random.Random) -> tuple[str, str]:
+def find(
+    model: str, instruction: str, response: str, world_seed: int, traits: Traits, rng: random.Random
+) -> tuple[str, str]:
     """The model's finding on a response (a key of `_POINTS`) and its own answer, '' if it has none."""
-    lazy = rng.random() < PROFILES[model].lazy
+    lazy = rng.random() < (PROFILES[model].lazy if traits.lazy is None else traits.lazy)
     instance = parse(instruction)
     if final_answer(response) is None and (instance is not None or looks_flawed(instruction) is not None):
         return "no answer", ""
@@ -53,51 +56,62 @@ def find(model: str, instruction: str, response: str, world_seed: int, rng: rand
         return "unsure", ""
     if lazy:
         return "right", ""
-    belief = believe(model, instance, world_seed, rng)
+    belief = believe(model, instance, world_seed, traits, rng)
     agrees = belief.agrees(instance, response)
     return ("unsure" if agrees is None else "right" if agrees else "wrong"), str(belief.answer)
 
 
-def review(model: str, instruction: str, response: str, world_seed: int, rng: random.Random) -> dict[str, Any]:
+def review(
+    model: str, instruction: str, response: str, world_seed: int, traits: Traits, rng: random.Random
+) -> dict[str, Any]:
     """Feedback and six scores for a response."""
-    found, own = find(model, instruction, response, world_seed, rng)
-    return _scored(PROFILES[model], found, own, response, rng)
+    found, own = find(model, instruction, response, world_seed, traits, rng)
+    return _scored(PROFILES[model], found, own, response, traits, rng)
 
 
 def adjudicate(
-    model: str, instruction: str, response: str, corrects: list[int], world_seed: int, rng: random.Random
+    model: str,
+    instruction: str,
+    response: str,
+    corrects: list[int],
+    world_seed: int,
+    traits: Traits,
+    rng: random.Random,
 ) -> dict[str, Any]:
     """Like `review`, with the reviewers' correctness scores: the model may follow their majority."""
-    found, own = find(model, instruction, response, world_seed, rng)
+    found, own = find(model, instruction, response, world_seed, traits, rng)
     if corrects and rng.random() < PROFILES[model].sway:
         found = "right" if sum(score >= 6 for score in corrects) * 2 > len(corrects) else "wrong"
-    return _scored(PROFILES[model], found, own, response, rng)
+    return _scored(PROFILES[model], found, own, response, traits, rng)
 
 
-def approves(model: str, instruction: str, response: str, world_seed: int, rng: random.Random) -> float:
+def approves(model: str, instruction: str, response: str, world_seed: int, traits: Traits, rng: random.Random) -> float:
     """P(Yes) on "is this answer right?": a review's points for correctness, divided by ten."""
-    found, _ = find(model, instruction, response, world_seed, rng)
-    return _probability(PROFILES[model], _POINTS[found][0], rng)
+    found, _ = find(model, instruction, response, world_seed, traits, rng)
+    return _probability(PROFILES[model], _POINTS[found][0], traits, rng)
 
 
-def finds_sound(model: str, instruction: str, rng: random.Random) -> float:
+def finds_sound(model: str, instruction: str, traits: Traits, rng: random.Random) -> float:
     """P(Yes) on "can this task be done as written?", from the same verdicts as `check`."""
     sound = all(verdict for verdict in check(model, instruction, rng).values() if isinstance(verdict, bool))
-    return _probability(PROFILES[model], _POINTS["right" if sound else "wrong"][0], rng)
+    return _probability(PROFILES[model], _POINTS["right" if sound else "wrong"][0], traits, rng)
 
 
-def _probability(profile: Profile, points: float, rng: random.Random) -> float:
+def _probability(profile: Profile, points: float, traits: Traits, rng: random.Random) -> float:
     """Points as a probability, between 0.01 and 0.99: no model is completely sure."""
-    noisy = points + profile.offset + rng.gauss(0, 0.3) + rng.gauss(0, profile.noise)
+    noisy = points + profile.offset + traits.leniency + rng.gauss(0, 0.3) + rng.gauss(0, profile.noise)
     return min(0.99, max(0.01, noisy / 10))
 
 
-def _scored(profile: Profile, found: str, own: str, response: str, rng: random.Random) -> dict[str, Any]:
+def _scored(
+    profile: Profile, found: str, own: str, response: str, traits: Traits, rng: random.Random
+) -> dict[str, Any]:
     long = len(response.split()) > LONG_WORDS
-    mood = profile.offset + rng.gauss(0, 0.3)
+    mood = profile.offset + traits.leniency + rng.gauss(0, 0.3)
     scores = {}
-    for dimension, base in zip(DIMENSIONS, _POINTS[found], strict=True):
-        points = base + mood + rng.gauss(0, profile.noise)
+    for dimension, base, best in zip(DIMENSIONS, _POINTS[found], _POINTS["right"], strict=True):
+        fair = base if dimension == "correctness" else best - traits.halo * (best - base)
+        points = fair + mood + rng.gauss(0, profile.noise)
         if long and dimension in ("clarity", "coherence", "relevance"):
             points += profile.likes_long
         scores[dimension] = min(10, max(0, round(points)))

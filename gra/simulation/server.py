@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gra.models.base import Reply, Request
 from gra.simulation.models import MODELS, answer
+from gra.simulation.traits import OWN, Traits, from_words
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -75,6 +76,7 @@ def application(
     latency: float = 0.0,
     refuse_schema: bool = False,
     no_logprobs: bool = False,
+    traits: Traits = OWN,
 ) -> web.Application:
     """The server as an aiohttp application. `latency`: seconds; `refuse_schema`: answer 400 to any `response_format`;
     `no_logprobs`: return no token probabilities."""
@@ -107,7 +109,7 @@ def application(
             return refusal(400, "response_format is not supported by this server", "unsupported_parameter")
         await asyncio.sleep(latency)
         request = body.request()
-        reply = answer(request, world_seed)
+        reply = answer(request, world_seed, traits)
         message = {"role": "assistant", "content": reply.text}
         usage = {"prompt_tokens": reply.tokens_in, "completion_tokens": reply.tokens_out}
         usage["total_tokens"] = (reply.tokens_in or 0) + (reply.tokens_out or 0)
@@ -173,6 +175,9 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--world-seed", type=int, default=0, help="like pool.world_seed (default: %(default)s)")
     parser.add_argument(
+        "--trait", action="append", default=[], metavar="KEY=VALUE", help="like pool.traits.KEY=VALUE; may be repeated"
+    )
+    parser.add_argument(
         "--latency", type=float, default=0.0, metavar="S", help="seconds per call (default: %(default)s)"
     )
     parser.add_argument(
@@ -186,6 +191,10 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error(
             f"--models: no simulated model {', '.join(unknown) or '(none given)'}; there are: {', '.join(MODELS)}"
         )
+    try:
+        given.traits = from_words(given.trait)
+    except ValueError as error:
+        parser.error(f"--trait: {error}")
     if not given.latency >= 0:
         parser.error("--latency: must be 0 or more seconds")
     return given
@@ -193,7 +202,9 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     given = arguments()
-    app = application(given.models, given.world_seed, given.latency, given.refuse_schema, given.no_logprobs)
+    app = application(
+        given.models, given.world_seed, given.latency, given.refuse_schema, given.no_logprobs, given.traits
+    )
     try:
         asyncio.run(serve(app, given.host, given.port))
     except KeyboardInterrupt:

@@ -73,7 +73,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     if problems or settings is None:
         raise ConfigError(problems)
     world = settings.world
-    seeds = _seeds(world, random.Random(f"{settings.seed}/seeds"))
+    seeds = seeds_of(world, settings.seed)
     tests = {task_of(domain): _test(domain, world.test_per_task, settings.seed) for domain in DOMAINS}
     short = [
         Problem(
@@ -126,8 +126,9 @@ def _distinct(skills: tuple[Skill, ...], rng: random.Random, forms: range, held_
                 left.remove(skill)
 
 
-def _seeds(world: WorldSettings, rng: random.Random) -> list[dict[str, str]]:
+def seeds_of(world: WorldSettings, seed: int) -> list[dict[str, str]]:
     """Seeds in the first SEED_FORMS wordings; wrong answers follow one of the skill's wrong rules."""
+    rng = random.Random(f"{seed}/seeds")
     streams = {domain: _distinct(skills_of(domain), rng, range(SEED_FORMS), held_out=False) for domain in DOMAINS}
     chosen: list[Instance] = []
     while streams and len(chosen) < world.seeds:

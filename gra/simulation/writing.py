@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections.abc import Iterable
@@ -9,7 +10,8 @@ from functools import cache
 
 from gra.simulation.competence import believe
 from gra.simulation.faults import write_text
-from gra.simulation.profiles import PROFILES
+from gra.simulation.profiles import ALL_FORMS, PROFILES
+from gra.simulation.traits import Traits
 from gra.simulation.world import (
     SKILL_OF_TOPIC,
     SKILLS,
@@ -23,16 +25,24 @@ from gra.simulation.world import (
     unit_hash,
 )
 
-FOLLOWS_RECORDS = 0.5  # probability that proposed keywords stay with a skill of the records shown
 WRONG_DOMAIN = 0.03  # probability of a wrong domain for a seed
 _FOREIGN_CITY = "Atlantis"
 
 
 @cache
-def repertoire(model: str, domain: str) -> tuple[Skill, ...]:
+def repertoire(model: str, domain: str, breadth: float | None) -> tuple[Skill, ...]:
     """The skills of a domain that a model writes tasks of, determined by its name."""
     ranked = sorted(skills_of(domain), key=lambda skill: unit_hash("repertoire", model, skill.name))
-    return tuple(ranked[: PROFILES[model].skills])
+    return tuple(ranked[: PROFILES[model].skills if breadth is None else math.ceil(breadth * len(ranked))])
+
+
+@cache
+def wordings(model: str, breadth: float | None) -> tuple[int, ...]:
+    """The wordings that a model uses."""
+    if breadth is None:
+        return PROFILES[model].forms
+    ranked = sorted(ALL_FORMS, key=lambda form: unit_hash("wordings", model, form))
+    return tuple(sorted(ranked[: math.ceil(breadth * len(ranked))]))
 
 
 def skill_in(phrases: Iterable[str]) -> Skill | None:
@@ -44,22 +54,25 @@ def skill_in(phrases: Iterable[str]) -> Skill | None:
     return None
 
 
-def keywords(model: str, domain: str, shown: list[list[str]], rng: random.Random) -> list[str]:
+def keywords(model: str, domain: str, shown: list[list[str]], traits: Traits, rng: random.Random) -> list[str]:
     """Three keywords for a new task: of a skill in the records that the model can write, or of another skill of the domain."""
-    known = repertoire(model, domain)
-    from_records = [skill for skill in map(skill_in, shown) if skill in known]
-    follows = from_records and rng.random() < FOLLOWS_RECORDS
-    pool: list[Skill] = [skill for skill in from_records if skill] if follows else list(known)
+    known = repertoire(model, domain, traits.breadth)
+    named = [skill for skill in map(skill_in, shown) if skill is not None]
+    from_records = [skill for skill in named if skill in known or (traits.takes_up and rng.random() < traits.takes_up)]
+    follows = from_records and rng.random() < traits.follows_records
+    pool = from_records if follows else list(known)
     if not pool:  # another domain than this world's
         words = list(dict.fromkeys(word for record in shown for word in record))
         return [*rng.sample(words, min(3, len(words))), "a new task", "a clear question", "a short answer"][:3]
     return rng.sample(rng.choice(pool).topics, 3)
 
 
-def instruction(model: str, domain: str, wanted: list[str], rng: random.Random) -> str:
+def instruction(model: str, domain: str, wanted: list[str], traits: Traits, rng: random.Random) -> str:
     """One instruction for the keywords, in the model's wordings and range of instances; sometimes flawed."""
     profile = PROFILES[model]
-    known = repertoire(model, domain)
+    known = repertoire(model, domain, traits.breadth)
+    forms = wordings(model, traits.breadth)
+    share = profile.instances if traits.breadth is None else traits.breadth
     skill = skill_in(wanted)
     if skill is None and known:
         skill = rng.choice(known)
@@ -67,9 +80,9 @@ def instruction(model: str, domain: str, wanted: list[str], rng: random.Random) 
         return f"Write a short note about {' and '.join(wanted) or 'something new'}."
 
     def comes_to_mind(instance: Instance) -> bool:
-        return unit_hash("mind", model, instance.key) < profile.instances
+        return unit_hash("mind", model, instance.key) < share
 
-    instance = draw(skill, rng, profile.forms, accept=comes_to_mind) or draw(skill, rng, profile.forms)
+    instance = draw(skill, rng, forms, accept=comes_to_mind) or draw(skill, rng, forms)
     if instance is None:
         return f"Write a short note about {' and '.join(wanted)}."
     return _flaw(instance, rng) if rng.random() < profile.flawed else instance.text
@@ -89,12 +102,12 @@ def _flaw(instance: Instance, rng: random.Random) -> str:
     return re.sub(r" +", " ", instance.write(tuple(values))).strip()
 
 
-def respond(model: str, text: str, world_seed: int, rng: random.Random) -> str:
+def respond(model: str, text: str, world_seed: int, traits: Traits, rng: random.Random) -> str:
     """The model's answer to an instruction, in its style. A flawed instruction usually gets an invented answer."""
     profile = PROFILES[model]
     instance = parse(text)
     if instance is not None:
-        belief = believe(model, instance, world_seed, rng)
+        belief = believe(model, instance, world_seed, traits, rng)
         answer = say(str(belief.answer), belief.opening, profile.preface)
     elif (skill := looks_flawed(text)) is not None:
         if rng.random() < 0.2:
@@ -106,10 +119,13 @@ def respond(model: str, text: str, world_seed: int, rng: random.Random) -> str:
     return write_text(profile, answer, rng)
 
 
-def annotation(text: str, given: list[str], rng: random.Random) -> tuple[str, list[str], str]:
+def annotation(text: str, given: list[str], traits: Traits, rng: random.Random) -> tuple[str, list[str], str]:
     """Domain, three keywords and a one-line summary for an instruction; `given` keywords are kept if they fit."""
     instance = parse(text)
     skill = instance.skill if instance else looks_flawed(text)
+    if traits.annotator_errors and skill is not None and rng.random() < traits.annotator_errors:
+        other = rng.choice([one for one in SKILLS.values() if one is not skill])
+        return other.domain, list(other.topics[:3]), f"A task of {other.topics[0]}."
     if skill is None:
         words = sorted(set(re.findall(r"[A-Za-z]{4,20}", text.lower())), key=lambda w: (-len(w), w))
         topics = [*given, *words, "general", "question", "short text"][:3]

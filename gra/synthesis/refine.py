@@ -142,7 +142,7 @@ def outlook(
     seeds = given.seeds
     count, limit = trial.count(seeds, inputs), seeds.limit
     records = limit if count is None else count if limit is None else min(count, limit)
-    return price.lines(refine, given.synthesis, given.pool.names, records, own, annotated=bool(seeds.columns.domain))
+    return price.lines(refine, given.synthesis, given.pool, records, own, annotated=bool(seeds.columns.domain))
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:

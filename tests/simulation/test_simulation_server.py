@@ -13,6 +13,7 @@ from gra.models.base import Request
 from gra.models.openai import backend as openai_server
 from gra.simulation.backend import connect
 from gra.simulation.server import arguments
+from gra.simulation.traits import Traits
 from gra.synthesis.prompts import render
 from gra.synthesis.prompts.schemas import json_schema
 
@@ -112,8 +113,21 @@ def test_a_server_may_refuse_schemas():
         process.wait(timeout=10)
 
 
+def test_a_server_takes_the_traits_of_a_pool():
+    given = arguments(["--port", "0", "--trait", "halo=0.5", "--trait", "greedy_repeats=true", "--trait", "lazy=null"])
+    assert given.traits == Traits(halo=0.5, greedy_repeats=True)
+
+
 @pytest.mark.parametrize(
-    "argv", [[], ["--port", "0", "--models", "gpt"], ["--port", "0", "--latency", "-1"], ["--port", "x"]]
+    "argv",
+    [
+        [],
+        ["--port", "0", "--models", "gpt"],
+        ["--port", "0", "--latency", "-1"],
+        ["--port", "x"],
+        ["--port", "0", "--trait", "halo=2"],
+        ["--port", "0", "--trait", "haloo=1"],
+    ],
 )
 def test_wrong_arguments_are_refused(argv, capsys):
     with pytest.raises(SystemExit) as caught:

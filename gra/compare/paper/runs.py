@@ -11,10 +11,13 @@ from gra.compare.contrasts import Scored, contrast
 from gra.compare.data import read_object
 from gra.compare.data_columns import number
 from gra.compare.evaluated import Evaluated
+from gra.compare.item_scores import macro
 from gra.compare.paper.benchmarks import Benchmark
 from gra.compare.paper.evidence import Fact, Weights
 from gra.compare.paper.tables import DATA, RowKey, row_key
 from gra.errors import ConfigError, Problem
+
+MACRO = ("bbh", "mmlu")  # OpenCompass prints the unweighted mean over tasks or subjects
 
 
 def rows_of(arms: Sequence[str], block: str, own: Mapping[str, str]) -> dict[RowKey, str]:
@@ -74,9 +77,10 @@ class RunsEvidence:
         return "opencompass" if all(scored[arm]["opencompass"] for arm in arms) else "strict"
 
     def scores(self, arm: str, reading: str) -> Scored:
-        """The arm's outcomes by the paper's benchmarks, those that it has."""
+        """The arm's outcomes by the paper's benchmarks, those that it has; of MACRO the mean is that of subjects or tasks."""
         scored = self.evaluated.scored[arm][reading]
-        return {name: scored[task] for name, task in self.columns.items() if task in scored}
+        found = {name: scored[task] for name, task in self.columns.items() if task in scored}
+        return {name: macro(one) if name in MACRO else one for name, one in found.items()}
 
     def contrast(self, weights: Weights, benchmarks: Sequence[str]) -> Range | None:
         """See evidence.Evidence."""

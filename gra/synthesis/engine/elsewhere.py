@@ -18,6 +18,7 @@ from gra.errors import StoreError
 from gra.synthesis.engine.journal_read import connect_other
 from gra.synthesis.engine.journal_rows import FIELDS, FIND, INSERT
 
+PARTIAL = ".partial"  # suffix of the folder of an unfinished step (gra/chain/store)
 OPEN = 8  # journals that are open at the same time, at most
 _GROUP = 2000  # rows imported at once: bounds the memory
 _IMPORT = INSERT.replace("OR REPLACE", "OR IGNORE", 1)
@@ -45,6 +46,7 @@ class Elsewhere:
     def __init__(self, paths: Sequence[Path]):
         self._paths = tuple(paths)
         self._open: OrderedDict[int, sqlite3.Connection] = OrderedDict()
+        self._gone: set[Path] = set()
         self._has: dict[int, int] = {}  # short key -> number of the journal
         for number in range(len(self._paths)):
             connection = self._connection(number)
@@ -69,12 +71,28 @@ class Elsewhere:
         if number in self._open:
             self._open.move_to_end(number)
             return self._open[number]
-        connection = connect_other(self._paths[number])
+        connection = self._opened(self._paths[number])
         if connection is not None:
             self._open[number] = connection
             if len(self._open) > OPEN:
                 self._open.popitem(last=False)[1].close()
         return connection
+
+    def _opened(self, path: Path) -> sqlite3.Connection | None:
+        """The journal at `path`, or where it is now: a step that runs beside this one may end, and its folder then gets its final
+        name. A journal that is gone has no replies; these calls are made again."""
+        try:
+            return connect_other(path)
+        except StoreError:
+            if path.is_file():
+                raise
+        final = path.parent.with_name(path.parent.name.removesuffix(PARTIAL)) / path.name
+        if final.is_file():
+            return connect_other(final)
+        if path not in self._gone:
+            self._gone.add(path)
+            log.warning("the journal of another run, %s, is gone; its replies are asked for again", path)
+        return None
 
 
 def import_calls(connection: sqlite3.Connection, path: Path) -> None:

@@ -11,11 +11,12 @@ The journal of an earlier run of the step gives calls and tokens of each step, i
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from gra import work
 from gra.errors import StoreError
 from gra.fileio import read_json
 from gra.synthesis import prompts
@@ -31,6 +32,7 @@ PROPOSALS_UNREVIEWED = 1.2  # near-duplicates are still dropped
 CHARACTERS = 4  # per token of English
 PASSED = 0.85  # share of instructions that pass the reviewers
 DISPUTED = 0.3  # share of reviewed responses that go to the adjudicator
+CALL_BYTES = 1800  # of the journal for each call, besides its reply; measured on 10,719 calls
 RETRIED = 1.05  # calls per usable reply
 _TEXTS = {  # tokens of the texts in a prompt and of the reply: usual lengths of Alpaca's records and of short reviews
     "annotate_seed": (150, 60),
@@ -69,6 +71,7 @@ class Price:
     tokens_in: float
     tokens_out: float
     by_model: dict[str, float]  # calls
+    tokens_by_model: dict[str, float]  # in and out
 
 
 def known(folders: Sequence[Path]) -> Known | None:
@@ -115,6 +118,7 @@ def price(settings: SynthesisSettings, models: Sequence[str], seeds: int, earlie
         tokens_in=sum(count * tokens[step][0] for step, count in counts.items()),
         tokens_out=sum(count * tokens[step][1] for step, count in counts.items()),
         by_model=by_model(settings, models, counts),
+        tokens_by_model=by_model(settings, models, {step: count * sum(tokens[step]) for step, count in counts.items()}),
     )
 
 
@@ -139,6 +143,7 @@ def lines(config: SynthesisConfig, seeds: int | None, earlier: Sequence[Path], o
         f", {about(found.tokens_in)} tokens in, {about(found.tokens_out)} out",
         f"calls by model: {names}" + (" (roles are drawn at random)" if drawn else ""),
         "assumed: " + "; ".join(assumed),
+        work_in_words(found.tokens_by_model, config.pool.parameters, found.calls, found.tokens_out),
     ]
     there = calls_in(own)[0] if own is not None else 0
     if there:
@@ -146,6 +151,18 @@ def lines(config: SynthesisConfig, seeds: int | None, earlier: Sequence[Path], o
             f"{there:,} of these calls are already answered; about {about(max(found.calls - there, 0))} remain"
         )
     return result
+
+
+def work_in_words(
+    tokens: Mapping[str, float], parameters: Mapping[str, float | None], calls: float, tokens_out: float
+) -> str:
+    """FLOPs, GPU-hours and the journal's size; `tokens`: in and out, by model; `parameters`: billions."""
+    size = f"disk: about {work.disk(calls * CALL_BYTES + tokens_out * CHARACTERS)}"
+    unknown = [model for model in tokens if parameters.get(model) is None]
+    if unknown:
+        return f"FLOPs: unknown, since the pool does not state the `parameters` of {', '.join(unknown)}; {size}"
+    flops = sum(2e9 * (parameters[model] or 0) * count for model, count in tokens.items())
+    return f"models: {work.in_words(flops, work.GENERATING)}; {size}"
 
 
 def _assumptions(settings: SynthesisSettings, seeds: int | None, earlier: Known | None) -> str:

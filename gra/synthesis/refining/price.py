@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
+from gra.models.parsed_pool import ParsedPool
 from gra.synthesis.engine.reuse import calls_in
 from gra.synthesis.output.price import (
     CHARACTERS,
@@ -14,6 +14,7 @@ from gra.synthesis.output.price import (
     about,
     by_model,
     tokens_of,
+    work_in_words,
 )
 from gra.synthesis.refining.settings import RefineSettings, needs_domain
 from gra.synthesis.scoring.probability import questions_of
@@ -45,7 +46,7 @@ def calls_of(
 def lines(
     refine: RefineSettings,
     settings: SynthesisSettings,
-    models: Sequence[str],
+    pool: ParsedPool,
     records: int | None,
     own: Path | None,
     *,
@@ -60,13 +61,16 @@ def lines(
     counts = calls_of(refine, settings, least, annotated=annotated)
     found = {step: tokens_of(settings, step) for step in counts}
     into, out = (sum(count * found[step][side] for step, count in counts.items()) for side in (0, 1))
+    models, used = pool.names, {step: count * sum(found[step]) for step, count in counts.items()}
     shared = ", ".join(f"{name} {about(count)}" for name, count in by_model(settings, models, counts).items())
+    tokens = by_model(settings, models, used)
     what = f"{least:,} records" if records is not None else f"{least:,} records or more, until as many samples are kept"
     result = [
         f"price: about {about(sum(counts.values()))} calls, {about(into)} tokens in, {about(out)} out",
         f"calls by model: {shared}",
         f"assumed: {what}; {CHARACTERS} characters per token, texts as long as Alpaca's"
         + (f", {DISPUTED:.0%} of the responses are disputed" if settings.review else ""),
+        work_in_words(tokens, pool.parameters, sum(counts.values()), out),
     ]
     there = calls_in(own)[0] if own is not None else 0
     return [*result, f"{there:,} of these calls are already answered"] if there else result

@@ -83,6 +83,23 @@ def test_a_call_that_no_journal_has_opens_none(many: list[Path], monkeypatch: py
     others.close()
 
 
+def test_a_step_that_ends_meanwhile_takes_its_journal_to_its_final_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Arms that run side by side read one another's journals; each of their folders is renamed when its step is done."""
+    folders = [tmp_path / f"arm-{number}.partial" for number in range(OPEN + 2)]
+    paths = [written(folder / "journal.sqlite", range(n, n + 1)) for n, folder in enumerate(folders)]
+    with Journal(tmp_path / "own.sqlite", paths) as journal:
+        folders[0].rename(tmp_path / "arm-0")  # it was closed to open the last ones
+        for path in folders[1].iterdir():
+            path.unlink()
+        assert journal.find(ask(0)) == Reply("answer 0")
+        assert "is gone" not in caplog.text
+        assert journal.find(ask(1)) is None
+        assert journal.find(ask(OPEN + 1)) == Reply(f"answer {OPEN + 1}")
+    assert "arm-1.partial" in caplog.text
+
+
 def test_an_import_leaves_out_what_cannot_be_read_and_counts_nothing_twice(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,103 @@
+"""What the simulated models of a pool have in common (`pool.traits`): how alike their mistakes are, how they review and propose.
+
+A key that is left out keeps each model's own numbers (gra/simulation/profiles.py). What a setting amounts to is measured, not
+only stated: `python -m gra.simulation.likeness`, tests/simulation/test_traits.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import yaml
+from pydantic import Field
+
+from gra.settings import Settings, parse
+
+# Two small models that both answer a question wrongly give the same answer this often: both by rules of their own
+# (profiles.RULES), and one by its own rule, the other by the skill's common one. Measured (gra/simulation/likeness.py).
+OWN_AGREEMENT = 0.225
+OWN_WITH_COMMON = 0.5
+
+
+class Traits(Settings):
+    """Traits of all models of a simulated pool. null: as each model is (gra/simulation/profiles.py)."""
+
+    greedy_repeats: bool = Field(
+        False, description="At temperature 0 a prompt has one reply, whatever the request's seed, as with real models."
+    )
+    error_correlation: float = Field(
+        0.1225,
+        ge=0,
+        le=1,
+        description="Correlation (phi) of what two equally able models do not know in a domain: hard for one, hard for all. Phi of "
+        "their answers is about three quarters of it: models also slip, and a wrong rule can give a right answer.",
+    )
+    wrong_agreement: float | None = Field(
+        None,
+        ge=OWN_AGREEMENT,
+        le=1,
+        description="Share of questions that two models both answer wrongly, on which they give the same answer; null: by the "
+        f"rules of their own, {OWN_AGREEMENT}.",
+    )
+    lazy: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of reviews that trust the response instead of solving it; null: each model's own.",
+    )
+    halo: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="How far a review's finding on correctness moves its five other scores: 1 as in the profiles, 0 not at all.",
+    )
+    leniency: float = Field(0.0, ge=-5, le=5, description="Points added to every score of every reviewer.")
+    breadth: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Share of each domain's skills, wordings and instances that a model proposes tasks of; 1: all of them; null: "
+        "each model's own.",
+    )
+    follows_records: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of new tasks that stay with a skill of the records shown; 1: what the pool has grows.",
+    )
+    takes_up: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Probability that a shown skill outside a model's own is taken up: the pool then widens it.",
+    )
+    annotator_errors: float = Field(
+        0.0, ge=0, le=1, description="Share of annotations that describe another skill: domain, keywords and summary."
+    )
+
+    @property
+    def shared_difficulty(self) -> float:
+        """Share of (model, question) pairs whose difficulty depends on the question alone: two models share it as the product."""
+        return math.sqrt(self.error_correlation)
+
+    @property
+    def common_rule(self) -> float:
+        """Share of (model, question) pairs that follow the skill's common wrong rule instead of the model's own."""
+        if self.wrong_agreement is None:
+            return 0.0
+        # q: that share. Agreement is q^2 + 2 q (1 - q) OWN_WITH_COMMON + (1 - q)^2 OWN_AGREEMENT
+        a, b = 1 - 2 * OWN_WITH_COMMON + OWN_AGREEMENT, OWN_WITH_COMMON - OWN_AGREEMENT
+        return (math.sqrt(b * b + a * (self.wrong_agreement - OWN_AGREEMENT)) - b) / a
+
+
+def from_words(words: Sequence[str]) -> Traits:
+    """Traits of KEY=VALUE words of a command. Raises ValueError, which says what is wrong with which key."""
+    read = {key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in words)}
+    found, faults = parse(Traits, read, "traits")
+    if found is None:
+        raise ValueError("; ".join(f"{fault.key}: {fault.message}" for fault in faults))
+    return found
+
+
+OWN = Traits()

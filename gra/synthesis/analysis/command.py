@@ -1,0 +1,151 @@
+"""Runs `gra analyze DATA_DIR [DATA_DIR ...]`: variety, distance to the seeds, difficulty and reviewers of data sets, side by side.
+
+    gra analyze data/mine data/other --seeds mine.jsonl --ifd Qwen/Qwen2.5-0.5B --output analysis.json
+
+Sets are cut to the size of the smallest, since distinct-n falls and neighbours come nearer with the number of texts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gra import labels
+from gra.errors import ConfigError, Problem
+from gra.fileio import write_json
+from gra.synthesis.analysis import ifd, variety
+from gra.synthesis.analysis.reviewers import reviewers
+from gra.synthesis.dedup.embed import Embedder, embedder_problems
+from gra.synthesis.dedup.near_duplicates import DedupSettings
+from gra.synthesis.seeds.load import load_seeds
+from gra.synthesis.seeds.settings import SeedSettings
+
+Row = dict[str, Any]
+NUMBERS = {  # heading -> key of a set's analysis
+    "samples": "samples",
+    "distinct-1": "distinct_1",
+    "distinct-2": "distinct_2",
+    "dispersion": "dispersion",
+    "to own": "nearest_own",
+    "to seeds": "nearest_seed",
+    "domains, bits": "domain_entropy",
+    "keywords, bits": "keyword_entropy",
+    "IFD": "ifd",
+}
+
+
+def main(words: Sequence[str]) -> int:
+    """The command; returns the exit code. Raises ConfigError, SeedError, SynthesisError."""
+    given = _parser().parse_args(list(words))
+    folders = [Path(folder) for folder in given.folders]
+    if problems := _problems(folders, given.model):
+        raise ConfigError(problems)
+    if given.limit is not None and given.limit < 1:
+        raise ConfigError([Problem("--limit", f"{given.limit} samples show nothing", "give 1 or more")])
+    sets = {str(folder): _rows(folder) for folder in folders}
+    least = min(map(len, sets.values()))
+    size = min(least, given.limit) if given.limit else least
+    chosen = {name: random.Random(given.seed).sample(rows, size) for name, rows in sets.items()}
+    seeds = _seeds(given.seeds, given.seed) if given.seeds else []
+    embedder = Embedder(DedupSettings(model=given.model))
+    try:
+        found = {name: analysis(rows, seeds, embedder, given.ifd) for name, rows in chosen.items()}
+    finally:
+        embedder.close_sync()
+    simulated = labels.simulated(folders)
+    if given.output:
+        write_json(
+            Path(given.output), {"simulated": simulated, "embedder": given.model, "ifd": given.ifd, "sets": found}
+        )
+    print(table(found, simulated))
+    return 0
+
+
+def analysis(rows: Sequence[Row], seeds: Sequence[str], embedder: Embedder, model: str | None = None) -> Row:
+    """The numbers of one set; None where there is nothing to compare with."""
+    texts = [row["instruction"] for row in rows]
+    vectors, known = embedder.embed_sync(texts), embedder.embed_sync(seeds)
+    difficulty = ifd.scores([(row["instruction"], row["response"]) for row in rows], model) if model else []
+    told = [value for value in difficulty if value is not None]
+    rounds = sorted({row["round"] for row in rows if row.get("round") is not None})
+    return {
+        "samples": len(rows),
+        **_variety(rows),
+        "dispersion": variety.dispersion(vectors),
+        "nearest_own": variety.median(variety.nearest(vectors, vectors, same=True)),
+        "nearest_seed": variety.median(variety.nearest(vectors, known)),
+        "ifd": variety.median(told),
+        "ifd_counted": len(told),
+        "by_round": {str(number): _variety([row for row in rows if row["round"] == number]) for number in rounds},
+        "reviewers": reviewers(rows),
+    }
+
+
+def _variety(rows: Sequence[Row]) -> Row:
+    texts = [row["instruction"] for row in rows]
+    return {
+        "distinct_1": variety.distinct(texts, 1),
+        "distinct_2": variety.distinct(texts, 2),
+        "domain_entropy": variety.entropy(row["domain"] for row in rows if row["domain"]),
+        "keyword_entropy": variety.entropy(word.casefold() for row in rows for word in row["keywords"] or ()),
+    }
+
+
+def table(found: dict[str, Row], simulated: bool) -> str:
+    """The sets as rows of a Markdown table; a missing value is `-`."""
+    lines = [f"| set | {' | '.join(NUMBERS)} |", f"| --- |{' ---: |' * len(NUMBERS)}"]
+    for name, one in found.items():
+        lines.append(f"| {Path(name).name} | {' | '.join(_cell(one[key]) for key in NUMBERS.values())} |")
+    notes = (
+        "dispersion: mean cosine distance of two instructions; to own, to seeds, IFD: medians; sets are cut to one size"
+    )
+    return "\n".join([*lines, "", notes + ("; simulated" if simulated else "")])
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+
+
+def _rows(folder: Path) -> list[Row]:
+    import pyarrow.parquet
+
+    columns = ["instruction", "response", "domain", "keywords", "round", "generator", "scores"]
+    file = folder / "data" / "train.parquet"
+    there = set(pyarrow.parquet.read_schema(file).names)
+    rows = pyarrow.parquet.read_table(file, columns=[name for name in columns if name in there]).to_pylist()
+    return [dict.fromkeys(columns) | row for row in rows]
+
+
+def _seeds(path: str, seed: int) -> list[str]:
+    return [one.instruction for one in load_seeds(SeedSettings(path=path, limit=None), seed, None).seeds]
+
+
+def _problems(folders: Sequence[Path], model: str) -> list[Problem]:
+    remedy = "give the output folder of a synthesis: with data/train.parquet"
+    lacking = [folder for folder in folders if not (folder / "data" / "train.parquet").is_file()]
+    return [Problem(str(folder), "no data/train.parquet", remedy) for folder in lacking] + embedder_problems(model)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "gra analyze", description="Variety, distance, difficulty and reviewers of data sets."
+    )
+    parser.add_argument("folders", nargs="+", metavar="DATA_DIR", help="data folders of finished syntheses")
+    parser.add_argument(
+        "--seeds", metavar="PATH", help="the seeds, in any form that seeds.path takes: for distances to them"
+    )
+    parser.add_argument(
+        "--ifd", metavar="MODEL", help="causal language model, folder or hub id: instruction-following difficulty"
+    )
+    parser.add_argument("--model", default="auto", help="what embeds, as synthesis.dedup.model (default: %(default)s)")
+    parser.add_argument(
+        "--limit", type=int, help="most samples of each set, drawn at random; default: as many as the smallest has"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of these draws (default: %(default)s)")
+    parser.add_argument(
+        "--output", metavar="FILE.json", help="everything: also by round, and what each reviewer is like"
+    )
+    return parser

@@ -1,0 +1,66 @@
+"""PURE: how varied texts are. Words and labels in, shares and bits out; None where nothing can be said."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Matrix = NDArray[np.float32]
+
+_WORD = re.compile(r"\w+|[^\w\s]")
+
+
+def distinct(texts: Iterable[str], n: int) -> float | None:
+    """Distinct-n: different runs of n words / all of them (Li et al. 2016, arXiv 1510.03055). It falls with the number of texts, so
+    only sets of one size compare."""
+    count: Counter[tuple[str, ...]] = Counter()
+    for text in texts:
+        words = _WORD.findall(text.casefold())
+        count.update(zip(*(words[start:] for start in range(n)), strict=False))
+    return len(count) / count.total() if count else None
+
+
+def entropy(labels: Iterable[str]) -> float | None:
+    """Shannon's entropy of the labels, in bits: 0 if all are the same, log2 of their number if all are equally frequent."""
+    count = Counter(labels)
+    whole = count.total()
+    return -sum(c / whole * math.log2(c / whole) for c in count.values()) + 0.0 if whole else None
+
+
+def dispersion(vectors: Matrix) -> float | None:
+    """The mean cosine distance of two different texts, of unit vectors: 0 if all are alike."""
+    n = len(vectors)
+    if n < 2:
+        return None
+    total = vectors.astype("float64").sum(axis=0)
+    return float(1 - (total @ total - n) / (n * (n - 1)))
+
+
+def nearest(vectors: Matrix, others: Matrix, *, same: bool = False, block: int = 1024) -> list[float]:
+    """The cosine distance of each text to the nearest of the others; `same`: they are the same texts, and no text is its own
+    neighbour. Empty if there is nothing to compare with."""
+    if len(others) <= int(same):
+        return []
+    found: list[float] = []
+    for start in range(0, len(vectors), block):
+        close = vectors[start : start + block] @ others.T
+        if same:
+            for row in range(len(close)):
+                close[row, start + row] = -2.0
+        found += [max(0.0, float(1 - value)) for value in close.max(axis=1)]
+    return found
+
+
+def median(values: Sequence[float]) -> float | None:
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    if not ordered:
+        return None
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

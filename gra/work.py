@@ -1,0 +1,39 @@
+"""PURE: FLOPs, GPU-hours and disk of a plan, in words that state what was assumed. Printed by `gra plan`.
+
+generating  2 x parameters x tokens            a forward pass (Kaplan et al. 2020, arXiv 2001.08361, 2.1)
+training    6 x parameters x tokens            forward and backward
+GPU-hours   FLOPs / (PEAK x share of the peak)
+"""
+
+from __future__ import annotations
+
+import re
+
+PEAK = 989e12  # FLOPs a second of one H100 SXM, dense bfloat16 (NVIDIA's data sheet)
+GENERATING, TRAINING = 0.1, 0.4  # shares of that peak; generation waits for memory. Assumed, not measured
+_SIZE = re.compile(r"(?<![a-zA-Z0-9.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", re.IGNORECASE)
+
+
+def billions_named(name: str) -> float | None:
+    """The parameters that a model's name states: Qwen2.5-7B -> 7, SmolLM2-135M -> 0.135; None if it states none, or several."""
+    found = {float(size) * (1 if unit in "bB" else 1e-3) for size, unit in _SIZE.findall(name)}
+    return found.pop() if len(found) == 1 else None
+
+
+def in_words(flops: float, share: float) -> str:
+    """FLOPs and GPU-hours."""
+    hours = flops / (PEAK * share) / 3600
+    shown = f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
+    return f"{_short(flops)}FLOPs, {shown} GPU-hours (assumed: {share:.0%} of an H100's 989 TFLOP/s in bfloat16)"
+
+
+def disk(size: float) -> str:
+    """Bytes, rounded."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{max(size / 1e6, 1):,.0f} MB"
+
+
+def _short(number: float) -> str:
+    for power, name in ((1e21, "Z"), (1e18, "E"), (1e15, "P"), (1e12, "T")):
+        if number >= power:
+            return f"{number / power:,.1f} {name}"
+    return f"{number / 1e9:,.1f} G"

@@ -1,0 +1,65 @@
+"""FLOPs, GPU-hours and disk of a plan: arithmetic that anyone can redo, and nothing made up where a size is unknown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gra import work
+from gra.synthesis.output.price import work_in_words
+from gra.train.outlook import lines, parameters
+from gra.train.settings import BuildSettings, StudentSettings, TrainSettings
+
+
+@pytest.mark.parametrize(
+    ("name", "billions"),
+    [
+        ("Qwen2.5-7B", 7),
+        ("Llama-3.1-8B", 8),
+        ("smollm2-135m", 0.135),
+        ("Qwen2.5-0.5B-Instruct", 0.5),
+        ("Mixtral-8x7B", None),
+        ("gemma", None),
+        ("7B-distilled-from-72B", None),
+    ],
+)
+def test_a_name_states_its_size_or_nothing_is_assumed(name: str, billions: float | None) -> None:
+    assert work.billions_named(name) == (None if billions is None else pytest.approx(billions))
+
+
+def test_gpu_hours_are_flops_over_the_stated_share_of_the_peak() -> None:
+    words = work.in_words(work.PEAK * 0.4 * 3600 * 12, 0.4)  # twelve hours
+    assert ", 12 GPU-hours" in words
+    assert "40%" in words
+    assert "17.1 EFLOPs" in words
+
+
+def test_a_synthesis_without_sizes_has_no_flops() -> None:
+    assert "2.0 TFLOPs" in work_in_words({"a": 1000.0}, {"a": 1.0}, 10, 100)
+    assert "parameters` of b" in work_in_words({"a": 1000.0, "b": 1.0}, {"a": 1.0, "b": None}, 10, 100)
+
+
+RECIPE = {"epochs": 2.0, "learning_rate": 1e-5, "global_batch": 8, "cutoff_length": 512}
+
+
+def settings(**sft: object) -> TrainSettings:
+    student = {"model": "Qwen/Qwen2.5-7B"}
+    return TrainSettings.model_validate({"seed": 0, "student": student, "sft": {**RECIPE, **sft}, "runtime": {}})
+
+
+def test_a_training_counts_its_samples_where_they_are_known(tmp_path: Path) -> None:
+    assert "for each 10,000 samples" in lines(settings(), {"data": None})[0]
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.table({"instruction": ["a"] * 50}), tmp_path / "data" / "train.parquet")
+    assert "100 samples of 310 tokens" in lines(settings(), {"data": tmp_path})[1]
+    assert "40 samples" in lines(settings(limit=20), {"data": tmp_path})[1]
+    assert f"{6 * 7e9 * 100 * 310 / 1e15:.1f} PFLOPs" in lines(settings(), {"data": tmp_path})[0]
+
+
+def test_a_built_student_is_counted_as_it_is_built() -> None:
+    build = BuildSettings(vocab_size=512, hidden_size=32, layers=2, heads=4, kv_heads=2, intermediate_size=64)
+    layer = 32 * 32 + 2 * 32 * 16 + 32 * 32 + 3 * 32 * 64  # queries, keys and values, output; gate, up and down
+    assert parameters(StudentSettings(build=build)) == pytest.approx((512 * 32 + 2 * layer) / 1e9)
