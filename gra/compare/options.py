@@ -45,7 +45,9 @@ class Options(Settings):
         le=100,
         description="Points: print how many items and trainings are needed to see such a difference; null: do not.",
     )
-    samples: int = Field(20, ge=0, le=1000, description="Samples to browse in the report, kept and rejected.")
+    samples: int | None = Field(
+        None, ge=0, description="Most samples to browse in the report; null: as many as it has place for."
+    )
     width: int = Field(120, ge=80, le=1000, description="Columns of the terminal table.")
 
 

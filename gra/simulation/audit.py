@@ -19,9 +19,9 @@ from gra.simulation.world import judge
 from gra.simulation.world import parse as parse_instruction
 
 NAME = "audit"
-VERSION = 1
+VERSION = 2
 LABEL = "judged by the truth of a simulated world (gra.simulation)\n"
-_COLUMNS = ("instruction", "response", "domain")
+_COLUMNS = ("instruction", "response", "domain", "id")
 
 
 class AuditSettings(Settings):
@@ -69,7 +69,8 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     except (pyarrow.ArrowException, OSError) as error:
         raise StoreError(f"{file}: cannot be read: {error}\n    -> generate the data set again") from error
     columns = [table.column(name).to_pylist() for name in _COLUMNS]
-    result = audit(zip(*columns, strict=True))
+    result = audit(zip(*columns[:3], strict=True))
+    result |= _named(zip(*columns, strict=True))
     write_json(output / "audit.json", result)
     write_text(output / "SIMULATED", LABEL)
     return {key: float(value) for key, value in result.items() if isinstance(value, int | float)}
@@ -102,6 +103,15 @@ def audit(rows: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
         "by_skill": {name: _account(count) for name, count in sorted(by_skill.items())},
         "distinct_instructions": len(texts),
         "skills_covered": sum(name != "(none)" for name in by_skill),
+    }
+
+
+def _named(rows: Iterable[tuple[str, str, str, str]]) -> dict[str, list[str]]:
+    """The ids of wrong samples, and of those that nobody can judge: the report's browser marks them."""
+    verdicts = [(sample, judge(instruction, response)) for instruction, response, _, sample in rows]
+    return {
+        "wrong_ids": [sample for sample, right in verdicts if right is False],
+        "unknown_ids": [sample for sample, right in verdicts if right is None],
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gra.compare import charts
+from gra.compare.report import charts
 
 NUMBERS = st.lists(st.floats(0, 10), max_size=40)
 CURVE = st.lists(st.floats(-5, 50), min_size=0, max_size=60).map(lambda ys: [(float(i), y) for i, y in enumerate(ys)])

@@ -15,9 +15,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from gra.compare import csv_export, funnel, table
+from gra.compare import csv_export, table
 from gra.compare.experiment import compare
 from gra.compare.power import detectable
+from gra.compare.report import funnel
 from gra.compare.rows import build
 from gra.compare.scores import load
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from gra.compare import charts, data, funnel, health, numbers
+from gra.compare import data, numbers
 from gra.compare.arms import Arm
+from gra.compare.report import charts, funnel, health, judgements
 from gra.compare.rows import Comparison
 
 
@@ -25,16 +26,48 @@ def committee(
     if not funnels:
         return None
     arm = groups[comparison.reference][0]
+    single = judgements.judged(arm)
     stats = data.read_object(arm.file("data", "stats.json")) or {}
     return {
         "funnels": funnels,
         "figures": _figures(stats),
         "charts": _histograms(arm, tau, delta),
         "health": health.health(stats.get("health")),
+        "rounds": _rounds(stats.get("rounds")),
+        "agreement": judgements.agreement(single),
+        "preferences": judgements.preferences(single),
+        "domains": judgements.domains(single),
         "warnings": _warnings(groups),
         "costs": _costs(stats.get("tokens")),
         "probe": _probe(stats.get("probe")),
     }
+
+
+ROUND_HEADINGS = (
+    "Round",
+    "Proposals",
+    "Instruction refused",
+    "Accepted",
+    "Duplicates",
+    "Contaminated",
+    "Kept",
+    "Kept, %",
+)
+_ROUND = ("proposals", "instruction_rejected", "accepted", "duplicates", "contaminated", "kept")
+
+
+def _rounds(rounds: Any) -> list[tuple[tuple[str, ...], float]]:
+    """(cells of ROUND_HEADINGS, keep rate) of each round; [] of a run of one round, which the funnel shows."""
+    if not isinstance(rounds, list) or len(rounds) < 2:
+        return []
+    lines = []
+    for place, one in enumerate(entry for entry in rounds if isinstance(entry, Mapping)):
+        values = [one.get(key) if isinstance(one.get(key), int | float) else None for key in _ROUND]
+        proposals, kept = values[0], values[-1]
+        rate = kept / proposals if proposals and kept is not None else None
+        cells = (str(one.get("round", place + 1)), *map(numbers.count, values), numbers.percent(rate))
+        lines.append((cells, rate or 0.0))
+    return lines
 
 
 def _warnings(groups: Mapping[str, Sequence[Arm]]) -> list[tuple[str, str]]:

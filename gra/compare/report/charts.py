@@ -13,10 +13,9 @@ from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 460, 240
 LEFT, RIGHT, TOP, BOTTOM = 46, 16, 14, 40
-# Okabe and Ito's palette, distinct for colour-blind readers, without yellow (too light on white). Dashes extend it.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#444444")
+SERIES = 7  # colours of report.css for curves, for light and dark pages; dashes extend them
 DASHES = ("", "6 3", "2 3")
-KEPT, DROPPED = "#0072b2", "#d9a39a"
+KEPT, DROPPED = "fill-kept", "fill-dropped"  # classes of report.css
 MAX_POINTS = 400  # per curve
 Curve = Sequence[tuple[float, float]]
 
@@ -39,12 +38,12 @@ def histogram(
     for i in range(bins):
         left, right = _x(edges[i], x0, x1), _x(edges[i + 1], x0, x1)
         base: float = HEIGHT - BOTTOM
-        for value, colour in ((low[i], KEPT), (high[i], DROPPED)):
+        for value, fill in ((low[i], KEPT), (high[i], DROPPED)):
             tall = (HEIGHT - TOP - BOTTOM) * value / top
             if value:
                 base -= tall
                 parts.append(
-                    f'<rect x="{left + 0.5:.1f}" y="{base:.1f}" width="{right - left - 1:.1f}" height="{tall:.1f}" fill="{colour}">'
+                    f'<rect x="{left + 0.5:.1f}" y="{base:.1f}" width="{right - left - 1:.1f}" height="{tall:.1f}" class="{fill}">'
                     f"<title>{edges[i]:g} to {edges[i + 1]:g}: {low[i]} kept, {high[i]} not kept</title></rect>"
                 )
     if mark is not None and x0 <= mark <= x1:
@@ -67,17 +66,17 @@ def curves(named: Sequence[tuple[str, Curve]], *, axis: str, value: str) -> Mark
     parts = [*_grid(low, high, counts=False), *_x_axis(0, x1, axis)]
     for index, (name, curve) in enumerate(named):
         place = " ".join(f"{_x(x, 0, x1):.1f},{_y(y, low, high):.1f}" for x, y in thin(curve))
-        dash = DASHES[index // len(COLOURS) % len(DASHES)]
+        dash = DASHES[index // SERIES % len(DASHES)]
         parts.append(
-            f'<polyline points="{place}" fill="none" stroke="{colour(index)}" stroke-width="1.8" stroke-dasharray="{dash}" '
+            f'<polyline points="{place}" fill="none" class="{series(index)}" stroke-width="1.8" stroke-dasharray="{dash}" '
             f'stroke-linejoin="round"><title>{escape(name)}</title></polyline>'
         )
     return _svg(parts, f"{value} by {axis}")
 
 
-def colour(index: int) -> str:
-    """The colour of the `index`-th curve."""
-    return COLOURS[index % len(COLOURS)]
+def series(index: int) -> str:
+    """The class of the `index`-th curve's colour."""
+    return f"series-{index % SERIES}"
 
 
 def smooth(curve: Curve, window: int) -> list[tuple[float, float]]:
