@@ -40,7 +40,8 @@ single stages, each into a folder (output=DIR):
 inspect, compare, fetch, publish:
   gra compare FOLDER FOLDER                     compare two evaluated runs item by item, ours or lm-eval's
   gra compare NAME=FOLDER NAME=FOLDER ...       a table of several; --contrast A-B, --paper BASE/SEED, --format latex, --power
-  gra claims [--output DIR]                     the paper's claims, judged by its own numbers; with files, beside OpenDataArena
+  gra report DIR [DIR ...]                      one HTML page of any folders: data, training, scores, or a comparison
+  gra claims [--output DIR]                     the paper's claims, judged by its own numbers
   gra regate DIR tau=6,7,8 --output OUT         decide a recorded synthesis by other settings: a table and a plot, no calls
   gra inspect DIR [DIR ...]                     summarise a data folder: kept, dropped and why, models, files
   gra inspect DIR --sample ID                   show one sample: gate, scores, prompts, replies
@@ -122,6 +123,7 @@ OTHERS = (
     "claims",
     "regate",
     "inspect",
+    "report",
     "blind",
     "fetch",
     "export",
@@ -181,6 +183,11 @@ def main() -> int:
             from gra.synthesis.output.inspect import main as inspect
 
             return inspect(rest)
+        elif command == "report":
+            from gra.compare.report.command import main as report
+            from gra.simulation.world import judge
+
+            return report(rest, judge)
         elif command == "blind":
             from gra.compare.blind import main as blind
 

@@ -23,13 +23,23 @@ def of_comparison(comparison: Comparison) -> list[str]:
     name = label(reference, comparison)
     said = [f"{name} is {_gap(found, label(best, comparison) + among, comparison.level)}."]
     if len(compared) > 1:
-        above, below = (sum(side(one) for _, one in compared) for side in (_above, _below))
-        open_ = len(compared) - above - below
-        said.append(
-            f"Of the {len(compared)} other arms, {above} lie below it and {below} above it; {open_} cannot be told apart."
-        )
+        said.append(_all_others([found for _, found in compared]))
     said.append(f"Intervals are {over(best)}" + (": another training may differ by more." if _once(best) else "."))
     return said
+
+
+def _all_others(found: Sequence[Interval]) -> str:
+    """How many of the other arms lie below the reference, above it, or cannot be told apart."""
+    below, above = sum(map(_above, found)), sum(map(_below, found))
+    parts = [(below, "below it"), (above, "above it")]
+    said = [f"{'all' if n == len(found) else n} {'lies' if n == 1 else 'lie'} {where}" for n, where in parts if n]
+    open_ = len(found) - below - above
+    said += (
+        [f"{'none' if open_ == len(found) else open_} can{'' if open_ == len(found) else 'not'} be told apart"]
+        if open_
+        else []
+    )
+    return f"Of the {len(found)} other arms {' and '.join(said)}."
 
 
 def _gap(found: Interval, other: str, level: float) -> str:

@@ -56,7 +56,7 @@ def render(comparison: Comparison, arms: Sequence[Arm], samples: int | None, jud
         committee=committee.committee(comparison, groups, tau, delta),
         curves=_curves(groups),
         trainings=_trainings(arms),
-        samples=pack(shown, samples, judge),
+        samples=pack(shown, samples, judge if shown.simulated else None),
         browser=json.dumps({"words": funnel.WORDS, "dimensions": browse.DIMENSIONS, "tau": tau, "delta": delta}),
         health_headings=health.HEADINGS,
         set_headings=health.SET_HEADINGS,
@@ -194,8 +194,12 @@ def _provenance(arms: Sequence[Arm]) -> list[dict[str, str]]:
             commit = f"{str(git.get('commit', '-'))[:12]}{' + changes' if git.get('dirty') else ''}"
             where = arm.label if arm.replicate is None else f"{arm.label}, replicate {arm.replicate}"
             identity = str(manifest.get("hash", "-"))[:16]
-            lines.append({"arm": where, "step": step, "folder": folder.name, "hash": identity, "commit": commit})
+            lines.append({"arm": where, "step": step, "folder": _name(folder), "hash": identity, "commit": commit})
     return lines
+
+
+def _name(folder: Path) -> str:
+    return folder.name.removesuffix(".partial")  # a stage writes its report before its folder has its name
 
 
 def _configs(arms: Sequence[Arm]) -> list[dict[str, str]]:
@@ -206,7 +210,7 @@ def _configs(arms: Sequence[Arm]) -> list[dict[str, str]]:
             config = arm.manifests.get(step, {}).get("config")
             if config is not None:
                 text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False, default=str)
-                found.setdefault(folder.name, text[:CONFIG_CAP])
+                found.setdefault(_name(folder), text[:CONFIG_CAP])
     left, shown = CONFIGS_CAP, []
     for name, text in found.items():
         left -= len(text)

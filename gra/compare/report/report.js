@@ -93,7 +93,7 @@ function facts(sample, about) {
 
 function outcome(sample, about) {
   if (!sample.kept) return `rejected: ${about.words[sample.reason] || sample.reason}`;
-  return `kept: ${sample.decision}` + (sample.wrong ? ", and wrong by the simulated world's truth" : "");
+  return `kept: ${sample.decision}` + (sample.wrong ? ", and wrong by the truth of its world" : "");
 }
 
 function call(one) {

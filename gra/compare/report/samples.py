@@ -25,8 +25,9 @@ from gra.compare.report.browse import COLUMNS, FEW, browsed, number, text
 MOST_ROWS = 8_000  # samples in a page, whatever their size
 WINDOW = 20_000  # rows of a larger table that are read, in evenly spaced groups
 ROWS_SIZE, CALLS_SIZE = 2_300_000, 500_000  # compressed bytes of the samples, and of their prompts and replies
-MOST_PROMPTED = 60  # samples whose prompts and replies are in the page
+MOST_PROMPTED = 200  # samples whose prompts and replies are in the page
 CALL_CAP = 12_000  # characters of a prompt or a reply
+FLUSH = 32_768  # bytes after which the compressed size is known exactly
 JOURNAL = "journal.sqlite"
 Judge = Callable[[str, str], bool | None]  # instruction, response -> right, wrong, or nobody knows
 
@@ -75,13 +76,17 @@ def pack(arm: Arm, most: int | None, judge: Judge | None = None) -> Packed | Non
 def packed(lines: Iterable[str], size: int) -> tuple[str, int]:
     """JSON values as one list, gzip and base64, as many as fit into about `size` compressed bytes; and their number."""
     squeeze = zlib.compressobj(6, zlib.DEFLATED, 31)
-    parts, count, long = [squeeze.compress(b"[")], 0, 0
+    parts, count, long, pending = [squeeze.compress(b"[")], 0, 0, 0
     for line in lines:
         raw = ("," if count else "").encode() + line.encode("utf-8", "replace")
-        if long + len(raw) // 3 > size:  # what is in the compressor still, estimated
+        if long + (pending + len(raw)) // 4 > size:  # a quarter: what the compressor has not given out yet, estimated
             break
         parts.append(squeeze.compress(raw))
-        long += len(parts[-1])
+        pending += len(raw)
+        if pending > FLUSH:
+            parts.append(squeeze.flush(zlib.Z_SYNC_FLUSH))
+            pending = 0
+        long += len(parts[-1]) if pending else len(parts[-1]) + len(parts[-2])
         count += 1
     parts += [squeeze.compress(b"]"), squeeze.flush()]
     return base64.b64encode(b"".join(parts)).decode(), count

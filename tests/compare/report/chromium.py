@@ -134,15 +134,15 @@ async def browser(path: str, scratch: Path) -> AsyncIterator[Page]:
     )
     try:
         port, where = await _address(profile / "DevToolsActivePort", process)
-        async with aiohttp.ClientSession() as client:
-            async with client.ws_connect(f"ws://127.0.0.1:{port}{where}", max_msg_size=0) as socket:
-                target = await _ask(socket, 1, "Target.createTarget", url="about:blank")
-                attached = await _ask(socket, 2, "Target.attachToTarget", targetId=target["targetId"], flatten=True)
-                page = Page(socket, attached["sessionId"])
-                for part in ("Page", "Runtime", "Log", "Network"):
-                    await page.call(f"{part}.enable")
-                yield page
-                page.reader.cancel()
+        address = f"ws://127.0.0.1:{port}{where}"
+        async with aiohttp.ClientSession() as client, client.ws_connect(address, max_msg_size=0) as socket:
+            target = await _ask(socket, 1, "Target.createTarget", url="about:blank")
+            attached = await _ask(socket, 2, "Target.attachToTarget", targetId=target["targetId"], flatten=True)
+            page = Page(socket, attached["sessionId"])
+            for part in ("Page", "Runtime", "Log", "Network"):
+                await page.call(f"{part}.enable")
+            yield page
+            page.reader.cancel()
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
