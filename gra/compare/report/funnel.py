@@ -67,6 +67,12 @@ def from_counts(proposals: int, reasons: Mapping[str, int], stats: Mapping[str, 
     return Funnel(tuple(stages), *counts)
 
 
+def reviewed(stats: Mapping[str, Any]) -> bool:
+    """Whether anybody judged the proposals; True also where the statistics do not say."""
+    asked = _asked(stats)
+    return asked is None or any(asked & calls for calls in JUDGED.values())
+
+
 def _asked(stats: Mapping[str, Any]) -> set[str] | None:
     """The kinds of calls of the run; None where its statistics do not say."""
     replies = stats.get("replies")

@@ -8,6 +8,7 @@ from typing import Any
 from gra.compare.bootstrap import Interval
 from gra.compare.notes import label, over
 from gra.compare.numbers import count, percent
+from gra.compare.report import funnel
 from gra.compare.report.charts import Curve
 from gra.compare.rows import Comparison, TableRow
 
@@ -80,12 +81,11 @@ def of_data(stats: Mapping[str, Any], audit: Mapping[str, Any]) -> list[str]:
     kept, proposals, calls = (stats.get(key) for key in ("kept", "proposals", "calls"))
     if not isinstance(kept, int):
         return []
-    health = stats.get("health")
-    reviewed = isinstance(health, Mapping) and bool(health.get("reviewers"))
+    health, reviewed = stats.get("health"), funnel.reviewed(stats)
     if calls == 0:
         said = [f"{count(kept)} records as they were given: no model wrote or judged them."]
     elif isinstance(proposals, int) and proposals:
-        who = "The committee kept" if reviewed or health is None else "Kept without a review:"
+        who = "The committee kept" if reviewed else "Kept without a review:"
         rounds = len(stats.get("rounds") or ())
         said = [
             f"{who} {count(kept)} of {count(proposals)} proposals ({percent(kept / proposals)} %)"

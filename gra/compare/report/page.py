@@ -60,7 +60,6 @@ def render(comparison: Comparison, arms: Sequence[Arm], samples: int | None, jud
         browser=json.dumps({"words": funnel.WORDS, "dimensions": browse.DIMENSIONS, "tau": tau, "delta": delta}),
         health_headings=health.HEADINGS,
         set_headings=health.SET_HEADINGS,
-        round_headings=committee.ROUND_HEADINGS,
         least=judgements.LEAST,
         provenance=_provenance(arms),
         configs=_configs(arms),
