@@ -22,7 +22,7 @@ from gra.synthesis.output.inspect_summary import TABLES, read_rows
 from gra.synthesis.output.inspect_view import COLUMNS, View, fate_of
 from gra.wellformed import printable
 
-MOST = 5_000  # rows in the list; a search finds the others
+MOST = 1_000  # rows in the list; a search finds the others
 HEADINGS = ("sample", "decision", "mean", "std", "domain", "instruction")
 
 
@@ -37,6 +37,7 @@ class Browser(App[None]):
     #detail { display: none; height: 2fr; border-top: solid $accent; padding: 0 1; }
     #detail.open { display: block; }
     """
+    ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         ("slash", "search", "Search"),
         ("f", "fate", "Kept/dropped"),
