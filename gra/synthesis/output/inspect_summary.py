@@ -25,6 +25,7 @@ FILES = {
     TABLES[0]: "samples to train on",
     TABLES[1]: "dropped proposals with their reasons",
     "README.md": "the data card",
+    "report.html": "the same as a page with all samples, for a browser",
     "stats.json": "all counts",
     "run.json": "time and calls of the run",
     JOURNAL: "all prompts and replies",
