@@ -69,7 +69,7 @@ RULES: list[tuple[str, str, tuple[str, ...]]] = [
     (r"gra report data/mine", "run", ()),
     (r"gra report .*", "shell", ("--help",)),  # with scores: tests/compare/report/test_report_command.py
     (
-        r"gra inspect data/mine( --sample \S+)?",
+        r"gra inspect (data/mine|DIR)( --sample \S+)?",
         "shell",
         ("--help",),
     ),  # with samples: tests/synthesis/output/test_inspect.py
