@@ -19,7 +19,7 @@ from gra.simulation.world import judge
 from gra.simulation.world import parse as parse_instruction
 
 NAME = "audit"
-VERSION = 2
+VERSION = 1
 LABEL = "judged by the truth of a simulated world (gra.simulation)\n"
 _COLUMNS = ("instruction", "response", "domain", "id")
 
