@@ -1,4 +1,4 @@
-"""Finds out what a folder holds, and makes the arms of a report out of any folders: data, model, scores, audit.
+"""Finds out what a folder holds, and makes the arms of a report out of any folders: data, model, scores, audit, probe.
 
 Folders of one arm belong together where the user names them so (NAME=DIR), or where the manifest of one says that it was made from
 another that is as it was then: the report of a scores folder also shows its training and its data.
@@ -17,8 +17,8 @@ from gra.errors import ConfigError, Problem
 from gra.fileio import read_json
 from gra.labels import MANIFEST
 
-EXPECTED = "the output of gra synthesize, refine, train or eval, a step of the run store, or lm-eval's logs"
-STEPS = ("data", "audit", "model", "scores")  # in the order in which one is made from another
+EXPECTED = "the output of gra synthesize, refine, probe, train or eval, a step of the run store, or lm-eval's logs"
+STEPS = ("probe", "data", "audit", "model", "scores")  # in the order in which one is made from another
 
 
 def step_of(folder: Path) -> str | None:
@@ -29,6 +29,8 @@ def step_of(folder: Path) -> str | None:
         return "data"
     if (folder / "audit.json").is_file():
         return "audit"
+    if (folder / "probe.json").is_file():
+        return "probe"
     trained = (folder / "log.csv").is_file() or (folder / "model" / "log.csv").is_file()
     return "model" if trained else None
 
@@ -91,7 +93,7 @@ def title_of(arms: Sequence[Arm]) -> str:
     arm = arms[0]
     step = max(arm.folders, key=STEPS.index)
     stats = read_object(arm.file("data", "stats.json")) or {}
-    kind = {"data": "Data", "model": "Training", "scores": "Scores", "audit": "Audit"}[step]
+    kind = {"probe": "Probe", "data": "Data", "model": "Training", "scores": "Scores", "audit": "Audit"}[step]
     if step == "data" and stats.get("calls") == 0:
         kind = "Seed data"
     return f"{kind}: {arm.label}"

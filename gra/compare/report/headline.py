@@ -102,6 +102,21 @@ def of_data(stats: Mapping[str, Any], audit: Mapping[str, Any]) -> list[str]:
     return said
 
 
+def of_probe(found: Mapping[str, Any]) -> list[str]:
+    """How many models tell right from wrong: those whose interval of the AUC lies above a half."""
+    models = found.get("models")
+    aucs = (
+        [one.get("auc") for one in models.values() if isinstance(one, Mapping)] if isinstance(models, Mapping) else []
+    )
+    known = [low for auc in aucs if isinstance(auc, Mapping) and isinstance(low := auc.get("low"), int | float)]
+    able = sum(low > 0.5 for low in known)
+    return (
+        [f"{able} of {len(aucs)} models tell right answers from wrong ones (the AUC's interval lies above 0.5)."]
+        if aucs
+        else []
+    )
+
+
 def of_training(curve: Curve, metrics: Mapping[str, float]) -> list[str]:
     """How long a student was trained, and how far its loss fell."""
     if not curve:

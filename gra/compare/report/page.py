@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 
 from gra.compare import data, table
 from gra.compare.arms import Arm, by_name
-from gra.compare.report import browse, charts, committee, funnel, headline, health, intervals_plot, judgements
+from gra.compare.report import browse, charts, committee, funnel, headline, health, intervals_plot, judgements, probe
 from gra.compare.report.samples import Judge, pack
 from gra.compare.rows import Comparison
 
@@ -53,6 +53,8 @@ def render(comparison: Comparison, arms: Sequence[Arm], samples: int | None, jud
         differences=intervals_plot.differences(comparison),
         by_task=_by_task(comparison),
         reference_label=reference.label,
+        probe=probe.probe(probed) if (probed := data.read_object(shown.file("probe", "probe.json"))) else None,
+        probe_headings=probe.HEADINGS,
         committee=committee.committee(comparison, groups, tau, delta),
         curves=_curves(groups),
         trainings=_trainings(arms),
@@ -96,6 +98,8 @@ def _lead(comparison: Comparison, groups: Mapping[str, Sequence[Arm]]) -> list[s
     found = [
         data.read_object(arm.file(step, name)) or {} for step, name in (("data", "stats.json"), ("audit", "audit.json"))
     ]
+    if not any(found) and (probed := data.read_object(arm.file("probe", "probe.json"))):
+        return headline.of_probe(probed)
     metrics = arm.manifests.get("model", {}).get("metrics") or {}
     return [
         *headline.of_scores(reference, len(comparison.tasks), comparison.level),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,18 @@ def test_a_lone_folder_has_a_page(
     assert there in page
     assert absent not in page
     assert "default-src 'none'" in page
+
+
+def test_a_probe_has_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    auc = {"value": 0.8, "low": 0.7, "high": 0.9}
+    models = {"a <b>": {"auc": auc, "severity": None}, "b": {"auc": auc | {"low": 0.4}, "usable": "?"}, "c": []}
+    found = {"models": models, "words": ["b <i>cannot</i> tell"], "faults": ["one fault"]}
+    (tmp_path / "probe.json").write_text(json.dumps(found))
+    page = written([str(tmp_path)], capsys)
+    assert "1 of 2 models tell right answers from wrong ones" in page
+    assert "<td>a &lt;b&gt;</td><td>-</td><td>0.80 [0.70, 0.90]</td>" in page
+    assert "b &lt;i&gt;cannot&lt;/i&gt; tell" in page
+    assert "one fault" in page
 
 
 def test_a_stage_writes_it_under_the_name_it_will_have(make_arm: Any) -> None:
@@ -140,6 +153,30 @@ def test_a_page_stays_small_and_says_what_it_leaves_out(
     assert {row["reason"] for row in rows} >= {"duplicate", "below_tau", "adjudicated_out"}, "rare ones are there"
     assert "adjudicated" in {row["decision"] for row in rows}
     assert len(unpacked(written([str(folder), "--samples", "7"], capsys))) == 7
+
+
+def test_texts_that_nothing_compresses_stay_below_five_megabytes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = random.Random(0)
+    texts = [
+        "".join(chr(97 + byte % 26) if byte > 25 else chr(0x4E00 + byte) for byte in rng.randbytes(4000))
+        for _ in range(60)
+    ]
+    rows = [
+        {
+            "id": f"r1-{n:06d}",
+            "instruction": texts[n % 60] + str(n),
+            "response": texts[n * 7 % 60][n % 50 :],
+            "decision": "accepted",
+        }
+        for n in range(700)
+    ]
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data" / "train.parquet")
+    page = written([str(tmp_path)], capsys)
+    assert 200 < len(unpacked(page)) < 700
+    assert len(page.encode()) < 5_000_000
 
 
 def test_prompts_and_replies_of_the_journal_are_in_the_page(make_arm: Any, capsys: pytest.CaptureFixture[str]) -> None:
