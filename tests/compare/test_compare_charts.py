@@ -36,6 +36,19 @@ def test_curves_are_well_formed_whatever_the_values(curves):
     assert "nan" not in text.lower()
 
 
+def test_points_stand_where_their_values_are():
+    points = [("<a>", 0.0, 20.0, 15.0, 25.0), ("b", 1000.0, 40.0, 30.0, 50.0)]
+    found = ET.fromstring(charts.scatter(points, axis="tokens", value="Mean")).findall("g")
+    (first, second) = (one.find("circle").attrib for one in found)
+    assert float(first["cx"]) == charts.LEFT
+    assert float(first["cx"]) < float(second["cx"]) < charts.WIDTH - charts.RIGHT
+    assert float(first["cy"]) > float(second["cy"])
+    bar = found[1].find("line").attrib
+    assert float(bar["y2"]) < float(second["cy"]) < float(bar["y1"])
+    same = charts.scatter([("a", 0.0, 5.0, 5.0, 5.0)], axis="tokens", value="Mean")
+    assert "nan" not in same.lower()
+
+
 def test_smoothing_is_a_centred_moving_average_over_full_windows():
     curve = [(float(i), float(i * i)) for i in range(5)]
     assert charts.smooth(curve, 3) == [

@@ -1,4 +1,4 @@
-"""Draws small charts as inline SVG: histograms and learning curves. No dependency; the same numbers give the same bytes.
+"""Draws small charts as inline SVG: histograms, learning curves, points. No dependency; the same numbers give the same bytes.
 
 All text goes through `markupsafe.escape`; everything else is numbers. The view box is narrow (460 units) to keep text legible at
 a phone's width.
@@ -7,9 +7,11 @@ a phone's width.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from markupsafe import Markup, escape
+
+from gra.compare.numbers import short
 
 WIDTH, HEIGHT = 460, 240
 LEFT, RIGHT, TOP, BOTTOM = 46, 16, 14, 40
@@ -74,6 +76,23 @@ def curves(named: Sequence[tuple[str, Curve]], *, axis: str, value: str) -> Mark
     return _svg(parts, f"{value} by {axis}")
 
 
+def scatter(points: Sequence[tuple[str, float, float, float, float]], *, axis: str, value: str) -> Markup:
+    """A point with its interval per (name, x, y, low, high), coloured in order."""
+    x1 = 1.1 * max((x for _, x, *_ in points), default=1.0) or 1.0
+    least, most = min((one[3] for one in points), default=0.0), max((one[4] for one in points), default=1.0)
+    margin = 0.08 * (most - least) or 0.5
+    low, high = least - margin, most + margin
+    parts = [*_grid(low, high, counts=False), *_x_axis(0, x1, axis, short)]
+    for index, (name, x, y, bottom, top) in enumerate(points):
+        place = f"{_x(x, 0, x1):.1f}"
+        parts.append(
+            f'<g class="{series(index)}"><title>{escape(name)}</title>'
+            f'<line x1="{place}" x2="{place}" y1="{_y(bottom, low, high):.1f}" y2="{_y(top, low, high):.1f}" stroke-width="2"/>'
+            f'<circle class="point" cx="{place}" cy="{_y(y, low, high):.1f}" r="5"/></g>'
+        )
+    return _svg(parts, f"{value} by {axis}")
+
+
 def series(index: int) -> str:
     """The class of the `index`-th curve's colour."""
     return f"series-{index % SERIES}"
@@ -118,11 +137,11 @@ def _grid(low: float, high: float, *, counts: bool) -> list[str]:
     return parts
 
 
-def _x_axis(low: float, high: float, name: str) -> list[str]:
+def _x_axis(low: float, high: float, name: str, word: Callable[[float], str] = "{:g}".format) -> list[str]:
     base = HEIGHT - BOTTOM
     parts = [f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}" class="axis"/>']
     for tick in _ticks(low, high, 6):
-        parts.append(f'<text x="{_x(tick, low, high):.1f}" y="{base + 15}" text-anchor="middle">{tick:g}</text>')
+        parts.append(f'<text x="{_x(tick, low, high):.1f}" y="{base + 15}" text-anchor="middle">{word(tick)}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text x="{middle:.1f}" y="{HEIGHT - 6}" text-anchor="middle" class="name">{escape(name)}</text>')
     return parts

@@ -51,6 +51,7 @@ def render(comparison: Comparison, arms: Sequence[Arm], samples: int | None, jud
         level=f"{100 * comparison.level:g}",
         means=intervals_plot.means(comparison),
         differences=intervals_plot.differences(comparison),
+        cost=_cost(comparison),
         by_task=_by_task(comparison),
         reference_label=reference.label,
         probe=probe.probe(probed) if (probed := data.read_object(shown.file("probe", "probe.json"))) else None,
@@ -126,6 +127,21 @@ def _by_task(comparison: Comparison) -> list[dict[str, Any]]:
         for row in comparison.rows
         if row.cells
     ]
+
+
+def _cost(comparison: Comparison) -> dict[str, Any] | None:
+    """Means by the tokens that a training sample took; None with fewer than two arms of which both are known."""
+    points = [
+        (table.label(row, comparison), tokens, 100 * row.mean, 100 * row.interval.low, 100 * row.interval.high)
+        for row in comparison.rows
+        if row.mean is not None
+        and row.interval is not None
+        and (tokens := row.facts.values["tokens_per_sample"]) is not None
+    ]
+    if len(points) < 2:
+        return None
+    chart = charts.scatter(points, axis="tokens for a training sample, all calls", value="Mean score")
+    return {"chart": chart, "legend": [(name, charts.series(index)) for index, (name, *_) in enumerate(points)]}
 
 
 def _gate(arm: Arm) -> tuple[float | None, float | None]:
