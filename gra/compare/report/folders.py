@@ -36,9 +36,11 @@ def step_of(folder: Path) -> str | None:
 
 
 def arms_of(words: Sequence[str]) -> list[Arm]:
-    """The arms that the words name, NAME=DIR or DIR. Raises ConfigError for words that are no folder of a stage."""
+    """The arms that the words name, NAME=DIR or DIR; folders of the same step under one name are trainings of that arm.
+
+    Raises ConfigError for words that are no folder of a stage."""
     problems: list[Problem] = []
-    named: dict[str, dict[str, Path]] = {}
+    named: dict[str, list[dict[str, Path]]] = {}
     given: list[tuple[str, Path, str]] = []
     for word in words:
         name, folder = evaluations.split(word)
@@ -51,17 +53,23 @@ def arms_of(words: Sequence[str]) -> list[Arm]:
     if problems:
         raise ConfigError(problems)
     for name, folder, step in sorted(given, key=lambda one: -STEPS.index(one[2])):  # first what was made last
-        if not name and any(folder.resolve() == known.resolve() for arm in named.values() for known in arm.values()):
+        there = [known.resolve() for arms in named.values() for arm in arms for known in arm.values()]
+        if not name and folder.resolve() in there:
             continue  # what another was made from
-        own = name or _own_name(folder, named)
-        arm = named.setdefault(own, {})
-        if step in arm:
-            what = f"{own} has two folders of {step}: {arm[step]} and {folder}"
-            raise ConfigError([Problem("DIR", what, "give each arm its own name: NAME=DIR")])
+        trainings = named.setdefault(name or _own_name(folder, named), [])
+        if any(arm.get(step, folder.parent).resolve() == folder.resolve() for arm in trainings):
+            continue
+        arm = next((arm for arm in trainings if step not in arm), None)
+        if arm is None:
+            trainings.append(arm := {})
         arm |= {step: folder} | {key: path for key, path in sources(folder).items() if key not in arm}
     order = [name or folder.resolve().name for name, folder, _ in given]
     names = sorted(named, key=lambda name: order.index(name) if name in order else len(order))
-    return [_arm(name, named[name]) for name in names]
+    return [
+        _arm(name, folders, place if len(named[name]) > 1 else None)
+        for name in names
+        for place, folders in enumerate(named[name])
+    ]
 
 
 def sources(folder: Path) -> dict[str, Path]:
@@ -88,8 +96,8 @@ def manifest_of(folder: Path) -> dict[str, Any]:
 
 def title_of(arms: Sequence[Arm]) -> str:
     """The heading of the report of these arms."""
-    if len(arms) > 1:
-        return f"Comparison of {len(arms)} arms"
+    if (count := len({arm.name for arm in arms})) > 1:
+        return f"Comparison of {count} arms"
     arm = arms[0]
     step = max(arm.folders, key=STEPS.index)
     stats = read_object(arm.file("data", "stats.json")) or {}
@@ -99,9 +107,9 @@ def title_of(arms: Sequence[Arm]) -> str:
     return f"{kind}: {arm.label}"
 
 
-def _arm(name: str, folders: dict[str, Path]) -> Arm:
+def _arm(name: str, folders: dict[str, Path], replicate: int | None) -> Arm:
     ordered = {step: folders[step] for step in STEPS if step in folders}
-    return Arm(name, name, None, ordered, {step: manifest_of(path) for step, path in ordered.items()})
+    return Arm(name, name, replicate, ordered, {step: manifest_of(path) for step, path in ordered.items()})
 
 
 def _own_name(folder: Path, taken: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from gra import secret_patterns
 from gra.compare import data, table
 from gra.compare.arms import Arm, by_name
 from gra.compare.report import browse, charts, committee, funnel, headline, health, intervals_plot, judgements, probe
@@ -229,7 +230,7 @@ def _configs(arms: Sequence[Arm]) -> list[dict[str, str]]:
             config = arm.manifests.get(step, {}).get("config")
             if config is not None:
                 text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False, default=str)
-                found.setdefault(_name(folder), text[:CONFIG_CAP])
+                found.setdefault(_name(folder), secret_patterns.without_user(text)[:CONFIG_CAP])
     left, shown = CONFIGS_CAP, []
     for name, text in found.items():
         left -= len(text)

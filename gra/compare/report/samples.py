@@ -101,7 +101,7 @@ def _window(path: Path | None) -> tuple[Any, int]:
     step = max(1, -(-count // WINDOW))
     groups = list(range(0, file.num_row_groups, step))
     names = [name for name in COLUMNS if name in file.schema_arrow.names]
-    if "reviews_json" in names:
+    if "reviews_json" in names and "scores" in names:
         names.remove("scores")
     return data.read_groups(path, file, groups, names), count
 
