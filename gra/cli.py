@@ -40,6 +40,7 @@ single stages, each into a folder (output=DIR):
 inspect, compare, fetch, publish:
   gra compare FOLDER FOLDER                     compare two evaluated runs item by item, ours or lm-eval's
   gra compare NAME=FOLDER NAME=FOLDER ...       compare several runs in one table; --contrast, --paper, --format latex, --power
+  gra report DIR [DIR ...]                      write one HTML page of any folders: data, training, scores
   gra claims [--output DIR]                     check the paper's claims against its own numbers; DIR: also OpenDataArena's
   gra regate DIR tau=6,7,8 --output OUT         re-apply the gate to a recorded synthesis with other settings; no calls
   gra analyze DIR [DIR ...] [--ifd MODEL]       describe data folders: variety, distance to seeds, difficulty, reviewers
@@ -124,6 +125,7 @@ OTHERS = (
     "regate",
     "analyze",
     "inspect",
+    "report",
     "blind",
     "fetch",
     "export",
@@ -187,6 +189,11 @@ def main() -> int:
             from gra.synthesis.output.inspect import main as inspect
 
             return inspect(rest)
+        elif command == "report":
+            from gra.compare.report.command import main as report
+            from gra.simulation.world import judge
+
+            return report(rest, judge)
         elif command == "blind":
             from gra.compare.blind import main as blind
 

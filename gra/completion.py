@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from gra.errors import EXIT_CONFIG
 
+MOST = 200  # ids that are proposed at once
 BASH = """\
 _gra_completion() {
   local words
@@ -30,6 +32,8 @@ def complete(words: Sequence[str], commands: Sequence[str], apps: dict[str, str]
         typed = os.environ.get("COMP_LINE", "").split(" ")
         if len(typed) <= 2:
             print(" ".join(commands))
+        elif typed[1] == "inspect" and typed[-2] == "--sample":
+            print(" ".join(_samples(typed[2:-2], typed[-1])))
         elif typed[1] in apps:
             os.environ["COMP_LINE"] = " ".join(["gra", *typed[2:]])  # Hydra's completion expects no subcommand
             sys.argv = ["gra", "-sc", "query=bash"]
@@ -42,3 +46,16 @@ def complete(words: Sequence[str], commands: Sequence[str], apps: dict[str, str]
         return EXIT_CONFIG
     print(SCRIPTS[words[0]], end="")
     return 0
+
+
+def _samples(words: Sequence[str], begun: str) -> list[str]:
+    """Ids of the folder's samples that begin so; [] where no folder can be read."""
+    from gra.errors import StoreError
+    from gra.synthesis.output.inspect_summary import TABLES, read_rows
+
+    folders = [Path(word) for word in words if not word.startswith("-")]
+    try:
+        rows = [row for folder in folders[:1] for name in TABLES for row in read_rows(folder / name, ("id",))]
+    except StoreError:
+        return []
+    return [name for row in rows if (name := str(row["id"])).startswith(begun)][:MOST]

@@ -99,7 +99,7 @@ def test_a_role_policy(copy: Path, python: Callable[..., str]) -> None:
 def test_a_drop_reason(copy: Path, python: Callable[..., str]) -> None:
     assert len(apply("A drop reason", copy)) == 1
     told = python(
-        "from gra.compare.funnel import from_counts\nfrom gra.synthesis.progress.state import GROUPS\n"
+        "from gra.compare.report.funnel import from_counts\nfrom gra.synthesis.progress.state import GROUPS\n"
         "found = from_counts(10, {'too_easy': 4}, {})\n"
         "print([(s.count, s.lost) for s in found.stages if s.lost], GROUPS['too_easy'])"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 from functools import cached_property
@@ -10,9 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from gra import labels
 from gra.errors import StoreError
+from gra.fileio import write_text
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+
+class Report(str):
+    """The summary as text; `path`: the page report.html. A notebook shows the page."""
+
+    path: Path
+
+    def _repr_html_(self) -> str:
+        page = html.escape(self.path.read_text(encoding="utf-8"), quote=True)
+        return f'<iframe srcdoc="{page}" style="width: 100%; height: 640px; border: 0"></iframe>'
 
 
 class Folder:
@@ -67,6 +79,28 @@ class Folder:
         except OSError as error:
             raise StoreError(f"{self.folder / name}: cannot be read: {error}") from error
 
+    def report(self) -> Report:
+        """Write the folder's page (`gra report`) with what it was made from; returns its summary, with `.path`.
+
+        Raises StoreError if the page cannot be written.
+        """
+        from gra.compare.report.command import NAME, report
+        from gra.compare.report.folders import arms_of
+        from gra.simulation.world import judge
+
+        arms = arms_of([str(self.folder)])
+        path = self.folder / NAME
+        try:
+            write_text(path, report(arms, judge=judge))
+        except OSError as error:
+            raise StoreError(f"{path}: {error.strerror}\n    -> gra report {self.folder} --output FILE") from error
+        made = Report(self._summary())
+        made.path = path
+        return made
+
+    def _summary(self) -> str:
+        return ", ".join(f"{name} {value:g}" for name, value in self.metrics.items())
+
 
 class Data(Folder):
     """A data folder: what the committee kept and what it dropped."""
@@ -91,7 +125,7 @@ class Data(Folder):
         """The data card, in Markdown (README.md)."""
         return self.text("README.md")
 
-    def report(self) -> str:
+    def _summary(self) -> str:
         """Return the summary that `gra inspect` prints: kept and dropped proposals, reasons, models, files."""
         from rich.console import Console
 

@@ -15,6 +15,7 @@ from gra.fileio import read_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 
 def read_object(path: Path | None) -> dict[str, Any] | None:
@@ -32,15 +33,34 @@ def read_object(path: Path | None) -> dict[str, Any] | None:
 
 def read_table(path: Path | None, columns: Sequence[str] | None = None) -> pa.Table | None:
     """A parquet file as a table; None where the file does not exist. `columns`: read only these, absent ones are skipped."""
+    file = open_table(path)
+    if file is None:
+        return None
+    names = file.schema_arrow.names
+    return read_groups(path, file, None, names if columns is None else [name for name in columns if name in names])
+
+
+def open_table(path: Path | None) -> pq.ParquetFile | None:
+    """A parquet file, opened; None where it does not exist."""
     if path is None:
         return None
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path)
-        wanted = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
-        return file.read(columns=wanted)
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise StoreError(f"{path} cannot be read ({error})\n    -> remove its folder and run the step again") from error
+
+
+def read_groups(
+    path: Path | None, file: pq.ParquetFile, groups: Sequence[int] | None, columns: Sequence[str]
+) -> pa.Table:
+    """Some row groups of an opened file (None: all), with these columns."""
+    import pyarrow as pa
+
+    try:
+        return file.read(columns=columns) if groups is None else file.read_row_groups(groups, columns=columns)
     except (OSError, pa.ArrowInvalid) as error:
         raise StoreError(f"{path} cannot be read ({error})\n    -> remove its folder and run the step again") from error
 
@@ -67,10 +87,6 @@ def learning_curve(arm: Arm) -> list[tuple[float, float]]:
 
 def rows_of(path: Path) -> int:
     """The number of rows of a parquet file. Raises StoreError."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise StoreError(f"{path} cannot be read ({error})\n    -> remove its folder and run the step again") from error
+    file = open_table(path)
+    assert file is not None
+    return int(file.metadata.num_rows)

@@ -25,3 +25,9 @@ def load_arm(arm: Arm) -> Scores | None:
     """The scores of an arm, or None where it has not been evaluated."""
     folder = arm.folders.get("scores")
     return load(folder, arm.metric) if folder is not None else None
+
+
+def split(word: str) -> tuple[str, Path]:
+    """NAME=FOLDER of a command line: the name, "" if there is none, and the folder."""
+    name, sign, folder = word.partition("=")
+    return ("", Path(word)) if not sign or Path(word).exists() else (name, Path(folder))

@@ -57,7 +57,11 @@ class Options(Settings):
         le=100,
         description="Difference in points: print how many items and trainings are needed to detect it; null: do not.",
     )
-    samples: int = Field(20, ge=0, le=1000, description="Number of samples that the report shows, kept and rejected.")
+    samples: int | None = Field(
+        None,
+        ge=0,
+        description="Maximum number of samples in the report's browser; null: as many as fit its size limit.",
+    )
     width: int = Field(120, ge=80, le=1000, description="Width of the terminal table in characters.")
 
 

@@ -17,7 +17,7 @@ from gra.compare import csv_export, table
 from gra.compare.arms import Arm, check_arms
 from gra.compare.evaluated import read
 from gra.compare.extras import extras
-from gra.compare.folders import is_run, load
+from gra.compare.folders import is_run, load, split
 from gra.compare.options import Options, PaperOptions
 from gra.compare.paper.claims_sheet import brief
 from gra.compare.rows import Comparison, build
@@ -65,7 +65,7 @@ def asked(given: argparse.Namespace) -> bool:
     """Whether the words ask for more than the difference between two runs."""
     return (
         len(given.folders) != 2
-        or any(_split(word)[0] for word in given.folders)
+        or any(split(word)[0] for word in given.folders)
         or any(getattr(given, name) for name in OWN)
     )
 
@@ -116,18 +116,18 @@ def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
     problems = [
         Problem(
             "FOLDER",
-            f"{_split(word)[1]} is no evaluation",
+            f"{split(word)[1]} is no evaluation",
             "a folder with scores.json, or lm-eval's with samples_*.jsonl",
         )
         for word in words
-        if not is_run(_split(word)[1])
+        if not is_run(split(word)[1])
     ]
     if problems:
         raise ConfigError(problems)
     named: dict[str, list[Path]] = {}
     reread: dict[str, list[Path]] = {}
     for word in words:
-        name, folder = _split(word)
+        name, folder = split(word)
         name = name or _own_name(folder, named)
         (reread if by_opencompass(folder) else named).setdefault(name, []).append(folder)
     for name in [name for name in reread if name not in named]:
@@ -155,14 +155,8 @@ def by_opencompass(folder: Path) -> bool:
 
 def names_run(word: str) -> bool:
     """Whether a word of the command line is NAME=FOLDER."""
-    name, folder = _split(word)
+    name, folder = split(word)
     return bool(name) and is_run(folder)
-
-
-def _split(word: str) -> tuple[str, Path]:
-    """The name, "" if there is none, and the folder."""
-    name, sign, folder = word.partition("=")
-    return ("", Path(word)) if not sign or Path(word).exists() else (name, Path(folder))
 
 
 def _own_name(folder: Path, taken: dict[str, list[Path]]) -> str:

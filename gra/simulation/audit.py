@@ -65,11 +65,14 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
 
     file = _file(inputs["data"])
     try:
-        table = pyarrow.parquet.read_table(file, columns=list(_COLUMNS))
+        named = [name for name in ("id",) if name in pyarrow.parquet.read_schema(file).names]
+        table = pyarrow.parquet.read_table(file, columns=[*_COLUMNS, *named])
     except (pyarrow.ArrowException, OSError) as error:
         raise StoreError(f"{file}: cannot be read: {error}\n    -> generate the data set again") from error
     columns = [table.column(name).to_pylist() for name in _COLUMNS]
     result = audit(zip(*columns, strict=True))
+    if named:
+        result |= _named(zip(*columns[:2], table.column("id").to_pylist(), strict=True))
     write_json(output / "audit.json", result)
     write_text(output / "SIMULATED", LABEL)
     return {key: float(value) for key, value in result.items() if isinstance(value, int | float)}
@@ -102,6 +105,15 @@ def audit(rows: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
         "by_skill": {name: _account(count) for name, count in sorted(by_skill.items())},
         "distinct_instructions": len(texts),
         "skills_covered": sum(name != "(none)" for name in by_skill),
+    }
+
+
+def _named(rows: Iterable[tuple[str, str, str]]) -> dict[str, list[str]]:
+    """The ids of wrong samples, and of those that nobody can judge: the report's browser marks them."""
+    verdicts = [(sample, judge(instruction, response)) for instruction, response, sample in rows]
+    return {
+        "wrong_ids": [sample for sample, right in verdicts if right is False],
+        "unknown_ids": [sample for sample, right in verdicts if right is None],
     }
 
 

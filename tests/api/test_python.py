@@ -69,7 +69,14 @@ def test_own_backend_a_running_loop_and_the_same_data(tmp_path: Path) -> None:
     assert own.dataset["instruction"][:] == plain.dataset["instruction"][:]
     assert own.simulated
     assert set(own.rejected.column_names) >= {"id", "reason"}
-    assert "4 kept" in own.report()
+    page = own.folder / "report.html"
+    assert "The committee kept 4 of" in page.read_text(), "the stage wrote it when it ended"
+    assert "report.html" not in own.manifest["files"]
+    page.unlink()
+    report = own.report()
+    assert "4 kept" in report
+    assert report.path == page
+    assert "&lt;!doctype html&gt;" in report._repr_html_()
     assert own.card.startswith("---")
     before = backend.calls
     again = made(tmp_path / "own", pool=None, models=NAMES, backend=backend)

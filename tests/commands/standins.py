@@ -65,7 +65,15 @@ RULES: list[tuple[str, str, tuple[str, ...]]] = [
     (r"gra claims", "run", ()),
     (r"gra (export|push) .*", "shell", ("--help",)),  # of a data folder: tests/export
     (r"gra compare gra=A .*", "shell", ("--help",)),  # with scores: tests/compare/test_compare_several.py
-    (r"gra compare \S+ \S+", "run", ("--resamples", "1000")),
+    (r"gra compare \S+ \S+( --power)?", "run", ("--resamples", "1000")),
+    (r"gra report data/mine", "run", ()),
+    (r"gra report .*", "shell", ("--help",)),  # with scores: tests/compare/report/test_report_command.py
+    (
+        r"gra inspect (data/mine|DIR)( --sample \S+)?",
+        "shell",
+        ("--help",),
+    ),  # with samples: tests/synthesis/output/test_inspect.py
+    (r"gra regate .*", "shell", ("--help",)),  # of a recorded run: tests/synthesis/regating
     (r"gra inspect runs/store/.* --sample \S+", "run", ()),
     # Stage 1. One run over HTTP; the others differ in seeds and servers.
     (

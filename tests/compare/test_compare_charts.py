@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gra.compare import charts
+from gra.compare.report import charts
 
 NUMBERS = st.lists(st.floats(0, 10), max_size=40)
 CURVE = st.lists(st.floats(-5, 50), min_size=0, max_size=60).map(lambda ys: [(float(i), y) for i, y in enumerate(ys)])
@@ -34,6 +34,19 @@ def test_curves_are_well_formed_whatever_the_values(curves):
     text = charts.curves([(f"<{i}>", curve) for i, curve in enumerate(curves)], axis="step", value="loss")
     assert len(ET.fromstring(text).findall("polyline")) == len(curves)
     assert "nan" not in text.lower()
+
+
+def test_points_stand_where_their_values_are():
+    points = [("<a>", 0.0, 20.0, 15.0, 25.0), ("b", 1000.0, 40.0, 30.0, 50.0)]
+    found = ET.fromstring(charts.scatter(points, axis="tokens", value="Mean")).findall("g")
+    (first, second) = (one.find("circle").attrib for one in found)
+    assert float(first["cx"]) == charts.LEFT
+    assert float(first["cx"]) < float(second["cx"]) < charts.WIDTH - charts.RIGHT
+    assert float(first["cy"]) > float(second["cy"])
+    bar = found[1].find("line").attrib
+    assert float(bar["y2"]) < float(second["cy"]) < float(bar["y1"])
+    same = charts.scatter([("a", 0.0, 5.0, 5.0, 5.0)], axis="tokens", value="Mean")
+    assert "nan" not in same.lower()
 
 
 def test_smoothing_is_a_centred_moving_average_over_full_windows():

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gra.compare.experiment import compare
-from gra.compare.health import health
+from gra.compare.report.health import health
 
 WARNING = "the reviewers do not agree beyond chance (Krippendorff's alpha 0.01 [-0.10, 0.12] over 60 samples)"
 FOUND: dict[str, Any] = {

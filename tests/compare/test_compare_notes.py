@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gra.compare import csv_export
 from gra.compare.experiment import compare
 from gra.compare.options import check
-from gra.compare.report import breakable
+from gra.compare.report.page import breakable
 from gra.compare.resampling import least_resamples
 from gra.errors import ConfigError
 

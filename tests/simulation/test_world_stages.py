@@ -127,6 +127,17 @@ def test_audit_counts_by_the_worlds_truth(tmp_path):
     assert all(isinstance(value, float) for value in metrics.values())
 
 
+def test_audit_names_what_is_wrong(tmp_path):
+    texts = {"a": "The answer is 42.", "b": "The answer is 32.", "c": "It is small."}
+    rows = [{"id": n, "instruction": "What is 17 + 25?", "response": t, "domain": "d"} for n, t in texts.items()]
+    rows[2]["instruction"] = "Describe an atom."
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data" / "train.parquet")
+    audit.run({}, {"data": tmp_path}, tmp_path / "out")
+    result = read_json(tmp_path / "out" / "audit.json")
+    assert (result["wrong_ids"], result["unknown_ids"]) == (["b"], ["c"])
+
+
 def test_audit_of_nothing_has_no_share(tmp_path):
     data = dataset(tmp_path, [])
     metrics = audit.run({}, {"data": data}, tmp_path / "out")

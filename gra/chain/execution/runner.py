@@ -4,6 +4,7 @@ it."""
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shlex
 import sys
@@ -26,6 +27,7 @@ from gra.fileio import read_json, remove_temporaries, sha256_file, write_json
 from gra.locks import locked
 from gra.typed import word_for
 
+log = logging.getLogger("gra.chain")
 _DISK_ERRORS = {
     errno.ENOSPC,
     errno.EROFS,
@@ -167,9 +169,20 @@ def _work(
                 stage, identity=who, config=config, inputs=inputs, folder=place.partial, begun=begun, metrics=metrics
             )
             write_json(place.partial / MANIFEST, record)
+        _report(place)
         (place.partial / BEGUN).unlink(missing_ok=True)
         publish(place.partial, place.final)
     return Result(place.final, manifest.read(place.final), reused=False)
+
+
+def _report(place: Place) -> None:
+    """Write report.html beside the result, outside its manifest: `gra report` may write it again."""
+    from gra.compare.report.command import write_beside
+
+    try:
+        write_beside(place.partial, place.final.name)
+    except Exception as error:  # noqa: BLE001 a page must not cost a finished result
+        log.warning("no report.html: %s; to see why: gra report %s", str(error).splitlines()[0:1], place.final)
 
 
 def follower() -> bool:

@@ -1,6 +1,6 @@
 """Writes the data card (README.md of a data folder): hub header, where the proposals went, models and roles, settings, limits.
 
-The card contains only names, settings and numbers, each escaped: nothing that a model or a seed wrote.
+The card contains names, settings and numbers, each escaped, and one sample in a code block (card_use.py).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gra import secret_patterns
+from gra.synthesis.output import card_use
 from gra.synthesis.regating.words import in_words
 from gra.synthesis.replies.remarks import troubles
 from gra.terminal import count
@@ -26,6 +27,7 @@ _LICENSE_IDS = (
     "zlib pddl llama2 llama3 llama3.1 llama3.2 llama3.3 gemma unknown other"
 )
 LICENSES = frozenset(_LICENSE_IDS.split())
+TAGS = ("synthetic", "instruction-tuning", "sft", "llm-as-a-judge", "gra", "arxiv:2504.12322")
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 FUNNEL = (
     ("proposals", "proposals"),
@@ -66,8 +68,8 @@ class CardInfo:
     )
 
 
-def card_text(card: CardInfo, stats: Mapping[str, Any]) -> str:
-    """The whole README.md."""
+def card_text(card: CardInfo, stats: Mapping[str, Any], sample: Mapping[str, Any] | None = None) -> str:
+    """The whole README.md; `sample`: a row of train.parquet to show."""
     parts = [_header(card, int(stats["kept"])), f"# {plain(card.title)}"]
     if card.simulated:
         parts.append(
@@ -78,11 +80,13 @@ def card_text(card: CardInfo, stats: Mapping[str, Any]) -> str:
         f"Seeds: {plain(card.seeds_name)}{_account(card)}. Run seed: {count(card.seed)}.",
     ]
     parts += [_licence(card), *_regated(stats)]
+    parts += ["## Use", card_use.LOADING, *card_use.example(sample)]
     parts += ["## Where the proposals went", _funnel(stats), *_probe(stats), _decontamination(card), _agreement(stats)]
+    parts += card_use.reviewers(stats.get("health") or {}, plain)
     if card.models:
         parts += ["## Models and what they did", _models(card, stats), *_replies(stats)]
     parts += ["## Settings", _settings(card)]
-    parts += ["## Files", FILES, "## Limits", LIMITS]
+    parts += ["## Files", FILES, "## Columns", card_use.columns(), "## Limits", LIMITS]
     return "\n\n".join(parts) + "\n"
 
 
@@ -111,7 +115,8 @@ def _header(card: CardInfo, kept: int) -> str:
     if known not in LICENSES:
         head["license_name"] = re.sub(r"[^a-z0-9.+]+", "-", known)[:80].strip("-") or "unnamed"
     head["task_categories"] = ["text-generation"]
-    head["tags"] = ["synthetic", "instruction-tuning", "gra", *(["simulated"] if card.simulated else [])]
+    head["pretty_name"] = " ".join(card.title.split())[:100]
+    head["tags"] = [*TAGS, *(["simulated"] if card.simulated else [])]
     head["size_categories"] = [next((name for limit, name in SIZES if kept < limit), "n>1M")]
     head["configs"] = [
         {"config_name": "default", "data_files": [{"split": "train", "path": "data/train.parquet"}]},

@@ -64,7 +64,16 @@ def _write_texts(output: Path, stats: Mapping[str, Any], card: CardInfo) -> None
     write_json(output / "stats.json", dict(stats))
     if card.simulated:
         write_text(output / "SIMULATED", SIMULATED)
-    write_text(output / "README.md", card_text(card, stats))
+    write_text(output / "README.md", card_text(card, stats, _first(output / "data" / "train.parquet")))
+
+
+def _first(path: Path) -> dict[str, Any] | None:
+    """The first row of a table; None of an empty one."""
+    import pyarrow.parquet as pq
+
+    batch = next(pq.ParquetFile(path).iter_batches(1), None)
+    rows: list[dict[str, Any]] = batch.to_pylist() if batch is not None else []
+    return rows[0] if rows else None
 
 
 class Writer:

@@ -1,6 +1,7 @@
 """Inspects data folders: a summary of the proposals, a list of the samples, or one sample with all its calls.
 
-    gra inspect DIR [DIR ...]                   a summary of each folder
+    gra inspect DIR                             in a terminal: browse its samples; else a summary
+    gra inspect DIR [DIR ...] --text            a summary of each folder
     gra inspect DIR --list                      its samples and their decisions
     gra inspect DIR --sample r1-000012          one sample: decision, scores and gate, then its prompts and replies
 
@@ -11,6 +12,7 @@ runs/store/data-* matches are left out.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,11 +36,17 @@ def main(argv: list[str]) -> int:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--sample", metavar="ID", help="show one sample: decision, scores, prompts and replies")
     what.add_argument("--list", action="store_true", help="list the samples and their decisions")
+    what.add_argument("--text", action="store_true", help="the summary, in a terminal too")
     parser.add_argument("--json", action="store_true", help="print the summary or the sample as JSON")
     options = parser.parse_args(argv)
     if options.list and options.json:
         parser.error("--list cannot be combined with --json: the rows are in data/train.parquet and rejected.parquet")
     folders, faults = chosen(options.folders)
+    if len(folders) == 1 and not faults and _to_browse(folders[0], options):
+        from gra.synthesis.output.inspect_browser import browse
+
+        browse(folders[0])
+        return 0
     if options.sample is not None and folders:
         folders = _with_sample(folders, options.sample)
     shown: list[Any] = []
@@ -52,6 +60,14 @@ def main(argv: list[str]) -> int:
     if faults:
         raise StoreError("\n".join(faults))
     return 0
+
+
+def _to_browse(folder: Path, options: argparse.Namespace) -> bool:
+    """Whether a person at a terminal asked for nothing in particular, of a folder that has samples."""
+    asked = options.sample is not None or options.list or options.text or options.json
+    if asked or not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") in (None, "", "dumb"):
+        return False
+    return any((folder / name).is_file() for name in TABLES)
 
 
 def chosen(paths: list[Path]) -> tuple[list[Path], list[str]]:

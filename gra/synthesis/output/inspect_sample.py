@@ -20,15 +20,22 @@ def sample_life(folder: Path, sample: str) -> dict[str, Any]:
 
     Raises StoreError, with examples of its samples, if the folder has neither.
     """
-    found = rows(folder)
-    record = next((row for row in found if row["id"] == sample), None)
+    record = _record(folder, sample)
     journal = folder / JOURNAL
     calls = list(read_calls(journal, sample)) if journal.is_file() else []
     if record is None and not calls:
-        known = [row["id"] for row in found]
+        known = [row["id"] for name in TABLES for row in read_rows(folder / name, ("id",))]
         hint = f"it has {len(known)}, such as {', '.join(known[:3])}" if known else "it has no samples yet"
         raise StoreError(f"{folder}: no sample {sample!r}; {hint}\n    -> to list them: {command(folder, '--list')}")
     return {"record": record, "calls": calls}
+
+
+def _record(folder: Path, sample: str) -> dict[str, Any] | None:
+    """The sample's row with its `file`, read alone: a folder may hold a million."""
+    for name in TABLES:
+        for row in read_rows(folder / name, sample=sample):
+            return {**row, "file": name}
+    return None
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -36,9 +43,9 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return [{**row, "file": name} for name in TABLES for row in read_rows(folder / name)]
 
 
-def show(life: dict[str, Any]) -> None:
-    """Print the result of `sample_life`."""
-    console = Console(highlight=False)
+def show(life: dict[str, Any], console: Console | None = None) -> None:
+    """Print the result of `sample_life`, to standard output unless a console is given."""
+    console = console or Console(highlight=False)
     _show_verdict(console, life["record"])
     for call in life["calls"]:
         usage = (

@@ -25,6 +25,7 @@ FILES = {
     TABLES[0]: "samples to train on",
     TABLES[1]: "dropped proposals with their reasons",
     "README.md": "the data card",
+    "report.html": "the same as a page with all samples, for a browser",
     "stats.json": "all counts",
     "run.json": "time and calls of the run",
     JOURNAL: "all prompts and replies",
@@ -109,8 +110,9 @@ def meaning(reason: str) -> str:
     return text_of(reason)
 
 
-def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """The rows of a parquet file, with those of `columns` that it has; empty if there is no file. Raises StoreError."""
+def read_rows(path: Path, columns: Sequence[str] | None = None, sample: str | None = None) -> list[dict[str, Any]]:
+    """The rows of a parquet file, with those of `columns` that it has, of one `sample` alone if it is given; empty if there is no
+    file. Raises StoreError."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -118,7 +120,9 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
         return []
     try:
         known = None if columns is None else [name for name in columns if name in pq.read_schema(path).names]
-        found: list[dict[str, Any]] = pq.read_table(path, columns=known).to_pylist()
+        found: list[dict[str, Any]] = pq.read_table(
+            path, columns=known, filters=None if sample is None else [("id", "==", sample)]
+        ).to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise StoreError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from statistics import fmean
@@ -13,7 +12,6 @@ from gra.synthesis.probe.estimates import LEVEL, Estimate, share
 from gra.synthesis.probe.items import Item
 
 Table = Mapping[str, Mapping[str, float]]  # model -> item's id -> score
-_FAMILY = re.compile(r"[a-z]+")
 LEAST = 10  # minimum items for a difference or a correlation
 
 
@@ -27,12 +25,6 @@ def severity(model: str, scores: Table) -> Estimate | None:
         if (seen := [scores[name][item] for name in others if item in scores[name]])
     ]
     return _mean(gaps)
-
-
-def family_of(name: str) -> str:
-    """Return a model's family, the first letters of its name: `qwen` for `Qwen/Qwen2.5-Coder-0.5B`."""
-    found = _FAMILY.search(name.lower().rsplit("/", 1)[-1])
-    return found[0] if found else name
 
 
 def preference(model: str, items: Sequence[Item], scores: Table, families: Mapping[str, str]) -> Estimate | None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from gra.model_names import family_of
 from gra.synthesis.committee.roles import policy
-from gra.synthesis.probe.between import error_correlations, family_of, generators, independent, preference, severity
+from gra.synthesis.probe.between import error_correlations, generators, independent, preference, severity
 from gra.synthesis.probe.estimates import Estimate, data_of
 from gra.synthesis.probe.gate_trust import GateTrust, Judged, gate_trust
 from gra.synthesis.probe.items import Item, shown

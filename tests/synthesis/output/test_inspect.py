@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gra import cli
+from gra.completion import complete
 from gra.errors import StoreError
 from gra.models.base import Reply, Request
 from gra.synthesis.committee.calls import Call
@@ -149,3 +150,15 @@ def test_the_command_itself(
     monkeypatch.setattr(cli, "outlive_reader", lambda: None)  # standard output is pytest's
     assert cli.main() == 0
     assert "2 kept of 6" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("begun", "found"), [("r1-00000", 6), ("r1-000005", 1), ("x", 0)])
+def test_ids_are_completed(
+    begun: str, found: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = data_folder(tmp_path / "mine")
+    monkeypatch.setenv("COMP_LINE", f"gra inspect {folder} --sample {begun}")
+    assert complete(["query"], [], {}) == 0
+    words = capsys.readouterr().out.split()
+    assert len(words) == found
+    assert all(word.startswith(begun) for word in words)

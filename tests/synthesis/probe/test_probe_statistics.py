@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gra.synthesis.probe.between import error_correlations, family_of, independent, preference, severity
+from gra.model_names import family_of
+from gra.synthesis.probe.between import error_correlations, independent, preference, severity
 from gra.synthesis.probe.estimates import auc, share
 from gra.synthesis.probe.items import Item
 from gra.synthesis.probe.prevalence import Trust, share_right, share_right_of_taken

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from test_scoring_runs import NAMES, config, data_bytes, rows
 
 from gra.chain.store.manifest import outside_hash
-from gra.compare.browse import _browsed
+from gra.compare.report.browse import browsed
 from gra.errors import ConfigError
 from gra.simulation import world_stage
 from gra.synthesis import stage
@@ -134,7 +134,7 @@ def test_the_gate_sees_calibrated_scores_and_the_raw_ones_are_kept(
     assert (
         f"overall {first['scores']['overall']} (as given: overall {first['raw']['overall']})" in capsys.readouterr().out
     )
-    assert _browsed(kept[0], kept=True).reviews[0].score == first["scores"]["overall"]
+    assert browsed(kept[0], kept=True)["reviews"][0]["score"] == first["scores"]["overall"]
 
 
 def test_the_data_are_the_same_at_any_concurrency(world: Path, probed: Path, made: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from test_kills import SERVER, stats
 from test_synthesis_app import command, data_bytes, finish, free_port, serving
 
-from gra.compare.browse import _browsed
+from gra.compare.report.browse import browsed
 from gra.errors import ServerError
 from gra.simulation import world_stage
 from gra.simulation.world import final_answer, parse
@@ -127,7 +127,7 @@ def test_what_is_kept_has_scores_of_probabilities_and_is_mostly_right(made: Path
         assert row["mean"] == pytest.approx(sum(values) / len(values))
         assert [score["score"] for score in row["scores"] if score["score"] is not None] == values
         assert {score["correctness"] for score in row["scores"]} == {None}
-        assert _browsed(row, kept=True).reviews[0].score == row["scores"][0]["score"]
+        assert browsed(row, kept=True)["reviews"][0]["score"] == row["scores"][0]["score"]
     told = json.loads((made / "stats.json").read_text())
     health = told["health"]
     assert 0 < told["krippendorff_alpha"] < 1

@@ -61,7 +61,7 @@ def _reviewer(name: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
         numbers.count(_number(entry.get("reviews"))),
         _points(entry.get("mean")),
         _points(entry.get("sd")),
-        numbers.MISSING if severity is None else f"{severity:+.1f}",
+        numbers.MISSING if severity is None else f"{round(severity, 1) + 0.0:+.1f}",
         _percent(constant),
         _percent(equal),
     )

@@ -11,6 +11,7 @@ from gra.compare import data
 from gra.compare.arms import Arm
 from gra.reasons import REASONS, STAGES, at
 
+JUDGED = {"check": {"check"}, "gate": {"review", "adjudicate"}}  # stage -> the calls without which nobody judged there
 WORDS = {name: reason.text for name, reason in REASONS.items()}
 
 
@@ -35,23 +36,27 @@ class Funnel:
 
 
 def funnel(arm: Arm) -> Funnel | None:
-    """The funnel of the arm's data; None where there were no proposals (seed data) or nothing is known."""
+    """The funnel of the arm's data; None where no model proposed anything (seed data) or nothing is known."""
     stats = data.read_object(arm.file("data", "stats.json"))
     proposals = None if stats is None else stats.get("proposals")
-    if stats is None or not isinstance(proposals, int) or proposals < 1:
+    if stats is None or not isinstance(proposals, int) or proposals < 1 or stats.get("calls") == 0:
         return None
     return from_counts(proposals, _reasons(arm, stats), stats)
 
 
 def from_counts(proposals: int, reasons: Mapping[str, int], stats: Mapping[str, Any]) -> Funnel:
-    """The funnel of `proposals`, dropped for `reasons` (reason -> number). Unknown reasons count at the last stage."""
+    """The funnel of `proposals`, dropped for `reasons` (reason -> number). Unknown reasons count at the last stage. What nobody was
+    asked to judge is no stage: an arm without reviews has no passes."""
     left = proposals
+    asked = _asked(stats)
     stages = [Stage("Proposals", proposals, 1.0, ())]
     for number, (stage, name) in enumerate(STAGES.items()):
         words = at(stage)
         here = {words[reason]: count for reason, count in reasons.items() if reason in words and count}
         if number == len(STAGES) - 1:
             here |= {reason: count for reason, count in reasons.items() if reason not in REASONS and count}
+        if not here and asked is not None and stage in JUDGED and not asked & JUDGED[stage]:
+            continue
         left -= sum(here.values())
         lost = tuple(sorted(here.items(), key=lambda item: (-item[1], item[0])))
         stages.append(Stage(name, left, left / proposals, lost))
@@ -60,6 +65,20 @@ def from_counts(proposals: int, reasons: Mapping[str, int], stats: Mapping[str, 
         for k in ("accepted", "adjudicated", "adjudicated_kept")
     ]
     return Funnel(tuple(stages), *counts)
+
+
+def reviewed(stats: Mapping[str, Any]) -> bool:
+    """Whether anybody judged the proposals; True also where the statistics do not say."""
+    asked = _asked(stats)
+    return asked is None or any(asked & calls for calls in JUDGED.values())
+
+
+def _asked(stats: Mapping[str, Any]) -> set[str] | None:
+    """The kinds of calls of the run; None where its statistics do not say."""
+    replies = stats.get("replies")
+    if not isinstance(replies, Mapping) or not replies:
+        return None
+    return {str(step) for steps in replies.values() if isinstance(steps, Mapping) for step in steps}
 
 
 def _reasons(arm: Arm, stats: Mapping[str, Any]) -> dict[str, int]:

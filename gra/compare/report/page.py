@@ -9,75 +9,62 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup, escape
 
-from gra.compare import browse, charts, committee, data, funnel, health, numbers, table
+from gra import secret_patterns
+from gra.compare import data, table
 from gra.compare.arms import Arm, by_name
-from gra.compare.bootstrap import Interval
-from gra.compare.rows import Comparison, TableRow
+from gra.compare.report import browse, charts, committee, funnel, headline, health, intervals_plot, judgements, probe
+from gra.compare.report.samples import Judge, pack
+from gra.compare.rows import Comparison
 
 _HERE = Path(__file__).parent
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # not allowed in HTML or in UTF-8
-CONFIG_CAP = 20_000  # characters of one config
+CONFIG_CAP, CONFIGS_CAP = 20_000, 600_000  # characters of one config, of all
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line of a forest plot; places are percentages of the track's width."""
+def render(comparison: Comparison, arms: Sequence[Arm], samples: int | None, judge: Judge | None = None) -> str:
+    """The whole report as HTML, of any number of arms with any steps: a lone data, model or scores folder is an arm with one step.
 
-    name: str
-    text: str
-    p: str
-    overall: bool
-    clear: bool
-    low: str
-    middle: str
-    high: str
-
-
-def render(comparison: Comparison, arms: Sequence[Arm], samples: int) -> str:
-    """The whole report as HTML. Reads the folders of `arms`; raises StoreError where one is broken."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined
-    )
+    `samples`: most of them to browse; None: as many as there is place for. `judge`: the simulated world's truth, for data that no
+    audit judged. Reads the folders of `arms`; raises StoreError, EvalError where one is broken.
+    """
     css, js = (_HERE / "report.css").read_text(encoding="utf-8"), (_HERE / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()
     groups = by_name(arms)
     shown = groups[comparison.reference][0]
     tau, delta = _gate(shown)
-    limit, forests = _forests(comparison)
     reference = next(row for row in comparison.rows if row.reference)
-    page = environment.get_template("report.html.jinja").render(
+    page = _template().render(
         comparison=comparison,
         t=table,
+        lead=_lead(comparison, groups),
         task_names=table.names(comparison.tasks),
         breakable=breakable,
         notes=table.notes(comparison),
         items=sum(cell.n for cell in reference.cells.values()),
         level=f"{100 * comparison.level:g}",
-        limit=limit,
-        forests=forests,
+        means=intervals_plot.means(comparison),
+        differences=intervals_plot.differences(comparison),
+        cost=_cost(comparison),
         by_task=_by_task(comparison),
         reference_label=reference.label,
+        probe=probe.probe(probed) if (probed := data.read_object(shown.file("probe", "probe.json"))) else None,
+        probe_headings=probe.HEADINGS,
         committee=committee.committee(comparison, groups, tau, delta),
         curves=_curves(groups),
-        samples=browse.pick(shown, samples),
-        dimensions=browse.DIMENSIONS,
+        trainings=_trainings(arms),
+        samples=pack(shown, samples, judge if shown.simulated else None),
+        browser=json.dumps({"words": funnel.WORDS, "dimensions": browse.DIMENSIONS, "tau": tau, "delta": delta}),
         health_headings=health.HEADINGS,
         set_headings=health.SET_HEADINGS,
-        words=funnel.WORDS,
-        tau=tau,
-        delta=delta,
-        colours={"kept": charts.KEPT, "dropped": charts.DROPPED},
+        least=judgements.LEAST,
         provenance=_provenance(arms),
         configs=_configs(arms),
         versions=_versions(arms),
@@ -88,42 +75,44 @@ def render(comparison: Comparison, arms: Sequence[Arm], samples: int) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", page) + "\n"
 
 
+@lru_cache(1)
+def _template() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    environment.filters["safe_json"] = _safe_json
+    return environment.get_template("report.html.jinja")
+
+
+def _safe_json(text: str) -> Markup:
+    """JSON for a script element: no `<` in it can end the element."""
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _lead(comparison: Comparison, groups: Mapping[str, Sequence[Arm]]) -> list[str]:
+    """The sentences that the report opens with: the comparison's, or what the reference's folders hold."""
+    if said := headline.of_comparison(comparison):
+        return said
+    arm = groups[comparison.reference][0]
+    reference = next(row for row in comparison.rows if row.reference)
+    found = [
+        data.read_object(arm.file(step, name)) or {} for step, name in (("data", "stats.json"), ("audit", "audit.json"))
+    ]
+    if not any(found) and (probed := data.read_object(arm.file("probe", "probe.json"))):
+        return headline.of_probe(probed)
+    metrics = arm.manifests.get("model", {}).get("metrics") or {}
+    return [
+        *headline.of_scores(reference, len(comparison.tasks), comparison.level),
+        *headline.of_data(*found),
+        *headline.of_training(data.learning_curve(arm), metrics),
+    ]
+
+
 def breakable(name: str) -> Markup:
     """A benchmark's name, escaped, with line breaks allowed after underscores."""
     return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
-
-
-# -- differences ------------------------------------------------------------------------------------------------------
-
-
-def _forests(comparison: Comparison) -> tuple[float, list[dict[str, Any]]]:
-    """The common axis limit in points, and a forest plot for each arm that was compared with the reference."""
-    compared = [row for row in comparison.rows if row.difference is not None]
-    widest = max([0.01, *(max(abs(i.low), abs(i.high)) for row in compared for i in _intervals(row).values())])
-    limit = 5 * math.ceil(100 * widest / 5)
-    shown = table.names(comparison.tasks)
-    forests = []
-    for row in compared:
-        lines = []
-        for name, found in _intervals(row).items():
-            overall = name == ""
-            p = (
-                f"p {row.adjusted['strict'][name]:.3f}"
-                if not overall and row.difference and row.difference.claims
-                else ""
-            )
-            clear = found.low > 0 or found.high < 0
-            places = (f"{50 + 50 * 100 * value / limit:.2f}" for value in (found.low, found.value, found.high))
-            lines.append(Line("Mean" if overall else shown[name], numbers.interval(found), p, overall, clear, *places))
-        forests.append({"label": row.label, "over": table.over(row), "lines": lines})
-    return limit, forests
-
-
-def _intervals(row: TableRow) -> dict[str, Interval]:
-    """The intervals of the mean (named "", only if it is over all benchmarks) and of every benchmark."""
-    assert row.difference is not None
-    mean = row.mean_difference("strict")
-    return ({"": mean} if mean is not None else {}) | row.difference.tasks
 
 
 def _by_task(comparison: Comparison) -> list[dict[str, Any]]:
@@ -139,6 +128,21 @@ def _by_task(comparison: Comparison) -> list[dict[str, Any]]:
         for row in comparison.rows
         if row.cells
     ]
+
+
+def _cost(comparison: Comparison) -> dict[str, Any] | None:
+    """Means by the tokens that a training sample took; None with fewer than two arms of which both are known."""
+    points = [
+        (table.label(row, comparison), tokens, 100 * row.mean, 100 * row.interval.low, 100 * row.interval.high)
+        for row in comparison.rows
+        if row.mean is not None
+        and row.interval is not None
+        and (tokens := row.facts.values["tokens_per_sample"]) is not None
+    ]
+    if len(points) < 2:
+        return None
+    chart = charts.scatter(points, axis="tokens for a training sample, all calls", value="Mean score")
+    return {"chart": chart, "legend": [(name, charts.series(index)) for index, (name, *_) in enumerate(points)]}
 
 
 def _gate(arm: Arm) -> tuple[float | None, float | None]:
@@ -172,7 +176,7 @@ def _curves(groups: Mapping[str, Sequence[Arm]]) -> dict[str, Any] | None:
     return {
         "chart": charts.curves(lines, axis="step", value="Training loss"),
         "caption": caption,
-        "legend": [(label, charts.colour(index)) for index, (label, _) in enumerate(lines)],
+        "legend": [(label, charts.series(index)) for index, (label, _) in enumerate(lines)],
     }
 
 
@@ -182,6 +186,20 @@ def _average(curves: Sequence[charts.Curve]) -> list[tuple[float, float]]:
     by_step = [dict(curve) for curve in curves]
     shared = sorted(set(by_step[0]).intersection(*by_step[1:]))
     return [(step, sum(one[step] for one in by_step) / len(by_step)) for step in shared]
+
+
+METRICS = 12  # of one training
+
+
+def _trainings(arms: Sequence[Arm]) -> list[tuple[str, str]]:
+    """(arm, its final numbers) of every training."""
+    found = []
+    for arm in arms:
+        metrics = arm.manifests.get("model", {}).get("metrics")
+        if "model" in arm.folders and isinstance(metrics, Mapping):
+            shown = list(metrics.items())[:METRICS]
+            found.append((arm.where, ", ".join(f"{name} {value:g}" for name, value in shown)))
+    return found
 
 
 # -- provenance -------------------------------------------------------------------------------------------------------
@@ -196,8 +214,12 @@ def _provenance(arms: Sequence[Arm]) -> list[dict[str, str]]:
             commit = f"{str(git.get('commit', '-'))[:12]}{' + changes' if git.get('dirty') else ''}"
             where = arm.label if arm.replicate is None else f"{arm.label}, replicate {arm.replicate}"
             identity = str(manifest.get("hash", "-"))[:16]
-            lines.append({"arm": where, "step": step, "folder": folder.name, "hash": identity, "commit": commit})
+            lines.append({"arm": where, "step": step, "folder": _name(folder), "hash": identity, "commit": commit})
     return lines
+
+
+def _name(folder: Path) -> str:
+    return folder.name.removesuffix(".partial")  # a stage writes its report before its folder has its name
 
 
 def _configs(arms: Sequence[Arm]) -> list[dict[str, str]]:
@@ -208,8 +230,14 @@ def _configs(arms: Sequence[Arm]) -> list[dict[str, str]]:
             config = arm.manifests.get(step, {}).get("config")
             if config is not None:
                 text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False, default=str)
-                found.setdefault(folder.name, text[:CONFIG_CAP])
-    return [{"folder": name, "text": text} for name, text in found.items()]
+                found.setdefault(_name(folder), secret_patterns.without_user(text)[:CONFIG_CAP])
+    left, shown = CONFIGS_CAP, []
+    for name, text in found.items():
+        left -= len(text)
+        shown.append(
+            {"folder": name, "text": text if left >= 0 else "left out of this page: see the folder's manifest.json"}
+        )
+    return shown
 
 
 def _versions(arms: Sequence[Arm]) -> str:

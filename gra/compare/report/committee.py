@@ -8,8 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from gra.compare import charts, data, funnel, health, numbers
+from gra.compare import data, numbers
 from gra.compare.arms import Arm
+from gra.compare.report import charts, funnel, health, judgements
 from gra.compare.rows import Comparison
 
 
@@ -25,16 +26,48 @@ def committee(
     if not funnels:
         return None
     arm = groups[comparison.reference][0]
+    single = judgements.judged(arm)
     stats = data.read_object(arm.file("data", "stats.json")) or {}
+    reviewed = funnel.reviewed(stats)
     return {
         "funnels": funnels,
-        "figures": _figures(stats),
+        "figures": _figures(stats, reviewed),
         "charts": _histograms(arm, tau, delta),
         "health": health.health(stats.get("health")),
+        "rounds": _rounds(stats.get("rounds"), reviewed),
+        "reviewed": reviewed,
+        "agreement": judgements.agreement(single),
+        "preferences": judgements.preferences(single),
+        "domains": judgements.domains(single),
         "warnings": _warnings(groups),
         "costs": _costs(stats.get("tokens")),
         "probe": _probe(stats.get("probe")),
     }
+
+
+ROUND = {  # heading -> key of a round's statistics, and whether it is a verdict of the committee
+    "Proposals": ("proposals", False),
+    "Instruction refused": ("instruction_rejected", True),
+    "Accepted": ("accepted", True),
+    "Duplicates": ("duplicates", False),
+    "Contaminated": ("contaminated", False),
+    "Kept": ("kept", False),
+}
+
+
+def _rounds(rounds: Any, reviewed: bool) -> dict[str, Any] | None:
+    """The funnel by round: headings, and (cells, keep rate) of each; None for a run of one round, which the funnel shows."""
+    if not isinstance(rounds, list) or len(rounds) < 2:
+        return None
+    shown = {heading: key for heading, (key, verdict) in ROUND.items() if reviewed or not verdict}
+    lines = []
+    for place, one in enumerate(entry for entry in rounds if isinstance(entry, Mapping)):
+        values = {key: one.get(key) if isinstance(one.get(key), int | float) else None for key in shown.values()}
+        proposals, kept = values["proposals"], values["kept"]
+        rate = kept / proposals if proposals and kept is not None else None
+        cells = (str(one.get("round", place + 1)), *map(numbers.count, values.values()), numbers.percent(rate))
+        lines.append((cells, rate or 0.0))
+    return {"headings": ("Round", *shown, "Kept, %"), "lines": lines}
 
 
 def _warnings(groups: Mapping[str, Sequence[Arm]]) -> list[tuple[str, str]]:
@@ -54,7 +87,7 @@ def _probe(said: Any) -> str:
     return words if isinstance(words, str) else ""
 
 
-def _figures(stats: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _figures(stats: Mapping[str, Any], reviewed: bool) -> list[tuple[str, str]]:
     """The committee's key figures; "-" for what is not known."""
 
     def number(key: str) -> float | None:
@@ -64,10 +97,15 @@ def _figures(stats: Mapping[str, Any]) -> list[tuple[str, str]]:
     kept, proposals = number("kept"), number("proposals")
     alpha = number("krippendorff_alpha")
     share = kept / proposals if kept is not None and proposals else None
-    return [
+    found = [
         ("samples kept", numbers.count(kept)),
         ("of all proposals", f"{numbers.percent(share)} %" if share is not None else numbers.MISSING),
         ("calls to models", numbers.count(number("calls"))),
+    ]
+    if not reviewed:
+        return found
+    return [
+        *found,
         ("missing verdicts", numbers.count(number("missing_verdicts"))),
         (
             "reviewers agree (std within delta)",

@@ -1,4 +1,4 @@
-"""Draws small charts as inline SVG: histograms and learning curves. No dependency; the same numbers give the same bytes.
+"""Draws small charts as inline SVG: histograms, learning curves, points. No dependency; the same numbers give the same bytes.
 
 All text goes through `markupsafe.escape`; everything else is numbers. The view box is narrow (460 units) to keep text legible at
 a phone's width.
@@ -7,16 +7,17 @@ a phone's width.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from markupsafe import Markup, escape
 
+from gra.compare.numbers import short
+
 WIDTH, HEIGHT = 460, 240
 LEFT, RIGHT, TOP, BOTTOM = 46, 16, 14, 40
-# Okabe and Ito's palette, distinct for colour-blind readers, without yellow (too light on white). Dashes extend it.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#444444")
+SERIES = 7  # colours of report.css for curves, for light and dark pages; dashes extend them
 DASHES = ("", "6 3", "2 3")
-KEPT, DROPPED = "#0072b2", "#d9a39a"
+KEPT, DROPPED = "fill-kept", "fill-dropped"  # classes of report.css
 MAX_POINTS = 400  # per curve
 Curve = Sequence[tuple[float, float]]
 
@@ -39,12 +40,12 @@ def histogram(
     for i in range(bins):
         left, right = _x(edges[i], x0, x1), _x(edges[i + 1], x0, x1)
         base: float = HEIGHT - BOTTOM
-        for value, colour in ((low[i], KEPT), (high[i], DROPPED)):
+        for value, fill in ((low[i], KEPT), (high[i], DROPPED)):
             tall = (HEIGHT - TOP - BOTTOM) * value / top
             if value:
                 base -= tall
                 parts.append(
-                    f'<rect x="{left + 0.5:.1f}" y="{base:.1f}" width="{right - left - 1:.1f}" height="{tall:.1f}" fill="{colour}">'
+                    f'<rect x="{left + 0.5:.1f}" y="{base:.1f}" width="{right - left - 1:.1f}" height="{tall:.1f}" class="{fill}">'
                     f"<title>{edges[i]:g} to {edges[i + 1]:g}: {low[i]} kept, {high[i]} not kept</title></rect>"
                 )
     if mark is not None and x0 <= mark <= x1:
@@ -67,17 +68,34 @@ def curves(named: Sequence[tuple[str, Curve]], *, axis: str, value: str) -> Mark
     parts = [*_grid(low, high, counts=False), *_x_axis(0, x1, axis)]
     for index, (name, curve) in enumerate(named):
         place = " ".join(f"{_x(x, 0, x1):.1f},{_y(y, low, high):.1f}" for x, y in thin(curve))
-        dash = DASHES[index // len(COLOURS) % len(DASHES)]
+        dash = DASHES[index // SERIES % len(DASHES)]
         parts.append(
-            f'<polyline points="{place}" fill="none" stroke="{colour(index)}" stroke-width="1.8" stroke-dasharray="{dash}" '
+            f'<polyline points="{place}" fill="none" class="{series(index)}" stroke-width="1.8" stroke-dasharray="{dash}" '
             f'stroke-linejoin="round"><title>{escape(name)}</title></polyline>'
         )
     return _svg(parts, f"{value} by {axis}")
 
 
-def colour(index: int) -> str:
-    """The colour of the `index`-th curve."""
-    return COLOURS[index % len(COLOURS)]
+def scatter(points: Sequence[tuple[str, float, float, float, float]], *, axis: str, value: str) -> Markup:
+    """A point with its interval per (name, x, y, low, high), coloured in order."""
+    x1 = 1.1 * max((x for _, x, *_ in points), default=1.0) or 1.0
+    least, most = min((one[3] for one in points), default=0.0), max((one[4] for one in points), default=1.0)
+    margin = 0.08 * (most - least) or 0.5
+    low, high = least - margin, most + margin
+    parts = [*_grid(low, high, counts=False), *_x_axis(0, x1, axis, short)]
+    for index, (name, x, y, bottom, top) in enumerate(points):
+        place = f"{_x(x, 0, x1):.1f}"
+        parts.append(
+            f'<g class="{series(index)}"><title>{escape(name)}</title>'
+            f'<line x1="{place}" x2="{place}" y1="{_y(bottom, low, high):.1f}" y2="{_y(top, low, high):.1f}" stroke-width="2"/>'
+            f'<circle class="point" cx="{place}" cy="{_y(y, low, high):.1f}" r="5"/></g>'
+        )
+    return _svg(parts, f"{value} by {axis}")
+
+
+def series(index: int) -> str:
+    """The class of the `index`-th curve's colour."""
+    return f"series-{index % SERIES}"
 
 
 def smooth(curve: Curve, window: int) -> list[tuple[float, float]]:
@@ -119,11 +137,11 @@ def _grid(low: float, high: float, *, counts: bool) -> list[str]:
     return parts
 
 
-def _x_axis(low: float, high: float, name: str) -> list[str]:
+def _x_axis(low: float, high: float, name: str, word: Callable[[float], str] = "{:g}".format) -> list[str]:
     base = HEIGHT - BOTTOM
     parts = [f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}" class="axis"/>']
     for tick in _ticks(low, high, 6):
-        parts.append(f'<text x="{_x(tick, low, high):.1f}" y="{base + 15}" text-anchor="middle">{tick:g}</text>')
+        parts.append(f'<text x="{_x(tick, low, high):.1f}" y="{base + 15}" text-anchor="middle">{word(tick)}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text x="{middle:.1f}" y="{HEIGHT - 6}" text-anchor="middle" class="name">{escape(name)}</text>')
     return parts

@@ -1,0 +1,98 @@
+"""PURE: one row of a data folder as the report's browser shows it: who wrote and judged it, checks, reviews and outcome.
+
+Models wrote the texts: this module caps their length and puts them into JSON; the page shows them as text alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+DIMENSIONS = ("correctness", "clarity", "completeness", "relevance", "coherence", "ethicality")
+TEXT_CAP, NOTE_CAP, FEW = 4000, 1200, 40  # characters of an instruction or response, a remark, a name
+COLUMNS = (  # what is read of a data folder's tables
+    *("id", "instruction", "response", "domain", "keywords", "round", "generator", "reviewers", "adjudicator"),
+    *("annotator", "scores", "adjudication", "mean", "std", "decision", "reason", "detail"),
+    *("reviews_json", "checks_json", "adjudication_json"),
+)
+
+
+def browsed(row: Mapping[str, Any], *, kept: bool, wrong: bool | None = None) -> dict[str, Any]:
+    """The row as JSON types; report.js reads the keys. `wrong`: by the simulated world's truth, None where nobody knows.
+
+    Reviews and the adjudication are {model, scores, score, strengths, weaknesses, missing}: `scores` in the order of DIMENSIONS,
+    None where missing or not requested."""
+    adjudication = _parsed(row, "adjudication_json") or row.get("adjudication")
+    return {
+        "id": text(row.get("id"), FEW * 2),
+        "kept": kept,
+        "wrong": wrong,
+        "round": row.get("round"),
+        "domain": text(row.get("domain"), FEW),
+        "decision": text(row.get("decision"), FEW) if kept else "",
+        "reason": "" if kept else text(row.get("reason"), FEW),
+        "detail": text(row.get("detail"), NOTE_CAP),
+        "generator": text(row.get("generator"), FEW),
+        "reviewers": [text(name, FEW) for name in row.get("reviewers") or ()],
+        "adjudicator": text(row.get("adjudicator"), FEW),
+        "annotator": text(row.get("annotator"), FEW),
+        "keywords": [text(word, FEW) for word in row.get("keywords") or ()],
+        "instruction": text(row.get("instruction"), TEXT_CAP),
+        "response": text(row.get("response"), TEXT_CAP),
+        "checks": [_check(entry) for entry in _mappings(_parsed(row, "checks_json"))],
+        "reviews": [_review(entry) for entry in _mappings(_parsed(row, "reviews_json") or row.get("scores"))],
+        "adjudication": _review(adjudication) if isinstance(adjudication, Mapping) else None,
+        "mean": number(row.get("mean")),
+        "std": number(row.get("std")),
+    }
+
+
+def _review(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """From the JSON form ({model, scores: {...}, strengths, ...}) or the column form ({model, correctness, ..., score})."""
+    nested = raw.get("scores")
+    source = nested if isinstance(nested, Mapping) else raw
+    given = raw.get("raw")  # of a calibrated review: the model's own scores
+    values = [number((given if isinstance(given, Mapping) else source).get(name)) for name in DIMENSIONS]
+    known = [value for value in values if value is not None]
+    whole = number(source.get("overall"))
+    mean = sum(known) / len(known) if whole is None and len(known) == len(values) else whole
+    remarks = {key: text(raw.get(key), NOTE_CAP) for key in ("strengths", "weaknesses", "missing")}
+    return {"model": text(raw.get("model"), FEW), "scores": values, "score": mean, **remarks}
+
+
+def _check(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Yes/no verdicts on the instruction, [] where they are missing."""
+    verdicts = raw.get("verdicts")
+    pairs = (
+        [[text(key, FEW), value is True] for key, value in verdicts.items()] if isinstance(verdicts, Mapping) else []
+    )
+    remarks = {key: text(raw.get(key), NOTE_CAP) for key in ("comment", "missing")}
+    return {"model": text(raw.get("model"), FEW), "verdicts": pairs, **remarks}
+
+
+def number(value: Any) -> float | None:
+    """A finite number; None for anything else."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else None
+
+
+def text(value: Any, cap: int) -> str:
+    """`value` as text of at most `cap` characters, with a note where it was cut; "" for None."""
+    found = "" if value is None else str(value)
+    return found if len(found) <= cap else f"{found[:cap]} [cut: {len(found) - cap:,} more characters]"
+
+
+def _parsed(row: Mapping[str, Any], column: str) -> Any:
+    """A JSON column's value; None where the column is absent, null or not JSON."""
+    found = row.get(column)
+    if not isinstance(found, str):
+        return None
+    try:
+        return json.loads(found)
+    except (json.JSONDecodeError, RecursionError):
+        return None
+
+
+def _mappings(value: Any) -> Sequence[Mapping[str, Any]]:
+    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []

@@ -1,0 +1,90 @@
+"""`gra report DIR ...`: one self-contained HTML file for any folders: data, training, scores, or a comparison of several.
+
+gra report data/mine                          # writes data/mine/report.html
+gra report scores/a scores/b                  # compares them; shows their training and data where these are still there
+gra report gra=data/gra gra=scores/gra large=scores/large --reference gra --output comparison.html
+
+Every stage writes report.html into its folder when it ends; this command also shows what the folder was made from.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from gra.compare.arms import Arm, check_arms
+from gra.compare.evaluated import read
+from gra.compare.options import Options
+from gra.compare.report.folders import arms_of, manifest_of, step_of, title_of
+from gra.compare.report.page import render
+from gra.compare.report.samples import Judge
+from gra.compare.rows import build
+from gra.errors import ConfigError, StoreError
+from gra.fileio import write_text
+from gra.flags import Parser
+
+NAME = "report.html"
+
+
+def main(arguments: Sequence[str], judge: Judge | None = None) -> int:
+    """The command. `judge`: the simulated world's truth. Raises ConfigError, StoreError, EvalError."""
+    parser = Parser("gra report", __doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument(
+        "folders", nargs="+", metavar="DIR", help="folders of stages, or NAME=DIR: folders of one arm share a name"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="the page; default: report.html in the folder, or here for several"
+    )
+    parser.add_argument(
+        "--reference", metavar="NAME", help="the arm that the others are compared with; default: the first"
+    )
+    parser.add_argument("--title", help="heading of the page")
+    parser.add_argument(
+        "--samples", type=int, metavar="N", help="at most so many samples; default: as many as a page holds"
+    )
+    given = parser.parse_args(arguments)
+    arms = arms_of(given.folders)
+    page = report(arms, given.title, given.reference, given.samples, judge)
+    alone = len(given.folders) == 1 and Path(given.folders[0]).is_dir()
+    path = given.output or (Path(given.folders[0]) / NAME if alone else Path(NAME))
+    try:
+        write_text(path, page)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}\n    -> name a file that can be written: --output FILE") from error
+    print(f"{path}: {len(page.encode()) / 1e6:.1f} MB; open it in a browser")
+    return 0
+
+
+def report(
+    arms: Sequence[Arm],
+    title: str | None = None,
+    reference: str | None = None,
+    samples: int | None = None,
+    judge: Judge | None = None,
+) -> str:
+    """The page of any arms; the first is the reference unless one is named. Raises ConfigError, StoreError, EvalError."""
+    first = reference or arms[0].name
+    if problems := check_arms(arms, first):
+        raise ConfigError(problems)
+    options = Options()
+    comparison = build(
+        arms,
+        title=title or title_of(arms),
+        reference=first,
+        resamples=options.resamples,
+        level=options.level,
+        seed=options.seed,
+        evaluated=read(arms, first),
+    )
+    return render(comparison, arms, samples, judge)
+
+
+def write_beside(folder: Path, name: str) -> Path | None:
+    """Write report.html into a stage's folder, of this folder alone; None where a report shows nothing of it."""
+    step = step_of(folder)
+    if step is None or step == "audit":
+        return None
+    path = folder / NAME
+    write_text(path, report([Arm(name, name, None, {step: folder}, {step: manifest_of(folder)})]))
+    return path

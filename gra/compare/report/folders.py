@@ -1,0 +1,126 @@
+"""Finds out what a folder holds, and makes the arms of a report out of any folders: data, model, scores, audit, probe.
+
+Folders of one arm belong together where the user names them so (NAME=DIR), or where the manifest of one says that it was made from
+another that is as it was then: the report of a scores folder also shows its training and its data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gra.compare import folders as evaluations
+from gra.compare.arms import Arm
+from gra.compare.data import read_object
+from gra.errors import ConfigError, Problem
+from gra.fileio import read_json
+from gra.labels import MANIFEST
+
+EXPECTED = "the output of gra synthesize, refine, probe, train or eval, a step of the run store, or lm-eval's logs"
+STEPS = ("probe", "data", "audit", "model", "scores")  # in the order in which one is made from another
+
+
+def step_of(folder: Path) -> str | None:
+    """The step whose result a folder holds; None for anything that a report does not show."""
+    if evaluations.is_run(folder):
+        return "scores"
+    if (folder / "data" / "train.parquet").is_file():
+        return "data"
+    if (folder / "audit.json").is_file():
+        return "audit"
+    if (folder / "probe.json").is_file():
+        return "probe"
+    trained = (folder / "log.csv").is_file() or (folder / "model" / "log.csv").is_file()
+    return "model" if trained else None
+
+
+def arms_of(words: Sequence[str]) -> list[Arm]:
+    """The arms that the words name, NAME=DIR or DIR; folders of the same step under one name are trainings of that arm.
+
+    Raises ConfigError for words that are no folder of a stage."""
+    problems: list[Problem] = []
+    named: dict[str, list[dict[str, Path]]] = {}
+    given: list[tuple[str, Path, str]] = []
+    for word in words:
+        name, folder = evaluations.split(word)
+        step = step_of(folder)
+        if step is None:
+            what = "no such folder" if not folder.exists() else f"holds nothing to report{_instead(folder)}"
+            problems.append(Problem("DIR", f"{folder}: {what}", EXPECTED))
+        else:
+            given.append((name, folder, step))
+    if problems:
+        raise ConfigError(problems)
+    for name, folder, step in sorted(given, key=lambda one: -STEPS.index(one[2])):  # first what was made last
+        there = [known.resolve() for arms in named.values() for arm in arms for known in arm.values()]
+        if not name and folder.resolve() in there:
+            continue  # what another was made from
+        trainings = named.setdefault(name or _own_name(folder, named), [])
+        if any(arm.get(step, folder.parent).resolve() == folder.resolve() for arm in trainings):
+            continue
+        arm = next((arm for arm in trainings if step not in arm), None)
+        if arm is None:
+            trainings.append(arm := {})
+        arm |= {step: folder} | {key: path for key, path in sources(folder).items() if key not in arm}
+    order = [name or folder.resolve().name for name, folder, _ in given]
+    names = sorted(named, key=lambda name: order.index(name) if name in order else len(order))
+    return [
+        _arm(name, folders, place if len(named[name]) > 1 else None)
+        for name in names
+        for place, folders in enumerate(named[name])
+    ]
+
+
+def sources(folder: Path) -> dict[str, Path]:
+    """Step -> the folder that `folder` was made from, through all steps, where it is still the one that its manifest names."""
+    found: dict[str, Path] = {}
+    for entry in (manifest_of(folder).get("inputs") or {}).values():
+        if not isinstance(entry, dict) or not isinstance(entry.get("folder"), str):
+            continue
+        for path in (Path(entry["folder"]), folder.parent / Path(entry["folder"]).name):
+            if manifest_of(path).get("hash") == entry.get("hash") is not None and (step := step_of(path)) is not None:
+                found |= {**sources(path), step: path}
+                break
+    return found
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """The folder's manifest.json; {} where there is none, or another program's."""
+    try:
+        found = read_json(folder / MANIFEST)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def title_of(arms: Sequence[Arm]) -> str:
+    """The heading of the report of these arms."""
+    if (count := len({arm.name for arm in arms})) > 1:
+        return f"Comparison of {count} arms"
+    arm = arms[0]
+    step = max(arm.folders, key=STEPS.index)
+    stats = read_object(arm.file("data", "stats.json")) or {}
+    kind = {"probe": "Probe", "data": "Data", "model": "Training", "scores": "Scores", "audit": "Audit"}[step]
+    if step == "data" and stats.get("calls") == 0:
+        kind = "Seed data"
+    return f"{kind}: {arm.label}"
+
+
+def _arm(name: str, folders: dict[str, Path], replicate: int | None) -> Arm:
+    ordered = {step: folders[step] for step in STEPS if step in folders}
+    return Arm(name, name, replicate, ordered, {step: manifest_of(path) for step, path in ordered.items()})
+
+
+def _own_name(folder: Path, taken: dict[str, Any]) -> str:
+    """The folder's name, with the one above it where another arm has it already."""
+    whole = folder.resolve()
+    return whole.name if whole.name not in taken else f"{whole.parent.name}/{whole.name}"
+
+
+def _instead(folder: Path) -> str:
+    """Folders inside of this one that would do."""
+    if not folder.is_dir():
+        return ""
+    inside = sorted(path.name for path in folder.iterdir() if path.is_dir() and step_of(path) is not None)
+    return f"; inside of it: {', '.join(inside[:5])}" if inside else ""

@@ -1,0 +1,136 @@
+"""PURE: the sentences that a report opens with: what was found, with its interval, in words that a reader can repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gra.compare.bootstrap import Interval
+from gra.compare.notes import label, over
+from gra.compare.numbers import count, percent
+from gra.compare.report import funnel
+from gra.compare.report.charts import Curve
+from gra.compare.rows import Comparison, TableRow
+
+
+def of_comparison(comparison: Comparison) -> list[str]:
+    """The reference against the best of the other arms, then against all; [] where nothing is compared."""
+    compared = [(row, found) for row in comparison.rows if (found := row.mean_difference("strict")) is not None]
+    if not compared:
+        return []
+    reference = next(row for row in comparison.rows if row.reference)
+    best, found = max(compared, key=lambda pair: pair[0].mean or 0.0)
+    among = f", the best of the {len(compared)} other arms" if len(compared) > 1 else ""
+    name = label(reference, comparison)
+    said = [f"{name} is {_gap(found, label(best, comparison) + among, comparison.level)}."]
+    if len(compared) > 1:
+        said.append(_all_others([found for _, found in compared]))
+    said.append(f"Intervals are {over(best)}" + (": another training may differ by more." if _once(best) else "."))
+    return said
+
+
+def _all_others(found: Sequence[Interval]) -> str:
+    """How many of the other arms lie below the reference, above it, or cannot be told apart."""
+    below, above = sum(map(_above, found)), sum(map(_below, found))
+    parts = [(below, "below it"), (above, "above it")]
+    said = [f"{'all' if n == len(found) else n} {'lies' if n == 1 else 'lie'} {where}" for n, where in parts if n]
+    open_ = len(found) - below - above
+    said += (
+        [f"{'none' if open_ == len(found) else open_} can{'' if open_ == len(found) else 'not'} be told apart"]
+        if open_
+        else []
+    )
+    return f"Of the {len(found)} other arms {' and '.join(said)}."
+
+
+def _gap(found: Interval, other: str, level: float) -> str:
+    """ "1.9 points above NAME, 95 % interval -1.4 to 5.2: not distinguishable"; the interval has the sign of the words."""
+    sign = 1 if found.value >= 0 else -1
+    low, high = sorted((100 * sign * found.low, 100 * sign * found.high))
+    words = "distinguishable" if _above(found) or _below(found) else "not distinguishable"
+    where = "above" if sign > 0 else "below"
+    return f"{100 * abs(found.value):.1f} points {where} {other}, {100 * level:g} % interval {low:.1f} to {high:.1f}: {words}"
+
+
+def _above(found: Interval) -> bool:
+    return found.low > 0
+
+
+def _below(found: Interval) -> bool:
+    return found.high < 0
+
+
+def _once(row: TableRow) -> bool:
+    return row.difference is not None and not row.difference.over_trainings
+
+
+def of_scores(row: TableRow, tasks: int, level: float) -> list[str]:
+    """The mean of one evaluated run."""
+    if row.mean is None or row.interval is None:
+        return []
+    items = sum(cell.n for cell in row.cells.values())
+    what = "its only benchmark" if tasks == 1 else f"{tasks} benchmarks"
+    return [
+        f"{percent(row.mean)} % over {what}, {100 * level:g} % interval {percent(row.interval.low)} to "
+        f"{percent(row.interval.high)} ({items:,} items)."
+    ]
+
+
+def of_data(stats: Mapping[str, Any], audit: Mapping[str, Any]) -> list[str]:
+    """What became of the proposals, and whether anybody reviewed them."""
+    kept, proposals, calls = (stats.get(key) for key in ("kept", "proposals", "calls"))
+    if not isinstance(kept, int):
+        return []
+    health, reviewed = stats.get("health"), funnel.reviewed(stats)
+    if calls == 0:
+        said = [f"{count(kept)} records as they were given: no model wrote or judged them."]
+    elif isinstance(proposals, int) and proposals:
+        who = "The committee kept" if reviewed else "Kept without a review:"
+        rounds = len(stats.get("rounds") or ())
+        said = [
+            f"{who} {count(kept)} of {count(proposals)} proposals ({percent(kept / proposals)} %)"
+            + (f" in {rounds} rounds." if rounds > 1 else ".")
+        ]
+    else:
+        said = [f"{count(kept)} samples."]
+    alpha = health.get("alpha") if isinstance(health, Mapping) else None
+    if reviewed and isinstance(alpha, float):
+        said.append(f"Its reviewers agree with Krippendorff's alpha {alpha:.2f} (1: always, 0: by chance).")
+    wrong, judged = audit.get("wrong"), audit.get("n")
+    if isinstance(wrong, int) and isinstance(judged, int) and isinstance(audit.get("wrong_share"), float):
+        said.append(f"By the simulated world's truth {percent(audit['wrong_share'])} % of the kept samples are wrong.")
+    return said
+
+
+def of_probe(found: Mapping[str, Any]) -> list[str]:
+    """How many models tell right from wrong: those whose interval of the AUC lies above a half."""
+    models = found.get("models")
+    aucs = (
+        [one.get("auc") for one in models.values() if isinstance(one, Mapping)] if isinstance(models, Mapping) else []
+    )
+    known = [low for auc in aucs if isinstance(auc, Mapping) and isinstance(low := auc.get("low"), int | float)]
+    able = sum(low > 0.5 for low in known)
+    return (
+        [f"{able} of {len(aucs)} models tell right answers from wrong ones (the AUC's interval lies above 0.5)."]
+        if aucs
+        else []
+    )
+
+
+def of_training(curve: Curve, metrics: Mapping[str, float]) -> list[str]:
+    """How long a student was trained, and how far its loss fell."""
+    if not curve:
+        return []
+    tenth = max(1, len(curve) // 10)
+    first, last = (sum(loss for _, loss in part) / tenth for part in (curve[:tenth], curve[-tenth:]))
+    samples = metrics.get("samples")
+    on = f" on {count(samples)} samples" if isinstance(samples, int | float) else ""
+    return [
+        f"Trained{on} for {curve[-1][0]:,.0f} optimiser steps: the training loss went from {first:.2f} to {last:.2f} "
+        "(means of the first and the last tenth)."
+    ]
+
+
+def joined(parts: Sequence[Sequence[str]]) -> list[str]:
+    """All sentences, in order, each once."""
+    return list(dict.fromkeys(sentence for part in parts for sentence in part))

@@ -1,0 +1,110 @@
+"""PURE: places means and differences with their intervals on a common axis, as percentages of the track's width.
+
+A plot is lines of HTML with a small SVG each, so that it is as wide as the reader's screen. Colour says the direction of a
+difference: for the reference, against it, or open (the interval holds zero).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gra.compare import numbers, table
+from gra.compare.bootstrap import Interval, Range
+from gra.compare.notes import label
+from gra.compare.rows import Comparison, TableRow
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a plot. `kind`: the class of its colour."""
+
+    name: str
+    text: str
+    low: str
+    middle: str
+    high: str
+    kind: str = ""
+    p: str = ""
+    overall: bool = False
+
+
+@dataclass(frozen=True)
+class Axis:
+    """`ticks`: (place in percent, text)."""
+
+    low: float
+    high: float
+    ticks: list[tuple[str, str]] = field(default_factory=list)
+
+    def place(self, value: float) -> str:
+        return f"{100 * (value - self.low) / (self.high - self.low):.2f}"
+
+
+def axis(low: float, high: float, about: int = 5) -> Axis:
+    """An axis from one round number to another, around `low` to `high`."""
+    span = max(high - low, 1e-9)
+    power = 10.0 ** math.floor(math.log10(span / about))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= span / about * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    last = max(last, first + 1)
+    whole = Axis(first * step, last * step)
+    return Axis(whole.low, whole.high, [(whole.place(k * step), f"{k * step:g}") for k in range(first, last + 1)])
+
+
+def means(comparison: Comparison) -> dict[str, Any] | None:
+    """The arms' means with their own intervals; None where nothing is scored."""
+    shown = [(row, row.interval) for row in comparison.rows if row.mean is not None and row.interval is not None]
+    if not shown:
+        return None
+    scale = axis(*_reach([found for _, found in shown]))
+    lines = [
+        _line(label(row, comparison), found, numbers.span(found), scale, kind="reference" if row.reference else "")
+        for row, found in shown
+    ]
+    return {"lines": lines, "ticks": scale.ticks, "marks": [place for place, _ in scale.ticks]}
+
+
+def differences(comparison: Comparison) -> dict[str, Any] | None:
+    """A plot for each arm that was compared with the reference, all on one axis with zero in it; None without any."""
+    compared = [row for row in comparison.rows if row.difference is not None]
+    if not compared:
+        return None
+    low, high = _reach([found for row in compared for found in _intervals(row).values()])
+    scale = axis(min(low, 0.0), max(high, 0.0), about=6)
+    shown = table.names(comparison.tasks)
+    plots = []
+    for row in compared:
+        lines = []
+        for name, found in _intervals(row).items():
+            adjusted = row.difference is not None and row.difference.claims and name
+            p = f"p {row.adjusted['strict'][name]:.3f}" if adjusted else ""
+            words = numbers.interval(found)
+            lines.append(
+                _line(shown[name] if name else "Mean", found, words, scale, kind=kind(found), p=p, overall=not name)
+            )
+        plots.append({"label": row.label, "over": table.over(row), "lines": lines})
+    return {"plots": plots, "ticks": scale.ticks, "zero": scale.place(0.0)}
+
+
+def kind(found: Interval) -> str:
+    """Which arm a difference of reference minus arm favours: `for` the reference, `against` it, or `open`."""
+    return "for" if found.low > 0 else "against" if found.high < 0 else "open"
+
+
+def _line(name: str, found: Range, words: str, scale: Axis, **more: Any) -> Line:
+    low, middle, high = (scale.place(100 * value) for value in (found.low, found.value, found.high))
+    return Line(name, words, low, middle, high, **more)
+
+
+def _reach(found: Sequence[Range]) -> tuple[float, float]:
+    return min(100 * one.low for one in found), max(100 * one.high for one in found)
+
+
+def _intervals(row: TableRow) -> dict[str, Interval]:
+    """The intervals of the mean (named "", only if it is over all benchmarks) and of every benchmark."""
+    assert row.difference is not None
+    mean = row.mean_difference("strict")
+    return ({"": mean} if mean is not None else {}) | row.difference.tasks

@@ -1,0 +1,146 @@
+"""What single scores say of the committee: how far reviewers agree in pairs, whom each prefers, how domains fare.
+
+Severity is that of the run's health; a preference is how many points more than the other reviewers of the same samples a reviewer
+gives to one generator's responses, beyond what it gives to all. No model reviews its own response.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from gra.compare import data
+from gra.compare.arms import Arm
+from gra.compare.numbers import MISSING, count, percent
+from gra.compare.report.browse import FEW, number, text
+from gra.compare.report.samples import WINDOW
+from gra.model_names import family_of
+
+LEAST = 20  # common samples for a figure on a pair
+MOST_MODELS, MOST_DOMAINS = 12, 40
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One proposal: who wrote it and what each reviewer gave it; `scores` is empty where nobody scored it."""
+
+    domain: str
+    generator: str
+    scores: Mapping[str, float]
+    kept: bool
+
+
+def judged(arm: Arm) -> list[Judged]:
+    """The proposals of the arm's data folder, of a large one an even part."""
+    found: list[Judged] = []
+    for parts, kept in ((("data", "train.parquet"), True), (("rejected.parquet",), False)):
+        path = arm.file("data", *parts)
+        file = data.open_table(path)
+        if file is None:
+            continue
+        step = max(1, -(-file.metadata.num_rows // WINDOW))
+        names = [name for name in ("domain", "generator", "scores") if name in file.schema_arrow.names]
+        rows = data.read_groups(path, file, range(0, file.num_row_groups, step), names).to_pylist()
+        for row in rows:
+            scores = {
+                text(one.get("model"), FEW): value
+                for one in row.get("scores") or ()
+                if (value := number(one.get("score"))) is not None
+            }
+            found.append(Judged(text(row.get("domain"), FEW), text(row.get("generator"), FEW), scores, kept))
+    return found
+
+
+def agreement(found: Sequence[Judged]) -> dict[str, Any] | None:
+    """The correlations of reviewers in pairs, as a square of cells; None with fewer than two reviewers."""
+    models = _models(name for one in found for name in one.scores)
+    if len(models) < 2:
+        return None
+    pairs: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    for one in found:
+        for first, second in combinations(sorted(one.scores), 2):
+            pairs[first, second].append((one.scores[first], one.scores[second]))
+    lines = []
+    for row in models:
+        cells = []
+        for column in models:
+            both = pairs.get((min(row, column), max(row, column)), [])
+            value = correlation(both) if row != column else None
+            cells.append(_cell(value, len(both), "{:.2f}") if row != column else {"text": "", "shade": "", "title": ""})
+        lines.append((row, cells))
+    return {"models": models, "lines": lines}
+
+
+def correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """Pearson's; None for fewer than LEAST pairs, or where one side is constant."""
+    if len(pairs) < LEAST:
+        return None
+    n = len(pairs)
+    xs, ys = ([pair[side] for pair in pairs] for side in (0, 1))
+    mx, my = sum(xs) / n, sum(ys) / n
+    sxy = sum((x - mx) * (y - my) for x, y in pairs)
+    sxx, syy = sum((x - mx) ** 2 for x in xs), sum((y - my) ** 2 for y in ys)
+    return sxy / math.sqrt(sxx * syy) if sxx > 1e-12 and syy > 1e-12 else None
+
+
+def preferences(found: Sequence[Judged]) -> dict[str, Any] | None:
+    """Reviewers by generators: points above what the other reviewers gave, beyond the reviewer's own severity; and for its own
+    family, where a pool has several models of one. None where nothing can be said."""
+    gaps: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for one in found:
+        if len(one.scores) < 2:
+            continue
+        whole = sum(one.scores.values())
+        for model, own in one.scores.items():
+            gaps[model][one.generator].append(own - (whole - own) / (len(one.scores) - 1))
+    models, writers = _models(gaps), _models(one.generator for one in found if one.generator and one.scores)
+    if not models or len(writers) < 2:
+        return None
+    shared = {name for name, seen in Counter(map(family_of, {*models, *writers})).items() if seen > 1}
+    several = bool(shared) and len({family_of(name) for name in (*models, *writers)}) > 1
+    lines = []
+    for model in models:
+        every = [gap for seen in gaps[model].values() for gap in seen]
+        base = sum(every) / len(every)
+        cells = [_preferred(gaps[model].get(writer, []), base) for writer in writers]
+        family = [gap for writer, seen in gaps[model].items() if family_of(writer) == family_of(model) for gap in seen]
+        lines.append((model, [*cells, *([_preferred(family, base)] if several else [])]))
+    return {"writers": [*writers, *(["its own family"] if several else [])], "lines": lines}
+
+
+def _preferred(seen: Sequence[float], base: float) -> dict[str, str]:
+    value = sum(seen) / len(seen) - base if len(seen) >= LEAST else None
+    return _cell(value, len(seen), "{:+.1f}", scale=1.5)
+
+
+def _cell(value: float | None, n: int, form: str, scale: float = 1.0) -> dict[str, str]:
+    """A cell's text, its shade (`plus-4` ... `minus-4`: the sign and how strong) and what it rests on."""
+    if value is None:
+        return {"text": MISSING, "shade": "", "title": f"{n:,} common samples"}
+    step = min(4, round(4 * abs(value) / scale))
+    sign = "plus" if value >= 0 else "minus"
+    shown = form.format(value)
+    return {
+        "text": "0.0" if shown in ("+0.0", "-0.0") else shown,
+        "shade": f"{sign}-{step}" if step else "",
+        "title": f"{n:,} common samples",
+    }
+
+
+def domains(found: Sequence[Judged]) -> list[tuple[str, str, str, str, float]]:
+    """(domain, kept, share of the kept in percent, keep rate in percent, the share as a fraction), most frequent first."""
+    kept, every = (Counter(one.domain for one in found if one.domain and (one.kept or rest)) for rest in (False, True))
+    total = sum(kept.values())
+    return [
+        (name, count(kept[name]), percent(kept[name] / total), percent(kept[name] / every[name]), kept[name] / total)
+        for name in sorted(every, key=lambda name: (-kept[name], name))[:MOST_DOMAINS]
+        if total
+    ]
+
+
+def _models(names: Iterable[str]) -> list[str]:
+    return sorted(set(names))[:MOST_MODELS]

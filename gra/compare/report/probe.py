@@ -1,0 +1,48 @@
+"""PURE: formats probe.json for the report: what was found in words, and a line per model. Missing or invalid values become "-"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gra.compare.numbers import MISSING
+from gra.compare.report.browse import FEW, NOTE_CAP, number, text
+
+FIGURES = {  # heading -> key of a model's result
+    "Usable reviews": "usable",
+    "AUC": "auc",
+    "Right answers passed": "sensitivity",
+    "Wrong answers refused": "specificity",
+    "Severity": "severity",
+    "Preference for its own family": "preference",
+}
+HEADINGS = ("Model", *FIGURES)
+MOST = 30  # models, sentences
+
+
+def probe(found: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The probe to show; None for a file of another kind."""
+    models, words, faults = (found.get(key) for key in ("models", "words", "faults"))
+    if not isinstance(models, Mapping):
+        return None
+    lines = [
+        (text(name, FEW), *(_estimate(one.get(key)) for key in FIGURES.values()))
+        for name, one in list(models.items())[:MOST]
+        if isinstance(one, Mapping)
+    ]
+    return {"lines": lines, "words": _texts(words), "faults": _texts(faults)}
+
+
+def _texts(found: Any) -> list[str]:
+    return [text(words, NOTE_CAP) for words in found[:MOST]] if isinstance(found, list) else []
+
+
+def _estimate(found: Any) -> str:
+    """ "0.67 [0.61, 0.72]"; a value without an interval stands alone."""
+    if not isinstance(found, Mapping):
+        value = number(found)
+        return MISSING if value is None else f"{value:.2f}"
+    value, low, high = (number(found.get(key)) for key in ("value", "low", "high"))
+    if value is None:
+        return MISSING
+    return f"{value:.2f}" + ("" if low is None or high is None else f" [{low:.2f}, {high:.2f}]")

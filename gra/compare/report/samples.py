@@ -1,0 +1,177 @@
+"""Packs the samples of a data folder into the report: all of them up to a size, else a seeded part, which the page says.
+
+A page holds them as gzip in base64, which report.js unpacks: thousands of samples stay below 5 MB. Decisions and reasons take turns
+until the place is used up, so that rare ones are there too; within one, samples are in the order of their ids' hashes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gra import databases
+from gra.compare import data
+from gra.compare.arms import Arm
+from gra.compare.report.browse import COLUMNS, FEW, browsed, number, text
+
+MOST_ROWS = 8_000  # samples in a page, whatever their size
+WINDOW = 20_000  # rows of a larger table that are read, in evenly spaced groups
+ROWS_SIZE, CALLS_SIZE = 2_300_000, 500_000  # compressed bytes of the samples, and of their prompts and replies
+MOST_PROMPTED = 200  # samples whose prompts and replies are in the page
+CALL_CAP = 12_000  # characters of a prompt or a reply
+FLUSH = 32_768  # bytes after which the compressed size is known exactly
+JOURNAL = "journal.sqlite"
+Judge = Callable[[str, str], bool | None]  # instruction, response -> right, wrong, or nobody knows
+
+
+@dataclass(frozen=True)
+class Packed:
+    """`rows`: the samples, a JSON list; `calls`: {id: calls} of the first `prompted` of them; both packed. `shown` of `total`
+    samples; `judged`: whether the truth of kept samples is known."""
+
+    rows: str
+    calls: str
+    shown: int
+    total: int
+    prompted: int
+    judged: bool
+
+
+def pack(arm: Arm, most: int | None, judge: Judge | None = None) -> Packed | None:
+    """The samples of the arm's data folder; None where it has none. `most`: of them; None: as many as there is place for."""
+    tables = [_window(arm.file("data", *parts)) for parts in (("data", "train.parquet"), ("rejected.parquet",))]
+    total = sum(rows for _, rows in tables)
+    limit = MOST_ROWS if most is None else min(most, MOST_ROWS)
+    if not total or not limit:
+        return None
+    wrong = _truth(arm)
+    order = _order([table for table, _ in tables])[:limit]
+    taken: list[str] = []
+    judged = wrong is not None
+
+    def lines() -> Iterator[str]:
+        nonlocal judged
+        for kept, row in order:
+            table = tables[0 if kept else 1][0]
+            found = table.slice(row, 1).to_pylist()[0]  # Table.take would import pandas; slices do not
+            verdict = _wrong(found, wrong, judge) if kept else None
+            judged = judged or verdict is not None
+            yield json.dumps(browsed(found, kept=kept, wrong=verdict), ensure_ascii=False, separators=(",", ":"))
+            taken.append(str(found.get("id")))
+
+    rows, shown = packed(lines(), ROWS_SIZE)
+    folder = arm.folders["data"]
+    calls, prompted = packed(_calls(folder / JOURNAL, taken[: min(shown, MOST_PROMPTED)]), CALLS_SIZE)
+    return Packed(rows, calls if prompted else "", shown, total, prompted, judged)
+
+
+def packed(lines: Iterable[str], size: int) -> tuple[str, int]:
+    """JSON values as one list, gzip and base64, as many as fit into about `size` compressed bytes; and their number."""
+    squeeze = zlib.compressobj(6, zlib.DEFLATED, 31)
+    parts, count, long, pending = [squeeze.compress(b"[")], 0, 0, 0
+    for line in lines:
+        raw = ("," if count else "").encode() + line.encode("utf-8", "replace")
+        if long + (pending + len(raw)) // 4 > size:  # a quarter: what the compressor has not given out yet, estimated
+            break
+        parts.append(squeeze.compress(raw))
+        pending += len(raw)
+        if pending > FLUSH:
+            parts.append(squeeze.flush(zlib.Z_SYNC_FLUSH))
+            pending = 0
+        long += len(parts[-1]) if pending else len(parts[-1]) + len(parts[-2])
+        count += 1
+    parts += [squeeze.compress(b"]"), squeeze.flush()]
+    return base64.b64encode(b"".join(parts)).decode(), count
+
+
+def _window(path: Path | None) -> tuple[Any, int]:
+    """A table's rows to choose from, and the number of all; None and 0 where there is no file."""
+    file = data.open_table(path)
+    if file is None:
+        return None, 0
+    count = file.metadata.num_rows
+    step = max(1, -(-count // WINDOW))
+    groups = list(range(0, file.num_row_groups, step))
+    names = [name for name in COLUMNS if name in file.schema_arrow.names]
+    if "reviews_json" in names and "scores" in names:
+        names.remove("scores")
+    return data.read_groups(path, file, groups, names), count
+
+
+def _order(tables: Sequence[Any]) -> list[tuple[bool, int]]:
+    """(kept, row) in the order of picking: one of each decision and reason in turn."""
+    queue: list[tuple[int, bool, str, int]] = []
+    for table, kept in zip(tables, (True, False), strict=True):
+        if table is None or not table.num_rows:
+            continue
+        key = "decision" if kept else "reason"
+        ids = table["id"].to_pylist() if "id" in table.column_names else list(range(table.num_rows))
+        fates = table[key].to_pylist() if key in table.column_names else [""] * table.num_rows
+        groups: dict[str, list[tuple[str, int]]] = {}
+        for row, (sample, fate) in enumerate(zip(ids, fates, strict=True)):
+            digest = hashlib.blake2b(str(sample).encode("utf-8", "replace"), digest_size=8).hexdigest()
+            groups.setdefault(str(fate), []).append((digest, row))
+        for fate, found in groups.items():
+            queue += [(turn, not kept, fate, row) for turn, (_, row) in enumerate(sorted(found))]
+    return [(not dropped, row) for _, dropped, _, row in sorted(queue)]
+
+
+def _truth(arm: Arm) -> dict[str, bool | None] | None:
+    """Sample -> whether it is wrong, of those that the audit names; None where nothing audited the data."""
+    found = data.read_object(arm.file("audit", "audit.json")) or {}
+    named = {key: found.get(key) for key in ("wrong_ids", "unknown_ids")}
+    if not all(isinstance(ids, list) for ids in named.values()):
+        return None
+    return {str(i): True for i in named["wrong_ids"] or ()} | {str(i): None for i in named["unknown_ids"] or ()}
+
+
+def _wrong(row: Mapping[str, Any], truth: dict[str, bool | None] | None, judge: Judge | None) -> bool | None:
+    if truth is not None:
+        return truth.get(str(row.get("id")), False)
+    if judge is None:
+        return None
+    right = judge(str(row.get("instruction") or ""), str(row.get("response") or ""))
+    return None if right is None else not right
+
+
+def _calls(journal: Path, samples: Sequence[str]) -> Iterator[str]:
+    """[sample, its calls] as JSON, oldest call first. A journal that cannot be read has none: `gra inspect` says why."""
+    if not journal.is_file():
+        return
+    query = "SELECT step, role, model, attempt, request, text, error FROM calls WHERE sample = ? ORDER BY at, role"
+    try:
+        with closing(databases.connect_readonly(journal)) as connection:
+            for sample in samples:
+                calls = [_call(*row) for row in connection.execute(query, (sample,))]
+                yield json.dumps([sample, calls], ensure_ascii=False, separators=(",", ":"))
+    except (sqlite3.Error, OSError):
+        return
+
+
+def _call(
+    step: str, role: str, model: str, attempt: int, request: str, reply: str, error: str | None
+) -> dict[str, Any]:
+    try:
+        asked = json.loads(request)
+        messages = [
+            [text(one.get("role"), FEW), text(one.get("content"), CALL_CAP)] for one in asked.get("messages") or []
+        ]
+    except (ValueError, AttributeError):
+        messages = []
+    return {
+        "step": text(step, FEW),
+        "role": text(role, FEW),
+        "model": text(model, FEW),
+        "attempt": number(attempt),
+        "messages": messages,
+        "reply": text(error if error else reply, CALL_CAP),
+        "refused": bool(error),
+    }

@@ -1,0 +1,13 @@
+"""PURE: reads a model's family off its name."""
+
+from __future__ import annotations
+
+import re
+
+_FAMILY = re.compile(r"[a-z]+")
+
+
+def family_of(name: str) -> str:
+    """The first letters of a model's name: `qwen` for `Qwen/Qwen2.5-Coder-0.5B`."""
+    found = _FAMILY.search(name.lower().rsplit("/", 1)[-1])
+    return found[0] if found else name

@@ -1,0 +1,71 @@
+"""PURE: what the terminal browser lists: the samples of a data folder, by search words, kept or dropped, and order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+FATES = ("all", "kept", "dropped")
+COLUMNS = ("id", "decision", "reason", "round", "domain", "generator", "mean", "std", "instruction")  # what is read
+_LOWEST = float("-inf")
+
+Row = Mapping[str, Any]
+
+
+def _number(key: str, sign: int = 1) -> Callable[[Row], float]:
+    return lambda row: sign * value if isinstance(value := row.get(key), int | float) else -_LOWEST
+
+
+ORDERS: dict[str, Callable[[Row], Any]] = {
+    "as made": lambda row: (row.get("round") or 0, str(row.get("id"))),
+    "highest mean": _number("mean", -1),
+    "lowest mean": _number("mean"),
+    "most disputed": _number("std", -1),
+    "reason": lambda row: (str(row.get("reason") or ""), str(row.get("id"))),
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """The samples that are listed: those with all words of `search`, of `fate` (FATES), in `order` (ORDERS)."""
+
+    rows: Sequence[Row]
+    search: str = ""
+    fate: str = FATES[0]
+    order: str = next(iter(ORDERS))
+
+    def listed(self) -> list[Row]:
+        """The rows to show, in order."""
+        words = self.search.casefold().split()
+        found = [row for row in self.rows if self._fits(row, words)]
+        return sorted(found, key=ORDERS[self.order])
+
+    def _fits(self, row: Row, words: Sequence[str]) -> bool:
+        if self.fate != FATES[0] and (self.fate == "kept") != row["kept"]:
+            return False
+        if not words:
+            return True
+        text = " ".join(str(row.get(key) or "") for key in COLUMNS).casefold()
+        return all(word in text for word in words)
+
+    def next_fate(self) -> View:
+        return replace(self, fate=_after(FATES, self.fate))
+
+    def next_order(self) -> View:
+        return replace(self, order=_after(tuple(ORDERS), self.order))
+
+    def status(self, shown: int) -> str:
+        """One line: how many are listed, and how."""
+        return f"{shown:,} of {len(self.rows):,} samples; {self.fate}; {self.order}" + (
+            f"; with {self.search!r}" if self.search else ""
+        )
+
+
+def fate_of(row: Row) -> str:
+    """The decision on a kept sample, the reason of a dropped one."""
+    return str((row.get("decision") if row["kept"] else row.get("reason")) or "-")
+
+
+def _after(names: Sequence[str], name: str) -> str:
+    return names[(names.index(name) + 1) % len(names)]
