@@ -3,136 +3,31 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from gra import __version__, spelling
+from gra.cli_help import COMMANDS, HELP, HYDRA_HELP, SUBMIT
 from gra.completion import complete
 from gra.errors import EXIT_CONFIG, GraError
 from gra.pipes import outlive_reader
 from gra.stage_commands import COMMANDS as STAGES
 from gra.stage_commands import fetch_suite
 
-HELP = """\
-usage: gra COMMAND ...
-
-A committee of small LLMs writes instruction data; students are tuned on it, scored and compared.
-
-whole experiments:
-  gra run experiment=NAME [key=value ...]       run the steps that are not done yet, then print the table
-  gra plan experiment=NAME [key=value ...]      list the steps: done or would run, inputs, expected cost
-  gra compare experiment=NAME [key=value ...]   print the table again from the finished steps
-
-on a Slurm cluster:
-  gra submit experiment=NAME cluster=slurm ...  queue the steps as jobs and return (--dry-run: only show them)
-  gra status [store=DIR] [--json]               show the jobs' states (done, running, waiting, failed), logs, errors
-  gra cancel [store=DIR]                        cancel the queued and running jobs of a store
-
-single stages, each into a folder (output=DIR):
-  gra probe pool=NAME seeds=NAME [key=value ...]  test whether the pool's models can judge, before paying for a run
-  gra synthesize seeds=NAME pool=NAME output=DIR  make a data folder from seeds: the committee writes, reviews
-  gra merge output=DIR [round=R]                merge the shards of a round into one data folder
-  gra refine data=FILE pool=NAME output=DIR     make a data folder from a data set: rewrite, review
-  gra prepare data=DIR output=DIR               tokenise a data folder on a CPU, before you request GPUs
-  gra train data=DIR student.model=M output=DIR train a student on a data folder (TRL, PEFT, DeepSpeed)
-  gra eval suite=NAME model.path=M output=DIR   score a model on a suite of benchmarks (lm-eval)
-  gra rescore FOLDER --output DIR               score recorded replies again, without a model
-
-inspect, compare, fetch, publish:
-  gra compare FOLDER FOLDER                     compare two evaluated runs item by item, ours or lm-eval's
-  gra compare NAME=FOLDER NAME=FOLDER ...       compare several runs in one table; --contrast, --paper, --format latex, --power
-  gra report DIR [DIR ...]                      write one HTML page of any folders: data, training, scores
-  gra claims [--output DIR]                     check the paper's claims against its own numbers; DIR: also OpenDataArena's
-  gra regate DIR tau=6,7,8 --output OUT         re-apply the gate to a recorded synthesis with other settings; no calls
-  gra analyze DIR [DIR ...] [--ifd MODEL]       describe data folders: variety, distance to seeds, difficulty, reviewers
-  gra inspect DIR [DIR ...]                     summarise a data folder: kept, dropped and why, models, files
-  gra inspect DIR --sample ID                   show one sample: gate, scores, prompts, replies
-  gra blind draw NAME=DIR ... --output DIR      draw samples for a blind reading; gra blind rates DIR counts the labels
-  gra fetch models|students [NAME ...]          download the weights of a pool's models into the cache; no NAME: list them
-  gra fetch suite=NAME output=DIR               fetch a suite's benchmarks from the hub into a folder
-  gra export DIR --to FORMAT --output OUT       write a data folder for TRL, LLaMA-Factory, Axolotl, OpenAI
-  gra push DIR [USER/NAME] [--private]          upload a data or model folder to the Hugging Face hub (--dry-run: list files)
-  gra publish RUN_DIR results/NAME              copy a run's table and report to a folder that is kept
-  gra completion bash|zsh                       tab completion: eval "$(gra completion bash)"
-
-  gra COMMAND --help                            help on one command
-  gra --version
-"""
-
-HYDRA_HELP = """\
-usage: gra {command} experiment=NAME [key=value ...] [--cfg job] [-m] [--info] [--config-dir DIR]
-
-{text}
-
-experiments: {experiments}
-groups (group=option): {groups}
-
-  key=value        change a key, e.g. synthesis.rounds=2 seed=1   (+key=value adds one)
-  store=DIR        the run store; default: runs/store
-  results=DIR      folder of the table and report; default: runs/results/NAME
-  --cfg job        print the composed config and stop
-  -m               sweep: with seed=0,1 the command runs once per seed
-  --config-dir DIR your own folder of YAML files, e.g. DIR/experiment/mine.yaml
-  --hydra-help     list Hydra's other flags
-
-examples:
-{examples}
-"""
-
-COMMANDS = {
-    "run": (
-        "Run all steps of the experiment that are not done yet, in parallel (cluster.max_parallel), then print the table.\n"
-        "If it is killed, run the same command again to resume; once all steps are done, the command only prints the table.",
-        [
-            "experiment=quickstart",
-            "experiment=quickstart experiment.replicates=[0,1,2]",
-            "-m experiment=quickstart seed=0,1",
-        ],
-    ),
-    "plan": (
-        "Print each step's state (done, partly done or would run), inputs, folder in the store and hash. Nothing is run.\n"
-        "--power [POINTS]: also print how many items and trainings are needed to detect a difference of 2 (or POINTS) points.",
-        ["experiment=quickstart", "experiment=quickstart synthesis.tau=7"],
-    ),
-    "compare": (
-        "Print the experiment's table from the finished steps, and write runs/results/NAME/table.{md,csv} and report.html.\n"
-        "With two scores folders instead of an experiment (gra compare FOLDER FOLDER [--json]): compare them item by item.\n"
-        "--items-only: ignore training noise; intervals and stars then hold for these trained models, not for retrained ones.\n"
-        "--contrast A-B: also show A minus B (A1+A2-B: mean(A1, A2) minus B). --paper BASE/SEED: show the paper's rows too.\n"
-        "--power [POINTS]: print the smallest detectable difference. For folders: gra compare A B --help. More: docs/comparison.md",
-        [
-            "experiment=quickstart",
-            "experiment=quickstart --items-only",
-            "experiment=quickstart --contrast single-seed_only",
-        ],
-    ),
+PLAIN = {  # commands with their own parser: module and function, which gets the words and returns the exit code
+    "status": "gra.cluster.status:status",
+    "cancel": "gra.cluster.status:cancel",
+    "probe": "gra.chain.execution.probe:main",
+    "claims": "gra.compare.paper.command:main",
+    "regate": "gra.synthesis.regating.sweep:main",
+    "analyze": "gra.synthesis.analysis.command:main",
+    "inspect": "gra.synthesis.output.inspect:main",
+    "blind": "gra.compare.blind:main",
+    "export": "gra.export.command:main",
+    "push": "gra.export.push:main",
+    "publish": "gra.publish:main",
 }
-
-SUBMIT = (
-    "Queue a Slurm job for each step that is not done (slurm/README.md), print step, job, dependency and log, and return.\n"
-    "The jobs run a copy of the present code. Run the command again to queue failed steps; other steps are left alone.\n"
-    "--dry-run prints the jobs and their sbatch commands; --live: each job runs the code as it is when the job starts.",
-    [
-        "experiment=quickstart cluster=slurm --dry-run",
-        "experiment=quickstart cluster=slurm cluster.stages.synthesis.shards=16 cluster.resources.partition=long",
-    ],
-)
-OTHERS = (
-    "submit",
-    "status",
-    "cancel",
-    "probe",
-    "claims",
-    "regate",
-    "analyze",
-    "inspect",
-    "report",
-    "blind",
-    "fetch",
-    "export",
-    "push",
-    "publish",
-    "completion",
-)  # commands with their own help
+OTHERS = (*PLAIN, "submit", "report", "fetch", "completion")  # commands with their own help
 APPS = {  # command -> Hydra config of its keys
     **dict.fromkeys((*COMMANDS, "submit"), "chain"),
     "probe": "probe_app",
@@ -165,39 +60,15 @@ def main() -> int:
             return _hydra_command(command, rest)
         elif command == "submit":
             return _submit(rest)
-        elif command in ("status", "cancel"):
-            from gra.cluster import status
-
-            return {"status": status.status, "cancel": status.cancel}[command](rest)
-        elif command == "probe":
-            from gra.chain.execution.probe import main as probe
-
-            return probe(rest)
-        elif command == "claims":
-            from gra.compare.paper.command import main as claims
-
-            return claims(rest)
-        elif command == "regate":
-            from gra.synthesis.regating.sweep import main as regate
-
-            return regate(rest)
-        elif command == "analyze":
-            from gra.synthesis.analysis.command import main as analyze
-
-            return analyze(rest)
-        elif command == "inspect":
-            from gra.synthesis.output.inspect import main as inspect
-
-            return inspect(rest)
+        elif command in PLAIN:
+            module, _, function = PLAIN[command].partition(":")
+            code: int = getattr(import_module(module), function)(rest)
+            return code
         elif command == "report":
             from gra.compare.report.command import main as report
             from gra.simulation.world import judge
 
             return report(rest, judge)
-        elif command == "blind":
-            from gra.compare.blind import main as blind
-
-            return blind(rest)
         elif command in STAGES:
             return STAGES[command].run(rest)
         elif command == "fetch" and any("=" in word for word in rest):  # a suite's benchmarks
@@ -206,18 +77,6 @@ def main() -> int:
             from gra.weights.command import main as fetch
 
             return fetch(rest)
-        elif command == "export":
-            from gra.export.command import main as export
-
-            return export(rest)
-        elif command == "push":
-            from gra.export.push import main as push
-
-            return push(rest)
-        elif command == "publish":
-            from gra.publish import main as publish
-
-            return publish(rest)
         elif command == "completion":
             return complete(rest, [*COMMANDS, *STAGES, *OTHERS], APPS)
         else:
