@@ -38,8 +38,8 @@ all of them are listed before any work begins.
   there for the values of a recipe, a suite or a pool.
 - **NS** in a description: neither the paper nor another source states it; it is a choice of this project.
 
-[config.schema.json](config.schema.json) contains the same as a JSON schema (2020-12), for editors and scripts. It describes a config
-in which all `${...}` are resolved, as `--cfg job --resolve` prints it; `$defs` contains every settings class.
+[config.schema.json](config.schema.json) contains the same as a JSON schema (2020-12), for editors and scripts. It describes a
+config in which all `${...}` are resolved, as `--cfg job --resolve` prints it; `$defs` contains every settings class.
 """
 _HEAD = "| key | type | default | description |\n| --- | --- | --- | --- |"
 
