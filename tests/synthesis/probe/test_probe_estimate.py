@@ -86,7 +86,7 @@ def test_where_the_gate_is_a_coin_nothing_is_estimated() -> None:
     said = estimate({**probe, "gate": None}, {"accepted": 10})
     assert said["estimate"] is None
     card = card_text(CardInfo("s", license=None), {"kept": 10, "proposals": 20, "probe": said})
-    assert "the share right of the accepted samples is unknown" in card
+    assert "the share of right samples among the accepted ones is unknown" in card
     assert "> **Probe: blind**" in card
 
 
