@@ -58,4 +58,4 @@ def in_words(found: Mapping[str, Any] | None) -> str:
     if right is None:
         return "By its probe, the gate is no better than chance: the share of right samples among the accepted ones is unknown."
     share = f"{right['value']:.0%} [{right['low']:.0%}, {right['high']:.0%}]"
-    return f"Estimated share of right samples among the accepted ones, by the committee's probe: {share}.{caution}"
+    return f"Estimated share of right samples among the accepted ones, by the probe of the committee: {share}.{caution}"

@@ -57,7 +57,7 @@ def test_the_estimate_stands_in_stats_and_card(tmp_path: Path) -> None:
     )
     assert 0.5 < said["right_of_accepted"]["low"] <= said["right_of_accepted"]["high"] <= 1
     card = (tmp_path / "data" / "README.md").read_text()
-    assert f"accepted samples, by the probe of the committee: {said['right_of_accepted']['value']:.0%} [" in card
+    assert f"accepted ones, by the probe of the committee: {said['right_of_accepted']['value']:.0%} [" in card
 
     probe_stage.run({**config(), "probe": SOURCES}, seeds, tmp_path / "off")  # of a simulated pool: off
     stage.run(config(), {**seeds, "probe": tmp_path / "off"}, tmp_path / "plain")
