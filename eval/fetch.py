@@ -66,7 +66,7 @@ def fetch(suite: Suite, output: Path) -> dict[str, int | None]:
             for one, there in _missing(task, suite.num_fewshot, output):
                 if there is not None and there not in done:
                     done[there] = None
-                    _say(f"{there}: already there, kept")
+                    _say(f"{there}: exists already, kept")
                 elif there is None:
                     done[one.path] = _write(output / one.path, _items(one))
                     _say(f"{one.path}: {done[one.path]} items")
@@ -129,7 +129,7 @@ def _missing(name: str, shots: int | None, output: Path) -> Iterator[tuple[Wante
     members = catalogue.members(name)
     if members is None:
         raise EvalError(
-            "cannot be fetched: the YAML of this group contains its tasks\n    -> list its tasks one by one"
+            "the YAML of this group contains its tasks, which is not supported\n    -> list its tasks one by one"
         )
     for leaf, yaml in members.tasks.items():
         files = local_data.locate(leaf, yaml, catalogue.read(yaml), [output], shots)[0].files

@@ -32,7 +32,7 @@ REASONS = {
     "keywords_missing": Reason("instruction", "the generator gave no usable keywords"),
     "instruction_missing": Reason("instruction", "the generator gave no usable instruction"),
     "instruction_rejected": Reason("check", "a reviewer failed the instruction"),
-    "too_few_checks": Reason("check", "too few usable verdicts on the instruction"),
+    "too_few_checks": Reason("check", "too few usable checks of the instruction"),
     "response_missing": Reason("response", "the generator gave no complete response"),
     "below_tau": Reason("gate", "mean score below tau"),
     "disputed": Reason("gate", "reviewers disagree and there is no adjudicator"),
@@ -40,10 +40,10 @@ REASONS = {
     "adjudication_missing": Reason("gate", "the adjudicator gave no usable verdict"),
     "adjudicated_out": Reason("gate", "the adjudicator's score is below tau"),
     "too_little_agreement": Reason("gate", "too small a share of the answers agree"),
-    "undecided": Reason("gate", "re-gated: the recorded run never asked what decides it"),
+    "undecided": Reason("gate", "re-gated: the recorded run did not make the call that decides it"),
     "duplicate": Reason("distinct", "too close to a sample that was kept", accepted=True),
     "not_chosen": Reason("kept", "another answer to the instruction, or another sample, was chosen", accepted=True),
-    "surplus": Reason("kept", "the round already had its samples", accepted=True),
+    "surplus": Reason("kept", "the round already had enough samples", accepted=True),
     "contaminated": Reason("kept", "contains part of a benchmark item", accepted=True),
 }
 

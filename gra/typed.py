@@ -118,12 +118,16 @@ def _unreadable(key: str, value: str, word: str, multirun: bool, is_path: bool) 
         parts = [part.strip() for part in value.split(",")]
         each = shlex.quote(f"{key}=" + ",".join(part if part and _read(part)[0] else quoted(part) for part in parts))
         raise _TwoMeanings(
-            word, "one value, or several for a sweep?", f"for one type {to_type(key, value)}, for several {each}"
+            word,
+            "is this one value, or several values of a sweep?",
+            f"for one value type {to_type(key, value)}, for several {each}",
         )
     if not is_path and (value.lstrip()[:1] in ("[", "{", '"', "'") or _FUNCTIONS.match(value)):
         remedy = f"for this literal text, type {to_type(key, value)}; in a list or mapping, quote each text with special characters"
         raise _TwoMeanings(
-            word, "an incomplete list, mapping, quoted text or function, or one with unquoted characters", remedy
+            word,
+            "looks like an incomplete list, mapping, quoted text or function, or has unquoted special characters",
+            remedy,
         )
     return quoted(value)
 

@@ -186,7 +186,8 @@ def _error(
         "model.max_length; if it does not accept token ids, set model.send=text"
     )
     if kind == "generate_until" and model.refused == "error":
-        remedy += f". To count these as empty replies: model.refused=empty, another output, 'runtime.reuse=[{store.path.parent}]'"
+        reuse = f"'runtime.reuse=[{store.path.parent}]'"
+        remedy += f". To count them as empty replies, set model.refused=empty, another output and {reuse}"
     head = (
         f"server {model.base_url}, model {model.name or model.path}: refused {len(refused)} of {len(requests)} requests"
     )

@@ -30,16 +30,16 @@ _OPENING = """\
 
 All keys of all commands. Commands compose their config from the YAML files in `conf/` with
 [Hydra](https://hydra.cc/docs/advanced/override_grammar/basic/): `GROUP=NAME` chooses the file `conf/GROUP/NAME.yaml`, and
-`KEY=VALUE` changes a key. Each command prints what it composed with `--cfg job`. Unknown keys and wrong values are faults, all of
-which are listed before any work begins.
+`KEY=VALUE` changes a key. With `--cfg job` a command prints the config that it composed. Unknown keys and wrong values are errors;
+all of them are listed before any work begins.
 
 - **Key**: as it is written on a command line. `*` stands for a name of your choice, or for each item of a list.
-- **Default**: what holds where no file and no command line sets the key. What a file in `conf/` sets comes before it, so
-  look there for the values of a recipe, a suite or a pool.
-- **NS** in a description: not stated in the paper or any other source, so a choice of this project.
+- **Default**: the value if neither a file nor the command line sets the key. The files in `conf/` override it, so look
+  there for the values of a recipe, a suite or a pool.
+- **NS** in a description: neither the paper nor another source states it; it is a choice of this project.
 
-[config.schema.json](config.schema.json) has the same as a JSON schema (2020-12), for editors and scripts. It describes a config in
-which all `${...}` are resolved, such as `--cfg job --resolve` prints; its `$defs` has every settings class.
+[config.schema.json](config.schema.json) contains the same as a JSON schema (2020-12), for editors and scripts. It describes a
+config in which all `${...}` are resolved, as `--cfg job --resolve` prints it; `$defs` contains every settings class.
 """
 _HEAD = "| key | type | default | description |\n| --- | --- | --- | --- |"
 
@@ -187,7 +187,7 @@ def _section_title(section: str, app: App) -> str:
 
 def _step_words() -> str:
     return (
-        "What a step's `config` may hold, by the step's `_target_`. `gra.synthesis.stage.run` takes `seed`, `seeds`, `pool`, "
+        "The keys of a step's `config`, by the step's `_target_`. `gra.synthesis.stage.run` takes `seed`, `seeds`, `pool`, "
         "`synthesis` and `runtime`, and `gra.synthesis.probe.stage.run` also `probe`: the groups above and the runtime of "
         "`gra synthesize`."
     )

@@ -132,12 +132,12 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
     "fetch_app": App(
         "gra fetch",
         "Group: `suite`, of which `tasks`, `only` and `num_fewshot` are used.",
-        {"output": ("text", "The folder of benchmarks, new or existing.")},
+        {"output": ("text", "Folder of the benchmarks, new or existing.")},
         {"config": (FetchSettings,)},
     ),
     "chain": App(
         "gra run",
-        "Also `gra plan`, `gra compare` and `gra submit`. Groups: all, those that the experiment chooses.",
+        "Also `gra plan`, `gra compare` and `gra submit`. Groups: those that the experiment chooses, of all groups.",
         {
             "seed": (
                 "whole number",

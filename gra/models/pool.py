@@ -126,7 +126,9 @@ class ModelRuntime(Settings):
         ge=0,
         description="The run ends with an error if no server of a model has answered for this many seconds.",
     )
-    startup_wait_s: float = Field(60.0, ge=0, description="Seconds to wait at the start until all servers answer.")
+    startup_wait_s: float = Field(
+        60.0, ge=0, description="Maximum of seconds to wait at the start until each model has a server that answers."
+    )
     log_folder: str | None = Field(
         None, description="Folder of the logs of servers that `pool.serve` starts; null: `servers` in the output."
     )

@@ -105,10 +105,8 @@ def outlook(
         return found
     concurrency = given.runtime.concurrency
     expected, least = _loads_expected(given), estimate_loads(given.synthesis, len(given.pool.names), 10**9)
-    line = (
-        f"models take turns: at most about {expected} loads, with {concurrency} samples in flight (runtime.concurrency)"
-    )
-    return [*found, line + (f"; more in flight mean fewer, down to {least}" if least < expected else "")]
+    line = f"models are loaded in turn: at most about {expected} loads with {concurrency} samples in flight (runtime.concurrency)"
+    return [*found, line + (f"; with more samples in flight fewer, down to {least}" if least < expected else "")]
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:

@@ -110,7 +110,7 @@ def test_what_was_fetched_is_what_an_evaluation_reads(tmp_path: Path, capsys: py
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == first
     said = capsys.readouterr().out
     assert "small_set/test.jsonl.gz: 3 items" in said
-    assert "small_set/train.jsonl.gz: already there, kept" in said
+    assert "small_set/train.jsonl.gz: exists already, kept" in said
 
 
 def test_one_that_is_not_to_be_had_is_named_and_the_others_are_fetched(hub: Path, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_the_command_goes_on_where_it_was_and_fails_for_what_is_missing(tmp_path
     command = [sys.executable, "-m", "gra.cli", "fetch", *words]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 1, ran.stderr
-    assert ran.stdout.count("already there, kept") == 2
+    assert ran.stdout.count("exists already, kept") == 2
     assert "gpqa_diamond_chat: NOT fetched" in ran.stdout
     assert "gpqa_diamond_chat: not fetched: Idavidrein/gpqa (gpqa_diamond): " in ran.stderr
     assert "gsm8k: not fetched: openai/gsm8k (main): " in ran.stderr

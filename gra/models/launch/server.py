@@ -156,7 +156,7 @@ class ServeSettings(Settings):
                 assign_gpus(visible, {"the largest model": max(wanted.values())})
         except ValueError as error:
             remedy = (
-                f"set CUDA_VISIBLE_DEVICES to more GPUs, lower {key}, or let the models take turns: pool=phased_servers"
+                f"set CUDA_VISIBLE_DEVICES to more GPUs, lower {key}, or load the models in turn: pool=phased_servers"
             )
             return [Problem(key, str(error), remedy)]
         return []

@@ -48,7 +48,7 @@ def estimate(probe: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, An
 def in_words(found: Mapping[str, Any] | None) -> str:
     """Return the estimate as text for card and report."""
     if found is None:
-        return "The probe did not measure the gate: the share right of the accepted samples is unknown."
+        return "The probe did not measure the gate: the share of right samples among the accepted ones is unknown."
     right = found["right_of_accepted"]
     caution = (
         ""
@@ -56,6 +56,6 @@ def in_words(found: Mapping[str, Any] | None) -> str:
         else " The probe used rule-made answers, which make the estimate optimistic."
     )
     if right is None:
-        return "By its probe, the gate is no better than chance: the share right of the accepted samples is unknown."
+        return "By its probe, the gate is no better than chance: the share of right samples among the accepted ones is unknown."
     share = f"{right['value']:.0%} [{right['low']:.0%}, {right['high']:.0%}]"
-    return f"Estimated share right of the accepted samples, by the probe of the committee: {share}.{caution}"
+    return f"Estimated share of right samples among the accepted ones, by the probe of the committee: {share}.{caution}"

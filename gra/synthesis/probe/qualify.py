@@ -162,7 +162,8 @@ def _faults(found: Qualification, settings: SynthesisSettings) -> list[str]:
         )
     elif gate is not None and gate.sens.value + gate.spec.value <= 1:
         faults.append(
-            f"the gate takes wrong answers ({1 - gate.spec.value:.0%}) as readily as right ones ({gate.sens.value:.0%})"
+            f"the gate accepts wrong answers ({1 - gate.spec.value:.0%}) at least as often as right ones "
+            f"({gate.sens.value:.0%})"
         )
     return faults
 
@@ -170,8 +171,8 @@ def _faults(found: Qualification, settings: SynthesisSettings) -> list[str]:
 def _in_words(found: Qualification) -> list[str]:
     words = [sentence for reviewer in found.reviewers.values() for sentence in reviewer.words]
     if found.independent is not None and len(found.reviewers) > 1:
-        worth = f"{found.independent:.1f} independent ones"
-        words.append(f"The errors of {len(found.reviewers)} reviewers are those of about {worth}.")
+        worth = f"about {found.independent:.1f} independent reviewers"
+        words.append(f"The {len(found.reviewers)} reviewers make errors in common: they are worth {worth}.")
     words += [
         f"{model} scores its own family {gap.value:+.1f} points higher than others do [{gap.low:+.1f}, {gap.high:+.1f}]."
         for model, gap in found.preference.items()

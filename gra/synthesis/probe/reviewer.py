@@ -115,9 +115,9 @@ def in_words(found: Reviewer, tau: float) -> list[str]:
     name, sentences = found.model, []
     of = "answers of its peers" if found.basis == "on-policy" else "answers made by rule"
     if found.usable is not None and found.usable.value < 0.5:
-        sentences.append(f"{name} gives no usable verdict on {1 - found.usable.value:.0%} of the items.")
+        sentences.append(f"{name} gives no usable review of {1 - found.usable.value:.0%} of the items.")
     if found.auc is None:
-        sentences.append(f"{name}: no verdict, since it did not score both right and wrong answers.")
+        sentences.append(f"{name}: not judged, because it scored no right or no wrong answers.")
     elif found.auc.high < 0.5:
         sentences.append(f"{name} prefers wrong answers (AUC {found.auc}, {of}): its reviews do harm.")
     elif found.auc.low <= 0.5:
@@ -134,7 +134,7 @@ def in_words(found: Reviewer, tau: float) -> list[str]:
         sentences.append(f"{name} gives the same score to {constant:.0%} of all answers.")
     if found.sensitivity is not None and found.specificity is not None:
         if found.sensitivity.value == 0:
-            sentences.append(f"{name} gives no right answer {tau:g} or more: its scores let no sample pass.")
+            sentences.append(f"{name} scores every right answer below {tau:g}: with its scores no sample passes.")
         elif found.specificity.value < 0.5:
             sentences.append(f"{name} gives {tau:g} or more to {1 - found.specificity.value:.0%} of wrong answers.")
     return sentences

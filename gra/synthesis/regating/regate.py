@@ -104,7 +104,7 @@ def regate(recorded: Outcome, settings: SynthesisSettings) -> Outcome:
         if (drop := decisions.of_checks(draft, settings)) is not None:
             return ended(draft, *drop)
     if not recorded.response and recorded.reason != "response_missing":
-        return ended(draft, UNDECIDED, "the response was never asked for")
+        return ended(draft, UNDECIDED, "the recorded run made no call for the response")
     asked.append("respond")
     if recorded.reason == "response_missing":
         return ended(draft, recorded.reason, recorded.detail)
@@ -118,7 +118,7 @@ def regate(recorded: Outcome, settings: SynthesisSettings) -> Outcome:
         return ended(draft, *drop)
     if verdict.verdict == "adjudicate":
         if recorded.adjudication is None:
-            return ended(draft, UNDECIDED, "the adjudicator was never asked")
+            return ended(draft, UNDECIDED, "the recorded run made no call to the adjudicator")
         if len(recorded.reviews) != count:
             return ended(draft, UNDECIDED, "the adjudicator saw the reviews of more reviewers")
         asked.append("adjudicate")

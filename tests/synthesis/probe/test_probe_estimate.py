@@ -57,7 +57,7 @@ def test_the_estimate_stands_in_stats_and_card(tmp_path: Path) -> None:
     )
     assert 0.5 < said["right_of_accepted"]["low"] <= said["right_of_accepted"]["high"] <= 1
     card = (tmp_path / "data" / "README.md").read_text()
-    assert f"accepted samples, by the probe of the committee: {said['right_of_accepted']['value']:.0%} [" in card
+    assert f"accepted ones, by the probe of the committee: {said['right_of_accepted']['value']:.0%} [" in card
 
     probe_stage.run({**config(), "probe": SOURCES}, seeds, tmp_path / "off")  # of a simulated pool: off
     stage.run(config(), {**seeds, "probe": tmp_path / "off"}, tmp_path / "plain")
@@ -86,7 +86,7 @@ def test_where_the_gate_is_a_coin_nothing_is_estimated() -> None:
     said = estimate({**probe, "gate": None}, {"accepted": 10})
     assert said["estimate"] is None
     card = card_text(CardInfo("s", license=None), {"kept": 10, "proposals": 20, "probe": said})
-    assert "the share right of the accepted samples is unknown" in card
+    assert "the share of right samples among the accepted ones is unknown" in card
     assert "> **Probe: blind**" in card
 
 

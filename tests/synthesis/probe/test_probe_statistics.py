@@ -183,7 +183,7 @@ def test_own_answers_and_lost_verdicts_do_not_count_and_zero_for_all_is_seen() -
     assert found.usable is not None
     assert found.usable.value == pytest.approx(1 - 12 / len(made))
     assert found.scale["equal"] == 1.0
-    assert any("no right answer 8 or more" in words for words in found.words)
+    assert any("every right answer below 8" in words for words in found.words)
 
 
 def test_severity_preference_and_errors_in_common() -> None:

@@ -123,10 +123,10 @@ def test_what_was_never_asked_is_counted_and_said(
     arm = regated(synthesize(**PAPER), tmp_path / "arm", tau=7.0, delta=0.5, check="majority")
     account = read_json(arm / "stats.json")["regated"]
     assert not account["exact"]
-    assert account["undecided"]["the adjudicator was never asked"] > 0
-    assert account["undecided"]["the response was never asked for"] > 0
+    assert account["undecided"]["the recorded run made no call to the adjudicator"] > 0
+    assert account["undecided"]["the recorded run made no call for the response"] > 0
     assert read_json(arm / "stats.json")["reasons"][UNDECIDED] == sum(account["undecided"].values())
-    assert "the adjudicator was never asked" in caplog.text
+    assert "the recorded run made no call to the adjudicator" in caplog.text
     assert "not what a run of its own would give" in (arm / "README.md").read_text()
     assert read_json(arm / "manifest.json")["metrics"]["exact"] == 0.0
     assert (arm / "SIMULATED").is_file()
