@@ -52,7 +52,10 @@ def main(words: Sequence[str]) -> int:
     seeds = _seeds(given.seeds, given.seed) if given.seeds else []
     embedder = Embedder(DedupSettings(model=given.model))
     try:
-        found = {name: analysis(rows, seeds, embedder, given.ifd) for name, rows in chosen.items()}
+        found = {
+            name: analysis(rows, seeds, embedder, given.ifd) | {"reviewers": reviewers(_reviewed(Path(name)))}
+            for name, rows in chosen.items()
+        }
     finally:
         embedder.close_sync()
     simulated = labels.simulated(folders)
@@ -80,7 +83,6 @@ def analysis(rows: Sequence[Row], seeds: Sequence[str], embedder: Embedder, mode
         "ifd": variety.median(told),
         "ifd_counted": len(told),
         "by_round": {str(number): _variety([row for row in rows if row["round"] == number]) for number in rounds},
-        "reviewers": reviewers(rows),
     }
 
 
@@ -117,6 +119,18 @@ def _rows(folder: Path) -> list[Row]:
     there = set(pyarrow.parquet.read_schema(file).names)
     rows = pyarrow.parquet.read_table(file, columns=[name for name in columns if name in there]).to_pylist()
     return [dict.fromkeys(columns) | row for row in rows]
+
+
+def _reviewed(folder: Path) -> list[Row]:
+    """All proposals with reviews, dropped ones too: among kept samples alone reviewers seem to disagree, because a low score is
+    kept only beside high ones."""
+    import pyarrow.parquet
+
+    rows: list[Row] = []
+    for file in (folder / "data" / "train.parquet", folder / "rejected.parquet"):
+        if file.is_file() and {"generator", "scores"} <= set(pyarrow.parquet.read_schema(file).names):
+            rows += pyarrow.parquet.read_table(file, columns=["generator", "scores"]).to_pylist()
+    return rows
 
 
 def _seeds(path: str, seed: int) -> list[str]:

@@ -124,6 +124,8 @@ def test_the_command_compares_sets_of_one_size(tmp_path: Path, capsys: pytest.Ca
     seeds = tmp_path / "seeds.jsonl"
     seeds.write_text("".join(json.dumps({"instruction": f"Add {n} and 0.", "response": "1"}) + "\n" for n in range(4)))
     folders = [str(data(tmp_path / "one", 24)), str(data(tmp_path / "two", 12))]
+    dropped = [review("slm-a", **{"slm-b": 2.0, "slm-c": 3.0})] * 6
+    pq.write_table(pa.Table.from_pylist(dropped), tmp_path / "two" / "rejected.parquet")
     out = tmp_path / "a.json"
     assert main([*folders, "--model", "hash", "--seeds", str(seeds), "--output", str(out)]) == 0
     shown = capsys.readouterr().out
@@ -134,6 +136,7 @@ def test_the_command_compares_sets_of_one_size(tmp_path: Path, capsys: pytest.Ca
     assert told["keyword_entropy"] == 0
     assert set(told["by_round"]) == {"1", "2"}
     assert told["reviewers"]["severity"] == {"slm-b": -1.0, "slm-c": 1.0}
+    assert told["reviewers"]["agreement"] == {"slm-b | slm-c": pytest.approx(1.0)}  # kept samples alone are all alike
     assert 0 <= told["nearest_seed"] < 1
 
 
