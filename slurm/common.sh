@@ -11,7 +11,7 @@ set -uo pipefail
 # SIGUSR1 (--signal) announces a preemption or the time limit: then this task queues itself again. SIGTERM alone is scancel, or a
 # preemption after which Slurm queues it again: nothing is done here, or a cancelled job would come back. Heard from the first line
 # on: what comes before the command has started is passed on to it.
-child="" heard=""
+child="" heard="" timer=""
 pass_on() { [ -z "$child" ] || kill "-$1" "$child" 2>/dev/null; }
 trap 'heard=USR1; pass_on USR1; [ -z "$child" ] || hurry' USR1
 trap 'heard=${heard:-TERM}; pass_on TERM' TERM
@@ -33,6 +33,7 @@ mkdir -p "$logs"
 hurry() { # a job that reaches its time limit is not queued again: what does not stop in time is killed, and resumes
   local whole=${GRA_SIGNAL_S:-120}
   { sleep $((whole > 40 ? whole - 20 : whole / 2)) && kill -KILL "$child"; } >/dev/null 2>&1 &
+  timer=$!
 }
 
 count() { # count FILE: one more in it; prints the new number
@@ -75,6 +76,7 @@ attempt() { # attempt COMMAND...: run it in the background, so that this shell h
     kill -0 "$child" 2>/dev/null || break
   done
   trap '' USR1 TERM
+  [ -z "$timer" ] || kill "$timer" 2>/dev/null
   # told to stop before it could hear (138), or too slow to (137): that is no failure
   if [ "$heard" = USR1 ] && { [ "$code" = 138 ] || [ "$code" = 137 ]; }; then code=85; fi
   echo "$code" >"$logs/$name.exit"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from gra.errors import EXIT_CONFIG, EXIT_PREEMPTED
 from gra.wellformed import printable
 
 _TOLD = (0, EXIT_PREEMPTED, 128 + signal.SIGTERM)  # ends that are no fault: done, or told to stop
+_BEGINS = re.compile(r" on \S+: attempt \d+, log ")  # slurm/common.sh writes it
 _TAIL = 4000  # bytes of a log in which its last error is looked for
 STATUS_HELP = """\
 usage: gra status [store=DIR] [--json]
@@ -172,7 +174,7 @@ def _slurm_said(job: Submitted) -> str | None:
     """What Slurm wrote below the last attempt when it ended the job: cancelled, out of memory, over its time limit."""
     for path in sorted(Path(job.logs).glob("slurm-*.log"), key=lambda path: path.stat().st_mtime, reverse=True):
         lines = _tail(path)
-        begun = max((number for number, line in enumerate(lines) if ": attempt " in line), default=0)
+        begun = max((number for number, line in enumerate(lines) if _BEGINS.search(line)), default=0)
         errors = [line.partition("error:")[2].strip(" *") for line in lines[begun:] if line.startswith("slurmstepd")]
         if found := [line for line in errors if line]:
             return f"Slurm: {printable(found[-1])[:200]}"

@@ -148,7 +148,7 @@ def test_what_slurm_wrote_when_it_ended_a_job_is_its_last_error(tmp_path: Path) 
     (logs / "slurm-7.log").write_text(
         "7 on a: attempt 1, log x\nslurmstepd-a: error: *** JOB 7 ON a CANCELLED AT now DUE TO JOB REQUEUE ***\n"
         "7 on a: attempt 2, log y\nslurmstepd-a: error: StepId=7.batch exceeded memory limit (9 > 5), being killed\n"
-        "slurmstepd-a: error: Exceeded job memory limit\n"
+        "slurmstepd-a: error: Exceeded job memory limit\n7: attempt 2 ended with exit code 85\n"
     )
     job = Submitted(
         "x-1", "a/x", "a/x", "x", "1", None, 1, [], [], {"0": [str(tmp_path / "none")]}, str(logs), {"7": 0}

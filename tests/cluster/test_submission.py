@@ -52,7 +52,7 @@ class Login(Place):
 
     def submit(self, *words: str, code: int = 0, **own: str) -> subprocess.CompletedProcess[str]:
         place = Place(self.folder, {**self.environment, **own})
-        done = place.gra("submit", "cluster=slurm", "experiment=divided", *words)
+        done = place.gra("submit", "experiment=divided", "cluster=slurm", *words)
         assert done.returncode == code, done.stdout + done.stderr
         return done
 
@@ -146,3 +146,10 @@ def test_what_was_queued_is_cancelled_when_slurm_refuses_and_kept_when_the_comma
     ]
     called(login, status, ["--json"], monkeypatch)
     assert {line["state"] for line in json.loads(capsys.readouterr().out)["jobs"]} == {"waiting"}
+
+
+def test_gpus_are_compared_with_those_requested_where_none_is_visible(login: Login) -> None:
+    words = ("experiment=quickstart", "runtime.launch=torchrun", "runtime.nproc=2")
+    refused = login.submit(*words, "cluster.stages.train.gpus=1", code=2).stderr
+    assert "2 processes, but only 1 GPU" in refused
+    assert not login.asked("sbatch")
