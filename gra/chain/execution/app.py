@@ -146,7 +146,7 @@ def run_stage(target: str, config_name: str, root: DictConfig, problems: list[Pr
     print(f"{output}: done{mark}")
     for name, value in result.manifest.get("metrics", {}).items():
         print(f"  {name}: {value:g}")
-    if (page := result.folder / "report.html").is_file():
+    if output is not None and (page := output / "report.html").is_file():
         print(f"report: {page}")
 
 

@@ -182,7 +182,8 @@ def _report(place: Place) -> None:
     try:
         write_beside(place.partial, place.final.name)
     except Exception as error:  # noqa: BLE001 a page must not cost a finished result
-        log.warning("no report.html: %s; to see why: gra report %s", str(error).splitlines()[0:1], place.final)
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        log.warning("%s has no report.html (%s); to make it: gra report %s", place.final.name, why, place.final)
 
 
 def follower() -> bool:

@@ -72,6 +72,24 @@ def test_a_failed_step_is_gone_on_with_under_its_first_name(stage: Stage, tmp_pa
     assert [p.name for p in store.root.iterdir() if not p.name.startswith(".")] == [partial.name]
 
 
+def test_a_page_that_cannot_be_made_costs_no_result(
+    stage: Stage, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever the folder holds: here something that looks like data, and is none."""
+    run = stage.run
+
+    def and_more(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
+        (output / "data").mkdir(parents=True, exist_ok=True)
+        (output / "data" / "train.parquet").write_text("no table")
+        return run(config, inputs, output)
+
+    done = run_in_folder(dataclasses.replace(stage, run=and_more), {"value": 3}, {}, {}, tmp_path / "out")
+    assert (done.folder / "value").read_text() == "3"
+    assert not (done.folder / "report.html").exists()
+    assert f"to make it: gra report {done.folder}" in caplog.text
+    assert "train.parquet cannot be read" in caplog.text
+
+
 def test_killed_between_manifest_and_rename_it_is_only_published(stage: Stage, tmp_path: Path) -> None:
     done = run_in_folder(stage, {"value": 3}, {}, {}, tmp_path / "out").folder
     done.rename(tmp_path / "out.partial")
