@@ -1,7 +1,7 @@
 """Keeps what was submitted: `STORE/.jobs/TIME/submission.json`, and a folder beside it for each job with its logs.
 
 In a job's folder: `job.sh` (its environment), and for each task N (or `job`) `N.attempt-K.log`, `N.attempts`, `N.exit` and
-`N.failures`, which slurm/common.sh writes. Slurm knows a job's work by its comment, `gra:STORE:KEY`, so a number used again
+`N.failures`, which slurm/attempts.sh writes. Slurm knows a job's work by its comment, `gra:STORE:KEY`, so a number used again
 misleads nobody.
 """
 

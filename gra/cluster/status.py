@@ -18,7 +18,7 @@ from gra.errors import EXIT_CONFIG, EXIT_PREEMPTED
 from gra.wellformed import printable
 
 _TOLD = (0, EXIT_PREEMPTED, 128 + signal.SIGTERM)  # ends that are no fault: done, or told to stop
-_BEGINS = re.compile(r" on \S+: attempt \d+, log ")  # slurm/common.sh writes it
+_BEGINS = re.compile(r" on \S+: attempt \d+, log ")  # slurm/attempts.sh writes it
 _TAIL = 4000  # bytes of a log in which its last error is looked for
 STATUS_HELP = """\
 usage: gra status [store=DIR] [--json]

@@ -174,7 +174,7 @@ def _prepare_folder(
         "GRA_SIGNAL_S": str(settings.signal_s),
         "PYTHONUNBUFFERED": "1",
     }
-    lines = ["# environment of one job, read by slurm/common.sh", *settings.setup]
+    lines = ["# environment of one job, read by slurm/attempts.sh", *settings.setup]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in exports.items()]
     if code is not None:
         lines.append(f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}")

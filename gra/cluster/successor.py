@@ -1,4 +1,4 @@
-"""Submits a job's successor where the cluster starts no job again: `python -m gra.cluster.successor JOB.sh TASK`, from common.sh.
+"""Submits a job's successor where the cluster starts no job again: `python -m gra.cluster.successor JOB.sh TASK`, from attempts.sh.
 
 What waits for the job then waits for the successor too. The job itself ends with 0.
 """

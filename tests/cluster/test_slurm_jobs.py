@@ -62,7 +62,7 @@ def test_two_submissions_at_once_queue_a_chain_once_and_it_runs_the_code_that_wa
         os.killpg(shell.pid, signal.SIGKILL)
         shell.wait()
     (checkout / "gra" / "errors.py").write_text("raise SystemExit('the edited code')\n")
-    (checkout / "slurm" / "common.sh").write_text("exit 9\n")
+    (checkout / "slurm" / "attempts.sh").write_text("exit 9\n")
     text = "".join(file.read_text() for file in files)
     assert text.count(": job ") == 5  # the arm `twin` needs the same results as `a`
     assert text.count("nothing to submit") == 1
