@@ -102,7 +102,7 @@ LIMITS = """- Written and judged by language models: errors that most reviewers 
 
 def plain(value: object, most: int = 200) -> str:
     """`value` escaped for Markdown and HTML: one line, at most `most` characters, no active content."""
-    shown = html.escape(" ".join(str(value).split())[:most])
+    shown = html.escape(" ".join(str(value).split())[:most], quote=False)  # the text stands in no attribute
     return re.sub(r"([\\`*_\[\]|#~!])", r"\\\1", shown)
 
 

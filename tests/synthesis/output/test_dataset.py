@@ -183,6 +183,7 @@ def test_the_card_holds_no_markup_and_no_secrets(tmp_path):
     assert "Done" not in text  # nothing that a model wrote
     assert len([line for line in outside.splitlines() if line.startswith("| x\\|y")]) == 1
     assert plain("a\nb" * 500).count("\n") == 0
+    assert plain('the pool\'s "own" model') == 'the pool\'s "own" model'  # the text stands in no attribute
 
 
 def test_half_surrogates_become_replacement_characters():
