@@ -67,7 +67,11 @@ RULES: list[tuple[str, str, tuple[str, ...]]] = [
     (r"gra compare gra=A .*", "shell", ("--help",)),  # with scores: tests/compare/test_compare_several.py
     (r"gra compare \S+ \S+( --power)?", "run", ("--resamples", "1000")),
     (r"gra analyze .*", "shell", ("--help",)),  # of data folders: tests/synthesis/analysis
-    (r"python -m gra\.simulation\.likeness .*", "shell", ("--help",)),  # what it measures: tests/simulation/test_traits.py
+    (
+        r"python -m gra\.simulation\.likeness .*",
+        "shell",
+        ("--help",),
+    ),  # what it measures: tests/simulation/test_traits.py
     (r"gra report data/mine", "run", ()),
     (r"gra report .*", "shell", ("--help",)),  # with scores: tests/compare/report/test_report_command.py
     (

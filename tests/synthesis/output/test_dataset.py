@@ -186,6 +186,33 @@ def test_the_card_holds_no_markup_and_no_secrets(tmp_path):
     assert plain('the pool\'s "own" model') == 'the pool\'s "own" model'  # the text stands in no attribute
 
 
+def test_the_card_says_how_to_load_the_data_and_what_its_columns_hold(tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    folder = write(tmp_path / "set")
+    text = (folder / "README.md").read_text()
+    found = {}
+    exec(text.split("```python\n")[1].split("```")[0].replace("PATH_OR_REPO", str(folder)), found)
+    assert [row["instruction"] for row in found["good"]] == []  # no mean of 9 here; the sample without a mean stays out
+    assert len(found["data"]) == 3
+    assert set(found["dropped"]["reason"]) == {"response_missing", "duplicate"}
+    told = {line.split("`")[1] for line in text.splitlines() if line.startswith("| `")}
+    assert set(found["data"].column_names) | set(found["dropped"].column_names) == told
+
+
+def test_a_hostile_sample_stays_in_its_code_block(tmp_path):
+    hostile = replace(PLAIN, instruction="x\n```````\n# head <script>\n", response="`````" + "long " * 500)
+    text = (write(tmp_path, kept=[hostile]) / "README.md").read_text()
+    block = text.split("## A sample\n\n")[1]
+    fence = block.split("json\n")[0]
+    assert fence == "`" * 8
+    inside, outside = block.split("json\n", 1)[1].split(f"\n{fence}", 1)
+    assert json.loads(inside)["instruction"] == hostile.instruction
+    assert "<script>" not in outside
+    assert len(inside) < 2000
+
+
 def test_half_surrogates_become_replacement_characters():
     assert well_formed({"a": ["x\ud800", "\ud83d\ude00", "fine", 3, None]}) == {
         "a": ["x\ufffd", "\U0001f600", "fine", 3, None]
