@@ -9,7 +9,7 @@ A committee of small LLMs writes instruction data; students are tuned on it, sco
 
 whole experiments:
   gra run experiment=NAME [key=value ...]       run the steps that are not done yet, then print the table
-  gra plan experiment=NAME [key=value ...]      list the steps: done or would run, inputs, expected cost
+  gra plan experiment=NAME [key=value ...]      list each step's state (done, to run), inputs, cost
   gra compare experiment=NAME [key=value ...]   print the table again from the finished steps
 
 on a Slurm cluster:
@@ -30,18 +30,18 @@ single stages, each into a folder (output=DIR):
 inspect, compare, fetch, publish:
   gra compare FOLDER FOLDER                     compare two evaluated runs item by item, ours or lm-eval's
   gra compare NAME=FOLDER NAME=FOLDER ...       compare several runs in one table; --contrast, --paper, --format latex, --power
-  gra report DIR [DIR ...]                      write one HTML page of any folders: data, training, scores
-  gra claims [--output DIR]                     check the paper's claims against its own numbers; DIR: also OpenDataArena's
+  gra report DIR [DIR ...]                      write an HTML page about data, model or scores folders
+  gra claims [--output DIR]                     check the paper's claims against its own numbers (DIR: and OpenDataArena's)
   gra regate DIR tau=6,7,8 --output OUT         re-apply the gate to a recorded synthesis with other settings; no calls
   gra analyze DIR [DIR ...] [--ifd MODEL]       describe data folders: variety, distance to seeds, difficulty, reviewers
   gra inspect DIR [DIR ...]                     summarise a data folder: kept, dropped and why, models, files
   gra inspect DIR --sample ID                   show one sample: gate, scores, prompts, replies
   gra blind draw NAME=DIR ... --output DIR      draw samples for a blind reading; gra blind rates DIR counts the labels
-  gra fetch models|students [NAME ...]          download the weights of a pool's models into the cache; no NAME: list them
+  gra fetch models|students [NAME ...]          download weights of pool models or students; without NAME: list them
   gra fetch suite=NAME output=DIR               fetch a suite's benchmarks from the hub into a folder
   gra export DIR --to FORMAT --output OUT       write a data folder for TRL, LLaMA-Factory, Axolotl, OpenAI
   gra push DIR [USER/NAME] [--private]          upload a data or model folder to the Hugging Face hub (--dry-run: list files)
-  gra publish RUN_DIR results/NAME              copy a run's table and report to a folder that is kept
+  gra publish RUN_DIR results/NAME              copy a run's table and report to a folder under version control
   gra completion bash|zsh                       tab completion: eval "$(gra completion bash)"
 
   gra COMMAND --help                            help on one command
@@ -59,7 +59,7 @@ groups (group=option): {groups}
   key=value        change a key, e.g. synthesis.rounds=2 seed=1   (+key=value adds one)
   store=DIR        the run store; default: runs/store
   results=DIR      folder of the table and report; default: runs/results/NAME
-  --cfg job        print the composed config and stop
+  --cfg job        print the composed config and stop; --info prints how Hydra composed it
   -m               sweep: with seed=0,1 the command runs once per seed
   --config-dir DIR your own folder of YAML files, e.g. DIR/experiment/mine.yaml
   --hydra-help     list Hydra's other flags

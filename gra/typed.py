@@ -120,7 +120,7 @@ def _unreadable(key: str, value: str, word: str, multirun: bool, is_path: bool) 
         raise _TwoMeanings(
             word,
             "is this one value, or several values of a sweep?",
-            f"for one value type {to_type(key, value)}, for several {each}",
+            f"one value: type {to_type(key, value)}; several values: type {each}",
         )
     if not is_path and (value.lstrip()[:1] in ("[", "{", '"', "'") or _FUNCTIONS.match(value)):
         remedy = f"for this literal text, type {to_type(key, value)}; in a list or mapping, quote each text with special characters"

@@ -77,7 +77,7 @@ class Folder:
         try:
             return Dataset(parquet.read_table(self.folder / name))
         except OSError as error:
-            raise StoreError(f"{self.folder / name}: cannot be read: {error}") from error
+            raise StoreError(f"{self.folder / name}: cannot be read: {error}\n    -> make the folder again") from error
 
     def report(self) -> Report:
         """Write the folder's page (`gra report`) with what it was made from; returns its summary, with `.path`.

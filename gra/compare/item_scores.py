@@ -92,7 +92,8 @@ def joined(arms: Sequence[Mapping[str, Outcomes]]) -> dict[str, Table]:
             other = table_of(second[task])
             if not _same(tables[task].member, other.member):
                 raise EvalError(
-                    f"Benchmark {task}: the arms put its items into different clusters\n    -> evaluate both with one version"
+                    f"Benchmark {task}: the two arms group its items differently (by subject or sub-task)\n"
+                    "    -> evaluate both arms with the same version of the benchmark"
                 )
             columns[task].append(other.outcomes)
     return {

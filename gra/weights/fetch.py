@@ -40,7 +40,8 @@ def fetch(name: str, weights: Weights, say: sources.Say) -> Path:
             shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
         raise StoreError(
-            f"{target.parent}: {error}\n    -> free some space, or set another folder: GRA_CACHE=FOLDER"
+            f"the weights of {name} cannot be stored in {target.parent}: {error}\n"
+            "    -> free space or correct the permissions, or set another folder: GRA_CACHE=FOLDER"
         ) from error
     say(f"{name}: fetched, sha256 verified: {target}")
     return target

@@ -245,7 +245,7 @@ def test_items_that_do_not_match_are_named_with_their_counts():
     with pytest.raises(EvalError, match=r"share 0 benchmarks, but 1 are only in the first \(quiz\) and 1 .*\(other\)"):
         paired_bootstrap({"quiz": first}, {"other": first})
     one, other = (clustered(np.ones((1, 100)), parts(count, 100 // count)) for count in (25, 50))
-    with pytest.raises(EvalError, match="q: the arms put its items into different clusters"):
+    with pytest.raises(EvalError, match="q: the two arms group its items differently"):
         paired_bootstrap({"q": one}, {"q": other})
     with pytest.raises(EvalError, match="different replicates"):
         paired_bootstrap({"a": first, "b": outcomes(np.ones((2, 10)))}, {"a": first, "b": first})

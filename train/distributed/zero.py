@@ -56,7 +56,7 @@ def problems(sft: SftSettings, machine: Machine, processes: int) -> list[Problem
 
 
 def facts(sft: SftSettings, processes: int) -> dict[str, Any]:
-    """Return the settings that a checkpoint's format depends on, for the checkpoint's mark."""
+    """Return the settings on which a checkpoint's format depends; they are stored in the checkpoint."""
     return {"processes": processes, "sharding": active(sft, processes)}
 
 

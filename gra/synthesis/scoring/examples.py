@@ -74,8 +74,8 @@ NONE = Examples()
 
 
 class Shelf:
-    """The records from which examples are drawn: in each domain the SHELF records with the smallest hashes, so that their order
-    does not matter. With `records` None no examples are shown (written reviews)."""
+    """The records from which examples are drawn: per domain, the SHELF records whose ids have the smallest hashes, so the selection
+    does not depend on the order of `records`. None: reviewers write their scores, and prompts show no examples."""
 
     def __init__(self, seed: int, records: Iterable[Record] | None):
         self._seed, self._shown = seed, records is not None

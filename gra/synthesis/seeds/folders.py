@@ -65,7 +65,7 @@ def select(path: Path, split: str, config: str | None, add_note: Callable[[str],
             )
         return Selection((path,))
     if not path.is_dir():
-        raise SeedError(f"{path}: no such file or folder")
+        raise SeedError(f"{path}: no such file or folder\n    -> correct seeds.path")
     if (train := train_file(path)) is not None:
         add_note(f"{path.name or path} is a data folder of this project: reading its {TRAIN}, not the rejected samples")
         return Selection((train,))
