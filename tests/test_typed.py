@@ -139,4 +139,4 @@ def test_lists_of_odd_names_are_read() -> None:
 def test_a_sweep_stays_a_sweep() -> None:
     assert spelt(["seed=0,1", "output=a,b"], multirun=True) == (["seed=0,1", "output=a,b"], [])
     (fault,) = spelt(["output=a=1,b=2"], multirun=True)[1]
-    assert "for several" in fault.remedy
+    assert "several values: type" in fault.remedy

@@ -13,7 +13,7 @@ from gra.errors import ConfigError
 from gra.known import Known
 from gra.simulation.known import source as world
 from gra.simulation.world import judge
-from gra.simulation.world_stage import WorldSettings, _seeds
+from gra.simulation.world_stage import WorldSettings, seeds_of
 from gra.synthesis.committee.records import Seed
 from gra.synthesis.probe.alterations import changed, negated, truncated
 from gra.synthesis.probe.exact import answer_of
@@ -79,7 +79,7 @@ def test_what_is_cut_off_ends_in_the_middle_of_a_sentence() -> None:
 def world_seeds(count: int = 210) -> list[Seed]:
     return [
         Seed(s["id"], s["instruction"], s["output"], domain=s["domain"])
-        for s in _seeds(WorldSettings(seeds=count, wrong_seed_share=0.3), random.Random(4))
+        for s in seeds_of(WorldSettings(seeds=count, wrong_seed_share=0.3), random.Random(4))
     ]
 
 
