@@ -6,8 +6,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib.util
-from collections.abc import Coroutine
+import signal
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
+
+from gra.signals import PREEMPTING
 
 T = TypeVar("T")
 
@@ -17,9 +22,25 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     imported modules are never freed, so the collector has little to do."""
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
-    if importlib.util.find_spec("uvloop") is None:
-        return asyncio.run(main)
-    import uvloop
+    with _handlers_restored():
+        if importlib.util.find_spec("uvloop") is None:
+            return asyncio.run(main)
+        import uvloop
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(main)
+
+
+@contextmanager
+def _handlers_restored() -> Iterator[None]:
+    """Restore the handlers of Ctrl-C and of a batch system's signals on exit, whatever the block made of them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread can set handlers
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *PREEMPTING)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # None: set by code that is not Python's, which cannot be restored
+                signal.signal(number, handler)

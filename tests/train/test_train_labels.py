@@ -173,7 +173,7 @@ def test_packing_does_not_leak_and_a_leak_is_refused(attention: str, student_fol
     forward = model.model.forward
     # deaf to positions
     model.model.forward = lambda *args, **kwargs: forward(*args, **{**kwargs, "position_ids": None})
-    with pytest.raises(TrainError, match="see each"):
+    with pytest.raises(TrainError, match="attend to each other"):
         refuse_leak(model)
 
 

@@ -82,7 +82,9 @@ def _stopped_by_signals(engine: Engine) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            # Once the run ends because of a signal, further ones change nothing, and a handler that raises inside uvloop's loop
+            # makes its closing fail. `event_loop.run` restores the handlers after the loop is closed.
+            signal.signal(number, signal.SIG_IGN if heard else signal.SIG_DFL if handler is None else handler)
 
 
 def _announced_again(heard: Sequence[tuple[int, float]]) -> bool:

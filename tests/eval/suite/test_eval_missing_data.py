@@ -30,7 +30,7 @@ def test_missing_data_are_named_or_skipped(tmp_path: Path) -> None:
     assert (rest.tasks, rest.groups) == (("math_chat",), {})
     assert plan.scored(wanted, {"math_chat": "math_chat"}, local.skipped) == list(wanted.tasks)
     (nothing,) = plan.local(suite("gpqa_diamond_chat", folder=tmp_path, skip_missing=True), {}).problems
-    assert "nothing is left" in nothing.remedy
+    assert "nothing is left" in nothing.message
     with pytest.raises(EvalError, match="nothing is left"):
         plan.without(wanted, wanted.tasks)
 
