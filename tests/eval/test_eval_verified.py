@@ -28,7 +28,7 @@ from gra.fileio import read_json, write_json
 SECRET = "sk-never-shown-4711"
 ITEMS = [  # right answer, reply, the verdict by the server's rule, strict and tolerant score
     ("#### 7", "3 + 4.\n#### 7", "right", 1.0, 1.0),
-    ("#### 1200", "That makes twelve hundred.", "right", 0.0, 0.0),  # the verifier alone
+    ("#### 1200", "In Roman numerals, MCC.", "right", 0.0, 0.0),  # the verifier alone
     ("#### 5", "so 6", "wrong", 0.0, 0.0),
     ("#### 8", "<think>maybe 8</think>", "blank", 0.0, 0.0),
     ("#### 9", "The answer is 9. (mumble)", "unreadable", 0.0, 1.0),
@@ -96,7 +96,7 @@ def finished(tmp_path: Path) -> Path:
 
 
 def by_rule(body: dict[str, Any]) -> str:
-    """CORRECT if the reply's last number, in digits or in these words, is the right answer."""
+    """CORRECT if the reply's last number, in digits or as this numeral, is the right answer."""
     (message,) = body["messages"]
     parts = {
         name: re.findall(rf"<{name}>\n(.*?)\n</{name}>", message["content"], re.DOTALL)
@@ -107,7 +107,7 @@ def by_rule(body: dict[str, Any]) -> str:
         return "I would rather not say whether it is correct."
     if "distrusted" in reply:
         return "INCORRECT"
-    found = re.findall(r"\d+", reply.replace("twelve hundred", "1200"))
+    found = re.findall(r"\d+", reply.replace("MCC", "1200"))
     return "**Correct.**" if found[-1:] == [gold] else "<think>hm, CORRECT?</think>INCORRECT"
 
 
@@ -224,6 +224,14 @@ def test_a_kill_loses_no_verdict(finished: Path, tmp_path: Path) -> None:
         whole = rescore(finished, tmp_path / "whole", reading="verified", verifier=verifier(site))
     assert result == whole
     assert (output / "samples.parquet").read_bytes() == (tmp_path / "whole" / "samples.parquet").read_bytes()
+
+
+def test_verdicts_of_simulated_models_are_labelled_also_from_the_store(finished: Path, tmp_path: Path) -> None:
+    with serving(judge, owner="simulation") as site:
+        for _ in range(2):  # the second time, no server is asked
+            assert rescore(finished, tmp_path / "v", reading="verified", verifier=verifier(site))["simulated"] is True
+            (tmp_path / "v" / "SIMULATED").unlink()
+    assert len(site.bodies) == len(ITEMS) - 1
 
 
 @pytest.mark.parametrize(
