@@ -68,18 +68,21 @@ class Verified:
 
 
 def begin(output: Path, folder: Path, verifier: Verifier) -> None:
-    """Create `output`, or go on with one that the same command began. Raises StoreError for a folder that holds anything else."""
+    """Create `output`, or go on with one that the same command began; one without scores can be begun with another verifier.
+
+    Raises StoreError for a folder that holds anything else.
+    """
     mine = {"from": str(folder.resolve()), "verifier": verifier.model, "max_tokens": verifier.max_tokens}
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         try:
             found = read_json(output / BEGUN)
         except (OSError, ValueError):
             found = None
-        if found != mine:
+        unfinished = isinstance(found, dict) and not (output / "scores.json").exists()
+        if found != mine and not unfinished:
             what = "not empty" if found is None else "begun by another command"
             raise StoreError(f"{output}: {what}\n    -> name a new folder, or repeat the command that began this one")
-    else:
-        write_json(output / BEGUN, mine)
+    write_json(output / BEGUN, mine)
 
 
 def read(verifier: Verifier, items: Sequence[Item], output: Path) -> Verified:

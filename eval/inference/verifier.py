@@ -151,7 +151,7 @@ def _verdict(record: Record | None) -> str:
 
 def _in_flags(words: Any) -> str:
     """Return a message of the client, which speaks of a pool, in the words of the command line."""
-    text = str(words)
+    text = str(words).partition(" A committee without")[0]  # advice for pools of several models
     for key, flag in _FLAGS:
         text = text.replace(f"{key}=", f"{flag} ").replace(key, flag)
     return text

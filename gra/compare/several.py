@@ -10,7 +10,7 @@ gra compare A B --power                                    # what such a compari
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from gra.compare import csv_export, table
@@ -128,11 +128,15 @@ def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
     if problems:
         raise ConfigError(problems)
     named: dict[str, list[Path]] = {}
+    order: dict[str, None] = {}  # of first appearance: the first arm is the reference
+    read_as: dict[Path, str] = {}
     reread: dict[str, dict[str, list[Path]]] = {reading: {} for reading in REREAD}
     for word in words:
         name, folder = split(word)
-        name = name or _own_name(folder, named)
-        reread.get(reading_of(folder), named).setdefault(name, []).append(folder)
+        name = name or _own_name(folder, order)
+        order.setdefault(name)
+        read_as[folder] = reading_of(folder)
+        reread.get(read_as[folder], named).setdefault(name, []).append(folder)
     for again in reread.values():
         for name in [name for name in again if name not in named]:
             named[name] = again.pop(name)
@@ -144,10 +148,11 @@ def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
                     [Problem(name, what, f"re-read all of them (gra rescore --reading {reading}), or none")]
                 )
     found = []
-    for name, folders in named.items():
+    for name, folders in ((name, named[name]) for name in order):
         for place, folder in enumerate(folders):
             steps = {"scores": folder} | {kind: again[name][place] for kind, again in reread.items() if name in again}
-            found.append(Arm(name, _label(name, folder), place if len(folders) > 1 else None, steps, metric=metric))
+            label = _label(name, folder) if read_as[folder] == VERIFIED else name
+            found.append(Arm(name, label, place if len(folders) > 1 else None, steps, metric=metric))
     return found
 
 
@@ -161,8 +166,6 @@ def reading_of(folder: Path) -> str:
 
 def _label(name: str, folder: Path) -> str:
     """The arm's name, with the verifier whose verdicts its scores are."""
-    if reading_of(folder) != VERIFIED:
-        return name
     verifiers = sorted({task.verifier for task in load(folder).tasks.values() if task.verifier})
     return f"{name} (verified by {', '.join(verifiers)})"
 
@@ -173,7 +176,7 @@ def names_run(word: str) -> bool:
     return bool(name) and is_run(folder)
 
 
-def _own_name(folder: Path, taken: dict[str, list[Path]]) -> str:
+def _own_name(folder: Path, taken: Container[str]) -> str:
     """The folder's name, with those above it until no other run has it."""
     parts = folder.resolve().parts
     for count in range(1, len(parts)):

@@ -181,8 +181,10 @@ def test_verified_scores_are_no_training_and_stand_beside_the_strict_ones(gra: C
     assert "read differently, judge-7b / strict" in " ".join(text.split())
     code, text, _ = gra(folders["a-v"], folders["b"])  # two folders without names, in detail
     assert (code, "read differently, judge-7b / strict" in " ".join(text.split())) == (0, True)
+    (tmp_path / "b").rename(tmp_path / "a" / "a-v")  # the same last name, but no name was given
+    assert len(arms_of([str(tmp_path / "a-v"), str(tmp_path / "a" / "a-v")], None)) == 2
     with pytest.raises(ConfigError, match="runs are read by a verifier too"):
-        arms_of([a, f"a={folders['b']}", verified], None)
+        arms_of([a, f"a={tmp_path / 'a' / 'a-v'}", verified], None)
 
 
 def test_readings_side_by_side(gra: Command, tmp_path: Path) -> None:

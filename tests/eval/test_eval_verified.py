@@ -238,6 +238,7 @@ def test_verdicts_of_simulated_models_are_labelled_also_from_the_store(finished:
     ("behave", "error", "words"),
     [
         (answering(401), ServerError, "OPENAI_API_KEY"),
+        (answering(402), ServerError, r"add credit at the provider; the same command resumes\.$"),
         (answering(400, "too long"), EvalError, "refused every question"),
     ],
 )
@@ -267,6 +268,12 @@ def test_faults_are_said_in_the_words_of_the_command(finished: Path, tmp_path: P
     with pytest.raises(StoreError, match="not empty"):
         rescore(finished, tmp_path / "b", reading="verified", verifier=Verifier("http://127.0.0.1:9/v1", "m"))
     assert [path.name for path in (tmp_path / "b").iterdir()] == ["mine.txt"]
+    with serving(judge) as site:  # a wrong name is put right in the same folder
+        with pytest.raises(ServerError, match="does not list `n`"):
+            rescore(finished, tmp_path / "a", reading="verified", verifier=Verifier(site.url, "n"))
+        rescore(finished, tmp_path / "a", reading="verified", verifier=verifier(site))
+        with pytest.raises(StoreError, match="another command"):
+            rescore(finished, tmp_path / "a", reading="verified", verifier=verifier(site, max_tokens=7))
     for flags in (["--reading", "verified"], ["--verifier-url", "http://x/v1", "--verifier-model", "m"]):
         with pytest.raises(SystemExit):
             main([str(finished), "--output", str(tmp_path / "c"), *flags])
