@@ -22,6 +22,7 @@ from gra.models.openai.backend import OpenAIServer, client
 from gra.models.openai.reply_text import answer_of
 from gra.models.openai.settings import PoolSettings
 from gra.models.pool import parsed
+from gra.wellformed import printable
 
 KIND = "verify"
 _FLAGS = (
@@ -87,7 +88,7 @@ def verify(
             except ServerError as error:
                 raise ServerError(_in_flags(str(error))) from None
         if refused and len(refused) == len(asked):
-            why = next(iter(refused.values()))
+            why = printable(next(iter(refused.values())))
             raise EvalError(
                 f"verifier `{verifier.model}`: the server refused every question ({why})\n    -> check the model and its limits"
             )
