@@ -1,11 +1,16 @@
-"""Scores an evaluation again from its stored replies with the current extraction: no model, no network, no lm-eval.
+"""Scores an evaluation again from its stored replies with the current extraction: without the model, without lm-eval.
 
 Command: gra rescore FOLDER --output DIR [--reading strict|opencompass]
+         gra rescore FOLDER --output DIR --reading verified --verifier-url URL --verifier-model NAME
 (FOLDER: the output of `gra eval` or of a step `scores`; its samples/*.jsonl hold the items, the replies and lm-eval's verdicts)
 
 `--reading opencompass` replaces the strict answers and verdicts by those of OpenCompass's rules (also for lm-eval's tasks, not for
 IFEval; see opencompass.py); the tolerant ones stay. scores.json records it under `how`, and `gra compare` lists the tasks that
 were read differently.
+
+`--reading verified` asks a model at an OpenAI-compatible server whether each reply's final answer is the right one (verified.py);
+this alone needs a network. Its replies are kept in DIR: the same command goes on after a kill. The API key comes from the
+environment.
 
 Written to DIR: samples.parquet, scores.json, the label SIMULATED if FOLDER has it, and rescored.json (what was redone).
 
@@ -26,6 +31,8 @@ from pathlib import Path
 from typing import Any
 
 from gra.errors import EvalError, GraError
+from gra.eval import verified
+from gra.eval.inference.verifier import Verifier
 from gra.eval.report import samples, scores
 from gra.eval.sandbox import SandboxError
 from gra.eval.sandbox.run import OVERRIDE
@@ -58,23 +65,63 @@ def main(argv: Sequence[str]) -> int:
         default="strict",
         help="rules that read the strict answers; default: strict, the rules of this project",
     )
+    asked = parser.add_argument_group("--reading verified")
+    asked.add_argument("--verifier-url", metavar="URL", help="address of the server, up to /v1")
+    asked.add_argument("--verifier-model", metavar="NAME", help="the verifier's name at the server")
+    asked.add_argument(
+        "--verifier-key-env",
+        metavar="NAME",
+        default=Verifier.key_env,
+        help=f"environment variable with the API key; default: {Verifier.key_env}",
+    )
+    for flag, default, what in (
+        ("--verifier-tokens", Verifier.max_tokens, "limit of a verdict in tokens, its reasoning included"),
+        ("--concurrency", Verifier.concurrency, "calls in flight"),
+    ):
+        asked.add_argument(flag, type=int, metavar="N", default=default, help=f"{what}; default: {default}")
     options = parser.parse_args(argv)
     try:
-        result = rescore(options.folder, options.output, options.sandbox, options.reading)
+        result = rescore(options.folder, options.output, options.sandbox, options.reading, _verifier(parser, options))
     except GraError as error:
         print(error, file=sys.stderr)
         return error.code
     for name, value in scores.flat(result).items():
         print(f"{name:<50} {value:.4f}")
+    for line in (result.get("verified") or {}).get("lines", ()):
+        print(line)
     return 0
 
 
-def rescore(folder: Path, output: Path, sandbox: str = "auto", reading: str = "strict") -> dict[str, Any]:
+def _verifier(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Verifier | None:
+    """Return the verifier that the flags name; None for the other readings. Wrong flags end the command."""
+    if (options.reading == rereading.VERIFIED) != bool(options.verifier_url and options.verifier_model):
+        parser.error("--reading verified goes with --verifier-url URL and --verifier-model NAME, and only it does")
+    if min(options.verifier_tokens, options.concurrency) < 1:
+        parser.error("--verifier-tokens and --concurrency must be at least 1")
+    if options.reading != rereading.VERIFIED:
+        return None
+    return Verifier(
+        options.verifier_url,
+        options.verifier_model,
+        options.verifier_key_env,
+        options.verifier_tokens,
+        options.concurrency,
+    )
+
+
+def rescore(
+    folder: Path, output: Path, sandbox: str = "auto", reading: str = "strict", verifier: Verifier | None = None
+) -> dict[str, Any]:
     """Score `folder` again into `output`, which must be new or empty, and return the content of scores.json.
 
-    Raises EvalError if `folder` is not a finished evaluation or `output` is not empty, and if programs cannot run in the sandbox.
+    `verifier`: for the reading `verified`, and only for it; `output` may then also be what the same call left.
+
+    Raises EvalError if `folder` is not a finished evaluation or `output` is not empty, and if programs cannot run in the sandbox;
+    for a verifier also ConfigError, StoreError and ServerError.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    if (verifier is not None) != (reading == rereading.VERIFIED):
+        raise EvalError("the reading `verified` needs a verifier, the others none\n    -> name a server and its model")
+    if verifier is None and output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise EvalError(f"{output}: not empty\n    -> name a new folder")
     before, results = _read(folder / "scores.json"), _read(folder / "results.json")
     owners = _owners(folder / "samples.parquet")
@@ -85,6 +132,7 @@ def rescore(folder: Path, output: Path, sandbox: str = "auto", reading: str = "s
         except SandboxError as error:
             raise EvalError(str(error).replace(OVERRIDE, "--sandbox none")) from error
     rows: list[samples.SampleRow] = []
+    items: list[verified.Item] = []
     redone: dict[str, str] = {}
     reread: set[str] = set()
     for leaf, task in owners.items():
@@ -97,15 +145,21 @@ def rescore(folder: Path, output: Path, sandbox: str = "auto", reading: str = "s
             for row, other in zip(mine, samples.rows(task, leaf, again) if again else (), strict=False):
                 row["extracted"], row["correct"] = other["extracted"], other["correct"]  # the tolerant reading stays
         rows += mine
-        redone[leaf] = (
-            " and ".join(what for what, done in ((reading, again), ("tolerant", kinds[leaf])) if done) or "nothing"
-        )
+        items += [verified.Item(row, kinds[leaf], sample) for row, sample in zip(mine, _first(logged), strict=True)]
+        what = (("strict" if verifier else reading, again), ("tolerant", kinds[leaf]))
+        redone[leaf] = " and ".join(name for name, done in what if done) or "nothing"
+    seen = None
+    if verifier is not None:
+        verified.begin(output, folder, verifier)
+        seen = verified.read(verifier, items, output)
     entries = before["tasks"]
     metrics = {name: entry["metric"] for name, entry in entries.items() if entry.get("metric") is not None}
     groups = {name: str(entry.get("group") or name) for name, entry in entries.items()}
-    labelled = bool(before.get("simulated")) or simulated([folder])
+    labelled = bool(before.get("simulated")) or simulated([folder]) or (seen is not None and seen.simulated)
     how = {
-        name: (entry.get("how") or {}) | ({"reading": reading} if name in reread else {})
+        name: (entry.get("how") or {})
+        | ({"reading": reading} if name in reread else {})
+        | (seen.how(name) if seen is not None else {})
         for name, entry in entries.items()
     }
     result = scores.scores(list(entries), rows, metrics, groups, labelled, how)
@@ -114,8 +168,14 @@ def rescore(folder: Path, output: Path, sandbox: str = "auto", reading: str = "s
     result["quantized"] = quantized([folder])
     if result["quantized"] is not None:
         write_text(output / QUANTIZED, result["quantized"] + "\n")
-    samples.write(output / "samples.parquet", rows)
-    write_json(output / "rescored.json", {"from": str(folder.resolve()), "reading": reading, "redone": redone})
+    told: dict[str, Any] = {"from": str(folder.resolve()), "reading": reading, "redone": redone}
+    if seen is not None:
+        told |= {"verifier": seen.verifier, "not_verified": seen.kept}
+        result["verified"] = {"verifier": seen.verifier, **seen.every, "lines": seen.lines()}
+        for name, counts in seen.tasks.items():
+            result["tasks"][name]["verified"] = {"verifier": seen.verifier, **counts}
+    samples.write(output / "samples.parquet", rows, seen.columns() if seen is not None else None)
+    write_json(output / "rescored.json", told)
     write_json(output / "scores.json", result)
     return result
 
@@ -128,12 +188,17 @@ def _again(leaf: str, kind: str | None, logged: Sequence[dict[str, Any]]) -> lis
     extract, judge = _function(steps[0].get("filter_fn")), _function(spec.get("process_results"))
     if extract is None or judge is None:
         return None
-    mine = [sample for sample in logged if sample["filter"] == logged[0]["filter"]]
+    mine = _first(logged)
     found = extract([sample["resps"][0] for sample in mine], [sample["doc"] for sample in mine])
     return [
         {**sample, "filtered_resps": [several[0]], **judge(sample["doc"], [several[0]])}
         for sample, several in zip(mine, found, strict=True)
     ]
+
+
+def _first(logged: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the samples of the task's first filter, which the rows are made of."""
+    return [sample for sample in logged if sample["filter"] == logged[0]["filter"]]
 
 
 def _function(dotted: str | None) -> Any:

@@ -25,7 +25,7 @@ single stages, each into a folder (output=DIR):
   gra prepare data=DIR output=DIR               tokenise a data folder on a CPU, before you request GPUs
   gra train data=DIR student.model=M output=DIR train a student on a data folder (TRL, PEFT, DeepSpeed)
   gra eval suite=NAME model.path=M output=DIR   score a model on a suite of benchmarks (lm-eval)
-  gra rescore FOLDER --output DIR               score recorded replies again, without a model
+  gra rescore FOLDER --output DIR               score recorded replies again, by rules or by a verifier model
 
 inspect, compare, fetch, publish:
   gra compare FOLDER FOLDER                     compare two evaluated runs item by item, ours or lm-eval's

@@ -70,15 +70,18 @@ def rows(task: str, subtask: str, samples: Sequence[Mapping[str, Any]], kind: st
     return made
 
 
-def write(path: Path, items: Sequence[SampleRow]) -> None:
-    """Write the rows as parquet. Equal rows give equal bytes."""
+def write(path: Path, items: Sequence[SampleRow], further: Mapping[str, Sequence[str | None]] | None = None) -> None:
+    """Write the rows as parquet. Equal rows give equal bytes. `further`: columns of text beside them, one value per row."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     kinds = {"correct": pa.float64(), "correct_tolerant": pa.float64(), "at_limit": pa.bool_()}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in SampleRow.__annotations__])
+    table = pa.Table.from_pylist([dict(row) for row in items], schema=schema)
+    for name, values in (further or {}).items():
+        table = table.append_column(name, pa.array(values, pa.string()))
     with atomic_path(path) as temporary:
-        pq.write_table(pa.Table.from_pylist([dict(row) for row in items], schema=schema), temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd")
 
 
 def _ids(samples: Sequence[Mapping[str, Any]]) -> list[str]:

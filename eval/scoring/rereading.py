@@ -9,7 +9,12 @@ from typing import Any
 from gra.eval.scoring import code, mathematics, multiple_choice, number, opencompass
 
 OPENCOMPASS = "opencompass"
-READINGS = ("strict", OPENCOMPASS)  # the choices of `gra rescore --reading`; both come with the tolerant reading
+VERIFIED = "verified"  # by a model at a server: verifying.py, ../inference/verifier.py
+READINGS = (
+    "strict",
+    OPENCOMPASS,
+    VERIFIED,
+)  # the choices of `gra rescore --reading`; all come with the tolerant reading
 
 
 def reread(leaf: str, kind: str | None, logged: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | None:

@@ -16,6 +16,7 @@ STEPS = (
     "model",
     "scores",
     "opencompass",
+    "verified",
 )  # steps that the comparison reads; others are only listed as provenance
 
 
@@ -25,7 +26,8 @@ class Arm:
 
     `folders` maps a step's name (see STEPS) to its finished store folder; unfinished steps are absent.
     `manifests` maps the same names to the content of manifest.json ({} or absent where there is none). The step `opencompass` holds
-    the same replies read by OpenCompass's rules (`gra rescore --reading opencompass`). `metric`: see lm_eval_log.py.
+    the same replies read by OpenCompass's rules (`gra rescore --reading opencompass`), `verified` the
+    same judged by a verifier. `metric`: see lm_eval_log.py.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Warns under a comparison about causes of a difference other than the models: different prompts, truncated replies."""
+"""Warns under a comparison about causes of a difference other than the models: a verifier's verdicts, prompts, cut replies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,31 @@ NOTICED = 0.02  # share of truncated replies of a benchmark above which they are
 
 def cautions(runs: Sequence[Scores]) -> list[str]:
     """One sentence per caution; [] if there is none. `runs`: in the order of the table."""
-    return [*_prompts(runs), *_cut(runs)]
+    return [*_verified(runs), *_prompts(runs), *_cut(runs)]
+
+
+def _verified(runs: Sequence[Scores]) -> list[str]:
+    """Benchmarks whose strict scores are a verifier's verdicts in some run, in all of the same verifier or not."""
+    mixed: dict[str, list[str]] = {}
+    alike: dict[str, list[str]] = {}
+    for task in dict.fromkeys(name for run in runs for name in run.items):
+        read = [score.verifier or score.reading for run in runs if (score := run.tasks.get(task)) and task in run.items]
+        verifiers = {score.verifier for run in runs if (score := run.tasks.get(task)) and task in run.items}
+        if verifiers == {None}:
+            continue
+        names = " / ".join(dict.fromkeys(read))
+        (alike if len(verifiers) == 1 else mixed).setdefault(names, []).append(task)
+    lines = [
+        f"{', '.join(tasks)}: read differently, {names} (a name is a verifier model's). These differences compare readings, "
+        "not models: re-read all runs by the same verifier, or none."
+        for names, tasks in mixed.items()
+    ]
+    lines += [
+        f"{', '.join(tasks)}: what stands as strict is verified, the verdicts of the verifier model {names}."
+        for names, tasks in alike.items()
+    ]
+    without = sum(score.fell_back for run in runs for score in run.tasks.values())
+    return [*lines, *([f"{without:,} items without a verdict keep their tolerant one."] if without else [])]
 
 
 def _prompts(runs: Sequence[Scores]) -> list[str]:

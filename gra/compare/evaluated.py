@@ -12,12 +12,14 @@ from gra.compare.scores import KINDS, Scores, outcomes
 
 Scored = Mapping[str, Outcomes]  # benchmark -> outcomes of one arm
 
+REREAD = ("opencompass", "verified")  # readings of the same replies in folders of their own (`gra rescore --reading`)
+
 
 @dataclass(frozen=True)
 class Evaluated:
     """`groups`: the arms by name, with their replicates; `runs`: those that are evaluated, with their scores; `tasks`: all of their
-    benchmarks; `scored`: by arm and kind of `scores.KINDS`, and, under "opencompass", the strict scores of re-read replies, where
-    every evaluated replicate has them."""
+    benchmarks; `scored`: by arm and kind of `scores.KINDS`, and, under those of REREAD, the strict scores of re-read replies,
+    where every evaluated replicate has them."""
 
     groups: Mapping[str, Sequence[Arm]]
     runs: Mapping[str, Sequence[tuple[Arm, Scores]]]
@@ -27,6 +29,10 @@ class Evaluated:
     def scores(self) -> list[Scores]:
         """Every evaluated run, in the order of the arms."""
         return [scores for found in self.runs.values() for _, scores in found]
+
+    def verified(self, name: str) -> bool:
+        """Whether the scores that stand as an arm's strict ones are a verifier's verdicts."""
+        return any(task.verifier for _, scores in self.runs[name] for task in scores.tasks.values())
 
     def simulated(self, name: str) -> bool:
         """Whether an arm's numbers come from simulated models."""
@@ -45,12 +51,12 @@ def read(arms: Sequence[Arm], reference: str) -> Evaluated:
     scored: dict[str, dict[str, Scored]] = {}
     for name, found in runs.items():
         scored[name] = {kind: _outcomes(name, found, tasks, kind) for kind in KINDS}
-        scored[name]["opencompass"] = _reread(name, found, tasks)
+        scored[name] |= {reading: _reread(name, found, tasks, reading) for reading in REREAD}
     return Evaluated(groups, {name: runs[name] for name in order}, tasks, scored)
 
 
-def _reread(name: str, runs: Sequence[tuple[Arm, Scores]], tasks: Iterable[str]) -> Scored:
-    folders = [arm.folders.get("opencompass") for arm, _ in runs]
+def _reread(name: str, runs: Sequence[tuple[Arm, Scores]], tasks: Iterable[str], reading: str) -> Scored:
+    folders = [arm.folders.get(reading) for arm, _ in runs]
     if not runs or None in folders:
         return {}
     again = [(arm, load(folder)) for (arm, _), folder in zip(runs, folders, strict=True) if folder is not None]

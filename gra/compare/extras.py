@@ -8,7 +8,7 @@ from typing import Any
 from gra.compare.best import best
 from gra.compare.bootstrap import Interval
 from gra.compare.contrasts import Contrast, contrast, parse, shared
-from gra.compare.evaluated import Evaluated
+from gra.compare.evaluated import REREAD, Evaluated
 from gra.compare.numbers import interval, percent, points
 from gra.compare.options import Options, PaperOptions
 from gra.compare.paper import benchmarks, beside, opendataarena
@@ -20,7 +20,11 @@ from gra.compare.sheet import Sheet
 from gra.errors import EvalError
 from gra.paths import paper_dir
 
-READINGS = {"strict": "strict", "opencompass": "OpenCompass", "tolerant": "tolerant"}
+READINGS = {
+    "strict": "strict",
+    "opencompass": "OpenCompass",
+    "tolerant": "tolerant",
+}  # and "verified", where an arm has it
 
 
 def extras(evaluated: Evaluated, reference: str, options: Options) -> dict[str, list[Sheet]]:
@@ -34,7 +38,7 @@ def extras(evaluated: Evaluated, reference: str, options: Options) -> dict[str, 
         found["contrasts"] = [contrasts(evaluated, options)]
     if options.best:
         found["best"] = [best(evaluated, options)]
-    if any(scored["opencompass"] for scored in evaluated.scored.values()):
+    if any(scored[reading] for reading in REREAD for scored in evaluated.scored.values()):
         found["readings"] = [readings(evaluated, reference, options, labels)]
     if options.power is not None:
         found["power"] = [measured(evaluated, reference, options.power / 100, options.level)]
@@ -80,10 +84,12 @@ def contrast_sheet(made: Sequence[Contrast], level: float, simulated: bool) -> S
 def readings(evaluated: Evaluated, reference: str, options: Options, labels: Mapping[str, str]) -> Sheet:
     """The mean of every arm by each reading of the same replies, and reference minus arm by each."""
     lines, records = [], []
+    verified = any(scored["verified"] for scored in evaluated.scored.values())
+    shown = READINGS | ({"verified": "verified"} if verified else {})
     for name, label in labels.items():
         cells: list[str] = []
         record: dict[str, object] = {"arm": name, "label": label, "simulated": evaluated.simulated(name)}
-        for kind in READINGS:
+        for kind in shown:
             value = _mean(evaluated, name, kind)
             found = _difference(evaluated, reference, name, kind, options)
             cells += [percent(value), "reference" if name == reference else interval(found)]
@@ -91,11 +97,11 @@ def readings(evaluated: Evaluated, reference: str, options: Options, labels: Map
             record |= {f"{kind}.low": found.low if found else None, f"{kind}.high": found.high if found else None}
         lines.append([label, *cells])
         records.append(record)
-    heads = [words for kind in READINGS.values() for words in (f"Mean, {kind}", f"Reference minus arm, {kind}")]
+    heads = [words for kind in shown.values() for words in (f"Mean, {kind}", f"Reference minus arm, {kind}")]
     note = (
-        "Means over the benchmarks in percent, by three readings of the same replies: strict, the form that "
-        "the task asks for; OpenCompass's rules, by which the paper's numbers were read; tolerant, any clear "
-        "form. A dash: not read so."
+        f"Means over the benchmarks in percent, by {'four' if verified else 'three'} readings of the same replies: strict, "
+        "the form that the task asks for; OpenCompass's rules, by which the paper's numbers were read; tolerant, any clear "
+        f"form{'; verified, the verdicts of a verifier model' if verified else ''}. A dash: not read so."
     )
     return Sheet("Readings of the same replies", ("Arm", *heads), lines, [note], records)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ TOLERANCE = 5e-4  # between a benchmark's value and the mean of its items; lm-ev
 COLUMNS = ("task", "doc_id", "cluster", "answer", "correct", "correct_tolerant", "extracted")
 # What is scored item by item. "form" is strict minus tolerant: what the requested form costs (below zero) or gains.
 KINDS = ("strict", "tolerant", "form", "extraction")
+VERIFIED = "verified"  # `how.reading` of scores that are a verifier model's verdicts (`gra rescore --reading verified`)
+_ELSEWHERE = ("template", "verifier")  # conditions that cautions.py reports
 _AGAIN = "\n    -> run the evaluation again"
 _ALTERED = f"the table and its intervals would disagree{_AGAIN}"
 
@@ -38,6 +40,17 @@ class TaskScore:
     group: str = ""
     how: Mapping[str, Any] = field(default_factory=dict)  # the conditions: what its score depends on besides the model
     at_limit: float | None = None  # share of replies truncated at the token limit; None: unknown
+    fell_back: int = 0  # items without a verifier's verdict, which keep their tolerant one
+
+    @property
+    def reading(self) -> str:
+        """By which rules `value` was read: strict, opencompass or VERIFIED."""
+        return str(self.how.get("reading") or "strict")
+
+    @property
+    def verifier(self) -> str | None:
+        """The model whose verdicts `value` is the mean of; None for scores read by rules."""
+        return str(self.how.get("verifier") or "unnamed") if self.reading == VERIFIED else None
 
 
 @dataclass(frozen=True)
@@ -133,7 +146,8 @@ def conditions_differ(runs: Sequence[Scores]) -> list[str]:
         hows = [run.tasks[task].how for run in runs if task in run.items]
         if len(hows) < 2 or not all(hows):
             continue
-        every = dict.fromkeys(key for how in hows for key in how if key != "template")  # cautions.py reports it
+        elsewhere = {*_ELSEWHERE, *(["reading"] if any(how.get("reading") == VERIFIED for how in hows) else [])}
+        every = dict.fromkeys(key for how in hows for key in how if key not in elsewhere)
         keys = [key for key in every if len({repr(how.get(key)) for how in hows}) > 1]
         if keys:
             what = "; ".join(f"{key} {' / '.join(dict.fromkeys(str(how.get(key)) for how in hows))}" for key in keys)
@@ -160,7 +174,8 @@ def _task(path: Path, name: str, entry: Any) -> TaskScore:
             allowed = "a number" if key == "value" else "null or a number"
             raise EvalError(f"{path}: tasks.{name}.{key} must be {allowed} from 0 to 1, got {number!r:.60}{_AGAIN}")
     metric, group = str(entry.get("metric") or ""), str(entry.get("group") or name)
-    return TaskScore(n=n, **numbers, metric=metric, group=group, how=_how(entry), at_limit=_at_limit(entry))
+    made = TaskScore(n=n, **numbers, metric=metric, group=group, how=_how(entry), at_limit=_at_limit(entry))
+    return replace(made, fell_back=_fell_back(entry))
 
 
 def _at_limit(entry: Mapping[str, Any]) -> float | None:
@@ -168,6 +183,12 @@ def _at_limit(entry: Mapping[str, Any]) -> float | None:
     return (
         count / known if isinstance(count, int) and isinstance(known, int) and 0 <= count <= known and known else None
     )
+
+
+def _fell_back(entry: Mapping[str, Any]) -> int:
+    counts = entry.get(VERIFIED)
+    found = counts.get("fell_back") if isinstance(counts, dict) else 0
+    return found if isinstance(found, int) and found > 0 else 0
 
 
 def _how(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,23 +10,25 @@ gra compare A B --power                                    # what such a compari
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from gra.compare import csv_export, table
 from gra.compare.arms import Arm, check_arms
-from gra.compare.evaluated import read
+from gra.compare.evaluated import REREAD, read
 from gra.compare.extras import extras
 from gra.compare.folders import is_run, load, split
 from gra.compare.options import Options, PaperOptions
 from gra.compare.paper.claims_sheet import brief
 from gra.compare.rows import Comparison, build
+from gra.compare.scores import VERIFIED
 from gra.compare.sheet import FORMS, SUFFIX, Sheet, render
 from gra.errors import ConfigError, EvalError, Problem
 from gra.fileio import write_text
 from gra.flags import Parser
 
 OWN = ("contrast", "best", "paper", "paper_row", "paper_column", "format", "output", "reference", "metric", "power")
+_WORDS = {"opencompass": "by OpenCompass's rules", "verified": "by a verifier"}
 
 
 def add_flags(parser: Parser) -> None:
@@ -109,7 +111,8 @@ def run(given: argparse.Namespace, options: Options) -> None:
 
 def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
     """The arms that the words name: NAME=FOLDER, or FOLDER, which is named after itself. Folders of one name are its trainings;
-    those that were read by OpenCompass's rules are a reading of the training at their place, not a training.
+    those that were read by OpenCompass's rules or judged by a verifier are a reading of the training at their place, not a
+    training. An arm that has only these is read so, and its label names the verifier.
 
     Raises ConfigError for words that are no run.
     """
@@ -125,32 +128,46 @@ def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
     if problems:
         raise ConfigError(problems)
     named: dict[str, list[Path]] = {}
-    reread: dict[str, list[Path]] = {}
+    order: dict[str, None] = {}  # of first appearance: the first arm is the reference
+    read_as: dict[Path, str] = {}
+    reread: dict[str, dict[str, list[Path]]] = {reading: {} for reading in REREAD}
     for word in words:
         name, folder = split(word)
-        name = name or _own_name(folder, named)
-        (reread if by_opencompass(folder) else named).setdefault(name, []).append(folder)
-    for name in [name for name in reread if name not in named]:
-        named[name] = reread.pop(name)
-    uneven = [name for name, folders in reread.items() if len(folders) != len(named[name])]
-    if uneven:
-        what = f"{len(reread[uneven[0]])} of its {len(named[uneven[0]])} runs are read by OpenCompass's rules too"
-        raise ConfigError(
-            [Problem(uneven[0], what, "re-read all of them (gra rescore --reading opencompass), or none")]
-        )
+        name = name or _own_name(folder, order)
+        order.setdefault(name)
+        read_as[folder] = reading_of(folder)
+        reread.get(read_as[folder], named).setdefault(name, []).append(folder)
+    for again in reread.values():
+        for name in [name for name in again if name not in named]:
+            named[name] = again.pop(name)
+    for reading, again in reread.items():
+        for name, folders in again.items():
+            if len(folders) != len(named[name]):
+                what = f"{len(folders)} of its {len(named[name])} runs are read {_WORDS[reading]} too"
+                raise ConfigError(
+                    [Problem(name, what, f"re-read all of them (gra rescore --reading {reading}), or none")]
+                )
     found = []
-    for name, folders in named.items():
+    for name, folders in ((name, named[name]) for name in order):
         for place, folder in enumerate(folders):
-            steps = {"scores": folder} | ({"opencompass": reread[name][place]} if name in reread else {})
-            found.append(Arm(name, name, place if len(folders) > 1 else None, steps, metric=metric))
+            steps = {"scores": folder} | {kind: again[name][place] for kind, again in reread.items() if name in again}
+            label = _label(name, folder) if read_as[folder] == VERIFIED else name
+            found.append(Arm(name, label, place if len(folders) > 1 else None, steps, metric=metric))
     return found
 
 
-def by_opencompass(folder: Path) -> bool:
-    """Whether the strict scores in a folder are those of OpenCompass's rules."""
+def reading_of(folder: Path) -> str:
+    """By which reading the strict scores in a folder were made: one of REREAD, if any benchmark's were, else strict."""
     if not (folder / "scores.json").exists():
-        return False
-    return any(task.how.get("reading") == "opencompass" for task in load(folder).tasks.values())
+        return "strict"
+    found = {task.reading for task in load(folder).tasks.values()}
+    return next((reading for reading in REREAD if reading in found), "strict")
+
+
+def _label(name: str, folder: Path) -> str:
+    """The arm's name, with the verifier whose verdicts its scores are."""
+    verifiers = sorted({task.verifier for task in load(folder).tasks.values() if task.verifier})
+    return f"{name} (verified by {', '.join(verifiers)})"
 
 
 def names_run(word: str) -> bool:
@@ -159,7 +176,7 @@ def names_run(word: str) -> bool:
     return bool(name) and is_run(folder)
 
 
-def _own_name(folder: Path, taken: dict[str, list[Path]]) -> str:
+def _own_name(folder: Path, taken: Container[str]) -> str:
     """The folder's name, with those above it until no other run has it."""
     parts = folder.resolve().parts
     for count in range(1, len(parts)):

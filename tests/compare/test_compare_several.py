@@ -166,6 +166,27 @@ def test_claims_of_runs_are_their_contrasts(gra: Command, tmp_path: Path) -> Non
     assert claims["72B data add little to 32B data on Qwen2.5-7B"]["verdict"] == "not run"
 
 
+def test_verified_scores_are_no_training_and_stand_beside_the_strict_ones(gra: Command, tmp_path: Path) -> None:
+    folders = {place: scores(tmp_path / place, skill, 3) for place, skill in (("a", 0.0), ("a-v", 0.1), ("b", 0.0))}
+    edit(folders["a-v"], how={"reading": "verified", "verifier": "judge-7b"})
+    a, verified, b = (f"{place[0]}={folder}" for place, folder in folders.items())
+    code, text, _ = gra(a, verified, b, "--output", tmp_path / "out")
+    assert (code, "judge-7b" in text) == (0, False)  # the table shows the strict scores
+    (first, second) = lines_of((tmp_path / "out" / "readings.csv").read_text())
+    strict, seen = (json.loads((folders[place] / "scores.json").read_text())["mean"] for place in ("a", "a-v"))
+    assert (float(first["strict"]), float(first["verified"])) == pytest.approx((strict, seen))
+    assert second["verified"] in ("", "-")
+    code, text, _ = gra(f"only={folders['a-v']}", b)  # the verified ones alone: said in the row, and below
+    assert (code, "only (verified by judge-7b)" in " ".join(text.split())) == (0, True)
+    assert "read differently, judge-7b / strict" in " ".join(text.split())
+    code, text, _ = gra(folders["a-v"], folders["b"])  # two folders without names, in detail
+    assert (code, "read differently, judge-7b / strict" in " ".join(text.split())) == (0, True)
+    (tmp_path / "b").rename(tmp_path / "a" / "a-v")  # the same last name, but no name was given
+    assert len(arms_of([str(tmp_path / "a-v"), str(tmp_path / "a" / "a-v")], None)) == 2
+    with pytest.raises(ConfigError, match="runs are read by a verifier too"):
+        arms_of([a, f"a={tmp_path / 'a' / 'a-v'}", verified], None)
+
+
 def test_readings_side_by_side(gra: Command, tmp_path: Path) -> None:
     strict = {
         name: scores(tmp_path / name, skill, place)

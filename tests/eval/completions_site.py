@@ -68,8 +68,8 @@ async def nonsense(_request: web.Request, _body: dict[str, Any], n: int) -> web.
 
 
 @contextmanager
-def serving(behave: Behaviour = well, models: tuple[str, ...] = ("m",)) -> Iterator[Site]:
-    """Serve /v1/completions, /v1/chat/completions and /v1/models until the block ends."""
+def serving(behave: Behaviour = well, models: tuple[str, ...] = ("m",), owner: str = "me") -> Iterator[Site]:
+    """Serve /v1/completions, /v1/chat/completions and /v1/models until the block ends. `owner`: of the listed models."""
     site, loop, up = Site(), asyncio.new_event_loop(), threading.Event()
     stop = asyncio.Event()
 
@@ -80,7 +80,7 @@ def serving(behave: Behaviour = well, models: tuple[str, ...] = ("m",)) -> Itera
         return await behave(request, site.bodies[n], n)
 
     async def listing(_request: web.Request) -> web.Response:
-        return web.json_response({"data": [{"id": name} for name in models]})
+        return web.json_response({"data": [{"id": name, "owned_by": owner} for name in models]})
 
     async def run() -> None:
         app = web.Application(client_max_size=1 << 24)

@@ -99,7 +99,7 @@ def _records(
                 "items": known[name].items if name in known else None,
                 "paper": theirs,
                 "printed": _printed(paper.table.get(key), name),
-                "reading": main,
+                "reading": "verified" if main == "strict" and runs.evaluated.verified(arm) else main,
                 "ours": ours[main],
                 "delta": change,
                 "detectable": _detectable(change, paper.level),
