@@ -27,6 +27,13 @@ def slow_server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def slower_server() -> Iterator[str]:
+    """The calls in flight take so long that the next signal comes while they are awaited."""
+    port = free_port()
+    yield from serving([sys.executable, "-m", "gra.simulation.server", "--port", str(port), "--latency", "0.5"], port)
+
+
+@pytest.fixture(scope="module")
 def seed_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from gra.simulation.world_stage import run
 
@@ -111,9 +118,9 @@ def wait_for_calls(folder: Path, count: int) -> None:
     ids=["Ctrl-C", "Ctrl-C twice", "SIGTERM", "SIGUSR1 twice, then SIGTERM"],
 )
 def test_a_signal_drains_and_a_second_one_stops_at_once(
-    tmp_path: Path, seed_file: Path, slow_server: str, numbers: list[signal.Signals], code: int
+    tmp_path: Path, seed_file: Path, slow_server: str, slower_server: str, numbers: list[signal.Signals], code: int
 ) -> None:
-    command = words(seed_file, slow_server, tmp_path / "out", "runtime.concurrency=4")
+    command = words(seed_file, slower_server, tmp_path / "out", "runtime.concurrency=16")
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as run:
         wait_for_calls(tmp_path / "out.partial", 40)
         for number in numbers:
