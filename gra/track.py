@@ -24,6 +24,7 @@ from gra.errors import EXIT_FAILED, StoreError
 from gra.flags import Parser
 
 RUNS = Path("runs")
+SYNC = (sys.executable, "-m", "wandb", "sync")
 PARTIAL = ".partial"  # the chain's suffix of an unfinished output folder
 
 
@@ -87,6 +88,6 @@ def upload(run: OfflineRun, options: Sequence[str]) -> bool:
     the step's folder stays as its manifest lists it."""
     with tempfile.TemporaryDirectory(prefix="gra-track-") as scratch:
         environment = {**os.environ, "WANDB_DIR": scratch, "WANDB_MODE": "online"}
-        command = [sys.executable, "-m", "wandb", "sync", *options, str(run.folder.resolve())]
+        command = [*SYNC, *options, str(run.folder.resolve())]
         done = subprocess.run(command, env=environment, cwd=scratch, check=False, stdin=subprocess.DEVNULL)
     return done.returncode == 0 and run.state == "uploaded"

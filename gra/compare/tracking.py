@@ -56,6 +56,7 @@ def record(arms: Sequence[Arm], settings: TrackingSettings, output: Path, name: 
     rows = read_csv((output / "table.csv").read_text(encoding="utf-8"))
     mine = settings.model_copy(update={"name": cut(f"{name} comparison"), "tags": [name]})
     run = Run(mine, output, {"experiment": name, "arms": [row["arm"] for row in rows]}, run_id, job_type="comparison")
+
     def used(tracked: Any) -> None:
         for folder in scores.values():
             tracked_files.use_scores(tracked, folder)
