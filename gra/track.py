@@ -6,7 +6,8 @@
 
 Nothing is deleted or changed: `wandb sync` adds a marker beside each run that it uploaded, and such runs are skipped. Runs of steps
 that are not finished are listed and left alone, because a resumed step writes its run anew. The key is W&B's (WANDB_API_KEY, or
-`wandb login`).
+`wandb login`). `wandb sync` waits forever for a server that does not answer; here the server is tried first, and an upload ends
+after --timeout seconds, which ends the command; the next one resumes it.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ import os
 import subprocess
 import sys
 import tempfile
+import urllib.error
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gra import secret_patterns
 from gra.errors import EXIT_FAILED, StoreError
 from gra.flags import Parser
 
 RUNS = Path("runs")
+CONNECT_S = 10.0  # seconds to wait for an answer of the server
 SYNC = (sys.executable, "-m", "wandb", "sync")
 PARTIAL = ".partial"  # the chain's suffix of an unfinished output folder
 
@@ -53,18 +58,23 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--entity", help="upload to this team or user instead of the runs' own")
     parser.add_argument("--project", help="upload to this project instead of the runs' own")
+    parser.add_argument(
+        "--timeout", type=float, default=3600.0, metavar="S", help="longest upload of one run in seconds; default: 3600"
+    )
     parser.add_argument("--dry-run", action="store_true", help="list the runs and send nothing")
     given = parser.parse_args(arguments)
     found = offline_runs(given.folders or [RUNS])
     for run in found:
         print(f"{run.state:<10} {run.folder}")
     new = [run for run in found if run.state == "new"]
-    print(f"{len(found)} offline runs, {len(new)} to upload")
+    print(f"{len(found)} offline runs, {len(new)} to upload", flush=True)
     if given.dry_run:
         print("nothing was sent (--dry-run)")
         return 0
     options = [f"--{name}={value}" for name in ("entity", "project") if (value := getattr(given, name))]
-    failed = [run for run in new if not upload(run, options)]
+    if new:
+        reach(_server())
+    failed = [run for run in new if not upload(run, options, given.timeout)]
     if failed:
         listed = "\n".join(f"  {run.folder}" for run in failed)
         remedy = "see W&B's message above, then run the same command again; uploaded runs are skipped"
@@ -83,11 +93,41 @@ def offline_runs(folders: Sequence[Path]) -> list[OfflineRun]:
     return [OfflineRun(path) for path in sorted(found.values(), key=lambda path: (path.name, str(path)))]
 
 
-def upload(run: OfflineRun, options: Sequence[str]) -> bool:
+def reach(address: str) -> None:
+    """Raises StoreError if no server answers at `address`."""
+    try:
+        with urllib.request.urlopen(address, timeout=CONNECT_S):
+            pass
+    except urllib.error.HTTPError:
+        return  # it answers
+    except (OSError, ValueError) as error:
+        shown = secret_patterns.without_user(address)
+        remedy = "check the network and WANDB_BASE_URL, then run the same command again"
+        raise StoreError(
+            f"{shown}: W&B's server cannot be reached ({error}); nothing was sent\n    -> {remedy}"
+        ) from error
+
+
+def _server() -> str:
+    """Return the address of W&B's server, from the environment or W&B's own settings."""
+    import wandb
+
+    address = str(wandb.setup().settings.base_url)
+    wandb.teardown()
+    return address
+
+
+def upload(run: OfflineRun, options: Sequence[str], timeout: float) -> bool:
     """Upload one run and return whether `wandb sync` did so and left its marker. Its own logs go to a temporary folder, so that
-    the step's folder stays as its manifest lists it."""
+    the step's folder stays as its manifest lists it. Raises StoreError after `timeout` seconds."""
     with tempfile.TemporaryDirectory(prefix="gra-track-") as scratch:
         environment = {**os.environ, "WANDB_DIR": scratch, "WANDB_MODE": "online"}
         command = [*SYNC, *options, str(run.folder.resolve())]
-        done = subprocess.run(command, env=environment, cwd=scratch, check=False, stdin=subprocess.DEVNULL)
+        try:
+            done = subprocess.run(
+                command, env=environment, cwd=scratch, check=False, stdin=subprocess.DEVNULL, timeout=timeout
+            )
+        except subprocess.TimeoutExpired as error:
+            remedy = "run the same command again to resume, with a larger --timeout if the run is large"
+            raise StoreError(f"{run.folder}: not uploaded after {timeout:g} s\n    -> {remedy}") from error
     return done.returncode == 0 and run.state == "uploaded"

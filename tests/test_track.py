@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,14 +20,29 @@ folder = pathlib.Path(sys.argv[-1])
 print(folder.name, *sys.argv[1:-1], file=open(sys.argv[0] + ".log", "a"))
 if "refused" in folder.name:
     sys.exit(1)
+if "stuck" in folder.name:
+    import time
+    time.sleep(60)
 if "ignored" not in folder.name:
     (folder / "run-x.wandb.synced").touch()
 """
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """It answers every request with an error, as W&B's does without a key."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as made:
+        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{made.server_port}"
+        made.shutdown()
+        thread.join()
+
+
 @pytest.fixture
-def sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def sync(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A script in the place of `wandb sync`; what it was asked for is in `<script>.log`."""
+    monkeypatch.setenv("WANDB_BASE_URL", server)
     script = tmp_path / "sync.py"
     script.write_text(FAKE)
     monkeypatch.setattr(track, "SYNC", (sys.executable, str(script)))
@@ -77,6 +95,21 @@ def test_a_run_that_was_refused_or_left_costs_no_other(
     assert "2-ignored" in told
     assert "3-sent" not in told
     assert len(list((tmp_path / "store").rglob("*.synced"))) == 1
+
+
+def test_a_server_that_does_not_answer_ends_the_command(
+    sync: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    offline(tmp_path / "store", "1-stuck")
+    assert gra(monkeypatch, "track", "sync", str(tmp_path / "store"), "--timeout", "0.5") != 0
+    assert "not uploaded after 0.5 s" in capsys.readouterr().err
+    sync.with_name("sync.py.log").unlink()
+    monkeypatch.setenv("WANDB_BASE_URL", "http://user:secret@127.0.0.1:9")
+    assert gra(monkeypatch, "track", "sync", str(tmp_path / "store")) != 0
+    told = capsys.readouterr().err
+    assert "http://127.0.0.1:9: W&B's server cannot be reached" in told
+    assert "secret" not in told
+    assert not sync.with_name("sync.py.log").exists()
 
 
 def test_a_folder_that_is_not_there(

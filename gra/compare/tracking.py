@@ -1,13 +1,15 @@
 """Logs an experiment's comparison to W&B (gra/tracking.py): the means as summary, the table as a table, its files as an artifact,
 and the scores that it was made from as used artifacts.
 
-The table is logged once: the same table in the same folder is the same W&B run, which is not written again.
+The table is logged once: the same table in the same folder is the same W&B run, which is not written again. Another table replaces
+an offline run that was not uploaded, because the files of that run are no longer there.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,9 @@ def record(arms: Sequence[Arm], settings: TrackingSettings, output: Path, name: 
     run_id = hashlib.sha256(place.encode()).hexdigest()[:16]
     if any((output / FOLDER).glob(f"*run-*-{run_id}*/*.wandb")):
         return
+    for old in (output / FOLDER).glob("offline-run-*"):
+        if not any(old.glob("*.synced")):
+            shutil.rmtree(old, ignore_errors=True)
     rows = read_csv((output / "table.csv").read_text(encoding="utf-8"))
     mine = settings.model_copy(update={"name": cut(f"{name} comparison"), "tags": [name]})
     run = Run(mine, output, {"experiment": name, "arms": [row["arm"] for row in rows]}, run_id, job_type="comparison")

@@ -42,6 +42,20 @@ def test_a_comparison_is_logged_once(make_arm: Callable[..., Arm], tmp_path: Pat
     assert "scores.json" in wandb_offline.files(used)
 
 
+def test_another_table_replaces_the_run_that_was_not_uploaded(make_arm: Callable[..., Arm], tmp_path: Path) -> None:
+    output, settings = tmp_path / "out", TrackingSettings(mode="offline")
+    uploaded = output / "wandb" / "offline-run-1-uploaded"
+    for folder in (uploaded, output / "wandb" / "offline-run-2-old"):
+        folder.mkdir(parents=True)
+    (uploaded / "run-x.wandb.synced").touch()
+    arms = [make_arm("gra", steps=("scores",), tasks=FEW)]
+    compare(arms, title="Test", reference="gra", output=output, options={"resamples": 200})
+    tracking.record(arms, settings, output, "small")
+    assert uploaded.is_dir()
+    assert not (output / "wandb" / "offline-run-2-old").exists()
+    assert wandb_offline.read(output).job_type == "comparison"
+
+
 def test_nothing_is_logged_where_tracking_is_off_or_nothing_is_scored(
     make_arm: Callable[..., Arm], tmp_path: Path
 ) -> None:
