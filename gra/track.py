@@ -110,6 +110,8 @@ def reach(address: str) -> None:
 
 def _server() -> str:
     """Return the address of W&B's server, from the environment or W&B's own settings."""
+    if given := os.environ.get("WANDB_BASE_URL"):
+        return given
     import wandb
 
     address = str(wandb.setup().settings.base_url)
