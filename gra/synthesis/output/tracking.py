@@ -24,6 +24,7 @@ from gra.synthesis.config import SynthesisConfig
 from gra.synthesis.engine.sharding import SHARDS
 from gra.synthesis.output.folder import PRIVATE
 from gra.synthesis.rounds import Synthesis
+from gra.synthesis.seeds.folders import TRAIN
 from gra.synthesis.seeds.settings import resolve
 from gra.tracking import Run
 
@@ -61,8 +62,7 @@ def record(
     shown = _config(config)
     identity = json.dumps([shown, str(output.resolve())], sort_keys=True)
     tracked = Run(tracking, output, shown, hashlib.sha256(identity.encode()).hexdigest()[:16], job_type="synthesis")
-    if (path := _seeds(config, place)) is not None:
-        tracked.call(lambda w: tracked_files.use_seeds(w, path, place), "the artifact of the seeds")
+    tracked.call(lambda w: _use_seeds(w, config, place), "the artifact of the seeds")
     for values in curve(result.kept, result.rejected):
         tracked.log({f"synthesis/{key}": value for key, value in values.items()}, int(values["proposals"]))
 
@@ -148,9 +148,14 @@ def _config(config: SynthesisConfig) -> dict[str, Any]:
     }
 
 
-def _seeds(config: SynthesisConfig, place: Path | None) -> Path | None:
-    """Return the seeds' file or folder; None for a data set of the hub and for a path that does not exist."""
+def _use_seeds(run: Any, config: SynthesisConfig, place: Path | None) -> None:
+    """Log the seeds' file or folder, or the data folder of this project that a path names, as used by `run`. A data set of the hub
+    has no files here."""
     if config.seeds.path is None or config.seeds.hub is not None:
-        return None
+        return
     path = resolve(config.seeds.path, place)
-    return path if path.exists() else None
+    folder = path.parent.parent if path.parts[-2:] == TRAIN.parts else path
+    if (folder / TRAIN).is_file():
+        tracked_files.use_data(run, "seeds", folder)
+    elif path.exists():
+        tracked_files.use_seeds(run, path, place)

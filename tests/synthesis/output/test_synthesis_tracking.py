@@ -14,6 +14,8 @@ from gra.chain.execution.runner import run_in_folder
 from gra.chain.stage import load_stage
 from gra.chain.store import manifest
 from gra.fileio import read_json
+from gra.synthesis.config import parsed
+from gra.synthesis.output import tracking
 
 SEEDS = {
     "name": "world",
@@ -41,21 +43,25 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def data(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    tracking = {
+def config() -> dict[str, Any]:
+    keys = {
         "mode": "offline",
         "project": "a/b",
         "group": LONG,
         "name": "gra-seed0",
         "tags": ["quickstart", None, LONG],
     }
-    config: dict[str, Any] = {
+    return {
         "seed": 0,
         "seeds": SEEDS,
         "pool": POOL,
         "synthesis": {"rounds": 2, "samples_per_round": 15, "dedup": {"model": "hash"}},
-        "runtime": {"concurrency": 16, "tracking": tracking},
+        "runtime": {"concurrency": 16, "tracking": keys},
     }
+
+
+@pytest.fixture(scope="module")
+def data(config: dict[str, Any], world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     stage, inputs = load_stage("gra.synthesis.stage.run"), {"seeds": world}
     assert stage.check(config, dict(inputs)) == []
     hashes = {name: manifest.outside_hash(path) for name, path in inputs.items()}
@@ -121,11 +127,32 @@ def test_seeds_and_data_are_linked_by_the_hashes_of_the_store(
     refs = {entry.path: entry.ref for entry in made.manifest.contents}
     assert refs["data/train.parquet"] == (data / "data" / "train.parquet").as_uri()
 
-    class Run:
-        def _log_artifact(self, artifact: Any, **_: Any) -> None:
-            self.artifact = artifact
+    tracked_files.use_data(reader := Reader(), "data", data)  # what a training logs that reads the data
+    (read,) = reader.artifacts
+    assert read.name.split(":")[0] == made.name
+    assert {path: entry.digest for path, entry in read.manifest.entries.items()} == wandb_offline.files(made)
+    assert read.metadata["hash"] == json.loads(made.metadata)["hash"]
 
-    tracked_files.use_data(reader := Run(), "data", data)  # what a training logs that reads the data
-    assert reader.artifact.name.split(":")[0] == made.name
-    assert {path: entry.digest for path, entry in reader.artifact.manifest.entries.items()} == wandb_offline.files(made)
-    assert reader.artifact.metadata["hash"] == json.loads(made.metadata)["hash"]
+
+class Reader:
+    """A W&B run that keeps the artifacts that are logged to it."""
+
+    def __init__(self) -> None:
+        self.artifacts: list[Any] = []
+
+    def _log_artifact(self, artifact: Any, **_: Any) -> None:
+        self.artifacts.append(artifact)
+
+
+def test_seeds_that_are_a_data_folder_are_that_data(config: dict[str, Any], data: Path) -> None:
+    for path, place in ((str(data), None), ("data/train.parquet", data)):  # `gra refine`, and its step in an experiment
+        given = parsed({**config, "seeds": {**SEEDS, "path": path}})
+        tracking._use_seeds(reader := Reader(), given, place)
+        (used,) = reader.artifacts
+        assert (used.type, used.metadata) == ("dataset", {"input": "seeds", "hash": manifest.read(data)["hash"]})
+
+
+def test_the_merge_of_a_round_is_no_run(config: dict[str, Any], tmp_path: Path) -> None:
+    nothing: Any = None
+    tracking.record(parsed(config), tmp_path / "data.shards" / "merged-1.partial", None, nothing, {}, {})
+    assert not list(tmp_path.iterdir())
