@@ -26,6 +26,7 @@ PLAIN = {  # commands with their own parser: module and function, which gets the
     "export": "gra.export.command:main",
     "push": "gra.export.push:main",
     "publish": "gra.publish:main",
+    "track": "gra.track:main",
 }
 OTHERS = (*PLAIN, "submit", "report", "fetch", "completion")  # commands with their own help
 APPS = {  # command -> Hydra config of its keys

@@ -42,6 +42,7 @@ inspect, compare, fetch, publish:
   gra export DIR --to FORMAT --output OUT       write a data folder for TRL, LLaMA-Factory, Axolotl, OpenAI
   gra push DIR [USER/NAME] [--private]          upload a data or model folder to the Hugging Face hub (--dry-run: list files)
   gra publish RUN_DIR results/NAME              copy a run's table and report to a folder under version control
+  gra track sync [DIR ...] [--dry-run]          upload offline W&B runs that were not uploaded yet
   gra completion bash|zsh                       tab completion: eval "$(gra completion bash)"
 
   gra COMMAND --help                            help on one command

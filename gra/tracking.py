@@ -1,15 +1,18 @@
 """Logs a step to Weights & Biases. No W&B failure stops the step. All W&B files are in `<output>/wandb`.
 
 A step is one W&B run with its config, curves and final numbers. After a kill and a restart, an online run resumes; an
-offline run is rewritten, so that only one folder is left for `wandb sync`.
+offline run is rewritten, so that only one folder is left for `gra track sync`. Secrets and addresses never reach W&B's config,
+and names are cut to W&B's limits.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +20,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from gra import secret_patterns
 from gra.private_api import wandb as private
 from gra.settings import Settings
 
@@ -24,6 +28,7 @@ log = logging.getLogger(__name__)
 ONLINE_TIMEOUT = 30.0  # seconds to wait for the server when a run starts; WANDB_INIT_TIMEOUT overrides it
 FINISH_TIMEOUT = 20.0  # seconds to wait for the server when a run ends; unsent data stays in <output>/wandb
 FOLDER = "wandb"
+LONGEST, LONGEST_TAG = 128, 64  # characters that W&B allows in the name of a run, group or project, and in a tag
 _ours: set[str] = set()  # variables set here, not by the user: the next step of this process sets them again
 
 
@@ -32,15 +37,20 @@ class TrackingSettings(Settings):
 
     mode: Literal["offline", "online", "none"] = Field(
         "offline",
-        description="offline: runs are written to the folder `wandb` of the output and can be uploaded later (`wandb sync`); "
-        "online: runs "
-        "are uploaded, which needs WANDB_API_KEY; if W&B cannot be reached, they continue offline; none: nothing is logged.",
+        description="offline: runs are written to the folder `wandb` of the output and can be uploaded later (`gra track sync`); "
+        "online: runs are uploaded, which needs WANDB_API_KEY; if W&B cannot be reached, they continue offline; none: nothing is "
+        "logged.",
     )
     project: str = Field("gra", description="W&B project.")
     entity: str | None = Field(None, description="W&B team or user; null: the account's default.")
     group: str | None = Field(None, description="W&B group of the runs; null: none, or in an experiment its name.")
     name: str | None = Field(
         None, description="Name of the W&B run; null: W&B chooses one, or in an experiment the arm and its seed."
+    )
+    tags: list[str | None] = Field(
+        default_factory=list,
+        description="Tags of the runs, in addition to the stage (and the suite of an evaluation); in an experiment its name and "
+        "the arm. Null entries are left out.",
     )
     upload_model: bool = Field(
         False, description="true: upload the weights; false: log only the model's path and size."
@@ -59,13 +69,15 @@ class Run:
         run_id: str,
         *,
         job_type: str,
+        tags: Sequence[str] = (),
         finish_timeout: float = FINISH_TIMEOUT,
     ):
         """Start the run, unless tracking is off. `run_id` names the run for W&B. A resumed step passes the same id, which
-        resumes an online run."""
+        resumes an online run. `job_type`: the stage, which is a tag too, like `tags`. `config` is shown by `public`."""
         self._run: Any = None
         self._settings, self._offline = settings, settings.mode == "offline"
         self._job_type, self._finish_timeout = job_type, finish_timeout
+        self._tags = limited_tags([job_type, *tags, *settings.tags])
         if settings.mode == "none":
             return
         home = output / FOLDER
@@ -82,7 +94,7 @@ class Run:
             shutil.rmtree(old, ignore_errors=True)
         self._run = self._start(wandb, settings.mode, output, config, run_id)
         if self._run is None and settings.mode == "online":
-            log.warning("W&B: continuing offline; send the run later with `wandb sync %s`", home)
+            log.warning("W&B: continuing offline; send the run later: gra track sync %s", output)
             self._offline = True
             self._run = self._start(wandb, "offline", output, config, f"{run_id}-offline")
 
@@ -95,11 +107,12 @@ class Run:
                 mode=mode,
                 dir=str(output),
                 id=run_id,
-                project=settings.project,
+                project=cut(re.sub(r"[/\\#?%:]", "-", settings.project)),
                 entity=settings.entity,
-                group=settings.group,
-                name=settings.name,
-                config=config,
+                group=cut(settings.group) if settings.group else None,
+                name=cut(settings.name) if settings.name else None,
+                tags=self._tags,
+                config=public(config),
                 job_type=self._job_type,
                 reinit="create_new",
                 settings=wandb.Settings(
@@ -149,6 +162,32 @@ class Run:
             self._run = None
             if isinstance(error, private.dead()):
                 self._end_service()
+
+
+def cut(text: str, longest: int = LONGEST) -> str:
+    """Return `text` with at most `longest` characters. A longer one ends with a hash of the whole, so that two stay different."""
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def limited_tags(tags: Sequence[str | None]) -> list[str]:
+    """Return the tags that are set, each once and cut to W&B's limit."""
+    return list(dict.fromkeys(cut(tag, LONGEST_TAG) for tag in tags if tag))
+
+
+def public(value: Any) -> Any:
+    """Return `value` as W&B's config may show it: without keys that hold secrets and without addresses of servers; of an absolute
+    path, only the last part."""
+    if isinstance(value, dict):
+        return {key: public(part) for key, part in value.items() if not secret_patterns.is_name(str(key))}
+    if isinstance(value, list | tuple):
+        return [public(part) for part in value]
+    if not isinstance(value, str):
+        return value
+    if "://" in value or secret_patterns.is_value(value):
+        return "(left out)"
+    return Path(value).name if value.startswith(("/", "~")) else value
 
 
 def _line(error: Exception) -> str:

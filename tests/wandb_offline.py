@@ -24,6 +24,7 @@ class OfflineRun:
     group: str = ""
     name: str = ""
     job_type: str = ""
+    tags: list[str] = field(default_factory=list)
     exit_code: int | None = None
     config: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -45,6 +46,7 @@ def read(folder: Path) -> OfflineRun:
         if kind == "run":
             run.id, run.project, run.group = record.run.run_id, record.run.project, record.run.run_group
             run.name, run.job_type = record.run.display_name, record.run.job_type
+            run.tags = list(record.run.tags)
             run.config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
         elif kind == "history":
             run.history.append({_key(item): json.loads(item.value_json) for item in record.history.item})
@@ -56,6 +58,11 @@ def read(folder: Path) -> OfflineRun:
         elif kind == "exit":
             run.exit_code = record.exit.exit_code
     return run
+
+
+def files(artifact: Any) -> dict[str, str]:
+    """The digests of an artifact's files; equal ones are one version at W&B."""
+    return {entry.path: entry.digest for entry in artifact.manifest.contents}
 
 
 def _key(item: Any) -> str:

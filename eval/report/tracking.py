@@ -1,4 +1,5 @@
-"""Logs an evaluation to W&B (gra/tracking.py): the scores as summary and table, and a table of some samples.
+"""Logs an evaluation to W&B (gra/tracking.py): the scores as summary and table, a table of some samples, the model as a used
+artifact and the score files as a logged one (gra/tracked_files.py).
 
 This is done after all files are written, so a failure of W&B loses no scores.
 """
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gra import tracked_files
 from gra.eval.report import scores
 from gra.eval.settings import EvalSettings
 from gra.tracking import Run
@@ -57,7 +59,11 @@ def record(
         return
     config = public(settings, inputs)
     place = json.dumps([config, str(output.resolve())], sort_keys=True)
-    run = Run(tracking, output, config, hashlib.sha256(place.encode()).hexdigest()[:16], job_type="eval")
+    run_id = hashlib.sha256(place.encode()).hexdigest()[:16]
+    run = Run(tracking, output, config, run_id, job_type="eval", tags=[settings.suite.name])
+    if (folder := model_folder(settings, inputs)) is not None:
+        upload = tracking.upload_model
+        run.call(lambda w: tracked_files.use_model(w, folder, upload), "the artifact of the model")
 
     def log(run: Any) -> None:
         import wandb
@@ -66,7 +72,17 @@ def record(
         run.log({name: wandb.Table(columns=list(columns), data=data) for name, (columns, data) in tables.items()})
 
     run.call(log, "the tables")
+    run.call(lambda w: tracked_files.log_scores(w, output), "the artifact of the scores")
     run.finish({f"eval/{name}": value for name, value in scores.flat(result).items()})
+
+
+def model_folder(settings: EvalSettings, inputs: Mapping[str, Path]) -> Path | None:
+    """Return the folder of the training that made the model; None for a model from elsewhere."""
+    path = inputs.get("model")
+    if path is None and settings.model is not None and settings.model.path:
+        path = Path(settings.model.path)
+        path = path.parent if path.name == "model" else path
+    return path if path is not None and (path / "model").is_dir() else None
 
 
 def public(settings: EvalSettings, inputs: Mapping[str, Path]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     defaults = Options.model_fields
     for name, kind in (("resamples", int), ("level", float), ("seed", int)):
         parser.add_argument(f"--{name}", type=kind, default=defaults[name].default, help=defaults[name].description)
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     options, problems = parse(Options, {name: getattr(given, name) for name in ("resamples", "level", "seed")}, "")
     if options is None:
         raise ConfigError(problems)

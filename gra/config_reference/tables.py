@@ -67,7 +67,7 @@ _SEEDS_FOLDER = ("text or null", "Folder that a relative `seeds.path` is in; nul
 APPS: dict[str, App] = {  # file in conf/ -> the command
     "synthesis_app": App(
         "gra synthesize",
-        "Also `gra merge`. Groups: `seeds`, `pool`, `synthesis`.",
+        "Also `gra merge`. Groups: `seeds`, `pool`, `synthesis`, `tracking`.",
         {
             "seed": _SEED,
             "output": _OUTPUT,
@@ -84,7 +84,8 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
     ),
     "refine_app": App(
         "gra refine",
-        "Groups: `seeds` (how the data is read), `pool`, `synthesis`, `refine`. `runtime` has the keys of `gra synthesize`.",
+        "Groups: `seeds` (how the data is read), `pool`, `synthesis`, `refine`, `tracking`. `runtime` has the keys of `gra "
+        "synthesize`.",
         {
             "seed": _SEED,
             "data": ("text", "The data set: a file, a folder, a data folder of this project, or hf:NAME."),

@@ -135,7 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("traits", nargs="*", metavar="KEY=VALUE", help=f"of: {', '.join(Traits.model_fields)}")
     parser.add_argument("--questions", type=int, default=1500)
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     try:
         traits = from_words(given.traits)
     except ValueError as error:

@@ -16,6 +16,7 @@ from gra.models.parsed_pool import ParsedPool, parsed_pool
 from gra.settings import Settings
 from gra.synthesis.seeds.settings import SeedSettings
 from gra.synthesis.settings import SynthesisSettings
+from gra.tracking import TrackingSettings
 
 
 class SynthesisRuntime(Settings):
@@ -42,6 +43,9 @@ class SynthesisRuntime(Settings):
         None,
         ge=1,
         description="Number of proposals that all shards of a round make together; null: estimated from the previous round.",
+    )
+    tracking: TrackingSettings = Field(
+        TrackingSettings(mode="none"), description="Weights & Biases: the keys of the group `tracking`."
     )
 
 

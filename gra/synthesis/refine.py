@@ -169,7 +169,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
         if (folder := data_folder(given.seeds, inputs.get("seeds"))) is not None:
             stats["before"] = before([folder])
         material.write(output, result, stats)
-    metrics = finish(given, output, result, stats, traffic, start)
+    metrics = finish(given, output, result, stats, traffic, start, inputs.get("seeds"))
     if result.short:
         log.warning("all %d records are used, and only %d samples were kept", len(seeds.seeds), stats["kept"])
     return metrics

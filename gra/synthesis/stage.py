@@ -161,7 +161,7 @@ def _make(
     material = Material(config, rules, seeds, against)
     stats = material.statistics(result, simulated, probe)
     material.write(output, result, stats)
-    metrics = finish(config, output, result, stats, traffic, start)
+    metrics = finish(config, output, result, stats, traffic, start, place)
     why = (
         "max_proposals were made"
         if config.synthesis.max_proposals

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
         "names", nargs="*", metavar="NAME", help="name of a model, or of a pool (e.g. small) for all its models"
     )
     parser.add_argument("--config-dir", metavar="DIR", help="your own config folder, with pool/*.yaml")
-    given = parser.parse_args(list(arguments))
+    given = parser.parse_intermixed_args(list(arguments))
     pools = catalogue(*([Path(given.config_dir)] if given.config_dir else []))
     if not given.names:
         print("\n".join(f"{pool}: {', '.join(models)}" for pool, models in pools.items()))

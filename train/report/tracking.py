@@ -1,7 +1,7 @@
 """Logs a training to W&B (gra/tracking.py).
 
 It logs one row per logged step, the data folder as a used artifact and the model folder as a logged one
-(train/report/artifacts.py). After a resume an offline run contains the whole curve again, from the checkpoint's log.
+(gra/tracked_files.py). After a resume an offline run contains the whole curve again, from the checkpoint's log.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from gra import tracked_files
 from gra.tracking import FINISH_TIMEOUT, Run, TrackingSettings
-from gra.train.report import artifacts
 
 UPLOAD_TIMEOUT = 3600.0  # seconds to wait for W&B's server at the end of a run that uploads its weights
 
@@ -32,9 +32,9 @@ class Tracker(Run):
 
     def use(self, name: str, folder: Path) -> None:
         """Log that the run reads the data folder `folder` as its input `name`."""
-        self.call(lambda run: artifacts.use(run, name, folder), f"the artifact of {folder.name}")
+        self.call(lambda run: tracked_files.use_data(run, name, folder), f"the artifact of {folder.name}")
 
     def log_model(self, output: Path) -> None:
         """Log `output/model` as the output of the run; its weights are sent only if `tracking.upload_model` is true."""
         upload = self._settings.upload_model
-        self.call(lambda run: artifacts.log_model(run, output, upload, self._offline), "the model's artifact")
+        self.call(lambda run: tracked_files.log_model(run, output, upload, self._offline), "the model's artifact")

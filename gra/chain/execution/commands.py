@@ -29,6 +29,8 @@ from gra.paths import conf_dir
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from gra.compare.arms import Arm
+
 CONFIG = "chain"
 
 
@@ -193,7 +195,21 @@ def _table(root: DictConfig, made: Plan) -> str:
     text = compare(
         arms, title=made.experiment.title, reference=reference, output=output, options=made.experiment.compare
     )
+    _track(root, arms, output, made.experiment.name)
     return f"{text.rstrip()}\n\nreport: {output / 'report.html'}"
+
+
+def _track(root: DictConfig, arms: Sequence[Arm], output: Path, name: str) -> None:
+    """Log the table to W&B. Settings of W&B that are faulty are reported by the steps that use them, and lose no table."""
+    from omegaconf import OmegaConf
+
+    from gra.compare import tracking
+    from gra.settings import parse
+    from gra.tracking import TrackingSettings
+
+    settings, _ = parse(TrackingSettings, OmegaConf.to_container(root.tracking, resolve=True), "tracking")
+    if settings is not None:
+        tracking.record(arms, settings, output, name)
 
 
 def _results(root: DictConfig) -> Path:

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str], judge: Judge | None = None) -> int:
     parser.add_argument(
         "--samples", type=int, metavar="N", help="at most so many samples; default: as many as a page holds"
     )
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     arms = arms_of(given.folders)
     page = report(arms, given.title, given.reference, given.samples, judge)
     alone = len(given.folders) == 1 and Path(given.folders[0]).is_dir()

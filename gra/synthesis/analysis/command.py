@@ -39,7 +39,7 @@ NUMBERS = {  # heading -> key of a set's analysis
 
 def main(words: Sequence[str]) -> int:
     """The command; returns the exit code. Raises ConfigError, SeedError, SynthesisError."""
-    given = _parser().parse_args(list(words))
+    given = _parser().parse_intermixed_args(list(words))
     folders = [Path(folder) for folder in given.folders]
     if problems := _problems(folders, given.model):
         raise ConfigError(problems)

@@ -1,4 +1,4 @@
-"""Ends a run of models: writes run.json, reports what went wrong, and removes the spool of outcomes."""
+"""Ends a run of models: writes run.json, reports what went wrong, logs to W&B, and removes the spool of outcomes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gra.synthesis.config import SynthesisConfig
 from gra.synthesis.engine import spool
 from gra.synthesis.engine.journal_read import calls_recorded, seconds_waited
 from gra.synthesis.engine.session import JOURNAL
-from gra.synthesis.output import cost
+from gra.synthesis.output import cost, tracking
 from gra.synthesis.output.failure_report import blind_committee, nothing_kept
 from gra.synthesis.replies.remarks import troubles
 from gra.synthesis.rounds import Synthesis
@@ -32,8 +32,10 @@ def finish(
     stats: dict[str, Any],
     traffic: dict[str, Any],
     start: float,
+    place: Path | None = None,
 ) -> dict[str, float]:
-    """Write run.json and return the metrics. Raises SynthesisError if the run is blind or kept nothing."""
+    """Write run.json, log the run to W&B and return the metrics. `place`: the folder of the input `seeds`. Raises SynthesisError
+    if the run is blind or kept nothing."""
     spent = cost.timed(
         seconds_waited(output / JOURNAL),
         stats["kept"],
@@ -56,6 +58,7 @@ def finish(
         raise SynthesisError(blind_committee(result.blind, output, stats))
     if not result.kept:
         raise SynthesisError(nothing_kept(result, output, stats))
+    tracking.record(config, output, place, result, stats, run)
     spool.clear(output / SPOOL)
     _warn(stats, vain)
     return {key: float(stats[key]) for key in ("proposals", "kept", "calls", "missing_verdicts")}

@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
     what.add_argument("--list", action="store_true", help="list the samples and their decisions")
     what.add_argument("--text", action="store_true", help="the summary, in a terminal too")
     parser.add_argument("--json", action="store_true", help="print the summary or the sample as JSON")
-    options = parser.parse_args(argv)
+    options = parser.parse_intermixed_args(argv)
     if options.list and options.json:
         parser.error("--list cannot be combined with --json: the rows are in data/train.parquet and rejected.parquet")
     folders, faults = chosen(options.folders)

@@ -36,7 +36,7 @@ Arm = dict[str, Any]  # changed setting -> value
 def main(words: Sequence[str]) -> int:
     """Run the command and return its exit code. Raises ConfigError for invalid arms, and StoreError if the recorded run cannot be
     read."""
-    given = _parser().parse_args(list(words))
+    given = _parser().parse_intermixed_args(list(words))
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
     )

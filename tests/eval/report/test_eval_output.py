@@ -11,12 +11,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import wandb_offline
 from rich.console import Console
 
+from gra import tracked_files
 from gra.eval.report import display, samples, tracking
 from gra.eval.settings import EvalSettings, Model, Runtime, Suite
 from gra.fileio import write_json
@@ -168,6 +170,9 @@ def rows(count: int) -> list[dict[str, Any]]:
 def test_scores_and_samples_go_to_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     output = tmp_path / "scores.partial"
+    (tmp_path / "a-model" / "model").mkdir(parents=True)
+    (tmp_path / "a-model" / "model" / "weights").write_bytes(b"abc")
+    write_json(output / "scores.json", RESULT)
     tracking.record(settings("offline", tmp_path), {"model": tmp_path / "a-model"}, output, RESULT, rows(50))
     found = wandb_offline.read(output)
     assert (found.project, found.name, found.job_type, found.exit_code) == ("tests", "arm-seed0", "eval", 0)
@@ -182,6 +187,13 @@ def test_scores_and_samples_go_to_wandb(tmp_path: Path, monkeypatch: pytest.Monk
     assert [line[0] for line in tables["scores"]["data"]] == [*RESULT["tasks"], "(math)", "(reasoning)", "mean"]  # type: ignore[misc]
     assert len(tables["samples"]["data"]) == tracking.PER_TASK
     assert max(len(str(cell)) for line in tables["samples"]["data"] for cell in line) < tracking.TEXT_CAP + 100
+    assert {"eval", "test"} == set(found.tags)
+    assert list(wandb_offline.files(found.logged["scores-scores"])) == ["scores.json"]
+    logged: list[Any] = []
+    trained = SimpleNamespace(_log_artifact=lambda artifact, **_: logged.append(artifact))
+    tracked_files.log_model(trained, tmp_path / "a-model", upload=False, offline=True)  # what the training had logged
+    made = {path: entry.digest for path, entry in logged[0].manifest.entries.items()}
+    assert wandb_offline.files(found.used["a-model-model"]) == made
     for file in (path for path in (output / "wandb").rglob("*") if path.is_file()):
         assert SECRET.encode() not in file.read_bytes()
         assert b"0" * 40 not in file.read_bytes()

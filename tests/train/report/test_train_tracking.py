@@ -14,12 +14,12 @@ import psutil
 import pytest
 import wandb_offline
 
+from gra import tracked_files
 from gra.errors import Preempted
 from gra.fileio import sha256_file
 from gra.tracking import TrackingSettings
 from gra.train import stage
 from gra.train.loop import sft
-from gra.train.report import artifacts
 from gra.train.report.tracking import Tracker
 
 Inputs = dict[str, Path]
@@ -118,7 +118,7 @@ def test_equal_data_is_one_version_wherever_it_lies(inputs: Inputs, tmp_path: Pa
     other = tmp_path / "elsewhere" / inputs["data"].name
     shutil.copytree(inputs["data"], other)
     for folder in (inputs["data"], other):
-        artifacts.use(Run(), "data", folder)
+        tracked_files.use_data(Run(), "data", folder)
     assert Run.found[0].digest == Run.found[1].digest
 
 
