@@ -143,7 +143,6 @@ RULES: list[tuple[str, str, tuple[str, ...]]] = [
     (r"gra fetch suite=\S+ output=.*", "run", ("output=data/benchmarks",)),
     (r"gra rescore FOLDER --output DIR( --reading opencompass)?", "run", ()),
     (r"gra rescore .*--reading verified.*", "shell", ("--help",)),  # with a verifier: tests/eval/test_eval_verified.py
-    (r"gra rescore FOLDER --output DIR --reading verified .*", "run", ("--help",)),  # it needs a server
     (r"gra eval .*", "check", ()),
     (r"python -m gra\.simulation\.server", "run", ("--help",)),
 ]
