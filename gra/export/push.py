@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--private", action="store_true", help="make a new repository private")
     parser.add_argument("--dry-run", action="store_true", help="list the files and send nothing")
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     name = given.repo or given.folder.resolve().name
     if not _ID.fullmatch(name):
         parser.error(

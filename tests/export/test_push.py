@@ -70,7 +70,7 @@ def push(url: str, *words: str, token: str | None = "hf_good00000") -> subproces
 
 
 def test_a_dry_run_lists_what_would_go_and_sends_nothing(data: Path) -> None:
-    done = push("http://127.0.0.1:9", str(data), "me/mine", "--dry-run", token=None)
+    done = push("http://127.0.0.1:9", str(data), "--dry-run", "me/mine", token=None)
     assert done.returncode == 0, done.stderr
     assert {line.strip() for line in done.stdout.splitlines() if line.startswith("  ")} == SENT
     assert "nothing was sent" in done.stdout
