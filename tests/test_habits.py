@@ -1,13 +1,16 @@
-"""Habits that a reader relies on: short files, and each helper written once."""
+"""Habits that a reader relies on: short files, each helper written once, pins that install where the project says it runs."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[1]
 LONGEST = 350  # lines
@@ -55,3 +58,12 @@ def test_a_second_copy_is_seen(other: str) -> None:
     copied = twice({"x.py": one, "y.py": one.replace("def a", f"def {other}").replace("'Plain.'", "'Another.'")})
     assert copied == [["x.py: a", f"y.py: {other}"]]
     assert twice({"x.py": one, "y.py": one.replace("'s'", "'t'")}) == []
+
+
+def test_every_pinned_package_installs_on_the_oldest_python_that_the_project_names() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    oldest = re.search(r'requires-python = ">=([\d.]+)', project)
+    assert oldest is not None
+    asked = {found.metadata["Name"]: found.metadata["Requires-Python"] or "" for found in distributions()}
+    refusing = {name: python for name, python in asked.items() if f"{oldest[1]}.0" not in SpecifierSet(python)}
+    assert refusing == {}, "pin an older version in constraints.txt"
