@@ -22,7 +22,7 @@ def of_comparison(comparison: Comparison) -> list[str]:
     best, found = max(compared, key=lambda pair: pair[0].mean or 0.0)
     among = f", the best of the {len(compared)} other arms" if len(compared) > 1 else ""
     name = label(reference, comparison)
-    said = [f"{name} is {_gap(found, label(best, comparison) + among, comparison.level)}."]
+    said = [f"{name} is {_gap(found, label(best, comparison) + among, comparison.level, _once(best))}."]
     if len(compared) > 1:
         said.append(_all_others([found for _, found in compared]))
     said.append(f"Intervals are {over(best)}" + (": another training may differ by more." if _once(best) else "."))
@@ -43,11 +43,17 @@ def _all_others(found: Sequence[Interval]) -> str:
     return f"Of the {len(found)} other arms {' and '.join(said)}."
 
 
-def _gap(found: Interval, other: str, level: float) -> str:
-    """ "1.9 points above NAME, 95 % interval -1.4 to 5.2: not distinguishable"; the interval has the sign of the words."""
+def _gap(found: Interval, other: str, level: float, once: bool) -> str:
+    """ "1.9 points above NAME, 95 % interval -1.4 to 5.2: not distinguishable"; the interval has the sign of the words. `once`: an
+    arm was trained once, so the interval holds for the two trained models only, and the words claim no more."""
     sign = 1 if found.value >= 0 else -1
     low, high = sorted((100 * sign * found.low, 100 * sign * found.high))
-    words = "distinguishable" if _above(found) or _below(found) else "not distinguishable"
+    if not (_above(found) or _below(found)):
+        words = "not distinguishable"
+    elif once:
+        words = "these two trained models differ; one training each cannot show that their data does"
+    else:
+        words = "distinguishable"
     where = "above" if sign > 0 else "below"
     return f"{100 * abs(found.value):.1f} points {where} {other}, {100 * level:g} % interval {low:.1f} to {high:.1f}: {words}"
 
