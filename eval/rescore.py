@@ -9,7 +9,7 @@ IFEval; see opencompass.py); the tolerant ones stay. scores.json records it unde
 were read differently.
 
 `--reading verified` asks a model at an OpenAI-compatible server whether each reply's final answer is the right one (verified.py);
-this alone needs a network. Its replies are kept in DIR: the same command goes on after a kill. The API key comes from the
+this alone needs a network. Its replies are kept in DIR: the same command resumes after a kill. The API key comes from the
 environment.
 
 Written to DIR: samples.parquet, scores.json, the label SIMULATED if FOLDER has it, and rescored.json (what was redone).

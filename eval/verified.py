@@ -21,7 +21,7 @@ from gra.eval.report.samples import SampleRow
 from gra.eval.scoring import rereading, verifying
 from gra.fileio import read_json, write_json
 
-BEGUN = "verifier.json"  # what a folder was begun with; the same command goes on with it
+BEGUN = "verifier.json"  # the verifier of an unfinished folder; the same command resumes it
 KEPT = {
     "code": "programs are run: their own verdict is kept",
     "ifeval": "instructions are checked by rule: their own verdict is kept",
@@ -68,7 +68,7 @@ class Verified:
 
 
 def begin(output: Path, folder: Path, verifier: Verifier) -> None:
-    """Create `output`, or go on with one that the same command began; one without scores can be begun with another verifier.
+    """Create `output`, or resume one that the same command began; one without scores can be begun with another verifier.
 
     Raises StoreError for a folder that holds anything else.
     """

@@ -6,7 +6,6 @@ gives to one generator's responses, beyond what it gives to all. No model review
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from gra.compare.arms import Arm
 from gra.compare.numbers import MISSING, count, percent
 from gra.compare.report.browse import FEW, number, text
 from gra.compare.report.samples import WINDOW
+from gra.correlation import pearson
 from gra.model_names import family_of
 
 LEAST = 20  # common samples for a figure on a pair
@@ -76,15 +76,8 @@ def agreement(found: Sequence[Judged]) -> dict[str, Any] | None:
 
 
 def correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Pearson's; None for fewer than LEAST pairs, or where one side is constant."""
-    if len(pairs) < LEAST:
-        return None
-    n = len(pairs)
-    xs, ys = ([pair[side] for pair in pairs] for side in (0, 1))
-    mx, my = sum(xs) / n, sum(ys) / n
-    sxy = sum((x - mx) * (y - my) for x, y in pairs)
-    sxx, syy = sum((x - mx) ** 2 for x in xs), sum((y - my) ** 2 for y in ys)
-    return sxy / math.sqrt(sxx * syy) if sxx > 1e-12 and syy > 1e-12 else None
+    """Return Pearson's correlation; None for fewer than LEAST pairs, or where one side is constant."""
+    return pearson(pairs) if len(pairs) >= LEAST else None
 
 
 def preferences(found: Sequence[Judged]) -> dict[str, Any] | None:

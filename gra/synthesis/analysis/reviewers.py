@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import combinations
 from statistics import fmean
 from typing import Any
 
+from gra.correlation import pearson
+from gra.model_names import family_of
+
 LEAST = 10  # samples that two reviewers must share before their agreement is stated
-
-
-def family(model: str) -> str:
-    """The letters that a model's name begins with: qwen2.5-7b and qwen3-8b are of one family. It knows nothing of pedigrees."""
-    found = re.match(r"[A-Za-z]+", model.rpartition("/")[2])
-    return found[0].casefold() if found else model
 
 
 def reviewers(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -31,22 +27,15 @@ def reviewers(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
             if others:
                 gap = score - fmean(others)
                 off[model].append(gap)
-                kin[model][family(model) != family(row["generator"])].append(gap)
+                kin[model][family_of(model) != family_of(row["generator"])].append(gap)
         for one, other in combinations(sorted(given), 2):
             pairs[one, other].append((given[one], given[other]))
     return {
         "severity": {model: fmean(gaps) for model, gaps in sorted(off.items())},
-        "agreement": {f"{a} | {b}": _correlation(found) for (a, b), found in sorted(pairs.items())},
+        "agreement": {
+            f"{a} | {b}": pearson(found) if len(found) >= LEAST else None for (a, b), found in sorted(pairs.items())
+        },
         "own_family": {
             model: fmean(own) - fmean(rest) if own and rest else None for model, (own, rest) in sorted(kin.items())
         },
     }
-
-
-def _correlation(found: list[tuple[float, float]]) -> float | None:
-    if len(found) < LEAST:
-        return None
-    first, second = ([pair[side] for pair in found] for side in (0, 1))
-    a, b = fmean(first), fmean(second)
-    spread = sum((x - a) ** 2 for x in first) * sum((y - b) ** 2 for y in second)
-    return sum((x - a) * (y - b) for x, y in found) / spread**0.5 if spread else None

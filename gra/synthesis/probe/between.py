@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from statistics import fmean
 
+from gra.correlation import pearson
 from gra.intervals import normal
 from gra.synthesis.probe.estimates import LEVEL, Estimate, share
 from gra.synthesis.probe.items import Item
@@ -73,7 +74,7 @@ def error_correlations(items: Sequence[Item], scores: Table) -> dict[tuple[str, 
     found = {}
     for one, two in combinations(sorted(errors), 2):
         both = [(errors[one][item], errors[two][item]) for item in errors[one] if item in errors[two]]
-        rho = _pearson(both) if len(both) >= LEAST else None
+        rho = pearson(both) if len(both) >= LEAST else None
         if rho is not None:
             found[one, two] = rho
     return found
@@ -119,12 +120,3 @@ def _variance(found: Estimate) -> float:
 
 def _fmean(values: Sequence[float]) -> float | None:
     return fmean(values) if values else None
-
-
-def _pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
-    xs, ys = zip(*pairs, strict=True)
-    mx, my = fmean(xs), fmean(ys)
-    sx, sy = (math.sqrt(sum((v - m) ** 2 for v in vs)) for vs, m in ((xs, mx), (ys, my)))
-    if sx < 1e-9 or sy < 1e-9:
-        return None
-    return max(-1.0, min(1.0, sum((x - mx) * (y - my) for x, y in pairs) / sx / sy))

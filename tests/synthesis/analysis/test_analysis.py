@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gra.errors import ConfigError
+from gra.model_names import family_of
 from gra.synthesis.analysis import ifd, variety
 from gra.synthesis.analysis.command import main
-from gra.synthesis.analysis.reviewers import family, reviewers
+from gra.synthesis.analysis.reviewers import reviewers
 from tests.synthesis.tiny_models import save_tiny_chat_model
 
 
@@ -77,7 +78,7 @@ def test_reviewers_are_held_against_the_others_on_the_same_samples() -> None:
     assert found["own_family"]["qwen"] == pytest.approx(2.0)  # 2 above the others for its kin, 0 else
     assert found["own_family"]["harsh"] is None
     assert reviewers(rows[:3])["agreement"]["harsh | mild"] is None  # too few
-    assert family("Qwen/Qwen2.5-7B") == family("qwen3-8b") == "qwen"
+    assert family_of("Qwen/Qwen2.5-7B") == family_of("qwen3-8b") == "qwen"
 
 
 def test_ifd_is_the_ratio_of_two_losses(tmp_path: Path) -> None:
