@@ -21,10 +21,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from harness import machine, peak_mb, table
 
-from gra.compare.item_scores import FEW_CLUSTERS, matched
 from gra.compare.options import Options
 from gra.compare.pair import compare_runs
-from gra.compare.scores import Scores, load, outcomes
+from gra.compare.reading.scores import Scores, load, outcomes
+from gra.compare.statistics.item_scores import FEW_CLUSTERS, matched
 
 LAYOUT = {  # items, and clusters where items have them
     "gsm8k": (1319, 0),

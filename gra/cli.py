@@ -22,7 +22,7 @@ PLAIN = {  # commands with their own parser: module and function, which gets the
     "regate": "gra.synthesis.regating.sweep:main",
     "analyze": "gra.synthesis.analysis.command:main",
     "inspect": "gra.synthesis.output.inspect:main",
-    "blind": "gra.compare.blind:main",
+    "blind": "gra.compare.blind.command:main",
     "export": "gra.export.command:main",
     "push": "gra.export.push:main",
     "publish": "gra.publish:main",

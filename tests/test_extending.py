@@ -111,7 +111,7 @@ def test_a_table_column(copy: Path, python: Callable[..., str], tmp_path: Path) 
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "stats.json").write_text(json.dumps({"calls": 12, "kept": 3}))
     told = python(
-        "from pathlib import Path\nfrom gra.compare.arms import Arm\nfrom gra.compare.data_columns import SHOWN, facts\n"
+        "from pathlib import Path\nfrom gra.compare.arms import Arm\nfrom gra.compare.tables.data_columns import SHOWN, facts\n"
         "arm = Arm('a', 'A', folders={'data': Path('data')})\n"
         "print(facts([arm]).calls, [column.heading for column in SHOWN])"
     )

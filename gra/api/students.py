@@ -78,9 +78,9 @@ def compare(first: str | PathLike[str], second: str | PathLike[str], **options: 
     {first, second, difference}: [value, low, high]. The intervals are over items, for these two trained models only. Raises
     EvalError if the runs cannot be compared, and ConfigError for faulty options.
     """
-    from gra.compare.folders import load
     from gra.compare.options import Options
     from gra.compare.pair import compare_runs
+    from gra.compare.reading.folders import load
     from gra.errors import ConfigError
     from gra.settings import parse
 

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from gra.compare.bootstrap import level_of
-from gra.compare.evaluated import Evaluated, Scored
-from gra.compare.item_scores import Outcomes
-from gra.compare.numbers import MISSING, percent, span
 from gra.compare.options import Options
-from gra.compare.sheet import Sheet
+from gra.compare.reading.evaluated import Evaluated, Scored
+from gra.compare.statistics.bootstrap import level_of
+from gra.compare.statistics.item_scores import Outcomes
+from gra.compare.tables.numbers import MISSING, percent, span
+from gra.compare.tables.sheet import Sheet
 from gra.errors import ConfigError, Problem
 
 DEVELOPMENT = 0.2  # share of the items that choose

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gra.compare import csv_export, table
 from gra.compare.arms import Arm, check_arms
-from gra.compare.evaluated import read
 from gra.compare.extras import extras
 from gra.compare.options import Options
 from gra.compare.paper.claims_sheet import brief
+from gra.compare.reading.evaluated import read
 from gra.compare.report import page as report
-from gra.compare.rows import build
-from gra.compare.sheet import SUFFIX, render
+from gra.compare.tables import csv_export, table
+from gra.compare.tables.rows import build
+from gra.compare.tables.sheet import SUFFIX, render
 from gra.errors import ConfigError
 from gra.fileio import write_text
 from gra.settings import parse

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gra.compare.best import best
-from gra.compare.bootstrap import Interval
-from gra.compare.contrasts import Contrast, contrast, parse, shared
-from gra.compare.evaluated import REREAD, Evaluated
-from gra.compare.numbers import interval, percent, points
 from gra.compare.options import Options, PaperOptions
 from gra.compare.paper import benchmarks, beside, opendataarena
 from gra.compare.paper.command import judged_sheets, paper_evidence
 from gra.compare.paper.runs import RunsEvidence, rows_of
-from gra.compare.power import detectable
 from gra.compare.power_sheet import measured
-from gra.compare.sheet import Sheet
+from gra.compare.reading.evaluated import REREAD, Evaluated
+from gra.compare.statistics.bootstrap import Interval
+from gra.compare.statistics.contrasts import Contrast, contrast, parse, shared
+from gra.compare.statistics.power import detectable
+from gra.compare.tables.numbers import interval, percent, points
+from gra.compare.tables.sheet import Sheet
 from gra.errors import EvalError
 from gra.paths import paper_dir
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import Field
 
-from gra.compare.bootstrap import LEVEL, RESAMPLES
-from gra.compare.resampling import least_resamples
+from gra.compare.statistics.bootstrap import LEVEL, RESAMPLES
+from gra.compare.statistics.resampling import least_resamples
 from gra.errors import Problem
 from gra.settings import Settings, parse
 

@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from gra.compare import several
-from gra.compare.blocks import Column, blocks
-from gra.compare.bootstrap import Difference, Level, Range, holm, level_of, paired_bootstrap
-from gra.compare.cautions import cautions
-from gra.compare.folders import load
-from gra.compare.item_scores import Outcomes
-from gra.compare.notes import CLUSTERS, NO_NOISE, few_bits, noise_note
-from gra.compare.numbers import interval, percent, points, span
 from gra.compare.options import Options, enough
-from gra.compare.power import detectable
-from gra.compare.scores import KINDS, Scores, conditions_differ, outcomes
-from gra.compare.table import FORM, plain
+from gra.compare.reading.folders import load
+from gra.compare.reading.scores import KINDS, Scores, conditions_differ, outcomes
+from gra.compare.statistics.bootstrap import Difference, Level, Range, holm, level_of, paired_bootstrap
+from gra.compare.statistics.item_scores import Outcomes
+from gra.compare.statistics.power import detectable
+from gra.compare.tables.blocks import Column, blocks
+from gra.compare.tables.cautions import cautions
+from gra.compare.tables.notes import CLUSTERS, NO_NOISE, few_bits, noise_note
+from gra.compare.tables.numbers import interval, percent, points, span
+from gra.compare.tables.table import FORM, plain
 from gra.errors import ConfigError, EvalError, Problem
 from gra.flags import Parser
 from gra.labels import simulated

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gra.compare import power
-from gra.compare.evaluated import Evaluated
-from gra.compare.item_scores import Outcomes, matched
-from gra.compare.numbers import MISSING
 from gra.compare.paper import benchmarks, tables
-from gra.compare.power import Design
-from gra.compare.sheet import Sheet
+from gra.compare.reading.evaluated import Evaluated
+from gra.compare.statistics import power
+from gra.compare.statistics.item_scores import Outcomes, matched
+from gra.compare.statistics.power import Design
+from gra.compare.tables.numbers import MISSING
+from gra.compare.tables.sheet import Sheet
 from gra.errors import ConfigError, EvalError, Problem
 from gra.paths import paper_dir
 
@@ -46,7 +46,7 @@ def sheet(design: Design, wanted: float, given: str) -> Sheet:
         f"each arm that see {100 * wanted:g} points; in brackets by how many times the items must grow (or may "
         "shrink) with five trainings.",
         given,
-        "Formula and sources: gra/compare/power.py.",
+        "Formula and sources: gra/compare/statistics/power.py.",
     ]
     return Sheet("What the comparison can see", ("Trainings of each arm", *heads), lines, notes, records)
 

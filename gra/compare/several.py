@@ -13,16 +13,16 @@ import argparse
 from collections.abc import Container, Sequence
 from pathlib import Path
 
-from gra.compare import csv_export, table
 from gra.compare.arms import Arm, check_arms
-from gra.compare.evaluated import REREAD, read
 from gra.compare.extras import extras
-from gra.compare.folders import is_run, load, split
 from gra.compare.options import Options, PaperOptions
 from gra.compare.paper.claims_sheet import brief
-from gra.compare.rows import Comparison, build
-from gra.compare.scores import VERIFIED
-from gra.compare.sheet import FORMS, SUFFIX, Sheet, render
+from gra.compare.reading.evaluated import REREAD, read
+from gra.compare.reading.folders import is_run, load, split
+from gra.compare.reading.scores import VERIFIED
+from gra.compare.tables import csv_export, table
+from gra.compare.tables.rows import Comparison, build
+from gra.compare.tables.sheet import FORMS, SUFFIX, Sheet, render
 from gra.errors import ConfigError, EvalError, Problem
 from gra.fileio import write_text
 from gra.flags import Parser

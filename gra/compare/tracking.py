@@ -16,7 +16,7 @@ from typing import Any
 
 from gra import tracked_files
 from gra.compare.arms import Arm
-from gra.compare.csv_export import read_csv
+from gra.compare.tables.csv_export import read_csv
 from gra.fileio import sha256_file
 from gra.tracking import FOLDER, Run, TrackingSettings, cut
 

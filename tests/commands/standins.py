@@ -40,7 +40,7 @@ RULES: list[tuple[str, str, tuple[str, ...]]] = [
         ("--help",),
     ),  # no download; the fetch itself: tests/models/test_weights.py
     (r"gra fetch (models|students)", "run", ()),
-    (r"gra blind (draw|rates) .*", "shell", ("--help",)),  # with labels: tests/compare/test_blind.py
+    (r"gra blind (draw|rates) .*", "shell", ("--help",)),  # with labels: tests/compare/blind/test_blind.py
     (
         r"gra (run|plan|compare) experiment=my_seeds \.\.\.",
         "plan",

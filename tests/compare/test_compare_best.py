@@ -10,9 +10,9 @@ from score_folder import write_scores
 
 from gra.compare.arms import Arm
 from gra.compare.best import DEVELOPMENT, best, in_development, mean, part
-from gra.compare.evaluated import read
-from gra.compare.item_scores import Outcomes
 from gra.compare.options import Options
+from gra.compare.reading.evaluated import read
+from gra.compare.statistics.item_scores import Outcomes
 from gra.errors import ConfigError
 
 

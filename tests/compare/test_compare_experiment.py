@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from report_page import unpacked
 
-from gra.compare import csv_export, table
 from gra.compare.experiment import compare
-from gra.compare.power import detectable
+from gra.compare.reading.scores import load
 from gra.compare.report import funnel
-from gra.compare.rows import build
-from gra.compare.scores import load
+from gra.compare.statistics.power import detectable
+from gra.compare.tables import csv_export, table
+from gra.compare.tables.rows import build
 
 ATTACK = "<script>document.title='owned'</script><img src=x onerror=alert(1)> & \"quoted\" \x1b[31m</div></details>"
 FEW = {"world_sums": 40, "world_words": 60}

@@ -13,10 +13,10 @@ import pytest
 from altered_scores import edit, skip
 
 from gra import cli
-from gra.compare.bootstrap import holm, paired_bootstrap
 from gra.compare.options import Options
 from gra.compare.pair import compare_runs
-from gra.compare.scores import load, outcomes
+from gra.compare.reading.scores import load, outcomes
+from gra.compare.statistics.bootstrap import holm, paired_bootstrap
 from gra.errors import EvalError
 
 TASKS = {"gsm8k": 60, "math_chat": 60, "mmlu_chat": 120}

@@ -9,7 +9,7 @@ from test_compare_experiment import FEW, run
 
 from gra.compare.experiment import compare
 from gra.compare.options import check
-from gra.compare.scores import load
+from gra.compare.reading.scores import load
 from gra.errors import ConfigError, EvalError, StoreError
 
 

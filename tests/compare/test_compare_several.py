@@ -15,10 +15,10 @@ from altered_scores import edit
 from score_folder import write_scores
 
 from gra import cli
-from gra.compare.csv_export import read_csv
 from gra.compare.experiment import compare
 from gra.compare.paper.tables import BENCHMARKS
 from gra.compare.several import arms_of
+from gra.compare.tables.csv_export import read_csv
 from gra.errors import ConfigError
 
 SUITE = (

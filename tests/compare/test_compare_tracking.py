@@ -11,8 +11,8 @@ import wandb_offline
 
 from gra.compare import tracking
 from gra.compare.arms import Arm
-from gra.compare.csv_export import read_csv
 from gra.compare.experiment import compare
+from gra.compare.tables.csv_export import read_csv
 from gra.tracking import TrackingSettings
 
 FEW = {"world_sums": 40, "world_words": 40}

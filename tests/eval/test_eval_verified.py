@@ -16,8 +16,8 @@ import pytest
 from aiohttp import web
 from completions_site import Behaviour, Site, answering, says, serving
 
-from gra.compare.cautions import cautions
-from gra.compare.scores import load
+from gra.compare.reading.scores import load
+from gra.compare.tables.cautions import cautions
 from gra.errors import ConfigError, EvalError, GraError, ServerError, StoreError
 from gra.eval.inference.verifier import Verifier
 from gra.eval.report import samples, scores

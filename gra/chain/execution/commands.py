@@ -86,7 +86,7 @@ def _power(root: DictConfig, made: Plan) -> str:
     """Return the smallest difference that the planned comparison can detect, by the number of trainings per arm."""
     from gra.compare.options import Options
     from gra.compare.power_sheet import for_suite
-    from gra.compare.sheet import render
+    from gra.compare.tables.sheet import render
 
     suite = root.get("suite")
     if suite is None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gra.compare.bootstrap import Interval, Range, level_of
-from gra.compare.numbers import MISSING, interval, percent, points, span
 from gra.compare.paper import opendataarena
 from gra.compare.paper.claims import deltas
 from gra.compare.paper.evidence import PaperEvidence
 from gra.compare.paper.opendataarena import Entry
 from gra.compare.paper.runs import RunsEvidence
 from gra.compare.paper.tables import PaperRow, RowKey
-from gra.compare.power import detectable
-from gra.compare.sheet import Sheet
+from gra.compare.statistics.bootstrap import Interval, Range, level_of
+from gra.compare.statistics.power import detectable
+from gra.compare.tables.numbers import MISSING, interval, percent, points, span
+from gra.compare.tables.sheet import Sheet
 
 HEADINGS = (
     *(

@@ -28,9 +28,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gra.compare.bootstrap import LEVEL, Range
 from gra.compare.paper.evidence import Evidence, Fact, PaperEvidence, Weights
 from gra.compare.paper.tables import BASES, SEEDS, RowKey, row_key
+from gra.compare.statistics.bootstrap import LEVEL, Range
 from gra.errors import ConfigError, StoreError
 from gra.intervals import normal, wilson
 

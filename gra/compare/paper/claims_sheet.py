@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gra.compare.bootstrap import Range
-from gra.compare.numbers import MISSING
 from gra.compare.paper.claims import COUNTS, FAILS, HOLDS, NOT_RUN, OPEN, Judged, deltas, verdicts
 from gra.compare.paper.evidence import Fact
-from gra.compare.sheet import Sheet
+from gra.compare.statistics.bootstrap import Range
+from gra.compare.tables.numbers import MISSING
+from gra.compare.tables.sheet import Sheet
 
 WORDS = {
     "beats": "is above 0",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gra.compare.paper import benchmarks, claims, claims_sheet, leaderboard_page, opendataarena, tables
 from gra.compare.paper.evidence import Evidence, PaperEvidence
-from gra.compare.sheet import FORMS, Sheet, markdown, render
+from gra.compare.tables.sheet import FORMS, Sheet, markdown, render
 from gra.fileio import write_text
 from gra.flags import Parser
 from gra.paths import paper_dir

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gra.compare.bootstrap import LEVEL, Range
 from gra.compare.paper.benchmarks import Benchmark
 from gra.compare.paper.tables import RowKey, Table
+from gra.compare.statistics.bootstrap import LEVEL, Range
 from gra.intervals import normal
 
 Weights = Mapping[RowKey, float]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from gra.compare.numbers import MISSING
 from gra.compare.paper import opendataarena as oda
 from gra.compare.paper.benchmarks import Benchmark
 from gra.compare.paper.opendataarena import Entry
 from gra.compare.paper.tables import BASES, SEEDS, RowKey, Table
-from gra.compare.sheet import escape_markdown, markdown_table
+from gra.compare.tables.numbers import MISSING
+from gra.compare.tables.sheet import escape_markdown, markdown_table
 
 KINDS = {"vanilla": "seed data", "gra": "GRA", "distilled_32b": "32B distilled", "distilled_72b": "72B distilled"}
 SHOWN = {  # OpenDataArena's entries in the table, by name

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gra.compare.bootstrap import Difference, Level, Range, level_of
-from gra.compare.contrasts import Scored, contrast
-from gra.compare.data import read_object
-from gra.compare.data_columns import number
-from gra.compare.evaluated import Evaluated
-from gra.compare.item_scores import macro
 from gra.compare.paper.benchmarks import Benchmark
 from gra.compare.paper.evidence import Fact, Weights
 from gra.compare.paper.tables import DATA, RowKey, row_key
+from gra.compare.reading.data import read_object
+from gra.compare.reading.evaluated import Evaluated
+from gra.compare.statistics.bootstrap import Difference, Level, Range, level_of
+from gra.compare.statistics.contrasts import Scored, contrast
+from gra.compare.statistics.item_scores import macro
+from gra.compare.tables.data_columns import number
 from gra.errors import ConfigError, Problem
 
 MACRO = ("bbh", "mmlu")  # OpenCompass prints the unweighted mean over tasks or subjects

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gra.compare.arms import Arm, check_arms
-from gra.compare.evaluated import read
 from gra.compare.options import Options
+from gra.compare.reading.evaluated import read
 from gra.compare.report.folders import arms_of, manifest_of, step_of, title_of
 from gra.compare.report.page import render
 from gra.compare.report.samples import Judge
-from gra.compare.rows import build
+from gra.compare.tables.rows import build
 from gra.errors import ConfigError, StoreError
 from gra.fileio import write_text
 from gra.flags import Parser

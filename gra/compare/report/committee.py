@@ -8,10 +8,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from gra.compare import data, numbers
 from gra.compare.arms import Arm
+from gra.compare.reading import data
 from gra.compare.report import charts, funnel, health, judgements
-from gra.compare.rows import Comparison
+from gra.compare.tables import numbers
+from gra.compare.tables.rows import Comparison
 
 
 def committee(

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gra.compare import folders as evaluations
 from gra.compare.arms import Arm
-from gra.compare.data import read_object
+from gra.compare.reading import folders as evaluations
+from gra.compare.reading.data import read_object
 from gra.errors import ConfigError, Problem
 from gra.fileio import read_json
 from gra.labels import MANIFEST

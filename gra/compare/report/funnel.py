@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gra.compare import data
 from gra.compare.arms import Arm
+from gra.compare.reading import data
 from gra.reasons import REASONS, STAGES, at
 
 JUDGED = {"check": {"check"}, "gate": {"review", "adjudicate"}}  # stage -> the calls without which nobody judged there

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gra.compare.bootstrap import Interval
-from gra.compare.notes import label, over
-from gra.compare.numbers import count, percent
 from gra.compare.report import funnel
 from gra.compare.report.charts import Curve
-from gra.compare.rows import Comparison, TableRow
+from gra.compare.statistics.bootstrap import Interval
+from gra.compare.tables.notes import label, over
+from gra.compare.tables.numbers import count, percent
+from gra.compare.tables.rows import Comparison, TableRow
 
 
 def of_comparison(comparison: Comparison) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gra.compare import numbers
+from gra.compare.tables import numbers
 
 HEADINGS = ("Reviewer", "Reviews", "Mean", "SD", "Severity", "Most frequent score, %", "All scores the same, %")
 SET_HEADINGS = ("Reviewers of a sample", "Reviewed", "Accepted", "Accepted, %")

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gra.compare import numbers, table
-from gra.compare.bootstrap import Interval, Range
-from gra.compare.notes import label
-from gra.compare.rows import Comparison, TableRow
+from gra.compare.statistics.bootstrap import Interval, Range
+from gra.compare.tables import numbers, table
+from gra.compare.tables.notes import label
+from gra.compare.tables.rows import Comparison, TableRow
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from gra.compare import data
 from gra.compare.arms import Arm
-from gra.compare.numbers import MISSING, count, percent
+from gra.compare.reading import data
 from gra.compare.report.browse import FEW, number, text
 from gra.compare.report.samples import WINDOW
+from gra.compare.tables.numbers import MISSING, count, percent
 from gra.correlation import pearson
 from gra.model_names import family_of
 

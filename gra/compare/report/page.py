@@ -18,11 +18,12 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from gra import secret_patterns
-from gra.compare import data, table
 from gra.compare.arms import Arm, by_name
+from gra.compare.reading import data
 from gra.compare.report import browse, charts, committee, funnel, headline, health, intervals_plot, judgements, probe
 from gra.compare.report.samples import Judge, pack
-from gra.compare.rows import Comparison
+from gra.compare.tables import table
+from gra.compare.tables.rows import Comparison
 
 _HERE = Path(__file__).parent
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # not allowed in HTML or in UTF-8

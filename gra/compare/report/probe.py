@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gra.compare.numbers import MISSING
 from gra.compare.report.browse import FEW, NOTE_CAP, number, text
+from gra.compare.tables.numbers import MISSING
 
 FIGURES = {  # heading -> key of a model's result
     "Usable reviews": "usable",

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from gra import databases
-from gra.compare import data
 from gra.compare.arms import Arm
+from gra.compare.reading import data
 from gra.compare.report.browse import COLUMNS, FEW, browsed, number, text
 
 MOST_ROWS = 8_000  # samples in a page, whatever their size

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gra.compare.bootstrap import Range
 from gra.compare.paper import claims
 from gra.compare.paper.claims import FAILS, HOLDS, NOT_RUN, OPEN, decide, judge, verdicts, weights
 from gra.compare.paper.claims_sheet import record, sheets
 from gra.compare.paper.command import files, paper_evidence
 from gra.compare.paper.evidence import Fact, PaperEvidence, Weights
 from gra.compare.paper.tables import RowKey
+from gra.compare.statistics.bootstrap import Range
 from gra.errors import StoreError
 from gra.paths import paper_dir
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gra.compare.bootstrap import Interval
 from gra.compare.report.headline import _gap
+from gra.compare.statistics.bootstrap import Interval
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gra.compare.arms import Arm
-from gra.compare.data_columns import facts
+from gra.compare.tables.data_columns import facts
 from gra.errors import ConfigError, StoreError
 from gra.fileio import read_json
 from gra.synthesis import subset

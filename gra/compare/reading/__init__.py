@@ -1,0 +1,1 @@
+"""Reads what a comparison needs from the folders of stages, or from the logs of lm-eval."""

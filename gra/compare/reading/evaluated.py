@@ -1,0 +1,71 @@
+"""Reads the scores of all arms once: what tables, contrasts, readings and the comparison with the paper are computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gra.compare.arms import Arm, by_name
+from gra.compare.reading.folders import load, load_arm
+from gra.compare.reading.scores import KINDS, Scores, outcomes
+from gra.compare.statistics.item_scores import Outcomes
+
+Scored = Mapping[str, Outcomes]  # benchmark -> outcomes of one arm
+
+REREAD = ("opencompass", "verified")  # readings of the same replies in folders of their own (`gra rescore --reading`)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """`groups`: the arms by name, with their replicates; `runs`: those that are evaluated, with their scores; `tasks`: all of their
+    benchmarks; `scored`: by arm and kind of `scores.KINDS`, and, under those of REREAD, the strict scores of re-read replies,
+    where every evaluated replicate has them."""
+
+    groups: Mapping[str, Sequence[Arm]]
+    runs: Mapping[str, Sequence[tuple[Arm, Scores]]]
+    tasks: tuple[str, ...]
+    scored: Mapping[str, Mapping[str, Scored]]
+
+    def scores(self) -> list[Scores]:
+        """Every evaluated run, in the order of the arms."""
+        return [scores for found in self.runs.values() for _, scores in found]
+
+    def verified(self, name: str) -> bool:
+        """Whether the scores that stand as an arm's strict ones are a verifier's verdicts."""
+        return any(task.verifier for _, scores in self.runs[name] for task in scores.tasks.values())
+
+    def simulated(self, name: str) -> bool:
+        """Whether an arm's numbers come from simulated models."""
+        return any(arm.simulated for arm in self.groups[name]) or any(scores.simulated for _, scores in self.runs[name])
+
+
+def read(arms: Sequence[Arm], reference: str) -> Evaluated:
+    """The arms' scores. Raises EvalError for damaged folders and replicates with different items."""
+    groups = by_name(arms)
+    runs = {
+        name: [(arm, scores) for arm in group if (scores := load_arm(arm)) is not None]
+        for name, group in groups.items()
+    }
+    order = [reference, *(name for name in groups if name != reference)]
+    tasks = tuple(dict.fromkeys(task for name in order for _, scores in runs[name] for task in scores.tasks))
+    scored: dict[str, dict[str, Scored]] = {}
+    for name, found in runs.items():
+        scored[name] = {kind: _outcomes(name, found, tasks, kind) for kind in KINDS}
+        scored[name] |= {reading: _reread(name, found, tasks, reading) for reading in REREAD}
+    return Evaluated(groups, {name: runs[name] for name in order}, tasks, scored)
+
+
+def _reread(name: str, runs: Sequence[tuple[Arm, Scores]], tasks: Iterable[str], reading: str) -> Scored:
+    folders = [arm.folders.get(reading) for arm, _ in runs]
+    if not runs or None in folders:
+        return {}
+    again = [(arm, load(folder)) for (arm, _), folder in zip(runs, folders, strict=True) if folder is not None]
+    return _outcomes(name, again, tasks, "strict")
+
+
+def _outcomes(name: str, runs: Sequence[tuple[Arm, Scores]], tasks: Iterable[str], kind: str) -> dict[str, Outcomes]:
+    """By benchmark, the outcomes of an arm's replicates; a benchmark that a replicate lacks is left out."""
+    numbers = [0 if arm.replicate is None else arm.replicate for arm, _ in runs]
+    scores = [found for _, found in runs]
+    found = {task: outcomes(scores, numbers, task, kind, f"Arm {name}") for task in tasks}
+    return {task: one for task, one in found.items() if one is not None}

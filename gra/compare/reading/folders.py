@@ -1,0 +1,33 @@
+"""Loads the scores of a folder, whoever wrote it: our evaluation, or lm-eval with --log_samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gra.compare.arms import Arm
+from gra.compare.reading import lm_eval_log, scores
+from gra.compare.reading.scores import Scores
+
+
+def is_run(path: Path) -> bool:
+    """Whether `path` holds an evaluation of either kind."""
+    return (path / "scores.json").exists() or lm_eval_log.is_log(path)
+
+
+def load(path: Path, metric: str | None = None) -> Scores:
+    """The scores in `path`. `metric`: the metric to take from lm-eval's logs. Raises EvalError for damaged files."""
+    if not (path / "scores.json").exists() and lm_eval_log.is_log(path):
+        return lm_eval_log.load(path, metric)
+    return scores.load(path)
+
+
+def load_arm(arm: Arm) -> Scores | None:
+    """The scores of an arm, or None where it has not been evaluated."""
+    folder = arm.folders.get("scores")
+    return load(folder, arm.metric) if folder is not None else None
+
+
+def split(word: str) -> tuple[str, Path]:
+    """NAME=FOLDER of a command line: the name, "" if there is none, and the folder."""
+    name, sign, folder = word.partition("=")
+    return ("", Path(word)) if not sign or Path(word).exists() else (name, Path(folder))

@@ -1,0 +1,144 @@
+"""PURE: any contrast between arms, not only reference minus arm: `A-B`, or means of several arms, `A1+A2+A3-B1+B2+B3`.
+
+Means over several arms (three seed sets) draw the items jointly: all arms answered the same items, and a resample takes the same
+items for all. With trainings enough, the interval is over items and trainings (weighted.py), else over items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gra.compare.statistics import weighted
+from gra.compare.statistics.bootstrap import LEVEL, RESAMPLES, Difference, Interval, around, between, paired_bootstrap
+from gra.compare.statistics.edges import Edge, edge
+from gra.compare.statistics.item_scores import Outcomes, Table, joined, replicates_of
+from gra.errors import ConfigError, EvalError, Problem
+
+Scored = Mapping[str, Outcomes]  # benchmark -> outcomes of one arm
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A named contrast and its result. `tasks`: the benchmarks that all its arms have."""
+
+    name: str
+    weights: Mapping[str, float]
+    difference: Difference
+    tasks: tuple[str, ...]
+
+
+def parse(text: str, names: Sequence[str]) -> dict[str, float]:
+    """The weights of the contrast `text` over the arms `names`: A-B, or means of sums, A1+A2-B1+B2. Names may contain + and -.
+
+    Raises ConfigError for a name that is no arm, and where the text can be read in two ways.
+    """
+    found = []
+    for place, sign in enumerate(text):
+        if sign == "-":
+            for plus in _sums(text[:place], names):
+                for minus in _sums(text[place + 1 :], names):
+                    if not set(plus) & set(minus):
+                        found.append({**dict.fromkeys(plus, 1 / len(plus)), **dict.fromkeys(minus, -1 / len(minus))})
+    if len(found) == 1:
+        return found[0]
+    what = f"`{text}` is not a difference of arms" if not found else f"`{text}` can be read in {len(found)} ways"
+    remedy = f"A-B, or A1+A2-B1+B2, of the arms {', '.join(names)}"
+    raise ConfigError([Problem("contrast", what, remedy if not found else "give the arms names without + and -")])
+
+
+def contrast(
+    arms: Mapping[str, Scored],
+    weights: Mapping[str, float],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    level: float = LEVEL,
+    groups: Mapping[str, Sequence[str]] | None = None,
+    items_only: bool = False,
+) -> Difference:
+    """The weighted sum of arms' scores with intervals, over their shared benchmarks; `groups` names sets of them to average too.
+
+    For two arms with the weights 1 and -1 it is `paired_bootstrap`. Raises EvalError where the arms share no benchmark or have
+    different items.
+    """
+    names = [name for name, weight in weights.items() if weight]
+    tasks = shared(arms, names)
+    options = {"resamples": resamples, "seed": seed, "level": level, "groups": groups or {}, "items_only": items_only}
+    sides = [{task: arms[name][task] for task in tasks} for name in names]
+    if [weights[name] for name in names] in ([1, -1], [-1, 1]):
+        first, second = sides if weights[names[0]] > 0 else reversed(sides)
+        return paired_bootstrap(first, second, **options)  # type: ignore[arg-type]
+    factors = [weights[name] for name in names]
+    counts = [len(replicates_of(side)) for side in sides]
+    tables = joined(sides)
+    alone = {task: _gaps(table, counts, factors) for task, table in tables.items()}
+    clustered = {task: drawn for task, one in sides[0].items() if (drawn := one.clusters_drawn) is not None}
+    least = tuple(
+        min((count for count, factor in zip(counts, factors, strict=True) if factor * sign > 0), default=1)
+        for sign in (1, -1)
+    )
+    if items_only or not weighted.known(counts):
+        found = between(alone, (1, 0), **(options | {"items_only": True}))  # type: ignore[arg-type]
+        return replace(found, replicates=(least[0], least[1]), claims=items_only, clustered=clustered)
+    edges = {task: edge(table, 1, level, share=False) for task, table in alone.items()}
+    pieces = {task: _pieces(table, counts, factors, edges[task]) for task, table in tables.items()}
+    interval = _estimated(pieces, factors, level)
+    return Difference(
+        mean=interval(sorted(tables)),
+        tasks={task: interval([task]) for task in tables},
+        level=level,
+        resamples=0,
+        replicates=(least[0], least[1]),
+        over_trainings=True,
+        claims=min(counts) > 1,
+        family={task: weighted.estimate(one, factors).tail_p for task, one in pieces.items()},
+        groups={name: interval(list(of)) for name, of in (groups or {}).items()},
+        clustered=clustered,
+    )
+
+
+def shared(arms: Mapping[str, Scored], names: Sequence[str]) -> list[str]:
+    """The benchmarks that all these arms have, in the order of the first. Raises EvalError if there is none."""
+    found = [task for task in arms[names[0]] if all(task in arms[name] for name in names)]
+    if not found:
+        listed = "; ".join(f"{name}: {', '.join(arms[name]) or 'none'}" for name in names)
+        raise EvalError(f"The arms share no benchmark ({listed})\n    -> evaluate them on the same suite")
+    return found
+
+
+def _gaps(table: Table, counts: Sequence[int], factors: Sequence[float]) -> Table:
+    """Each item's weighted sum, as a table of one column."""
+    signs = np.concatenate([np.full(count, factor / count) for count, factor in zip(counts, factors, strict=True)])
+    return Table(table.doc_ids, np.round(table.outcomes @ signs, 12)[:, None] + 0.0, table.member)
+
+
+def _pieces(table: Table, counts: Sequence[int], factors: Sequence[float], at: Edge | None) -> weighted.Pieces:
+    found = weighted.measure(table, counts, factors)
+    return replace(found, items=found.items + (at.extra if at else 0.0))
+
+
+def _estimated(
+    pieces: Mapping[str, weighted.Pieces], factors: Sequence[float], level: float
+) -> Callable[[Sequence[str]], Interval]:
+    def interval(tasks: Sequence[str]) -> Interval:
+        found = weighted.estimate(weighted.mean_of([pieces[task] for task in tasks]), factors)
+        return Interval(found.value, *around(found, level, -max(1.0, sum(map(abs, factors)))), found.p, found.df)
+
+    return interval
+
+
+def _sums(text: str, names: Sequence[str]) -> list[list[str]]:
+    """All ways to read `text` as names joined by +."""
+    text = text.strip()
+    found = [[text]] if text in names else []
+    for place, sign in enumerate(text):
+        if sign == "+" and text[:place].strip() in names:
+            found += [
+                [text[:place].strip(), *rest]
+                for rest in _sums(text[place + 1 :], names)
+                if text[:place].strip() not in rest
+            ]
+    return found

@@ -1,0 +1,95 @@
+"""PURE: computes intervals where nearly all items have the same outcome (0 of 164, 20 of 20, two arms that differ on three items).
+
+Resampling cannot draw what was not observed: 0 right answers of 164 give the interval [0, 0], though a model that is right one
+time in a hundred often scores none. Where fewer than FEW items differ from the most frequent outcome:
+
+- a share gets Wilson's score interval (Wilson 1927, JASA 22; Brown, Cai and DasGupta 2001, Statistical Science 16);
+- a paired difference gets Bonett and Price's interval, which adds one item that only the first arm has right and one that only
+  the second has (Bonett and Price 2012, British Journal of Mathematical and Statistical Psychology 65), and McNemar's exact
+  p-value (the sign test on the items that differ);
+- a mean over benchmarks is widened by the extra variance of such a benchmark, from its half width squared: the method of variance
+  estimates recovery (Zou and Donner 2008, Statistics in Medicine 27).
+
+For clustered items, the number of units is that of independent items with the same variance; where all clusters have the same
+outcome, it is the number of clusters. With several trainings a share's interval is Wilson's, with the number of items that gives
+the same standard error (as for complex samples: Franco, Little, Louis and Slud 2019, Journal of Survey Statistics and Methodology
+7); it stays within 0 to 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from gra.compare.statistics.item_scores import Floats, Table
+from gra.compare.statistics.trainings import measure
+from gra.intervals import normal, wilson
+
+FEW = 20  # with fewer items that differ from the rest, resampling is not trusted
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A benchmark whose items nearly all have the same outcome: `low`, `high`, the two-sided `p` of a difference (1 for a share),
+    and `extra`, the variance to add to a mean over benchmarks beyond that of the items."""
+
+    low: float
+    high: float
+    p: float
+    extra: float
+
+
+def edge(table: Table, first: int, level: float, *, share: bool) -> Edge | None:
+    """The interval of a benchmark whose items nearly all have the same outcome; None where resampling works.
+
+    `share`: the table has one arm with outcomes between 0 and 1. Else the statistic is a difference: the mean of the `first`
+    columns minus that of the others, or the mean of outcomes that are differences already.
+    """
+    own = table.outcomes[:, :first].mean(axis=1)
+    other = table.outcomes[:, first:].mean(axis=1) if table.outcomes.shape[1] > first else np.zeros(len(own))
+    gaps = own - other
+    _, counts = np.unique(gaps, return_counts=True)
+    if len(gaps) - int(counts.max()) >= FEW:
+        return None
+    seen = measure(table, first).items
+    units = _units(table, float(gaps.var()), seen)
+    value, z = float(own.mean() - other.mean()), normal(level)
+    if share:
+        low, high = wilson(value, units, z)
+        added = (value * units + 2) / (units + 4)  # Agresti and Coull 1998, The American Statistician 52
+        return Edge(low, high, 1.0, max(0.0, added * (1 - added) / (units + 4) - seen))
+    centre, variance = bonett_price(gaps, units)
+    reach = z * math.sqrt(variance)
+    low, high = max(-1.0, centre - reach), min(1.0, centre + reach)
+    p = sign_test(gaps) if units == len(gaps) else 2 * NormalDist().cdf(-abs(centre) / math.sqrt(variance))
+    return Edge(min(value, low), max(value, high), p, max(0.0, variance - seen))
+
+
+def effective(value: float, variance: float, units: float) -> float:
+    """The number of independent items that gives the share `value` this variance; `units` where nothing varies."""
+    return value * (1 - value) / variance if variance > 0 and 0 < value < 1 else float(units)
+
+
+def bonett_price(gaps: Floats, units: float) -> tuple[float, float]:
+    """Centre and variance of the mean of `units` paired differences after adding one of +1 and one of -1."""
+    square = (float((gaps**2).mean()) * units + 2) / (units + 2)
+    centre = float(gaps.mean()) * units / (units + 2)
+    return centre, (square - centre**2) / (units + 2)
+
+
+def sign_test(gaps: Floats) -> float:
+    """McNemar's exact two-sided p-value: the chance of so few items or fewer for the weaker arm if both are equal (binomial)."""
+    above, below = int((gaps > 0).sum()), int((gaps < 0).sum())
+    count = above + below
+    return min(1.0, 2 * sum(math.comb(count, k) for k in range(min(above, below) + 1)) / 2**count)
+
+
+def _units(table: Table, spread: float, seen: float) -> float:
+    """The effective number of independent items of a table; `spread`: variance of its items, `seen`: variance of their mean."""
+    if table.member is None:
+        return len(table.outcomes)
+    clusters = len(np.unique(table.member))
+    return min(len(table.outcomes), max(clusters, spread / seen)) if seen > 0 else clusters

@@ -1,0 +1,112 @@
+"""PURE: how small a difference a comparison can see, and how many items and trainings it needs to see a given one.
+
+*Minimum detectable effect*: the true difference for which the chance that a two-sided test at the interval's level rejects "no
+difference" is 80 %. With the standard error SE and its degrees of freedom,
+
+    MDE = (t_level + t_power) * SE = half width * (1 + t_power / t_level)
+
+(Bloom 1995, "Minimum Detectable Effects", Evaluation Review 19; t_level is the two-sided quantile at the level, t_power the
+one-sided one at 80 %; for many degrees of freedom 1.96 + 0.84 = 2.80 standard errors).
+
+*Before a run*, SE is planned from: K benchmarks with n items and share p of right answers each; R trainings of either arm; `noise`,
+the standard deviation of an arm's mean over benchmarks between trainings, without the luck of items; and how alike answers are.
+`within` is the correlation over items of the right-or-wrong of two trainings of one arm, `between` that of two arms. Per benchmark
+the paired difference of the arms' averages over R trainings has the variance per item
+
+    D = 2 p (1 - p) [ (within - between) + (1 - within) / R ]
+
+so that SE^2 = sum of D / n over benchmarks / K^2 + 2 noise^2 / R. Degrees of freedom are Satterthwaite's, as in trainings.py, and
+the interval is as wide as that module makes it: few trainings widen it on purpose.
+Clusters (MMLU's subjects, BBH's tasks) are not planned for; they widen intervals.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gra.compare.statistics.bootstrap import LEVEL, Interval
+from gra.compare.statistics.trainings import c4
+from gra.intervals import student
+
+POWER = 0.8
+MOST = 60  # trainings an arm that are tried
+BETWEEN, WITHIN = 0.5, 0.6  # assumed correlations of answers, where nothing is measured
+NOISE = 0.01  # assumed training noise
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is planned: `items` and `share` (of right answers, 0..1) by benchmark; the other fields as above, noise as a share."""
+
+    items: Sequence[int]
+    share: Sequence[float]
+    between: float = BETWEEN
+    within: float = WITHIN
+    noise: float = NOISE
+    level: float = LEVEL
+    power: float = POWER
+
+    def __post_init__(self) -> None:
+        if not self.items or len(self.items) != len(self.share) or min(self.items) < 1:
+            raise ValueError("a design needs one number of items, at least 1, and one share for every benchmark")
+        if not 0 <= self.between <= self.within <= 1:
+            raise ValueError(f"between={self.between}, within={self.within}: expected 0 <= between <= within <= 1")
+
+
+def detectable(found: Interval, level: float, power: float = POWER) -> float:
+    """The minimum detectable effect of an interval, in its unit."""
+    reach = (found.high - found.low) / 2
+    return reach * (1 + student(2 * power - 1, found.df) / student(level, found.df))
+
+
+def error(design: Design, trainings: int) -> tuple[float, float]:
+    """The planned standard error of the difference in the mean over benchmarks, and its degrees of freedom. With one training of
+    each arm, it is over items only, for these two trained models: noise is left out, as nothing can estimate it."""
+    se, _, df = _errors(design, trainings)
+    return se, df
+
+
+def _errors(design: Design, trainings: int) -> tuple[float, float, float]:
+    """The standard error, the one that the interval uses, and its degrees of freedom."""
+    scale = len(design.items) ** 2
+    spread = [p * (1 - p) / n for p, n in zip(design.share, design.items, strict=True)]
+    alike = (design.within - design.between) + (1 - design.within) / trainings
+    items = 2 * alike * sum(spread) / scale
+    if trainings == 1:
+        return math.sqrt(items), math.sqrt(items), math.inf
+    luck = (1 - design.within) * sum(spread) / scale
+    seen = 2 * (design.noise**2 + luck) / trainings
+    variance = items + 2 * design.noise**2 / trainings
+    seen_df = 2 * (trainings - 1)
+    used = items + seen / c4(seen_df) ** 2 - 2 * luck / trainings
+    parts = items**2 / max(1, sum(design.items) - len(design.items)) + (seen / c4(seen_df) ** 2) ** 2 / seen_df
+    return math.sqrt(variance), math.sqrt(used), used**2 / parts if parts > 0 else math.inf
+
+
+def effect(design: Design, trainings: int) -> float:
+    """The minimum detectable effect of the design with so many trainings an arm, as a share."""
+    se, used, df = _errors(design, trainings)
+    return used * student(design.level, df) + se * student(2 * design.power - 1, df)
+
+
+def trainings_needed(design: Design, wanted: float) -> int | None:
+    """The fewest trainings of each arm (at least two) with which an effect of `wanted` is seen; None if more than MOST."""
+    return next((count for count in range(2, MOST + 1) if effect(design, count) <= wanted), None)
+
+
+def items_needed(design: Design, trainings: int, wanted: float) -> float | None:
+    """By which factor the items of every benchmark must be multiplied to see `wanted` with so many trainings; None where training
+    noise alone hides it. Below 1: fewer items suffice."""
+    low, high = 1e-3, 1e3
+    if effect(_more(design, high), trainings) > wanted:
+        return None
+    while high / low > 1.001:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if effect(_more(design, middle), trainings) > wanted else (low, middle)
+    return high
+
+
+def _more(design: Design, factor: float) -> Design:
+    return replace(design, items=[max(1, round(n * factor)) for n in design.items])

@@ -1,0 +1,86 @@
+"""PURE: the analysis of variance of trainings.py for any weighted sum of arms, such as the mean of three minus that of three more.
+
+All arms answered the same items, so an item's weighted sum over the arms is one number, and items are drawn jointly. An arm with
+weight w, R trainings, training variance T and luck q adds w^2 (T + q) / R to the variance, and its q is in the items' variance
+already. With weights 1 and -1 the result is that of trainings.py. The arms themselves (the three seed sets) are fixed: the interval
+says nothing about a fourth seed set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from gra.compare.statistics.item_scores import Floats, Table
+from gra.compare.statistics.resampling import cluster_sums
+from gra.compare.statistics.trainings import LEAST, Estimate
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """One benchmark, or the unweighted mean over several: each arm's `means`, one per training; `items`, the variance of the
+    weighted sum due to items, with `items_df` degrees of freedom; each arm's `luck` (None where it was trained once)."""
+
+    means: tuple[Floats, ...]
+    items: float
+    items_df: float
+    luck: tuple[float | None, ...]
+
+
+def known(counts: Sequence[int]) -> bool:
+    """Whether training noise can be estimated from so many trainings of each arm."""
+    return sum(count - 1 for count in counts) >= LEAST
+
+
+def measure(table: Table, counts: Sequence[int], weights: Sequence[float]) -> Pieces:
+    """The pieces of one benchmark; the table's columns are the arms' trainings, `counts` of each."""
+    means = table.outcomes.mean(axis=0)
+    gaps = table.outcomes - means
+    units = gaps if table.member is None else cluster_sums(gaps, table.member)[0]
+    count = len(units)
+    products = units.T @ units * (count / max(1, count - 1) / len(gaps) ** 2)
+    ends = np.cumsum([0, *counts])
+    sides = [slice(int(a), int(b)) for a, b in pairwise(ends)]
+    luck: list[float | None] = []
+    for side, trained in zip(sides, counts, strict=True):
+        own = products[side, side]
+        luck.append(max(0.0, float(own.trace() - own.sum() / trained)) / (trained - 1) if trained > 1 else None)
+    signs = np.concatenate(
+        [np.full(trained, weight / trained) for trained, weight in zip(counts, weights, strict=True)]
+    )
+    items = max(0.0, float(signs @ products @ signs))
+    return Pieces(tuple(means[side] for side in sides), items, max(1, count - 1), tuple(luck))
+
+
+def mean_of(pieces: Sequence[Pieces]) -> Pieces:
+    """The pieces of the unweighted mean over benchmarks, whose items are independent of one another."""
+    count = len(pieces)
+    items = sum(one.items for one in pieces) / count**2
+    spread = sum((one.items / count**2) ** 2 / one.items_df for one in pieces)
+    luck = [
+        None if None in found else sum(value for value in found if value is not None) / count**2
+        for found in zip(*(one.luck for one in pieces), strict=True)
+    ]
+    means = tuple(np.mean(found, axis=0) for found in zip(*(one.means for one in pieces), strict=True))
+    return Pieces(means, items, items**2 / spread if spread > 0 else math.inf, tuple(luck))
+
+
+def estimate(pieces: Pieces, weights: Sequence[float]) -> Estimate:
+    """The weighted sum with its standard error over items and trainings. Requires `known(...)` of the trainings; the noise of an
+    arm that was trained once is assumed to be the mean of the others'."""
+    value = sum(weight * float(means.mean()) for weight, means in zip(weights, pieces.means, strict=True))
+    several = [place for place, means in enumerate(pieces.means) if len(means) > 1]
+    once = sum(weights[place] ** 2 for place, means in enumerate(pieces.means) if len(means) == 1) / len(several)
+    seen, luck, spread = 0.0, 0.0, 0.0
+    for place in several:
+        means, own = pieces.means[place], pieces.luck[place]
+        factor = weights[place] ** 2 / len(means) + once
+        part = factor * float(means.var(ddof=1))
+        seen, luck = seen + part, luck + factor * (own or 0.0)
+        spread += part**2 / (len(means) - 1)
+    least = min(len(pieces.means[place]) for place in several) - 1
+    return Estimate(value, pieces.items, pieces.items_df, seen, seen**2 / spread if spread > 0 else float(least), luck)

@@ -1,0 +1,53 @@
+"""Lays columns out as rich tables that fit a terminal; nothing is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gra.compare.tables.notes import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+WORD = 16  # longest word of a heading that is not broken
+Column = tuple[str, list[str]]  # a heading and its cells
+
+
+def blocks(first: Column, groups: Sequence[list[Column]], console: Console) -> list[RichTable]:
+    """Tables that fit the console, each starting with `first`; the columns of a group stay in one table."""
+
+    def drawn(block: Sequence[Column]) -> RichTable:
+        parts = [first, *block]
+        lines = zip(*(cells for _, cells in parts), strict=True)
+        return rich_table([plain(heading) for heading, _ in parts], list(lines), console.width)
+
+    unbounded = console.options.update(width=100_000)  # else the measure is capped at the console's width
+    made: list[list[Column]] = [[]]
+    for group in groups:
+        if made[-1] and console.measure(drawn([*made[-1], *group]), options=unbounded).maximum > console.width:
+            made.append([])
+        made[-1] += group
+    return [drawn(block) for block in made]
+
+
+def rich_table(headings: Sequence[str], lines: Sequence[Sequence[str]], width: int) -> RichTable:
+    """A rich table whose columns are as wide as their cells and the longest word of their heading: nothing is cut."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, heading in enumerate(headings):
+        widest = max([0, *(len(line[index]) for line in lines)])
+        if index == 0:
+            table.add_column(Text(heading), width=min(30 if width >= 100 else 20, max(widest, 3)), overflow="fold")
+        else:
+            words = min(WORD, max(len(word) for word in heading.split(" ")))
+            table.add_column(
+                Text(heading), justify="right", width=max(widest, words), overflow="fold", vertical="bottom"
+            )
+    for line in lines:
+        table.add_row(*(Text(cell) for cell in line))
+    return table

@@ -1,0 +1,164 @@
+"""Facts on an arm's training data, shown beside its scores: what is read, and how a column shows it. Missing is None, never 0.
+
+A new column is one entry of COLUMNS: the table, its CSV and the report read the list.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gra.compare.arms import Arm
+from gra.compare.reading.data import read_object, rows_of
+from gra.compare.tables.numbers import count, mean_of, percent, short
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What one data set left behind: `stats`, `audit`: the content of stats.json and audit.json; `train`: its samples."""
+
+    stats: Mapping[str, Any] | None
+    audit: Mapping[str, Any] | None
+    train: Path | None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """`values`: each column's mean over the `sets` distinct data sets of an arm; None means unknown."""
+
+    sets: int
+    values: Mapping[str, float | None]
+
+    def __getattr__(self, name: str) -> float | None:
+        if name.startswith("__") or name == "values":  # asked of an object without fields, by copy and pickle
+            raise AttributeError(name)
+        try:
+            return self.values[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+@dataclass(frozen=True)
+class Column:
+    """`read`: the value of one data set; `derive`: of the means of columns before this one. `heading`: of the table's column, at
+    `place`; "": the column is in the CSV only."""
+
+    name: str
+    read: Callable[[Sources], float | None] | None = None
+    derive: Callable[[Mapping[str, float | None]], float | None] | None = None
+    heading: str = ""
+    place: int = 0
+    show: Callable[[float | None], str] = short
+
+
+def number(source: Mapping[str, Any] | None, key: str) -> float | None:
+    """The finite number under a key; None where there is none."""
+    value = None if source is None else source.get(key)
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if usable and value is not None else None
+
+
+def _samples(found: Sources) -> float | None:
+    return rows_of(found.train) if found.train else number(found.stats, "kept")
+
+
+def _tokens(side: str) -> Callable[[Sources], float | None]:
+    """Tokens of one side over {model: {role: {in, out, calls}}}, with those of the data sets from which this one was made (`before`
+    of stats.json); 0 only where the data is known to need no call."""
+
+    def read(found: Sources) -> float | None:
+        stats = found.stats
+        if stats is None or not isinstance(stats.get("tokens"), dict):
+            return None
+        parts = [stats["tokens"], _before(stats).get("tokens", {})]
+        uses = [use for part in parts for roles in part.values() for use in roles.values()]
+        if stats.get("before", {}) is None:  # of the data that this was made from nothing is known
+            return None
+        known = [use.get(side) for use in uses]
+        if not uses:
+            return 0.0 if stats.get("calls") == 0 else None
+        return None if any(n is None for n in known) else float(sum(known))
+
+    return read
+
+
+def _both(found: Sources) -> float | None:
+    one, other = (_tokens(side)(found) for side in ("in", "out"))
+    return None if one is None or other is None else one + other
+
+
+def _flops(found: Sources) -> float | None:
+    """FLOPs of all calls, as computed by the synthesis, with those of `before`; 0 only where the data is known to need no call."""
+    if found.stats is None:
+        return None
+    cost = found.stats.get("cost")
+    own = number(cost, "flops") if isinstance(cost, dict) else 0.0 if found.stats.get("calls") == 0 else None
+    if "before" not in found.stats:
+        return own
+    earlier = number(_before(found.stats), "flops")
+    return None if own is None or earlier is None else own + earlier
+
+
+def _before(stats: Mapping[str, Any]) -> Mapping[str, Any]:
+    earlier = stats.get("before")
+    return earlier if isinstance(earlier, dict) else {}
+
+
+def _audited(key: str) -> Callable[[Sources], float | None]:
+    return lambda found: number(found.audit, key)
+
+
+def _per_sample(name: str) -> Callable[[Mapping[str, float | None]], float | None]:
+    """Per kept sample; None where either number is unknown or nothing was kept."""
+
+    def derive(values: Mapping[str, float | None]) -> float | None:
+        whole, samples = values[name], values["samples"]
+        return whole / samples if whole is not None and samples else None
+
+    return derive
+
+
+def _flawed(values: Mapping[str, float | None]) -> float | None:
+    """Share of all samples that are no task with an answer, in data of the simulated world."""
+    flawed, audited = values["unknown"], values["audited"]
+    return flawed / audited if flawed is not None and audited else None
+
+
+COLUMNS = (  # in the order of the CSV
+    Column("samples", _samples, heading="Training samples", place=1, show=count),
+    Column("tokens_in", _tokens("in")),
+    Column("tokens_out", _tokens("out")),
+    Column("tokens", _both, heading="Tokens", place=4),
+    Column("tokens_per_sample", derive=_per_sample("tokens"), heading="Tokens/sample", place=5),
+    Column("flops", _flops),
+    Column("flops_per_sample", derive=_per_sample("flops"), heading="FLOPs/sample", place=6),
+    Column("audited", _audited("n")),
+    Column("wrong", _audited("wrong")),
+    Column("wrong_share", _audited("wrong_share"), heading="Wrong %", place=2, show=percent),
+    Column("unknown", _audited("unknown")),
+    Column("flawed_share", derive=_flawed, heading="Flawed %", place=3, show=percent),
+)
+SHOWN = tuple(sorted((column for column in COLUMNS if column.heading), key=lambda column: column.place))
+
+
+def facts(group: Sequence[Arm]) -> Facts:
+    """The facts of an arm's replicates; each data set counts once. Raises StoreError for a damaged file."""
+    sets: dict[object, Sources] = {}
+    for arm in group:
+        if "data" in arm.folders or "audit" in arm.folders:
+            sets.setdefault((arm.folders.get("data"), arm.folders.get("audit")), _sources(arm))
+    values: dict[str, float | None] = {}
+    for column in COLUMNS:
+        if column.read is not None:
+            values[column.name] = mean_of([column.read(found) for found in sets.values()])
+        elif column.derive is not None:
+            values[column.name] = column.derive(values)
+    return Facts(len(sets), values)
+
+
+def _sources(arm: Arm) -> Sources:
+    stats, audit = read_object(arm.file("data", "stats.json")), read_object(arm.file("audit", "audit.json"))
+    return Sources(stats, audit, arm.file("data", "data", "train.parquet"))

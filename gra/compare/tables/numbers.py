@@ -1,0 +1,52 @@
+"""PURE: averages and formats numbers for the table and the report. A missing number is "-", never 0."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from gra.compare.statistics.bootstrap import Range
+
+MISSING = "-"
+
+
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """The unweighted mean; None where there is nothing to average or a value is unknown."""
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known and len(known) == len(values) else None
+
+
+def percent(value: float | None) -> str:
+    """A share as a percentage with one decimal."""
+    return MISSING if value is None else f"{100 * value:.1f}"
+
+
+def points(value: float | None) -> str:
+    """A difference of shares as signed percentage points."""
+    return MISSING if value is None else f"{100 * value:+.1f}"
+
+
+def span(found: Range | None) -> str:
+    """A share with its interval, as percentages: "62.5 [60.1, 64.8]"."""
+    return MISSING if found is None else f"{percent(found.value)} [{percent(found.low)}, {percent(found.high)}]"
+
+
+def interval(found: Range | None) -> str:
+    """A difference with its interval: "+3.2 [+0.4, +6.1]"."""
+    return MISSING if found is None else f"{points(found.value)} [{points(found.low)}, {points(found.high)}]"
+
+
+def count(value: float | None) -> str:
+    """A count with thousands separators; averages over replicates are rounded."""
+    return MISSING if value is None else f"{value:,.0f}"
+
+
+def short(value: float | None) -> str:
+    """A large count with three digits: 950, 12.3k, 4.56M, 789G, 1.20T, 3.45P."""
+    if value is None:
+        return MISSING
+    for size, unit in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            scaled = value / size
+            return f"{scaled:.{2 if scaled < 10 else 1 if scaled < 100 else 0}f}{unit}"
+    return f"{value:.0f}"

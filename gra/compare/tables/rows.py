@@ -1,0 +1,216 @@
+"""Builds the table's rows from arms: joins replicates, computes differences from the reference with intervals. No formatting."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gra.compare.arms import Arm
+from gra.compare.options import enough
+from gra.compare.reading.evaluated import Evaluated, read
+from gra.compare.reading.scores import KINDS, Scores, conditions_differ
+from gra.compare.statistics.bootstrap import Difference, Interval, Range, holm, level_of, paired_bootstrap
+from gra.compare.statistics.item_scores import Outcomes
+from gra.compare.tables.cautions import cautions
+from gra.compare.tables.data_columns import Facts, facts
+from gra.compare.tables.numbers import mean_of
+from gra.errors import ConfigError, EvalError
+from gra.labels import quantized
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm on one benchmark, averaged over replicates: shares in 0..1; `n` items.
+
+    `value` is the strict score with its interval, `tolerant` the score for an answer in any clear form, `extraction` the share of
+    replies with an answer in the requested form; None: unknown or not applicable."""
+
+    value: float
+    n: int
+    interval: Range
+    tolerant: float | None
+    extraction: float | None
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One arm of the table. `cells` lacks benchmarks that the arm was not evaluated on; `mean` and the other means are None unless
+    it has all `benchmarks` of the table. `spread`: sample standard deviation of `mean` over `replicates` (None below two).
+    `differences` and `adjusted` (Holm's p by benchmark, within this arm's comparison) have one entry per kind of `scores.KINDS`
+    that both this arm and the reference have. `trainings`: number of trainings behind the arm's own intervals; 0 where these are
+    over items only. `quantized`: labels of models whose weights were once quantised."""
+
+    name: str
+    label: str
+    simulated: bool
+    quantized: tuple[str, ...]
+    reference: bool
+    replicates: int
+    benchmarks: int
+    cells: Mapping[str, Cell]
+    mean: float | None
+    interval: Range | None
+    trainings: int
+    spread: float | None
+    facts: Facts
+    differences: Mapping[str, Difference] = field(default_factory=dict)
+    adjusted: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def tolerant(self) -> float | None:
+        """Mean over benchmarks of the tolerant score."""
+        return mean_of([cell.tolerant for cell in self.cells.values()]) if self.mean is not None else None
+
+    @property
+    def extraction(self) -> float | None:
+        """Mean over benchmarks of the share of replies with an answer in the requested form."""
+        return mean_of([cell.extraction for cell in self.cells.values()]) if self.mean is not None else None
+
+    @property
+    def difference(self) -> Difference | None:
+        """Reference minus this arm, strict."""
+        return self.differences.get("strict")
+
+    def mean_difference(self, kind: str) -> Interval | None:
+        """Reference minus this arm in the mean over benchmarks; None unless it is over all benchmarks of the table."""
+        found = self.differences.get(kind)
+        return found.mean if found is not None and len(found.tasks) == self.benchmarks else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The content of the table and the report: `tasks` are the benchmarks in column order, `rows` the arms."""
+
+    title: str
+    reference: str
+    simulated: bool
+    tasks: tuple[str, ...]
+    rows: tuple[TableRow, ...]
+    resamples: int
+    level: float
+    caveats: tuple[str, ...] = ()
+    items_only: bool = False
+
+    @property
+    def heading(self) -> str:
+        """The title, with the label of anything made from simulated models."""
+        return f"{self.title} (simulated)" if self.simulated else self.title
+
+    @property
+    def difference_heading(self) -> str:
+        """The heading of the column of differences."""
+        label = next((row.label for row in self.rows if row.reference), self.reference)
+        return f"{label} minus arm"
+
+
+def build(
+    arms: Sequence[Arm],
+    *,
+    title: str,
+    reference: str,
+    resamples: int,
+    level: float,
+    seed: int,
+    items_only: bool = False,
+    evaluated: Evaluated | None = None,
+) -> Comparison:
+    """Read the arms' folders and compare each with `reference`. Raises EvalError or StoreError for damaged or mismatched folders,
+    ConfigError for too few resamples for the number of benchmarks.
+
+    Differences are reference minus arm, for arms with the same benchmarks as the reference. Replicates that are not evaluated
+    yet are left out of an arm's averages; `replicates` counts the others. `items_only`: see bootstrap.py. `evaluated`: the arms'
+    scores where they are read already.
+    """
+    found = evaluated or read(arms, reference)
+    groups, runs, tasks, scored = found.groups, found.runs, found.tasks, found.scored
+    options = {"resamples": resamples, "level": level, "seed": seed, "items_only": items_only}
+    rows = [
+        _row(
+            group,
+            runs[name],
+            tasks,
+            scored[name],
+            name == reference,
+            options,
+            {} if name == reference else _differences(reference, name, scored, options),
+        )
+        for name, group in groups.items()
+    ]
+    resampled = [found for row in rows for found in row.differences.values() if found.resamples]
+    if problems := enough(resamples, max([0, *(len(found.tasks) for found in resampled)]), level):
+        raise ConfigError(problems)
+    simulated = any(arm.simulated for arm in arms) or any(s.simulated for found in runs.values() for _, s in found)
+    every = found.scores()
+    caveats = [*conditions_differ(every), *cautions(every)]
+    return Comparison(title, reference, simulated, tasks, tuple(rows), resamples, level, tuple(caveats), items_only)
+
+
+def _differences(
+    reference: str, name: str, scored: Mapping[str, Mapping[str, Mapping[str, Outcomes]]], options: Mapping[str, Any]
+) -> dict[str, Difference]:
+    """Differences by kind; {} where the two arms were evaluated on different benchmarks."""
+    there, here = scored[reference], scored[name]
+    if set(there["strict"]) != set(here["strict"]):
+        return {}
+    try:
+        return {
+            kind: paired_bootstrap(there[kind], here[kind], **options)
+            for kind in KINDS
+            if here[kind] and set(here[kind]) == set(there[kind])
+        }
+    except EvalError as error:
+        raise EvalError(f"Arms {reference} and {name} cannot be compared: {error}") from error
+
+
+def _row(
+    group: Sequence[Arm],
+    runs: Sequence[tuple[Arm, Scores]],
+    tasks: Sequence[str],
+    scored: Mapping[str, Mapping[str, Outcomes]],
+    reference: bool,
+    options: Mapping[str, Any],
+    differences: Mapping[str, Difference],
+) -> TableRow:
+    strict = scored["strict"]
+    level = level_of(strict, **options) if strict else None
+    cells = {
+        task: Cell(
+            float(found.correct.mean()),
+            len(found.doc_ids),
+            level.tasks[task],
+            _average(scored["tolerant"].get(task)),
+            _average(scored["extraction"].get(task)),
+        )
+        for task, found in strict.items()
+        if level is not None
+    }
+    complete = bool(tasks) and len(cells) == len(tasks)
+    means = [mean_of([scores.tasks[task].value for task in tasks]) for _, scores in runs] if complete else []
+    known = [mean for mean in means if mean is not None]
+    return TableRow(
+        name=group[0].name,
+        label=group[0].label,
+        reference=reference,
+        replicates=len(runs),
+        benchmarks=len(tasks),
+        cells=cells,
+        simulated=any(arm.simulated for arm in group) or any(scores.simulated for _, scores in runs),
+        quantized=tuple(sorted({words for words in _few_bits(group, runs) if words is not None})),
+        mean=statistics.fmean(cell.value for cell in cells.values()) if complete else None,
+        interval=level.mean if complete and level is not None else None,
+        trainings=level.trainings if level is not None else 0,
+        spread=statistics.stdev(known) if len(known) > 1 else None,
+        facts=facts(group),
+        differences=differences,
+        adjusted={kind: holm(found.family) for kind, found in differences.items()},
+    )
+
+
+def _few_bits(group: Sequence[Arm], runs: Sequence[tuple[Arm, Scores]]) -> list[str | None]:
+    return [*(scores.quantized for _, scores in runs), *(quantized([arm.folders.get("model")]) for arm in group)]
+
+
+def _average(found: Outcomes | None) -> float | None:
+    return None if found is None else float(found.correct.mean())

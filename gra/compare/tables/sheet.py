@@ -1,0 +1,194 @@
+r"""PURE: one table in every form: terminal text, GitHub Markdown, CSV, LaTeX (booktabs)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from gra.compare.tables.notes import plain
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+LEAST = 14  # columns of a terminal that a column of text needs at least
+FORMS = ("terminal", "markdown", "csv", "latex")
+SUFFIX = {"markdown": "md", "csv": "csv", "latex": "tex", "terminal": "txt"}
+_MARKDOWN = re.compile(r"([\\`*_{}|#~]|\[(?=[^\]]*\]\())")
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": "$<$",  # as text these signs need another font encoding than the default
+    ">": "$>$",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of text cells. `records`: the same as values in full precision, for CSV; without them CSV has the cells. The first
+    `words` columns are text and stand left; the others are numbers and stand right."""
+
+    title: str
+    headings: tuple[str, ...]
+    lines: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+    records: Sequence[Mapping[str, object]] = field(default_factory=tuple)
+    words: int = 1
+
+    def pick(self, headings: Sequence[str], words: int) -> Sheet:
+        """The sheet with these columns only, of which the first `words` are text."""
+        places = [self.headings.index(heading) for heading in headings]
+        lines = [[line[place] for place in places] for line in self.lines]
+        return replace(self, headings=tuple(headings), lines=lines, words=words)
+
+
+def render(sheets: Sequence[Sheet], form: str, width: int = 120) -> str:
+    """The sheets as text in one of FORMS; CSV holds the first sheet's records alone, so that it stays one table."""
+    if form == "csv":
+        return as_csv(sheets[0])
+    if form == "terminal":
+        return as_terminal(sheets, width)
+    return "\n\n".join({"markdown": markdown, "latex": latex}[form](sheet) for sheet in sheets) + "\n"
+
+
+# -- Markdown ---------------------------------------------------------------------------------------------------------
+
+
+def markdown(sheet: Sheet) -> str:
+    """The sheet as GitHub Markdown, without a closing newline."""
+    parts = [f"**{escape_markdown(sheet.title)}**"] if sheet.title else []
+    parts += [markdown_table(sheet.headings, sheet.lines, sheet.words)]
+    parts += ["\n".join(f"- {escape_markdown(line)}" for line in sheet.notes)] if sheet.notes else []
+    return "\n\n".join(parts)
+
+
+def markdown_table(headings: Sequence[str], lines: Sequence[Sequence[str]], words: int = 1) -> str:
+    """Headings and lines as a table; the first `words` columns stand left."""
+    ruler = ["---" if place < words else "---:" for place in range(len(headings))]
+    return "\n".join(
+        "| " + " | ".join(cell if line is ruler else escape_markdown(cell) for cell in line) + " |"
+        for line in (headings, ruler, *lines)
+    )
+
+
+def escape_markdown(text: str) -> str:
+    """`text` escaped for Markdown; a lone "-" stays as it is."""
+    text = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKDOWN.sub(r"\\\1", text)
+
+
+# -- CSV --------------------------------------------------------------------------------------------------------------
+
+
+def as_csv(sheet: Sheet) -> str:
+    """The records, or else the cells, as CSV; a missing value is "-", shares keep full precision."""
+    records: Sequence[Mapping[str, object]] = sheet.records or [
+        dict(zip(sheet.headings, line, strict=True)) for line in sheet.lines
+    ]
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(records[0]) if records else sheet.headings, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: csv_value(value) for key, value in record.items()} for record in records)
+    return buffer.getvalue()
+
+
+def csv_value(value: object) -> str:
+    """A value as a CSV cell: "-" for None, true and false, numbers in full precision."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+# -- LaTeX ------------------------------------------------------------------------------------------------------------
+
+
+def latex(sheet: Sheet) -> str:
+    r"""The sheet as a LaTeX table, without a closing newline; needs \usepackage{booktabs}."""
+    places = range(len(sheet.headings))
+    heads = [escape_latex(cell) for cell in sheet.headings]
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        *([rf"\caption{{{escape_latex(sheet.title)}}}"] if sheet.title else []),
+        rf"\begin{{tabular}}{{{''.join('l' if place < sheet.words else 'r' for place in places)}}}",
+        r"\toprule",
+        " & ".join(heads) + r" \\",
+        r"\midrule",
+        *(" & ".join(_shielded(escape_latex(cell)) for cell in line) + r" \\" for line in sheet.lines),
+        r"\bottomrule",
+        r"\end{tabular}",
+        *(rf"\par\footnotesize {escape_latex(note)}" for note in sheet.notes),
+        r"\end{table}",
+    ]
+    return "\n".join(lines)
+
+
+def escape_latex(text: str) -> str:
+    """`text` on one line with LaTeX's special characters escaped."""
+    return "".join(_LATEX.get(sign, sign) for sign in plain(text)).replace("±", r"\textpm{}")
+
+
+def _shielded(cell: str) -> str:
+    r"""A cell that begins with a bracket would be read as the option of the `\\` before it."""
+    return f"{{}}{cell}" if cell.startswith(("[", "*")) else cell
+
+
+# -- terminal ---------------------------------------------------------------------------------------------------------
+
+
+def as_terminal(sheets: Sequence[Sheet], width: int) -> str:
+    """The sheets as text of at most `width` columns. Text wraps; where numbers do not fit, they go into further blocks."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from gra.compare.tables.blocks import blocks
+
+    buffer = io.StringIO()
+    console = Console(
+        file=buffer, width=width, color_system=None, force_terminal=False, legacy_windows=False, emoji=False
+    )
+    for place, sheet in enumerate(sheets):
+        if place:
+            console.print()
+        if sheet.title:
+            console.print(Text(plain(sheet.title)))
+        columns = [
+            (heading, [plain(line[place]) for line in sheet.lines]) for place, heading in enumerate(sheet.headings)
+        ]
+        numbers = sum(2 + max(map(len, (heading, *cells))) for heading, cells in columns[sheet.words :])
+        if numbers + LEAST * sheet.words <= width:
+            console.print(_wrapped(columns, sheet.words))
+        else:
+            for block in blocks(_joined(columns[: sheet.words]), [[one] for one in columns[sheet.words :]], console):
+                console.print(block)
+        for note in sheet.notes:
+            console.print(Text(plain(note)))
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def _joined(columns: Sequence[tuple[str, list[str]]]) -> tuple[str, list[str]]:
+    """Columns of text as one, so that every block names its lines."""
+    headings, cells = zip(*columns, strict=True)
+    return ", ".join(headings), [", ".join(line) for line in zip(*cells, strict=True)]
+
+
+def _wrapped(columns: Sequence[tuple[str, list[str]]], words: int) -> RichTable:
+    """One table: the first `words` columns wrap, the others keep their width."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for place, (heading, _) in enumerate(columns):
+        text = place < words
+        table.add_column(Text(heading), justify="left" if text else "right", no_wrap=not text, overflow="fold")
+    for line in zip(*(cells for _, cells in columns), strict=True):
+        table.add_row(*(Text(cell) for cell in line))
+    return table

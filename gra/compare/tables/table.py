@@ -1,0 +1,198 @@
+"""Formats the table as terminal text (rich) and GitHub Markdown (csv_export.py: as CSV). A missing value is "-", never 0."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gra.compare.statistics.power import detectable
+from gra.compare.tables.blocks import Column, blocks, rich_table
+from gra.compare.tables.data_columns import SHOWN
+from gra.compare.tables.notes import has_data
+from gra.compare.tables.notes import label as label
+from gra.compare.tables.notes import notes as notes
+from gra.compare.tables.notes import over as over
+from gra.compare.tables.notes import plain as plain
+from gra.compare.tables.notes import starred as starred
+from gra.compare.tables.numbers import MISSING, count, interval, percent, span
+from gra.compare.tables.rows import Comparison, TableRow
+from gra.compare.tables.sheet import Sheet, render
+
+# -- cells ------------------------------------------------------------------------------------------------------------
+
+
+def mean_cell(row: TableRow) -> str:
+    """The mean over benchmarks, with the standard deviation over replicates where there are several."""
+    return percent(row.mean) if row.spread is None else f"{percent(row.mean)} ±{percent(row.spread)}"
+
+
+def detectable_cell(row: TableRow, comparison: Comparison) -> str:
+    """The smallest true difference from the reference that the interval sees four times in five, in points."""
+    found = row.mean_difference("strict")
+    return MISSING if found is None else f"{100 * detectable(found, comparison.level):.1f}"
+
+
+def difference_cell(row: TableRow) -> str:
+    """Reference minus this arm; "reference" for the reference."""
+    return "reference" if row.reference else interval(row.mean_difference("strict"))
+
+
+def names(tasks: Sequence[str]) -> dict[str, str]:
+    """Short names of benchmarks for headings, without the prefix that all share ("world_")."""
+    same = 0
+    for characters in zip(*tasks, strict=False):
+        if len(set(characters)) > 1:
+            break
+        same += 1
+    cut = tasks[0][:same].rfind("_") + 1 if len(tasks) > 1 else 0
+    return {task: task[cut:] or task for task in tasks}
+
+
+# -- the two tables, as text cells ------------------------------------------------------------------------------------
+
+
+FORM = {
+    "strict": "strict",
+    "tolerant": "tolerant",
+    "form": "form",
+    "extraction": "extracted",
+}  # kind -> its word in headings
+DATA_HEADINGS = ("Arm", *(column.heading for column in SHOWN))
+
+
+def data_cells(row: TableRow, comparison: Comparison) -> list[str]:
+    """The cells of DATA_HEADINGS for one arm."""
+    return [label(row, comparison), *(column.show(row.facts.values[column.name]) for column in SHOWN)]
+
+
+def score_cells(row: TableRow, tasks: Sequence[str], comparison: Comparison) -> list[str]:
+    """The scores of one arm on `tasks`, with a star where they differ from the reference's."""
+    return [
+        percent(row.cells[task].value if task in row.cells else None) + ("*" if starred(row, task, comparison) else "")
+        for task in tasks
+    ]
+
+
+def form_headings(comparison: Comparison) -> list[str]:
+    """The headings of the table that separates knowledge from the form of answers."""
+    return [
+        "Arm",
+        f"Mean, {100 * comparison.level:g} %",
+        "Tolerant",
+        "Extracted %",
+        *(f"{comparison.difference_heading}, {words}" for words in FORM.values()),
+    ]
+
+
+def form_cells(row: TableRow, comparison: Comparison) -> list[str]:
+    """The cells of `form_headings` for one arm."""
+    compared = [interval(row.mean_difference(kind)) for kind in FORM]
+    return [
+        label(row, comparison),
+        span(row.interval),
+        percent(row.tolerant),
+        percent(row.extraction),
+        *(["reference"] * len(compared) if row.reference else compared),
+    ]
+
+
+TASK_HEADINGS = (
+    "Benchmark",
+    "Items",
+    "Strict",
+    "Tolerant",
+    "Extracted %",
+    *(f"Difference, {words}" for words in FORM.values()),
+)
+
+
+def task_cells(row: TableRow, tasks: Sequence[str]) -> list[list[str]]:
+    """The cells of TASK_HEADINGS for one arm, one line per benchmark."""
+    lines = []
+    for task in tasks:
+        cell = row.cells.get(task)
+        found = [row.differences[kind].tasks.get(task) if kind in row.differences else None for kind in FORM]
+        lines.append(
+            [
+                count(cell.n if cell else None),
+                span(cell.interval if cell else None),
+                percent(cell.tolerant if cell else None),
+                percent(cell.extraction if cell else None),
+                *map(interval, found),
+            ]
+        )
+    return lines
+
+
+# -- terminal ---------------------------------------------------------------------------------------------------------
+
+
+def terminal(comparison: Comparison, width: int = 120) -> str:
+    """The table as text of at most `width` columns; benchmarks that do not fit go into further blocks."""
+    from rich.console import Console
+    from rich.text import Text
+
+    buffer = io.StringIO()
+    console = Console(
+        file=buffer, width=width, color_system=None, force_terminal=False, legacy_windows=False, emoji=False
+    )
+    console.print(Text(plain(comparison.heading)))
+    headings = form_headings(comparison)
+    forms = [form_cells(row, comparison) for row in comparison.rows]
+    columns = [[(heading, [cells[place] for cells in forms])] for place, heading in enumerate(headings)]
+    for block in [*blocks(*_scores(comparison), console), *blocks(columns[0][0], columns[1:], console)]:
+        console.print(block)
+    if has_data(comparison):
+        console.print(rich_table(DATA_HEADINGS, [data_cells(row, comparison) for row in comparison.rows], width))
+    for line in notes(comparison):
+        console.print(Text(line))
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def _scores(comparison: Comparison) -> tuple[Column, list[list[Column]]]:
+    """The arms' names, and the columns of scores; columns that stay together (the mean and its difference) share a list."""
+    shown = names(comparison.tasks)
+    columns = [
+        [(plain(shown[task]).replace("_", " "), [score_cells(row, [task], comparison)[0] for row in comparison.rows])]
+        for task in comparison.tasks
+    ]
+    closing = [
+        ("mean", [mean_cell(row) for row in comparison.rows]),
+        (plain(comparison.difference_heading), [difference_cell(row) for row in comparison.rows]),
+        ("detectable", [detectable_cell(row, comparison) for row in comparison.rows]),
+    ]
+    return ("Arm", [label(row, comparison) for row in comparison.rows]), [*columns, closing]
+
+
+# -- markdown ---------------------------------------------------------------------------------------------------------
+
+
+def sheets(comparison: Comparison) -> list[Sheet]:
+    """The table as sheets: scores, knowledge and form, data and cost (where any is known); the last has the notes."""
+    shown = names(comparison.tasks)
+    found = [
+        Sheet(
+            comparison.heading,
+            ("Arm", *(shown[task] for task in comparison.tasks), "Mean", comparison.difference_heading, "Detectable"),
+            [
+                [
+                    label(row, comparison),
+                    *score_cells(row, comparison.tasks, comparison),
+                    mean_cell(row),
+                    difference_cell(row),
+                    detectable_cell(row, comparison),
+                ]
+                for row in comparison.rows
+            ],
+        ),
+        Sheet("", tuple(form_headings(comparison)), [form_cells(row, comparison) for row in comparison.rows]),
+    ]
+    if has_data(comparison):
+        found.append(Sheet("", DATA_HEADINGS, [data_cells(row, comparison) for row in comparison.rows]))
+    return [*found[:-1], replace(found[-1], notes=notes(comparison))]
+
+
+def markdown(comparison: Comparison) -> str:
+    """The table as GitHub Markdown: scores, knowledge and form, data and cost, then the notes."""
+    return render(sheets(comparison), "markdown")
