@@ -87,8 +87,9 @@ def _combinations(settings: SynthesisSettings, models: list[str]) -> list[Proble
     if settings.composite == "correctness" and settings.calibrate != "none":
         message = "correctness needs a score for each dimension, and a calibrated review has one score"
         problems.append(Problem("synthesis.composite", message, "set synthesis.calibrate=none, or another composite"))
-    if settings.single_model is not None and settings.roles != "single":
-        problems.append(Problem("synthesis.single_model", "needs synthesis.roles=single", "set synthesis.roles=single"))
+    if settings.single_model is not None and settings.roles not in ("single", "one_generator"):
+        needs = "synthesis.roles=single or synthesis.roles=one_generator"
+        problems.append(Problem("synthesis.single_model", f"needs {needs}", f"set {needs}"))
     if settings.single_model is not None and settings.single_model not in models:
         problems.append(
             Problem("synthesis.single_model", f"{settings.single_model!r} is not in the pool", f"one of {models}")

@@ -75,12 +75,14 @@ class SynthesisSettings(Settings):
         "population",
         description="Which standard deviation `delta` is compared with. population: divided by n; sample: by n - 1 (NS).",
     )
-    roles: Literal["random", "fixed", "single"] = Field(
+    roles: Literal["random", "fixed", "single", "one_generator"] = Field(
         "random",
         description="How models get roles. random: drawn for each sample; fixed: in the pool's order; single: one model has all "
-        "roles.",
+        "roles; one_generator: one model generates, the other roles are drawn from the other models.",
     )
-    single_model: str | None = Field(None, description="roles=single: the model; null: the pool's first.")
+    single_model: str | None = Field(
+        None, description="roles=single, roles=one_generator: the model; null: the pool's first."
+    )
     scoring: Literal["text", "probability"] = Field(
         "text",
         description="How reviewers score. text: they write a review; probability: they answer a Yes/No question, and the "

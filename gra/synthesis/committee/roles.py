@@ -65,6 +65,20 @@ def _one_model(models: Sequence[str], settings: SynthesisSettings) -> Candidates
     return Candidates(one, one if settings.review else (), one if _adjudicates(settings) else (), one)
 
 
+def _draw_others(models: Sequence[str], settings: SynthesisSettings, rng: random.Random) -> Roles:
+    generator = _only(models, settings)
+    others = [model for model in models if model != generator]
+    rng.shuffle(others)
+    return _in_order([generator, *others], settings, generator)
+
+
+def _one_writes(models: Sequence[str], settings: SynthesisSettings) -> Candidates:
+    generator = _only(models, settings)
+    others = tuple(model for model in models if model != generator)
+    judges = others if settings.review else ()
+    return Candidates((generator,), judges, others if _adjudicates(settings) else (), (generator,))
+
+
 POLICIES = {
     "random": Policy(_draw_random, _all_of_them),  # generator, reviewers and adjudicator drawn without replacement
     "fixed": Policy(
@@ -73,6 +87,9 @@ POLICIES = {
     "single": Policy(
         _draw_single, _one_model, distinct=False
     ),  # one model has all roles; each review is a separate call
+    "one_generator": Policy(
+        _draw_others, _one_writes
+    ),  # one model generates and annotates; reviewers and adjudicator are drawn from the others, without replacement
 }
 
 

@@ -245,6 +245,9 @@ def test_written_reviews_are_asked_as_before_and_see_no_examples() -> None:
         ({"roles": "fixed", "adjudicate": False}, "bcd"),
         ({"roles": "single"}, "a"),
         ({"roles": "single", "single_model": "c"}, "c"),
+        ({"roles": "one_generator"}, "bcde"),
+        ({"roles": "one_generator", "single_model": "c"}, "abde"),
+        ({"roles": "one_generator", "review": False}, ""),
     ],
 )
 def test_who_judges(settings: dict[str, Any], expected: str) -> None:
