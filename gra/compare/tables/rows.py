@@ -95,8 +95,9 @@ class Comparison:
 
     @property
     def heading(self) -> str:
-        """The title, with the label of anything made from simulated models."""
-        return f"{self.title} (simulated)" if self.simulated else self.title
+        """The title, with the label of anything made from simulated models unless the title says so itself."""
+        says = "simulated" in self.title.casefold().replace("(", " ").replace(")", " ").split()
+        return f"{self.title} (simulated)" if self.simulated and not says else self.title
 
     @property
     def difference_heading(self) -> str:
