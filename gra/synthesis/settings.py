@@ -166,6 +166,11 @@ class SynthesisSettings(Settings):
         ge=1,
         description="A truncated response is retried with more tokens: at most this multiple of max_tokens (NS).",
     )
+    slots: Literal["keep", "refuse"] = Field(
+        "keep",
+        description="Responses that leave a slot unfilled, such as [Your Name], where the instruction asks for none. refuse: they "
+        "are retried and then dropped, like other unusable replies (NS).",
+    )
     solve: Literal["always", "checkable", "never"] = Field(
         "checkable",
         description="prompts=turns: whether reviewers write their own answer before they score. checkable: in domains with "

@@ -55,7 +55,12 @@ NAME = "synthesis"
 # 4: thin domains borrow, truncated responses get more tokens, rounds end by pace, copies of the prompt are unusable
 VERSION = 4
 INSIDE_INPUTS = {"seeds.path": "seeds"}  # a relative path is inside the input `seeds`, if there is one
-ADDED_LATER = {"synthesis.example_sets": None, "synthesis.composite": "mean", **SEEDS_ADDED_LATER}
+ADDED_LATER = {
+    "synthesis.example_sets": None,
+    "synthesis.composite": "mean",
+    "synthesis.slots": "keep",
+    **SEEDS_ADDED_LATER,
+}
 # Where models are served does not change their replies. Prompts and benchmarks are hashed by content, not by the folder's name.
 NOT_HASHED = (*identity.NOT_HASHED, "synthesis.prompts", "synthesis.decontaminate.data_dir")
 OF_A_PART = ("shard", "synthesis.rounds")  # keys in which a shard or a merge differs from the whole run

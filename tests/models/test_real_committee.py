@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from real_weights import fetched, need_llama_cpp
 
-from gra.synthesis.replies.usable import restates
+from gra.synthesis.replies.restating import restates
 
 NAMES = ("first", "second", "third")
 SERVED = "smollm2-135m"

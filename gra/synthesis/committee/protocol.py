@@ -202,7 +202,8 @@ def gives_probabilities(model: str, rules: Rules) -> Exchange[tuple[CallRecord, 
 
 
 def _respond(caller: Caller, draft: Outcome) -> Exchange[tuple[Any, str | None]]:
-    return (yield from caller.ask_one("respond", "generator", draft.roles.generator, instruction=draft.instruction))
+    values = {"instruction": draft.instruction, "slots": caller.rules.settings.slots}
+    return (yield from caller.ask_one("respond", "generator", draft.roles.generator, **values))
 
 
 def _check(caller: Caller, draft: Outcome, examples: Examples) -> Exchange[tuple[Check, ...]]:

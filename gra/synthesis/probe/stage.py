@@ -40,6 +40,7 @@ NOT_HASHED = (
     "synthesis.taken",
     "synthesis.thin_domain",
     "synthesis.long_answers",
+    "synthesis.slots",
     "synthesis.check",
     "synthesis.dedup",
     "synthesis.decontaminate",

@@ -107,7 +107,8 @@ def _written(
     caller: Caller, draft: Outcome, seed: Seed, settings: RefineSettings, shelf: Shelf
 ) -> Exchange[tuple[Outcome, Drop | None]]:
     """Write one response and have it judged. Return the draft with both, and the reason and detail if it is dropped, else None."""
-    writer, values = draft.roles.generator, {"instruction": draft.instruction}
+    writer = draft.roles.generator
+    values = {"instruction": draft.instruction, "slots": caller.rules.settings.slots}
     text: str | None = seed.response or None
     fault: str | None = f"{seed.place}: the record has no response"
     if settings.write == "rewrite" and text is not None:

@@ -6,7 +6,7 @@ the system message, a demonstration. Such a line can look like a task or a summa
     pieces(turn) = the turn, its lines and their sentences, each with and without its label ("Task: ...") and its tags
     lead(turn)   = the first words of the turn, up to the first filled-in text, if there are at least LEAD words
 
-Case and punctuation are ignored. `usable.copied` finds copies with changed words.
+Case and punctuation are ignored. `overlap.copied` finds copies with changed words.
 """
 
 from __future__ import annotations

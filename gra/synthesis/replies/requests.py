@@ -52,6 +52,15 @@ _SPEAKS = re.compile(
     re.IGNORECASE,
 )
 
+_OF_REQUEST = re.compile(
+    r"^\W*(?:your task is (?:to|now)|the user (?:is|wants|asks|has asked)|answer the user)\b|\b(?:the|this) (?:user(?:'s|’s)? )?"
+    r"instructions? (?:is|was|asks|says|above)\b|\bthe user(?:'s|’s) (?:instruction|request|prompt)\b"
+    r"|\b(?:goal|purpose) of (?:the|this) instruction\b",
+    re.IGNORECASE,
+)
+_ABOUT_REQUESTS = re.compile(r"instruct|prompt|\buser|assistant|answering|chat|request", re.IGNORECASE)
+_IMPERATIVE = re.compile(rf"(?:{_VERBS})", re.IGNORECASE)
+
 _SPOKEN_OF = (
     "keyword",
     "nstruct",
@@ -72,3 +81,15 @@ def speaks_of_prompt(text: str) -> bool:
     """Return whether the text is about writing an instruction from keywords. Such a text repeats the generator's own prompt."""
     folded = text.casefold()  # a quick check before the pattern, each branch of which contains one of _SPOKEN_OF
     return any(map(folded.__contains__, _SPOKEN_OF)) and _SPEAKS.search(text) is not None
+
+
+def speaks_of_request(response: str, instruction: str) -> str | None:
+    """Return the words with which a response speaks of the request in place of meeting it ("The user's instruction is complete.");
+    None if there are none, or if the instruction itself is about users, assistants or instructions."""
+    found = _OF_REQUEST.search(response)
+    return found[0].strip() if found is not None and not _ABOUT_REQUESTS.search(instruction) else None
+
+
+def is_imperative(word: str) -> bool:
+    """Return whether `word` is a verb with which tasks begin, such as "write"."""
+    return _IMPERATIVE.fullmatch(word) is not None

@@ -3,15 +3,13 @@
 Weak models repeat the words that they were shown. Each check refuses one kind of reply, with a fault that begins with a key of
 `CHECKS`; the call is then retried as after any other fault. A check should miss a bad text rather than refuse an ordinary one:
 tests/synthesis/replies/test_usable_ordinary.py measures how many of 10,000 Alpaca records each check refuses.
-
-    covered(text, shown) = share of the words of `text` in runs of NGRAM words that `shown` contains too
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -19,16 +17,14 @@ from pydantic import BaseModel
 
 from gra.synthesis.prompts import fence, line
 from gra.synthesis.replies.echoes import begins_a_piece, echoes, pieces, words
+from gra.synthesis.replies.overlap import NGRAM, copied, most_covered
 from gra.synthesis.replies.refusals import is_refusal
-from gra.synthesis.replies.requests import asks_for_something, speaks_of_prompt
+from gra.synthesis.replies.requests import asks_for_something, speaks_of_prompt, speaks_of_request
+from gra.synthesis.replies.restating import restates
+from gra.synthesis.replies.slots import unfilled_slot
 
-NGRAM = 4  # words of a run that counts as copied
-COPIED = 0.6  # a text of more than SHORT words is a copy if the prompt covers a larger share of it
 LONGEST_KEYWORD = 10  # maximum words of a keyword
-SHORT, COPIED_SHORT = 15, 0.85  # the share for at most SHORT words: similar tasks share most of a short sentence
 _RUN = b"\1" * NGRAM
-RESTATED = 0.8  # a response restates the instruction if each covers at least this share of the other
-PART = 0.5  # so does one run of at least this share of the instruction's words, unless the task comes with a text
 RULE = 6  # words: a sentence of the system message that is this long is in no answer by chance
 
 CHECKS = {  # first words of the fault -> its name in stats.json
@@ -43,6 +39,7 @@ CHECKS = {  # first words of the fault -> its name in stats.json
     "speaks of its own prompt": "speaks_of_prompt",
     "repeats the instruction": "repeats_instruction",
     "refuses the task": "refuses_task",
+    "leaves a slot unfilled": "unfilled_slot",
 }
 
 _BLANK = re.compile(r"[\s.…_\"'`]*(\.\.|…|_)[\s.…_\"'`]*|[<\[{(]*\s*(\.\.\.|…)\s*[>\]})]*")
@@ -51,7 +48,6 @@ _STAND_IN = r"""(?:(?:an?|the|your|my|some|new|one-line|short|first|second|third
     lorem[ ]ipsum.*|foo|bar|baz|xxx+)(?:[ _-]*(?:\d+|[abc]|one|two|three|here|goes[ ]here|text))*"""
 _MARKED = re.compile(rf"(?:<|\[|\{{\{{?|\(|\$\{{)\s*{_STAND_IN}\s*(?:>|\]|\}}\}}?|\))\.?", re.IGNORECASE | re.VERBOSE)
 _PLAIN = re.compile(rf"{_STAND_IN}\.?", re.IGNORECASE | re.VERBOSE)
-_GIVEN = re.compile(r"[\n:\"“”'‘’`<>{}()\[\]]")  # characters that show that a task comes with a text
 _LIST = re.compile(r"\w\s*[;\n]\s*\w|(?:[^\W\d_][^,]*,\s*){2,}[^\W\d_]|\s[|•·]\s|\b1[.)] .*\b2[.)] ")
 
 
@@ -76,6 +72,7 @@ class _Shown:
         self.instruction = str(values.get("instruction", ""))
         self.demonstrations = list(values.get("demonstrations", ()))
         self.taken = list(values.get("taken", ()))
+        self.slots = values.get("slots", "keep")
 
     @cached_property
     def records(self) -> list[str]:
@@ -108,7 +105,7 @@ class _Shown:
         substrings."""
         known = bytes(map(self._folded.__contains__, mine := words(text)))
         most = sum(len(run) for run in known.split(b"\0") if len(run) >= NGRAM) if _RUN in known else 0
-        return not all(known) and most / len(mine) <= _most(mine)
+        return not all(known) and most / len(mine) <= most_covered(mine)
 
     @cached_property
     def _folded(self) -> str:
@@ -233,6 +230,10 @@ def _response(text: Any, shown: _Shown) -> str | None:
         return fault
     if (rule := shown.rule_in(text)) is not None:
         return f"copies the prompt: {rule}"
+    if (said := speaks_of_request(text, shown.instruction)) is not None:
+        return f"speaks of its own prompt: {said}"
+    if shown.slots == "refuse" and (slot := unfilled_slot(text, shown.instruction)) is not None:
+        return f"leaves a slot unfilled: {slot}"
     return f"repeats the instruction: {text[:160]}" if restates(text, shown.instruction) else None
 
 
@@ -271,72 +272,3 @@ def _copy(text: str, rules: str, records: Sequence[str]) -> str | None:
     if (found := next((record for record in records if copied(text, record)), None)) is not None:
         return f"copies a record: {found[:160]}"
     return f"copies the prompt: {text[:160]}" if copied(text, rules, *records) else None
-
-
-def copied(text: str, *shown: str) -> bool:
-    """Return whether `text` is a copy of parts of `shown`."""
-    return covered(text, *shown) > _most(words(text))
-
-
-def _most(mine: Sequence[str]) -> float:
-    """Return the largest covered share at which a text of these words is not yet a copy."""
-    return COPIED_SHORT if len(mine) <= SHORT else COPIED
-
-
-def covered(text: str, *shown: str) -> float:
-    """Return the share of the words of `text` in runs of NGRAM words that one of `shown` contains too; 0 for a text of fewer
-    words."""
-    mine = words(text)
-    if len(mine) < NGRAM:
-        return 0.0
-    known = frozenset().union(*[_gram_set(part) for part in shown]) if len(shown) > 1 else _gram_set(shown[0])
-    inside = [False] * len(mine)
-    for place, gram in enumerate(_grams(mine)):
-        if gram in known:
-            inside[place : place + NGRAM] = [True] * NGRAM
-    return sum(inside) / len(mine)
-
-
-def restates(response: str, instruction: str) -> bool:
-    """Return whether `response` repeats the instruction or a large part of it, e.g. "A market with bread." as the response to
-    "Name a market with bread."
-
-    The answer to a task on a given text ("Correct: ...") repeats most of that text without restating the task. So unless the
-    response begins with the instruction or is a part of it, it must also contain the instruction's first and last words.
-    """
-    task, answer = words(instruction), words(response)
-    if not task or not answer or task == answer:
-        return bool(task) and task == answer
-    if len(task) <= NGRAM:
-        return False
-    if (answer[: len(task)] == task and _continues(response, instruction)) or (
-        _part(answer, task) and not _GIVEN.search(instruction)
-    ):
-        return True
-    whole = f" {' '.join(answer)} "  # n-grams as text: words contain no blanks
-    if any(f" {' '.join(end)} " not in whole for end in (task[:NGRAM], task[-NGRAM:])):
-        return False
-    return covered(response, instruction) >= RESTATED and covered(instruction, response) >= RESTATED
-
-
-def _continues(response: str, instruction: str) -> bool:
-    """Return whether the response is the instruction, continued: "Design a game that two teams play." for "Design a game." """
-    task, said = (" ".join(text.split()).casefold() for text in (instruction, response))
-    task = task.rstrip(".!?: ")
-    return said.startswith(f"{task} ") and said[len(task) + 1 : len(task) + 2].isalpha()
-
-
-def _part(answer: Sequence[str], task: Sequence[str]) -> bool:
-    """Return whether `answer` is one run of words of `task`, at least the share PART of them."""
-    long = len(answer) >= NGRAM and len(answer) >= PART * len(task)
-    return long and f" {' '.join(answer)} " in f" {' '.join(task)} "
-
-
-@lru_cache(128)
-def _gram_set(text: str) -> frozenset[tuple[str, ...]]:
-    """Return the n-grams of the text. They are cached, since the rules of a step and the records of a pool recur."""
-    return frozenset(_grams(words(text)))
-
-
-def _grams(parts: Sequence[str]) -> list[tuple[str, ...]]:
-    return [tuple(parts[i : i + NGRAM]) for i in range(len(parts) - NGRAM + 1)]

@@ -25,8 +25,9 @@ from gra.synthesis.committee.records import DOMAINS, Record
 from gra.synthesis.decontamination.ngram_index import Index
 from gra.synthesis.decontamination.settings import DecontaminateSettings
 from gra.synthesis.decontamination.sources import read_items, sources
+from gra.synthesis.replies.echoes import words
+from gra.synthesis.replies.overlap import covered
 from gra.synthesis.replies.reading import read
-from gra.synthesis.replies.usable import covered, words
 from gra.synthesis.seeds.load import SeedSettings, check_seeds, load_seeds, seed_files
 
 FILE = conf_dir() / "seeds" / "starter.jsonl"

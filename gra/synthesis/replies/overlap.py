@@ -1,0 +1,49 @@
+"""PURE: measures how much of a text is copied from another, by runs of common words.
+
+covered(text, shown) = share of the words of `text` in runs of NGRAM words that `shown` contains too
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from gra.synthesis.replies.echoes import words
+
+NGRAM = 4  # words of a run that counts as copied
+COPIED = 0.6  # a text of more than SHORT words is a copy if the prompt covers a larger share of it
+SHORT, COPIED_SHORT = 15, 0.85  # the share for at most SHORT words: similar tasks share most of a short sentence
+
+
+def copied(text: str, *shown: str) -> bool:
+    """Return whether `text` is a copy of parts of `shown`."""
+    return covered(text, *shown) > most_covered(words(text))
+
+
+def most_covered(mine: Sequence[str]) -> float:
+    """Return the largest covered share at which a text of these words is not yet a copy."""
+    return COPIED_SHORT if len(mine) <= SHORT else COPIED
+
+
+def covered(text: str, *shown: str) -> float:
+    """Return the share of the words of `text` in runs of NGRAM words that one of `shown` contains too; 0 for a text of fewer
+    words."""
+    mine = words(text)
+    if len(mine) < NGRAM:
+        return 0.0
+    known = frozenset().union(*[_gram_set(part) for part in shown]) if len(shown) > 1 else _gram_set(shown[0])
+    inside = [False] * len(mine)
+    for place, gram in enumerate(_grams(mine)):
+        if gram in known:
+            inside[place : place + NGRAM] = [True] * NGRAM
+    return sum(inside) / len(mine)
+
+
+@lru_cache(128)
+def _gram_set(text: str) -> frozenset[tuple[str, ...]]:
+    """Return the n-grams of the text. They are cached, since the rules of a step and the records of a pool recur."""
+    return frozenset(_grams(words(text)))
+
+
+def _grams(parts: Sequence[str]) -> list[tuple[str, ...]]:
+    return [tuple(parts[i : i + NGRAM]) for i in range(len(parts) - NGRAM + 1)]

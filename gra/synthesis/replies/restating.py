@@ -1,0 +1,61 @@
+"""PURE: decides whether a response repeats its instruction in place of an answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from gra.synthesis.replies.echoes import words
+from gra.synthesis.replies.overlap import NGRAM, covered
+from gra.synthesis.replies.requests import is_imperative
+
+RESTATED = 0.8  # a response restates the instruction if each covers at least this share of the other
+PART = 0.5  # so does one run of at least this share of the instruction's words, unless the task comes with a text
+LONGER = 1.5  # so does one sentence that begins as the task does and has at most this multiple of its words
+_GIVEN = re.compile(r"[\n:\"“”'‘’`<>{}()\[\]]")  # characters that show that a task comes with a text
+_ANSWERS = re.compile(r"[\n:=]|[.!?]\s+\S")  # a list, a label, a calculation or a second sentence
+
+
+def restates(response: str, instruction: str) -> bool:
+    """Return whether `response` repeats the instruction or a large part of it, e.g. "A market with bread." as the response to
+    "Name a market with bread."
+
+    The answer to a task on a given text ("Correct: ...") repeats most of that text without restating the task. So unless the
+    response begins with the instruction or is a part of it, it must also contain the instruction's first and last words.
+    """
+    task, answer = words(instruction), words(response)
+    if not task or not answer or task == answer:
+        return bool(task) and task == answer
+    if len(task) <= NGRAM:
+        return False
+    if _opens_alike(response, answer, task):
+        return True
+    if (answer[: len(task)] == task and _continues(response, instruction)) or (
+        _part(answer, task) and not _GIVEN.search(instruction)
+    ):
+        return True
+    whole = f" {' '.join(answer)} "  # n-grams as text: words contain no blanks
+    if any(f" {' '.join(end)} " not in whole for end in (task[:NGRAM], task[-NGRAM:])):
+        return False
+    return covered(response, instruction) >= RESTATED and covered(instruction, response) >= RESTATED
+
+
+def _continues(response: str, instruction: str) -> bool:
+    """Return whether the response is the instruction, continued: "Design a game that two teams play." for "Design a game." """
+    task, said = (" ".join(text.split()).casefold() for text in (instruction, response))
+    task = task.rstrip(".!?: ")
+    return said.startswith(f"{task} ") and said[len(task) + 1 : len(task) + 2].isalpha()
+
+
+def _part(answer: Sequence[str], task: Sequence[str]) -> bool:
+    """Return whether `answer` is one run of words of `task`, at least the share PART of them."""
+    long = len(answer) >= NGRAM and len(answer) >= PART * len(task)
+    return long and f" {' '.join(answer)} " in f" {' '.join(task)} "
+
+
+def _opens_alike(response: str, answer: Sequence[str], task: Sequence[str]) -> bool:
+    """Return whether the response is one sentence that makes the same request in other words: "Write a script that reads the file
+    and prints it." for "Write a script that reads files, stores their names and prints them." """
+    if answer[:NGRAM] != task[:NGRAM] or len(answer) > LONGER * len(task):
+        return False
+    return is_imperative(task[0]) and not _ANSWERS.search(response.strip())
