@@ -1,5 +1,5 @@
 # make quickstart   the whole chain on simulated models, offline, then its table    (first run installs .venv)
-# make small        the chain on three small real models, on a CPU; hours on slow cores (BENCHMARKS=DIR: no model hub needed)
+# make small        the chain on three small real models, on a CPU (BENCHMARKS=DIR: no model hub needed; SIZES=: as in results/small)
 # make test         ruff, mypy and every test, three at a time (JOBS=8: eight); what CI runs
 # make clean        remove .venv and caches; runs/ and results/ stay
 
@@ -25,11 +25,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 quickstart: install
 	@$(BIN)/gra run experiment=quickstart
 
+# sizes for an hour on two cores: they show that the chain runs, and say nothing about the arms
+SIZES ?= samples=8 proposals=16 synthesis.samples_per_round=4 probe.calls=30 suite.limit=8 experiment.replicates=[0]
+
 small: export HF_HUB_OFFLINE := $(if $(BENCHMARKS),1,0)
 small: install
 	@$(BIN)/gra fetch models small
 	@$(BIN)/gra fetch students smollm2-135m
-	@$(BIN)/gra run experiment=small $(if $(BENCHMARKS),suite.data_dir=$(abspath $(BENCHMARKS)))
+	@$(BIN)/gra run experiment=small $(SIZES) $(if $(BENCHMARKS),suite.data_dir=$(abspath $(BENCHMARKS)))
 
 lint: install
 	$(BIN)/ruff format --check --quiet .
