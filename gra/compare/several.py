@@ -43,10 +43,16 @@ def add_flags(parser: Parser) -> None:
         "--best", action="append", metavar="A+B+C", help="the best of these arms, chosen on a fifth of the items"
     )
     parser.add_argument(
-        "--paper", metavar="BASE/SEED", help="set the arms beside the paper's rows; all: arms are named BASE/SEED/DATA"
+        "--paper",
+        metavar="MODEL/SEED_DATA",
+        help="add the paper's rows for this base model and these seed data, e.g. Qwen2.5-7B/Alpaca; all: the arms "
+        "are named MODEL/SEED_DATA/DATA",
     )
     parser.add_argument(
-        "--paper-row", action="append", metavar="NAME=ROW", help="the paper's row of an arm, BASE/SEED/DATA or DATA"
+        "--paper-row",
+        action="append",
+        metavar="NAME=ROW",
+        help="the paper's row of an arm, MODEL/SEED_DATA/DATA or DATA, e.g. big=distilled_72b",
     )
     parser.add_argument(
         "--paper-column", action="append", metavar="BENCHMARK=TASK", help="our task for a benchmark of the paper"
