@@ -88,6 +88,15 @@ def test_the_page_shows_the_config_of_the_groups_that_were_chosen() -> None:
     assert "synthesis.tau" not in page("run", [], 100), "an experiment's page leaves stages' keys to the stages"
 
 
+@pytest.mark.parametrize(("given", "most"), [("70", 70), (None, 100)])
+def test_a_page_is_as_wide_as_the_terminal(given: str | None, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("COLUMNS", given)
+    run = subprocess.run([sys.executable, "-m", "eval", "--help"], capture_output=True, text=True, check=True)
+    assert most - 8 < max(map(len, run.stdout.splitlines())) <= most
+
+
 def test_a_repeated_description_is_shown_once() -> None:
     text = page("synthesize", [], 120)
     assert text.count("Longest reply in tokens") == 1

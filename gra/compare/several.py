@@ -37,10 +37,16 @@ def add_flags(parser: Parser) -> None:
         "--reference", metavar="NAME", help="the arm that the others are compared with; default: the first"
     )
     parser.add_argument(
-        "--contrast", action="append", metavar="A-B", help="a further difference; A1+A2-B1+B2: of means of arms"
+        "--contrast",
+        action="append",
+        metavar="ARM-ARM",
+        help="also show the first minus the second; ARM+ARM-ARM: the mean of two minus the third",
     )
     parser.add_argument(
-        "--best", action="append", metavar="A+B+C", help="the best of these arms, chosen on a fifth of the items"
+        "--best",
+        action="append",
+        metavar="ARM+ARM",
+        help="also show the best of these arms, chosen on a fifth of the items, scored on the others",
     )
     parser.add_argument(
         "--paper",
@@ -65,7 +71,12 @@ def add_flags(parser: Parser) -> None:
         "--metric", metavar="NAME", help="of lm-eval's logs, the metric to compare, e.g. acc_norm; default: the first"
     )
     parser.add_argument(
-        "--power", type=float, nargs="?", const=2.0, metavar="POINTS", help="what is needed to see 2 (or POINTS) points"
+        "--power",
+        type=float,
+        nargs="?",
+        const=2.0,
+        metavar="POINTS",
+        help="also print the smallest detectable difference, and what detects 2 (or POINTS) points",
     )
 
 

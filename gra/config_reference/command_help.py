@@ -200,17 +200,17 @@ def _groups(groups: Iterable[str], made: Composed) -> list[tuple[str, str]]:
 
 def _keys(told: Page, made: Composed, width: int) -> Iterator[str]:
     chain = told.app == "chain"
-    heading = (
-        "keys (KEY=VALUE changes a key; the values are those of the groups chosen above). Types, full descriptions and keys that "
-        "are not set here (+KEY=VALUE): docs/configuration.md. NS: a choice of this project that no source states."
-    )
+    rows = list(key_rows(told.app, made.config, chain))
+    notes = ["Types, whole descriptions and keys that are not set here (+KEY=VALUE adds one): docs/configuration.md."]
     if chain:
-        heading += " The keys of a stage's groups: gra synthesize, probe, refine, train or eval with --help."
-    yield _wrapped(heading, width)
-    blocks = [
-        [(f"{key}={value}" if value else key, _brief(text)) for key, value, text in rows]
-        for rows in key_rows(told.app, made.config, chain)
-    ]
+        notes.append("The keys of a stage's groups: gra synthesize, probe, refine, train or eval with --help.")
+    if any("(NS" in text for block in rows for _, _, text in block):
+        notes.append("(NS): no source states this value; it is a choice of this project.")
+    if any("${" in value for block in rows for _, value, _ in block):
+        notes.append("${KEY}: the value of KEY.")
+    heading = "keys (KEY=VALUE; the values are those of the groups chosen above):"
+    yield "\n".join([heading, *(_wrapped(note, width - 2, "  ", "  ") for note in notes)])
+    blocks = [[(f"{key}={value}" if value else key, _brief(text)) for key, value, text in block] for block in rows]
     blocks[0] += told.words
     for block in blocks:
         if block:

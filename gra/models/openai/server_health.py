@@ -141,7 +141,7 @@ class ServerHealth:
         if server.failing_since is None:
             server.failing_since = asyncio.get_running_loop().time()
         log.warning(
-            "%s, model `%s`, is unhealthy and gets no calls until it answers a health request (%s)",
+            "%s, model `%s`, is unhealthy and is set aside until it answers a health request (%s)",
             server.url,
             server.model,
             why,

@@ -166,7 +166,7 @@ def test_the_cards_configurations_say_which_files(tmp_path: Path) -> None:
     assert "reading configuration `default` of default, other" in found.notes
     assert pairs(load(tmp_path, split="test")) == ELSE
     assert pairs(load(tmp_path, config="other")) == ELSE[:1]
-    with pytest.raises(SeedError, match="seeds.config to one of: default, other"):
+    with pytest.raises(SeedError, match=r"seeds\.config to one of: default, other"):
         load(tmp_path, config="third")
 
 
