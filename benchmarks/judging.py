@@ -30,7 +30,7 @@ from gra.models.pool import ModelSettings
 from gra.synthesis import prompts
 from gra.synthesis.committee.randomness import stream
 from gra.synthesis.committee.records import DIMENSIONS, Record, Seed
-from gra.synthesis.probe.estimates import auc
+from gra.synthesis.probe.auc import auc
 from gra.synthesis.probe.items import UNKNOWN, Item, Pair, by_rule
 from gra.synthesis.prompts.schemas import ResponseReview, json_schema
 from gra.synthesis.replies.reading import read

@@ -25,7 +25,7 @@ from gra.synthesis.committee.drawing import draw_proposal
 from gra.synthesis.committee.protocol import annotate_seed, propose, respond, review
 from gra.synthesis.committee.records import Outcome, Roles, Seed
 from gra.synthesis.probe.items import choose_known, on_policy
-from gra.synthesis.probe.qualify import data, qualify, right_of_accepted
+from gra.synthesis.probe.result import data, qualify, right_of_accepted
 from gra.synthesis.probe.settings import ProbeSettings
 from gra.synthesis.settings import SynthesisSettings
 

@@ -153,7 +153,8 @@ def _items(one: Wanted) -> Iterable[Mapping[str, Any]]:
         raise EvalError(f"{name}: {type(error).__name__}: {error}{cause}") from error
     if one.split not in loaded:
         raise EvalError(
-            f"{name} has no split {one.split}, only {', '.join(map(str, loaded))}: it has changed since the task was written"
+            f"the data set {name} has no split {one.split}, only {', '.join(map(str, loaded))}: its hub copy was changed after the "
+            f"task {one.task} was written\n    -> leave the task out, or name a split or revision of the data set in its YAML"
         )
     return loaded[one.split]
 

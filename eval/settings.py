@@ -100,7 +100,9 @@ class Suite(Settings):
         grouped = [task for members in self.groups.values() for task in members]
         twice = sorted({task for task in grouped if grouped.count(task) > 1})
         if twice:
-            raise ValueError(f"groups: tasks in more than one group, or twice in one: {', '.join(twice)}")
+            raise ValueError(
+                f"groups: a task may be in one group, once; these are in more than one group, or twice in one: {', '.join(twice)}"
+            )
         return self
 
 

@@ -7,13 +7,14 @@ from importlib import import_module
 from pathlib import Path
 
 from gra import __version__, spelling
-from gra.cli_help import COMMANDS, HELP, HYDRA_HELP, SUBMIT
+from gra.cli_help import HELP, PAGES
 from gra.completion import complete
 from gra.errors import EXIT_CONFIG, GraError
 from gra.pipes import outlive_reader
 from gra.stage_commands import COMMANDS as STAGES
-from gra.stage_commands import fetch_suite
+from gra.stage_commands import asks_for_help, fetch_suite, show_help
 
+COMMANDS = ("run", "plan", "compare")  # of a whole experiment
 PLAIN = {  # commands with their own parser: module and function, which gets the words and returns the exit code
     "status": "gra.cluster.status:status",
     "cancel": "gra.cluster.status:cancel",
@@ -29,12 +30,7 @@ PLAIN = {  # commands with their own parser: module and function, which gets the
     "track": "gra.track:main",
 }
 OTHERS = (*PLAIN, "submit", "report", "fetch", "completion")  # commands with their own help
-APPS = {  # command -> Hydra config of its keys
-    **dict.fromkeys((*COMMANDS, "submit"), "chain"),
-    "probe": "probe_app",
-    "fetch": "fetch_app",
-    **{name: command.app for name, command in STAGES.items() if command.app is not None},
-}
+APPS = {command: told.app for command, told in PAGES.items()}  # command -> Hydra config of its keys
 ALIKE = {  # synonyms of commands
     **dict.fromkeys(("synth", "synthesis", "synthesise", "generate"), "synthesize"),
     **dict.fromkeys(("tune", "finetune", "sft"), "train"),
@@ -57,10 +53,14 @@ def main() -> int:
             from gra.compare.pair import main as pair
 
             return pair(rest)
+        elif command in (*COMMANDS, "submit", "probe") and asks_for_help(rest):
+            return show_help(command, _as_overrides(rest) if command in COMMANDS else rest)
         elif command in COMMANDS:
             return _hydra_command(command, rest)
         elif command == "submit":
-            return _submit(rest)
+            from gra.cluster.submit import main as submit
+
+            return submit(rest)
         elif command in PLAIN:
             module, _, function = PLAIN[command].partition(":")
             code: int = getattr(import_module(module), function)(rest)
@@ -71,7 +71,7 @@ def main() -> int:
 
             return report(rest, judge)
         elif command in STAGES:
-            return STAGES[command].run(rest)
+            return STAGES[command](rest)
         elif command == "fetch" and any("=" in word for word in rest):  # a suite's benchmarks
             return fetch_suite(rest)
         elif command == "fetch":
@@ -109,22 +109,10 @@ def _names_run(word: str) -> bool:
 
 
 def _hydra_command(command: str, rest: list[str]) -> int:
-    if any(word in ("-h", "--help") for word in rest):
-        print(_help(command), end="")
-        return 0
     sys.argv = ["gra", *_as_overrides(rest)]
     from gra.chain.execution.commands import main as run
 
     return run(command)
-
-
-def _submit(rest: list[str]) -> int:
-    if any(word in ("-h", "--help") for word in rest):
-        print(_help("submit"), end="")
-        return 0
-    from gra.cluster.submit import main as submit
-
-    return submit(rest)
 
 
 def _as_overrides(words: list[str]) -> list[str]:
@@ -147,22 +135,6 @@ def _as_overrides(words: list[str]) -> list[str]:
             found.append(flag + sign + value)
     listed = ",".join(f"'{text}'" for text in contrasts)
     return [*found, *([f"++experiment.compare.contrasts=[{listed}]"] if contrasts else [])]
-
-
-def _help(command: str) -> str:
-    from gra.paths import conf_dir
-
-    text, examples = {**COMMANDS, "submit": SUBMIT}[command]
-    conf = conf_dir()
-    groups = sorted(p.name for p in conf.iterdir() if p.is_dir() and p.name != "experiment")
-    options = {group: sorted(p.stem for p in (conf / group).glob("*.yaml")) for group in groups}
-    return HYDRA_HELP.format(
-        command=command,
-        text=text,
-        experiments=", ".join(_experiments()),
-        groups="".join(f"\n  {group}: {', '.join(found)}" for group, found in options.items()),
-        examples="\n".join(f"  gra {command} {example}" for example in examples),
-    )
 
 
 def _as_keys(words: list[str]) -> list[str]:

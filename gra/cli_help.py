@@ -1,6 +1,11 @@
-"""The help texts of `gra` and of its commands that take Hydra overrides (gra/cli.py prints them)."""
+"""The help text of `gra`, and what the help pages of its commands with a composed config say beside groups and keys.
+
+`gra --help` prints HELP as it is; gra/config_reference/command_help.py makes `gra COMMAND --help` of the PAGES.
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 HELP = """\
 usage: gra COMMAND ...
@@ -49,61 +54,225 @@ inspect, compare, fetch, publish:
   gra --version
 """
 
-HYDRA_HELP = """\
-usage: gra {command} experiment=NAME [key=value ...] [--cfg job] [-m] [--info] [--config-dir DIR]
 
-{text}
+class Page(NamedTuple):
+    """What a command's help page says beside its groups and keys. `usage`: the words after `gra COMMAND`; `flags`: the command's
+    own, before those of Hydra; `words`: key=value words that the command takes and its config has not; `examples`: a comment and
+    the command after `gra`."""
 
-experiments: {experiments}
-groups (group=option): {groups}
+    app: str  # the command's config in conf/
+    usage: str
+    text: str
+    examples: tuple[tuple[str, str], ...]
+    flags: tuple[tuple[str, str], ...] = ()
+    words: tuple[tuple[str, str], ...] = ()
 
-  key=value        change a key, e.g. synthesis.rounds=2 seed=1   (+key=value adds one)
-  store=DIR        the run store; default: runs/store
-  results=DIR      folder of the table and report; default: runs/results/NAME
-  --cfg job        print the composed config and stop; --info prints how Hydra composed it
-  -m               sweep: with seed=0,1 the command runs once per seed
-  --config-dir DIR your own folder of YAML files, e.g. DIR/experiment/mine.yaml
-  --hydra-help     list Hydra's other flags
 
-examples:
-{examples}
-"""
-
-COMMANDS = {
-    "run": (
-        "Run all steps of the experiment that are not done yet, in parallel (cluster.max_parallel), then print the table.\n"
-        "If it is killed, run the same command again to resume; once all steps are done, the command only prints the table.",
-        [
-            "experiment=quickstart",
-            "experiment=quickstart experiment.replicates=[0,1,2]",
-            "-m experiment=quickstart seed=0,1",
-        ],
+HYDRA_FLAGS = (
+    ("--cfg job", "print the composed config as YAML and stop"),
+    ("--info", "print which files the config is composed of"),
+    ("-m", "sweep: with seed=0,1 the command runs once for each seed"),
+    ("--config-dir DIR", "folder of your own YAML files, e.g. DIR/pool/mine.yaml for pool=mine"),
+    ("--hydra-help", "list the other flags of Hydra, which composes the config"),
+)
+_COMPARISON = (
+    (
+        "--items-only",
+        "count only the choice of test items as chance, not the training. Intervals and stars (significant after Holm's "
+        "correction) then hold for these trained models, not for the arms trained again.",
     ),
-    "plan": (
-        "Print each step's state (done, partly done or would run), inputs, folder in the store and hash. Nothing is run.\n"
-        "--power [POINTS]: also print how many items and trainings are needed to detect a difference of 2 (or POINTS) points.",
-        ["experiment=quickstart", "experiment=quickstart synthesis.tau=7"],
+    (
+        "--contrast ARM-ARM",
+        "also show the first arm minus the second; ARM+ARM-ARM: the mean of two arms minus the third. May be repeated.",
     ),
-    "compare": (
-        "Print the experiment's table from the finished steps, and write runs/results/NAME/table.{md,csv} and report.html.\n"
-        "With two scores folders instead of an experiment (gra compare FOLDER FOLDER [--json]): compare them item by item.\n"
-        "--items-only: ignore training noise; intervals and stars then hold for these trained models, not for retrained ones.\n"
-        "--contrast A-B: also show A minus B (A1+A2-B: mean(A1, A2) minus B). --paper BASE/SEED: show the paper's rows too.\n"
-        "--power [POINTS]: print the smallest detectable difference. For folders: gra compare A B --help. More: docs/comparison.md",
-        [
-            "experiment=quickstart",
-            "experiment=quickstart --items-only",
-            "experiment=quickstart --contrast single-seed_only",
-        ],
+    (
+        "--paper MODEL/SEED_DATA",
+        "add the paper's rows for this base model and these seed data, e.g. --paper Qwen2.5-7B/Alpaca. "
+        "Arms with the names of the paper's data (gra, vanilla, distilled_72b ...) are compared with them.",
+    ),
+    ("--power", "also print the smallest detectable difference for several numbers of trainings"),
+    ("--power POINTS", "the same, and how many trainings and items detect a difference of POINTS (--power alone: 2)"),
+)
+_SERVERS = "pool=servers pool.base_url=http://127.0.0.1:8000/v1 'pool.models=[a,b,c,d,e]'"
+
+PAGES = {
+    "run": Page(
+        "chain",
+        "experiment=NAME [KEY=VALUE ...]",
+        "Run all steps of the experiment that are not done yet, in parallel (cluster.max_parallel), then print the table. If it is "
+        "killed, run the same command again to resume; once all steps are done, the command only prints the table. The flags of "
+        "`gra compare` also work here.",
+        (
+            ("one run of every arm, and the table", "run experiment=quickstart"),
+            (
+                "three replicates of every arm, with seeds 0, 1 and 2, in one table",
+                "run experiment=quickstart 'experiment.replicates=[0,1,2]'",
+            ),
+            (
+                "two runs one after the other, each with a table of its own (results/seed=0, results/seed=1)",
+                "run -m experiment=quickstart seed=0,1",
+            ),
+        ),
+    ),
+    "plan": Page(
+        "chain",
+        "experiment=NAME [KEY=VALUE ...]",
+        "Print for each step its state (done, partly done, would run), inputs, folder in the store and hash, then the estimated "
+        "cost of the steps that are not done. Nothing is run.",
+        (
+            ("what `gra run` with the same words would do", "plan experiment=quickstart"),
+            ("which steps have to run again if the gate is changed", "plan experiment=quickstart synthesis.tau=7"),
+            ("whether the planned comparison can detect 3 points", "plan experiment=quickstart --power 3"),
+        ),
+        _COMPARISON[3:],
+    ),
+    "compare": Page(
+        "chain",
+        "experiment=NAME [KEY=VALUE ...]",
+        "Print the experiment's table from its finished steps, and write table.md, table.csv and report.html into the folder "
+        "`results`. Give the KEY=VALUE words that `gra run` got, because they select the finished steps; "
+        "experiment.compare.KEY=VALUE changes only the comparison. Scores folders are compared without an experiment: gra compare "
+        "[NAME=]FOLDER [NAME=]FOLDER ... (gra compare FOLDER FOLDER --help). More: docs/comparison.md.",
+        (
+            ("the table again", "compare experiment=quickstart"),
+            (
+                "the table of a run with other settings: the words are those of the run",
+                "compare experiment=quickstart synthesis.tau=7",
+            ),
+            ("how sure is the difference between these trained models?", "compare experiment=quickstart --items-only"),
+            (
+                "an arm minus another one than the reference",
+                "compare experiment=quickstart --contrast single-seed_only",
+            ),
+            ("beside the rows of the paper", "compare experiment=paper/main_table --paper Qwen2.5-7B/Alpaca"),
+        ),
+        _COMPARISON,
+    ),
+    "submit": Page(
+        "chain",
+        "experiment=NAME cluster=slurm [KEY=VALUE ...]",
+        "Queue a Slurm job for each step that is not done, print each step's job id, dependencies and log, and exit without "
+        "waiting. The jobs run a copy of the present code. Run the command again to queue failed steps; queued, running and "
+        "finished steps are left alone. More: slurm/README.md.",
+        (
+            ("show the jobs", "submit experiment=quickstart cluster=slurm --dry-run"),
+            (
+                "divide each synthesis over 16 jobs, all in the partition `long`",
+                "submit experiment=quickstart cluster=slurm cluster.stages.synthesis.shards=16 cluster.resources.partition=long",
+            ),
+        ),
+        (
+            ("--dry-run", "print the jobs and their sbatch commands; queue nothing"),
+            ("--live", "run the code as it is when a job starts, not a copy of the present code"),
+        ),
+    ),
+    "synthesize": Page(
+        "synthesis_app",
+        "seeds=NAME pool=NAME output=DIR [KEY=VALUE ...]",
+        "Stage 1: make a data folder from seeds. A committee of small models writes samples, reviews them and adjudicates where "
+        "the reviewers disagree. If it is killed, run the same command again to resume.",
+        (
+            ("five models of one server", f"synthesize seeds=alpaca seeds.path=FILE {_SERVERS} output=data/mine"),
+            (
+                "try it without any model",
+                "synthesize seeds=starter pool=simulated synthesis.rounds=1 synthesis.samples_per_round=20 output=data/try",
+            ),
+        ),
+        words=(
+            ("shard=I/N", "make only part I (from 0) of N of a round; then `gra merge`"),
+            ("round=R", "the round of the shard: 0 annotates the seeds, R >= 1 makes proposals"),
+        ),
+    ),
+    "merge": Page(
+        "synthesis_app",
+        "output=DIR [round=R] [KEY=VALUE ...]",
+        "Merge the shards that `gra synthesize shard=I/N round=R` made. Give the same words as to that command, except shard=. "
+        "Missing shards are no fault: their calls are made here.",
+        (
+            ("after the shards of round 1", f"merge round=1 seeds=alpaca seeds.path=FILE {_SERVERS} output=data/mine"),
+            (
+                "after the last round: the data folder",
+                f"merge seeds=alpaca seeds.path=FILE {_SERVERS} output=data/mine",
+            ),
+        ),
+        words=(("round=R", "merge this round and those before; without it: all rounds, into DIR"),),
+    ),
+    "refine": Page(
+        "refine_app",
+        "data=DATA pool=NAME output=DIR [KEY=VALUE ...]",
+        "Make a data folder from an existing data set: its responses are rewritten, newly written or kept (refine=rewrite, answer, "
+        "keep), then checked, scored and adjudicated as in a synthesis. The keys of `synthesis` for rounds, sizes, shots and "
+        "deduplication have no effect. If it is killed, run the same command again to resume.",
+        (
+            (
+                "rewrite the responses, keep those that the committee accepts",
+                f"refine data=FILE {_SERVERS} output=data/refined",
+            ),
+            (
+                "only filter a data set of the hub",
+                f"refine data=hf:yahma/alpaca-cleaned refine=keep {_SERVERS} output=data/kept",
+            ),
+        ),
+    ),
+    "probe": Page(
+        "probe_app",
+        "pool=NAME seeds=NAME [output=DIR] [KEY=VALUE ...]",
+        "Test a committee before paying for a run. Each model reviews answers known to be right or wrong, in the form that the "
+        "run will use (synthesis.scoring, synthesis.prompts), and answers questions with known answers. The result for each "
+        "model: whether it tells right from wrong (AUC with a 95 % interval), scale and severity of its scores, its false "
+        "accepts, its own share of right answers; for the pool: how many independent reviewers it is worth, and the expected "
+        "share of right samples among the accepted. If it is killed, run the same command again to resume; once it is finished, "
+        "the command only prints the table.",
+        (
+            (
+                "about 200 calls for each of three models",
+                "probe pool=servers pool.base_url=http://127.0.0.1:8000/v1 'pool.models=[a,b,c]' seeds=starter output=probe/mine",
+            ),
+            (
+                "exit with code 1 if the committee cannot judge",
+                "probe pool=small seeds=starter synthesis.probe=refuse output=probe/small",
+            ),
+        ),
+    ),
+    "prepare": Page(
+        "prepare_app",
+        "data=DIR student.model=MODEL sft=NAME output=DIR [KEY=VALUE ...]",
+        "Stage 2, first part: tokenise a data folder on a CPU, before GPUs are requested. Then train with tokens=DIR and the same "
+        "data, student, recipe and seed.",
+        (("tokens for the recipe of the paper", "prepare data=DIR student.model=MODEL sft=paper output=tokens/mine"),),
+    ),
+    "train": Page(
+        "train_app",
+        "data=DIR student.model=MODEL output=DIR [KEY=VALUE ...]",
+        "Stage 2: fine-tune a student on a data folder; the result is a model folder. If it is killed, run the same command again "
+        "to resume from the last checkpoint.",
+        (
+            ("LoRA on one device", "train data=DIR student.model=MODEL sft=lora output=models/mine"),
+            (
+                "all weights, on eight GPUs of this node",
+                "train data=DIR student.model=MODEL sft=paper launch=torchrun nproc=8 output=models/mine",
+            ),
+        ),
+    ),
+    "eval": Page(
+        "eval_app",
+        "suite=NAME model.path=MODEL output=DIR [KEY=VALUE ...]",
+        "Stage 3: score a model on a suite of benchmarks; the result is a scores folder. MODEL is a folder (of `gra train`: "
+        "DIR/model) or the name of a model on the hub. If it is killed, run the same command again; recorded replies are reused.",
+        (
+            ("a quick look", "eval suite=smoke model.path=MODEL output=scores/mine"),
+            (
+                "two benchmarks of a suite",
+                "eval suite=paper 'suite.only=[gsm8k,mmlu_chat]' model.path=MODEL output=scores/mine",
+            ),
+            ("benchmarks of your own choice", "eval 'suite.tasks=[gsm8k]' model.path=MODEL output=scores/mine"),
+        ),
+    ),
+    "fetch": Page(
+        "fetch_app",
+        "suite=NAME output=DIR [KEY=VALUE ...]",
+        "Fetch the benchmarks of a suite from the hub into a folder, for machines without network (suite.data_dir=DIR) and for "
+        "decontamination (synthesis.decontaminate.data_dir=DIR). Files that exist are kept. Weights of models: gra fetch --help.",
+        (("the benchmarks of the paper", "fetch suite=paper output=benchmarks"),),
     ),
 }
-
-SUBMIT = (
-    "Queue a Slurm job for each step that is not done (slurm/README.md), print step, job, dependency and log, and return.\n"
-    "The jobs run a copy of the present code. Run the command again to queue failed steps; other steps are left alone.\n"
-    "--dry-run prints the jobs and their sbatch commands; --live: each job runs the code as it is when the job starts.",
-    [
-        "experiment=quickstart cluster=slurm --dry-run",
-        "experiment=quickstart cluster=slurm cluster.stages.synthesis.shards=16 cluster.resources.partition=long",
-    ],
-)

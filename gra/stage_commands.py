@@ -8,20 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class StageCommand:
-    """`app`: the name of the command's Hydra config; None if it has none. `run`: takes the command's words, returns the exit
-    code."""
-
-    app: str | None
-    run: Callable[[Sequence[str]], int]
 
 
 def synthesize(words: Sequence[str]) -> int:
     """Make a data folder from seeds. With `shard=i/n round=R`, make one shard of a round; with `merge`, merge shards."""
+    if asks_for_help(words):
+        return show_help("synthesize", words)
     from gra.errors import ConfigError
     from gra.synthesis.engine.sharding import rewrite
 
@@ -35,7 +27,7 @@ def synthesize(words: Sequence[str]) -> int:
 
 def merge(words: Sequence[str]) -> int:
     """Merge the shards of a round, or of all rounds, into their data folder."""
-    return synthesize(["merge", *words]) if not _asks_for_help(words) else synthesize(words)
+    return show_help("merge", words) if asks_for_help(words) else synthesize(["merge", *words])
 
 
 def refine(words: Sequence[str]) -> int:
@@ -63,6 +55,8 @@ def evaluate(words: Sequence[str]) -> int:
 
 def fetch_suite(words: Sequence[str]) -> int:
     """Download a suite's benchmarks from the hub into a folder."""
+    if asks_for_help(words):
+        return show_help("fetch", words)
     from gra.chain.execution.app import hydra_main
     from gra.eval.fetch import fetch_from
 
@@ -78,22 +72,36 @@ def rescore(words: Sequence[str]) -> int:
 
 
 def _stage(command: str, target: str, app: str, words: Sequence[str]) -> int:
+    if asks_for_help(words):
+        return show_help(command, words)
     from gra.chain.execution.app import stage_main
 
     sys.argv = [f"gra {command}", *words]
     return stage_main(target, app)
 
 
-def _asks_for_help(words: Sequence[str]) -> bool:
-    return any(word in ("-h", "--help", "--hydra-help") for word in words)
+def asks_for_help(words: Sequence[str]) -> bool:
+    """Whether the words ask for the command's help page, and not for Hydra's or that of another config of the user's."""
+    other = ("--hydra-help", "--config-name", "-cn", "--config-path", "-cp")
+    return any(word in ("-h", "--help") for word in words) and not any(word.split("=")[0] in other for word in words)
 
 
-COMMANDS = {
-    "synthesize": StageCommand("synthesis_app", synthesize),
-    "merge": StageCommand("synthesis_app", merge),
-    "refine": StageCommand("refine_app", refine),
-    "prepare": StageCommand("prepare_app", prepare),
-    "train": StageCommand("train_app", train),
-    "eval": StageCommand("eval_app", evaluate),
-    "rescore": StageCommand(None, rescore),
+def show_help(command: str, words: Sequence[str]) -> int:
+    """Print the help page of a command, for the config that its other words compose. Return the exit code."""
+    from gra.config_reference.command_help import page
+    from gra.pipes import outlive_reader
+
+    outlive_reader()
+    print(page(command, [word for word in words if word not in ("-h", "--help")]), end="")
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {  # each takes the command's words and returns the exit code
+    "synthesize": synthesize,
+    "merge": merge,
+    "refine": refine,
+    "prepare": prepare,
+    "train": train,
+    "eval": evaluate,
+    "rescore": rescore,
 }

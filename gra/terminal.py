@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import shutil
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
@@ -20,6 +22,16 @@ def terminal() -> Console | None:
 
     console = Console(stderr=True, highlight=False)
     return None if console.is_dumb_terminal else console
+
+
+def columns(piped: int = 100) -> int:
+    """Return the terminal's width in characters, at least 60: COLUMNS if it is set, else that of standard output or, where a
+    pager reads that, of standard error; `piped` where neither is a terminal."""
+    for stream in (sys.__stdout__, sys.__stderr__):
+        with contextlib.suppress(AttributeError, ValueError, OSError):
+            piped = os.get_terminal_size(stream.fileno()).columns or piped  # type: ignore[union-attr]
+            break
+    return max(60, shutil.get_terminal_size((piped, 24)).columns)
 
 
 @contextlib.contextmanager

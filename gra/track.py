@@ -94,7 +94,7 @@ def offline_runs(folders: Sequence[Path]) -> list[OfflineRun]:
 
 
 def reach(address: str) -> None:
-    """Raises StoreError if no server answers at `address`."""
+    """Check that a server answers at `address`. Raises StoreError if none does."""
     try:
         with urllib.request.urlopen(address, timeout=CONNECT_S):
             pass

@@ -47,7 +47,7 @@ def test_what_has_no_quantile_is_refused(level: float, df: float) -> None:
 HEALTH = """
 import sys
 from gra.synthesis import stage
-from gra.synthesis.probe.estimates import share
+from gra.synthesis.probe.auc import share
 from gra.synthesis.committee.health import Health
 from gra.synthesis.committee.records import DIMENSIONS, Outcome, Review, Roles
 health = Health()

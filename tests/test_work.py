@@ -10,7 +10,7 @@ import pytest
 
 from gra import work
 from gra.synthesis.output.price import work_in_words
-from gra.train.outlook import lines, parameters
+from gra.train.cost_estimate import lines, parameters
 from gra.train.settings import BuildSettings, StudentSettings, TrainSettings
 
 

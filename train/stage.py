@@ -18,12 +18,12 @@ from gra.settings import parse
 from gra.train import launch
 from gra.train import preflight as outside
 from gra.train.conflicts import conflicts
+from gra.train.cost_estimate import lines as estimate
 from gra.train.data import mixture, tokenised
 from gra.train.data.rows import path_of
 from gra.train.distributed import hardware, zero
 from gra.train.loop import validation
 from gra.train.loop.checkpoints import PREFIX
-from gra.train.outlook import lines as estimate
 from gra.train.settings import RuntimeSettings, SftSettings, StudentSettings, TrainSettings
 from gra.weights.student import command_for
 

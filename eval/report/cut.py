@@ -10,7 +10,8 @@ MISSING = "-"
 
 
 def shown(score: Mapping[str, Any]) -> str:
-    """Return the number of truncated replies of a task, group or mean of scores.json as text: `12 (0.9 %)`, or `-` if unknown."""
+    """Return how many replies were truncated, as text: `12 (0.9 %)`, or `-` if unknown. `score`: the entry of a task, a group or
+    the mean in scores.json."""
     count, known = score.get("at_limit"), score.get("at_limit_known")
     return MISSING if count is None or not known else f"{count:,} ({100 * count / known:.1f} %)"
 

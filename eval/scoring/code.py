@@ -37,11 +37,11 @@ def protect(choice: str) -> None:
 
 
 def code_of(reply: str, name: str | None) -> str | None:
-    """Return the Python code of a reply by the strict rules; None if there is none. Reasoning is removed first.
+    """Return the Python code of a reply, or None. These are the strict rules; the tolerant ones are in programs.py.
 
-    The last code block that defines `name` is taken (else the first block), with the parts of other blocks that it uses. A
-    truncated block counts. A reply without blocks counts as a whole if it is only Python and has a top-level definition or
-    import.
+    Reasoning is removed first. Taken is the last code block that defines the function `name`, else the first block, and those
+    parts of other blocks that it uses; a block without a closing fence is a block. A reply without any block is taken whole if
+    it is only Python and has a top-level definition or import.
     """
     reply = spoken(reply)
     found = blocks.fenced(reply)

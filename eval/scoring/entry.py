@@ -56,7 +56,7 @@ def without_trials(program: str, name: str) -> str:
 
 
 def names(tree: ast.AST) -> set[str]:
-    """Return the names that a program or function, including its inner functions, uses and does not bind anywhere."""
+    """Return the names that a program or function reads but defines nowhere, its inner functions included."""
     parts = list(ast.walk(tree))
     used = {node.id for node in parts if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     stored = {node.id for node in parts if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}

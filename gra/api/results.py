@@ -60,14 +60,18 @@ class Folder:
         try:
             return (self.folder / name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise StoreError(f"{self.folder / name}: cannot be read: {error}") from error
+            raise StoreError(
+                f"{self.folder / name}: cannot be read ({error})\n    -> run the step again, or restore the file"
+            ) from error
 
     def json(self, name: str) -> Any:
         """Return the content of a JSON file of the folder. Raises StoreError if it cannot be read."""
         try:
             return json.loads(self.text(name))
         except ValueError as error:
-            raise StoreError(f"{self.folder / name}: not JSON: {error}") from error
+            raise StoreError(
+                f"{self.folder / name}: not JSON ({error})\n    -> run the step again, or restore the file"
+            ) from error
 
     def table(self, name: str) -> Dataset:
         """Return a parquet file of the folder as a `Dataset`. Raises StoreError if it cannot be read."""

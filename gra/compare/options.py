@@ -18,11 +18,11 @@ class PaperOptions(Settings):
 
     block: str = Field(
         "all",
-        description="Part of the paper's tables, BASE/SEED, for arms that are named like its data (gra, vanilla, ...); all: "
-        "`rows` gives BASE/SEED/DATA.",
+        description="Part of the paper's tables, MODEL/SEED_DATA, for arms that are named like its data (gra, vanilla, ...); all: "
+        "`rows` gives MODEL/SEED_DATA/DATA.",
     )
     rows: dict[str, str] = Field(
-        default_factory=dict, description="Arm: its row in the paper's tables, as BASE/SEED/DATA or DATA."
+        default_factory=dict, description="Arm: its row in the paper's tables, as MODEL/SEED_DATA/DATA or DATA."
     )
     columns: dict[str, str] = Field(
         default_factory=dict, description="Benchmark of the paper: the task that corresponds to it."

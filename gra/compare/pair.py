@@ -48,7 +48,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print all numbers in full precision (two folders)")
     several.add_flags(parser)
     parser.add_argument(
-        "--items-only", action="store_true", help="print p-values, over items only, for just these two models"
+        "--items-only",
+        action="store_true",
+        help="print p-values that count only the choice of items as chance; they hold for these two models",
     )
     defaults = Options.model_fields
     for name, kind in (("resamples", int), ("level", float), ("seed", int)):

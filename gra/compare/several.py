@@ -37,16 +37,28 @@ def add_flags(parser: Parser) -> None:
         "--reference", metavar="NAME", help="the arm that the others are compared with; default: the first"
     )
     parser.add_argument(
-        "--contrast", action="append", metavar="A-B", help="a further difference; A1+A2-B1+B2: of means of arms"
+        "--contrast",
+        action="append",
+        metavar="ARM-ARM",
+        help="also show the first minus the second; ARM+ARM-ARM: the mean of two minus the third",
     )
     parser.add_argument(
-        "--best", action="append", metavar="A+B+C", help="the best of these arms, chosen on a fifth of the items"
+        "--best",
+        action="append",
+        metavar="ARM+ARM",
+        help="also show the best of these arms, chosen on a fifth of the items, scored on the others",
     )
     parser.add_argument(
-        "--paper", metavar="BASE/SEED", help="set the arms beside the paper's rows; all: arms are named BASE/SEED/DATA"
+        "--paper",
+        metavar="MODEL/SEED_DATA",
+        help="add the paper's rows for this base model and these seed data, e.g. Qwen2.5-7B/Alpaca; all: the arms "
+        "are named MODEL/SEED_DATA/DATA",
     )
     parser.add_argument(
-        "--paper-row", action="append", metavar="NAME=ROW", help="the paper's row of an arm, BASE/SEED/DATA or DATA"
+        "--paper-row",
+        action="append",
+        metavar="NAME=ROW",
+        help="the paper's row of an arm, MODEL/SEED_DATA/DATA or DATA, e.g. big=distilled_72b",
     )
     parser.add_argument(
         "--paper-column", action="append", metavar="BENCHMARK=TASK", help="our task for a benchmark of the paper"
@@ -59,7 +71,12 @@ def add_flags(parser: Parser) -> None:
         "--metric", metavar="NAME", help="of lm-eval's logs, the metric to compare, e.g. acc_norm; default: the first"
     )
     parser.add_argument(
-        "--power", type=float, nargs="?", const=2.0, metavar="POINTS", help="what is needed to see 2 (or POINTS) points"
+        "--power",
+        type=float,
+        nargs="?",
+        const=2.0,
+        metavar="POINTS",
+        help="also print the smallest detectable difference, and what detects 2 (or POINTS) points",
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gra.chain.config.kinds import group_options
-from gra.config_reference.schema import Schema, definitions
+from gra.config_reference.schema import Schema, definitions, described, referred
 from gra.config_reference.tables import (
     APPS,
     EXECUTORS,
@@ -18,7 +18,7 @@ from gra.config_reference.tables import (
     backends,
     written,
 )
-from gra.config_reference.words import code, items_of, plain, prose, referred, type_words
+from gra.config_reference.words import code, items_of, plain, prose, type_words
 from gra.models.pool import PoolBase
 from gra.paths import conf_dir
 from gra.settings import Settings, value_at
@@ -140,18 +140,11 @@ class _Page:
             )
             unfolded = inner is not None and not linked and isinstance(value, dict)
             default = "required" if needed else _default(value, bool(linked) or unfolded)
-            yield f"| {code(key)} | {words} | {default} | {self._text(schema)} |"
+            yield f"| {code(key)} | {words} | {default} | {prose(described(schema, self._definitions))} |"
             if inner is not None and not linked:
                 yield from self._rows(inner, key, value)
             if items is not None and not linked:
                 yield from self._rows(items, f"{key}.*", None)
-
-    def _text(self, schema: Schema) -> str:
-        """Return a field's description. If the schema has none, it equals the description of the settings class that the field
-        holds."""
-        inner = referred(schema)
-        text = schema.get("description") or (self._definitions[inner]["description"] if inner else "")
-        return prose(" ".join(str(text).split()))
 
 
 def render() -> str:

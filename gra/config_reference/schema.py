@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
@@ -46,12 +47,27 @@ def whole_schema() -> Schema:
     }
 
 
-def definitions() -> tuple[dict[type[Settings], str], Schema]:
-    """Return the definition's name for each class in tables.py, and all definitions, including those of nested classes."""
-    models = every_class()
+def definitions(models: Sequence[type[Settings]] | None = None) -> tuple[dict[type[Settings], str], Schema]:
+    """Return the definition's name for each of `models` (None: each class in tables.py), and all definitions, including those
+    of nested classes."""
+    models = every_class() if models is None else models
     places, schema = models_json_schema([(m, "validation") for m in models], schema_generator=_Generator)
     names = {model: places[model, "validation"]["$ref"].removeprefix(DEFINITIONS) for model in models}
     return names, schema["$defs"]
+
+
+def described(schema: Schema, found: Schema) -> str:
+    """Return a field's description on one line. `found`: all definitions. If the field has none, it equals the description of the
+    settings class that the field holds."""
+    inner = referred(schema)
+    text = schema.get("description") or (found[inner]["description"] if inner else "")
+    return " ".join(str(text).split())
+
+
+def referred(schema: Schema) -> str | None:
+    """Return the name of the definition to which a field refers (`X`, or `X | None`); None if there is none or several."""
+    names = [one["$ref"] for one in schema.get("anyOf", [schema]) if "$ref" in one]
+    return names[0].removeprefix(DEFINITIONS) if len(names) == 1 else None
 
 
 def _reference(places: dict[type[Settings], str], model: type[Settings]) -> Schema:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from gra.config_reference.schema import DEFINITIONS, Schema
+from gra.config_reference.schema import Schema, referred
 
 _CODE = re.compile(r"`[^`]+`")
 _CHOICES = re.compile(r"\^\(?(\w+(?:\|\w+)*)\)?\$")  # a pattern that only lists words
@@ -75,12 +75,6 @@ def prose(text: str) -> str:
         done += [_escaped(text[end : found.start()]), code(" ".join(found[0].strip("`").split()))]
         end = found.end()
     return "".join([*done, _escaped(text[end:])])
-
-
-def referred(schema: Schema) -> str | None:
-    """Return the name of the definition to which a field refers (`X`, or `X | None`); None if there is none or several."""
-    names = [one["$ref"] for one in schema.get("anyOf", [schema]) if "$ref" in one]
-    return names[0].removeprefix(DEFINITIONS) if len(names) == 1 else None
 
 
 def items_of(schema: Schema) -> str | None:

@@ -75,7 +75,9 @@ class PoolBase(Settings):
     target: str = Field(
         alias="_target_", description="Dotted path of the backend's function `connect(pool, runtime) -> Backend`."
     )
-    models: list[ModelSettings] = Field(min_length=1, description="The models: names, or mappings with the keys below.")
+    models: list[ModelSettings] = Field(
+        min_length=1, description="The models: names, or mappings with the keys of `pool.models.*`."
+    )
     simulated: bool = Field(False, description="true: label everything made with this pool as simulated.")
     energy: EnergySettings | None = Field(
         None, description="Assumptions of the energy estimate; null: no energy is estimated."

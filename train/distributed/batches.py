@@ -21,7 +21,8 @@ def near_multiples(value: int, step: int) -> str:
 
 
 def problems(sft: SftSettings, runtime: RuntimeSettings, world: int) -> list[Problem]:
-    """Return the fault of batch sizes that do not divide, with the nearest choices."""
+    """Return a problem, with the nearest batch sizes that fit, if sft.global_batch cannot be divided evenly over `world` processes
+    and their forward passes; else []."""
     if runtime.per_device_batch is None:
         if sft.global_batch % world == 0:
             return []

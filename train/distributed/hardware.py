@@ -75,9 +75,10 @@ def _gpus(visible: str | None, build: str) -> tuple[Gpu, ...]:
 
 
 def chosen(gpus: list[Gpu], visible: str | None) -> list[Gpu]:
-    """Return the GPUs that CUDA_VISIBLE_DEVICES=`visible` selects (None: all), by index. A UUID counts as a GPU like the first.
+    """Return the GPUs that CUDA_VISIBLE_DEVICES=`visible` selects; None selects all.
 
-    As in CUDA, the first entry that is not a GPU ends the list.
+    An entry is an index or a UUID. UUIDs are not looked up: each counts as one more GPU of the first one's kind. As in CUDA, the
+    first entry that names no GPU ends the list.
     """
     if visible is None or not gpus:
         return gpus

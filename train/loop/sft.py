@@ -68,7 +68,7 @@ def train(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> dic
         seen = trl.tokens_seen(trainer) - before
         history = trainer.state.log_history
         metrics: dict[str, Any] = {
-            **files.losses(files.rows(history)),
+            **files.losses(files.rows(history), trainer.state.global_step),
             "steps": trainer.state.global_step,
             "samples": account["samples"],
             "tokens": trl.tokens_seen(trainer),

@@ -47,7 +47,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Plan:
-    """The relevant properties of a recipe and a device.
+    """The properties of a recipe and a device that decide how much memory a step needs.
 
     `trained`: number of weights with a gradient; `length`: tokens per sequence; `frozen`: bytes per weight without a gradient;
     `embeddings_trained`: whether the embeddings or the output layer has a gradient.

@@ -61,7 +61,7 @@ def rows(settings: TrainSettings, where: str, dataset: Dataset, begun: dict[str,
 
 
 def refuse_unequal(args: Any) -> None:
-    """Raise TrainError if the processes of a run chose different numbers. All processes have to call it."""
+    """Raise TrainError if the processes of a run chose different batch sizes. All processes have to call it."""
     if args.world_size == 1:
         return
     from accelerate.utils import gather_object
@@ -69,8 +69,8 @@ def refuse_unequal(args: Any) -> None:
     if len(found := set(gather_object([args.per_device_train_batch_size]))) > 1:
         listed = " and ".join(map(str, sorted(found)))
         raise TrainError(
-            f"the devices have unequal memory, for {listed} sequences per forward pass\n"
-            f"    -> set runtime.per_device_batch={min(found)}"
+            f"the devices differ in free memory: {listed} sequences fit in a forward pass\n"
+            f"    -> set runtime.per_device_batch={min(found)}, which fits all of them"
         )
 
 

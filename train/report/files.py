@@ -64,8 +64,9 @@ def finite(loss: float | None, step: float | None) -> float:
     return loss
 
 
-def losses(table: list[LogRow]) -> dict[str, float]:
-    """Return train_loss, final_loss and, if there is one, the last validation_loss. Raises TrainError if one is not finite.
+def losses(table: list[LogRow], steps: int) -> dict[str, float]:
+    """Return train_loss, final_loss and, if there is one, the last validation_loss. Raises TrainError if one is not finite
+    or if none of the `steps` steps was logged.
 
     train_loss is the mean over all steps: rows are weighted by the number of steps that they cover. final_loss is that of the
     last row.
@@ -78,7 +79,7 @@ def losses(table: list[LogRow]) -> dict[str, float]:
         total += last * (step - before)
         before = step
     if not before:
-        raise TrainError("no step was logged\n    -> set sft.log_steps to no more than the number of steps")
+        raise TrainError(f"none of the {steps} steps was logged\n    -> set sft.log_steps to at most {max(1, steps)}")
     found = {"train_loss": total / before, "final_loss": last}
     validated = [(row["validation_loss"], row["step"]) for row in table if row["validation_loss"] is not None]
     if validated:

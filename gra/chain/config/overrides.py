@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,57 @@ def check_overrides(
             problems = compose.faults(TOGETHER, [*kept, *(_single(o) for o in values)], [])
             whole = not problems
     return problems, good if whole else None
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A config composed for a help page. `config`: not resolved; `chosen`: group -> option; `options`: group -> all its options;
+    `problems`: the faults of the overrides that were left out."""
+
+    config: dict[str, Any]
+    chosen: dict[str, str | None]
+    options: dict[str, list[str]]
+    problems: list[Problem]
+
+
+def compose_sound(
+    config_name: str, overrides: Sequence[str], groups: Sequence[str], config_dir: str | None = None
+) -> Composed:
+    """Compose the config `config_name` with those overrides that can be applied; a sweep counts with its first value.
+
+    `groups`: the groups whose options are listed, those of `config_dir` included.
+    """
+
+    def composed(words: Sequence[str]) -> tuple[dict[str, Any], dict[str, str | None], dict[str, list[str]]]:
+        with _composer(config_name, config_dir) as compose:
+            return *compose.config(list(words)), {group: sorted(_options(compose.loader, group)) for group in groups}
+
+    problems: list[Problem] = []
+    config, chosen, options = composed(overrides)
+    if not config:  # an override is faulty; else the config is composed once, since that takes most of the time
+        problems, good = check_overrides(config_name, overrides, config_dir)
+        faulty = {problem.key for problem in problems}
+        left = [word for word in overrides if not {word, word.partition("=")[0].strip("+~")} & faulty]
+        config, chosen, options = composed(_first_values(left if good is None else good))
+    if not config:
+        config, chosen, options = composed([])
+    return Composed(config, chosen, options, problems)
+
+
+def _options(loader: Any, group: str) -> Iterator[str]:
+    """Yield the options of a group, those in its subfolders as `folder/option`."""
+    from hydra.core.object_type import ObjectType
+
+    yield from loader.get_group_options(group, ObjectType.CONFIG)
+    for inner in loader.get_group_options(group, ObjectType.GROUP):
+        yield from (f"{inner}/{name}" for name in _options(loader, f"{group}/{inner}"))
+
+
+def _first_values(overrides: Sequence[str]) -> list[str]:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parser = OverridesParser.create()
+    return [_single(parser.parse_override(text)) for text in overrides]
 
 
 class _Composer:

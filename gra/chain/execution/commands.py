@@ -17,8 +17,8 @@ from gra.chain.execution.check import check_plan, locate
 from gra.chain.execution.cluster_settings import ClusterSettings, SlurmSettings, parse_cluster
 from gra.chain.execution.display import Display
 from gra.chain.execution.local import RunSummary, run_plan
-from gra.chain.execution.outlook import outlook
 from gra.chain.execution.plan import Plan, Planned, make_plan
+from gra.chain.execution.plan_report import of_unfinished
 from gra.chain.execution.preflight import preflight_plan, stop_or_warn, writable_problems
 from gra.chain.store import manifest
 from gra.chain.store.store import Store
@@ -59,7 +59,7 @@ def run(root: DictConfig, problems: list[Problem]) -> None:
 
 
 def plan(root: DictConfig, problems: list[Problem]) -> None:
-    """Print every step with its state, inputs, folder and hash, then facts about the unfinished steps (`outlook`) and, if
+    """Print every step with its state, inputs, folder and hash, then facts about the unfinished steps (plan_report.py) and, if
     `compare.power` is set, the differences that the comparison can detect."""
     from rich.console import Console
     from rich.table import Table
@@ -76,7 +76,7 @@ def plan(root: DictConfig, problems: list[Problem]) -> None:
     if not console.is_terminal:
         console.width = 200  # a pipe or file has no terminal width to fit
     console.print(table)
-    for line in outlook(made):
+    for line in of_unfinished(made):
         console.print(line, markup=False, highlight=False)
     if made.experiment.compare.get("power") is not None:
         console.print(_power(root, made), markup=False, highlight=False)

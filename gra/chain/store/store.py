@@ -49,7 +49,7 @@ class Store:
                 return folder
             raise StoreError(
                 f"{folder}: two different results share the first 8 digits of their hash ({found} and {digest})\n"
-                "    -> rename neither; use another store for this experiment (store=DIR)"
+                "    -> use another store for this experiment (store=DIR)"
             )
         return None
 

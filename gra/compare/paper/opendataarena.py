@@ -25,8 +25,11 @@ SAME = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One model of the leaderboard: `kind` is base (untrained), instruct (its makers' own) or the domain of its data; `scores` in
-    percent by the leaderboard's columns, those that are reported."""
+    """One model of the leaderboard.
+
+    `kind`: base (not fine-tuned), instruct (fine-tuned by its makers) or the domain of its training data. `scores`: in percent, by
+    the leaderboard's column; columns without a score are absent.
+    """
 
     base: str
     data: str

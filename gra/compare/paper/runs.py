@@ -21,7 +21,8 @@ MACRO = ("bbh", "mmlu")  # OpenCompass prints the unweighted mean over tasks or 
 
 
 def rows_of(arms: Sequence[str], block: str, own: Mapping[str, str]) -> dict[RowKey, str]:
-    """Row of the paper -> name of the arm. `block`: BASE/SEED of arms named like DATA ("all": arms are named BASE/SEED/DATA).
+    """Row of the paper -> name of the arm. `block`: MODEL/SEED_DATA of arms named like DATA ("all": arms are named
+    MODEL/SEED_DATA/DATA).
     `own`: arm -> row, given by the user. Arms that are neither are left out.
 
     Raises ConfigError for unknown arms and rows, two arms for one row, and where no arm has a row.

@@ -1,6 +1,6 @@
 """Reads the paper's tables as published (results/paper/table*.csv), recomputes the means of rows and flags misprints.
 
-A row is named BASE/SEED/DATA, for example `Qwen2.5-7B/Alpaca/gra`. DATA is one of
+A row is named MODEL/SEED_DATA/DATA, for example `Qwen2.5-7B/Alpaca/gra`. DATA is one of
 
     vanilla  gra  distilled_32b  distilled_72b     Table 1
     refined  synthetic  integrated                 Table 2, which prints averages only
@@ -103,7 +103,7 @@ def variants(text: str, where: str = "table2_data_variants.csv") -> list[PaperRo
 
 
 def row_key(text: str, known: Iterable[RowKey] = (), block: str = "") -> RowKey:
-    """The row named `text`: BASE/SEED/DATA in any case, or DATA alone where `block` gives BASE/SEED.
+    """The row named `text`: MODEL/SEED_DATA/DATA in any case, or DATA alone where `block` gives MODEL/SEED_DATA.
 
     Raises ConfigError, with the nearest name, for an unknown one. `known`: further names that are right.
     """
@@ -113,7 +113,9 @@ def row_key(text: str, known: Iterable[RowKey] = (), block: str = "") -> RowKey:
         return key
     found = near(words.lower(), names)
     remedy = (
-        f"did you mean {names[found[0]]}?" if found else f"BASE/SEED/DATA, e.g. {RowKey(BASES[0], SEEDS[0], 'gra')}"
+        f"did you mean {names[found[0]]}?"
+        if found
+        else f"MODEL/SEED_DATA/DATA, e.g. {RowKey(BASES[0], SEEDS[0], 'gra')}"
     )
     data = f"; DATA is one of {', '.join(DATA)}"
     raise ConfigError([Problem("paper", f"`{words}` names no row of the paper's tables", remedy + data)])

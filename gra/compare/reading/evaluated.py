@@ -40,7 +40,7 @@ class Evaluated:
 
 
 def read(arms: Sequence[Arm], reference: str) -> Evaluated:
-    """The arms' scores. Raises EvalError for damaged folders and replicates with different items."""
+    """Return the arms' scores. Raises EvalError for a damaged folder, or for replicates of an arm that have different items."""
     groups = by_name(arms)
     runs = {
         name: [(arm, scores) for arm in group if (scores := load_arm(arm)) is not None]

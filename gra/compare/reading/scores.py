@@ -49,7 +49,7 @@ class TaskScore:
 
     @property
     def verifier(self) -> str | None:
-        """The model whose verdicts `value` is the mean of; None for scores read by rules."""
+        """The name of the model whose verdicts were averaged to `value`; None if the replies were read by rules."""
         return str(self.how.get("verifier") or "unnamed") if self.reading == VERIFIED else None
 
 

@@ -68,7 +68,7 @@ def from_counts(proposals: int, reasons: Mapping[str, int], stats: Mapping[str, 
 
 
 def reviewed(stats: Mapping[str, Any]) -> bool:
-    """Whether anybody judged the proposals; True also where the statistics do not say."""
+    """Return whether any reviewer judged the proposals; True also if the statistics lack the kinds of calls."""
     asked = _asked(stats)
     return asked is None or any(asked & calls for calls in JUDGED.values())
 

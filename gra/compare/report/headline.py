@@ -124,7 +124,7 @@ def of_probe(found: Mapping[str, Any]) -> list[str]:
 
 
 def of_training(curve: Curve, metrics: Mapping[str, float]) -> list[str]:
-    """How long a student was trained, and how far its loss fell."""
+    """Return a sentence on how long a student was trained and how far its loss fell; [] without a loss curve."""
     if not curve:
         return []
     tenth = max(1, len(curve) // 10)

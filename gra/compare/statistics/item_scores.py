@@ -34,9 +34,9 @@ class Outcomes:
         if self.correct.shape != shape:
             raise ValueError(f"correct has shape {self.correct.shape}, but replicates and doc_ids require {shape}")
         if len(set(self.doc_ids)) != len(self.doc_ids):
-            raise ValueError("doc_ids are not distinct")
+            raise ValueError("`doc_ids` has an id more than once")
         if self.clusters is not None and len(self.clusters) != len(self.doc_ids):
-            raise ValueError(f"{len(self.clusters)} clusters for {len(self.doc_ids)} items")
+            raise ValueError(f"`clusters` has {len(self.clusters)} entries for {len(self.doc_ids)} items")
 
     @property
     def clusters_drawn(self) -> int | None:

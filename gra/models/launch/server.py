@@ -201,7 +201,9 @@ class ServerProcess:
         try:
             await self._process.start()
         except OSError as error:
-            raise ServerError(f"model `{self.model.name}`: cannot start its server: {error}") from error
+            raise ServerError(
+                f"model `{self.model.name}`: its server cannot be started ({error})\n    -> correct pool.serve.command"
+            ) from error
         with reported(
             lambda: f"waiting for server {self.url} of {self.model.name} ({self._seen}; log: {self.log_file})"
         ):

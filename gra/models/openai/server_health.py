@@ -135,13 +135,16 @@ class ServerHealth:
         )
 
     def set_aside(self, server: Server, why: str) -> None:
-        """Mark `server` unhealthy. It gets no calls until it answers a probe."""
+        """Mark `server` unhealthy. It gets no calls until it answers a health request."""
         server.unhealthy = why
         server.outages += 1
         if server.failing_since is None:
             server.failing_since = asyncio.get_running_loop().time()
         log.warning(
-            "%s, model `%s`, is unhealthy and is set aside until it answers a probe (%s)", server.url, server.model, why
+            "%s, model `%s`, is unhealthy and is set aside until it answers a health request (%s)",
+            server.url,
+            server.model,
+            why,
         )
         self._start(self._probe_until_back(server))
         self._queue.dispatch_timed(server.model)

@@ -129,7 +129,7 @@ def reply_from(body: bytes, wanted: tuple[str, ...] = ()) -> Reply:
             raise Malformed(f"the reply is not JSON: {body[:80]!r}") from None
     if isinstance(value, list) and len(value) == 1:  # Google wraps an error in a list
         value = value[0]
-    if isinstance(value, str):  # only the words of a gateway
+    if isinstance(value, str):  # the text of a gateway's error, without an object around it
         _raise(error_in({"error": value}))
     if not isinstance(value, dict):
         raise Malformed("the reply has no choices")

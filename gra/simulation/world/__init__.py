@@ -64,7 +64,8 @@ def parse(instruction: str) -> Instance | None:
 
 @lru_cache(maxsize=1 << 14)
 def looks_flawed(instruction: str) -> Skill | None:
-    """The skill of an instruction that uses its wording but is not a complete, solvable instance; None if sound or foreign."""
+    """Return the skill whose wording the instruction uses without being a complete, solvable instance of it. None if the
+    instruction is sound, or uses the wording of no skill."""
     instance = parse(instruction)
     if instance is not None:
         return instance.skill if instance.answer is None else None

@@ -186,7 +186,7 @@ def read_items(source: Source) -> Iterator[Item]:
                         () if schema.answers is None else schema.answers(record),
                     )
                     if not all(isinstance(text, str) for text in (question, *answers)):
-                        raise TypeError("question and answer must be text")
+                        raise TypeError("its question or an answer is not text")
                     yield Item(
                         source.benchmark, f"{source.prefix}{number if known is None else known}", question, answers
                     )

@@ -63,7 +63,7 @@ def read_calls(path: Path, sample: str) -> Iterator[dict[str, Any]]:
         try:
             found = connection.execute("SELECT * FROM calls WHERE sample = ? ORDER BY at, role", (sample,)).fetchall()
         except sqlite3.Error as error:
-            raise StoreError(f"journal {path}: {error}") from error
+            raise _unreadable(path, error) from error
     for row in found:
         yield {**dict(row), "request": json.loads(row["request"])}
 
@@ -75,7 +75,7 @@ def read_samples(path: Path) -> list[tuple[str, int]]:
         try:
             return connection.execute("SELECT sample, count(*) FROM calls GROUP BY sample ORDER BY sample").fetchall()
         except sqlite3.Error as error:
-            raise StoreError(f"journal {path}: {error}") from error
+            raise _unreadable(path, error) from error
 
 
 def seconds_waited(path: Path) -> dict[str, dict[str, float]]:
@@ -91,7 +91,7 @@ def seconds_waited(path: Path) -> dict[str, dict[str, float]]:
             for model, role, seconds in sums:
                 found.setdefault(model, {})[role] = round(seconds, 3)
         except sqlite3.Error as error:
-            raise StoreError(f"journal {path}: {error}") from error
+            raise _unreadable(path, error) from error
     return found
 
 
@@ -114,5 +114,9 @@ def calls_recorded(path: Path) -> dict[str, dict[str, dict[str, int | None]]]:
                     "unknown": unknown,
                 }
         except sqlite3.Error as error:
-            raise StoreError(f"journal {path}: {error}") from error
+            raise _unreadable(path, error) from error
     return found
+
+
+def _unreadable(path: Path, error: Exception) -> StoreError:
+    return StoreError(f"journal {path} cannot be read ({error})\n    -> restore it from a copy of the folder")

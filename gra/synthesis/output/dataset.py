@@ -155,7 +155,9 @@ def _once(outcomes: Iterable[Outcome], ids: set[str], output: Path) -> Iterator[
     """The outcomes in order; their ids are added to `ids`, and a repeated id is an error."""
     for outcome in sorted(outcomes, key=lambda o: (o.round, o.index, o.id)) if isinstance(outcomes, list) else outcomes:
         if outcome.id in ids:
-            raise StoreError(f"{output}: more than one sample has the id {outcome.id}; ids must be unique")
+            raise StoreError(
+                f"{output}: two samples have the id {outcome.id}\n    -> give the records distinct ids, or none"
+            )
         ids.add(outcome.id)
         yield outcome
 

@@ -28,7 +28,8 @@ ORDERS: dict[str, Callable[[Row], Any]] = {
 
 @dataclass(frozen=True)
 class View:
-    """The samples that are listed: those with all words of `search`, of `fate` (FATES), in `order` (ORDERS)."""
+    """The samples that the browser lists: those that contain all words of `search` and are kept, dropped or either (`fate`, one of
+    FATES), sorted by `order` (one of ORDERS)."""
 
     rows: Sequence[Row]
     search: str = ""
@@ -56,14 +57,14 @@ class View:
         return replace(self, order=_after(tuple(ORDERS), self.order))
 
     def status(self, shown: int) -> str:
-        """One line: how many are listed, and how."""
+        """Return one line: how many samples are listed, of which fate, in which order, for which search."""
         return f"{shown:,} of {len(self.rows):,} samples; {self.fate}; {self.order}" + (
             f"; with {self.search!r}" if self.search else ""
         )
 
 
 def fate_of(row: Row) -> str:
-    """The decision on a kept sample, the reason of a dropped one."""
+    """Return how a kept sample was accepted (accepted, adjudicated, unreviewed), or the reason why a proposal was dropped."""
     return str((row.get("decision") if row["kept"] else row.get("reason")) or "-")
 
 

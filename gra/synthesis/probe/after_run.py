@@ -35,7 +35,7 @@ def estimate(probe: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, An
 
     Samples that were dropped later as contaminated or as duplicates count as accepted, because they passed the gate.
     """
-    from gra.synthesis.probe.qualify import right_of_accepted
+    from gra.synthesis.probe.result import right_of_accepted
 
     reasons: Mapping[str, int] = stats.get("reasons") or {}
     accepted = int(stats["accepted"])

@@ -15,7 +15,7 @@ from typing import Any
 from gra.synthesis.committee.gate import adjudicated_verdict, gate
 from gra.synthesis.committee.records import Roles
 from gra.synthesis.committee.roles import candidates, policy
-from gra.synthesis.probe.estimates import Estimate, Floats, share, worth
+from gra.synthesis.probe.auc import Estimate, Floats, share, worth
 from gra.synthesis.probe.items import Item
 from gra.synthesis.probe.prevalence import Trust, share_right_of_taken
 from gra.synthesis.settings import SynthesisSettings

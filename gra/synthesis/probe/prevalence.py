@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gra.synthesis.probe.estimates import LEVEL, Estimate, Floats
+from gra.synthesis.probe.auc import LEVEL, Estimate, Floats
 
 DRAWS = 10_000
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, pstdev
 from typing import Any
 
-from gra.synthesis.probe.estimates import LEVEL, Estimate, auc, data_of, share
+from gra.synthesis.probe.auc import LEVEL, Estimate, auc, data_of, share
 from gra.synthesis.probe.items import Item
 from gra.synthesis.probe.verdicts import CONSTANT, Verdicts
 from gra.synthesis.scoring.calibration import apply, calibrate

@@ -20,7 +20,7 @@ from gra.settings import parse
 from gra.synthesis import checks, stage
 from gra.synthesis.config import SynthesisConfig, parsed
 from gra.synthesis.engine.reuse import bought_again, kept, reuse
-from gra.synthesis.probe.qualify import FORMAT
+from gra.synthesis.probe.result import FORMAT
 from gra.synthesis.probe.settings import Mode, ProbeSettings, load_sources, mode, source_named
 from gra.synthesis.seeds.load import load_seeds, report_bad, seed_files
 from gra.synthesis.settings import SynthesisSettings
@@ -119,7 +119,7 @@ def _mode(settings: SynthesisSettings, config: dict[str, Any]) -> Mode:
 
 
 def _probe(config: SynthesisConfig, probe: ProbeSettings, place: Path | None, output: Path) -> dict[str, Any]:
-    from gra.synthesis.probe import qualify
+    from gra.synthesis.probe import result
     from gra.synthesis.probe import run as probe_run
 
     start = time.time()
@@ -133,7 +133,7 @@ def _probe(config: SynthesisConfig, probe: ProbeSettings, place: Path | None, ou
         raise Interrupted(STOPPED_AT_ONCE) from None
     served = {model.name: model.served for model in config.pool.settings.models}  # the id gives the family
     calibrated = settings.calibrate == "probe"
-    found = qualify.data(qualify.qualify(findings.items, findings.judged, served, settings, calibrated))
+    found = result.data(result.qualify(findings.items, findings.judged, served, settings, calibrated))
     found |= {"scoring": settings.scoring, "questions": settings.questions}
     spent = _tokens(findings.calls)
     for model, entry in found["models"].items():

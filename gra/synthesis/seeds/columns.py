@@ -102,7 +102,7 @@ class Shape:
 
 
 def mapped(columns: Columns) -> Read:
-    """Return a function that reads records by the column map `columns`."""
+    """Return a function that returns the seeds in a record, read by the column map `columns`. It raises BadRecord."""
 
     def read(record: Any) -> list[Fields]:
         domain = text(record, columns.domain, required=False).lower() if columns.domain else ""

@@ -125,7 +125,9 @@ def _of_hub_layout(folder: Path, split: str, config: str | None, add_note: Calla
     names = [_name(entry.get("config_name"), "default") for entry in configs]
     default = next((n for n, entry in enumerate(configs) if entry.get("default") is True or names[n] == "default"), 0)
     if config is not None and config not in names:
-        raise BadRecord(f"no configuration {config!r}; its README names: {', '.join(names[:20])}")
+        raise BadRecord(
+            f"its README names no configuration {config!r}\n    -> set seeds.config to one of: {', '.join(names[:20])}"
+        )
     if (
         config is None
         and len(names) > 1
@@ -133,7 +135,7 @@ def _of_hub_layout(folder: Path, split: str, config: str | None, add_note: Calla
         and configs[default].get("default") is not True
     ):
         raise BadRecord(
-            f"several configurations: {', '.join(names[:20])}; choose one, e.g. {to_type('seeds.config', names[0])}"
+            f"several configurations: {', '.join(names[:20])}\n    -> choose one, e.g. {to_type('seeds.config', names[0])}"
         )
     chosen = configs[default if config is None else names.index(config)]
     patterns = _patterns(chosen.get("data_files"))
@@ -156,7 +158,7 @@ def _side_by_side(folder: Path, split: str, add_note: Callable[[str], None]) -> 
     files = top or [file for file in sorted(folder.rglob("*")) if _is_data(file) and not _hidden(file, folder)]
     if not files:
         raise BadRecord(
-            f"the folder has no data file ({', '.join(ENDINGS)}; compressed or not); set seeds.path to a file"
+            f"the folder has no data file ({', '.join(ENDINGS)}; compressed or not)\n    -> set seeds.path to a data file"
         )
     splits: dict[str, list[Path]] = {}
     for file in files:
@@ -173,7 +175,7 @@ def _side_by_side(folder: Path, split: str, add_note: Callable[[str], None]) -> 
     places = sorted({file.parent.relative_to(folder).as_posix() for file in unnamed})
     if len(places) > 1:
         raise BadRecord(
-            f"data files are in several folders inside it ({', '.join(places[:10])}): set seeds.path to one of them"
+            f"data files are in several folders inside it ({', '.join(places[:10])})\n    -> set seeds.path to one of them"
         )
     return unnamed
 
@@ -222,7 +224,7 @@ def _matches(folder: Path, pattern: str) -> list[Path]:
     """Return the files inside the folder that match a card's pattern. Raises BadRecord for a pattern that leads outside."""
     if "://" in pattern or Path(pattern).is_absolute() or ".." in Path(pattern).parts:
         raise BadRecord(
-            f"its README names data outside the folder ({pattern[:100]}): fetch it and set seeds.path to it"
+            f"its README names data outside the folder ({pattern[:100]})\n    -> fetch the data and set seeds.path to them"
         )
     return [file for file in folder.glob(pattern) if file.is_file() and _inside(file, folder)]
 

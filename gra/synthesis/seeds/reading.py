@@ -131,7 +131,7 @@ class Reading:
             return self._fixed(record), self._label
         shape = self._shape(record) or self._main
         if shape is None and is_turn(record):
-            raise BadRecord("a single turn of a chat: put all turns of each conversation into one record")
+            raise BadRecord("this record is a single turn of a chat; put all turns of a conversation into one record")
         if shape is None:
             raise ColumnFault(f"not of a known format ({columns_of(record)})")
         if self._main is not None and self._main.answers and not shape.answers:

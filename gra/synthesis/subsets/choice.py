@@ -36,8 +36,8 @@ def length_matched(lengths: Sequence[int], targets: Sequence[int], wanted: int, 
 
 
 def affordable(spent_on_other: int, spent_here: int, rows: int) -> int:
-    """Return how many samples the tokens spent on another data set would have bought here, where `spent_here` tokens made `rows`.
-    If nothing was spent here, return `rows`."""
+    """Return how many samples cost `spent_on_other` tokens, if `rows` samples cost `spent_here` tokens. If nothing was spent here,
+    return `rows`."""
     return spent_on_other * rows // spent_here if spent_here else rows
 
 

@@ -17,8 +17,8 @@ import pytest
 from counting_server import Counting, counting
 
 from gra.chain.config.experiment import Experiment, Step
-from gra.chain.execution.outlook import outlook
 from gra.chain.execution.plan import make_plan
+from gra.chain.execution.plan_report import of_unfinished
 from gra.chain.execution.runner import Result, identify, run_in_folder, run_in_store
 from gra.chain.stage import Stage, load_stage
 from gra.chain.store.fingerprint import fingerprint
@@ -198,7 +198,7 @@ def planned(stage: Stage, given: dict[str, Any], store: Store) -> tuple[str, str
     step = Step("gra/data", "data", "gra", None, stage.target, given, {}, frozenset())
     plan, problems = make_plan(Experiment("e", "E", None, {}, {step.id: step}, []), store)
     assert not problems
-    return plan.state(plan.steps[step.id]), "\n".join(outlook(plan))
+    return plan.state(plan.steps[step.id]), "\n".join(of_unfinished(plan))
 
 
 def number(text: str) -> float:

@@ -66,7 +66,7 @@ def test_row_names() -> None:
     assert row_key("qwen2.5-7b/alpaca/GRA") == row_key("gra", block="Qwen2.5-7B/Alpaca") == key
     with pytest.raises(ConfigError, match=r"did you mean Qwen2\.5-7B/Alpaca/gra_10k\?"):
         row_key("Qwen2.5-7B/Alpaca/gra_10")
-    with pytest.raises(ConfigError, match="BASE/SEED/DATA"):
+    with pytest.raises(ConfigError, match="MODEL/SEED_DATA/DATA"):
         row_key("mine")
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from test_committee_health import account, outcome
 
 from gra.synthesis.committee.records import DIMENSIONS, Review
-from gra.synthesis.probe.between import severity
 from gra.synthesis.probe.items import Item
+from gra.synthesis.probe.model_comparison import severity
 from gra.synthesis.probe.reviewer import assess
 
 MODELS = ("a", "b", "c")

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gra.model_names import family_of
-from gra.synthesis.probe.between import error_correlations, independent, preference, severity
-from gra.synthesis.probe.estimates import auc, share
+from gra.synthesis.probe.auc import auc, share
 from gra.synthesis.probe.items import Item
+from gra.synthesis.probe.model_comparison import error_correlations, independent, preference, severity
 from gra.synthesis.probe.prevalence import Trust, share_right, share_right_of_taken
 from gra.synthesis.probe.reviewer import assess
 from gra.synthesis.scoring.calibration import apply, calibrate

@@ -23,7 +23,7 @@ from test_usable import WORTHLESS, found, instruction
 from gra.models.base import Request
 from gra.synthesis.committee.health import blind
 from gra.synthesis.probe.items import Item
-from gra.synthesis.probe.qualify import qualify
+from gra.synthesis.probe.result import qualify
 from gra.synthesis.settings import SynthesisSettings
 
 POOL = {

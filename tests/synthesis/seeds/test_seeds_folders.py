@@ -166,7 +166,7 @@ def test_the_cards_configurations_say_which_files(tmp_path: Path) -> None:
     assert "reading configuration `default` of default, other" in found.notes
     assert pairs(load(tmp_path, split="test")) == ELSE
     assert pairs(load(tmp_path, config="other")) == ELSE[:1]
-    with pytest.raises(SeedError, match="its README names: default, other"):
+    with pytest.raises(SeedError, match=r"seeds\.config to one of: default, other"):
         load(tmp_path, config="third")
 
 
@@ -220,7 +220,7 @@ def test_only_one_split_or_folders_inside(tmp_path: Path) -> None:
     write(tmp_path / "b" / "one" / "x.jsonl", jsonl(GOOD))
     assert pairs(load(tmp_path / "b")) == EXPECTED
     write(tmp_path / "b" / "two" / "y.jsonl", jsonl(OTHER))
-    with pytest.raises(SeedError, match=r"several folders inside it \(one, two\): set seeds.path to one"):
+    with pytest.raises(SeedError, match=r"several folders inside it \(one, two\)\n    -> set seeds.path to one"):
         load(tmp_path / "b")
     write(tmp_path / "c" / "train" / "x.jsonl", jsonl(GOOD))
     write(tmp_path / "c" / "test" / "x.jsonl", jsonl(OTHER))

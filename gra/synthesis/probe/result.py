@@ -10,10 +10,10 @@ from typing import Any
 
 from gra.model_names import family_of
 from gra.synthesis.committee.roles import policy
-from gra.synthesis.probe.between import error_correlations, generators, independent, preference, severity
-from gra.synthesis.probe.estimates import Estimate, data_of
+from gra.synthesis.probe.auc import Estimate, data_of
 from gra.synthesis.probe.gate_trust import GateTrust, Judged, gate_trust
 from gra.synthesis.probe.items import Item, shown
+from gra.synthesis.probe.model_comparison import error_correlations, generators, independent, preference, severity
 from gra.synthesis.probe.prevalence import Trust, share_right, share_right_of_taken
 from gra.synthesis.probe.reviewer import Reviewer, assess
 from gra.synthesis.scoring.calibration import apply
@@ -77,7 +77,7 @@ def qualify(
 
 def data(found: Qualification) -> dict[str, Any]:
     """Return the content of probe.json. For each model it has the figures of reviewer.py, and `severity`, `preference` and
-    `own_share_right` of between.py. Estimates are {value, low, high, n} with 95 % intervals, None where undefined."""
+    `own_share_right` of model_comparison.py. Estimates are {value, low, high, n} with 95 % intervals, None where undefined."""
     gate = found.gate
     return {
         "version": FORMAT,

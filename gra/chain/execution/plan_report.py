@@ -1,4 +1,7 @@
-"""Lists for `gra plan` what each unfinished step already has, what changed since its last run, and what it will cost."""
+"""Reports for `gra plan` what each unfinished step already has, what changed since its last run, and its estimated cost.
+
+The stages estimate the cost (hook `outlook`): gra/synthesis/output/price.py the calls, train/cost_estimate.py the GPU-hours.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from gra.chain.store.fingerprint import change_lines, changes
 from gra.chain.store.working import worth_of
 
 
-def outlook(plan: Plan) -> list[str]:
+def of_unfinished(plan: Plan) -> list[str]:
     """Return one fact per line, each prefixed with its step. Finished steps and duplicates of earlier steps have none."""
     twins = plan.twins()
     lines = []

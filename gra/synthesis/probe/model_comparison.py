@@ -9,7 +9,7 @@ from statistics import fmean
 
 from gra.correlation import pearson
 from gra.intervals import normal
-from gra.synthesis.probe.estimates import LEVEL, Estimate, share
+from gra.synthesis.probe.auc import LEVEL, Estimate, share
 from gra.synthesis.probe.items import Item
 
 Table = Mapping[str, Mapping[str, float]]  # model -> item's id -> score
