@@ -61,8 +61,11 @@ def write(folder: Path, task: int, address: Address) -> None:
 
 
 def read(folder: Path, task: int) -> Address | None:
-    """The address that a task published; None if there is none, or none that can be read."""
+    """The address that a task published; None if there is none, none that can be read, or one that another user wrote: the API
+    key is sent there."""
     try:
+        if _file(folder, task).stat().st_uid != os.getuid():
+            return None
         return Address(**read_json(_file(folder, task)))
     except (OSError, ValueError, TypeError):
         return None

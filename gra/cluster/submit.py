@@ -169,7 +169,8 @@ def _words(
     if (text := dependency(job.after, job.after_any, ids, job.after_start)) is not None:
         found.append(f"--dependency={text}")
     if numbers is not None:
-        most = f"%{settings.array_parallel}" if settings.array_parallel else ""
+        # servers do not take turns: the jobs that call them need one of each model
+        most = f"%{settings.array_parallel}" if settings.array_parallel and not job.serves else ""
         found.append(f"--array={ranges(numbers)}{most}")
     found.append(str((code / "slurm" if code is not None else slurm_dir()) / template(job)))
     return [*found, *command(job, settings.python or sys.executable, settings.container, logs / "spec.json", settings)]
