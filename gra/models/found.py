@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from gra import server_addresses
 from gra.errors import ServerError
@@ -19,11 +19,43 @@ from gra.server_addresses import UP, Address
 from gra.waiting import reported
 
 if TYPE_CHECKING:
-    from gra.models.openai.backend import OpenAIServer
     from gra.models.openai.settings import PoolSettings
 
 LOOK_S = 3.0  # seconds between two looks into the folder
 log = logging.getLogger(__name__)
+
+
+class Client(Protocol):
+    """A client whose servers come and go: `gra.models.openai.backend.OpenAIServer`."""
+
+    simulated: bool
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """See `Backend`."""
+        ...
+
+    async def __aenter__(self) -> Self:
+        """See `Backend`."""
+        ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """See `Backend`."""
+        ...
+
+    async def chat(self, request: Request) -> Reply:
+        """See `Backend`."""
+        ...
+
+    async def take_up(self, model: str, url: str) -> str | None:
+        """Give calls to one more server; return why not."""
+        ...
+
+    def retire(self, model: str, url: str) -> None:
+        """Give no more calls to a server."""
+        ...
 
 
 class FoundServers(Backend):
@@ -34,7 +66,7 @@ class FoundServers(Backend):
         self,
         settings: PoolSettings,
         runtime: ModelRuntime,
-        client: Callable[[PoolSettings, ModelRuntime], OpenAIServer],
+        client: Callable[[PoolSettings, ModelRuntime], Client],
     ):
         assert settings.addresses is not None
         self._folder, self._wait_s = Path(settings.addresses), runtime.startup_wait_s
@@ -84,16 +116,13 @@ class FoundServers(Backend):
     async def _await_first(self) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._wait_s
-        with reported(lambda: f"waiting for {self._missing()} (up to {self._wait_s:g} s)"):
+        with reported(lambda: f"waiting for a server of {self._missing()} (up to {self._wait_s:g} s)"):
             while True:
                 await self._look()
                 if not self._without():
                     return
                 if loop.time() >= deadline:
-                    raise ServerError(
-                        f"{self._folder}: no address of {self._missing()} within {self._wait_s:g} s\n    -> `gra status` shows the "
-                        "server jobs and their logs; `gra submit` queues those that are missing"
-                    )
+                    raise self._none_came()
                 await asyncio.sleep(min(LOOK_S, max(deadline - loop.time(), 0.05)))
 
     def _without(self) -> list[str]:
@@ -101,9 +130,14 @@ class FoundServers(Backend):
         served = {address.model for address in self._used.values()}
         return [model for model in self.models if model not in served]
 
+    def _none_came(self) -> ServerError:
+        what = f"no address of a server of {self._missing()} in {self._folder} within {self._wait_s:g} s"
+        remedy = "`gra status` shows the server jobs and their logs; `gra submit` queues those that are missing"
+        return ServerError(f"{what}\n    -> {remedy}")
+
     def _missing(self) -> str:
         why = "; ".join(f"{url}: {reason}" for url, reason in list(self._refused.items())[:3])
-        return f"a server of {', '.join(self._without())}" + (f" ({why})" if why else "")
+        return ", ".join(self._without()) + (f" ({why})" if why else "")
 
     async def _follow(self) -> None:
         while True:

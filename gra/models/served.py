@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,21 @@ from gra.models.pool import settings_of
 from gra.server_jobs import Served, ServerTask
 
 
-def served(config: Mapping[str, Any], names: Sequence[str]) -> Served | None:
-    """Return how the models `names` of a stage's config (with `pool` and `runtime`) are served by jobs of their own; None if its
-    pool starts no servers, or one after the other."""
-    pool, runtime = config["pool"], config["runtime"]
+def served(
+    pool: Mapping[str, Any],
+    runtime: Mapping[str, Any],
+    names: Sequence[str],
+    within: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]],
+) -> Served | None:
+    """Return how the models `names` of a valid pool are served by jobs of their own; None if it starts no servers, or one after the
+    other. `within(pool, runtime)`: the stage's config with these."""
     settings = settings_of(pool)
     if not isinstance(settings, PoolSettings) or settings.serve is None or settings.by_turns:
         return None
 
     def client(folder: Path, wait_s: float) -> dict[str, Any]:
         waits = {key: max(float(runtime.get(key) or 0), wait_s) for key in ("startup_wait_s", "give_up_after_s")}
-        return {**config, "pool": {**pool, "addresses": str(folder)}, "runtime": {**runtime, **waits}}
+        return within({**pool, "addresses": str(folder)}, {**runtime, **waits})
 
     def serve(task: ServerTask) -> int:
         from gra.models.launch.published import run

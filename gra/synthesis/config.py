@@ -98,7 +98,11 @@ def parsed(config: Mapping[str, Any]) -> SynthesisConfig:
 def served(config: Mapping[str, Any]) -> Served | None:
     """Return the models that the run calls and whose servers can be jobs of their own; None if there are none. The stage's `check`
     must accept the config."""
-    return servers.served(config, parsed(config).models_called)
+
+    def within(pool: dict[str, Any], runtime: dict[str, Any]) -> dict[str, Any]:
+        return {**config, "pool": pool, "runtime": runtime}
+
+    return servers.served(config["pool"], config["runtime"], parsed(config).models_called, within)
 
 
 def shard_of(config: Mapping[str, Any]) -> ShardSettings | None:

@@ -85,6 +85,8 @@ class PoolSettings(PoolBase):
         without = [model.name for model in self.models if not self.urls_of(model)]
         found += self.serve_problems()
         if self.addresses is not None:
+            turns = Problem("pool.addresses", "conflicts with models that are loaded in turn", "use pool=servers")
+            found += [turns] if self.by_turns else []
             found += [
                 Problem(key, "conflicts with pool.addresses, where servers are found", "leave one of them out")
                 for key, urls in given.items()

@@ -44,9 +44,13 @@ def config(command: Any = SIMULATED, **serve: Any) -> dict[str, Any]:
 
 
 def offered(**serve: Any) -> Served:
-    found = served(config(**serve), ["slm-a", "slm-b"])
+    found = of(config(**serve))
     assert found is not None
     return found
+
+
+def of(given: dict[str, Any]) -> Served | None:
+    return served(given["pool"], given["runtime"], ["slm-a", "slm-b"], lambda p, r: {"pool": p, "runtime": r})
 
 
 def task(folder: Path, wanted: Callable[[], bool], number: int = 1, **own: Any) -> ServerTask:
@@ -176,4 +180,4 @@ def test_pools_without_servers_of_their_own_or_in_turn_are_not_served() -> None:
     given = config()
     turns = {**given["pool"], "_target_": "gra.models.time_sharing.servers.connect"}
     elsewhere = {**given["pool"], "serve": None, "base_url": "http://h/v1"}
-    assert [served({**given, "pool": pool}, ["slm-a"]) for pool in (turns, elsewhere)] == [None, None]
+    assert [of({**given, "pool": pool}) for pool in (turns, elsewhere)] == [None, None]

@@ -142,7 +142,7 @@ def test_no_server_in_time_says_which_and_why(tmp_path: Path, free_tcp_port: int
         async with client(tmp_path, startup_wait_s=0.2):
             pytest.fail("nothing answers")
 
-    with pytest.raises(ServerError, match=r"no address of a server of m \(http.*refused\) within 0.2 s\n.*gra submit"):
+    with pytest.raises(ServerError, match=r"no address of a server of m \(http.*refused\) in .* within 0.2 s\n.*gra submit"):
         asyncio.run(run())
 
 
@@ -162,5 +162,7 @@ def test_where_addresses_are_published_changes_no_reply_and_conflicts_with_urls(
     assert served_as(there) == served_as({key: value for key, value in there.items() if key != "addresses"})
     problems = check_pool(pool(tmp_path, base_url="http://h/v1"), {})
     assert [problem.key for problem in problems] == ["pool.base_url"]
+    turns = {"_target_": "gra.models.time_sharing.servers.connect", "serve": {"command": "true {port}"}}
+    assert [problem.key for problem in check_pool(pool(tmp_path, **turns), {})] == ["pool.addresses"]
     with pytest.raises(ConfigError, match=r"conflicts with pool\.addresses"):
         connect(pool(tmp_path, base_url="http://h/v1"), {})
