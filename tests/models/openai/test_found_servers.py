@@ -142,7 +142,9 @@ def test_no_server_in_time_says_which_and_why(tmp_path: Path, free_tcp_port: int
         async with client(tmp_path, startup_wait_s=0.2):
             pytest.fail("nothing answers")
 
-    with pytest.raises(ServerError, match=r"no address of a server of m \(http.*refused\) in .* within 0.2 s\n.*gra submit"):
+    with pytest.raises(
+        ServerError, match=r"no address of a server of m \(http.*refused\) in .* within 0.2 s\n.*gra submit"
+    ):
         asyncio.run(run())
 
 
