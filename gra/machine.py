@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 _gpus: ContextVar[int | None] = ContextVar("gpus", default=None)
+_apart: ContextVar[bool] = ContextVar("apart", default=False)
 
 
 def requested_gpus() -> int | None:
@@ -19,11 +20,17 @@ def requested_gpus() -> int | None:
     return _gpus.get()
 
 
+def one_server_each() -> bool:
+    """Return whether each model's server gets such a machine of its own, so that its GPUs need to suffice for one server."""
+    return _apart.get()
+
+
 @contextmanager
-def requested(gpus: int) -> Iterator[None]:
+def requested(gpus: int, *, one_server_each: bool = False) -> Iterator[None]:
     """Declare that configs checked in the block are for a machine with `gpus` GPUs and all programs and packages."""
-    before = _gpus.set(gpus)
+    before, apart = _gpus.set(gpus), _apart.set(one_server_each)
     try:
         yield
     finally:
+        _apart.reset(apart)
         _gpus.reset(before)

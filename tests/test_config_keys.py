@@ -40,7 +40,7 @@ LEFT_OUT = {
     "simulated_large": PROFILES,
     "simulated_alike": SIMULATED,
     "simulated_large_alike": SIMULATED,
-    "phased_servers": {"pool.base_url": "the servers are started here"},
+    "phased_servers": dict.fromkeys(("pool.base_url", "pool.addresses"), "the servers are started here"),
     "phased_transformers": {"pool.max_loaded": "always one"},
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from gra.errors import ConfigError, Problem
 from gra.parts import Wave
+from gra.server_jobs import Served
 from gra.settings import value_at
 from gra.targets import module_of, today
 
@@ -39,6 +40,8 @@ class Stage:
     divide          returns the parts into which several jobs can divide a run (gra/parts.py), and the config with which the run
                     uses them; gets the output and the number of shards. None: a run is one job
     whole           returns the finished folder that makes a part unnecessary, or None; gets the part's config and output
+    served          returns the models that a run calls and whose servers can be jobs of their own (gra/server_jobs.py); None if
+                    there are none
     of_a_part       dotted keys of the config in which a part differs from its whole
     """
 
@@ -54,6 +57,7 @@ class Stage:
     preflight: Callable[[Config, Inputs], list[Problem]] = lambda _config, _inputs: []
     divide: Callable[[Config, Path, int], tuple[list[Wave], Config]] | None = None
     whole: Callable[[Config, Path], Path | None] = lambda _config, _output: None
+    served: Callable[[Config], Served | None] = lambda _config: None
     of_a_part: tuple[str, ...] = ()
     kept: Callable[[Path], str] | None = None
     reuse: Callable[[Config, Sequence[Path]], Config] | None = None
@@ -78,7 +82,7 @@ _NAMES = {
     "inside_inputs": "INSIDE_INPUTS",
     "of_a_part": "OF_A_PART",
     **{name: name for name in ("external_files", "follower", "outlook", "preflight", "kept", "reuse", "bought_again")},
-    **{name: name for name in ("divide", "whole")},
+    **{name: name for name in ("divide", "whole", "served")},
 }
 _REQUIRED = ("NAME", "VERSION", "check")
 

@@ -1,4 +1,6 @@
-"""PURE: turns a plan into jobs: one for each step that is not done, and for a divided step one array a wave and a job a merge."""
+"""PURE: turns a plan into jobs: one for each step that is not done, and for a divided step one array a wave and a job a merge.
+
+A step whose servers are jobs of their own has one more array, `servers`, which the first of its jobs waits for."""
 
 from __future__ import annotations
 
@@ -11,14 +13,16 @@ from pathlib import Path
 from gra.chain.execution.cluster_settings import SlurmSettings, StageResources
 from gra.chain.execution.plan import Plan, Planned
 from gra.chain.store.store import slug
+from gra.cluster.records import SERVERS
 from gra.parts import Wave
 
 
 @dataclass(frozen=True)
 class Job:
     """One job, or one array. `key`: identifies its work in this store; `tasks`: numbers of the array's tasks that are not done
-    (None: no array); `after`: keys of the jobs that must succeed, `after_any`: that must end; `outputs`: the folders it makes, by
-    task (key 0 where it is no array)."""
+    (None: no array); `after`: keys of the jobs that must succeed, `after_any`: that must end, `after_start`: that must have
+    started; `outputs`: the folders it makes, by task (key 0 where it is no array); `servers_wait`: seconds that it waits for
+    servers of other jobs (None: it calls none)."""
 
     key: str
     step: str
@@ -32,6 +36,13 @@ class Job:
     resources: StageResources
     per_task: int = 1
     shards: int = 1
+    after_start: tuple[str, ...] = ()
+    servers_wait: float | None = None
+
+    @property
+    def serves(self) -> bool:
+        """Whether its tasks are servers of the step's models."""
+        return self.wave == SERVERS
 
     @property
     def name(self) -> str:
@@ -46,10 +57,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the disk and the queue say. `done`: whether a folder is finished; `alive`: keys of jobs that are queued or running."""
+    """What the disk and the queue say. `done`: whether a folder is finished; `alive`: keys of jobs that are queued or running;
+    `serving`: numbers of the server tasks that are, by key."""
 
     done: Callable[[Path], bool]
     alive: Collection[str] = field(default_factory=tuple)
+    serving: Mapping[str, Collection[int]] = field(default_factory=dict)
 
 
 def jobs_of(plan: Plan, settings: SlurmSettings, facts: Facts) -> list[Job]:
@@ -66,14 +79,20 @@ def jobs_of(plan: Plan, settings: SlurmSettings, facts: Facts) -> list[Job]:
             jobs = _of_step(plan, item, twins, settings, facts)
             if settings.max_parallel is not None and len(ends) >= settings.max_parallel:
                 before = ends[-settings.max_parallel]
-                jobs[0] = replace(jobs[0], after_any=tuple(dict.fromkeys((*jobs[0].after_any, before))))
+                for at in range(2 if jobs[0].serves else 1):
+                    jobs[at] = replace(jobs[at], after_any=tuple(dict.fromkeys((*jobs[at].after_any, before))))
             ends.append(jobs[-1].key)
             found += jobs
     waiting = {job.key for job in found} | set(facts.alive)
     return [
-        replace(job, after=_in(job.after, waiting), after_any=_in(job.after_any, waiting))
+        replace(
+            job,
+            after=_in(job.after, waiting),
+            after_any=_in(job.after_any, waiting),
+            after_start=_in(job.after_start, waiting),
+        )
         for job in found
-        if job.key not in facts.alive
+        if job.tasks != () and (job.serves or job.key not in facts.alive)
     ]
 
 
@@ -83,7 +102,7 @@ def fitted(plan: Plan, settings: SlurmSettings, facts: Facts) -> tuple[list[Job]
     while True:
         jobs = jobs_of(plan, _coarser(settings, factor), facts)
         total = sum(job.count for job in jobs)
-        most = max((job.count for job in jobs), default=0)
+        most = max((job.count for job in jobs if not job.serves), default=0)
         if settings.max_jobs is None or total <= settings.max_jobs or most <= 1:
             return jobs, factor
         factor += 1
@@ -102,6 +121,30 @@ def _coarser(settings: SlurmSettings, factor: int) -> SlurmSettings:
 def key_of(stage: str, digest: str, wave: str | None = None) -> str:
     """The key of a job's work."""
     return f"{stage}-{digest[:16]}" + (f"/{wave}" if wave else "")
+
+
+def _with_servers(item: Planned, place: Path, jobs: list[Job], settings: SlurmSettings, facts: Facts) -> list[Job]:
+    """`jobs` of a step, before them the array of its servers, if these are jobs of their own."""
+    asked = settings.servers_of(item.stage.name)
+    served = item.stage.served(dict(item.step.config)) if asked is not None else None
+    if asked is None or served is None:
+        return jobs
+    first = jobs[0]
+    key = key_of(first.stage, first.digest, SERVERS)
+    alive = facts.serving.get(key, ())
+    tasks = tuple(number for number in range(len(served.models) * asked.replicas) if number not in alive)
+    servers = replace(
+        first,
+        key=key,
+        wave=SERVERS,
+        tasks=tasks,
+        outputs={number: (str(place),) for number in tasks},
+        resources=settings.of(first.stage, servers=True),
+        per_task=1,
+        shards=1,
+    )
+    clients = [replace(job, servers_wait=asked.wait_s) for job in jobs]
+    return [servers, replace(clients[0], after_start=(key,)), *clients[1:]]
 
 
 def _of_step(plan: Plan, item: Planned, twins: Mapping[str, str], settings: SlurmSettings, facts: Facts) -> list[Job]:
@@ -128,7 +171,7 @@ def _of_step(plan: Plan, item: Planned, twins: Mapping[str, str], settings: Slur
         resources=resources,
     )
     if stage.divide is None or resources.shards == 1:
-        return [own]
+        return _with_servers(item, place, [own], settings, facts)
     waves, _ = stage.divide(step.config, place, resources.shards)
     divided = replace(own, shards=resources.shards, per_task=resources.shards_per_task)
     found: list[Job] = []
@@ -143,7 +186,8 @@ def _of_step(plan: Plan, item: Planned, twins: Mapping[str, str], settings: Slur
             found.append(job)
     resources = settings.of(stage.name, merge=True)
     last = (found[-1].key,) if found else ()
-    return [*found, replace(divided, resources=resources, after=() if found else own.after, after_any=last)]
+    jobs = [*found, replace(divided, resources=resources, after=() if found else own.after, after_any=last)]
+    return _with_servers(item, place, jobs, settings, facts)
 
 
 def _missing(waves: Sequence[Wave], facts: Facts) -> Sequence[Wave]:
@@ -228,8 +272,17 @@ def template(job: Job) -> str:
 
 def command(job: Job, python: str, container: str | None, spec: Path, settings: SlurmSettings) -> list[str]:
     """The words that the job runs."""
+    if job.serves:
+        return _server_command(job, python, container, spec, settings)
     words = [*shlex.split(container or ""), python, "-P", "-m", "gra.cluster.task", str(spec)]
     words += [f"--lock-wait={settings.lock_wait_s:g}", f"--takes={settings.merge_takes:g}"]
     words += [f"--shards={job.shards}", f"--per-task={job.per_task}"] if job.shards > 1 else []
     words += [f"--wave={job.wave}"] if job.wave else []
+    words += [f"--servers-wait={job.servers_wait:g}"] if job.servers_wait is not None else []
     return [*words, "--task=%"] if job.tasks is not None else words
+
+
+def _server_command(job: Job, python: str, container: str | None, spec: Path, settings: SlurmSettings) -> list[str]:
+    asked = settings.servers_of(job.stage)
+    words = [*shlex.split(container or ""), python, "-P", "-m", "gra.cluster.serving", str(spec)]
+    return [*words, *([f"--host={asked.host}"] if asked is not None and asked.host else []), "--task=%"]

@@ -17,6 +17,7 @@ from gra.errors import StoreError
 from gra.fileio import read_json, write_json
 
 FOLDER, FILE = ".jobs", "submission.json"
+SERVERS = "servers"  # what the array of a step's servers is called, as a wave is by its name
 
 
 @dataclass
@@ -42,9 +43,14 @@ class Submitted:
         """Whether its tasks have numbers."""
         return self.wave is not None and not self.wave.startswith("merge")
 
+    @property
+    def serves(self) -> bool:
+        """Whether its tasks are servers of its step's models."""
+        return self.wave == SERVERS
+
     def attempts(self, task: str) -> int:
         """How often a task was started."""
-        return _number(Path(self.logs, f"{task}.attempts")) or 0
+        return attempts_of(Path(self.logs), task)
 
     def exit_code(self, task: str) -> int | None:
         """How a task's last attempt ended; None: it did not, or it was killed with its shell."""
@@ -98,6 +104,11 @@ def read_all(store: Path) -> list[Submission]:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{path}: cannot be read: {error!r:.100}\n    -> remove it; no result is in it") from error
     return found
+
+
+def attempts_of(logs: Path, task: str) -> int:
+    """How often a task with the log folder `logs` was started."""
+    return _number(logs / f"{task}.attempts") or 0
 
 
 def newest(submissions: Iterable[Submission]) -> dict[str, Submitted]:

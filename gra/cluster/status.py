@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from gra import server_addresses
 from gra.chain.store.manifest import MANIFEST
 from gra.chain.store.store import Store
 from gra.cluster import slurm
 from gra.cluster.records import Submitted, comment, newest, read_all
 from gra.errors import EXIT_CONFIG, EXIT_PREEMPTED
+from gra.server_addresses import UP
 from gra.wellformed import printable
 
 _TOLD = (0, EXIT_PREEMPTED, 128 + signal.SIGTERM)  # ends that are no fault: done, or told to stop
@@ -47,6 +49,7 @@ class Line:
     log: str | None
     error: str | None
     failed: list[dict[str, object]]  # task, attempt, exit, log, error
+    up: list[str]  # servers: the addresses that are published, and `done` is their number
 
 
 def status(words: Sequence[str]) -> int:
@@ -96,7 +99,16 @@ def lines_of(store: Path, rows: Sequence[slurm.Row]) -> list[Line]:
         by_key.setdefault(row.comment.removeprefix(comment(store)), []).append(row)
     jobs = newest(read_all(store))
     finished = {job.key for job in jobs.values() if Store(store).find(job.stage, job.digest) is not None}
-    return [_line(job, by_key, jobs, _step(job) in finished) for job in jobs.values()]
+    return [_line(job, by_key, jobs, _step(job) in finished, _up(store, job, by_key)) for job in jobs.values()]
+
+
+def _up(store: Path, job: Submitted, rows: Mapping[str, Sequence[slurm.Row]]) -> list[str]:
+    """The addresses that running server tasks of this array publish."""
+    if not job.serves:
+        return []
+    alive = {row.id for row in rows.get(job.key, ())}
+    there = server_addresses.read_all(server_addresses.folder_of(store, _step(job))).values()
+    return [f"{one.model} {one.url}" for one in there if one.job in alive and one.state == UP and one.fresh]
 
 
 def _step(job: Submitted) -> str:
@@ -104,7 +116,11 @@ def _step(job: Submitted) -> str:
 
 
 def _line(
-    job: Submitted, rows: Mapping[str, Sequence[slurm.Row]], jobs: Mapping[str, Submitted], finished: bool
+    job: Submitted,
+    rows: Mapping[str, Sequence[slurm.Row]],
+    jobs: Mapping[str, Submitted],
+    finished: bool,
+    up: list[str],
 ) -> Line:
     mine = rows.get(job.key, ())
     done = [task for task, folders in job.tasks.items() if finished or all(_made(folder) for folder in folders)]
@@ -115,7 +131,7 @@ def _line(
     last = max(job.tasks, key=job.attempts)
     shown = failed[0] if failed else last
     error = _error(job, shown) if failed else None
-    if len(done) == len(job.tasks):
+    if len(done) == len(job.tasks) and not (job.serves and mine):
         state = "done"
     elif any(row.running for row in mine):
         state = "running"
@@ -126,13 +142,16 @@ def _line(
     else:
         state = "stopped"
         error = _why_stopped(job, rows, jobs)
+        if job.serves and job.exit_code(shown) == 0:
+            error = "no job of its step was queued or running; gra submit queues it again"
     log = job.log(shown)
     return Line(
         step=job.step,
         wave=job.wave,
         state=state,
         jobs=list(job.ids),
-        done=len(done),
+        done=len(up) if job.serves and not finished else len(done),
+        up=up,
         total=len(job.tasks),
         attempt=job.attempts(shown),
         log=str(log) if log else None,
@@ -202,6 +221,7 @@ def _text(line: Line) -> str:
     parts = [f"{name}: {line.state}{count}", f"job {', '.join(line.jobs)}"]
     parts += [f"attempt {line.attempt}"] if line.attempt else []
     parts += [f"log {line.log}"] if line.log else []
+    parts += [f"up: {'; '.join(line.up)}"] if line.up else []
     text = ", ".join(parts) + (f"\n    {line.error}" if line.error else "")
     for one in line.failed if line.total > 1 else ():
         text += f"\n    task {one['task']}: attempt {one['attempt']}, exit code {one['exit']}, log {one['log']}: {one['error']}"

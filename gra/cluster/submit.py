@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gra import server_addresses
 from gra.chain.execution.app import hydra_main
 from gra.chain.execution.cluster_settings import SlurmSettings
 from gra.chain.execution.commands import CONFIG, prepare
@@ -22,11 +23,12 @@ from gra.chain.store.manifest import MANIFEST, now
 from gra.chain.store.store import slug
 from gra.cluster import slurm, snapshot
 from gra.cluster.layout import Facts, Job, arrays, command, fitted, options, ranges, template
-from gra.cluster.records import FOLDER, Submission, Submitted, comment
+from gra.cluster.records import FOLDER, SERVERS, Submission, Submitted, comment, read_all
 from gra.errors import GraError, Problem, StoreError
 from gra.fileio import write_json, write_text
 from gra.locks import locked
 from gra.paths import slurm_dir
+from gra.server_addresses import LEFT
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -50,7 +52,8 @@ def _submit(root: DictConfig, problems: list[Problem], words: list[str], *, dry:
         # between the two is seen in one of them
         plan = make_plan(plan.experiment, plan.store)[0]
         alive = {row.comment.removeprefix(comment(store)) for row in rows}
-        jobs, factor = fitted(plan, settings, Facts(lambda folder: (folder / MANIFEST).is_file(), alive))
+        facts = Facts(lambda folder: (folder / MANIFEST).is_file(), alive, serving(store, rows))
+        jobs, factor = fitted(plan, settings, facts)
         if factor > 1:
             print(f"cluster.max_jobs={settings.max_jobs}: each array task does {factor} times as many shards")
         if not jobs:
@@ -70,6 +73,28 @@ def _submit(root: DictConfig, problems: list[Problem], words: list[str], *, dry:
         except (GraError, OSError) as error:
             raise StoreError(_undo(submission, store, error)) from error
     print(f"\nsubmitted; see: {shlex.join(['gra', 'status', f'store={store}'])}")
+
+
+def serving(store: Path, rows: Sequence[slurm.Row]) -> dict[str, set[int]]:
+    """The numbers of the server tasks that are queued or running, by key, without those that have said that they end."""
+    offsets = {
+        number: offset
+        for submission in read_all(store)
+        for job in submission.jobs
+        if job.serves
+        for number, offset in job.ids.items()
+    }
+    found: dict[str, set[int]] = {}
+    for row in rows:
+        key = row.comment.removeprefix(comment(store))
+        step, _, wave = key.rpartition("/")
+        if wave != SERVERS or row.task is None:
+            continue
+        task = row.task + offsets.get(row.job, 0)
+        there = server_addresses.read(server_addresses.folder_of(store, step), task)
+        if there is None or there.job != row.id or there.state != LEFT:
+            found.setdefault(key, set()).add(task)
+    return found
 
 
 def _numbers(rows: Sequence[slurm.Row], store: Path) -> dict[str, list[str]]:
@@ -113,7 +138,7 @@ def _queue_all(
             time=now(),
         )
         submission.jobs.append(record)
-        ids[job.key] = []
+        ids[job.key] = list(known.get(job.key, ())) if job.serves else []  # servers can be missing in part
         for offset, numbers in arrays(job.tasks, limit) if job.tasks is not None else [(0, None)]:
             words = _words(job, settings, plan, logs, code, numbers, ids)
             if dry:
@@ -141,19 +166,22 @@ def _words(
     """sbatch's words."""
     found = options(job, settings, comment(plan.store.root, job.key))
     found += [f"--chdir={Path.cwd()}", f"--output={logs}/slurm-{'%j' if numbers is None else '%A_%a'}.log"]
-    if (text := dependency(job.after, job.after_any, ids)) is not None:
+    if (text := dependency(job.after, job.after_any, ids, job.after_start)) is not None:
         found.append(f"--dependency={text}")
     if numbers is not None:
-        most = f"%{settings.array_parallel}" if settings.array_parallel else ""
+        # servers do not take turns: the jobs that call them need one of each model
+        most = f"%{settings.array_parallel}" if settings.array_parallel and not job.serves else ""
         found.append(f"--array={ranges(numbers)}{most}")
     found.append(str((code / "slurm" if code is not None else slurm_dir()) / template(job)))
     return [*found, *command(job, settings.python or sys.executable, settings.container, logs / "spec.json", settings)]
 
 
-def dependency(after: Sequence[str], after_any: Sequence[str], ids: Mapping[str, Sequence[str]]) -> str | None:
+def dependency(
+    after: Sequence[str], after_any: Sequence[str], ids: Mapping[str, Sequence[str]], after_start: Sequence[str] = ()
+) -> str | None:
     """The value of --dependency; None where the job waits for none."""
     parts = []
-    for kind, keys in (("afterok", after), ("afterany", after_any)):
+    for kind, keys in (("afterok", after), ("afterany", after_any), ("after", after_start)):
         if found := [number for key in keys for number in ids.get(key, ())]:
             parts.append(":".join([kind, *found]))
     return ",".join(parts) or None
@@ -194,7 +222,7 @@ def _line(
     job: Job, mine: str, numbers: Sequence[int] | None, offset: int, ids: Mapping[str, Sequence[str]], logs: Path
 ) -> str:
     array = "" if numbers is None else f"[{ranges(numbers)}]" + (f" + {offset}" if offset else "")
-    wait = dependency(job.after, job.after_any, ids)
+    wait = dependency(job.after, job.after_any, ids, job.after_start)
     return f"{job.name}: job {mine}{array}{f', {wait}' if wait else ''}, log {logs}"
 
 

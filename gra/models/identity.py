@@ -22,6 +22,7 @@ PLACE_ONLY = {
     "batch": True,
     "max_loaded": True,
     "base_url": False,
+    "addresses": False,
     "api_key_env": False,
     "check_models": False,
     "energy": False,

@@ -12,7 +12,9 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
+from gra.models import served as servers
 from gra.models.parsed_pool import ParsedPool, parsed_pool
+from gra.server_jobs import Served
 from gra.settings import Settings
 from gra.synthesis.seeds.settings import SeedSettings
 from gra.synthesis.settings import SynthesisSettings
@@ -91,6 +93,16 @@ def parsed(config: Mapping[str, Any]) -> SynthesisConfig:
         runtime=SynthesisRuntime.model_validate(config["runtime"]),
         shard=shard_of(config),
     )
+
+
+def served(config: Mapping[str, Any]) -> Served | None:
+    """Return the models that the run calls and whose servers can be jobs of their own; None if there are none. The stage's `check`
+    must accept the config."""
+
+    def within(pool: dict[str, Any], runtime: dict[str, Any]) -> dict[str, Any]:
+        return {**config, "pool": pool, "runtime": runtime}
+
+    return servers.served(config["pool"], config["runtime"], parsed(config).models_called, within)
 
 
 def shard_of(config: Mapping[str, Any]) -> ShardSettings | None:

@@ -27,7 +27,7 @@ from gra.settings import parse
 from gra.synthesis import checks, prompts
 from gra.synthesis.committee.calls import Rules
 from gra.synthesis.committee.health import Health
-from gra.synthesis.config import SynthesisConfig, parsed
+from gra.synthesis.config import SynthesisConfig, parsed, served
 from gra.synthesis.decontamination import filter
 from gra.synthesis.decontamination.settings import DecontaminateSettings
 from gra.synthesis.decontamination.sources import benchmark_files, check_sources, unreadable
@@ -58,7 +58,7 @@ NOT_HASHED = (
     *(*identity.NOT_HASHED, "synthesis.prompts", "synthesis.decontaminate.data_dir"),
     *(f"synthesis.{key}" for key in WITHOUT_EFFECT),
 )
-__all__ = ["check", "external_files", "kept", "outlook", "preflight", "reuse", "run"]
+__all__ = ["check", "external_files", "kept", "outlook", "preflight", "reuse", "run", "served"]
 METHOD = {
     "rewrite": "A generator drawn from the pool for each record rewrote its response.",
     "answer": "A generator drawn from the pool for each record answered its instruction, without seeing the response it had.",

@@ -27,7 +27,7 @@ from gra.synthesis import prompts
 from gra.synthesis.checks import SECTIONS, check
 from gra.synthesis.committee.calls import Rules
 from gra.synthesis.committee.health import Health
-from gra.synthesis.config import SynthesisConfig, SynthesisRuntime, parsed, shard_of
+from gra.synthesis.config import SynthesisConfig, SynthesisRuntime, parsed, served, shard_of
 from gra.synthesis.decontamination import filter
 from gra.synthesis.decontamination.settings import DecontaminateSettings
 from gra.synthesis.decontamination.sources import benchmark_files, check_sources, unreadable
@@ -64,7 +64,19 @@ ADDED_LATER = {
 # Where models are served does not change their replies. Prompts and benchmarks are hashed by content, not by the folder's name.
 NOT_HASHED = (*identity.NOT_HASHED, "synthesis.prompts", "synthesis.decontaminate.data_dir")
 OF_A_PART = ("shard", "synthesis.rounds")  # keys in which a shard or a merge differs from the whole run
-__all__ = ["bought_again", "check", "divide", "external_files", "kept", "outlook", "preflight", "reuse", "run", "whole"]
+__all__ = [
+    "bought_again",
+    "check",
+    "divide",
+    "external_files",
+    "kept",
+    "outlook",
+    "preflight",
+    "reuse",
+    "run",
+    "served",
+    "whole",
+]
 
 log = logging.getLogger("gra.synthesis")
 

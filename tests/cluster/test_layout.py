@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gra import server_addresses
 from gra.chain.config.experiment import Experiment, Step
 from gra.chain.execution.cluster_settings import SlurmSettings
 from gra.chain.execution.plan import Plan, make_plan
 from gra.chain.store.store import Store
-from gra.cluster.layout import Facts, arrays, command, fitted, jobs_of, options, ranges, template
-from gra.cluster.records import Submission, Submitted
+from gra.cluster.layout import Facts, arrays, command, fitted, jobs_of, key_of, options, ranges, template
+from gra.cluster.records import Submission, Submitted, comment
+from gra.cluster.slurm import Row
 from gra.cluster.status import lines_of
-from gra.cluster.submit import dependency
+from gra.cluster.submit import dependency, serving
 from gra.cluster.task import gate
 from gra.errors import EXIT_MISSING, MissingError, StoreError
 from gra.parts import Part, Wave
@@ -93,6 +96,50 @@ def test_a_divided_step_is_arrays_and_merges_each_after_the_one_before(plan: Pla
     assert command(jobs[0], "python", "apptainer exec x.sif", Path("s"), settings())[:4] == [
         *("apptainer", "exec", "x.sif", "python")
     ]
+
+
+def test_servers_are_an_array_that_the_first_of_their_jobs_waits_for(plan: Plan) -> None:
+    serve = {"command": "vllm serve {model} --port {port}", "gpus_per_model": 1}
+    item = plan.steps["gra/data"]
+    for models in (["a"], ["a", "b"]):
+        pool = {"_target_": "gra.models.openai.backend.connect", "models": models, "serve": serve}
+        made = replace(item, step=replace(item.step, config={**synthesis(), "pool": pool}))
+        served = replace(plan, steps={**plan.steps, "gra/data": made})
+        given = settings(servers={"gpus": "h100:1", "partition": "gpu", "replicas": 2, "host": "here", "wait_s": 60})
+        servers, first, *rest = jobs_of(served, given, NOTHING)
+        assert (servers.name, servers.tasks) == ("gra/data servers", tuple(range(2 * len(models))))
+        assert servers.key == f"{key_of('synthesis', item.digest or '')}/servers"
+        assert (first.name, first.after_start) == ("gra/data round-0", (servers.key,))
+        assert all(job.after_start == () for job in rest)
+        ids = {servers.key: ["7"], first.key: ["8"]}
+        assert dependency(first.after, first.after_any, ids, first.after_start) == "after:7"
+        asked = options(servers, given, "gra:x:y")
+        assert {"--partition=gpu", "--gres=gpu:h100:1", "--mem=1G", "--requeue"} <= set(asked)
+        assert "--partition=gpu" not in options(first, given, "gra:x:y")
+        words = command(servers, "python", "srun", Path("s"), given)
+        assert words == ["srun", "python", "-P", "-m", "gra.cluster.serving", "s", "--host=here", "--task=%"]
+        calling = [
+            job.name for job in (first, *rest) if "--servers-wait=60" in command(job, "p", None, Path("s"), given)
+        ]
+        assert calling == [job.name for job in (first, *rest) if job.stage == "synthesis"]
+    alive = {job.key for job in (servers, first, *rest)}
+    again = jobs_of(served, given, Facts(lambda _folder: False, alive, {servers.key: {0, 1, 3}}))
+    assert [(job.name, job.tasks) for job in again] == [("gra/data servers", (2,))]  # one is missing, and nothing else
+    assert jobs_of(served, given, Facts(lambda _folder: False, alive, {servers.key: {0, 1, 2, 3}})) == []
+    few = given.model_copy(update={"max_jobs": 3, "max_parallel": 1})
+    jobs, factor = fitted(served, few, NOTHING)  # the limit of jobs cannot be kept: there is a server for each model
+    assert (factor, jobs[0].count, jobs[1].count) == (5, 4, 1)
+
+
+def test_server_tasks_that_have_said_that_they_end_are_not_counted(tmp_path: Path) -> None:
+    key = "synthesis-abc/servers"
+    folder = server_addresses.folder_of(tmp_path, "synthesis-abc")
+    for number, (job, state) in enumerate([("12_0", "up"), ("12_1", "left"), ("11_2", "left")]):
+        server_addresses.write(folder, number, server_addresses.Address("m", "http://h:1/v1", job, 1, 0.0, state))
+    said = comment(tmp_path, key)
+    rows = [Row(f"12_{number}", "RUNNING", "", said) for number in range(4)]
+    rows.append(Row("13", "RUNNING", "", comment(tmp_path, "synthesis-abc/merge-0")))
+    assert serving(tmp_path, rows) == {key: {0, 2, 3}}  # what an earlier start left does not count
 
 
 def test_only_what_is_missing_is_queued(plan: Plan) -> None:

@@ -49,6 +49,20 @@ class Resources(Settings):
         return int(str(self.gpus or 0).rsplit(":", 1)[-1])
 
 
+class ServerResources(Resources):
+    """What each job requests that serves one model for the other jobs of a step."""
+
+    replicas: int = Field(1, ge=1, description="Number of servers of each model, which share its calls.")
+    host: str | None = Field(
+        None, description="Name or address by which other nodes call a server; null: the host name of its node."
+    )
+    wait_s: float = Field(
+        3600,
+        gt=0,
+        description="Maximum of seconds that a running job waits for a server of each of its models; then it fails.",
+    )
+
+
 class StageResources(Resources):
     """What the jobs of one stage request, and the number of jobs that share a step."""
 
@@ -61,6 +75,11 @@ class StageResources(Resources):
     merge: Resources = Field(
         default_factory=Resources,
         description="Resources of the jobs that merge the shards; keys that are not set are those of the stage.",
+    )
+    servers: ServerResources | None = Field(
+        None,
+        description="Runs the servers of `pool.serve` as one array of jobs for each step, one task for each model, which the "
+        "step's jobs find by themselves. Resources that are not set are those of the stage. null: each job starts its own servers.",
     )
 
 
@@ -130,14 +149,20 @@ class SlurmSettings(Settings):
         "limit.",
     )
 
-    def of(self, stage: str, *, merge: bool = False) -> StageResources:
-        """Return the resources of a stage's jobs; with `merge`, of its merges."""
+    def of(self, stage: str, *, merge: bool = False, servers: bool = False) -> StageResources:
+        """Return the resources of a stage's jobs; with `merge`, of its merges; with `servers`, of its servers."""
         own = self.stages.get(stage, StageResources())
         layers = [self.resources, own, *([own.merge] if merge else [])]
+        layers += [own.servers] if servers and own.servers is not None else []
         found: dict[str, Any] = {}
+        left_out = {"merge", "servers", "replicas", "host", "wait_s"}
         for layer in layers:
-            found |= {key: value for key, value in layer.model_dump(exclude={"merge"}).items() if value is not None}
+            found |= {key: value for key, value in layer.model_dump(exclude=left_out).items() if value is not None}
         return StageResources.model_validate(found)
+
+    def servers_of(self, stage: str) -> ServerResources | None:
+        """Return what is set for the servers of a stage; None if its jobs start their own."""
+        return self.stages.get(stage, StageResources()).servers
 
 
 def parse_cluster(config: Mapping[str, Any]) -> tuple[ClusterSettings | SlurmSettings | None, list[Problem]]:

@@ -145,6 +145,7 @@ def prepare(
 
         tasks = OmegaConf.select(root, "suite.tasks", default=None)
         problems += check(experiment.compare, benchmarks=len(tasks) if isinstance(tasks, Sequence) else 0)
+    problems += [] if problems else _servers_of_none(cluster, made)
     if outside:
         reported = {p.key for p in problems}
         problems += [p for p in preflight_plan(made, where, on) if p.key not in reported]
@@ -169,7 +170,25 @@ def _machine(cluster: ClusterSettings | SlurmSettings | None) -> Callable[[Plann
     on."""
     if not isinstance(cluster, SlurmSettings):
         return lambda _item: nullcontext()
-    return lambda item: requested(cluster.of(item.stage.name).gpu_count)
+
+    def on(item: Planned) -> AbstractContextManager[None]:
+        apart = cluster.servers_of(item.stage.name) is not None
+        return requested(cluster.of(item.stage.name, servers=apart).gpu_count, one_server_each=apart)
+
+    return on
+
+
+def _servers_of_none(cluster: ClusterSettings | SlurmSettings | None, made: Plan) -> list[Problem]:
+    """Return the faults of `servers` of stages whose steps have none to start."""
+    if not isinstance(cluster, SlurmSettings):
+        return []
+    found = []
+    for stage in (name for name, own in cluster.stages.items() if own.servers is not None):
+        steps = [item for item in made.steps.values() if item.stage.name == stage]
+        if steps and not any(item.stage.served(dict(item.step.config)) for item in steps):
+            key, what = f"cluster.stages.{stage}.servers", "no step of this stage has a pool that starts servers"
+            found.append(Problem(key, what, "set pool.serve (with pool=servers), or leave `servers` out"))
+    return found
 
 
 def experiments() -> list[str]:

@@ -87,6 +87,7 @@ def parameters(params: Any, given: argparse.Namespace, template: str, stops: lis
     params.model.path = str(given.model)
     params.model_alias = {given.name}
     params.port = given.port
+    params.hostnames = [given.host]
     params.n_parallel = given.parallel
     params.n_ctx = given.context * given.parallel
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = count
@@ -110,6 +111,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, required=True, help="the GGUF file")
     parser.add_argument("--name", required=True, help="the model's id in the API")
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: %(default)s; 0.0.0.0: calls from other nodes)",
+    )
     parser.add_argument("--threads", type=int, default=0, help="0: the machine's cores divided by --servers")
     parser.add_argument("--servers", type=int, default=1, help="servers that share this machine")
     parser.add_argument("--parallel", type=int, default=8, help="calls computed in parallel; further calls are queued")

@@ -31,6 +31,7 @@ from pydantic import SecretStr
 
 from gra.errors import ConfigError, Problem, ServerError
 from gra.models.base import Backend, Capabilities, Reply, Request
+from gra.models.found import FoundServers
 from gra.models.managed import StartedServers
 from gra.models.openai.answer_judge import AnswerJudge, Forbidden
 from gra.models.openai.choices import TOP
@@ -53,10 +54,12 @@ __all__ = ["OpenAIServer", "PoolSettings", "connect"]
 _BUSY_AT_FAULT = 12  # after so many 429s, a request is at fault if the server answers a short question
 
 
-def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> OpenAIServer | StartedServers:
-    """Return the backend for `pool`; `pool._target_` names this function. With `pool.serve` the backend starts its own servers.
-    Raises ConfigError."""
+def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> OpenAIServer | StartedServers | FoundServers:
+    """Return the backend for `pool`; `pool._target_` names this function. With `pool.serve` the backend starts its own servers,
+    with `pool.addresses` it finds those of other jobs. Raises ConfigError."""
     settings, speed = parsed(PoolSettings, pool, runtime)
+    if settings.addresses is not None:
+        return FoundServers(settings, speed, client)
     if settings.serve is not None:
         _key_of(settings)  # check the key before servers are started
         return StartedServers(settings, speed, settings.models, client)
@@ -133,6 +136,8 @@ class OpenAIServer(Backend):
         self._session = self._probe.transport = self._transport(headers)
         self._stack.push_async_callback(self._session.close)
         self._stack.push_async_callback(self._balancer.close)
+        if self._settings.addresses is not None:  # its servers are taken up one by one
+            return self
         try:
             for server, why in (await self._probe.await_servers(self._servers)).items():
                 self._health.set_aside(server, why)
@@ -150,6 +155,20 @@ class OpenAIServer(Backend):
             task.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
         await self._stack.aclose()
+
+    async def take_up(self, model: str, url: str) -> str | None:
+        """Give calls to one more server of `model`, if it answers and lists its model; return why not."""
+        server = Server(url, model, self._runtime.per_server)
+        if (why := await self._probe.refusal(server)) is not None:
+            return why
+        self.simulated = self._probe.simulated
+        self._balancer.add(server)
+        return None
+
+    def retire(self, model: str, url: str) -> None:
+        """Give no more calls to the server of `model` at `url`."""
+        for server in [server for server in self._servers[model] if server.url == url]:
+            self._balancer.retire(server)
 
     # --- for the engine and the terminal --------------------------------------------------------------------------------------
 
@@ -221,9 +240,9 @@ class OpenAIServer(Backend):
             try:
                 call = await balancer.acquire(request.model, request.key, ticket, server)
             except Fault as fault:
-                raise self._probe.unusable(
-                    (server or self._servers[request.model][0]).url, request.model, str(fault)
-                ) from None
+                where = [server] if server is not None else self._servers[request.model]
+                url = where[0].url if where else str(self._settings.addresses)
+                raise self._probe.unusable(url, request.model, str(fault)) from None
             server, sent = call.server, call.sent
             try:
                 reply = await self._attempt(call, request)
@@ -245,7 +264,7 @@ class OpenAIServer(Backend):
                     if late:
                         raise self._unusable(server, request, tried) from None
                     continue  # `acquire` waits as long as the server asks
-                now_out = sum(one.outages for one in self._servers[request.model])
+                now_out = health.outages(request.model)
                 if now_out > outages:  # the earlier failures may have been part of the outage
                     row = own = hung = 0
                 attempts, row, own, hung, outages = attempts + 1, row + 1, own + others, hung + call.hangs, now_out

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from gra.errors import DRAINED, Interrupted
@@ -39,7 +39,7 @@ class LoadBalancer:
 
     def __init__(
         self,
-        servers: Mapping[str, Sequence[Server]],
+        servers: Mapping[str, list[Server]],
         alive: Callable[[Server], Awaitable[bool]],
         answers: Callable[[InFlightCall], Awaitable[bool]],
         *,
@@ -57,12 +57,28 @@ class LoadBalancer:
         self._of_url: dict[str, int] = {server.url: 0 for server in self.servers}
         self._of_model: dict[str, int] = dict.fromkeys(servers, 0)
         self._queues: dict[str, deque[_Waiter]] = {model: deque() for model in servers}
-        for server in self.servers:
-            server.beside = [other for other in self.servers if other.url == server.url]
+        self._note_neighbours()
         self._tickets = 0
         self._draining = asyncio.Event()
         # by model, for models whose next slot becomes free at a known time
         self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    def add(self, server: Server) -> None:
+        """Give calls to one more server."""
+        self._servers[server.model].append(server)
+        self._of_url.setdefault(server.url, 0)
+        self._note_neighbours()
+        self.dispatch_timed(server.model)
+
+    def retire(self, server: Server) -> None:
+        """Give no more calls to a server. Those in flight there go on."""
+        self._servers[server.model].remove(server)
+        self._note_neighbours()
+        self.health.retire(server)
+
+    def _note_neighbours(self) -> None:
+        for server in self.servers:
+            server.beside = [other for other in self.servers if other.url == server.url]
 
     @property
     def servers(self) -> list[Server]:
@@ -182,7 +198,7 @@ class LoadBalancer:
             wait = f"the server asks to wait {soonest - now:.0f} s, more than runtime.give_up_after_s"
             self._fail(queue, Fault("busy", wait))
         elif not healthy and until <= now:
-            why = next((s.unhealthy for s in servers if s.unhealthy), "busy")
+            why = next((s.unhealthy for s in servers if s.unhealthy), "busy" if servers else "it has no server")
             self._fail(queue, Fault("connection", f"no server came back in time ({why})"))
         else:
             if (timer := self._timers.pop(model, None)) is not None:

@@ -69,6 +69,8 @@ class ServerHealth:
         self._servers, self._alive, self._answers, self._queue = servers, alive, answers, queue
         self._give_up_after_s, self._uniform = give_up_after_s, uniform
         self._tasks: set[asyncio.Task[None]] = set()
+        self._absent_since: dict[str, float] = {}  # models that have no server at all now
+        self._past_outages: dict[str, int] = dict.fromkeys(servers, 0)  # of servers that were retired
 
     def answered(self, call: InFlightCall, failures: int = 0, *, usual: bool = True) -> None:
         """Record that the server answered the call after `failures` failed attempts. A refusal also counts as an answer, but
@@ -125,8 +127,10 @@ class ServerHealth:
         self._queue.dispatch_timed(server.model)
 
     def give_up_at(self, model: str) -> float:
-        """Return the time at which to give up on `model`: by then none of its servers has answered for `give_up_after_s`. inf
-        if a server is not failing."""
+        """Return the time at which to give up on `model`: by then none of its servers has answered for `give_up_after_s`, or it
+        had none. inf if a server is not failing."""
+        if not self._servers[model]:
+            return self._absent_since.get(model, 0.0) + self._give_up_after_s
         since = [server.failing_since for server in self._servers[model]]
         return (
             max((s for s in since if s is not None), default=0.0) + self._give_up_after_s
@@ -148,6 +152,18 @@ class ServerHealth:
         )
         self._start(self._probe_until_back(server))
         self._queue.dispatch_timed(server.model)
+
+    def retire(self, server: Server) -> None:
+        """Mark `server`, which is not in `servers` any more, as gone for good."""
+        server.retired, server.unhealthy = True, "its job ended"
+        self._past_outages[server.model] += server.outages + 1
+        if not self._servers[server.model]:
+            self._absent_since[server.model] = asyncio.get_running_loop().time()
+        self._queue.dispatch_timed(server.model)
+
+    def outages(self, model: str) -> int:
+        """Return how often servers of `model` became unhealthy or were retired."""
+        return self._past_outages[model] + sum(server.outages for server in self._servers[model])
 
     async def _check(self, server: Server, chat: bool, why: str) -> None:
         """Request a suspect server's list of models and, if `chat`, a reply. A server that does not answer is unhealthy. The
@@ -176,7 +192,9 @@ class ServerHealth:
             await asyncio.sleep(server.probe_s * self._uniform(0.8, 1.2))
             # only an answered call resets the time, because a probe proves little
             server.probe_s = min(2 * server.probe_s, LAST_PROBE_S)
-            if await self._alive(server):
+            if server.retired:
+                return
+            if await self._alive(server) and not server.retired:
                 break
         server.unhealthy = None
         server.failing.clear()

@@ -86,6 +86,18 @@ class Probe:
                 raise self.unusable(group[0].url, model, tried)
             await asyncio.sleep(min(1.0, max(deadline - loop.time(), 0.05)))
 
+    async def refusal(self, server: Server) -> str | None:
+        """Return why a server that was found cannot be called; None if it can."""
+        try:
+            listed = await self._list_models(server)
+            if isinstance(listed, Fault):
+                return str(listed)
+            if self._settings.check_models:
+                self._check_listed(server, listed)
+        except ServerError as error:
+            return str(error).partition("\n")[0]
+        return None
+
     async def alive(self, server: Server) -> bool:
         """Return whether any program answers at `server`, with a status other than NOT_UP_YET."""
         assert self.transport is not None

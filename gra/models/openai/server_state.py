@@ -30,6 +30,7 @@ class Server:
         self.failed_at = 0.0
         self.unhealthy: str | None = None  # the reason
         self.outages = 0  # how often it became unhealthy
+        self.retired = False  # it gets no calls any more, for good
         self.checking, self.checked_chat, self.checked_at = False, False, float("-inf")
         self.probe_s = FIRST_PROBE_S
         self.not_before = 0.0  # no calls before this time: set by HTTP 429

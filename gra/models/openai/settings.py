@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gra.errors import Problem
+from gra.machine import one_server_each
 from gra.models.launch.server import ServeSettings
 from gra.models.pool import ModelSettings, PoolBase, url_problem, variable_problem
 
@@ -44,6 +45,11 @@ class PoolSettings(PoolBase):
     serve: ServeSettings | None = Field(
         None, description="How to start the servers, which end with the run; null: they run already, at `base_url`."
     )
+    addresses: str | None = Field(
+        None,
+        description="Folder in which running servers publish their addresses, which are followed during the run; `gra submit` "
+        "sets it for servers that are jobs of their own (cluster.stages.NAME.servers); null: `base_url` or `serve`.",
+    )
     extra_body: dict[str, Any] = Field(
         default_factory=dict, description="Keys added to the body of each request, e.g. chat_template_kwargs."
     )
@@ -56,7 +62,9 @@ class PoolSettings(PoolBase):
 
     def serve_problems(self) -> list[Problem]:
         """Return the faults of `serve`."""
-        return self.serve.problems(self.models, at_once=True) if self.serve is not None else []
+        if self.serve is None or self.addresses is not None:  # the servers' own jobs check `serve`
+            return []
+        return self.serve.problems(self.models, at_once=not one_server_each())
 
     def problems(self) -> list[Problem]:
         found: list[Problem | None] = list(super().problems())
@@ -76,13 +84,21 @@ class PoolSettings(PoolBase):
             found += [url_problem(key, url) for url in ([urls] if isinstance(urls, str) else urls or [])]
         without = [model.name for model in self.models if not self.urls_of(model)]
         found += self.serve_problems()
+        if self.addresses is not None:
+            turns = Problem("pool.addresses", "conflicts with models that are loaded in turn", "use pool=servers")
+            found += [turns] if self.by_turns else []
+            found += [
+                Problem(key, "conflicts with pool.addresses, where servers are found", "leave one of them out")
+                for key, urls in given.items()
+                if urls
+            ]
         if self.serve is not None:
             where = [key for key, urls in given.items() if urls]
             found += [
                 Problem(key, "conflicts with pool.serve, which chooses the ports", "leave one of them out")
                 for key in where
             ]
-        elif without:
+        elif without and self.addresses is None:
             found.append(
                 Problem("pool.base_url", f"no URL for {', '.join(without)}", "pool.base_url=http://HOST:PORT/v1")
             )

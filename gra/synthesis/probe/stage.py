@@ -16,9 +16,11 @@ from typing import Any
 from gra import event_loop, labels
 from gra.errors import STOPPED_AT_ONCE, ConfigError, Interrupted, Problem, SynthesisError
 from gra.fileio import write_json, write_text
+from gra.server_jobs import Served
 from gra.settings import parse
 from gra.synthesis import checks, stage
 from gra.synthesis.config import SynthesisConfig, parsed
+from gra.synthesis.config import served as served_apart
 from gra.synthesis.engine.reuse import bought_again, kept, reuse
 from gra.synthesis.probe.result import FORMAT
 from gra.synthesis.probe.settings import Mode, ProbeSettings, load_sources, mode, source_named
@@ -49,7 +51,7 @@ NOT_HASHED = (
     "synthesis.show",
 )
 RESULT, TABLE = "probe.json", "probe.md"
-__all__ = ["bought_again", "check", "external_files", "kept", "preflight", "reuse", "run"]
+__all__ = ["bought_again", "check", "external_files", "kept", "preflight", "reuse", "run", "served"]
 
 log = logging.getLogger("gra.synthesis")
 
@@ -72,6 +74,12 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
         except ConfigError as error:
             problems += error.problems
     return problems
+
+
+def served(config: dict[str, Any]) -> Served | None:
+    """Return the models whose servers can be jobs of their own; None if there are none, or the probe is off."""
+    settings = SynthesisSettings.model_validate(config["synthesis"])
+    return None if _mode(settings, config) == "off" else served_apart(config)
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
