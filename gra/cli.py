@@ -20,7 +20,7 @@ PLAIN = {  # commands with their own parser: module and function, which gets the
     "probe": "gra.chain.execution.probe:main",
     "claims": "gra.compare.paper.command:main",
     "regate": "gra.synthesis.regating.sweep:main",
-    "analyze": "gra.synthesis.analysis.command:main",
+    "analyze": "gra.analysis.command:main",
     "inspect": "gra.synthesis.output.inspect:main",
     "blind": "gra.compare.blind.command:main",
     "export": "gra.export.command:main",

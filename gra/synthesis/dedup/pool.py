@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gra.synthesis.dedup.embed import Embedder
+    from gra.embedding.embed import Embedder
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +38,10 @@ class TargetPool:
     process."""
 
     def __init__(self, settings: DedupSettings, workers: int | None, embedder: Embedder | None = None):
-        from gra.synthesis.dedup.embed import Embedder
+        from gra.embedding.embed import Embedder
 
         self._settings = settings
-        self._embedder = embedder or Embedder(settings, workers)
+        self._embedder = embedder or Embedder(settings.model, workers)
         self._ids: list[str] = []
         self._rows: list[NDArray[np.float32]] = []
         self._candidates: list[NDArray[np.float32]] = []

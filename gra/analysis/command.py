@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from gra import labels
+from gra.analysis import ifd, variety
+from gra.analysis.reviewers import reviewers
+from gra.embedding.embed import Embedder, embedder_problems
 from gra.errors import ConfigError, Problem
 from gra.fileio import write_json
-from gra.synthesis.analysis import ifd, variety
-from gra.synthesis.analysis.reviewers import reviewers
-from gra.synthesis.dedup.embed import Embedder, embedder_problems
-from gra.synthesis.dedup.near_duplicates import DedupSettings
 from gra.synthesis.seeds.load import load_seeds
 from gra.synthesis.seeds.settings import SeedSettings
 
@@ -50,7 +49,7 @@ def main(words: Sequence[str]) -> int:
     size = min(least, given.limit) if given.limit else least
     chosen = {name: random.Random(given.seed).sample(rows, size) for name, rows in sets.items()}
     seeds = _seeds(given.seeds, given.seed) if given.seeds else []
-    embedder = Embedder(DedupSettings(model=given.model))
+    embedder = Embedder(given.model)
     try:
         found = {
             name: analysis(rows, seeds, embedder, given.ifd) | {"reviewers": reviewers(_reviewed(Path(name)))}

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gra.analysis import ifd, variety
+from gra.analysis.command import main
+from gra.analysis.reviewers import reviewers
 from gra.errors import ConfigError
 from gra.model_names import family_of
-from gra.synthesis.analysis import ifd, variety
-from gra.synthesis.analysis.command import main
-from gra.synthesis.analysis.reviewers import reviewers
 from tests.synthesis.tiny_models import save_tiny_chat_model
 
 

