@@ -66,10 +66,11 @@ def main() -> int:
             code: int = getattr(import_module(module), function)(rest)
             return code
         elif command == "report":
+            from gra.analysis.recorded_seeds import recorded_seeds
             from gra.compare.report.command import main as report
             from gra.simulation.world import judge
 
-            return report(rest, judge)
+            return report(rest, judge, recorded_seeds)
         elif command in STAGES:
             return STAGES[command].run(rest)
         elif command == "fetch" and any("=" in word for word in rest):  # a suite's benchmarks

@@ -83,6 +83,11 @@ def embedder_problems(model: str) -> list[Problem]:
     return [] if found is None else [replace(found, remedy=f"{found.remedy}; {remedy}")]
 
 
+def spoken(model: str) -> str:
+    """The name of the model that `dedup.model` stands for, for readers of a figure: without the folder that it lies in."""
+    return MINILM if model in ("auto", "packaged", MINILM) else Path(model).name
+
+
 class Embedder:
     """Embeds texts with `model` (as synthesis.dedup.model), and keeps the vector of every text in memory.
 
@@ -114,7 +119,7 @@ class Embedder:
         import numpy as np
 
         with self._lock:
-            keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:WIDTH] for text in texts]
+            keys = [_key(text) for text in texts]
             missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._known}
             cache = self._cache() if keep and missing else None
             if cache is not None:
@@ -128,6 +133,18 @@ class Embedder:
                 if cache is not None:
                     cache.add(part, np.stack(rows))
             return np.stack([self._known[key] for key in keys]) if keys else np.empty((0, 0), np.float32)
+
+    def keep(self, texts: Sequence[str]) -> None:
+        """Add the vectors of texts that were embedded here to the cache of later runs."""
+        import numpy as np
+
+        with self._lock:
+            known = {key: self._known[key] for key in map(_key, texts) if key in self._known}
+            if known and (cache := self._cache()) is not None:
+                missing = known.keys() - cache.get(known.keys()).keys()
+                rows = [key for key in known if key in missing]
+                if rows:
+                    cache.add(rows, np.stack([known[key] for key in rows]))
 
     def _compute(self, texts: list[str]) -> list[NDArray[np.float32]]:
         self.computed += len(texts)
@@ -184,6 +201,10 @@ class Embedder:
             self.close_sync()
             raise
         return [row for rows in done if rows is not None for row in rows]
+
+
+def _key(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:WIDTH]
 
 
 def hashed(texts: Sequence[str]) -> Matrix:

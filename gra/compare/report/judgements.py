@@ -19,6 +19,7 @@ from gra.compare.report.samples import WINDOW
 from gra.compare.tables.numbers import MISSING, count, percent
 from gra.correlation import pearson
 from gra.model_names import family_of
+from gra.reasons import REASONS
 
 LEAST = 20  # common samples for a figure on a pair
 MOST_MODELS, MOST_DOMAINS = 12, 40
@@ -26,12 +27,15 @@ MOST_MODELS, MOST_DOMAINS = 12, 40
 
 @dataclass(frozen=True)
 class Judged:
-    """One proposal: who wrote it and what each reviewer gave it; `scores` is empty where nobody scored it."""
+    """One proposal: who wrote it and what each reviewer gave it; `scores` is empty where nobody scored it. `std`: their recorded
+    deviation; `accepted`: whether the committee accepted it, also where it was dropped later; None where nobody knows."""
 
     domain: str
     generator: str
     scores: Mapping[str, float]
     kept: bool
+    std: float | None = None
+    accepted: bool | None = None
 
 
 def judged(arm: Arm) -> list[Judged]:
@@ -43,7 +47,7 @@ def judged(arm: Arm) -> list[Judged]:
         if file is None:
             continue
         step = max(1, -(-file.metadata.num_rows // WINDOW))
-        names = [name for name in ("domain", "generator", "scores") if name in file.schema_arrow.names]
+        names = [name for name in ("domain", "generator", "scores", "std", "reason") if name in file.schema_arrow.names]
         rows = data.read_groups(path, file, range(0, file.num_row_groups, step), names).to_pylist()
         for row in rows:
             scores = {
@@ -51,7 +55,9 @@ def judged(arm: Arm) -> list[Judged]:
                 for one in row.get("scores") or ()
                 if (value := number(one.get("score"))) is not None
             }
-            found.append(Judged(text(row.get("domain"), FEW), text(row.get("generator"), FEW), scores, kept))
+            accepted = True if kept else reason.accepted if (reason := REASONS.get(str(row.get("reason")))) else None
+            names_of = (text(row.get("domain"), FEW), text(row.get("generator"), FEW))
+            found.append(Judged(*names_of, scores, kept, number(row.get("std")), accepted))
     return found
 
 
