@@ -64,8 +64,8 @@ class Options(Settings):
     )
     map: bool = Field(
         False,
-        description="true: the report has a map of the arms' instructions (those not in the cache are embedded, about 10 ms of one "
-        "core each, 6,000 at most); false: it has none.",
+        description="true: the report has a map of the arms' instructions (those not in the cache are embedded, 5 to 20 ms of one "
+        "core each, 3,000 at most); false: it has none.",
     )
     width: int = Field(120, ge=80, le=1000, description="Width of the terminal table in characters.")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gra.compare.coverage.projection import project
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
-MOST, ALL = 2000, 6000  # instructions of a set, of all sets: t-SNE takes about 4 s of one core per 1,000
+MOST, ALL = 2000, 3000  # instructions of a set, of all sets: 1,000 take 4 s of one core in t-SNE, 5 to 20 s to embed
 LEAST = 30  # distinct instructions of a set
 SEEDS = "The seeds"  # the name of their set
 Named = Sequence[tuple[str, str]]  # (id, instruction)
@@ -44,12 +44,14 @@ class Located:
 
 @dataclass(frozen=True)
 class Coverage:
-    """The sets on one map. `size`: samples by which every set is counted; `clusters`: their number. Both are 0 without shares."""
+    """The sets on one map. `size`: samples by which every set is counted; `clusters`: their number. Both are 0 without shares.
+    `few`: sets with fewer than LEAST distinct instructions, which are not drawn, and how many they have."""
 
     sets: tuple[Located, ...]
     size: int
     clusters: int
     seed: int
+    few: dict[str, int] = field(default_factory=dict)
 
 
 def drawn(samples: Named, most: int, seed: int) -> list[tuple[str, str]]:
@@ -63,21 +65,24 @@ def drawn(samples: Named, most: int, seed: int) -> list[tuple[str, str]]:
     return [first[text] for text in order[:most]]
 
 
-def measure(sets: Mapping[str, Named], embed: Embed, seed: int = 0, seeds: Named = ()) -> Coverage | str:
+def measure(
+    sets: Mapping[str, Named], embed: Embed, seed: int = 0, seeds: Named = (), total: int = ALL
+) -> Coverage | str:
     """The map of the sets; or the reason, in a sentence, why there is none. `seeds`: drawn too, and counted if there are as many of
-    them as of the smallest set. `embed` maps texts to unit rows and may raise GraError."""
-    whole = {name: drawn(samples, len(samples), seed) for name, samples in sets.items()}
-    if few := [name for name, found in whole.items() if len(found) < LEAST]:
-        counts = ", ".join(f"{name}: {len(whole[name])}" for name in few)
-        return f"A map needs at least {LEAST} distinct instructions of each set; there are fewer ({counts})."
+    them as of the smallest set. `total`: most instructions of all sets. `embed` maps texts to unit rows and may raise
+    GraError."""
+    every = {name: drawn(samples, len(samples), seed) for name, samples in sets.items()}
+    whole = {name: found for name, found in every.items() if len(found) >= LEAST}
+    few = {name: len(found) for name, found in every.items() if name not in whole}
     if not whole:
-        return "There are no samples to draw."
+        counts = ", ".join(f"{name} has {count}" for name, count in few.items()) or "there is none"
+        return f"No map: it takes at least {LEAST} distinct instructions of a set; {counts}."
     known = drawn(seeds, len(seeds), seed)
     apart = SEEDS not in whole and not any(
         {text for _, text in known} <= {text for _, text in found} for found in whole.values()
     )
     shown = {**whole, SEEDS: known} if len(known) >= LEAST and apart else whole
-    most = min(MOST, ALL // len(shown))
+    most = min(MOST, total // len(shown))
     chosen = {name: found[:most] for name, found in shown.items()}
     texts = list(dict.fromkeys(text for found in chosen.values() for _, text in found))
     place = {text: row for row, text in enumerate(texts)}
@@ -101,4 +106,4 @@ def measure(sets: Mapping[str, Named], embed: Embed, seed: int = 0, seeds: Named
         for name, found in chosen.items()
     )
     number = len(next(iter(tallies.values()), ()))
-    return Coverage(located, size if tallies else 0, number, seed)
+    return Coverage(located, size if tallies else 0, number, seed, few)

@@ -7,23 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from gra.compare.coverage.measure import Coverage, Located
 from gra.compare.report.charts import series
+from gra.compare.report.svg_file import opened
 
 SIZE, EDGE = 300, 8  # of a panel, and its margin, in units of the view box
 GAP, HEAD, ACROSS = 16, 26, 3  # between panels, for a panel's name, panels in a row of the standalone picture
-STYLE = (  # of the standalone picture; colours of report.css for light and dark pages
-    "svg{background:#fff}text{font:14px sans-serif;fill:#1b1f24}.map-all,.map-own{fill:none;stroke-linecap:round}"
-    ".map-all{stroke:#bcc5ce;stroke-width:2.6}.map-own{stroke:currentColor;stroke-width:3.4;stroke-opacity:.75}"
-    ".frame{fill:none;stroke:#d8dee4}"
-    ".series-0{color:#0072b2}.series-1{color:#d55e00}.series-2{color:#009e73}.series-3{color:#b8578f}"
-    ".series-4{color:#3f9fd6}.series-5{color:#c98500}.series-6{color:#444}"
-    "@media (prefers-color-scheme:dark){svg{background:#12161b}text{fill:#e6e9ec}.map-all{stroke:#39424c}.frame{stroke:#343c45}"
-    ".series-0{color:#6cb8f0}.series-1{color:#f08c4a}.series-2{color:#3cc79b}.series-3{color:#e08bb8}"
-    ".series-4{color:#a6d8f5}.series-5{color:#f0b840}.series-6{color:#c8c8c8}}"
-)
 
 
 def panels(found: Coverage) -> list[tuple[str, Markup]]:
@@ -43,20 +34,16 @@ def standalone(found: Coverage, note: str) -> str:
     across = min(ACROSS, len(found.sets))
     down = -(-len(found.sets) // across)
     width, step = across * (SIZE + GAP) + GAP, SIZE + HEAD + GAP
-    head = Markup(
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" height="{h}"><style>'
-    ).format(w=width, h=down * step + GAP + HEAD)
-    parts = [
-        head
-        + Markup(STYLE)
-        + Markup("</style><defs><g id='map-all'>{}</g></defs>").format(_dots(found.sets, "map-all"))
-    ]
+    behind = Markup('<defs><g id="map-all">{}</g></defs>').format(_dots(found.sets, "map-all"))
+    parts = [opened(width, down * step + GAP + HEAD) + behind]
     for index, one in enumerate(found.sets):
         x, y = GAP + index % across * (SIZE + GAP), HEAD + index // across * step
-        name = Markup('<g transform="translate({} {})"><text x="2" y="-6">{}</text>').format(x, y, one.name)
+        name = Markup('<g transform="translate({} {})"><text x="2" y="-6" class="name">{}</text>').format(
+            x, y, one.name
+        )
         frame = Markup('<rect class="frame" width="{}" height="{}" rx="6"/><use href="#map-all"/>').format(SIZE, SIZE)
         parts.append(name + frame + _own(one, index) + Markup("</g>"))
-    parts.append(Markup('<text x="{}" y="{}">{}</text></svg>').format(GAP, down * step + HEAD, escape(note)))
+    parts.append(Markup('<text x="{}" y="{}">{}</text></svg>').format(GAP, down * step + HEAD, note))
     return str(Markup("").join(parts)) + "\n"
 
 

@@ -72,7 +72,7 @@ def likely(counts: Counts) -> NDArray[np.float64]:
     total = int(counts.sum())
     shares = counts / total
     once, twice, empty = (int((counts == n).sum()) for n in (1, 2, 0))
-    if not once or not empty:
+    if total < 2 or not once or not empty:
         return shares
     seen = 1 - once / total * ((total - 1) * once / ((total - 1) * once + 2 * twice))
     lost = (shares * (1 - shares) ** total).sum()

@@ -21,6 +21,10 @@ def lines(found: Coverage) -> list[tuple[str, ...]]:
 def method(found: Coverage) -> str:
     """How the numbers were made, and what they do not say."""
     said = "One t-SNE projection of the instructions of all sets. Near points are alike; distances across the map mean little."
+    if found.few:
+        said += (
+            f" Too few distinct instructions to draw: {', '.join(f'{name} ({n})' for name, n in found.few.items())}."
+        )
     if not found.size:
         return said
     return (
@@ -36,6 +40,7 @@ def data(found: Coverage) -> dict[str, Any]:
         "seed": found.seed,
         "samples_of_each": found.size,
         "clusters": found.clusters,
+        "too_few": found.few,
         "sets": {
             one.name: {
                 "samples": one.samples,

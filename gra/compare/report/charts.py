@@ -1,5 +1,5 @@
-"""Draws small charts as inline SVG: histograms, cumulative shares, learning curves, points. No dependency; the same numbers give the
-same bytes.
+"""Draws small charts as inline SVG: histograms, cumulative shares, learning curves, points. No dependency; the same numbers give
+the same bytes.
 
 All text goes through `markupsafe.escape`; everything else is numbers. The view box is narrow (460 units) to keep text legible at
 a phone's width.

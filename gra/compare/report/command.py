@@ -46,7 +46,7 @@ def main(arguments: Sequence[str], judge: Judge | None = None, seeds: Seeds | No
         "--samples", type=int, metavar="N", help="at most so many samples; default: as many as a page holds"
     )
     parser.add_argument(
-        "--no-map", action="store_true", help="leave out the map of the instructions, which embeds up to 6,000 of them"
+        "--no-map", action="store_true", help="leave out the map of the instructions, which embeds up to 3,000 of them"
     )
     given = parser.parse_intermixed_args(arguments)
     arms = arms_of(given.folders)

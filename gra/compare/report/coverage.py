@@ -1,7 +1,7 @@
 """Builds the report's section on coverage: a map of the instructions of all arms, and how many clusters each arm covers.
 
-Vectors that a synthesis on this machine made are in the cache; other instructions are embedded here, which takes about 10 ms of one
-core each. A page that a stage or an experiment writes has a map only where it is asked for.
+Vectors that a synthesis on this machine made are in the cache; other instructions are embedded here, which takes 5 to 20 ms
+of one core each. A page that a stage or an experiment writes has a map only where it is asked for.
 """
 
 from __future__ import annotations

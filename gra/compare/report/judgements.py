@@ -61,6 +61,14 @@ def judged(arm: Arm) -> list[Judged]:
     return found
 
 
+def gate(arm: Arm) -> tuple[float | None, float | None]:
+    """tau and delta of the arm's synthesis, from its manifest's config; None where not given."""
+    settings = arm.manifests.get("data", {}).get("config", {}).get("synthesis")
+    settings = settings if isinstance(settings, Mapping) else {}
+    tau, delta = (settings.get(key) for key in ("tau", "delta"))
+    return (tau if isinstance(tau, int | float) else None, delta if isinstance(delta, int | float) else None)
+
+
 def agreement(found: Sequence[Judged]) -> dict[str, Any] | None:
     """The correlations of reviewers in pairs, as a square of cells; None with fewer than two reviewers."""
     models = _models(name for one in found for name in one.scores)

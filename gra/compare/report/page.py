@@ -62,7 +62,7 @@ def render(
     digest = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()
     groups = by_name(arms)
     shown = groups[comparison.reference][0]
-    tau, delta = _gate(shown)
+    tau, delta = judgements.gate(shown)
     reference = next(row for row in comparison.rows if row.reference)
     page = _template().render(
         comparison=comparison,
@@ -169,14 +169,6 @@ def _cost(comparison: Comparison) -> dict[str, Any] | None:
         return None
     chart = charts.scatter(points, axis="tokens for a training sample, all calls", value="Mean score")
     return {"chart": chart, "legend": [(name, charts.series(index)) for index, (name, *_) in enumerate(points)]}
-
-
-def _gate(arm: Arm) -> tuple[float | None, float | None]:
-    """tau and delta of the arm's synthesis, from its manifest's config; None where not given."""
-    settings = arm.manifests.get("data", {}).get("config", {}).get("synthesis")
-    settings = settings if isinstance(settings, Mapping) else {}
-    tau, delta = (settings.get(key) for key in ("tau", "delta"))
-    return (tau if isinstance(tau, int | float) else None, delta if isinstance(delta, int | float) else None)
 
 
 # -- training ---------------------------------------------------------------------------------------------------------
