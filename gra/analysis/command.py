@@ -60,17 +60,15 @@ def main(words: Sequence[str]) -> int:
     seeds = _seeds(given.seeds, given.seed) if given.seeds else []
     embedder = Embedder(given.model)
     try:
-        found = {
-            name: analysis(rows, seeds, embedder, given.ifd) | {"reviewers": reviewers(_reviewed(Path(name)))}
-            for name, rows in chosen.items()
-        }
+        found = {name: analysis(rows, seeds, embedder, given.ifd) for name, rows in chosen.items()}
         drawn = coverage(arms, seeds, embedder, given.seed)
     finally:
         embedder.close_sync()
     simulated = labels.simulated(folders)
     reviewed = {arm.name: (judged(arm), gate(arm)[0]) for arm in arms}
     for arm in arms:
-        found[str(arm.folders["data"])]["judges"] = score_shapes.data(*reviewed[arm.name])
+        single, tau = reviewed[arm.name]
+        found[str(arm.folders["data"])] |= {"reviewers": reviewers(single), "judges": score_shapes.data(single, tau)}
     told = {"simulated": simulated, "embedder": given.model, "ifd": given.ifd, "sets": found}
     print(table(found, simulated))
     print(f"\n{spoken(drawn, reviewed)}")
@@ -147,18 +145,6 @@ def _rows(folder: Path) -> list[Row]:
     there = set(pyarrow.parquet.read_schema(file).names)
     rows = pyarrow.parquet.read_table(file, columns=[name for name in columns if name in there]).to_pylist()
     return [dict.fromkeys(columns) | row for row in rows]
-
-
-def _reviewed(folder: Path) -> list[Row]:
-    """All proposals with reviews, dropped ones too: among kept samples alone reviewers seem to disagree, because a low score is
-    kept only beside high ones."""
-    import pyarrow.parquet
-
-    rows: list[Row] = []
-    for file in (folder / "data" / "train.parquet", folder / "rejected.parquet"):
-        if file.is_file() and {"generator", "scores"} <= set(pyarrow.parquet.read_schema(file).names):
-            rows += pyarrow.parquet.read_table(file, columns=["generator", "scores"]).to_pylist()
-    return rows
 
 
 def _seeds(path: str, seed: int) -> list[str]:

@@ -1,41 +1,29 @@
-"""PURE: how the reviewers of a data set judge: whom they agree with, how severe they are, whether they favour their own family."""
+"""PURE: how the reviewers of a data set judge, by the report's rules: severity, agreement in pairs, preference for their family."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from itertools import combinations
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from gra.correlation import pearson
+from gra.compare.report.judgements import LEAST, Judged, below, correlation, pairs
 from gra.model_names import family_of
+from gra.severity import preference
 
-LEAST = 10  # samples that two reviewers must share before their agreement is stated
 
+def reviewers(found: Sequence[Judged]) -> dict[str, Any]:
+    """`severity`: by how many points lower a reviewer scores than the others of the same samples (harsh: above 0); `agreement`:
+    correlation of two reviewers' scores; `own_family`: by how many points more than the others a reviewer scores generators of its
+    own family, minus the same for all others. None for too few samples.
 
-def reviewers(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """`severity`: a reviewer's mean score minus the others' on the same samples; `agreement`: correlation of two reviewers' scores;
-    `own_family`: how much more than the others a reviewer gives to a generator of its own family than to the rest, in points."""
-    off: dict[str, list[float]] = defaultdict(list)
-    kin: dict[str, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
-    pairs: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
-    for row in rows:
-        given = {one["model"]: one["score"] for one in row["scores"] or () if one["score"] is not None}
-        for model, score in given.items():
-            others = [value for name, value in given.items() if name != model]
-            if others:
-                gap = score - fmean(others)
-                off[model].append(gap)
-                kin[model][family_of(model) != family_of(row["generator"])].append(gap)
-        for one, other in combinations(sorted(given), 2):
-            pairs[one, other].append((given[one], given[other]))
+    Of all proposals, dropped ones too: among kept samples alone reviewers seem to disagree, because a low score is kept only beside
+    high ones."""
+    gaps = below(found)
+    kin = {model: [name for name in seen if family_of(name) == family_of(model)] for model, seen in gaps.items()}
     return {
-        "severity": {model: fmean(gaps) for model, gaps in sorted(off.items())},
-        "agreement": {
-            f"{a} | {b}": pearson(found) if len(found) >= LEAST else None for (a, b), found in sorted(pairs.items())
+        "severity": {
+            model: fmean(gap for each in seen.values() for gap in each) for model, seen in sorted(gaps.items())
         },
-        "own_family": {
-            model: fmean(own) - fmean(rest) if own and rest else None for model, (own, rest) in sorted(kin.items())
-        },
+        "agreement": {f"{a} | {b}": correlation(both) for (a, b), both in sorted(pairs(found).items())},
+        "own_family": {model: preference(seen, kin[model], LEAST) for model, seen in sorted(gaps.items())},
     }
