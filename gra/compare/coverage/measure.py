@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gra.compare.coverage.projection import project
-from gra.compare.coverage.shares import ENOUGH, clusters, covered
+from gra.compare.coverage.shares import ENOUGH, averaged, clusters
 from gra.compare.statistics.bootstrap import Range
 
 if TYPE_CHECKING:
@@ -101,9 +101,9 @@ def measure(
             len(sets[name]) if name in sets else len(seeds),
             len(shown[name]),
             tuple((sample, float(at[place[text], 0]), float(at[place[text], 1])) for sample, text in found),
-            covered(tallies[name], size, seed) if name in tallies else None,
+            averaged(tallies[name], size, seed) if name in tallies else None,
         )
         for name, found in chosen.items()
     )
-    number = len(next(iter(tallies.values()), ()))
+    number = len(next(iter(tallies.values()))[0]) if tallies else 0
     return Coverage(located, size if tallies else 0, number, seed, few)

@@ -30,6 +30,7 @@ def method(found: Coverage) -> str:
     return (
         f"{said} Clusters covered: k-means cuts the embeddings, not the map, into {found.clusters} clusters; the figure is the "
         f"share of them in which a set has a sample, for {found.size:,} samples of each set, with a 95 % bootstrap interval. "
+        "The clusters are those of the sets shown, so figures of other maps do not compare. "
         "A set that covers more is more varied, not better."
     )
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gra.compare.coverage.shares import clusters, covered, likely
+from gra.compare.coverage.shares import averaged, clusters, covered, likely
 
 COUNTS = st.lists(st.integers(0, 4), min_size=2, max_size=5).filter(lambda found: 1 <= sum(found) <= 9)
 
@@ -61,7 +61,10 @@ def test_clusters_are_those_of_the_vectors_and_of_equal_numbers() -> None:
         (centres[rng.integers(0, kinds, 400)] + rng.normal(0, 0.02, (400, 8))).astype(np.float32) for kinds in (8, 2)
     )
     counts = clusters({"broad": broad, "narrow": narrow[:200]}, 200, 0)
-    assert {name: int(found.sum()) for name, found in counts.items()} == {"broad": 400, "narrow": 200}
-    assert len(counts["broad"]) == len(counts["narrow"]) == 40  # five samples a cluster
-    shares = {name: covered(found, 200, 0) for name, found in counts.items()}
+    assert {name: {int(one.sum()) for one in found} for name, found in counts.items()} == {
+        "broad": {400},
+        "narrow": {200},
+    }
+    assert {len(one) for found in counts.values() for one in found} == {40}  # five samples a cluster
+    shares = {name: averaged(found, 200, 0) for name, found in counts.items()}
     assert shares["broad"].low > shares["narrow"].high
