@@ -21,7 +21,7 @@ PLAIN = {  # commands with their own parser: module and function, which gets the
     "probe": "gra.chain.execution.probe:main",
     "claims": "gra.compare.paper.command:main",
     "regate": "gra.synthesis.regating.sweep:main",
-    "analyze": "gra.synthesis.analysis.command:main",
+    "analyze": "gra.analysis.command:main",
     "inspect": "gra.synthesis.output.inspect:main",
     "blind": "gra.compare.blind.command:main",
     "export": "gra.export.command:main",
@@ -66,10 +66,11 @@ def main() -> int:
             code: int = getattr(import_module(module), function)(rest)
             return code
         elif command == "report":
+            from gra.analysis.recorded_seeds import recorded_seeds
             from gra.compare.report.command import main as report
             from gra.simulation.world import judge
 
-            return report(rest, judge)
+            return report(rest, judge, recorded_seeds)
         elif command in STAGES:
             return STAGES[command](rest)
         elif command == "fetch" and any("=" in word for word in rest):  # a suite's benchmarks

@@ -38,7 +38,7 @@ inspect, compare, fetch, publish:
   gra report DIR [DIR ...]                      write an HTML page about data, model or scores folders
   gra claims [--output DIR]                     check the paper's claims against its own numbers (DIR: and OpenDataArena's)
   gra regate DIR tau=6,7,8 --output OUT         re-apply the gate to a recorded synthesis with other settings; no calls
-  gra analyze DIR [DIR ...] [--ifd MODEL]       describe data folders: variety, distance to seeds, difficulty, reviewers
+  gra analyze DIR [DIR ...] [--ifd MODEL]       describe data folders: variety, coverage, distance to seeds, difficulty, reviewers
   gra inspect DIR [DIR ...]                     summarise a data folder: kept, dropped and why, models, files
   gra inspect DIR --sample ID                   show one sample: gate, scores, prompts, replies
   gra blind draw NAME=DIR ... --output DIR      draw samples for a blind reading; gra blind rates DIR counts the labels

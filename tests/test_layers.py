@@ -22,9 +22,14 @@ MAY = {
     "gra.eval": SHARED,
     "gra.simulation": {*SHARED, "gra.synthesis"},  # a stage of its own that stands in for the models of a synthesis
     "gra.compare": set(),  # reads folders
+    "gra.analysis": {
+        "gra.synthesis",
+        "gra.compare",
+    },  # `gra analyze`: reads seeds as a synthesis does, draws as the report does
     "gra.chain": {"gra.compare"},  # knows stages by the `_target_` of a step
     "gra.cluster": {"gra.chain"},
     "command": {
+        "gra.analysis",
         "gra.chain",
         "gra.cluster",
         "gra.compare",

@@ -44,7 +44,7 @@ def compare(arms: Sequence[Arm], *, title: str, reference: str, output: Path, op
         items_only=settings.items_only,
         evaluated=evaluated,
     )
-    page = report.render(comparison, arms, settings.samples)
+    page = report.render(comparison, arms, settings.samples, draw=settings.map)
     write_text(output / "table.md", table.markdown(comparison))
     write_text(output / "table.tex", render(table.sheets(comparison), "latex"))
     write_text(output / "table.csv", csv_export.csv_text(comparison))

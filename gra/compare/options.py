@@ -62,6 +62,11 @@ class Options(Settings):
         ge=0,
         description="Maximum number of samples in the report's browser; null: as many as fit its size limit.",
     )
+    map: bool = Field(
+        False,
+        description="true: the report has a map of the arms' instructions (those not in the cache are embedded, 5 to 20 ms of one "
+        "core each, 3,000 at most); false: it has none.",
+    )
     width: int = Field(120, ge=80, le=1000, description="Width of the terminal table in characters.")
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gra import event_loop, labels
+from gra.embedding.embed import embedder_problems
 from gra.errors import STOPPED_AT_ONCE, ConfigError, Interrupted, Problem
 from gra.models import identity
 from gra.models.pool import check_pool
@@ -31,7 +32,6 @@ from gra.synthesis.config import SynthesisConfig, SynthesisRuntime, parsed, serv
 from gra.synthesis.decontamination import filter
 from gra.synthesis.decontamination.settings import DecontaminateSettings
 from gra.synthesis.decontamination.sources import benchmark_files, check_sources, unreadable
-from gra.synthesis.dedup.embed import embedder_problems
 from gra.synthesis.dedup.pool import TargetPoolProcess
 from gra.synthesis.engine import shard_folders, sharding
 from gra.synthesis.engine.reuse import bought_again, kept, reuse

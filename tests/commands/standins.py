@@ -67,7 +67,7 @@ RULES: list[tuple[str, str, tuple[str, ...]]] = [
     (r"gra track sync.*", "shell", ("--help",)),  # of offline runs: tests/test_track.py
     (r"gra compare gra=A .*", "shell", ("--help",)),  # with scores: tests/compare/test_compare_several.py
     (r"gra compare \S+ \S+( --power)?", "run", ("--resamples", "1000")),
-    (r"gra analyze .*", "shell", ("--help",)),  # of data folders: tests/synthesis/analysis
+    (r"gra analyze .*", "shell", ("--help",)),  # of data folders: tests/analysis
     (
         r"python -m gra\.simulation\.likeness .*",
         "shell",

@@ -1,4 +1,5 @@
-"""Draws small charts as inline SVG: histograms, learning curves, points. No dependency; the same numbers give the same bytes.
+"""Draws small charts as inline SVG: histograms, cumulative shares, learning curves, points. No dependency; the same numbers give
+the same bytes.
 
 All text goes through `markupsafe.escape`; everything else is numbers. The view box is narrow (460 units) to keep text legible at
 a phone's width.
@@ -48,14 +49,7 @@ def histogram(
                     f'<rect x="{left + 0.5:.1f}" y="{base:.1f}" width="{right - left - 1:.1f}" height="{tall:.1f}" class="{fill}">'
                     f"<title>{edges[i]:g} to {edges[i + 1]:g}: {low[i]} kept, {high[i]} not kept</title></rect>"
                 )
-    if mark is not None and x0 <= mark <= x1:
-        x = _x(mark, x0, x1)
-        anchor, shift = ("end", -4) if x > WIDTH * 0.6 else ("start", 4)
-        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 8}" y2="{HEIGHT - BOTTOM}" class="mark"/>')
-        parts.append(
-            f'<text x="{x + shift:.1f}" y="{TOP}" text-anchor="{anchor}" class="marked">{escape(mark_name)}</text>'
-        )
-    return _svg(parts, f"Histogram of {axis}")
+    return _svg([*parts, *_marked(mark, mark_name, x0, x1)], f"Histogram of {axis}")
 
 
 def curves(named: Sequence[tuple[str, Curve]], *, axis: str, value: str) -> Markup:
@@ -74,6 +68,32 @@ def curves(named: Sequence[tuple[str, Curve]], *, axis: str, value: str) -> Mark
             f'stroke-linejoin="round"><title>{escape(name)}</title></polyline>'
         )
     return _svg(parts, f"{value} by {axis}")
+
+
+def cumulative(
+    named: Sequence[tuple[str, Sequence[float]]],
+    *,
+    ends: tuple[float, float],
+    mark: float | None,
+    mark_name: str,
+    axis: str,
+) -> Markup:
+    """A staircase per (name, ascending values): the percentage of its values that are at most x. The first is drawn over the
+    others, thicker. `mark`: a dashed line there."""
+    low, high = ends
+    parts = [*_grid(0, 100, counts=True), *_x_axis(low, high, axis), *_marked(mark, mark_name, low, high)]
+    lines = []
+    for index, (name, values) in enumerate(named):
+        path = f"M{_x(low, low, high):.1f} {_y(0, 0, 100):.1f}"
+        for place, value in enumerate(values, 1):
+            if place == len(values) or values[place] != value:
+                path += f"H{_x(min(max(value, low), high), low, high):.1f}V{_y(100 * place / len(values), 0, 100):.1f}"
+        dash, width = DASHES[index // SERIES % len(DASHES)], 1.4 if index else 3
+        lines.append(
+            f'<path d="{path}H{_x(high, low, high):.1f}" fill="none" class="{series(index)}" stroke-width="{width}" '
+            f'stroke-dasharray="{dash}"><title>{escape(name)}</title></path>'
+        )
+    return _svg([*parts, *reversed(lines)], f"Cumulative share of {axis}")
 
 
 def scatter(points: Sequence[tuple[str, float, float, float, float]], *, axis: str, value: str) -> Markup:
@@ -135,6 +155,18 @@ def _grid(low: float, high: float, *, counts: bool) -> list[str]:
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>')
     return parts
+
+
+def _marked(mark: float | None, name: str, low: float, high: float) -> list[str]:
+    """A dashed line at `mark`, if it is on the axis, and what it is."""
+    if mark is None or not low <= mark <= high:
+        return []
+    x = _x(mark, low, high)
+    anchor, shift = ("end", -4) if x > WIDTH * 0.6 else ("start", 4)
+    return [
+        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 8}" y2="{HEIGHT - BOTTOM}" class="mark"/>',
+        f'<text x="{x + shift:.1f}" y="{TOP}" text-anchor="{anchor}" class="marked">{escape(name)}</text>',
+    ]
 
 
 def _x_axis(low: float, high: float, name: str, word: Callable[[float], str] = "{:g}".format) -> list[str]:

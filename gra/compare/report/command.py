@@ -16,6 +16,7 @@ from pathlib import Path
 from gra.compare.arms import Arm, check_arms
 from gra.compare.options import Options
 from gra.compare.reading.evaluated import read
+from gra.compare.report.coverage import Seeds
 from gra.compare.report.folders import arms_of, manifest_of, step_of, title_of
 from gra.compare.report.page import render
 from gra.compare.report.samples import Judge
@@ -27,8 +28,9 @@ from gra.flags import Parser
 NAME = "report.html"
 
 
-def main(arguments: Sequence[str], judge: Judge | None = None) -> int:
-    """The command. `judge`: the simulated world's truth. Raises ConfigError, StoreError, EvalError."""
+def main(arguments: Sequence[str], judge: Judge | None = None, seeds: Seeds | None = None) -> int:
+    """The command. `judge`: the simulated world's truth; `seeds`: finds those of an arm. Raises ConfigError,
+    StoreError, EvalError."""
     parser = Parser("gra report", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
         "folders", nargs="+", metavar="DIR", help="folders of stages, or NAME=DIR: folders of one arm share a name"
@@ -43,9 +45,12 @@ def main(arguments: Sequence[str], judge: Judge | None = None) -> int:
     parser.add_argument(
         "--samples", type=int, metavar="N", help="at most so many samples; default: as many as a page holds"
     )
+    parser.add_argument(
+        "--no-map", action="store_true", help="leave out the map of the instructions, which embeds up to 3,000 of them"
+    )
     given = parser.parse_intermixed_args(arguments)
     arms = arms_of(given.folders)
-    page = report(arms, given.title, given.reference, given.samples, judge)
+    page = report(arms, given.title, given.reference, given.samples, judge, draw=not given.no_map, seeds=seeds)
     alone = len(given.folders) == 1 and Path(given.folders[0]).is_dir()
     path = given.output or (Path(given.folders[0]) / NAME if alone else Path(NAME))
     try:
@@ -62,8 +67,14 @@ def report(
     reference: str | None = None,
     samples: int | None = None,
     judge: Judge | None = None,
+    *,
+    draw: bool = False,
+    seeds: Seeds | None = None,
 ) -> str:
-    """The page of any arms; the first is the reference unless one is named. Raises ConfigError, StoreError, EvalError."""
+    """The page of any arms; the first is the reference unless one is named. `draw`, `seeds`: see page.render.
+
+    Raises ConfigError, StoreError, EvalError.
+    """
     first = reference or arms[0].name
     if problems := check_arms(arms, first):
         raise ConfigError(problems)
@@ -77,7 +88,7 @@ def report(
         seed=options.seed,
         evaluated=read(arms, first),
     )
-    return render(comparison, arms, samples, judge)
+    return render(comparison, arms, samples, judge, draw=draw, seeds=seeds)
 
 
 def write_beside(folder: Path, name: str) -> Path | None:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from gra.compare.arms import Arm
 from gra.compare.reading import data
-from gra.compare.report import charts, funnel, health, judgements
+from gra.compare.report import charts, funnel, health, judgements, score_shapes
 from gra.compare.tables import numbers
 from gra.compare.tables.rows import Comparison
 
@@ -37,6 +37,7 @@ def committee(
         "health": health.health(stats.get("health")),
         "rounds": _rounds(stats.get("rounds"), reviewed),
         "reviewed": reviewed,
+        "shapes": _shapes(single, tau),
         "agreement": judgements.agreement(single),
         "preferences": judgements.preferences(single),
         "domains": judgements.domains(single),
@@ -149,6 +150,19 @@ def _histograms(arm: Arm, tau: float | None, delta: float | None) -> list[tuple[
             (mark, f"{len(std_kept) + len(std_lost):,} samples with enough reviews, standard deviation of the scores.")
         )
     return found
+
+
+def _shapes(found: Sequence[judgements.Judged], tau: float | None) -> dict[str, Any] | None:
+    """The committee's scores against single reviewers': chart, legend, lines of a table, a sentence; None where few reviewed."""
+    shown = score_shapes.shapes(found, tau)[: 1 + judgements.MOST_MODELS]
+    if not shown:
+        return None
+    return {
+        "chart": score_shapes.chart(shown, tau),
+        "legend": [(one.name, charts.series(index)) for index, one in enumerate(shown)],
+        "lines": [score_shapes.cells(one) for one in shown],
+        "agreeing": score_shapes.sentence(found),
+    }
 
 
 def _costs(tokens: Any) -> list[tuple[str, ...]]:

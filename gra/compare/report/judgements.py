@@ -1,7 +1,7 @@
 """What single scores say of the committee: how far reviewers agree in pairs, whom each prefers, how domains fare.
 
 Severity is that of the run's health; a preference is how many points more than the other reviewers of the same samples a reviewer
-gives to one generator's responses, beyond what it gives to all. No model reviews its own response.
+gives to one generator's responses, minus the same for all other generators (gra/severity.py). No model reviews its own response.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from gra.compare.report.samples import WINDOW
 from gra.compare.tables.numbers import MISSING, count, percent
 from gra.correlation import pearson
 from gra.model_names import family_of
+from gra.reasons import REASONS
+from gra.severity import below_others, preference
 
 LEAST = 20  # common samples for a figure on a pair
 MOST_MODELS, MOST_DOMAINS = 12, 40
@@ -26,12 +28,15 @@ MOST_MODELS, MOST_DOMAINS = 12, 40
 
 @dataclass(frozen=True)
 class Judged:
-    """One proposal: who wrote it and what each reviewer gave it; `scores` is empty where nobody scored it."""
+    """One proposal: who wrote it and what each reviewer gave it; `scores` is empty where nobody scored it. `std`: their recorded
+    deviation; `accepted`: whether the committee accepted it, also where it was dropped later; None where nobody knows."""
 
     domain: str
     generator: str
     scores: Mapping[str, float]
     kept: bool
+    std: float | None = None
+    accepted: bool | None = None
 
 
 def judged(arm: Arm) -> list[Judged]:
@@ -43,7 +48,7 @@ def judged(arm: Arm) -> list[Judged]:
         if file is None:
             continue
         step = max(1, -(-file.metadata.num_rows // WINDOW))
-        names = [name for name in ("domain", "generator", "scores") if name in file.schema_arrow.names]
+        names = [name for name in ("domain", "generator", "scores", "std", "reason") if name in file.schema_arrow.names]
         rows = data.read_groups(path, file, range(0, file.num_row_groups, step), names).to_pylist()
         for row in rows:
             scores = {
@@ -51,8 +56,37 @@ def judged(arm: Arm) -> list[Judged]:
                 for one in row.get("scores") or ()
                 if (value := number(one.get("score"))) is not None
             }
-            found.append(Judged(text(row.get("domain"), FEW), text(row.get("generator"), FEW), scores, kept))
+            accepted = True if kept else reason.accepted if (reason := REASONS.get(str(row.get("reason")))) else None
+            names_of = (text(row.get("domain"), FEW), text(row.get("generator"), FEW))
+            found.append(Judged(*names_of, scores, kept, number(row.get("std")), accepted))
     return found
+
+
+def gate(arm: Arm) -> tuple[float | None, float | None]:
+    """tau and delta of the arm's synthesis, from its manifest's config; None where not given."""
+    settings = arm.manifests.get("data", {}).get("config", {}).get("synthesis")
+    settings = settings if isinstance(settings, Mapping) else {}
+    tau, delta = (settings.get(key) for key in ("tau", "delta"))
+    return (tau if isinstance(tau, int | float) else None, delta if isinstance(delta, int | float) else None)
+
+
+def pairs(found: Sequence[Judged]) -> dict[tuple[str, str], list[tuple[float, float]]]:
+    """The scores that two reviewers, in order of their names, gave to the same samples."""
+    seen: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    for one in found:
+        for first, second in combinations(sorted(one.scores), 2):
+            seen[first, second].append((one.scores[first], one.scores[second]))
+    return seen
+
+
+def below(found: Sequence[Judged]) -> dict[str, dict[str, list[float]]]:
+    """Reviewer -> generator -> by how many points its scores lie below the others' of the same samples."""
+    seen: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for one in found:
+        for model, gap in zip(one.scores, below_others(list(one.scores.values())), strict=True):
+            if gap is not None:
+                seen[model][one.generator].append(gap)
+    return seen
 
 
 def agreement(found: Sequence[Judged]) -> dict[str, Any] | None:
@@ -60,15 +94,12 @@ def agreement(found: Sequence[Judged]) -> dict[str, Any] | None:
     models = _models(name for one in found for name in one.scores)
     if len(models) < 2:
         return None
-    pairs: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
-    for one in found:
-        for first, second in combinations(sorted(one.scores), 2):
-            pairs[first, second].append((one.scores[first], one.scores[second]))
+    every = pairs(found)
     lines = []
     for row in models:
         cells = []
         for column in models:
-            both = pairs.get((min(row, column), max(row, column)), [])
+            both = every.get((min(row, column), max(row, column)), [])
             value = correlation(both) if row != column else None
             cells.append(_cell(value, len(both), "{:.2f}") if row != column else {"text": "", "shade": "", "title": ""})
         lines.append((row, cells))
@@ -81,15 +112,9 @@ def correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
 
 
 def preferences(found: Sequence[Judged]) -> dict[str, Any] | None:
-    """Reviewers by generators: points above what the other reviewers gave, beyond the reviewer's own severity; and for its own
+    """Reviewers by generators: points above what the other reviewers gave, minus the same for all other generators; and for its own
     family, where a pool has several models of one. None where nothing can be said."""
-    gaps: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for one in found:
-        if len(one.scores) < 2:
-            continue
-        whole = sum(one.scores.values())
-        for model, own in one.scores.items():
-            gaps[model][one.generator].append(own - (whole - own) / (len(one.scores) - 1))
+    gaps = below(found)
     models, writers = _models(gaps), _models(one.generator for one in found if one.generator and one.scores)
     if not models or len(writers) < 2:
         return None
@@ -97,17 +122,15 @@ def preferences(found: Sequence[Judged]) -> dict[str, Any] | None:
     several = bool(shared) and len({family_of(name) for name in (*models, *writers)}) > 1
     lines = []
     for model in models:
-        every = [gap for seen in gaps[model].values() for gap in seen]
-        base = sum(every) / len(every)
-        cells = [_preferred(gaps[model].get(writer, []), base) for writer in writers]
-        family = [gap for writer, seen in gaps[model].items() if family_of(writer) == family_of(model) for gap in seen]
-        lines.append((model, [*cells, *([_preferred(family, base)] if several else [])]))
+        kin = [writer for writer in gaps[model] if family_of(writer) == family_of(model)]
+        sides = [*([writer] for writer in writers), *([kin] if several else [])]
+        lines.append((model, [_preferred(gaps[model], side) for side in sides]))
     return {"writers": [*writers, *(["its own family"] if several else [])], "lines": lines}
 
 
-def _preferred(seen: Sequence[float], base: float) -> dict[str, str]:
-    value = sum(seen) / len(seen) - base if len(seen) >= LEAST else None
-    return _cell(value, len(seen), "{:+.1f}", scale=1.5)
+def _preferred(seen: Mapping[str, Sequence[float]], writers: Sequence[str]) -> dict[str, str]:
+    common = sum(len(seen.get(writer, ())) for writer in writers)
+    return _cell(preference(seen, writers, LEAST), common, "{:+.1f}", scale=1.5)
 
 
 def _cell(value: float | None, n: int, form: str, scale: float = 1.0) -> dict[str, str]:

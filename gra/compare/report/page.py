@@ -19,8 +19,21 @@ from markupsafe import Markup, escape
 
 from gra import secret_patterns
 from gra.compare.arms import Arm, by_name
+from gra.compare.coverage.words import HEADINGS as COVERAGE_HEADINGS
 from gra.compare.reading import data
-from gra.compare.report import browse, charts, committee, funnel, headline, health, intervals_plot, judgements, probe
+from gra.compare.report import (
+    browse,
+    charts,
+    committee,
+    funnel,
+    headline,
+    health,
+    intervals_plot,
+    judgements,
+    probe,
+    score_shapes,
+)
+from gra.compare.report.coverage import Seeds, coverage
 from gra.compare.report.samples import Judge, pack
 from gra.compare.tables import table
 from gra.compare.tables.rows import Comparison
@@ -30,17 +43,26 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # 
 CONFIG_CAP, CONFIGS_CAP = 20_000, 600_000  # characters of one config, of all
 
 
-def render(comparison: Comparison, arms: Sequence[Arm], samples: int | None, judge: Judge | None = None) -> str:
+def render(
+    comparison: Comparison,
+    arms: Sequence[Arm],
+    samples: int | None,
+    judge: Judge | None = None,
+    *,
+    draw: bool = False,
+    seeds: Seeds | None = None,
+) -> str:
     """The whole report as HTML, of any number of arms with any steps: a lone data, model or scores folder is an arm with one step.
 
     `samples`: most of them to browse; None: as many as there is place for. `judge`: the simulated world's truth, for data that no
-    audit judged. Reads the folders of `arms`; raises StoreError, EvalError where one is broken.
+    audit judged. `draw`: embed instructions for a map of them; `seeds`: finds those of an arm, which are drawn too. Reads the
+    folders of `arms`; raises StoreError, EvalError where one is broken.
     """
     css, js = (_HERE / "report.css").read_text(encoding="utf-8"), (_HERE / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()
     groups = by_name(arms)
     shown = groups[comparison.reference][0]
-    tau, delta = _gate(shown)
+    tau, delta = judgements.gate(shown)
     reference = next(row for row in comparison.rows if row.reference)
     page = _template().render(
         comparison=comparison,
@@ -59,12 +81,15 @@ def render(comparison: Comparison, arms: Sequence[Arm], samples: int | None, jud
         probe=probe.probe(probed) if (probed := data.read_object(shown.file("probe", "probe.json"))) else None,
         probe_headings=probe.HEADINGS,
         committee=committee.committee(comparison, groups, tau, delta),
+        coverage=coverage(groups, comparison.reference, draw, seeds),
+        coverage_headings=COVERAGE_HEADINGS,
         curves=_curves(groups),
         trainings=_trainings(arms),
         samples=pack(shown, samples, judge if shown.simulated else None),
         browser=json.dumps({"words": funnel.WORDS, "dimensions": browse.DIMENSIONS, "tau": tau, "delta": delta}),
         health_headings=health.HEADINGS,
         set_headings=health.SET_HEADINGS,
+        shape_headings=score_shapes.HEADINGS,
         least=judgements.LEAST,
         provenance=_provenance(arms),
         configs=_configs(arms),
@@ -144,14 +169,6 @@ def _cost(comparison: Comparison) -> dict[str, Any] | None:
         return None
     chart = charts.scatter(points, axis="tokens for a training sample, all calls", value="Mean score")
     return {"chart": chart, "legend": [(name, charts.series(index)) for index, (name, *_) in enumerate(points)]}
-
-
-def _gate(arm: Arm) -> tuple[float | None, float | None]:
-    """tau and delta of the arm's synthesis, from its manifest's config; None where not given."""
-    settings = arm.manifests.get("data", {}).get("config", {}).get("synthesis")
-    settings = settings if isinstance(settings, Mapping) else {}
-    tau, delta = (settings.get(key) for key in ("tau", "delta"))
-    return (tau if isinstance(tau, int | float) else None, delta if isinstance(delta, int | float) else None)
 
 
 # -- training ---------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gra.intervals import student
+from gra.severity import below_others
 from gra.synthesis.committee.agreement import Agreement
 from gra.synthesis.committee.gate import passed_gate
 from gra.synthesis.committee.records import Outcome
@@ -59,10 +60,8 @@ class Health:
         ]  # as integers, because `Agreement` is exact; 6000 is a multiple of the usual numbers of scores
         points = [total / 6000 for total in totals]
         self._agree(outcome.id, totals)
-        whole = sum(points)
-        for review, own in zip(scored, points, strict=True):
-            others = (whole - own) / (len(points) - 1) if len(points) > 1 else None
-            self._models.setdefault(review.model, _Reviewer()).add(own, others, review.raw or review.scores or {})
+        for review, own, below in zip(scored, points, below_others(points), strict=True):
+            self._models.setdefault(review.model, _Reviewer()).add(own, below, review.raw or review.scores or {})
         name = ", ".join(sorted(review.model for review in scored))
         if name not in self._sets and len(self._sets) >= MOST_SETS:
             name = "others"
@@ -138,11 +137,11 @@ class _Reviewer:
         self._points, self._below = _Moments(), _Moments()
         self._verdicts = Verdicts()
 
-    def add(self, own: float, others: float | None, scores: Mapping[str, float]) -> None:
+    def add(self, own: float, below: float | None, scores: Mapping[str, float]) -> None:
         self._points.add(own)
         self._verdicts.add(own, scores)
-        if others is not None:
-            self._below.add(others - own)
+        if below is not None:
+            self._below.add(below)
 
     def account(self) -> dict[str, Any]:
         n, variance = self._points.n, self._points.variance()

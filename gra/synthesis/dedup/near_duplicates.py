@@ -44,7 +44,7 @@ class DedupSettings(Settings):
     model: str = Field(
         "auto",
         description="Sentence embedder: auto (all-MiniLM-L6-v2, packaged if installed, else from the hub), packaged, hash, or a "
-        "sentence-transformers hub id or folder (gra/synthesis/dedup/embed.py).",
+        "sentence-transformers hub id or folder (gra/embedding/embed.py).",
     )
 
 

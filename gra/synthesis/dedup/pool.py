@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gra.synthesis.dedup.embed import Embedder
+    from gra.embedding.embed import Embedder
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +38,14 @@ class TargetPool:
     process."""
 
     def __init__(self, settings: DedupSettings, workers: int | None, embedder: Embedder | None = None):
-        from gra.synthesis.dedup.embed import Embedder
+        from gra.embedding.embed import Embedder
 
         self._settings = settings
-        self._embedder = embedder or Embedder(settings, workers)
+        self._embedder = embedder or Embedder(settings.model, workers)
         self._ids: list[str] = []
         self._rows: list[NDArray[np.float32]] = []
         self._candidates: list[NDArray[np.float32]] = []
+        self._texts: list[str] = []  # of the candidates
 
     def start(self) -> None:
         """Start loading the embedder."""
@@ -62,6 +63,7 @@ class TargetPool:
     def add(self, texts: Sequence[str]) -> None:
         """Embed further candidates of this round. They are numbered in the order in which they are added."""
         self._candidates += list(self._embedder.embed_sync(texts))
+        self._texts += texts
 
     def unique(self, scores: Sequence[float | None]) -> Unique:
         """Return which candidates are kept, highest score first, and which are dropped. A score of None means unreviewed; of two
@@ -79,10 +81,12 @@ class TargetPool:
         return Unique(found.kept, nearest)
 
     def commit(self, chosen: Sequence[int], ids: Sequence[str]) -> None:
-        """End the round: add the `chosen` candidates to the pool under their `ids` and forget the others."""
+        """End the round: add the `chosen` candidates to the pool under their `ids` and forget the others. The vectors of the chosen
+        ones stay in the cache, for maps of the data."""
         self._ids += ids
         self._rows += [self._candidates[i] for i in chosen]
-        self._candidates = []
+        self._embedder.keep([self._texts[i] for i in chosen])
+        self._candidates, self._texts = [], []
 
     def close(self) -> None:
         """End the embedder's processes."""

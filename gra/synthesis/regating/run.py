@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from gra import event_loop, labels
+from gra.embedding.embed import Embedder
 from gra.errors import ConfigError, Interrupted, StoreError
 from gra.synthesis.committee.calls import Rules
 from gra.synthesis.decontamination import filter
-from gra.synthesis.dedup.embed import Embedder
 from gra.synthesis.dedup.pool import TargetPool
 from gra.synthesis.engine import spool
 from gra.synthesis.engine.reuse import JOURNAL
@@ -72,7 +72,7 @@ class RecordedRun:
             self._stack.callback(against.close)
             self._replies = Replies(self.folder / JOURNAL)
             self._stack.callback(self._replies.close)
-            self._embedder = Embedder(settings.dedup, self._workers)
+            self._embedder = Embedder(settings.dedup.model, self._workers)
             self._stack.callback(self._embedder.close_sync)
             self.base = Material(config, rules, seeds, against)
             self._models = config.models_called

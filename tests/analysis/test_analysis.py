@@ -14,11 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gra.analysis import ifd, variety
+from gra.analysis.command import main
+from gra.analysis.recorded_seeds import recorded_seeds
+from gra.analysis.reviewers import reviewers
+from gra.compare.arms import Arm
+from gra.compare.report.judgements import Judged
 from gra.errors import ConfigError
 from gra.model_names import family_of
-from gra.synthesis.analysis import ifd, variety
-from gra.synthesis.analysis.command import main
-from gra.synthesis.analysis.reviewers import reviewers
+from gra.synthesis.committee.health import Health
+from gra.synthesis.committee.records import Outcome, Review, Roles
 from tests.synthesis.tiny_models import save_tiny_chat_model
 
 
@@ -70,15 +75,39 @@ def review(generator: str, **scores: float | None) -> dict[str, Any]:
 
 
 def test_reviewers_are_held_against_the_others_on_the_same_samples() -> None:
-    rows = [review("qwen2-7b", harsh=n % 5, mild=n % 5 + 2, qwen=n % 5 + (3 if n < 6 else 1)) for n in range(12)]
-    rows = [row | {"generator": "qwen2-7b" if n < 6 else "llama-8b"} for n, row in enumerate(rows)]
-    found = reviewers([*rows, review("llama-8b", harsh=None, mild=7.0)])
-    assert found["severity"]["harsh"] == pytest.approx(-2.0)
-    assert found["agreement"]["harsh | mild"] == pytest.approx(1.0)
-    assert found["own_family"]["qwen"] == pytest.approx(2.0)  # 2 above the others for its kin, 0 else
-    assert found["own_family"]["harsh"] is None
-    assert reviewers(rows[:3])["agreement"]["harsh | mild"] is None  # too few
+    found = [
+        Judged(
+            "",
+            "qwen2-7b" if n < 20 else "llama-8b",
+            {"harsh": n % 5, "mild": n % 5 + 2, "qwen": n % 5 + (3 if n < 20 else 1)},
+            True,
+        )
+        for n in range(40)
+    ]
+    told = reviewers([*found, Judged("", "llama-8b", {"mild": 7.0}, False)])
+    assert told["severity"]["harsh"] == pytest.approx(2.0)  # above 0: harsh, as in a run's health
+    assert told["agreement"]["harsh | mild"] == pytest.approx(1.0)
+    assert told["own_family"]["qwen"] == pytest.approx(2.0)  # 2 above the others for its kin, 0 else
+    assert told["own_family"]["harsh"] is None
+    assert reviewers(found[:3])["agreement"]["harsh | mild"] is None  # too few
     assert family_of("Qwen/Qwen2.5-7B") == family_of("qwen3-8b") == "qwen"
+
+
+SCORED = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 10).map(float), max_size=4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("vw"), SCORED), max_size=60))
+def test_severity_is_that_of_a_runs_health(rows: list[tuple[str, dict[str, float]]]) -> None:
+    """One rule: what the run told while it ran, what the report and the analysis tell afterwards."""
+    health = Health()
+    for place, (writer, scores) in enumerate(rows):
+        reviews = tuple(Review(name, {"correctness": score}, "", "") for name, score in scores.items())
+        roles = Roles(writer, tuple(scores), None, "n")
+        health.add(Outcome(f"s{place}", 1, place, "", roles, (), "accepted", reviews=reviews))
+    told = {name: one["severity"] for name, one in health.account()["reviewers"].items() if one["severity"] is not None}
+    found = reviewers([Judged("", writer, scores, True) for writer, scores in rows])["severity"]
+    assert found == pytest.approx(told)
 
 
 def test_ifd_is_the_ratio_of_two_losses(tmp_path: Path) -> None:
@@ -125,7 +154,7 @@ def test_the_command_compares_sets_of_one_size(tmp_path: Path, capsys: pytest.Ca
     seeds = tmp_path / "seeds.jsonl"
     seeds.write_text("".join(json.dumps({"instruction": f"Add {n} and 0.", "response": "1"}) + "\n" for n in range(4)))
     folders = [str(data(tmp_path / "one", 24)), str(data(tmp_path / "two", 12))]
-    dropped = [review("slm-a", **{"slm-b": 2.0, "slm-c": 3.0})] * 6
+    dropped = [review("slm-a", **{"slm-b": 2.0, "slm-c": 3.0}) | {"reason": "below_tau", "std": 0.5}] * 10
     pq.write_table(pa.Table.from_pylist(dropped), tmp_path / "two" / "rejected.parquet")
     out = tmp_path / "a.json"
     assert main([*folders, "--model", "hash", "--seeds", str(seeds), "--output", str(out)]) == 0
@@ -136,9 +165,53 @@ def test_the_command_compares_sets_of_one_size(tmp_path: Path, capsys: pytest.Ca
     assert told["domain_entropy"] == 1
     assert told["keyword_entropy"] == 0
     assert set(told["by_round"]) == {"1", "2"}
-    assert told["reviewers"]["severity"] == {"slm-b": -1.0, "slm-c": 1.0}
+    assert told["reviewers"]["severity"] == {"slm-b": 1.0, "slm-c": -1.0}
     assert told["reviewers"]["agreement"] == {"slm-b | slm-c": pytest.approx(1.0)}  # kept samples alone are all alike
     assert 0 <= told["nearest_seed"] < 1
+    assert told["judges"]["judges"]["slm-c"]["scores"] == {"3": 10, "9": 12}
+    assert told["judges"]["judges"]["slm-c"]["committee_accepts"] == pytest.approx(12 / 22)
+    assert "No map: it takes at least 30 distinct instructions of a set" in shown
+    assert "absent" in json.loads(out.read_text())["coverage"]
+    assert "<svg" in (tmp_path / "a-scores-two.svg").read_text()
+
+
+def test_a_map_is_written_beside_the_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [str(data(tmp_path / one / "same", count)) for one, count in (("one", 110), ("two", 130))]
+    out = tmp_path / "found.json"
+    assert main([*folders, "--model", "hash", "--output", str(out)]) == 0
+    told = json.loads(out.read_text())["coverage"]
+    assert (told["samples_of_each"], told["clusters"]) == (110, 22)
+    assert list(told["sets"]) == folders, "two folders of one name are told apart"
+    assert all(0 < one["low"] <= one["covered"] <= one["high"] <= 1 for one in told["sets"].values())
+    assert len((tmp_path / "found-map.csv").read_text().splitlines()) == 1 + 110 + 130
+    assert "simulated" not in (tmp_path / "found-map.svg").read_text()
+    assert f"written: {out}, {tmp_path / 'found-map.svg'}" in capsys.readouterr().out
+
+
+def test_the_seeds_of_a_folder_are_found_where_its_manifest_says(tmp_path: Path) -> None:
+    folder = tmp_path / "store" / "data"
+    folder.mkdir(parents=True)
+    (tmp_path / "store" / "world").mkdir()
+    (tmp_path / "store" / "world" / "s.jsonl").write_text(
+        json.dumps({"id": "7", "instruction": "Add 1 and 2.", "response": "3"})
+    )
+    seeds: dict[str, Any] = {"path": "s.jsonl"}
+    manifest = {"config": {"seed": 0, "seeds": seeds}, "inputs": {"seeds": {"folder": "elsewhere/world"}}}
+
+    def found(manifest: Any) -> list[tuple[str, str]]:
+        return recorded_seeds(Arm("a", "a", None, {"data": folder}, {"data": manifest}))
+
+    assert [text for _, text in found(manifest)] == ["Add 1 and 2."]
+    (tmp_path / "store" / "world" / "s.jsonl").write_text("no seeds")
+    assert found(manifest) == []
+    for gone in (
+        {**seeds, "path": "t.jsonl"},
+        {"hub": "tatsu-lab/alpaca", "path": "tatsu-lab/alpaca"},
+        {"path": 3},
+        None,
+    ):
+        assert found({"config": {"seeds": gone}, "inputs": {"seeds": {"folder": "elsewhere/world"}}}) == []
+    assert found({}) == []
 
 
 def test_folders_without_data_are_all_named(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Caches the vectors of seeds between runs: all arms, run seeds and rounds of an experiment embed the same seeds.
+"""Caches the vectors of seeds and kept samples between runs: all arms, run seeds and rounds of an experiment embed the same seeds,
+and maps of the data embed its samples.
 
 A vector depends on its text, the model, the libraries and the processor (embed.py). The text's hash is the key of a row; the rest
 is hashed into the folder's name. Files are written whole under unique names and never changed, so any number of runs can read and
@@ -62,9 +63,7 @@ class VectorCache:
             write_bytes(self._folder / f"{uuid.uuid4().hex}.vectors", _packed(keys, rows))
             self._keep_within(LIMIT)
         except OSError as error:
-            log.warning(
-                "the seeds' embeddings cannot be cached for later runs: %s (GRA_CACHE=FOLDER sets another place)", error
-            )
+            log.warning("embeddings cannot be cached for later runs: %s (GRA_CACHE=FOLDER sets another place)", error)
 
     def _keep_within(self, limit: int) -> None:
         files = [path for folder in self._all.iterdir() if folder.is_dir() for path in _newest_first(folder)]

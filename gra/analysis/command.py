@@ -1,4 +1,5 @@
-"""Runs `gra analyze DATA_DIR [DATA_DIR ...]`: variety, distance to the seeds, difficulty and reviewers of data sets, side by side.
+"""Runs `gra analyze DATA_DIR [DATA_DIR ...]`: variety, coverage, distance to the seeds, difficulty and reviewers of data sets, side
+by side.
 
     gra analyze data/mine data/other --seeds mine.jsonl --ifd Qwen/Qwen2.5-0.5B --output analysis.json
 
@@ -14,16 +15,22 @@ from pathlib import Path
 from typing import Any
 
 from gra import labels
+from gra.analysis import ifd, variety
+from gra.analysis.output import spoken, write
+from gra.analysis.reviewers import reviewers
+from gra.compare.arms import Arm
+from gra.compare.coverage.measure import Coverage, measure
+from gra.compare.report import score_shapes
+from gra.compare.report.coverage import instructions
+from gra.compare.report.folders import manifest_of
+from gra.compare.report.judgements import gate, judged
+from gra.embedding.embed import Embedder, embedder_problems
 from gra.errors import ConfigError, Problem
-from gra.fileio import write_json
-from gra.synthesis.analysis import ifd, variety
-from gra.synthesis.analysis.reviewers import reviewers
-from gra.synthesis.dedup.embed import Embedder, embedder_problems
-from gra.synthesis.dedup.near_duplicates import DedupSettings
 from gra.synthesis.seeds.load import load_seeds
 from gra.synthesis.seeds.settings import SeedSettings
 
 Row = dict[str, Any]
+ON_MAP = 12_000  # instructions of all sets; the report has time for fewer
 NUMBERS = {  # heading -> key of a set's analysis
     "samples": "samples",
     "distinct-1": "distinct_1",
@@ -45,32 +52,43 @@ def main(words: Sequence[str]) -> int:
         raise ConfigError(problems)
     if given.limit is not None and given.limit < 1:
         raise ConfigError([Problem("--limit", f"{given.limit} samples show nothing", "give 1 or more")])
+    arms = [Arm(name, name, None, {"data": f}, {"data": manifest_of(f)}) for name, f in _named(folders).items()]
     sets = {str(folder): _rows(folder) for folder in folders}
     least = min(map(len, sets.values()))
     size = min(least, given.limit) if given.limit else least
     chosen = {name: random.Random(given.seed).sample(rows, size) for name, rows in sets.items()}
     seeds = _seeds(given.seeds, given.seed) if given.seeds else []
-    embedder = Embedder(DedupSettings(model=given.model))
+    embedder = Embedder(given.model)
     try:
-        found = {
-            name: analysis(rows, seeds, embedder, given.ifd) | {"reviewers": reviewers(_reviewed(Path(name)))}
-            for name, rows in chosen.items()
-        }
+        found = {name: analysis(rows, seeds, embedder, given.ifd) for name, rows in chosen.items()}
+        drawn = coverage(arms, seeds, embedder, given.seed)
     finally:
         embedder.close_sync()
     simulated = labels.simulated(folders)
-    if given.output:
-        write_json(
-            Path(given.output), {"simulated": simulated, "embedder": given.model, "ifd": given.ifd, "sets": found}
-        )
+    reviewed = {arm.name: (judged(arm), gate(arm)[0]) for arm in arms}
+    for arm in arms:
+        single, tau = reviewed[arm.name]
+        found[str(arm.folders["data"])] |= {"reviewers": reviewers(single), "judges": score_shapes.data(single, tau)}
+    told = {"simulated": simulated, "embedder": given.model, "ifd": given.ifd, "sets": found}
     print(table(found, simulated))
+    print(f"\n{spoken(drawn, reviewed)}")
+    if given.output:
+        files = write(Path(given.output), told, drawn, reviewed, simulated)
+        print(f"\nwritten: {', '.join(map(str, files))}")
     return 0
+
+
+def coverage(arms: Sequence[Arm], seeds: Sequence[str], embedder: Embedder, seed: int) -> Coverage | str:
+    """The map of the sets, or why there is none."""
+    sets = {arm.name: instructions(arm) for arm in arms}
+    known = [(str(place), text) for place, text in enumerate(seeds)]
+    return measure(sets, lambda texts: embedder.embed_sync(texts, keep=True), seed, known, ON_MAP)
 
 
 def analysis(rows: Sequence[Row], seeds: Sequence[str], embedder: Embedder, model: str | None = None) -> Row:
     """The numbers of one set; None where there is nothing to compare with."""
     texts = [row["instruction"] for row in rows]
-    vectors, known = embedder.embed_sync(texts), embedder.embed_sync(seeds)
+    vectors, known = embedder.embed_sync(texts, keep=True), embedder.embed_sync(seeds, keep=True)
     difficulty = ifd.scores([(row["instruction"], row["response"]) for row in rows], model) if model else []
     told = [value for value in difficulty if value is not None]
     rounds = sorted({row["round"] for row in rows if row.get("round") is not None})
@@ -111,6 +129,14 @@ def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
+def _named(folders: Sequence[Path]) -> dict[str, Path]:
+    """The folders by their names; by the whole path where two have one name."""
+    names = [folder.resolve().name for folder in folders]
+    return {
+        name if names.count(name) == 1 else str(folder): folder for name, folder in zip(names, folders, strict=True)
+    }
+
+
 def _rows(folder: Path) -> list[Row]:
     import pyarrow.parquet
 
@@ -119,18 +145,6 @@ def _rows(folder: Path) -> list[Row]:
     there = set(pyarrow.parquet.read_schema(file).names)
     rows = pyarrow.parquet.read_table(file, columns=[name for name in columns if name in there]).to_pylist()
     return [dict.fromkeys(columns) | row for row in rows]
-
-
-def _reviewed(folder: Path) -> list[Row]:
-    """All proposals with reviews, dropped ones too: among kept samples alone reviewers seem to disagree, because a low score is
-    kept only beside high ones."""
-    import pyarrow.parquet
-
-    rows: list[Row] = []
-    for file in (folder / "data" / "train.parquet", folder / "rejected.parquet"):
-        if file.is_file() and {"generator", "scores"} <= set(pyarrow.parquet.read_schema(file).names):
-            rows += pyarrow.parquet.read_table(file, columns=["generator", "scores"]).to_pylist()
-    return rows
 
 
 def _seeds(path: str, seed: int) -> list[str]:
@@ -160,6 +174,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0, help="of these draws (default: %(default)s)")
     parser.add_argument(
-        "--output", metavar="FILE.json", help="everything: also by round, and what each reviewer is like"
+        "--output",
+        metavar="FILE.json",
+        help="everything: also by round, and what each reviewer is like; beside it the map (SVG, CSV) and reviewers' scores (SVG)",
     )
     return parser

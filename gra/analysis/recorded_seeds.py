@@ -1,0 +1,45 @@
+"""Finds the seeds from which a data folder was made, by its manifest: `gra report` draws them on the map of its data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from gra.compare.arms import Arm
+from gra.errors import SeedError
+from gra.settings import parse
+from gra.synthesis.seeds.load import load_seeds
+from gra.synthesis.seeds.settings import SeedSettings, resolve
+
+log = logging.getLogger(__name__)
+
+
+def recorded_seeds(arm: Arm) -> list[tuple[str, str]]:
+    """(id, instruction) of the seeds of the arm's data; [] where the manifest names none, or their file is gone or from the hub."""
+    manifest = arm.manifests.get("data", {})
+    config = manifest.get("config") or {}
+    given = config.get("seeds")
+    settings, problems = parse(SeedSettings, given, "seeds") if isinstance(given, Mapping) else (None, [])
+    if settings is None or problems or settings.path is None or settings.hub is not None:
+        return []
+    base = _folder(arm, manifest.get("inputs"))
+    if not resolve(settings.path, base).exists():
+        return []
+    seed = config.get("seed")
+    try:
+        found = load_seeds(settings, seed if isinstance(seed, int) else 0, base).seeds
+    except SeedError as error:
+        log.warning("the map shows no seeds: %s", str(error).splitlines()[0])
+        return []
+    return [(one.id, one.instruction) for one in found]
+
+
+def _folder(arm: Arm, inputs: object) -> Path | None:
+    """The step from which the seeds came, where it was or beside the data folder; None where they came from a file."""
+    entry = inputs.get("seeds") if isinstance(inputs, Mapping) else None
+    where = entry.get("folder") if isinstance(entry, Mapping) else None
+    if not isinstance(where, str):
+        return None
+    beside = arm.folders["data"].resolve().parent / Path(where).name
+    return beside if beside.exists() else Path(where)

@@ -1,0 +1,60 @@
+"""Draws a map as SVG, one panel a set: the set's points in colour over the points of all sets in grey.
+
+Panels, not one picture of all: there the set drawn last hides the others, and colours alone would tell them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from gra.compare.coverage.measure import Coverage, Located
+from gra.compare.report.charts import series
+from gra.compare.report.svg_file import opened
+
+SIZE, EDGE = 300, 8  # of a panel, and its margin, in units of the view box
+GAP, HEAD, ACROSS = 16, 26, 3  # between panels, for a panel's name, panels in a row of the standalone picture
+
+
+def panels(found: Coverage) -> list[tuple[str, Markup]]:
+    """(name of a set, its panel as an SVG element), for a page. The grey points are in the first panel; the others refer to it."""
+    backdrop = Markup('<g id="map-all">{}</g>').format(_dots(found.sets, "map-all"))
+    shown = []
+    for index, one in enumerate(found.sets):
+        behind = backdrop if index == 0 else Markup('<use href="#map-all"/>')
+        label = f"Map of {one.name}: {len(one.points):,} of {sum(len(s.points) for s in found.sets):,} points"
+        head = Markup('<svg viewBox="0 0 {} {}" class="map" role="img" aria-label="{}">').format(SIZE, SIZE, label)
+        shown.append((one.name, head + behind + _own(one, index) + Markup("</svg>")))
+    return shown
+
+
+def standalone(found: Coverage, note: str) -> str:
+    """The map as an SVG file, with the sets' names and a `note` below."""
+    across = min(ACROSS, len(found.sets))
+    down = -(-len(found.sets) // across)
+    width, step = across * (SIZE + GAP) + GAP, SIZE + HEAD + GAP
+    behind = Markup('<defs><g id="map-all">{}</g></defs>').format(_dots(found.sets, "map-all"))
+    parts = [opened(width, down * step + GAP + HEAD) + behind]
+    for index, one in enumerate(found.sets):
+        x, y = GAP + index % across * (SIZE + GAP), HEAD + index // across * step
+        name = Markup('<g transform="translate({} {})"><text x="2" y="-6" class="name">{}</text>').format(
+            x, y, one.name
+        )
+        frame = Markup('<rect class="frame" width="{}" height="{}" rx="6"/><use href="#map-all"/>').format(SIZE, SIZE)
+        parts.append(name + frame + _own(one, index) + Markup("</g>"))
+    parts.append(Markup('<text x="{}" y="{}">{}</text></svg>').format(GAP, down * step + HEAD, note))
+    return str(Markup("").join(parts)) + "\n"
+
+
+def _own(one: Located, index: int) -> Markup:
+    return Markup('<g class="{}">{}</g>').format(series(index), _dots([one], "map-own"))
+
+
+def _dots(sets: Sequence[Located], kind: str) -> Markup:
+    """One path for all points: a line of no length with round ends is a dot, in a tenth of a circle element's bytes."""
+    span = SIZE - 2 * EDGE
+    places = {
+        (round(EDGE + span * x, 1), round(EDGE + span * (1 - y), 1)): None for one in sets for _, x, y in one.points
+    }
+    return Markup('<path class="{}" d="{}"/>').format(kind, "".join(f"M{x:g} {y:g}h0" for x, y in places))

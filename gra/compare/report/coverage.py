@@ -1,0 +1,81 @@
+"""Builds the report's section on coverage: a map of the instructions of all arms, and how many clusters each arm covers.
+
+Vectors that a synthesis on this machine made are in the cache; other instructions are embedded here, which takes 5 to 20 ms
+of one core each. A page that a stage or an experiment writes has a map only where it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gra.compare.arms import Arm
+from gra.compare.coverage import picture, words
+from gra.compare.coverage.measure import Coverage, Named, measure
+from gra.compare.reading import data
+from gra.embedding.embed import Embedder, embedder_problems, spoken
+from gra.errors import GraError
+from gra.waiting import reported
+
+Seeds = Callable[[Arm], Named]  # the seeds from which an arm's data was made; empty where they are gone
+ABSENT = "This page was written without a map of the instructions, which takes seconds to minutes; gra report draws it."
+
+
+def coverage(
+    groups: Mapping[str, Sequence[Arm]], reference: str, draw: bool, seeds: Seeds | None
+) -> dict[str, Any] | None:
+    """What the section shows: `panels`, `lines`, `words`; or `absent`, a sentence. None where no arm has data.
+
+    Of replicates the first one is drawn. The reference's embedder is used, since distances by two embedders do not compare.
+    """
+    order = [reference, *(name for name in groups if name != reference)]
+    arms = {groups[name][0].label: groups[name][0] for name in order}
+    sets = {label: found for label, arm in arms.items() if (found := instructions(arm))}
+    if not sets:
+        return None
+    if not draw:
+        return {"absent": ABSENT}
+    first = arms[next(iter(sets))]
+    model = model_of(first)
+    drawn = located(sets, model, seeds(first) if seeds is not None else ())
+    if isinstance(drawn, str):
+        return {"absent": drawn}
+    return {
+        "absent": "",
+        "panels": picture.panels(drawn),
+        "lines": words.lines(drawn) if drawn.size else [],
+        "words": words.method(drawn),
+        "model": spoken(model),
+    }
+
+
+def located(sets: Mapping[str, Named], model: str, seeds: Named = (), seed: int = 0) -> Coverage | str:
+    """The map of the sets by the embedder `model`, as synthesis.dedup.model; or why there is none."""
+    if problems := embedder_problems(model):
+        return f"No map: {problems[0].message}."
+    embedder = Embedder(model)
+    try:
+        with reported("embedding instructions and drawing their map", after_s=4.0):
+            return measure(sets, lambda texts: embedder.embed_sync(texts, keep=True), seed, seeds)
+    except GraError as error:
+        return f"No map: {str(error).splitlines()[0]}."
+    finally:
+        embedder.close_sync()
+
+
+def instructions(arm: Arm) -> list[tuple[str, str]]:
+    """(id, instruction) of the arm's kept samples; [] where it has no data."""
+    table = data.read_table(arm.file("data", "data", "train.parquet"), ["id", "instruction"])
+    if table is None or "instruction" not in table.column_names:
+        return []
+    texts = table["instruction"].to_pylist()
+    ids = table["id"].to_pylist() if "id" in table.column_names else range(len(texts))
+    return [(str(sample), text) for sample, text in zip(ids, texts, strict=True) if isinstance(text, str)]
+
+
+def model_of(arm: Arm) -> str:
+    """The embedder of the arm's synthesis, from its manifest; `auto` where that names none."""
+    settings = arm.manifests.get("data", {}).get("config", {}).get("synthesis")
+    dedup = settings.get("dedup") if isinstance(settings, Mapping) else None
+    found = dedup.get("model") if isinstance(dedup, Mapping) else None
+    return found if isinstance(found, str) else "auto"
