@@ -54,8 +54,9 @@ def _gap(found: Interval, other: str, level: float, once: bool) -> str:
         words = "these two trained models differ; one training each cannot show that their data does"
     else:
         words = "distinguishable"
-    where = "above" if sign > 0 else "below"
-    return f"{100 * abs(found.value):.1f} points {where} {other}, {100 * level:g} % interval {low:.1f} to {high:.1f}: {words}"
+    size = f"{100 * abs(found.value):.1f}"
+    where = "level with" if size == "0.0" else f"{size} points {'above' if sign > 0 else 'below'}"
+    return f"{where} {other}, {100 * level:g} % interval {low:.1f} to {high:.1f}: {words}"
 
 
 def _above(found: Interval) -> bool:

@@ -23,7 +23,7 @@ def percent(value: float | None) -> str:
 
 def points(value: float | None) -> str:
     """A difference of shares as signed percentage points."""
-    return MISSING if value is None else f"{100 * value:+.1f}"
+    return MISSING if value is None else f"{round(100 * value, 1) + 0.0:+.1f}"  # + 0.0: no "-0.0"
 
 
 def span(found: Range | None) -> str:

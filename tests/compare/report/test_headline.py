@@ -24,3 +24,8 @@ def test_the_words_follow_interval_and_trainings(low: float, high: float, once: 
 def test_the_interval_has_the_sign_of_the_words() -> None:
     said = _gap(Interval(-0.08, -0.113, -0.046, 0.01), "B", 0.95, False)
     assert said == "8.0 points below B, 95 % interval 4.6 to 11.3: distinguishable"
+
+
+def test_equal_means_are_called_level() -> None:
+    said = _gap(Interval(-0.0001, -0.1, 0.1, 0.05), "B", 0.95, False)
+    assert said == "level with B, 95 % interval -10.0 to 10.0: not distinguishable"
