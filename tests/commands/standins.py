@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 
 RULES: list[tuple[str, str, tuple[str, ...]]] = [
-    (r"make (quickstart|small|test|install)", "shell", ("-n",)),
+    (r"make (quickstart|small|test|install)( SIZES=)?", "shell", ("-n",)),
     (r"eval \$\(gra completion bash\)", "shell", ()),
     (r"sbatch .*", "shell", ()),
     (r"gra submit .*--config-dir.*", "shell", ("--help",)),  # a file of the user's
