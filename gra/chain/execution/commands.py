@@ -48,14 +48,21 @@ def main(command: str) -> int:
 
 
 def run(root: DictConfig, problems: list[Problem]) -> None:
-    """Run the experiment's unfinished steps, then print its table. Raises ConfigError, StoreError, RunFailed."""
+    """Run the experiment's unfinished steps, then print its table. If steps failed, the table has the other arms' scores, and "-"
+    for the failed ones. Raises ConfigError, StoreError, RunFailed."""
     made, cluster = prepare(root, problems, outside=True, executor="local")
     assert isinstance(cluster, ClusterSettings)
     with Display(len(made.steps)) as display:
         account = run_plan(made, cluster, display)
+    now = make_plan(made.experiment, made.store)[0]
+    if not account.code:
+        print(_table(root, now))
+    elif account.failed and any(
+        now.steps[row.steps["scores"]].folder for row in now.experiment.rows if "scores" in row.steps
+    ):
+        print(f"{_table(root, now)}\n")  # an arm whose committee keeps nothing is a result, and hides no other arm's
     if account.code:
         raise RunFailed(_account(made, account), account.code)
-    print(_table(root, make_plan(made.experiment, made.store)[0]))
 
 
 def plan(root: DictConfig, problems: list[Problem]) -> None:

@@ -71,6 +71,14 @@ def test_one_failing_step_stops_only_what_needs_it(place: Place) -> None:
     assert "not done (waiting for failed steps): twin/make, a/scores, twin/scores" in run.stderr
     assert "gra run" in run.stderr.splitlines()[-1]
     assert any(name.startswith("fake_join-b-scores") for name in place.finished())
+    assert "Arm B" in run.stdout  # the table shows the arms that are scored
+    assert (place.folder / "runs" / "results" / "fake" / "table.md").exists()
+
+
+def test_without_any_scores_a_failure_prints_no_table(place: Place) -> None:
+    run = place.gra(*RUN, "made.fail=error", "seed=1", "~experiment.arms.b")
+    assert run.returncode == 1
+    assert run.stdout == ""
 
 
 ODD = "runs/a b=(1),日本's #~"
