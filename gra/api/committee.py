@@ -159,7 +159,7 @@ def _run(
         if base_url is not None:
             values["pool.base_url"] = base_url
         if models is not None:
-            values["pool.models"] = list(models)
+            values["pool.models"] = [models] if isinstance(models, str) else list(models)
         return run_stage(target, app, output, {**values, **(config or {})}).folder
 
 

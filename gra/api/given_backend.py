@@ -6,6 +6,7 @@ looked up in this process.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from types import TracebackType
@@ -31,8 +32,15 @@ def given(backend: Any) -> Iterator[str]:
     """Register `backend` during the block, and yield the name under which `connect` finds it. Raises ConfigError if it has no
     `chat`."""
     kind = type(backend)
-    if not callable(getattr(backend, "chat", None)):
-        told = f"{kind.__qualname__} has no method `chat`"
+    chat = getattr(backend, "chat", None)
+    if not callable(chat) or (
+        inspect.isfunction(getattr(chat, "__func__", chat)) and not inspect.iscoroutinefunction(chat)
+    ):
+        told = (
+            f"{kind.__qualname__} has no method `chat`"
+            if chat is None
+            else f"`chat` of {kind.__qualname__} is not `async def`"
+        )
         raise ConfigError(
             [Problem("backend", told, "give it `async def chat(self, request)`, which returns the reply's text")]
         )

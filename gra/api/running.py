@@ -33,9 +33,7 @@ def beside_a_loop(work: Callable[[], T]) -> T:
     In that case Ctrl-C (a notebook's "interrupt") returns at once, and the work continues until it finishes or the process
     ends. In a script, Ctrl-C stops the stage as on the command line.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _loop_runs():
         return work()
     ended: list[T] = []
     failed: list[BaseException] = []
@@ -52,3 +50,11 @@ def beside_a_loop(work: Callable[[], T]) -> T:
     if failed:
         raise failed[0]
     return ended[0]
+
+
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:  # handled here, so that it is not the context of what `work` raises
+        return False
+    return True

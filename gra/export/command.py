@@ -21,14 +21,15 @@ from gra.flags import Parser
 
 KEPT, DROPPED = "data/train.parquet", "rejected.parquet"
 COLUMNS = ["instruction", "response", "messages", "mean"]
+ALIASES = {"trl": "chatml"}  # a trainer's name -> the format that it reads
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code. Raises StoreError if DIR holds no data or OUT cannot be written."""
     parser = Parser("gra export", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="DIR", help="a finished data folder")
-    forms = "\n".join(f"{name}: {one.told}" for name, one in FORMATS.items())
-    parser.add_argument("--to", required=True, choices=FORMATS, help=forms)
+    forms = "\n".join([*(f"{name}: {one.told}" for name, one in FORMATS.items()), "trl: as chatml"])
+    parser.add_argument("--to", required=True, choices=FORMATS, type=lambda word: ALIASES.get(word, word), help=forms)
     parser.add_argument(
         "--output",
         required=True,

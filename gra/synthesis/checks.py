@@ -63,6 +63,12 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
     return problems
 
 
+def _fewer(settings: SynthesisSettings, reviewers: int) -> str:
+    """The remedy for a pool with too few models."""
+    reviews = f" synthesis.min_reviews={reviewers}" if settings.min_reviews > reviewers else ""
+    return f"add models, or set synthesis.reviewers={reviewers}{reviews}, or synthesis.roles=single"
+
+
 def _combinations(settings: SynthesisSettings, models: list[str]) -> list[Problem]:
     problems = []
     needed = models_needed(settings)
@@ -73,11 +79,13 @@ def _combinations(settings: SynthesisSettings, models: list[str]) -> list[Proble
                 f"1 generator + {settings.reviewers if settings.review else 0} reviewers + "
                 f"{needed - 1 - (settings.reviewers if settings.review else 0)} adjudicator need {needed} models, "
                 f"pool.models has {len(models)}",
-                f"add models, or set synthesis.reviewers={max(1, len(models) - 2)}, or synthesis.roles=single",
+                _fewer(settings, max(1, len(models) - 2)),
             )
         )
     if settings.review and settings.min_reviews > settings.reviewers:
-        message = f"{settings.reviewers} reviewers cannot give {settings.min_reviews} reviews"
+        message = (
+            f"{settings.reviewers} reviewer{'s'[: settings.reviewers != 1]} cannot give {settings.min_reviews} reviews"
+        )
         problems.append(Problem("synthesis.min_reviews", message, f"set it to {settings.reviewers} or less"))
     if settings.composite == "correctness" and settings.scoring == "probability" and settings.questions == "overall":
         message = "correctness needs a score for each dimension, and synthesis.questions=overall asks for one score"

@@ -57,6 +57,11 @@ def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
     assert done.stdout.count("kept 4 of") == 1
 
 
+class NotAsync:
+    def chat(self, request: Any) -> str:
+        return "no coroutine"
+
+
 def test_own_backend_a_running_loop_and_the_same_data(tmp_path: Path) -> None:
     plain, backend = made(tmp_path / "plain"), Counting()
 
@@ -119,6 +124,8 @@ def test_models_are_probed(tmp_path: Path) -> None:
         ({"pool": None}, ["none of base_url, pool and backend is given"]),
         ({"backend": object(), "models": NAMES}, ["pool and backend"]),
         ({"pool": None, "backend": object(), "models": NAMES}, ["object has no method `chat`"]),
+        ({"pool": None, "backend": NotAsync(), "models": NAMES}, ["`chat` of NotAsync is not `async def`"]),
+        ({"models": NAMES[:3]}, ["set synthesis.reviewers=1 synthesis.min_reviews=1"]),
         ({"pool": None, "base_url": "http://127.0.0.1:9/v1"}, ["name the models"]),
         ({"config": {"synthesis.tau": 70, "runtime.concurrency": 0}}, ["synthesis.tau", "runtime.concurrency"]),
     ],
@@ -130,6 +137,7 @@ def test_faults_are_told_all_at_once_before_anything_is_made(
         made(tmp_path / "data", **given)
     for word in words:
         assert word in str(told.value)
+    assert told.value.__context__ is None  # a traceback shows this error alone
     assert not (tmp_path / "data").exists()
     assert not list(tmp_path.glob("data.partial"))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from gra.compare.arms import Arm
 from gra.compare.reading import lm_eval_log, scores
 from gra.compare.reading.scores import Scores
+from gra.errors import EvalError
 
 
 def is_run(path: Path) -> bool:
@@ -15,7 +16,15 @@ def is_run(path: Path) -> bool:
 
 
 def load(path: Path, metric: str | None = None) -> Scores:
-    """The scores in `path`. `metric`: the metric to take from lm-eval's logs. Raises EvalError for damaged files."""
+    """The scores in `path`. `metric`: the metric to take from lm-eval's logs. Raises EvalError for damaged files, and for folders
+    that hold no evaluation."""
+    if not path.exists():
+        raise EvalError(
+            f"{path}: no such folder\n    -> give the folder of a finished evaluation (gra eval ... output=DIR)"
+        )
+    if not is_run(path) and (path / "manifest.json").exists():
+        remedy = "compare folders of evaluations: gra eval model.path=MODEL output=DIR"
+        raise EvalError(f"{path}: holds no scores (scores.json): it is the folder of another stage\n    -> {remedy}")
     if not (path / "scores.json").exists() and lm_eval_log.is_log(path):
         return lm_eval_log.load(path, metric)
     return scores.load(path)

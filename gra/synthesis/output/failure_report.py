@@ -12,6 +12,8 @@ from gra.reasons import text_of
 from gra.synthesis.replies.remarks import troubles
 from gra.synthesis.rounds import Synthesis
 
+JUDGED = ("below_tau", "instruction_rejected")  # reasons of a committee that judges, and lets nothing pass
+
 
 def nothing_kept(result: Synthesis, output: Path, stats: Mapping[str, Any]) -> str:
     """The message of a run that kept no sample: one line per reason, most frequent first, with an example; then the models with
@@ -31,11 +33,24 @@ def nothing_kept(result: Synthesis, output: Path, stats: Mapping[str, Any]) -> s
             lines.append("  no domain has enough annotated seeds to show the generator (synthesis.shots)")
     lines += [f"  model {text}" for text in troubles(stats["replies"], stats["refused"])]
     lines.append(
-        "Missing replies are not replaced. To see all replies in the journal: "
-        f"{shlex.join(['gra', 'inspect', str(output), '--list'])}\n"
-        "    -> if models ignore response_format, use a server that constrains decoding, or larger models"
+        "Missing replies are not replaced. The journal keeps all replies, and the same command answers equal requests from it: "
+        f"{shlex.join(['gra', 'inspect', str(output), '--list'])}\n    -> {_remedy(result)}"
     )
     return "\n".join(lines)
+
+
+def _remedy(result: Synthesis) -> str:
+    """What to do, by what happened most often."""
+    reasons = Counter(o.reason for o in result.rejected)
+    if reasons and reasons.most_common(1)[0][0] in JUDGED:
+        return (
+            "the committee passes nothing: `gra probe` shows whether its models can judge; synthesis.scoring=probability asks "
+            "them for one token, and more proposals (synthesis.max_proposals) or a lower synthesis.tau keep more"
+        )
+    return (
+        "if models ignore response_format (a backend of your own must send request.schema), use a server that constrains "
+        "decoding, or larger models; after a change of your backend's code, rename its class"
+    )
 
 
 def blind_committee(faults: Sequence[str], output: Path, stats: Mapping[str, Any]) -> str:
