@@ -18,6 +18,7 @@ install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "GRA needs Python 3.11 or later, $(PYTHON) is %d.%d; set PYTHON=..." % v[:2])'
+	@echo "installing some 2 GB of packages into $(VENV): a few minutes, more on a slow network"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[deepspeed,minilm,cpu,dev]'
 	@touch $@

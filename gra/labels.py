@@ -29,6 +29,16 @@ def simulated(paths: Iterable[Path | None]) -> bool:
     )
 
 
+def foreign_seeds(models_simulated: bool, seeds: Iterable[Path | None]) -> str | None:
+    """Return a warning if simulated models get seeds from outside of their world; None otherwise. `seeds`: their files."""
+    if not models_simulated or simulated(seeds):
+        return None
+    return (
+        "simulated models know only their own world (seeds=world): your seeds do not shape what they write, and the figures say "
+        "nothing about your seeds or about real models"
+    )
+
+
 def quantized(paths: Iterable[Path | None]) -> str | None:
     """Return the text of the first label QUANTIZED found, on one line; None if no path is labelled.
 

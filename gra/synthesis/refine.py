@@ -156,6 +156,12 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     settings = given.synthesis
     seeds = load_seeds(given.seeds, given.seed, inputs.get("seeds"))
     report_bad(seeds.bad, output)
+    if (
+        warning := labels.foreign_seeds(
+            bool((config.get("pool") or {}).get("simulated")), [inputs.get("seeds"), *seed_files(given.seeds).values()]
+        )
+    ) is not None:
+        log.warning(warning)
     shutil.rmtree(output / SPOOL, ignore_errors=True)  # left by a killed run; the journal holds all that is needed
     rules = rules_of(given, inputs.get("probe"))
     with closing(filter.build(settings.decontaminate, inputs.get("benchmarks"))) as against:

@@ -59,7 +59,7 @@ def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
 
 class NotAsync:
     def chat(self, request: Any) -> str:
-        return "no coroutine"
+        return f"no coroutine: {request}"
 
 
 def test_own_backend_a_running_loop_and_the_same_data(tmp_path: Path) -> None:

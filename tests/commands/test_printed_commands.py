@@ -145,7 +145,7 @@ def test_a_command_works_as_printed(
         named = {"FOLDER": str(scores(place, "mine")), "DIR": str(tmp_path / "out")}
         words = [named.get(word, word) for word in words]
     if words[:2] == ["gra", "compare"]:
-        scores(place, "mine"), scores(place, "other")
+        scores(place, "mine"), scores(place, "other"), scores(place, "base")
     words = [
         found
         for word in words

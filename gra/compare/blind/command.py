@@ -58,7 +58,8 @@ def _draw(words: Sequence[str], count: int, seed: int, output: Path) -> int:
     for name, rows in arms.items():
         if len(rows) < count:
             print(f"{name}: has {len(rows)} samples, fewer than --count {count}; all of them are used", file=sys.stderr)
-    print(f"{output / SHEET}: {len(sheet)} samples of {len(arms)} arms in random order; {KEY} holds the arms")
+    drawn = f"{len(sheet)} samples of {len(arms)} {'arm' if len(arms) == 1 else 'arms'}"
+    print(f"{output / SHEET}: {drawn} in random order; {KEY} holds the arms")
     print(f"    -> fill in {', '.join(LABELS)} in each line (true, false or null), then: gra blind rates {output}")
     return 0
 

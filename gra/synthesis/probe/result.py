@@ -19,6 +19,7 @@ from gra.synthesis.probe.reviewer import Reviewer, assess
 from gra.synthesis.scoring.calibration import apply
 from gra.synthesis.settings import SynthesisSettings
 
+COMMON = 0.8  # errors are called common if fewer than this share of the reviewers would do as well
 FORMAT = 2  # version of probe.json; since 2 severity is above 0 for harsh reviewers, and `constant` is rounded to a hundredth
 
 
@@ -171,8 +172,10 @@ def _faults(found: Qualification, settings: SynthesisSettings) -> list[str]:
 def _in_words(found: Qualification) -> list[str]:
     words = [sentence for reviewer in found.reviewers.values() for sentence in reviewer.words]
     if found.independent is not None and len(found.reviewers) > 1:
+        common = found.independent < COMMON * len(found.reviewers)
+        why = "make errors in common: they" if common else "err nearly independently: they"
         worth = f"about {found.independent:.1f} independent reviewers"
-        words.append(f"The {len(found.reviewers)} reviewers make errors in common: they are worth {worth}.")
+        words.append(f"The {len(found.reviewers)} reviewers {why} are worth {worth}.")
     words += [
         f"{model} scores its own family {gap.value:+.1f} points higher than others do [{gap.low:+.1f}, {gap.high:+.1f}]."
         for model, gap in found.preference.items()

@@ -109,6 +109,13 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
         }
         _write(output, found, settings.tau)
         return {"calls": 0.0}
+    if (
+        warning := labels.foreign_seeds(
+            bool((config.get("pool") or {}).get("simulated")),
+            [inputs.get("seeds"), *seed_files(parsed(config).seeds).values()],
+        )
+    ) is not None:
+        log.warning(warning)
     found = _probe(parsed(config), ProbeSettings.model_validate(config["probe"]), inputs.get("seeds"), output)
     for name, model in found["models"].items():
         if model["auc"] is not None and model["auc"]["low"] <= 0.5:
