@@ -7,7 +7,7 @@ from typing import Any
 
 from gra.compare.best import best
 from gra.compare.options import Options, PaperOptions
-from gra.compare.paper import benchmarks, beside, opendataarena
+from gra.compare.paper import benchmarks, beside, layout, opendataarena
 from gra.compare.paper.command import judged_sheets, paper_evidence
 from gra.compare.paper.runs import RunsEvidence, rows_of
 from gra.compare.power_sheet import measured
@@ -127,7 +127,12 @@ def papers(
     )
     if simulated:
         title, source = f"{title} (simulated)", f"Simulated: the numbers say nothing about real models. {source}"
-    return {"paper": [beside.sheet(runs, paper, entries, labels)], "claims": judged_sheets(runs, title, source)}
+    records = beside.records(runs, paper, entries, labels)
+    return {
+        "table1": [layout.sheet(records)],
+        "paper": [beside.sheet(records, runs, paper)],
+        "claims": judged_sheets(runs, title, source),
+    }
 
 
 def _bootstrap(options: Options) -> dict[str, Any]:

@@ -123,6 +123,13 @@ def test_beside_the_paper(gra: Command, tmp_path: Path) -> None:
     assert found["distilled_72b", "mean"]["delta"] == "-"
     assert found["distilled_72b", "(general)"]["delta"] == "-"
     assert found["distilled_72b", "mean of 9"]["delta"] != "-"
+    wide = lines_of((tmp_path / "out" / "table1.csv").read_text())
+    assert [line["Scores"] for line in wide] == ["paper", "ours"] * 3
+    assert [wide[0][name] for name in ("gsm8k", "mean")] == ["65.6", "51.2"]
+    assert wide[3]["mmlu"] == "-", "not measured"
+    assert wide[1]["gsm8k"] == f"{100 * float(one['ours']):.1f}"
+    latex = (tmp_path / "out" / "table1.tex").read_text()
+    assert latex.count("\\toprule") == 1
     simulated = found["mine", "gsm8k"]
     assert (simulated["simulated"], simulated["label"], simulated["opendataarena"]) == (
         "true",
@@ -259,7 +266,7 @@ def test_an_experiments_comparison_has_the_same_sheets(make_arm: Any, tmp_path: 
     ]
     options = {"resamples": 400, "contrasts": ["vanilla-gra"], "paper": {"block": "Qwen2.5-7B/Condor"}}
     text = compare(arms, title="t", reference="gra", output=tmp_path / "out", options=options)
-    names = {f"{name}.{form}" for name in ("contrasts", "paper", "claims") for form in ("md", "csv", "tex")}
+    names = {f"{name}.{form}" for name in ("contrasts", "table1", "paper", "claims") for form in ("md", "csv", "tex")}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names | {
         "table.md",
         "table.csv",

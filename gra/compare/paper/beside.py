@@ -45,11 +45,17 @@ NOTES = (
 )
 
 
-def sheet(runs: RunsEvidence, paper: PaperEvidence, entries: Sequence[Entry], labels: Mapping[str, str]) -> Sheet:
-    """One line for each arm and benchmark, group (where all of it is measured) and mean. `labels`: arm -> label."""
-    records: list[dict[str, Any]] = []
-    for key, arm in runs.rows.items():
-        records += _records(key, arm, labels[arm], runs, paper, entries)
+def records(
+    runs: RunsEvidence, paper: PaperEvidence, entries: Sequence[Entry], labels: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """One record for each arm and benchmark, group (where all of it is measured) and mean. `labels`: arm -> label."""
+    return [
+        record for key, arm in runs.rows.items() for record in _records(key, arm, labels[arm], runs, paper, entries)
+    ]
+
+
+def sheet(records: Sequence[Mapping[str, Any]], runs: RunsEvidence, paper: PaperEvidence) -> Sheet:
+    """One line for each of the `records`."""
     notes = list(NOTES)
     if any(record["simulated"] for record in records):
         notes.insert(
