@@ -18,6 +18,7 @@ from typing import Any
 from gra.errors import ConfigError, GraError, SynthesisError
 
 NICE = 5
+CLOSE_S, AGAIN_S = 30.0, 0.5  # seconds that a process has to end, and between two SIGTERMs
 _starting = threading.Lock()
 
 
@@ -51,10 +52,20 @@ class WorkerProcess:
         return self._turns.submit(self._ask, method, arguments)
 
     def close(self) -> None:
-        """End the process. Unfinished work is lost."""
+        """End the process, by SIGKILL if it has not ended in about CLOSE_S seconds. Unfinished work is lost.
+
+        SIGTERM is sent again and again: Python runs its handler between two instructions, so a signal that arrives just before the
+        process waits for its next call would be handled only after that call.
+        """
         self._turns.shutdown(wait=False, cancel_futures=True)
-        self._process.terminate()
-        self._process.join()
+        for _ in range(int(CLOSE_S / AGAIN_S)):
+            self._process.terminate()
+            self._process.join(AGAIN_S)
+            if self._process.exitcode is not None:
+                break
+        else:
+            self._process.kill()
+            self._process.join()
         self._pipe.close()
 
     def _ask(self, method: str, arguments: tuple[Any, ...]) -> Any:
@@ -110,6 +121,7 @@ def _serve(pipe: Connection, make: Callable[..., Any], arguments: tuple[Any, ...
 
 
 def _leave(kept: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it may be sent again meanwhile
     close = getattr(kept, "close", None)
     if close is not None:
         close()
