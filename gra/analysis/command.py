@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,9 @@ def main(words: Sequence[str]) -> int:
     """The command; returns the exit code. Raises ConfigError, SeedError, SynthesisError."""
     given = _parser().parse_intermixed_args(list(words))
     folders = [Path(folder) for folder in given.folders]
+    if unfinished := [folder for folder in folders if folder.name.endswith(".partial")]:
+        print(f"left out, not finished: {', '.join(map(str, unfinished))}", file=sys.stderr)
+        folders = [folder for folder in folders if folder not in unfinished] or folders
     if problems := _problems(folders, given.model):
         raise ConfigError(problems)
     if given.limit is not None and given.limit < 1:

@@ -19,6 +19,20 @@ from gra.errors import EXIT_CONFIG, EXIT_PREEMPTED
 from gra.server_addresses import UP
 from gra.wellformed import printable
 
+ORDINARY = {  # squeue's reasons of a job whose turn has not come
+    *(
+        "",
+        "None",
+        "Priority",
+        "Resources",
+        "Dependency",
+        "BeginTime",
+        "JobArrayTaskLimit",
+        "NodeDown",
+        "Cleaning",
+        "Licenses",
+    ),
+}
 _TOLD = (0, EXIT_PREEMPTED, 128 + signal.SIGTERM)  # ends that are no fault: done, or told to stop
 _BEGINS = re.compile(r" on \S+: attempt \d+, log ")  # slurm/attempts.sh writes it
 _TAIL = 4000  # bytes of a log in which its last error is looked for
@@ -137,6 +151,7 @@ def _line(
         state = "running"
     elif mine:
         state = "waiting"
+        error = _why_waiting(mine) or error
     elif failed:
         state = "failed"
     else:
@@ -167,6 +182,14 @@ def _line(
             for task in failed
         ],
     )
+
+
+def _why_waiting(rows: Sequence[slurm.Row]) -> str | None:
+    """Slurm's reason why a queued job has not started; None for those that end by themselves."""
+    odd = sorted({row.reason.strip("()") for row in rows} - ORDINARY)
+    if not odd:
+        return None
+    return f"Slurm does not start it: {printable(', '.join(odd))[:200]}; other resources: gra cancel, change cluster.*, gra submit"
 
 
 def _made(folder: str) -> bool:

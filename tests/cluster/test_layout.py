@@ -205,3 +205,24 @@ def test_what_slurm_wrote_when_it_ended_a_job_is_its_last_error(tmp_path: Path) 
     assert (line.state, line.error) == ("stopped", "Slurm: Exceeded job memory limit; gra submit queues it again")
     (logs / "slurm-7.log").write_text((logs / "slurm-7.log").read_text().partition("slurmstepd-a: error: StepId")[0])
     assert "cancelled, or ended with its node" in str(lines_of(tmp_path, [])[0].error)
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("Priority", None),
+        ("Dependency", None),
+        ("PartitionConfig", "PartitionConfig"),
+        ("(ReqNodeNotAvail, down)", "ReqNode"),
+    ],
+)
+def test_a_job_that_slurm_does_not_start_is_shown_with_the_reason(
+    tmp_path: Path, reason: str, told: str | None
+) -> None:
+    folder = str(tmp_path / "none")
+    job = Submitted("x-1", "a/x", "a/x", "x", "1", None, 1, [], [], {"0": [folder]}, str(tmp_path / "logs"), {"7": 0})
+    Submission(tmp_path / ".jobs" / "then", "x", "", None, [], [job]).write()
+    (line,) = lines_of(tmp_path, [Row("7", "PENDING", reason, comment(tmp_path, job.key))])
+    assert line.state == "waiting"
+    assert (line.error is None) == (told is None)
+    assert told is None or told in str(line.error)
