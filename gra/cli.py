@@ -93,11 +93,23 @@ def main() -> int:
 
 def _names_folders(words: list[str]) -> bool:
     """Whether the words are folders, not Hydra's flags or key=value. A single word that does not exist may be an experiment."""
-    if any(_names_run(word) for word in words):
+    if any(_names_run(word) for word in words) or _names_unknown(words):
         return True
     if not words or words[0].startswith("-") or ("=" in words[0] and not Path(words[0]).is_dir()):
         return False
     return Path(words[0]).exists() or sum(not word.startswith("-") and "=" not in word for word in words) > 1
+
+
+def _names_unknown(words: list[str]) -> bool:
+    """Whether the words are NAME=FOLDER of missing folders: no experiment is named, and no NAME is a key of the config."""
+    from gra.paths import conf_dir
+
+    given = [word.partition("=")[0] for word in words if "=" in word and not word.startswith("-")]
+    if not given or "experiment" in given or any(not name.isidentifier() for name in given):
+        return False
+    text = (conf_dir() / "chain.yaml").read_text(encoding="utf-8")
+    known = {line.partition(":")[0] for line in text.splitlines()} | {path.name for path in conf_dir().iterdir()}
+    return not known.intersection(given)
 
 
 def _names_run(word: str) -> bool:

@@ -133,14 +133,14 @@ def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
 
     Raises ConfigError for words that are no run.
     """
+    missing = [folder for word in words if not is_run(folder := split(word)[1])]
     problems = [
         Problem(
             "FOLDER",
-            f"{split(word)[1]} is no evaluation",
+            f"{folder} is no evaluation" if folder.exists() else f"{folder} does not exist",
             "a folder with scores.json, or lm-eval's with samples_*.jsonl",
         )
-        for word in words
-        if not is_run(split(word)[1])
+        for folder in missing
     ]
     if problems:
         raise ConfigError(problems)

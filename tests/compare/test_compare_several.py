@@ -278,3 +278,10 @@ def test_an_experiments_comparison_has_the_same_sheets(make_arm: Any, tmp_path: 
     assert judged["the adjudicator keeps a disputed sample"]["verdict"] == "holds"  # from stats.json
     with pytest.raises(ConfigError, match="paper"):
         compare(arms, title="t", reference="gra", output=tmp_path / "x", options={"paper": {"blok": "x"}})
+
+
+def test_names_of_folders_that_do_not_exist_are_no_keys(gra: Command, tmp_path: Path) -> None:
+    code, text, said = gra(f"gra={tmp_path / 'a'}", f"vanilla={tmp_path / 'b'}", "--paper", "Qwen2.5-7B/Alpaca")
+    assert (code, text) == (2, "")
+    assert f"{tmp_path / 'a'} does not exist" in said
+    assert f"{tmp_path / 'b'} does not exist" in said
