@@ -47,7 +47,7 @@ from gra.synthesis.rounds import Synthesis
 from gra.synthesis.run_rules import rules_of
 from gra.synthesis.seed_only import ADDED_LATER as SEEDS_ADDED_LATER
 from gra.synthesis.seeds import trial
-from gra.synthesis.seeds.load import SeedSettings, load_seeds, report_bad, seed_files
+from gra.synthesis.seeds.load import SeedSettings, load_seeds, report_bad, seed_files, warn_of_foreign_seeds
 from gra.synthesis.settings import SynthesisSettings
 
 NAME = "refine"
@@ -156,12 +156,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     settings = given.synthesis
     seeds = load_seeds(given.seeds, given.seed, inputs.get("seeds"))
     report_bad(seeds.bad, output)
-    if (
-        warning := labels.foreign_seeds(
-            bool((config.get("pool") or {}).get("simulated")), [inputs.get("seeds"), *seed_files(given.seeds).values()]
-        )
-    ) is not None:
-        log.warning(warning)
+    warn_of_foreign_seeds(given.seeds, inputs.get("seeds"), given.pool.settings.simulated)
     shutil.rmtree(output / SPOOL, ignore_errors=True)  # left by a killed run; the journal holds all that is needed
     rules = rules_of(given, inputs.get("probe"))
     with closing(filter.build(settings.decontaminate, inputs.get("benchmarks"))) as against:

@@ -24,7 +24,7 @@ from gra.synthesis.config import served as served_apart
 from gra.synthesis.engine.reuse import bought_again, kept, reuse
 from gra.synthesis.probe.result import FORMAT
 from gra.synthesis.probe.settings import Mode, ProbeSettings, load_sources, mode, source_named
-from gra.synthesis.seeds.load import load_seeds, report_bad, seed_files
+from gra.synthesis.seeds.load import load_seeds, report_bad, seed_files, warn_of_foreign_seeds
 from gra.synthesis.settings import SynthesisSettings
 from gra.wellformed import printable
 
@@ -109,14 +109,9 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
         }
         _write(output, found, settings.tau)
         return {"calls": 0.0}
-    if (
-        warning := labels.foreign_seeds(
-            bool((config.get("pool") or {}).get("simulated")),
-            [inputs.get("seeds"), *seed_files(parsed(config).seeds).values()],
-        )
-    ) is not None:
-        log.warning(warning)
-    found = _probe(parsed(config), ProbeSettings.model_validate(config["probe"]), inputs.get("seeds"), output)
+    given = parsed(config)
+    warn_of_foreign_seeds(given.seeds, inputs.get("seeds"), given.pool.settings.simulated)
+    found = _probe(given, ProbeSettings.model_validate(config["probe"]), inputs.get("seeds"), output)
     for name, model in found["models"].items():
         if model["auc"] is not None and model["auc"]["low"] <= 0.5:
             log.warning("probe: %s", printable(model["words"][0] if model["words"] else name))

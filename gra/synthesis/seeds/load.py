@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gra import labels
 from gra.errors import SeedError
 from gra.fileio import write_text
 from gra.synthesis.committee.records import Seed
@@ -182,3 +183,10 @@ def _subset(seeds: list[Seed], limit: int | None, seed: int) -> list[Seed]:
     ranks = {s.id: hashlib.sha256(f"{seed}\x1f{s.id}".encode()).digest() for s in seeds}
     chosen = set(heapq.nsmallest(limit, ranks, key=ranks.__getitem__))
     return [s for s in seeds if s.id in chosen]
+
+
+def warn_of_foreign_seeds(settings: SeedSettings, folder: Path | None, models_simulated: bool) -> None:
+    """Log a warning if simulated models get seeds from outside of their world. `folder`: the input `seeds`."""
+    warning = labels.foreign_seeds(models_simulated, [folder, *seed_files(settings).values()])
+    if warning is not None:
+        log.warning(warning)
