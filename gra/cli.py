@@ -168,10 +168,9 @@ def _as_keys(words: list[str]) -> list[str]:
 
 
 def _experiments() -> list[str]:
-    from gra.paths import conf_dir
+    from gra.chain.config.kinds import all_options
 
-    folder = conf_dir() / "experiment"
-    return sorted(p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.yaml"))
+    return all_options("experiment")
 
 
 def _unknown(command: str, rest: list[str]) -> int:

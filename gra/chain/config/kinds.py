@@ -52,6 +52,12 @@ def group_options(group: str) -> list[str]:
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 
 
+def all_options(group: str) -> list[str]:
+    """Return the same, with the options in subfolders as `folder/option`."""
+    folder = conf_dir() / group
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+
+
 def _choose(name: str, key: str, value: Any) -> str:
     options = group_options(name.partition("@")[0])
     if isinstance(value, str) and value in options:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gra import spelling
-from gra.chain.config.kinds import group_options, wrong_kinds
+from gra.chain.config.kinds import all_options, group_options, wrong_kinds
 from gra.chain.config.unknown import listed
 from gra.chain.store.fingerprint import leaves
 from gra.errors import Problem
@@ -270,18 +270,11 @@ def _problem(key: str, error: Exception, known: Sequence[str]) -> Problem:
     unloaded = re.search(r"Could not load '([^']*)'", str(error))  # one of several: +arms=[gra,refned]
     if options or unloaded:
         wanted = options.group(1) if options else unloaded.group(1) if unloaded else ""
-        inside = _with_subfolders(key)
-        names = sorted({*(options.group(2).split() if options else ()), *inside})
+        names = sorted({*(options.group(2).split() if options else ()), *all_options(key)})
         near = spelling.near(wanted.removeprefix(f"{key}/"), names) or spelling.near(wanted.rpartition("/")[2], names)
         hint = f"did you mean {key}={near[0]}? " if near else ""
         return Problem(key, f"there is no {wanted}", f"{hint}One of: {', '.join(names)}", WHERE)
     return Problem(key, text, "`--help` lists the groups, `--cfg job` the keys", WHERE)
-
-
-def _with_subfolders(group: str) -> list[str]:
-    """Return the options of a group of the project, those in its subfolders as `folder/option`."""
-    folder = conf_dir() / group
-    return [path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")]
 
 
 def _near(key: str, last: str, known: Sequence[str]) -> list[str]:

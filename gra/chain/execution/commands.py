@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gra.chain.config.experiment import resolve
-from gra.chain.config.kinds import wrong_kinds
+from gra.chain.config.kinds import all_options, wrong_kinds
 from gra.chain.config.unknown import listed, unknown_keys
 from gra.chain.execution.app import hydra_main, sources
 from gra.chain.execution.check import check_plan, locate
@@ -24,7 +24,6 @@ from gra.chain.store import manifest
 from gra.chain.store.store import Store
 from gra.errors import EXIT_FAILED, ConfigError, GraError, Problem, StoreError
 from gra.machine import requested
-from gra.paths import conf_dir
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -200,8 +199,7 @@ def _servers_of_none(cluster: ClusterSettings | SlurmSettings | None, made: Plan
 
 def experiments() -> list[str]:
     """Return the names of the project's experiments."""
-    folder = conf_dir() / "experiment"
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+    return all_options("experiment")
 
 
 def _table(root: DictConfig, made: Plan) -> str:
