@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -25,6 +26,18 @@ from tiny_models import save_tiny_chat_model
 
 settings.register_profile("gra", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("gra")
+
+
+@pytest.fixture(autouse=True)
+def signals_left_as_found() -> Iterator[None]:
+    """What a test starts later inherits ignored signals, and then cannot be ended."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    after = [signal.getsignal(number) for number in numbers]
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+    assert after == before, "a signal's handler was not restored"
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ class Counting:
         self.held_at: int | None = None
         self.arrived = self.waiting = 0
         self.calls: Counter[str] = Counter()
+        self.bodies: list[str] = []  # of the calls since the last time `asked` was called
         self.looks = 0  # at the list of models
 
     @property
@@ -37,6 +38,12 @@ class Counting:
         total = self.total
         self.calls.clear()
         return total
+
+    def asked(self) -> set[str]:
+        """The different requests since the last time this was asked."""
+        found = set(self.bodies)
+        self.bodies.clear()
+        return found
 
 
 @contextmanager
@@ -52,6 +59,7 @@ def counting(models: tuple[str, ...] = MODELS, latency: float = 0.0) -> Iterator
                     return web.json_response({"error": {"message": "out of credit"}}, status=402)
                 server.budget -= 1
             server.calls[(await request.json())["model"]] += 1
+            server.bodies.append(await request.text())
             server.arrived += 1
             mine = server.arrived
             server.waiting += 1

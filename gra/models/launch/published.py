@@ -12,7 +12,7 @@ import os
 import signal
 from dataclasses import replace
 
-from gra import server_addresses
+from gra import event_loop, server_addresses
 from gra.errors import EXIT_PREEMPTED, ConfigError, ServerError
 from gra.models.launch.gpus import assign_gpus, visible_gpus
 from gra.models.launch.server import ServerProcess, ServeSettings, kept_up, log_file
@@ -37,7 +37,7 @@ def run(settings: PoolSettings, name: str, task: ServerTask) -> int:
     if problems := serve.problems([model], at_once=True):
         raise ConfigError(problems)
     secrets = [os.environ.get(settings.api_key_env, "").strip()]
-    return asyncio.run(_Published(model, serve, secrets, task).run())
+    return event_loop.run(_Published(model, serve, secrets, task).run())
 
 
 class _Published:
@@ -71,7 +71,7 @@ class _Published:
             for each in ends:
                 each.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
-            for number in PREEMPTING:  # the end goes on, whatever is sent again
+            for number in PREEMPTING:  # a second signal must not cut the end short; event_loop.run restores the handlers
                 loop.remove_signal_handler(number)
                 signal.signal(number, signal.SIG_IGN)
 
