@@ -12,6 +12,7 @@ from dataclasses import dataclass
 EXIT_FAILED = 1  # the run failed; finished work is on disk, the same command resumes
 EXIT_CONFIG = 2  # the configuration is wrong; nothing was started
 EXIT_MISSING = 3  # the output of an earlier job is missing; running the same command again does not help
+EXIT_NOTHING_KEPT = 4  # the committee kept no sample; the same settings would keep none again
 EXIT_PREEMPTED = 85  # stopped by SIGTERM or SIGUSR1; the same command resumes: batch systems requeue on this code
 EXIT_INTERRUPTED = 130  # Ctrl-C: 128 + SIGINT, the shells' convention
 
@@ -75,6 +76,12 @@ class ServerError(GraError):
 
 class SynthesisError(GraError):
     """A synthesis cannot produce a data set. The text says where its proposals were lost."""
+
+
+class NothingKept(SynthesisError):
+    """A synthesis ran to its end and kept no sample. The text gives the reasons of the drops."""
+
+    code = EXIT_NOTHING_KEPT
 
 
 class TrainError(GraError):

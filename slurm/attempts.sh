@@ -85,7 +85,7 @@ attempt() { # attempt COMMAND...: run it in the background, so that this shell h
   case $code in
     0) exit 0 ;;
     85) again ;; # told to stop: it resumes
-    2 | 3) ;;    # the configuration is wrong, or what others should have made is missing: once more would not help
+    2 | 3 | 4) ;; # a wrong configuration, a missing input, or a committee that keeps nothing: once more would not help
     *)
       failures=$(count "$logs/$name.failures")
       if [ "$failures" -lt "${GRA_MAX_ATTEMPTS:-3}" ]; then again; fi

@@ -11,7 +11,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from gra.errors import ConfigError, Problem, SynthesisError
+from gra.errors import ConfigError, NothingKept, Problem
 from gra.settings import parse
 from gra.synthesis.config import SynthesisRuntime
 from gra.synthesis.regating.recorded import recorded_synthesis
@@ -63,7 +63,7 @@ def kept(folder: Path) -> str:  # noqa: ARG001 - the same for every folder
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write the data folder of the arm. Raises ConfigError or StoreError if the arm cannot be decided, and SynthesisError if it
+    """Write the data folder of the arm. Raises ConfigError or StoreError if the arm cannot be decided, and NothingKept if it
     keeps no sample."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
@@ -76,6 +76,6 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
             "the samples can differ from those of a full run with these settings: %s", in_words(arm.undecided.account())
         )
     if not arm.stats["kept"]:
-        raise SynthesisError(f"{output}: the arm keeps no sample\n    -> choose a lower tau or a larger delta")
+        raise NothingKept(f"{output}: the arm keeps no sample\n    -> choose a lower tau or a larger delta")
     counted = {key: float(arm.stats[key]) for key in ("proposals", "kept", "calls")}
     return {**counted, "undecided": float(arm.undecided.proposals.total()), "exact": float(arm.undecided.exact)}

@@ -142,7 +142,7 @@ def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Pr
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
     """Make the data folder. Raises ConfigError, SeedError, ServerError or StoreError if the run cannot be completed, and
-    SynthesisError with the reasons of the drops if no sample was kept."""
+    NothingKept with the reasons of the drops if no sample was kept."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     start = time.time()

@@ -69,6 +69,11 @@ class ArmSettings(Settings):
         default_factory=dict,
         description="Step name: the keys of a step, merged over those in `template`; null removes the step.",
     )
+    may_keep_nothing: bool = Field(
+        False,
+        description="Whether a committee that keeps no sample is a result of the experiment: the arm then has no student and no "
+        "scores, and `gra run` succeeds. Otherwise it is a failure.",
+    )
 
 
 class ExperimentSettings(Settings):
@@ -129,6 +134,7 @@ class ArmRow:
     label: str
     replicate: int | None
     steps: dict[str, str]
+    may_keep_nothing: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,7 +168,8 @@ def resolve(root: DictConfig) -> tuple[Experiment, list[Problem]]:
             own = _resolve_steps(root, settings, arm, replicate, shared, problems)
             steps.update({step.id: step for step in own.values()})
             names = {name: step.id for name, step in {**shared, **own}.items()}
-            rows.append(ArmRow(arm, settings.arms[arm].label, replicate, names))
+            chosen = settings.arms[arm]
+            rows.append(ArmRow(arm, chosen.label, replicate, names, chosen.may_keep_nothing))
     ordered = _ordered(steps, problems)
     made = Experiment(settings.name, settings.title, settings.reference, settings.compare, ordered, rows)
     return made, list(dict.fromkeys(problems))

@@ -55,7 +55,7 @@ def run(root: DictConfig, problems: list[Problem]) -> None:
         account = run_plan(made, cluster, display)
     now = make_plan(made.experiment, made.store)[0]
     if not account.code:
-        print(_table(root, now))
+        print("\n".join([_table(root, now), *_empty(made, account)]))
     elif account.failed and any(
         now.steps[row.steps["scores"]].folder for row in now.experiment.rows if "scores" in row.steps
     ):
@@ -247,6 +247,12 @@ def _results(root: DictConfig) -> Path:
         return folder
     own = [text for text in hydra.overrides.task if not text.startswith("experiment=")]
     return folder / (",".join(own).replace("/", "_") or str(hydra.job.num))
+
+
+def _empty(made: Plan, account: RunSummary) -> list[str]:
+    """Return a line for each arm that has no scores because its committee kept no sample."""
+    steps = [(made.steps[name].step, log) for name, log in account.empty.items()]
+    return [f"{step.arm}: its committee kept no sample, so it has no scores (reasons: {log})" for step, log in steps]
 
 
 def _account(made: Plan, account: RunSummary) -> str:

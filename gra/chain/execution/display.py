@@ -58,6 +58,10 @@ class Display:
         for text in tail(log, 15):
             self.line(f"    | {text}")
 
+    def empty(self, name: str, log: Path) -> None:
+        self._finished += 1
+        self.line(f"{self._count()} {name}: kept no sample, so its arm has no student (reasons: {log})", "yellow")
+
     def tick(self, running: Mapping[str, tuple[float, Path]]) -> None:
         """Refresh the status line. `running`: step -> (time.monotonic() at its start, its log)."""
         now = time.monotonic()

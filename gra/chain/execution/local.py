@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from gra.chain.execution.display import Display
 from gra.chain.execution.plan import Plan, Planned
 from gra.chain.step import PARENT, Source, Spec
 from gra.chain.store.manifest import now
-from gra.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PREEMPTED, StoreError
+from gra.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NOTHING_KEPT, EXIT_PREEMPTED, StoreError
 from gra.signals import PREEMPTING
 
 _POLL_SECONDS = 0.05
@@ -35,10 +35,14 @@ _PREEMPTED = {
 
 @dataclass
 class RunSummary:
-    """The outcome of a run: finished steps with their folders, failed steps with their exit codes and logs, and steps not done."""
+    """The outcome of a run: finished steps with their folders, failed steps with their exit codes, and steps not done.
+
+    `empty`: steps that kept no sample, in arms that may keep none, with their logs. Neither they nor the steps that need them fail the run.
+    """
 
     done: dict[str, Path] = field(default_factory=dict)
     failed: dict[str, int] = field(default_factory=dict)
+    empty: dict[str, Path] = field(default_factory=dict)
     logs: dict[str, Path] = field(default_factory=dict)
     waiting: list[str] = field(default_factory=list)
     interrupted: int = 0  # number of signals
@@ -93,8 +97,19 @@ def run_plan(plan: Plan, cluster: ClusterSettings, display: Display) -> RunSumma
         finally:
             for left in running.values():
                 _kill(left.process)
-    account.waiting = [name for name in plan.steps if name not in account.done and name not in account.failed]
+    without = _needing(plan, account.empty)
+    ended = {*account.done, *account.failed, *without}
+    account.waiting = [name for name in plan.steps if name not in ended]
     return account
+
+
+def _needing(plan: Plan, steps: Iterable[str]) -> set[str]:
+    """Return `steps` and all steps that need one of them."""
+    found = set(steps)
+    for name in plan.steps:  # each step comes after its inputs
+        if found.intersection(_sources(plan, name)):
+            found.add(name)
+    return found
 
 
 def _sources(plan: Plan, name: str) -> list[str]:
@@ -182,7 +197,14 @@ def _reap(
             ):  # the signal was sent to the step, or to every process of the job
                 display.line(f"{name}: stopped by a signal; stopping the other steps")
                 account.interrupted, account.preempted = 1, True
-            if not account.interrupted:
+            if account.interrupted:
+                continue
+            same = [other for other, first in twins.items() if first == name] if code == EXIT_NOTHING_KEPT else []
+            empty = [other for other in same if plan.may_keep_nothing(other)]
+            account.empty.update(dict.fromkeys(empty, item.log))
+            for other in empty:
+                display.empty(other, item.log)
+            if name not in empty:
                 display.failed(name, code, item.log)
                 account.failed[name] = code
             continue

@@ -51,6 +51,11 @@ class Plan:
         first: dict[str, str] = {}
         return {name: first.setdefault(item.digest or name, name) for name, item in self.steps.items()}
 
+    def may_keep_nothing(self, name: str) -> bool:
+        """Return whether it is a result, not a failure, that the step `name` keeps no sample. Never so for a shared step."""
+        arm = self.steps[name].step.arm
+        return any(row.arm == arm and row.may_keep_nothing for row in self.experiment.rows)
+
     def state(self, planned: Planned) -> str:
         """Return `done`, `running` (with its process), `partly done`, `would run`, or `unknown` if a fault prevents computing
         the fingerprint."""

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gra.errors import SynthesisError
+from gra.errors import NothingKept, SynthesisError
 from gra.fileio import write_json
 from gra.memory import peak_rss_bytes
 from gra.synthesis.config import SynthesisConfig
@@ -35,7 +35,7 @@ def finish(
     place: Path | None = None,
 ) -> dict[str, float]:
     """Write run.json, log the run to W&B and return the metrics. `place`: the folder of the input `seeds`. Raises SynthesisError
-    if the run is blind or kept nothing."""
+    if the run is blind, and NothingKept if it kept no sample."""
     spent = cost.timed(
         seconds_waited(output / JOURNAL),
         stats["kept"],
@@ -57,7 +57,7 @@ def finish(
     if result.blind:
         raise SynthesisError(blind_committee(result.blind, output, stats))
     if not result.kept:
-        raise SynthesisError(nothing_kept(result, output, stats))
+        raise NothingKept(nothing_kept(result, output, stats))
     tracking.record(config, output, place, result, stats, run)
     spool.clear(output / SPOOL)
     _warn(stats, vain)

@@ -81,6 +81,26 @@ def test_without_any_scores_a_failure_prints_no_table(place: Place) -> None:
     assert run.stdout == ""
 
 
+def test_an_arm_that_may_keep_nothing_has_no_scores_and_the_others_have(place: Place) -> None:
+    words = (*RUN, "made.fail=nothing", "seed=1")
+    strict = place.gra(*words)
+    assert strict.returncode == 1
+    assert "a/make failed (exit code 4)" in strict.stderr
+    one = "+experiment.arms.a.may_keep_nothing=true"
+    half = place.gra(*words, one)  # the twin, which needs the same data, may not
+    assert half.returncode == 1
+    assert "not done (waiting for failed steps): twin/make, twin/scores" in half.stderr
+    both = place.gra(*words, one, "+experiment.arms.twin.may_keep_nothing=true")
+    assert both.returncode == 0, both.stderr
+    assert "a/make: kept no sample" in both.stderr
+    assert "Arm B" in both.stdout
+    ends = both.stdout.splitlines()[-2:]
+    assert [line.partition(":")[0] for line in ends] == ["a", "twin"]
+    assert all("its committee kept no sample, so it has no scores" in line for line in ends)
+    again = place.gra(*words, one, "+experiment.arms.twin.may_keep_nothing=true")
+    assert (again.returncode, again.stdout) == (0, both.stdout)
+
+
 ODD = "runs/a b=(1),日本's #~"
 
 

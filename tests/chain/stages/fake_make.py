@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gra.errors import GraError, Problem
+from gra.errors import GraError, NothingKept, Problem
 
 NAME = "fake_make"
 VERSION = 1
@@ -38,6 +38,8 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     time.sleep(slow)
     if config.get("fail") == "error":
         raise GraError("this cannot be\n    -> try another")
+    if config.get("fail") == "nothing":
+        raise NothingKept("No sample was kept")
     if config.get("fail") == "crash":
         os.abort()
     if config.get("mark"):
