@@ -37,7 +37,8 @@ _PREEMPTED = {
 class RunSummary:
     """The outcome of a run: finished steps with their folders, failed steps with their exit codes, and steps not done.
 
-    `empty`: steps that kept no sample, in arms that may keep none, with their logs. Neither they nor the steps that need them fail the run.
+    `empty`: steps that kept no sample, in arms that may keep none, with their logs. Neither they nor the steps that need them
+    fail the run.
     """
 
     done: dict[str, Path] = field(default_factory=dict)
