@@ -28,7 +28,8 @@ class Display:
         self._relayed: dict[float, float] = {}  # start time of a running step -> time when its last line was printed
 
     def __enter__(self) -> Display:
-        self._status.start()
+        if self._console.is_terminal:  # it redraws in a thread, also where nothing shows it
+            self._status.start()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -26,7 +26,7 @@ from gra.chain.store.manifest import now
 from gra.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NOTHING_KEPT, EXIT_PREEMPTED, StoreError
 from gra.signals import PREEMPTING
 
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.2
 _PREEMPTED = {
     EXIT_PREEMPTED,
     *(-number for number in PREEMPTING),
