@@ -134,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
         default="127.0.0.1",
         help="address to listen on (default: %(default)s; 0.0.0.0: calls from other nodes)",
     )
-    parser.add_argument("--threads", type=int, default=0, help="0: twice the machine's cores divided by --servers, at most all cores")
+    parser.add_argument("--threads", type=int, default=0, help="0: 2 x cores / --servers, at most all cores")
     parser.add_argument("--servers", type=int, default=1, help="servers that share this machine")
     parser.add_argument("--parallel", type=int, default=8, help="calls computed in parallel; further calls are queued")
     parser.add_argument("--context", type=int, default=4096, help="tokens of prompt and reply per call")
