@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gra import server_addresses
 from gra.chain.execution.app import hydra_main
 from gra.chain.execution.cluster_settings import SlurmSettings
 from gra.chain.execution.commands import CONFIG, prepare
@@ -23,15 +22,17 @@ from gra.chain.store.manifest import MANIFEST, now
 from gra.chain.store.store import slug
 from gra.cluster import slurm, snapshot
 from gra.cluster.layout import Facts, Job, arrays, command, fitted, options, ranges, template
-from gra.cluster.records import FOLDER, SERVERS, Submission, Submitted, comment, read_all
+from gra.cluster.queued import RECORD, changed, numbers_of, serving
+from gra.cluster.records import FOLDER, Submission, Submitted, comment
 from gra.errors import GraError, Problem, StoreError
 from gra.fileio import write_json, write_text
 from gra.locks import locked
 from gra.paths import slurm_dir
-from gra.server_addresses import LEFT
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+_USUAL_MAX_ARRAY = 1001  # Slurm's default of MaxArraySize
 
 
 def main(words: Sequence[str]) -> int:
@@ -47,21 +48,26 @@ def _submit(root: DictConfig, problems: list[Problem], words: list[str], *, dry:
     assert isinstance(settings, SlurmSettings)
     store = plan.store.root
     with nullcontext() if dry else locked(store / ".locks" / "submit.lock", _wait):  # a dry run leaves nothing on disk
-        rows = slurm.queue(comment(store))
+        rows = _queue(store, dry=dry)
         # made again, for what another submission or a job has changed meanwhile; after the queue was read, so a job that ends
         # between the two is seen in one of them
         plan = make_plan(plan.experiment, plan.store)[0]
-        alive = {row.comment.removeprefix(comment(store)) for row in rows}
-        facts = Facts(lambda folder: (folder / MANIFEST).is_file(), alive, serving(store, rows))
+        found = rows or []
+        alive = {row.comment.removeprefix(comment(store)) for row in found}
+        facts = Facts(lambda folder: (folder / MANIFEST).is_file(), alive, serving(store, found))
         jobs, factor = fitted(plan, settings, facts)
         if factor > 1:
             print(f"cluster.max_jobs={settings.max_jobs}: each array task does {factor} times as many shards")
         if not jobs:
             print(_nothing(plan, alive))
+        if others := list(changed(store, settings, fitted(plan, settings, Facts(facts.done))[0], alive)):
+            print("queued or running jobs keep the options that they were submitted with:", *others, sep="\n    ")
+            print("    -> for other options: gra cancel, then gra submit")
+        if not jobs:
             return
-        limit = slurm.max_array() if any(job.tasks for job in jobs) else 1
+        limit = 1 if not any(job.tasks for job in jobs) else _USUAL_MAX_ARRAY if rows is None else slurm.max_array()
         folder = store.absolute() / FOLDER / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
-        known = _numbers(rows, store)
+        known = numbers_of(found, store)
         if dry:
             submission = Submission(folder, plan.experiment.name, str(Path.cwd()), None, words)
             _queue_all(jobs, plan, settings, submission, known, limit, Path("CODE"), dry=True)
@@ -75,37 +81,19 @@ def _submit(root: DictConfig, problems: list[Problem], words: list[str], *, dry:
     print(f"\nsubmitted; see: {shlex.join(['gra', 'status', f'store={store}'])}")
 
 
-def serving(store: Path, rows: Sequence[slurm.Row]) -> dict[str, set[int]]:
-    """The numbers of the server tasks that are queued or running, by key, without those that have said that they end."""
-    offsets = {
-        number: offset
-        for submission in read_all(store)
-        for job in submission.jobs
-        if job.serves
-        for number, offset in job.ids.items()
-    }
-    found: dict[str, set[int]] = {}
-    for row in rows:
-        key = row.comment.removeprefix(comment(store))
-        step, _, wave = key.rpartition("/")
-        if wave != SERVERS or row.task is None:
-            continue
-        task = row.task + offsets.get(row.job, 0)
-        there = server_addresses.read(server_addresses.folder_of(store, step), task)
-        if there is None or there.job != row.id or there.state != LEFT:
-            found.setdefault(key, set()).add(task)
-    return found
-
-
-def _numbers(rows: Sequence[slurm.Row], store: Path) -> dict[str, list[str]]:
-    """The numbers of the jobs that are queued or running, by key: the queue's, since a `gra submit` that was killed may not have
-    noted its last job, and the noted ones may have ended."""
-    found: dict[str, list[str]] = {}
-    for row in rows:
-        numbers = found.setdefault(row.comment.removeprefix(comment(store)), [])
-        if row.job not in numbers:
-            numbers.append(row.job)
-    return found
+def _queue(store: Path, *, dry: bool) -> list[slurm.Row] | None:
+    """What is queued or running; None for a dry run where Slurm does not answer. Raises SlurmError."""
+    try:
+        return slurm.queue(comment(store))
+    except slurm.SlurmError as error:
+        if not dry:
+            raise
+        said = str(error).splitlines()[0]
+        print(
+            f"note: {said}; jobs that are queued already are listed as well, and MaxArraySize is unknown",
+            file=sys.stderr,
+        )
+        return None
 
 
 def _queue_all(
@@ -193,7 +181,7 @@ def _prepare_folder(
     logs.mkdir(parents=True, exist_ok=True)
     item = next(item for item in plan.steps.values() if item.step.id == job.step)
     spec_of(plan, item).write(logs / "spec.json")
-    write_json(logs / "sbatch.json", list(words))
+    write_json(logs / RECORD, list(words))
     exports = {
         "GRA_PYTHON": settings.python or sys.executable,
         "GRA_LOGS": str(logs),
@@ -238,7 +226,7 @@ def _undo(submission: Submission, store: Path, error: Exception) -> str:
     queued = {number: job.name for job in submission.jobs for number in job.ids}
     by_key = {job.key: job.name for job in submission.jobs}
     with suppress(GraError):  # an sbatch that did not answer in time may have queued its job all the same
-        for key, numbers in _numbers(slurm.queue(comment(store)), store).items():
+        for key, numbers in numbers_of(slurm.queue(comment(store)), store).items():
             queued |= {number: by_key[key] for number in numbers if key in by_key}
     if not queued:
         shutil.rmtree(submission.folder, ignore_errors=True)  # it holds no log

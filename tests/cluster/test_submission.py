@@ -104,6 +104,28 @@ def test_two_hundred_shards_cost_one_sbatch_an_array_and_one_squeue(
     assert len(login.asked("squeue")) == 4
 
 
+def test_other_resources_than_queued_jobs_have_are_named(login: Login) -> None:
+    login.submit(f"{SHARDS}=3", "cluster.resources.mem=4G")
+    same = login.submit(f"{SHARDS}=3", "cluster.resources.mem=4G").stdout
+    assert "nothing to submit" in same
+    assert "keep the options" not in same
+    said = login.submit(f"{SHARDS}=3", "cluster.resources.mem=8G", "cluster.resources.time=60").stdout
+    assert "nothing to submit" in said
+    assert "a/data round-0: has --time=12:00:00 --mem=4G, asked for now: --time=60 --mem=8G" in said
+    assert said.endswith("for other options: gra cancel, then gra submit\n")
+    assert len(login.asked("sbatch")) == 5
+
+
+def test_a_dry_run_needs_no_slurm(login: Login) -> None:
+    for program in Path(login.environment["PATH"].partition(":")[0]).iterdir():
+        program.write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2; exit 1\n")
+    dry = login.submit(f"{SHARDS}=3", "--dry-run")
+    assert dry.stdout.count("    sbatch ") == 5
+    assert "note: squeue refused: Unable to contact slurm controller" in dry.stderr
+    assert "Unable to contact" in login.submit(f"{SHARDS}=3", code=1).stderr
+    assert not login.store.exists() or not list(login.store.glob(".jobs/*"))
+
+
 def test_two_at_once_queue_everything_once(login: Login) -> None:
     words = ("submit", "cluster=slurm", "experiment=divided", f"{SHARDS}=3")
     both = [login.start(*words) for _ in range(2)]

@@ -1,0 +1,79 @@
+"""What of a store is queued or running: numbers by key, server tasks, and resources that differ from those asked for now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from gra import server_addresses
+from gra.chain.execution.cluster_settings import SlurmSettings
+from gra.cluster import slurm
+from gra.cluster.layout import Job, options
+from gra.cluster.records import SERVERS, comment, newest, read_all
+from gra.fileio import read_json
+from gra.server_addresses import LEFT
+
+RECORD = "sbatch.json"  # in a job's folder: the words of sbatch
+_NOT_OPTIONS = (
+    "--chdir=",
+    "--output=",
+    "--dependency=",
+    "--array=",
+)  # these say where and after what, not with which resources
+
+
+def serving(store: Path, rows: Sequence[slurm.Row]) -> dict[str, set[int]]:
+    """The numbers of the server tasks that are queued or running, by key, without those that have said that they end."""
+    offsets = {
+        number: offset
+        for submission in read_all(store)
+        for job in submission.jobs
+        if job.serves
+        for number, offset in job.ids.items()
+    }
+    found: dict[str, set[int]] = {}
+    for row in rows:
+        key = row.comment.removeprefix(comment(store))
+        step, _, wave = key.rpartition("/")
+        if wave != SERVERS or row.task is None:
+            continue
+        task = row.task + offsets.get(row.job, 0)
+        there = server_addresses.read(server_addresses.folder_of(store, step), task)
+        if there is None or there.job != row.id or there.state != LEFT:
+            found.setdefault(key, set()).add(task)
+    return found
+
+
+def numbers_of(rows: Sequence[slurm.Row], store: Path) -> dict[str, list[str]]:
+    """The numbers of the jobs that are queued or running, by key: the queue's, since a `gra submit` that was killed may not have
+    noted its last job, and the noted ones may have ended."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        numbers = found.setdefault(row.comment.removeprefix(comment(store)), [])
+        if row.job not in numbers:
+            numbers.append(row.job)
+    return found
+
+
+def changed(store: Path, settings: SlurmSettings, jobs: Sequence[Job], alive: set[str]) -> Iterator[str]:
+    """Yield a line for each of `jobs` that is queued or running with other options of sbatch than `settings` ask for now."""
+    recorded = newest(read_all(store))
+    for job in jobs:
+        if job.key not in alive or job.key not in recorded:
+            continue
+        path = Path(recorded[job.key].logs, RECORD)
+        if not path.is_file():  # `gra submit` was killed before it wrote the file
+            continue
+        before = [word for word in _options(read_json(path)) if not word.startswith(_NOT_OPTIONS)]
+        now = options(job, settings, comment(store, job.key))
+        if before != now:
+            was, wanted = [word for word in before if word not in now], [word for word in now if word not in before]
+            yield f"{job.name}: has {' '.join(was) or 'no such option'}, asked for now: {' '.join(wanted) or 'none'}"
+
+
+def _options(words: Sequence[str]) -> Iterator[str]:
+    """Yield the words before the batch script."""
+    for word in words:
+        if not word.startswith("-"):
+            return
+        yield word
