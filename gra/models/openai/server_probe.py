@@ -52,7 +52,8 @@ class Probe:
 
         def waits() -> str | None:
             dark = [f"{url} ({fault})" for url, fault in list(faults.items())]
-            return f"waiting for {_servers(dark)} (up to {self._runtime.startup_wait_s:g} s)" if dark else None
+            hint = f"up to {self._runtime.startup_wait_s:g} s; if none is starting, stop and correct pool.base_url"
+            return f"waiting for {_servers(dark)} ({hint})" if dark else None
 
         with reported(waits):
             await self._until_up(servers, urls, listed, faults)
