@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from gra.errors import ConfigError, Problem
+from gra.eval import cost_estimate
 from gra.eval import preflight as outside
 from gra.eval.inference import reply_store
 from gra.eval.settings import EvalSettings
 from gra.eval.suite import model_check, plan
 from gra.fileio import write_json, write_text
 from gra.labels import MARK, QUANTIZED, quantized, simulated
+from gra.outlook import Outlook, Upstream
 from gra.settings import parse
 
 NAME = "eval"
@@ -60,6 +62,17 @@ def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Pr
     """Return the faults that make the model or the benchmarks unavailable."""
     settings, _ = parse(EvalSettings, config)
     return [] if settings is None else outside.problems(settings, inputs)
+
+
+def outlook(
+    config: dict[str, Any],
+    inputs: Mapping[str, Path | None],
+    own: Path | None,  # noqa: ARG001
+    earlier: Sequence[Path],  # noqa: ARG001
+    upstream: Upstream,
+) -> Outlook:
+    """For `gra plan`: FLOPs, GPU-hours and disk. The config has been checked."""
+    return cost_estimate.outlook(EvalSettings.model_validate(config), inputs, upstream)
 
 
 def kept(folder: Path) -> str:

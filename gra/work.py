@@ -22,9 +22,26 @@ def billions_named(name: str) -> float | None:
 
 def in_words(flops: float, share: float) -> str:
     """FLOPs and GPU-hours."""
-    hours = flops / (PEAK * share) / 3600
-    shown = f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
-    return f"{_short(flops)}FLOPs, {shown} GPU-hours (assumed: {share:.0%} of an H100's 989 TFLOP/s in bfloat16)"
+    hours = hours_in_words(gpu_hours(flops, share))
+    return f"{short(flops)}FLOPs, {hours} GPU-hours (assumed: {share:.0%} of an H100's 989 TFLOP/s in bfloat16)"
+
+
+def gpu_hours(flops: float, share: float) -> float:
+    """Hours of one GPU that reaches `share` of PEAK."""
+    return flops / (PEAK * share) / 3600
+
+
+def hours_in_words(hours: float) -> str:
+    """Hours, rounded."""
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
+
+
+def about(number: float) -> str:
+    """Two significant digits: 1,234,567 -> 1.2 million; 9,812 -> 9,800."""
+    if number >= 1e6:
+        return f"{number / 1e6:,.1f} million" if number < 1e9 else f"{number / 1e9:,.1f} billion"
+    digits = max(len(str(int(number))) - 2, 0)
+    return f"{round(number, -digits):,.0f}"
 
 
 def disk(size: float) -> str:
@@ -32,7 +49,8 @@ def disk(size: float) -> str:
     return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{max(size / 1e6, 1):,.0f} MB"
 
 
-def _short(number: float) -> str:
+def short(number: float) -> str:
+    """Return a number with the prefix of its unit: 1.2e18 -> `1.2 E`."""
     for power, name in ((1e21, "Z"), (1e18, "E"), (1e15, "P"), (1e12, "T")):
         if number >= power:
             return f"{number / power:,.1f} {name}"

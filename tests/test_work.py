@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from gra import work
+from gra.eval import cost_estimate
+from gra.eval.settings import EvalSettings
+from gra.outlook import Cost, Outlook
+from gra.paths import conf_dir
 from gra.synthesis.output.price import work_in_words
-from gra.train.cost_estimate import lines, parameters
+from gra.train.cost_estimate import outlook, parameters
 from gra.train.settings import BuildSettings, StudentSettings, TrainSettings
 
 
@@ -51,12 +57,50 @@ def settings(**sft: object) -> TrainSettings:
 
 
 def test_a_training_counts_its_samples_where_they_are_known(tmp_path: Path) -> None:
-    assert "for each 10,000 samples" in lines(settings(), {"data": None})[0]
+    assert "for each 10,000 samples" in outlook(settings(), {"data": None}, {}).lines[0]
     (tmp_path / "data").mkdir()
     pq.write_table(pa.table({"instruction": ["a"] * 50}), tmp_path / "data" / "train.parquet")
-    assert "100 samples of 310 tokens" in lines(settings(), {"data": tmp_path})[1]
-    assert "40 samples" in lines(settings(limit=20), {"data": tmp_path})[1]
-    assert f"{6 * 7e9 * 100 * 310 / 1e15:.1f} PFLOPs" in lines(settings(), {"data": tmp_path})[0]
+    assert "100 samples of 310 tokens" in outlook(settings(), {"data": tmp_path}, {}).lines[1]
+    assert "40 samples" in outlook(settings(limit=20), {"data": tmp_path}, {}).lines[1]
+    assert f"{6 * 7e9 * 100 * 310 / 1e15:.1f} PFLOPs" in outlook(settings(), {"data": tmp_path}, {}).lines[0]
+
+
+def test_data_that_is_not_made_yet_counts_as_expected() -> None:
+    made = outlook(settings(), {"data": None}, {"data": Outlook(rows=30)})
+    assert "60 samples of 310 tokens" in made.lines[1]
+    assert made.cost is not None
+    assert made.cost.flops == pytest.approx(6 * 7e9 * 60 * 310)
+    assert outlook(settings(), {"data": None}, {"data": Outlook()}).cost is None
+
+
+def evaluation(**given: object) -> EvalSettings:
+    suite = yaml.safe_load((conf_dir() / "suite" / "paper.yaml").read_text(encoding="utf-8"))
+    return EvalSettings.model_validate({"seed": 0, "suite": {**suite, **given}})
+
+
+def test_an_evaluation_counts_the_items_of_its_test_sets() -> None:
+    whole = cost_estimate.outlook(evaluation(), {"model": None}, {"model": Outlook(billions=7)})
+    assert "39,489 items" in whole.lines[1]
+    assert whole.cost is not None
+    assert whole.cost.flops == pytest.approx(2 * 7e9 * 39_489 * cost_estimate.TOKENS)
+    part = cost_estimate.outlook(evaluation(limit=200, only=["coding"]), {"model": None}, {})
+    assert f"{164 + 200} items" in part.lines[1]
+    assert part.cost is None  # nobody knows the model's size
+    assert "for each 1 B parameters" in part.lines[0]
+
+
+def test_test_sets_have_the_sizes_that_the_comparison_uses() -> None:
+    path = Path(__file__).parents[1] / "results" / "paper" / "benchmarks.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            for task in row["tasks"].split():
+                assert cost_estimate.ITEMS[task] == int(row["own_items"])
+
+
+def test_costs_add_up_and_unknown_ones_are_not_zero() -> None:
+    both = Cost(calls=10, hours=2) + Cost(calls=5, flops=1e15)
+    assert both.in_words() == "15 calls, 1.0 PFLOPs, 2 GPU-hours"
+    assert Cost().in_words() == "nothing"
 
 
 def test_a_built_student_is_counted_as_it_is_built() -> None:

@@ -6,22 +6,24 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gra import work
+from gra.outlook import Cost, Outlook, Upstream
 from gra.train.data.rows import path_of
 from gra.train.settings import BuildSettings, StudentSettings, TrainSettings
 
 TOKENS = 310  # of a sample: an instruction and an answer of Alpaca's length, as in the price of a synthesis
-UNKNOWN = 10_000  # samples that the estimate is for where an earlier step has not made the data yet
+UNKNOWN = 10_000  # samples that the estimate is for if the size of the data is unknown
 _CHECKPOINT = (
     14  # bytes of a checkpoint for each trained parameter: bfloat16 weights and AdamW's master weights and moments
 )
 
 
-def lines(settings: TrainSettings, inputs: Mapping[str, Path | None]) -> list[str]:
-    """The estimate as text."""
+def outlook(settings: TrainSettings, inputs: Mapping[str, Path | None], upstream: Upstream) -> Outlook:
+    """The estimate as text and figures. `upstream`: what is expected of unfinished steps that make inputs."""
     sft, billions = settings.sft, parameters(settings.student)
     if billions is None:
-        return [f"FLOPs: unknown, since the name of the student ({settings.student.model}) does not state its size"]
-    samples = _samples(inputs) if sft.limit is None else sft.limit
+        student = settings.student.model
+        return Outlook([f"FLOPs: unknown, since the name of the student ({student}) does not state its size"])
+    samples = _samples(inputs, upstream) if sft.limit is None else sft.limit
     passes = (samples or UNKNOWN) * sft.epochs
     if sft.max_steps is not None:
         passes = sft.max_steps * sft.global_batch
@@ -31,10 +33,12 @@ def lines(settings: TrainSettings, inputs: Mapping[str, Path | None]) -> list[st
     if sft.method == "full":
         kept += f", and up to two checkpoints of {work.disk(_CHECKPOINT * 1e9 * billions)} while it trains"
     each = " for each 10,000 samples" if samples is None and sft.max_steps is None else ""
-    return [
+    text = [
         f"training{each}: {work.in_words(flops, work.TRAINING)}; {kept}",
         f"assumed: {billions:g} B parameters, {passes:,.0f} samples of {TOKENS} tokens over all epochs",
     ]
+    cost = Cost(flops=flops, hours=work.gpu_hours(flops, work.TRAINING), disk=2e9 * billions)
+    return Outlook(text, None if each else cost, billions=billions)
 
 
 def parameters(student: StudentSettings) -> float | None:
@@ -51,12 +55,18 @@ def _built(build: BuildSettings) -> float:
     return tables + build.layers * (attention + 3 * width * build.intermediate_size)
 
 
-def _samples(inputs: Mapping[str, Path | None]) -> int | None:
-    """Rows of all data folders; None if one of them is not made yet."""
+def _samples(inputs: Mapping[str, Path | None], upstream: Upstream) -> float | None:
+    """Rows of all data folders, made or expected; None if those of one are unknown."""
     import pyarrow.parquet
 
-    folders = [folder for name, folder in inputs.items() if name == "data" or name.startswith("data_")]
-    files = [path_of(folder) for folder in folders if folder is not None]
-    if len(files) < len(folders) or not all(file.is_file() for file in files):
-        return None
-    return sum(int(pyarrow.parquet.read_metadata(file).num_rows) for file in files)
+    rows = 0.0
+    for name, folder in inputs.items():
+        if name != "data" and not name.startswith("data_"):
+            continue
+        expected = upstream[name].rows if name in upstream else None
+        if folder is not None and path_of(folder).is_file():
+            expected = int(pyarrow.parquet.read_metadata(path_of(folder)).num_rows)
+        if expected is None:
+            return None
+        rows += expected
+    return rows

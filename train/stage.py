@@ -14,11 +14,11 @@ from typing import Any
 
 from gra import model_folder
 from gra.errors import ConfigError, Problem
+from gra.outlook import Outlook, Upstream
 from gra.settings import parse
-from gra.train import launch
+from gra.train import cost_estimate, launch
 from gra.train import preflight as outside
 from gra.train.conflicts import conflicts
-from gra.train.cost_estimate import lines as estimate
 from gra.train.data import mixture, tokenised
 from gra.train.data.rows import path_of
 from gra.train.distributed import hardware, zero
@@ -105,9 +105,10 @@ def outlook(
     inputs: Mapping[str, Path | None],
     own: Path | None,  # noqa: ARG001
     earlier: Sequence[Path],  # noqa: ARG001
-) -> list[str]:
+    upstream: Upstream,
+) -> Outlook:
     """For `gra plan`: FLOPs, GPU-hours and disk. The config has been checked."""
-    return estimate(TrainSettings.model_validate(config), inputs)
+    return cost_estimate.outlook(TrainSettings.model_validate(config), inputs, upstream)
 
 
 def kept(folder: Path) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,9 @@ from gra import model_folder
 from gra.errors import ConfigError, Problem, TrainError
 from gra.fileio import sync_folder, write_text
 from gra.labels import MARK, QUANTIZED, quantized, simulated
+from gra.outlook import Cost, Outlook, Upstream
 from gra.settings import parse
-from gra.train import stage, templates
+from gra.train import cost_estimate, stage, templates
 from gra.train.settings import BuildSettings, StudentStageSettings
 from gra.weights.student import command_for
 
@@ -65,6 +66,18 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     work.rename(final)
     sync_folder(output)
     return metrics
+
+
+def outlook(
+    config: dict[str, Any],
+    inputs: Mapping[str, Path | None],  # noqa: ARG001
+    own: Path | None,  # noqa: ARG001
+    earlier: Sequence[Path],  # noqa: ARG001
+    upstream: Upstream,  # noqa: ARG001
+) -> Outlook:
+    """For `gra plan`: the disk that the student takes, which stands in the total, and its size for later steps."""
+    billions = cost_estimate.parameters(StudentStageSettings.model_validate(config).student)
+    return Outlook(cost=None if billions is None else Cost(disk=2e9 * billions), billions=billions)
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - of any working folder

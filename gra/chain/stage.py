@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gra.errors import ConfigError, Problem
+from gra.outlook import Cost, Outlook, Upstream
 from gra.parts import Wave
 from gra.server_jobs import Served
 from gra.settings import value_at
@@ -35,8 +36,9 @@ class Stage:
                     function, so every file counts
     reuse           returns the config with the folders of earlier runs whose replies may be reused
     bought_again    describes, for changed keys of the identity, which replies are not reused
-    outlook         lists for `gra plan` the facts about an unfinished step, one per line; gets the step's working folder (None if
-                    the step was not started) and the folders of earlier runs
+    outlook         returns for `gra plan` the facts about an unfinished step and its cost (gra/outlook.py); gets the step's working
+                    folder (None if the step was not started), the folders of earlier runs, and the outlooks of unfinished steps
+                    that make its inputs
     divide          returns the parts into which several jobs can divide a run (gra/parts.py), and the config with which the run
                     uses them; gets the output and the number of shards. None: a run is one job
     whole           returns the finished folder that makes a part unnecessary, or None; gets the part's config and output
@@ -53,7 +55,9 @@ class Stage:
     not_hashed: tuple[str, ...] = ()
     added_later: Mapping[str, Any] = field(default_factory=dict)
     external_files: Callable[[Config], dict[str, Path]] = lambda _config: {}
-    outlook: Callable[[Config, Inputs, Path | None, Sequence[Path]], list[str]] = lambda *_: []
+    outlook: Callable[[Config, Inputs, Path | None, Sequence[Path], Upstream], Outlook] = lambda *_: Outlook(
+        cost=Cost()
+    )
     preflight: Callable[[Config, Inputs], list[Problem]] = lambda _config, _inputs: []
     divide: Callable[[Config, Path, int], tuple[list[Wave], Config]] | None = None
     whole: Callable[[Config, Path], Path | None] = lambda _config, _output: None

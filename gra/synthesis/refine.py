@@ -23,6 +23,7 @@ from gra.errors import STOPPED_AT_ONCE, ConfigError, Interrupted, Problem
 from gra.models import identity
 from gra.models.pool import check_pool
 from gra.models.preflight import pool_problems
+from gra.outlook import Outlook, Upstream
 from gra.settings import parse
 from gra.synthesis import checks, prompts
 from gra.synthesis.committee.calls import Rules
@@ -135,14 +136,15 @@ def outlook(
     inputs: dict[str, Path | None],
     own: Path | None,
     earlier: Sequence[Path],  # noqa: ARG001
-) -> list[str]:
+    upstream: Upstream,  # noqa: ARG001
+) -> Outlook:
     """Return, for `gra plan`, the calls of the run. `check` has accepted the config."""
     refine = RefineSettings.model_validate(config["refine"])
     given = _parsed(config, inputs)
     seeds = given.seeds
     count, limit = trial.count(seeds, inputs), seeds.limit
     records = limit if count is None else count if limit is None else min(count, limit)
-    return price.lines(refine, given.synthesis, given.pool, records, own, annotated=bool(seeds.columns.domain))
+    return price.outlook(refine, given.synthesis, given.pool, records, own, annotated=bool(seeds.columns.domain))
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:

@@ -6,6 +6,7 @@ A seed without an answer cannot be trained on. It is dropped with the reason `re
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pydantic import Field
 
 from gra.errors import ConfigError, Problem, SeedError
 from gra.labels import simulated
+from gra.outlook import Cost, Outlook, Upstream
 from gra.settings import Settings, parse
 from gra.synthesis.committee.records import Outcome, Roles, Seed
 from gra.synthesis.seeds import trial
@@ -54,6 +56,19 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
     """Return why the seeds cannot be loaded."""
     return trial.problems(parse(SeedSettings, config.get("seeds") or {})[0], inputs)
+
+
+def outlook(
+    config: dict[str, Any],
+    inputs: Mapping[str, Path | None],
+    own: Path | None,  # noqa: ARG001
+    earlier: Sequence[Path],  # noqa: ARG001
+    upstream: Upstream,  # noqa: ARG001
+) -> Outlook:
+    """For `gra plan`: how many records later steps can expect. The stage itself costs nothing."""
+    seeds = SeedOnlySettings.model_validate(config).seeds
+    known = [number for number in (seeds.limit, trial.count(seeds, inputs)) if number is not None]
+    return Outlook(cost=Cost(), rows=min(known, default=None))
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - the same for every folder

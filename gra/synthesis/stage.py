@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from gra.errors import STOPPED_AT_ONCE, ConfigError, Interrupted, Problem
 from gra.models import identity
 from gra.models.pool import check_pool
 from gra.models.preflight import pool_problems
+from gra.outlook import Outlook, Upstream
 from gra.parts import Wave
 from gra.settings import parse
 from gra.synthesis import prompts
@@ -112,18 +114,23 @@ def whole(config: dict[str, Any], output: Path) -> Path | None:
 
 
 def outlook(
-    config: dict[str, Any], inputs: dict[str, Path | None], own: Path | None, earlier: Sequence[Path]
-) -> list[str]:
+    config: dict[str, Any],
+    inputs: dict[str, Path | None],
+    own: Path | None,
+    earlier: Sequence[Path],
+    upstream: Upstream,  # noqa: ARG001
+) -> Outlook:
     """Return, for `gra plan`, the calls of the run and the number of model loads. `check` has accepted the config."""
     given = parsed(config)
     count = trial.count(given.seeds, inputs)
-    found = price.lines(given, count, [*([own] if own is not None else []), *earlier], own)
+    found = price.outlook(given, count, [*([own] if own is not None else []), *earlier], own)
     if not given.pool.by_turns:
         return found
     concurrency = given.runtime.concurrency
     expected, least = _loads_expected(given), estimate_loads(given.synthesis, len(given.pool.names), 10**9)
     line = f"models are loaded in turn: at most about {expected} loads with {concurrency} samples in flight (runtime.concurrency)"
-    return [*found, line + (f"; with more samples in flight fewer, down to {least}" if least < expected else "")]
+    line += f"; with more samples in flight fewer, down to {least}" if least < expected else ""
+    return replace(found, lines=[*found.lines, line])
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:

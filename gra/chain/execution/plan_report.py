@@ -1,30 +1,53 @@
 """Reports for `gra plan` what each unfinished step already has, what changed since its last run, and its estimated cost.
 
-The stages estimate the cost (hook `outlook`): gra/synthesis/output/price.py the calls, train/cost_estimate.py the GPU-hours.
+The stages estimate the cost (hook `outlook`): gra/synthesis/output/price.py, train/cost_estimate.py, eval/cost_estimate.py.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
 
 from gra.chain.execution.plan import Plan, Planned
 from gra.chain.execution.runner import identify
 from gra.chain.store.earlier import identity_of, in_store, is_finished, of_name
 from gra.chain.store.fingerprint import change_lines, changes
 from gra.chain.store.working import worth_of
+from gra.outlook import Cost, Outlook, Upstream
 
 
 def of_unfinished(plan: Plan) -> list[str]:
-    """Return one fact per line, each prefixed with its step. Finished steps and duplicates of earlier steps have none."""
+    """Return one fact per line, each prefixed with its steps, and the total cost. Finished steps and duplicates of earlier steps
+    have none."""
     twins = plan.twins()
-    lines = []
+    seen: dict[str, Outlook] = {}
+    steps_of: dict[str, list[str]] = {}  # line -> the steps of which it is said
     for name, item in plan.steps.items():
-        if item.folder is None and twins[name] == name:
-            lines += [f"{name}: {line}" for line in _of_step(plan, item)]
-    return lines
+        if item.folder is not None or item.digest is None:
+            continue
+        if twins[name] != name:
+            seen[name] = replace(seen[twins[name]], lines=[], cost=Cost())
+            continue
+        upstream = {key: seen[of] for key, of in item.step.inputs.items() if isinstance(of, str) and of in seen}
+        before, seen[name] = _of_step(plan, item, upstream)
+        for line in [*before, *seen[name].lines]:
+            steps_of.setdefault(line, []).append(name)
+    return [f"{', '.join(names)}: {line}" for line, names in steps_of.items()] + _total(seen)
 
 
-def _of_step(plan: Plan, item: Planned) -> list[str]:
-    if item.digest is None:
+def _total(seen: Mapping[str, Outlook]) -> list[str]:
+    """Return the sum of the known costs, and the steps whose cost is unknown."""
+    known = [outlook.cost for outlook in seen.values() if outlook.cost is not None]
+    if not any(cost != Cost() for cost in known):
         return []
+    unknown = [name for name, outlook in seen.items() if outlook.cost is None]
+    without = f"; not counted, since the cost is unknown: {', '.join(unknown)}" if unknown else ""
+    return [f"in total: about {sum(known, Cost()).in_words()}{without}"]
+
+
+def _of_step(plan: Plan, item: Planned, upstream: Upstream) -> tuple[list[str], Outlook]:
+    """Return what is said of the step's earlier runs, and its outlook."""
+    assert item.digest is not None
     stage, name = item.stage, item.step.id
     earlier = in_store(plan.store, stage, name, item.digest)
     lines = []
@@ -34,7 +57,7 @@ def _of_step(plan: Plan, item: Planned) -> list[str]:
         lines.append(f"not finished: {own.name} holds {f'{worth}, kept' if worth else 'nothing worth keeping'}")
     else:
         lines += _since_last(plan, item)
-    return lines + stage.outlook(item.step.config, plan.input_folders(item), own, earlier)
+    return lines, stage.outlook(item.step.config, plan.input_folders(item), own, earlier, upstream)
 
 
 def _since_last(plan: Plan, item: Planned) -> list[str]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from gra import work
 from gra.errors import StoreError
 from gra.fileio import read_json
+from gra.outlook import Cost, Outlook
 from gra.synthesis import prompts
 from gra.synthesis.committee.roles import candidates
 from gra.synthesis.config import SynthesisConfig
@@ -26,6 +27,7 @@ from gra.synthesis.engine.journal_read import connect_other
 from gra.synthesis.engine.reuse import JOURNAL, calls_in
 from gra.synthesis.scoring.probability import questions_of
 from gra.synthesis.settings import SynthesisSettings
+from gra.work import about
 
 PROPOSALS = 2.5  # per kept sample, with reviews; sharding.FIRST_ROUND
 PROPOSALS_UNREVIEWED = 1.2  # near-duplicates are still dropped
@@ -122,8 +124,8 @@ def price(settings: SynthesisSettings, models: Sequence[str], seeds: int, earlie
     )
 
 
-def lines(config: SynthesisConfig, seeds: int | None, earlier: Sequence[Path], own: Path | None = None) -> list[str]:
-    """The estimate as text. `seeds`: how many there are; None: unknown, then seeds.limit is used; `own`: the
+def outlook(config: SynthesisConfig, seeds: int | None, earlier: Sequence[Path], own: Path | None = None) -> Outlook:
+    """The estimate as text and figures. `seeds`: how many there are; None: unknown, then seeds.limit is used; `own`: the
     working folder of this run, if it exists."""
     settings, limit, columns = config.synthesis, config.seeds.limit, config.seeds.columns
     used = min(n for n in (limit, seeds, 10**9) if n is not None)
@@ -145,19 +147,51 @@ def lines(config: SynthesisConfig, seeds: int | None, earlier: Sequence[Path], o
         "assumed: " + "; ".join(assumed),
         work_in_words(found.tokens_by_model, config.pool.parameters, found.calls, found.tokens_out),
     ]
+    cost = cost_of(found.tokens_by_model, config.pool.parameters, found.calls, found.tokens_out)
     there = calls_in(own)[0] if own is not None else 0
     if there:
         result.append(
             f"{there:,} of these calls are already answered; about {about(max(found.calls - there, 0))} remain"
         )
-    return result
+    return Outlook(result, cost, rows=settings.rounds * settings.samples_per_round)
+
+
+def of_probe(config: SynthesisConfig, calls: float, own: Path | None) -> Outlook:
+    """The estimate for a probe that makes `calls` calls per model, as if all were reviews; `own`: its working folder."""
+    models = config.pool.names
+    into, out = tokens_of(config.synthesis, "review")
+    total = calls * len(models)
+    tokens = dict.fromkeys(models, calls * (into + out))
+    result = [
+        f"price: about {about(total)} calls, {about(total * into)} tokens in, {about(total * out)} out",
+        work_in_words(tokens, config.pool.parameters, total, total * out),
+    ]
+    there = calls_in(own)[0] if own is not None else 0
+    result += [f"{there:,} of these calls are already answered"] if there else []
+    return Outlook(result, cost_of(tokens, config.pool.parameters, total, total * out))
+
+
+def cost_of(
+    tokens: Mapping[str, float], parameters: Mapping[str, float | None], calls: float, tokens_out: float
+) -> Cost | None:
+    """Return the cost; None if the pool does not state a model's parameters. Arguments as for `work_in_words`."""
+    if any(parameters.get(model) is None for model in tokens):
+        return None
+    flops = sum(2e9 * (parameters[model] or 0) * count for model, count in tokens.items())
+    hours = work.gpu_hours(flops, work.GENERATING)
+    return Cost(calls, sum(tokens.values()), flops, hours, _journal(calls, tokens_out))
+
+
+def _journal(calls: float, tokens_out: float) -> float:
+    """Bytes of the journal."""
+    return calls * CALL_BYTES + tokens_out * CHARACTERS
 
 
 def work_in_words(
     tokens: Mapping[str, float], parameters: Mapping[str, float | None], calls: float, tokens_out: float
 ) -> str:
     """FLOPs, GPU-hours and the journal's size; `tokens`: in and out, by model; `parameters`: billions."""
-    size = f"disk: about {work.disk(calls * CALL_BYTES + tokens_out * CHARACTERS)}"
+    size = f"disk: about {work.disk(_journal(calls, tokens_out))}"
     unknown = [model for model in tokens if parameters.get(model) is None]
     if unknown:
         return f"FLOPs: unknown, since the pool does not state the `parameters` of {', '.join(unknown)}; {size}"
@@ -240,11 +274,3 @@ def by_model(settings: SynthesisSettings, models: Sequence[str], counts: dict[st
         for model in able:
             calls[model] += sum(counts.get(step, 0.0) for step in names) / len(able)
     return {model: count for model, count in calls.items() if count}
-
-
-def about(number: float) -> str:
-    """Two significant digits: 1,234,567 -> 1.2 million; 9,812 -> 9,800."""
-    if number >= 1e6:
-        return f"{number / 1e6:,.1f} million" if number < 1e9 else f"{number / 1e9:,.1f} billion"
-    digits = max(len(str(int(number))) - 2, 0)
-    return f"{round(number, -digits):,.0f}"

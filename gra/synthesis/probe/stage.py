@@ -10,18 +10,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gra import event_loop, labels
 from gra.errors import STOPPED_AT_ONCE, ConfigError, Interrupted, Problem, SynthesisError
 from gra.fileio import write_json, write_text
+from gra.outlook import Cost, Outlook, Upstream
 from gra.server_jobs import Served
 from gra.settings import parse
 from gra.synthesis import checks, stage
 from gra.synthesis.config import SynthesisConfig, parsed
 from gra.synthesis.config import served as served_apart
 from gra.synthesis.engine.reuse import bought_again, kept, reuse
+from gra.synthesis.output import price
 from gra.synthesis.probe.result import FORMAT
 from gra.synthesis.probe.settings import Mode, ProbeSettings, load_sources, mode, source_named
 from gra.synthesis.seeds.load import load_seeds, report_bad, seed_files, warn_of_foreign_seeds
@@ -80,6 +83,21 @@ def served(config: dict[str, Any]) -> Served | None:
     """Return the models whose servers can be jobs of their own; None if there are none, or the probe is off."""
     settings = SynthesisSettings.model_validate(config["synthesis"])
     return None if _mode(settings, config) == "off" else served_apart(config)
+
+
+def outlook(
+    config: dict[str, Any],
+    inputs: dict[str, Path | None],  # noqa: ARG001
+    own: Path | None,
+    earlier: Sequence[Path],  # noqa: ARG001
+    upstream: Upstream,  # noqa: ARG001
+) -> Outlook:
+    """For `gra plan`: the calls of the probe. `check` has accepted the config."""
+    given = parsed(_of_synthesis(config))
+    if _mode(given.synthesis, config) == "off":
+        return Outlook(["off: it makes no calls (synthesis.probe)"], Cost())
+    calls = float(ProbeSettings.model_validate(config["probe"]).calls)
+    return price.of_probe(given, calls, own)
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:

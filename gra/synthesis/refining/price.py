@@ -5,20 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from gra.models.parsed_pool import ParsedPool
+from gra.outlook import Outlook
 from gra.synthesis.engine.reuse import calls_in
 from gra.synthesis.output.price import (
     CHARACTERS,
     DISPUTED,
     PASSED,
     RETRIED,
-    about,
     by_model,
+    cost_of,
     tokens_of,
     work_in_words,
 )
 from gra.synthesis.refining.settings import RefineSettings, needs_domain
 from gra.synthesis.scoring.probability import questions_of
 from gra.synthesis.settings import SynthesisSettings
+from gra.work import about
 
 
 def calls_of(
@@ -43,7 +45,7 @@ def calls_of(
     return {step: count * RETRIED for step, count in counts.items() if count}
 
 
-def lines(
+def outlook(
     refine: RefineSettings,
     settings: SynthesisSettings,
     pool: ParsedPool,
@@ -51,11 +53,11 @@ def lines(
     own: Path | None,
     *,
     annotated: bool,
-) -> list[str]:
-    """Return the estimate as lines of text. `records`: how many there are; None: unknown. `own`: the working folder of this run,
+) -> Outlook:
+    """Return the estimate as text and figures. `records`: how many there are; None: unknown. `own`: the working folder of this run,
     if it exists."""
     if records is None and refine.samples is None:
-        return ["price: unknown, since an earlier step makes the records"]
+        return Outlook(["price: unknown, since an earlier step makes the records"])
     least = refine.samples if records is None else records
     assert least is not None
     counts = calls_of(refine, settings, least, annotated=annotated)
@@ -73,4 +75,5 @@ def lines(
         work_in_words(tokens, pool.parameters, sum(counts.values()), out),
     ]
     there = calls_in(own)[0] if own is not None else 0
-    return [*result, f"{there:,} of these calls are already answered"] if there else result
+    result += [f"{there:,} of these calls are already answered"] if there else []
+    return Outlook(result, cost_of(tokens, pool.parameters, sum(counts.values()), out), rows=least)

@@ -178,7 +178,9 @@ def test_loads_are_foretold_for_models_by_turns_alone(seeds: Path) -> None:
     config = {"pool": pool, "synthesis": {}, "runtime": {"concurrency": 2000}, "seeds": {"path": str(seeds)}, "seed": 0}
 
     def loads(config: dict[str, Any]) -> list[str]:
-        return [line for line in outlook(config, {}, None, ()) if line.startswith("models are loaded in turn")]
+        return [
+            line for line in outlook(config, {}, None, (), {}).lines if line.startswith("models are loaded in turn")
+        ]
 
     (line,) = loads(config)
     assert str(estimate_loads(SynthesisSettings(), 3, 2000)) in line

@@ -16,7 +16,7 @@ from gra.synthesis.committee.calls import Rules
 from gra.synthesis.committee.protocol import annotate_seed
 from gra.synthesis.committee.records import Seed
 from gra.synthesis.config import parsed
-from gra.synthesis.output.price import lines
+from gra.synthesis.output.price import outlook
 from gra.synthesis.settings import SynthesisSettings
 
 COLUMNS = {"instruction": "q", "response": "a", "domain": "d", "keywords": "k", "summary": "s"}
@@ -108,7 +108,7 @@ def test_the_price_does_not_count_them() -> None:
         seeds = {"limit": 500, "columns": columns}
         synthesis = {"rounds": 1, "samples_per_round": 10}
         config = {"seed": 0, "seeds": seeds, "pool": pool, "synthesis": synthesis, "runtime": {}}
-        return " ".join(lines(parsed(config), 500, []))
+        return " ".join(outlook(parsed(config), 500, []).lines)
 
     assert "the seeds are already annotated" in price(COLUMNS)
     assert "already annotated" not in price({k: v for k, v in COLUMNS.items() if k != "summary"})
