@@ -102,14 +102,12 @@ def _names_folders(words: list[str]) -> bool:
 
 def _names_unknown(words: list[str]) -> bool:
     """Whether the words are NAME=FOLDER of missing folders: no experiment is named, and no NAME is a key of the config."""
-    from gra.paths import conf_dir
+    from gra.chain.config.not_key_value import top_keys
 
     given = [word.partition("=")[0] for word in words if "=" in word and not word.startswith("-")]
     if not given or "experiment" in given or any(not name.isidentifier() for name in given):
         return False
-    text = (conf_dir() / "chain.yaml").read_text(encoding="utf-8")
-    known = {line.partition(":")[0] for line in text.splitlines()} | {path.name for path in conf_dir().iterdir()}
-    return not known.intersection(given)
+    return not set(top_keys("chain")).intersection(given)
 
 
 def _names_run(word: str) -> bool:
