@@ -108,8 +108,10 @@ def child(options: argparse.Namespace) -> None:
 
 
 @contextmanager
-def llama_cpp(weights: Path, name: str, parallel: int, log: Path) -> Iterator[str]:
-    """A llama.cpp server for `weights`, for the time of the block: its base URL."""
+def llama_cpp(
+    weights: Path, name: str, parallel: int, log: Path, threads: int | None = None, **environment: str
+) -> Iterator[str]:
+    """A llama.cpp server for `weights`, for the time of the block: its base URL. `threads`: by default all cores but one."""
     port = free_port()
     command = [
         sys.executable,
@@ -124,13 +126,14 @@ def llama_cpp(weights: Path, name: str, parallel: int, log: Path) -> Iterator[st
         "--template",
         "own",
         "--threads",
-        str(max(1, (os.cpu_count() or 2) - 1)),
+        str(threads or max(1, (os.cpu_count() or 2) - 1)),
         "--parallel",
         str(parallel),
         "--context",
         "1024",
     ]
-    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as server:
+    own = {**os.environ, **environment}
+    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out, env=own) as server:
         try:
             deadline = time.monotonic() + 120
             while True:

@@ -97,7 +97,21 @@ def test_every_arm_is_one_file_that_any_experiment_can_take() -> None:
             root = compose("chain", overrides=["experiment=sim/main_table", f"+arms={path.stem}"])
         experiment, faults = resolve(root)
         assert faults == [], path
-        assert path.stem in {row.arm for row in experiment.rows}
+        assert path.stem in {row.arm for row in experiment.rows} or path.stem == "released_models"  # six in one file
         for step in experiment.steps.values():
             if step.arm == path.stem and step.target.startswith("gra.synthesis."):
                 assert load_stage(step.target).check(step.config, dict.fromkeys(step.inputs)) == [], step.id
+
+
+def test_the_six_released_models_are_six_arms() -> None:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        root = compose("chain", overrides=["experiment=paper/released_data", "+arms=released_models"])
+    experiment, faults = resolve(root)
+    assert faults == []
+    models = {
+        step.arm: step.config["student"]["model"] for step in experiment.steps.values() if step.name == "published"
+    }
+    bases, seeds = ("Qwen-2.5-7B", "Llama-3.1-8B"), ("Alpaca", "WizardLM", "Condor")
+    assert list(models.values()) == [f"GX-XinGao/{base}-GRA-{seed}" for base in bases for seed in seeds]
+    scored = {step.arm: step.inputs["model"] for step in experiment.steps.values() if step.name == "scores"}
+    assert all(scored[arm] == f"{arm}/published" for arm in models)
