@@ -8,7 +8,7 @@ Two arms of the same recipe, so that the true difference is nothing, on ten benc
 rightly with a chance of its own (Beta(0.8, 0.8), drawn in to 0.08 to 0.92), the same for both arms; each training moves all chances
 by a noise common to all benchmarks and another of each benchmark's own, both with the standard deviation `noise`. With clusters
 (all ten benchmarks in so many of unequal size) each arm and each training moves each cluster's chances by 2 points, too (standard
-deviation): recipes that suit some subjects better than others, and trainings that do.
+deviation): recipes that suit some subjects better than others, and training runs that do.
 
 `covers`: the share of trials whose 95 % interval of the mean difference holds 0. `half width`: half of that interval in points, the
 median over trials. `any star`: the share of trials in which at least one benchmark is starred, at 5 % after Holm's correction over
@@ -117,7 +117,7 @@ def compared(tables: dict[str, Table], trainings: tuple[int, int], items_only: b
 
 
 def cells(trials: int, which: Sequence[tuple[int, int]] = TRAININGS) -> list[Cell]:
-    """The whole table: every number of trainings, noise and clustering; one training also with stars over items alone."""
+    """The whole table: every number of training runs, noise and clustering; one training also with stars over items alone."""
     made = []
     for trainings in which:
         for clusters in CLUSTERS:
@@ -131,7 +131,7 @@ def cells(trials: int, which: Sequence[tuple[int, int]] = TRAININGS) -> list[Cel
 
 
 def lines(found: Sequence[Cell]) -> list[list[Any]]:
-    """The table's lines: a line for each number of trainings and clustering, the noises side by side."""
+    """The table's lines: a line for each number of training runs and clustering, the noises side by side."""
     rows: dict[tuple[Any, ...], list[Any]] = {}
     for one in found:
         first, second = one.trainings
@@ -150,13 +150,13 @@ def main() -> None:
     start = time.perf_counter()
     found = cells(given.trials)
     headings = [
-        "trainings",
+        "training runs",
         "clusters",
         *(f"noise {100 * noise:g}: covers % / half width / any star %" for noise in NOISE),
     ]
     print(table(headings, lines(found)))
     worst = [one for one in found if not one.items_only and min(one.trainings) > 1 and not 0.93 <= one.covers <= 0.97]
-    print(f"{len(worst)} cells of two trainings and more outside 93 to 97 %; {time.perf_counter() - start:.0f} s")
+    print(f"{len(worst)} cells of two training runs and more outside 93 to 97 %; {time.perf_counter() - start:.0f} s")
     if given.json:
         given.json.write_text(json.dumps([asdict(one) for one in found], indent=1))
 

@@ -154,7 +154,7 @@ async def judge(session: aiohttp.ClientSession, url: str, form: Form, model: str
 
 
 async def measure(options: argparse.Namespace, name: str, form: Form, items: Sequence[Item]) -> list[dict[str, Any]]:
-    """The judgements of one form; those that stand in the output are not asked for again."""
+    """The judgements of one form; those that stand in the output are not requested again."""
     place = {"model": options.model, "form": name}
     known = {line["item"]: line for line in _lines(options.output) if {key: line[key] for key in place} == place}
     found = []

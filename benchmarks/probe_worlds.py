@@ -3,7 +3,7 @@
     python -m benchmarks.probe_worlds --worlds 100
 
 Each world has its own mistakes (`world_seed`): a probe of the five simulated models, then proposals of a run by the same models,
-with the paper's gate. What the gate accepted is held against the world's truth; a task that has no answer counts as not right.
+with the paper's gate. What the gate accepted is compared with the world's truth; a task that has no answer counts as not right.
 In one process, calls answered at once: what is measured is the estimate, not the machine.
 """
 

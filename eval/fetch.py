@@ -154,7 +154,7 @@ def _items(one: Wanted) -> Iterable[Mapping[str, Any]]:
     if one.split not in loaded:
         raise EvalError(
             f"the data set {name} has no split {one.split}, only {', '.join(map(str, loaded))}: its hub copy was changed after the "
-            f"task {one.task} was written\n    -> leave the task out, or name a split or revision of the data set in its YAML"
+            f"task {one.task} was written\n    -> leave the task out, or set a split or revision of the data set in its YAML"
         )
     return loaded[one.split]
 

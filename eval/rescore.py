@@ -120,9 +120,9 @@ def rescore(
     for a verifier also ConfigError, StoreError and ServerError.
     """
     if (verifier is not None) != (reading == rereading.VERIFIED):
-        raise EvalError("the reading `verified` needs a verifier, the others none\n    -> name a server and its model")
+        raise EvalError("the reading `verified` needs a verifier, the others none\n    -> give a server and its model")
     if verifier is None and output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise EvalError(f"{output}: not empty\n    -> name a new folder")
+        raise EvalError(f"{output}: not empty\n    -> give a new folder")
     before, results = _read(folder / "scores.json"), _read(folder / "results.json")
     owners = _owners(folder / "samples.parquet")
     kinds = {leaf: answers.kind_of(leaf, (results.get("configs") or {}).get(leaf, {})) for leaf in owners}
@@ -223,7 +223,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         found = read_json(path)
     except (OSError, ValueError) as error:
-        raise EvalError(f"{path}: not readable ({error})\n    -> name the folder of a finished evaluation") from error
+        raise EvalError(f"{path}: not readable ({error})\n    -> give the folder of a finished evaluation") from error
     if not isinstance(found, dict):
         raise EvalError(f"{path}: not a JSON object\n    -> {_AGAIN}")
     return found

@@ -31,12 +31,12 @@ class Suite(Settings):
     only: tuple[TaskName, ...] | None = Field(
         None,
         min_length=1,
-        description="Evaluate only these of `tasks`, in the suite's order; the name of a group stands for its members; null: all.",
+        description="The `tasks` to evaluate, in the suite's order; a group's name stands for its members; null: all.",
     )
     groups: Annotated[Groups, BeforeValidator(lambda given: given or {}, json_schema_input_type=Groups | None)] = Field(
         default_factory=dict,
-        description="Group name: the tasks that its mean score is over. Members that are not in `tasks` are ignored; null: no "
-        "groups.",
+        description="Mapping from group name to the tasks that the group's mean score averages. Members that are not in "
+        "`tasks` are ignored; null: no groups.",
     )
     limit: int | None = Field(
         None,
@@ -64,7 +64,8 @@ class Suite(Settings):
     num_fewshot: int | None = Field(
         None,
         ge=0,
-        description="Number of worked examples (few-shot); null: each task's own. A task that has none stays without.",
+        description="Number of worked examples (few-shot); null: each task's own. A task defined as zero-shot stays so, "
+        "whether or not this is set.",
     )
     fewshot_as_multiturn: bool = Field(
         True, description="true: worked examples are turns of the conversation; false: all are in one message."
@@ -82,9 +83,8 @@ class Suite(Settings):
     system_instruction: str | None = Field(None, description="System message of every prompt; null: none.")
     sandbox: Literal["auto", "none"] = Field(
         "auto",
-        description="How code that a model wrote is run. auto: in a sandbox; without one the evaluation is refused; none: with "
-        "your "
-        "own rights, limited only in time and memory.",
+        description="How code that a model wrote is run. auto: in a sandbox; the evaluation is refused if there is none. "
+        "none: with your user's permissions, limited only in time and memory.",
     )
 
     @model_validator(mode="before")
@@ -150,7 +150,7 @@ class Model(Settings):
         description="hf: transformers; vllm: vLLM in this process, which must be installed; server: an OpenAI-compatible server.",
     )
     max_length: int | None = Field(
-        None, ge=16, description="Maximum of tokens of prompt and reply together; null: from the model's config."
+        None, ge=16, description="Maximum number of tokens of prompt and reply together; null: from the model's config."
     )
     base_url: str | None = Field(
         None, pattern=r"^https?://\S+$", description="URL of the server including /v1; null: without a server."
@@ -182,7 +182,7 @@ class Model(Settings):
     @model_validator(mode="after")
     def _server_is_named(self) -> Self:
         if (self.backend == "server") != (self.base_url is not None):
-            raise ValueError("backend=server and base_url=http://HOST:PORT/v1 go together: set both or neither")
+            raise ValueError("backend=server and base_url=http://HOST:PORT/v1 need each other: set both or neither")
         if self.backend != "server" and (self.version is not None or self.refused != "error"):
             raise ValueError("version and refused need backend=server: remove them")
         return self
@@ -192,32 +192,35 @@ class Runtime(Settings):
     """Keys that change speed only, up to floating-point noise: batches of another shape can round differently."""
 
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        "auto", description="hf: prompts per batch. auto: as many as fit on a GPU; 64 on a CPU."
+        "auto", description="Prompts per batch (backend hf). auto: as many as fit on a GPU; 64 on a CPU."
     )
     device: str = Field(
-        "auto", description="hf: device of the model, e.g. cpu, cuda, cuda:1 or mps; auto: a GPU if there is one."
+        "auto",
+        description="Device of the model (backend hf), e.g. cpu, cuda, cuda:1 or mps; auto: a GPU if there is one.",
     )
     processes: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto",
-        description="hf: number of processes, each with a copy of the model, that share the prompts. auto: one per GPU.",
+        description="Number of processes, each with a copy of the model, that share the prompts (backend hf). auto: one per GPU.",
     )
     threads: int | None = Field(None, ge=1, description="Number of torch threads on a CPU; null: torch's default.")
-    tensor_parallel_size: int = Field(1, ge=1, description="vllm: number of GPUs that share one copy of the model.")
+    tensor_parallel_size: int = Field(
+        1, ge=1, description="Number of GPUs that share one copy of the model (backend vllm)."
+    )
     data_parallel_size: int = Field(
-        1, ge=1, description="vllm: number of copies of the model; more than one needs ray."
+        1, ge=1, description="Number of copies of the model (backend vllm); more than one needs ray."
     )
     gpu_memory_utilization: float = Field(
-        0.9, gt=0, le=1, description="vllm: fraction of each GPU's memory that vLLM may use."
+        0.9, gt=0, le=1, description="Fraction of each GPU's memory that vLLM may use (backend vllm)."
     )
-    concurrency: int = Field(64, ge=1, description="server: maximum of calls in flight.")
-    timeout_s: float = Field(600, gt=0, description="server: maximum of seconds to wait for one reply.")
-    retries: int = Field(8, ge=0, description="server: maximum of retries of a call after temporary faults.")
+    concurrency: int = Field(64, ge=1, description="Limit on calls in flight (backend server).")
+    timeout_s: float = Field(600, gt=0, description="Longest wait for one reply, in seconds (backend server).")
+    retries: int = Field(8, ge=0, description="Limit on retries of a call after temporary faults (backend server).")
     tracking: TrackingSettings = Field(
         TrackingSettings(mode="none"), description="Weights & Biases: the keys of the group `tracking`."
     )
     reuse: tuple[str, ...] = Field(
         (),
-        description="Folders of earlier evaluations, searched at any depth; their stored replies are reused for equal requests.",
+        description="Folders of earlier evaluations, searched recursively; replies stored there are reused for equal requests.",
     )
 
 

@@ -81,7 +81,7 @@ def begin(output: Path, folder: Path, verifier: Verifier) -> None:
         unfinished = isinstance(found, dict) and not (output / "scores.json").exists()
         if found != mine and not unfinished:
             what = "not empty" if found is None else "begun by another command"
-            raise StoreError(f"{output}: {what}\n    -> name a new folder, or repeat the command that began this one")
+            raise StoreError(f"{output}: {what}\n    -> give a new folder, or repeat the command that began this one")
     write_json(output / BEGUN, mine)
 
 

@@ -24,27 +24,27 @@ on a Slurm cluster:
 
 single stages, each into a folder (output=DIR):
   gra probe pool=NAME seeds=NAME [key=value ...]  test whether the pool's models can judge, before paying for a run
-  gra synthesize seeds=NAME pool=NAME output=DIR  make a data folder from seeds: the committee writes, reviews
+  gra synthesize seeds=NAME pool=NAME output=DIR  make a data folder from seeds: write and review samples
   gra merge output=DIR [round=R]                merge the shards of a round into one data folder
-  gra refine data=FILE pool=NAME output=DIR     make a data folder from a data set: rewrite, review
+  gra refine data=FILE pool=NAME output=DIR     make a data folder from a data set: rewrite and review it
   gra prepare data=DIR output=DIR               tokenise a data folder on a CPU, before you request GPUs
   gra train data=DIR student.model=M output=DIR train a student on a data folder (TRL, PEFT, DeepSpeed)
   gra eval suite=NAME model.path=M output=DIR   score a model on a suite of benchmarks (lm-eval)
   gra rescore FOLDER --output DIR               score recorded replies again, by rules or by a verifier model
 
 inspect, compare, fetch, publish:
-  gra compare FOLDER FOLDER                     compare two evaluated runs item by item, ours or lm-eval's
+  gra compare FOLDER FOLDER                     compare two runs evaluated by gra or lm-eval, item by item
   gra compare NAME=FOLDER NAME=FOLDER ...       compare several runs in one table; --contrast, --paper, --format latex, --power
   gra report DIR [DIR ...]                      write an HTML page about data, model or scores folders
-  gra claims [--output DIR]                     check the paper's claims against its own numbers (DIR: and OpenDataArena's)
+  gra claims [--output DIR]                     check the paper's claims against its numbers (--output: also OpenDataArena's)
   gra regate DIR tau=6,7,8 --output OUT         re-apply the gate to a recorded synthesis with other settings; no calls
   gra analyze DIR [DIR ...] [--ifd MODEL]       describe data folders: variety, coverage, distance to seeds, difficulty, reviewers
   gra inspect DIR [DIR ...]                     summarise a data folder: kept, dropped and why, models, files
   gra inspect DIR --sample ID                   show one sample: gate, scores, prompts, replies
-  gra blind draw NAME=DIR ... --output DIR      draw samples for a blind reading; gra blind rates DIR counts the labels
+  gra blind draw NAME=DIR ... --output DIR      draw samples for a blind reading; count the labels: gra blind rates DIR
   gra fetch models|students [NAME ...]          download weights of pool models or students; without NAME: list them
   gra fetch suite=NAME output=DIR               fetch a suite's benchmarks from the hub into a folder
-  gra export DIR --to FORMAT --output OUT       write a data folder for TRL, LLaMA-Factory, Axolotl, OpenAI
+  gra export DIR --to FORMAT --output OUT       convert a data folder for TRL, LLaMA-Factory, Axolotl, OpenAI
   gra push DIR [USER/NAME] [--private]          upload a data or model folder to the Hugging Face hub (--dry-run: list files)
   gra publish RUN_DIR results/NAME              copy a run's table and report to a folder under version control
   gra track sync [DIR ...] [--dry-run]          upload offline W&B runs that were not uploaded yet
@@ -78,8 +78,8 @@ HYDRA_FLAGS = (
 _COMPARISON = (
     (
         "--items-only",
-        "count only the choice of test items as chance, not the training. Intervals and stars (significant after Holm's "
-        "correction) then hold for these trained models, not for the arms trained again.",
+        "treat only the choice of test items as random, not the training. Intervals and stars (significant after Holm's "
+        "correction) then apply to these trained models, not to retrained ones.",
     ),
     (
         "--contrast ARM-ARM",
@@ -87,11 +87,15 @@ _COMPARISON = (
     ),
     (
         "--paper MODEL/SEED_DATA",
-        "add the paper's rows for this base model and these seed data, e.g. --paper Qwen2.5-7B/Alpaca. "
-        "Arms with the names of the paper's data (gra, vanilla, distilled_72b ...) are compared with them.",
+        "add the paper's rows for this base model and these seed data, e.g. --paper Qwen2.5-7B/Alpaca. Arms named like "
+        "the paper's data (gra, vanilla, distilled_72b ...) are compared with these rows.",
     ),
-    ("--power", "also print the smallest detectable difference for several numbers of trainings"),
-    ("--power POINTS", "the same, and how many trainings and items detect a difference of POINTS (--power alone: 2)"),
+    (
+        "--power",
+        "also print the smallest detectable difference for several numbers of training runs, and how many "
+        "training runs and items detect a difference of 2 points",
+    ),
+    ("--power POINTS", "the same for a difference of POINTS"),
 )
 _SERVERS = "pool=servers pool.base_url=http://127.0.0.1:8000/v1 'pool.models=[a,b,c,d,e]'"
 
@@ -99,9 +103,9 @@ PAGES = {
     "run": Page(
         "chain",
         "experiment=NAME [KEY=VALUE ...]",
-        "Run all steps of the experiment that are not done yet, in parallel (cluster.max_parallel), then print the table. If it is "
-        "killed, run the same command again to resume; once all steps are done, the command only prints the table. The flags of "
-        "`gra compare` also work here.",
+        "Run all steps of the experiment that are not done yet, in parallel (cluster.max_parallel), then print the table. "
+        "If the command is killed, run it again to resume; once all steps are done, the command only prints the table. "
+        "The flags of `gra compare` also work here.",
         (
             ("one run of every arm, and the table", "run experiment=quickstart"),
             (
@@ -120,7 +124,7 @@ PAGES = {
         "Print for each step its state (done, partly done, would run), inputs, folder in the store and hash, then the estimated "
         "cost of the steps that are not done. Nothing is run.",
         (
-            ("what `gra run` with the same words would do", "plan experiment=quickstart"),
+            ("what `gra run` with the same arguments would do", "plan experiment=quickstart"),
             ("which steps have to run again if the gate is changed", "plan experiment=quickstart synthesis.tau=7"),
             ("whether the planned comparison can detect 3 points", "plan experiment=quickstart --power 3"),
         ),
@@ -129,19 +133,22 @@ PAGES = {
     "compare": Page(
         "chain",
         "experiment=NAME [KEY=VALUE ...]",
-        "Print the experiment's table from its finished steps, and write table.md, table.csv and report.html into the folder "
-        "`results`. Give the KEY=VALUE words that `gra run` got, because they select the finished steps; "
-        "experiment.compare.KEY=VALUE changes only the comparison. Scores folders are compared without an experiment: gra compare "
-        "[NAME=]FOLDER [NAME=]FOLDER ... (gra compare FOLDER FOLDER --help). More: docs/comparison.md.",
+        "Print the experiment's table from its finished steps, and write table.md, table.csv and report.html into the "
+        "folder `results`. Repeat the KEY=VALUE arguments of `gra run`, because they select the finished steps; "
+        "experiment.compare.KEY=VALUE changes only the comparison. To compare scores folders without an experiment: gra "
+        "compare [NAME=]FOLDER [NAME=]FOLDER ... (gra compare FOLDER FOLDER --help). More: docs/comparison.md.",
         (
             ("the table again", "compare experiment=quickstart"),
             (
-                "the table of a run with other settings: the words are those of the run",
+                "the table of a run with other settings: repeat the run's arguments",
                 "compare experiment=quickstart synthesis.tau=7",
             ),
-            ("how sure is the difference between these trained models?", "compare experiment=quickstart --items-only"),
             (
-                "an arm minus another one than the reference",
+                "how certain is the difference between these trained models?",
+                "compare experiment=quickstart --items-only",
+            ),
+            (
+                "an arm minus an arm other than the reference",
                 "compare experiment=quickstart --contrast single-seed_only",
             ),
             ("beside the rows of the paper", "compare experiment=paper/main_table --paper Qwen2.5-7B/Alpaca"),
@@ -151,43 +158,43 @@ PAGES = {
     "submit": Page(
         "chain",
         "experiment=NAME cluster=slurm [KEY=VALUE ...]",
-        "Queue a Slurm job for each step that is not done, print each step's job id, dependencies and log, and exit without "
-        "waiting. The jobs run a copy of the present code. Run the command again to queue failed steps; queued, running and "
-        "finished steps are left alone. More: slurm/README.md.",
+        "Queue a Slurm job for each step that is not done, print each step's job id, dependencies and log, and exit "
+        "without waiting. The jobs run a copy of the current code. Run the command again to queue failed steps; queued, "
+        "running and finished steps are left alone. More: slurm/README.md.",
         (
             ("show the jobs", "submit experiment=quickstart cluster=slurm --dry-run"),
             (
-                "divide each synthesis over 16 jobs, all in the partition `long`",
+                "split each synthesis into 16 jobs; run all jobs in the partition `long`",
                 "submit experiment=quickstart cluster=slurm cluster.stages.synthesis.shards=16 cluster.resources.partition=long",
             ),
         ),
         (
             ("--dry-run", "print the jobs and their sbatch commands; queue nothing"),
-            ("--live", "run the code as it is when a job starts, not a copy of the present code"),
+            ("--live", "run the code as it is when a job starts, not a copy of the current code"),
         ),
     ),
     "synthesize": Page(
         "synthesis_app",
         "seeds=NAME pool=NAME output=DIR [KEY=VALUE ...]",
-        "Stage 1: make a data folder from seeds. A committee of small models writes samples, reviews them and adjudicates where "
-        "the reviewers disagree. If it is killed, run the same command again to resume.",
+        "Stage 1: make a data folder from seeds. A committee of small models writes samples, reviews them and adjudicates "
+        "where the reviewers disagree. If the command is killed, run it again to resume.",
         (
-            ("five models of one server", f"synthesize seeds=alpaca seeds.path=FILE {_SERVERS} output=data/mine"),
+            ("five models on one server", f"synthesize seeds=alpaca seeds.path=FILE {_SERVERS} output=data/mine"),
             (
                 "try it without any model",
                 "synthesize seeds=starter pool=simulated synthesis.rounds=1 synthesis.samples_per_round=20 output=data/try",
             ),
         ),
         words=(
-            ("shard=I/N", "make only part I (from 0) of N of a round; then `gra merge`"),
+            ("shard=I/N", "make only shard I (0 to N-1) of a round; then run `gra merge`"),
             ("round=R", "the round of the shard: 0 annotates the seeds, R >= 1 makes proposals"),
         ),
     ),
     "merge": Page(
         "synthesis_app",
         "output=DIR [round=R] [KEY=VALUE ...]",
-        "Merge the shards that `gra synthesize shard=I/N round=R` made. Give the same words as to that command, except shard=. "
-        "Missing shards are no fault: their calls are made here.",
+        "Merge the shards that `gra synthesize shard=I/N round=R` made. Repeat that command's arguments, except shard=. "
+        "Missing shards are not an error: their calls are made here.",
         (
             ("after the shards of round 1", f"merge round=1 seeds=alpaca seeds.path=FILE {_SERVERS} output=data/mine"),
             (
@@ -200,9 +207,9 @@ PAGES = {
     "refine": Page(
         "refine_app",
         "data=DATA pool=NAME output=DIR [KEY=VALUE ...]",
-        "Make a data folder from an existing data set: its responses are rewritten, newly written or kept (refine=rewrite, answer, "
-        "keep), then checked, scored and adjudicated as in a synthesis. The keys of `synthesis` for rounds, sizes, shots and "
-        "deduplication have no effect. If it is killed, run the same command again to resume.",
+        "Make a data folder from an existing data set: its responses are rewritten, newly written or kept "
+        "(refine=rewrite, answer, keep), then checked, scored and adjudicated as in a synthesis. The keys of `synthesis` "
+        "for rounds, sizes, shots and deduplication have no effect. If the command is killed, run it again to resume.",
         (
             (
                 "rewrite the responses, keep those that the committee accepts",
@@ -217,12 +224,12 @@ PAGES = {
     "probe": Page(
         "probe_app",
         "pool=NAME seeds=NAME [output=DIR] [KEY=VALUE ...]",
-        "Test a committee before paying for a run. Each model reviews answers known to be right or wrong, in the form that the "
-        "run will use (synthesis.scoring, synthesis.prompts), and answers questions with known answers. The result for each "
-        "model: whether it tells right from wrong (AUC with a 95 % interval), scale and severity of its scores, its false "
-        "accepts, its own share of right answers; for the pool: how many independent reviewers it is worth, and the expected "
-        "share of right samples among the accepted. If it is killed, run the same command again to resume; once it is finished, "
-        "the command only prints the table.",
+        "Test a committee before paying for a run. Each model solves questions with known answers, and reviews answers "
+        "known to be right or wrong. The reviews have the form that the run will use (synthesis.scoring, "
+        "synthesis.prompts). For each model, the result shows whether it distinguishes right from wrong (AUC with a 95 % "
+        "interval), the scale and severity of its scores, its false accepts and its accuracy; for the pool, the "
+        "equivalent number of independent reviewers and the expected share of right samples among the accepted ones. If "
+        "the command is killed, run it again to resume; once it has finished, it only prints the table.",
         (
             (
                 "about 200 calls for each of three models",
@@ -244,8 +251,8 @@ PAGES = {
     "train": Page(
         "train_app",
         "data=DIR student.model=MODEL output=DIR [KEY=VALUE ...]",
-        "Stage 2: fine-tune a student on a data folder; the result is a model folder. If it is killed, run the same command again "
-        "to resume from the last checkpoint.",
+        "Stage 2: fine-tune a student on a data folder; the result is a model folder. If the command is killed, run it "
+        "again to resume from the last checkpoint.",
         (
             ("LoRA on one device", "train data=DIR student.model=MODEL sft=lora output=models/mine"),
             (
@@ -257,8 +264,9 @@ PAGES = {
     "eval": Page(
         "eval_app",
         "suite=NAME model.path=MODEL output=DIR [KEY=VALUE ...]",
-        "Stage 3: score a model on a suite of benchmarks; the result is a scores folder. MODEL is a folder (of `gra train`: "
-        "DIR/model) or the name of a model on the hub. If it is killed, run the same command again; recorded replies are reused.",
+        "Stage 3: score a model on a suite of benchmarks; the result is a scores folder. MODEL is a folder (of `gra "
+        "train`: DIR/model) or the name of a model on the hub. If the command is killed, run it again; recorded replies "
+        "are reused.",
         (
             ("a quick look", "eval suite=smoke model.path=MODEL output=scores/mine"),
             (

@@ -33,7 +33,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 @contextmanager
 def _handlers_restored() -> Iterator[None]:
-    """Restore the handlers of Ctrl-C and of a batch system's signals on exit, whatever the block made of them."""
+    """Restore the handlers of Ctrl-C and of a batch system's signals on exit, even if the block changed them."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread can set handlers
         return

@@ -27,8 +27,8 @@ def fault(folder: Path) -> tuple[str, str] | None:
     if _is_model(folder / "model"):
         return f"{folder} is a stage's output, not the model in it", f"use {folder / 'model'}"
     if not folder.is_dir():
-        return f"not a model folder: {folder} is a file", "name a folder written by save_pretrained"
-    return f"not a model folder: {folder} has no {CONFIG}", "name a folder written by save_pretrained"
+        return f"not a model folder: {folder} is a file", "give a folder written by save_pretrained"
+    return f"not a model folder: {folder} has no {CONFIG}", "give a folder written by save_pretrained"
 
 
 def stage_fault(folder: Path) -> tuple[str, str]:
@@ -42,7 +42,7 @@ def stage_fault(folder: Path) -> tuple[str, str]:
         )
     return (
         f"not a model folder: {folder / 'model'} has no {CONFIG}",
-        "name the output folder of a stage that writes a model",
+        "give the output folder of a stage that writes a model",
     )
 
 

@@ -62,11 +62,11 @@ def snapshot_root() -> Path | None:
 
 
 def slurm_dir() -> Path:
-    """Return the folder of Slurm's batch templates: `gra/_slurm` in an installed wheel, else the repository's `slurm/`. Raises
+    """Return the folder of the Slurm job templates: `gra/_slurm` in an installed wheel, else the repository's `slurm/`. Raises
     GraError if there is none."""
     for folder in (_PACKAGE / "_slurm", _PACKAGE.parent / "slurm"):
         if (folder / "task.sbatch").is_file():
             return folder
     raise GraError(
-        f"no batch templates next to {_PACKAGE}\n    -> reinstall the package, or run from a complete checkout"
+        f"no Slurm job templates next to {_PACKAGE}\n    -> reinstall the package, or run from a complete checkout"
     )

@@ -13,7 +13,7 @@ from typing import Any
 class ServerTask:
     """One server task. `number`: counted from 0; task n serves model n modulo the number of models. `addresses`: the folder where
     it publishes where it listens; `host`: how other nodes call this one; `job`, `attempt`: see gra/server_addresses.py; `logs`: the
-    folder of the server's log. `wanted`: whether to go on; it is called again and again, in a thread."""
+    folder of the server's log. `wanted`: whether to continue; it is called again and again, in a thread."""
 
     number: int
     addresses: Path

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = Parser("gra track", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("action", choices=["sync"], help="sync: upload offline runs")
     parser.add_argument(
-        "folders", type=Path, nargs="*", metavar="DIR", help="folders that are searched at any depth; default: runs"
+        "folders", type=Path, nargs="*", metavar="DIR", help="folders to search recursively; default: runs"
     )
     parser.add_argument("--entity", help="upload to this team or user instead of the runs' own")
     parser.add_argument("--project", help="upload to this project instead of the runs' own")

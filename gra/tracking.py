@@ -43,14 +43,14 @@ class TrackingSettings(Settings):
     )
     project: str = Field("gra", description="W&B project.")
     entity: str | None = Field(None, description="W&B team or user; null: the account's default.")
-    group: str | None = Field(None, description="W&B group of the runs; null: none, or in an experiment its name.")
+    group: str | None = Field(None, description="W&B group of the runs; null: the experiment's name, if any.")
     name: str | None = Field(
-        None, description="Name of the W&B run; null: W&B chooses one, or in an experiment the arm and its seed."
+        None, description="Name of the W&B run; null: arm and seed in an experiment, otherwise chosen by W&B."
     )
     tags: list[str | None] = Field(
         default_factory=list,
-        description="Tags of the runs, in addition to the stage (and the suite of an evaluation); in an experiment its name and "
-        "the arm. Null entries are left out.",
+        description="Tags of the runs, in addition to the stage (and the suite of an evaluation); the default in an "
+        "experiment is the experiment's name and the arm. Null entries are left out.",
     )
     upload_model: bool = Field(
         False, description="true: upload the weights; false: log only the model's path and size."

@@ -77,7 +77,7 @@ attempt() { # attempt COMMAND...: run it in the background, so that this shell h
   done
   trap '' USR1 TERM
   [ -z "$timer" ] || kill "$timer" 2>/dev/null
-  # told to stop before it could hear (138), or too slow to (137): that is no failure
+  # told to stop before it could hear (138), or too slow to (137): that is not a failure
   if [ "$heard" = USR1 ] && { [ "$code" = 138 ] || [ "$code" = 137 ]; }; then code=85; fi
   echo "$code" >"$logs/$name.exit"
   echo "$job: attempt $number ended with exit code $code"

@@ -112,7 +112,7 @@ def processes(runtime: RuntimeSettings | None, machine: Machine) -> int:
 
 
 def follower(runtime: RuntimeSettings) -> bool:
-    """Return whether this process starts workers on another node than the first, whose process owns the output folder."""
+    """Return whether this process starts workers on a node other than the first, whose process owns the output folder."""
     return wanted(runtime) and nodes(os.environ).rank > 0
 
 

@@ -191,10 +191,9 @@ class SftSettings(Settings):
         default=None,
         ge=1,
         le=100,
-        description="Number of prompts that the trained model answers to count the replies that end before the token limit. The "
-        "prompts "
-        "are not in the training data: held-out samples, then the dozen in train/loop/prompts.txt; null: none. Not in the "
-        "fingerprint.",
+        description="Number of prompts used to count the trained model's replies that end before the token limit. The "
+        "prompts are not in the training data: held-out samples, then the dozen in train/loop/prompts.txt; null: none. "
+        "Not in the fingerprint.",
     )
     loss_type: Literal["nll", "dft"] = Field(
         default="nll",
@@ -229,9 +228,9 @@ class RuntimeSettings(Settings):
     per_device_batch: int | None = Field(
         default=None,
         ge=1,
-        description="Sequences per device in one forward pass; null: the largest power of two up to 32 that divides the global "
-        "batch and "
-        "whose estimated peak is at most 80 % of the free memory (1 on a GPU with packing but without FlashAttention).",
+        description="Sequences per device in one forward pass; null: the largest power of two up to 32 that divides the "
+        "global batch and is estimated to need at most 80 % of the free memory; on a GPU with packing but without "
+        "FlashAttention, 1.",
     )
     tracking: TrackingSettings = Field(
         default=TrackingSettings(), description="Weights & Biases: the keys of the group `tracking`."

@@ -119,7 +119,7 @@ def kept(folder: Path) -> str:
 
 
 def follower(config: dict[str, Any]) -> bool:
-    """Return whether this process runs on another node than the process that owns the output folder.
+    """Return whether this process runs on a node other than that of the process that owns the output folder.
 
     gra.chain.execution.runner then neither locks nor publishes that folder.
     """

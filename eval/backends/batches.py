@@ -16,7 +16,7 @@ Size = Callable[[int, int], int]  # (tokens of the longest prompt, token limit o
 
 
 def always(count: int) -> Size:
-    """Return a Size that puts `count` requests into every batch, whatever their length."""
+    """Return a Size that puts `count` requests into every batch, regardless of their length."""
     return lambda *_: count
 
 

@@ -48,7 +48,7 @@ def candidates() -> list[Isolation]:
 
 
 def interpreter() -> str:
-    """Return the path of the interpreter, outside any virtual environment."""
+    """Return the path of the base interpreter, not that of a virtual environment."""
     return os.path.realpath(sys.executable)
 
 

@@ -46,7 +46,8 @@ _OFFICIAL = (
 
 
 def kind_of(task: str, spec: Mapping[str, Any]) -> str | None:
-    """Return the kind of a leaf task's answers, from its merged YAML or its name; None if the task has no tolerant score.
+    """Return the kind of a leaf task's answers, from its merged YAML or its name; None if the task has no lenient score
+    (`tolerant`).
 
     Raises EvalError for an unknown `metadata.answer`.
     """

@@ -199,7 +199,7 @@ def value(text: str) -> Fraction | None:
 
 
 def last_in(text: str) -> str | None:
-    """Return the last number in `text`, whatever its meaning."""
+    """Return the last number in `text`, regardless of its meaning."""
     found = numerals.numerals(plain(text))
     return found[-1].text if found else None
 

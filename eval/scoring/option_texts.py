@@ -17,7 +17,7 @@ def plain(text: str) -> str:
 def unquoted(text: str, options: Sequence[str]) -> str:
     """Return the text without the options that it quotes literally.
 
-    Words such as "you can't tell" are no refusal if they are part of an option.
+    Words such as "you can't tell" are not a refusal if they are part of an option.
     """
     for option in options:
         text = text.replace(option, " ") if len(option) > 1 else text

@@ -122,7 +122,7 @@ def boxed(text: str) -> str | None:
 def statements(text: str) -> list[str]:
     """Return the texts after announcements such as "answer is", "Answer:", "correct option is" or "I choose", the last one first.
 
-    Each text extends to the next announcement. "The answer is not" is no announcement.
+    Each text extends to the next announcement. "The answer is not" is not an announcement.
     """
     return [rest for rest, _ in announced(text)]
 

@@ -40,7 +40,7 @@ class KnownSettings(Settings):
     benchmarks: list[str] = Field(
         ["gsm8k", "arc_challenge", "mbpp"], min_length=1, description=f"Any of: {', '.join(FILES)}."
     )
-    limit: int = Field(200, ge=1, description="Maximum of items of each benchmark, drawn by `draw`.")
+    limit: int = Field(200, ge=1, description="Maximum number of items of each benchmark, drawn by `draw`.")
     draw: int = Field(0, description="Seed that draws the items.")
     sandbox: str = Field(
         "auto", pattern="^(auto|none)$", description="How programs in the answers are run, as suite.sandbox."

@@ -172,14 +172,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ifd", metavar="MODEL", help="causal language model, folder or hub id: instruction-following difficulty"
     )
-    parser.add_argument("--model", default="auto", help="what embeds, as synthesis.dedup.model (default: %(default)s)")
+    parser.add_argument("--model", default="auto", help="the embedder, as synthesis.dedup.model (default: %(default)s)")
     parser.add_argument(
-        "--limit", type=int, help="most samples of each set, drawn at random; default: as many as the smallest has"
+        "--limit", type=int, help="limit on samples of each set, drawn at random; default: the size of the smallest set"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of these draws (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of these draws (default: %(default)s)")
     parser.add_argument(
         "--output",
         metavar="FILE.json",
-        help="everything: also by round, and what each reviewer is like; beside it the map (SVG, CSV) and reviewers' scores (SVG)",
+        help="write all numbers here, also by round and by reviewer; the map (SVG, CSV) and reviewers' scores (SVG) go beside it",
     )
     return parser

@@ -147,7 +147,7 @@ def _run(
         )
     if models is None and pool is None:
         raise ConfigError(
-            [Problem("models", "required, but not set", "name the models: models=['a', 'b', 'c', 'd', 'e']")]
+            [Problem("models", "required, but not set", "give the models: models=['a', 'b', 'c', 'd', 'e']")]
         )
     with ExitStack() as stack:
         values = values | {"pool": pool or "servers"}

@@ -21,7 +21,7 @@ from gra.parts import Wave
 class Job:
     """One job, or one array. `key`: identifies its work in this store; `tasks`: numbers of the array's tasks that are not done
     (None: no array); `after`: keys of the jobs that must succeed, `after_any`: that must end, `after_start`: that must have
-    started; `outputs`: the folders it makes, by task (key 0 where it is no array); `servers_wait`: seconds that it waits for
+    started; `outputs`: the folders it makes, by task (key 0 where it is not an array); `servers_wait`: seconds that it waits for
     servers of other jobs (None: it calls none)."""
 
     key: str

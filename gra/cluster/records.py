@@ -22,7 +22,7 @@ SERVERS = "servers"  # what the array of a step's servers is called, as a wave i
 
 @dataclass
 class Submitted:
-    """A job as it was submitted. `ids`: Slurm's number -> the offset of that array's numbers (0 where it is no array)."""
+    """A job as it was submitted. `ids`: Slurm's number -> the offset of that array's numbers (0 where it is not an array)."""
 
     key: str
     name: str

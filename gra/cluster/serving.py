@@ -94,7 +94,7 @@ class Watch:
             rows = slurm.queue(prefix)
         except slurm.SlurmError as error:
             log.warning("%s", str(error).partition("\n")[0])
-            return True  # a controller that does not answer is no reason to end
+            return True  # a controller that does not answer is not a reason to end
         mine = f"{prefix}/{SERVERS}"
         return any(
             row.comment == prefix or (row.comment.startswith(f"{prefix}/") and row.comment != mine) for row in rows

@@ -1,4 +1,4 @@
-"""Calls Slurm's commands: sbatch, squeue, scancel, scontrol. Each asks the controller once, whatever the number of jobs."""
+"""Calls Slurm's commands: sbatch, squeue, scancel, scontrol. Each asks the controller once, regardless of the number of jobs."""
 
 from __future__ import annotations
 
@@ -93,6 +93,6 @@ def submit(words: Sequence[str], environment: Mapping[str, str]) -> str:
 
 
 def cancel(jobs: Sequence[str]) -> None:
-    """End these jobs; those that are gone already are no fault. Raises SlurmError."""
+    """End these jobs; those that are gone already are not an error. Raises SlurmError."""
     for start in range(0, len(jobs), 200):
         run(["scancel", "--quiet", *jobs[start : start + 200]])

@@ -1,4 +1,4 @@
-"""Copies the code that is submitted, so that jobs that start hours later run it whatever is edited or checked out meanwhile.
+"""Copies the code that is submitted, so that jobs that start hours later run it even if files are edited or checked out meanwhile.
 
 The copy holds the files of the commit as they are in the working tree, and new files that git does not ignore. Equal code has one
 copy. `changes.diff` in it is what differs from the commit.

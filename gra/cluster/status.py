@@ -33,7 +33,7 @@ ORDINARY = {  # squeue's reasons of a job whose turn has not come
         "Licenses",
     ),
 }
-_TOLD = (0, EXIT_PREEMPTED, 128 + signal.SIGTERM)  # ends that are no fault: done, or told to stop
+_TOLD = (0, EXIT_PREEMPTED, 128 + signal.SIGTERM)  # ends that are not failures: done, or told to stop
 _BEGINS = re.compile(r" on \S+: attempt \d+, log ")  # slurm/attempts.sh writes it
 _TAIL = 4000  # bytes of a log in which its last error is looked for
 STATUS_HELP = """\

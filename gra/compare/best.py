@@ -56,7 +56,7 @@ def candidates(text: str, evaluated: Evaluated) -> list[str]:
     names = [name.strip() for name in text.split("+")]
     if unknown := [name for name in names if name not in evaluated.groups]:
         known = ", ".join(evaluated.groups)
-        raise ConfigError([Problem("compare.best", f"`{unknown[0]}` is no arm", f"name arms of: {known}")])
+        raise ConfigError([Problem("compare.best", f"`{unknown[0]}` is not an arm", f"choose from: {known}")])
     scored = {name: evaluated.scored[name]["strict"] for name in names}
     if not all(scored.values()):
         return []

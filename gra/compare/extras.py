@@ -15,6 +15,7 @@ from gra.compare.reading.evaluated import REREAD, Evaluated
 from gra.compare.statistics.bootstrap import Interval
 from gra.compare.statistics.contrasts import Contrast, contrast, parse, shared
 from gra.compare.statistics.power import detectable
+from gra.compare.tables.csv_export import OVER
 from gra.compare.tables.numbers import interval, percent, points
 from gra.compare.tables.sheet import Sheet
 from gra.errors import EvalError
@@ -63,17 +64,17 @@ def contrast_sheet(made: Sequence[Contrast], level: float, simulated: bool) -> S
     """The contrasts as a sheet: one line for the mean over the shared benchmarks and one for each benchmark."""
     lines, records = [], []
     for one in made:
-        over = "items and trainings" if one.difference.over_trainings else "items"
+        over = OVER[one.difference.over_trainings]
+        words = over.replace("trainings", "training runs")
         several = {f"mean of {len(one.tasks)}": one.difference.mean} if len(one.tasks) > 1 else {}
         for name, found in {**several, **{task: one.difference.tasks[task] for task in one.tasks}}.items():
             least = detectable(found, level)
-            lines.append([one.name, name, interval(found), points(least).removeprefix("+"), f"{found.p:.4f}", over])
+            lines.append([one.name, name, interval(found), points(least).removeprefix("+"), f"{found.p:.4f}", words])
             records.append(_record(one, name, found, least, over, simulated))
     notes = [
         f"Points, with {100 * level:g} % intervals: a sum of arms is their mean, and all arms share the items "
-        "that are drawn. Detectable: the smallest true difference that such an interval excludes 0 for four "
-        "times in five. p is not adjusted for the number of lines. The interval says nothing about a further "
-        "seed set or arm."
+        "that are drawn. Detectable: the smallest true difference at which such an interval excludes 0 four times "
+        "in five. p is not adjusted for the number of lines. The interval says nothing about a further seed set or arm."
     ]
     if simulated:
         notes.append("Simulated: the numbers say nothing about real models.")
@@ -123,7 +124,7 @@ def papers(
     title = "The paper's claims, judged by these runs"
     source = (
         f"Judged: {', '.join(f'{arm} as {key}' for key, arm in runs.rows.items())}. Intervals "
-        f"({100 * options.level:g} %) are paired over items, and over trainings where there are enough."
+        f"({100 * options.level:g} %) are paired over items, and over training runs where there are enough."
     )
     if simulated:
         title, source = f"{title} (simulated)", f"Simulated: the numbers say nothing about real models. {source}"

@@ -22,10 +22,11 @@ class PaperOptions(Settings):
         "`rows` gives MODEL/SEED_DATA/DATA.",
     )
     rows: dict[str, str] = Field(
-        default_factory=dict, description="Arm: its row in the paper's tables, as MODEL/SEED_DATA/DATA or DATA."
+        default_factory=dict,
+        description="Mapping from arm to its row in the paper's tables, as MODEL/SEED_DATA/DATA or DATA.",
     )
     columns: dict[str, str] = Field(
-        default_factory=dict, description="Benchmark of the paper: the task that corresponds to it."
+        default_factory=dict, description="Mapping from a benchmark of the paper to the task that corresponds to it."
     )
 
 
@@ -37,8 +38,8 @@ class Options(Settings):
     seed: int = Field(0, ge=0, description="Seed of the bootstrap only.")
     items_only: bool = Field(
         False,
-        description="true: intervals and stars are over items only, even with several trainings, so they hold for these trained "
-        "models alone; false: over trainings too, if there are several.",
+        description="true: intervals and stars are over items only, even with several training runs, so they apply to "
+        "these trained models only; false: over training runs too, if there are several.",
     )
     contrasts: list[str] = Field(
         default_factory=list,
@@ -55,7 +56,7 @@ class Options(Settings):
         None,
         gt=0,
         le=100,
-        description="Difference in points: print how many items and trainings are needed to detect it; null: do not.",
+        description="Difference in points: print how many items and training runs are needed to detect it; null: do not.",
     )
     samples: int | None = Field(
         None,

@@ -43,14 +43,15 @@ def main(arguments: Sequence[str]) -> int:
         "folders",
         nargs="+",
         metavar="[NAME=]FOLDER",
-        help="scores folders with the same items, ours or lm-eval's (--log_samples); folders of one NAME are trainings of one arm",
+        help="scores folders of gra eval or lm-eval (--log_samples) with the same items; folders of one NAME are training "
+        "runs of one arm",
     )
     parser.add_argument("--json", action="store_true", help="print all numbers in full precision (two folders)")
     several.add_flags(parser)
     parser.add_argument(
         "--items-only",
         action="store_true",
-        help="print p-values that count only the choice of items as chance; they hold for these two models",
+        help="print p-values that treat only the choice of items as random; they apply to these two models only",
     )
     defaults = Options.model_fields
     for name, kind in (("resamples", int), ("level", float), ("seed", int)):
@@ -216,7 +217,7 @@ def _notes(found: Mapping[str, Any]) -> list[str]:
         "p is also over items, and Holm-adjusted over the benchmarks."
         if found["items_only"]
         else "p-values would be over items only and are left out (--items-only prints them).",
-        "Detectable: the smallest true difference that such an interval excludes 0 for four times in five.",
+        "Detectable: the smallest true difference at which such an interval excludes 0 four times in five.",
         "Form is strict minus tolerant. A difference in strict scores is the sum of the differences in tolerant scores and form.",
     ]
     if found["clustered"]:

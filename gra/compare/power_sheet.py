@@ -1,4 +1,4 @@
-"""Shows what a comparison can see: the smallest detectable effect by number of trainings, and what is needed to see a given one."""
+"""Shows what a comparison can see: the smallest detectable effect by number of training runs, and what detects a given one."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ def sheet(design: Design, wanted: float, given: str) -> Sheet:
     heads = [f"Noise {100 * noise:g}" for noise in NOISES]
     notes = [
         f"The smallest true difference in the mean over {len(design.items)} benchmarks ({sum(design.items):,} "
-        f"items) that is seen four times in five at the {100 * (1 - design.level):g} % level, in points, by the "
-        "number of trainings of each arm and the training noise (standard deviation of an arm's mean between "
-        "trainings, in points). One training: over items only, for these two models. Last line: trainings of "
-        f"each arm that see {100 * wanted:g} points; in brackets by how many times the items must grow (or may "
-        "shrink) with five trainings.",
+        f"items) that is detected four times in five at the {100 * (1 - design.level):g} % level, in points, by the "
+        "number of training runs of each arm and the training noise (standard deviation of an arm's mean between "
+        "training runs, in points). One training run: over items only, for these two models. Last line: training runs of "
+        f"each arm that detect {100 * wanted:g} points; in brackets by how many times the items must grow (or may "
+        "shrink) with five training runs.",
         given,
         "Formula and sources: gra/compare/statistics/power.py.",
     ]
-    return Sheet("What the comparison can see", ("Trainings of each arm", *heads), lines, notes, records)
+    return Sheet("What the comparison can see", ("Training runs of each arm", *heads), lines, notes, records)
 
 
 def planned(items: Mapping[str, int], share: Mapping[str, float], wanted: float, level: float) -> Sheet:
     """The sheet before anything is run. `share`: expected share of right answers by benchmark."""
     design = Design(list(items.values()), [share[name] for name in items], level=level)
     given = (
-        f"Assumed: answers of two arms correlate by {design.between:g} over items, those of two trainings of "
-        f"one arm by {design.within:g}; about as many right answers as in the paper's Table 1, half where it "
+        f"Assumed: answers of two arms correlate by {design.between:g} over items, those of two training runs "
+        f"of one arm by {design.within:g}; about as many right answers as in the paper's Table 1, half where it "
         "has no such benchmark. After a first run, `gra compare FOLDER FOLDER --power` measures them."
     )
     return sheet(design, wanted, given)
@@ -76,9 +76,9 @@ def measured(evaluated: Evaluated, reference: str, wanted: float, level: float) 
     between, within = correlations(one, second)
     design = Design(items, share, between, max(between, within if within is not None else 1.0), level=level)
     known = (
-        f"{within:.2f} for two trainings of one arm"
+        f"{within:.2f} for two training runs of one arm"
         if within is not None
-        else "two trainings of one arm are taken to answer alike, as each arm was trained once"
+        else "two training runs of one arm are assumed to answer alike, as each arm was trained once"
     )
     return sheet(
         design,
@@ -88,7 +88,7 @@ def measured(evaluated: Evaluated, reference: str, wanted: float, level: float) 
 
 
 def correlations(first: Mapping[str, Outcomes], second: Mapping[str, Outcomes]) -> tuple[float, float | None]:
-    """The correlations of answers over items, pooled over benchmarks: of two arms, and of two trainings of one arm (None where
+    """The correlations of answers over items, pooled over benchmarks: of two arms, and of two training runs of one arm (None where
     neither was trained twice). Both are cut to 0..1."""
     whole, shared, own = 0.0, 0.0, []
     counts = [len(next(iter(arm.values())).replicates) for arm in (first, second)]

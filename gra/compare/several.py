@@ -1,6 +1,6 @@
 """Compares any number of evaluated runs: `gra compare NAME=FOLDER NAME=FOLDER ...`, ours or lm-eval's logs (--log_samples).
 
-gra compare gra=A gra=B large=C large=D                    # folders of one name are trainings of one arm
+gra compare gra=A gra=B large=C large=D                    # folders of one name are training runs of one arm
 gra compare gra=A vanilla=B large=C --contrast large-vanilla
 gra compare gra=A vanilla=B --paper Qwen2.5-7B/Alpaca      # beside the paper's rows, and its claims
 gra compare gra=A vanilla=B --format latex > table.tex
@@ -61,7 +61,10 @@ def add_flags(parser: Parser) -> None:
         help="the paper's row of an arm, MODEL/SEED_DATA/DATA or DATA, e.g. big=distilled_72b",
     )
     parser.add_argument(
-        "--paper-column", action="append", metavar="BENCHMARK=TASK", help="our task for a benchmark of the paper"
+        "--paper-column",
+        action="append",
+        metavar="BENCHMARK=TASK",
+        help="the task that corresponds to a benchmark of the paper",
     )
     parser.add_argument("--format", choices=FORMS, help="form of what is printed; default: terminal")
     parser.add_argument(
@@ -127,17 +130,17 @@ def run(given: argparse.Namespace, options: Options) -> None:
 
 
 def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
-    """The arms that the words name: NAME=FOLDER, or FOLDER, which is named after itself. Folders of one name are its trainings;
+    """The arms that the words name: NAME=FOLDER, or FOLDER, which is named after itself. Folders of one name are its training runs;
     those that were read by OpenCompass's rules or judged by a verifier are a reading of the training at their place, not a
     training. An arm that has only these is read so, and its label names the verifier.
 
-    Raises ConfigError for words that are no run.
+    Raises ConfigError for words that are not runs.
     """
     missing = [folder for word in words if not is_run(folder := split(word)[1])]
     problems = [
         Problem(
             "FOLDER",
-            f"{folder} is no evaluation" if folder.exists() else f"{folder} does not exist",
+            f"{folder} is not an evaluation" if folder.exists() else f"{folder} does not exist",
             "a folder with scores.json, or lm-eval's with samples_*.jsonl",
         )
         for folder in missing
@@ -200,7 +203,7 @@ def _own_name(folder: Path, taken: Container[str]) -> str:
         name = "/".join(parts[-count:])
         if name not in taken:
             return name
-    raise EvalError(f"{folder} is named twice\n    -> name trainings of one arm NAME=FOLDER NAME=FOLDER")
+    raise EvalError(f"{folder} is given twice\n    -> give training runs of one arm as NAME=FOLDER NAME=FOLDER")
 
 
 def _more(given: argparse.Namespace) -> dict[str, object]:

@@ -41,7 +41,7 @@ def page(command: str, words: Sequence[str], width: int | None = None) -> str:
     parts = [
         _usage(command, told, width),
         _wrapped(told.text, width),
-        _section("groups (GROUP=OPTION; * marks what is chosen here)", _groups(groups, made), width),
+        _section("groups (GROUP=OPTION; * marks the chosen option)", _groups(groups, made), width),
         *_keys(told, made, width),
         _section("flags", [*told.flags, *HYDRA_FLAGS], width),
         _wrapped('Tab completion of keys, groups and options: eval "$(gra completion bash)"', width),
@@ -112,7 +112,7 @@ def _composed(told: Page, words: Sequence[str], groups: Sequence[str]) -> tuple[
 
 
 def _classes(name: str, config: Mapping[str, Any], sections: Mapping[str, Any]) -> Sequence[type[Settings]]:
-    """Return the settings classes that describe the keys below the top key `name`; none if it is no group or section."""
+    """Return the settings classes that describe the keys below the top key `name`; none if it is not a group or section."""
     value = config[name]
     if not isinstance(value, Mapping) or name == "config":
         return ()
@@ -201,9 +201,9 @@ def _groups(groups: Iterable[str], made: Composed) -> list[tuple[str, str]]:
 def _keys(told: Page, made: Composed, width: int) -> Iterator[str]:
     chain = told.app == "chain"
     rows = list(key_rows(told.app, made.config, chain))
-    notes = ["Types, whole descriptions and keys that are not set here (+KEY=VALUE adds one): docs/configuration.md."]
+    notes = ["docs/configuration.md has types, full descriptions and the keys not set here (add one with +KEY=VALUE)."]
     if chain:
-        notes.append("The keys of a stage's groups: gra synthesize, probe, refine, train or eval with --help.")
+        notes.append("For the keys of a stage's groups, run gra synthesize, probe, refine, train or eval with --help.")
     if any("(NS" in text for block in rows for _, _, text in block):
         notes.append("(NS): no source states this value; it is a choice of this project.")
     if any("${" in value for block in rows for _, value, _ in block):
@@ -242,7 +242,7 @@ def _example(comment: str, command: str, width: int) -> str:
 
 
 def _filled(words: Sequence[str], width: int, further: str, first: str, end: str = "") -> str:
-    """Return the words on lines of at most `width` characters; a line that goes on ends with `end`."""
+    """Return the words on lines of at most `width` characters; a line that continues ends with `end`."""
     lines = [first + words[0]]
     for word in words[1:]:
         if len(lines[-1]) + 1 + len(word) + len(end) > width:

@@ -62,7 +62,7 @@ class App:
 
 _OUTPUT = ("text", "Folder that the command makes.")
 _SEED = ("whole number", "Seed of all random draws.")
-_SEEDS_FOLDER = ("text or null", "Folder that a relative `seeds.path` is in; null: the current folder.")
+_SEEDS_FOLDER = ("text or null", "Base folder of a relative `seeds.path`; null: the current folder.")
 
 APPS: dict[str, App] = {  # file in conf/ -> the command
     "synthesis_app": App(
@@ -90,7 +90,7 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
             "seed": _SEED,
             "data": ("text", "The data set: a file, a folder, a data folder of this project, or hf:NAME."),
             "output": _OUTPUT,
-            "inputs.seeds": ("text or null", "Folder that a relative `data` is in; null: the current folder."),
+            "inputs.seeds": ("text or null", "Base folder of a relative `data`; null: the current folder."),
             "inputs.probe": ("text or null", "Folder that `gra probe` made for the same committee; null: none."),
         },
         {},
@@ -101,7 +101,7 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
         {
             "seed": _SEED,
             "data": ("text", "Folder made by the synthesis (with `data/train.parquet`)."),
-            "student_folder": ("text or null", "Folder made by the stage `student`; null: `student.model` is used."),
+            "student_folder": ("text or null", "Model folder made by a `student` step; null: `student.model` is used."),
             "tokens": (
                 "text or null",
                 "Folder made by `gra prepare` from the same data, student and recipe; null: tokenised here.",
@@ -109,7 +109,7 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
             "output": _OUTPUT,
             "inputs": (
                 "mapping of names to texts",
-                "The three folders above; `+inputs.data_NAME=DIR` adds a data folder.",
+                "The folders `data`, `student_folder` and `tokens`; `+inputs.data_NAME=DIR` adds a data folder.",
             ),
             "launch": ("`none` or `torchrun`", "Sets `runtime.launch`."),
             "nproc": ("whole number or null", "Sets `runtime.nproc`; null: one process per visible GPU."),
@@ -124,9 +124,12 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
             "output": _OUTPUT,
             "inputs.model": (
                 "text or null",
-                "Folder made by the training; set `model=null` with it; null: `model` is used.",
+                "Model folder made by the training (set `model=null` too); without this folder, `model` is used.",
             ),
-            "inputs.benchmarks": ("text or null", "Folder made by the stage `world`; null: `suite.data_dir` is used."),
+            "inputs.benchmarks": (
+                "text or null",
+                "Benchmark folder made by a `world` step (simulation); null: `suite.data_dir` is used.",
+            ),
         },
         {"model": (Model,), "runtime": (Runtime,)},
     ),
@@ -146,7 +149,7 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
             ),
             "store": ("text", "Folder of finished steps, shared by all experiments."),
             "results": ("text", "Folder of the table and the report."),
-            "arm": ("null", "The arm whose steps are being resolved; only the chain sets it."),
+            "arm": ("null", "The current arm. It is set internally; leave it null."),
             "runtime": (
                 "mapping",
                 "The keys of `runtime` of the commands above; each stage reads its own. Never part of a fingerprint.",

@@ -91,7 +91,7 @@ def spoken(model: str) -> str:
 class Embedder:
     """Embeds texts with `model` (as synthesis.dedup.model), and keeps the vector of every text in memory.
 
-    `workers`: the maximum of child processes (None: one per core, at most 8). Children start when there is work for them, the first
+    `workers`: limit on child processes (None: one per core, at most 8). Children start when there is work for them, the first
     one already with `start`. They end when this object is closed or this process ends, even by kill -9.
     """
 

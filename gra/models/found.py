@@ -1,5 +1,5 @@
 """Calls servers whose addresses are published in a folder (`pool.addresses`), and follows them: servers of other jobs, which come,
-move and go while the run goes on."""
+move and go while the run continues."""
 
 from __future__ import annotations
 

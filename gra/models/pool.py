@@ -103,15 +103,15 @@ class ModelRuntime(Settings):
 
     model_config = ConfigDict(extra="ignore", frozen=True, validate_default=True)
 
-    per_model: int | None = Field(None, ge=1, description="Maximum of calls in flight per model; null: no limit.")
+    per_model: int | None = Field(None, ge=1, description="Limit on calls in flight per model; null: no limit.")
     per_server: int | None = Field(
-        None, ge=1, description="Maximum of calls in flight per server; null: adapted to the server's load."
+        None, ge=1, description="Limit on calls in flight per server; null: adapted to the server's load."
     )
     timeout_s: float = Field(
         120.0,
         gt=0,
-        description="A call is late after this many seconds plus `timeout_per_token_s` for each token of its limit. A late call "
-        "times out only if its server answers no other call meanwhile (conf/pool/servers.yaml).",
+        description="A call is late after this many seconds plus `timeout_per_token_s` per token of its max_tokens. A "
+        "late call times out only if its server answers no other call meanwhile (conf/pool/servers.yaml).",
     )
     timeout_per_token_s: float = Field(
         0.1,
@@ -119,9 +119,12 @@ class ModelRuntime(Settings):
         description="Seconds added to `timeout_s` for each token that the call's reply may have. 0.1 allows for a speed of ten "
         "tokens per second.",
     )
-    connect_timeout_s: float = Field(10.0, gt=0, description="Maximum of seconds to open a connection.")
+    connect_timeout_s: float = Field(10.0, gt=0, description="Longest wait for a connection, in seconds.")
     retries: int = Field(
-        8, ge=0, description="Maximum of retries of a failed call; fewer if its server answers other calls meanwhile."
+        8,
+        ge=0,
+        description="Limit on retries of a failed call; fewer if its server answers other calls, because the request "
+        "itself is then at fault.",
     )
     give_up_after_s: float = Field(
         600.0,
@@ -129,7 +132,7 @@ class ModelRuntime(Settings):
         description="The run ends with an error if no server of a model has answered for this many seconds.",
     )
     startup_wait_s: float = Field(
-        60.0, ge=0, description="Maximum of seconds to wait at the start until each model has a server that answers."
+        60.0, ge=0, description="Longest wait at the start, in seconds, until each model has a server that answers."
     )
     log_folder: str | None = Field(
         None, description="Folder of the logs of servers that `pool.serve` starts; null: `servers` in the output."
@@ -274,7 +277,7 @@ def _import_target(path: Any) -> tuple[ModuleType, Target] | Problem:
     target = getattr(module, name, None)
     if not callable(target):
         return Problem(
-            key, f"{module_name} has no callable `{name}`", "name a function `connect(pool, runtime) -> Backend`"
+            key, f"{module_name} has no callable `{name}`", "give a function `connect(pool, runtime) -> Backend`"
         )
     return module, target
 

@@ -88,7 +88,7 @@ def write_plain(profile: Profile, text: str, label: str, prompt: str, rng: rando
 
 
 def write_text(profile: Profile, text: str, rng: random.Random) -> str:
-    """A free answer as this model writes it: sometimes a refusal, truncated, or followed by chatter."""
+    """Return a free-form answer as this model writes it: it may be a refusal, truncated or followed by chatter."""
     draw = rng.random()
     if draw < profile.refusal:
         return rng.choice(_REFUSALS)

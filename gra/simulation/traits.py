@@ -24,7 +24,8 @@ class Traits(Settings):
     """Traits of all models of a simulated pool. null: as each model is (gra/simulation/profiles.py)."""
 
     greedy_repeats: bool = Field(
-        False, description="At temperature 0 a prompt has one reply, whatever the request's seed, as with real models."
+        False,
+        description="At temperature 0 a prompt has one reply, regardless of the request's seed, as with real models.",
     )
     error_correlation: float = Field(
         0.1225,
@@ -64,13 +65,14 @@ class Traits(Settings):
         0.5,
         ge=0,
         le=1,
-        description="Share of new tasks that stay with a skill of the records shown; 1: what the pool has grows.",
+        description="Share of new tasks that stay with a skill of the records shown; 1: all of them, so the skills in the "
+        "example records displace the rest.",
     )
     takes_up: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="Probability that a shown skill outside a model's own is taken up: the pool then widens it.",
+        description="Probability that a model takes up a shown skill outside its own, so the example records widen its range.",
     )
     annotator_errors: float = Field(
         0.0, ge=0, le=1, description="Share of annotations that describe another skill: domain, keywords and summary."

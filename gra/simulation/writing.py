@@ -61,7 +61,7 @@ def keywords(model: str, domain: str, shown: list[list[str]], traits: Traits, rn
     from_records = [skill for skill in named if skill in known or (traits.takes_up and rng.random() < traits.takes_up)]
     follows = from_records and rng.random() < traits.follows_records
     pool = from_records if follows else list(known)
-    if not pool:  # another domain than this world's
+    if not pool:  # a domain outside this world
         words = list(dict.fromkeys(word for record in shown for word in record))
         return [*rng.sample(words, min(3, len(words))), "a new task", "a clear question", "a short answer"][:3]
     return rng.sample(rng.choice(pool).topics, 3)
@@ -120,7 +120,7 @@ def respond(model: str, text: str, world_seed: int, traits: Traits, rng: random.
 
 
 def annotation(text: str, given: list[str], traits: Traits, rng: random.Random) -> tuple[str, list[str], str]:
-    """Domain, three keywords and a one-line summary for an instruction; `given` keywords are kept if they fit."""
+    """Return an instruction's domain, three keywords and one-line summary; `given` keywords of its skill are kept."""
     instance = parse(text)
     skill = instance.skill if instance else looks_flawed(text)
     if traits.annotator_errors and skill is not None and rng.random() < traits.annotator_errors:

@@ -26,20 +26,22 @@ class SynthesisRuntime(Settings):
 
     model_config = ConfigDict(extra="ignore", frozen=True, validate_default=True)
 
-    concurrency: int = Field(64, ge=1, description="Maximum of calls in flight over all models.")
+    concurrency: int = Field(64, ge=1, description="Limit on calls in flight across all models.")
     embed_workers: int | None = Field(
         None, ge=1, description="Number of processes that compute embeddings for dedup; null: one per core."
     )
     reuse: list[str] = Field(
         default_factory=list,
-        description="Folders of earlier runs, searched at any depth; their journals answer equal calls, which are not sent again.",
+        description="Folders of earlier runs, searched recursively; calls recorded in their journals are not sent again.",
     )
     earlier: list[str] = Field(
-        default_factory=list, description="As `reuse`, but set by the chain; journals that cannot be read are skipped."
+        default_factory=list,
+        description="As `reuse`, but set internally by an experiment; journals that cannot be read are skipped.",
     )
     shards: str | None = Field(
         None,
-        description="Folder of this run's shards and merges; set by `shard=` and `gra merge`; null: OUTPUT.shards.",
+        description="Folder of this run's shards and merges; set by `shard=` and `gra merge`; null: `OUTPUT.shards`, "
+        "beside OUTPUT.",
     )
     shard_proposals: int | None = Field(
         None,

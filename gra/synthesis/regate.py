@@ -38,7 +38,7 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
         if name not in INPUTS
     ]
     if "data" not in inputs:
-        problems.append(Problem("inputs.data", "required, but not set", "name the data folder of a synthesis"))
+        problems.append(Problem("inputs.data", "required, but not set", "give the data folder of a synthesis"))
     problems += parse(SynthesisRuntime, config.get("runtime") or {}, "runtime")[1]
     changes = config.get("regate") or {}
     if not isinstance(changes, dict):

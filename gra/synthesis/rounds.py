@@ -33,7 +33,7 @@ from gra.synthesis.seed_annotation import annotate_seeds, first_questions
 from gra.synthesis.settings import SynthesisSettings
 from gra.synthesis.watch import Watch
 
-AHEAD = 8  # maximum of samples that wait for early annotation, as a multiple of the concurrency
+AHEAD = 8  # maximum number of samples that wait for early annotation, as a multiple of the concurrency
 FRESH = 64  # accepted texts that are sent to the target pool together while the round runs
 
 
@@ -224,7 +224,7 @@ class Committee:
         return accepted, unique
 
     def _limit(self, number: int) -> int:  # noqa: ARG002 - a recorded run has one for each round (regating)
-        """Return the maximum of proposals of a round."""
+        """Return the maximum number of proposals of a round."""
         return self._settings.proposal_limit
 
     async def _filtered(self, outcome: Outcome) -> Outcome:

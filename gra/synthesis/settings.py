@@ -14,7 +14,7 @@ from gra.settings import Settings
 from gra.synthesis.decontamination.settings import DecontaminateSettings
 from gra.synthesis.dedup.near_duplicates import DedupSettings
 
-MOST_PROPOSALS = 20  # maximum of proposals per sample wanted, if `max_proposals` is null
+MOST_PROPOSALS = 20  # maximum number of proposals per wanted sample, if `max_proposals` is null
 
 
 class Decoding(Settings):
@@ -52,18 +52,20 @@ class DecodingBySteps(Settings):
 class SynthesisSettings(Settings):
     """How the committee writes, checks and reviews samples."""
 
-    rounds: int = Field(5, ge=1, description="Number of rounds. The samples of a round join the pool of the next.")
+    rounds: int = Field(
+        5, ge=1, description="Number of rounds. The samples kept in a round become example records for the next."
+    )
     samples_per_round: int = Field(
         10_000, ge=1, description="Number of samples to keep in each round, counted after dedup (NS)."
     )
     max_proposals: int | None = Field(
-        None, ge=1, description="Maximum of proposals in each round; null: 20 times `samples_per_round` (NS)."
+        None, ge=1, description="Limit on proposals in each round; null: 20 times `samples_per_round` (NS)."
     )
     reviewers: int = Field(3, ge=1, description="Number of reviewers per sample; the paper's figures show three (NS).")
     min_reviews: int = Field(
-        2, ge=1, description="Minimum of usable reviews per sample; with fewer, the adjudicator decides (NS)."
+        2, ge=1, description="Fewest usable reviews per sample; with fewer, the adjudicator decides (NS)."
     )
-    tau: float = Field(8.0, ge=0, le=10, description="Mean score of the reviewers that a sample needs to be accepted.")
+    tau: float = Field(8.0, ge=0, le=10, description="Lowest mean reviewer score at which a sample is accepted.")
     delta: float = Field(
         1.5, ge=0, description="Standard deviation of the reviewers' scores above which a sample is disputed."
     )
@@ -81,7 +83,9 @@ class SynthesisSettings(Settings):
         "roles; one_generator: one model generates, the other roles are drawn from the other models.",
     )
     single_model: str | None = Field(
-        None, description="roles=single, roles=one_generator: the model; null: the pool's first."
+        None,
+        description="The model that has all roles (roles=single) or that generates (roles=one_generator); null: the "
+        "pool's first.",
     )
     scoring: Literal["text", "probability"] = Field(
         "text",
@@ -90,11 +94,14 @@ class SynthesisSettings(Settings):
     )
     questions: Literal["overall", "dimensions"] = Field(
         "overall",
-        description="scoring=probability: the questions. overall: one about the whole sample; dimensions: one for each of the "
-        "six scores (NS).",
+        description="Questions of scoring=probability. overall: one about the whole sample; dimensions: one for each of "
+        "the six scores (NS).",
     )
     check_tau: float = Field(
-        5.0, ge=0, le=10, description="scoring=probability: score that an instruction needs from each reviewer (NS)."
+        5.0,
+        ge=0,
+        le=10,
+        description="Lowest score at which a reviewer passes an instruction, with scoring=probability (NS).",
     )
     calibrate: Literal["none", "probe"] = Field(
         "none",
@@ -113,17 +120,18 @@ class SynthesisSettings(Settings):
         description="What happens to disputed samples without an adjudicator. majority: they are kept if most reviewers' scores "
         "reach `tau` (NS).",
     )
-    parse_retries: int = Field(2, ge=0, description="Maximum of retries of an unusable reply (NS).")
+    parse_retries: int = Field(2, ge=0, description="Limit on retries of an unusable reply (NS).")
     shots: int = Field(
-        2, ge=1, description="Number of pool records shown to the generator; the paper's figures show two (NS)."
+        2, ge=1, description="Number of example records shown to the generator; the paper's figures show two (NS)."
     )
     show: Literal["metadata", "full"] = Field(
         "metadata",
-        description="prompts=classic: what the generator sees of a record. metadata: keywords and summary; full: the whole "
-        "record (NS).",
+        description="What the generator sees of a record, with prompts=classic. metadata: keywords and summary; full: the "
+        "whole record (NS).",
     )
     domains: Literal["uniform", "pool"] = Field(
-        "uniform", description="Share of each domain in the proposals. uniform: equal; pool: as in the pool (NS)."
+        "uniform",
+        description="Share of each domain in the proposals. uniform: equal; pool: as in the example records (NS).",
     )
     stop_when_blind: int | None = Field(
         None,
@@ -145,21 +153,25 @@ class SynthesisSettings(Settings):
     demonstrations: int = Field(
         3,
         ge=0,
-        description="prompts=turns: number of pool records of the domain shown as turns of the conversation (NS).",
+        description="Number of example records of the domain shown as turns of the conversation, with prompts=turns (NS).",
     )
     example_sets: int | None = Field(
         None,
         ge=1,
-        description="Number of sets of demonstrations that the calls of a round and domain share; null: each call draws its own "
-        "(NS).",
+        description="Number of sets of demonstrations, shared by all calls of a round and domain; null: each call draws "
+        "its own (NS).",
     )
     taken: int = Field(
         0,
         ge=0,
-        description="prompts=turns: number of the domain's newest records whose keywords the prompt lists as taken (NS).",
+        description="With prompts=turns, the prompt lists the keywords of this many newest records of the domain as "
+        "already used (NS).",
     )
     thin_domain: int = Field(
-        16, ge=0, description="A domain with fewer pool records than this also shows records of similar domains (NS)."
+        16,
+        ge=0,
+        description="Prompts for a domain with fewer example records than this also show records of similar "
+        "domains (NS).",
     )
     long_answers: int = Field(
         4,
@@ -168,13 +180,13 @@ class SynthesisSettings(Settings):
     )
     slots: Literal["keep", "refuse"] = Field(
         "keep",
-        description="Responses that leave a slot unfilled, such as [Your Name], where the instruction asks for none. refuse: they "
-        "are retried and then dropped, like other unusable replies (NS).",
+        description="What happens to responses with an unfilled slot, such as [Your Name], that was not requested. keep: "
+        "they are used; refuse: they are retried and then dropped, like other unusable replies (NS).",
     )
     solve: Literal["always", "checkable", "never"] = Field(
         "checkable",
-        description="prompts=turns: whether reviewers write their own answer before they score. checkable: in domains with "
-        "checkable answers (NS).",
+        description="Whether reviewers write their own answer before they score, with prompts=turns. checkable: only in "
+        "domains with checkable answers (NS).",
     )
     check: Literal["unanimous", "majority"] = Field(
         "unanimous",
@@ -194,7 +206,7 @@ class SynthesisSettings(Settings):
 
     @property
     def proposal_limit(self) -> int:
-        """Maximum of proposals per round. Without `max_proposals`, a round whose pace cannot fill it ends before (stopping.py)."""
+        """Limit on proposals per round. Without `max_proposals`, a round whose pace cannot fill it ends before (stopping.py)."""
         return self.max_proposals if self.max_proposals is not None else MOST_PROPOSALS * self.samples_per_round
 
 

@@ -43,7 +43,7 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
         if name not in names and name != LIKE
     ]
     if "data" not in inputs:
-        problems.append(Problem("inputs.data", "required, but not set", "name the data folder to choose from"))
+        problems.append(Problem("inputs.data", "required, but not set", "give the data folder to choose from"))
     problems += [
         Problem(f"inputs.{name}", f"no file {folder / TRAIN}", "give the output folder of a synthesis")
         for name, folder in inputs.items()

@@ -67,7 +67,7 @@ def _fetch_from_sources(name: str, weights: Weights, work: Path, target: Path, s
             return
         shutil.rmtree(work, ignore_errors=True)  # otherwise the wrong bytes would be reused
         work.mkdir(parents=True, exist_ok=True)
-        faults.append(f"{_NAMES[source]}: the file has another sha256 than {weights.sha256[:16]}...")
+        faults.append(f"{_NAMES[source]}: the file's sha256 differs from {weights.sha256[:16]}...")
         say(f"{name}: {faults[-1]}")
     what = "\n".join(f"    {fault}" for fault in faults) or "    its YAML names no source"
     raise FetchError(

@@ -40,7 +40,7 @@ def fault(weights: Weights) -> str | None:
     if found.st_size != weights.bytes:
         return f"are damaged ({path} has {found.st_size:,} bytes, not {weights.bytes:,})"
     if _hash(path, found.st_size, found.st_mtime_ns) != weights.sha256:
-        return f"are damaged ({path} has another sha256)"
+        return f"are damaged ({path} does not have the expected sha256)"
     return None
 
 

@@ -15,7 +15,7 @@ class HubFile(Settings):
     revision: str = Field(
         "main",
         min_length=1,
-        description="Commit, tag or branch. The file must have the `sha256` whatever the revision.",
+        description="Commit, tag or branch. The file must have this `sha256` at any revision.",
     )
 
 
@@ -31,7 +31,7 @@ class Part(Settings):
 
 
 class Weights(Settings):
-    """A weight file, identified by its `sha256` whatever its source."""
+    """A weight file, identified by its `sha256`, from any source."""
 
     file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="File name in the cache.")
     bytes: int = Field(gt=0, description="Size in bytes.")

@@ -126,7 +126,7 @@ def test_models_are_probed(tmp_path: Path) -> None:
         ({"pool": None, "backend": object(), "models": NAMES}, ["object has no method `chat`"]),
         ({"pool": None, "backend": NotAsync(), "models": NAMES}, ["`chat` of NotAsync is not `async def`"]),
         ({"models": NAMES[:3]}, ["set synthesis.reviewers=1 synthesis.min_reviews=1"]),
-        ({"pool": None, "base_url": "http://127.0.0.1:9/v1"}, ["name the models"]),
+        ({"pool": None, "base_url": "http://127.0.0.1:9/v1"}, ["give the models"]),
         ({"config": {"synthesis.tau": 70, "runtime.concurrency": 0}}, ["synthesis.tau", "runtime.concurrency"]),
     ],
 )

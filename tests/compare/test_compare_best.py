@@ -56,5 +56,5 @@ def test_the_sheet_shows_both_ways(tmp_path: Path) -> None:
     strict = evaluated.scored["r2"]["strict"]
     assert (sheet.records or [])[0]["mean"] == pytest.approx(mean(part(strict, False)))
     assert (sheet.records or [])[1]["mean"] == pytest.approx(mean(strict))
-    with pytest.raises(ConfigError, match="is no arm"):
+    with pytest.raises(ConfigError, match="is not an arm"):
         best(evaluated, Options(best=["r1+r9"]))

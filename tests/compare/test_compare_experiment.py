@@ -125,7 +125,7 @@ def test_replicates_become_one_row_with_their_spread(make_arm, tmp_path):
     assert row.spread > 0
     assert row.difference.over_trainings
     text = run(arms, tmp_path / "out")
-    assert "over items and trainings" in text
+    assert "over items and training runs" in text
     assert "±" in text
     assert "Replicates are averaged." in (tmp_path / "out" / "report.html").read_text()
 

@@ -109,7 +109,7 @@ def test_the_command(make_arm: Any, monkeypatch: pytest.MonkeyPatch, capsys: pyt
         "two trained models",
     ):
         assert words in text.replace("\n", " ")
-    assert "If each mean varied by 1 point between trainings" in text
+    assert "If each mean varied by 1 point between training runs" in text
     assert "(Holm)" not in text
     code, text, _ = gra(str(one), str(other), "--resamples", "400", "--items-only")
     assert "(Holm)" in text

@@ -254,7 +254,7 @@ def test_words_that_are_no_runs(gra: Command, tmp_path: Path) -> None:
     one = scores(tmp_path / "a", 0.0, 1)
     (tmp_path / "empty").mkdir()
     code, _, said = gra(f"a={one}", f"b={tmp_path / 'empty'}", one)
-    assert (code, "empty is no evaluation" in said) == (2, True)
+    assert (code, "empty is not an evaluation" in said) == (2, True)
     code, _, said = gra(f"a={one}", f"b={one}", "--json")
     assert (code, "two unnamed folders" in said) == (2, True)
 

@@ -64,12 +64,12 @@ def test_tokens_of_something_else_are_refused(
 
     path = other / "data" / "train.parquet"
     pq.write_table(pq.read_table(path).slice(1), path)
-    with pytest.raises(TrainError, match=r"made from something else: data: "):
+    with pytest.raises(TrainError, match=r"does not match this run: data: "):
         stage.run(config(limit=20), {**given, "data": other}, output)
     tokenizer = tmp_path / "student" / "model" / "tokenizer.json"
     shutil.copytree(student_folder, tmp_path / "student")
     tokenizer.write_text(tokenizer.read_text().replace('"<|im_start|>"', '"<|in_start|>"'))
-    with pytest.raises(TrainError, match=r"made from something else: tokenizer: "):
+    with pytest.raises(TrainError, match=r"does not match this run: tokenizer: "):
         stage.run(config(limit=20), {**given, "student": tmp_path / "student"}, output)
 
 

@@ -92,6 +92,6 @@ def sampler(
 def epoch_of(state: Any) -> int:
     """Return the epoch that starts, from a trainer's state.
 
-    The state's `epoch` is a whole number then, unless an epoch is resumed.
+    The state's `epoch` is a whole number here, unless training resumed in the middle of an epoch.
     """
     return int(state.epoch or 0)

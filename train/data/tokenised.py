@@ -57,7 +57,7 @@ def ensure(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> Pa
     """Return the folder with the tokenised training set for `settings`: that of the input `tokens`, or `output/tokens`.
 
     The first process (RANK=0, or no RANK) makes `output/tokens` if needed, while the others wait. No process group is needed, and
-    no model is loaded. Raises TrainError if data or tokenizer cannot be used, if the input `tokens` was made from something else,
+    no model is loaded. Raises TrainError if data or tokenizer cannot be used, if the input `tokens` does not match this run,
     and if the first process does not finish in time.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -190,8 +190,8 @@ def _given(folder: Path, facts: dict[str, Any]) -> Path:
         )
     if there != facts:
         raise TrainError(
-            f"{folder}: made from something else: {'; '.join(_differences(there, facts))}\n"
-            "    -> run `gra prepare` with this data, student and recipe, or leave the input `tokens` out"
+            f"{folder}: does not match this run: {'; '.join(_differences(there, facts))}\n"
+            "    -> run `gra prepare` with this data, student and recipe, or omit the input `tokens`"
         )
     return folder
 

@@ -100,7 +100,7 @@ def tied(model: PreTrainedModel, saved: Sequence[str]) -> bool:
     """Return whether `saved` covers a layer of a model whose embeddings and output layer are tied.
 
     PEFT then has to keep the two tied (ensure_weight_tying). Otherwise it would train separate copies, and the published model
-    would have another architecture than its base.
+    would have an architecture that differs from its base's.
     """
     read, write = model.get_input_embeddings(), model.get_output_embeddings()
     one = write is not None and read.weight is write.weight

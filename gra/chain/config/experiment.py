@@ -49,7 +49,8 @@ class StepSettings(Settings):
     config: dict[str, Any] = Field(default_factory=dict, description="Config of the stage, which checks the keys.")
     inputs: dict[str, str] = Field(
         default_factory=dict,
-        description="Input name: the step that makes the input (of the same arm, or shared), or a folder (path:DIR).",
+        description="Mapping from input name to the step that makes the input (of the same arm, or shared), or to a "
+        "folder (path:DIR).",
     )
     override: dict[str, Any] = Field(
         default_factory=dict,
@@ -67,7 +68,7 @@ class ArmSettings(Settings):
     )
     steps: dict[str, Any] = Field(
         default_factory=dict,
-        description="Step name: the keys of a step, merged over those in `template`; null removes the step.",
+        description="Mapping from step name to the step's keys, merged over those in `template`; null removes the step.",
     )
     may_keep_nothing: bool = Field(
         False,
@@ -91,11 +92,11 @@ class ExperimentSettings(Settings):
     )
     steps: dict[str, Any] = Field(
         default_factory=dict,
-        description="Shared steps, which run once for all arms: step name and the keys of the step.",
+        description="Steps that run once for all arms: a mapping from step name to the step's keys.",
     )
     template: dict[str, Any] = Field(
         default_factory=dict,
-        description="Steps that every arm has in addition to its own: step name and the keys of the step.",
+        description="Steps that every arm has in addition to its own: a mapping from step name to the step's keys.",
     )
     arms: dict[str, ArmSettings] = Field(
         min_length=1, description="The arms, which are the rows of the comparison, by name."

@@ -93,9 +93,9 @@ class Composed:
 def compose_sound(
     config_name: str, overrides: Sequence[str], groups: Sequence[str], config_dir: str | None = None
 ) -> Composed:
-    """Compose the config `config_name` with those overrides that can be applied; a sweep counts with its first value.
+    """Compose the config `config_name` with those overrides that can be applied; of a sweep, the first value is used.
 
-    `groups`: the groups whose options are listed, those of `config_dir` included.
+    `groups`: the groups whose options the result lists, including the options in `config_dir`.
     """
 
     def composed(words: Sequence[str]) -> tuple[dict[str, Any], dict[str, str | None], dict[str, list[str]]]:

@@ -183,7 +183,7 @@ def _read(
     if output in (None, "???"):
         given = next((word.partition("=")[2] for word in sys.argv[1:] if word.startswith("output=")), "")
         named = f" (for a folder called {given}: {to_type('output', f'./{given}')})" if given else ""
-        problems.append(Problem("output", "required, but not set", f"name the folder of the result: output=DIR{named}"))
+        problems.append(Problem("output", "required, but not set", f"give the folder of the result: output=DIR{named}"))
     elif fault := why_unusable(expanded(output)):
         problems.append(
             Problem("output", f"{output or '(empty)'} {fault}", "give the result its own folder: output=DIR")

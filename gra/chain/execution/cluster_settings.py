@@ -15,7 +15,7 @@ class ClusterSettings(Settings):
     """Keys of `cluster` with `executor: local`: the steps run on this machine."""
 
     executor: str = Field("local", pattern="^local$", description="local: steps run on this machine.")
-    max_parallel: int = Field(2, ge=1, description="Maximum of steps that run in parallel.")
+    max_parallel: int = Field(2, ge=1, description="Limit on steps that run in parallel.")
     threads: int | None = Field(
         None, ge=1, description="OMP_NUM_THREADS of each step; null: number of cores / `max_parallel`."
     )
@@ -59,7 +59,7 @@ class ServerResources(Resources):
     wait_s: float = Field(
         3600,
         gt=0,
-        description="Maximum of seconds that a running job waits for a server of each of its models; then it fails.",
+        description="Longest time, in seconds, that a running job waits for a server of each of its models; then it fails.",
     )
 
 
@@ -103,7 +103,7 @@ class SlurmSettings(Settings):
     )
     stages: dict[str, StageResources] = Field(
         default_factory=dict,
-        description="Stage name (synthesis, train, eval, ...): the keys that override `resources` for its jobs.",
+        description="Mapping from stage name (synthesis, train, eval, ...) to the keys that override `resources` for its jobs.",
     )
     setup: list[str] = Field(
         default_factory=list, description="Shell lines that each job runs before its command, e.g. module load cuda."
@@ -114,7 +114,7 @@ class SlurmSettings(Settings):
     python: str | None = Field(None, description="Python that the jobs use; null: the Python that runs `gra submit`.")
     mail: Mail = Field(default_factory=Mail, description="Mail about jobs.")
     array_parallel: int | None = Field(
-        None, ge=1, description="Maximum of tasks of one array that run at the same time; null: no limit."
+        None, ge=1, description="Limit on tasks of one array that run at the same time; null: no limit."
     )
     requeue: bool = Field(
         True,
@@ -124,7 +124,7 @@ class SlurmSettings(Settings):
         120, ge=5, description="Seconds before its time limit at which a job gets the signal to stop."
     )
     max_attempts: int = Field(
-        3, ge=1, description="Maximum of starts of a job that fails; preemptions and time limits are not counted."
+        3, ge=1, description="Limit on starts of a job that fails; preemptions and time limits are not counted."
     )
     merge_takes: float = Field(
         0.05,
@@ -135,18 +135,17 @@ class SlurmSettings(Settings):
     lock_wait_s: float = Field(
         600,
         ge=0,
-        description="Maximum of seconds that a job waits for a step that another process is running; then it fails.",
+        description="Longest time, in seconds, that a job waits for a step that another process is running; then it fails.",
     )
     max_parallel: int | None = Field(
         None,
         ge=1,
-        description="Maximum of steps of an experiment that run at the same time; null: no limit.",
+        description="Limit on steps of an experiment that run at the same time; null: no limit.",
     )
     max_jobs: int | None = Field(
         None,
         ge=1,
-        description="Maximum of jobs that one submission queues; to stay below it, array tasks run several shards; null: no "
-        "limit.",
+        description="Limit on jobs that one submission queues; to stay below it, array tasks run several shards; null: no limit.",
     )
 
     def of(self, stage: str, *, merge: bool = False, servers: bool = False) -> StageResources:

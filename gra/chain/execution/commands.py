@@ -89,7 +89,7 @@ def plan(root: DictConfig, problems: list[Problem]) -> None:
 
 
 def _power(root: DictConfig, made: Plan) -> str:
-    """Return the smallest difference that the planned comparison can detect, by the number of trainings per arm."""
+    """Return the smallest difference that the planned comparison can detect, by the number of training runs per arm."""
     from gra.compare.options import Options
     from gra.compare.power_sheet import for_suite
     from gra.compare.tables.sheet import render

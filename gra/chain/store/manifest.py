@@ -75,7 +75,7 @@ def read(folder: Path) -> Manifest:
                 f"{folder / MANIFEST}: its hash does not match the identity that it records\n    -> {remedy}"
             )
         if not isinstance(manifest["metrics"], dict) or not isinstance(manifest["simulated"], bool):
-            raise TypeError("`metrics` is no mapping, or `simulated` is not true or false")
+            raise TypeError("`metrics` is not a mapping, or `simulated` is not true or false")
     except OSError as error:
         raise StoreError(f"{folder}: {MANIFEST} cannot be read: {error.strerror}\n    -> {remedy}") from error
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:

@@ -146,10 +146,12 @@ def read_key(path: Path, sheet: Sheet) -> dict[str, list[dict[str, str]]]:
     ]
     if changed:
         words = f"the texts at {_some(changed)} do not match the key: it belongs to another sheet, or the texts were changed"
-        raise StoreError(f"{path}: {words}\n    -> {remedy}, or restore the texts")
+        raise StoreError(f"{path}: {words}\n    -> {remedy}, or restore the texts of the sheet")
     if missing := sorted(set(key) - {line["place"] for line in sheet}):
         words = f"the sheet beside it lacks {len(missing)} of {len(key)} places ({_some(missing)})"
-        raise StoreError(f"{path}: {words}\n    -> put the lines back; use null where you cannot decide")
+        raise StoreError(
+            f"{path}: {words}\n    -> restore the removed lines of the sheet; use null for a label that you cannot decide"
+        )
     return key
 
 

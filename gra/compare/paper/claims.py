@@ -105,7 +105,7 @@ def load(path: Path, benchmarks: Sequence[str]) -> list[Part]:
 def weights(text: str) -> dict[RowKey, float]:
     """The weights in a contrast like `2 Qwen2.5-7B/*/gra_30k - Qwen2.5-7B/*/gra_10k`; `*` is the mean over all bases or seeds.
 
-    Raises ValueError for text that is no contrast, ConfigError for an unknown row.
+    Raises ValueError for text that is not a contrast, ConfigError for an unknown row.
     """
     found: dict[RowKey, float] = {}
     rest = text.strip()

@@ -28,7 +28,7 @@ def rows_of(arms: Sequence[str], block: str, own: Mapping[str, str]) -> dict[Row
     Raises ConfigError for unknown arms and rows, two arms for one row, and where no arm has a row.
     """
     problems = [
-        Problem("paper.rows", f"`{arm}` is no arm", f"one of: {', '.join(arms)}") for arm in own if arm not in arms
+        Problem("paper.rows", f"`{arm}` is not an arm", f"one of: {', '.join(arms)}") for arm in own if arm not in arms
     ]
     found: dict[RowKey, str] = {}
     for arm in arms:
@@ -42,7 +42,7 @@ def rows_of(arms: Sequence[str], block: str, own: Mapping[str, str]) -> dict[Row
             continue
         if key in found:
             problems.append(
-                Problem("paper.rows", f"{found[key]} and {arm} are both {key}", "name one row for each arm")
+                Problem("paper.rows", f"{found[key]} and {arm} are both {key}", "give each arm a row of its own")
             )
         found[key] = arm
     if not found and not problems:

@@ -78,7 +78,7 @@ def _files(path: Path) -> tuple[dict[str, Any], dict[str, Path]]:
             dated.setdefault(found["date"], {})[found["task"]] = file
     if date is None and len(dated) > 1:
         several = ", ".join(file.name for file in sorted(folder.glob("results_*.json"))) or ", ".join(sorted(dated))
-        raise EvalError(f"{folder} holds {len(dated)} evaluations\n    -> name one of its files: {several}")
+        raise EvalError(f"{folder} holds {len(dated)} evaluations\n    -> give one of its files: {several}")
     chosen = date or next(iter(dated), "")
     if chosen not in dated:
         raise EvalError(f"{folder}: no samples of {path.name}\n    -> run lm_eval with --log_samples")
@@ -98,7 +98,7 @@ def _folder(path: Path) -> Path:
     if len(found) != 1:
         listed = ", ".join(str(one) for one in found) or "none"
         raise EvalError(
-            f"{path}: the logs of one model are expected, found {len(found)} ({listed})\n    -> name one of them"
+            f"{path}: the logs of one model are expected, found {len(found)} ({listed})\n    -> give one of them"
         )
     return found[0]
 

@@ -42,9 +42,7 @@ def main(arguments: Sequence[str], judge: Judge | None = None, seeds: Seeds | No
         "--reference", metavar="NAME", help="the arm that the others are compared with; default: the first"
     )
     parser.add_argument("--title", help="heading of the page")
-    parser.add_argument(
-        "--samples", type=int, metavar="N", help="at most so many samples; default: as many as a page holds"
-    )
+    parser.add_argument("--samples", type=int, metavar="N", help="limit on samples; default: as many as a page holds")
     parser.add_argument(
         "--no-map", action="store_true", help="leave out the map of the instructions, which embeds up to 3,000 of them"
     )
@@ -56,7 +54,7 @@ def main(arguments: Sequence[str], judge: Judge | None = None, seeds: Seeds | No
     try:
         write_text(path, page)
     except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}\n    -> name a file that can be written: --output FILE") from error
+        raise StoreError(f"{path}: {error.strerror}\n    -> give a file that can be written: --output FILE") from error
     print(f"{path}: {len(page.encode()) / 1e6:.1f} MB; open it in a browser")
     return 0
 

@@ -36,9 +36,9 @@ def step_of(folder: Path) -> str | None:
 
 
 def arms_of(words: Sequence[str]) -> list[Arm]:
-    """The arms that the words name, NAME=DIR or DIR; folders of the same step under one name are trainings of that arm.
+    """The arms that the words name, NAME=DIR or DIR; folders of the same step under one name are training runs of that arm.
 
-    Raises ConfigError for words that are no folder of a stage."""
+    Raises ConfigError for words that are not folders of a stage."""
     problems: list[Problem] = []
     named: dict[str, list[dict[str, Path]]] = {}
     given: list[tuple[str, Path, str]] = []

@@ -46,7 +46,7 @@ def funnel(arm: Arm) -> Funnel | None:
 
 def from_counts(proposals: int, reasons: Mapping[str, int], stats: Mapping[str, Any]) -> Funnel:
     """The funnel of `proposals`, dropped for `reasons` (reason -> number). Unknown reasons count at the last stage. What nobody was
-    asked to judge is no stage: an arm without reviews has no passes."""
+    asked to judge is not a stage: an arm without reviews has no passes."""
     left = proposals
     asked = _asked(stats)
     stages = [Stage("Proposals", proposals, 1.0, ())]

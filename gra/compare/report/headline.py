@@ -105,7 +105,9 @@ def of_data(stats: Mapping[str, Any], audit: Mapping[str, Any]) -> list[str]:
         said.append(f"Its reviewers agree with Krippendorff's alpha {alpha:.2f} (1: always, 0: by chance).")
     wrong, judged = audit.get("wrong"), audit.get("n")
     if isinstance(wrong, int) and isinstance(judged, int) and isinstance(audit.get("wrong_share"), float):
-        said.append(f"By the simulated world's truth {percent(audit['wrong_share'])} % of the kept samples are wrong.")
+        said.append(
+            f"According to the simulated world, {percent(audit['wrong_share'])} % of the kept samples are wrong."
+        )
     return said
 
 

@@ -22,7 +22,7 @@ from gra.compare.arms import Arm
 from gra.compare.reading import data
 from gra.compare.report.browse import COLUMNS, FEW, browsed, number, text
 
-MOST_ROWS = 8_000  # samples in a page, whatever their size
+MOST_ROWS = 8_000  # samples in a page, regardless of their size
 WINDOW = 20_000  # rows of a larger table that are read, in evenly spaced groups
 ROWS_SIZE, CALLS_SIZE = 2_300_000, 500_000  # compressed bytes of the samples, and of their prompts and replies
 MOST_PROMPTED = 200  # samples whose prompts and replies are in the page

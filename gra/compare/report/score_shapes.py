@@ -1,7 +1,7 @@
 """PURE: the committee's scores against those of each single reviewer (the paper's Figure 7 and its 87.3 % of agreeing reviews).
 
 A single reviewer would accept what it scores at least tau; the committee accepts by its gate, disputes settled by the adjudicator.
-A reviewer is held against the committee on the samples that it reviewed itself.
+A reviewer is compared with the committee on the samples that it reviewed itself.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""PURE: the statistics of a comparison: intervals over items and trainings, contrasts, detectable differences."""
+"""PURE: the statistics of a comparison: intervals over items and training runs, contrasts, detectable differences."""

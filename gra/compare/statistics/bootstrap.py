@@ -7,8 +7,8 @@ There are two questions, each with its method:
   Translation Evaluation", section 3; Miller 2024, arXiv 2411.00640, section 4.2). *Stratified*: within each benchmark, whose size
   is fixed by design (Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 3.2). Intervals are percentile
   intervals. This is the only question that can be answered where an arm was trained once; `items_only` selects it in any case.
-- *Over items and trainings*: would the two recipes differ if each were run again, on other questions? Standard errors come from
-  an analysis of variance, with Student's t (`trainings.py`). Needs three trainings of one arm, or two of both.
+- *Over items and training runs*: would the two recipes differ if each were run again, on other questions? Standard errors come from
+  an analysis of variance, with Student's t (`trainings.py`). Needs three training runs of one arm, or two of both.
 
 The overall statistic is the unweighted mean over benchmarks. Where items come in correlated groups (MMLU's subjects, BBH's tasks),
 whole groups are drawn (Cameron, Gelbach and Miller 2008, "Bootstrap-Based Improvements for Inference with Clustered Errors",
@@ -18,9 +18,9 @@ section 3.1). A benchmark whose items nearly all have the same outcome gets its 
 in `benchmarks/README.md`.
 
 Limits. An interval over items says nothing about another training of the same recipe: with one point of training noise, 95 %
-intervals of a mean over ten benchmarks cover the truth about half the time. Two or three trainings give a poor estimate of their
-noise: the intervals are wide, and right on average, not every time. Where one arm was trained once and the other at least three
-times, the noise of the first is assumed to equal that of the other, which the data cannot confirm.
+intervals of a mean over ten benchmarks cover the truth about half the time. Two or three training runs give a poor estimate of
+their noise: the intervals are wide, and right on average, not every time. Where one arm was trained once and the other at least
+three times, the noise of the first is assumed to equal that of the other, which the data cannot confirm.
 
 Few clusters make intervals too narrow. In a simulation with 50 items per cluster and a standard deviation of 20 points between
 clusters, resampling clusters gave 95 % intervals that covered the truth in 89 % of 400 trials with 7 clusters, 92 % with 20, 93 %
@@ -68,7 +68,7 @@ class Interval(Range):
 @dataclass(frozen=True)
 class Level:
     """The scores of one arm: the mean over benchmarks, each benchmark, and the means over `groups` of benchmarks.
-    `trainings`: number of trainings behind the intervals; 0 where they are over items only."""
+    `trainings`: number of training runs behind the intervals; 0 where they are over items only."""
 
     mean: Range
     tasks: dict[str, Range]
@@ -80,8 +80,8 @@ class Level:
 class Difference:
     """First arm minus second: the mean over benchmarks, each benchmark, and the means over `groups` of benchmarks.
 
-    `replicates`: the number of trainings of each arm. `over_trainings`: whether the intervals include training noise; else they are
-    over items, for just these trained models. `family`: p-values by benchmark, for a correction for multiple tests. `claims`:
+    `replicates`: the number of training runs of each arm. `over_trainings`: whether the intervals include training noise; else they
+    are over items, for just these trained models. `family`: p-values by benchmark, for a correction for multiple tests. `claims`:
     whether they may be starred, which needs an estimate of both arms' training noise, or a comparison over items only.
     `resamples`: 0 where nothing was resampled. `clustered`: number of clusters of each benchmark that is sampled by cluster.
     """
@@ -110,9 +110,9 @@ def paired_bootstrap(
 ) -> Difference:
     """The difference `first` minus `second` with intervals; both map a benchmark to its outcomes.
 
-    Intervals are over items and trainings if there are enough trainings (see above) and not `items_only`; else they are a
-    bootstrap over items. Items are matched by (benchmark, doc_id) in any order; trainings are not matched. `groups` names sets of
-    benchmarks to average as well. Swapping the arms negates every difference exactly.
+    Intervals are over items and training runs if there are enough training runs (see above) and not `items_only`; else they are a
+    bootstrap over items. Items are matched by (benchmark, doc_id) in any order; training runs are not matched. `groups` names sets
+    of benchmarks to average as well. Swapping the arms negates every difference exactly.
 
     Raises EvalError, with the counts, where benchmarks, items or their clusters differ.
     """
@@ -135,7 +135,7 @@ def between(
     groups: Mapping[str, Sequence[str]],
     items_only: bool,
 ) -> Difference:
-    """`paired_bootstrap` of matched tables; the first counts[0] columns are the first arm's trainings."""
+    """`paired_bootstrap` of matched tables; the first counts[0] columns are the first arm's training runs."""
     _check(resamples, level)
     over_trainings = not items_only and known(*counts)
     edges = {task: edge(table, counts[0], level, share=False) for task, table in tables.items()}
@@ -170,7 +170,7 @@ def level_of(
     items_only: bool = False,
     share: bool = True,
 ) -> Level:
-    """The scores of one arm with intervals over its items, and also over its trainings where there are at least three (unless
+    """The scores of one arm with intervals over its items, and also over its training runs where there are at least three (unless
     `items_only`). `share`: the outcomes are between 0 and 1; else they are differences."""
     _check(resamples, level)
     count = len(replicates_of(arm))
@@ -210,8 +210,8 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def with_noise(reach: float, noise: float, level: float) -> float:
-    """The half width of an interval over items, `reach`, if each arm's mean also varied by `noise` between trainings (a standard
-    deviation in the unit of `reach`)."""
+    """The half width of an interval over items, `reach`, if each arm's mean also varied by `noise` between training runs (a
+    standard deviation in the unit of `reach`)."""
     return math.hypot(reach, normal(level) * math.sqrt(2) * noise)
 
 
@@ -238,7 +238,7 @@ def _clusters_p(table: Table, count: int) -> float:
 
 
 def _estimated(parts: Mapping[str, Parts], level: float) -> Callable[[Sequence[str]], Interval]:
-    """A function from benchmarks to the interval over items and trainings of their mean."""
+    """A function from benchmarks to the interval over items and training runs of their mean."""
 
     def interval(tasks: Sequence[str]) -> Interval:
         found = estimate(mean_of([parts[task] for task in tasks]))

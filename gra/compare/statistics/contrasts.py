@@ -1,7 +1,7 @@
 """PURE: any contrast between arms, not only reference minus arm: `A-B`, or means of several arms, `A1+A2+A3-B1+B2+B3`.
 
 Means over several arms (three seed sets) draw the items jointly: all arms answered the same items, and a resample takes the same
-items for all. With trainings enough, the interval is over items and trainings (weighted.py), else over items.
+items for all. With enough training runs, the interval is over items and training runs (weighted.py), else over items.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Contrast:
 def parse(text: str, names: Sequence[str]) -> dict[str, float]:
     """The weights of the contrast `text` over the arms `names`: A-B, or means of sums, A1+A2-B1+B2. Names may contain + and -.
 
-    Raises ConfigError for a name that is no arm, and where the text can be read in two ways.
+    Raises ConfigError for a name that is not an arm, and where the text can be read in two ways.
     """
     found = []
     for place, sign in enumerate(text):

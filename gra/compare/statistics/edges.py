@@ -11,9 +11,9 @@ time in a hundred often scores none. Where fewer than FEW items differ from the 
   estimates recovery (Zou and Donner 2008, Statistics in Medicine 27).
 
 For clustered items, the number of units is that of independent items with the same variance; where all clusters have the same
-outcome, it is the number of clusters. With several trainings a share's interval is Wilson's, with the number of items that gives
-the same standard error (as for complex samples: Franco, Little, Louis and Slud 2019, Journal of Survey Statistics and Methodology
-7); it stays within 0 to 1.
+outcome, it is the number of clusters. With several training runs a share's interval is Wilson's, with the number of items that
+gives the same standard error (as for complex samples: Franco, Little, Louis and Slud 2019, Journal of Survey Statistics and
+Methodology 7); it stays within 0 to 1.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def bonett_price(gaps: Floats, units: float) -> tuple[float, float]:
 
 
 def sign_test(gaps: Floats) -> float:
-    """McNemar's exact two-sided p-value: the chance of so few items or fewer for the weaker arm if both are equal (binomial)."""
+    """McNemar's exact two-sided p-value (binomial). `gaps`: differences by item. If the arms are equal, it is the chance that the
+    numbers of positive and negative gaps differ at least this much."""
     above, below = int((gaps > 0).sum()), int((gaps < 0).sum())
     count = above + below
     return min(1.0, 2 * sum(math.comb(count, k) for k in range(min(above, below) + 1)) / 2**count)

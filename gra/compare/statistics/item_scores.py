@@ -32,7 +32,9 @@ class Outcomes:
     def __post_init__(self) -> None:
         shape = (len(self.replicates), len(self.doc_ids))
         if self.correct.shape != shape:
-            raise ValueError(f"correct has shape {self.correct.shape}, but replicates and doc_ids require {shape}")
+            raise ValueError(
+                f"`correct` has shape {self.correct.shape}, but `replicates` and `doc_ids` require {shape}"
+            )
         if len(set(self.doc_ids)) != len(self.doc_ids):
             raise ValueError("`doc_ids` has an id more than once")
         if self.clusters is not None and len(self.clusters) != len(self.doc_ids):

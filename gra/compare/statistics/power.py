@@ -1,4 +1,4 @@
-"""PURE: how small a difference a comparison can see, and how many items and trainings it needs to see a given one.
+"""PURE: how small a difference a comparison can see, and how many items and training runs it needs to see a given one.
 
 *Minimum detectable effect*: the true difference for which the chance that a two-sided test at the interval's level rejects "no
 difference" is 80 %. With the standard error SE and its degrees of freedom,
@@ -8,15 +8,15 @@ difference" is 80 %. With the standard error SE and its degrees of freedom,
 (Bloom 1995, "Minimum Detectable Effects", Evaluation Review 19; t_level is the two-sided quantile at the level, t_power the
 one-sided one at 80 %; for many degrees of freedom 1.96 + 0.84 = 2.80 standard errors).
 
-*Before a run*, SE is planned from: K benchmarks with n items and share p of right answers each; R trainings of either arm; `noise`,
-the standard deviation of an arm's mean over benchmarks between trainings, without the luck of items; and how alike answers are.
-`within` is the correlation over items of the right-or-wrong of two trainings of one arm, `between` that of two arms. Per benchmark
-the paired difference of the arms' averages over R trainings has the variance per item
+*Before a run*, SE is planned from: K benchmarks with n items and share p of right answers each; R training runs of either arm;
+`noise`, the standard deviation of an arm's mean over benchmarks between training runs, without the luck of items; and how alike
+answers are. `within` is the correlation over items of the right-or-wrong of two training runs of one arm, `between` that of two
+arms. Per benchmark the paired difference of the arms' averages over R training runs has the variance per item
 
     D = 2 p (1 - p) [ (within - between) + (1 - within) / R ]
 
 so that SE^2 = sum of D / n over benchmarks / K^2 + 2 noise^2 / R. Degrees of freedom are Satterthwaite's, as in trainings.py, and
-the interval is as wide as that module makes it: few trainings widen it on purpose.
+the interval is as wide as that module makes it: few training runs widen it on purpose.
 Clusters (MMLU's subjects, BBH's tasks) are not planned for; they widen intervals.
 """
 
@@ -31,7 +31,7 @@ from gra.compare.statistics.trainings import c4
 from gra.intervals import student
 
 POWER = 0.8
-MOST = 60  # trainings an arm that are tried
+MOST = 60  # training runs of each arm that are tried
 BETWEEN, WITHIN = 0.5, 0.6  # assumed correlations of answers, where nothing is measured
 NOISE = 0.01  # assumed training noise
 
@@ -86,19 +86,19 @@ def _errors(design: Design, trainings: int) -> tuple[float, float, float]:
 
 
 def effect(design: Design, trainings: int) -> float:
-    """The minimum detectable effect of the design with so many trainings an arm, as a share."""
+    """The minimum detectable effect of the design with so many training runs of each arm, as a share."""
     se, used, df = _errors(design, trainings)
     return used * student(design.level, df) + se * student(2 * design.power - 1, df)
 
 
 def trainings_needed(design: Design, wanted: float) -> int | None:
-    """The fewest trainings of each arm (at least two) with which an effect of `wanted` is seen; None if more than MOST."""
+    """The fewest training runs of each arm (at least two) with which an effect of `wanted` is detected; None if more than MOST."""
     return next((count for count in range(2, MOST + 1) if effect(design, count) <= wanted), None)
 
 
 def items_needed(design: Design, trainings: int, wanted: float) -> float | None:
-    """By which factor the items of every benchmark must be multiplied to see `wanted` with so many trainings; None where training
-    noise alone hides it. Below 1: fewer items suffice."""
+    """By which factor the items of every benchmark must be multiplied to detect `wanted` with so many training runs; None where
+    training noise alone hides it. Below 1: fewer items suffice."""
     low, high = 1e-3, 1e3
     if effect(_more(design, high), trainings) > wanted:
         return None

@@ -1,31 +1,31 @@
 """PURE: estimates the error of a mean over benchmarks of an arm trained several times: variances, t intervals, p-values.
 
-An arm's score is a mean over R trainings and n items. Each training shifts it by training noise (variance T: seeds of data, student
-and order), and gets some items right by luck (variance q over all its items); items may suit one recipe better than another
-(variance J, shared by all trainings). The difference of two arms has the variance
+An arm's score is a mean over R training runs and n items. Each training shifts it by training noise (variance T: seeds of data,
+student and order), and gets some items right by luck (variance q over all its items); items may suit one recipe better than
+another (variance J, shared by all training runs). The difference of two arms has the variance
 
     J + (T_A + q_A) / R_A + (T_B + q_B) / R_B.
 
-Three quantities can be observed. The variance of the items' paired differences, averaged over trainings, estimates
-I = J + q_A / R_A + q_B / R_B. The variance of the trainings' means, s^2, estimates T + q. The disagreement of the trainings item by
-item estimates q. Hence I + s_A^2 / R_A + s_B^2 / R_B would count q twice. The form used here does not:
+Three quantities can be observed. The variance of the items' paired differences, averaged over training runs, estimates I = J +
+q_A / R_A + q_B / R_B. The variance of the training runs' means, s^2, estimates T + q. The disagreement of the training runs
+item by item estimates q. Hence I + s_A^2 / R_A + s_B^2 / R_B would count q twice. The form used here does not:
 
     SE^2 = I + max(0, (s_A^2 / c^2 - q_A) / R_A + (s_B^2 / c^2 - q_B) / R_B)
 
-This is the two-way analysis of variance of trainings crossed with items (Searle, Casella and McCulloch 1992, "Variance
-Components", chapter 4; Owen 2007, "The pigeonhole bootstrap", for the effect of counting twice). Trainings are not paired by
-number: the seeds of two recipes share nothing. Where one arm was trained once, its T and q are assumed to equal the other's.
+This is the two-way analysis of variance of training runs crossed with items (Searle, Casella and McCulloch 1992, "Variance
+Components", chapter 4; Owen 2007, "The pigeonhole bootstrap", for the effect of counting twice). Training runs are not paired
+by number: the seeds of two recipes share nothing. Where one arm was trained once, its T and q are assumed to equal the other's.
 
 `c` is the ratio of the expected standard deviation of so few values to the true one (0.89 for two degrees of freedom, 0.97 for
-eight; Cureton 1968, The American Statistician 22), so s / c is right on average. It is needed because s^2 of few trainings is below
-its mean more often than above, and an SE that is too small once is not offset by one that is too large another time. Without it,
-the interval of two trainings each covers less than 93 % where there is training noise.
+eight; Cureton 1968, The American Statistician 22), so s / c is right on average. It is needed because s^2 of few training runs
+is below its mean more often than above, and an SE that is too small once is not offset by one that is too large another time.
+Without it, the interval of two training runs each covers less than 93 % where there is training noise.
 
 The quantile is Student's; its degrees of freedom are Satterthwaite's (1946, Biometrics Bulletin 2; Welch 1947, Biometrika 34).
 
-For stars after Holm's correction this is not enough: with ten benchmarks the tail at 0.5 % decides, where an s^2 that is small by
-chance does harm: with two trainings each, up to 4 % of such tests reject. `tail_p` averages the p-value over the variances
-compatible with the observed s^2 (a generalized p-value: Tsui and Weerahandi 1989, JASA 84), which keeps the tail.
+For stars after Holm's correction this is not enough: with ten benchmarks the tail at 0.5 % decides, where an s^2 that is small
+by chance does harm: with two training runs each, up to 4 % of such tests reject. `tail_p` averages the p-value over the
+variances compatible with the observed s^2 (a generalized p-value: Tsui and Weerahandi 1989, JASA 84), which keeps the tail.
 """
 
 from __future__ import annotations
@@ -131,12 +131,12 @@ def _below(value: Any, df: float) -> Any:
 
 
 def known(first: int, second: int | None) -> bool:
-    """Whether training noise can be estimated from so many trainings of one arm (`second` is None) or two."""
+    """Whether training noise can be estimated from so many training runs of one arm (`second` is None) or two."""
     return first - 1 + (0 if second is None else second - 1) >= LEAST
 
 
 def measure(table: Table, first: int) -> Parts:
-    """The parts of one benchmark; the `first` columns of the table are the first arm's trainings, the others the second's.
+    """The parts of one benchmark; the `first` columns of the table are the first arm's training runs, the others the second's.
 
     Clusters are the units, by the linearised ratio of their sums to their sizes.
     """
@@ -145,7 +145,7 @@ def measure(table: Table, first: int) -> Parts:
     units = gaps if table.member is None else cluster_sums(gaps, table.member)[0]
     count, columns = units.shape
     scale = count / max(1, count - 1) / len(gaps) ** 2
-    products = units.T @ units * scale  # between trainings: all that is needed, for any number of items
+    products = units.T @ units * scale  # between training runs: all that is needed, for any number of items
     luck: list[float | None] = []
     for side in (slice(0, first), slice(first, columns)):
         own = products[side, side]
@@ -170,7 +170,7 @@ def mean_of(parts: Sequence[Parts]) -> Parts:
 
 
 def estimate(parts: Parts) -> Estimate:
-    """The value with its standard error over items and trainings. Requires `known(...)` of the trainings."""
+    """The value with its standard error over items and training runs. Requires `known(...)` of the training runs."""
     arms = [(means, luck) for means, luck in zip(parts.means, parts.luck, strict=True) if len(means)]
     trained = [(float(means.var(ddof=1)), luck, len(means)) for means, luck in arms if luck is not None]
     if len(trained) < len(arms):  # the other arm was trained once: its noise is assumed to equal this one's

@@ -1,7 +1,7 @@
 """PURE: the analysis of variance of trainings.py for any weighted sum of arms, such as the mean of three minus that of three more.
 
 All arms answered the same items, so an item's weighted sum over the arms is one number, and items are drawn jointly. An arm with
-weight w, R trainings, training variance T and luck q adds w^2 (T + q) / R to the variance, and its q is in the items' variance
+weight w, R training runs, training variance T and luck q adds w^2 (T + q) / R to the variance, and its q is in the items' variance
 already. With weights 1 and -1 the result is that of trainings.py. The arms themselves (the three seed sets) are fixed: the interval
 says nothing about a fourth seed set.
 """
@@ -32,12 +32,12 @@ class Pieces:
 
 
 def known(counts: Sequence[int]) -> bool:
-    """Whether training noise can be estimated from so many trainings of each arm."""
+    """Whether training noise can be estimated from so many training runs of each arm."""
     return sum(count - 1 for count in counts) >= LEAST
 
 
 def measure(table: Table, counts: Sequence[int], weights: Sequence[float]) -> Pieces:
-    """The pieces of one benchmark; the table's columns are the arms' trainings, `counts` of each."""
+    """The pieces of one benchmark; the table's columns are the arms' training runs, `counts` of each."""
     means = table.outcomes.mean(axis=0)
     gaps = table.outcomes - means
     units = gaps if table.member is None else cluster_sums(gaps, table.member)[0]
@@ -70,8 +70,8 @@ def mean_of(pieces: Sequence[Pieces]) -> Pieces:
 
 
 def estimate(pieces: Pieces, weights: Sequence[float]) -> Estimate:
-    """The weighted sum with its standard error over items and trainings. Requires `known(...)` of the trainings; the noise of an
-    arm that was trained once is assumed to be the mean of the others'."""
+    """The weighted sum with its standard error over items and training runs. Requires `known(...)` of the training runs; the
+    noise of an arm that was trained once is assumed to be the mean of the others'."""
     value = sum(weight * float(means.mean()) for weight, means in zip(weights, pieces.means, strict=True))
     several = [place for place, means in enumerate(pieces.means) if len(means) > 1]
     once = sum(weights[place] ** 2 for place, means in enumerate(pieces.means) if len(means) == 1) / len(several)

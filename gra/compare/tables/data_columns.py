@@ -122,7 +122,7 @@ def _per_sample(name: str) -> Callable[[Mapping[str, float | None]], float | Non
 
 
 def _flawed(values: Mapping[str, float | None]) -> float | None:
-    """Share of all samples that are no task with an answer, in data of the simulated world."""
+    """Share of all samples that are not tasks with an answer, in data of the simulated world."""
     flawed, audited = values["unknown"], values["audited"]
     return flawed / audited if flawed is not None and audited else None
 

@@ -27,7 +27,7 @@ def notes(comparison: Comparison) -> list[str]:
     ]
     lines += _on_differences(comparison)
     if any(row.spread is not None for row in comparison.rows):
-        lines.append("± is the standard deviation over trainings.")
+        lines.append("± is the standard deviation over training runs.")
     lines += [plain(line) for line in comparison.caveats]
     if any(row.tolerant is not None for row in comparison.rows):
         lines.append(
@@ -70,9 +70,9 @@ def _on_differences(comparison: Comparison) -> list[str]:
     level = f"{100 * comparison.level:g} %"
     if trained:
         lines.append(
-            f"Differences are reference minus arm in points, with {level} intervals over items and trainings: they allow for "
+            f"Differences are reference minus arm in points, with {level} intervals over items and training runs: they allow for "
             "training both arms again and for testing on other questions of the same kind. They use Student's t; the standard "
-            "error combines the spread of each arm's trainings with the item-by-item differences between the arms."
+            "error combines the spread of each arm's training runs with the item-by-item differences between the arms."
         )
     if over_items:
         which = "Differences are reference minus arm in points, with"
@@ -93,7 +93,7 @@ def _on_differences(comparison: Comparison) -> list[str]:
             "equal the other's, and no score is starred."
         )
     lines.append(
-        "Detectable: the smallest true difference in the mean that such an interval excludes 0 for four times in five."
+        "Detectable: the smallest true difference in the mean at which such an interval excludes 0 four times in five."
     )
     lines += _on_own(comparison)
     clustered = {task: number for _, found in differing for task, number in found.clustered.items()}
@@ -116,8 +116,8 @@ def noise_note(differences: Sequence[Range | None], level: float) -> list[str]:
     reach = max(known)
     small, large = (100 * with_noise(reach, noise, level) for noise in NOISES)
     return [
-        f"If each mean varied by 1 point between trainings (standard deviation), an interval of ±{100 * reach:.1f} points would "
-        f"widen to ±{small:.1f}; by 2 points, to ±{large:.1f}."
+        f"If each mean varied by 1 point between training runs (standard deviation), an interval of ±{100 * reach:.1f} points "
+        f"would widen to ±{small:.1f}; by 2 points, to ±{large:.1f}."
     ]
 
 
@@ -145,7 +145,7 @@ def over(row: TableRow) -> str:
     if row.difference is None:
         return ""
     if row.difference.over_trainings:
-        return "over items and trainings"
+        return "over items and training runs"
     return f"over items, for these {'two ' if row.difference.replicates == (1, 1) else ''}trained models"
 
 
@@ -185,8 +185,8 @@ def _on_own(comparison: Comparison) -> list[str]:
     if not any(row.trainings for row in shown):
         return []
     if all(row.trainings for row in shown):
-        return ["An arm's own interval is over items and its trainings."]
-    return ["An arm's own interval is over items, and also over its trainings where there are at least three."]
+        return ["An arm's own interval is over items and its training runs."]
+    return ["An arm's own interval is over items, and also over its training runs where there are at least three."]
 
 
 def _listed(differing: Sequence[tuple[TableRow, Difference]], comparison: Comparison) -> str:

@@ -39,8 +39,8 @@ class TableRow:
     """One arm of the table. `cells` lacks benchmarks that the arm was not evaluated on; `mean` and the other means are None unless
     it has all `benchmarks` of the table. `spread`: sample standard deviation of `mean` over `replicates` (None below two).
     `differences` and `adjusted` (Holm's p by benchmark, within this arm's comparison) have one entry per kind of `scores.KINDS`
-    that both this arm and the reference have. `trainings`: number of trainings behind the arm's own intervals; 0 where these are
-    over items only. `quantized`: labels of models whose weights were once quantised."""
+    that both this arm and the reference have. `trainings`: number of training runs behind the arm's own intervals; 0 where these
+    are over items only. `quantized`: labels of models whose weights were once quantised."""
 
     name: str
     label: str

@@ -22,7 +22,7 @@ _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    "<": "$<$",  # as text these signs need another font encoding than the default
+    "<": "$<$",  # as text these signs need a font encoding other than the default
     ">": "$>$",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
 }

@@ -81,7 +81,7 @@ class ServeSettings(Settings):
     health_path: str = Field(
         "/health", pattern="^/", description="Path of the health check; set /v1/models if the server has no /health."
     )
-    restarts: int = Field(3, ge=0, description="Maximum of restarts of a server that exits during the run.")
+    restarts: int = Field(3, ge=0, description="Limit on restarts of a server that exits during the run.")
 
     def gpus_of(self, name: str) -> int:
         """Return the number of GPUs per server of the model `name`."""

@@ -33,7 +33,7 @@ class PoolSettings(PoolBase):
 
     device: str = Field("auto", description="Device of the models: auto (CUDA if available), cpu, cuda, cuda:1, mps.")
     dtype: str = Field("auto", description="dtype of the models that set none. auto: as saved.")
-    max_loaded: int = Field(1, ge=1, description="Maximum of models in memory at the same time.")
+    max_loaded: int = Field(1, ge=1, description="Limit on models in memory at the same time.")
     batch: int = Field(
         1,
         ge=1,

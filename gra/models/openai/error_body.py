@@ -101,7 +101,7 @@ def error_in(value: Mapping[str, Any]) -> tuple[int | None, str] | None:
 
 
 def bare_error_in(body: Mapping[str, Any]) -> tuple[int | None, str] | None:
-    """Return the error like `error_in`, for a body without choices that reports it under another key than `error`."""
+    """Return the error like `error_in`, for a body without choices that reports it under a key other than `error`."""
     nested = next((body[key] for key in _BARE if body.get(key)), None)
     detail = body.get("detail")
     if nested is None and isinstance(detail, Mapping | list):  # FastAPI: an error from a gateway, or invalid fields

@@ -71,7 +71,7 @@ class LoadBalancer:
         self.dispatch_timed(server.model)
 
     def retire(self, server: Server) -> None:
-        """Give no more calls to a server. Those in flight there go on."""
+        """Give no more calls to a server. Those in flight there continue."""
         self._servers[server.model].remove(server)
         self._note_neighbours()
         self.health.retire(server)

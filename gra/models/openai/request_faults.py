@@ -50,7 +50,7 @@ class RequestFaults:
         if sum(counts.values()) <= _LOGGED:
             more = "; further ones are counted in run.json" if sum(counts.values()) == _LOGGED else ""
             log.warning(
-                "%s, model `%s`: a request keeps failing while others are answered, and is given up (%s)%s",
+                "%s, model `%s`: a request keeps failing while others succeed and is abandoned (%s)%s",
                 server.url,
                 request.model,
                 tried,

@@ -47,8 +47,8 @@ class PoolSettings(PoolBase):
     )
     addresses: str | None = Field(
         None,
-        description="Folder in which running servers publish their addresses, which are followed during the run; `gra submit` "
-        "sets it for servers that are jobs of their own (cluster.stages.NAME.servers); null: `base_url` or `serve`.",
+        description="Folder where running servers publish their addresses, read throughout the run; `gra submit` sets "
+        "this key for servers in separate jobs (cluster.stages.NAME.servers); null: `base_url` or `serve`.",
     )
     extra_body: dict[str, Any] = Field(
         default_factory=dict, description="Keys added to the body of each request, e.g. chat_template_kwargs."

@@ -54,11 +54,11 @@ class PoolSettings(PoolBase):
     )
     dtype: str = Field("auto", description="dtype of the models that set none. auto: as saved.")
     max_model_len: int | None = Field(
-        None, ge=1, description="Maximum tokens of prompt and reply; null: the model's limit."
+        None, ge=1, description="Maximum number of tokens of prompt and reply; null: the model's limit."
     )
     tensor_parallel: int = Field(1, ge=1, description="GPUs per model.")
     gpu_memory_utilization: float = Field(0.9, gt=0, le=1, description="Fraction of each GPU's memory for vLLM.")
-    start_timeout_s: float = Field(900.0, gt=0, description="Maximum of seconds to load a model.")
+    start_timeout_s: float = Field(900.0, gt=0, description="Longest time to load a model, in seconds.")
     engine: dict[str, Any] = Field(
         default_factory=dict, description="Other arguments of vLLM's EngineArgs, e.g. {max_num_seqs: 512}."
     )

@@ -142,7 +142,7 @@ class Instance:
 
     @property
     def key(self) -> str:
-        """Identifies the question, whatever its wording."""
+        """Identifies the question, regardless of its wording."""
         same = self.skill.same_as
         return same(*self.values) if same else "|".join((self.name, *self.values))
 

@@ -14,7 +14,7 @@ from gra.synthesis.settings import SynthesisSettings
 def parents(
     records: Sequence[Record], demonstrations: Sequence[Record], settings: SynthesisSettings
 ) -> tuple[str, ...]:
-    """Return the ids of the pool records shown to a proposal. Built-in demonstrations are not in the pool and are left out."""
+    """Return the ids of the example records shown to a proposal. Built-in demonstrations are not among them and are left out."""
     own = [record for record in demonstrations if record not in prompts.built_in(settings.prompts)]
     return tuple(dict.fromkeys(record.id for record in (*records, *own)))
 

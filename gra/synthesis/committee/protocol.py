@@ -113,8 +113,8 @@ def check_instruction(caller: Caller, draft: Outcome, examples: Examples) -> Exc
 
 
 def judge_response(caller: Caller, draft: Outcome, examples: Examples) -> Exchange[tuple[Outcome, Drop | None]]:
-    """Have the response reviewed and, if the gate calls for it, adjudicated. Return the draft with these verdicts, and the reason
-    and detail if it is dropped, else None."""
+    """Have the response reviewed and, if the gate calls for it, adjudicated. Return the draft with these verdicts, and its
+    drop (reason and detail), or None if it is not dropped."""
     rules, settings = caller.rules, caller.rules.settings
     draft = replace(draft, reviews=(yield from _review(caller, draft, examples)))
     draft = replace(draft, reviews=tuple(calibrated(found, rules.scales) for found in draft.reviews))

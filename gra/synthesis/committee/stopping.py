@@ -18,7 +18,7 @@ LOOK = 4  # proposals per sample wanted between two checks
 
 @dataclass
 class Pace:
-    """The pace of one round. `wanted`: samples of the round. `limit`: its maximum of proposals. `fixed`: whether the user set this
+    """The pace of one round. `wanted`: samples of the round. `limit`: limit on its proposals. `fixed`: whether the user set this
     maximum (`max_proposals`); the round then never ends early."""
 
     wanted: int

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 REASON = "contaminated"
 OFF = "none, switched off (synthesis.decontaminate.enabled=false)"
 NOTHING = "none, no benchmarks given"
-_NAMES = 10  # maximum of benchmarks named in one line
+_NAMES = 10  # maximum number of benchmarks named in one line
 
 log = logging.getLogger(__name__)
 

@@ -184,7 +184,7 @@ class _Table:
         self._taken[keys >> self._shift] = True
 
     def candidates(self, hashes: np.ndarray) -> Iterator[tuple[int, int]]:
-        """Yield (place in the text, position in the items' text) for equal hashes, in the order of the text."""
+        """Yield (position in the text, position in the items' texts) of each equal hash, in the order of the text."""
         if not len(self.keys) or not len(hashes):
             return
         places = np.flatnonzero(self._taken[hashes >> self._shift])

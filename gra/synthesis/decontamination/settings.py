@@ -24,7 +24,7 @@ class DecontaminateSettings(Settings):
     of the numbers."""
 
     enabled: bool = Field(
-        True, description="true: compare samples with benchmarks; false: do not, which the data card says."
+        True, description="true: compare samples with benchmarks; false: skip this and say so in the data card."
     )
     data_dir: str | None = Field(None, description="Folder of benchmark files, as suite.data_dir; null: none.")
     benchmarks: tuple[str, ...] | None = Field(
@@ -36,13 +36,17 @@ class DecontaminateSettings(Settings):
     )
     files: tuple[BenchmarkFile, ...] = Field((), description="Files with your own benchmark items.")
     ngram: int = Field(
-        13, ge=2, le=100, description="Length in words of a shared n-gram, for items of at least this length (GPT-3)."
+        13,
+        ge=2,
+        le=100,
+        description="Length of the shared n-gram in words (as in GPT-3), for questions of at least this "
+        "many words and for answers.",
     )
     short_ngram: int | None = Field(
         8,
         ge=2,
         le=100,
-        description="Length in words of a shared n-gram, for shorter items; null: these must match as a whole.",
+        description="Length of the shared n-gram in words, for shorter questions; null: these must match as a whole.",
     )
     min_words: int = Field(
         5, ge=2, le=100, description="Length in words of the shortest question that is compared (NS)."
@@ -50,7 +54,7 @@ class DecontaminateSettings(Settings):
     max_items: int | None = Field(
         10,
         ge=1,
-        description="n-grams that more items than this share are boilerplate and are ignored; null: no n-gram is ignored.",
+        description="n-grams shared by more items than this are ignored as boilerplate; null: none is ignored.",
     )
 
     @model_validator(mode="after")

@@ -139,7 +139,7 @@ def check_sources(settings: DecontaminateSettings, inputs: dict[str, Path | None
     made = inputs.get("benchmarks")
     if made is not None and not _plain_files(made / "benchmarks", ""):
         problems.append(
-            Problem("inputs.benchmarks", f"no benchmarks/*.jsonl in {made}", "name the step that makes the benchmarks")
+            Problem("inputs.benchmarks", f"no benchmarks/*.jsonl in {made}", "give the step that makes the benchmarks")
         )
     return problems
 

@@ -91,7 +91,7 @@ class Elsewhere:
             return connect_other(final)
         if path not in self._gone:
             self._gone.add(path)
-            log.warning("the journal of another run, %s, is gone; its replies are asked for again", path)
+            log.warning("the journal of another run, %s, no longer exists; its calls are sent again", path)
         return None
 
 

@@ -56,7 +56,7 @@ class Traffic:
 
 
 class Engine:
-    """Runs exchanges over `backend` and `journal`. `concurrency`: the maximum of calls in flight, over all models."""
+    """Runs exchanges over `backend` and `journal`. `concurrency`: the limit on calls in flight, across all models."""
 
     def __init__(self, backend: Backend, journal: Journal, concurrency: int):
         self._backend, self._journal, self.concurrency = backend, journal, concurrency

@@ -50,7 +50,7 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
             connection.commit()
     except (sqlite3.Error, OSError) as error:
         raise StoreError(
-            f"journal {path}: {error}\n    -> name data folders with a readable journal.sqlite in runtime.reuse"
+            f"journal {path}: {error}\n    -> set runtime.reuse to data folders with a readable journal.sqlite"
         ) from error
     return connection
 

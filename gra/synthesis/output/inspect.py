@@ -5,7 +5,7 @@
     gra inspect DIR --list                      its samples and their decisions
     gra inspect DIR --sample r1-000012          one sample: decision, scores and gate, then its prompts and replies
 
-DIR is the output of a synthesis or of a step `data`, or its working folder (.partial). Other files that a pattern such as
+DIR is the output of a synthesis or of a `data` step, or its working folder (.partial). Other files that a pattern such as
 runs/store/data-* matches are left out.
 """
 
@@ -91,7 +91,7 @@ def chosen(paths: list[Path]) -> tuple[list[Path], list[str]]:
             else:
                 faults.append(f"{path}: {why}{_instead(folder)}")
     if several and not folders and not faults:
-        faults.append("none of these is a data folder: give the output of a synthesis or of a step `data`")
+        faults.append("none of these is a data folder: give the output of a synthesis or of a `data` step")
     return folders, faults
 
 

@@ -9,7 +9,7 @@
     on-policy     the answer of a model of the pool to a question with a known answer; a rule decides whether it is right
 
 The run's random seed determines all items. If a rule can grade a question, it grades each item of that question, and an item with
-another grade than intended is left out (a changed number that changes nothing, a seed with a wrong answer).
+a grade that differs from the intended one is left out (a changed number that changes nothing, a seed with a wrong answer).
 """
 
 from __future__ import annotations

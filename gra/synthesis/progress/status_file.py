@@ -13,7 +13,7 @@
     rates            calls_s, tokens_in_s, tokens_out_s over the last 30 s; null at the start
     in_flight        calls by model
     servers_out      base URLs of unhealthy servers; null if the backend does not report them
-    servers          for each model at each URL: url, model, in_flight, limit (the present maximum of calls in flight), answered,
+    servers          for each model at each URL: url, model, in_flight, limit (the current limit on calls in flight), answered,
                      unhealthy (the reason; null: healthy); null if the backend does not report them
     committee        the reviews so far, as `health` in stats.json: alpha with its interval, each reviewer, acceptance by set of
                      reviewers, draw_share, warnings as text; null until samples were reviewed

@@ -176,7 +176,7 @@ def line(s: Snapshot, ended: bool = False) -> str:
             parts.append(f"COMMITTEE: {'; '.join(wrong)}")
         parts.append(f"left: {span(s.eta_s)}" + (f" ({span(s.eta_run_s)} in total)" if s.eta_run_s is not None else ""))
     else:
-        parts.append(f"{s.answered:,} calls so far, {s.replayed:,} from the journal; {span(s.stage_s)}")
+        parts.append(f"{s.answered:,} calls so far, and {s.replayed:,} replayed from the journal; {span(s.stage_s)}")
     return f"{_title(s)}: {'; '.join(parts)}"
 
 

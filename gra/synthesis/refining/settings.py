@@ -35,7 +35,7 @@ class RefineSettings(Settings):
         "is written); first: the first, and no further ones are written.",
     )
     agreement: float = Field(
-        0.0, ge=0, le=1, description="choose=vote: minimum share of the readable final answers that must agree."
+        0.0, ge=0, le=1, description="Smallest share of the readable final answers that must agree, with choose=vote."
     )
     check: bool = Field(
         True,

@@ -27,7 +27,7 @@ def recorded(folder: Path, runtime: Mapping[str, Any]) -> SynthesisConfig:
 
 def recorded_config(folder: Path) -> dict[str, Any]:
     """Return the config of the synthesis that made a data folder. Raises ConfigError for any other folder."""
-    remedy = "name the data folder of a finished synthesis (gra synthesize, or the step `data` of an arm)"
+    remedy = "give the data folder of a finished synthesis (gra synthesize, or the step `data` of an arm)"
     try:
         manifest = read_json(folder / MANIFEST)
         made_by, config = manifest["stage"], manifest["config"]

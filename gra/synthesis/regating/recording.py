@@ -46,7 +46,9 @@ class Replies:
     def __init__(self, journal: Path):
         connection = connect_other(journal) if journal.is_file() else None
         if connection is None:
-            raise StoreError(f"{journal}: no journal of a synthesis\n    -> name a data folder with its journal.sqlite")
+            raise StoreError(
+                f"{journal}: not the journal of a synthesis\n    -> give a data folder with its journal.sqlite"
+            )
         self._path, self._connection, self.traffic = journal, connection, Traffic()
 
     async def stream(

@@ -112,10 +112,9 @@ class RecordedRun:
         assert result is not None
         if not same_rows(self.folder, result):
             raise StoreError(
-                f"{self.folder}: a replay of its journal gives other samples than its data/train.parquet and rejected.parquet "
-                "contain: another "
-                "version, embedder or benchmark file made them\n    -> run the synthesis again into another folder, with "
-                "runtime.reuse naming this one, then re-gate that"
+                f"{self.folder}: replaying its journal does not reproduce its data/train.parquet and rejected.parquet: "
+                "another version, embedder or benchmark file was used\n    -> run the synthesis again into a new folder, with "
+                "runtime.reuse set to this one, then re-gate the new folder"
             )
         result.remove()
 

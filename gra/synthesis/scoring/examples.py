@@ -16,7 +16,7 @@ from gra.synthesis.settings import SynthesisSettings
 from gra.wellformed import folded, well_formed
 
 EACH = 3  # examples with the verdict Yes, and as many with No
-SHELF = 48  # maximum of records kept per domain
+SHELF = 48  # maximum number of records kept per domain
 LONGEST = (120, 200)  # maximum characters of an example's instruction and response; short ones cost less
 _SENTENCE = re.compile(r"(?<=[.!?])\s")
 

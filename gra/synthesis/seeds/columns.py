@@ -207,7 +207,7 @@ def _read(record: Any, columns: Columns) -> list[Fields]:
     """Return the record's instruction and response by the column map; `dropped` notes what is left out of the record."""
     media, systems, _ = _special(tuple(mapping(record)))
     if (seen := next((name for name in media if present(record[name])), None)) is not None:
-        raise BadRecord(f"its instruction needs more than text (column `{str(seen)[:40]}`)")
+        raise BadRecord(f"its instruction needs input other than text (column `{str(seen)[:40]}`)")
     system = any(isinstance(record[name], str) and present(record[name]) for name in systems)
     pair = columns.instruction, columns.response
     if columns.messages:

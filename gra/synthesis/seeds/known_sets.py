@@ -155,7 +155,7 @@ def shape_of(record: Any) -> Shape | None:
         return Shape(condor, "chats (a list of turns each)") if is_chat(record) else None
     if not isinstance(record, dict):
         return None
-    for answer in ("output", "response"):  # the commonest names decide, whatever other columns there are
+    for answer in ("output", "response"):  # the commonest names decide, regardless of other columns
         if present(record.get("instruction")) and present(record.get(answer)):
             given = next((name for name in ("input", "context") if name in record), None)
             return shape_for(Columns(instruction="instruction", input=given, response=answer))

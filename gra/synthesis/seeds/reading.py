@@ -125,8 +125,8 @@ class Reading:
             self.notes[note] = None
 
     def _read(self, record: Any) -> tuple[list[Fields], str]:
-        """Return the record's seeds and the label of their shape. A record with other columns than the first, as in merged files,
-        is read by its own columns. But if other records have an answer column, a record without one is bad."""
+        """Return the record's seeds and the label of their shape. A record whose columns differ from the first's, as in merged
+        files, is read by its own columns. But if other records have an answer column, a record without one is bad."""
         if self._fixed is not None:
             return self._fixed(record), self._label
         shape = self._shape(record) or self._main

@@ -21,9 +21,8 @@ class SeedSettings(Settings):
 
     path: str | None = Field(
         None,
-        description="A file, a folder of data files, hf:NAME for a data set of the hub, or gra:NAME for a file of this "
-        "package's conf; "
-        "null: not set, which is an error once seeds are needed.",
+        description="A file, a folder of data files, hf:NAME for a data set of the hub, or gra:NAME for a file in this "
+        "package's conf folder; null: an error if seeds are needed.",
     )
     format: Literal[("auto", *READERS, "jsonl", "json", "csv", "parquet", "hub")] = Field(  # type: ignore[valid-type]
         "auto",
@@ -31,16 +30,16 @@ class SeedSettings(Settings):
         "recognised from the content.",
     )
     config: str | None = Field(
-        None, description="Configuration of a hub data set or of a copy of one; null: the only one."
+        None, description="Configuration of a hub data set or its copy; null: the only configuration."
     )
     split: str = Field("train", description="The split to read, if the data set has several.")
     revision: str | None = Field(
         None, description="Commit of a hub data set; null: the newest, which can change between runs."
     )
     limit: int | None = Field(
-        1000, ge=2, description="Number of seeds. The run's `seed` draws this random subset; null: all (NS)."
+        1000, ge=2, description="Number of seed records, drawn at random by the run's `seed`; null: all (NS)."
     )
-    max_bad: int = Field(50, ge=0, description="Maximum of bad records that are skipped; more are an error.")
+    max_bad: int = Field(50, ge=0, description="Limit on skipped bad records; more are an error.")
     columns: Columns = Field(
         Columns(), description="The columns of the records. If all are null, they are recognised by their usual names."
     )

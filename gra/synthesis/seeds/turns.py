@@ -152,7 +152,7 @@ def chat(record: Any, column: str) -> list[Fields]:
         raise BadRecord(f"`{column}` has no user turn followed by an answer")
     texts = ["\n\n".join(filter(None, side)) for side in (question, answer)]
     if _PICTURE.search(texts[0]):
-        raise BadRecord(f"the question in `{column}` contains more than text (`<image>`)")
+        raise BadRecord(f"the question in `{column}` contains something other than text (`<image>`)")
     if not texts[1]:
         raise BadRecord(f"the answer in `{column}` is empty")
     for text in texts:
@@ -268,10 +268,10 @@ def _part(part: Any, column: str) -> str:
         if kind not in _TEXT_PARTS:
             if "tool" in kind or "function" in kind:
                 raise BadRecord(TOOL)
-            raise BadRecord(f"a turn in `{column}` contains more than text ({kind[:40]!r})")
+            raise BadRecord(f"a turn in `{column}` contains something other than text ({kind[:40]!r})")
         other = next((key for key in part if key not in _BESIDE_TEXT and present(part[key])), None)
         if other is not None and not present(part.get("text")):
-            raise BadRecord(f"a turn in `{column}` contains more than text ({str(other)[:40]!r})")
+            raise BadRecord(f"a turn in `{column}` contains something other than text ({str(other)[:40]!r})")
         part = part.get("text")
     return stripped(part, f"a part of a turn in `{column}`")
 

@@ -114,7 +114,7 @@ def test_folders_of_one_name_are_trainings_of_one_arm(make_arm: Any, tmp_path: P
     assert main([*words, "--output", str(tmp_path / "page.html")]) == 0
     page = (tmp_path / "page.html").read_text()
     assert "Comparison of 2 arms" in page
-    assert "Intervals are over items and trainings." in page
+    assert "Intervals are over items and training runs." in page
 
 
 def test_what_holds_nothing_is_refused_with_what_would_do(make_arm: Any, tmp_path: Path) -> None:

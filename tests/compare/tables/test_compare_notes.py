@@ -94,11 +94,11 @@ def test_arms_trained_several_times_get_intervals_over_trainings_and_stars(make_
     arms = trained(make_arm, {"gra": 5, "one": 5})
     text, page, line = shown(arms, tmp_path)
     for form in (text, page):
-        assert "intervals over items and trainings" in form
-        assert "An arm's own interval is over items and its trainings." in form.replace("&#39;", "'")
+        assert "intervals over items and training runs" in form
+        assert "An arm's own interval is over items and its training runs." in form.replace("&#39;", "'")
     assert "resamples" not in text
     assert "* marks a score" in text
-    assert "± is the standard deviation over trainings" in text
+    assert "± is the standard deviation over training runs" in text
     assert (line["interval_over"], line["stars"], line["mean.own_over"]) == (
         "items and trainings",
         True,
@@ -117,8 +117,8 @@ def test_one_training_beside_several_is_told_and_claims_nothing(make_arm: Any, t
         "ONE against the reference: one of the two was trained once. Its training noise is assumed to equal the other's"
         in text
     )
-    assert "over its trainings where there are at least three" in text
-    assert "over items and trainings" in page
+    assert "over its training runs where there are at least three" in text
+    assert "over items and training runs" in page
     assert (line["interval_over"], line["stars"], line["mean.own_over"]) == ("items and trainings", False, "items")
     text, _, line = shown([arm for arm in arms if arm.name != "gra" or arm.replicate == 0], tmp_path / "few")
     assert "Scores are starred only where both arms were trained at least twice" in text

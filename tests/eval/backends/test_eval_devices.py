@@ -97,8 +97,8 @@ def test_models_that_cannot_be_asked_are_told_before(
 
     assert "vllm is not installed here" in faults(path="a/b", backend="vllm")
     assert "ray, which is not installed" in faults({"data_parallel_size": 2}, path="a/b", backend="vllm")
-    assert "go together" in faults(path="a/b", backend="server")
-    assert "go together" in faults(path="a/b", base_url="http://x/v1")
+    assert "need each other" in faults(path="a/b", backend="server")
+    assert "need each other" in faults(path="a/b", base_url="http://x/v1")
     assert "remove them" in faults(path="a/b", version="2")
     assert "no such folder: ~/no such folder" in faults({"reuse": ["~/no such folder", str(tmp_path)]}, path="a/b")
     assert "no model to evaluate" in faults(backend="server", base_url="http://x/v1", send="messages")

@@ -61,7 +61,7 @@ def test_the_rows_asked_for_and_the_same_bytes(tmp_path: Path) -> None:
         assert last.returncode == 0, last.stderr
     assert data_bytes(tmp_path / "a") == data_bytes(tmp_path / "b") == data_bytes(tmp_path / "c")
     assert "is set aside" not in done.stderr
-    assert "a request keeps failing while others are answered, and is given up" in done.stderr
+    assert "a request keeps failing while others succeed and is abandoned" in done.stderr
     stats = json.loads((tmp_path / "a" / "stats.json").read_text())
     assert stats["kept"] == 30
     rejected = pq.read_table(tmp_path / "a" / "rejected.parquet").to_pylist()

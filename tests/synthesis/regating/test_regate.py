@@ -149,7 +149,7 @@ def test_a_journal_that_does_not_give_its_data_is_refused(recorded: Path, tmp_pa
     data = shutil.copytree(recorded, tmp_path / "data")
     found = read_json(data / "manifest.json")
     for key, value, message in (
-        ("synthesis", {**found["config"]["synthesis"], "tau": 8.0}, "a replay of its journal gives other samples"),
+        ("synthesis", {**found["config"]["synthesis"], "tau": 8.0}, "replaying its journal does not reproduce"),
         ("seed", 1, "is not in the journal"),
     ):
         (data / "manifest.json").write_text(json.dumps(found | {"config": found["config"] | {key: value}}))

@@ -166,8 +166,11 @@ def test_tools_after_the_first_answer_do_not_matter() -> None:
             ],
             "image_url",
         ),
-        ([{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What?"}]}], "more than text"),
-        ([{"role": "user", "content": [{"image": "data", "text": None}]}], "more than text"),
+        (
+            [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What?"}]}],
+            "something other than text",
+        ),
+        ([{"role": "user", "content": [{"image": "data", "text": None}]}], "something other than text"),
         (turns(("narrator", "Q"), ("assistant", "A")), "unknown role 'narrator'"),
         (turns(("user", "Q"), ("assistant", None)), "the answer in `messages` is empty"),
         (turns(("user", "Q"), ("assistant", "NaN")), "the answer in `messages` is empty"),
@@ -249,7 +252,7 @@ def test_pictures_beside_the_text_and_system_columns(tmp_path: Path) -> None:
     found = load(path)
     assert pairs(found) == [("Q", "A"), ("Q2", "A2"), ("Q4", "A4")]
     assert (found.system_prompts, found.turns_left_out) == (1, 1)
-    assert all("needs more than text" in bad.reason for bad in found.bad)
+    assert all("needs input other than text" in bad.reason for bad in found.bad)
 
 
 def test_a_file_that_is_one_chat_and_files_of_chats_without_a_column(tmp_path: Path) -> None:
