@@ -36,7 +36,7 @@ inspect, compare, fetch, publish:
   gra compare FOLDER FOLDER                     compare two runs evaluated by gra or lm-eval, item by item
   gra compare NAME=FOLDER NAME=FOLDER ...       compare several runs in one table; --contrast, --paper, --format latex, --power
   gra report DIR [DIR ...]                      write an HTML page about data, model or scores folders
-  gra claims [--output DIR]                     check the paper's claims against its numbers (--output: also OpenDataArena's)
+  gra claims [--output DIR]                     judge the paper's claims by the paper's numbers (--output: and by OpenDataArena's)
   gra regate DIR tau=6,7,8 --output OUT         re-apply the gate to a recorded synthesis with other settings; no calls
   gra analyze DIR [DIR ...] [--ifd MODEL]       describe data folders: variety, coverage, distance to seeds, difficulty, reviewers
   gra inspect DIR [DIR ...]                     summarise a data folder: kept, dropped and why, models, files
@@ -227,7 +227,7 @@ PAGES = {
         "Test a committee before paying for a run. Each model solves questions with known answers, and reviews answers "
         "known to be right or wrong. The reviews have the form that the run will use (synthesis.scoring, "
         "synthesis.prompts). For each model, the result shows whether it distinguishes right from wrong (AUC with a 95 % "
-        "interval), the scale and severity of its scores, its false accepts and its accuracy; for the pool, the "
+        "interval), the mean, spread and severity of its scores, its false accepts and its accuracy; for the pool, the "
         "equivalent number of independent reviewers and the expected share of right samples among the accepted ones. If "
         "the command is killed, run it again to resume; once it has finished, it only prints the table.",
         (

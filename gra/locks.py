@@ -86,7 +86,7 @@ def _await_lock(handle: int, path: Path, deadline: float | None) -> None:
     while not _try_lock(handle):
         if time.monotonic() >= deadline:
             remedy = "its result will be there when that process has ended; then run the same command again"
-            raise StoreError(f"{path}: {_read(handle)} still works on it\n    -> {remedy}")
+            raise StoreError(f"{path}: {_read(handle)} is using it\n    -> {remedy}")
         time.sleep(_POLL_S)
 
 

@@ -69,7 +69,7 @@ class StudentSettings(Settings):
     )
     dtype: Dtype | None = Field(
         default=None,
-        description="dtype of the weights during training; null: float32, but bfloat16 for adapters with precision=bf16.",
+        description="dtype of the weights during training; null: float32; bfloat16 if adapters are trained with precision=bf16.",
     )
     attention: Attention = Field(
         default="sdpa", description="Attention kernel; auto: flash_attention_2 if it is installed and fits, else sdpa."
@@ -191,8 +191,8 @@ class SftSettings(Settings):
         default=None,
         ge=1,
         le=100,
-        description="Number of prompts used to count the trained model's replies that end before the token limit. The "
-        "prompts are not in the training data: held-out samples, then the dozen in train/loop/prompts.txt; null: none. "
+        description="Number of prompts that the trained model answers, to count replies that end before the token limit. "
+        "The prompts are not in the training data: held-out samples, then the dozen in train/loop/prompts.txt; null: none. "
         "Not in the fingerprint.",
     )
     loss_type: Literal["nll", "dft"] = Field(
@@ -228,9 +228,9 @@ class RuntimeSettings(Settings):
     per_device_batch: int | None = Field(
         default=None,
         ge=1,
-        description="Sequences per device in one forward pass; null: the largest power of two up to 32 that divides the "
-        "global batch and is estimated to need at most 80 % of the free memory; on a GPU with packing but without "
-        "FlashAttention, 1.",
+        description="Sequences per device in one forward pass; null: 1 on a GPU with packing but without FlashAttention; "
+        "else the largest power of two up to 32 that divides the global batch and is estimated to need at most 80 % of the "
+        "free memory.",
     )
     tracking: TrackingSettings = Field(
         default=TrackingSettings(), description="Weights & Biases: the keys of the group `tracking`."

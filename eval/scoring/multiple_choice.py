@@ -105,7 +105,7 @@ def gold_letter(doc: Mapping[str, Any]) -> str:
     if str(label).isdigit() and int(str(label)) < len(LETTERS):
         return LETTERS[int(str(label))]
     raise EvalError(
-        f"an item without a right option: no answer, answerKey or label that is a letter or a number; it has {', '.join(doc)}"
+        f"an item without a right option: its answer, answerKey or label must be a letter or a number; it has {', '.join(doc)}"
     )
 
 

@@ -40,7 +40,7 @@ class SynthesisRuntime(Settings):
     )
     shards: str | None = Field(
         None,
-        description="Folder of this run's shards and merges; set by `shard=` and `gra merge`; null: `OUTPUT.shards`, "
+        description="Folder of this run's shards and merges; used with `shard=` and by `gra merge`; null: `OUTPUT.shards`, "
         "beside OUTPUT.",
     )
     shard_proposals: int | None = Field(

@@ -158,8 +158,8 @@ class SynthesisSettings(Settings):
     example_sets: int | None = Field(
         None,
         ge=1,
-        description="Number of sets of demonstrations, shared by all calls of a round and domain; null: each call draws "
-        "its own (NS).",
+        description="Number of sets of demonstrations for each round and domain; a call shows one of them. null: each call "
+        "draws its own (NS).",
     )
     taken: int = Field(
         0,

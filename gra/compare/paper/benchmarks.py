@@ -13,7 +13,7 @@ from gra.errors import ConfigError, Problem, StoreError
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One column of the paper's tables. `items`: the number of its questions; `tasks`: names of ours, the first that a run has is
+    """One column of the paper's tables. `items`: the number of its questions; `tasks`: our tasks, of which the first in a run is
     taken; `own_items`: the number of their questions; `opendataarena`: that leaderboard's column, "" where it has none; `note`:
     what differs."""
 

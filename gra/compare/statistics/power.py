@@ -50,7 +50,7 @@ class Design:
 
     def __post_init__(self) -> None:
         if not self.items or len(self.items) != len(self.share) or min(self.items) < 1:
-            raise ValueError("a design needs one number of items, at least 1, and one share for every benchmark")
+            raise ValueError("a design needs for each benchmark its number of items, at least 1, and its share")
         if not 0 <= self.between <= self.within <= 1:
             raise ValueError(f"between={self.between}, within={self.within}: expected 0 <= between <= within <= 1")
 

@@ -39,11 +39,11 @@ class DedupSettings(Settings):
     )
     tie: Literal["drop", "keep"] = Field(
         "drop",
-        description="What happens to a sample whose similarity is exactly the threshold (NS; the paper's summaries disagree).",
+        description="What happens to a sample whose similarity is exactly the threshold (NS; the paper is inconsistent).",
     )
     model: str = Field(
         "auto",
-        description="Sentence embedder: auto (all-MiniLM-L6-v2, packaged if installed, else from the hub), packaged, hash, or a "
+        description="Sentence embedder: auto (all-MiniLM-L6-v2: `packaged` if installed, else the hub's), packaged, hash, or a "
         "sentence-transformers hub id or folder (gra/embedding/embed.py).",
     )
 
