@@ -1,8 +1,9 @@
-"""PURE: decides whether a response is a stock refusal and nothing else ("I'm sorry, but I can't assist with that.").
+"""PURE: decides whether a response is a stock refusal and nothing else ("I'm sorry, but I can't assist with that."), or only asks
+for more information.
 
-Small chat models refuse harmless tasks. No student should be trained on such a reply, so it counts as unusable and the call is
-retried. A response that explains why something cannot be done, or that declines an invitation because the task asks for it, is an
-answer.
+Small chat models refuse harmless tasks, or ask the user to say more. No student should be trained on such a reply, so it counts as
+unusable and the call is retried. A response that explains why something cannot be done, or that declines an invitation because
+the task asks for it, is an answer; so is a request for information in a role, as by a clerk or a doctor.
 """
 
 from __future__ import annotations
@@ -36,9 +37,32 @@ _REFUSAL = re.compile(
     rf"^(?:{_GREETING})?(?:{_SORRY})?{_AI}?(?:{_SORRY})?{_CANNOT} {_DOING}\s*(?:[.!]|,|$| at this time| because| as )",
     re.IGNORECASE,
 )
+_MORE = r"(?:some |a (?:bit|little|few) )?(?:more|additional|further) (?:\w+ )?(?:information|info|details|context|specifics)\b"
+_ASKS_BACK = re.compile(
+    rf"^(?:{_GREETING})?(?:{_SORRY})?(?:to [^.!?]{{0,60}}?, )?"
+    rf"(?:i(?:'?ll| will| would|'?d)? (?:still )?(?:need|require) {_MORE}|(?:could|can|would) you (?:please )?(?:provide|share|give)"
+    rf"(?: me)?(?: with)? {_MORE}|please (?:provide|share|give)(?: me)?(?: with)? {_MORE})",
+    re.IGNORECASE,
+)
+_MAY_ASK = re.compile(  # words of tasks that a question can answer
+    r"\b(?:role|customers?|clients?|patients?|agent|assistant|dialogue|conversation|interview\w*|e-?mails?|letter|message|imagine"
+    r"|pretend|act as|you are|you're|support|reply|respond|ask\w*|questions?|requests?|inquir\w*|information|clarif\w*)\b",
+    re.IGNORECASE,
+)
 
 
 def is_refusal(text: str) -> bool:
     """Return whether the response is only a refusal. It recognises English."""
-    plain = " ".join(text.replace("\u2019", "'").split())
+    plain = _plain(text)
     return len(plain.split(" ")) <= MOST_WORDS and _REFUSAL.match(plain) is not None
+
+
+def asks_back(text: str, instruction: str) -> bool:
+    """Return whether the response only asks for more information than `instruction` gives. It recognises English."""
+    plain = _plain(text)
+    short = len(plain.split(" ")) <= 2 * MOST_WORDS
+    return short and _ASKS_BACK.match(plain) is not None and _MAY_ASK.search(instruction) is None
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("\u2019", "'").split())

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from gra.synthesis.prompts import fence, line
 from gra.synthesis.replies.echoes import begins_a_piece, echoes, pieces, words
 from gra.synthesis.replies.overlap import NGRAM, copied, most_covered
-from gra.synthesis.replies.refusals import is_refusal
+from gra.synthesis.replies.refusals import asks_back, is_refusal
 from gra.synthesis.replies.requests import asks_for_something, speaks_of_prompt, speaks_of_request
 from gra.synthesis.replies.restating import restates
 from gra.synthesis.replies.slots import unfilled_slot
@@ -222,7 +222,7 @@ def _demonstrated(text: str, shown: _Shown) -> str | None:
 def _response(text: Any, shown: _Shown) -> str | None:
     if (fault := _placeholder(text, plain=False)) is not None:
         return fault
-    if is_refusal(text):
+    if is_refusal(text) or asks_back(text, shown.instruction):
         return f"refuses the task: {text[:160]}"
     if len(words(text)) >= NGRAM and not shown.unlike(text) and copied(text, shown.rules):
         return f"copies the prompt: {text[:160]}"

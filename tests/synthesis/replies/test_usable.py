@@ -186,6 +186,20 @@ LONG = "Correct the grammar: " + " ".join(f"he go to town {i} with friend" for i
         ("Decline politely.", "I'm sorry, I can't come to your party: I will be at sea that week.", None),
         ("Say you are unable to meet.", "I am not able to meet on Monday. Would Tuesday suit you?", None),
         ("Who said it?", "I can't help falling in love with you", None),
+        (
+            "Create a description for a cake that uses a buttered cookie dough.",
+            "I'm sorry, but I need more information about the cake. Could you please provide more details, such as its type?",
+            "refuses_task",
+        ),
+        ("Describe the sea.", "Could you please provide more context about the sea?", "refuses_task"),
+        ("Describe the sea.", "To describe it, I'll need some additional details. Please share them.", "refuses_task"),
+        (
+            "Answer a customer whose order is late.",
+            "I need more information. Could you give me your order number?",
+            None,
+        ),
+        ("Write a request for further information.", "Could you please provide more information on the course?", None),
+        ("Is it true?", "I need more time than that to say, since the sources differ.", None),
     ],
 )
 def test_responses(asked: str, said: str, kind: str | None) -> None:
