@@ -40,8 +40,8 @@ _REFUSAL = re.compile(
 _MORE = r"(?:some |a (?:bit|little|few) )?(?:more|additional|further) (?:\w+ )?(?:information|info|details|context|specifics)\b"
 _ASKS_BACK = re.compile(
     rf"^(?:{_GREETING})?(?:{_SORRY})?(?:to [^.!?]{{0,60}}?, )?"
-    rf"(?:i(?:'?ll| will| would|'?d)? (?:still )?(?:need|require) {_MORE}|(?:could|can|would) you (?:please )?(?:provide|share|give)"
-    rf"(?: me)?(?: with)? {_MORE}|please (?:provide|share|give)(?: me)?(?: with)? {_MORE})",
+    rf"(?:i(?:'?ll| will| would|'?d)? (?:still )?(?:need|require) {_MORE}"
+    rf"|(?:(?:could|can|would) you (?:please )?|please )(?:provide|share|give)(?: me)?(?: with)? {_MORE})",
     re.IGNORECASE,
 )
 _MAY_ASK = re.compile(  # words of tasks that a question can answer
