@@ -79,7 +79,7 @@ class SynthesisError(GraError):
 
 
 class NothingKept(SynthesisError):
-    """A synthesis ran to its end and kept no sample. The text gives the reasons of the drops."""
+    """A synthesis ran to its end and its committee kept no sample. The text gives the reasons of the drops."""
 
     code = EXIT_NOTHING_KEPT
 

@@ -202,7 +202,8 @@ def test_what_slurm_wrote_when_it_ended_a_job_is_its_last_error(tmp_path: Path) 
     )
     Submission(tmp_path / ".jobs" / "then", "x", "", None, [], [job]).write()
     (line,) = lines_of(tmp_path, [])
-    assert (line.state, line.error) == ("stopped", "Slurm: Exceeded job memory limit; gra submit queues it again")
+    both = "StepId=7.batch exceeded memory limit (9 > 5), being killed; Exceeded job memory limit"
+    assert (line.state, line.error) == ("stopped", f"Slurm: {both}; gra submit queues it again")
     (logs / "slurm-7.log").write_text((logs / "slurm-7.log").read_text().partition("slurmstepd-a: error: StepId")[0])
     assert "cancelled, or ended with its node" in str(lines_of(tmp_path, [])[0].error)
 

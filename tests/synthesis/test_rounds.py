@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import MODELS, Scripted, good_reply
+from scripted import MODELS, Scripted, good_reply, scores
 
 from gra.errors import SynthesisError
 from gra.models.base import Request
@@ -23,6 +23,7 @@ from gra.synthesis.committee.records import Outcome, Record, Seed
 from gra.synthesis.dedup.pool import TargetPoolProcess
 from gra.synthesis.engine.engine import Engine
 from gra.synthesis.engine.journal import Journal
+from gra.synthesis.output.failure_report import judged
 from gra.synthesis.rounds import Committee, allowance, draw_proposal
 from gra.synthesis.settings import SynthesisSettings
 
@@ -176,8 +177,18 @@ def test_nothing_usable_keeps_nothing_and_stops_after_the_round(tmp_path: Path) 
     result = synthesize(backend, tmp_path / "j.sqlite", max_proposals=20)
     assert (result.kept, result.short) == ([], [1])
     assert {o.reason for o in result.rejected} == {"keywords_missing"}
+    assert not judged(result)  # type: ignore[arg-type]
     mute = synthesize(Scripted(lambda _: "no"), tmp_path / "k.sqlite")
     assert (mute.kept, mute.rejected, mute.failed) == ([], [], 20)
+    assert not judged(mute)  # type: ignore[arg-type]
+
+
+def test_a_committee_that_lets_nothing_pass_has_judged(tmp_path: Path) -> None:
+    low = json.dumps(scores(1))
+    backend = Scripted(lambda request: low if request.schema_name in ("review", "adjudicate") else good_reply(request))
+    result = synthesize(backend, tmp_path / "j.sqlite", max_proposals=20)
+    assert result.kept == []
+    assert judged(result)  # type: ignore[arg-type]
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 10**6))

@@ -15,7 +15,7 @@ from gra.synthesis.engine import spool
 from gra.synthesis.engine.journal_read import calls_recorded, seconds_waited
 from gra.synthesis.engine.session import JOURNAL
 from gra.synthesis.output import cost, tracking
-from gra.synthesis.output.failure_report import blind_committee, nothing_kept
+from gra.synthesis.output.failure_report import blind_committee, judged, nothing_kept
 from gra.synthesis.replies.remarks import troubles
 from gra.synthesis.rounds import Synthesis
 from gra.wellformed import printable
@@ -35,7 +35,7 @@ def finish(
     place: Path | None = None,
 ) -> dict[str, float]:
     """Write run.json, log the run to W&B and return the metrics. `place`: the folder of the input `seeds`. Raises SynthesisError
-    if the run is blind, and NothingKept if it kept no sample."""
+    if the run is blind or made no sample that the committee could judge, and NothingKept if the committee kept none."""
     spent = cost.timed(
         seconds_waited(output / JOURNAL),
         stats["kept"],
@@ -57,7 +57,9 @@ def finish(
     if result.blind:
         raise SynthesisError(blind_committee(result.blind, output, stats))
     if not result.kept:
-        raise NothingKept(nothing_kept(result, output, stats))
+        # without a judgement the fault is not the committee's: the server, the form of its replies or the seeds
+        error = NothingKept if judged(result) else SynthesisError
+        raise error(nothing_kept(result, output, stats))
     tracking.record(config, output, place, result, stats, run)
     spool.clear(output / SPOOL)
     _warn(stats, vain)

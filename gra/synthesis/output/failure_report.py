@@ -12,7 +12,13 @@ from gra.reasons import text_of
 from gra.synthesis.replies.remarks import troubles
 from gra.synthesis.rounds import Synthesis
 
-JUDGED = ("below_tau", "instruction_rejected")  # reasons of a committee that judges, and lets nothing pass
+# reasons of a committee that judges, and lets nothing pass
+JUDGED = ("instruction_rejected", "below_tau", "disputed", "adjudicated_out", "too_little_agreement")
+
+
+def judged(result: Synthesis) -> bool:
+    """Whether the committee has judged a proposal."""
+    return any(outcome.reason in JUDGED for outcome in result.rejected)
 
 
 def nothing_kept(result: Synthesis, output: Path, stats: Mapping[str, Any]) -> str:
