@@ -20,3 +20,10 @@ def test_the_right_name_is_proposed(words: list[str], near: str) -> None:
     (problem,) = check_overrides("chain", words, None)[0]
     assert problem.remedy.startswith(f"did you mean {near}?")
     assert "paper/" in problem.remedy or "arms" in near
+
+
+def test_a_plus_before_a_key_that_is_there_is_named() -> None:
+    words = ["experiment=quickstart", "+synthesis.tau=7"]
+    (problem,) = check_overrides("chain", words, None)[0]
+    assert problem.message == "`+` adds a key, but this one is there already"
+    assert problem.remedy == "leave out the `+`: synthesis.tau=VALUE"
