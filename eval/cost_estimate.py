@@ -24,9 +24,8 @@ ITEMS = {  # of the published test sets (eval/MAPPING.md)
     "mmlu": 14_042,
     "ifeval_chat": 541,
 }
-TOKENS = (
-    900  # of an item's prompt, with its worked examples, and reply, on average over suite=paper; assumed, not measured
-)
+# of an item's prompt, with its worked examples, and reply, on average over suite=paper; assumed, not measured
+TOKENS = 900
 REPLY_BYTES = 2_000  # of the stored reply and the sample's record
 
 

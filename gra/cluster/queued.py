@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from gra import server_addresses
@@ -72,8 +73,5 @@ def changed(store: Path, settings: SlurmSettings, jobs: Sequence[Job], alive: se
 
 
 def _options(words: Sequence[str]) -> Iterator[str]:
-    """Yield the words before the batch script."""
-    for word in words:
-        if not word.startswith("-"):
-            return
-        yield word
+    """Yield the words before the batch script; an option's value can be a word of its own."""
+    return takewhile(lambda word: not word.endswith(".sbatch"), words)

@@ -219,7 +219,7 @@ def _slurm_said(job: Submitted) -> str | None:
         begun = max((number for number, line in enumerate(lines) if _BEGINS.search(line)), default=0)
         errors = [line.partition("error:")[2].strip(" *") for line in lines[begun:] if line.startswith("slurmstepd")]
         if found := list(dict.fromkeys(line for line in errors if line)):
-            # all of it: a job that was cancelled may also have a step that ended for want of memory
+            # all of it: a job that was cancelled may also have a step that ran out of memory
             return f"Slurm: {printable('; '.join(found[-3:]))[:300]}"
     return None
 

@@ -60,7 +60,8 @@ def _submit(root: DictConfig, problems: list[Problem], words: list[str], *, dry:
             print(f"cluster.max_jobs={settings.max_jobs}: each array task does {factor} times as many shards")
         if not jobs:
             print(_nothing(plan, alive))
-        if others := list(changed(store, settings, fitted(plan, settings, Facts(facts.done))[0], alive)):
+        whole = fitted(plan, settings, Facts(facts.done))[0] if alive else []
+        if others := list(changed(store, settings, whole, alive)):
             print("queued or running jobs keep the options that they were submitted with:", *others, sep="\n    ")
             print("    -> for other options: gra cancel, then gra submit")
         if not jobs:

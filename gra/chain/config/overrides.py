@@ -252,9 +252,7 @@ def _problem(key: str, error: Exception, known: Sequence[str]) -> Problem:
     text = _message(error)
     if "Could not override" in text or "is not in struct" in text or "Could not append" in text:
         if "Could not append" in text and key in known:
-            return Problem(
-                key, "`+` adds a key, but this one is there already", f"leave out the `+`: {key}=VALUE", WHERE
-            )
+            return Problem(key, "`+` adds a key, but this one already exists", f"leave out the `+`: {key}=VALUE", WHERE)
         parent, _, last = key.rpartition(".")
         near = _near(key, last, known)
         if near:

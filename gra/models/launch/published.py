@@ -71,9 +71,8 @@ class _Published:
             for each in ends:
                 each.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
-            for (
-                number
-            ) in PREEMPTING:  # a second signal must not cut the end short; event_loop.run restores the handlers
+            # a second signal must not cut the end short; event_loop.run restores the handlers
+            for number in PREEMPTING:
                 loop.remove_signal_handler(number)
                 signal.signal(number, signal.SIG_IGN)
 

@@ -192,11 +192,11 @@ def work_in_words(
 ) -> str:
     """FLOPs, GPU-hours and the journal's size; `tokens`: in and out, by model; `parameters`: billions."""
     size = f"disk: about {work.disk(_journal(calls, tokens_out))}"
-    unknown = [model for model in tokens if parameters.get(model) is None]
-    if unknown:
+    cost = cost_of(tokens, parameters, calls, tokens_out)
+    if cost is None:
+        unknown = [model for model in tokens if parameters.get(model) is None]
         return f"FLOPs: unknown, since the pool does not state the `parameters` of {', '.join(unknown)}; {size}"
-    flops = sum(2e9 * (parameters[model] or 0) * count for model, count in tokens.items())
-    return f"models: {work.in_words(flops, work.GENERATING)}; {size}"
+    return f"models: {work.in_words(cost.flops, work.GENERATING)}; {size}"
 
 
 def _assumptions(settings: SynthesisSettings, seeds: int | None, earlier: Known | None) -> str:

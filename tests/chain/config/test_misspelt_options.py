@@ -25,5 +25,5 @@ def test_the_right_name_is_proposed(words: list[str], near: str) -> None:
 def test_a_plus_before_a_key_that_is_there_is_named() -> None:
     words = ["experiment=quickstart", "+synthesis.tau=7"]
     (problem,) = check_overrides("chain", words, None)[0]
-    assert problem.message == "`+` adds a key, but this one is there already"
+    assert problem.message == "`+` adds a key, but this one already exists"
     assert problem.remedy == "leave out the `+`: synthesis.tau=VALUE"
