@@ -6,9 +6,10 @@
 
 For each model, edition and step: calls whose first try is of use; first tries that copy the prompt, a record or a demonstration
 (echo); tokens in and out and seconds of a call. Of the instructions: equal ones, and distinct-2 (different pairs of words / all
-pairs). Each model does all steps of its proposals by itself. The pool is the seeds with keywords and summaries made by rule, the
-same for all, so that no figure hangs on another step's. `--worlds`: whole runs in simulated worlds of different mistakes; the
-share of kept samples that are wrong, and that are bad (wrong, or tasks without an answer), side by side.
+pairs). Each model does all steps of its proposals by itself. The pool is the seeds, with their own keywords and summaries or
+with some made by rule, the same for all, so that no figure hangs on another step's. `--worlds`: whole runs in simulated worlds
+of different mistakes; the share of kept samples that are wrong, and that are bad (wrong, or tasks without an answer), side by
+side.
 """
 
 from __future__ import annotations
@@ -68,10 +69,10 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def record_of(seed: Seed, number: int) -> Record:
-    """A seed as a record of the pool, annotated by rule."""
+    """A seed as a record of the pool: with its own keywords and summary, else with some made by rule."""
     own = sorted(dict.fromkeys(word for word in words(seed.instruction) if word.isalpha()), key=len, reverse=True)
-    keywords = (*own[:3], *("task", "text", "question")[: 3 - len(own[:3])])
-    summary = " ".join(seed.instruction.split()[:12])
+    keywords = seed.keywords or (*own[:3], *("task", "text", "question")[: 3 - len(own[:3])])
+    summary = seed.summary or " ".join(seed.instruction.split()[:12])
     domain = seed.domain or DOMAINS[number % len(DOMAINS)]
     return Record(seed.id, seed.instruction, seed.response, domain, keywords, summary)
 
@@ -290,7 +291,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=150, help="of each of the two rounds in a world")
     parser.add_argument("--seeds", type=int, default=300, help="of a world")
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     if given.worlds:
         report: dict[str, Any] = {"worlds": worlds(given.worlds, given.editions, given.samples, given.seeds)}
         print(world_table(report["worlds"]))

@@ -36,7 +36,7 @@ inspect, compare, fetch, publish:
   gra compare FOLDER FOLDER                     compare two runs evaluated by gra or lm-eval, item by item
   gra compare NAME=FOLDER NAME=FOLDER ...       compare several runs in one table; --contrast, --paper, --format latex, --power
   gra report DIR [DIR ...]                      write an HTML page about data, model or scores folders
-  gra claims [--output DIR]                     judge the paper's claims by the paper's numbers (--output: and by OpenDataArena's)
+  gra claims [--output DIR]                     judge the paper's claims by its numbers; with --output also by OpenDataArena's
   gra regate DIR tau=6,7,8 --output OUT         re-apply the gate to a recorded synthesis with other settings; no calls
   gra analyze DIR [DIR ...] [--ifd MODEL]       describe data folders: variety, coverage, distance to seeds, difficulty, reviewers
   gra inspect DIR [DIR ...]                     summarise a data folder: kept, dropped and why, models, files
@@ -148,7 +148,7 @@ PAGES = {
                 "compare experiment=quickstart --items-only",
             ),
             (
-                "an arm minus an arm other than the reference",
+                "single minus seed_only: neither is the reference",
                 "compare experiment=quickstart --contrast single-seed_only",
             ),
             ("beside the rows of the paper", "compare experiment=paper/main_table --paper Qwen2.5-7B/Alpaca"),

@@ -40,7 +40,7 @@ class Address:
         return abs(time.time() - self.beat) < FRESH_S
 
     def same_task(self, other: Address) -> bool:
-        """Whether both are of the same start of the same task."""
+        """Whether both come from one launch of one task."""
         return (self.job, self.attempt) == (other.job, other.attempt)
 
 

@@ -69,7 +69,7 @@ class StudentSettings(Settings):
     )
     dtype: Dtype | None = Field(
         default=None,
-        description="dtype of the weights during training; null: float32; bfloat16 if adapters are trained with precision=bf16.",
+        description="dtype of the weights during training; null: bfloat16 for adapters with precision=bf16, else float32.",
     )
     attention: Attention = Field(
         default="sdpa", description="Attention kernel; auto: flash_attention_2 if it is installed and fits, else sdpa."

@@ -175,7 +175,9 @@ def train_tokenizer(corpus: Path, build: BuildSettings) -> PreTrainedTokenizerBa
     from transformers import PreTrainedTokenizerFast
 
     if corpus.stat().st_size == 0:
-        raise TrainError(f"{corpus}: empty\n    -> add text like that which the student will read, for the tokenizer")
+        raise TrainError(
+            f"{corpus}: empty\n    -> add text of the kind that the student will read: the tokenizer is built from it"
+        )
     tokenizer = Tokenizer(models.BPE())
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
     digits = [pre_tokenizers.Digits(individual_digits=True)] if build.split_digits else []

@@ -124,7 +124,7 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
             "output": _OUTPUT,
             "inputs.model": (
                 "text or null",
-                "Model folder made by the training; then set `model=null`. null: `model` is used.",
+                "Trained model folder (then set `model=null`); null: `model` is used.",
             ),
             "inputs.benchmarks": (
                 "text or null",

@@ -123,8 +123,8 @@ class ModelRuntime(Settings):
     retries: int = Field(
         8,
         ge=0,
-        description="Limit on retries of a failed call; fewer if its server answers other calls, because the request "
-        "itself is then at fault.",
+        description="Limit on retries of a failed call; lower if its server answers other calls: the request itself "
+        "is then at fault.",
     )
     give_up_after_s: float = Field(
         600.0,

@@ -85,7 +85,7 @@ class Traits(Settings):
 
     @property
     def common_rule(self) -> float:
-        """Share of (model, question) pairs that follow the skill's common wrong rule instead of the model's own."""
+        """Share of (model, question) pairs that follow the skill's common wrong rule, not the model's own wrong rule."""
         if self.wrong_agreement is None:
             return 0.0
         # q: that share. Agreement is q^2 + 2 q (1 - q) OWN_WITH_COMMON + (1 - q)^2 OWN_AGREEMENT

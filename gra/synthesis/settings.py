@@ -131,7 +131,7 @@ class SynthesisSettings(Settings):
     )
     domains: Literal["uniform", "pool"] = Field(
         "uniform",
-        description="Share of each domain in the proposals. uniform: equal; pool: as in the example records (NS).",
+        description="Share of each domain in the proposals. uniform: equal; pool: as in the pool of examples (NS).",
     )
     stop_when_blind: int | None = Field(
         None,
@@ -164,8 +164,7 @@ class SynthesisSettings(Settings):
     taken: int = Field(
         0,
         ge=0,
-        description="With prompts=turns, the prompt lists the keywords of this many newest records of the domain as "
-        "already used (NS).",
+        description="With prompts=turns: number of the domain's newest records whose keywords the prompt lists as used (NS).",
     )
     thin_domain: int = Field(
         16,
@@ -190,8 +189,7 @@ class SynthesisSettings(Settings):
     )
     check: Literal["unanimous", "majority"] = Field(
         "unanimous",
-        description="When an instruction is dropped. unanimous: if one reviewer rejects it; majority: if more than half of them "
-        "do.",
+        description="When an instruction passes. unanimous: if no reviewer rejects it; majority: if at most half of them do.",
     )
     dedup: DedupSettings = Field(DedupSettings(), description="Removal of near-duplicate samples.")
     decontaminate: DecontaminateSettings = Field(

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str], judge: Judge | None = None, seeds: Seeds | No
         "folders", nargs="+", metavar="DIR", help="folders of stages, or NAME=DIR: folders of one arm share a name"
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="the page; default: report.html in the folder, or here for several"
+        "--output", type=Path, metavar="FILE", help="the page; default: DIR/report.html; several DIRs: ./report.html"
     )
     parser.add_argument(
         "--reference", metavar="NAME", help="the arm that the others are compared with; default: the first"

@@ -54,7 +54,7 @@ def render(
 ) -> str:
     """The whole report as HTML, of any number of arms with any steps: a lone data, model or scores folder is an arm with one step.
 
-    `samples`: most of them to browse; None: as many as there is place for. `judge`: the simulated world's truth, for data that no
+    `samples`: maximum number of them to browse; None: as many as fit. `judge`: the simulated world's truth, for data that no
     audit judged. `draw`: embed instructions for a map of them; `seeds`: finds those of an arm, which are drawn too. Reads the
     folders of `arms`; raises StoreError, EvalError where one is broken.
     """

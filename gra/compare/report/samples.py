@@ -34,8 +34,8 @@ Judge = Callable[[str, str], bool | None]  # instruction, response -> right, wro
 
 @dataclass(frozen=True)
 class Packed:
-    """`rows`: the samples, a JSON list; `calls`: {id: calls} of the first `prompted` of them; both packed. `shown` of `total`
-    samples; `judged`: whether the truth of kept samples is known."""
+    """`rows`: the samples, a JSON list; `calls`: {id: calls} of as many of them as `prompted` says, from the first; both packed.
+    `shown` of `total` samples; `judged`: whether the truth of kept samples is known."""
 
     rows: str
     calls: str
@@ -46,7 +46,7 @@ class Packed:
 
 
 def pack(arm: Arm, most: int | None, judge: Judge | None = None) -> Packed | None:
-    """The samples of the arm's data folder; None where it has none. `most`: of them; None: as many as there is place for."""
+    """The samples of the arm's data folder; None where it has none. `most`: their maximum number; None: as many as fit."""
     tables = [_window(arm.file("data", *parts)) for parts in (("data", "train.parquet"), ("rejected.parquet",))]
     total = sum(rows for _, rows in tables)
     limit = MOST_ROWS if most is None else min(most, MOST_ROWS)

@@ -43,8 +43,8 @@ class DedupSettings(Settings):
     )
     model: str = Field(
         "auto",
-        description="Sentence embedder: auto (all-MiniLM-L6-v2: `packaged` if installed, else the hub's), packaged, hash, or a "
-        "sentence-transformers hub id or folder (gra/embedding/embed.py).",
+        description="Sentence embedder: packaged (all-MiniLM-L6-v2 of gra[minilm]), auto (that if installed, else the hub's), "
+        "hash, or a sentence-transformers hub id or folder (gra/embedding/embed.py).",
     )
 
 

@@ -118,7 +118,8 @@ class TargetPoolProcess:
         self._send("commit", list(chosen), list(ids))
 
     async def unique(self, scores: Sequence[float | None]) -> Unique:
-        """Return `TargetPool.unique` once everything sent before is done. Raises SynthesisError if any of it failed."""
+        """Wait until everything sent before is done, then return `TargetPool.unique(...)`. Raises SynthesisError if any of it
+        failed."""
         answer = self._send("unique", list(scores))
         with reported("waiting for the embedder and the search for duplicates", after_s=4.0):
             for future in self._sent:
