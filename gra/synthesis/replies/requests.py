@@ -1,7 +1,7 @@
 """PURE: decides whether a text asks for something, and whether it is about its own prompt. It knows English; other texts pass.
 
 A text asks for nothing only if every sentence begins like a statement ("The sentence uses ...") and the text has no question, no
-gap to fill and no verb of request. Statements that begin with a name pass.
+gap to fill and no verb of request. A name may begin the statement ("Python has ..."), but no verb of request does.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ _STATES = re.compile(
     r"[\"'“‘(\s]*(?:the|an?|this|that|these|those|it|its|it's|he|she|they|we|i|i'm|i've|he's|she's|my|our|your|his|her|their|there|"
     r"there's|here|here's|such|each|both|some|many|most|as an? \w+ (?:model|assistant))\b",
     re.IGNORECASE,
+)
+_NAME_STATES = re.compile(
+    r"[\"'“‘(\s]*([A-Z]\w*)(?: [A-Z]\w*){0,2} (?:has|is|are|was|were|have|had|can|could|will|would|returns?|uses?|contains?)\b"
 )
 _TITLE = re.compile(
     r"(?!using|given|consider|assum|includ|follow|accord|regard|having|being|look|judg|start|imagin|during|bring|string|sing|king|ring)"
@@ -73,8 +76,13 @@ def asks_for_something(text: str) -> bool:
     """Return False only if every sentence is clearly a statement, or the text is a title ("Implementing a new measure ...")."""
     sentences = [sentence for sentence in _SENTENCE.split(text.strip()) if sentence.strip()]
     titled = len(sentences) == 1 and _TITLE.match(text.strip()) is not None
-    stated = titled or all(map(_STATES.match, sentences))
+    stated = titled or all(map(_is_stated, sentences))
     return not stated or _REQUEST.search(text) is not None  # in this order: the long pattern is by far the slowest
+
+
+def _is_stated(sentence: str) -> bool:
+    named = _NAME_STATES.match(sentence)
+    return _STATES.match(sentence) is not None or (named is not None and not is_imperative(named[1]))
 
 
 def speaks_of_prompt(text: str) -> bool:

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from gra.synthesis.prompts import fence, line
 from gra.synthesis.replies.echoes import begins_a_piece, echoes, pieces, words
+from gra.synthesis.replies.material import missing_material
 from gra.synthesis.replies.overlap import NGRAM, copied, most_covered
 from gra.synthesis.replies.refusals import asks_back, is_refusal
 from gra.synthesis.replies.requests import asks_for_something, speaks_of_prompt, speaks_of_request
@@ -36,6 +37,7 @@ CHECKS = {  # first words of the fault -> its name in stats.json
     "copies a record": "copies_record",
     "copies a demonstration": "copies_demonstration",
     "asks for nothing": "asks_nothing",
+    "lacks its material": "lacks_material",
     "speaks of its own prompt": "speaks_of_prompt",
     "repeats the instruction": "repeats_instruction",
     "refuses the task": "refuses_task",
@@ -207,6 +209,8 @@ def _instruction(value: Any, shown: _Shown) -> str | None:
         fault = f"speaks of its own prompt: {text}"
     if fault is None and not asks_for_something(text):
         fault = f"asks for nothing: {text}"
+    if fault is None and (material := missing_material(text)) is not None:
+        fault = f"lacks its material: {material}"
     return fault
 
 
