@@ -2,7 +2,7 @@
 
 Small models write such tasks in the form of a seed and leave its material out; nobody can carry them out. Anything that could be
 the material lets a task pass: a number, a quotation, code, a colon, another line, a sentence that is no request. So a sentence may
-refer to the one before it. Of Alpaca's 52,002 records, 13 are refused; 12 of them do lack what they refer to.
+refer to the one before it. Of Alpaca's 52,002 records, 18 are refused; 17 of them do lack what they refer to.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MATERIAL = (
 )
 _REFERS = re.compile(
     rf"\b(?:the following|th(?:is|ese)(?: (?:two|three|four|five|following))?) (?:[a-z-]+ ){{0,2}}?{_MATERIAL}\b"
-    rf"|\bthe {_MATERIAL} (?:below|above)\b",
+    rf"|\bthe {_MATERIAL} (?:below|above)\b|\b(?:which|one|any|each|all) of the following\b",
     re.IGNORECASE,
 )
 _HELD = re.compile(r"[:\n\"“”`'‘’(){}\[\]=<>|/\\\d]|__|[-–—] |\bor\b")

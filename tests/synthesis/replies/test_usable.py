@@ -114,6 +114,8 @@ def test_keywords(given: tuple[str, ...], kind: str | None) -> None:
         ("Solve the following equations.", "lacks_material"),
         ("Which of these numbers is the smallest? Which of these numbers is the largest?", "lacks_material"),
         ("Complete this sentence for a travel blog post.", "lacks_material"),
+        ("Which of the following is a medical job?", "lacks_material"),
+        ("Which of the following is a medical job: nurse, baker, pilot?", None),
         ("Solve the following equation: 3x = 12", None),
         ("Which of these numbers is the smallest? 4, 9, 2", None),
         ("Correct this sentence.\nHe go home.", None),
