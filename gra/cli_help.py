@@ -48,6 +48,7 @@ inspect, compare, fetch, publish:
   gra push DIR [USER/NAME] [--private]          upload a data or model folder to the Hugging Face hub (--dry-run: list files)
   gra publish RUN_DIR results/NAME              copy a run's table and report to a folder under version control
   gra track sync [DIR ...] [--dry-run]          upload offline W&B runs that were not uploaded yet
+  gra track report EXPERIMENT [--dry-run]       make a W&B report of an experiment's runs
   gra completion bash|zsh                       tab completion: eval "$(gra completion bash)"
 
   gra COMMAND --help                            help on one command

@@ -1,4 +1,5 @@
 """`gra track sync [DIR ...]`: uploads the offline W&B runs of finished steps with `wandb sync`, oldest first.
+`gra track report EXPERIMENT`: makes a W&B report of an experiment's runs (gra track report --help).
 
   gra track sync --dry-run              # list the runs below runs/ and whether they were uploaded
   gra track sync                        # upload those that were not
@@ -23,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gra import secret_patterns
+from gra import secret_patterns, track_report
 from gra.errors import EXIT_FAILED, StoreError
 from gra.flags import Parser
 
@@ -51,8 +52,12 @@ class OfflineRun:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code: 1 if a run could not be uploaded. Raises StoreError if a DIR does not exist."""
+    if arguments[:1] == ["report"]:
+        return track_report.main(arguments[1:])
     parser = Parser("gra track", __doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("action", choices=["sync"], help="sync: upload offline runs")
+    parser.add_argument(
+        "action", choices=["sync", "report"], help="sync: upload offline runs; report: make a W&B report"
+    )
     parser.add_argument(
         "folders", type=Path, nargs="*", metavar="DIR", help="folders to search recursively; default: runs"
     )

@@ -64,6 +64,7 @@ RULES: list[tuple[str, str, tuple[str, ...]]] = [
     (r"gra (run|plan|compare) .*experiment=.*", "plan", ()),
     (r"gra claims", "run", ()),
     (r"gra (export|push) .*", "shell", ("--help",)),  # of a data folder: tests/export
+    (r"gra track report.*", "shell", ("--dry-run",)),  # against a stand-in of the server: tests/test_track_report.py
     (r"gra track sync.*", "shell", ("--help",)),  # of offline runs: tests/test_track.py
     (r"gra compare gra=A .*", "shell", ("--help",)),  # with scores: tests/compare/test_compare_several.py
     (r"gra compare \S+ \S+( --power)?", "run", ("--resamples", "1000")),
