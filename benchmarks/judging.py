@@ -18,6 +18,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from math import log
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -35,10 +36,11 @@ from gra.synthesis.probe.items import UNKNOWN, Item, Pair, by_rule
 from gra.synthesis.prompts.schemas import ResponseReview, json_schema
 from gra.synthesis.replies.reading import read
 from gra.synthesis.scoring import probability
-from gra.synthesis.scoring.examples import NONE, Shelf
+from gra.synthesis.scoring.examples import BUILT_IN, NONE, Shelf
 from gra.synthesis.seeds.load import SeedSettings, load_seeds
 
 PARTS = ("examples", "tuning", "report")
+CONTRASTS = 3  # other instructions that a response is judged against
 LONGEST = (500, 600)  # characters of the instruction and of the answer of an item
 
 
@@ -80,6 +82,11 @@ def forms_for(shelf: Shelf) -> dict[str, Form]:
         chats = [probability.response_messages(item.instruction, item.response, shown, name) for name in DIMENSIONS]
         return [probability.request(model, chat, 0) for chat in chats]
 
+    def contrasted(model: str, item: Item) -> list[Request]:
+        others = [record.instruction for record in BUILT_IN[:CONTRASTS]]
+        chats = [probability.response_messages(text, item.response, shown) for text in (item.instruction, *others)]
+        return [probability.request(model, chat, 0) for chat in chats]
+
     one = Form(asked(product), _mean)
     written = Form(_written, _composite)
     return {
@@ -90,6 +97,7 @@ def forms_for(shelf: Shelf) -> dict[str, Form]:
             asked(lambda i: probability.response_messages(i.instruction, i.response, NONE)), _mean
         ),
         "one token for each dimension": Form(six, _mean),
+        "one token minus other instructions": Form(contrasted, _contrast),
         "written review": written,
         "written review (no prefix cache)": replace(written, extra={"cache_prompt": False}),
     }
@@ -109,6 +117,15 @@ def _mean(replies: Sequence[Reply]) -> float | None:
     scores = [probability.read_score(reply)[0] for reply in replies]
     known = [score for score in scores if score is not None]
     return fmean(known) if len(known) == len(scores) else None
+
+
+def _contrast(replies: Sequence[Reply]) -> float | None:
+    """The log-odds of the first reply minus the mean of the others': what the instruction adds to the response's own score."""
+    scores = [probability.read_score(reply)[0] for reply in replies]
+    if any(score is None for score in scores):
+        return None
+    odds = [log((score + 1e-4) / (10 - score + 1e-4)) for score in scores if score is not None]
+    return odds[0] - fmean(odds[1:])
 
 
 def parted(seeds: Sequence[Seed], part: str) -> list[Seed]:

@@ -173,7 +173,8 @@ def _write(path: Path, items: Iterable[Mapping[str, Any]]) -> int:
                 packed.write(json.dumps(item, ensure_ascii=False).encode() + b"\n")
     except TypeError as error:
         raise EvalError(
-            f"{path.name}: item {count} cannot be written as JSON ({error})\n    -> evaluate it on a machine that reaches the hub"
+            f"{path.name}: item {count} cannot be written as JSON ({error})\n"
+            "    -> leave the task out; a machine that reaches the hub can evaluate it without files"
         ) from error
     except OSError as error:
         raise StoreError(

@@ -7,8 +7,8 @@
 
 Nothing is deleted or changed: `wandb sync` adds a marker beside each run that it uploaded, and such runs are skipped. Runs of steps
 that are not finished are listed and left alone, because a resumed step writes its run anew. The key is W&B's (WANDB_API_KEY, or
-`wandb login`). `wandb sync` waits forever for a server that does not answer; here the server is tried first, and an upload ends
-after --timeout seconds, which ends the command; the next one resumes it.
+`wandb login`). `wandb sync` waits forever for a server that does not answer; here the server is tried first, and an upload
+that takes more than --timeout seconds ends the command. Run the command again to resume.
 """
 
 from __future__ import annotations

@@ -29,7 +29,14 @@ def main(arguments: Sequence[str]) -> int:
     parser = Parser("gra export", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="DIR", help="a finished data folder")
     forms = "\n".join([*(f"{name}: {one.told}" for name, one in FORMATS.items()), "trl: as chatml"])
-    parser.add_argument("--to", required=True, choices=FORMATS, type=lambda word: ALIASES.get(word, word), help=forms)
+    parser.add_argument(
+        "--to",
+        required=True,
+        choices=FORMATS,
+        metavar="FORMAT",
+        type=lambda word: ALIASES.get(word, word),
+        help=f"one of\n{forms}",
+    )
     parser.add_argument(
         "--output",
         required=True,

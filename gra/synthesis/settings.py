@@ -164,7 +164,7 @@ class SynthesisSettings(Settings):
     taken: int = Field(
         0,
         ge=0,
-        description="With prompts=turns: number of the domain's newest records whose keywords the prompt lists as used (NS).",
+        description="With prompts=turns: how many of the domain's newest records the prompt lists the keywords of, as taken (NS).",
     )
     thin_domain: int = Field(
         16,

@@ -18,7 +18,8 @@ from gra.errors import ConfigError, Problem
 def preflight_plan(
     plan: Plan, sources: Sources, on: Callable[[Planned], AbstractContextManager[None]] = lambda _item: nullcontext()
 ) -> list[Problem]:
-    """Return the faults that the unfinished steps have outside their configs, each once, with the steps that have it.
+    """Return what keeps unfinished steps from running although their configs are right (a missing file, no GPU): each fault
+    once, with the steps that have it.
 
     `on`: returns the context in which a step is checked (gra/machine.py). A stage gets None for an input that is not made
     yet and checks everything else, so a fault of the last step is reported before the first step starts.

@@ -11,7 +11,7 @@ HEADINGS = ("Set", "Clusters covered, %", "Samples", "Distinct instructions", "O
 
 
 def lines(found: Coverage) -> list[tuple[str, ...]]:
-    """The cells of HEADINGS, a line a set."""
+    """The rows of the table, one for each set of instructions; their cells are in the order of HEADINGS."""
     return [
         (one.name, span(one.share), count(one.samples), count(one.distinct), count(len(one.points)))
         for one in found.sets

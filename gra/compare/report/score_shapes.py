@@ -85,7 +85,7 @@ def chart(found: Sequence[Shape], tau: float | None) -> Markup:
 
 
 def cells(one: Shape) -> tuple[str, ...]:
-    """The cells of HEADINGS."""
+    """The cells of a row of the table, in the order of HEADINGS."""
     n = len(one.scores)
     ends = (sum(score <= LOW for score in one.scores) / n, sum(score >= HIGH for score in one.scores) / n)
     return (
