@@ -87,16 +87,16 @@ def forms_for(shelf: Shelf) -> dict[str, Form]:
         chats = [probability.response_messages(text, item.response, shown) for text in (item.instruction, *others)]
         return [probability.request(model, chat, 0) for chat in chats]
 
-    one = Form(asked(product), _mean)
+    one = Form(asked(product), mean_score)
     written = Form(_written, _composite)
     return {
         "one token": one,
         "one token (no prefix cache)": replace(one, extra={"cache_prompt": False}),
-        "one token, texts labelled Question and Answer": Form(asked(labelled), _mean),
+        "one token, texts labelled Question and Answer": Form(asked(labelled), mean_score),
         "one token, no examples": Form(
-            asked(lambda i: probability.response_messages(i.instruction, i.response, NONE)), _mean
+            asked(lambda i: probability.response_messages(i.instruction, i.response, NONE)), mean_score
         ),
-        "one token for each dimension": Form(six, _mean),
+        "one token for each dimension": Form(six, mean_score),
         "one token minus other instructions": Form(contrasted, _contrast),
         "written review": written,
         "written review (no prefix cache)": replace(written, extra={"cache_prompt": False}),
@@ -113,7 +113,8 @@ def _composite(replies: Sequence[Reply]) -> float | None:
     return fmean(getattr(value, name) for name in DIMENSIONS) if isinstance(value, ResponseReview) else None
 
 
-def _mean(replies: Sequence[Reply]) -> float | None:
+def mean_score(replies: Sequence[Reply]) -> float | None:
+    """The mean of the replies' scores; None if one is missing."""
     scores = [probability.read_score(reply)[0] for reply in replies]
     known = [score for score in scores if score is not None]
     return fmean(known) if len(known) == len(scores) else None

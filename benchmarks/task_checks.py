@@ -1,0 +1,99 @@
+"""Can a model tell a task from a text that is none? The question of synthesis.scoring=probability, on instructions read by people.
+
+    python -m benchmarks.task_checks results/small results/small/first_run --base-url http://127.0.0.1:8000/v1 --model NAME
+
+Items: the instructions that models wrote in the readings of these folders (reading_*_sheet.jsonl with its key), where all readers
+give the same label `task`. One Yes/No question each, with the examples that the product shows (seeds of --seeds) and with others;
+AUC with a 95 % interval, and how many of the best-scored instructions are no tasks: what a threshold could reach at best.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+
+import aiohttp
+
+from benchmarks.judging import Form, judge, mean_score
+from gra.compare.blind.files import read_key, read_sheet
+from gra.synthesis.committee.records import Record
+from gra.synthesis.probe.auc import auc
+from gra.synthesis.probe.items import UNKNOWN, Item
+from gra.synthesis.scoring import probability
+from gra.synthesis.scoring.examples import NONE, Example, Examples, Shelf
+from gra.synthesis.seeds.load import SeedSettings, load_seeds
+
+BEST = (10, 20, 30)
+SEEDS = ("seeds", "seed_only")  # arms whose instructions no model wrote
+WRITTEN = (  # texts like those that small models write, made up for this benchmark
+    "How much 12 more will be after 9 days?",
+    "Which of these numbers is the largest?",
+    "A cat sleeps. What color will it be?",
+    "In the role of the baker, be a friendly person.",
+)
+
+
+def labelled(folders: Sequence[Path]) -> dict[str, bool]:
+    """Return whether each instruction is a task, for those that all readers of all folders label alike."""
+    found: dict[str, list[bool | None]] = {}
+    for path in chain.from_iterable(sorted(folder.glob("reading_*_sheet.jsonl")) for folder in folders):
+        sheet = read_sheet(path)
+        key = read_key(path.with_name(path.name.replace("_sheet.jsonl", "_key.json")), sheet)
+        for row in sheet:
+            if not any(owner["arm"] in SEEDS for owner in key[row["place"]]):
+                found.setdefault(row["instruction"], []).append(row["task"])
+    return {text: bool(labels[0]) for text, labels in found.items() if len(set(labels)) == 1 and labels[0] is not None}
+
+
+def forms(records: Sequence[Record]) -> dict[str, Examples]:
+    """The examples of each form."""
+    shown = Shelf(0, records).examples(1, UNKNOWN)
+    good = [one for one in shown.instructions if one.good]
+    pairs = zip([*good, *good], WRITTEN, strict=False)
+    written = tuple(chain.from_iterable((one, Example(text, "", good=False)) for one, text in pairs))
+    return {"examples of the product": shown, "non-tasks written by hand": Examples((), written), "no examples": NONE}
+
+
+async def scores(url: str, model: str, examples: Examples, texts: Sequence[str]) -> list[float | None]:
+    """P(Yes) x 10 of each instruction."""
+    form = Form(
+        lambda name, item: [probability.request(name, probability.instruction_messages(item.instruction, examples), 0)],
+        mean_score,
+    )
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
+        items = [Item(str(n), "task", str(n), UNKNOWN, text, "", right=True) for n, text in enumerate(texts)]
+        return [(await judge(session, url, form, model, item))["score"] for item in items]
+
+
+def row(name: str, found: Sequence[float | None], tasks: Sequence[bool]) -> str:
+    """One line of the table."""
+    known = [(score, task) for score, task in zip(found, tasks, strict=True) if score is not None]
+    area = auc([score for score, _ in known], [task for _, task in known], range(len(known)))
+    best = [task for _, task in sorted(known, reverse=True)]
+    among = ", ".join(f"{best[:count].count(False)} of {count}" for count in BEST if count <= len(best))
+    return f"| {name} | {len(known)} | {'-' if area is None else area} | {among} |"
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path, help="folders with readings")
+    parser.add_argument("--seeds", default="conf/seeds/starter.jsonl", help="a file of seeds, for the examples")
+    parser.add_argument("--base-url", required=True)
+    parser.add_argument("--model", required=True)
+    options = parser.parse_args()
+    tasks = labelled(options.folders)
+    print(f"{len(tasks)} instructions, {list(tasks.values()).count(False)} of them no tasks\n")
+    print("| form | items | AUC | non-tasks among the best-scored |\n| --- | --- | --- | --- |", flush=True)
+    seeds = load_seeds(SeedSettings(path=options.seeds), 0).seeds
+    records = [Record(s.id, s.instruction, s.response, UNKNOWN, s.keywords, "") for s in seeds]
+    for name, examples in forms(records).items():
+        found = asyncio.run(scores(options.base_url, options.model, examples, list(tasks)))
+        print(row(name, found, list(tasks.values())), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""What a threshold on the question "is this a task?" could reach: which instructions are taken, and what a line says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.task_checks import forms, labelled, row
+from gra.synthesis.committee.records import Record
+
+SMALL = Path(__file__).parents[2] / "results" / "small"
+
+
+def test_instructions_that_models_wrote_and_all_readers_label_alike() -> None:
+    tasks = labelled([SMALL, SMALL / "first_run"])
+    assert (len(tasks), list(tasks.values()).count(False)) == (117, 44)
+    assert (
+        tasks[
+            "Which of these numbers is the smallest? Which of these numbers is the largest? Which of these numbers is the middle?"
+        ]
+        is False
+    )
+    assert "For which part of the body is a dentist responsible?" not in tasks  # a seed
+
+
+def test_a_line_counts_non_tasks_among_the_best() -> None:
+    scores = [float(n) for n in range(20)]
+    line = row("x", [*scores, None], [n % 2 == 0 for n in range(21)])
+    assert line.startswith("| x | 20 | 0.45 [")
+    assert line.endswith("| 5 of 10, 10 of 20 |")
+
+
+@pytest.mark.parametrize("name", ["examples of the product", "non-tasks written by hand", "no examples"])
+def test_examples_alternate(name: str) -> None:
+    records = [Record(f"r{n}", f"Name {n} birds.", f"A list of {n}.", "d", ("a", "b", "c"), "") for n in range(8)]
+    shown = forms(records)[name].instructions
+    assert [one.good for one in shown] == [n % 2 == 0 for n in range(len(shown))]
