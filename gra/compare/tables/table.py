@@ -9,6 +9,7 @@ from dataclasses import replace
 from gra.compare.statistics.power import detectable
 from gra.compare.tables.blocks import Column, blocks, rich_table
 from gra.compare.tables.data_columns import SHOWN
+from gra.compare.tables.data_columns import Column as DataColumn
 from gra.compare.tables.notes import has_data
 from gra.compare.tables.notes import label as label
 from gra.compare.tables.notes import notes as notes
@@ -58,12 +59,24 @@ FORM = {
     "form": "form",
     "extraction": "extracted",
 }  # kind -> its word in headings
-DATA_HEADINGS = ("Arm", *(column.heading for column in SHOWN))
+
+
+def data_columns(comparison: Comparison) -> list[DataColumn]:
+    """The columns about data in which at least one arm has a value: without an audit there is no share of wrong samples."""
+    return [column for column in SHOWN if any(row.facts.values[column.name] is not None for row in comparison.rows)]
+
+
+def data_headings(comparison: Comparison) -> tuple[str, ...]:
+    """The headings of `data_cells`."""
+    return ("Arm", *(column.heading for column in data_columns(comparison)))
 
 
 def data_cells(row: TableRow, comparison: Comparison) -> list[str]:
-    """The cells of DATA_HEADINGS for one arm."""
-    return [label(row, comparison), *(column.show(row.facts.values[column.name]) for column in SHOWN)]
+    """The arm's name and its values of `data_columns`."""
+    return [
+        label(row, comparison),
+        *(column.show(row.facts.values[column.name]) for column in data_columns(comparison)),
+    ]
 
 
 def score_cells(row: TableRow, tasks: Sequence[str], comparison: Comparison) -> list[str]:
@@ -144,7 +157,9 @@ def terminal(comparison: Comparison, width: int = 120) -> str:
     for block in [*blocks(*_scores(comparison), console), *blocks(columns[0][0], columns[1:], console)]:
         console.print(block)
     if has_data(comparison):
-        console.print(rich_table(DATA_HEADINGS, [data_cells(row, comparison) for row in comparison.rows], width))
+        console.print(
+            rich_table(data_headings(comparison), [data_cells(row, comparison) for row in comparison.rows], width)
+        )
     for line in notes(comparison):
         console.print(Text(line))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
@@ -189,7 +204,7 @@ def sheets(comparison: Comparison) -> list[Sheet]:
         Sheet("", tuple(form_headings(comparison)), [form_cells(row, comparison) for row in comparison.rows]),
     ]
     if has_data(comparison):
-        found.append(Sheet("", DATA_HEADINGS, [data_cells(row, comparison) for row in comparison.rows]))
+        found.append(Sheet("", data_headings(comparison), [data_cells(row, comparison) for row in comparison.rows]))
     return [*found[:-1], replace(found[-1], notes=notes(comparison))]
 
 

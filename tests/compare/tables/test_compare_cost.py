@@ -34,13 +34,23 @@ def test_flops_per_sample_stand_beside_tokens(make_arm: Any) -> None:
     ]
     found = compared(arms)
     assert [row.facts.flops_per_sample for row in found.rows] == [1e15, None, None, 0.0]
-    place = table.DATA_HEADINGS.index("FLOPs/sample")
+    place = table.data_headings(found).index("FLOPs/sample")
     assert [table.data_cells(row, found)[place] for row in found.rows] == ["1.00P", "-", "-", "0"]
     lines = csv_export.read_csv(csv_export.csv_text(found))
     assert [line["flops"] for line in lines] == [2e16, None, None, 0.0]
     assert "FLOPs/sample" in table.terminal(found, 80)
     assert any("2 x parameters x tokens" in note and "made up" in note for note in table.notes(found))
     assert not any("parameters" in note for note in table.notes(compared(arms[1:])))
+
+
+def test_columns_without_any_value_are_left_out(make_arm: Any) -> None:
+    """Real models have no audit, so no share of wrong samples."""
+    real = compared([make_arm("a", steps=("data",), kept=20, dropped=0), make_arm("b", steps=("data",), kept=9)])
+    assert "Wrong %" not in table.data_headings(real)
+    assert "Wrong" not in table.terminal(real, 120)
+    half = compared([make_arm("c", kept=20), make_arm("d", steps=("data",), kept=9)])
+    place = table.data_headings(half).index("Wrong %")
+    assert [table.data_cells(row, half)[place] == "-" for row in half.rows] == [False, True]
 
 
 @pytest.mark.parametrize("bad", ["many", True, None, [], {"flops": "many"}])
