@@ -90,11 +90,11 @@ def below(found: Sequence[Judged]) -> dict[str, dict[str, list[float]]]:
 
 
 def agreement(found: Sequence[Judged]) -> dict[str, Any] | None:
-    """The correlations of reviewers in pairs, as a square of cells; None with fewer than two reviewers."""
+    """The correlations of reviewers in pairs, as a square of cells; None if no pair has one (one reviewer per sample, few samples)."""
     models = _models(name for one in found for name in one.scores)
-    if len(models) < 2:
-        return None
     every = pairs(found)
+    if all(correlation(both) is None for both in every.values()):
+        return None
     lines = []
     for row in models:
         cells = []

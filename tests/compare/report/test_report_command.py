@@ -240,5 +240,6 @@ def test_a_preference_is_what_severity_does_not_explain(tmp_path: Path) -> None:
     square = agreement(found)
     assert square is not None
     assert 0.9 < float(square["lines"][0][1][1]["text"]) < 1
+    assert agreement(found[:5]) is None  # too few samples of any pair: no square of dashes
     assert correlation([(1.0, 2.0)] * 50) is None
     assert correlation([(float(x), -2.0 * x) for x in range(30)]) == pytest.approx(-1)
