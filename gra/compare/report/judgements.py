@@ -90,7 +90,7 @@ def below(found: Sequence[Judged]) -> dict[str, dict[str, list[float]]]:
 
 
 def agreement(found: Sequence[Judged]) -> dict[str, Any] | None:
-    """The correlations of reviewers in pairs, as a square of cells; None if no pair has one (one reviewer per sample, few samples)."""
+    """The correlations of reviewers in pairs, as a square of cells; None if no pair has one."""
     models = _models(name for one in found for name in one.scores)
     every = pairs(found)
     if all(correlation(both) is None for both in every.values()):
