@@ -208,12 +208,13 @@ def fetch_from(root: DictConfig, problems: list[Problem]) -> None:
     assert isinstance(config, dict)
     settings, faults = parse(FetchSettings, {str(key): value for key, value in config.items()})
     problems = [*problems, *faults]
-    if settings is not None:
-        problems += plan.unnamed(settings.suite)
-        problems += [plan.unknown(task) for task in settings.suite.tasks if not catalogue.known(task)]
-    if problems or settings is None:
-        raise ConfigError(problems)
-    done = fetch(settings.suite, expanded(root.output))
+    with catalogue.with_tasks_of(None if settings is None else settings.suite.task_dir):
+        if settings is not None:
+            problems += plan.unnamed(settings.suite)
+            problems += [plan.unknown(task) for task in settings.suite.tasks if not catalogue.known(task)]
+        if problems or settings is None:
+            raise ConfigError(problems)
+        done = fetch(settings.suite, expanded(root.output))
     new = sum(count is not None for count in done.values())
     print(
         f"{root.output}: {len(done)} files, {new} of them new; evaluate with {to_type('suite.data_dir', str(root.output))}"

@@ -26,7 +26,11 @@ class Suite(Settings):
 
     name: str = Field(description="Name of the suite in scores and tables.")
     tasks: tuple[TaskName, ...] = Field(
-        (), description="Names of tasks or groups, of lm-eval or of this project (eval/tasks)."
+        (), description="Names of tasks or groups, of lm-eval, of this project (eval/tasks) or of `task_dir`."
+    )
+    task_dir: str | None = Field(
+        None,
+        description="Folder of benchmarks of your own: one YAML per task in lm-eval's format, named after the task; null: none.",
     )
     only: tuple[TaskName, ...] | None = Field(
         None,

@@ -17,7 +17,7 @@ from gra.eval import cost_estimate
 from gra.eval import preflight as outside
 from gra.eval.inference import reply_store
 from gra.eval.settings import EvalSettings
-from gra.eval.suite import model_check, plan
+from gra.eval.suite import catalogue, model_check, plan
 from gra.fileio import write_json, write_text
 from gra.labels import MARK, QUANTIZED, quantized, simulated
 from gra.outlook import Outlook, Upstream
@@ -29,8 +29,8 @@ NAME = "eval"
 # imported modules.
 VERSION = 5
 ADDED_LATER = {"suite.bos": "model"}
-# Instead of the name `data_dir`, the files found in it are hashed (`external_files`).
-NOT_HASHED = ("suite.data_dir", "suite.name", "model.base_url", "model.api_key_env")
+# Instead of the names `data_dir` and `task_dir`, the files found in them are hashed (`external_files`).
+NOT_HASHED = ("suite.data_dir", "suite.task_dir", "suite.name", "model.base_url", "model.api_key_env")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
@@ -38,7 +38,8 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
     settings, problems = parse(EvalSettings, config)
     if settings is None:
         return problems
-    return [*model_check.model_problems(settings, inputs), *plan.problems_of(settings.suite, inputs)]
+    with catalogue.with_tasks_of(settings.suite.task_dir):
+        return [*model_check.model_problems(settings, inputs), *plan.problems_of(settings.suite, inputs)]
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
@@ -52,16 +53,23 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
     files = {}
     if settings.model is not None and settings.model.path and Path(settings.model.path).is_dir():
         files["model.path"] = Path(settings.model.path)
-    if settings.suite.data_dir is not None:
-        for task in plan.local(settings.suite, {}).tasks:
-            files |= {f"suite.data_dir:{task.name}:{split}": path for split, path in task.files.items()}
+    with catalogue.with_tasks_of(settings.suite.task_dir):
+        if settings.suite.data_dir is not None:
+            for task in plan.local(settings.suite, {}).tasks:
+                files |= {f"suite.data_dir:{task.name}:{split}": path for split, path in task.files.items()}
+        for name, yaml in catalogue.users().items():
+            if name in settings.suite.tasks:
+                files |= {f"suite.task_dir:{name}:{path.name}": path for path in catalogue.needed_files(yaml)}
     return files
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
     """Return the faults that make the model or the benchmarks unavailable."""
     settings, _ = parse(EvalSettings, config)
-    return [] if settings is None else outside.problems(settings, inputs)
+    if settings is None:
+        return []
+    with catalogue.with_tasks_of(settings.suite.task_dir):
+        return outside.problems(settings, inputs)
 
 
 def outlook(
@@ -72,7 +80,9 @@ def outlook(
     upstream: Upstream,
 ) -> Outlook:
     """For `gra plan`: FLOPs, GPU-hours and disk. The config has been checked."""
-    return cost_estimate.outlook(EvalSettings.model_validate(config), inputs, upstream)
+    settings = EvalSettings.model_validate(config)
+    with catalogue.with_tasks_of(settings.suite.task_dir):
+        return cost_estimate.outlook(settings, inputs, upstream)
 
 
 def kept(folder: Path) -> str:
@@ -101,7 +111,11 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     settings, _ = parse(EvalSettings, config)
     if problems or settings is None:
         raise ConfigError(problems)
+    with catalogue.with_tasks_of(settings.suite.task_dir):
+        return _evaluate(settings, inputs, output)
 
+
+def _evaluate(settings: EvalSettings, inputs: Mapping[str, Path], output: Path) -> dict[str, float]:
     from gra.eval.inference import harness
     from gra.eval.report import display, samples, scores, tracking
     from gra.eval.scoring import answers

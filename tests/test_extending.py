@@ -29,6 +29,7 @@ def apply(section: str, root: Path) -> list[str]:
         path, body = root / place["path"], block[place.end() :]
         touched.append(place["path"])
         if block.startswith("# new file"):
+            path.parent.mkdir(exist_ok=True)
             path.write_text(body, encoding="utf-8")
             continue
         old = path.read_text(encoding="utf-8")
@@ -132,14 +133,21 @@ def test_a_backend(copy: Path, python: Callable[..., str]) -> None:
 
 
 @pytest.mark.slow
-def test_a_benchmark(copy: Path, python: Callable[..., str], tiny_chat_model: Path, tmp_path: Path) -> None:
-    assert len(apply("A benchmark", copy)) == 1
+def test_a_benchmark(python: Callable[..., str], tiny_chat_model: Path, tmp_path: Path) -> None:
+    """It stands in a folder of the user's, beside the installed package, and reads an answer by a function of its own, too."""
+    assert apply("A benchmark", tmp_path) == ["tasks/sums_chat.yaml"]
+    (tmp_path / "tasks" / "mine.py").write_text("def question(doc):\n    return doc['question'].upper()\n")
+    (tmp_path / "tasks" / "loud_sums.yaml").write_text(
+        "include: sums_chat.yaml\ntask: loud_sums\ndoc_to_text: !function mine.question\n"
+    )
     items = [{"question": f"What is {n} + {n}?", "answer": str(2 * n)} for n in range(3)]
     (tmp_path / "bench").mkdir()
-    (tmp_path / "bench" / "sums_chat.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    for name in ("sums_chat", "loud_sums"):
+        (tmp_path / "bench" / f"{name}.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
     python(
         "eval",
-        "suite.tasks=[sums_chat]",
+        "suite.tasks=[sums_chat,loud_sums]",
+        "suite.task_dir=tasks",
         "suite.data_dir=bench",
         f"model.path={tiny_chat_model}",
         "suite.max_new_tokens=8",
@@ -150,3 +158,4 @@ def test_a_benchmark(copy: Path, python: Callable[..., str], tiny_chat_model: Pa
     score = json.loads((tmp_path / "scores" / "scores.json").read_text())["tasks"]["sums_chat"]
     assert score["n"] == 3
     assert {"value", "tolerant", "extraction"} <= score.keys()
+    assert "WHAT IS 0 + 0?" in (tmp_path / "scores" / "samples" / "loud_sums.jsonl").read_text()

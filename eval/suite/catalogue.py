@@ -1,4 +1,5 @@
-"""Lists the available tasks: ours from the YAMLs under `eval/tasks/`, and lm-eval's, found without importing lm-eval.
+"""Lists the available tasks: the user's (suite.task_dir), ours from the YAMLs under `eval/tasks/`, and lm-eval's, found without
+importing lm-eval.
 
 Importing lm-eval takes seconds, and its own index parses some 14,000 YAML files. This module reads only their names, tags and
 includes, with regular expressions. That takes about a second and is done only for names that are not ours. It also finds the
@@ -14,6 +15,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +26,8 @@ from typing import Any, TypeAlias
 Yaml: TypeAlias = Path | tuple[Path, ...]  # one file, or several of which later ones override earlier ones
 
 TASKS = Path(__file__).parents[1] / "tasks"
+_FOLDER: ContextVar[Path | None] = ContextVar("folder of the user's tasks", default=None)
+_FUNCTION = re.compile(r"!function[ \t]+[\"']?([\w.]+)\.\w+")
 _KEY = re.compile(r"^[\"']?(?P<key>task|group|tag|include)[\"']?:[ \t]*(?P<value>[^\s#!][^\n#]*)", re.MULTILINE)
 _LIST = re.compile(r"^[\"']?(?P<key>tag|include)[\"']?:[ \t]*\n(?P<items>(?:[ \t]*-[ \t]*\S+[^\n]*\n?)+)", re.MULTILINE)
 
@@ -47,16 +53,48 @@ class Members:
     groups: dict[str, Path]
 
 
-@cache
+@contextmanager
+def with_tasks_of(folder: str | None) -> Iterator[None]:
+    """Within this context the tasks of `folder` (suite.task_dir; None: no folder) are found too, before others of the same name."""
+    token = _FOLDER.set(None if folder is None else Path(folder))
+    try:
+        yield
+    finally:
+        _FOLDER.reset(token)
+
+
 def own() -> dict[str, Path]:
-    """Return our tasks: name -> YAML. A file is named after its task; files that start with an underscore are shared parts."""
-    return {name: path for name, path in _own().items() if "group" not in _keys(path.read_text(encoding="utf-8"))}
+    """Return the user's tasks and ours: name -> YAML. A file is named after its task; files that start with an underscore are
+    shared parts."""
+    return _tasks() | users()
+
+
+def users() -> dict[str, Path]:
+    """Return the tasks of the folder of `with_tasks_of`: name -> YAML."""
+    folder = _FOLDER.get()
+    return {} if folder is None else {name: path for name, path in _yamls(folder).items() if _is_task(path)}
+
+
+def needed_files(path: Path) -> set[Path]:
+    """Return the files that decide a task of the user: its YAML, those that it includes, and the Python files beside them that
+    `!function` names. Missing ones are left out."""
+    if not path.is_file():
+        return set()
+    text = path.read_text(encoding="utf-8")
+    modules = {path.parent / f"{name.replace('.', '/')}.py" for name in _FUNCTION.findall(text)}
+    included = [path.parent / name.strip("\"' ") for name in _keys(text).get("include", ())]
+    return {path, *(one for one in modules if one.is_file())}.union(*(needed_files(one) for one in included))
+
+
+@cache
+def _tasks() -> dict[str, Path]:
+    return {name: path for name, path in _yamls(TASKS).items() if _is_task(path)}
 
 
 @cache
 def own_groups() -> dict[str, Path]:
     """Return our groups derived from lm-eval's: name -> YAML."""
-    return {name: path for name, path in _own().items() if name not in own()}
+    return {name: path for name, path in _yamls(TASKS).items() if name not in _tasks()}
 
 
 @cache
@@ -143,8 +181,12 @@ def read(path: Yaml) -> dict[str, Any]:
     return merged | config
 
 
-def _own() -> dict[str, Path]:
-    return {path.stem: path for path in sorted(TASKS.rglob("*.yaml")) if not path.stem.startswith("_")}
+def _yamls(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.rglob("*.yaml")) if not path.stem.startswith("_")}
+
+
+def _is_task(path: Path) -> bool:
+    return "group" not in _keys(path.read_text(encoding="utf-8"))
 
 
 @cache

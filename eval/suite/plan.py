@@ -42,6 +42,9 @@ def problems_of(suite: Suite, inputs: Mapping[str, Path | None]) -> list[Problem
         problems.append(
             Problem("suite.data_dir", f"no such folder: {suite.data_dir}", "set the folder of the benchmarks' files")
         )
+    if suite.task_dir is not None and not Path(suite.task_dir).is_dir():
+        remedy = "set the folder of your tasks' YAMLs"
+        return [*problems, Problem("suite.task_dir", f"no such folder: {suite.task_dir}", remedy)]
     grouped = dict.fromkeys(task for members in suite.groups.values() for task in members if task not in suite.tasks)
     problems += [unknown(task, "suite.groups") for task in grouped if not catalogue.known(task)]
     for task in suite.tasks:
@@ -81,7 +84,9 @@ def unknown(task: str, key: str = "suite.tasks") -> Problem:
     remedy = (
         f"did you mean {' or '.join(near)}?" if near else f"ours: {', '.join(own)}; lm-eval's: run `lm-eval ls tasks`"
     )
-    return Problem(key, f"there is no task {task}", remedy)
+    return Problem(
+        key, f"there is no task {task}", f"{remedy}; a benchmark of your own: suite.task_dir=DIR (docs/extending.md)"
+    )
 
 
 def runs_code(suite: Suite) -> bool:
