@@ -67,10 +67,14 @@ def main(arguments: Sequence[str]) -> int:
         several.run(given, options)
         return 0
     first, second = map(Path, given.folders)
-    found = compare_runs(load(first), load(second), options)
+    runs = load(first), load(second)
+    found = compare_runs(*runs, options)
     found["items_only"] = given.items_only
     named = {"first": str(first), "second": str(second)} | found
-    named["simulated"] = found["simulated"] or simulated([first, second])
+    named["simulated_runs"] = [
+        run.simulated or simulated([path]) for run, path in zip(runs, (first, second), strict=True)
+    ]
+    named["simulated"] = any(named["simulated_runs"])
     print(json_text(named) + "\n" if given.json else terminal(named, options.width), end="")
     return 0
 
@@ -168,9 +172,8 @@ def terminal(found: Mapping[str, Any], width: int) -> str:
     console = Console(
         file=buffer, width=width, color_system=None, force_terminal=False, legacy_windows=False, emoji=False
     )
-    label = " (simulated)" if found["simulated"] else ""
-    for line in (f"A: {found['first']}", f"B: {found['second']}{label}"):
-        console.print(Text(plain(line)))
+    for letter, name, made_up in zip("AB", (found["first"], found["second"]), found["simulated_runs"], strict=True):
+        console.print(Text(plain(f"{letter}: {name}{' (simulated)' if made_up else ''}")))
     several = len(found["tasks"]) > 1
     lines = [*found["tasks"].items(), *((f"({name})", kinds) for name, kinds in found["groups"].items())]
     lines += [("mean", found["mean"])] if several else []

@@ -87,6 +87,20 @@ def test_runs_that_cannot_be_compared(make_arm: Any) -> None:
         compare_runs(one, load(folder(make_arm, "other", 0.1, {"quiz": 50})), FAST)
 
 
+def test_the_run_that_is_simulated_is_marked_and_no_other(
+    make_arm: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = folder(make_arm, "a", 0.3), folder(make_arm, "bb", -0.1)
+    for name in ("scores.json", "manifest.json"):
+        if (path := other / name).is_file():
+            path.write_text(path.read_text().replace('"simulated": true', '"simulated": false'))
+    for pair, marks in (((one, other), [True, False]), ((other, one), [False, True])):
+        monkeypatch.setattr(sys, "argv", ["gra", "compare", *map(str, pair), "--resamples", "400"])
+        assert cli.main() == 0
+        heads = capsys.readouterr().out.splitlines()[:2]
+        assert [line.endswith("(simulated)") for line in heads] == marks
+
+
 def test_the_command(make_arm: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     one, other = folder(make_arm, "a", 0.3), folder(make_arm, "bb", -0.1)
 
