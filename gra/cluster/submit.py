@@ -80,6 +80,7 @@ def _submit(root: DictConfig, problems: list[Problem], words: list[str], *, dry:
         except (GraError, OSError) as error:
             raise StoreError(_undo(submission, store, error)) from error
     print(f"\nsubmitted; see: {shlex.join(['gra', 'status', f'store={store}'])}")
+    print(f"the table, once arms are finished: {shlex.join(['gra', 'compare', *words])}")
 
 
 def _queue(store: Path, *, dry: bool) -> list[slurm.Row] | None:

@@ -104,8 +104,18 @@ def _power(root: DictConfig, made: Plan) -> str:
 
 
 def compare(root: DictConfig, problems: list[Problem]) -> None:
-    """Print the table of the finished steps. Raises StoreError if none is finished."""
-    print(_table(root, prepare(root, problems)[0]))
+    """Print the table of the finished arms, and which ones are not. Raises StoreError if none is finished."""
+    made = prepare(root, problems)[0]
+    ends = [(row.arm, row.steps.get("scores") or row.steps.get("data")) for row in made.experiment.rows]
+    missing = [arm for arm, end in ends if end is not None and made.steps[end].folder is None]
+    if missing and len(missing) == len([end for _, end in ends if end is not None]):
+        raise StoreError(
+            f"{made.store.root}: no arm of {made.experiment.name} is finished with these settings\n"
+            f"    -> give the arguments that the run had (gra run, gra submit), or run it: {_run_again()}"
+        )
+    print(_table(root, made))
+    if missing:
+        print(f"\nnot finished with these settings, so shown as -: {', '.join(dict.fromkeys(missing))}")
 
 
 def prepare(
@@ -157,6 +167,8 @@ def prepare(
         problems += [p for p in preflight_plan(made, where, on) if p.key not in reported]
         problems += writable_problems("store", made.store.root) + writable_problems("results", Path(root.results))
     stop_or_warn(problems, where)
+    if (unequal := _unequal(root)) is not None:
+        print(unequal, file=sys.stderr, flush=True)
     assert cluster is not None  # if it is None, there were problems, and `stop_or_warn` raised
     return made, cluster
 
@@ -182,6 +194,20 @@ def _machine(cluster: ClusterSettings | SlurmSettings | None) -> Callable[[Plann
         return requested(cluster.of(item.stage.name, servers=apart).gpu_count, one_server_each=apart)
 
     return on
+
+
+def _unequal(root: DictConfig) -> str | None:
+    """Return a warning if `samples`, which limits the arms without a synthesis, is not what the synthesis makes. Experiments that
+    have both keys compare arms of equal size."""
+    samples, synthesis = root.get("samples"), root.get("synthesis") or {}
+    rounds, each = synthesis.get("rounds"), synthesis.get("samples_per_round")
+    if not (isinstance(samples, int) and isinstance(rounds, int) and isinstance(each, int)) or samples == rounds * each:
+        return None
+    return (
+        f"note: samples is {samples:,}, but the synthesis makes {rounds} x {each:,} = {rounds * each:,} (synthesis.rounds x "
+        "synthesis.samples_per_round): the arms get unequal numbers of samples\n"
+        f"    -> for equal arms: samples={rounds * each}, or other numbers of the synthesis"
+    )
 
 
 def _servers_of_none(cluster: ClusterSettings | SlurmSettings | None, made: Plan) -> list[Problem]:

@@ -15,6 +15,8 @@ from gra.chain.store.fingerprint import change_lines, changes
 from gra.chain.store.working import worth_of
 from gra.outlook import Cost, Outlook, Upstream
 
+MOST_CHANGES = 4  # a step that differs from the last one of its name in more keys is not compared with it
+
 
 def of_unfinished(plan: Plan) -> list[str]:
     """Return one fact per line, each prefixed with its steps, and the total cost. Finished steps and duplicates of earlier steps
@@ -74,6 +76,8 @@ def _since_last(plan: Plan, item: Planned) -> list[str]:
     here = identify(item.stage, item.step.config, {name: digest or "" for name, digest in item.hashes.items()})
     changed = changes(there, here)
     worth = item.stage.kept(found[0]) if item.stage.kept is not None and item.stage.reuse is not None else ""
+    if len(changed) > MOST_CHANGES and not worth:
+        return []  # a step of that name in another experiment
     state = "the last run" if is_finished(found[0]) else "the last run, not finished"
     head = f"changed since {state} ({found[0].name}" + (f", {worth}" if worth else "") + "): "
     again = item.stage.bought_again([key for key, _, _ in changed]) if worth else []

@@ -56,6 +56,29 @@ def test_run_then_run_again_then_change_what_matters(place: Place) -> None:
     assert sorted(p.name for p in place.folder.iterdir()) == ["calls", "conf", "runs"]
 
 
+def test_a_table_says_which_arms_are_not_finished_and_there_is_none_of_nothing(place: Place) -> None:
+    assert place.gra(*RUN).returncode == 0
+    page = place.folder / "runs" / "results" / "fake" / "report.html"
+    before = page.read_bytes()
+    none = place.gra("compare", "experiment=fake", "made.value=2", "other.value=3")
+    assert (none.returncode, none.stdout) == (1, "")
+    assert "no arm of fake is finished with these settings" in none.stderr
+    assert "give the arguments that the run had" in none.stderr
+    assert page.read_bytes() == before
+    some = place.gra("compare", "experiment=fake", "made.value=2")
+    assert some.returncode == 0
+    assert some.stdout.endswith("not finished with these settings, so shown as -: a, twin\n")
+
+
+def test_samples_that_the_synthesis_does_not_make_are_named(place: Place) -> None:
+    told = place.gra("plan", "experiment=quickstart", "samples=40")
+    assert told.returncode == 0, told.stderr
+    assert "samples is 40, but the synthesis makes 5 x 300 = 1,500" in told.stderr
+    assert "samples=1500" in told.stderr
+    equal = place.gra("plan", "experiment=quickstart", "samples=40", "synthesis.samples_per_round=8")
+    assert "unequal" not in equal.stderr
+
+
 def test_replicates_are_runs_of_their_own_and_share_what_they_can(place: Place) -> None:
     run = place.gra(*RUN, "experiment.replicates=[0,1]")
     assert run.returncode == 0, run.stderr
