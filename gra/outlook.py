@@ -11,13 +11,15 @@ from gra import work
 @dataclass(frozen=True)
 class Cost:
     """What a step is expected to take. `calls`, `tokens`: of models behind a server; `flops`: of calls or of training; `hours`: of
-    one GPU (gra/work.py); `disk`: bytes that stay when the step is done."""
+    one GPU (gra/work.py); `disk`: bytes that stay when the step is done. `unsized`: FLOPs and hours are unknown, and 0 here,
+    because the pool does not state the models' parameters."""
 
     calls: float = 0.0
     tokens: float = 0.0
     flops: float = 0.0
     hours: float = 0.0
     disk: float = 0.0
+    unsized: bool = False
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -26,6 +28,7 @@ class Cost:
             self.flops + other.flops,
             self.hours + other.hours,
             self.disk + other.disk,
+            self.unsized or other.unsized,
         )
 
     def in_words(self) -> str:

@@ -11,10 +11,12 @@ import pytest
 import yaml
 
 from gra import work
+from gra.chain.execution import plan_report
 from gra.eval import cost_estimate
 from gra.eval.settings import EvalSettings
 from gra.outlook import Cost, Outlook
 from gra.paths import conf_dir
+from gra.synthesis.output import price
 from gra.synthesis.output.price import work_in_words
 from gra.train.cost_estimate import outlook, parameters
 from gra.train.settings import BuildSettings, StudentSettings, TrainSettings
@@ -101,6 +103,19 @@ def test_costs_add_up_and_unknown_ones_are_not_zero() -> None:
     both = Cost(calls=10, hours=2) + Cost(calls=5, flops=1e15)
     assert both.in_words() == "15 calls, 1.0 PFLOPs, 2 GPU-hours"
     assert Cost().in_words() == "nothing"
+
+
+def test_calls_and_tokens_count_where_the_models_sizes_are_unknown() -> None:
+    cost = price.cost_of({"a": 1000.0}, {"a": None}, 10, 500)
+    assert (cost.calls, cost.tokens, cost.flops, cost.unsized) == (10, 1000.0, 0.0, True)
+    sized = price.cost_of({"a": 1000.0}, {"a": 2.0}, 10, 500)
+    assert (sized.flops, sized.unsized) == (4e12, False)
+    (line,) = plan_report.total(
+        {"gra/data": Outlook(cost=cost), "model": Outlook(cost=Cost(flops=1e15)), "x": Outlook()}
+    )
+    assert "in total: about 10 calls, 1,000 tokens, 1.0 PFLOPs" in line
+    assert "not counted, since the cost is unknown: x" in line
+    assert "without the FLOPs of gra/data" in line
 
 
 def test_a_built_student_is_counted_as_it_is_built() -> None:

@@ -34,6 +34,10 @@ from gra.synthesis.settings import SynthesisSettings
 from gra.synthesis.watch import Watch
 
 AHEAD = 8  # maximum number of samples that wait for early annotation, as a multiple of the concurrency
+USUAL, WEIGHT = (
+    0.8,
+    8,
+)  # share of proposals that a first round is expected to accept, and the proposals that this counts as
 FRESH = 64  # accepted texts that are sent to the target pool together while the round runs
 
 
@@ -107,6 +111,7 @@ class Committee:
         self._models, self._listener, self._folder, self._filter = list(models), listener, folder, sample_filter
         self._watch = Watch(rules.settings, state)
         self._shelf = shelf_for(rules.settings, rules.seed, [])
+        self._rate = USUAL  # share of the proposals that the last round accepted
         self._paced_out = False  # whether the last round ended because its pace could not fill it
 
     async def run(self, seeds: Sequence[Seed]) -> Synthesis:
@@ -192,10 +197,11 @@ class Committee:
         fresh: list[str] = []  # texts not yet sent to the target pool
         need = wanted  # number of accepted samples at which duplicates are searched for
         unique = Unique([], {})
+        usual = self._rate  # share of the proposals that earlier rounds accepted
         pace = Pace(wanted, settings.proposal_limit, settings.max_proposals is not None)
         ahead = Ahead(self._rules, AHEAD * self._engine.concurrency)
         proposals = self._proposals(number, domains)
-        exchanges = self._engine.stream(proposals, lambda n: allowance(n, len(accepted), need), ahead.next)
+        exchanges = self._engine.stream(proposals, lambda n: allowance(n, len(accepted), need, usual), ahead.next)
         async with aclosing(exchanges):
             async for outcome in exchanges:
                 outcome = await self._filtered(outcome)
@@ -221,6 +227,7 @@ class Committee:
                 self._paced_out = look and pace.ends(len(outcomes), len(unique.kept))
                 if last or self._paced_out:
                     break
+        self._rate = (len(accepted) + USUAL) / (len(outcomes) + 1)
         return accepted, unique
 
     def _limit(self, number: int) -> int:  # noqa: ARG002 - a recorded run has one for each round (regating)
@@ -282,11 +289,13 @@ class Ahead:
         return call
 
 
-def allowance(finished: int, accepted: int, need: int) -> int:
+def allowance(finished: int, accepted: int, need: int, usual: float = USUAL) -> int:
     """Return how many proposals can be started: those finished in order, plus the number that the missing samples should need,
-    with a margin of two standard deviations. It affects only how many calls are wasted, never what the round contains."""
-    rate, missing = (accepted + 1) / (finished + 2), max(need - accepted, 1)
-    return finished + math.ceil((missing + 2 * math.sqrt(missing * (1 - rate))) / rate)
+    with a margin of one standard deviation. It affects only how many calls are wasted, never what the round contains.
+
+    `usual`: the share that earlier rounds accepted, which counts as WEIGHT proposals of this one."""
+    rate, missing = (accepted + WEIGHT * usual) / (finished + WEIGHT), max(need - accepted, 1)
+    return finished + math.ceil((missing + math.sqrt(missing * (1 - rate))) / rate)
 
 
 def as_record(outcome: Outcome) -> Record:

@@ -191,9 +191,16 @@ def test_a_committee_that_lets_nothing_pass_has_judged(tmp_path: Path) -> None:
     assert judged(result)  # type: ignore[arg-type]
 
 
-@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 10**6))
-def test_allowance_always_lets_the_round_go_on(finished: int, accepted: int, need: int) -> None:
-    assert allowance(finished, min(accepted, finished), need) > finished
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 10**6), st.floats(1e-6, 1))
+def test_allowance_always_lets_the_round_go_on(finished: int, accepted: int, need: int, usual: float) -> None:
+    assert allowance(finished, min(accepted, finished), need, usual) > finished
+
+
+def test_a_small_round_starts_few_proposals_more_than_it_needs() -> None:
+    """Each of them costs about nine calls. A round of 20 whose proposals are accepted four times in five needs about 25."""
+    assert 25 <= allowance(0, 0, 20) <= 30
+    assert allowance(10, 1, 20) > 50  # nearly nothing is accepted: it learns
+    assert allowance(0, 0, 20, usual=0.2) > 100  # and so had the round before
 
 
 @pytest.mark.parametrize("shares", ["uniform", "pool"])

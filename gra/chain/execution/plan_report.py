@@ -34,16 +34,19 @@ def of_unfinished(plan: Plan) -> list[str]:
         before, seen[name] = _of_step(plan, item, upstream)
         for line in [*before, *seen[name].lines]:
             steps_of.setdefault(line, []).append(name)
-    return [f"{', '.join(names)}: {line}" for line, names in steps_of.items()] + _total(seen)
+    return [f"{', '.join(names)}: {line}" for line, names in steps_of.items()] + total(seen)
 
 
-def _total(seen: Mapping[str, Outlook]) -> list[str]:
-    """Return the sum of the known costs, and the steps whose cost is unknown."""
+def total(seen: Mapping[str, Outlook]) -> list[str]:
+    """Return the sum of the known costs, and the steps of which a part or all is unknown."""
     known = [outlook.cost for outlook in seen.values() if outlook.cost is not None]
     if not any(cost != Cost() for cost in known):
         return []
     unknown = [name for name, outlook in seen.items() if outlook.cost is None]
+    unsized = [name for name, outlook in seen.items() if outlook.cost is not None and outlook.cost.unsized]
     without = f"; not counted, since the cost is unknown: {', '.join(unknown)}" if unknown else ""
+    if unsized:
+        without += f"; without the FLOPs of {', '.join(unsized)}, whose pool states no parameters"
     return [f"in total: about {sum(known, Cost()).in_words()}{without}"]
 
 

@@ -173,13 +173,13 @@ def of_probe(config: SynthesisConfig, calls: float, own: Path | None) -> Outlook
 
 def cost_of(
     tokens: Mapping[str, float], parameters: Mapping[str, float | None], calls: float, tokens_out: float
-) -> Cost | None:
-    """Return the cost; None if the pool does not state a model's parameters. Arguments as for `work_in_words`."""
-    if any(parameters.get(model) is None for model in tokens):
-        return None
-    flops = sum(2e9 * (parameters[model] or 0) * count for model, count in tokens.items())
+) -> Cost:
+    """Return the cost, `unsized` if the pool does not state a model's parameters. Arguments as for `work_in_words`."""
+    sizes = {model: parameters.get(model) for model in tokens}
+    unsized = None in sizes.values()
+    flops = 0.0 if unsized else sum(2e9 * (sizes[model] or 0) * count for model, count in tokens.items())
     hours = work.gpu_hours(flops, work.GENERATING)
-    return Cost(calls, sum(tokens.values()), flops, hours, _journal(calls, tokens_out))
+    return Cost(calls, sum(tokens.values()), flops, hours, _journal(calls, tokens_out), unsized)
 
 
 def _journal(calls: float, tokens_out: float) -> float:
@@ -193,7 +193,7 @@ def work_in_words(
     """FLOPs, GPU-hours and the journal's size; `tokens`: in and out, by model; `parameters`: billions."""
     size = f"disk: about {work.disk(_journal(calls, tokens_out))}"
     cost = cost_of(tokens, parameters, calls, tokens_out)
-    if cost is None:
+    if cost.unsized:
         unknown = [model for model in tokens if parameters.get(model) is None]
         return f"FLOPs: unknown, since the pool does not state the `parameters` of {', '.join(unknown)}; {size}"
     return f"models: {work.in_words(cost.flops, work.GENERATING)}; {size}"
