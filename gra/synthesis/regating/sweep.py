@@ -14,7 +14,8 @@ import csv
 import io
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def main(words: Sequence[str]) -> int:
         raise ConfigError(problems)
     inputs = {name: Path(place) for name in ("seeds", "benchmarks", "probe") if (place := getattr(given, name))}
     rows = []
-    with RecordedRun(folder, inputs, {}, output / "spool") as run:
+    with each_warning_once(), RecordedRun(folder, inputs, {}, output / "spool") as run:
         for arm in arms:
             decided = run.arm(arm)
             rows.append(row(arm, decided))
@@ -69,6 +70,28 @@ def main(words: Sequence[str]) -> int:
             f"{unsure} of {len(rows)} arms can differ from a full run with their settings: see the column what_is_undecided"
         )
     return 0
+
+
+@contextmanager
+def each_warning_once() -> Iterator[None]:
+    """Log each distinct warning once during the block: what is true of the recorded run is true of every arm."""
+    added: list[tuple[logging.Handler, Callable[[logging.LogRecord], bool]]] = []
+    for handler in logging.getLogger().handlers:
+        seen: set[str] = set()
+
+        def new(record: logging.LogRecord, seen: set[str] = seen) -> bool:
+            text = record.getMessage()
+            known = record.levelno >= logging.WARNING and text in seen
+            seen.add(text)
+            return not known
+
+        handler.addFilter(new)
+        added.append((handler, new))
+    try:
+        yield
+    finally:
+        for handler, new in added:
+            handler.removeFilter(new)
 
 
 def combinations(words: Sequence[str]) -> list[Arm]:
