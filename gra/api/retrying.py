@@ -81,7 +81,9 @@ class Retrying:
     def _given_up(self, error: ServerError, model: str, seconds: float, attempts: int) -> ServerError:
         what, remedy = parts_of(error)
         key = "give_up_after_s" if model in self._answers else "startup_wait_s"
-        told = f"{self._kind}, model `{model}`: {what} (no answer for {seconds:.0f} s, {attempts} attempts at this call)"
+        told = (
+            f"{self._kind}, model `{model}`: {what} (no answer for {seconds:.0f} s, {attempts} attempts at this call)"
+        )
         usual = f"when the backend answers again, make the same call: it resumes. To wait longer, raise runtime.{key}"
         return ServerError(f"{told}{ARROW}{remedy or usual}")
 
