@@ -14,7 +14,7 @@ import csv
 import io
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -72,25 +72,32 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
+class _New(logging.Filter):
+    """Lets a warning through whose text is new."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        text = record.getMessage()
+        known = text in self._seen
+        self._seen.add(text)
+        return not known
+
+
 @contextmanager
 def each_warning_once() -> Iterator[None]:
     """Log each distinct warning once during the block: what is true of the recorded run is true of every arm."""
-    added: list[tuple[logging.Handler, Callable[[logging.LogRecord], bool]]] = []
-    for handler in logging.getLogger().handlers:
-        seen: set[str] = set()
-
-        def new(record: logging.LogRecord, seen: set[str] = seen) -> bool:
-            text = record.getMessage()
-            known = record.levelno >= logging.WARNING and text in seen
-            seen.add(text)
-            return not known
-
+    filters = [(handler, _New()) for handler in logging.getLogger().handlers]
+    for handler, new in filters:
         handler.addFilter(new)
-        added.append((handler, new))
     try:
         yield
     finally:
-        for handler, new in added:
+        for handler, new in filters:
             handler.removeFilter(new)
 
 
