@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+
+TYPO = 0.9  # a word as similar as this is misspelt by a letter or two
 
 
 def near(word: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
-    """Return at most `most` of the `known` words that resemble `word`, best first. `cutoff`: minimum similarity from 0 to 1
-    (difflib's ratio)."""
+    """Return at most `most` of the `known` words that `word` can mean, best first: those that differ by a letter or two, then
+    those that begin or end with `word` (`samples`: `samples_per_round`), then those that resemble it.
+
+    `cutoff`: minimum similarity of the last ones from 0 to 1 (difflib's ratio).
+    """
     import difflib
 
-    return difflib.get_close_matches(word, list(known), n=most, cutoff=cutoff)
+    words = list(known)
+    parts = [name for name in words if _is_part(word, name)]
+    typos = difflib.get_close_matches(word, words, n=most, cutoff=max(cutoff, TYPO))
+    whole = difflib.get_close_matches(word, parts, n=most, cutoff=0.0) if parts else []
+    similar = difflib.get_close_matches(word, words, n=most, cutoff=cutoff)
+    return list(dict.fromkeys([*typos, *whole, *similar]))[:most]
+
+
+def _is_part(word: str, name: str) -> bool:
+    """Return whether `name` is `word` and further whole words, before or after it, in the same section (`sft.`, `sim/`)."""
+    (section, last), (whole_section, whole) = _divided(word), _divided(name)
+    short, long = _words(last), _words(whole)
+    if section not in ("", whole_section) or not short or (short == long and section == whole_section):
+        return False
+    return long[-len(short) :] == short or (section == whole_section and long[: len(short)] == short)
+
+
+def _divided(word: str) -> tuple[str, str]:
+    section, last = re.fullmatch(r"(.*[./])?([^./]*)", word.lower(), re.DOTALL).groups("")  # type: ignore[union-attr]
+    return section, last
+
+
+def _words(name: str) -> list[str]:
+    return [one for one in re.split(r"[_\W]+", name) if one]
 
 
 def remedy(word: str, known: Iterable[str], otherwise: str) -> str:

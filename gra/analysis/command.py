@@ -43,6 +43,7 @@ NUMBERS = {  # heading -> key of a set's analysis
     "keywords, bits": "keyword_entropy",
     "IFD": "ifd",
 }
+FILLED_BY = {"to seeds": "--seeds FILE", "IFD": "--ifd MODEL"}  # columns that are empty without an option
 
 
 def main(words: Sequence[str]) -> int:
@@ -56,6 +57,9 @@ def main(words: Sequence[str]) -> int:
         raise ConfigError(problems)
     if given.limit is not None and given.limit < 1:
         raise ConfigError([Problem("--limit", f"{given.limit} samples show nothing", "give 1 or more")])
+    if given.output and Path(given.output).suffix.lower() != ".json":
+        what, remedy = f"{given.output} is no name of a JSON file", f"--output {Path(given.output) / 'analysis.json'}"
+        raise ConfigError([Problem("--output", what, remedy)])
     arms = [Arm(name, name, None, {"data": f}, {"data": manifest_of(f)}) for name, f in _named(folders).items()]
     sets = {str(folder): _rows(folder) for folder in folders}
     least = min(map(len, sets.values()))
@@ -126,7 +130,12 @@ def table(found: dict[str, Row], simulated: bool) -> str:
     notes = (
         "dispersion: mean cosine distance of two instructions; to own, to seeds, IFD: medians; sets are cut to one size"
     )
-    return "\n".join([*lines, "", notes + ("; simulated" if simulated else "")])
+    empty = [
+        f"{heading}: give {option}"
+        for heading, option in FILLED_BY.items()
+        if all(one[NUMBERS[heading]] is None for one in found.values())
+    ]
+    return "\n".join([*lines, "", "; ".join([notes, *empty, *(["simulated"] if simulated else [])])])
 
 
 def _cell(value: float | None) -> str:
@@ -180,6 +189,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output",
         metavar="FILE.json",
-        help="write all numbers here, also by round and by reviewer; the map (SVG, CSV) and reviewers' scores (SVG) go beside it",
+        help="a file: all numbers, also by round and by reviewer; the map (SVG, CSV) and reviewers' scores (SVG) go beside it",
     )
     return parser

@@ -44,7 +44,7 @@ def synthesize(
         base_url: the OpenAI-compatible server(s), including /v1. The API key, if any, is read from OPENAI_API_KEY.
         pool: instead of `base_url`, a pool of conf/pool: "small" (three real models on a CPU), "simulated", "transformers", ...
         backend: instead of `base_url` and `pool`, an object with `async def chat(self, request)` that returns the reply's text
-            or a `Reply`.
+            or a `Reply`. A call that raises `gra.errors.ServerError` is retried.
         rounds: number of rounds.
         samples: samples to keep in each round (None: the config's value).
         seed: seed of every random draw. The same seed and config give the same data.

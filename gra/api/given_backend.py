@@ -9,14 +9,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from pydantic import Field
 
+from gra.api.retrying import Retrying
 from gra.errors import ConfigError, Problem
 from gra.models.base import Backend, Capabilities, Reply, Request
-from gra.models.pool import PoolBase
+from gra.models.pool import ModelRuntime, PoolBase
 
 _given: dict[str, Any] = {}
 
@@ -52,7 +54,7 @@ def given(backend: Any) -> Iterator[str]:
         del _given[name]
 
 
-def connect(pool: dict[str, Any], _runtime: dict[str, Any]) -> Backend:
+def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> Backend:
     """Return the caller's backend. Raises ConfigError if it is not registered in this process."""
     settings = PoolSettings.model_validate(pool)
     if settings.backend not in _given:
@@ -64,21 +66,29 @@ def connect(pool: dict[str, Any], _runtime: dict[str, Any]) -> Backend:
                 )
             ]
         )
-    return _Given(_given[settings.backend], [model.name for model in settings.models], settings.simulated)
+    names = [model.name for model in settings.models]
+    return _Given(_given[settings.backend], names, settings.simulated, ModelRuntime.model_validate(runtime))
 
 
 class _Given(Backend):
-    """Turns what the caller's `chat` returns into replies. Opens and closes the caller's object if it is an async context
-    manager."""
+    """Turns what the caller's `chat` returns into replies, and retries calls that fail. Opens and closes the caller's object if
+    it is an async context manager."""
 
-    def __init__(self, backend: Any, models: Sequence[str], simulated: bool):
+    def __init__(self, backend: Any, models: Sequence[str], simulated: bool, runtime: ModelRuntime):
         self._backend, self.models, self.simulated = backend, tuple(models), simulated
+        self._retrying = Retrying(self._once, type(backend).__qualname__, runtime)
         self._open = AsyncExitStack()
 
     @property
     def capabilities(self) -> Capabilities:
         found = getattr(self._backend, "capabilities", None)
-        return found if isinstance(found, Capabilities) else Capabilities()
+        theirs = found if isinstance(found, Capabilities) else Capabilities()
+
+        def drain() -> None:
+            self._retrying.drain()
+            theirs.drain()
+
+        return replace(theirs, drain=drain)
 
     async def __aenter__(self) -> Self:
         if hasattr(self._backend, "__aenter__"):
@@ -91,5 +101,9 @@ class _Given(Backend):
         await self._open.__aexit__(kind, value, trace)
 
     async def chat(self, request: Request) -> Reply:
+        """Return the reply, after retries if it must be. Raises ServerError if the model has answered nothing for too long."""
+        return await self._retrying.chat(request)
+
+    async def _once(self, request: Request) -> Reply:
         said = await self._backend.chat(request)
         return said if isinstance(said, Reply) else Reply(str(said))

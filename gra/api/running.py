@@ -12,18 +12,22 @@ from typing import Any, TypeVar
 from gra.api.composing import composed
 from gra.chain.execution.runner import Result
 from gra.chain.execution.single import carry_out
+from gra.errors import GraError
 
 T = TypeVar("T")
 
 
 def run_stage(target: str, app: str, output: str | Path, values: Mapping[str, Any]) -> Result:
     """Compose the config of `app`, check it and run the stage `target`. Raises ConfigError, or what the stage raises."""
-    found = composed(app, output, values)
-    return beside_a_loop(
-        lambda: carry_out(
-            target, found.config, found.inputs, found.output, found.problems, found.unresolved, found.sources
+    try:
+        found = composed(app, output, values)
+        return beside_a_loop(
+            lambda: carry_out(
+                target, found.config, found.inputs, found.output, found.problems, found.unresolved, found.sources
+            )
         )
-    )
+    except GraError as error:  # its text says what to do, which fifty lines about this package would hide
+        raise error.with_traceback(None) from error.__cause__
 
 
 def beside_a_loop(work: Callable[[], T]) -> T:

@@ -22,20 +22,21 @@ from gra.flags import Parser
 KEPT, DROPPED = "data/train.parquet", "rejected.parquet"
 COLUMNS = ["instruction", "response", "messages", "mean"]
 ALIASES = {"trl": "chatml"}  # a trainer's name -> the format that it reads
+CHOICES = (*FORMATS, *ALIASES)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code. Raises StoreError if DIR holds no data or OUT cannot be written."""
     parser = Parser("gra export", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="DIR", help="a finished data folder")
-    forms = "\n".join([*(f"{name}: {one.told}" for name, one in FORMATS.items()), "trl: as chatml"])
+    forms = [*(f"{name}: {one.told}" for name, one in FORMATS.items()), *(f"{a}: as {b}" for a, b in ALIASES.items())]
+    told = "\n".join(forms)
     parser.add_argument(
         "--to",
         required=True,
-        choices=FORMATS,
+        choices=CHOICES,
         metavar="FORMAT",
-        type=lambda word: ALIASES.get(word, word),
-        help=f"one of\n{forms}",
+        help=f"one of\n{told}",
     )
     parser.add_argument(
         "--output",
@@ -57,13 +58,14 @@ def main(arguments: Sequence[str]) -> int:
         help="minimum difference between the two scores of a pair, in points; default: 1",
     )
     given = parser.parse_args(arguments)
+    form = ALIASES.get(given.to, given.to)
     name = given.name or given.folder.resolve().name
     if not re.fullmatch(r"[\w.-]+", name):
         parser.error(f"--name: {name!r} is not a file name\n    -> use letters, digits, `.`, `-` and `_`")
-    if given.preferences and FORMATS[given.to].pairs is None:
+    if given.preferences and FORMATS[form].pairs is None:
         able = ", ".join(key for key, one in FORMATS.items() if one.pairs is not None)
         parser.error(f"--preferences: the format {given.to} has no preference pairs\n    -> use one of: {able}")
-    count, files = export(given.folder, given.to, given.output, name, given.margin if given.preferences else None)
+    count, files = export(given.folder, form, given.output, name, given.margin if given.preferences else None)
     what = "pairs" if given.preferences else "samples"
     print(f"{given.output}: {count:,} {what} in {', '.join(files)}")
     return 0

@@ -161,6 +161,7 @@ def test_the_command_compares_sets_of_one_size(tmp_path: Path, capsys: pytest.Ca
     shown = capsys.readouterr().out
     assert "| one | 12 |" in shown
     assert "| - |" in shown  # no model was named for the IFD
+    assert "sets are cut to one size; IFD: give --ifd MODEL\n" in shown
     told = json.loads(out.read_text())["sets"][folders[1]]
     assert told["domain_entropy"] == 1
     assert told["keyword_entropy"] == 0
@@ -185,7 +186,9 @@ def test_a_map_is_written_beside_the_numbers(tmp_path: Path, capsys: pytest.Capt
     assert all(0 < one["low"] <= one["covered"] <= one["high"] <= 1 for one in told["sets"].values())
     assert len((tmp_path / "found-map.csv").read_text().splitlines()) == 1 + 110 + 130
     assert "simulated" not in (tmp_path / "found-map.svg").read_text()
-    assert f"written: {out}, {tmp_path / 'found-map.svg'}" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"written: {out}, {tmp_path / 'found-map.svg'}" in shown
+    assert "; to seeds: give --seeds FILE; IFD: give --ifd MODEL\n" in shown
 
 
 def test_the_seeds_of_a_folder_are_found_where_its_manifest_says(tmp_path: Path) -> None:
@@ -220,3 +223,5 @@ def test_folders_without_data_are_all_named(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 2
     with pytest.raises(ConfigError, match="--limit"):
         main([str(data(tmp_path / "one", 3)), "--model", "hash", "--limit", "0"])
+    with pytest.raises(ConfigError, match=r"an is no name of a JSON file\n    -> --output an/analysis\.json"):
+        main([str(tmp_path / "one"), "--model", "hash", "--output", "an"])

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,7 @@ def test_faults_are_told_all_at_once_before_anything_is_made(
     for word in words:
         assert word in str(told.value)
     assert told.value.__context__ is None  # a traceback shows this error alone
+    assert len(traceback.extract_tb(told.value.__traceback__)) <= 7  # and little of this package
     assert not (tmp_path / "data").exists()
     assert not list(tmp_path.glob("data.partial"))
 

@@ -136,7 +136,7 @@ def test_the_chosen_is_always_better_by_the_margin(kept: list[Any], dropped: lis
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--to", "alpaka"], "invalid choice"),
+        (["--to", "alpaka"], "'trl'"),
         (["--to", "alpaca", "--preferences"], "alpaca has no preference pairs"),
         (["--to", "alpaca", "--name", "../x"], "is not a file name"),
     ],

@@ -10,6 +10,8 @@ Every stage writes report.html into its folder when it ends; this command also s
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from gra.compare.report.folders import arms_of, manifest_of, step_of, title_of
 from gra.compare.report.page import render
 from gra.compare.report.samples import Judge
 from gra.compare.tables.rows import build
-from gra.errors import ConfigError, StoreError
+from gra.errors import ConfigError, Problem, StoreError
 from gra.fileio import write_text
 from gra.flags import Parser
 
@@ -36,7 +38,10 @@ def main(arguments: Sequence[str], judge: Judge | None = None, seeds: Seeds | No
         "folders", nargs="+", metavar="DIR", help="folders of stages, or NAME=DIR: folders of one arm share a name"
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="the page; default: DIR/report.html; several DIRs: ./report.html"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the page; default: DIR/report.html; several DIRs: ./report.html,\nunless it is there and shows other folders",
     )
     parser.add_argument(
         "--reference", metavar="NAME", help="the arm that the others are compared with; default: the first"
@@ -48,15 +53,32 @@ def main(arguments: Sequence[str], judge: Judge | None = None, seeds: Seeds | No
     )
     given = parser.parse_intermixed_args(arguments)
     arms = arms_of(given.folders)
-    page = report(arms, given.title, given.reference, given.samples, judge, draw=not given.no_map, seeds=seeds)
     alone = len(given.folders) == 1 and Path(given.folders[0]).is_dir()
     path = given.output or (Path(given.folders[0]) / NAME if alone else Path(NAME))
+    mark = _mark(arms)
+    if not given.output and not alone and path.exists() and not _ends_with(path, mark):
+        remedy = "name another page: --output FILE (or that one, to replace it)"
+        raise ConfigError([Problem("--output", f"{path} is there and shows other folders", remedy)])
+    page = report(arms, given.title, given.reference, given.samples, judge, draw=not given.no_map, seeds=seeds)
     try:
-        write_text(path, page)
+        write_text(path, page + mark)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}\n    -> give a file that can be written: --output FILE") from error
     print(f"{path}: {len(page.encode()) / 1e6:.1f} MB; open it in a browser")
     return 0
+
+
+def _mark(arms: Sequence[Arm]) -> str:
+    """The last line of a page that the command writes: a hash of the folders that it shows."""
+    shown = sorted(str(folder.resolve()) for arm in arms for folder in arm.folders.values())
+    return f"<!-- folders: {hashlib.sha256(json.dumps(shown).encode()).hexdigest()} -->\n"
+
+
+def _ends_with(path: Path, mark: str) -> bool:
+    try:
+        return path.read_bytes().endswith(mark.encode())
+    except OSError:
+        return False
 
 
 def report(

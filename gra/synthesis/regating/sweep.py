@@ -14,7 +14,8 @@ import csv
 import io
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def main(words: Sequence[str]) -> int:
         raise ConfigError(problems)
     inputs = {name: Path(place) for name in ("seeds", "benchmarks", "probe") if (place := getattr(given, name))}
     rows = []
-    with RecordedRun(folder, inputs, {}, output / "spool") as run:
+    with each_warning_once(), RecordedRun(folder, inputs, {}, output / "spool") as run:
         for arm in arms:
             decided = run.arm(arm)
             rows.append(row(arm, decided))
@@ -69,6 +70,35 @@ def main(words: Sequence[str]) -> int:
             f"{unsure} of {len(rows)} arms can differ from a full run with their settings: see the column what_is_undecided"
         )
     return 0
+
+
+class _New(logging.Filter):
+    """Lets a warning through whose text is new."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        text = record.getMessage()
+        known = text in self._seen
+        self._seen.add(text)
+        return not known
+
+
+@contextmanager
+def each_warning_once() -> Iterator[None]:
+    """Log each distinct warning once during the block: what is true of the recorded run is true of every arm."""
+    filters = [(handler, _New()) for handler in logging.getLogger().handlers]
+    for handler, new in filters:
+        handler.addFilter(new)
+    try:
+        yield
+    finally:
+        for handler, new in filters:
+            handler.removeFilter(new)
 
 
 def combinations(words: Sequence[str]) -> list[Arm]:

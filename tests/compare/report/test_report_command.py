@@ -98,6 +98,20 @@ def test_folders_of_a_chain_are_one_arm_and_others_are_compared(
     )
 
 
+def test_a_page_of_other_folders_is_not_replaced_unless_it_is_named(
+    make_arm: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = (make_arm(name, steps=("data",), kept=4, dropped=2).folders["data"] for name in ("one", "two"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    first = written([str(one), str(two)], capsys)
+    assert written([str(one), str(two)], capsys) == first == Path("report.html").read_text(), "the same again"
+    with pytest.raises(ConfigError, match=r"report\.html is there and shows other folders\n    -> name another page"):
+        main([f"three={one}", "--no-map"])
+    assert Path("report.html").read_text() == first
+    assert written([f"three={one}", "--output", "report.html"], capsys) != first
+
+
 def test_folders_of_one_name_are_trainings_of_one_arm(make_arm: Any, tmp_path: Path) -> None:
     words = []
     for name, seed in (("gra", 1), ("gra", 2), ("other", 3), ("other", 4)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -177,6 +178,21 @@ def test_a_sweep_is_one_command_with_a_table_and_a_plot(
     with pytest.raises(ConfigError) as caught:
         sweep.main([str(recorded), "tau=7,high", "roles=fixed", "--output", str(output)])
     assert {problem.key for problem in caught.value.problems} == {"regate.tau", "regate.roles"}
+
+
+def test_a_warning_that_holds_for_every_arm_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger("gra.test")
+    with caplog.at_level(logging.INFO):
+        with sweep.each_warning_once():
+            for arm in range(3):
+                log.warning("domain %s: no sample", "mathematics")
+                log.warning("arm %d: undecided", arm)
+                log.info("arm done")
+        log.warning("domain mathematics: no sample")
+    told = [record.getMessage() for record in caplog.records]
+    assert told.count("domain mathematics: no sample") == 2, "once, and once after the sweep"
+    assert [text for text in told if "undecided" in text] == [f"arm {arm}: undecided" for arm in range(3)]
+    assert told.count("arm done") == 3
 
 
 def test_changes_that_other_calls_would_have_answered_are_refused_all_at_once(recorded: Path, tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""Retries failed calls of a caller's own backend, as the client of a server does: `runtime.retries`, `runtime.give_up_after_s`.
+
+A call has failed if the backend raises `gra.errors.ServerError`. It is made again after a pause. Who is at fault decides how that
+ends:
+
+- The model answers other calls meanwhile: after `retries` such failures the request itself is at fault. Its reply is then an error,
+  which becomes a missing verdict or a dropped proposal.
+- The model answers nothing: the run ends after `give_up_after_s` (`startup_wait_s` if it has never answered).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from gra.errors import ARROW, DRAINED, Interrupted, ServerError, parts_of
+from gra.models.base import Reply, Request
+from gra.models.openai.http_retry import backoff
+from gra.models.pool import ModelRuntime
+
+log = logging.getLogger(__name__)
+
+
+class Retrying:
+    """Makes calls by `chat`, a function of the caller's class `kind`, and makes those that fail again."""
+
+    def __init__(self, chat: Callable[[Request], Awaitable[Reply]], kind: str, runtime: ModelRuntime):
+        self._chat, self._kind, self._runtime = chat, kind, runtime
+        self._answers: dict[str, int] = {}  # model -> answered calls
+        self._answered_at: dict[str, float] = {}  # model -> time of its last answer
+        self._out: set[str] = set()  # models that have failed since their last answer
+        self._draining = asyncio.Event()
+
+    def drain(self) -> None:
+        """Make the calls that wait for a retry raise Interrupted. Calls in flight continue."""
+        self._draining.set()
+
+    async def chat(self, request: Request) -> Reply:
+        """Return the model's reply. Raises ServerError if the model has answered nothing for too long."""
+        model, loop = request.model, asyncio.get_running_loop()
+        begun: float | None = None  # time of the first failure
+        attempts = own = 0  # failures; those while the model answered other calls
+        before = self._answers.get(model, 0)
+        while True:
+            try:
+                reply = await self._chat(request)
+            except ServerError as error:
+                now, answers = loop.time(), self._answers.get(model, 0)
+                attempts, begun, alive = attempts + 1, now if begun is None else begun, answers > before
+                own, before = own + alive, answers
+                if own > self._runtime.retries:
+                    said = f"after {attempts} attempts: {parts_of(error)[0]}"
+                    log.warning("model `%s` answers other calls, but not this one, %s", model, said)
+                    return Reply("", finish="error", error=said)
+                since = max(begun, self._answered_at.get(model, begun))
+                if now - since >= self._patience(model):
+                    raise self._given_up(error, model, now - since, attempts) from None
+                self._report(error, model)
+                await self._pause(backoff(1 if alive else attempts))
+            else:
+                self._answers[model], self._answered_at[model] = self._answers.get(model, 0) + 1, loop.time()
+                if model in self._out:
+                    self._out.discard(model)
+                    log.warning("model `%s` of %s answers again", model, self._kind)
+                return reply
+
+    def _patience(self, model: str) -> float:
+        """Return the seconds without an answer of `model` after which the run ends."""
+        return self._runtime.give_up_after_s if model in self._answers else self._runtime.startup_wait_s
+
+    def _report(self, error: ServerError, model: str) -> None:
+        """Report the first failure since the model's last answer."""
+        if model not in self._out:
+            self._out.add(model)
+            what = parts_of(error)[0]
+            log.warning(
+                "model `%s` of %s failed: %s; retried for up to %g s", model, self._kind, what, self._patience(model)
+            )
+
+    def _given_up(self, error: ServerError, model: str, seconds: float, attempts: int) -> ServerError:
+        what, remedy = parts_of(error)
+        key = "give_up_after_s" if model in self._answers else "startup_wait_s"
+        told = (
+            f"{self._kind}, model `{model}`: {what} (no answer for {seconds:.0f} s, {attempts} attempts at this call)"
+        )
+        usual = f"when the backend answers again, make the same call: it resumes. To wait longer, raise runtime.{key}"
+        return ServerError(f"{told}{ARROW}{remedy or usual}")
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._draining.wait(), seconds)
+        except TimeoutError:
+            return
+        raise Interrupted(DRAINED)
