@@ -63,6 +63,7 @@ def stood_in(block: str, url: str, student: Path) -> str:
         ('output="data/own"', f'output="data/own", {QUICK}'),
         ("Qwen/Qwen2.5-0.5B", str(student)),
         ('sft="lora"', f'sft="lora", {FEW}'),
+        ('folder("smollm2-135m")', repr(str(student))),
         ('"smollm2-135m"', repr(str(student))),
         ('"sft.max_steps": 10', '"sft.max_steps": 1, "sft.global_batch": 2, "sft.cutoff_length": 128'),
         ('max_new_tokens": 24}', 'max_new_tokens": 4, "model.max_length": 900, "runtime.device": "cpu"}'),
