@@ -6,6 +6,7 @@ from gra.api.committee import review as review
 from gra.api.committee import synthesize as synthesize
 from gra.api.results import Data as Data
 from gra.api.results import Folder as Folder
+from gra.api.results import Probe as Probe
 from gra.api.results import Scores as Scores
 from gra.api.results import TrainedModel as TrainedModel
 from gra.api.results import load as load

@@ -1,9 +1,15 @@
-"""Makes a package callable: `gra.train(...)` calls a function, and `from gra.train.stage import ...` still works."""
+"""Makes a package callable: `gra.train(...)` calls a function, and `from gra.train.stage import ...` still works.
+
+`help`, editors and `inspect.signature` show the function: the package has its docstring and its signature. Both are read from the
+function when they are asked for, because its module takes longer to import than the package.
+"""
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -12,8 +18,23 @@ class _CallablePackage(ModuleType):
     """A package that, when called, imports and calls the function named by its attribute `_function` ("module:name")."""
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        module, _, name = self._function.partition(":")
-        return getattr(importlib.import_module(module), name)(*arguments, **options)
+        return _found(self._function)(*arguments, **options)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(_found(self._function), eval_str=True)
+
+    @property
+    def __doc__(self) -> str:  # type: ignore[override]
+        """The function's signature and docstring: `help` shows no signature of a module, so it is the first line."""
+        function = _found(self._function)
+        return f"{function.__name__}{inspect.signature(function, eval_str=True)}\n\n{inspect.getdoc(function)}"
+
+
+def _found(function: str) -> Callable[..., Any]:
+    module, _, name = function.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
 
 
 def call(package: str, function: str) -> None:

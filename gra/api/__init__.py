@@ -6,12 +6,13 @@ without a `__main__` guard.
 """
 
 from gra.api.committee import probe, refine, review, synthesize
-from gra.api.results import Data, Folder, Scores, TrainedModel, load
+from gra.api.results import Data, Folder, Probe, Scores, TrainedModel, load
 from gra.api.students import compare, evaluate, train
 
 __all__ = [
     "Data",
     "Folder",
+    "Probe",
     "Scores",
     "TrainedModel",
     "compare",

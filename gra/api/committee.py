@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from gra.api.given_backend import given
-from gra.api.results import Data, Folder
+from gra.api.records import Records, file_of
+from gra.api.results import Data, Probe
 from gra.api.running import run_stage
 from gra.errors import ConfigError, Problem
-from gra.fileio import write_text
-from gra.paths import expanded
 
-Seeds = str | Path | Iterable[Any]  # a record must be a mapping; an error names the position of any other
 Models = Sequence[str | Mapping[str, Any]]
 Config = Mapping[str, Any]
 
 
 def synthesize(
-    seeds: Seeds,
+    seeds: Records,
     models: Models | None = None,
     *,
     output: str | Path,
@@ -64,14 +61,14 @@ def synthesize(
     """
     values: dict[str, Any] = {"seed": seed, "synthesis.rounds": rounds}
     values |= {} if samples is None else {"synthesis.samples_per_round": samples}
-    values |= {"seeds": "custom", "seeds.path": _file_of(seeds, "seeds", output)}
-    return Data(
-        _run("gra.synthesis.stage.run", "synthesis_app", output, values, models, base_url, pool, backend, config)
-    )
+    target = "gra.synthesis.stage.run"
+    with file_of(seeds, "seeds", output) as path:
+        values |= {"seeds": "custom", "seeds.path": path}
+        return Data(_run(target, "synthesis_app", output, values, models, base_url, pool, backend, config))
 
 
 def refine(
-    data: Seeds,
+    data: Records,
     models: Models | None = None,
     *,
     output: str | Path,
@@ -91,11 +88,13 @@ def refine(
     Example:
         >>> better = gra.refine("alpaca.json", ["a", "b", "c", "d", "e"], base_url="http://127.0.0.1:8000/v1", output="data/better")
     """
-    values = {"seed": seed, "refine": how, "data": _file_of(data, "data", output)}
-    return Data(_run("gra.synthesis.refine.run", "refine_app", output, values, models, base_url, pool, backend, config))
+    target = "gra.synthesis.refine.run"
+    with file_of(data, "data", output) as path:
+        values = {"seed": seed, "refine": how, "data": path}
+        return Data(_run(target, "refine_app", output, values, models, base_url, pool, backend, config))
 
 
-def review(data: Seeds, models: Models | None = None, *, output: str | Path, **more: Any) -> Data:
+def review(data: Records, models: Models | None = None, *, output: str | Path, **more: Any) -> Data:
     """Let a committee review an existing data set and keep what passes the gate, unchanged. Same as `refine` with `how="keep"`.
 
     Example:
@@ -106,7 +105,7 @@ def review(data: Seeds, models: Models | None = None, *, output: str | Path, **m
 
 
 def probe(
-    seeds: Seeds,
+    seeds: Records,
     models: Models | None = None,
     *,
     output: str | Path,
@@ -115,15 +114,16 @@ def probe(
     backend: Any = None,
     seed: int = 0,
     config: Config | None = None,
-) -> Folder:
+) -> Probe:
     """Test whether the models can judge, before a run is paid for. The command is `gra probe`.
 
-    The arguments (except `rounds` and `samples`) and the errors are as in `synthesize`. In the result, `.json("probe.json")`
-    returns all figures and `.text("probe.md")` the table.
+    The arguments (except `rounds` and `samples`) and the errors are as in `synthesize`. In the result, `print(probe.report())`
+    shows what the command prints, `.result` holds all figures, and `.faults` the reasons not to run this committee.
     """
-    values = {"seed": seed, "seeds": "custom", "seeds.path": _file_of(seeds, "seeds", output)}
     target = "gra.synthesis.probe.stage.run"
-    return Folder(_run(target, "probe_app", output, values, models, base_url, pool, backend, config))
+    with file_of(seeds, "seeds", output) as path:
+        values = {"seed": seed, "seeds": "custom", "seeds.path": path}
+        return Probe(_run(target, "probe_app", output, values, models, base_url, pool, backend, config))
 
 
 def _run(
@@ -161,29 +161,3 @@ def _run(
         if models is not None:
             values["pool.models"] = [models] if isinstance(models, str) else list(models)
         return run_stage(target, app, output, {**values, **(config or {})}).folder
-
-
-def _file_of(records: Seeds, kind: str, output: str | Path) -> str:
-    """Return the path of seeds or data. Records in memory are first written beside the output, to OUTPUT.`kind`.jsonl, so that
-    the run can be resumed.
-
-    Raises ConfigError if a record is not a mapping or cannot be written as JSON.
-    """
-    if isinstance(records, str | Path):
-        return str(records)
-    lines = []
-    for place, record in enumerate(records):
-        if not isinstance(record, Mapping):
-            told = f"record {place} is a {type(record).__name__}"
-            raise ConfigError([Problem(kind, told, 'give mappings, e.g. {"instruction": ..., "response": ...}')])
-        try:
-            lines.append(json.dumps(dict(record), ensure_ascii=False, sort_keys=True))
-        except (TypeError, ValueError) as error:
-            raise ConfigError(
-                [Problem(kind, f"record {place} is not JSON: {error}", "give texts, numbers and lists")]
-            ) from error
-    folder = expanded(output)
-    path = folder.with_name(f"{folder.name}.{kind}.jsonl")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, "".join(f"{line}\n" for line in lines))
-    return str(path)

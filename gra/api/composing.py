@@ -35,7 +35,8 @@ def composed(app: str, output: str | Path, values: Mapping[str, Any]) -> Compose
     """Return the config of the app `app` (a file of conf/) with `values` set: {"synthesis.tau": 7, "pool": "simulated"}.
 
     A text at the name of a config group chooses a file of that group. Every other value sets a key, which must exist; None
-    is also set. Raises ConfigError with every unknown key and every unknown choice.
+    is also set. Raises ConfigError with every unknown choice. Unknown keys are among the result's `problems`, so that they are
+    reported with the faults that the stage finds.
     """
     from hydra import compose
     from hydra.errors import HydraException
@@ -66,12 +67,10 @@ def composed(app: str, output: str | Path, values: Mapping[str, Any]) -> Compose
             OmegaConf.update(root, key, _plain(value))
         except OmegaConfBaseException as error:
             problems.append(_unknown(key, str(error), known))
-    if problems:
-        raise ConfigError(problems)
-    return _read(root, app, choices)
+    return _read(root, app, choices, problems)
 
 
-def _read(root: Any, app: str, choices: Mapping[str, str]) -> Composed:
+def _read(root: Any, app: str, choices: Mapping[str, str], found: list[Problem]) -> Composed:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -84,21 +83,23 @@ def _read(root: Any, app: str, choices: Mapping[str, str]) -> Composed:
     try:
         plain = OmegaConf.to_container(root, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(
-            [Problem("(config)", str(error).splitlines()[0], "correct the `${...}` named here", WHERE)]
-        ) from error
+        fault = Problem("(config)", str(error).splitlines()[0], "correct the `${...}` named here", WHERE)
+        raise ConfigError([*found, fault]) from error
     assert isinstance(plain, dict)
     problems = [
-        Problem(f"inputs.{name}", "required, but not set", "give the folder", WHERE)
-        for name, value in (plain.get("inputs") or {}).items()
-        if value == "???"
+        *found,
+        *(
+            Problem(f"inputs.{name}", "required, but not set", "give the folder", WHERE)
+            for name, value in (plain.get("inputs") or {}).items()
+            if value == "???"
+        ),
     ]
     inputs = {
         str(name): expanded(value) for name, value in (plain.get("inputs") or {}).items() if value not in (None, "???")
     }
     sources = files_behind(app, choices, (), [conf_dir()])
-    found = {str(key): value for key, value in unresolved.items()}
-    return Composed(plain["config"], inputs, expanded(plain["output"]), problems, found, sources)
+    whole = {str(key): value for key, value in unresolved.items()}
+    return Composed(plain["config"], inputs, expanded(plain["output"]), problems, whole, sources)
 
 
 @contextmanager

@@ -140,6 +140,27 @@ class Data(Folder):
         return page.getvalue()
 
 
+class Probe(Folder):
+    """The result of a probe: whether the models can judge. `result`: all figures.
+
+    `faults`: reasons not to run this committee, in sentences. A fault is one of: no model tells right from wrong answers better
+    than chance; the gate accepts no answer; the gate accepts wrong answers at least as often as right ones.
+    """
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """The content of probe.json."""
+        return dict(self.json("probe.json"))
+
+    @property
+    def faults(self) -> list[str]:
+        return list(self.result["faults"])
+
+    def _summary(self) -> str:
+        """Return what `gra probe` prints: a line per model, the verdict in words, and each fault after "WARNING"."""
+        return self.text("probe.txt")
+
+
 class TrainedModel(Folder):
     """A model folder. `path`: the folder to pass to `from_pretrained` (a Transformers model or an adapter)."""
 
@@ -163,9 +184,11 @@ class Scores(Folder):
 
 
 def load(folder: str | Path) -> Folder:
-    """Return a finished folder as `Data`, `Scores`, `TrainedModel` or `Folder`, depending on its content. Raises StoreError."""
+    """Return a finished folder as `Data`, `Scores`, `TrainedModel`, `Probe` or `Folder`, depending on its content. Raises
+    StoreError."""
     place = Path(folder)
-    for name, kind in (("data/train.parquet", Data), ("scores.json", Scores), ("model", TrainedModel)):
+    kinds = (("data/train.parquet", Data), ("scores.json", Scores), ("model", TrainedModel), ("probe.json", Probe))
+    for name, kind in kinds:
         if (place / name).exists():
             return kind(place)
     return Folder(place)

@@ -4,29 +4,39 @@ notebook)."""
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gra.api.composing import composed
 from gra.chain.execution.runner import Result
 from gra.chain.execution.single import carry_out
-from gra.errors import GraError
+from gra.errors import ARROW, GraError, Problem
 
 T = TypeVar("T")
+IN_PYTHON = "In Python: `output=DIR` is the argument output='DIR'; any other `KEY=VALUE` is config={'KEY': VALUE}, a list included."
+_COMMAND_WORDS = re.compile(rf"{re.escape(ARROW.strip())} .*\b(?!(?:config|experiment)=)[a-z][\w.]*=\S")  # in a remedy
 
 
-def run_stage(target: str, app: str, output: str | Path, values: Mapping[str, Any]) -> Result:
-    """Compose the config of `app`, check it and run the stage `target`. Raises ConfigError, or what the stage raises."""
+def run_stage(
+    target: str, app: str, output: str | Path, values: Mapping[str, Any], problems: Sequence[Problem] = ()
+) -> Result:
+    """Compose the config of `app`, check it and run the stage `target`. `problems`: faults of the arguments, reported with the
+    others.
+
+    Raises ConfigError, or what the stage raises. If the error advises to set keys, its traceback says how in Python.
+    """
     try:
         found = composed(app, output, values)
+        faults = [*problems, *found.problems]
         return beside_a_loop(
-            lambda: carry_out(
-                target, found.config, found.inputs, found.output, found.problems, found.unresolved, found.sources
-            )
+            lambda: carry_out(target, found.config, found.inputs, found.output, faults, found.unresolved, found.sources)
         )
     except GraError as error:  # its text says what to do, which fifty lines about this package would hide
+        if _COMMAND_WORDS.search(str(error)):
+            error.add_note(IN_PYTHON)
         raise error.with_traceback(None) from error.__cause__
 
 

@@ -9,8 +9,12 @@ from typing import Any
 
 from gra.api.results import Scores, TrainedModel
 from gra.api.running import run_stage
+from gra.chain.config.kinds import group_options
+from gra.errors import ConfigError, Problem
+from gra.paths import conf_dir
 
 Config = Mapping[str, Any]
+STUDENT = "a hub id, a folder or a name of conf/student"
 
 
 def train(
@@ -26,9 +30,10 @@ def train(
 
     Args:
         data: a data folder, or the `Data` that `synthesize` returned.
-        student: hub id or folder of the model to fine-tune.
+        student: hub id or folder of the model to fine-tune, or a name of conf/student ("smollm2-135m", "qwen2.5-7b", ...), as in
+            the command's `student=NAME`. Such a name goes before a folder of the same name: give that one as "./NAME".
         output: the model folder. An unfinished one is resumed from a checkpoint; a finished one is returned at once.
-        sft: a recipe of conf/sft ("lora", "full", "paper", "cpu_small", ...).
+        sft: a recipe of conf/sft ("lora", "qlora", "paper", "cpu_small", ...).
         seed: seed of the order of samples and of dropout. On a GPU, two runs may still differ bit by bit.
         config: any other key of `gra train --cfg job`, e.g. {"sft.max_steps": 100, "tracking": "none"}.
 
@@ -39,8 +44,15 @@ def train(
         ConfigError: with all faults, before the model is loaded.
         TrainError: training failed; the same call resumes it.
     """
-    values = {"seed": seed, "data": str(Path(data)), "student.model": str(student), "sft": sft}
-    return TrainedModel(run_stage("gra.train.stage.run", "train_app", output, {**values, **(config or {})}).folder)
+    faults = [*_not_a_path("data", data, "a data folder"), *_not_a_path("student", student, STUDENT)]
+    if faults:
+        raise ConfigError(faults)
+    place = str(student.path if isinstance(student, TrainedModel) else student)
+    named = isinstance(student, str) and student in group_options("student")
+    values = {"seed": seed, "data": str(Path(data)), "student" if named else "student.model": place, "sft": sft}
+    values |= config or {}
+    problems = _without_weights(place, values) if named else []
+    return TrainedModel(run_stage("gra.train.stage.run", "train_app", output, values, problems).folder)
 
 
 def evaluate(
@@ -65,6 +77,8 @@ def evaluate(
         ConfigError: with all faults, before the model is loaded.
         EvalError: the evaluation ended early.
     """
+    if faults := _not_a_path("model", model, "a hub id, a folder, or what gra.train returned"):
+        raise ConfigError(faults)
     place = model.path if isinstance(model, TrainedModel) else model
     values = {"suite": suite, "model.path": str(place)}
     return Scores(run_stage("gra.eval.stage.run", "eval_app", output, {**values, **(config or {})}).folder)
@@ -81,10 +95,41 @@ def compare(first: str | PathLike[str], second: str | PathLike[str], **options: 
     from gra.compare.options import Options
     from gra.compare.pair import compare_runs
     from gra.compare.reading.folders import load
-    from gra.errors import ConfigError
     from gra.settings import parse
 
     found, problems = parse(Options, options, "")
     if found is None:
         raise ConfigError(problems)
     return compare_runs(load(Path(first)), load(Path(second)), found)
+
+
+def _not_a_path(name: str, value: object, wanted: str) -> list[Problem]:
+    """Return the fault of an argument that is neither a text nor a path; [] if there is none."""
+    if isinstance(value, str | PathLike) and value != "":
+        return []
+    told = "required, but not set" if value in (None, "") else f"neither a text nor a path (got {value!r:.80})"
+    return [Problem(name, told, f"give {wanted}: {name}=...", "Python")]
+
+
+def _without_weights(name: str, values: Mapping[str, Any]) -> list[Problem]:
+    """Return why the student `name` of conf/student has no weights to start from; [] if it has, or `values` give them."""
+    import yaml
+
+    if values.get("student.model") is not None or values.get("student_folder") is not None:
+        return []
+    student = yaml.safe_load((conf_dir() / "student" / f"{name}.yaml").read_text(encoding="utf-8"))
+    if student["model"] is not None:
+        return []
+    if student["build"] is None:
+        return [
+            Problem("student.model", f"{name!r} names no model", "give its hub id or folder as `student`", "Python")
+        ]
+    remedy = (
+        "run an experiment with that step, e.g. `gra run experiment=quickstart`, and give the step's folder: "
+        "config={'student_folder': FOLDER}; or train an existing model: a hub id, a folder, or 'smollm2-135m'"
+    )
+    return [
+        Problem(
+            "student.model", f"{name!r} is built from a text by the step `student` of an experiment", remedy, "Python"
+        )
+    ]

@@ -49,6 +49,7 @@ def test_the_code_of_a_page_runs_as_printed(
             block = f"print(gra.compare{block}"
         exec(stood_in(block, url, tiny_chat_model), space)
     assert Path("data/mine/data/train.parquet").is_file()
+    assert page == "README.md" or Path("scores/before/scores.json").is_file(), "the block without a hub ran"
 
 
 def stood_in(block: str, url: str, student: Path) -> str:
@@ -62,6 +63,10 @@ def stood_in(block: str, url: str, student: Path) -> str:
         ('output="data/own"', f'output="data/own", {QUICK}'),
         ("Qwen/Qwen2.5-0.5B", str(student)),
         ('sft="lora"', f'sft="lora", {FEW}'),
+        ('folder("smollm2-135m")', repr(str(student))),
+        ('"smollm2-135m"', repr(str(student))),
+        ('"sft.max_steps": 10', '"sft.max_steps": 1, "sft.global_batch": 2, "sft.cutoff_length": 128'),
+        ('max_new_tokens": 24}', 'max_new_tokens": 4, "model.max_length": 900, "runtime.device": "cpu"}'),
         ('"smoke", output="scores/mine"', f'"own", output="scores/mine", {ONE}'),
     ):
         block = block.replace(printed, tried)

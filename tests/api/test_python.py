@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
+import pydoc
 import subprocess
 import sys
 import traceback
@@ -45,6 +47,16 @@ class Counting:
 def made(output: Path, **more: Any) -> gra.Data:
     given: dict[str, Any] = {"pool": "simulated", "samples": 4, "config": QUICK} | more
     return gra.synthesize(SEEDS, output=output, **given)
+
+
+def data_folder(path: Path) -> Path:
+    """A data folder of one sample, which no stage made."""
+    from datasets import Dataset
+
+    messages = [{"role": "user", "content": "Say 1."}, {"role": "assistant", "content": "1"}]
+    (path / "data").mkdir(parents=True)
+    Dataset.from_list([{"messages": messages}]).to_parquet(path / "data" / "train.parquet")
+    return path
 
 
 @pytest.mark.slow
@@ -112,6 +124,11 @@ def test_models_are_probed(tmp_path: Path) -> None:
     assert set(found.json("probe.json")["models"]) == set(NAMES)
     assert "slm-a" in found.text("probe.md")
     assert found.simulated
+    assert isinstance(gra.load(found), gra.Probe)
+    told = found.report()
+    assert told == found.text("probe.txt"), "what the command prints"
+    assert all(f"WARNING: {fault}" in told for fault in found.faults)
+    assert len(found.faults) == found.metrics["faults"]
 
 
 @pytest.mark.parametrize(
@@ -129,19 +146,38 @@ def test_models_are_probed(tmp_path: Path) -> None:
         ({"models": NAMES[:3]}, ["set synthesis.reviewers=1 synthesis.min_reviews=1"]),
         ({"pool": None, "base_url": "http://127.0.0.1:9/v1"}, ["give the models"]),
         ({"config": {"synthesis.tau": 70, "runtime.concurrency": 0}}, ["synthesis.tau", "runtime.concurrency"]),
+        (
+            {"config": {"synthesis.tua": 7, "runtime.concurency": 8, "seeds.limit": "many"}},
+            ["synthesis.tua", "runtime.concurency", "seeds.limit", "must be a whole number (got 'many')"],
+        ),
     ],
 )
 def test_faults_are_told_all_at_once_before_anything_is_made(
     tmp_path: Path, given: dict[str, Any], words: list[str]
 ) -> None:
     with pytest.raises(ConfigError) as told:
-        made(tmp_path / "data", **given)
+        made(tmp_path / "new" / "data", **given)
     for word in words:
         assert word in str(told.value)
     assert told.value.__context__ is None  # a traceback shows this error alone
     assert len(traceback.extract_tb(told.value.__traceback__)) <= 7  # and little of this package
-    assert not (tmp_path / "data").exists()
-    assert not list(tmp_path.glob("data.partial"))
+    assert not list(tmp_path.iterdir()), "neither the output, nor the records, nor their folder"
+
+
+def test_a_refused_call_leaves_the_records_of_an_earlier_one(tmp_path: Path) -> None:
+    first = made(tmp_path / "data")
+    records = (tmp_path / "data.seeds.jsonl").read_bytes()
+    with pytest.raises(ConfigError, match=r"synthesis\.tau"):
+        gra.synthesize(SEEDS[:9], pool="simulated", output=first, config={"synthesis.tau": 70})
+    assert (tmp_path / "data.seeds.jsonl").read_bytes() == records
+
+
+def test_a_remedy_in_words_of_the_command_line_is_translated(tmp_path: Path) -> None:
+    made(tmp_path / "data")
+    with pytest.raises(StoreError, match=r"output=DIR 'runtime\.reuse=\[") as told:
+        made(tmp_path / "data", seed=1)
+    printed = "".join(traceback.format_exception_only(told.value))
+    assert "In Python: `output=DIR` is the argument output='DIR'; any other `KEY=VALUE` is config=" in printed
 
 
 def test_what_is_no_record_is_named(tmp_path: Path) -> None:
@@ -166,6 +202,51 @@ def test_a_student_is_trained_and_its_path_loads(tmp_path: Path, tiny_chat_model
     model = gra.train(data, tiny_chat_model, output=tmp_path / "model", config=few)
     assert isinstance(gra.load(model), gra.TrainedModel)
     assert (model.path / "adapter_config.json").is_file() or (model.path / "config.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("student", "words"),
+    [
+        (None, ["student (Python): required, but not set"]),
+        (7, ["student (Python): neither a text nor a path (got 7)"]),
+        ("tiny", ["built from a text by the step `student`", "config={'student_folder': FOLDER}"]),
+        ("any", ["'any' names no model"]),
+    ],
+)
+def test_a_student_is_refused_before_anything_is_made(tmp_path: Path, student: Any, words: list[str]) -> None:
+    data = data_folder(tmp_path / "data")
+    with pytest.raises(ConfigError) as told:
+        gra.train(data, student, output=tmp_path / "model")
+    for word in words:
+        assert word in str(told.value)
+    assert str(told.value).startswith("1 problem ")
+    assert not list(tmp_path.glob("model*"))
+    with pytest.raises(ConfigError, match=r"model \(Python\): required"):
+        gra.evaluate(None, output=tmp_path / "scores")  # type: ignore[arg-type]
+
+
+def test_a_name_of_conf_student_chooses_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder in the cache is named, with the command that fetches it. `./NAME` is a folder."""
+    monkeypatch.setenv("GRA_CACHE", str(tmp_path / "cache"))
+    data = data_folder(tmp_path / "data")
+    with pytest.raises(ConfigError, match="gra fetch students smollm2-135m"):
+        gra.train(data, "smollm2-135m", sft="cpu_small", output=tmp_path / "model")
+    with pytest.raises(ConfigError, match=r"no such folder: \./smollm2-135m"):
+        gra.train(data, "./smollm2-135m", sft="cpu_small", output=tmp_path / "model")
+
+
+def test_callable_packages_show_their_function() -> None:
+    from gra.api import students
+
+    for package, function in ((gra.train, students.train), (gra.compare, students.compare)):
+        assert inspect.signature(package) == inspect.signature(function, eval_str=True)
+        shown = pydoc.render_doc(package, renderer=pydoc.plaintext)
+        assert f"{function.__name__}({next(iter(inspect.signature(function).parameters))}: " in shown
+        assert " ".join((function.__doc__ or "").split()) in " ".join(shown.split())
+    shown = pydoc.render_doc(gra, renderer=pydoc.plaintext)
+    for name in ("synthesize", "refine", "review", "probe", "evaluate", "load"):
+        assert f"\n    {name}(" in shown
+    assert set(gra.__all__) <= set(dir(gra))
 
 
 def test_importing_gra_imports_nothing_heavy() -> None:

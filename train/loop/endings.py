@@ -14,6 +14,7 @@ from typing import Any
 
 from gra.train.data.rows import IGNORED
 from gra.train.settings import TrainSettings
+from gra.waiting import reported
 
 MAX_NEW = 256  # token limit of a reply; a longer reply counts as not ended
 WANTED = 0.95  # share of ended replies below which the log warns
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def check(folder: Path, held_out: Any, settings: TrainSettings, device: Any) -> dict[str, int]:
-    """Run the model in `folder` on the prompts, log the result and return {asked, ended, max_new_tokens}.
+    """Run the model in `folder` on the prompts, report progress, log the result and return {asked, ended, max_new_tokens}.
 
     `held_out`: rows with input_ids and labels, or None. The check needs memory for another copy of the weights. Prompts that
     leave no room for a reply are skipped.
@@ -36,9 +37,10 @@ def check(folder: Path, held_out: Any, settings: TrainSettings, device: Any) -> 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", **trusted).to(device).eval()
     longest = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30
     chosen = [ids for ids in prompts(tokenizer, held_out, settings.sft.check_ends or 0) if len(ids) < longest - 1]
-    ended, limit = 0, min(MAX_NEW, longest - max(map(len, chosen), default=0))
+    done, ended, limit = 0, 0, min(MAX_NEW, longest - max(map(len, chosen), default=0))
     stops = _ids(model.generation_config.eos_token_id) or _ids(tokenizer.eos_token_id)
-    with torch.no_grad():
+    progress = reported(lambda: f"checking how replies end (sft.check_ends): {done} of {len(chosen)}")
+    with torch.no_grad(), progress:
         for start in range(0, len(chosen), BATCH):
             some = chosen[start : start + BATCH]
             width = max(map(len, some))
@@ -48,6 +50,7 @@ def check(folder: Path, held_out: Any, settings: TrainSettings, device: Any) -> 
                 :, width:
             ]
             ended += sum(bool(stops & set(reply)) for reply in replies.tolist())
+            done += len(some)
     _log(ended, len(chosen), limit)
     return {"asked": len(chosen), "ended": ended, "max_new_tokens": limit}
 
@@ -79,7 +82,8 @@ def _ids(found: Any) -> set[int]:
 
 
 def _log(ended: int, total: int, limit: int) -> None:
-    text = f"{ended} of {total} replies ended before the limit of {limit} tokens (prompts that were not trained on, greedy)"
+    how = "sft.check_ends: prompts that were not trained on, greedy"
+    text = f"{ended} of {total} replies ended before the limit of {limit} tokens ({how})"
     if total and ended / total < WANTED:
         log.warning(
             "%s: an evaluation truncates the others; train on more samples, more epochs or at a higher learning rate",

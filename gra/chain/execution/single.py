@@ -29,9 +29,9 @@ def carry_out(
 ) -> Result:
     """Run the stage `target` into `output`, or return the folder that is already finished.
 
-    `problems`: faults found so far (`output` may be None only if there are some). `unresolved`: the app's whole config with
-    its `${...}`, through which a fault is traced to the key that the user set. Raises ConfigError with all faults before any
-    work.
+    `problems`: faults found so far (`output` may be None only if there are some). Of their keys, the stage's `check` is not
+    reported again. `unresolved`: the app's whole config with its `${...}`, through which a fault is traced to the key that the
+    user set. Raises ConfigError with all faults before any work.
     """
     stage = load_stage(target)
     found = [
@@ -42,7 +42,9 @@ def carry_out(
             if not path.exists()
         ),
     ]
-    found += [from_root(problem, unresolved, PLACES) for problem in check_step(stage, config, dict(inputs))]
+    told = {problem.key for problem in problems}
+    checked = (from_root(problem, unresolved, PLACES) for problem in check_step(stage, config, dict(inputs)))
+    found += [problem for problem in checked if problem.key not in told]
     made = output is not None and ((output / MANIFEST).exists() or _whole(stage, config, output) is not None)
     if output is None or (not made and not follower() and not stage.follower(config)):
         reported = {problem.key for problem in found}

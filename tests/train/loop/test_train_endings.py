@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gra import waiting
 from gra.train import stage
 from gra.train.data import tokenised
 from gra.train.data.rows import IGNORED
@@ -75,9 +76,10 @@ def test_the_share_is_that_of_replies_made_by_hand(inputs: Inputs, config: Any, 
 
 
 def test_a_student_that_does_not_stop_is_told(
-    inputs: Inputs, config: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    inputs: Inputs, config: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One step at no rate to speak of: the model is as random as it came. Nothing is held out, so our own prompts are asked."""
+    monkeypatch.setattr(waiting, "LOOK_S", 0.001)
     with caplog.at_level(logging.INFO):
         metrics = stage.run(
             config(max_steps=1, learning_rate=1e-9, template="chatml", check_ends=100), inputs, tmp_path
@@ -88,6 +90,10 @@ def test_a_student_that_does_not_stop_is_told(
     (warned,) = [record for record in caplog.records if "replies ended before the limit" in record.message]
     assert warned.levelno == logging.WARNING
     assert warned.message.startswith(f"0 of {asked} replies")
+    assert "sft.check_ends" in warned.message
+    progress = [record.message for record in caplog.records if "checking how replies end" in record.message]
+    assert progress
+    assert progress[0].startswith(f"checking how replies end (sft.check_ends): 0 of {asked}")
 
 
 def test_it_changes_no_weight_and_no_fingerprint(inputs: Inputs, config: Any, tmp_path: Path) -> None:

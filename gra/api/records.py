@@ -1,0 +1,67 @@
+"""Writes records in memory (seeds, data) to a file beside the output, so that a run can be resumed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from gra.chain.store.store import PARTIAL
+from gra.errors import ConfigError, Problem
+from gra.fileio import write_bytes, write_text
+from gra.paths import expanded
+
+Records = str | Path | Iterable[Any]  # a record must be a mapping; an error names the position of any other
+
+
+@contextmanager
+def file_of(records: Records, kind: str, output: str | Path) -> Iterator[str]:
+    """Yield the path of seeds or data during the block. Records in memory are first written to OUTPUT.`kind`.jsonl.
+
+    If the block raises ConfigError before a run has begun, the file and its folders are put back as they were. Raises
+    ConfigError if a record is not a mapping or cannot be written as JSON.
+    """
+    if isinstance(records, str | Path):
+        yield str(records)
+        return
+    text = _lines(records, kind)
+    folder = expanded(output)
+    path, partial = folder.with_name(f"{folder.name}.{kind}.jsonl"), folder.with_name(folder.name + PARTIAL)
+    before = path.read_bytes() if path.is_file() else None
+    begun = partial.exists()
+    made = [parent for parent in path.parents if not parent.exists()]
+    write_text(path, text)
+    try:
+        yield str(path)
+    except ConfigError:
+        if begun or not partial.exists():  # else this call began a run, which needs its records
+            _put_back(path, before, made)
+        raise
+
+
+def _put_back(path: Path, before: bytes | None, made: list[Path]) -> None:
+    """Restore the content of `path`; if it had none (None), remove it and the folders `made` for it, if they are empty."""
+    if before is not None:
+        write_bytes(path, before)
+        return
+    path.unlink(missing_ok=True)
+    with suppress(OSError):  # not empty: something else is there by now
+        for parent in made:
+            parent.rmdir()
+
+
+def _lines(records: Iterable[Any], kind: str) -> str:
+    lines = []
+    for place, record in enumerate(records):
+        if not isinstance(record, Mapping):
+            told = f"record {place} is a {type(record).__name__}"
+            raise ConfigError([Problem(kind, told, 'give mappings, e.g. {"instruction": ..., "response": ...}')])
+        try:
+            lines.append(json.dumps(dict(record), ensure_ascii=False, sort_keys=True))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                [Problem(kind, f"record {place} is not JSON: {error}", "give texts, numbers and lists")]
+            ) from error
+    return "".join(f"{line}\n" for line in lines)
