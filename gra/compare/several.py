@@ -10,13 +10,15 @@ gra compare A B --power                                    # what such a compari
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Container, Sequence
 from pathlib import Path
 
 from gra.compare.arms import Arm, check_arms
-from gra.compare.extras import extras
+from gra.compare.extras import extras, paper_hints
 from gra.compare.options import Options, PaperOptions
 from gra.compare.paper.claims_sheet import brief
+from gra.compare.paper.hints import FLAGS
 from gra.compare.reading.evaluated import REREAD, read
 from gra.compare.reading.folders import is_run, load, split
 from gra.compare.reading.scores import VERIFIED
@@ -126,7 +128,9 @@ def run(given: argparse.Namespace, options: Options) -> None:
             for one in (brief(sheets) if form == "terminal" and len(sheets) > 1 else sheets)
         ]
         parts += [render(shown, form, options.width)] if shown else []
-    print("\n".join(parts), end="")
+    print("\n".join(parts), end="", flush=True)
+    for line in paper_hints(evaluated, options, FLAGS):
+        print(line, file=sys.stderr)
 
 
 def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
@@ -209,7 +213,7 @@ def _own_name(folder: Path, taken: Container[str]) -> str:
 def _more(given: argparse.Namespace) -> dict[str, object]:
     """The options that have flags of their own here."""
     paper = None
-    if given.paper or given.paper_row:
+    if given.paper or given.paper_row or given.paper_column:
         paper = PaperOptions(
             block=given.paper or "all", rows=_pairs(given.paper_row), columns=_pairs(given.paper_column)
         )
