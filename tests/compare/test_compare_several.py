@@ -111,7 +111,19 @@ def test_beside_the_paper(gra: Command, tmp_path: Path) -> None:
     assert said.startswith(hint)
     assert said.count("is no row") == 1
     assert all(len(line) <= 120 for line in text.splitlines())
-    assert "51.16 (printed 51.60)" in text
+    assert "51.16 (printed 51.60)" in (tmp_path / "out" / "paper.md").read_text()
+    assert "Beside the paper's tables" not in text, "written, and long"
+    listed = text.partition("\nwritten: ")[2].replace("\n", " ").strip().split(", ")
+    assert sorted(listed) == sorted(map(str, (tmp_path / "out").iterdir()))
+    whole = (tmp_path / "out" / "claims.md").read_text()
+    (counted,) = [line for line in text.splitlines() if "claims not run: " in line]
+    count = sum(" | not run | " in line for line in whole.split("**Parts**")[0].splitlines())
+    assert (int(counted.split()[0]), text.count("not run  ")) == (count, 0)
+    code, shown, _ = gra(*runs, *words[:-2])
+    assert (code, "51.16 (printed 51.60)" in shown, "--output DIR writes them all" in shown) == (0, True, True)
+    assert len(text.splitlines()) < len(shown.splitlines()) < 250
+    code, shown, said = gra(*runs, *words, "--format", "latex")
+    assert (code, "written" in shown, "written: " in said) == (0, False, True)
     found = {(line["arm"], line["benchmark"]): line for line in lines_of((tmp_path / "out" / "paper.csv").read_text())}
     assert {arm for arm, _ in found} == {"gra", "distilled_72b", "mine"}
     assert all((("gra", name) in found) for name in BENCHMARKS)

@@ -144,7 +144,8 @@ def _shielded(cell: str) -> str:
 
 
 def as_terminal(sheets: Sequence[Sheet], width: int) -> str:
-    """The sheets as text of at most `width` columns. Text wraps; where numbers do not fit, they go into further blocks."""
+    """The sheets as text of at most `width` columns. Text wraps; where numbers do not fit, they go into further blocks. A sheet
+    without lines has its title and notes only."""
     from rich.console import Console
     from rich.text import Text
 
@@ -163,7 +164,9 @@ def as_terminal(sheets: Sequence[Sheet], width: int) -> str:
             (heading, [plain(line[place]) for line in sheet.lines]) for place, heading in enumerate(sheet.headings)
         ]
         numbers = sum(2 + max(map(len, (heading, *cells))) for heading, cells in columns[sheet.words :])
-        if numbers + LEAST * sheet.words <= width:
+        if not sheet.lines:
+            pass  # the notes say why
+        elif numbers + LEAST * sheet.words <= width:
             console.print(_wrapped(columns, sheet.words))
         else:
             for block in blocks(_joined(columns[: sheet.words]), [[one] for one in columns[sheet.words :]], console):
