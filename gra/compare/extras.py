@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gra.compare.best import best
@@ -47,7 +48,10 @@ def extras(evaluated: Evaluated, reference: str, options: Options) -> dict[str, 
         found["power"] = [measured(evaluated, reference, options.power / 100, options.level)]
     if options.paper is not None:
         found |= papers(evaluated, options, options.paper, labels)
-    return found
+    return {
+        name: [replace(sheet, name=name if not place else f"{name}-{place + 1}") for place, sheet in enumerate(sheets)]
+        for name, sheets in found.items()
+    }
 
 
 def contrasts(evaluated: Evaluated, options: Options) -> Sheet:

@@ -145,6 +145,14 @@ def test_beside_the_paper(gra: Command, tmp_path: Path) -> None:
     assert wide[1]["gsm8k"] == f"{100 * float(one['ours']):.1f}"
     latex = (tmp_path / "out" / "table1.tex").read_text()
     assert latex.count("\\toprule") == 1
+    first, *rest = latex.splitlines()
+    assert (first, rest[:3]) == (r"% needs \usepackage{booktabs}", [r"\begin{table}", r"\centering", r"\small"])
+    assert r"\label{tab:gra-table1}" in rest
+    assert "`" not in latex
+    assert r"the reading of \texttt{paper}." in latex
+    every = {path.stem: path.read_text() for path in (tmp_path / "out").glob("*.tex")}
+    assert all(f"\\label{{tab:gra-{name}}}" in text for name, text in every.items()), "after its caption"
+    assert r"\label{tab:gra-claims-2}" in every["claims"]
     simulated = found["mine", "gsm8k"]
     assert (simulated["simulated"], simulated["label"], simulated["opendataarena"]) == (
         "true",
