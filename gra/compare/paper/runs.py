@@ -59,7 +59,8 @@ def rows_of(arms: Sequence[str], block: str, own: Mapping[str, str]) -> dict[Row
             )
         found[key] = arm
     if not found and not problems:
-        remedy = f"name arms like the paper's data ({', '.join(DATA[:4])}, ...), or say which arm is which row"
+        which = "say which is which (--paper-row ARM=ROW; compare.paper.rows)"
+        remedy = f"name arms like the paper's data ({', '.join(DATA[:4])}, ...), or {which}"
         problems.append(Problem("paper", f"none of the arms {', '.join(arms)} is a row of the paper's tables", remedy))
     if problems:
         raise ConfigError(problems)
