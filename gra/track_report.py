@@ -89,23 +89,28 @@ def main(arguments: Sequence[str]) -> int:
                 *(key for _, keys in part.curves for key in keys),
             ]
             print(f"{part.title:<11} runs of job type {part.job_type}: {', '.join(shown)}")
-        print("nothing was sent (--dry-run)")
+        print("nothing was sent, and W&B was not asked whether the group has runs (--dry-run)")
         return 0
     print(publish(parts, given.experiment, given.project, given.entity, given.title or given.experiment))
     return 0
 
 
 def publish(parts: Sequence[Section], experiment: str, project: str, entity: str | None, title: str) -> str:
-    """Make the report at W&B's server and return its address. Raises StoreError."""
+    """Make the report at W&B's server and return its address. Raises StoreError, also where the group has no runs."""
     library = _library()
     import wandb
 
     try:
-        owner = entity or wandb.Api().default_entity
+        server = wandb.Api()
+        owner = entity or server.default_entity
         if not owner:
             raise StoreError("the W&B account has no default team\n    -> add --entity NAME")
+        group = cut(experiment)
+        if not len(server.runs(f"{owner}/{project}", filters={"group": group}, per_page=1)):
+            remedy = "upload them: gra track sync DIR, or check the name"
+            raise StoreError(f"no runs of group {group} in {owner}/{project}\n    -> {remedy}")
         whose = {"entity": str(owner), "project": project}
-        blocks = [block for part in parts for block in _blocks(library, part, cut(experiment), whose)]
+        blocks = [block for part in parts for block in _blocks(library, part, group, whose)]
         report = library.Report(title=title, blocks=[library.TableOfContents(), *blocks], **whose)
         report.save()
         return str(report.url)

@@ -22,6 +22,7 @@ class Server(ThreadingHTTPServer):
     """It answers the questions that a report is made with, and keeps the report."""
 
     saved: list[dict[str, Any]]
+    groups: dict[str, int]  # how many runs each has
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -40,6 +41,11 @@ class Answers(BaseHTTPRequestHandler):
             given = {key: values[key] for key in ("name", "displayName", "description", "spec", "type")}
             view = {**given, **keys, **days, "previewUrl": None, "coverUrl": None}
             return {"upsertView": {"view": view, "inserted": True}}
+        if "runCount(filters: $filters)" in query:
+            assert (values["entity"], values["project"]) == ("team", "gra")
+            count = self.server.groups.get(json.loads(values["filters"])["group"], 0)
+            runs = {"edges": [], "pageInfo": {"endCursor": None, "hasNextPage": False}}
+            return {"project": {"internalId": "p2", "runCount": count, "readOnly": False, "runs": runs}}
         if "ProjectInternalId" in query:
             return {"project": PROJECT}
         if "GetProjects" in query:
@@ -67,6 +73,7 @@ class Answers(BaseHTTPRequestHandler):
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     with Server(("127.0.0.1", 0), Answers) as made:
         made.saved = []
+        made.groups = {"bob's experiment": 3}
         thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{made.server_port}")
@@ -103,6 +110,16 @@ def test_a_report_shows_the_runs_of_the_experiment_by_stage(
         "comparison",
     ):
         assert key in shown, key
+
+
+def test_a_group_without_runs_gets_no_report(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gra(monkeypatch, "quikstart", "--entity", "team") == 1
+    error = capsys.readouterr().err
+    assert "no runs of group quikstart in team/gra" in error
+    assert "gra track sync DIR, or check the name" in error
+    assert server.saved == []
 
 
 def test_a_dry_run_sends_nothing(

@@ -49,7 +49,7 @@ FILLED_BY = {"to seeds": "--seeds FILE", "IFD": "--ifd MODEL"}  # columns that a
 def main(words: Sequence[str]) -> int:
     """The command; returns the exit code. Raises ConfigError, SeedError, SynthesisError."""
     given = _parser().parse_intermixed_args(list(words))
-    folders = [Path(folder) for folder in given.folders]
+    folders = _without_others([Path(folder) for folder in given.folders])
     if unfinished := [folder for folder in folders if folder.name.endswith(".partial")]:
         print(f"left out, not finished: {', '.join(map(str, unfinished))}", file=sys.stderr)
         folders = [folder for folder in folders if folder not in unfinished] or folders
@@ -162,6 +162,17 @@ def _rows(folder: Path) -> list[Row]:
 
 def _seeds(path: str, seed: int) -> list[str]:
     return [one.instruction for one in load_seeds(SeedSettings(path=path, limit=None), seed, None).seeds]
+
+
+def _without_others(folders: Sequence[Path]) -> list[Path]:
+    """Leave out what a pattern such as runs/store/synthesis-* matches beside data folders: shards and unfinished folders."""
+    found = []
+    for folder in folders:
+        if folder.suffix in (".shards", ".partial") and not (folder / "data" / "train.parquet").is_file():
+            print(f"{folder}: {'shards' if folder.suffix == '.shards' else 'not finished'}; left out", file=sys.stderr)
+        else:
+            found.append(folder)
+    return found or list(folders)
 
 
 def _problems(folders: Sequence[Path], model: str) -> list[Problem]:

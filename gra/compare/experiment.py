@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from gra.compare.arms import Arm, check_arms
-from gra.compare.extras import extras
+from gra.compare.extras import extras, paper_hints
 from gra.compare.options import Options
-from gra.compare.paper.claims_sheet import brief
+from gra.compare.paper.claims_sheet import run_only
+from gra.compare.paper.hints import KEYS
 from gra.compare.reading.evaluated import read
 from gra.compare.report import page as report
 from gra.compare.tables import csv_export, table
@@ -53,6 +54,12 @@ def compare(arms: Sequence[Arm], *, title: str, reference: str, output: Path, op
     for name, sheets in further.items():
         for form in ("markdown", "csv", "latex"):
             write_text(output / f"{name}.{SUFFIX[form]}", render(sheets[-1:] if form == "csv" else sheets, form))
-    shown = [sheet for sheets in further.values() for sheet in (brief(sheets) if len(sheets) > 1 else sheets)]
+    listed = f"They are in {output / 'claims.md'}."
+    shown = [
+        sheet
+        for name, sheets in further.items()
+        for sheet in (run_only(sheets, listed) if name == "claims" else sheets)
+    ]
     text = table.terminal(comparison, settings.width)
-    return text + ("\n" + render(shown, "terminal", settings.width) if shown else "")
+    text += "\n" + render(shown, "terminal", settings.width) if shown else ""
+    return text + "".join(f"{line}\n" for line in paper_hints(evaluated, settings, KEYS))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gra.compare.best import best
 from gra.compare.options import Options, PaperOptions
 from gra.compare.paper import benchmarks, beside, layout, opendataarena
 from gra.compare.paper.command import judged_sheets, paper_evidence
+from gra.compare.paper.evidence import PaperEvidence
+from gra.compare.paper.hints import hints
 from gra.compare.paper.runs import RunsEvidence, rows_of
 from gra.compare.power_sheet import measured
 from gra.compare.reading.evaluated import REREAD, Evaluated
@@ -45,7 +48,10 @@ def extras(evaluated: Evaluated, reference: str, options: Options) -> dict[str, 
         found["power"] = [measured(evaluated, reference, options.power / 100, options.level)]
     if options.paper is not None:
         found |= papers(evaluated, options, options.paper, labels)
-    return found
+    return {
+        name: [replace(sheet, name=name if not place else f"{name}-{place + 1}") for place, sheet in enumerate(sheets)]
+        for name, sheets in found.items()
+    }
 
 
 def contrasts(evaluated: Evaluated, options: Options) -> Sheet:
@@ -112,13 +118,7 @@ def papers(
 ) -> dict[str, list[Sheet]]:
     """The arms beside the paper's rows, and the paper's claims judged by them."""
     paper = paper_evidence()
-    runs = RunsEvidence(
-        evaluated,
-        rows_of(list(evaluated.groups), wanted.block, wanted.rows),
-        benchmarks.columns(paper.benchmarks, evaluated.tasks, wanted.columns),
-        paper.benchmarks,
-        _bootstrap(options),
-    )
+    runs = _runs(evaluated, options, wanted, paper)
     entries = opendataarena.load(paper_dir() / "opendataarena.csv")
     simulated = any(evaluated.simulated(arm) for arm in runs.rows.values())
     title = "The paper's claims, judged by these runs"
@@ -134,6 +134,24 @@ def papers(
         "paper": [beside.sheet(records, runs, paper)],
         "claims": judged_sheets(runs, title, source),
     }
+
+
+def paper_hints(evaluated: Evaluated, options: Options, given_by: tuple[str, str]) -> list[str]:
+    """What the paper's tables leave out of these arms and tasks; `given_by`: see `paper.hints.hints`."""
+    if options.paper is None:
+        return []
+    runs = _runs(evaluated, options, options.paper, paper_evidence())
+    return hints(evaluated, runs.rows, runs.columns, options.paper.block, given_by)
+
+
+def _runs(evaluated: Evaluated, options: Options, wanted: PaperOptions, paper: PaperEvidence) -> RunsEvidence:
+    return RunsEvidence(
+        evaluated,
+        rows_of(list(evaluated.groups), wanted.block, wanted.rows),
+        benchmarks.columns(paper.benchmarks, evaluated.tasks, wanted.columns),
+        paper.benchmarks,
+        _bootstrap(options),
+    )
 
 
 def _bootstrap(options: Options) -> dict[str, Any]:

@@ -10,13 +10,16 @@ gra compare A B --power                                    # what such a compari
 from __future__ import annotations
 
 import argparse
-from collections.abc import Container, Sequence
+import sys
+import textwrap
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from gra.compare.arms import Arm, check_arms
-from gra.compare.extras import extras
+from gra.compare.extras import extras, paper_hints
 from gra.compare.options import Options, PaperOptions
-from gra.compare.paper.claims_sheet import brief
+from gra.compare.paper.claims_sheet import run_only
+from gra.compare.paper.hints import FLAGS
 from gra.compare.reading.evaluated import REREAD, read
 from gra.compare.reading.folders import is_run, load, split
 from gra.compare.reading.scores import VERIFIED
@@ -111,22 +114,38 @@ def run(given: argparse.Namespace, options: Options) -> None:
         evaluated=evaluated,
     )
     further = extras(evaluated, reference, options)
+    files = {}
     if given.output:
         for form in ("markdown", "csv", "latex"):
-            write_text(given.output / f"table.{SUFFIX[form]}", _table(comparison, form, options.width))
+            files[f"table.{SUFFIX[form]}"] = _table(comparison, form, options.width)
             for name, sheets in further.items():
                 own = sheets[-1:] if form == "csv" else sheets
-                write_text(given.output / f"{name}.{SUFFIX[form]}", render(own, form, options.width))
+                files[f"{name}.{SUFFIX[form]}"] = render(own, form, options.width)
+    for name, text in files.items():
+        write_text(given.output / name, text)
     form = given.format or "terminal"
     parts = [_table(comparison, form, options.width)]
+    if form == "terminal":
+        further = _short(further, given.output)
     if form != "csv":  # CSV stays one table
-        shown = [
-            one
-            for sheets in further.values()
-            for one in (brief(sheets) if form == "terminal" and len(sheets) > 1 else sheets)
-        ]
+        shown = [one for sheets in further.values() for one in sheets]
         parts += [render(shown, form, options.width)] if shown else []
-    print("\n".join(parts), end="")
+    print("\n".join(parts), end="", flush=True)
+    if files:
+        to, before = (sys.stdout, "\n") if form == "terminal" else (sys.stderr, "")  # other forms are piped into files
+        listed = f"written: {', '.join(str(given.output / name) for name in sorted(files))}"
+        print(before + textwrap.fill(listed, options.width, break_long_words=False, break_on_hyphens=False), file=to)
+    for line in paper_hints(evaluated, options, FLAGS):
+        print(line, file=sys.stderr)
+
+
+def _short(further: Mapping[str, list[Sheet]], output: Path | None) -> dict[str, list[Sheet]]:
+    """The sheets for a terminal: the claims that were judged; without the long sheet `paper` if it was written to `output`."""
+    found = {name: sheets for name, sheets in further.items() if name != "paper" or output is None}
+    if "claims" in found:
+        listed = f"They are in {output / 'claims.md'}." if output else "--output DIR writes them all (claims.md)."
+        found["claims"] = run_only(found["claims"], listed)
+    return found
 
 
 def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
@@ -209,7 +228,7 @@ def _own_name(folder: Path, taken: Container[str]) -> str:
 def _more(given: argparse.Namespace) -> dict[str, object]:
     """The options that have flags of their own here."""
     paper = None
-    if given.paper or given.paper_row:
+    if given.paper or given.paper_row or given.paper_column:
         paper = PaperOptions(
             block=given.paper or "all", rows=_pairs(given.paper_row), columns=_pairs(given.paper_column)
         )

@@ -217,6 +217,17 @@ def test_the_seeds_of_a_folder_are_found_where_its_manifest_says(tmp_path: Path)
     assert found({}) == []
 
 
+def test_shards_beside_data_folders_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pattern such as runs/store/synthesis-*-data-* matches the folder of a step's shards, too."""
+    whole = data(tmp_path / "synthesis-gra-data-1", 12)
+    (tmp_path / "synthesis-gra-data-1.shards" / "1-of-2").mkdir(parents=True)
+    folders = sorted(str(path) for path in tmp_path.glob("synthesis-*"))
+    assert main([*folders, "--model", "hash"]) == 0
+    shown = capsys.readouterr()
+    assert f"{whole}.shards: shards; left out" in shown.err
+    assert "| synthesis-gra-data-1 |" in shown.out
+
+
 def test_folders_without_data_are_all_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         main([str(tmp_path), str(tmp_path / "none"), "--model", "hash"])

@@ -105,10 +105,25 @@ def test_beside_the_paper(gra: Command, tmp_path: Path) -> None:
         "--output",
         tmp_path / "out",
     )
-    code, text, _ = gra(*runs, *words)
+    code, text, said = gra(*runs, *words)
     assert code == 0
+    hint = "arm `other` is no row of the paper: it is left out of the paper's tables\n    -> --paper-row other=vanilla | dist"
+    assert said.startswith(hint)
+    assert said.count("is no row") == 1
     assert all(len(line) <= 120 for line in text.splitlines())
-    assert "51.16 (printed 51.60)" in text
+    assert "51.16 (printed 51.60)" in (tmp_path / "out" / "paper.md").read_text()
+    assert "Beside the paper's tables" not in text, "written, and long"
+    listed = text.partition("\nwritten: ")[2].replace("\n", " ").strip().split(", ")
+    assert sorted(listed) == sorted(map(str, (tmp_path / "out").iterdir()))
+    whole = (tmp_path / "out" / "claims.md").read_text()
+    (counted,) = [line for line in text.splitlines() if "claims not run: " in line]
+    count = sum(" | not run | " in line for line in whole.split("**Parts**")[0].splitlines())
+    assert (int(counted.split()[0]), text.count("not run  ")) == (count, 0)
+    code, shown, _ = gra(*runs, *words[:-2])
+    assert (code, "51.16 (printed 51.60)" in shown, "--output DIR writes them all" in shown) == (0, True, True)
+    assert len(text.splitlines()) < len(shown.splitlines()) < 250
+    code, shown, said = gra(*runs, *words, "--format", "latex")
+    assert (code, "written" in shown, "written: " in said) == (0, False, True)
     found = {(line["arm"], line["benchmark"]): line for line in lines_of((tmp_path / "out" / "paper.csv").read_text())}
     assert {arm for arm, _ in found} == {"gra", "distilled_72b", "mine"}
     assert all((("gra", name) in found) for name in BENCHMARKS)
@@ -130,6 +145,14 @@ def test_beside_the_paper(gra: Command, tmp_path: Path) -> None:
     assert wide[1]["gsm8k"] == f"{100 * float(one['ours']):.1f}"
     latex = (tmp_path / "out" / "table1.tex").read_text()
     assert latex.count("\\toprule") == 1
+    first, *rest = latex.splitlines()
+    assert (first, rest[:3]) == (r"% needs \usepackage{booktabs}", [r"\begin{table}", r"\centering", r"\small"])
+    assert r"\label{tab:gra-table1}" in rest
+    assert "`" not in latex
+    assert r"the reading of \texttt{paper}." in latex
+    every = {path.stem: path.read_text() for path in (tmp_path / "out").glob("*.tex")}
+    assert all(f"\\label{{tab:gra-{name}}}" in text for name, text in every.items()), "after its caption"
+    assert r"\label{tab:gra-claims-2}" in every["claims"]
     simulated = found["mine", "gsm8k"]
     assert (simulated["simulated"], simulated["label"], simulated["opendataarena"]) == (
         "true",
@@ -147,6 +170,35 @@ def test_beside_the_paper(gra: Command, tmp_path: Path) -> None:
     assert (code, "no run has a task `nothing`" in said) == (2, True)
     code, _, said = gra(runs[3], runs[2], "--paper", "Llama-3.1-8B/Condor")
     assert (code, "is a row of the paper's tables" in said) == (2, True)
+
+
+def test_the_projects_own_names_of_arms_are_rows(gra: Command, tmp_path: Path) -> None:
+    one = {"gsm8k": 60}
+    names = ("gra", "seed_only", "large_own", "gra_3", "Llama-3.1-8B/Condor/vanilla")
+    runs = [f"{name}={scores(tmp_path / str(place), 0.0, place, one)}" for place, name in enumerate(names)]
+    words = ("--paper", "qwen2.5-7b/Alpaca", "--output", tmp_path / "out")
+    code, _, said = gra(*runs, *words)
+    assert (code, said) == (0, "")
+    lines = lines_of((tmp_path / "out" / "paper.csv").read_text())
+    rows = {line["arm"]: line["row"].removeprefix("Qwen2.5-7B/Alpaca/") for line in lines}
+    assert rows == dict(zip(names, ("gra", "vanilla", "distilled_72b", "gra_30k", names[4]), strict=True))
+    note = "seed_only is Qwen2.5-7B/Alpaca/vanilla, large_own is Qwen2.5-7B/Alpaca/distilled_72b, gra_3 is"
+    assert note in (tmp_path / "out" / "table1.md").read_text().replace("\\_", "_")
+    code, _, said = gra(f"vanilla={tmp_path / '0'}", *runs[1:3], "--paper-row", "large_own=gra", *words)
+    assert (code, said.count("is no row")) == (0, 1)
+    assert "arm `seed_only` is no row of the paper" in said  # vanilla has that row
+    code, _, said = gra(runs[0], runs[3], "--paper", "all", "--paper-row", f"gra={names[4]}")
+    assert (code, "--paper-row gra_3=Qwen2.5-7B/Alpaca/vanilla | or another MODEL/SEED_DATA/DATA" in said) == (0, True)
+
+
+def test_runs_without_a_benchmark_of_the_paper_are_told_how_to_name_one(gra: Command, tmp_path: Path) -> None:
+    runs = [f"{name}={scores(tmp_path / name, 0.0, 1, {'quiz_x': 60, 'quiz_y': 60})}" for name in ("gra", "vanilla")]
+    code, text, said = gra(*runs, "--paper", "Qwen2.5-7B/Alpaca")
+    assert (code, "The layout of the paper's Table 1" in text) == (0, True)
+    assert "no task of these runs (quiz_x, quiz_y) is a column of the paper" in said
+    assert "-> --paper-column gsm8k=TASK" in said
+    code, _, said = gra(*runs, "--paper", "Qwen2.5-7B/Alpaca", "--paper-column", "gsm8k=quiz_x")
+    assert (code, said) == (0, "")
 
 
 def test_claims_of_runs_are_their_contrasts(gra: Command, tmp_path: Path) -> None:
@@ -274,8 +326,13 @@ def test_an_experiments_comparison_has_the_same_sheets(make_arm: Any, tmp_path: 
         "report.html",
     }
     assert "Beside the paper's tables" in text
+    assert "is no row" not in text
     judged = {line["says"]: line for line in lines_of((tmp_path / "out" / "claims.csv").read_text())}
     assert judged["the adjudicator keeps a disputed sample"]["verdict"] == "holds"  # from stats.json
+    options["paper"] = {"block": "Qwen2.5-7B/Condor", "rows": {"vanilla": "Qwen2.5-7B/Alpaca/vanilla"}}
+    arms.append(make_arm("mine", skill=0.0, seed=9, tasks=TASKS))
+    text = compare(arms, title="t", reference="gra", output=tmp_path / "out", options=options)
+    assert "-> ++experiment.compare.paper.rows.mine=vanilla | " in text
     with pytest.raises(ConfigError, match="paper"):
         compare(arms, title="t", reference="gra", output=tmp_path / "x", options={"paper": {"blok": "x"}})
 

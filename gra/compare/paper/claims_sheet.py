@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from gra.compare.paper.claims import COUNTS, FAILS, HOLDS, NOT_RUN, OPEN, Judged, deltas, verdicts
 from gra.compare.paper.evidence import Fact
@@ -53,7 +54,14 @@ def sheets(judged: Sequence[Judged], title: str, source: str) -> list[Sheet]:
         "By the numbers",
         "Verdict",
     )
-    long = Sheet("Parts", headings, lines, _misprints(judged), [record(one) for one in judged], words=4)
+    long = Sheet(
+        "Parts",
+        headings,
+        lines,
+        _misprints([one.misprints for one in judged]),
+        [record(one) for one in judged],
+        words=4,
+    )
     return [short, long]
 
 
@@ -61,6 +69,24 @@ def brief(whole: Sequence[Sheet]) -> list[Sheet]:
     """The sheets for a terminal: the claims, and of the parts what fits."""
     short, long = whole
     return [short, long.pick(("Claim", "Verdict", "Paper's tables", "Judged", "Part"), words=5)]
+
+
+def run_only(whole: Sequence[Sheet], listed: str) -> list[Sheet]:
+    """The sheets for a terminal without the claims and parts that are not run, which are counted. `listed`: where these are."""
+    short, long = (_without_not_run(sheet) for sheet in brief(whole))
+    left = len(whole[0].lines) - len(short.lines)
+    lines = [f"{left} claims not run: they need rows or benchmarks that these runs lack. {listed}"] if left else []
+    short = replace(short, notes=[*lines, *short.notes[1:]] if lines else short.notes)
+    return [short, long] if long.lines else [short]
+
+
+def _without_not_run(sheet: Sheet) -> Sheet:
+    place = sheet.headings.index("Verdict")
+    keep = [number for number, line in enumerate(sheet.lines) if line[place] != NOT_RUN]
+    records = [sheet.records[number] for number in keep] if sheet.records else []
+    notes = _misprints([str(one["misprints"]).split(";") for one in records if one["misprints"]])
+    lines = [sheet.lines[number] for number in keep]
+    return replace(sheet, lines=lines, records=records, notes=notes if sheet.records else sheet.notes)
 
 
 def record(one: Judged) -> dict[str, object]:
@@ -165,8 +191,9 @@ def _tally(found: dict[str, str]) -> str:
     return f"{len(found)} claims: " + ", ".join(f"{number} {verdict}" for verdict, number in counts.items()) + "."
 
 
-def _misprints(judged: Sequence[Judged]) -> list[str]:
-    rows = dict.fromkeys(name for one in judged for name in one.misprints)
+def _misprints(found: Iterable[Sequence[str]]) -> list[str]:
+    """The note about rows with a misprint. `found`: those of each part."""
+    rows = dict.fromkeys(name for names in found for name in names)
     if not rows:
         return []
     return [

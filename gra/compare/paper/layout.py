@@ -24,12 +24,19 @@ def sheet(records: Iterable[Mapping[str, Any]]) -> Sheet:
     for record in records:
         arms.setdefault(str(record["label"]), {})[str(record["benchmark"])] = record
     columns = (*BENCHMARKS, "mean")
+    other = {
+        label: str(one["row"])
+        for label, found in arms.items()
+        for one in list(found.values())[:1]
+        if str(one["arm"]) not in (str(one["row"]), str(one["row"]).rpartition("/")[2])
+    }
+    notes = [*NOTES, *([f"{', '.join(f'{label} is {row}' for label, row in other.items())}."] if other else [])]
     lines = [
         [label, words, *(_cell(found.get(name), key) for name in columns)]
         for label, found in arms.items()
         for words, key in (("paper", "paper"), ("ours", "ours"))
     ]
-    return Sheet("The layout of the paper's Table 1", ("Arm", "Scores", *columns), lines, NOTES, words=2)
+    return Sheet("The layout of the paper's Table 1", ("Arm", "Scores", *columns), lines, notes, words=2)
 
 
 def _cell(record: Mapping[str, Any] | None, key: str) -> str:

@@ -18,25 +18,38 @@ from gra.compare.tables.data_columns import number
 from gra.errors import ConfigError, Problem
 
 MACRO = ("bbh", "mmlu")  # OpenCompass prints the unweighted mean over tasks or subjects
+OWN_NAMES = {  # arms of conf/arms that are rows of the paper by another name
+    "seed_only": "vanilla",
+    "medium_own": "distilled_32b",
+    "large_own": "distilled_72b",
+    "single_all_roles": "single",
+    **{f"gra_{rounds}": f"gra_{rounds}0k" for rounds in range(1, 6)},
+}
 
 
 def rows_of(arms: Sequence[str], block: str, own: Mapping[str, str]) -> dict[RowKey, str]:
     """Row of the paper -> name of the arm. `block`: MODEL/SEED_DATA of arms named like DATA ("all": arms are named
     MODEL/SEED_DATA/DATA).
-    `own`: arm -> row, given by the user. Arms that are neither are left out.
+    `own`: arm -> row, given by the user. An arm of OWN_NAMES is its row unless another arm is. All other arms are left out.
 
     Raises ConfigError for unknown arms and rows, two arms for one row, and where no arm has a row.
     """
     problems = [
         Problem("paper.rows", f"`{arm}` is not an arm", f"one of: {', '.join(arms)}") for arm in own if arm not in arms
     ]
+    named = {
+        arm: own.get(arm, arm) for arm in arms if arm in own or arm.count("/") == 2 or (block != "all" and arm in DATA)
+    }
+    taken = {(words if words.count("/") == 2 else f"{block}/{words}").lower() for words in named.values()}
+    named |= {
+        arm: row
+        for arm, row in OWN_NAMES.items()
+        if arm in arms and arm not in named and block != "all" and f"{block}/{row}".lower() not in taken
+    }
     found: dict[RowKey, str] = {}
-    for arm in arms:
-        words = own.get(arm, arm)
-        if arm not in own and words.count("/") != 2 and (block == "all" or words not in DATA):
-            continue
+    for arm in (arm for arm in arms if arm in named):
         try:
-            key = row_key(words, block=block)
+            key = row_key(named[arm], block=block)
         except ConfigError as error:
             problems += error.problems
             continue
@@ -46,7 +59,8 @@ def rows_of(arms: Sequence[str], block: str, own: Mapping[str, str]) -> dict[Row
             )
         found[key] = arm
     if not found and not problems:
-        remedy = f"name arms like the paper's data ({', '.join(DATA[:4])}, ...), or say which arm is which row"
+        which = "say which is which (--paper-row ARM=ROW; compare.paper.rows)"
+        remedy = f"name arms like the paper's data ({', '.join(DATA[:4])}, ...), or {which}"
         problems.append(Problem("paper", f"none of the arms {', '.join(arms)} is a row of the paper's tables", remedy))
     if problems:
         raise ConfigError(problems)

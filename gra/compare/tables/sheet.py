@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 LEAST = 14  # columns of a terminal that a column of text needs at least
 FORMS = ("terminal", "markdown", "csv", "latex")
 SUFFIX = {"markdown": "md", "csv": "csv", "latex": "tex", "terminal": "txt"}
+PACKAGE = r"% needs \usepackage{booktabs}"
+_CODE = re.compile(r"`([^`]+)`")
 _MARKDOWN = re.compile(r"([\\`*_{}|#~]|\[(?=[^\]]*\]\())")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -31,7 +33,7 @@ _LATEX = {
 @dataclass(frozen=True)
 class Sheet:
     """A table of text cells. `records`: the same as values in full precision, for CSV; without them CSV has the cells. The first
-    `words` columns are text and stand left; the others are numbers and stand right."""
+    `words` columns are text and stand left; the others are numbers and stand right. `name`: its file's name, for LaTeX's label."""
 
     title: str
     headings: tuple[str, ...]
@@ -39,6 +41,7 @@ class Sheet:
     notes: Sequence[str] = ()
     records: Sequence[Mapping[str, object]] = field(default_factory=tuple)
     words: int = 1
+    name: str = ""
 
     def pick(self, headings: Sequence[str], words: int) -> Sheet:
         """The sheet with these columns only, of which the first `words` are text."""
@@ -53,7 +56,8 @@ def render(sheets: Sequence[Sheet], form: str, width: int = 120) -> str:
         return as_csv(sheets[0])
     if form == "terminal":
         return as_terminal(sheets, width)
-    return "\n\n".join({"markdown": markdown, "latex": latex}[form](sheet) for sheet in sheets) + "\n"
+    text = "\n\n".join({"markdown": markdown, "latex": latex}[form](sheet) for sheet in sheets) + "\n"
+    return f"{PACKAGE}\n{text}" if form == "latex" else text
 
 
 # -- Markdown ---------------------------------------------------------------------------------------------------------
@@ -110,13 +114,15 @@ def csv_value(value: object) -> str:
 
 
 def latex(sheet: Sheet) -> str:
-    r"""The sheet as a LaTeX table, without a closing newline; needs \usepackage{booktabs}."""
+    r"""The sheet as a LaTeX table, without a closing newline; needs \usepackage{booktabs}. A label needs a caption."""
     places = range(len(sheet.headings))
     heads = [escape_latex(cell) for cell in sheet.headings]
     lines = [
         r"\begin{table}",
         r"\centering",
-        *([rf"\caption{{{escape_latex(sheet.title)}}}"] if sheet.title else []),
+        r"\small",
+        *([rf"\caption{{{_prose(sheet.title)}}}"] if sheet.title else []),
+        *([rf"\label{{tab:gra-{sheet.name}}}"] if sheet.title and sheet.name else []),
         rf"\begin{{tabular}}{{{''.join('l' if place < sheet.words else 'r' for place in places)}}}",
         r"\toprule",
         " & ".join(heads) + r" \\",
@@ -124,7 +130,7 @@ def latex(sheet: Sheet) -> str:
         *(" & ".join(_shielded(escape_latex(cell)) for cell in line) + r" \\" for line in sheet.lines),
         r"\bottomrule",
         r"\end{tabular}",
-        *(rf"\par\footnotesize {escape_latex(note)}" for note in sheet.notes),
+        *(rf"\par\footnotesize {_prose(note)}" for note in sheet.notes),
         r"\end{table}",
     ]
     return "\n".join(lines)
@@ -133,6 +139,12 @@ def latex(sheet: Sheet) -> str:
 def escape_latex(text: str) -> str:
     """`text` on one line with LaTeX's special characters escaped."""
     return "".join(_LATEX.get(sign, sign) for sign in plain(text)).replace("±", r"\textpm{}")
+
+
+def _prose(text: str) -> str:
+    r"""A title or note: escaped, with `words` in backticks set in \texttt."""
+    parts = _CODE.split(plain(text))
+    return "".join(rf"\texttt{{{escape_latex(one)}}}" if n % 2 else escape_latex(one) for n, one in enumerate(parts))
 
 
 def _shielded(cell: str) -> str:
@@ -144,7 +156,8 @@ def _shielded(cell: str) -> str:
 
 
 def as_terminal(sheets: Sequence[Sheet], width: int) -> str:
-    """The sheets as text of at most `width` columns. Text wraps; where numbers do not fit, they go into further blocks."""
+    """The sheets as text of at most `width` columns. Text wraps; where numbers do not fit, they go into further blocks. A sheet
+    without lines has its title and notes only."""
     from rich.console import Console
     from rich.text import Text
 
@@ -163,7 +176,9 @@ def as_terminal(sheets: Sequence[Sheet], width: int) -> str:
             (heading, [plain(line[place]) for line in sheet.lines]) for place, heading in enumerate(sheet.headings)
         ]
         numbers = sum(2 + max(map(len, (heading, *cells))) for heading, cells in columns[sheet.words :])
-        if numbers + LEAST * sheet.words <= width:
+        if not sheet.lines:
+            pass  # the notes say why
+        elif numbers + LEAST * sheet.words <= width:
             console.print(_wrapped(columns, sheet.words))
         else:
             for block in blocks(_joined(columns[: sheet.words]), [[one] for one in columns[sheet.words :]], console):

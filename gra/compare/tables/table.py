@@ -200,6 +200,7 @@ def sheets(comparison: Comparison) -> list[Sheet]:
                 ]
                 for row in comparison.rows
             ],
+            name="table",
         ),
         Sheet("", tuple(form_headings(comparison)), [form_cells(row, comparison) for row in comparison.rows]),
     ]

@@ -57,10 +57,7 @@ def main(words: Sequence[str]) -> int:
                 decided.material.write(place, decided.result, decided.stats)
                 write_json(place / "regate.json", {"recorded": str(folder), "changes": arm})
             decided.result.remove()
-            print(
-                f"{name_of(arm)}: kept {decided.stats['kept']:,} of {decided.stats['proposals']:,} proposals",
-                flush=True,
-            )
+            print(said(name_of(arm), rows[-1]), flush=True)
         simulated = run.simulated
     write_text(output / "sweep.csv", table(rows))
     plot(rows, output / "sweep.png", "simulated" if simulated else "")
@@ -142,6 +139,15 @@ def row(arm: Mapping[str, Any], decided: Decided) -> dict[str, Any]:
         "exact": undecided.exact,
         "what_is_undecided": "" if undecided.exact else in_words(undecided.account()),
     }
+
+
+def said(name: str, entry: Mapping[str, Any]) -> str:
+    """Return an arm's line for the terminal. A run stops at its number of samples, so the accepted share tells settings apart, not
+    the number kept."""
+    share, most = entry["accepted_share"], entry["accepted_share_most"]
+    accepted = "-" if share is None else f"{100 * share:.0f} %" + ("" if most == share else f" to {100 * most:.0f} %")
+    undecided = f", {entry['undecided']:,} undecided" if entry["undecided"] else ""
+    return f"{name}: accepted {accepted} of {entry['proposals']:,} proposals, kept {entry['kept']:,}{undecided}"
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

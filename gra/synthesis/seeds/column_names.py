@@ -86,7 +86,7 @@ def fold(name: object) -> str:
 
 def suggest(record: Any, key: str = "seeds.columns") -> str:
     """Return an override that the user can type for records with unknown columns: for a chat column, or for the first two columns
-    of text; "" if none fits."""
+    of text, those of several words before others (a ticket's number is no instruction); "" if none fits."""
     if not isinstance(record, dict):
         return ""
     chats = [name for name, value in record.items() if value and is_chat(value)]
@@ -98,6 +98,7 @@ def suggest(record: Any, key: str = "seeds.columns") -> str:
         return override("messages", chats[0], key)
     texts = [str(name) for name, value in record.items() if isinstance(value, str) and _may_hold_text(fold(name))]
     texts = [name for name in texts if name.isprintable()]
+    texts = [name for name in texts if len(record[name].split()) > 1] or texts
     return " ".join(override(*pair, key) for pair in zip(("instruction", "response"), texts[:2], strict=False))
 
 

@@ -46,8 +46,21 @@ def test_latex_keeps_the_cells(lines: list[list[str]]) -> None:
         ]  # TeX's own ligatures
         for cell in plain:
             assert cell in read
-    assert r"\usepackage" not in text
+    first, _, rest = text.partition("\n")
+    assert first == r"% needs \usepackage{booktabs}"
+    assert r"\usepackage" not in rest, "the document's business"
     assert {r"\toprule", r"\midrule", r"\bottomrule"} <= set(re.findall(r"\\\w+rule", text))
+
+
+def test_latex_sets_words_in_backticks_as_code() -> None:
+    sheet = Sheet(
+        "By `a_b`", ("Arm", "x"), [["`cell`", "1"]], ("Run `gra rescore --x`: 5 % of `b", "plain"), name="some"
+    )
+    text = render([sheet], "latex")
+    assert "\\caption{By \\texttt{a\\_b}}\n\\label{tab:gra-some}\n" in text
+    assert r"Run \texttt{gra rescore --x}: 5 \% of `b" in text
+    assert "`cell` & 1" in text, "a cell is data"
+    assert "label" not in render([Sheet("", ("Arm", "x"), [["a", "1"]], name="some")], "latex"), "it has no caption"
 
 
 @given(st.text(max_size=40))

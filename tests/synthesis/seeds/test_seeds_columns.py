@@ -139,6 +139,11 @@ def test_joined_files_of_different_columns_lose_nothing(tmp_path: Path) -> None:
         ),
         ({"q": "a", "a": "b"}, "columns here: q, a", "seeds.columns.instruction=q seeds.columns.response=a"),
         (
+            {"ticket no": "T-17", "asks": "Where is it?", "says": "On its way.", "urgency": "high"},
+            "columns here: ticket no, asks, says, urgency",
+            "seeds.columns.instruction=asks seeds.columns.response=says",
+        ),
+        (
             {"id": 7, "my column": "a", "b=c": "d"},
             "columns here: id, my column, b=c",
             """'seeds.columns.instruction="my column"' 'seeds.columns.response="b=c"'""",

@@ -1,0 +1,42 @@
+"""PURE: says which arms and benchmarks are missing from the paper's tables, and how to name them.
+
+gra compare gra=A other=B --paper Qwen2.5-7B/Alpaca      # other is no row of the paper
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from gra.compare.paper.tables import ARMS, BASES, BENCHMARKS, DATA, SEEDS, RowKey
+from gra.compare.reading.evaluated import Evaluated
+
+FLAGS = ("--paper-row ", "--paper-column ")  # of a comparison of folders
+KEYS = ("++experiment.compare.paper.rows.", "++experiment.compare.paper.columns.")  # of an experiment's
+
+
+def hints(
+    evaluated: Evaluated,
+    rows: Mapping[RowKey, str],
+    columns: Collection[str],
+    block: str,
+    options: tuple[str, str] = FLAGS,
+) -> list[str]:
+    """A hint for every arm that is not in `rows` (see `runs.rows_of`), and one if no benchmark is in `columns`.
+
+    `options`: how a row and a column are given, FLAGS or KEYS.
+    """
+    row, column = options
+    taken = {str(key).lower() for key in rows}
+    if block == "all":
+        free = [f"{BASES[0]}/{SEEDS[0]}/{DATA[0]}", "or another MODEL/SEED_DATA/DATA"]
+    else:
+        free = [data for data in DATA if data not in ARMS and f"{block}/{data}".lower() not in taken]
+    found = [
+        f"arm `{arm}` is no row of the paper: it is left out of the paper's tables\n    -> {row}{arm}={' | '.join(free)}"
+        for arm in evaluated.groups
+        if arm not in rows.values()
+    ]
+    if not columns:
+        what = f"no task of these runs ({', '.join(evaluated.tasks)}) is a column of the paper, so `ours` is all dashes"
+        found.append(f"{what}\n    -> {column}{BENCHMARKS[0]}=TASK; columns: {', '.join(BENCHMARKS)}")
+    return found
