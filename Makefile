@@ -22,6 +22,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[deepspeed,minilm,cpu,dev]'
 	@touch $@
+	@echo "installed; next: make quickstart, or source $(VENV)/bin/activate && gra --help"
 
 quickstart: install
 	@$(BIN)/gra run experiment=quickstart

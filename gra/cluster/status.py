@@ -102,7 +102,8 @@ def cancel(words: Sequence[str]) -> int:
     found = sorted({row.job for row in slurm.queue(comment(store))}, key=int)
     if found:
         slurm.cancel(found)
-    print(f"cancelled {len(found)} jobs and arrays of {store}" + (f": {', '.join(found)}" if found else ""))
+    what = "job or array" if len(found) == 1 else "jobs and arrays"
+    print(f"cancelled {len(found)} {what} of {store}" + (f": {', '.join(found)}" if found else ""))
     return 0
 
 

@@ -275,7 +275,8 @@ def _problem(key: str, error: Exception, known: Sequence[str]) -> Problem:
         names = sorted({*(options.group(2).split() if options else ()), *all_options(key)})
         near = spelling.near(wanted.removeprefix(f"{key}/"), names) or spelling.near(wanted.rpartition("/")[2], names)
         hint = f"did you mean {key}={near[0]}? " if near else ""
-        return Problem(key, f"there is no {wanted}", f"{hint}One of: {', '.join(names)}", WHERE)
+        own = "" if near else f"; one of your own: --config-dir DIR, with DIR/{key}/NAME.yaml"
+        return Problem(key, f"there is no {wanted}", f"{hint}One of: {', '.join(names)}{own}", WHERE)
     return Problem(key, text, "`--help` lists the groups, `--cfg job` the keys", WHERE)
 
 

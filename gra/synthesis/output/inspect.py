@@ -83,7 +83,7 @@ def chosen(paths: list[Path]) -> tuple[list[Path], list[str]]:
         if folder.is_dir() and _is_data(folder):
             folders += [] if folder in folders else [folder]
         elif not folder.exists():
-            faults.append(f"{path}: no such folder")
+            faults.append(f"{path}: no such folder\n    -> give the output of a synthesis or of a `data` step")
         else:
             why = "no synthesis data in this folder" if folder.is_dir() else "a file, not a data folder"
             if several:
