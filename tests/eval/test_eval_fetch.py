@@ -70,7 +70,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     }
     for name, text in tasks.items():
         write_text(tmp_path / "tasks" / f"{name}.yaml", f"task: {name}\nnum_fewshot: 0\n{text}")
-    caches = (catalogue.own, catalogue.own_groups)
+    caches = (catalogue._tasks, catalogue.own_groups)
     monkeypatch.setattr(catalogue, "TASKS", tmp_path / "tasks")
     for cached in caches:
         cached.cache_clear()
