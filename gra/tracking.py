@@ -29,7 +29,6 @@ ONLINE_TIMEOUT = 30.0  # seconds to wait for the server when a run starts; WANDB
 FINISH_TIMEOUT = 20.0  # seconds to wait for the server when a run ends; unsent data stays in <output>/wandb
 FOLDER = "wandb"
 LONGEST, LONGEST_TAG = 128, 64  # characters that W&B allows in the name of a run, group or project, and in a tag
-_ours: set[str] = set()  # variables set here, not by the user: the next step of this process sets them again
 
 
 class TrackingSettings(Settings):
@@ -80,13 +79,13 @@ class Run:
         self._tags = limited_tags([job_type, *tags, *settings.tags])
         if settings.mode == "none":
             return
-        home = output / FOLDER
-        os.environ["WANDB_DIR"] = str(output)
+        home = output.absolute() / FOLDER
+        self._before = os.environ.get("WANDB_DIR")
+        self._set: list[str] = []  # variables that the user had not set
+        os.environ["WANDB_DIR"] = str(output.absolute())
         for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_CONFIG_DIR"):  # W&B's defaults are in the user's home
-            if name in _ours or name not in os.environ:
-                os.environ[name] = str(home / name.split("_")[1].lower())
-                _ours.add(name)
-        os.environ.setdefault("WANDB_SILENT", "true")
+            self._set_default(name, str(home / name.split("_")[1].lower()))
+        self._set_default("WANDB_SILENT", "true")
         import wandb
 
         self._faults = private.faults()
@@ -97,6 +96,23 @@ class Run:
             log.warning("W&B: continuing offline; send the run later: gra track sync %s", output)
             self._offline = True
             self._run = self._start(wandb, "offline", output, config, f"{run_id}-offline")
+        if self._run is None:
+            self._restore()
+
+    def _set_default(self, name: str, value: str) -> None:
+        if name not in os.environ:
+            os.environ[name] = value
+            self._set.append(name)
+
+    def _restore(self) -> None:
+        """Leave the environment as it was found: a later step, or a program that a script starts, has folders of its own."""
+        for name in self._set:
+            os.environ.pop(name, None)
+        self._set = []
+        if self._before is None:
+            os.environ.pop("WANDB_DIR", None)
+        else:
+            os.environ["WANDB_DIR"] = self._before
 
     def _start(self, wandb: ModuleType, mode: str, output: Path, config: dict[str, Any], run_id: str) -> Any:
         settings = self._settings
@@ -146,6 +162,7 @@ class Run:
 
         with suppress(*self._faults, SystemExit):
             wandb.teardown()
+        self._restore()
 
     def call(self, act: Callable[[Any], object], part: str | None = None) -> None:
         """Call `act` with the run. A failure ends tracking; if `part` is given, a failure skips only that part unless W&B's
@@ -162,6 +179,8 @@ class Run:
             self._run = None
             if isinstance(error, private.dead()):
                 self._end_service()
+            else:
+                self._restore()
 
 
 def cut(text: str, longest: int = LONGEST) -> str:
