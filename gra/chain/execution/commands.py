@@ -106,9 +106,9 @@ def _power(root: DictConfig, made: Plan) -> str:
 def compare(root: DictConfig, problems: list[Problem]) -> None:
     """Print the table of the finished arms, and which ones are not. Raises StoreError if none is finished."""
     made = prepare(root, problems)[0]
-    ends = [(row.arm, row.steps.get("scores") or row.steps.get("data")) for row in made.experiment.rows]
-    missing = [arm for arm, end in ends if end is not None and made.steps[end].folder is None]
-    if missing and len(missing) == len([end for _, end in ends if end is not None]):
+    ends = [(row.arm, end) for row in made.experiment.rows if (end := row.steps.get("scores") or row.steps.get("data"))]
+    missing = [arm for arm, end in ends if made.steps[end].folder is None]
+    if missing and len(missing) == len(ends):
         raise StoreError(
             f"{made.store.root}: no arm of {made.experiment.name} is finished with these settings\n"
             f"    -> give the arguments that the run had (gra run, gra submit), or run it: {_run_again()}"
