@@ -1,10 +1,10 @@
-"""Can a model tell a task from a text that is none? The question of synthesis.scoring=probability, on instructions read by people.
+"""Can a model tell tasks from other texts? The question of synthesis.scoring=probability, on instructions read by people.
 
     python -m benchmarks.task_checks results/small results/small/first_run --base-url http://127.0.0.1:8000/v1 --model NAME
 
 Items: the instructions that models wrote in the readings of these folders (reading_*_sheet.jsonl with its key), where all readers
 give the same label `task`. One Yes/No question each, with the examples that the product shows (seeds of --seeds) and with others;
-AUC with a 95 % interval, and how many of the best-scored instructions are no tasks: what a threshold could reach at best.
+AUC with a 95 % interval, and how many of the best-scored instructions are not tasks: the best that a threshold could reach.
 """
 
 from __future__ import annotations

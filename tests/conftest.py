@@ -24,7 +24,7 @@ os.environ["GRA_CACHE"] = "off"  # no test writes to the home of whoever runs it
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 from tiny_models import save_tiny_chat_model
 
-settings.register_profile("gra", deadline=None)  # a busy machine is no fault of the code
+settings.register_profile("gra", deadline=None)  # a busy machine is not the code's fault
 settings.load_profile("gra")
 
 

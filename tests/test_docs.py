@@ -47,7 +47,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "runs" / "site" / "quickstart" / "index.html").is_file()
     (tmp_path / "docs" / "index.md").write_text("[nowhere](nowhere.md)\n", encoding="utf-8")
-    assert build(tmp_path).returncode != 0, "a broken link is no fault"
+    assert build(tmp_path).returncode != 0, "a broken link is not reported"
 
 
 def test_every_page_is_in_the_menu() -> None:

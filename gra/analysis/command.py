@@ -58,7 +58,10 @@ def main(words: Sequence[str]) -> int:
     if given.limit is not None and given.limit < 1:
         raise ConfigError([Problem("--limit", f"{given.limit} samples show nothing", "give 1 or more")])
     if given.output and Path(given.output).suffix.lower() != ".json":
-        what, remedy = f"{given.output} is no name of a JSON file", f"--output {Path(given.output) / 'analysis.json'}"
+        what, remedy = (
+            f"{given.output} is not the name of a JSON file",
+            f"--output {Path(given.output) / 'analysis.json'}",
+        )
         raise ConfigError([Problem("--output", what, remedy)])
     arms = [Arm(name, name, None, {"data": f}, {"data": manifest_of(f)}) for name, f in _named(folders).items()]
     sets = {str(folder): _rows(folder) for folder in folders}

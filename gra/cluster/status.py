@@ -40,7 +40,7 @@ STATUS_HELP = """\
 usage: gra status [store=DIR] [--json]
 
 Print the jobs that `gra submit` queued: state (done, running, waiting, failed, stopped), attempts, log and last error. It reads
-the store (default: runs/store) and calls squeue once.
+the store (default: runs/store) and calls squeue once. Jobs of several experiments in one store are grouped by experiment.
 """
 CANCEL_HELP = """\
 usage: gra cancel [store=DIR]
@@ -53,6 +53,7 @@ End the queued and running jobs of this store (default: runs/store), no others. 
 class Line:
     """The state of one job or array."""
 
+    experiment: str  # of the last submission that queued it
     step: str
     wave: str | None
     state: str  # done, running, waiting, failed, stopped
@@ -74,6 +75,9 @@ def status(words: Sequence[str]) -> int:
     store, as_json = _store(words, ("--json",)), "--json" in words
     if store is None:
         return EXIT_CONFIG
+    if not store.is_dir():
+        print(f"gra: there is no store {store}\n    -> store=DIR, as it was given to gra submit", file=sys.stderr)
+        return EXIT_CONFIG
     note = None
     try:
         rows = slurm.queue(comment(store))
@@ -85,8 +89,16 @@ def status(words: Sequence[str]) -> int:
         return 0
     if note:
         print(f"note: {note}; only what is on disk is shown", file=sys.stderr)
-    for line in lines:
-        print(_text(line))
+    if not lines:
+        print(f"no job was submitted to the store {store}: gra submit queues them")
+        return 0
+    experiments = list(dict.fromkeys(line.experiment for line in lines))
+    for experiment in experiments:
+        if len(experiments) > 1:
+            print(f"{experiment}:")
+        for line in lines:
+            if line.experiment == experiment:
+                print(_text(line))
     print(f"{sum(line.state == 'done' for line in lines)} of {len(lines)} jobs and arrays are done ({store})")
     return 0
 
@@ -112,9 +124,14 @@ def lines_of(store: Path, rows: Sequence[slurm.Row]) -> list[Line]:
     by_key: dict[str, list[slurm.Row]] = {}
     for row in rows:
         by_key.setdefault(row.comment.removeprefix(comment(store)), []).append(row)
-    jobs = newest(read_all(store))
+    submissions = read_all(store)
+    jobs = newest(submissions)
+    experiments = {job.key: submission.experiment for submission in submissions for job in submission.jobs}
     finished = {job.key for job in jobs.values() if Store(store).find(job.stage, job.digest) is not None}
-    return [_line(job, by_key, jobs, _step(job) in finished, _up(store, job, by_key)) for job in jobs.values()]
+    return [
+        _line(experiments[job.key], job, by_key, jobs, _step(job) in finished, _up(store, job, by_key))
+        for job in jobs.values()
+    ]
 
 
 def _up(store: Path, job: Submitted, rows: Mapping[str, Sequence[slurm.Row]]) -> list[str]:
@@ -131,6 +148,7 @@ def _step(job: Submitted) -> str:
 
 
 def _line(
+    experiment: str,
     job: Submitted,
     rows: Mapping[str, Sequence[slurm.Row]],
     jobs: Mapping[str, Submitted],
@@ -162,6 +180,7 @@ def _line(
             error = "no job of its step was queued or running; gra submit queues it again"
     log = job.log(shown)
     return Line(
+        experiment=experiment,
         step=job.step,
         wave=job.wave,
         state=state,

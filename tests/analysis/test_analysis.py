@@ -234,5 +234,5 @@ def test_folders_without_data_are_all_named(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 2
     with pytest.raises(ConfigError, match="--limit"):
         main([str(data(tmp_path / "one", 3)), "--model", "hash", "--limit", "0"])
-    with pytest.raises(ConfigError, match=r"an is no name of a JSON file\n    -> --output an/analysis\.json"):
+    with pytest.raises(ConfigError, match=r"an is not the name of a JSON file\n    -> --output an/analysis\.json"):
         main([str(tmp_path / "one"), "--model", "hash", "--output", "an"])

@@ -83,7 +83,7 @@ def slurm() -> Iterator[dict[str, str]]:
 
 
 def working_folder(folder: Path, environment: dict[str, str]) -> Place:
-    """A folder with the experiments `fake`, `divided` and `tiny`. It is no clone and has no runs/."""
+    """A folder with the experiments `fake`, `divided` and `tiny`. It is not a clone and has no runs/."""
     for name, text in {"fake": EXPERIMENT, "divided": DIVIDED, "tiny": TINY}.items():
         path = folder / "conf" / "experiment" / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -175,3 +175,24 @@ def test_gpus_are_compared_with_those_requested_where_none_is_visible(login: Log
     refused = login.submit(*words, "cluster.stages.train.gpus=1", code=2).stderr
     assert "2 processes, but only 1 GPU" in refused
     assert not login.asked("sbatch")
+
+
+def test_status_groups_jobs_by_experiment_and_names_a_store_that_is_missing_or_empty(
+    login: Login, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(login.folder)
+    assert status(["store=nowhere"]) == 2
+    assert "there is no store nowhere\n    -> store=DIR" in capsys.readouterr().err
+    Path("nothing").mkdir()
+    called(login, status, ["store=nothing"], monkeypatch)
+    assert "no job was submitted to the store nothing" in capsys.readouterr().out
+
+    login.submit(f"{SHARDS}=3")
+    called(login, status, [], monkeypatch)
+    assert "divided:" not in capsys.readouterr().out
+    login.submit("experiment=fake")
+    called(login, status, [], monkeypatch)
+    first, second = capsys.readouterr().out.partition("\nfake:\n")[::2]
+    assert first.startswith("divided:\n")
+    assert first.count("\n") == len(WAVES)
+    assert second.splitlines()[-1].startswith("0 of ")

@@ -103,7 +103,7 @@ def keys_named(path: Path) -> Iterator[str]:
 
 
 def _command(text: str) -> tuple[str, ...] | None:
-    """The words of a line of the shell, comments left out; None for what is no command."""
+    """The words of a line of the shell, comments left out; None for anything else."""
     if text.strip().split(" ")[0] not in PROGRAMS:
         return None
     try:

@@ -107,9 +107,9 @@ def test_beside_the_paper(gra: Command, tmp_path: Path) -> None:
     )
     code, text, said = gra(*runs, *words)
     assert code == 0
-    hint = "arm `other` is no row of the paper: it is left out of the paper's tables\n    -> --paper-row other=vanilla | dist"
+    hint = "the paper's tables have no row `other`: they leave this arm out\n    -> --paper-row other=vanilla | dist"
     assert said.startswith(hint)
-    assert said.count("is no row") == 1
+    assert said.count("have no row") == 1
     assert all(len(line) <= 120 for line in text.splitlines())
     assert "51.16 (printed 51.60)" in (tmp_path / "out" / "paper.md").read_text()
     assert "Beside the paper's tables" not in text, "written, and long"
@@ -185,8 +185,8 @@ def test_the_projects_own_names_of_arms_are_rows(gra: Command, tmp_path: Path) -
     note = "seed_only is Qwen2.5-7B/Alpaca/vanilla, large_own is Qwen2.5-7B/Alpaca/distilled_72b, gra_3 is"
     assert note in (tmp_path / "out" / "table1.md").read_text().replace("\\_", "_")
     code, _, said = gra(f"vanilla={tmp_path / '0'}", *runs[1:3], "--paper-row", "large_own=gra", *words)
-    assert (code, said.count("is no row")) == (0, 1)
-    assert "arm `seed_only` is no row of the paper" in said  # vanilla has that row
+    assert (code, said.count("have no row")) == (0, 1)
+    assert "the paper's tables have no row `seed_only`" in said  # vanilla has that row
     code, _, said = gra(runs[0], runs[3], "--paper", "all", "--paper-row", f"gra={names[4]}")
     assert (code, "--paper-row gra_3=Qwen2.5-7B/Alpaca/vanilla | or another MODEL/SEED_DATA/DATA" in said) == (0, True)
 
@@ -326,7 +326,7 @@ def test_an_experiments_comparison_has_the_same_sheets(make_arm: Any, tmp_path: 
         "report.html",
     }
     assert "Beside the paper's tables" in text
-    assert "is no row" not in text
+    assert "have no row" not in text
     judged = {line["says"]: line for line in lines_of((tmp_path / "out" / "claims.csv").read_text())}
     assert judged["the adjudicator keeps a disputed sample"]["verdict"] == "holds"  # from stats.json
     options["paper"] = {"block": "Qwen2.5-7B/Condor", "rows": {"vanilla": "Qwen2.5-7B/Alpaca/vanilla"}}

@@ -4,7 +4,7 @@
 
 DATA_DIR is a `suite.data_dir`; the name of the model says how it talks: mixed, asked, unasked (canned_wordings.py). Prompts come as
 tokens (of FOLDER's tokenizer), as text with the marks of ChatML, or as messages. Stop texts are ignored, as some servers do.
-GET /v1/models lists the three; a prompt that is no item's is answered by HTTP 400 with its text.
+GET /v1/models lists the three; an unknown prompt is answered by HTTP 400 with its text.
 """
 
 from __future__ import annotations

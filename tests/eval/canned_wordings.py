@@ -44,7 +44,7 @@ class Wording:
 _LETTER = [  # HellaSwag asks for the letter, MMLU and GPQA for a last line "ANSWER: X"; all three take either
     ("asked", "ANSWER: {gold}", 1, 1, 1),
     ("asked", "{gold}", 1, 1, 1),
-    ("asked", "**{gold}**", 1, 1, 1),  # marks of emphasis are no words
+    ("asked", "**{gold}**", 1, 1, 1),  # marks of emphasis do not count as words
     ("asked", "{gold}. {text}", 1, 1, 1),
     (
         "thought",

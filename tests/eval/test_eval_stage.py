@@ -120,7 +120,7 @@ def test_a_model_that_never_answers_in_the_asked_form_is_counted_as_such(
     alone["suite"]["data_dir"] = str(taught.world)
     metrics = stage.run(alone, {}, tmp_path)
     names = [f"{name}{score}" for name in ("mean", "world_language") for score in ("", ".tolerant", ".extraction")]
-    assert metrics == dict.fromkeys(names, 0.0)  # what a random model writes is no answer in any form
+    assert metrics == dict.fromkeys(names, 0.0)  # a random model's text holds an answer in no form
     scores = read_json(tmp_path / "scores.json")
     assert (scores["tasks"]["world_language"]["n"], scores["simulated"]) == (
         5,
@@ -162,6 +162,6 @@ def test_the_command_of_the_stage(taught: Any, tmp_path: Path) -> None:
     assert "6 of 6 answered" in done.stderr
     assert "it/s" not in done.stderr  # of all the bars under it none is drawn
     assert read_json(tmp_path / "out" / "scores.json")["mean"]["n"] == 6
-    assert "fatal" not in done.stderr  # git's word for a folder that is no repository
+    assert "fatal" not in done.stderr  # git's word for a folder outside a repository
     assert read_json(tmp_path / "out" / "manifest.json")["simulated"] is True
     assert read_json(tmp_path / "out" / "scores.json")["simulated"] is True

@@ -1,6 +1,6 @@
 """PURE: says which arms and benchmarks are missing from the paper's tables, and how to name them.
 
-gra compare gra=A other=B --paper Qwen2.5-7B/Alpaca      # other is no row of the paper
+gra compare gra=A other=B --paper Qwen2.5-7B/Alpaca      # the paper's tables have no row `other`
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def hints(
     else:
         free = [data for data in DATA if data not in ARMS and f"{block}/{data}".lower() not in taken]
     found = [
-        f"arm `{arm}` is no row of the paper: it is left out of the paper's tables\n    -> {row}{arm}={' | '.join(free)}"
+        f"the paper's tables have no row `{arm}`: they leave this arm out\n    -> {row}{arm}={' | '.join(free)}"
         for arm in evaluated.groups
         if arm not in rows.values()
     ]

@@ -175,7 +175,7 @@ def faults(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     elif n >= ENOUGH and found["alpha_low"] is not None and found["alpha_low"] <= 0:
         interval = f"[{found['alpha_low']:.2f}, {found['alpha_high']:.2f}]"
         figures = f"Krippendorff's alpha {found['alpha']:.2f} {interval} over {n:,} samples"
-        words = f"the reviewers do not agree beyond chance ({figures}): their acceptance is no evidence of quality"
+        words = f"the reviewers do not agree beyond chance ({figures}): their acceptance says nothing about quality"
         messages.append(("alpha", words))
     if (share := found["draw_share"]) is not None and share > 0.5:
         words = f"{share:.0%} of the variance of mean scores comes from the reviewers"

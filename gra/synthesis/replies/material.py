@@ -1,8 +1,8 @@
 """PURE: finds a task that refers to a text or to data that it does not hold ("Solve the following equations.").
 
 Small models write such tasks in the form of a seed and leave its material out; nobody can carry them out. Anything that could be
-the material lets a task pass: a number, a quotation, code, a colon, another line, a sentence that is no request. So a sentence may
-refer to the one before it. Of Alpaca's 52,002 records, 18 are refused; 17 of them do lack what they refer to.
+the material lets a task pass: a number, a quotation, code, a colon, another line, a sentence that requests nothing. So a sentence
+may refer to the one before it. Of Alpaca's 52,002 records, 18 are refused; 17 of them do lack what they refer to.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def fold(name: object) -> str:
 
 def suggest(record: Any, key: str = "seeds.columns") -> str:
     """Return an override that the user can type for records with unknown columns: for a chat column, or for the first two columns
-    of text, those of several words before others (a ticket's number is no instruction); "" if none fits."""
+    of text, those of several words before others (a ticket's number is not an instruction); "" if none fits."""
     if not isinstance(record, dict):
         return ""
     chats = [name for name, value in record.items() if value and is_chat(value)]

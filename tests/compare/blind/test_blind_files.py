@@ -79,7 +79,7 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
         lambda f: change(f, lambda all_: [{**all_[0], "echo": "no"}, *all_[1:]]),
         'line 1: echo is "no"',
     ),
-    "a line that is no object": (lambda f: change(f, lambda all_: [*all_, 5]), "line 9: is not a JSON object"),
+    "a line that is not an object": (lambda f: change(f, lambda all_: [*all_, 5]), "line 9: is not a JSON object"),
     "a line without place": (lambda f: change(f, lambda all_: [*all_, LABEL]), "line 9: `place` is missing"),
     "half a line": (lambda f: (f / "sheet.jsonl").write_text('{"place": "0001", "task": tr'), "line 1: is not JSON"),
     "a deep line": (lambda f: (f / "sheet.jsonl").write_text("[" * 100_000), "line 1: is not JSON"),

@@ -130,7 +130,7 @@ def test_rules_of_counts() -> None:
     assert decide("wins", 2, [win, win, lose], []) == HOLDS
     assert decide("wins", 2, [win, tie, lose], []) == OPEN
     assert decide("wins", 2, [win, lose, lose], []) == FAILS
-    assert decide("wins", 2, [win, Range(0, 0, 0), lose], []) == FAILS  # by the numbers a tie is no win
+    assert decide("wins", 2, [win, Range(0, 0, 0), lose], []) == FAILS  # by the numbers a tie is not a win
     assert decide("sizes", 10_000, [Fact(10_000), Fact(9_600)], []) == HOLDS
     assert decide("sizes", 10_000, [Fact(10_000), Fact(9_400)], []) == FAILS
     assert [decide("share", 87.3, [Fact(share, 1000)], []) for share in (0.95, 0.873, 0.8)] == [HOLDS, OPEN, FAILS]

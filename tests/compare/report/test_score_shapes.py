@@ -43,7 +43,7 @@ def test_each_reviewer_is_held_against_the_committee_on_its_own_samples() -> Non
 
 
 def test_what_is_not_known_is_no_number() -> None:
-    assert score_shapes.shapes([proposal(a=1.0), proposal(a=2.0)], 8.0) == [], "a single reviewer is no committee"
+    assert score_shapes.shapes([proposal(a=1.0), proposal(a=2.0)], 8.0) == [], "one reviewer is not a committee"
     first, *_ = score_shapes.shapes([proposal(None, a=1.0, b=2.0), proposal(True, a=1.0, b=2.0)], None)
     assert (first.alone, first.together) == (None, None)
     assert score_shapes.cells(first)[1:3] == ("-", "-")

@@ -213,7 +213,7 @@ def test_tables_are_compared_as_arms_are() -> None:
 
 
 def test_stars_over_clusters_need_students_tail() -> None:
-    """27 clusters, of which all move together: what a star is made of is no smaller than Student's p with 26 degrees of freedom."""
+    """27 clusters, of which all move together: the interval behind a star is at least Student's p with 26 degrees of freedom."""
     rng = np.random.default_rng(3)
     first, second = np.repeat(rng.random((2, 27)), 10, axis=1) < [[0.62], [0.4]]
     names = tuple(f"c{k // 10:02d}" for k in range(270))

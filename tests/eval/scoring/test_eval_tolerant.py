@@ -261,7 +261,7 @@ def test_the_gold_answers_of_real_benchmarks_are_found_in_any_wording() -> None:
             assert {score for _, score in found} == {1.0}, (path.name, form)
 
 
-FAULTY = ("Monsters, Inc", "dearth, wind, & fire", "rita, sue and bob poo")  # targets that are no option
+FAULTY = ("Monsters, Inc", "dearth, wind, & fire", "rita, sue and bob poo")  # targets that are not an option
 
 
 def read(name: str) -> list[dict[str, Any]]:

@@ -89,7 +89,7 @@ def test_the_command_that_gave_nought_now_lets_the_model_finish(
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "fatal" not in done.stderr  # git's word for a folder that is no repository
+    assert "fatal" not in done.stderr  # git's word for a folder outside a repository
     score = read_json(tmp_path / "out" / "scores.json")["tasks"]["gsm8k"]
     assert (score["n"], score["how"]["max_new_tokens"]) == (30, CHAT_TOKENS)
     assert {body["max_tokens"] for body in site.bodies} == {CHAT_TOKENS}

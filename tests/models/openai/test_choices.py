@@ -219,7 +219,7 @@ def test_the_simulated_server_answers_as_in_process() -> None:
 
     far, near = asyncio.run(run())
     assert far == near
-    assert {reply.choices is None for reply in near[16:24]} == {True}  # "Hello" is no question of Yes or No
+    assert {reply.choices is None for reply in near[16:24]} == {True}  # "Hello" is not a Yes/No question
     given = [reply.choices for reply in near[:8] if reply.choices is not None]
     assert len(given) >= 6
     assert all(0 < choices["Yes"] < 1 and sum(choices.values()) == pytest.approx(0.95) for choices in given)

@@ -82,7 +82,7 @@ def test_requests_that_hang_are_given_up_in_bounded_time(concurrency: int) -> No
     assert hung == sum(site.poison(body) is hang for body in site.bodies_seen)
     limit = 120 + 0.1 * 512
     assert seconds <= (2 * hung if concurrency == 1 else 6) * limit + 60
-    assert len(site.cancelled) == 2 * hung  # twice each: that is no chance
+    assert len(site.cancelled) == 2 * hung  # twice each: so it is not chance
 
 
 def test_429_to_one_request_alone_ends(caplog: pytest.LogCaptureFixture) -> None:
@@ -154,7 +154,7 @@ def test_what_failed_in_an_outage_may_fail_once_more(kind: Poison) -> None:
 
     async def outage() -> list[Reply]:
         async with backend({A: site}, 64) as models:
-            for number in range(1000, 3000):  # a server that never failed: two faults in a row are no chance
+            for number in range(1000, 3000):  # a server that never failed: two faults in a row are not chance
                 await models.chat(request(number))
             calls = [asyncio.create_task(models.chat(request(number))) for number in range(40)]
             await asyncio.sleep(0.1)

@@ -262,7 +262,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert [short(v) for v in (0.0, 7.55, 950, 12_345, 4_560_000)] == ["0.0", "7.5", "950", "12.3k", "4.56M"]
 
     with Progress(State(Traffic(), 1)) as progress:
-        assert progress._live is None  # standard error is no terminal here
+        assert progress._live is None  # standard error is not a terminal here
         progress.stage("annotate seeds", 2)
         progress.advance(None)
         progress.stage("round 1", 5)

@@ -1,4 +1,4 @@
-"""Judging by the probabilities of Yes and No: what is asked, how a score comes of it, and that a missing one is no score."""
+"""Judging by the probabilities of Yes and No: the request, the score, and that a missing probability gives no score."""
 
 from __future__ import annotations
 

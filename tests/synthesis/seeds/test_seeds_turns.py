@@ -1,4 +1,4 @@
-"""Chats as seeds: roles, keys and contents in the forms that are met, what is left out, and what is no seed with its reason."""
+"""Chats as seeds: roles, keys and contents in common forms, what is left out, and the reason for each that is not a seed."""
 
 from __future__ import annotations
 
