@@ -191,9 +191,9 @@ class SftSettings(Settings):
         default=None,
         ge=1,
         le=100,
-        description="Number of prompts that the trained model answers, to count replies that end before the token limit. "
-        "The prompts are not in the training data: held-out samples, then the dozen in train/loop/prompts.txt; null: none. "
-        "Not in the fingerprint.",
+        description="After training, the model answers this many prompts, and the replies that end before the token limit are "
+        "counted. The prompts are not in the training data: held-out samples, then the dozen in train/loop/prompts.txt. "
+        "null: none. Not in the fingerprint.",
     )
     loss_type: Literal["nll", "dft"] = Field(
         default="nll",

@@ -124,7 +124,7 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
             "output": _OUTPUT,
             "inputs.model": (
                 "text or null",
-                "Trained model folder (then set `model=null`); null: `model` is used.",
+                "Folder of a trained model; if it is given, set `model=null` too. null: the keys of `model` are used.",
             ),
             "inputs.benchmarks": (
                 "text or null",

@@ -123,8 +123,8 @@ class ModelRuntime(Settings):
     retries: int = Field(
         8,
         ge=0,
-        description="Limit on retries of a failed call; if its server answers other calls, a lower limit "
-        "applies: then the request itself is at fault.",
+        description="Limit on retries of a failed call. If the call's server answers other calls, the "
+        "request itself is at fault, and a lower limit applies.",
     )
     give_up_after_s: float = Field(
         600.0,

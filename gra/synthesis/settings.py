@@ -164,7 +164,8 @@ class SynthesisSettings(Settings):
     taken: int = Field(
         0,
         ge=0,
-        description="With prompts=turns: how many of the domain's newest records the prompt lists the keywords of, as taken (NS).",
+        description="With prompts=turns: the prompt lists the keywords of this many of the domain's newest records as already "
+        "taken (NS).",
     )
     thin_domain: int = Field(
         16,

@@ -97,7 +97,7 @@ def _chosen(names: Sequence[str], pools: dict[str, dict[str, Weights]]) -> dict[
         else:
             otherwise = f"models: {', '.join(models)}; pools: {', '.join(pools)}"
             remedy = spelling.remedy(name, [*models, *pools], otherwise)
-            problems.append(Problem(name, "no pool has a model of this name with weights", remedy))
+            problems.append(Problem(name, "no pool lists weights for a model of this name", remedy))
     if problems:
         raise ConfigError(problems)
     return wanted

@@ -41,7 +41,8 @@ def main(arguments: Sequence[str], judge: Judge | None = None, seeds: Seeds | No
         "--output",
         type=Path,
         metavar="FILE",
-        help="the page; default: DIR/report.html; several DIRs: ./report.html,\nunless it is there and shows other folders",
+        help="the page; default: DIR/report.html, or ./report.html for several DIRs.\n"
+        "A ./report.html on other folders is not replaced: then give --output",
     )
     parser.add_argument(
         "--reference", metavar="NAME", help="the arm that the others are compared with; default: the first"

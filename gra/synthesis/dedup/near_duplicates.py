@@ -43,7 +43,8 @@ class DedupSettings(Settings):
     )
     model: str = Field(
         "auto",
-        description="Sentence embedder: packaged (all-MiniLM-L6-v2 of gra[minilm]), auto (that if installed, else the hub's), "
+        description="Sentence embedder: packaged (all-MiniLM-L6-v2 of gra[minilm]), auto (packaged if it is installed, else the "
+        "same model from the hub), "
         "hash, or a sentence-transformers hub id or folder (gra/embedding/embed.py).",
     )
 

@@ -5,8 +5,8 @@
     gra inspect DIR --list                      its samples and their decisions
     gra inspect DIR --sample r1-000012          one sample: decision, scores and gate, then its prompts and replies
 
-DIR is the output of a synthesis or of a `data` step, or its working folder (.partial). With a pattern such as
-runs/store/data-*, other folders and files are skipped.
+DIR is the output of a synthesis or of a `data` step, or its working folder (.partial). A pattern such as
+runs/store/data-* may also match other folders and files: they are skipped.
 """
 
 from __future__ import annotations

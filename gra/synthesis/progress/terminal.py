@@ -167,7 +167,7 @@ def line(s: Snapshot, ended: bool = False) -> str:
     if not ended:
         if s.rates is not None:
             parts.append(
-                f"{s.rates.calls_s:,.0f} calls/s, {short(s.rates.tokens_in_s + s.rates.tokens_out_s)} tokens/s"
+                f"{short(s.rates.calls_s)} calls/s, {short(s.rates.tokens_in_s + s.rates.tokens_out_s)} tokens/s"
             )
         parts.append(f"{sum(s.in_flight.values()):,} in flight")
         if s.servers_out:

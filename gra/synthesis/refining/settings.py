@@ -30,12 +30,16 @@ class RefineSettings(Settings):
     )
     choose: Literal["best", "vote", "first"] = Field(
         "best",
-        description="Which of several accepted responses is kept. best: the one with the highest mean score (without review, the "
-        "first); vote: in checkable domains the first one with the most frequent final answer (in other domains only one response "
-        "is written); first: the first, and no further ones are written.",
+        description="Which of several accepted responses is kept. first: the first accepted one; no more are written after it. "
+        "best: the one with the highest mean score; without review, the first. vote: the first one with the most "
+        "frequent final answer, in checkable domains; in other domains only one response is written.",
     )
     agreement: float = Field(
-        0.0, ge=0, le=1, description="Smallest share of the readable final answers that must agree, with choose=vote."
+        0.0,
+        ge=0,
+        le=1,
+        description="With choose=vote: a record is kept only if at least this share of its readable final answers equal "
+        "the most frequent one.",
     )
     check: bool = Field(
         True,
