@@ -9,7 +9,7 @@ from gra import work
 from gra.eval.settings import EvalSettings
 from gra.outlook import Cost, Outlook, Upstream
 
-ITEMS = {  # of the published test sets (eval/MAPPING.md)
+ITEMS = {  # number of items in each task's published test set (eval/MAPPING.md)
     "gsm8k": 1_319,
     "math_chat": 5_000,
     "humaneval_chat": 164,
@@ -24,13 +24,13 @@ ITEMS = {  # of the published test sets (eval/MAPPING.md)
     "mmlu": 14_042,
     "ifeval_chat": 541,
 }
-# of an item's prompt, with its worked examples, and reply, on average over suite=paper; assumed, not measured
+# Tokens per item: its prompt with the worked examples, and its reply. Average over suite=paper; assumed, not measured.
 TOKENS = 900
-REPLY_BYTES = 2_000  # of the stored reply and the sample's record
+REPLY_BYTES = 2_000  # bytes per item: the stored reply and the sample's record
 
 
 def outlook(settings: EvalSettings, inputs: Mapping[str, Path | None], upstream: Upstream) -> Outlook:
-    """The estimate as text and figures. `upstream`: what is expected of the unfinished step that makes the model."""
+    """Return the estimate as text and figures. `upstream`: input -> outlook of the unfinished step that makes it."""
     chosen = settings.suite.only or settings.suite.tasks
     tasks = [task for name in chosen for task in settings.suite.groups.get(name, [name])]
     unknown = [task for task in tasks if task not in ITEMS]
@@ -53,7 +53,11 @@ def outlook(settings: EvalSettings, inputs: Mapping[str, Path | None], upstream:
 
 
 def _billions(settings: EvalSettings, inputs: Mapping[str, Path | None], upstream: Upstream) -> float | None:
-    """Parameters of the model: of the step that makes it, of its weights in bfloat16, or as its name states them."""
+    """Return the model's parameters in billions; None if unknown.
+
+    The number comes from the outlook of the unfinished step that makes the model, else from the size of its weights (2
+    bytes per parameter, as in bfloat16), else from its name.
+    """
     if "model" in upstream:
         return upstream["model"].billions
     folder = inputs.get("model")

@@ -1,13 +1,15 @@
 """Fetches a suite's benchmarks from the hub once, for machines without a network.
 
 Command: gra fetch suite=paper output=DIR
-(then on any machine: gra eval suite=paper suite.data_dir=DIR ..., and synthesis.decontaminate.data_dir=DIR, which compares
-training data with the scored items. GPQA: first accept its terms on the hub and set HF_TOKEN; its authors ask not to publish DIR.)
 
-A file holds one split of one configuration as `.jsonl.gz` in the hub's record schema. `eval/suite/local_data.py` and the
-decontamination find it by its name. For each task the scored split and the splits of its worked examples are fetched: the one
-that the task names, and any other that `suite.num_fewshot` needs. Existing files are kept, so the command can be repeated until
-all files are present. A benchmark that cannot be fetched does not stop the others.
+Afterwards, DIR can be used on any machine: `gra eval suite=paper suite.data_dir=DIR ...` reads the items there, and
+`synthesis.decontaminate.data_dir=DIR` compares training data with the scored items. For GPQA, first accept its terms on
+the hub and set HF_TOKEN. GPQA's authors ask that its items are not published, so do not publish DIR.
+
+A file holds one split of one configuration as `.jsonl.gz` in the hub's record schema. `eval/suite/local_data.py` and
+the decontamination find it by its name. For each task, the scored split is fetched, and the splits of its worked
+examples: the split that the task names, and any other split that `suite.num_fewshot` needs. Existing files are kept, so
+the command can be repeated until all files are present. A benchmark that cannot be fetched does not stop the others.
 """
 
 from __future__ import annotations
@@ -41,16 +43,16 @@ _JOINED = "gra.eval.suite.hub_data.joined"
 class Wanted:
     """One file to fetch: the source of its items on the hub, and its path in the folder."""
 
-    task: str  # the suite's
+    task: str  # the suite's task that needs the file
     dataset: str
     part: str | None  # the data set's configuration
     split: str
-    options: Mapping[str, Any]  # of datasets.load_dataset
+    options: Mapping[str, Any]  # further keywords for datasets.load_dataset
     path: str
 
 
 def fetch(suite: Suite, output: Path) -> dict[str, int | None]:
-    """Fetch the files that `suite` reads into `output`, printing progress.
+    """Fetch into the folder `output` the files that `suite` needs, and print progress.
 
     Return {path: number of items}, with None for a file that existed.
 
@@ -82,7 +84,7 @@ def fetch(suite: Suite, output: Path) -> dict[str, int | None]:
 
 
 def wanted(task: str, yaml: catalogue.Yaml, owner: str, shots: int | None) -> list[Wanted]:
-    """Return the files of a single task. `owner`: the suite's task that it belongs to.
+    """Return the files of a single task. `owner`: the suite's task that the single task belongs to.
 
     Raises EvalError if the task's data are not on the hub, or if a custom function builds them.
     """
@@ -108,7 +110,10 @@ def wanted(task: str, yaml: catalogue.Yaml, owner: str, shots: int | None) -> li
 
 
 def place(dataset: str, part: str | None, split: str) -> str:
-    """Return a file's path in the folder: the data set's short name, its configuration unless that is the whole set, the split."""
+    """Return a file's path in the folder: the data set's short name, its configuration, the split.
+
+    The configuration is left out if it is the whole data set.
+    """
     folder = str(local_data.slug(dataset))
     names = [part] if part not in local_data.ALL else []
     match folder:
@@ -122,9 +127,9 @@ def place(dataset: str, part: str | None, split: str) -> str:
 
 
 def _missing(name: str, shots: int | None, output: Path) -> Iterator[tuple[Wanted, str | None]]:
-    """Yield the files of a task or group, each with the path of the existing file for it; None if it has to be fetched.
+    """Yield each file of a task or group, with the path of its copy in `output`; None if it has to be fetched.
 
-    An existing file counts under any path that `local_data` accepts.
+    A copy counts under any path that `local_data` accepts.
     """
     members = catalogue.members(name)
     if members is None:
@@ -135,7 +140,7 @@ def _missing(name: str, shots: int | None, output: Path) -> Iterator[tuple[Wante
         files = local_data.locate(leaf, yaml, catalogue.read(yaml), [output], shots)[0].files
         for one in wanted(leaf, yaml, name, shots):
             there = files.get(one.split) or files.get(f"{one.split}/{one.part}")
-            if there is None and (output / one.path).is_file():  # one of several parts
+            if there is None and (output / one.path).is_file():  # this part exists, although other parts are missing
                 there = output / one.path
             yield one, there.relative_to(output).as_posix() if there is not None else None
 

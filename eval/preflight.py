@@ -17,7 +17,7 @@ _BUILDERS = ("json", "csv", "parquet", "text", "arrow")  # `dataset_path` of tas
 def problems(settings: EvalSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
     """Return the faults outside the config.
 
-    `check` reports the faults of the config; what depends on faulty keys is skipped here.
+    `check` reports the faults of the config. Checks that depend on a faulty key are skipped here.
     """
     return [*_benchmarks(settings.suite, inputs), *_model(settings.model or Model(), inputs)]
 

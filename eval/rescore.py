@@ -4,20 +4,21 @@ Command: gra rescore FOLDER --output DIR [--reading strict|opencompass]
          gra rescore FOLDER --output DIR --reading verified --verifier-url URL --verifier-model NAME
 (FOLDER: the output of `gra eval` or of a step `scores`; its samples/*.jsonl hold the items, the replies and lm-eval's verdicts)
 
-`--reading opencompass` replaces the strict answers and verdicts by those of OpenCompass's rules (also for lm-eval's tasks, not for
-IFEval; see opencompass.py); the tolerant ones stay. scores.json records it under `how`, and `gra compare` lists the tasks that
-were read differently.
+`--reading opencompass` replaces the strict answers and verdicts by the answers and verdicts of OpenCompass's rules
+(opencompass.py), also for lm-eval's tasks, but not for IFEval. The tolerant answers and verdicts stay. scores.json
+records the reading under `how`, and `gra compare` lists the tasks that were read differently.
 
-`--reading verified` asks a model at an OpenAI-compatible server whether each reply's final answer is the right one (verified.py);
-this alone needs a network. Its replies are kept in DIR: the same command resumes after a kill. The API key comes from the
-environment.
+`--reading verified` asks a model at an OpenAI-compatible server whether each reply's final answer is the right one
+(verified.py). Only this reading needs a network. The verifier's replies are kept in DIR, so the same command resumes
+after a kill. The API key comes from the environment.
 
-Written to DIR: samples.parquet, scores.json, the label SIMULATED if FOLDER has it, and rescored.json (what was redone).
+Written to DIR: samples.parquet, scores.json, the labels SIMULATED and QUANTIZED if FOLDER has them, and rescored.json
+(what was redone).
 
-Redone: all tolerant scores, and the strict scores of our own tasks (`eval/tasks/`) except IFEval's; programs run again in the
-sandbox. Not redone: the strict scores of lm-eval's tasks, which need lm-eval's filters and metrics. To redo these, run the
-evaluation again with `'runtime.reuse=[FOLDER]'`, which sends nothing to the model. A rescore cannot fix prompts or truncated
-replies.
+Redone: all tolerant scores, and the strict scores of our own tasks (`eval/tasks/`) except IFEval's. Programs run again
+in the sandbox. Not redone: the strict scores of lm-eval's tasks, which need lm-eval's filters and metrics. To redo
+these, run the evaluation again with `'runtime.reuse=[FOLDER]'`, which sends nothing to the model. A rescore cannot fix
+prompts or truncated replies.
 """
 
 from __future__ import annotations
@@ -114,10 +115,11 @@ def rescore(
 ) -> dict[str, Any]:
     """Score `folder` again into `output`, which must be new or empty, and return the content of scores.json.
 
-    `verifier`: for the reading `verified`, and only for it; `output` may then also be what the same call left.
+    `verifier`: required for the reading `verified`; None for the other readings. With a verifier, `output` can also be
+    a folder that an earlier call began (verified.begin).
 
-    Raises EvalError if `folder` is not a finished evaluation or `output` is not empty, and if programs cannot run in the sandbox;
-    for a verifier also ConfigError, StoreError and ServerError.
+    Raises EvalError if `folder` is not a finished evaluation or `output` is not empty, and if programs cannot run in
+    the sandbox. With a verifier, it can also raise ConfigError, StoreError and ServerError.
     """
     if (verifier is not None) != (reading == rereading.VERIFIED):
         raise EvalError("the reading `verified` needs a verifier, the others none\n    -> give a server and its model")
@@ -197,7 +199,7 @@ def _again(leaf: str, kind: str | None, logged: Sequence[dict[str, Any]]) -> lis
 
 
 def _first(logged: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the samples of the task's first filter, which the rows are made of."""
+    """Return the samples of the task's first filter. The rows are made from these samples."""
     return [sample for sample in logged if sample["filter"] == logged[0]["filter"]]
 
 

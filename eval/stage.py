@@ -1,7 +1,8 @@
 """Stage 3: evaluates a model with lm-eval and writes scores.json, samples.parquet and results.json.
 
 Command: gra eval suite=smoke model.path=FOLDER_OR_HUB_ID output=DIR
-(in a chain, `inputs` has `model`, a folder with model/, and for the simulated world's tasks `benchmarks`, with benchmarks/)
+(In a chain, `inputs` has the key `model`: a folder that contains model/. For the simulated world's tasks it also has
+the key `benchmarks`: a folder that contains benchmarks/.)
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ NAME = "eval"
 # imported modules.
 VERSION = 5
 ADDED_LATER = {"suite.bos": "model"}
-# Instead of the names `data_dir` and `task_dir`, the files found in them are hashed (`external_files`).
+# For `data_dir` and `task_dir`, the files found there are hashed (`external_files`), not the names of the folders.
 NOT_HASHED = ("suite.data_dir", "suite.task_dir", "suite.name", "model.base_url", "model.api_key_env")
 
 
@@ -43,7 +44,7 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """Return the local files that the result depends on: the model's folder and the benchmark files under `suite.data_dir`.
+    """Return the local files that the result depends on: the model's folder, the benchmark files, the user's tasks.
 
     Raises ConfigError if the config cannot be parsed.
     """
@@ -79,7 +80,7 @@ def outlook(
     earlier: Sequence[Path],  # noqa: ARG001
     upstream: Upstream,
 ) -> Outlook:
-    """For `gra plan`: FLOPs, GPU-hours and disk. The config has been checked."""
+    """Return FLOPs, GPU-hours and disk of the evaluation, for `gra plan`. The config must have passed `check`."""
     settings = EvalSettings.model_validate(config)
     with catalogue.with_tasks_of(settings.suite.task_dir):
         return cost_estimate.outlook(settings, inputs, upstream)

@@ -1,8 +1,9 @@
 """Replaces the strict verdicts of stored replies by those of a verifier model: `gra rescore FOLDER --reading verified ...`.
 
-Asked about: every generated reply of a benchmark with a right answer. Programs, which are run, and IFEval, which is checked by
-rule, keep their own verdicts, and so does what no kind of answer is known of. An item whose verdict is missing (unreadable, or
-refused by the server) falls back to its tolerant verdict; `verdict` in samples.parquet and the counts in scores.json say so.
+The verifier is asked about every generated reply of a benchmark with right answers. Three sorts of items keep their own
+verdicts: programs, which are run; items of IFEval, which are checked by rule; and items with an unknown kind of answer.
+If the verifier's verdict on an item is missing (unreadable, or refused by the server), the item falls back to its
+tolerant verdict. The column `verdict` in samples.parquet and the counts in scores.json show this.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from gra.eval.report.samples import SampleRow
 from gra.eval.scoring import rereading, verifying
 from gra.fileio import read_json, write_json
 
-BEGUN = "verifier.json"  # the verifier of an unfinished folder; the same command resumes it
+BEGUN = "verifier.json"  # records which command began the folder, so that the same command can resume it
 KEPT = {
     "code": "programs are run: their own verdict is kept",
     "ifeval": "instructions are checked by rule: their own verdict is kept",
@@ -41,8 +42,12 @@ class Item:
 
 @dataclass(frozen=True)
 class Verified:
-    """`tasks`: the counts by task of the suite; `every`: those over all items; `verdicts`: by row, None for a row that was not
-    asked about; `kept`: the leaf tasks that kept their own verdicts, with the reason; `simulated`: see verifier.Verdicts."""
+    """The result of the reading `verified`.
+
+    `tasks`: the suite's task -> its counts; `every`: the counts over all items; `verdicts`: one for each row, None for
+    a row that keeps its own verdict; `kept`: a leaf task that keeps its own verdicts -> the reason; `simulated`: see
+    verifier.Verdicts.
+    """
 
     verifier: str
     tasks: Mapping[str, Mapping[str, Any]]
@@ -52,7 +57,7 @@ class Verified:
     simulated: bool
 
     def how(self, task: str) -> dict[str, str]:
-        """Return the conditions of a task's scores that this reading adds; `gra compare` sets them side by side."""
+        """Return the conditions that this reading adds to a task's scores; `gra compare` sets them side by side."""
         return {"reading": rereading.VERIFIED, "verifier": self.verifier} if task in self.tasks else {}
 
     def columns(self) -> dict[str, list[str | None]]:
@@ -61,16 +66,17 @@ class Verified:
         return {"verdict": list(self.verdicts), "verifier": names}
 
     def lines(self) -> list[str]:
-        """Return what is said below the scores."""
+        """Return the lines that are printed below the scores."""
         found = [_line(task, counts) for task, counts in self.tasks.items()]
         found += [_line("all verified tasks", self.every)] if len(self.tasks) > 1 else []
         return [*found, *(f"{leaf}: not verified; {why}" for leaf, why in self.kept.items())]
 
 
 def begin(output: Path, folder: Path, verifier: Verifier) -> None:
-    """Create `output`, or resume one that the same command began; one without scores can be begun with another verifier.
+    """Create the folder `output`, or resume a folder that the same command began.
 
-    Raises StoreError for a folder that holds anything else.
+    A folder that another verified rescore began can be taken over as long as it has no scores. Raises StoreError for
+    any other folder that is not empty.
     """
     mine = {"from": str(folder.resolve()), "verifier": verifier.model, "max_tokens": verifier.max_tokens}
     if output.exists() and (not output.is_dir() or any(output.iterdir())):

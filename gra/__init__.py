@@ -1,7 +1,8 @@
 """GRA: a committee of small language models writes instruction data (arXiv 2504.12322). Start with `gra --help`.
 
 Python functions: `gra.synthesize`, `gra.refine`, `gra.review`, `gra.probe`, `gra.train`, `gra.evaluate`, `gra.compare`,
-`gra.load` (gra/api, docs/python.md). Each is imported on first use, so `import gra` stays fast. `help(gra.train)` shows one.
+`gra.load` (gra/api, docs/python.md). Each is imported on first use, so `import gra` stays fast. `help(gra.train)`
+documents `train`.
 """
 
 from typing import Any
@@ -22,7 +23,7 @@ __all__ = [
     "synthesize",
     "train",
 ]
-_PACKAGES = ("train", "compare")  # they can be called
+_PACKAGES = ("train", "compare")  # packages that can be called like functions
 
 
 def __getattr__(name: str) -> Any:

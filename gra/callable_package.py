@@ -26,7 +26,7 @@ class _CallablePackage(ModuleType):
 
     @property
     def __doc__(self) -> str:  # type: ignore[override]
-        """The function's signature and docstring: `help` shows no signature of a module, so it is the first line."""
+        """The function's signature, which `help` does not show for a module, and then the function's docstring."""
         function = _found(self._function)
         return f"{function.__name__}{inspect.signature(function, eval_str=True)}\n\n{inspect.getdoc(function)}"
 

@@ -92,7 +92,8 @@ def main() -> int:
 
 
 def _names_folders(words: list[str]) -> bool:
-    """Whether the words are folders, not Hydra's flags or key=value. A single word that does not exist may be an experiment."""
+    """Return whether the words name folders to compare, and not Hydra's flags or key=value. A single bare word
+    must be an existing path, because it may otherwise be meant as an experiment."""
     if any(_names_run(word) for word in words) or _names_unknown(words):
         return True
     if not words or words[0].startswith("-") or ("=" in words[0] and not Path(words[0]).is_dir()):
@@ -101,7 +102,8 @@ def _names_folders(words: list[str]) -> bool:
 
 
 def _names_unknown(words: list[str]) -> bool:
-    """Whether the words are NAME=FOLDER of missing folders: no experiment is named, and no NAME is a key of the config."""
+    """Return whether the words are meant as NAME=FOLDER although the folders are missing. This is assumed if the words
+    name no experiment and no NAME is a key of the config."""
     from gra.chain.config.not_key_value import top_keys
 
     given = [word.partition("=")[0] for word in words if "=" in word and not word.startswith("-")]
@@ -111,7 +113,7 @@ def _names_unknown(words: list[str]) -> bool:
 
 
 def _names_run(word: str) -> bool:
-    """Whether a word is NAME=FOLDER with an evaluation in it; the folder is only looked at where it exists."""
+    """Return whether a word is NAME=FOLDER and the folder exists and holds an evaluation."""
     if "=" not in word or word.startswith("-") or not Path(word.partition("=")[2]).exists():
         return False
     from gra.compare.several import names_run
@@ -127,7 +129,8 @@ def _hydra_command(command: str, rest: list[str]) -> int:
 
 
 def _as_overrides(words: list[str]) -> list[str]:
-    """The flags of a comparison as overrides of `experiment.compare`; all other words as they are."""
+    """Return the words with the flags of a comparison as overrides of `experiment.compare`. All other words stay as
+    they are."""
     found: list[str] = []
     contrasts: list[str] = []
     rest = list(words)
@@ -172,7 +175,11 @@ def _experiments() -> list[str]:
 
 
 def _unknown(command: str, rest: list[str]) -> int:
-    """Report an unknown command with a suggestion: a stage's name, a flag or key=value without a command, or a misspelt command."""
+    """Print that the command is unknown, with a suggestion, and return the exit code.
+
+    It recognises a misspelt command, a synonym such as `sft`, an experiment's name, and a flag or key=value without a
+    command.
+    """
     import shlex
 
     near = spelling.near(command, [*COMMANDS, *STAGES, *OTHERS, *ALIKE])

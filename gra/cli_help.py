@@ -1,6 +1,7 @@
-"""The help text of `gra`, and what the help pages of its commands with a composed config say beside groups and keys.
+"""Texts of the help: HELP, which `gra --help` prints as it is, and PAGES, for the commands that have a composed config.
 
-`gra --help` prints HELP as it is; gra/config_reference/command_help.py makes `gra COMMAND --help` of the PAGES.
+gra/config_reference/command_help.py makes `gra COMMAND --help` from the command's page and the groups and keys of its
+config.
 """
 
 from __future__ import annotations
@@ -57,9 +58,9 @@ inspect, compare, fetch, publish:
 
 
 class Page(NamedTuple):
-    """What a command's help page says beside its groups and keys. `usage`: the words after `gra COMMAND`; `flags`: the command's
-    own, before those of Hydra; `words`: key=value words that the command takes and its config has not; `examples`: a comment and
-    the command after `gra`."""
+    """The texts of a command's help page, without its groups and keys. `usage`: the words after `gra COMMAND`; `flags`:
+    the command's own flags, shown before Hydra's; `words`: key=value words that the command accepts although its config
+    has no such key; `examples`: a comment and the words after `gra`."""
 
     app: str  # the command's config in conf/
     usage: str

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gra.errors import EXIT_CONFIG
 
-MOST = 200  # ids that are proposed at once
+MOST = 200  # most ids that are proposed at once
 BASH = """\
 _gra_completion() {
   local words
@@ -49,7 +49,7 @@ def complete(words: Sequence[str], commands: Sequence[str], apps: dict[str, str]
 
 
 def _samples(words: Sequence[str], begun: str) -> list[str]:
-    """Ids of the folder's samples that begin so; [] where no folder can be read."""
+    """Ids of the folder's samples that begin with `begun`; [] if no folder can be read."""
     from gra.errors import StoreError
     from gra.synthesis.output.inspect_summary import TABLES, read_rows
 

@@ -12,7 +12,7 @@ from gra.fileio import read_json
 from gra.wellformed import printable
 
 MARK = "SIMULATED"  # the file's line says why the folder is labelled
-QUANTIZED = "QUANTIZED"  # the model's weights were rounded to a few bits before; the file's line says how
+QUANTIZED = "QUANTIZED"  # the model's weights were once rounded to a few bits; the file's line says how
 MANIFEST = "manifest.json"
 _CAP = 200  # maximum bytes read from a label file
 

@@ -1,4 +1,4 @@
-"""Records for which machine configs are checked: this one, or the one that a batch job requests.
+"""Records the machine for which configs are checked: this machine, or the machine that a batch job requests.
 
 A login node has no GPU and may lack a compiler or a server's command. Inside `requested(gpus=4)`, checks compare the config
 only with the request. The job itself checks the rest: its stage runs the same check on its own machine before it loads
@@ -21,7 +21,8 @@ def requested_gpus() -> int | None:
 
 
 def one_server_each() -> bool:
-    """Return whether each model's server gets such a machine of its own, so that its GPUs need to suffice for one server."""
+    """Return whether each model's server gets a machine of its own. If so, the machine's GPUs need to suffice for only
+    one server."""
     return _apart.get()
 
 

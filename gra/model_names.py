@@ -1,4 +1,4 @@
-"""PURE: reads a model's family off its name."""
+"""PURE: derives a model's family from its name."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ _FAMILY = re.compile(r"[a-z]+")
 
 
 def family_of(name: str) -> str:
-    """The first letters of a model's name: `qwen` for `Qwen/Qwen2.5-Coder-0.5B`."""
+    """The first group of letters in a model's name, without its owner: `qwen` for `Qwen/Qwen2.5-Coder-0.5B`."""
     found = _FAMILY.search(name.lower().rsplit("/", 1)[-1])
     return found[0] if found else name

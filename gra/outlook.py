@@ -1,4 +1,5 @@
-"""PURE: what `gra plan` says of an unfinished step: lines of text, its cost, and what later steps need to know for theirs."""
+"""PURE: describes an unfinished step for `gra plan`: lines of text, the step's cost, and the numbers that later steps
+need to compute their own costs."""
 
 from __future__ import annotations
 
@@ -10,9 +11,9 @@ from gra import work
 
 @dataclass(frozen=True)
 class Cost:
-    """What a step is expected to take. `calls`, `tokens`: of models behind a server; `flops`: of calls or of training; `hours`: of
-    one GPU (gra/work.py); `disk`: bytes that stay when the step is done. `unsized`: FLOPs and hours are unknown, and 0 here,
-    because the pool does not state the models' parameters."""
+    """The expected cost of a step. `calls`, `tokens`: of models behind a server; `flops`: of calls or of training;
+    `hours`: GPU-hours (gra/work.py); `disk`: bytes that remain when the step is done. `unsized`: true if FLOPs and
+    hours are unknown because the pool does not state the models' parameters; both are 0 in that case."""
 
     calls: float = 0.0
     tokens: float = 0.0
@@ -45,8 +46,9 @@ class Cost:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What is known of an unfinished step. `cost`: None if it is unknown; `rows`: records of the data that the step makes;
-    `billions`: parameters of the model that it makes. None: unknown, or the step makes no such thing."""
+    """What is known about an unfinished step. `cost`: None if it is unknown. `rows`: number of records that the step
+    makes; None if it is unknown or the step makes no data. `billions`: billions of parameters of the model that the
+    step makes; None if the number is unknown or the step makes no model."""
 
     lines: list[str] = field(default_factory=list)
     cost: Cost | None = None

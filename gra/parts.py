@@ -1,5 +1,5 @@
-"""Describes how a stage splits one run into parts for several jobs, in consecutive waves. gra/cluster queues them; for a
-synthesis, gra/synthesis/engine/sharding.py makes them."""
+"""Describes how a stage splits one run into parts for several jobs, in consecutive waves. gra/cluster queues the parts.
+For a synthesis, gra/synthesis/engine/sharding.py makes the parts."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Part:
 class Wave:
     """Tasks that run at the same time, after all tasks of the previous wave. `part(i)` is task number i, counted from 0.
 
-    A wave of one task with `gathers` uses what the tasks of the previous wave recorded, and does what they left undone
-    itself.
+    `gathers`: the wave has one task, which uses what the tasks of the previous wave recorded. This task does the work
+    that those tasks left undone.
     """
 
     name: str

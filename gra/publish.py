@@ -36,11 +36,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def publish(source: Path, target: Path, *, replace: bool = False) -> list[str]:
-    """Copy the files of the result in `source` to `target`, each atomically. Return the names of those that changed; other
-    files in `target` stay.
+    """Copy the files of the result in `source` to `target`, each atomically. Return the names of the files that
+    changed. Other files in `target` stay.
 
-    Raises StoreError, before anything is changed, if `source` is not a complete result, if both are the same folder, if
-    `target` holds another result and `replace` is false, or if `target` is not writable.
+    Raises StoreError, before anything is changed, if `source` is not a complete result, if `source` and `target` are
+    the same folder, if `target` holds another result and `replace` is false, or if `target` is not writable.
     """
     found = _result(source)
     if target.exists() and not target.is_dir():

@@ -1,7 +1,8 @@
 """Files in which the server jobs of a step publish where they listen: `STORE/.servers/STEP/TASK.json`, one for each task.
 
-A file is replaced atomically, readable by its user alone, and holds no key. A server rewrites it every BEAT_S seconds, so a file
-whose `beat` is old belongs to a job that died and is not believed; the reader asks the server itself before it calls it.
+A file is replaced atomically. Only its user can read it, and it holds no API key. A server rewrites its file every
+BEAT_S seconds. A file with an old `beat` therefore belongs to a job that died, and is ignored. Before a client sends
+calls to an address, it checks that the server answers.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from gra.fileio import read_json, write_json
 FOLDER = ".servers"
 BEAT_S = 10.0  # seconds between two writings of a file
 FRESH_S = (
-    120.0  # age from which a file is not believed: some beats, NFS's cache of attributes, clocks that differ a little
+    120.0  # older files are ignored; the limit allows for some missed beats, NFS's attribute cache and differing clocks
 )
 UP, LEFT = "up", "left"
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where one server task listens. `job`: Slurm's number, as squeue writes it (12_3); `attempt`: which start of the task; `beat`:
-    seconds since 1970; `state`: up, or left (it ends, and its address is not to be used)."""
+    """Where one server task listens. `job`: Slurm's job number, as squeue writes it (12_3); `attempt`: number of the
+    task's start; `beat`: time of the last writing, in seconds since 1970; `state`: up, or left (the server ends, and
+    its address must not be used)."""
 
     model: str
     url: str
@@ -45,7 +47,7 @@ class Address:
 
 
 def folder_of(store: Path, step: str) -> Path:
-    """The folder of the addresses of a step; `step`: the key of its job."""
+    """Return the folder with the addresses of a step. `step`: the key of the step's job."""
     return store.absolute() / FOLDER / step
 
 
@@ -61,8 +63,8 @@ def write(folder: Path, task: int, address: Address) -> None:
 
 
 def read(folder: Path, task: int) -> Address | None:
-    """The address that a task published; None if there is none, none that can be read, or one that another user wrote: the API
-    key is sent there."""
+    """Return the address that a task published. None if there is no address, or if it cannot be read. Also None if
+    another user wrote it, because the API key is sent to the address."""
     try:
         if _file(folder, task).stat().st_uid != os.getuid():
             return None
@@ -72,7 +74,7 @@ def read(folder: Path, task: int) -> Address | None:
 
 
 def read_all(folder: Path) -> Mapping[int, Address]:
-    """All addresses of a step that can be read, by task."""
+    """Return all addresses of a step that can be read, by the number of the task."""
     found = {}
     for path in folder.glob("*.json"):
         if path.stem.isdigit() and (address := read(folder, int(path.stem))) is not None:

@@ -1,5 +1,5 @@
-"""Describes servers of a run's models that are jobs of their own. gra/cluster queues them; gra/models/launch/published.py is what
-runs in them."""
+"""Describes servers of a run's models, each in a job of its own. gra/cluster queues these jobs;
+gra/models/launch/published.py runs in them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ServerTask:
-    """One server task. `number`: counted from 0; task n serves model n modulo the number of models. `addresses`: the folder where
-    it publishes where it listens; `host`: how other nodes call this one; `job`, `attempt`: see gra/server_addresses.py; `logs`: the
-    folder of the server's log. `wanted`: whether to continue; it is called again and again, in a thread."""
+    """One server task. `number`: counted from 0; task n serves model n modulo the number of models. `addresses`: folder
+    in which the task publishes the server's address; `host`: name by which other nodes reach this node; `job`,
+    `attempt`: see gra/server_addresses.py; `logs`: folder of the server's log. `wanted()`: whether the server is still
+    wanted; it is called repeatedly, in a thread."""
 
     number: int
     addresses: Path
@@ -26,9 +27,10 @@ class ServerTask:
 
 @dataclass(frozen=True)
 class Served:
-    """The models that a run calls and could start servers of. `client(folder, wait_s)`: the config with which the run finds
-    addresses in `folder`, waiting at most `wait_s` seconds for each model; `serve(task)`: runs the server of a task until it is not
-    wanted, and returns the exit code of its job."""
+    """The models that a run calls and for which it could start servers. `client(folder, wait_s)`: returns the config
+    with which the run finds addresses in `folder`; the run waits up to `wait_s` seconds for each model, or longer if
+    its `runtime` says so. `serve(task)`: runs the task's server until the server is not wanted any more, and returns
+    the job's exit code."""
 
     models: tuple[str, ...]
     client: Callable[[Path, float], dict[str, Any]]

@@ -1,4 +1,5 @@
-"""PURE: how the scores of one sample's reviewers stand to one another: one rule for a run's health, the report and gra analyze."""
+"""PURE: compares the scores that several reviewers gave to the same sample. A run's health, the report and gra analyze
+use the same rule."""
 
 from __future__ import annotations
 
@@ -7,16 +8,18 @@ from statistics import fmean
 
 
 def below_others(scores: Sequence[float]) -> list[float | None]:
-    """For each reviewer's score of a sample, by how many points it lies below the mean of the others' (harsh: above 0); None for a
-    lone score. Its mean over samples is a reviewer's severity."""
+    """Return, for each reviewer's score of a sample, the mean of the other reviewers' scores minus this score: above 0
+    if the reviewer is harsh, None if there is no other score. The mean of the difference over samples is the reviewer's
+    severity."""
     whole, others = sum(scores), len(scores) - 1
     return [(whole - own) / others - own if others else None for own in scores]
 
 
 def preference(below: Mapping[str, Sequence[float]], of: Collection[str], least: int) -> float | None:
-    """By how many points more than the other reviewers a reviewer scores the generators `of`, minus the same for all other
-    generators, so that its severity does not count. `below`: by generator, what `below_others` found for the reviewer. None for
-    fewer than `least` samples on either side."""
+    """Return how much a reviewer prefers the generators `of`, in points: its scores minus the other reviewers' scores,
+    for samples of these generators, minus the same difference for all other generators. The reviewer's severity cancels
+    out. `below`: generator -> results of `below_others` for this reviewer. None if either side has fewer than `least`
+    samples."""
     own = [gap for name, gaps in below.items() if name in of for gap in gaps]
     rest = [gap for name, gaps in below.items() if name not in of for gap in gaps]
     return fmean(rest) - fmean(own) if min(len(own), len(rest)) >= max(1, least) else None

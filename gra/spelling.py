@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-TYPO = 0.9  # a word as similar as this is misspelt by a letter or two
+TYPO = 0.9  # words of at least this similarity differ by a letter or two
 
 
 def near(word: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
-    """Return at most `most` of the `known` words that `word` can mean, best first: those that differ by a letter or two, then
-    those that begin or end with `word` (`samples`: `samples_per_round`), then those that resemble it.
+    """Return at most `most` of the `known` words that `word` can mean, best first.
 
-    `cutoff`: minimum similarity of the last ones from 0 to 1 (difflib's ratio).
+    Words that differ from `word` by a letter or two come first, words that begin or end with it second
+    (`samples_per_round` for `samples`), and words that only resemble it last. `cutoff`: minimum similarity of the words
+    in this last group, from 0 to 1 (difflib's ratio).
     """
     import difflib
 
@@ -25,7 +26,8 @@ def near(word: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) ->
 
 
 def _is_part(word: str, name: str) -> bool:
-    """Return whether `name` is `word` and further whole words, before or after it, in the same section (`sft.`, `sim/`)."""
+    """Return whether `name` is `word` with a section (`sft.`, `sim/`) or further whole words before it, or with further
+    whole words after it in the same section. If `word` has a section, `name` must have the same one."""
     (section, last), (whole_section, whole) = _divided(word), _divided(name)
     short, long = _words(last), _words(whole)
     if section not in ("", whole_section) or not short or (short == long and section == whole_section):

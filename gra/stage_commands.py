@@ -81,13 +81,15 @@ def _stage(command: str, target: str, app: str, words: Sequence[str]) -> int:
 
 
 def asks_for_help(words: Sequence[str]) -> bool:
-    """Whether the words ask for the command's help page, and not for Hydra's or that of another config of the user's."""
+    """Return whether the words ask for the command's own help page. They do not if they ask for Hydra's help, or name
+    another config (`--config-name`, `--config-path`)."""
     other = ("--hydra-help", "--config-name", "-cn", "--config-path", "-cp")
     return any(word in ("-h", "--help") for word in words) and not any(word.split("=")[0] in other for word in words)
 
 
 def show_help(command: str, words: Sequence[str]) -> int:
-    """Print the help page of a command, for the config that its other words compose. Return the exit code."""
+    """Print the help page of a command, for the config that `words` compose without -h and --help. Return the exit
+    code."""
     from gra.config_reference.command_help import page
     from gra.pipes import outlive_reader
 

@@ -25,8 +25,9 @@ def terminal() -> Console | None:
 
 
 def columns(piped: int = 100) -> int:
-    """Return the terminal's width in characters, at least 60: COLUMNS if it is set, else that of standard output or, where a
-    pager reads that, of standard error; `piped` where neither is a terminal."""
+    """Return the terminal's width in characters, at least 60. It is COLUMNS if that is set, else the width of the
+    terminal at standard output. If a pager or file gets standard output, it is the width of the terminal at standard
+    error. If neither is a terminal, it is `piped`."""
     for stream in (sys.__stdout__, sys.__stderr__):
         with contextlib.suppress(AttributeError, ValueError, OSError):
             piped = os.get_terminal_size(stream.fileno()).columns or piped  # type: ignore[union-attr]
@@ -36,8 +37,8 @@ def columns(piped: int = 100) -> int:
 
 @contextlib.contextmanager
 def logging_above(before: TextIO) -> Iterator[None]:
-    """Print log lines above a live display: during the block, log handlers of the stream `before` write to the stream with
-    which the display has replaced sys.stderr."""
+    """Print log lines above a live display. During the block, log handlers that wrote to the stream `before` write to
+    the new sys.stderr, which the display has set."""
     handlers = [h for h in logging.getLogger().handlers if isinstance(h, logging.StreamHandler) and h.stream is before]
     for handler in handlers:
         handler.setStream(sys.stderr)

@@ -7,8 +7,8 @@
 
 Nothing is deleted or changed: `wandb sync` adds a marker beside each run that it uploaded, and such runs are skipped. Runs of steps
 that are not finished are listed and left alone, because a resumed step writes its run anew. The key is W&B's (WANDB_API_KEY, or
-`wandb login`). `wandb sync` waits forever for a server that does not answer; here the server is tried first, and an upload
-that takes more than --timeout seconds ends the command. Run the command again to resume.
+`wandb login`). `wandb sync` alone waits forever for a server that does not answer. This command first checks that the
+server answers, and it ends when an upload takes more than --timeout seconds. Run the command again to resume.
 """
 
 from __future__ import annotations
@@ -125,8 +125,9 @@ def _server() -> str:
 
 
 def upload(run: OfflineRun, options: Sequence[str], timeout: float) -> bool:
-    """Upload one run and return whether `wandb sync` did so and left its marker. Its own logs go to a temporary folder, so that
-    the step's folder stays as its manifest lists it. Raises StoreError after `timeout` seconds."""
+    """Upload one run. Return whether `wandb sync` succeeded and left its marker. The logs of `wandb sync` go to a
+    temporary folder, so that the step's folder stays as its manifest lists it. Raises StoreError after `timeout`
+    seconds."""
     with tempfile.TemporaryDirectory(prefix="gra-track-") as scratch:
         environment = {**os.environ, "WANDB_DIR": scratch, "WANDB_MODE": "online"}
         command = [*SYNC, *options, str(run.folder.resolve())]

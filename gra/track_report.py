@@ -4,9 +4,9 @@
   gra track report paper/main_table --entity my-team --project gra --tasks gsm8k bbh
   gra track report quickstart --dry-run                            # list the sections and send nothing
 
-The runs must be at the server: log online, or upload them first (gra track sync). A report shows what W&B holds of the group
-EXPERIMENT when somebody opens it; each call of this command makes a new one. It needs W&B's own library for reports
-(pip install 'gra[reports]') and a key (WANDB_API_KEY, or `wandb login`).
+The runs must be at the server: log online, or upload them first (gra track sync). An opened report shows the runs of
+the group EXPERIMENT that W&B holds at that time. Each call of this command makes a new report. The command needs W&B's
+own library for reports (pip install 'gra[reports]') and a key (WANDB_API_KEY, or `wandb login`).
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from gra.tracking import cut
 
 @dataclass(frozen=True)
 class Section:
-    """Panels about the runs of one stage (W&B's job type). `table`: the name of a table that the runs logged; `bars`: keys of their
-    summary; `curves`: titles, each with the keys of one plot over the runs' steps."""
+    """Panels about the runs of one stage (W&B's job type). `table`: the name of a table that the runs logged; `bars`:
+    keys of the runs' summaries, with one bar plot per key; `curves`: line plots over the steps of the runs, each as
+    (title, keys)."""
 
     title: str
     job_type: str
@@ -37,7 +38,8 @@ class Section:
 
 
 def sections(tasks: Sequence[str]) -> tuple[Section, ...]:
-    """Return the sections of a report. `tasks`: benchmarks with a plot of their own, as they are called in scores.json."""
+    """Return the sections of a report. `tasks`: the benchmarks that get a separate plot, by their names in
+    scores.json."""
     return (
         Section(
             "Comparison",
@@ -96,7 +98,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def publish(parts: Sequence[Section], experiment: str, project: str, entity: str | None, title: str) -> str:
-    """Make the report at W&B's server and return its address. Raises StoreError, also where the group has no runs."""
+    """Make the report at W&B's server and return its address. Raises StoreError if W&B fails or if the group has no
+    runs."""
     library = _library()
     import wandb
 
@@ -116,7 +119,7 @@ def publish(parts: Sequence[Section], experiment: str, project: str, entity: str
         return str(report.url)
     except StoreError:
         raise
-    except Exception as error:  # W&B's libraries raise bare Exceptions without a key, and many kinds of their own
+    except Exception as error:  # W&B's libraries raise many types, and a bare Exception if there is no key
         remedy = "check WANDB_API_KEY, --entity, --project and the network; nothing else depends on the report"
         raise StoreError(f"W&B made no report: {str(error)[:300]}\n    -> {remedy}") from error
 

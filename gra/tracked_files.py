@@ -1,12 +1,13 @@
 """Logs the files that a W&B run reads and makes as artifacts: seeds -> data -> model -> scores -> comparison.
 
-An artifact holds references: a `file://` address with a size and a digest. The file itself is sent only if the weights are
-uploaded, or if it is a table of a comparison. The digest identifies the file: its MD5, or for weights that are not uploaded a
-hash of their path and of what they were made from. W&B therefore keeps equal files as one version, whichever run logged it, and
-so joins the run that made them to the runs that read them. The metadata holds the folder's fingerprint in the store (`hash`).
+An artifact holds references: a `file://` address with a size and a digest. The file itself is sent only if the weights
+are uploaded, or if it is a table of a comparison. The digest identifies the file. It is the file's MD5; for weights
+that are not uploaded it is a hash of their path and of the artifact's metadata. The metadata holds the folder's
+fingerprint in the store (`hash`). W&B keeps files with equal digests as one version, whichever run logged them. In this
+way it connects the run that made a file to the runs that read the file.
 
-An artifact is named after the last part of the folder's path. The addresses are in `<output>`, the name that
-`<output>.partial` gets when the run is finished.
+An artifact is named after the last part of the folder's path. The addresses are in `<output>`, even while the files are
+still in `<output>.partial`, which is renamed to `<output>` when the run is finished.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def log_model(run: Any, output: Path, upload: bool, offline: bool) -> None:
 
 
 def use_model(run: Any, folder: Path, upload: bool) -> None:
-    """Log `folder/model` as the model that `run` uses. `upload`: whether the run that made it uploaded the weights."""
+    """Log `folder/model` as the model that `run` uses. `upload`: whether the run that made the model uploaded its
+    weights."""
     _model(run, folder, upload, send=None)
 
 

@@ -71,8 +71,9 @@ class Run:
         tags: Sequence[str] = (),
         finish_timeout: float = FINISH_TIMEOUT,
     ):
-        """Start the run, unless tracking is off. `run_id` names the run for W&B. A resumed step passes the same id, which
-        resumes an online run. `job_type`: the stage, which is a tag too, like `tags`. `config` is shown by `public`."""
+        """Start the run if tracking is on. `run_id` names the run for W&B. A resumed step passes the same id, which
+        resumes an online run. `job_type`: the stage; it is also logged as a tag, in addition to `tags`. `config` is
+        logged as `public` returns it."""
         self._run: Any = None
         self._settings, self._offline = settings, settings.mode == "offline"
         self._job_type, self._finish_timeout = job_type, finish_timeout
@@ -105,7 +106,8 @@ class Run:
             self._set.append(name)
 
     def _restore(self) -> None:
-        """Leave the environment as it was found: a later step, or a program that a script starts, has folders of its own."""
+        """Restore the environment variables, because a later step, or a program that a script starts, uses other
+        folders."""
         for name in self._set:
             os.environ.pop(name, None)
         self._set = []
@@ -165,8 +167,8 @@ class Run:
         self._restore()
 
     def call(self, act: Callable[[Any], object], part: str | None = None) -> None:
-        """Call `act` with the run. A failure ends tracking; if `part` is given, a failure skips only that part unless W&B's
-        service has died."""
+        """Call `act` with the run. A failure ends tracking. If `part` is given and W&B's service is still alive, a
+        failure only skips that part."""
         if self._run is None:
             return
         try:
@@ -184,7 +186,8 @@ class Run:
 
 
 def cut(text: str, longest: int = LONGEST) -> str:
-    """Return `text` with at most `longest` characters. A longer one ends with a hash of the whole, so that two stay different."""
+    """Return `text`, cut to at most `longest` characters. A cut text ends with a hash of the whole text, so that
+    different texts stay different."""
     if len(text) <= longest:
         return text
     return f"{text[: longest - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -196,8 +199,8 @@ def limited_tags(tags: Sequence[str | None]) -> list[str]:
 
 
 def public(value: Any) -> Any:
-    """Return `value` as W&B's config may show it: without keys that hold secrets and without addresses of servers; of an absolute
-    path, only the last part."""
+    """Return `value` as W&B's config may show it. Keys that hold secrets are removed. Addresses of servers and secret
+    values are replaced by "(left out)". Absolute paths are reduced to their last part."""
     if isinstance(value, dict):
         return {key: public(part) for key, part in value.items() if not secret_patterns.is_name(str(key))}
     if isinstance(value, list | tuple):

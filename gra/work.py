@@ -10,34 +10,35 @@ from __future__ import annotations
 import re
 
 PEAK = 989e12  # FLOPs a second of one H100 SXM, dense bfloat16 (NVIDIA's data sheet)
-GENERATING, TRAINING = 0.1, 0.4  # shares of that peak; generation waits for memory. Assumed, not measured
+GENERATING, TRAINING = 0.1, 0.4  # reached shares of PEAK; assumed, not measured. Generation waits for memory
 _SIZE = re.compile(r"(?<![a-zA-Z0-9.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", re.IGNORECASE)
 
 
 def billions_named(name: str) -> float | None:
-    """The parameters that a model's name states: Qwen2.5-7B -> 7, SmolLM2-135M -> 0.135; None if it states none, or several."""
+    """Return the parameters, in billions, that a model's name states: Qwen2.5-7B -> 7, SmolLM2-135M -> 0.135. Return
+    None if the name states no number of parameters, or several."""
     found = {float(size) * (1 if unit in "bB" else 1e-3) for size, unit in _SIZE.findall(name)}
     return found.pop() if len(found) == 1 else None
 
 
 def in_words(flops: float, share: float) -> str:
-    """FLOPs and GPU-hours."""
+    """Return FLOPs and GPU-hours as text."""
     hours = hours_in_words(gpu_hours(flops, share))
     return f"{short(flops)}FLOPs, {hours} GPU-hours (assumed: {share:.0%} of an H100's 989 TFLOP/s in bfloat16)"
 
 
 def gpu_hours(flops: float, share: float) -> float:
-    """Hours of one GPU that reaches `share` of PEAK."""
+    """Return the hours that one GPU needs for `flops` if it reaches `share` of PEAK."""
     return flops / (PEAK * share) / 3600
 
 
 def hours_in_words(hours: float) -> str:
-    """Hours, rounded."""
+    """Return rounded hours as text."""
     return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
 
 
 def about(number: float) -> str:
-    """Two significant digits: 1,234,567 -> 1.2 million; 9,812 -> 9,800."""
+    """Return a rounded number as text: 1,234,567 -> 1.2 million; 9,812 -> 9,800."""
     if number >= 1e6:
         return f"{number / 1e6:,.1f} million" if number < 1e9 else f"{number / 1e9:,.1f} billion"
     digits = max(len(str(int(number))) - 2, 0)
@@ -45,7 +46,7 @@ def about(number: float) -> str:
 
 
 def disk(size: float) -> str:
-    """Bytes, rounded."""
+    """Return a size in bytes as text, rounded, in GB or MB."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{max(size / 1e6, 1):,.0f} MB"
 
 

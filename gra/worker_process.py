@@ -18,7 +18,7 @@ from typing import Any
 from gra.errors import ConfigError, GraError, SynthesisError
 
 NICE = 5
-CLOSE_S, AGAIN_S = 30.0, 0.5  # seconds that a process has to end, and between two SIGTERMs
+CLOSE_S, AGAIN_S = 30.0, 0.5  # seconds after which a process that has not ended is killed; seconds between two SIGTERMs
 _starting = threading.Lock()
 
 
@@ -86,8 +86,8 @@ class WorkerProcess:
 
 @contextlib.contextmanager
 def without_main() -> Iterator[None]:
-    """Keep processes that are started in the block from importing the caller's script, as `spawn` does by default. A script
-    without `if __name__ == "__main__":` would otherwise run again in each process."""
+    """Prevent processes that are started in the block from importing the caller's script. By default `spawn` imports
+    it, and a script without `if __name__ == "__main__":` would run again in each process."""
     with _starting:
         main = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")

@@ -22,9 +22,10 @@ from gra.train.student import new_tokens
 
 FLASH_PACKAGE = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
 EIGHT_BIT = ("adamw_8bit", "paged_adamw_8bit")
-TRAINABLE_UNDER_QLORA = ("embed_tokens", "lm_head")  # modules that, like norms, 4-bit loading leaves in bfloat16
-# Model types in which, with every attention kernel, a document of a packed row sees the previous one: a recurrent state continues,
-# or the given positions are ignored. Found with `student.load.refuse_leak` on a small random model of each (transformers 5.23).
+TRAINABLE_UNDER_QLORA = ("embed_tokens", "lm_head")  # 4-bit loading leaves these modules and norms in bfloat16
+# Model types in which, with every attention kernel, a document of a packed row sees the previous document: a recurrent
+# state continues, or the given positions are ignored. Found with `student.load.refuse_leak` on a small random model of
+# each type (transformers 5.23).
 LEAKY = (
     "bert",
     "biogpt",
@@ -72,7 +73,8 @@ def conflicts(
 
 
 def _data(inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Return the faults of data folders without samples or without conversations, from the parquet footers."""
+    """Return the faults of data folders that cannot be read or have no samples or no conversations. Only parquet
+    footers are read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -161,7 +163,8 @@ def _adapters(sft: SftSettings) -> list[Problem]:
 
 
 def _eight_bit(sft: SftSettings, machine: Machine) -> list[Problem]:
-    """Return what bitsandbytes' 4-bit weights and 8-bit optimizers need and this machine or recipe lacks."""
+    """Return the requirements of bitsandbytes' 4-bit weights and 8-bit optimizers that this machine or recipe does not
+    meet."""
     found = []
     missing = [] if machine.gpus else ["a CUDA GPU (none is visible to this torch)"]
     missing += [] if "bitsandbytes" in machine.packages else ["the package bitsandbytes (pip install bitsandbytes)"]

@@ -10,15 +10,16 @@ from gra.outlook import Cost, Outlook, Upstream
 from gra.train.data.rows import path_of
 from gra.train.settings import BuildSettings, StudentSettings, TrainSettings
 
-TOKENS = 310  # of a sample: an instruction and an answer of Alpaca's length, as in the price of a synthesis
-UNKNOWN = 10_000  # samples that the estimate is for if the size of the data is unknown
+TOKENS = 310  # tokens per sample: an instruction and an answer of Alpaca's length, as in the price of a synthesis
+UNKNOWN = 10_000  # if the size of the data is unknown, the estimate is for this number of samples
 _CHECKPOINT = (
     14  # bytes of a checkpoint for each trained parameter: bfloat16 weights and AdamW's master weights and moments
 )
 
 
 def outlook(settings: TrainSettings, inputs: Mapping[str, Path | None], upstream: Upstream) -> Outlook:
-    """The estimate as text and figures. `upstream`: what is expected of unfinished steps that make inputs."""
+    """Return the estimate as text and figures. `upstream`: the estimates for the unfinished steps that make the
+    inputs."""
     sft, billions = settings.sft, parameters(settings.student)
     if billions is None:
         student = settings.student.model
@@ -42,7 +43,8 @@ def outlook(settings: TrainSettings, inputs: Mapping[str, Path | None], upstream
 
 
 def parameters(student: StudentSettings) -> float | None:
-    """Billions, as the model's name states them or as it is built."""
+    """Return the student's parameters in billions, from the model's name or from `student.build`; None if they are
+    unknown."""
     if student.model is not None:
         return work.billions_named(Path(student.model).name)
     return None if student.build is None else _built(student.build) / 1e9
@@ -56,7 +58,8 @@ def _built(build: BuildSettings) -> float:
 
 
 def _samples(inputs: Mapping[str, Path | None], upstream: Upstream) -> float | None:
-    """Rows of all data folders, made or expected; None if those of one are unknown."""
+    """Return the number of rows of all data folders; None if it is unknown for one of them. If a folder is not made
+    yet, its expected rows count."""
     import pyarrow.parquet
 
     rows = 0.0

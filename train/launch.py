@@ -90,7 +90,7 @@ def first_host(hosts: str) -> str:
 
 
 def launched() -> bool:
-    """Return whether torchrun or a similar launcher started this process. It then starts no others."""
+    """Return whether torchrun or a similar launcher started this process. If so, this process starts no others."""
     return "RANK" in os.environ
 
 
@@ -105,14 +105,16 @@ def nproc(runtime: RuntimeSettings, machine: Machine) -> int:
 
 
 def processes(runtime: RuntimeSettings | None, machine: Machine) -> int:
-    """Return how many processes train together on all nodes: from torchrun's environment, or as torchrun will be started."""
+    """Return how many processes train together on all nodes. If this process will start torchrun, it is the number that
+    torchrun will start. Otherwise it is WORLD_SIZE from the launcher's environment, or 1 without a launcher."""
     if runtime is None or not wanted(runtime):
         return world_size()
     return nproc(runtime, machine) * nodes(os.environ).count
 
 
 def follower(runtime: RuntimeSettings) -> bool:
-    """Return whether this process starts workers on a node other than the first, whose process owns the output folder."""
+    """Return whether this process starts workers on a node other than the first. The first node's process owns the
+    output folder."""
     return wanted(runtime) and nodes(os.environ).rank > 0
 
 
@@ -270,9 +272,9 @@ class _Relay:
 def raise_ending(folder: Path, code: int, heard: list[int]) -> None:
     """Raise the error that explains how the processes ended. `code`: torchrun's exit code; `heard`: the signals received here.
 
-    A fault of the run takes precedence over a signal, because the processes that did not fail are then ended by SIGTERM. A signal
-    takes precedence over a process that died without a message, because the signal may have come before that process handled
-    signals.
+    A fault of the run takes precedence over a signal, because after a fault the other processes are ended by SIGTERM. A
+    signal takes precedence over a process that died without a message, because the signal may have come before that
+    process handled signals.
     """
     if not code:
         return

@@ -5,8 +5,9 @@ after Ctrl-C. The same command resumes from the checkpoint and ends with the wei
 several processes, one signal to any of them stops all after the same step. Before the first step the process exits at once; after
 the last step the model is always written, which is faster than a checkpoint.
 
-A second signal stops at once without a checkpoint, except in two cases that batch systems and launchers cause: SIGTERM after
-SIGUSR1, and the same signal again within GRACE seconds (Slurm sends it to every process, and torchrun forwards its own).
+A second signal stops at once without a checkpoint, except in two cases that batch systems and launchers cause: SIGTERM
+after SIGUSR1, and the same signal again within GRACE seconds (Slurm sends a signal to every process, and torchrun
+forwards the signal that it gets).
 """
 
 from __future__ import annotations
@@ -42,11 +43,11 @@ class _Leave(BaseException):
 
 
 class Stop:
-    """The exit that signals requested of this process, and the phase of the run."""
+    """Records the exit code that a signal requested of this process, and the phase of the run."""
 
     def __init__(self) -> None:
         self.requested = 0  # the exit code requested by a signal; 0: none
-        self.agreed = 0  # the exit code requested of any process, agreed by all after the last step
+        self.agreed = 0  # the exit code requested of any process; all processes agreed on it after the last step
         self.phase: Literal["start", "steps", "end"] = "start"
         self._owner, self._first, self._when = os.getpid(), 0, 0.0
 
@@ -73,7 +74,7 @@ class Stop:
     def _impatient(self, number: int) -> bool:
         if (self._first, number) == (signal.SIGUSR1, signal.SIGTERM):
             return False
-        alone = number == signal.SIGINT and "RANK" not in os.environ  # no torchrun forwards the Ctrl-C
+        alone = number == signal.SIGINT and "RANK" not in os.environ  # there is no torchrun that forwards Ctrl-C
         return alone or number != self._first or time.monotonic() - self._when > GRACE
 
     def agree(self, device: Any) -> int:
@@ -95,7 +96,7 @@ class Stop:
         return kind(f"stopped by a signal {where}; the same command resumes from there (exit code {code})")
 
 
-_stop: Stop | None = None  # that of the run in progress; there is only one, because signals belong to the process
+_stop: Stop | None = None  # the Stop of the run in progress; there is only one, because signals belong to the process
 
 
 def stoppable(train: Callable[..., R]) -> Callable[..., R]:

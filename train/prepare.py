@@ -64,7 +64,7 @@ def kept(folder: Path) -> str:  # noqa: ARG001 - of any working folder
 def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:
     """Return all faults that can be found before any work.
 
-    Faults of what only training needs (GPUs, batches, kernels) are left to its check.
+    Faults of settings that only training needs (GPUs, batches, kernels) are left to the check of the stage `train`.
     """
     unreadable = {problem.key for problem in parse(TrainSettings, config)[1]}
     decisive = {f"sft.{key}" for key in tokenised.RECIPE} | {f"student.{key}" for key in STUDENT} | unreadable

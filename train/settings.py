@@ -95,12 +95,15 @@ class LoraSettings(Settings):
 class SftSettings(Settings):
     """One recipe of supervised fine-tuning.
 
-    The loss of a step is the sum of -log p over all trained tokens (assistant turns and their end token) of the global batch, on
-    all processes and accumulation steps, divided by their number: a mean over tokens, not a mean of means over samples, passes or
-    processes. So loss, gradient and order of the samples (train/data/order.py) do not depend on how the global batch is divided,
-    except for rounding. The learning rate of step s (from 0) of S with W = ceil(S x warmup_ratio) is learning_rate x s / W below W,
-    then for `cosine` learning_rate x (1 + cos(pi (s - W) / (S - W))) / 2; the first step of a warm-up has rate 0. The last step of
-    an epoch takes the remaining samples, even if they are fewer than a global batch.
+    The loss of a step is the mean of -log p over all trained tokens (assistant turns and their end token) of the global
+    batch, on all processes and accumulation steps. It is one mean over tokens, not a mean of means over samples, passes
+    or processes. Loss, gradient and order of the samples (train/data/order.py) therefore do not depend on how the
+    global batch is divided, except for rounding. The last step of an epoch takes the remaining samples, even if they
+    are fewer than a global batch.
+
+    Let S be the number of steps, W = ceil(S x warmup_ratio) the number of warm-up steps, and s the number of a step,
+    from 0. For s < W the learning rate is learning_rate x s / W, so the first step of a warm-up has rate 0. From step W
+    on, for `cosine`, it is learning_rate x (1 + cos(pi (s - W) / (S - W))) / 2.
     """
 
     name: str = Field(default="sft", description="Name of the recipe in cards.")

@@ -3,7 +3,8 @@
 Command: gra train data=DIR student=... output=DIR
 
 Inputs: `data` (a folder with data/train.parquet) and, optionally, `student` (a folder with model/, written by the stage `student`).
-Without the latter the student is `student.model`, a hub id or a folder. This module is light: `check` loads no model.
+Without the input `student`, the student is `student.model`, a hub id or a folder. This module is light: `check` loads
+no model.
 """
 
 from __future__ import annotations
@@ -119,16 +120,17 @@ def kept(folder: Path) -> str:
 
 
 def follower(config: dict[str, Any]) -> bool:
-    """Return whether this process runs on a node other than that of the process that owns the output folder.
+    """Return whether another node's process owns the output folder.
 
-    gra.chain.execution.runner then neither locks nor publishes that folder.
+    If so, gra.chain.execution.runner neither locks nor publishes that folder in this process.
     """
     runtime, _ = parse(RuntimeSettings, config.get("runtime") or {})
     return runtime is not None and launch.follower(runtime)
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """Return the student's folder, if it is one. The fingerprint contains its content, not its name."""
+    """Return the student's folder if the student is a folder, else {}. The fingerprint contains its content, not its
+    name."""
     model = (config.get("student") or {}).get("model")
     return {"student.model": Path(model)} if isinstance(model, str) and Path(model).is_dir() else {}
 
@@ -174,5 +176,6 @@ def _student(student: StudentSettings, inputs: Mapping[str, Path | None]) -> lis
 
 
 def _is_path(model: str) -> bool:
-    """Return whether `model` is a path. A hub id is NAME or OWNER/NAME; a path starts with one of . / ~ or has more slashes."""
+    """Return whether `model` is a path. A hub id is NAME or OWNER/NAME; a path starts with one of . / ~ or has several
+    slashes."""
     return model.startswith((".", "/", "~")) or model.count("/") > 1

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
     """Write `output/model` and return its metrics.
 
-    They are parameters (their number) and vocab_size of a built model, or bytes of a copied one.
+    A built model has the metrics parameters (their number) and vocab_size; a copied model has the metric bytes.
     """
     problems = check(config, dict(inputs))
     if problems:
@@ -75,7 +75,8 @@ def outlook(
     earlier: Sequence[Path],  # noqa: ARG001
     upstream: Upstream,  # noqa: ARG001
 ) -> Outlook:
-    """For `gra plan`: the disk that the student takes, which stands in the total, and its size for later steps."""
+    """Return, for `gra plan`, the disk that the student takes, which is part of the total, and its parameters, for
+    later steps."""
     billions = cost_estimate.parameters(StudentStageSettings.model_validate(config).student)
     return Outlook(cost=None if billions is None else Cost(disk=2e9 * billions), billions=billions)
 

@@ -1,10 +1,10 @@
 r"""Provides chat templates, and finds the trained part of a rendered conversation: the assistant turns with their end token.
 
-- `templates/default.jinja` is the plain text of LLaMA-Factory's template of that name (v0.9.2 and later, from its description,
-  not its code): "Human: ...<eos>\nAssistant:...<eos>\n", without a beginning-of-text token.
+- `templates/default.jinja` is the plain text of LLaMA-Factory's template `default` (v0.9.2 and later; written from its
+  description, not from its code): "Human: ...<eos>\nAssistant:...<eos>\n", without a beginning-of-text token.
 - `templates/chatml.jinja` is the <|im_start|>role format.
-- `templates/qwen.jinja` is the same with the system message that Qwen2.5-Instruct's template adds to a conversation without one;
-  tool calls are not rendered.
+- `templates/qwen.jinja` is the format of chatml. If a conversation has no system message, the template adds the one
+  that Qwen2.5-Instruct's template adds. Tool calls are not rendered.
 - `templates/llama3.jinja` is the format of Meta-Llama-3-Instruct: the tokenizer's beginning-of-text token, if it has one, then a
   header per role. Content is stripped of white space at both ends, as in Meta's template; the dates that Llama 3.1's template
   adds are omitted.
@@ -36,7 +36,7 @@ END_TOKENS = {
     "chatml": "<|im_end|>",
     "qwen": "<|im_end|>",
     "llama3": "<|eot_id|>",
-}  # becomes eos_token; others keep theirs
+}  # becomes eos_token; with the other templates eos_token stays as it is
 
 Message = dict[str, str]
 log = logging.getLogger(__name__)
@@ -158,10 +158,11 @@ def segments(
 ) -> list[tuple[str, bool]]:
     """Return the rendered conversation cut into (text, trained) pieces, which together are the whole rendering.
 
-    An assistant turn is what rendering one more message adds to the prompt that generation starts from. Its trained part ends
-    with its last special token; what a template writes after that, often a newline, is not trained. The pieces have to be
-    tokenised one by one, because the prompt's tokens are then those of generation. Raises TrainError for a template whose turns
-    cannot be separated.
+    To find an assistant turn, the conversation is rendered twice: up to the prompt from which generation would start,
+    and up to the end of the turn. The turn is the text that the second rendering adds. The trained part of the turn
+    ends with the turn's last special token. Text that the template writes after this token, often a newline, is not
+    trained. The pieces have to be tokenised one by one, so that the prompt has the same tokens as in generation. Raises
+    TrainError if the template's turns cannot be separated.
     """
     return segments_of_all(tokenizer, [messages], specials)[0]
 

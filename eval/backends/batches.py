@@ -1,8 +1,8 @@
 """PURE: groups requests into batches, longest first. A resumed run and any number of processes get the same batches.
 
 A reply can depend, in its last bits, on the other prompts of its batch. Batches are therefore formed from all requests of a kind
-in a fixed order, whether their replies are stored or not. A batch whose replies are all stored is skipped; the others are those
-of an uninterrupted run.
+in a fixed order, whether their replies are stored or not. If all replies of a batch are stored, the batch is skipped.
+The other batches are the same as in an uninterrupted run.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Each process answers whole batches. The batches do not depend on the number of processes, so the result does not either. torchrun
 and accelerate are not used for two reasons: lm-eval splits the items between ranks before it forms batches, which changes the
-batches; and it takes the local rank for the global rank, so several nodes would evaluate the same items.
+batches; and it uses the local rank as the global rank, so several nodes would evaluate the same items.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gra.eval.settings import Model, Runtime
 from gra.private_api.lm_eval import generating_through
 
 CPU_BATCH = 64  # sequences in a batch on a CPU, which runs only tiny models; measured: larger batches are not faster
-MOST = 256  # most sequences in a batch on a GPU: beyond this number, a step's time grows in proportion
+MOST = 256  # most sequences in a batch on a GPU: beyond it, a step's time grows in proportion to the number
 SHARE = 0.8  # share of a GPU's memory that a batch may use
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class LocalModel:
         return [reply for part in (requests[:half], requests[half:]) for reply in self.answer(kind, part)]
 
     def _generated(self, requests: Sequence[ModelRequest]) -> list[Reply]:
-        """Return the replies, each with whether it was truncated (HFLM does not report this)."""
+        """Return the replies. Each states whether it was truncated, which HFLM does not report."""
         ended = Ended(self.lm.max_length)
         limit = int(requests[0].decoding["max_gen_toks"])
 
@@ -155,11 +155,11 @@ class HF:
 
 
 def fitting(config: Any, memory: int, width: int, kind: str) -> batches.Size:
-    """Return a function for the number of sequences that fit into `memory` bytes.
+    """Return a function that estimates how many sequences fit into `memory` bytes.
 
-    Counted are the sequences' keys and values, the intermediate values of one layer, and the logits. `width`: bytes per number.
-    lm-eval's search for a batch size is not used: for generation it tries the model's whole context (131,072 tokens for Llama
-    3.1) and arrives at a batch of one.
+    The estimate counts the sequences' keys and values, the intermediate values of one layer, and the logits. `width`:
+    bytes per number. lm-eval's search for a batch size is not used: for generation it tries the model's whole context
+    (131,072 tokens for Llama 3.1) and arrives at a batch of one.
     """
     text = getattr(config, "text_config", None) or config
     hidden, heads = text.hidden_size, text.num_attention_heads

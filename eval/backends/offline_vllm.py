@@ -41,9 +41,9 @@ class VLLM:
                 on_replies(piece, getattr(self._lm, kind)(list(piece), disable_tqdm=True))
 
     def _generated(self, piece: Sequence[ModelRequest]) -> list[Reply]:
-        """Return the replies, each with whether it was truncated.
+        """Return the replies. Each states whether it was truncated.
 
-        This comes from vLLM's finish reason, which lm-eval's class drops.
+        This is known from vLLM's finish reason, which lm-eval's class drops.
         """
         ended = Ended(self._lm.max_length)
 

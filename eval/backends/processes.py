@@ -17,7 +17,7 @@ from gra.eval.backends import ModelRequest, OnReplies
 from gra.eval.settings import Model
 from gra.worker_process import without_main
 
-GRACE_S = 5.0  # seconds that a process has to exit
+GRACE_S = 5.0  # seconds to wait for a process to exit
 
 
 class Answering(Protocol):
@@ -32,7 +32,8 @@ Loader = Callable[[Model, bool, str], Answering]  # model, whether prompts are c
 class Processes:
     """Starts one process per device.
 
-    Each calls `load` at its first request. `threads`: torch threads per process; None on a CPU: an equal share of the cores.
+    Each process calls `load` at its first request. `threads`: torch threads per process. If it is None and the device
+    is a CPU, each process gets an equal share of the cores.
     """
 
     def __init__(self, load: Loader, model: Model, chat: bool, devices: Sequence[str], threads: int | None):
@@ -66,7 +67,8 @@ class Processes:
     def close(self) -> None:
         """End the processes.
 
-        An idle one exits when its pipe closes; after GRACE_S seconds a process is terminated, after another GRACE_S killed.
+        An idle process exits when its pipe closes. A process that still runs after GRACE_S seconds is terminated, and
+        killed after another GRACE_S seconds.
         """
         for pipe in self._workers:
             pipe.close()

@@ -6,8 +6,8 @@ which contain the key, with every HTTP error.
 
 Prompts are sent as the tokens that the other backends feed to the model, or as text. Text is tokenised by the server, and the
 field `add_special_tokens` says whether to add a beginning-of-text token. A conversation that ends with the start of the reply is
-sent with `continue_final_message`. vLLM supports both fields, SGLang only the latter. A request that the server still refuses
-after retries becomes a Refusal and does not end the run.
+sent with `continue_final_message`. vLLM supports both fields; SGLang supports only `continue_final_message`. A request
+that the server still refuses after retries becomes a Refusal and does not end the run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from gra.private_api.lm_eval import payload
 from gra.wellformed import printable, well_formed
 
 CONNECT_S = 20.0
-PATIENCE_S = 300.0  # HTTP 429 counts as a failed attempt only if the server has answered no call for this time
+PATIENCE_S = 300.0  # HTTP 429 counts as a failed attempt only if the server answered no call for so many seconds
 _PASSING = (408, 409, 425, 429)  # and all 5xx
 _SHAPE = (
     KeyError,

@@ -1,8 +1,8 @@
 """Answers lm-eval's requests from the reply store, and sends the rest to the model in fixed batches.
 
-New replies are stored as they arrive. A reply's key is the hash of the model, the rendered prompt and the decoding. Three things
-follow: a killed evaluation resumes where it stopped, another suite reuses the replies to items that it shares, and a changed
-extraction needs no model.
+New replies are stored as they arrive. A reply's key is the hash of the model, the rendered prompt and the decoding.
+Three things follow: a killed evaluation resumes where it stopped, another suite reuses the replies to items that it
+shares, and changed extraction rules can be applied without the model.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from gra.eval.backends.front import HarnessModel
 
 Progress = Callable[[int, int, str], None]  # (items answered, items in total, leaf task)
-HOPELESS = 50  # consecutive refusals for a possible fault of the server, after which it counts as broken
+# The server counts as broken after this many refusals that may be its own fault, without a reply in between.
+HOPELESS = 50
 # Endings of the files that a model is loaded from, at any depth. Other files in the folder are not part of the model.
 _OF_A_MODEL = {
     ".json",
@@ -43,18 +44,19 @@ _OF_A_MODEL = {
     ".vocab",
     ".bpe",
 }
-_OF_RUNS = {"wandb", "runs", "outputs", "logs"}  # folders skipped, like hidden ones and those with a reply store
+_OF_RUNS = {"wandb", "runs", "outputs", "logs"}  # skipped, as are hidden folders and folders with a reply store
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class ReplyCounts:
-    """Counts what happened to the requests, for results.json. `sent`: sent to the model; `known`: answered from the store.
+    """Counts what happened to the requests, for results.json.
 
-    By leaf task: `cut`, prompts shortened at their start to fit the context; `continued`, conversations that end with the start
-    of the reply, which a chat server continues; `refused`, prompts that a server refused, whose replies count as empty.
-
-    `ended`: (leaf task, item's number among those evaluated) -> whether the reply was truncated (see Reply).
+    - `sent`: requests sent to the model; `known`: requests answered from the store
+    - `cut`: by leaf task, the prompts shortened at their start to fit the context
+    - `continued`: by leaf task, the conversations that end with the start of the reply; a chat server continues it
+    - `refused`: by leaf task, the prompts that the server refused; their replies count as empty
+    - `ended`: (leaf task, the item's number among the evaluated items) -> whether the reply was truncated (see Reply)
     """
 
     sent: int = 0
@@ -70,13 +72,14 @@ class ReplyCounts:
 def keep(
     lm: HarnessModel, backend: EvalBackend, store: ReplyStore, model: str, progress: Progress | None = None
 ) -> ReplyCounts:
-    """Make `lm` answer from `store`, and from `backend` what is not stored. `model`: the result of model_key.
+    """Make `lm` take stored replies from `store`, and all other replies from `backend`. `model`: see model_key.
 
-    For each leaf task, `progress` is called first with the number of stored replies, then as new replies arrive. Return the
-    counts, which fill up while lm-eval runs. Refusals are not stored, so the next run sends these requests again.
+    For each leaf task, `progress` is called first with the number of stored replies, then as new replies arrive. Return
+    the counts, which grow while lm-eval runs. Refusals are not stored, so the next evaluation sends these requests
+    again.
 
-    `lm` then raises EvalError if the server counts as broken (HOPELESS), or if it refused requests that cannot count as empty
-    replies.
+    While lm-eval runs, `lm` raises EvalError if the server counts as broken (HOPELESS), or if the server refused
+    requests that cannot count as empty replies.
     """
     counts = ReplyCounts()
 
@@ -151,8 +154,9 @@ def keep(
 def model_key(path: str, revision: str, dtype: str, *more: Any) -> str:
     """Return the hash that identifies the model in a reply's key.
 
-    It covers the content of the files that a local model is loaded from, or else the hub id and `revision`; `dtype`; and `more`,
-    whatever else changes the replies. Files that a run wrote into the folder are not included.
+    For a local model, the hash covers the content of the files that the model is loaded from, but no files that a run
+    wrote into the folder. For any other model, it covers the hub id and `revision`. It always covers `dtype` and
+    `more`: whatever else changes the replies.
     """
     folder = Path(path)
     files = sorted(_files_of(folder)) if folder.is_dir() else []
@@ -202,7 +206,7 @@ def _digest(file: Path) -> str:
 def _requests(
     lm: HarnessModel, kind: str, instances: Sequence[Any], model: str, counts: ReplyCounts
 ) -> list[ModelRequest]:
-    """Return lm-eval's requests with their keys. Repeats of a request whose reply is sampled get different keys."""
+    """Return lm-eval's requests with their keys. If replies are sampled, repeats of a request get different keys."""
     requests, seen = [], Counter[str]()
     for instance in instances:
         args = tuple(instance.args)

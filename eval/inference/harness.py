@@ -94,7 +94,7 @@ def evaluate(
     results["config"] |= {"limit": suite.limit, "limit_seed": suite.limit_seed}
     ended: dict[tuple[str, int], bool | None] = {}
     for leaf, items in samples.items():
-        # a request numbers its item among those evaluated, a sample by its position in the split
+        # A request has its item's number among the evaluated items; a sample has its item's position in the split.
         for number, place in enumerate(sorted({item["doc_id"] for item in items})):
             ended[leaf, place] = counts.ended.get((leaf, number))
         for item in items:
@@ -103,7 +103,7 @@ def evaluate(
 
 
 def load(model: Model, runtime: Runtime, chat: bool, bos: str = "model") -> tuple[HarnessModel, EvalBackend]:
-    """Return the object that renders prompts for lm-eval and the backend that answers them, without loading weights.
+    """Return two objects, without loading weights: one renders prompts for lm-eval, the backend answers them.
 
     `chat`: prompts are rendered with the chat template; `bos`: see suite.bos. Raises EvalError with the library's message.
     """

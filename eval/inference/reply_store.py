@@ -1,7 +1,7 @@
 """Stores replies on disk: one SQLite file per scores folder (`replies.sqlite`), one row per reply, keyed by model and request.
 
-lm-eval's cache (`--use_cache`) does not suffice: its keys do not identify the model, it unpickles its content, another thread
-commits, and its vLLM class stores replies under keys that are never looked up.
+lm-eval's cache (`--use_cache`) does not suffice: its keys do not identify the model, its content is unpickled, its
+commits are made by another thread, and lm-eval's vLLM class stores replies under keys that are never looked up.
 """
 
 from __future__ import annotations
@@ -54,10 +54,11 @@ class Record:
 class ReplyStore:
     """The replies in the file at `path`, as a context manager.
 
-    `others`: files of other runs, searched for replies missing in this one.
+    `others`: the stores of other runs. They are searched for replies that the file at `path` lacks.
 
-    A kill -9 loses no added record (SQLite's WAL). A power loss can lose the records added since the last sync; `add` syncs if
-    SYNC_S seconds have passed. A damaged file is set aside, and its requests are sent again. Raises StoreError.
+    A kill -9 loses no added record (SQLite's WAL). A power loss can lose the records added since the last sync; `add`
+    syncs if the last sync is at least SYNC_S seconds old. A damaged file is set aside, and its requests are sent again.
+    Raises StoreError if a store cannot be opened, read or written.
     """
 
     def __init__(self, path: Path, others: Sequence[Path] = ()):
@@ -92,7 +93,7 @@ class ReplyStore:
                 raise self._error(error) from error
 
     def find(self, keys: Iterable[str]) -> dict[str, Record]:
-        """Return the stored records among `keys`.
+        """Return {key: record} for those of `keys` that have a stored record.
 
         Records found in other runs' files are copied into this file, so that it is complete.
         """

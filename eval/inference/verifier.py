@@ -1,8 +1,8 @@
 """Asks a verifier model at an OpenAI-compatible server (`gra rescore --reading verified`), and keeps every reply in a store.
 
-The calls, their retries and the limit on calls in flight are those of the committee's client (gra/models/openai/backend.py). A
-reply is stored as it arrives, by the hash of model name, prompt and decoding: the same command after a kill asks nothing twice,
-also if the server has moved.
+The committee's client (gra/models/openai/backend.py) makes the calls, retries them and limits the calls in flight. Each
+reply is stored as it arrives, under the hash of model name, prompt and decoding. After a kill, the same command
+therefore asks no question twice, even if the server has a new address.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ Progress = Callable[[int, int], None]  # (verdicts known, verdicts in total)
 
 @dataclass(frozen=True)
 class Verifier:
-    """A model at a server. `key_env`: NAME of the environment variable with the API key. `max_tokens`: limit of a verdict, which
-    leaves room for the reasoning of models that think. `concurrency`: calls in flight, which changes speed only."""
+    """A model at a server. `key_env`: NAME of the environment variable with the API key. `max_tokens`: token limit of a
+    verdict and the reasoning before it. `concurrency`: limit on calls in flight; it changes only the speed."""
 
     url: str
     model: str
@@ -51,7 +51,8 @@ class Verifier:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """`by_prompt`: the verdict on every prompt. `simulated`: whether simulated models gave one. `sent`: calls of this run."""
+    """`by_prompt`: prompt -> verdict. `simulated`: whether a simulated model gave any of the verdicts. `sent`: the
+    number of requests that this run sent."""
 
     by_prompt: dict[str, str]
     simulated: bool
@@ -100,7 +101,7 @@ def verify(
 
 
 def _client(verifier: Verifier) -> OpenAIServer:
-    """Return the client, not yet connected. Raises ConfigError in the words of the command line."""
+    """Return the client, not yet connected. Raises ConfigError with messages that name the command line's flags."""
     pool = {
         "_target_": "gra.models.openai.backend.connect",
         "models": [{"name": verifier.model}],
@@ -122,7 +123,10 @@ async def _ask(
     concurrency: int,
     keep: Callable[[Record | None, Request, str], None],
 ) -> None:
-    """Ask all that is `due`, so many at a time. The first error that ends the run cancels the other calls."""
+    """Send the requests in `due`, `concurrency` at a time, and pass each reply or refusal to `keep`.
+
+    The first exception cancels the other calls and is raised.
+    """
 
     async def work() -> None:
         for leaf, request in due:
@@ -151,8 +155,8 @@ def _verdict(record: Record | None) -> str:
 
 
 def _in_flags(words: Any) -> str:
-    """Return a message of the client, which speaks of a pool, in the words of the command line."""
-    text = str(words).partition(" A committee without")[0]  # advice for pools of several models
+    """Return a message of the client with the command line's flags in place of the pool's keys."""
+    text = str(words).partition(" A committee without")[0]  # without the advice for pools of several models
     for key, flag in _FLAGS:
         text = text.replace(f"{key}=", f"{flag} ").replace(key, flag)
     return text

@@ -47,7 +47,7 @@ class Progress:
         self._lock = threading.Lock()
         self._close = contextlib.ExitStack()
         self._printed = self._begun = time.monotonic()
-        self._known = 0  # items answered before this run, from the first call of each task
+        self._known = 0  # items answered before this run: those in the first call for each task
 
     def __enter__(self) -> Self:
         self._close.enter_context(quiet_bars())

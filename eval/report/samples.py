@@ -23,13 +23,13 @@ class SampleRow(TypedDict):
     """One item.
 
     - `subtask`: lm-eval's leaf task; equals `task` unless that is a group.
-    - `cluster`: a set of items whose results correlate (MMLU's and MATH's subjects, BBH's tasks); None if the benchmark has no
-      clusters, or only one.
+    - `cluster`: the set of items with correlated results that the item belongs to (MMLU's and MATH's subjects, BBH's
+      tasks); None if the benchmark has no clusters, or only one.
     - `prompt_hash`: sha256 of the prompt.
     - `extracted`: the strictly extracted answer, None if none was found; `correct`: 0..1, the first metric of the task's first
       filter.
-    - `extracted_tolerant`, `correct_tolerant`: the same by the tolerant reading (answers.py); the latter is None if the task has
-      no tolerant score.
+    - `extracted_tolerant`, `correct_tolerant`: the same by the tolerant reading (answers.py); `correct_tolerant` is
+      None if the task has no tolerant score.
     - `at_limit`: whether the reply was truncated at its token limit; None if unknown or if nothing was generated.
     """
 
@@ -71,7 +71,7 @@ def rows(task: str, subtask: str, samples: Sequence[Mapping[str, Any]], kind: st
 
 
 def write(path: Path, items: Sequence[SampleRow], further: Mapping[str, Sequence[str | None]] | None = None) -> None:
-    """Write the rows as parquet. Equal rows give equal bytes. `further`: columns of text beside them, one value per row."""
+    """Write the rows as parquet. Equal rows give equal bytes. `further`: more text columns, with one value per row."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -96,8 +96,8 @@ def _ids(samples: Sequence[Mapping[str, Any]]) -> list[str]:
 def _clusters(task: str, subtask: str, samples: Sequence[Mapping[str, Any]]) -> list[str | None]:
     """Return each item's cluster; None if it has none.
 
-    It is the item's subject (MMLU's `subject`, MATH's `type`) if the benchmark has several, or else the leaf task if that belongs
-    to a group.
+    In a group, the cluster is the item's subject (MMLU's `subject`, MATH's `type`), or the leaf task if the item has no
+    subject. In a single task, it is the subject; if all items have the same subject, they have no cluster.
     """
     docs = [sample["doc"] for sample in samples]
     found = [doc.get("subject") or (doc.get("type") if "solution" in doc else None) for doc in docs]

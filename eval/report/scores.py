@@ -28,20 +28,21 @@ def scores(
 
     `metrics`, `groups`, `how`: the metric, the group and the conditions (suite/conditions.py) of each task.
 
-    A task without rows has None for its numbers. The stage adds `quantized`, the label of a model whose weights were once
-    quantised (gra/labels.py), else None.
+    A task without rows has None for its numbers. The stage adds `quantized`: the model's label if its weights were once
+    quantised (gra/labels.py), or None.
 
-    `macro`, for tasks whose items have clusters (MMLU's subjects, BBH's tasks): the unweighted mean of the clusters' means, as
-    OpenCompass prints it; `over`: the number of clusters. Its standard errors describe items within the given clusters: the
-    square root of the sum of each cluster's variance / n, divided by the number of clusters. They are None if a cluster has only
-    one item.
+    `macro`, for tasks with clusters of items (MMLU's subjects, BBH's tasks): the unweighted mean of the clusters'
+    means, as OpenCompass prints it. `over` is the number of clusters. The standard errors of `macro` treat the clusters
+    as given and only the items within them as sampled: add up variance / n of all clusters, take the square root, and
+    divide by the number of clusters. They are None if a cluster has only one item.
 
-    `at_limit`: the number of truncated replies among the `at_limit_known` replies for which this is known; None if it is known
-    for none. `extraction`: the share of items in which the strict extraction found an answer. A task without a tolerant score
-    (unknown kind of answer, log-likelihoods) has None for both the tolerant score and the extraction.
+    `at_limit_known`: the number of replies of which it is known whether they were truncated. `at_limit`: the number of
+    truncated replies among these; None if `at_limit_known` is 0. `extraction`: the share of items in which the strict
+    extraction found an answer. A task without a tolerant score (unknown kind of answer, log-likelihoods) has None for
+    both the tolerant score and the extraction.
 
-    A mean over tasks (of all, or of a group) is None unless every task has a value, because means over different tasks are not
-    comparable.
+    A mean over tasks (all tasks, or the tasks of a group) is None if one of the tasks has no value, because means over
+    different tasks are not comparable.
     """
     by_task: dict[str, list[SampleRow]] = {task: [] for task in tasks}
     for row in rows:
@@ -136,9 +137,10 @@ def _macro(rows: Sequence[SampleRow]) -> dict[str, float | None] | None:
 
 
 def _plain_mean(values: Sequence[float | None], name: str) -> float | None:
-    """Return the mean over independent parts; if `name` is a standard error, return that of the mean.
+    """Return the mean of the values of independent parts; None if a part has no value or there are no parts.
 
-    None unless every part has a value.
+    If `name` ends in "stderr", `values` are standard errors. In that case, return the standard error of the parts'
+    mean.
     """
     known = [value for value in values if value is not None]
     if len(known) < len(values) or not values:

@@ -1,5 +1,5 @@
-"""Logs an evaluation to W&B (gra/tracking.py): the scores as summary and table, a table of some samples, the model as a used
-artifact and the score files as a logged one (gra/tracked_files.py).
+"""Logs an evaluation to W&B (gra/tracking.py): the scores as summary and table, a table of some samples, the model as
+an artifact that the run uses, and the score files as an artifact that the run logs (gra/tracked_files.py).
 
 This is done after all files are written, so a failure of W&B loses no scores.
 """

@@ -16,7 +16,7 @@ import traceback
 import types
 from typing import Any
 
-# All imports are above, because the user that a program runs as may lack access to the library.
+# All imports are above: after the change of user, the process may have no access to the library.
 
 
 def limit(job: dict[str, Any]) -> None:
@@ -79,8 +79,8 @@ CLONE3, NEWUSER, EPERM, ENOSYS = 435, 0x10000000, 1, 38
 def forbid() -> None:
     """Set a seccomp filter (kernel docs, userspace-api/seccomp_filter) that answers denied calls with EPERM.
 
-    clone3 gets ENOSYS, so that the C library uses clone instead, whose flags a filter can see. Architectures other than those of
-    DENIED get no filter.
+    clone3 gets ENOSYS, so that the C library uses clone instead: a filter can see the flags of clone, but not those of
+    clone3. Architectures that are not in DENIED get no filter.
     """
     machine = platform.machine()
     if machine not in DENIED:

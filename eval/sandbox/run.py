@@ -61,8 +61,8 @@ class Limits:
 class Verdict:
     """How a program ended. `said`: the end of its output.
 
-    `reason` is `passed`; `failed`: by an exception or an early exit; `timeout`; `output`: it printed too much; or `killed`: by
-    the kernel or by itself.
+    `reason` is one of: `passed`; `failed` (an exception or an early exit); `timeout`; `output` (the program printed too
+    much); `killed` (by the kernel or by itself).
     """
 
     reason: Reason
@@ -166,7 +166,7 @@ def _feed(process: subprocess.Popen[bytes], job: bytes) -> None:
 
 
 def _collect(process: subprocess.Popen[bytes], limits: Limits) -> tuple[bytes, Reason | None]:
-    """Return the program's output and, if it was stopped, why.
+    """Return the program's output, and why the program was stopped; None instead of a reason if it ended by itself.
 
     Output is collected until the program ends, prints too much, or exceeds its time.
     """

@@ -1,18 +1,19 @@
 r"""Determines the kind of a task's answers and reads replies tolerantly by that kind.
 
-Every generated reply is read twice. The strict reading is the task's extraction, which requires the form that the prompt
-requests. The tolerant reading is a cascade of rules in a fixed order that finds the answer in any clear form. Together they
-separate a model that knows the answer but not the form from one that knows neither. A strictly right reply counts as tolerantly
-right without another reading; all others are read by the rules of their kind. The rules see the reply and the question, and of
-the right answer only its form (bbh, world), never its text. They are documented in order at the top of these modules:
+Every generated reply is read twice. The strict reading is the task's extraction, which requires the form that the
+prompt requests. The tolerant reading is a cascade of rules in a fixed order that finds the answer in any clear form.
+Together they separate a model that knows the answer but not the form from one that knows neither. A strictly right
+reply counts as tolerantly right without another reading; all other replies are read by the rules of their kind. The
+rules see the reply and the question. They never see the text of the right answer; the rules for bbh and world see its
+form. The modules in the last column document their rules, in order, at the top:
 
     kind     right answer                        strict form                     tolerant rules
     number   a number (after GSM8K's "####")     the task's own                  eval/scoring/number.py
     math     LaTeX; math-verify compares         \boxed{...}                     eval/scoring/mathematics.py
     letter   an option's letter                  "ANSWER: B", or the letter      eval/scoring/multiple_choice.py
     bbh      by the item: letter, number, ...    "So the answer is ... ."        eval/scoring/bbh.py
-    code     what passes the tests               a code block, or code alone     eval/scoring/programs.py
-    ifeval   instructions followed               any reply that is not blank     lm-eval's loose reading
+    code     a program that passes the tests     a code block, or code alone     eval/scoring/programs.py
+    ifeval   a reply that follows instructions   any reply that is not blank     lm-eval's loose reading
     world    a short text                        ends in "The answer is ... ."   eval/scoring/world.py
 
 A task states its kind in its YAML (`metadata: {answer: letter}`); lm-eval's tasks are listed by name. A task of unknown kind or
@@ -46,8 +47,7 @@ _OFFICIAL = (
 
 
 def kind_of(task: str, spec: Mapping[str, Any]) -> str | None:
-    """Return the kind of a leaf task's answers, from its merged YAML or its name; None if the task has no lenient score
-    (`tolerant`).
+    """Return the kind of a leaf task's answers, from its merged YAML or its name; None if it has no tolerant score.
 
     Raises EvalError for an unknown `metadata.answer`.
     """

@@ -4,20 +4,24 @@ r"""PURE: reads the answer to an item of BIG-Bench Hard tolerantly, by the form 
     12                         a number: the rules of number.py
     yes / no, True / False, valid / invalid ("not valid" is invalid)
         boxed                  the word in the last \boxed{...}
-        stated                 the first of the two words after the last "answer is", "Answer:" ... that is followed by one
+        stated                 the first of the two words after the last "answer is", "Answer:" ...; an "answer is" without
+                               either word after it is skipped
         bold                   the word in bold, if all words in bold agree
         begins                 a reply that begins with the word and punctuation
-        last                   the last sentence with one of the words (yes and no: as its first word, after "is", or set off by
-                               punctuation; True and False: after its last "=" or "evaluates to"), if it has only one ("not True"
-                               does not count) or if its last clause concludes with one ("... so it is True")
+        last                   the word in the last sentence that has one of the two words; "not True" does not count as
+                               True. Yes and no have to be the sentence's first word, come after "is", or be set off by
+                               punctuation. True and False have to come after the last "=" or "evaluates to", if there
+                               is one. If the sentence has both words, its last clause decides if it concludes with one
+                               of them ("... so it is True").
         asked                  yes and no: the last clause, if it answers in the question's words ("is not plausible")
     ] ) }                      brackets, with any text between them; brackets repeated from the question are removed
-        boxed, stated          those in the last box; those after the last "answer is", "Answer:" ... that is followed by some
-        marked                 the last in bold, in backticks or in quotes
-        last                   those at the end of the last line
-    barn damp dot              the words of a list to sort (from the question; joining words and numbering are skipped)
-        stated                 the complete list after the last "sorted", "answer is", "Answer:" ... that is followed by it
-        last                   the last words of the reply, as many as the list has
+        boxed                  the brackets in the last box
+        stated                 the brackets after the last "answer is", "Answer:" ... with brackets in the same line
+        marked                 the last brackets in bold, in backticks or in quotes
+        last                   the brackets at the end of the last line
+    barn damp dot              a sorted list of the question's words; joining words and numbering are skipped
+        stated                 the list after the last "sorted", "answer is", "Answer:" ... with a complete list after it
+        last                   the list's words at the end of the reply, as many as the list has
 
 The rules from `bold` on (words) or `marked` on (brackets) do not apply to a reply that declines to answer. If the right answer
 has any other form (as in three faulty items), the reply has to state it in full after "answer is".
@@ -49,7 +53,7 @@ _BRACKETS = re.compile(r"[()\[\]{}<>](?:[\s,\"'`]{0,4}[()\[\]{}<>])*")
 _ENDING = re.compile(r"(?<!\S)[\"'`$]?[()\[\]{}<>](?:[\s,\"'`$]{0,4}[()\[\]{}<>])*[\"'`$.]{0,3}$")
 _MARKED = re.compile(r"\*\*([^*\n]{1,300})\*\*|`([^`\n]{1,300})`|\"([^\"\n]{1,300})\"")
 _NOT_VALID = re.compile(r"\b(?:not|isn't|isn’t)\s{1,3}(?:deductively |logically |strictly )?valid\b", re.IGNORECASE)
-_OTHER = re.compile(  # "not True" after the other word
+_OTHER = re.compile(  # the word that is rejected in favour of the other: "False, not True", "False rather than True"
     r"(?:(?:[,;(]|[-–—]|\band\b|\bbut\b)\s{0,3}not|\brather than|\binstead of|\bas opposed to)[\s*`\"']{1,4}(?:yes|no|true|"
     r"false|valid|invalid)\b",
     re.IGNORECASE,
@@ -201,7 +205,7 @@ def _last_clause(sentence: str, pair: tuple[str, str]) -> str | None:
 
 
 def _alone(sentence: str, pair: tuple[str, str]) -> list[str]:
-    """Return the words of `pair` in the sentence where they are an answer, not part of other text."""
+    """Return the words of `pair` that the sentence gives as an answer, not as part of other text."""
     if pair[0] == "true":
         said = _REASON.split(sentence)[0] if _words(_REASON.split(sentence)[0], pair) else sentence
         return next((found for part in reversed(_RESULT.split(said)) if (found := _words(part, pair))), [])
@@ -218,5 +222,5 @@ def _only(found: Sequence[str]) -> str | None:
 
 
 def _runs(text: str) -> list[str]:
-    """Return the runs of brackets in a text, without the text between them."""
+    """Return the runs of brackets in a text, without the text between the brackets."""
     return [re.sub(r"[^()\[\]{}<>]", "", run) for run in _BRACKETS.findall(text)]

@@ -4,10 +4,11 @@
   and can be at the end of the last line of code.
 - In a list or quotation a block is indented or marked with ">".
 - The opening fence is followed by the language and sometimes by more ("```python title=x.py").
-- A fence inside a docstring does not close a block: of several fences that could close a Python block, the first that leaves a
-  valid program does.
+- A fence inside a docstring does not close a block: if several fences could close a Python block, it ends at the first
+  fence that leaves a valid program.
 - An unclosed block extends to the end of the reply.
-- "[BEGIN] ... [DONE]" and an interactive session (">>> "), whose output is dropped, are found too.
+- The text between "[BEGIN]" and "[DONE]" counts as a block, too.
+- If a block is an interactive session (">>> "), its prompts and output are dropped.
 """
 
 from __future__ import annotations
@@ -143,6 +144,9 @@ def _ends(body: list[str], ticks: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _set_out(lines: list[str], depth: int) -> str:
-    """Return the lines as one text, without the indentation of the list that contains the block. `depth`: of the opening fence."""
+    """Return the lines as one text, without the indentation of the list that contains the block.
+
+    `depth`: the number of characters before the opening fence.
+    """
     text = "\n".join(lines)
     return textwrap.dedent(text) if depth and all(not line.strip() or line[:1] in " \t" for line in lines) else text

@@ -1,6 +1,6 @@
-"""PURE: defines the words that mark a claim about an option (claims.py), in English and, for the most common, in other languages.
+"""PURE: defines the words that mark claims about options (claims.py): in English, the commonest also in other languages.
 
-The patterns apply to a marked text (mentions.py), in which each option is one private-use character.
+The patterns apply to a marked text (mentions.py), in which each mention of an option is one private-use character.
 """
 
 from __future__ import annotations

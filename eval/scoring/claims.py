@@ -11,10 +11,11 @@ Each mention is a claim of one kind:
     alone      a clause that is only the letter
     mentioned  any other mention
 
-A reply that corrects itself ("wait", "no,", "actually", "I meant" ...) is divided at its corrections, and the parts are read from
-the last one backwards. In each part, the last definite claim that is not denied later decides; without one the judged claims, if
-all name the same option; then letters alone. A deciding claim that names two options means that there is no answer. If all
-options but one are denied, the remaining one is the answer.
+A reply that corrects itself ("wait", "no,", "actually", "I meant" ...) is divided at its corrections, and the parts are
+read from the last one backwards. In each part, the last definite claim that is not denied later decides. A part without
+a definite claim is decided by its judged claims, a part without either by its letters alone. If the deciding claims
+name several options, there is no answer. If no part decides and all options but one are denied, the remaining option is
+the answer.
 """
 
 from __future__ import annotations
@@ -74,8 +75,9 @@ def claims(text: str) -> list[Claim]:
 def settle(text: str, count: int, firm: bool = False) -> tuple[Found, set[int]]:
     """Return the letter that the claims of a marked text settle on, and the indices of the options that they deny.
 
-    The letter is None if no claim decides, AMBIGUOUS if a deciding claim names several options or if several options stay
-    doubtful. `count`: the number of options; `firm`: ignore letters alone, as in a reply that declines to answer.
+    The letter is None if no claim decides, AMBIGUOUS if a deciding claim names several options or if several options
+    stay doubtful. `count`: the number of options; `firm`: ignore claims of the kind `alone`, for a reply that declines
+    to answer.
     """
     every = [claim for claim in claims(text) if not (firm and claim.kind == ALONE)]
     cuts = [mark.start() for mark in CORRECTED.finditer(text)]
@@ -121,7 +123,8 @@ def sentences(text: str) -> list[set[int]]:
 def _decided(part: Sequence[Claim], denied: set[int], corrected: bool) -> Found:
     """Return the letter that one part of a reply settles on.
 
-    `denied`: the options denied by later parts; `corrected`: the part follows a correction, so its last letter alone decides.
+    `denied`: the options denied by later parts; `corrected`: the part follows a correction, so the last of its claims
+    of the kind `alone` overrides the earlier ones.
     """
     for place in range(len(part) - 1, -1, -1):
         claim = part[place]
@@ -208,8 +211,8 @@ def _ranked(text: str) -> list[Claim]:
 def _of_sentence(text: str, start: int, end: int, definite: dict[int, re.Match[str]], before: str) -> list[Claim]:
     """Return the claims of text[start:end].
 
-    `definite`: words that make the next mention definite, by their end; `before`: the kind of the last claim before this
-    sentence.
+    `definite`: position -> the words that end there and make the next mention definite; `before`: the kind of the last
+    claim before this sentence.
     """
     found: list[Claim] = []
     question = text[start:end].rstrip(" \"'”’)").endswith(("?", "？"))

@@ -39,9 +39,10 @@ def protect(choice: str) -> None:
 def code_of(reply: str, name: str | None) -> str | None:
     """Return the Python code of a reply, or None. These are the strict rules; the tolerant ones are in programs.py.
 
-    Reasoning is removed first. Taken is the last code block that defines the function `name`, else the first block, and those
-    parts of other blocks that it uses; a block without a closing fence is a block. A reply without any block is taken whole if
-    it is only Python and has a top-level definition or import.
+    Reasoning is removed first. The result is the last code block that defines the function `name`, or else the first
+    block, together with the parts of other blocks that this block uses. A block without a closing fence counts as a
+    block. A reply without any block is returned whole if all of it is Python and it has a top-level definition or
+    import.
     """
     reply = spoken(reply)
     found = blocks.fenced(reply)
@@ -90,7 +91,10 @@ def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, fl
 
 
 def tolerant_all(items: Sequence[tuple[Mapping[str, Any], str]]) -> list[tuple[str | None, float]]:
-    """Return, for each (item, reply), the program by the tolerant rules, or None, and whether it passes the tests."""
+    """Return, for each (item, reply), the program by the tolerant rules (or None) and its score.
+
+    The score is 1.0 if the program passes the tests, else 0.0.
+    """
     found = [
         programs.program_of(reply, _name(doc), str(doc["prompt"]) if "entry_point" in doc else "")
         for doc, reply in items

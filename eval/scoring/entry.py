@@ -18,8 +18,8 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 def with_method(program: str, name: str) -> str:
     """Return the program with the name `name` bound to a method of that name.
 
-    The method is that of the last class that has one and needs no arguments; without such a class the program is returned
-    unchanged.
+    The method is taken from the last class that has a method `name` and can be instantiated without arguments. If there
+    is no such class, the program is returned unchanged.
     """
     tree = parsed(program)
     for node in reversed(tree.body if tree else []):
@@ -72,9 +72,9 @@ def _imported(tree: ast.Module) -> set[str]:
 def _is_trial(node: ast.stmt, defined: set[str], state: set[str], fill: set[str]) -> bool:
     """Return whether a statement only tries the program out.
 
-    `defined`: the program's functions and classes; `state`: the variables that its functions use; `fill`: functions that touch
-    these variables. A statement that calls one of the latter may set the variables, so it is a trial only if it also asserts,
-    prints or reads input.
+    `defined`: the program's functions and classes; `state`: the variables that its functions use; `fill`: functions
+    that touch these variables. A statement that calls a function of `fill` may set the variables, so it is a trial only
+    if it also asserts, prints or reads input.
     """
     if isinstance(node, (*_DEFINITIONS, ast.Import, ast.ImportFrom)):
         return False

@@ -16,7 +16,8 @@ from typing import Any
 
 OWN = Path(__file__).parent / "punkt"
 _LONG = 50_000  # characters of a reply that are judged; 4096 tokens of English have about 20,000
-_LOOP = re.compile(r"(.{1,20}?)\1{1000,}", re.DOTALL)  # some checks take quadratic time on "[[[[...", and models loop
+# Models can repeat a text endlessly ("[[[[..."), and some checks take quadratic time on such a reply.
+_LOOP = re.compile(r"(.{1,20}?)\1{1000,}", re.DOTALL)
 
 
 def prepare() -> str:
@@ -36,10 +37,10 @@ def prepare() -> str:
 
 @cache
 def _count_any_character() -> None:
-    """Make the check of letter frequency count the character that the item names, also if it is not a letter.
+    """Make the check of letter frequency count the character that the item names, even if it is not a letter.
 
-    For the two items with "#" and "!", lm-eval, like Google's code, counts a random letter, so that the same reply gets different
-    verdicts.
+    For the two items that name "#" and "!", lm-eval counts a random letter instead, as Google's code does, so the same
+    reply can get different verdicts.
     """
     from lm_eval.tasks.ifeval import instructions, instructions_registry
 

@@ -5,10 +5,10 @@ Strict (`answers_of`, `judge`, for the task YAMLs): the content of the last \box
 
 Tolerant (`stated`): the first rule that finds an expression decides:
 
-    boxed      as above
-    stated     after the last "answer is ...", "Answer: ...": the formula ($...$, \(...\), \[...\]) at its start, else the last
-               formula of that sentence or line, else all of it; after a bare "Answer:" followed by several sentences with digits:
-               the result of the rules from `bold` on for that text
+    boxed      the content of the last \boxed{...}, as in the strict reading
+    stated     of the sentence or line after the last "answer is ...", "Answer: ...": the formula ($...$, \(...\),
+               \[...\]) at its start, else its last formula, else all of it. If several sentences with digits follow a
+               bare "Answer:", the rules from `bold` on are applied to these sentences instead.
     bold       the last text in bold with a digit or a formula
     formula    the last formula of the reply
     last       the last number of the reply
@@ -143,7 +143,10 @@ def _bare(words: str) -> str | None:
 
 
 def _plain(expression: str) -> str:
-    """Return a normal form that makes two expressions equal without parsing. MATH's own comparison drops these marks, too."""
+    """Return a normal form: expressions with the same form are equal and need no parsing.
+
+    MATH's own comparison drops these marks, too.
+    """
     text = "".join(expression.split()).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
     for mark in ("\\left", "\\right", "\\!", "\\,", "\\$", "$", "\\%", "%"):
         text = text.replace(mark, "")

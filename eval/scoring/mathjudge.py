@@ -1,10 +1,10 @@
 """Compares mathematical expressions with math-verify in separate processes, which can be killed.
 
-math-verify passes model-written text to sympy, and a short reply ("9^{9^{9}}") can keep sympy busy forever or use all memory.
-math-verify's time limits work only in the main thread and cannot interrupt C code. Workers therefore judge the pairs. Each pair
-gets `CPU_SECONDS` of CPU time (not wall-clock time, so that a busy machine judges like an idle one), and a worker that does not
-return is killed. A pair without a verdict counts as unequal. String hashes are fixed, because sympy's results can depend on their
-order.
+math-verify passes model-written text to sympy, and a short reply ("9^{9^{9}}") can keep sympy busy forever or use all
+memory. math-verify's time limits work only in the main thread and cannot interrupt C code. Workers therefore judge the
+pairs. Each pair gets `CPU_SECONDS` of CPU time (not wall-clock time, so that a busy machine judges like an idle one),
+and a worker that does not return is killed. A pair without a verdict counts as unequal. Python's string hashes are
+fixed (PYTHONHASHSEED), because sympy's results can depend on the order that they give.
 """
 
 from __future__ import annotations

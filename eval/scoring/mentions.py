@@ -1,4 +1,4 @@
-"""PURE: replaces each mention of an option in a reply, by letter or by text, with one character.
+"""PURE: replaces each mention of an option in a reply, whether by its letter or by its text, with one character.
 
 Patterns can then be written for the words around the mention (claims.py). `marked` turns "It's (B), not A or C." into "It's B°,
 not A°C°|.", where B° stands for a private-use character and | for the mark OR. Text that only looks like an option's letter
@@ -50,10 +50,10 @@ _EITHER = re.compile(r"\b(?:or|nor|oder|ou|vs)\b|/|或", re.IGNORECASE)
 _CLOSES = re.compile(r"\s*(?:[.!?)]|\Z|\n|(?:are|all|both|were|can)\b)")
 _PAIR = re.compile(rf"(?P<start>^[ \t>|•#-]*)?({ONE})([\s.):,(\-–—=]{{0,5}})({ONE})\)?", re.MULTILINE)
 _NUMBER_BEFORE = re.compile(r"\d[ \t°º]{1,3}\Z")
-_OPENING = re.compile(r"(?:[.!?:\n]\s*|\A\s*)\Z")  # of a sentence
+_OPENING = re.compile(r"(?:[.!?:\n]\s*|\A\s*)\Z")  # the position where a sentence starts
 _I_ALONE = re.compile(r"\s*(?:[).:*\]}]|$)")
 _SPAN = re.compile(rf"({ONE})\s{{0,2}}(?:[-–—]|to|through)\s{{0,2}}({ONE})(?!\s{{0,2}}[-–—])")
-_NAMED = frozenset(  # "vitamin C", "type B": a name
+_NAMED = frozenset(  # a letter after one of these words is part of a name: "vitamin C", "type B"
     """
         a an vitamin vitamins hepatitis influenza type types plan plans grade grades group groups class classes
         phase stage level point points figure fig table section appendix exhibit team model version series category
@@ -67,7 +67,7 @@ _NAMED = frozenset(  # "vitamin C", "type B": a name
         row column ward district county malaria service customer worker program programs language
     """.split()
 )
-_NAME_OF = frozenset(  # "C programming", "B cells": the first word after the letter of such a name
+_NAME_OF = frozenset(  # a letter before one of these words is part of a name: "C programming", "B cells"
     """
         programming language languages compiler code program programs major minor flat sharp cell cells lymphocyte
         lymphocytes student students grade grades average note notes chord string scale strain virus battery
@@ -231,9 +231,9 @@ def _is_telling(option: str) -> bool:
 
 
 def _paired(text: str) -> str:
-    """Return the text with "B. Paris", "Paris (B)" and "Paris, option B" as one mention.
+    """Return the text with "B. Paris", "Paris (B)" and "Paris, option B" each replaced by one mention of the option.
 
-    At the start of a line it keeps a label's colon.
+    If the mention is a label at the start of a line ("B. Paris"), a colon follows it.
     """
 
     def one(match: re.Match[str]) -> str:

@@ -1,24 +1,25 @@
-r"""PURE: reads the letter of an option out of a reply, strictly, in the form that the prompt requests, and tolerantly.
+r"""PURE: reads an option's letter out of a reply: strictly (in the form that the prompt requests) and tolerantly.
 
-Strict (`answers_of`, for the task YAMLs under `eval/tasks/`): the letter after the last "ANSWER:" of the reply (anywhere in a
-line; word and letter in any case), else the letter at the start of the reply. A letter at the start is followed by the end of the
-line, or by one of `.` `)` `:` and any text. The letter can have emphasis marks and brackets around it, and after "ANSWER:" also
-quotes, `$` and LaTeX. Prose is not read, and a reply that names a second option in the same way ("A. B. C.", a list of the
-options) has no answer.
+Strict (`answers_of`, for the task YAMLs under `eval/tasks/`): the letter after the last "ANSWER:" of the reply
+(anywhere in a line; word and letter in any case), else the letter at the start of the reply. A letter at the start
+counts if it ends the line, or if one of `.` `)` `:` follows it; any text can come after these. The letter can have
+emphasis marks and brackets around it, and after "ANSWER:" also quotes, `$` and LaTeX. Prose is not read. A reply that
+names a second option in the same way ("A. B. C.", a list of the options) has no answer.
 
 Tolerant (`stated`): the first rule that finds a letter decides:
 
     claims     the option that the reply settles on, by what it affirms and denies (claims.py)
-    stated     in the last \boxed{...}; after the last "answer is", "Answer:" ... that is followed by an option's text
+    stated     the letter or the option's text in the last \boxed{...}, else after the last "answer is", "Answer:" ...;
+               an "answer is" that neither of them follows is skipped
     begins     the strict form at the start of the reply, or a reply that is only an option's text
-    bold       the letter or option in bold, if all in bold agree
-    parenthesised  "(B)", if all in the last sentence that has one agree
-    text       the text of an option, if the reply quotes that of only one option (or of others within it)
-    last       the letter in the last sentence with a letter, if it names only one
+    bold       the letter or the option's text in bold, if all of those in bold agree
+    parenthesised  the "(B)" in the last sentence with a letter in parentheses, if the sentence has only one such letter
+    text       the option that the reply quotes, if it quotes only one; a text within a longer quoted text is ignored
+    last       the letter in the last sentence with a letter, if the sentence names only one
 
-No rule returns an option that the reply denies, and "The answer is B or C" names two, so it has no answer. The rules from `bold`
-on do not apply to a reply that declines to answer; they skip lines that repeat the list of options and, except for quoted texts,
-lines that name all letters. mentions.py defines what counts as a letter.
+No rule returns an option that the reply denies. "The answer is B or C" names two options, so it has no answer. The
+rules from `bold` on do not apply to a reply that declines to answer. They skip lines that repeat the list of options;
+all of them but `text` also skip lines that name all letters. mentions.py defines what counts as a letter.
 """
 
 from __future__ import annotations
@@ -122,7 +123,8 @@ def options_of(doc: Mapping[str, Any]) -> list[str]:
 def answer_of(reply: str, count: int, options: Sequence[str] = ()) -> str | None:
     """Return the letter (one of the first `count`) in the requested form; None if there is none.
 
-    `options`: the options' texts, if known. Letters within an option's text ("D. A and B") then do not name a second option.
+    `options`: the options' texts, if known. They are needed for an option's text with letters in it ("D. A and B"), so
+    that these letters do not count as a second option.
     """
     reply = spoken(reply)
     asked = _ASKED.findall(reply)
@@ -173,7 +175,7 @@ def stated(reply: str, options: Sequence[str]) -> str | None:
 
 
 def _said(text: str, count: int, options: Sequence[str]) -> Found:
-    """Return the letter in the last box, or after the last "answer is" that a letter or an option's text follows."""
+    """Return the letter of the option in the last box, else right after the last "answer is" that an option follows."""
     found: Found = _at(boxed(text) or "", count, options)
     for rest in statements(text) if not found else ():
         found = found or _at(rest, count, options)
@@ -186,7 +188,7 @@ def _entire(text: str, count: int, options: Sequence[str]) -> Found:  # noqa: AR
 
 
 def _begun(reply: str, count: int, options: Sequence[str]) -> str | None:
-    """Return the letter in the first line, unless the next lines continue with other letters in the same way, as in a list."""
+    """Return the letter in the first line; None if later lines have other letters in the same form, as in a list."""
     first, *more = lines(reply) or [""]
     letter = _form(first, count, options)
     alone = not (_FORM.match(first) or [0, 0, ""])[2]
@@ -216,7 +218,7 @@ def _form(line: str, count: int, options: Sequence[str]) -> str | None:
 
 
 def _others(rest: str, letter: str, count: int, options: Sequence[str]) -> set[str]:
-    """Return the options other than `letter` that the rest of its line names in the same way."""
+    """Return the options that `rest`, the line after `letter`, names in the same way, without `letter` itself."""
     if options:
         rest = rest.removeprefix(" ".join(options[LETTERS.index(letter)].split()))
     marks = {mark[1] for mark in _MARK.finditer(rest)} | {again[1] for again in [_AGAIN.match(rest)] if again}
@@ -228,7 +230,7 @@ def _is_option(letter: str, count: int) -> bool:
 
 
 def _at(text: str, count: int, options: Sequence[str]) -> Found:
-    """Return the letter at the start of `text`, or that of the option whose text is there."""
+    """Return the letter at the start of `text`; if `text` starts with an option's text, return that option's letter."""
     start = _skip(text)
     rest = text[start : start + 600]
     bracketed = text[:start].rstrip().endswith(("(", "{", "["))
@@ -313,7 +315,7 @@ def _parenthesised(text: str, count: int) -> list[str]:
 
 
 def _last(text: str, count: int, out: set[str]) -> Found:
-    """Return the letter in the last sentence that mentions any, not counting denied ones; AMBIGUOUS if there are several."""
+    """Return the letter in the last sentence with a letter that is not denied; AMBIGUOUS if it has several of these."""
     for sentence in reversed(claims.sentences(mentions.marked(text[-claims.LONGEST :], count))):
         found = {LETTERS[place] for place in sentence} - out
         if found:

@@ -2,23 +2,24 @@ r"""PURE: reads the number that a reply states (GSM8K, and tasks of BBH and the 
 
 numerals.py defines the notation of numbers. The first rule that finds a number decides:
 
-    corrected  the result of the rules below after the last correction ("wait", "no,", "I made a mistake" ...), if there is one
+    corrected  the result of the rules below for the text after the last correction ("wait", "no,", "I made a mistake" ...)
     marker     the number right after the last "####" that is not a heading ("#### 2. Money"); if words follow the number, `boxed`
                and `stated` take precedence when they find a number further down
     boxed      the number in the last \boxed{...}
-    stated     after the last "answer is ...", "Answer: ..." with a number: the result of its calculation, which can continue on the
-               next lines, else its first number; after a bare "Answer:" without a number right behind it: that of its paragraph if
-               this is one sentence, else the result of the rules from `bold` on
-    begins     a first line that is only a number, with or without a unit, if words follow
+    stated     after the last "answer is ...", "Answer: ..." with a number: the result of the calculation there, which
+               can continue on the next lines, else the first number. If no number comes right after a bare "Answer:":
+               the number of the paragraph if this is one sentence, else the result of the rules from `bold` on.
+    begins     the number that is alone on the first line, with or without a unit, if words follow on later lines
     bold       the last number in bold
     last       the number in the last sentence with a number, unless the reply declines to answer; an explanation that
                follows a one-sentence answer is skipped, and so are comments on the previous number ("This covers
                all 16 glasses")
 
-The number of a sentence is the first after its last "=", unless another clause follows. Without "=" it is the last number that is
-not in brackets, not denied ("not 15"), not a reason ("since ...") and not incidental ("for 16 glasses", "in 3 days", "at $5
-each"), preferably a price. Times, ordinals, and numbers of steps and lists are not answers. "3 or 4", "10 to 15" and "between 3
-and 4" name two numbers, so there is no answer. Number words count if there are no digits.
+The number of a sentence with "=" is the first number after its last "=". If a later clause has a number, too, only that
+clause is read, like a sentence without "=". The number of a sentence without "=" is the last number that is not in
+brackets, not denied ("not 15"), not a reason ("since ...") and not incidental ("for 16 glasses", "in 3 days", "at $5
+each"); prices take precedence. Times, ordinals, and numbers of steps and lists are not answers. "3 or 4", "10 to 15"
+and "between 3 and 4" name two numbers, so there is no answer. Number words count only if there are no digits.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ _REASON = re.compile(
     + ")",
     _I,
 )
-_BESIDE = re.compile(  # words before a number that is not a result
+_BESIDE = re.compile(  # a number after one of these words is not a result
     worded(
         "for",
         "in",
@@ -193,7 +194,7 @@ def same(answer: str, gold: str) -> bool:
 def value(text: str) -> Fraction | None:
     """Return the last number in `text`, which can have a unit; None if there is none.
 
-    After "####" (a GSM8K solution) only the rest is read.
+    If `text` has a "####" (a GSM8K solution), only the text after the last "####" is read.
     """
     return numerals.value(text.rpartition("####")[2])
 

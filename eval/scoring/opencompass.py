@@ -4,19 +4,21 @@ The rules are re-implemented from OpenCompass's public behaviour (open-compass/o
 `opencompass/utils/text_postprocessors.py` and `opencompass/datasets`, as of August 2026), so that scores can be compared with
 OpenCompass's under the same reading:
 
-    letters   MMLU, HellaSwag, ARC: the first form of a long list that occurs anywhere ("答案是B", "ANSWER: B", "The answer is (B)",
-              a letter at the end of the reply ...), and last the first capital that is an option's; GPQA: the first "ANSWER: B"
+    letters   MMLU, HellaSwag, ARC: a long list of forms is tried in order ("答案是B", "ANSWER: B", "The answer is (B)", a
+              letter at the end of the reply ...), and the first form found anywhere gives the letter. The last form is
+              the first capital that is an option's letter. GPQA: the first "ANSWER: B".
     gsm8k     the last number before the next "Question:"; "1,200" is one number here, OpenCompass takes its last three digits
-    math      the last box, else the sentence with "final answer" or "answer is", else the first sentence; compared by math-verify,
-              as in our reading
-    bbh       after the first "answer is ": a letter in brackets, else the first capital; for free answers the rest of the line
-              after the last "answer is", or the bold text there; yes, no, true and false without the rest; ignoring case and commas
+    math      the last box, else the first sentence with "final answer" or "answer is", else the first sentence;
+              compared by math-verify, as in our reading
+    bbh       letters: after the first "answer is ", the letter in brackets, else the first capital. Free answers: the
+              rest of the line after the last "answer is", or the bold text there; if it begins with yes, no, true or
+              false, only that word. Case and commas are ignored.
     humaneval the first code block, else the whole reply
     mbpp      the first of: [BEGIN] ... [DONE], a block of Python, any block, the reply up to a fence
 
-Older versions of OpenCompass differ: in 2024 a letter between blanks took precedence over the first capital, and BBH's free
-answers had to be exactly equal. The rules here are not more lenient than OpenCompass's: "Both A and B" is the answer B, the first
-capital.
+Older versions of OpenCompass differ: in 2024 a letter between blanks took precedence over the first capital, and BBH's
+free answers had to be exactly equal. The rules here are not more lenient than OpenCompass's, and they keep its errors:
+"Both A and B are right" is read as B, because the first capital is the B of "Both".
 """
 
 from __future__ import annotations
@@ -59,9 +61,9 @@ def letter(reply: str, options: str) -> str | None:
 
 
 def asked_letter(reply: str) -> str | None:
-    """Return the first letter that follows an "ANSWER:", in its case; None if there is none.
+    """Return the first letter that follows an "ANSWER:", with its case unchanged; None if there is none.
 
-    OpenCompass compares it with a capital.
+    OpenCompass compares the letter with a capital, so a small letter is wrong.
     """
     found = _FIRST_ANSWER.search(reply)
     return found[1] if found else None
@@ -76,8 +78,9 @@ def number(reply: str) -> str | None:
 def expression(reply: str) -> str | None:
     """Return the expression of a reply to MATH; None if it is empty.
 
-    It is the content of the last box; or else the end of the first sentence that announces an answer, or of the first sentence,
-    reduced to its last formula if there is one.
+    The expression is the content of the last box. Without a box, it is the end of the first sentence that announces an
+    answer, or the first sentence of the reply if none does. If that text has formulas, only its last formula is
+    returned.
     """
     inside = boxed(reply)
     if inside is not None:
@@ -123,7 +126,7 @@ def mbpp(reply: str) -> str | None:
 
 
 def _rest(reply: str) -> str:
-    """Return the text between the first and the second "answer is "; the whole text without one."""
+    """Return the text between the first and the second "answer is "; the whole text if it has no "answer is "."""
     parts = reply.split("answer is ")
     return parts[1].strip() if len(parts) > 1 else reply
 

@@ -87,7 +87,7 @@ CHECKED = re.compile(  # an announced check: statements before it can still be c
 
 
 class _Ambiguous:
-    """The result of a rule if a reply names several answers at once. Later rules must then not guess."""
+    """The result of a rule if a reply names several answers at once. After this result, later rules must not guess."""
 
 
 AMBIGUOUS: Final = _Ambiguous()
@@ -100,7 +100,7 @@ def settled(found: Found) -> str | None:
 
 
 def conclusion(reply: str) -> str:
-    """Return the end of the reply that is read, without reasoning and without what follows the reply's turn."""
+    """Return the part of the reply to read: without reasoning and text after the turn, the last LONGEST characters."""
     return spoken(reply)[-LONGEST:]
 
 
@@ -164,6 +164,6 @@ def lines(text: str) -> list[str]:
 
 
 def refuses(text: str) -> bool:
-    """Return whether the first or the last sentence declines to answer. Rules based on mere mentions do not apply then."""
+    """Return whether the first or last sentence declines to answer. Rules based on mere mentions skip such a reply."""
     said = sentences(text)
     return bool(said) and any(_REFUSAL.search(sentence[:400]) for sentence in (said[0], said[-1]))

@@ -1,19 +1,20 @@
 """PURE: finds the program in a reply to a coding problem tolerantly.
 
-Reasoning is removed (thoughts.py). The first rule whose program defines the function that the tests call decides, else the first
-rule that finds a program:
+Reasoning is removed (thoughts.py). The rules are tried in order. The first program found that defines the function that
+the tests call is the result; if no program does, the first program found:
 
-    fenced     of the Python code blocks (blocks.py) the last that defines the function (corrections come last), with the imports,
-               functions, classes and constants of the other blocks that it uses; then blocks of other languages
+    fenced     the last Python code block (blocks.py) that defines the function (corrections come last), with the
+               imports, functions, classes and constants that it uses from the other blocks; then blocks of other
+               languages in the same way
     begun      the text between [BEGIN] and [DONE]
     unfenced   the lines from the first `def`, `class`, `import`, `from`, `@` or `name =` on, with or without text before and after;
                a definition between single backticks; indented lines
     body       if the problem gives the head of the function: the reply, or its block, as the function's body
 
-A method of a class that needs no arguments ("class Solution") counts as the function if nothing else defines it. Code that only
-tries the program out is removed (entry.py). Common indentation is removed. A program is cut after the last line up to which it
-parses, which drops following text, an unfinished statement and a truncated function. A reply in which nothing parses has no
-program.
+A method of a class that needs no arguments ("class Solution") counts as the function if nothing else defines it. Code
+that only tries the program out is removed (entry.py). Common indentation is removed. A program ends with the last line
+up to which it parses. This drops following text, an unfinished statement and a truncated function. A reply in which
+nothing parses has no program.
 """
 
 from __future__ import annotations
@@ -66,7 +67,10 @@ def parses(text: str) -> bool:
 
 
 def chosen(texts: Sequence[str], name: str | None) -> str | None:
-    """Return the last of `texts` that defines `name` (else the first), with what it uses of the others; None without texts."""
+    """Return the last of `texts` that defines `name`, else the first; None if there are no texts.
+
+    The statements that it uses from the other texts are put before it.
+    """
     if not texts:
         return None
     places = [place for place, text in enumerate(texts) if name is not None and defines(text, name)]
@@ -75,7 +79,7 @@ def chosen(texts: Sequence[str], name: str | None) -> str | None:
 
 
 def _used(texts: Sequence[str], place: int) -> list[str]:
-    """Return the statements of the other texts that bind names which the text at `place` uses but does not bind, in order."""
+    """Return, in order, the other texts' statements that bind names which the text at `place` uses but does not bind."""
     tree = parsed(texts[place])
     if tree is None or len(texts) == 1:
         return []
@@ -178,7 +182,8 @@ def _has_body(program: str) -> bool:
 def _cut(text: str, least: int = 0) -> str | None:
     """Return the longest prefix of complete lines that is a program; None if there is none or it does nothing.
 
-    `least`: the minimum number of lines if the text is a function with its body, which can then break off anywhere.
+    `least`: the minimum number of lines if the text is a function's head and body; the body can break off anywhere. 0
+    for any other text.
     """
     every = textwrap.dedent(text[:LONGEST].replace("\r\n", "\n").strip("\n")).split("\n")
     count = len(every)

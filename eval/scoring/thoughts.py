@@ -1,8 +1,8 @@
-"""PURE: removes reasoning from a reply, and everything from the token on that ends its turn.
+"""PURE: removes from a reply the reasoning, the token that ends the model's turn, and everything after that token.
 
-A reasoning model thinks between marks (`<think>`, `<thinking>`, `[THINK]`, harmony's channels ...) and tries answers there that
-are not its final one. The text after the last block is kept, or if there is none the text before the first block. Nothing is kept
-of a reply that starts with a block that never ends.
+A reasoning model thinks between marks (`<think>`, `<thinking>`, `[THINK]`, harmony's channels ...) and tries answers
+there that are not its final one. The text after the last block of reasoning is kept; if no text follows it, the text
+before the first block is kept. If a reply starts with a block that never ends, nothing is kept.
 
 A server that does not stop at a turn-end token returns the token together with a next turn invented by the model; both are
 removed. (gra/models/openai/reply_text.py does this for training data and rejects unclear replies; here every reply has to be
@@ -41,7 +41,7 @@ _ANSWER_TAGS = re.compile(r"</?(?:answer|final_answer|output|response)>", re.IGN
 
 
 def spoken(reply: str) -> str:
-    """Return `reply` without reasoning and without what follows its turn; "" if all of it is reasoning."""
+    """Return `reply` without reasoning and without what follows the model's turn; "" if all of it is reasoning."""
     text = reply
     finals = [mark.end() for mark in _FINAL.finditer(text)]
     if finals:

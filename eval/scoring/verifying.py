@@ -1,11 +1,13 @@
-"""PURE: the question to a verifier model (`gra rescore --reading verified`), its verdict, its agreement with the tolerant reading.
+"""PURE: words the question to a verifier model (`gra rescore --reading verified`), reads its verdicts, and computes how
+far they agree with the tolerant reading.
 
-The verifier sees the item's question, the right answer and what the model replied, and says in one word whether the reply's final
-answer is the right one. Verdicts are read by a rule: every line that is a verdict and nothing else (emphasis, quotes and full
-stops aside) counts, and they have to agree. Everything else is unreadable: neither right nor wrong.
+The verifier sees the item's question, the right answer and what the model replied, and says in one word whether the
+reply's final answer is the right one. A line of its reply counts if it is a verdict and nothing else, apart from
+emphasis, quotes and full stops. All lines that count have to agree. Any other reply is unreadable: neither right nor
+wrong.
 
-The texts of models and data sets are hostile. They stand between tags that they cannot close, lose the tokens of chat templates,
-and are capped. Of a long reply the end is kept, where the final answer is.
+The texts of models and data sets can be hostile. They are put between tags that they cannot close, the tokens of chat
+templates in them are broken, and they are capped. A long reply keeps its end, where the final answer is.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ KINDS = (
     "letter",
     "bbh",
     "world",
-)  # of answers.KINDS, those with a right answer; the others are run or checked
+)  # the kinds in answers.KINDS with a right answer; of the others, code is run and ifeval is checked by rule
 RIGHT, WRONG, UNREADABLE, REFUSED, BLANK = "right", "wrong", "unreadable", "refused", "blank"
 VERDICTS = (RIGHT, WRONG, BLANK, UNREADABLE, REFUSED)
 MISSING = (UNREADABLE, REFUSED)  # no verdict: the item keeps its tolerant one
@@ -62,8 +64,10 @@ Is the final answer of the reply the right answer? Answer with one word: CORRECT
 
 
 def prompt(kind: str, sample: Mapping[str, Any]) -> str | None:
-    """Return the question to the verifier about one of lm-eval's logged samples; None for a reply without text apart from its
-    reasoning, which is not asked about. `kind`: one of KINDS."""
+    """Return the question to the verifier about one of lm-eval's logged samples. `kind`: one of KINDS.
+
+    Return None if the reply has no text apart from its reasoning: the verifier is not asked about such a reply.
+    """
     reply = spoken(str(sample["resps"][0][0])).strip()
     if not reply:
         return None
@@ -76,7 +80,7 @@ def prompt(kind: str, sample: Mapping[str, Any]) -> str | None:
 
 
 def question(sample: Mapping[str, Any]) -> str:
-    """Return the item's question with its options. Of an item without a column of that name, the end of the prompt is taken."""
+    """Return the item's question with its options; the end of the prompt if the item has no column named in _ASKED."""
     doc = sample["doc"]
     found = next((str(doc[name]) for name in _ASKED if isinstance(doc.get(name), str) and doc[name].strip()), "")
     if not found:
@@ -115,10 +119,11 @@ def verdict(text: str) -> str:
 
 
 def account(pairs: Iterable[tuple[str, float]]) -> dict[str, Any]:
-    """Return the counts of (verdict, tolerant score): by verdict, how many fell back, and the agreement with the tolerant reading.
+    """Return the counts for pairs (verdict, tolerant score): items by verdict, items that fell back, and the agreement.
 
-    The agreement is the share of the verifier's own verdicts that equal the tolerant one; `kappa` is Cohen's, null where all
-    verdicts of both are the same. Replies without text count in neither: nobody was asked.
+    `agreement` is the share of items on which the two readings agree, among the items that the verifier called right or
+    wrong. `kappa` is Cohen's kappa of the same items; None if both readings give the same single verdict on all of
+    them. Replies without text count in neither, because the verifier was not asked about them.
     """
     every = list(pairs)
     counts = Counter(verdict for verdict, _ in every)
@@ -141,7 +146,10 @@ def account(pairs: Iterable[tuple[str, float]]) -> dict[str, Any]:
 
 
 def _capped(text: str, limit: int, end: bool) -> str:
-    """Return at most `limit` characters and a note of what is left out: of the beginning (`end`), or of the middle."""
+    """Return `text`. If it has more than `limit` characters, only `limit` are kept; a note replaces the others.
+
+    With `end`, the end of the text is kept, otherwise its beginning and its end.
+    """
     if len(text) <= limit:
         return text
     note = f"[{len(text) - limit:,} characters left out]"

@@ -10,7 +10,8 @@ false by those of bbh.py, and any other answer by the first of these rules that 
     boxed      the content of the last \boxed{...}
     stated     the rest of the sentence after the last "answer is", "Answer:" ...
     bold       the last text in bold
-    mentioned  the last words of the last sentence, as many as the right answer has, unless it weighs two ("even or odd")
+    mentioned  the last words of the last sentence, as many as the right answer has; none if the sentence weighs two
+               answers ("even or odd")
 
 The last two rules do not apply to a reply that declines to answer.
 """

@@ -1,13 +1,13 @@
 """Lists the available tasks: the user's (suite.task_dir), ours from the YAMLs under `eval/tasks/`, and lm-eval's, found without
 importing lm-eval.
 
-Importing lm-eval takes seconds, and its own index parses some 14,000 YAML files. This module reads only their names, tags and
-includes, with regular expressions. That takes about a second and is done only for names that are not ours. It also finds the
-folders of a suite's tasks, so that lm-eval does not parse the others.
+Importing lm-eval takes seconds, and its own index parses some 14,000 YAML files. This module reads only their names,
+tags and includes, with regular expressions. That takes about a second and is done only for names that are not ours.
+This module also finds the folders of a suite's tasks, so that lm-eval parses no other folders.
 
-One of our groups can be derived from one of lm-eval's (`metadata.made_from`). It has one task for each of lm-eval's, named after
-our group; the task's YAML is lm-eval's, overlaid with `_<group>.yaml`. No single file holds it, because lm-eval's folder is known
-only at run time.
+A group of ours can be derived from a group of lm-eval's (`metadata.made_from`). Our group has one task for each task of
+lm-eval's group, with our group's name in place of lm-eval's. Such a task has two YAMLs: lm-eval's, overlaid with our
+`_<group>.yaml`. They are not merged into one file, because lm-eval's folder is known only at run time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-Yaml: TypeAlias = Path | tuple[Path, ...]  # one file, or several of which later ones override earlier ones
+Yaml: TypeAlias = Path | tuple[Path, ...]  # one file, or several files; later files override earlier ones
 
 TASKS = Path(__file__).parents[1] / "tasks"
 _FOLDER: ContextVar[Path | None] = ContextVar("folder of the user's tasks", default=None)
@@ -55,7 +55,10 @@ class Members:
 
 @contextmanager
 def with_tasks_of(folder: str | None) -> Iterator[None]:
-    """Within this context the tasks of `folder` (suite.task_dir; None: no folder) are found too, before others of the same name."""
+    """Within this context, also find the tasks of `folder` (suite.task_dir; None: no folder).
+
+    They take precedence over other tasks of the same name.
+    """
     token = _FOLDER.set(None if folder is None else Path(folder))
     try:
         yield
@@ -70,14 +73,14 @@ def own() -> dict[str, Path]:
 
 
 def users() -> dict[str, Path]:
-    """Return the tasks of the folder of `with_tasks_of`: name -> YAML."""
+    """Return the tasks of the folder that `with_tasks_of` got: name -> YAML."""
     folder = _FOLDER.get()
     return {} if folder is None else {name: path for name, path in _yamls(folder).items() if _is_task(path)}
 
 
 def needed_files(path: Path) -> set[Path]:
-    """Return the files that decide a task of the user: its YAML, those that it includes, and the Python files beside them that
-    `!function` names. Missing ones are left out."""
+    """Return the files that define a task of the user: its YAML, the YAMLs that it includes, and the Python files
+    beside them that `!function` refers to. Missing files are left out."""
     if not path.is_file():
         return set()
     text = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Converts four-choice items to the columns that the YAMLs in `eval/tasks/choice/` read: `choices`, and `answer`, a letter.
+"""Converts four-choice items to the columns for the YAMLs in `eval/tasks/choice/`: `choices` and `answer` (a letter).
 
 `hellaswag` and `gpqa` are `process_docs` functions of lm-eval: they convert a datasets.Dataset in the hub's schema.
 """

@@ -16,8 +16,9 @@ def conditions_of(results: Mapping[str, Any], leaves: Sequence[str]) -> dict[str
     - max_new_tokens: the token limit of a reply, after it was fitted to the model
     - prompts_cut: the number of prompts shortened at their start
     - chat_template: whether the chat template was used
-    - system_instruction, template: their hashes, the latter cut to 12 characters
-    - bos: suite.bos, unless it is `model`
+    - system_instruction: its hash
+    - template: the chat template's hash, cut to 12 characters
+    - bos: suite.bos; missing if it is `model`
     - sentence_splitter: what splits replies into sentences (IFEval only)
     """
     leaf = leaves[0]

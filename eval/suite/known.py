@@ -1,7 +1,8 @@
 """Provides questions with known answers for `gra probe` (gra/known.py): training splits of benchmarks, scored by our own rules.
 
-Config: `probe.sources: [{_target_: gra.eval.suite.known.source, data_dir: DIR, benchmarks: [gsm8k, mbpp]}]`, with a folder as for
-`suite.data_dir` (DIR/gsm8k/train.jsonl.gz, for example). The splits that benchmarks are scored on are never read.
+Config: `probe.sources: [{_target_: gra.eval.suite.known.source, data_dir: DIR, benchmarks: [gsm8k, mbpp]}]`. DIR is a
+folder as for `suite.data_dir`, with files such as DIR/gsm8k/train.jsonl.gz. Splits that are used to score benchmarks
+are never read.
 """
 
 from __future__ import annotations

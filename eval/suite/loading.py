@@ -50,10 +50,11 @@ def manager(suite: Suite, local: LocalFiles, scratch: Path) -> Any:
 
 
 def tried(tasks: Any, suite: Suite, seed: int) -> tuple[list[Any], dict[str, str]]:
-    """Return the suite's tasks and groups, loaded by the TaskManager `tasks`, and the tasks skipped under `suite.skip_missing`.
+    """Return the suite's tasks and groups, loaded by the TaskManager `tasks`, and the skipped tasks: name -> reason.
 
-    A task is skipped if its data are unavailable; it is returned with the reason. Tasks are loaded before the model, so that
-    failures of the hub, access terms or unsafe code show first. `seed`: for tasks that shuffle the choices of their items.
+    Under `suite.skip_missing`, a task is skipped if its data are unavailable. Tasks are loaded before the model, so
+    that failures of the hub, access terms or unsafe code show first. `seed`: for tasks that shuffle the choices of
+    their items.
 
     Raises EvalError for any other task that cannot be loaded, and for a task that would run model-written code in this process.
     """
@@ -142,8 +143,8 @@ def _decode(task: Any, leaf: str, chat: bool) -> None:
 def _settle(task: Any, seed: int) -> None:
     """Make a task prepare its items only once.
 
-    lm-eval prepares them at every read, and its GPQA shuffles the choices each time, so replies would be judged by another order
-    than the prompt's.
+    lm-eval prepares the items at every read, and its GPQA task shuffles the choices each time. Without this function,
+    replies would be judged by another order of the choices than the order in the prompt.
     """
     config = getattr(task, "config", None)
     prepare = getattr(config, "process_docs", None)

@@ -36,10 +36,11 @@ _ENDS = (".jsonl", ".jsonl.gz")
 
 @dataclass(frozen=True)
 class LocalTask:
-    """A task and its local files by split, or by split/configuration if it joins several. Without files, it is read from the hub.
+    """A task and its local files. A task without files is read from the hub.
 
-    `dropped`: split keys of the YAML that have no file and are not needed; `subject`: the subject that MMLU's file is filtered
-    by.
+    `files`: split -> path, or split/configuration -> path if the task joins several configurations; `dropped`: the
+    YAML's keys of splits that have no file and are not needed; `subject`: the only subject to read from MMLU's file of
+    all subjects.
     """
 
     name: str
@@ -77,7 +78,7 @@ def locate(
 
 
 def needed_splits(spec: Mapping[str, Any], shots: int | None) -> list[str]:
-    """Return the splits that a task needs: the scored one first, then that of its worked examples if it differs."""
+    """Return the splits that a task needs: the scored split, then the split of its worked examples if it differs."""
     test = next((spec[key] for key in _SPLITS if spec.get(key)), "test")
     default = spec.get("num_fewshot") or 0
     count = shots if shots is not None and spec.get("num_fewshot") != 0 else default  # lm-eval keeps a 0 in the YAML
@@ -126,7 +127,7 @@ def load(files: Mapping[str, str], subject: str | None = None, **_: Any) -> Any:
 
 
 def records(path: Path, subject: str | None = None) -> list[dict[str, Any]]:
-    """Return the records of a file, only those of `subject` if given.
+    """Return the records of a file. If `subject` is given, return only the records of that subject.
 
     Raises EvalError with file and line if a record is not valid, and if there are no records.
     """
@@ -177,7 +178,7 @@ def _candidates(name: str, spec: dict[str, Any], split: str, scored: bool) -> li
 
 
 def _parts(name: str, spec: dict[str, Any], split: str, folders: Sequence[Path]) -> dict[str, Path]:
-    """Return the files of a split for a task that joins configurations, {split/part: path}; {} unless all of them exist."""
+    """Return the files of a split for a task that joins configurations, {split/part: path}; {} if any is missing."""
     names = (spec.get("dataset_kwargs") or {}).get("parts") or ()
     found = {
         f"{split}/{part}": _first(folders, [f"{f}/{part}/{split}{end}" for f in _folders(name, spec) for end in _ENDS])

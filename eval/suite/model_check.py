@@ -70,7 +70,7 @@ def _backend_problems(model: Model, runtime: Runtime) -> list[Problem]:
         )
     if model.backend == "server":
         key = os.environ.get(model.api_key_env, "").strip()
-        if not (key.isascii() and key.isprintable()):  # an empty one is both
+        if not (key.isascii() and key.isprintable()):  # an empty key passes both tests
             what = f"the environment variable {model.api_key_env} has characters that an HTTP header cannot carry"
             found.append(Problem("model.api_key_env", what, "set it to the key and nothing else"))
     return found
@@ -117,7 +117,8 @@ def _folder_problems(
 ) -> list[Problem]:
     """Return the faults of a model folder.
 
-    `fault`: why transformers could not load a model from it; a served model needs only a tokenizer.
+    `fault`: why transformers could not load a model from the folder; None if it could. For a served model `fault` is
+    ignored, because only the tokenizer is needed here.
     """
     tokenizer = folder / "tokenizer_config.json"
     if model.backend == "server" and not (tokenizer.is_file() or (folder / "tokenizer.json").is_file()):

@@ -159,7 +159,7 @@ def without(suite: Suite, skipped: Iterable[str]) -> Suite:
 def owners(suite: Suite, subtasks: Mapping[str, list[str]], logged: list[str]) -> dict[str, str]:
     """Return, for each leaf task, the task of the suite that it belongs to, in the suite's order.
 
-    A task of a tag belongs to itself.
+    A leaf task that the suite names only by a tag belongs to itself.
 
     Raises EvalError if lm-eval logged no samples.
     """
@@ -174,7 +174,7 @@ def owners(suite: Suite, subtasks: Mapping[str, list[str]], logged: list[str]) -
 
 
 def scored(suite: Suite, owner_of: Mapping[str, str], skipped: Iterable[str]) -> list[str]:
-    """Return the names for scores.json in the suite's order: skipped tasks keep their place, tasks of a tag come last."""
+    """Return the names for scores.json in the suite's order. Skipped tasks keep their place; tasks of a tag come last."""
     names, out = dict.fromkeys(owner_of.values()), set(skipped)
     return [
         *(task for task in suite.tasks if task in names or task in out),

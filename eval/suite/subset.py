@@ -1,8 +1,9 @@
 """PURE: selects the items of a benchmark for `suite.limit`: a seeded sample, stratified by subject or sub-task.
 
-lm-eval's `limit` takes the first items of each task: the first hundred of MMLU's 14,042 are all of one subject, and BBH gets as
-many items from a task with 146 as from one with 250. Here all items have one sampling order, and the limit takes the first ones.
-A larger limit contains the items of a smaller one, so a run can be extended.
+lm-eval's `limit` takes the first items of each task. The first hundred of MMLU's 14,042 items are all of one subject,
+and BBH gets as many items from a task with 146 items as from a task with 250. Here all items are put into one sampling
+order, and the limit takes the first items of that order. A larger limit therefore includes all items of a smaller
+limit, so a run can be extended.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What a data set is like: how varied, how far from its seeds, how difficult, and how its reviewers judge (gra analyze DIR)."""
+"""Measures data sets: variety, distance to the seeds, difficulty, and how their reviewers judge (gra analyze DIR)."""

@@ -3,7 +3,8 @@ by side.
 
     gra analyze data/mine data/other --seeds mine.jsonl --ifd Qwen/Qwen2.5-0.5B --output analysis.json
 
-Sets are cut to the size of the smallest, since distinct-n falls and neighbours come nearer with the number of texts.
+Each set is cut to the size of the smallest set, because distinct-n and the distance to the nearest neighbour both fall
+as the number of texts grows.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from gra.synthesis.seeds.load import load_seeds
 from gra.synthesis.seeds.settings import SeedSettings
 
 Row = dict[str, Any]
-ON_MAP = 12_000  # instructions of all sets; the report has time for fewer
+ON_MAP = 12_000  # limit on instructions of all sets together; a report has a lower limit, to save time
 NUMBERS = {  # heading -> key of a set's analysis
     "samples": "samples",
     "distinct-1": "distinct_1",
@@ -47,7 +48,7 @@ FILLED_BY = {"to seeds": "--seeds FILE", "IFD": "--ifd MODEL"}  # columns that a
 
 
 def main(words: Sequence[str]) -> int:
-    """The command; returns the exit code. Raises ConfigError, SeedError, SynthesisError."""
+    """Run the command. Return the exit code. Raises ConfigError, SeedError, SynthesisError."""
     given = _parser().parse_intermixed_args(list(words))
     folders = _without_others([Path(folder) for folder in given.folders])
     if unfinished := [folder for folder in folders if folder.name.endswith(".partial")]:
@@ -90,14 +91,14 @@ def main(words: Sequence[str]) -> int:
 
 
 def coverage(arms: Sequence[Arm], seeds: Sequence[str], embedder: Embedder, seed: int) -> Coverage | str:
-    """The map of the sets, or why there is none."""
+    """Return the map of the sets, or the reason why there is no map."""
     sets = {arm.name: instructions(arm) for arm in arms}
     known = [(str(place), text) for place, text in enumerate(seeds)]
     return measure(sets, lambda texts: embedder.embed_sync(texts, keep=True), seed, known, ON_MAP)
 
 
 def analysis(rows: Sequence[Row], seeds: Sequence[str], embedder: Embedder, model: str | None = None) -> Row:
-    """The numbers of one set; None where there is nothing to compare with."""
+    """Return the numbers of one set. A number that cannot be computed is None, e.g. the distance to absent seeds."""
     texts = [row["instruction"] for row in rows]
     vectors, known = embedder.embed_sync(texts, keep=True), embedder.embed_sync(seeds, keep=True)
     difficulty = ifd.scores([(row["instruction"], row["response"]) for row in rows], model) if model else []
@@ -146,7 +147,7 @@ def _cell(value: float | None) -> str:
 
 
 def _named(folders: Sequence[Path]) -> dict[str, Path]:
-    """The folders by their names; by the whole path where two have one name."""
+    """Return name -> folder. If two folders have the same name, the whole path replaces the name."""
     names = [folder.resolve().name for folder in folders]
     return {
         name if names.count(name) == 1 else str(folder): folder for name, folder in zip(names, folders, strict=True)
@@ -168,7 +169,8 @@ def _seeds(path: str, seed: int) -> list[str]:
 
 
 def _without_others(folders: Sequence[Path]) -> list[Path]:
-    """Leave out what a pattern such as runs/store/synthesis-* matches beside data folders: shards and unfinished folders."""
+    """Return the folders without shards and unfinished folders, which a pattern such as runs/store/synthesis-* also
+    matches. If nothing would be left, return all folders."""
     found = []
     for folder in folders:
         if folder.suffix in (".shards", ".partial") and not (folder / "data" / "train.parquet").is_file():

@@ -2,7 +2,8 @@
 
     IFD = loss of the answer after its instruction / loss of the answer alone        (mean cross-entropy over the answer's tokens)
 
-Near or above 1 the instruction does not help to foresee the answer; near 0 it gives it away. Figures of two models do not compare.
+An IFD near or above 1 means that the instruction does not help to predict the answer; an IFD near 0 means that the
+instruction gives the answer away. Values from different models cannot be compared.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from gra.errors import ConfigError, Problem
 
-LONGEST = 2048  # tokens; what is longer is cut at the end of the answer
+LONGEST = 2048  # limit on tokens of a pair: the instruction is cut to at most half of it, then the answer to the rest
 
 
 def scores(pairs: Iterable[tuple[str, str]], model: str) -> list[float | None]:
@@ -51,7 +52,8 @@ def scores(pairs: Iterable[tuple[str, str]], model: str) -> list[float | None]:
 
 
 def _loss(network: Any, context: list[int], reply: list[int]) -> float:
-    """Mean cross-entropy of the reply's tokens after the context; without any context its first token is not counted."""
+    """Return the mean cross-entropy of the reply's tokens after the context. Without any context, the reply's first
+    token is not counted."""
     import torch
 
     ids = torch.tensor([context + reply], device=network.device)

@@ -19,7 +19,11 @@ Reviewed = Mapping[str, tuple[Sequence[Judged], float | None]]  # set -> its pro
 
 
 def write(path: Path, told: dict[str, Any], drawn: Coverage | str, reviewed: Reviewed, simulated: bool) -> list[Path]:
-    """Write `told` and what belongs to the map; return all files. Names of pictures are those of `path` with what they show."""
+    """Write `told` with the map's numbers to `path`, and the map and the reviewers' scores to files beside it. Return
+    all files.
+
+    The names of the files beside `path` start with its name: for analysis.json, e.g. analysis-map.svg.
+    """
     write_json(path, told | {"coverage": words.data(drawn) if isinstance(drawn, Coverage) else {"absent": drawn}})
     files, stem = [path], path.with_suffix("")
     label = "; simulated" if simulated else ""
@@ -43,7 +47,8 @@ def _text(path: str, text: str) -> Path:
 
 
 def spoken(drawn: Coverage | str, reviewed: Reviewed) -> str:
-    """The map's figures and the reviewers' as Markdown tables; the reason where there is no map."""
+    """Return the figures of the map and of the reviewers as Markdown tables. If there is no map, the reason replaces
+    its table."""
     parts = [
         drawn if isinstance(drawn, str) else _table(words.HEADINGS, words.lines(drawn)) + f"\n\n{words.method(drawn)}"
     ]

@@ -1,4 +1,5 @@
-"""Finds the seeds from which a data folder was made, by its manifest: `gra report` draws them on the map of its data."""
+"""Finds, in a data folder's manifest, the seeds from which the data were made. `gra report` draws them on the map of
+the data."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ log = logging.getLogger(__name__)
 
 
 def recorded_seeds(arm: Arm) -> list[tuple[str, str]]:
-    """(id, instruction) of the seeds of the arm's data; [] where the manifest names none, or their file is gone or from the hub."""
+    """Return (id, instruction) of each seed of the arm's data. Return [] if the manifest names no seeds, if their file
+    is gone or cannot be read, or if they come from the hub."""
     manifest = arm.manifests.get("data", {})
     config = manifest.get("config") or {}
     given = config.get("seeds")
@@ -36,7 +38,8 @@ def recorded_seeds(arm: Arm) -> list[tuple[str, str]]:
 
 
 def _folder(arm: Arm, inputs: object) -> Path | None:
-    """The step from which the seeds came, where it was or beside the data folder; None where they came from a file."""
+    """Return the folder of the step that made the seeds: beside the data folder if it is there, else at the recorded
+    path. None if the seeds came from a file."""
     entry = inputs.get("seeds") if isinstance(inputs, Mapping) else None
     where = entry.get("folder") if isinstance(entry, Mapping) else None
     if not isinstance(where, str):

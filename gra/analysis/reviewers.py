@@ -1,4 +1,4 @@
-"""PURE: how the reviewers of a data set judge, by the report's rules: severity, agreement in pairs, preference for their family."""
+"""PURE: computes, by the report's rules, the severity, agreement and family preference of a data set's reviewers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from gra.severity import preference
 
 
 def reviewers(found: Sequence[Judged]) -> dict[str, Any]:
-    """`severity`: by how many points lower a reviewer scores than the others of the same samples (harsh: above 0); `agreement`:
-    correlation of two reviewers' scores; `own_family`: by how many points more than the others a reviewer scores generators of its
-    own family, minus the same for all others. None for too few samples.
+    """Return three figures about the reviewers. A figure with too few samples is None.
 
-    Of all proposals, dropped ones too: among kept samples alone reviewers seem to disagree, because a low score is kept only beside
-    high ones."""
+    severity    reviewer -> by how many points it scores lower than the others do for the same samples (harsh: above 0)
+    agreement   pair of reviewers -> correlation of their scores
+    own_family  reviewer -> by how many points it scores higher than the others do: for generators of its own family,
+                minus the same for all other generators
+
+    All proposals count, including dropped ones. Among the kept samples alone, reviewers would seem to disagree, because
+    a sample with a low score is kept only if its other scores are high.
+    """
     gaps = below(found)
     kin = {model: [name for name in seen if family_of(name) == family_of(model)] for model, seen in gaps.items()}
     return {

@@ -1,4 +1,4 @@
-"""PURE: how varied texts are. Words and labels in, shares and bits out; None where nothing can be said."""
+"""PURE: measures how varied texts are, by words, labels and vectors. A measure is None if there is too little data."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def distinct(texts: Iterable[str], n: int) -> float | None:
-    """Distinct-n: different runs of n words / all of them (Li et al. 2016, arXiv 1510.03055). It falls with the number of texts, so
-    only sets of one size compare."""
+    """Return distinct-n: the number of different word n-grams / the number of all word n-grams (Li et al. 2016, arXiv
+    1510.03055). It falls as the number of texts grows, so only sets of equal size can be compared."""
     count: Counter[tuple[str, ...]] = Counter()
     for text in texts:
         words = _WORD.findall(text.casefold())
@@ -29,14 +29,14 @@ def distinct(texts: Iterable[str], n: int) -> float | None:
 
 
 def entropy(labels: Iterable[str]) -> float | None:
-    """Shannon's entropy of the labels, in bits: 0 if all are the same, log2 of their number if all are equally frequent."""
+    """Return the Shannon entropy of the labels in bits: 0 if all are equal, log2(k) for k equally frequent labels."""
     count = Counter(labels)
     whole = count.total()
     return -sum(c / whole * math.log2(c / whole) for c in count.values()) + 0.0 if whole else None
 
 
 def dispersion(vectors: Matrix) -> float | None:
-    """The mean cosine distance of two different texts, of unit vectors: 0 if all are alike."""
+    """Return the mean cosine distance over all pairs of texts (0: all are alike). `vectors`: unit vectors."""
     n = len(vectors)
     if n < 2:
         return None
@@ -45,8 +45,8 @@ def dispersion(vectors: Matrix) -> float | None:
 
 
 def nearest(vectors: Matrix, others: Matrix, *, same: bool = False, block: int = 1024) -> list[float]:
-    """The cosine distance of each text to the nearest of the others; `same`: they are the same texts, and no text is its own
-    neighbour. Empty if there is nothing to compare with."""
+    """Return, for each text, the cosine distance to the nearest text in `others`; [] if there is nothing to compare
+    with. `same`: `others` are the same texts as `vectors`, so no text is compared with itself."""
     if len(others) <= int(same):
         return []
     found: list[float] = []

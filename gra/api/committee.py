@@ -36,7 +36,8 @@ def synthesize(
         seeds: a file or folder (JSON lines, JSON, CSV, parquet, ..., `hf:NAME`), a `datasets.Dataset`, or records such as
             {"instruction": ..., "response": ...}. Columns are recognised; `config={"seeds.columns": {...}}` names them.
         models: names of the models at the servers, or mappings with the keys of a pool's model. The committee has one generator,
-            `synthesis.reviewers` reviewers (3) and an adjudicator, so it needs five models or fewer reviewers.
+            `synthesis.reviewers` reviewers (default: 3) and an adjudicator. So by default it needs five models; with
+            fewer models, set fewer reviewers.
         output: folder of the result. An unfinished one is resumed; a finished one is returned at once.
         base_url: the OpenAI-compatible server(s), including /v1. The API key, if any, is read from OPENAI_API_KEY.
         pool: instead of `base_url`, a pool of conf/pool: "small" (three real models on a CPU), "simulated", "transformers", ...

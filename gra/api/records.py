@@ -42,7 +42,8 @@ def file_of(records: Records, kind: str, output: str | Path) -> Iterator[str]:
 
 
 def _put_back(path: Path, before: bytes | None, made: list[Path]) -> None:
-    """Restore the content of `path`; if it had none (None), remove it and the folders `made` for it, if they are empty."""
+    """Restore the content `before` of `path`. If `before` is None, the file did not exist: remove it, and those of the
+    folders `made` for it that are empty."""
     if before is not None:
         write_bytes(path, before)
         return

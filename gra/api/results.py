@@ -84,7 +84,8 @@ class Folder:
             raise StoreError(f"{self.folder / name}: cannot be read: {error}\n    -> make the folder again") from error
 
     def report(self) -> Report:
-        """Write the folder's page (`gra report`) with what it was made from; returns its summary, with `.path`.
+        """Write the page of `gra report` about this folder and what it was made from. Return the summary; its `.path`
+        is the page.
 
         Raises StoreError if the page cannot be written.
         """

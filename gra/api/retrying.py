@@ -1,7 +1,7 @@
 """Retries failed calls of a caller's own backend, as the client of a server does: `runtime.retries`, `runtime.give_up_after_s`.
 
-A call has failed if the backend raises `gra.errors.ServerError`. It is made again after a pause. Who is at fault decides how that
-ends:
+A call has failed if the backend raises `gra.errors.ServerError`. It is made again after a pause. When the retries end
+depends on whether the request or the model is at fault:
 
 - The model answers other calls meanwhile: after `retries` such failures the request itself is at fault. Its reply is then an error,
   which becomes a missing verdict or a dropped proposal.
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Retrying:
-    """Makes calls by `chat`, a function of the caller's class `kind`, and makes those that fail again."""
+    """Makes calls with `chat`, a method of the caller's class named `kind`, and retries the calls that fail."""
 
     def __init__(self, chat: Callable[[Request], Awaitable[Reply]], kind: str, runtime: ModelRuntime):
         self._chat, self._kind, self._runtime = chat, kind, runtime
@@ -40,7 +40,7 @@ class Retrying:
         """Return the model's reply. Raises ServerError if the model has answered nothing for too long."""
         model, loop = request.model, asyncio.get_running_loop()
         begun: float | None = None  # time of the first failure
-        attempts = own = 0  # failures; those while the model answered other calls
+        attempts = own = 0  # all failures; failures while the model answered other calls
         before = self._answers.get(model, 0)
         while True:
             try:

@@ -34,7 +34,7 @@ def run_stage(
         return beside_a_loop(
             lambda: carry_out(target, found.config, found.inputs, found.output, faults, found.unresolved, found.sources)
         )
-    except GraError as error:  # its text says what to do, which fifty lines about this package would hide
+    except GraError as error:  # its text says what to do, which a traceback of fifty lines would hide
         if _COMMAND_WORDS.search(str(error)):
             error.add_note(IN_PYTHON)
         raise error.with_traceback(None) from error.__cause__

@@ -31,7 +31,7 @@ def train(
     Args:
         data: a data folder, or the `Data` that `synthesize` returned.
         student: hub id or folder of the model to fine-tune, or a name of conf/student ("smollm2-135m", "qwen2.5-7b", ...), as in
-            the command's `student=NAME`. Such a name goes before a folder of the same name: give that one as "./NAME".
+            the command's `student=NAME`. If a folder has the same name, give the folder as "./NAME".
         output: the model folder. An unfinished one is resumed from a checkpoint; a finished one is returned at once.
         sft: a recipe of conf/sft ("lora", "qlora", "paper", "cpu_small", ...).
         seed: seed of the order of samples and of dropout. On a GPU, two runs may still differ bit by bit.
@@ -88,9 +88,10 @@ def compare(first: str | PathLike[str], second: str | PathLike[str], **options: 
     """Compare two scores folders item by item (first minus second), with intervals. Command: `gra compare FOLDER FOLDER
     --json`.
 
-    `options`: resamples, level, seed (gra/compare/options.py). Returns `mean`, `groups` and `tasks`; each holds, by reading,
-    {first, second, difference}: [value, low, high]. The intervals are over items, for these two trained models only. Raises
-    EvalError if the runs cannot be compared, and ConfigError for faulty options.
+    `options`: resamples, level, seed (gra/compare/options.py). Returns `mean`, `groups` and `tasks`. Each holds, for
+    every reading, the entries `first`, `second` and `difference`, and each entry is [value, low, high]. The intervals
+    are over items, for these two trained models only. Raises EvalError if the runs cannot be compared, and ConfigError
+    for faulty options.
     """
     from gra.compare.options import Options
     from gra.compare.pair import compare_runs

@@ -28,7 +28,7 @@ class Stage:
     check           checks the config; cheap and without network. It asks gra/machine.py on which machine the step will run, so a
                     login node can run it for a job. The job runs it again on its own machine before it loads anything
     preflight       checks servers, the hub and this machine before anything is created or paid for; runs even if `check` finds
-                    faults, and then checks the rest
+                    faults, and in that case checks the rest
     external_files  returns the files that the config names: dotted key -> path. Their content is part of the fingerprint
     inside_inputs   config key -> input to which a relative path at this key refers
     follower        whether this process helps a process on another node that owns the folder

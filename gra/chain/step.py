@@ -1,7 +1,7 @@
 """Runs one step in a separate process. The local executor and batch jobs start it: `python -m gra.chain.step SPEC.json`.
 
-If the process is killed, the same command resumes from the step's working folder. If the step is already finished, it does
-nothing.
+If the process is killed, the same command resumes from the step's working folder. If the step is already finished, the
+command does nothing.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ class Source:
 class Spec:
     """Everything that a step needs to run.
 
-    `inputs`: for each input a folder outside the experiment, or the step that makes it, whose folder is looked up in the
-    store at the start. `hashes`: the inputs' fingerprints; `digest`: the step's fingerprint.
+    `inputs`: for each input, a folder outside the experiment, or the step that makes the input. The folder of such a
+    step is looked up in the store when this step starts. `hashes`: the inputs' fingerprints; `digest`: the step's
+    fingerprint.
     """
 
     name: str

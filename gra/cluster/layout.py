@@ -1,6 +1,9 @@
-"""PURE: turns a plan into jobs: one for each step that is not done, and for a divided step one array a wave and a job a merge.
+"""PURE: turns a plan into jobs. Each step that is not done becomes one job, or, if it is divided, one array for each
+wave and one job for each merge.
 
-A step whose servers are jobs of their own has one more array, `servers`, which the first of its jobs waits for."""
+If a step's servers are jobs of their own, the step has one more array, `servers`. The step's first job waits until
+this array has started.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,14 @@ from gra.parts import Wave
 
 @dataclass(frozen=True)
 class Job:
-    """One job, or one array. `key`: identifies its work in this store; `tasks`: numbers of the array's tasks that are not done
-    (None: no array); `after`: keys of the jobs that must succeed, `after_any`: that must end, `after_start`: that must have
-    started; `outputs`: the folders it makes, by task (key 0 where it is not an array); `servers_wait`: seconds that it waits for
-    servers of other jobs (None: it calls none)."""
+    """One job, or one array.
+
+    `key`: identifies the job's work in this store. `tasks`: numbers of the array's tasks that are not done (None: not
+    an array). `after`: keys of the jobs that must succeed before this job starts; `after_any`: keys of the jobs that
+    must end; `after_start`: keys of the jobs that must start. `outputs`: task -> the folders that it makes (the task is
+    0 if the job is not an array). `servers_wait`: seconds that the job waits for servers that are other jobs (None: it
+    calls no such servers).
+    """
 
     key: str
     step: str
@@ -46,19 +53,19 @@ class Job:
 
     @property
     def name(self) -> str:
-        """For people: in squeue, logs and messages."""
+        """The job's name in squeue, logs and messages."""
         return f"{self.step} {self.wave}" if self.wave else self.step
 
     @property
     def count(self) -> int:
-        """How many jobs Slurm counts it as."""
+        """The number of jobs that Slurm counts: one, or one for each task of an array."""
         return 1 if self.tasks is None else len(self.tasks)
 
 
 @dataclass(frozen=True)
 class Facts:
     """What the disk and the queue say. `done`: whether a folder is finished; `alive`: keys of jobs that are queued or running;
-    `serving`: numbers of the server tasks that are, by key."""
+    `serving`: key -> numbers of the server tasks that are queued or running."""
 
     done: Callable[[Path], bool]
     alive: Collection[str] = field(default_factory=tuple)
@@ -66,10 +73,11 @@ class Facts:
 
 
 def jobs_of(plan: Plan, settings: SlurmSettings, facts: Facts) -> list[Job]:
-    """The jobs to submit, each after those that it waits for. Steps that are done, alive or like an earlier one have none.
+    """Return the jobs to submit. Each comes after the jobs that it waits for.
 
-    With `max_parallel` = N, each step also starts after the end of the Nth step before it: the steps form N chains, so at most N
-    of them run at the same time.
+    A step that is done or equal to an earlier step has no jobs. Jobs that are queued or running are left out. With
+    `max_parallel` = N, each step also starts after the end of the Nth step before it: the steps form N chains, so at
+    most N steps run at the same time.
     """
     found: list[Job] = []
     ends: list[str] = []  # the key of each step's last job
@@ -97,7 +105,8 @@ def jobs_of(plan: Plan, settings: SlurmSettings, facts: Facts) -> list[Job]:
 
 
 def fitted(plan: Plan, settings: SlurmSettings, facts: Facts) -> tuple[list[Job], int]:
-    """The jobs of `jobs_of`, at most `max_jobs`, and the factor by which `shards_per_task` was raised to keep within it."""
+    """Return the jobs of `jobs_of`, if possible at most `max_jobs`, and the factor by which `shards_per_task` was
+    multiplied to stay within `max_jobs`."""
     factor = 1
     while True:
         jobs = jobs_of(plan, _coarser(settings, factor), facts)
@@ -124,7 +133,7 @@ def key_of(stage: str, digest: str, wave: str | None = None) -> str:
 
 
 def _with_servers(item: Planned, place: Path, jobs: list[Job], settings: SlurmSettings, facts: Facts) -> list[Job]:
-    """`jobs` of a step, before them the array of its servers, if these are jobs of their own."""
+    """Return `jobs`, the jobs of a step. If the step's servers are jobs of their own, their array comes first."""
     asked = settings.servers_of(item.stage.name)
     served = item.stage.served(dict(item.step.config)) if asked is not None else None
     if asked is None or served is None:
@@ -191,7 +200,7 @@ def _of_step(plan: Plan, item: Planned, twins: Mapping[str, str], settings: Slur
 
 
 def _missing(waves: Sequence[Wave], facts: Facts) -> Sequence[Wave]:
-    """The waves after the last merge that is finished: it holds all before it."""
+    """Return the waves after the last finished merge, which contains the results of all waves before it."""
     for number in range(len(waves) - 1, -1, -1):
         if waves[number].gathers and facts.done(waves[number].part(0).output):
             return waves[number + 1 :]
@@ -213,7 +222,7 @@ def _of_wave(step: Job, wave: Wave, settings: SlurmSettings, facts: Facts) -> Jo
 
 
 def numbers(task: int, per_task: int, tasks: int) -> range:
-    """The parts of a wave of `tasks` parts that array task number `task` does."""
+    """Return the numbers of the parts that array task number `task` does, in a wave with `tasks` parts."""
     return range(task * per_task, min((task + 1) * per_task, tasks))
 
 
@@ -222,7 +231,8 @@ def _in(keys: Iterable[str], those: Collection[str]) -> tuple[str, ...]:
 
 
 def arrays(tasks: Sequence[int], limit: int) -> list[tuple[int, list[int]]]:
-    """(offset, numbers) of the arrays for `tasks`: each number plus its offset is a task, and all numbers are below `limit`."""
+    """Return (offset, numbers) for each array that is needed for `tasks`. A number plus its offset is a task; all
+    numbers are below `limit`."""
     found: dict[int, list[int]] = {}
     for task in sorted(tasks):
         offset = task // limit * limit
@@ -242,7 +252,7 @@ def ranges(values: Sequence[int]) -> str:
 
 
 def options(job: Job, settings: SlurmSettings, comment: str) -> list[str]:
-    """sbatch's options for a job, without those that depend on other jobs, logs and the array."""
+    """Return sbatch's options for a job, except those that depend on other jobs, on the logs or on the array."""
     asked = job.resources
     given = {
         "partition": asked.partition,
@@ -271,7 +281,7 @@ def template(job: Job) -> str:
 
 
 def command(job: Job, python: str, container: str | None, spec: Path, settings: SlurmSettings) -> list[str]:
-    """The words that the job runs."""
+    """Return the command that the job runs, as words."""
     if job.serves:
         return _server_command(job, python, container, spec, settings)
     words = [*shlex.split(container or ""), python, "-P", "-m", "gra.cluster.task", str(spec)]

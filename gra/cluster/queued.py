@@ -1,4 +1,4 @@
-"""What of a store is queued or running: numbers by key, server tasks, and resources that differ from those asked for now."""
+"""Finds a store's queued and running jobs: numbers, server tasks, and resources that differ from those asked for now."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ _NOT_OPTIONS = (
     "--output=",
     "--dependency=",
     "--array=",
-)  # these say where and after what, not with which resources
+)  # options about folders, order and task numbers, not about resources
 
 
 def serving(store: Path, rows: Sequence[slurm.Row]) -> dict[str, set[int]]:
-    """The numbers of the server tasks that are queued or running, by key, without those that have said that they end."""
+    """Return key -> numbers of the server tasks that are queued or running. Tasks that have announced their end are
+    left out."""
     offsets = {
         number: offset
         for submission in read_all(store)
@@ -46,8 +47,8 @@ def serving(store: Path, rows: Sequence[slurm.Row]) -> dict[str, set[int]]:
 
 
 def numbers_of(rows: Sequence[slurm.Row], store: Path) -> dict[str, list[str]]:
-    """The numbers of the jobs that are queued or running, by key: the queue's, since a `gra submit` that was killed may not have
-    noted its last job, and the noted ones may have ended."""
+    """Return key -> Slurm's numbers of the jobs that are queued or running. `rows`: the queue. The store's records are
+    not used: a `gra submit` that was killed may not have recorded its last job, and recorded jobs may have ended."""
     found: dict[str, list[str]] = {}
     for row in rows:
         numbers = found.setdefault(row.comment.removeprefix(comment(store)), [])
@@ -73,5 +74,5 @@ def changed(store: Path, settings: SlurmSettings, jobs: Sequence[Job], alive: se
 
 
 def _options(words: Sequence[str]) -> Iterator[str]:
-    """Yield the words before the batch script; an option's value can be a word of its own."""
+    """Yield the words before the batch script, which are the options and their values."""
     return takewhile(lambda word: not word.endswith(".sbatch"), words)

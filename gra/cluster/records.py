@@ -1,8 +1,8 @@
 """Keeps what was submitted: `STORE/.jobs/TIME/submission.json`, and a folder beside it for each job with its logs.
 
-In a job's folder: `job.sh` (its environment), and for each task N (or `job`) `N.attempt-K.log`, `N.attempts`, `N.exit` and
-`N.failures`, which slurm/attempts.sh writes. Slurm knows a job's work by its comment, `gra:STORE:KEY`, so a number used again
-misleads nobody.
+In a job's folder: `job.sh` (its environment), and for each task N (or `job`) `N.attempt-K.log`, `N.attempts`, `N.exit`
+and `N.failures`, which slurm/attempts.sh writes. A job is recognised by its Slurm comment, `gra:STORE:KEY`, so it does
+no harm that Slurm reuses job numbers.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from gra.errors import StoreError
 from gra.fileio import read_json, write_json
 
 FOLDER, FILE = ".jobs", "submission.json"
-SERVERS = "servers"  # what the array of a step's servers is called, as a wave is by its name
+SERVERS = "servers"  # name of the array of a step's servers, used like the name of a wave
 
 
 @dataclass
 class Submitted:
-    """A job as it was submitted. `ids`: Slurm's number -> the offset of that array's numbers (0 where it is not an array)."""
+    """A job as it was submitted. `ids`: Slurm's job number -> offset of the array's task numbers (0: no array)."""
 
     key: str
     name: str
@@ -53,7 +53,7 @@ class Submitted:
         return attempts_of(Path(self.logs), task)
 
     def exit_code(self, task: str) -> int | None:
-        """How a task's last attempt ended; None: it did not, or it was killed with its shell."""
+        """The exit code of a task's last attempt; None if it has not ended, or was killed together with its shell."""
         return _number(Path(self.logs, f"{task}.exit"))
 
     def log(self, task: str) -> Path | None:
@@ -63,7 +63,7 @@ class Submitted:
 
     @property
     def tasks(self) -> dict[str, list[str]]:
-        """Task, as its files are named -> the folders it makes."""
+        """Task (as in the names of its files) -> the folders that it makes."""
         return self.outputs if self.is_array else {"job": self.outputs["0"]}
 
 
@@ -79,17 +79,17 @@ class Submission:
     jobs: list[Submitted] = field(default_factory=list)
 
     def write(self) -> None:
-        """Write it, atomically: after each job, so that a killed `gra submit` leaves a true record."""
+        """Write the submission atomically, after each job, so that a killed `gra submit` leaves a true record."""
         write_json(self.folder / FILE, {**asdict(self), "folder": self.folder.name})
 
 
 def store_id(store: Path) -> str:
-    """What marks the jobs of this store among the user's jobs."""
+    """Return the text that marks the jobs of this store among the user's jobs."""
     return hashlib.sha256(str(store.resolve()).encode()).hexdigest()[:8]
 
 
 def comment(store: Path, key: str = "") -> str:
-    """The comment of the job with this key; without one, what all comments of the store begin with."""
+    """Return the Slurm comment of the job with this key; without a key, the beginning of all comments of the store."""
     return f"gra:{store_id(store)}:{key}"
 
 

@@ -1,7 +1,8 @@
-"""Runs in a server job: `python -m gra.cluster.serving SPEC.json --task N`, one model's server for the other jobs of a step.
+"""Runs one model's server in a job, for the other jobs of a step: `python -m gra.cluster.serving SPEC.json --task N`.
 
-It ends when no other job of its step is queued or running, which it asks squeue. Then it holds the lock of `gra submit`: either its
-end is seen there, and new servers are queued, or it sees the new jobs here, and stays.
+The server asks squeue for the other jobs of its step and ends when none is queued or running. It announces its end
+while it holds the lock of `gra submit`. So either `gra submit` sees the end and queues new servers, or the server sees
+the new jobs and stays.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from gra.locks import locked
 from gra.server_addresses import LEFT, Address
 from gra.server_jobs import ServerTask
 
-_PATIENCE_S = 10.0  # for the lock: while another process submits, there is a job to come
+_PATIENCE_S = 10.0  # longest wait for the lock; a process that holds it longer is submitting, so a job may come
 log = logging.getLogger("gra.cluster")
 
 
 def main(words: list[str]) -> int:
-    """Run the words of a server job's command; returns the exit code."""
+    """Run a server job's command with the arguments `words`. Return the exit code."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
     )
@@ -59,7 +60,7 @@ def _serve(path: Path, number: int, host: str) -> int:
     spec = Spec.read(path)
     stage = load_stage(spec.target)
     served = stage.served(spec.config)
-    assert served is not None  # `gra submit` queues servers of such steps alone
+    assert served is not None  # `gra submit` queues servers only for steps that can have some
     key = key_of(stage.name, spec.digest)
     watch = Watch(spec.store, key, number)
     task = ServerTask(number, watch.folder, host, watch.job, attempts_of(path.parent, str(number)), path.parent, watch)
@@ -75,7 +76,8 @@ class Watch:
         self.job = job_id()
 
     def __call__(self) -> bool:
-        """Return False, once its address is marked as left, if no other job of the step is in the queue."""
+        """Return whether the server is still wanted. If no other job of the step is in the queue, mark the server's
+        address as left and return False."""
         if self._clients():
             return True
         try:
@@ -108,7 +110,7 @@ class Watch:
 
 
 def job_id() -> str:
-    """What squeue calls the task that this process runs in."""
+    """Return the id under which squeue lists the job of this process."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array else os.environ.get("SLURM_JOB_ID", "")
 

@@ -21,7 +21,8 @@ class SlurmError(GraError):
 
 @dataclass(frozen=True)
 class Row:
-    """One queued or running job or array task. `comment`: what it was submitted with, which is the job's key (records.py)."""
+    """One queued or running job or array task. `comment`: the comment given at submission, which contains the job's key
+    (records.py)."""
 
     id: str
     state: str
@@ -30,7 +31,7 @@ class Row:
 
     @property
     def task(self) -> int | None:
-        """Its number in its array."""
+        """The task's number in its array; None for a job that is not an array."""
         _, _, number = self.id.partition("_")
         return int(number) if number.isdigit() else None
 
@@ -46,7 +47,7 @@ class Row:
 
 
 def run(words: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
-    """The standard output of a Slurm command. Raises SlurmError with what it said."""
+    """Run a Slurm command and return its standard output. Raises SlurmError with the command's message."""
     if shutil.which(words[0]) is None:
         raise SlurmError(
             f"no command {words[0]} here\n    -> run this on a login node of the cluster, or gra run cluster=local"
@@ -82,7 +83,7 @@ def queue(prefix: str) -> list[Row]:
 
 
 def max_array() -> int:
-    """MaxArraySize: an array's numbers are below it. Raises SlurmError."""
+    """Return Slurm's MaxArraySize: all task numbers of an array must be below it. Raises SlurmError."""
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", run(["scontrol", "show", "config"]), re.MULTILINE)
     return int(found[1]) if found else 1001
 
@@ -93,6 +94,6 @@ def submit(words: Sequence[str], environment: Mapping[str, str]) -> str:
 
 
 def cancel(jobs: Sequence[str]) -> None:
-    """End these jobs; those that are gone already are not an error. Raises SlurmError."""
+    """End these jobs. Jobs that have ended already are not an error. Raises SlurmError."""
     for start in range(0, len(jobs), 200):
         run(["scancel", "--quiet", *jobs[start : start + 200]])

@@ -1,7 +1,7 @@
 """Copies the code that is submitted, so that jobs that start hours later run it even if files are edited or checked out meanwhile.
 
-The copy holds the files of the commit as they are in the working tree, and new files that git does not ignore. Equal code has one
-copy. `changes.diff` in it is what differs from the commit.
+The copy holds the files of the commit as they are in the working tree, and new files that git does not ignore. Equal
+code is copied only once. In the copy, `changes.diff` is the difference from the commit.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ _DIFF = "changes.diff"
 
 
 def take(store: Path) -> Path | None:
-    """The folder of the copy below `store`; None where the code is not a git checkout (an installed package does not change).
+    """Copy the code to a folder below `store` and return the folder. Return None if the code is not a git checkout,
+    because an installed package does not change.
 
     Raises GraError.
     """
     if (here := snapshot_root()) is not None:
-        return here  # a job that submits
+        return here  # this process is a job that submits, and runs a copy already
     root = source_root()
     if root is None:
         return None
@@ -65,7 +66,7 @@ def take(store: Path) -> Path | None:
 
 
 def _names(root: Path) -> list[str]:
-    """The files of the snapshot: tracked or new, and there."""
+    """Return the names of the snapshot's files: the tracked and new files that exist."""
     found = _git(root, "ls-files", "-z", "-c", "-o", "--exclude-standard", "--", *PARTS)
     return sorted(name for name in {*found.decode().split("\0")} - {""} if os.path.lexists(root / name))
 

@@ -1,4 +1,5 @@
-"""`gra status` and `gra cancel`: what the submitted jobs of a store have come to, from the disk first; one call of squeue."""
+"""`gra status` and `gra cancel`: show or cancel the submitted jobs of a store. States come from the disk and one call
+of squeue."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from gra.errors import EXIT_CONFIG, EXIT_PREEMPTED
 from gra.server_addresses import UP
 from gra.wellformed import printable
 
-ORDINARY = {  # squeue's reasons of a job whose turn has not come
+ORDINARY = {  # squeue's reasons for a job that only waits for its turn
     *(
         "",
         "None",
@@ -34,8 +35,8 @@ ORDINARY = {  # squeue's reasons of a job whose turn has not come
     ),
 }
 _TOLD = (0, EXIT_PREEMPTED, 128 + signal.SIGTERM)  # ends that are not failures: done, or told to stop
-_BEGINS = re.compile(r" on \S+: attempt \d+, log ")  # slurm/attempts.sh writes it
-_TAIL = 4000  # bytes of a log in which its last error is looked for
+_BEGINS = re.compile(r" on \S+: attempt \d+, log ")  # slurm/attempts.sh writes this line when an attempt starts
+_TAIL = 4000  # bytes at the end of a log that are searched for its last error
 STATUS_HELP = """\
 usage: gra status [store=DIR] [--json]
 
@@ -64,7 +65,7 @@ class Line:
     log: str | None
     error: str | None
     failed: list[dict[str, object]]  # task, attempt, exit, log, error
-    up: list[str]  # servers: the addresses that are published, and `done` is their number
+    up: list[str]  # of a server array: the published addresses; `done` is their number
 
 
 def status(words: Sequence[str]) -> int:
@@ -120,7 +121,7 @@ def cancel(words: Sequence[str]) -> int:
 
 
 def lines_of(store: Path, rows: Sequence[slurm.Row]) -> list[Line]:
-    """The state of the last record of each job. `rows`: what squeue shows of this store."""
+    """Return the state of each job, from its newest record. `rows`: squeue's rows for this store."""
     by_key: dict[str, list[slurm.Row]] = {}
     for row in rows:
         by_key.setdefault(row.comment.removeprefix(comment(store)), []).append(row)
@@ -205,7 +206,7 @@ def _line(
 
 
 def _why_waiting(rows: Sequence[slurm.Row]) -> str | None:
-    """Slurm's reason why a queued job has not started; None for those that end by themselves."""
+    """Return Slurm's reason why queued jobs have not started; None if they only wait for their turn."""
     odd = sorted({row.reason.strip("()") for row in rows} - ORDINARY)
     if not odd:
         return None
@@ -217,7 +218,7 @@ def _made(folder: str) -> bool:
 
 
 def _why_stopped(job: Submitted, rows: Mapping[str, Sequence[slurm.Row]], jobs: Mapping[str, Submitted]) -> str:
-    """Why a job is gone that did not fail."""
+    """Return why a job is no longer in the queue although it did not fail."""
     for key in (*job.after, *job.after_any):
         before = jobs.get(key)
         if before is None or key in rows:
@@ -233,19 +234,20 @@ def _why_stopped(job: Submitted, rows: Mapping[str, Sequence[slurm.Row]], jobs: 
 
 
 def _slurm_said(job: Submitted) -> str | None:
-    """What Slurm wrote below the last attempt when it ended the job: cancelled, out of memory, over its time limit."""
+    """Return Slurm's messages on why the last attempt ended (cancelled, out of memory, over its time limit), or
+    None."""
     for path in sorted(Path(job.logs).glob("slurm-*.log"), key=lambda path: path.stat().st_mtime, reverse=True):
         lines = _tail(path)
         begun = max((number for number, line in enumerate(lines) if _BEGINS.search(line)), default=0)
         errors = [line.partition("error:")[2].strip(" *") for line in lines[begun:] if line.startswith("slurmstepd")]
         if found := list(dict.fromkeys(line for line in errors if line)):
-            # all of it: a job that was cancelled may also have a step that ran out of memory
+            # several messages: a job that was cancelled may also have a step that ran out of memory
             return f"Slurm: {printable('; '.join(found[-3:]))[:300]}"
     return None
 
 
 def _error(job: Submitted, task: str) -> str | None:
-    """The last error in a task's log: the last line that is not the advice after it."""
+    """Return the last error in a task's log: the last line that is not advice (`->`); None if there is none."""
     path = job.log(task)
     if path is None:
         return None
@@ -273,7 +275,7 @@ def _text(line: Line) -> str:
 
 
 def _store(words: Sequence[str], flags: Sequence[str]) -> Path | None:
-    """The store that the words name; None, with a message, where a word is unknown."""
+    """Return the store that the words name. If a word is unknown, print a message and return None."""
     store = Path("runs/store")
     for word in words:
         if word.startswith("store="):

@@ -1,4 +1,4 @@
-"""`gra submit`: checks an experiment, queues the jobs of what is not done, and returns at once."""
+"""`gra submit`: checks an experiment, queues jobs for the steps that are not done, and returns at once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _USUAL_MAX_ARRAY = 1001  # Slurm's default of MaxArraySize
 
 
 def main(words: Sequence[str]) -> int:
-    """Run the command over `words`; returns the exit code."""
+    """Run the command with the arguments `words`. Return the exit code."""
     dry, live = "--dry-run" in words, "--live" in words
     rest = [word for word in words if word not in ("--dry-run", "--live")]
     sys.argv = ["gra submit", *rest]
@@ -49,8 +49,8 @@ def _submit(root: DictConfig, problems: list[Problem], words: list[str], *, dry:
     store = plan.store.root
     with nullcontext() if dry else locked(store / ".locks" / "submit.lock", _wait):  # a dry run leaves nothing on disk
         rows = _queue(store, dry=dry)
-        # made again, for what another submission or a job has changed meanwhile; after the queue was read, so a job that ends
-        # between the two is seen in one of them
+        # The plan is made again, because other submissions and jobs may have changed the store. The queue was read
+        # before, so a job that ends in between is seen in the queue or in the plan.
         plan = make_plan(plan.experiment, plan.store)[0]
         found = rows or []
         alive = {row.comment.removeprefix(comment(store)) for row in found}
@@ -84,7 +84,8 @@ def _submit(root: DictConfig, problems: list[Problem], words: list[str], *, dry:
 
 
 def _queue(store: Path, *, dry: bool) -> list[slurm.Row] | None:
-    """What is queued or running; None for a dry run where Slurm does not answer. Raises SlurmError."""
+    """Return the store's queued and running jobs. If Slurm does not answer, raise SlurmError, or return None in a dry
+    run."""
     try:
         return slurm.queue(comment(store))
     except slurm.SlurmError as error:
@@ -109,7 +110,7 @@ def _queue_all(
     *,
     dry: bool,
 ) -> None:
-    """Submit the jobs, or with `dry` only print them. `known`: the numbers of the jobs that are alive, by key."""
+    """Submit the jobs, or with `dry` only print them. `known`: key -> numbers of the queued and running jobs."""
     ids = dict(known)
     for number, job in enumerate(jobs):
         logs = submission.folder / f"{number:03d}-{slug(job.name)}"
@@ -128,7 +129,7 @@ def _queue_all(
             time=now(),
         )
         submission.jobs.append(record)
-        ids[job.key] = list(known.get(job.key, ())) if job.serves else []  # servers can be missing in part
+        ids[job.key] = list(known.get(job.key, ())) if job.serves else []  # some servers may be alive already
         for offset, numbers in arrays(job.tasks, limit) if job.tasks is not None else [(0, None)]:
             words = _words(job, settings, plan, logs, code, numbers, ids)
             if dry:
@@ -153,13 +154,13 @@ def _words(
     numbers: Sequence[int] | None,
     ids: Mapping[str, Sequence[str]],
 ) -> list[str]:
-    """sbatch's words."""
+    """Return the arguments of sbatch."""
     found = options(job, settings, comment(plan.store.root, job.key))
     found += [f"--chdir={Path.cwd()}", f"--output={logs}/slurm-{'%j' if numbers is None else '%A_%a'}.log"]
     if (text := dependency(job.after, job.after_any, ids, job.after_start)) is not None:
         found.append(f"--dependency={text}")
     if numbers is not None:
-        # servers do not take turns: the jobs that call them need one of each model
+        # no limit for servers: the jobs that call them need a server of each model at the same time
         most = f"%{settings.array_parallel}" if settings.array_parallel and not job.serves else ""
         found.append(f"--array={ranges(numbers)}{most}")
     found.append(str((code / "slurm" if code is not None else slurm_dir()) / template(job)))
@@ -169,7 +170,7 @@ def _words(
 def dependency(
     after: Sequence[str], after_any: Sequence[str], ids: Mapping[str, Sequence[str]], after_start: Sequence[str] = ()
 ) -> str | None:
-    """The value of --dependency; None where the job waits for none."""
+    """Return the value of sbatch's --dependency; None if the job waits for no other job."""
     parts = []
     for kind, keys in (("afterok", after), ("afterany", after_any), ("after", after_start)):
         if found := [number for key in keys for number in ids.get(key, ())]:
@@ -202,7 +203,8 @@ def _prepare_folder(
 
 
 def _environment(logs: Path, code: Path | None, offset: int) -> dict[str, str]:
-    """The environment of sbatch, which the job inherits, without what belongs to a job that this command itself runs in."""
+    """Return the environment of sbatch, which the job inherits. If this command itself runs in a job, that job's
+    variables are left out."""
     inherited = {key: value for key, value in os.environ.items() if not re.match(r"SLURM_(?!CONF)|SBATCH_|GRA_", key)}
     folder = code / "slurm" if code is not None else slurm_dir()
     return {**inherited, "GRA_JOB": str(logs / "job.sh"), "GRA_SLURM": str(folder), "GRA_OFFSET": str(offset)}
@@ -224,7 +226,7 @@ def _nothing(plan: Plan, alive: set[str]) -> str:
 
 
 def _undo(submission: Submission, store: Path, error: Exception) -> str:
-    """Cancel what was queued before the fault; returns what to tell."""
+    """Cancel the jobs that were queued before `error`. Return the message for the user."""
     queued = {number: job.name for job in submission.jobs for number in job.ids}
     by_key = {job.key: job.name for job in submission.jobs}
     with suppress(GraError):  # an sbatch that did not answer in time may have queued its job all the same

@@ -1,6 +1,7 @@
-"""Submits a job's successor where the cluster starts no job again: `python -m gra.cluster.successor JOB.sh TASK`, from attempts.sh.
+"""Submits a job's successor: `python -m gra.cluster.successor JOB.sh TASK`. attempts.sh runs it if the cluster
+does not restart jobs.
 
-What waits for the job then waits for the successor too. The job itself ends with 0.
+Jobs that wait for the old job are made to wait for the successor too. The old job ends with exit code 0.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from gra.locks import locked
 
 
 def main(words: list[str]) -> int:
-    """Submit the successor of the job whose file and task `words` name; returns the exit code."""
+    """Submit the successor of a job. `words`: the job's file job.sh, and its task. Return the exit code."""
     job_file, task = Path(words[0]), words[1]
     try:
         print(f"successor of {task}: job {_submit(job_file.parent, task)}", flush=True)

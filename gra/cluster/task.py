@@ -1,7 +1,7 @@
-"""Runs in a job: `python -m gra.cluster.task SPEC.json [--wave NAME --task N --shards N]`, a step or a part of it.
+"""Runs a step or a part of it in a job: `python -m gra.cluster.task SPEC.json [--wave NAME --task N --shards N]`.
 
-A restarted job resumes; finished work is not repeated. A merge, and the step itself after its shards,
-first counts the shards that are missing: more than `--takes` of them end it (exit code 3), which names them.
+A restarted job resumes; finished work is not repeated. A job that merges shards, or makes the whole step from them,
+first counts the missing shards. If their share is more than `--takes`, the job names them and ends with exit code 3.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gra.signals import leaving_on_preemption
 
 
 def main(words: list[str]) -> int:
-    """Run the words of a job's command; returns the exit code."""
+    """Run a job's command with the arguments `words`. Return the exit code."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
     )
@@ -58,7 +58,7 @@ def _run(spec: Spec, given: argparse.Namespace) -> Sequence[Result]:
     store, stage = Store(spec.store), load_stage(spec.target)
     if (done := store.find(stage.name, spec.digest)) is not None:
         return [Result(done, {}, reused=True)]
-    if given.servers_wait is not None:  # where servers are does not count in the fingerprint
+    if given.servers_wait is not None:  # the servers' addresses are not part of the fingerprint
         served = stage.served(spec.config)
         folder = folder_of(spec.store, key_of(stage.name, spec.digest))
         spec = spec if served is None else replace(spec, config=served.client(folder, given.servers_wait))
@@ -80,7 +80,8 @@ def _run(spec: Spec, given: argparse.Namespace) -> Sequence[Result]:
 
 
 def gates(before: Sequence[Wave], takes: float) -> None:
-    """Raise MissingError if a merge after the waves `before` lacks the last merge, or more than the share `takes` of the shards."""
+    """Raise MissingError if a merge after the waves `before` cannot start: the previous merge is not finished, or more
+    than the share `takes` of the last wave's shards is missing."""
     for wave in before[:-1][-1:]:
         if wave.gathers and not (wave.part(0).output / MANIFEST).is_file():
             raise MissingError(f"upstream {wave.name} did not finish: {wave.part(0).output}\n    -> see `gra status`")

@@ -22,12 +22,12 @@ STEPS = (
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm (or one replicate of it: arms of the same `name` are one row of the table).
+    """One arm, or one replicate of an arm: arms with the same `name` are replicates and form one row of the table.
 
-    `folders` maps a step's name (see STEPS) to its finished store folder; unfinished steps are absent.
-    `manifests` maps the same names to the content of manifest.json ({} or absent where there is none). The step `opencompass` holds
-    the same replies read by OpenCompass's rules (`gra rescore --reading opencompass`), `verified` the
-    same judged by a verifier. `metric`: see lm_eval_log.py.
+    `folders` maps a step's name (see STEPS) to its finished store folder; unfinished steps are absent. `manifests` maps
+    the same names to the content of manifest.json ({} or absent if there is none). The step `opencompass` holds the
+    replies of `scores` as read by OpenCompass's rules (`gra rescore --reading opencompass`); the step `verified` holds
+    the same replies as judged by a verifier. `metric`: see lm_eval_log.py.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Arm:
 
     @property
     def simulated(self) -> bool:
-        """Whether any manifest says so or any folder has the label."""
+        """Whether any manifest or any folder's label says that the arm is simulated."""
         by_manifest = any(m.get("simulated") is True for m in self.manifests.values())
         return by_manifest or simulated(self.folders.values())
 

@@ -1,7 +1,7 @@
-"""The best of several arms, as of the paper's rounds: chosen on a development split of the items and scored on the others.
+"""Chooses the best of several arms, e.g. of the paper's rounds, on a development split; scores it on the other items.
 
-The paper chooses each row's best round by the scores that it reports. The best of five noisy scores is too high; both ways are
-shown. The split is by a hash of benchmark and item, so it is the same for every arm and run.
+The paper chooses each row's best round by the same scores that it reports. The best of five noisy scores is too high by
+chance, so both ways are shown. The split is by a hash of benchmark and item, so it is the same for every arm and run.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from gra.compare.tables.numbers import MISSING, percent, span
 from gra.compare.tables.sheet import Sheet
 from gra.errors import ConfigError, Problem
 
-DEVELOPMENT = 0.2  # share of the items that choose
+DEVELOPMENT = 0.2  # share of the items by which the arm is chosen
 WAYS = {"development": "development split", "test": "the reported items themselves (the paper's way)"}
 
 
 def in_development(task: str, item: str) -> bool:
-    """Whether an item is one of those that choose."""
+    """Return whether an item is in the development split, by which the arm is chosen."""
     digest = hashlib.sha256(f"{task}\n{item}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") < DEVELOPMENT * 2**64
 
 
 def part(scored: Scored, development: bool) -> dict[str, Outcomes]:
-    """The outcomes of one side of the split; a benchmark without items there is left out."""
+    """Return the outcomes on the development split, or, if `development` is False, on the other items. A benchmark
+    without such items is left out."""
     found = {}
     for task, one in scored.items():
         places = [at for at, item in enumerate(one.doc_ids) if in_development(task, item) == development]
@@ -51,8 +52,8 @@ def mean(scored: Scored) -> float:
 
 
 def candidates(text: str, evaluated: Evaluated) -> list[str]:
-    """The arms that A+B+C names; none while one of them is not evaluated. Raises ConfigError for arms that do not exist, or have
-    other benchmarks."""
+    """Return the arms named in `text` (A+B+C); [] if one of them is not evaluated yet. Raises ConfigError if an arm
+    does not exist, or if the arms have different benchmarks."""
     names = [name.strip() for name in text.split("+")]
     if unknown := [name for name in names if name not in evaluated.groups]:
         known = ", ".join(evaluated.groups)
@@ -67,7 +68,8 @@ def candidates(text: str, evaluated: Evaluated) -> list[str]:
 
 
 def best(evaluated: Evaluated, options: Options) -> Sheet:
-    """For each choice two lines: by the development split, and by the reported items; with what was chosen and its score."""
+    """Return a sheet with two lines for each choice: chosen by the development split, and chosen by the reported items.
+    Each line shows the chosen arm and its score."""
     lines, records = [], []
     drawn: Mapping[str, Any] = {name: getattr(options, name) for name in ("resamples", "seed", "level", "items_only")}
     simulated = any(evaluated.simulated(name) for text in options.best for name in candidates(text, evaluated))
@@ -83,7 +85,7 @@ def best(evaluated: Evaluated, options: Options) -> Sheet:
             raise ConfigError([Problem("compare.best", message, "evaluate more items")])
         for way, words in WAYS.items():
             chosen_by = {name: mean(sides[name][0] if way == "development" else strict[name]) for name in names}
-            chosen = max(names, key=lambda name: chosen_by[name])  # of equals the first
+            chosen = max(names, key=lambda name: chosen_by[name])  # if several are equal, the first
             reported = sides[chosen][1] if way == "development" else strict[chosen]
             found = level_of(reported, **drawn).mean
             cells = ", ".join(f"{name} {percent(value)}" for name, value in chosen_by.items())

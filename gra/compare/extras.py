@@ -32,7 +32,7 @@ READINGS = {
 
 
 def extras(evaluated: Evaluated, reference: str, options: Options) -> dict[str, list[Sheet]]:
-    """The sheets by the name of their file; those that were not asked for, or have nothing to show, are absent.
+    """Return file name -> sheets. Sheets that were not asked for, or have nothing to show, are absent.
 
     Raises ConfigError for contrasts and rows that do not exist, EvalError for arms with different items.
     """
@@ -55,7 +55,8 @@ def extras(evaluated: Evaluated, reference: str, options: Options) -> dict[str, 
 
 
 def contrasts(evaluated: Evaluated, options: Options) -> Sheet:
-    """The contrasts that were asked for: by mean and benchmark, strict, with intervals and detectable effects."""
+    """Return a sheet of the requested contrasts of strict scores, for the mean and each benchmark, with intervals and
+    detectable effects."""
     names = [name for name, scored in evaluated.scored.items() if scored["strict"]]
     strict = {name: evaluated.scored[name]["strict"] for name in names}
     made = []
@@ -89,7 +90,8 @@ def contrast_sheet(made: Sequence[Contrast], level: float, simulated: bool) -> S
 
 
 def readings(evaluated: Evaluated, reference: str, options: Options, labels: Mapping[str, str]) -> Sheet:
-    """The mean of every arm by each reading of the same replies, and reference minus arm by each."""
+    """Return a sheet that has, for each arm and each reading of the same replies, the arm's mean and the reference
+    minus the arm."""
     lines, records = [], []
     verified = any(scored["verified"] for scored in evaluated.scored.values())
     shown = READINGS | ({"verified": "verified"} if verified else {})
@@ -116,7 +118,7 @@ def readings(evaluated: Evaluated, reference: str, options: Options, labels: Map
 def papers(
     evaluated: Evaluated, options: Options, wanted: PaperOptions, labels: Mapping[str, str]
 ) -> dict[str, list[Sheet]]:
-    """The arms beside the paper's rows, and the paper's claims judged by them."""
+    """Return the sheets that show the arms beside the paper's rows, and the paper's claims as judged by these arms."""
     paper = paper_evidence()
     runs = _runs(evaluated, options, wanted, paper)
     entries = opendataarena.load(paper_dir() / "opendataarena.csv")
@@ -137,7 +139,8 @@ def papers(
 
 
 def paper_hints(evaluated: Evaluated, options: Options, given_by: tuple[str, str]) -> list[str]:
-    """What the paper's tables leave out of these arms and tasks; `given_by`: see `paper.hints.hints`."""
+    """Return hints about arms and tasks that have no place in the paper's tables. `given_by`: see `options` of
+    `paper.hints.hints`."""
     if options.paper is None:
         return []
     runs = _runs(evaluated, options, options.paper, paper_evidence())
@@ -160,7 +163,7 @@ def _bootstrap(options: Options) -> dict[str, Any]:
 
 
 def _mean(evaluated: Evaluated, name: str, kind: str) -> float | None:
-    """The arm's mean over all benchmarks by a reading; None unless it has all."""
+    """Return the arm's mean over all benchmarks by the reading `kind`; None if the arm lacks a benchmark."""
     scored = evaluated.scored[name][kind]
     if not evaluated.tasks or set(scored) != set(evaluated.tasks):
         return None
@@ -168,7 +171,8 @@ def _mean(evaluated: Evaluated, name: str, kind: str) -> float | None:
 
 
 def _difference(evaluated: Evaluated, reference: str, name: str, kind: str, options: Options) -> Interval | None:
-    """Reference minus arm by a reading; None where either lacks a benchmark."""
+    """Return the reference minus the arm, by the reading `kind`; None for the reference itself, or if one of the two
+    lacks a benchmark."""
     sides = {one: evaluated.scored[one][kind] for one in (reference, name)}
     if name == reference or any(set(side) != set(evaluated.tasks) or not side for side in sides.values()):
         return None

@@ -14,7 +14,7 @@ from gra.settings import Settings, parse
 
 
 class PaperOptions(Settings):
-    """Which arms and tasks are which rows and columns of the paper's tables."""
+    """Maps arms to rows of the paper's tables, and tasks to columns."""
 
     block: str = Field(
         "all",
@@ -78,7 +78,7 @@ def check(options: Mapping[str, Any], benchmarks: int = 0) -> list[Problem]:
 
 
 def enough(resamples: int, benchmarks: int, level: float) -> list[Problem]:
-    """A fault if no p-value of so few resamples can pass Holm's correction over so many benchmarks; else []."""
+    """Return a fault if no p-value of so few resamples can pass Holm's correction over so many benchmarks, else []."""
     least = least_resamples(benchmarks, level) if benchmarks else 0
     if resamples >= least:
         return []

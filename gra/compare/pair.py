@@ -4,7 +4,7 @@ gra compare runs/store/eval/A runs/store/eval/B
 gra compare A B --items-only             # with p-values, for just these two models
 gra compare A B --json > difference.json
 
-More than two, named, or with further flags (--paper, --contrast, --format ...): several.py.
+Comparisons of more than two runs, of named runs, or with further flags (--paper, --contrast, --format ...): several.py.
 """
 
 from __future__ import annotations
@@ -80,10 +80,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def compare_runs(first: Scores, second: Scores, options: Options) -> dict[str, Any]:
-    """First run minus second on their shared benchmarks, as plain data: `mean`, `groups` and `tasks`, each by kind of score
-    (see scores.KINDS) {first, second, difference}: [value, low, high], and the difference's p (tasks: also Holm's p over all
-    benchmarks). Everything is over items, for just these two models. A mean is null unless all its benchmarks have that kind of
-    score.
+    """Return the first run minus the second on their shared benchmarks, as plain data.
+
+    `mean`, `groups` and `tasks` hold, for each kind of score (see scores.KINDS), `first`, `second` and `difference`,
+    each as [value, low, high], and the difference's p; `tasks` also its p after Holm's correction over all benchmarks.
+    Intervals and p are over items, for just these two models. A mean is None if one of its benchmarks lacks that kind
+    of score.
 
     Raises EvalError where the runs share no benchmark or have different items, ConfigError for too few resamples.
     """

@@ -1,4 +1,5 @@
-"""Shows what a comparison can see: the smallest detectable effect by number of training runs, and what detects a given one."""
+"""Shows what a comparison can detect: the smallest detectable effect by number of training runs, and the number of
+training runs and items that a given effect needs."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ NOISES = (0.0, 0.005, 0.01, 0.02)
 
 
 def sheet(design: Design, wanted: float, given: str) -> Sheet:
-    """The sheet of a design for an effect of `wanted` (a share). `given`: in words, what the design rests on."""
+    """The sheet of a design. `wanted`: the effect to detect, as a share. `given`: a note on where the design's numbers
+    come from."""
     lines = []
     records = []
     for trainings in TRAININGS:
@@ -63,7 +65,8 @@ def planned(items: Mapping[str, int], share: Mapping[str, float], wanted: float,
 
 
 def measured(evaluated: Evaluated, reference: str, wanted: float, level: float) -> Sheet:
-    """The sheet from runs: correlations and shares of right answers of the reference and the first other arm."""
+    """The sheet from finished evaluations. The correlations and the shares of right answers are measured on two arms:
+    the reference and the first other arm."""
     names = [name for name, scored in evaluated.scored.items() if scored["strict"] and name != reference]
     first = evaluated.scored[reference]["strict"]
     tasks = [task for task in first if names and task in evaluated.scored[names[0]]["strict"]]
@@ -88,8 +91,9 @@ def measured(evaluated: Evaluated, reference: str, wanted: float, level: float) 
 
 
 def correlations(first: Mapping[str, Outcomes], second: Mapping[str, Outcomes]) -> tuple[float, float | None]:
-    """The correlations of answers over items, pooled over benchmarks: of two arms, and of two training runs of one arm (None where
-    neither was trained twice). Both are cut to 0..1."""
+    """Return two correlations of answers over items, pooled over benchmarks: between the two arms, and between two
+    training runs of one arm. The second correlation is None if neither arm was trained twice. Both are clipped to
+    0..1."""
     whole, shared, own = 0.0, 0.0, []
     counts = [len(next(iter(arm.values())).replicates) for arm in (first, second)]
     for table in matched(first, second).values():
@@ -118,7 +122,8 @@ def _needed(design: Design, noise: float, wanted: float) -> str:
 
 
 def for_suite(tasks: Sequence[str], limit: int | None, wanted: float, level: float) -> Sheet:
-    """The sheet of a suite before it is run. `limit`: items of a task at most; `wanted`: the effect as a share.
+    """The sheet of a suite before it is run. `limit`: the maximum number of items of a task; `wanted`: the effect as a
+    share.
 
     Raises ConfigError where the size of a task is not known.
     """

@@ -87,7 +87,7 @@ def add_flags(parser: Parser) -> None:
 
 
 def asked(given: argparse.Namespace) -> bool:
-    """Whether the words ask for more than the difference between two runs."""
+    """Whether the command line asks for more than the difference between two runs."""
     return (
         len(given.folders) != 2
         or any(split(word)[0] for word in given.folders)
@@ -140,7 +140,8 @@ def run(given: argparse.Namespace, options: Options) -> None:
 
 
 def _short(further: Mapping[str, list[Sheet]], output: Path | None) -> dict[str, list[Sheet]]:
-    """The sheets for a terminal: the claims that were judged; without the long sheet `paper` if it was written to `output`."""
+    """The sheets for a terminal. Claims that could not be judged are counted, not shown. The long sheet `paper` is left
+    out if it was written to `output`."""
     found = {name: sheets for name, sheets in further.items() if name != "paper" or output is None}
     if "claims" in found:
         listed = f"They are in {output / 'claims.md'}." if output else "--output DIR writes them all (claims.md)."
@@ -149,11 +150,14 @@ def _short(further: Mapping[str, list[Sheet]], output: Path | None) -> dict[str,
 
 
 def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
-    """The arms that the words name: NAME=FOLDER, or FOLDER, which is named after itself. Folders of one name are its training runs;
-    those that were read by OpenCompass's rules or judged by a verifier are a reading of the training at their place, not a
-    training. An arm that has only these is read so, and its label names the verifier.
+    """The arms that `words` name. A word is NAME=FOLDER, or FOLDER, in which case the arm gets the folder's name.
+    Folders under one name are the arm's training runs.
 
-    Raises ConfigError for words that are not runs.
+    A folder that was re-read by OpenCompass's rules or judged by a verifier is not a training run but a second reading
+    of one: the first such folder is the reading of the arm's first training run, and so on. If an arm has no other
+    folders, these folders count as its training runs; the arm's label names the verifier, if there is one.
+
+    Raises ConfigError for words that are not runs, and for an arm whose training runs were re-read only in part.
     """
     missing = [folder for word in words if not is_run(folder := split(word)[1])]
     problems = [
@@ -167,7 +171,7 @@ def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
     if problems:
         raise ConfigError(problems)
     named: dict[str, list[Path]] = {}
-    order: dict[str, None] = {}  # of first appearance: the first arm is the reference
+    order: dict[str, None] = {}  # names in the order of first appearance: the first arm is the reference
     read_as: dict[Path, str] = {}
     reread: dict[str, dict[str, list[Path]]] = {reading: {} for reading in REREAD}
     for word in words:
@@ -196,7 +200,8 @@ def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
 
 
 def reading_of(folder: Path) -> str:
-    """By which reading the strict scores in a folder were made: one of REREAD, if any benchmark's were, else strict."""
+    """The reading behind the strict scores in a folder: one of REREAD if at least one benchmark was read so, otherwise
+    strict."""
     if not (folder / "scores.json").exists():
         return "strict"
     found = {task.reading for task in load(folder).tasks.values()}
@@ -204,7 +209,7 @@ def reading_of(folder: Path) -> str:
 
 
 def _label(name: str, folder: Path) -> str:
-    """The arm's name, with the verifier whose verdicts its scores are."""
+    """The arm's name, followed by the names of the verifiers that judged its replies."""
     verifiers = sorted({task.verifier for task in load(folder).tasks.values() if task.verifier})
     return f"{name} (verified by {', '.join(verifiers)})"
 
@@ -216,7 +221,8 @@ def names_run(word: str) -> bool:
 
 
 def _own_name(folder: Path, taken: Container[str]) -> str:
-    """The folder's name, with those above it until no other run has it."""
+    """The folder's name, preceded by as many parent folders as make it differ from all names in `taken`. Raises
+    EvalError if even the whole path is taken."""
     parts = folder.resolve().parts
     for count in range(1, len(parts)):
         name = "/".join(parts[-count:])

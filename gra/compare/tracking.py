@@ -1,8 +1,9 @@
-"""Logs an experiment's comparison to W&B (gra/tracking.py): the means as summary, the table as a table, its files as an artifact,
-and the scores that it was made from as used artifacts.
+"""Logs an experiment's comparison to W&B (gra/tracking.py): the means as the summary, the table as a W&B table, the
+table's files as an artifact, and the scores from which the table was made as used artifacts.
 
-The table is logged once: the same table in the same folder is the same W&B run, which is not written again. Another table replaces
-an offline run that was not uploaded, because the files of that run are no longer there.
+The table is logged once: the same table in the same folder is the same W&B run, which is not written again. If the
+table has changed, its new run replaces an old offline run that was not uploaded, because the files of the old run are
+no longer there.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from gra.private_api.hydra import arguments_parser
 from gra.settings import Settings
 from gra.terminal import columns
 
-LEFT = 40  # most characters of `key=value` beside which a description stands
+LEFT = 40  # most characters of `key=value` if its description stands beside it
 VALUE = 28  # most characters of a value
 TEXT = 110  # a longer description is cut to its first sentence
 _SAME = {"prepare_app": "train_app"}  # a config built on another -> the app that describes its keys
@@ -33,8 +33,9 @@ _WORD = re.compile(r"'[^']*'|\S+")
 
 
 def page(command: str, words: Sequence[str], width: int | None = None) -> str:
-    """Return the help page of a command, for the config that its other `words` compose. Words that cannot be applied are listed at
-    the end. `width`: characters of a line; None: the terminal's."""
+    """Return the help page of a command. `words`: the other words of the command line; the page shows the config that
+    they compose, and lists at its end the words that cannot be applied. `width`: characters of a line; None: the
+    terminal's."""
     told, width = PAGES[command], width or columns()
     groups = groups_of(told.app)
     made, problems = _composed(told, words, groups)
@@ -126,7 +127,7 @@ def _classes(name: str, config: Mapping[str, Any], sections: Mapping[str, Any]) 
 def _rows(
     above: str, mapping: Mapping[str, Any], fields: Schema, found: Schema, items: Mapping[str, str]
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield a row for each key of `mapping`, of nested settings for each of their keys."""
+    """Yield a row for each key of `mapping`. Nested settings give a row for each of their own keys instead."""
     for name, value in mapping.items():
         key = f"{above}.{name}"
         schema = fields.get(name, {})

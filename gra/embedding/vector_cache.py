@@ -1,5 +1,5 @@
-"""Caches the vectors of seeds and kept samples between runs: all arms, run seeds and rounds of an experiment embed the same seeds,
-and maps of the data embed its samples.
+"""Caches the vectors of seed texts and kept samples between runs: all arms, random seeds and rounds of an experiment
+embed the same seed texts, and maps of the data embed its samples.
 
 A vector depends on its text, the model, the libraries and the processor (embed.py). The text's hash is the key of a row; the rest
 is hashed into the folder's name. Files are written whole under unique names and never changed, so any number of runs can read and
@@ -45,7 +45,8 @@ class VectorCache:
         self._folder = self._all / hashlib.sha256("\n".join((model, *surroundings())).encode()).hexdigest()[:32]
 
     def get(self, keys: Collection[bytes]) -> dict[bytes, NDArray[np.float32]]:
-        """Return those of the vectors that are cached, by the text's hash."""
+        """Return the cached vectors of the texts with the hashes `keys`, by hash. Texts without a cached vector are
+        left out."""
         wanted, found = set(keys), dict[bytes, "NDArray[np.float32]"]()
         for path in _newest_first(self._folder):
             if not wanted:
@@ -101,8 +102,8 @@ def _processor() -> str:
 
 
 def _packed(keys: Sequence[bytes], rows: NDArray[np.float32]) -> bytes:
-    """Return the bytes of a file: checksums of head and hashes and of the vectors, number and width of the vectors, hashes,
-    vectors."""
+    """Return the bytes of a file: a checksum of the head and the hashes, a checksum of the vectors, the head (number
+    and width of the vectors), the hashes, the vectors."""
     names = _HEAD.pack(*rows.shape) + b"".join(keys)
     vectors = rows.astype("<f4").tobytes()
     return hashlib.sha256(names).digest() + hashlib.sha256(vectors).digest() + names + vectors

@@ -67,12 +67,12 @@ schema_json = _Shared(_plain, 64)
 class Request:
     """A request for one chat completion. It contains everything that can change the reply and nothing else.
 
-    `served`: a hash that identifies the model beyond its name, by its weights and what the server adds to a request
-    (`identity.served_as`).
+    `served`: a hash of the model's weights and of what the server adds to a request; it identifies the model beyond its
+    name (`identity.served_as`).
 
     `schema`: JSON schema of the reply (None: free text). `seed`: makes repeated requests distinct and, on servers that
-    support it, sampling repeatable. `choices`: answers whose probabilities as the reply's first token are requested, e.g.
-    ("Yes", "No"); the model then writes one token.
+    support it, sampling repeatable. `choices`: answers, e.g. ("Yes", "No"). If they are given, the model writes one
+    token, and the request asks for the probability of each answer as this token.
     """
 
     model: str
@@ -89,7 +89,7 @@ class Request:
     @cached_property
     def canonical(self) -> bytes:
         """The request as bytes. Equal requests give equal bytes (sorted keys, no white space, UTF-8)."""
-        # left out if empty, so that requests without choices keep their keys in older journals
+        # Empty choices are left out, so that requests without choices have the same keys as in older journals.
         choices = f'"choices":{_plain(list(self.choices))},' if self.choices else ""
         text = (
             f'{{{choices}"max_tokens":{number_json(self.max_tokens)},"messages":{messages_json(self.messages)},"model":{_quoted(self.model)},'
@@ -109,8 +109,9 @@ class Request:
 class Reply:
     """A model's reply. Token counts are None if the server did not report them; they are never estimated.
 
-    `choices`: for each of `Request.choices`, its probability as the first token, before temperature and top_p, not
-    normalised. None if no choices were requested, or if none is among the tokens that the server lists.
+    `choices`: the probability of each of `Request.choices` as the first token, before temperature and top_p. The
+    probabilities are not normalised. None if no choices were requested, or if the server's list of tokens has none of
+    them.
 
     `error` is set, and `text` is empty, if the server refuses this request permanently (HTTP 400: context too long, content
     filter). A retry would not help; the proposal that made the call decides what the refusal means.
@@ -129,15 +130,17 @@ class Capabilities:
     """What a backend can do in addition to `chat`; by default nothing. Read once, after the backend is opened.
 
     For the engine:
-    limit_calls  called once with the number of calls in flight over all models. The backend then enforces this limit and lends
-                 the slots of calls that wait (for a retry, for a server) to other calls. None: the engine enforces the limit
-    per_model    calls in flight per model, which the engine enforces before a call takes one of the shared slots; ignored if
-                 `limit_calls` is set
-    queues       calls wait in the backend (for a model's turn), so the engine limits the proposals in progress, not the calls
+    limit_calls  called once with the limit on calls in flight over all models. From then on the backend enforces the
+                 limit. While a call waits for a retry or a server, other calls use its slot. None: the engine enforces
+                 the limit
+    per_model    limit on calls in flight per model. The engine enforces it before a call takes one of the shared slots.
+                 Ignored if `limit_calls` is set
+    queues       whether calls wait in the backend for a model's turn. If so, the engine limits the proposals in
+                 progress, not the calls
     queued       seconds that an answered call waited in the backend
     drain        ends the waiting calls with `gra.errors.Interrupted`; calls in flight continue
 
-    For the terminal, called from another thread; None: not known:
+    For the terminal, which calls these functions from another thread (None: not known):
     servers      the state of each server
     servers_out  the servers that get no calls now
     in_flight    calls in flight by model

@@ -1,5 +1,5 @@
-"""Defines the settings `pool.energy`, which convert compute to energy. Null by default: there is no estimate without confirmed
-assumptions."""
+"""Defines the settings `pool.energy`, which convert compute to energy. The default is null: energy is estimated only if
+the user has confirmed the assumptions."""
 
 from __future__ import annotations
 

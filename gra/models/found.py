@@ -1,5 +1,5 @@
-"""Calls servers whose addresses are published in a folder (`pool.addresses`), and follows them: servers of other jobs, which come,
-move and go while the run continues."""
+"""Calls servers of other jobs, which publish their addresses in a folder (`pool.addresses`). Servers can start, move
+and end while the run continues, so the folder is read throughout the run."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Client(Protocol):
         ...
 
     async def take_up(self, model: str, url: str) -> str | None:
-        """Give calls to one more server; return why not."""
+        """Start giving calls to one more server. Return None, or the reason why the server gets no calls."""
         ...
 
     def retire(self, model: str, url: str) -> None:
@@ -59,8 +59,8 @@ class Client(Protocol):
 
 
 class FoundServers(Backend):
-    """The servers that publish their addresses and their client, as a `gra.models.base.Backend`. `client` makes the client:
-    `gra.models.openai.backend.client`."""
+    """A `gra.models.base.Backend`: servers that publish their addresses, and the client that calls them. `client` makes
+    that client: `gra.models.openai.backend.client`."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class FoundServers(Backend):
 
     @property
     def simulated(self) -> bool:  # type: ignore[override]
-        """Whether a server said so, or the config."""
+        """Whether the config or a server says that the models are simulated."""
         return self._client.simulated
 
     async def __aenter__(self) -> Self:
@@ -148,9 +148,11 @@ class FoundServers(Backend):
                 log.warning("%s cannot be read: %s", self._folder, error)
 
     async def _look(self) -> None:
-        """Take up servers that are new and answer; call those no more that left or whose task has started again elsewhere.
+        """Take up new servers that answer. Stop calling a server if it has left or if its task has started again
+        elsewhere.
 
-        An address that is in use stays so when its file is old: the client's own checks know better whether it answers.
+        An address in use is kept even if its file is old, because the client's own checks show better whether the
+        server answers.
         """
         there = await asyncio.to_thread(server_addresses.read_all, self._folder)
         for number, used in list(self._used.items()):

@@ -1,7 +1,8 @@
-"""Decides which settings of a pool can change a reply. The others say where and how fast the models run and are in no request's
-key.
+"""Decides which settings of a pool can change a reply. The other settings say where and how fast the models run; they
+are not part of a request's key.
 
-A key that is not listed here counts as changing replies. That can cost an unnecessary call but never reuses a stale reply.
+A setting that is not listed here counts as changing replies. This can cause an unnecessary call, but a stale reply is
+never reused.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ PLACE_ONLY_OF_MODEL = {
     "weights": True,
     "base_url": False,
 }  # the part of `weights` that counts is Weights.identity
-# where the weights come from; their sha256 identifies them
+# keys that say where the weights come from; the weights are identified by their sha256
 _OF_WEIGHTS = ("hub", "packages", "licence", "file", "bytes")
 
 NOT_HASHED = (

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 class StartedServers(Backend):
-    """The servers of `models` (all or some of the pool's) and their client, as a `gra.models.base.Backend`. `client` makes the
-    client: `gra.models.openai.backend.client`."""
+    """A `gra.models.base.Backend`: the servers of `models` (all or some models of the pool), and the client that calls
+    them. `client` makes that client: `gra.models.openai.backend.client`."""
 
     def __init__(
         self,
@@ -138,6 +138,6 @@ class StartedServers(Backend):
     def _connected(self, serve: ServeSettings) -> Backend:
         urls = {server.model.name: server.url for server in self._servers}
         pool = self._settings.model_copy(update={"models": self._specs, "base_url": urls, "serve": None})
-        # calls wait through a restart of their server
+        # a call waits while its server restarts
         patience = max(self._runtime.give_up_after_s, serve.start_timeout_s + 60)
         return self._make_client(pool, self._runtime.model_copy(update={"give_up_after_s": patience}))

@@ -1,4 +1,5 @@
-"""Parses the `pool` of a config once: the values that stages read, and the backend for all or some of its models."""
+"""Parses the `pool` of a config once. Provides the values that stages read, and the backend for all or some of the
+models."""
 
 from __future__ import annotations
 
@@ -44,15 +45,15 @@ class ParsedPool:
         return {model.name: model.parameters for model in self.settings.models}
 
     def backend(self, names: Sequence[str], log_folder: Path) -> Backend:
-        """Return the backend for the models `names`, not yet open. `log_folder`: for the logs of servers that the backend
-        starts, unless `runtime.log_folder` is set. Raises ConfigError."""
+        """Return the backend for the models `names`, not yet open. `log_folder`: folder of the logs of servers that the
+        backend starts; `runtime.log_folder` takes precedence if it is set. Raises ConfigError."""
         runtime = {**self._runtime, "log_folder": self._runtime.get("log_folder") or str(log_folder)}
         return connect(_reduced(self._pool, names), runtime)
 
 
 def parsed_pool(pool: Mapping[str, Any], runtime: Mapping[str, Any]) -> ParsedPool:
-    """Parse a pool that `check_pool` accepts here or accepted on another machine where its backend is installed. Raises
-    ConfigError if the keys that every pool has are faulty."""
+    """Parse a valid pool: `check_pool` accepts it here, or accepted it on another machine where its backend is
+    installed. Raises ConfigError if the keys that every pool has are faulty."""
     settings, problems = parse(PoolBase, common_keys(pool), "pool")
     if settings is None:
         raise ConfigError(problems)
@@ -69,7 +70,7 @@ def _reduced(pool: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def _without_entries(here: Any, paths: Sequence[Sequence[str]], names: set[str]) -> Any:
-    """Return `here` with only the entries of `names` in the mappings at the key paths `paths`."""
+    """Return `here`. Its mappings at the key paths `paths` keep only the entries of `names`."""
     if not isinstance(here, Mapping):
         return here
     if [] in paths:

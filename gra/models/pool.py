@@ -150,7 +150,8 @@ P = TypeVar("P", bound="PoolBase")
 
 
 def parsed(model: type[P], pool: Mapping[str, Any], runtime: Mapping[str, Any]) -> tuple[P, ModelRuntime]:
-    """Validate what a backend's `connect` gets: the pool as `model`, and the runtime. Raises ConfigError with all faults."""
+    """Validate the arguments of a backend's `connect`: `pool` against `model`, and `runtime` against `ModelRuntime`.
+    Raises ConfigError with all faults."""
     settings, problems = parse(model, pool, "pool")
     speed, more = parse(ModelRuntime, runtime, "runtime")
     problems += more + (settings.problems() if settings else [])

@@ -27,7 +27,7 @@ LIMITS = Limits(10.0, 5.0)
 _NOT_UP_YET = (502, 503, 504)
 
 Listing = dict[str, str] | Problem  # model id -> owner ({} if the server lists nothing); or why the list is unknown
-# by (URL, key), for servers that answered: the arms of an experiment share servers
+# (URL, API key) -> listing of a server that answered. Kept, because the arms of an experiment share servers.
 _known: dict[tuple[str, str], Listing] = {}
 
 

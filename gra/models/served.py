@@ -1,4 +1,5 @@
-"""What a stage offers to jobs that serve its models: the pool with addresses for its clients, and the task of one server."""
+"""Lets separate jobs serve the models of a stage: makes the config with which the stage finds them, and runs one
+server's task."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ def served(
     names: Sequence[str],
     within: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]],
 ) -> Served | None:
-    """Return how the models `names` of a valid pool are served by jobs of their own; None if it starts no servers, or one after the
-    other. `within(pool, runtime)`: the stage's config with these."""
+    """Return how separate jobs serve the models `names` of a valid pool. None if the pool starts no servers, or starts
+    them one after the other. `within(pool, runtime)`: returns the stage's config with this pool and runtime."""
     settings = settings_of(pool)
     if not isinstance(settings, PoolSettings) or settings.serve is None or settings.by_turns:
         return None

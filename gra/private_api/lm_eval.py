@@ -1,7 +1,7 @@
 """Private and patched names of lm_eval, read from 0.4.13.
 
-lm-eval compiles a template again for every item and runs git, whose messages reach the terminal, to find a commit. Its model
-classes discard whether a reply was truncated, and they build requests to servers in a private method.
+lm-eval compiles a template again for every item. To find a commit it runs git, and git's messages reach the terminal.
+Its model classes discard whether a reply was truncated, and they build requests to servers in a private method.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def commit_from(commit: Callable[[], str | None]) -> Iterator[None]:
 
 @contextmanager
 def generating_through(lm: Any, wrapped: Callable[[Generate], Generate]) -> Iterator[None]:
-    """Make lm-eval's model object `lm` generate through `wrapped(METHOD)` during the block, where METHOD is its own method,
-    which gets keyword arguments."""
+    """During the block, make lm-eval's model object `lm` generate through `wrapped(METHOD)`. METHOD is the object's own
+    method, which is called with keyword arguments."""
     try:
         before = lm._model_generate
     except AttributeError:
@@ -65,7 +65,7 @@ def generating_through(lm: Any, wrapped: Callable[[Generate], Generate]) -> Iter
 
 
 def payload(wire: Any, message: Any, **options: Any) -> dict[str, Any]:
-    """Return the body of a request, as `wire` builds it, lm-eval's model object for this kind of server."""
+    """Return the body of a request. It is built by `wire`, lm-eval's model object for this kind of server."""
     try:
         create = wire._create_payload
     except AttributeError:

@@ -1,5 +1,5 @@
-"""Private attributes of transformers, read from 5.23.0: a model's attention implementation, and the trainer's sums between two
-rows of its log, which checkpoints do not contain. The public API has neither."""
+"""Private attributes of transformers, read from 5.23.0: a model's attention implementation, and the sums that the
+trainer keeps between two rows of its log. Checkpoints do not contain these sums. The public API has neither."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def set_tokens_seen(trainer: Any, tokens: int) -> None:
 
 def unlogged_metrics(trainer: Any) -> dict[str, list[float]]:
     """Return the training metrics since the last row of the log, by name. The dict is the trainer's own: changes to it change
-    the trainer's."""
+    the trainer's metrics."""
     _need(trainer, "_metrics")
     metrics: dict[str, list[float]] = trainer._metrics["train"]
     return metrics

@@ -1,4 +1,4 @@
-"""The stage `audit`: measures the share of wrong samples in a data set with the simulated world's truth. Writes audit.json.
+"""The stage `audit`: measures a data set's share of wrong samples by the simulated world's truth. Writes audit.json.
 
 Only data of the simulated world can be judged; in other data sets every instruction is `unknown`.
 """
@@ -48,7 +48,7 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - the same for all folders
-    """Nothing: this stage's working folder is recomputed at no cost."""
+    """Return "": nothing in the working folder must be kept, because this stage recomputes it at no cost."""
     return ""
 
 
@@ -86,7 +86,7 @@ def audit(rows: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
     """Counts and shares over (instruction, response, domain) rows.
 
     `wrong_share` is wrong / (n - unknown), None if nothing could be judged; `bad_share` is (wrong + unknown) / n.
-    `unknown` counts instructions without a skill or an answer: in data of this world, flawed ones.
+    `unknown` counts instructions without a skill or an answer. In data of this world, these are flawed instructions.
     """
     total: Counter[str] = Counter()
     by_domain: dict[str, Counter[str]] = {}
@@ -109,7 +109,8 @@ def audit(rows: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
 
 
 def _named(rows: Iterable[tuple[str, str, str]]) -> dict[str, list[str]]:
-    """The ids of wrong samples, and of those that nobody can judge: the report's browser marks them."""
+    """Return the ids of the wrong samples and of the samples that cannot be judged. The report's browser marks both
+    kinds."""
     verdicts = [(sample, judge(instruction, response)) for instruction, response, sample in rows]
     return {
         "wrong_ids": [sample for sample, right in verdicts if right is False],

@@ -1,4 +1,5 @@
-"""Computes the answer that a simulated model believes in, by the right procedure or its wrong rule; the same for each request."""
+"""Computes the answer that a simulated model believes in. The model follows the right procedure or a wrong rule. Apart
+from slips, the answer to a question is the same for each request."""
 
 from __future__ import annotations
 
@@ -41,8 +42,8 @@ def errs(model: str, key: str, domain: str, world_seed: int, shared_difficulty: 
 
 @lru_cache(maxsize=1 << 16)
 def wrong_rule(model: str, skill: str, key: str, world_seed: int, common: float) -> str | None:
-    """The name of the wrong rule that the model follows on this question, which it shares where it follows the common one; None:
-    it guesses."""
+    """Return the name of the wrong rule that the model follows on this question; None if it guesses. With probability
+    `common`, this is the skill's common rule, which the models share; otherwise it is the model's own rule."""
     follows = common > 0 and unit_hash(world_seed, "common", model, key) < common
     return common_rule_of(skill) if follows else rule_of(model, skill)
 

@@ -1,4 +1,5 @@
-"""Adds formal faults to a simulated model's replies: JSON fenced, prefixed, sloppy or broken; texts that ramble or stop early."""
+"""Adds formal faults to a simulated model's replies. JSON can be fenced, prefixed, sloppy or broken; texts can ramble
+or stop early."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ _RAMBLES = (
 
 
 def count_tokens(text: str) -> int:
-    """Tokens of the simulated tokenizer: one per run of word characters, one per other visible character."""
+    """Return the number of tokens of the simulated tokenizer: one for each sequence of word characters and one for each
+    other visible character."""
     return len(_TOKEN.findall(text))
 
 
@@ -33,7 +35,7 @@ def cut(text: str, max_tokens: int) -> tuple[str, bool]:
 
 
 def write_json(profile: Profile, value: dict[str, Any], rng: random.Random) -> str:
-    """`value` as this model writes JSON."""
+    """Return `value` as JSON, with the faults of this model."""
     text = json.dumps(value, ensure_ascii=False)
     draw = rng.random()
     for share, form in (
@@ -72,8 +74,8 @@ def _prefix(text: str, _value: dict[str, Any], _rng: random.Random) -> str:
 
 
 def write_plain(profile: Profile, text: str, label: str, prompt: str, rng: random.Random) -> str:
-    """A line as this model writes it. The faults correspond to those of JSON: for broken JSON it returns the prompt, for fenced
-    JSON a quoted line, and so on."""
+    """Return a line with the faults of this model. They are as frequent as its JSON faults: the prompt is returned in
+    place of broken JSON, a quoted line in place of fenced JSON, and so on."""
     draw = rng.random()
     for share, form in (
         (profile.broken, prompt),

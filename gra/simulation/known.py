@@ -14,8 +14,8 @@ from gra.simulation.world import judge, parse, say
 
 
 def source(settings: dict[str, object], seeds: Sequence[AnySeed]) -> list[Known]:
-    """The seeds that are questions of the world; a wrong answer of a seed is replaced by the true one. Raises ConfigError for any
-    settings: it has none."""
+    """Return the seeds that are questions of the world. If a seed's answer is wrong, the true answer replaces it.
+    Raises ConfigError if `settings` is not empty, because this source has no settings."""
     if settings:
         raise ConfigError([Problem("probe.sources", f"unknown keys: {', '.join(settings)}", "leave them out")])
     found = []

@@ -1,8 +1,9 @@
-"""Measures what the traits of a simulated pool amount to, from its models' replies and the world's truth.
+"""Measures the effects of a simulated pool's traits, from its models' replies and the world's truth.
 
     python -m gra.simulation.likeness error_correlation=0.4 wrong_agreement=0.6 lazy=0.4
 
-Each of the small models answers the same questions; each other model reviews an answer of one of them. Everything is *simulated*.
+All small models answer the same questions. For each question, one model's answer is reviewed by all other small models.
+Everything is *simulated*.
 """
 
 from __future__ import annotations
@@ -24,33 +25,34 @@ from gra.simulation.traits import Traits, from_words
 from gra.simulation.world import SKILLS, Instance, draw, say
 from gra.synthesis.committee.records import DIMENSIONS
 
-ALIKE = 0.06  # error shares of two models in a domain that differ by so much at most: about equally able
-LOOKS_RIGHT = 6  # least score for correctness of a reviewer who believes the answer
+ALIKE = 0.06  # two models are about equally able in a domain if their error shares differ by at most this
+LOOKS_RIGHT = 6  # a reviewer takes an answer for right if its score for correctness is at least this
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """What was measured; None where nothing could be."""
+    """The measured values. A value is None if it could not be measured."""
 
-    wrong_answers: float | None  # share of answers
-    wrong_agreement: float | None  # of pairs of wrong answers to one question, those that are the same
-    error_phi: float | None  # between two models' errors over the questions of a domain; mean over pairs and domains
-    equal_phi: float | None  # the same over pairs that are about equally able in the domain
-    missed: float | None  # share of wrong answers that a reviewer takes for right
-    review_phi: float | None  # between two reviewers' errors on the same answers; mean over pairs
-    review_std: float | None  # share of answers whose three reviews differ by a standard deviation of at most 1.5
-    halo: float | None  # correlation of a review's score for correctness with the mean of its others
+    wrong_answers: float | None  # share of answers that are wrong
+    wrong_agreement: float | None  # share of pairs of wrong answers to one question in which both answers are the same
+    error_phi: float | None  # correlation of two models' errors in a domain; mean over pairs of models and domains
+    equal_phi: float | None  # the same, only for pairs of models that are about equally able in the domain
+    missed: float | None  # share of reviews of wrong answers in which the reviewer takes the answer for right
+    review_phi: float | None  # correlation of two reviewers' errors on the same answers; mean over pairs of reviewers
+    review_std: float | None  # share of answers for which three reviewers' mean scores have a std of at most 1.5
+    halo: float | None  # correlation of a review's score for correctness with the mean of its other scores
 
 
 def phi(first: Sequence[bool], second: Sequence[bool]) -> float | None:
-    """The correlation of two yes-no series; None where one of them is constant."""
+    """The correlation of two yes-no series; None if one of them is constant."""
     if len(set(first)) < 2 or len(set(second)) < 2:
         return None
     return float(np.corrcoef(np.array(first, float), np.array(second, float))[0, 1])
 
 
 def measure(traits: Traits, questions: int = 1500, world_seed: int = 0) -> Likeness:
-    """The likeness of the small models with these traits on so many questions of the world."""
+    """Return the likeness of the small models with these traits, measured on at most `questions` questions of the
+    world."""
     rng = random.Random(f"likeness/{world_seed}")
     drawn = [draw(skill, rng, range(6)) for skill in islice(cycle(SKILLS.values()), questions)]
     asked = [instance for instance in drawn if instance is not None and instance.skill.unique]
@@ -95,7 +97,8 @@ def _reviews(
     world_seed: int,
     rng: random.Random,
 ) -> dict[str, float | None]:
-    """What the other models say of the answer of one of them, question by question."""
+    """Return the measures of the reviews. For each question, the small models take turns as author, and the others
+    review."""
     errors: dict[tuple[str, str], tuple[list[bool], list[bool]]] = {}
     missed, spread, correct, others = [], [], [], []
     for place, instance in enumerate(asked):

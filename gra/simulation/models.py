@@ -48,10 +48,11 @@ def answer(request: Request, world_seed: int = 0, traits: Traits = OWN) -> Reply
 
 
 def _choose(request: Request, world_seed: int, traits: Traits, rng: random.Random) -> Reply:
-    """One token of the choices Yes and No, with their probabilities; other choices get none."""
+    """Return one token, Yes or No, and the probabilities of both. Return the token `I` without probabilities for other
+    choices, for an unknown prompt, or if this reply is broken."""
     user = request.messages[-1]["content"]
     tokens_in = sum(count_tokens(message["content"]) for message in request.messages)
-    judged = _JUDGED.fullmatch(user)  # an instruction, or a response to it
+    judged = _JUDGED.fullmatch(user)  # the prompt shows an instruction, or an instruction and a response
     yes = None
     if [choice.casefold() for choice in request.choices] == ["yes", "no"] and rng.random() >= PROFILES[
         request.model
@@ -84,9 +85,11 @@ def _text(
     headline = _HEADLINE.match(user)
     if headline is None:
         return writing.respond(model, user.strip(), world_seed, traits, rng)
-    if headline[1].strip() == "rewrite a response":  # by its own answer: it keeps what agrees with that
+    # a rewrite is the model's own answer: the model keeps only what agrees with it
+    if headline[1].strip() == "rewrite a response":
         return writing.respond(model, _block(user, "instruction"), world_seed, traits, rng)
-    rules = "\n".join(message["content"] for message in messages if message["role"] == "system")  # turns: keys are here
+    # a prompt with several turns names the JSON keys in the system message
+    rules = "\n".join(message["content"] for message in messages if message["role"] == "system")
     value = _task(model, headline[1], user[headline.end() :], rules, world_seed, traits, rng)
     if value is None:  # an unknown prompt
         return "I am not sure what is wanted, but here is my best attempt at it."
@@ -138,13 +141,14 @@ def _task(
 
 
 def _reviewed(value: dict[str, Any], body: str) -> dict[str, Any]:
-    """A review with the keys that the prompt names, in its order."""
+    """A review with the keys that the prompt names, in the prompt's order."""
     own = {"own_answer": value["weaknesses"]} if "`own_answer`" in body else {}
     return {**own, **_ordered(value, body, ("weaknesses", "weaknesses"), ("strengths", "strengths"))}
 
 
 def _ordered(value: dict[str, Any], body: str, *first: tuple[str, str]) -> dict[str, Any]:
-    """`value` with those keys first that a prompt of the second edition names first: (name there, name here)."""
+    """Return `value`. For a prompt of the second edition, the keys in `first` are renamed and put in front, because
+    this edition names them first. `first`: pairs (name in the prompt, name in `value`)."""
     if f"`{first[0][0]}`" not in body:
         return value
     rest = {key: entry for key, entry in value.items() if key not in [here for _, here in first]}

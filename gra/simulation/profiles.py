@@ -1,12 +1,13 @@
 """Profiles of the simulated models: all numbers of the simulation in one table. None is fitted to any outcome.
 
-They were set once, with these assumptions. A small instruct model answers about a quarter of easy checkable questions wrongly,
-fewer where its training was strong: every model is good in some domains and poor in others. Mistakes are systematic: a (model,
-question) pair is always answered by the same procedure, right or wrong, whether the model writes the answer or reviews another
-one. Some wrong rules are held by two models (RULES), so a committee can be fooled; what all models of a pool share beyond that,
-and where they differ from these numbers, the pool's traits say (gra/simulation/traits.py). The large model errs about a third as
-often and has few formal faults, but proposes few kinds of tasks, in few wordings, from half of the instances. Small models are
-weak judges: about a quarter of the time they trust a response instead of solving the question (`lazy`).
+They were set once, with these assumptions. A small instruct model answers about a quarter of easy checkable questions
+wrongly, and fewer in domains in which its training was strong: every model is good in some domains and poor in others.
+Mistakes are systematic: a model always follows the same procedure on a question, right or wrong, whether it writes an
+answer or reviews another one. Some wrong rules are the same for two models (RULES), so a committee can be fooled. The
+pool's traits (gra/simulation/traits.py) say what all models of a pool share beyond that, and which of these numbers
+they replace. The large model errs about a third as often and has few formal faults, but proposes few kinds of tasks, in
+few wordings, from half of the instances. Small models are weak judges: about a quarter of the time they trust a
+response instead of solving the question (`lazy`).
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from gra.simulation.world import SKILLS, unit_hash
 class Profile:
     """One model. Floats are probabilities per request unless noted otherwise."""
 
-    # Knowledge: share of a domain's questions that it answers by a wrong rule, in the order of DOMAIN_ORDER.
+    # Knowledge. For each domain in DOMAIN_ORDER: share of its questions that the model answers by a wrong rule.
     errors: tuple[float, ...]
     slip: float  # a random wrong answer to a question that it knows
     # Proposals.
-    skills: int  # number of each domain's skills that it writes tasks of (chosen by hash of its name)
+    skills: int  # number of skills per domain for which it writes tasks (chosen by a hash of its name and the skill's)
     forms: tuple[int, ...]  # wordings that it uses (seeds use 0 and 1)
     instances: float  # share of the instances that it can propose (by hash)
     flawed: float  # an instruction with missing, dangling or impossible data
@@ -42,7 +43,7 @@ class Profile:
     offset: float  # points added to every dimension: harsh below 0, lenient above
     noise: float  # standard deviation of each dimension, in points
     lazy: float  # trusts the response instead of solving the question
-    likes_long: float  # points for a long response, where others deduct one: a biased reviewer above 0
+    likes_long: float  # points added for a long response: -1 for most reviewers, above 0 for a biased one
     false_alarm: float  # fails a sound instruction
     notices: float  # notices that an instruction is flawed
     sway: float  # as adjudicator, follows the majority of the reviews instead of its own solution
@@ -107,7 +108,7 @@ def rule_of(model: str, skill: str) -> str | None:
 
 
 def common_rule_of(skill: str) -> str:
-    """The name of the wrong rule that models share in a skill where they share one: the misconception of the whole pool."""
+    """Return the name of a skill's common wrong rule: the misconception that all models of the pool can share."""
     rules = tuple(SKILLS[skill].rules)
     return rules[int(unit_hash("common rule", skill) * len(rules))]
 

@@ -29,7 +29,8 @@ _WORDS = {
 
 
 def check(model: str, instruction: str, rng: random.Random) -> dict[str, Any]:
-    """Three verdicts on an instruction, with the model's rates of noticed flaws and false alarms."""
+    """Return a comment and three verdicts on an instruction. The model notices flaws and raises false alarms at its own
+    rates."""
     profile = PROFILES[model]
     verdicts = {"reasonableness": True, "completeness": True, "clarity": True}
     comment = "Fine."

@@ -1,7 +1,7 @@
 """What the simulated models of a pool have in common (`pool.traits`): how alike their mistakes are, how they review and propose.
 
-A key that is left out keeps each model's own numbers (gra/simulation/profiles.py). What a setting amounts to is measured, not
-only stated: `python -m gra.simulation.likeness`, tests/simulation/test_traits.py.
+A key that is left out keeps each model's own numbers (gra/simulation/profiles.py). The effect of a setting is measured,
+not only stated: `python -m gra.simulation.likeness`, tests/simulation/test_traits.py.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from pydantic import Field
 
 from gra.settings import Settings, parse
 
-# Two small models that both answer a question wrongly give the same answer this often: both by rules of their own
-# (profiles.RULES), and one by its own rule, the other by the skill's common one. Measured (gra/simulation/likeness.py).
+# How often two small models that both answer a question wrongly give the same answer. OWN_AGREEMENT: each model follows
+# its own wrong rule (profiles.RULES). OWN_WITH_COMMON: one model follows its own rule, and the other the skill's common
+# rule. Measured (gra/simulation/likeness.py).
 OWN_AGREEMENT = 0.225
 OWN_WITH_COMMON = 0.5
 
@@ -80,7 +81,8 @@ class Traits(Settings):
 
     @property
     def shared_difficulty(self) -> float:
-        """Share of (model, question) pairs whose difficulty depends on the question alone: two models share it as the product."""
+        """Share of (model, question) pairs whose difficulty depends on the question alone. Two models share the
+        difficulty of a question with the square of this probability, which is `error_correlation`."""
         return math.sqrt(self.error_correlation)
 
     @property
@@ -88,13 +90,13 @@ class Traits(Settings):
         """Share of (model, question) pairs that follow the skill's common wrong rule, not the model's own wrong rule."""
         if self.wrong_agreement is None:
             return 0.0
-        # q: that share. Agreement is q^2 + 2 q (1 - q) OWN_WITH_COMMON + (1 - q)^2 OWN_AGREEMENT
+        # q: the share to return. Agreement is q^2 + 2 q (1 - q) OWN_WITH_COMMON + (1 - q)^2 OWN_AGREEMENT
         a, b = 1 - 2 * OWN_WITH_COMMON + OWN_AGREEMENT, OWN_WITH_COMMON - OWN_AGREEMENT
         return (math.sqrt(b * b + a * (self.wrong_agreement - OWN_AGREEMENT)) - b) / a
 
 
 def from_words(words: Sequence[str]) -> Traits:
-    """Traits of KEY=VALUE words of a command. Raises ValueError, which says what is wrong with which key."""
+    """Return the traits that KEY=VALUE words of a command set. Raises ValueError with every fault and its key."""
     read = {key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in words)}
     found, faults = parse(Traits, read, "traits")
     if found is None:

@@ -23,7 +23,7 @@ from gra.synthesis.committee.records import DOMAINS
 NAME = "world"
 VERSION = 1
 LABEL = "made in a closed world of checkable skills (gra.simulation): not real data, and no measure of real models\n"
-_PATIENCE = 50  # a skill is exhausted after so many draws in a row without a new text
+_PATIENCE = 50  # a skill counts as exhausted after this many draws in a row without a new text
 
 
 class WorldSettings(Settings):
@@ -59,14 +59,14 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - the same for all folders
-    """Nothing: this stage's working folder is recomputed at no cost."""
+    """Return "": nothing in a working folder of this stage costs anything to make again."""
     return ""
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
     """Write the world's files. Returns seeds, wrong_seed_share (measured), tasks, test_items, corpus_lines.
 
-    Raises ConfigError, also if the world has fewer different questions than configured.
+    Raises ConfigError if the config is faulty, or if the world has fewer different questions than the config asks for.
     """
     settings, _ = parse(WorldStageSettings, config)
     problems = check(config, dict(inputs))
@@ -111,7 +111,7 @@ def _lines(records: list[dict[str, str]]) -> str:
 
 
 def _distinct(skills: tuple[Skill, ...], rng: random.Random, forms: range, held_out: bool) -> Iterator[Instance]:
-    """Instances with different texts, from the skills in turn, until all are exhausted."""
+    """Yield instances with different texts. The skills take turns until all of them are exhausted."""
     seen: set[str] = set()
     left = list(skills)
     while left:
@@ -127,7 +127,7 @@ def _distinct(skills: tuple[Skill, ...], rng: random.Random, forms: range, held_
 
 
 def seeds_of(world: WorldSettings, seed: int) -> list[dict[str, str]]:
-    """Seeds in the first SEED_FORMS wordings; wrong answers follow one of the skill's wrong rules."""
+    """Return seeds in the first SEED_FORMS wordings. A wrong answer comes from one of the wrong rules of its skill."""
     rng = random.Random(f"{seed}/seeds")
     streams = {domain: _distinct(skills_of(domain), rng, range(SEED_FORMS), held_out=False) for domain in DOMAINS}
     chosen: list[Instance] = []

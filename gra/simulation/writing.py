@@ -31,7 +31,8 @@ _FOREIGN_CITY = "Atlantis"
 
 @cache
 def repertoire(model: str, domain: str, breadth: float | None) -> tuple[Skill, ...]:
-    """The skills of a domain that a model writes tasks of, determined by its name."""
+    """Return the skills of a domain for which a model writes tasks. The model's name determines which skills these are.
+    `breadth`: their share of the domain's skills; None: as many skills as the model's profile states."""
     ranked = sorted(skills_of(domain), key=lambda skill: unit_hash("repertoire", model, skill.name))
     return tuple(ranked[: PROFILES[model].skills if breadth is None else math.ceil(breadth * len(ranked))])
 
@@ -55,7 +56,9 @@ def skill_in(phrases: Iterable[str]) -> Skill | None:
 
 
 def keywords(model: str, domain: str, shown: list[list[str]], traits: Traits, rng: random.Random) -> list[str]:
-    """Three keywords for a new task: of a skill in the records that the model can write, or of another skill of the domain."""
+    """Return three keywords of one skill for a new task. The skill is one that a shown record names and the model can
+    write, or one of the model's own skills in the domain. In a domain outside this world the keywords come from the
+    shown records."""
     known = repertoire(model, domain, traits.breadth)
     named = [skill for skill in map(skill_in, shown) if skill is not None]
     from_records = [skill for skill in named if skill in known or (traits.takes_up and rng.random() < traits.takes_up)]
@@ -120,7 +123,8 @@ def respond(model: str, text: str, world_seed: int, traits: Traits, rng: random.
 
 
 def annotation(text: str, given: list[str], traits: Traits, rng: random.Random) -> tuple[str, list[str], str]:
-    """Return an instruction's domain, three keywords and one-line summary; `given` keywords of its skill are kept."""
+    """Return an instruction's domain, three keywords and one-line summary. Of the `given` keywords, those that belong
+    to the instruction's skill are kept."""
     instance = parse(text)
     skill = instance.skill if instance else looks_flawed(text)
     if traits.annotator_errors and skill is not None and rng.random() < traits.annotator_errors:

@@ -98,8 +98,8 @@ def parsed(config: Mapping[str, Any]) -> SynthesisConfig:
 
 
 def served(config: Mapping[str, Any]) -> Served | None:
-    """Return the models that the run calls and whose servers can be jobs of their own; None if there are none. The stage's `check`
-    must accept the config."""
+    """Return the models that the run calls and that separate jobs can serve; None if there are none. The stage's
+    `check` must accept the config."""
 
     def within(pool: dict[str, Any], runtime: dict[str, Any]) -> dict[str, Any]:
         return {**config, "pool": pool, "runtime": runtime}

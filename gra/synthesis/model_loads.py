@@ -5,17 +5,19 @@ pass over the models therefore takes every sample at least one *level* further. 
 
     write (keywords, then instruction, by the same model) -> check -> respond -> review -> adjudicate
 
-The calls of a level wait only for the level before. A level needs one load of each model that takes part in it: all M models if
-roles are random. Unusable replies are retried: those of a single model at once, in the same turn; those of reviewers only when all
-reviewers have answered, which is one more level.
+The calls of a level wait only for the level before. A level needs one load of each model that takes part in it: all M
+models if roles are random. Unusable replies are retried. If a step calls a single model, this happens at once, in the
+same turn. Reviewers are retried only when all of them have answered, which is one more level.
 
-If roles are random, a pass also makes half of the next level's calls (the model of either level can come first in the pass), so two
-passes complete three levels. If roles are fixed, each level loads its models again.
+If roles are random, a pass also makes half of the next level's calls, because a sample's model of the next level comes
+later in the pass in half of the cases. So two passes complete three levels. If roles are fixed, each level loads its
+models again.
 
-If fewer proposals than the round needs can be in flight (`concurrency`), they run in windows, each with all levels. The first
-windows of a round hold the proposals that it should need; a last, small one replaces rejected samples and duplicates.
+If fewer proposals than the round needs can be in flight (`concurrency`), they run in windows, each with all levels. The
+first windows of a round hold the proposals that it should need; a last, small window replaces rejected samples and
+duplicates.
 
-Seeds are annotated before the rounds, and kept samples after each round: M loads each.
+Seeds are annotated before the rounds, and kept samples after each round. Each of these annotations takes M loads.
 
 Measured over two rounds with a scripted committee, the loads were 45-80 % of the estimate with random roles, and 80-99 % with fixed
 ones.

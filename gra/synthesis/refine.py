@@ -1,9 +1,11 @@
-"""Runs the stage `refine`: a committee refines an existing data set into a data folder of the same form as the synthesis makes.
+"""Runs the stage `refine`: a committee refines an existing data set into a data folder of the form that a synthesis
+writes.
 
 Command: gra refine data=FILE pool=servers pool.base_url=URL 'pool.models=[a,b,c,d,e]' output=DIR
 
-Each record's response is rewritten, written anew from the instruction alone, or left as it is (refine.write). With synthesis.review
-the committee checks, scores and adjudicates it as in a synthesis. After a kill the same command resumes.
+Each record's response is rewritten, written anew from the instruction alone, or left as it is (refine.write). With
+synthesis.review, the committee checks the instruction, and scores and adjudicates the response, as in a synthesis.
+After a kill the same command resumes.
 """
 
 from __future__ import annotations
@@ -74,7 +76,8 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return all faults of the config, as a synthesis and as a `refine`, that can be found without doing any work."""
+    """Return all faults of the config that can be found without doing any work, in the settings of the synthesis and in
+    `refine`."""
     if "refine" not in config:
         problem = Problem("refine", "required, but not set", "set refine, e.g. refine.write=rewrite")
         return [problem, *checks.check(config, inputs)]
@@ -119,8 +122,8 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return what would stop a run for reasons outside its config: unusable records, models that no server lists, unreadable
-    benchmark files. What only follows from faults that `check` reports is left out."""
+    """Return what would stop a run for reasons outside its config: unusable records, models that no server lists,
+    unreadable benchmark files. Problems that only follow from faults that `check` reports are left out."""
     if any(section not in config for section in checks.SECTIONS):
         return []
     seeds, _ = parse(SeedSettings, config["seeds"])
@@ -179,7 +182,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
 
 
 def _parsed(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> SynthesisConfig:
-    """Return the parsed config; if it names a data folder of this project, with that folder's columns."""
+    """Return the parsed config. If it names a data folder of this project, it gets the columns of that folder."""
     given = parsed(config)
     return replace(given, seeds=source(given.seeds, inputs.get("seeds")))
 
@@ -226,7 +229,7 @@ def _card(refine: RefineSettings, settings: SynthesisSettings) -> dict[str, Any]
 
 
 def _with_columns(config: dict[str, Any], inputs: dict[str, Path | None]) -> dict[str, Any]:
-    """Return the unparsed config; if it names a data folder of this project, with that folder's columns."""
+    """Return the unparsed config. If it names a data folder of this project, it gets the columns of that folder."""
     seeds, _ = parse(SeedSettings, config.get("seeds") or {})
     if seeds is None:
         return config

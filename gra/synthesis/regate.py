@@ -1,5 +1,5 @@
-"""Runs the stage `regate`: decides a recorded synthesis by other thresholds, reviewers or rules, without a call, and writes that
-arm's data folder.
+"""Runs the stage `regate`: applies other thresholds, fewer reviewers or other rules to a recorded synthesis, without a
+call, and writes the data folder of the resulting arm.
 
 In an experiment: `_target_: gra.synthesis.regate.run`, `config: {regate: {tau: 7}}`, `inputs: {data: STEP}`. As a command, for many
 arms at once: gra regate DATA_DIR tau=6,7,8 (gra/synthesis/regating/sweep.py).
@@ -28,7 +28,8 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return all faults of the changes. They are compared with the recorded run's settings as soon as its folder exists."""
+    """Return all faults of the changes. The changes are compared with the settings of the recorded run as soon as its
+    folder exists."""
     problems = [
         Problem(key, "unknown key", f"known sections: {', '.join(SECTIONS)}") for key in config if key not in SECTIONS
     ]

@@ -37,13 +37,13 @@ AHEAD = 8  # maximum number of samples that wait for early annotation, as a mult
 USUAL, WEIGHT = (
     0.8,
     8,
-)  # share of proposals that a first round is expected to accept, and the proposals that this counts as
+)  # USUAL: share of proposals that a first round is expected to accept; it weighs as much as WEIGHT real proposals
 FRESH = 64  # accepted texts that are sent to the target pool together while the round runs
 
 
 class Dedup(Interface):
-    """The target pool, as in `gra.synthesis.dedup.pool`. Only `unique` waits for its result; the others may return before they are
-    done."""
+    """The target pool, as in `gra.synthesis.dedup.pool`. Only `unique` waits for its result; the other methods may
+    return before their work is done."""
 
     def prepare(self, texts: Sequence[str]) -> None: ...
     def base(self, ids: Sequence[str], texts: Sequence[str]) -> None: ...
@@ -65,7 +65,8 @@ class Listener(Interface):
 
 @dataclass
 class SeedAccount:
-    """The seeds in the pool, the seeds whose annotation failed, each with the reason, and the calls."""
+    """`records`: the seeds in the pool. `failed`: the seeds that could not be annotated, each with the reason. `calls`:
+    the calls made before the first round."""
 
     records: list[Record] = field(default_factory=list)
     failed: list[tuple[Seed, str]] = field(default_factory=list)
@@ -117,7 +118,7 @@ class Committee:
     async def run(self, seeds: Sequence[Seed]) -> Synthesis:
         """Annotate the seeds and run all rounds. A round that kept nothing is the last, because the next one would not do
         better."""
-        if self._settings.dedup.against_seeds:  # so that they are embedded while they are annotated
+        if self._settings.dedup.against_seeds:  # so that the seeds are embedded while they are annotated
             self._dedup.prepare([_text_of(self._settings, seed.instruction, seed.response) for seed in seeds])
         account = await self._annotate_seeds(seeds)
         result = Synthesis(account, Spool(self._folder / "kept"), Spool(self._folder / "rejected"))
@@ -195,7 +196,7 @@ class Committee:
         accepted: list[str] = []
         scores: list[float | None] = []
         fresh: list[str] = []  # texts not yet sent to the target pool
-        need = wanted  # number of accepted samples at which duplicates are searched for
+        need = wanted  # the next search for duplicates is at this number of accepted samples
         unique = Unique([], {})
         usual = self._rate  # share of the proposals that earlier rounds accepted
         pace = Pace(wanted, settings.proposal_limit, settings.max_proposals is not None)
@@ -245,7 +246,8 @@ class Committee:
             yield propose(replace(proposal, examples=examples), self._rules)
 
     async def _annotate(self, ids: Collection[str], outcomes: Spool, kept: Spool) -> list[Record]:
-        """Annotate the samples with these ids and add them to `kept`. Return those that got a summary, as records."""
+        """Annotate the samples with these ids and add them to `kept`. Return the samples that got a summary, as
+        records."""
         exchanges = (self._annotation(outcome) for outcome in outcomes if outcome.id in ids)
         records = []
         async for outcome in self._engine.stream(exchanges):
@@ -282,7 +284,8 @@ class Ahead:
         del self._best[: -self._most]
 
     def next(self) -> Call | None:
-        """Return the annotation call of the best waiting sample, each sample's once; None if no sample waits."""
+        """Return the annotation call of the best waiting sample, which then waits no longer; None if no sample
+        waits."""
         if not self._best:
             return None
         (call,) = next(annotate(self._best.pop()[-1], self._rules))
@@ -293,7 +296,8 @@ def allowance(finished: int, accepted: int, need: int, usual: float = USUAL) -> 
     """Return how many proposals can be started: those finished in order, plus the number that the missing samples should need,
     with a margin of one standard deviation. It affects only how many calls are wasted, never what the round contains.
 
-    `usual`: the share that earlier rounds accepted, which counts as WEIGHT proposals of this one."""
+    `usual`: the share of proposals that earlier rounds accepted. It has the weight of WEIGHT proposals of this
+    round."""
     rate, missing = (accepted + WEIGHT * usual) / (finished + WEIGHT), max(need - accepted, 1)
     return finished + math.ceil((missing + math.sqrt(missing * (1 - rate))) / rate)
 

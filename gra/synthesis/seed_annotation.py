@@ -13,8 +13,8 @@ from gra.synthesis.engine.driver import Driver
 
 
 async def first_questions(engine: Driver, rules: Rules, models: Sequence[str]) -> list[CallRecord]:
-    """Check that `models`, the judges, give probabilities if the run scores by them. Return the calls. Raises ServerError if one
-    does not."""
+    """If the run scores by probabilities, check that each of `models`, the judges, gives them. Return the calls. Raises
+    ServerError if a judge gives none."""
     checked = models if rules.settings.scoring == "probability" else ()
     return [
         call async for calls in engine.stream(gives_probabilities(model, rules) for model in checked) for call in calls

@@ -1,4 +1,5 @@
-"""Writes the unchanged seeds as a data folder of the same form: the arm with which synthetic data are compared.
+"""Writes the unchanged seeds as a data folder of the form that a synthesis writes: the arm with which synthetic data
+are compared.
 
 A seed without an answer cannot be trained on. It is dropped with the reason `response_missing`.
 """
@@ -54,7 +55,7 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return why the seeds cannot be loaded."""
+    """Return the reasons why the seeds cannot be loaded; [] if they can be loaded."""
     return trial.problems(parse(SeedSettings, config.get("seeds") or {})[0], inputs)
 
 

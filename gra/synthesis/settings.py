@@ -1,7 +1,7 @@
 """The `synthesis` config group: every choice of the method as a named option, including those that no source states.
 
-Defaults follow the paper where it states them; "NS" marks the others. Source: arXiv 2504.12322, sections on roles,
-generator, reviewers, adjudicator, post-processing and iterations.
+Defaults follow the paper where it states them; "NS" (not stated) marks the other defaults. Source: arXiv 2504.12322,
+sections on roles, generator, reviewers, adjudicator, post-processing and iterations.
 """
 
 from __future__ import annotations
@@ -205,14 +205,16 @@ class SynthesisSettings(Settings):
 
     @property
     def proposal_limit(self) -> int:
-        """Limit on proposals per round. Without `max_proposals`, a round whose pace cannot fill it ends before (stopping.py)."""
+        """Limit on proposals per round. Without `max_proposals`, a round ends before this limit if its pace cannot fill
+        it (stopping.py)."""
         return self.max_proposals if self.max_proposals is not None else MOST_PROPOSALS * self.samples_per_round
 
 
 def decoding_of(settings: SynthesisSettings, step: str, attempt: int, cuts: int = 0) -> dict[str, Any]:
-    """Return the decoding parameters of attempt `attempt` (from 0) of a step. Retries of a greedy step are sampled, since greedy
-    decoding would repeat itself. A response gets twice the max_tokens for each of the `cuts` (earlier attempts that were
-    truncated), up to `long_answers` times its own. The step `rewrite` (stage `refine`) is decoded like `respond`."""
+    """Return the decoding parameters of attempt `attempt` (from 0) of a step. Retries of a greedy step are sampled,
+    since greedy decoding would repeat itself. `cuts`: number of earlier attempts that were truncated. Each of them
+    doubles the max_tokens of a response, up to `long_answers` times the setting. The step `rewrite` (stage `refine`) is
+    decoded like `respond`."""
     step = "respond" if step == "rewrite" else step
     decoding: Decoding = getattr(settings.decoding, step)
     temperature = decoding.temperature if attempt == 0 else max(decoding.temperature, 0.5)

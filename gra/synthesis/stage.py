@@ -95,8 +95,9 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
 
 
 def divide(config: dict[str, Any], output: Path, count: int) -> tuple[list[Wave], dict[str, Any]]:
-    """Return the parts of the run into `output` for `count` shards a round, and the config with which the run itself uses them.
-    Raises StoreError if the run was begun with another number of shards and is not finished."""
+    """Return the waves of parts into which the run into `output` is divided, with `count` shards per round; and the
+    config with which the run itself uses the results of these parts. Raises StoreError if the run was begun with
+    another number of shards and is not finished."""
     if not (output / labels.MANIFEST).is_file():
         shard_folders.refuse_other(output.with_name(f"{output.name}{sharding.SHARDS}"), count)
     rounds = SynthesisSettings.model_validate(config["synthesis"]).rounds
@@ -134,8 +135,9 @@ def outlook(
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return what would stop a run for reasons outside its config: unusable seeds, models that no server lists, unreadable
-    benchmark files, an unavailable embedder. What only follows from faults that `check` reports is left out."""
+    """Return what would stop a run for reasons outside its config: unusable seeds, models that no server lists,
+    unreadable benchmark files, an unavailable embedder. Problems that only follow from faults that `check` reports are
+    left out."""
     if any(section not in config for section in SECTIONS):
         return []
     problems = trial.problems(parse(SeedSettings, config["seeds"])[0], inputs)

@@ -1,9 +1,9 @@
-"""Runs the stage `subset`: selects a part of one or several data folders into a data folder of the same form. No model is called.
+"""Runs the stage `subset`: writes some samples of one or several data folders to a new data folder. No model is called.
 
 In an experiment: `_target_: gra.synthesis.subset.run`, `config: {seed: 0, subset: {choose: length_matched}}`, `inputs: {data: STEP,
-like: STEP}`; further folders are inputs `data_NAME`. Samples keep their order: folders by input name, then as in the folder. The
-part has the cost of the folders (`before` of stats.json). With choose=first it is in proportion to the samples taken, because the
-later ones need not be made.
+like: STEP}`; further folders are inputs `data_NAME`. The folders are sorted by input name, and the samples of a folder
+keep their order. The new stats.json (`before`) states the whole cost of the folders. With choose=first it states only a
+part of this cost, in proportion to the samples taken, because the later samples need not be made.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return all faults of config and inputs; those of the inputs' content as soon as the inputs exist."""
+    """Return all faults of config and inputs. An input that is None does not exist yet, so its content is not
+    checked."""
     settings, problems = parse(SubsetStageSettings, config)
     names = _data(inputs)
     problems += [
@@ -130,8 +131,9 @@ def _bought(
     lengths: Sequence[int],
     targets: Sequence[int],
 ) -> int:
-    """Return how many samples are wanted because of the input `like`: as many as it has, or as many as the tokens spent on it buy
-    here."""
+    """Return the number of samples that the input `like` decides. With budget=samples it is the number of samples in
+    `like`. With budget=tokens it is the number of samples that the tokens spent on `like` would buy here. Raises
+    StoreError if the tokens spent on `like` or on `folders` are not known."""
     if subset.budget == "samples":
         return len(targets)
     other, here = all_tokens(before([inputs[LIKE]])), all_tokens(before(folders.values()))
@@ -154,8 +156,8 @@ def _read(folder: Path) -> pa.Table:
 
 
 def _joined(folders: dict[str, Path]) -> pa.Table:
-    """Return the samples of the folders, one folder after the other. An id that an earlier folder has gets the input's name
-    appended."""
+    """Return the samples of the folders, one folder after the other. If an earlier folder has the same id, the input's
+    name is appended to the later id."""
     import pyarrow as pa
 
     tables, taken = [], set[str]()

@@ -11,7 +11,7 @@ from gra.wellformed import printable
 
 log = logging.getLogger("gra.synthesis")
 
-FIRST_LOOK = 50  # reviewed samples at the first report; the next ones come at twice as many each
+FIRST_LOOK = 50  # number of reviewed samples at the first report; the number doubles for each later report
 
 
 class Watch:

@@ -99,7 +99,7 @@ def give_turns(model: Any, tokenizer: Any) -> None:
     """Set Gemma's chat template if the model has none and its tokenizer has the turn tokens. Other models stay unchanged and
     are trained with another template.
 
-    A reply then ends with the end-of-turn token or with the base model's end-of-text token.
+    If the template is set, a reply ends with the end-of-turn token or with the base model's end-of-text token.
     """
     if tokenizer.chat_template or END_OF_TURN not in tokenizer.get_vocab():
         return

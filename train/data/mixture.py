@@ -1,8 +1,9 @@
 """Decides how many samples of each data folder are trained on and in which order they are taken.
 
-The inputs `data` and `data_NAME` are the folders, `sft.mix` their weights. Decisions are pure functions of sizes and seed. The
-counts follow the weights by largest remainder. Each folder has one order, shuffled by the seed, from which samples are taken
-without replacement, so a larger `sft.limit` contains the samples of a smaller one (in a mixture, up to the rounding of counts).
+The inputs `data` and `data_NAME` are the folders, and `sft.mix` sets their weights. Decisions are pure functions of
+sizes and seed. The counts are computed from the weights by the largest-remainder method. The seed shuffles each folder
+once, and samples are taken in that order without replacement. A training set with a larger `sft.limit` therefore
+contains the samples of one with a smaller `sft.limit` (in a mixture, up to the rounding of counts).
 """
 
 from __future__ import annotations
@@ -51,19 +52,22 @@ def shares(total: int, weights: Mapping[str, float]) -> dict[str, int]:
 
 
 def largest(weights: Mapping[str, float], available: Mapping[str, int], at_most: int | None = None) -> int:
-    """Return the largest total, up to `at_most`, whose shares fit `available`; 0 if even one sample is too many."""
+    """Return the largest total, up to `at_most`, for which every folder has enough samples (`available`); 0 if even one
+    sample is too many."""
     whole = sum(Fraction(str(weight)) for weight in weights.values())
     total = min(int((available[name] + 1) * whole / Fraction(str(weight))) for name, weight in weights.items())
     total = total if at_most is None else min(total, at_most)
     while any(count > available[name] for name, count in shares(total, weights).items()):
-        total -= 1  # only a few steps: a quota within a folder's samples is never rounded above them
+        total -= 1  # only a few steps: a quota that a folder can fill is never rounded to more than the folder has
     return total
 
 
 def held_out_count(sft: SftSettings, rows: Mapping[str, int]) -> int:
-    """Return the number of samples to hold out: `sft.held_out`, or that share of the largest mixture that the weights allow.
+    """Return the number of samples to hold out.
 
-    It is not a share of `sft.limit`, so training sets of different sizes are validated on the same samples.
+    It is `sft.held_out` if that is a number of samples, and 0 if it is null. If `sft.held_out` is a share, it is a
+    share of the largest mixture that the weights allow. It is not a share of `sft.limit`, so training sets of different
+    sizes are validated on the same samples.
     """
     if sft.held_out is None:
         return 0
@@ -116,7 +120,8 @@ def check(sft: SftSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
 
 
 def _sizes(sft: SftSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Return the fault of sizes that exceed the folders' numbers of rows. Unreadable files are reported elsewhere."""
+    """Return a problem if `sft.held_out` or `sft.limit` needs more rows than the folders have. Unreadable files are
+    reported elsewhere."""
     if sft.held_out is None and (sft.mix is None or sft.limit is None):
         return []
     rows = {}

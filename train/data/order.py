@@ -8,9 +8,10 @@ windows of up to 50 global batches (transformers' `get_length_grouped_indices`),
 batches are then shuffled, because the epoch would otherwise start with the longest. transformers' own sampler uses torch's global
 random state, which a resumed epoch does not restore; here the generator is seeded with `seed + e`, too.
 
-If the last batch of an epoch does not divide, accelerate repeats samples from the start of the epoch so that every process gets
-the same number, and the result would depend on the number of processes. Here, blank rows without trained tokens fill the batch:
-they add nothing to a loss that is a sum over trained tokens.
+If the last batch of an epoch cannot be divided equally among the processes, accelerate repeats samples from the start
+of the epoch so that every process gets the same number. With such repeats the result would depend on the number of
+processes. Here, blank rows without trained tokens fill the batch instead. They add nothing to the loss, which is a sum
+over trained tokens.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def with_blank(dataset: Dataset) -> Dataset:
 def order(samples: int, seed: int, multiple: int, lengths: Sequence[int] | None = None, batch: int = 1) -> list[int]:
     """Return a permutation of `samples` row numbers by `seed`, padded to a multiple of `multiple`.
 
-    The padding is the blank row (number `samples`). With `lengths` (tokens per row) the rows of each `batch`, except the last,
-    have similar lengths.
+    The padding is the blank row (number `samples`). With `lengths` (tokens per row), each group of `batch` consecutive
+    rows, except the last group, has similar lengths.
     """
     import torch
 
@@ -73,9 +74,9 @@ def sampler(
 ) -> Sampler[int]:
     """Return a sampler of rows in the order of `order`.
 
-    The data set has `samples` rows and, unless `multiple` is 1, a blank row. The sampler calls `epoch` at the start of each
-    epoch, because accelerate does not set its sampler's epoch after a resume with several processes (accelerate 1.15,
-    SkipBatchSampler).
+    The data set has `samples` rows and, if `multiple` is above 1, a blank row. The sampler calls `epoch` at the start
+    of each epoch, because accelerate does not set its sampler's epoch after a resume with several processes (accelerate
+    1.15, SkipBatchSampler).
     """
     from torch.utils.data import Sampler
 
@@ -90,8 +91,9 @@ def sampler(
 
 
 def epoch_of(state: Any) -> int:
-    """Return the epoch that starts, from a trainer's state.
+    """Return the number of the epoch that is starting, from a trainer's state.
 
-    The state's `epoch` is a whole number here, unless training resumed in the middle of an epoch.
+    The state's `epoch` is a whole number here. Only after a resume in the middle of an epoch it has a fraction, which
+    is dropped.
     """
     return int(state.epoch or 0)

@@ -58,7 +58,7 @@ class Scratch:
         for file in self._files:
             file.flush()
         kinds = np.int32, np.bool_
-        # "c", a private map: some file systems refuse a shared one, which "r" is
+        # "c" makes a private map; "r" would make a shared map, which some file systems refuse
         every, marks = (
             np.memmap(path, kind, "c").view(np.ndarray) for path, kind in zip(self._paths, kinds, strict=True)
         )
@@ -186,10 +186,11 @@ class Selection:
         return [row for row in rows if row not in held]
 
     def _take(self, source: Source, order: Sequence[int], count: int | None) -> np.ndarray:
-        """Return the first `count` usable rows of `order` in that order (None: all usable ones); fewer if there are not enough.
+        """Return the first `count` usable rows of `order`, in that order. If `count` is None or too large, return all
+        usable rows.
 
-        Rows are tokenised in waves, each one pass over the file. A wave has as many rows as are missing, a later wave somewhat
-        more.
+        Rows are tokenised in waves; each wave is one pass over the file. The first wave has as many rows as are wanted.
+        A later wave has the largest of these numbers: the missing rows, data.CHUNK, a quarter of the rows tried so far.
         """
         rows, at = np.asarray(order, np.int64), 0
         taken: list[np.ndarray] = []
@@ -234,7 +235,8 @@ def _encode_ahead(
 
 
 def account(selection: Selection, training: Picks, held: Picks) -> dict[str, Any]:
-    """Return how many rows met which fate, and the lengths of the samples: rows = samples + held out + dropped + not_drawn."""
+    """Return the number of rows with each fate, where rows = samples + held out + dropped + not_drawn, and the lengths
+    of the samples."""
     rows = sum(source.rows for source in selection.sources.values())
     dropped = _sum(selection.sources.values())
     kept, aside = _statistics(training, selection.sft.cutoff_length), _statistics(held, selection.sft.cutoff_length)
@@ -290,5 +292,6 @@ def _flat(lists: Sequence[list[int]]) -> np.ndarray:
 
 
 def _digest(ids: list[int]) -> int:
-    """Return a 64-bit hash of the tokens. Some two of n different samples collide with a probability of about n^2 / 2^65."""
+    """Return a 64-bit hash of the tokens. The probability that two of n different samples have the same hash is about
+    n^2 / 2^65."""
     return int.from_bytes(hashlib.blake2b(np.asarray(ids, np.int32).tobytes(), digest_size=8).digest(), "big")

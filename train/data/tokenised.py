@@ -1,4 +1,4 @@
-"""Makes the tokenised training set once, before any process group and without the model.
+"""Makes the tokenised training set once, before a process group exists and without the model.
 
 It is a folder that every process maps into memory:
 
@@ -7,7 +7,8 @@ It is a folder that every process maps into memory:
     tokens/account.json     the fate of every row, lengths, tokens, packing
     tokens/facts.json       written last: what the folder was made from, its hash, and the other files' sizes
 
-A folder made from the same facts is reused; any other is made again. `train/prepare.py` makes one in a separate step.
+If the folder was made from the same facts, it is reused; otherwise it is made again. `train/prepare.py` makes it in a
+separate step.
 """
 
 from __future__ import annotations
@@ -48,13 +49,14 @@ RECIPE = (
     "limit",
     "mix",
     "held_out",
-)  # the keys of `sft` that decide its content
+)  # the keys of `sft` that decide the folder's content
 WAIT_SECONDS = 4 * 3600.0  # how long other processes wait for the first one: millions of samples take hours
 POLL_SECONDS = 0.2
 
 
 def ensure(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> Path:
-    """Return the folder with the tokenised training set for `settings`: that of the input `tokens`, or `output/tokens`.
+    """Return the folder with the tokenised training set for `settings`. If the input `tokens` is set, it is the
+    subfolder tokens/ of that input; otherwise it is `output/tokens`.
 
     The first process (RANK=0, or no RANK) makes `output/tokens` if needed, while the others wait. No process group is needed, and
     no model is loaded. Raises TrainError if data or tokenizer cannot be used, if the input `tokens` does not match this run,

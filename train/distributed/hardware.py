@@ -77,8 +77,8 @@ def _gpus(visible: str | None, build: str) -> tuple[Gpu, ...]:
 def chosen(gpus: list[Gpu], visible: str | None) -> list[Gpu]:
     """Return the GPUs that CUDA_VISIBLE_DEVICES=`visible` selects; None selects all.
 
-    An entry is an index or a UUID. UUIDs are not looked up: each counts as one more GPU of the first one's kind. As in CUDA, the
-    first entry that names no GPU ends the list.
+    An entry is an index or a UUID. UUIDs are not looked up: each UUID counts as one more GPU of the same kind as the
+    first GPU. As in CUDA, the first entry that names no GPU ends the list.
     """
     if visible is None or not gpus:
         return gpus

@@ -1,9 +1,10 @@
 """Starts DeepSpeed ZeRO (`sft.sharding`) and gives access to sharded weights.
 
-ZeRO shards what plain data parallelism (DDP) replicates on every device: zero2 gradients and optimizer state, zero3 the weights
-too. Its configurations are conf/sft/deepspeed/*.json; batch sizes, clipping and precision come from the recipe ("auto"). In bf16
-the weights are bfloat16 with a float32 copy in the optimizer, while DDP computes in bfloat16 on float32 weights; results are
-equal up to bfloat16's rounding. Gradients are accumulated in float32 in both cases.
+ZeRO shards values that plain data parallelism (DDP) replicates on every device. zero2 shards gradients and optimizer
+state; zero3 also shards the weights. The configurations are conf/sft/deepspeed/*.json; batch sizes, clipping and
+precision come from the recipe ("auto"). In bf16, ZeRO keeps bfloat16 weights and a float32 copy of them in the
+optimizer, while DDP computes in bfloat16 on float32 weights. The results are equal up to bfloat16's rounding. Both
+accumulate gradients in float32.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def size(parameter: Any) -> int:
 
 @contextmanager
 def gathering(model: nn.Module) -> Iterator[None]:
-    """Allow forward passes on a model whose weights zero3 sharded at loading and that no engine manages yet.
+    """Allow forward passes on a model that zero3 sharded at loading and that no DeepSpeed engine manages yet.
 
     Each module's weights are gathered while the module runs, so all processes must run the same passes. Other models are not
     changed.

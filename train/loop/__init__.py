@@ -1,5 +1,5 @@
 """Runs the training loop: TRL's trainer with its arguments, callbacks, checkpoints and validation.
 
-The loss is TRL's (sft.loss_type, arguments.py): cross-entropy in chunks, computed only at trained positions on GPUs.
-gra/private_api/trl.py makes it so on CPUs too; validation.py computes the loss of held-out samples.
+The loss is TRL's (sft.loss_type, arguments.py): cross-entropy in chunks. On GPUs, TRL computes it only at trained
+positions; gra/private_api/trl.py makes TRL do the same on CPUs. validation.py computes the loss of held-out samples.
 """

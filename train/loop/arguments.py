@@ -20,9 +20,9 @@ CHECKPOINTS = "checkpoints"  # folder in the output folder, removed when the run
 def arguments(settings: TrainSettings, output: Path, rows: int | None = None) -> Any:
     """Return TRL's SFTConfig for a recipe.
 
-    Accumulation steps follow from the global batch, the number of processes and `rows`, the batch per device (None: the
-    recipe's). With several processes this creates the process group; with sft.sharding=zero3, weights loaded afterwards are
-    sharded.
+    Accumulation steps follow from the global batch, the number of processes and the batch per device. The batch per
+    device is `rows`, else `runtime.per_device_batch`, else 1. With several processes this creates the process group;
+    with sft.sharding=zero3, weights loaded afterwards are sharded.
     """
     import torch
     from trl import SFTConfig

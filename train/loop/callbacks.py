@@ -69,7 +69,8 @@ def _short(value: Any) -> Any:
 
 
 def _tracked(entry: dict[str, Any]) -> dict[str, float]:
-    """Return the numbers of an entry of the trainer's log for W&B, under the names of log.csv where it has them."""
+    """Return the numbers in an entry of the trainer's log, for W&B. If log.csv has a column for a number, the number
+    gets the column's name."""
     numbers = {key: value for key, value in entry.items() if isinstance(value, int | float) and math.isfinite(value)}
     if VALIDATION in numbers:
         return {"validation/loss": numbers[VALIDATION]}

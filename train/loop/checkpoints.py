@@ -1,7 +1,7 @@
 """Finds the checkpoint to resume from: the newest complete one.
 
-A checkpoint is complete if its mark, written last, lists every file with its size. Any other was interrupted by a kill or a full
-disk; it is reported in the log and removed.
+A checkpoint is complete if its mark, written last, lists every file with its size. An incomplete checkpoint was left by
+a kill or a full disk; it is reported in the log and removed.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def counts(trainer: Any) -> dict[str, Any]:
         "tokens": trl.tokens_seen(trainer),
         "unlogged": {
             "since": since,
-            "loss": float(trainer.accelerator.gather(loss.detach()).mean()).hex(),  # JSON knows no NaN
+            "loss": float(trainer.accelerator.gather(loss.detach()).mean()).hex(),  # as text: JSON has no NaN
             "metrics": {name: [float(value).hex() for value in values] for name, values in metrics.items()},
         },
     }

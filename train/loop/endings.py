@@ -1,8 +1,8 @@
 """Counts how many replies of the tuned student end before the token limit (`sft.check_ends`).
 
-A student that does not learn to stop fills every reply up to the limit. Scores show this late, training losses never. The
-published folder is loaded as a user would load it and answers, greedily, prompts that it was not trained on: those of the
-held-out samples, if any, then the dozen in prompts.txt.
+A student that does not learn to stop fills every reply up to the limit. Scores show this fault late, and training
+losses never show it. The published model is loaded as a user would load it. With greedy decoding it answers prompts
+that it was not trained on: the prompts of the held-out samples, if any, then the dozen prompts in prompts.txt.
 """
 
 from __future__ import annotations

@@ -175,10 +175,10 @@ def _refuse_long(student: PreTrainedModel, cutoff: int) -> None:
 
 
 def finished(output: Path) -> dict[str, float] | None:
-    """Return the metrics of a run that finished in this folder; None if none did.
+    """Return the metrics of a run that finished in this folder; None if no run finished here.
 
-    Such a run was killed between writing metrics.json, its last file, and returning. Its leftover checkpoints and tokens are
-    removed.
+    A finished run can be here because it was killed after it had written metrics.json, its last file, and before it
+    returned. Its leftover checkpoints and tokens are removed.
     """
     if not ((output / "metrics.json").is_file() and (output / "model").is_dir()):
         return None

@@ -1,4 +1,5 @@
-"""Extends TRL's trainer with complete checkpoints and an order of samples that any number of processes shares; no telemetry."""
+"""Extends TRL's trainer: marks complete checkpoints, makes the order of samples independent of the number of processes,
+and sends no telemetry."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Computes the validation loss: the mean negative log-likelihood over the trained tokens of `sft.held_out`'s samples.
 
-The mean is over all tokens of the set, as the training loss is over those of a global batch. TRL and transformers take a mean of
-batch means instead, which depends on the batch size. No random number is drawn, so a run with validation ends with the same
-weights as one without. With `sft.loss_type=dft` the validation loss is still the plain likelihood.
+The mean is over all trained tokens of the set, as the training loss is a mean over all trained tokens of a global
+batch. TRL and transformers take a mean of batch means instead, which depends on the batch size. No random number is
+drawn, so a run with validation ends with the same weights as a run without it. With `sft.loss_type=dft` the validation
+loss is still the plain likelihood.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ TILE_POSITIONS, TILE_ENTRIES = 4096, 32_768
 CPU_TILES, GPU_TILES = (
     8,
     2,
-)  # float32 tensors of a tile's size alive at once: with PyTorch's operations; with a Triton kernel
+)  # number of float32 tensors of a tile's size that exist at once: 8 with PyTorch's operations, 2 with a Triton kernel
 STATE = {
     "adamw_torch": 8,
     "adamw_torch_fused": 8,
@@ -62,7 +62,7 @@ class Plan:
     embeddings_trained: bool = True
     checkpointing: bool = False
     packing: bool = False
-    dense: bool = False  # a mask or scores of squared row length exist in full
+    dense: bool = False  # the attention's mask or scores exist in full: as many numbers as the square of the row length
     eager: bool = False
     gpu: bool = False
     processes: int = 1
@@ -129,9 +129,10 @@ def _weights(shape: Shape, plan: Plan) -> float:
 
 
 def _gradients(shape: Shape, plan: Plan) -> float:
-    """Return the bytes of the accumulated gradients and of the newest gradient of the largest weight, the embeddings'.
+    """Return the bytes of the accumulated gradients, plus the newest gradient of the largest weight, which is the
+    embeddings.
 
-    The latter exists twice: once from the input and once from the output.
+    This newest gradient exists twice: once from the input layer and once from the output layer.
     """
     new = 2 * 4 * shape.embeddings if plan.embeddings_trained else 0
     whole = 2 * plan.trained if plan.sharding else 0  # bfloat16, before sharding

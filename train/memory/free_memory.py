@@ -29,13 +29,14 @@ def gpu() -> int:
 def cpu(groups: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> int:
     """Return the bytes of main memory that this process can use.
 
-    They are the system's free memory, or what the job's limit leaves (cgroups). With several training processes on this machine
-    they are an equal share of the total.
+    They are the system's free memory or, if that is less, the unused part of the job's limit (cgroups). With several
+    training processes they are the machine's memory or, if that is less, the job's limit, divided by the number of
+    processes on this machine.
     """
     import psutil
 
     memory = psutil.virtual_memory()
-    if world_size() > 1:  # all must find the same number, so not the memory free now
+    if world_size() > 1:  # all must find the same number, so the memory that is free now cannot be used
         limits = [limit for limit, _ in _limits(groups, own)]
         return min([memory.total, *limits]) // max(1, int(os.environ.get("LOCAL_WORLD_SIZE") or 1))
     return max(0, min([memory.available, *(limit - used for limit, used in _limits(groups, own))]))

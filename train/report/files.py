@@ -65,11 +65,11 @@ def finite(loss: float | None, step: float | None) -> float:
 
 
 def losses(table: list[LogRow], steps: int) -> dict[str, float]:
-    """Return train_loss, final_loss and, if there is one, the last validation_loss. Raises TrainError if one is not finite
-    or if none of the `steps` steps was logged.
+    """Return train_loss, final_loss and, if there is one, the last validation_loss. Raises TrainError if a loss is not
+    finite or if none of the `steps` steps was logged.
 
-    train_loss is the mean over all steps: rows are weighted by the number of steps that they cover. final_loss is that of the
-    last row.
+    train_loss is the mean over all steps: rows are weighted by the number of steps that they cover. final_loss is the
+    loss of the last row.
     """
     before, total, last = 0.0, 0.0, 0.0
     for row in table:

@@ -13,7 +13,8 @@ MFU:
 
 - T is the length of the token's document, not of the packed or padded row: a row costs 12 L H Q (T1^2 + T2^2 + ...). Padding does
   not count. As in the paper nothing is subtracted for causality, and a sliding window counts as full attention.
-- The output layer counts at trained positions only, because the trainer projects no others (TRL's fused LM head).
+- The output layer counts at trained positions only, because the trainer projects no other positions (TRL's fused LM
+  head).
 - A frozen weight (LoRA, QLoRA) needs no weight gradient, so it costs 4 N: the forward pass and the gradient of its input. An
   adapter's weights cost 6.
 
@@ -228,7 +229,8 @@ def summary(trainer: Any) -> dict[str, Any]:
 def _peak_bytes() -> float:
     """Return this process's peak memory in bytes; 0 if unknown.
 
-    It is the memory allocated on its GPU since training began, or else its resident memory (VmHWM).
+    It is the peak of the memory allocated on its GPU since training began; without a GPU, the peak of its resident
+    memory (VmHWM).
     """
     import torch
 

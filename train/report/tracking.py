@@ -1,6 +1,6 @@
 """Logs a training to W&B (gra/tracking.py).
 
-It logs one row per logged step, the data folder as a used artifact and the model folder as a logged one
+It logs one row per logged step, the data folder as a used artifact and the model folder as a logged artifact
 (gra/tracked_files.py). After a resume an offline run contains the whole curve again, from the checkpoint's log.
 """
 

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 LEAK_TOLERANCE = {
     "float32": 1e-4,
     "bfloat16": 5e-2,
-}  # relative to the largest logit; leaks differ by far more, rounding by far less
+}  # relative to the largest logit; a leak changes logits by far more, rounding by far less
 
 
 def location(student: StudentSettings, inputs: dict[str, Path]) -> str:
@@ -75,7 +75,8 @@ def source(student: StudentSettings, where: str) -> dict[str, Any]:
 
 @contextmanager
 def readable(where: str) -> Iterator[None]:
-    """Turn transformers' errors about the student `where`, which cannot be loaded, into a TrainError that names it."""
+    """Turn an error that transformers raises while it loads the student `where` into a TrainError that names the
+    student."""
     import httpx
 
     try:

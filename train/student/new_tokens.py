@@ -4,7 +4,7 @@ An adapter trains neither their embeddings nor their rows of the output layer. A
 its turn never stops, so both layers have to be trained in full (`sft.lora.modules_to_save`), whether or not they share their
 weights.
 
-`problems` checks the student's files before anything is loaded, `require_trained` the loaded model.
+`problems` checks the student's files before anything is loaded; `require_trained` checks the loaded model.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def problems(
 
 
 def missing(names: Sequence[str], saved: Sequence[str]) -> list[str]:
-    """Return those of the modules `names` (full names or last parts) that `saved` does not cover, by PEFT's rules."""
+    """Return the modules in `names` (full names or last parts) that `saved` does not cover by PEFT's rules."""
     return [name for name in names if not any(name == word or name.endswith(f".{word}") for word in saved)]
 
 
@@ -99,8 +99,8 @@ def layers(model: PreTrainedModel) -> list[str]:
 def tied(model: PreTrainedModel, saved: Sequence[str]) -> bool:
     """Return whether `saved` covers a layer of a model whose embeddings and output layer are tied.
 
-    PEFT then has to keep the two tied (ensure_weight_tying). Otherwise it would train separate copies, and the published model
-    would have an architecture that differs from its base's.
+    If so, PEFT has to keep the two layers tied (ensure_weight_tying). Otherwise PEFT would train separate copies,
+    and the architecture of the published model would differ from that of its base model.
     """
     read, write = model.get_input_embeddings(), model.get_output_embeddings()
     one = write is not None and read.weight is write.weight
@@ -119,7 +119,8 @@ def _fault(sft: SftSettings, new: Sequence[str], left: Sequence[str], saved: Seq
 def _absent(
     needed: Sequence[str], student: StudentSettings, inputs: Mapping[str, Path | None], source: str
 ) -> list[str]:
-    """Return those of `needed` that the student's tokenizer lacks according to its files; [] if these cannot be read."""
+    """Return the tokens in `needed` that the student's tokenizer lacks according to its files; [] if the files cannot
+    be read."""
     if "student" in inputs and inputs["student"] is None:
         return (
             [token for token in needed if token not in BUILT]

@@ -32,10 +32,10 @@ def loading(sft: SftSettings) -> dict[str, Any]:
 def merged(model: Any, adapter: Path, base: str, options: dict[str, Any]) -> Any:
     """Return the base model in bfloat16, loaded again on the CPU and merged with the adapter saved in `adapter`.
 
-    `model`: the trained PeftModel with 4-bit weights; `base`, `options`: the place that it was loaded from and the arguments
-    (`load.source`). Merging into 4-bit weights would publish their rounding error and round the sum to 4 bits again. The weights
-    that the adapter was trained with therefore differ by that rounding from those that it is merged into. Scores are those of the
-    merged model.
+    `model`: the trained PeftModel with 4-bit weights; `base`: the folder or hub id that it was loaded from; `options`:
+    the arguments with which it was loaded (`load.source`). Merging into the 4-bit weights would publish their rounding
+    error and round the sum to 4 bits again. The adapter is therefore merged into unquantised weights, although it was
+    trained on 4-bit weights; the two differ by rounding. Scores are those of the merged model.
     """
     import torch
     from peft import PeftModel

@@ -48,12 +48,12 @@ def wrong_kinds(root: Mapping[str, Any], choices: Mapping[str, str | None], list
 
 
 def group_options(group: str) -> list[str]:
-    """Return the names of the options of one of the project's config groups."""
+    """Return the names of the options in one of the project's config groups."""
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 
 
 def all_options(group: str) -> list[str]:
-    """Return the same, with the options in subfolders as `folder/option`."""
+    """Return the names of a group's options, including those in subfolders, which are named `folder/option`."""
     folder = conf_dir() / group
     return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
 

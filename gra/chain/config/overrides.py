@@ -104,7 +104,7 @@ def compose_sound(
 
     problems: list[Problem] = []
     config, chosen, options = composed(overrides)
-    if not config:  # an override is faulty; else the config is composed once, since that takes most of the time
+    if not config:  # an override is faulty. Without a fault, the config is composed only once, since that is slow
         problems, good = check_overrides(config_name, overrides, config_dir)
         faulty = {problem.key for problem in problems}
         left = [word for word in overrides if not {word, word.partition("=")[0].strip("+~")} & faulty]

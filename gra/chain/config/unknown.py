@@ -15,7 +15,8 @@ APPS = ("synthesis_app", "probe_app", "refine_app", "train_app", "eval_app")
 
 
 def unknown_keys(root: Mapping[str, Any], groups: Iterable[str], config_name: str) -> list[Problem]:
-    """Return the faults of those keys of the root and of `runtime` that no project file lists and no `${...}` in `root` names.
+    """Return a fault for each key of the root or of a `runtime` mapping that no project file lists and no `${...}` in
+    `root` names.
 
     `root`: the composed config, not resolved; `groups`: the packages that hold config groups.
     """

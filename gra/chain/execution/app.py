@@ -1,7 +1,7 @@
 """Runs a single stage as a command: `gra synthesize ...`, `gra train ...`, `gra eval ...`, with `output=DIR`.
 
 The command is a Hydra app over `conf/<stage>_app.yaml`. The stage gets the file's keys `config` and `inputs`; users set the
-other keys. Hydra's flags work: --cfg job, -m, --info. (`gra COMMAND --help` is answered before: gra/stage_commands.py.)
+other keys. Hydra's flags work: --cfg job, -m, --info. (gra/stage_commands.py answers `gra COMMAND --help`.)
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Resources(Settings):
 
 
 class ServerResources(Resources):
-    """What each job requests that serves one model for the other jobs of a step."""
+    """What each server job requests. A server job serves one model to the other jobs of a step."""
 
     replicas: int = Field(1, ge=1, description="Number of servers of each model, which share its calls.")
     host: str | None = Field(
@@ -149,7 +149,7 @@ class SlurmSettings(Settings):
     )
 
     def of(self, stage: str, *, merge: bool = False, servers: bool = False) -> StageResources:
-        """Return the resources of a stage's jobs; with `merge`, of its merges; with `servers`, of its servers."""
+        """Return the resources of a stage's jobs, with `merge` of its merge jobs, with `servers` of its server jobs."""
         own = self.stages.get(stage, StageResources())
         layers = [self.resources, own, *([own.merge] if merge else [])]
         layers += [own.servers] if servers and own.servers is not None else []

@@ -59,7 +59,7 @@ def run(root: DictConfig, problems: list[Problem]) -> None:
     elif account.failed and any(
         now.steps[row.steps["scores"]].folder for row in now.experiment.rows if "scores" in row.steps
     ):
-        print(f"{_table(root, now)}\n")  # an arm whose committee keeps nothing is a result, and hides no other arm's
+        print(f"{_table(root, now)}\n")  # a committee that keeps nothing is a result and must not hide the other arms
     if account.code:
         raise RunFailed(_account(made, account), account.code)
 
@@ -104,7 +104,7 @@ def _power(root: DictConfig, made: Plan) -> str:
 
 
 def compare(root: DictConfig, problems: list[Problem]) -> None:
-    """Print the table of the finished arms, and which ones are not. Raises StoreError if none is finished."""
+    """Print the table of the finished arms and the names of the other arms. Raises StoreError if no arm is finished."""
     made = prepare(root, problems)[0]
     ends = [(row.arm, end) for row in made.experiment.rows if (end := row.steps.get("scores") or row.steps.get("data"))]
     missing = [arm for arm, end in ends if made.steps[end].folder is None]
@@ -184,8 +184,8 @@ def _wrong_executor(cluster: ClusterSettings | SlurmSettings | None, wanted: str
 
 
 def _machine(cluster: ClusterSettings | SlurmSettings | None) -> Callable[[Planned], AbstractContextManager[None]]:
-    """Return a function that gives, for each step, the context in which its config is checked for the machine that it will run
-    on."""
+    """Return a function from a step to the context in which its config is checked. In this context, the check is made
+    for the machine that will run the step."""
     if not isinstance(cluster, SlurmSettings):
         return lambda _item: nullcontext()
 
@@ -197,8 +197,8 @@ def _machine(cluster: ClusterSettings | SlurmSettings | None) -> Callable[[Plann
 
 
 def _unequal(root: DictConfig) -> str | None:
-    """Return a warning if `samples`, which limits the arms without a synthesis, is not what the synthesis makes. Experiments that
-    have both keys compare arms of equal size."""
+    """Return a warning if `samples`, which limits the arms without a synthesis, differs from the number of samples that
+    the synthesis makes. Experiments that have both keys compare arms of equal size."""
     samples, synthesis = root.get("samples"), root.get("synthesis") or {}
     rounds, each = synthesis.get("rounds"), synthesis.get("samples_per_round")
     if not (isinstance(samples, int) and isinstance(rounds, int) and isinstance(each, int)) or samples == rounds * each:
@@ -211,7 +211,7 @@ def _unequal(root: DictConfig) -> str | None:
 
 
 def _servers_of_none(cluster: ClusterSettings | SlurmSettings | None, made: Plan) -> list[Problem]:
-    """Return the faults of `servers` of stages whose steps have none to start."""
+    """Return a fault for each stage that has the key `servers` although none of its steps has servers to start."""
     if not isinstance(cluster, SlurmSettings):
         return []
     found = []
@@ -250,7 +250,8 @@ def _table(root: DictConfig, made: Plan) -> str:
 
 
 def _track(root: DictConfig, arms: Sequence[Arm], output: Path, name: str) -> None:
-    """Log the table to W&B. Settings of W&B that are faulty are reported by the steps that use them, and lose no table."""
+    """Log the table to W&B. Faulty W&B settings are ignored here, so that no table is lost; the steps that use them
+    report them."""
     from omegaconf import OmegaConf
 
     from gra.compare import tracking

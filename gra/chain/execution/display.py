@@ -28,7 +28,7 @@ class Display:
         self._relayed: dict[float, float] = {}  # start time of a running step -> time when its last line was printed
 
     def __enter__(self) -> Display:
-        if self._console.is_terminal:  # it redraws in a thread, also where nothing shows it
+        if self._console.is_terminal:  # the status line redraws in a thread, even if no terminal shows it
             self._status.start()
         return self
 

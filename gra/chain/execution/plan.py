@@ -52,7 +52,7 @@ class Plan:
         return {name: first.setdefault(item.digest or name, name) for name, item in self.steps.items()}
 
     def may_keep_nothing(self, name: str) -> bool:
-        """Return whether it is a result, not a failure, that the step `name` keeps no sample. Never so for a shared step."""
+        """Return whether it is a result, not a failure, if the step `name` keeps no sample. False for a shared step."""
         arm = self.steps[name].step.arm
         return any(row.arm == arm and row.may_keep_nothing for row in self.experiment.rows)
 

@@ -15,15 +15,15 @@ from gra.chain.store.fingerprint import change_lines, changes
 from gra.chain.store.working import worth_of
 from gra.outlook import Cost, Outlook, Upstream
 
-MOST_CHANGES = 4  # a step that differs from the last one of its name in more keys is not compared with it
+MOST_CHANGES = 4  # a step is not compared with the last step of the same name if more keys differ
 
 
 def of_unfinished(plan: Plan) -> list[str]:
     """Return one fact per line, each prefixed with its steps, and the total cost. Finished steps and duplicates of earlier steps
-    have none."""
+    have no line."""
     twins = plan.twins()
     seen: dict[str, Outlook] = {}
-    steps_of: dict[str, list[str]] = {}  # line -> the steps of which it is said
+    steps_of: dict[str, list[str]] = {}  # line -> the steps that it describes
     for name, item in plan.steps.items():
         if item.folder is not None or item.digest is None:
             continue
@@ -38,7 +38,8 @@ def of_unfinished(plan: Plan) -> list[str]:
 
 
 def total(seen: Mapping[str, Outlook]) -> list[str]:
-    """Return the sum of the known costs, and the steps of which a part or all is unknown."""
+    """Return one line: the sum of the known costs, and the steps with partly or wholly unknown cost. [] if all known
+    costs are 0."""
     known = [outlook.cost for outlook in seen.values() if outlook.cost is not None]
     if not any(cost != Cost() for cost in known):
         return []
@@ -51,7 +52,7 @@ def total(seen: Mapping[str, Outlook]) -> list[str]:
 
 
 def _of_step(plan: Plan, item: Planned, upstream: Upstream) -> tuple[list[str], Outlook]:
-    """Return what is said of the step's earlier runs, and its outlook."""
+    """Return the lines about the step's earlier runs, and the step's outlook."""
     assert item.digest is not None
     stage, name = item.stage, item.step.id
     earlier = in_store(plan.store, stage, name, item.digest)

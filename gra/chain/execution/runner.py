@@ -95,7 +95,8 @@ def run_in_store(
     `hashes`: each input's fingerprint; `expected`: the step's fingerprint; `patience_s`: seconds to wait for another process
     that makes the result (None: no limit).
 
-    Raises StoreError, and what the stage raises. Finished work then stays in the working folder for the next run.
+    Raises StoreError, and what the stage raises. After an error, finished work stays in the working folder for the next
+    run.
     """
     who = identify(stage, config, hashes)
     digest = fingerprint(who)

@@ -1,7 +1,7 @@
 """Reads samples for a blind reading; writes sheet.jsonl and key.json, and reads them back line by line.
 
-An editor may change the sheet: a byte-order mark, other line ends, blank lines and another order are accepted. What would give
-wrong counts is an error: a misspelt label, a missing or repeated line, the key of another sheet.
+An editor may change the sheet: a byte-order mark, other line ends, blank lines and another order are accepted. Changes
+that would give wrong counts are errors: a misspelt label, a missing or repeated line, the key of another sheet.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gra.fileio import write_json, write_text
 SHEET, KEY, RATES = "sheet.jsonl", "key.json", "rates.md"
 FIELDS = ("place", "instruction", "response", *LABELS, "note")
 MOST = 10  # faults of a sheet that an error lists
-# control characters that JSON does not escape, odd line ends, bidi
+# control characters that JSON does not escape, unusual line ends, marks that change the writing direction
 _UNSEEN = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
@@ -60,7 +60,8 @@ def _samples(folder: Path) -> list[dict[str, str]]:
 
 
 def write_sheet(folder: Path, sheet: Sheet, key: Mapping[str, Any]) -> None:
-    """Write both files. Raises StoreError where a sheet exists (its labels must not be lost) or the folder is not writable."""
+    """Write both files. Raises StoreError if the folder is not writable, or if a sheet exists there (its labels must
+    not be lost)."""
     if (folder / SHEET).exists():
         raise StoreError(
             f"{folder / SHEET}: already exists, perhaps with labels\n    -> give another folder, or remove it"
@@ -74,13 +75,14 @@ def write_sheet(folder: Path, sheet: Sheet, key: Mapping[str, Any]) -> None:
 
 
 def _line(line: Mapping[str, Any]) -> str:
-    """JSON in which no text of a model can control a terminal or end a line; parsing it gives the same text."""
+    """Return a line as JSON. Characters by which a model's text could control a terminal or end the line are escaped;
+    parsing gives the same text."""
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(line, ensure_ascii=False))
 
 
 def read_sheet(path: Path) -> list[dict[str, Any]]:
-    """The sheet's lines. Raises StoreError that names the lines that are unreadable or repeated, or whose labels are not true,
-    false or null."""
+    """Return the sheet's lines. Raises StoreError, which names the faulty lines: lines that are unreadable or repeated,
+    or that have a label other than true, false or null."""
     found: list[dict[str, Any]] = []
     faults: list[str] = []
     places: dict[str, int] = {}
@@ -125,8 +127,8 @@ def _fault(line: str) -> tuple[str | None, dict[str, Any]]:
 
 
 def read_key(path: Path, sheet: Sheet) -> dict[str, list[dict[str, str]]]:
-    """The key of this sheet. Raises StoreError where it is missing, unreadable or belongs to another sheet, and where the sheet
-    lacks lines, which would be in no rate."""
+    """Return the key of this sheet. Raises StoreError if the key is missing or unreadable, if it belongs to another
+    sheet, or if the sheet lacks lines of the key, which would then be missing from the rates."""
     remedy = (
         f"put the {KEY} there that `gra blind draw` wrote with this sheet (same arguments, another --output: same key)"
     )
@@ -166,7 +168,8 @@ def _some(places: Sequence[str]) -> str:
 
 
 def _text(path: Path, remedy: str) -> str:
-    """A file's text without a byte-order mark. Raises StoreError, with the `remedy` where the file does not exist."""
+    """Return a file's text without a byte-order mark. Raises StoreError; `remedy` is its advice if the file does not
+    exist."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except NotADirectoryError as error:

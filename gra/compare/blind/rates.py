@@ -11,7 +11,7 @@ from typing import Any
 from gra.intervals import normal, wilson
 
 LABELS = ("task", "answered", "right", "echo")
-CAP = 8000  # characters of a text that the sheet shows
+CAP = 8000  # limit on characters of each text in the sheet
 Sheet = Sequence[Mapping[str, Any]]
 Key = Mapping[str, Sequence[Mapping[str, str]]]
 
@@ -19,8 +19,9 @@ Key = Mapping[str, Sequence[Mapping[str, str]]]
 def draw_sheet(
     arms: Mapping[str, Sequence[Mapping[str, str]]], count: int, seed: int
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The sheet's lines and the key. `arms`: name -> samples {id, instruction, response}. `count` samples per arm, or all if there
-    are fewer, are drawn with `seed`. A text that several arms share is read once and counts for each of them."""
+    """Return the sheet's lines and the key. `arms`: name -> samples {id, instruction, response}. `count` samples per
+    arm, or all if there are fewer, are drawn with `seed`. A sample that several arms share has one line, which counts
+    for each of these arms."""
     texts: dict[tuple[str, str], list[dict[str, str]]] = {}
     for name in sorted(arms):
         rows = list(arms[name])
@@ -47,7 +48,9 @@ def unlabelled(sheet: Sheet) -> int:
 
 
 def rates(sheet: Sheet, key: Key) -> dict[str, dict[str, Any]]:
-    """Per arm and label: {yes, no, null, rate, low, high}. `good` is null where a label that decides it is null.
+    """Return arm -> label -> {yes, no, null, rate, low, high}; `good` is a further label.
+
+    A line's `good` is null if one of its labels is null and no other label makes the sample bad.
 
     The key must hold every place of the sheet (`files.read_key` checks it).
     """

@@ -2,8 +2,8 @@
 
     gra analyze data/mine data/other --output analysis.json      # or gra report data/mine data/other
 
-Only distinct instructions count, and of each set at most MOST, of all sets ALL, drawn by the hash of seed and text: the draw
-depends on neither order nor place of the samples.
+Only distinct instructions count: at most MOST of each set, and at most ALL of all sets together. They are drawn by a
+hash of seed and text, so the draw does not depend on the order or the position of the samples.
 """
 
 from __future__ import annotations
@@ -23,17 +23,22 @@ if TYPE_CHECKING:
 
     Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
-MOST, ALL = 2000, 3000  # instructions of a set, of all sets: 1,000 take 4 s of one core in t-SNE, 5 to 20 s to embed
-LEAST = 30  # distinct instructions of a set
-SEEDS = "The seeds"  # the name of their set
+# limits on instructions of one set and of all sets: 1,000 take 4 s of one core in t-SNE, 5 to 20 s to embed
+MOST, ALL = 2000, 3000
+LEAST = 30  # distinct instructions that a set needs to be drawn
+SEEDS = "The seeds"  # name of the set of the seeds
 Named = Sequence[tuple[str, str]]  # (id, instruction)
 
 
 @dataclass(frozen=True)
 class Located:
-    """One set. `samples`: all of it; `distinct`: its distinct instructions. `points`: (id, x, y) of those drawn, x and y within
-    [0, 1]. `share`: of the clusters that are covered; None with a single set, with fewer than
-    ENOUGH instructions of the smallest one, or for seeds fewer than that."""
+    """One set on the map.
+
+    `samples`: number of its samples; `distinct`: number of its distinct instructions; `points`: (id, x, y) of the drawn
+    samples, x and y within [0, 1]; `share`: share of the clusters that the set covers. `share` is None if there is only
+    one set, if the smallest set has fewer than ENOUGH instructions, or if the set is the set of the seeds and is
+    smaller than all others.
+    """
 
     name: str
     samples: int
@@ -44,8 +49,9 @@ class Located:
 
 @dataclass(frozen=True)
 class Coverage:
-    """The sets on one map. `size`: samples by which every set is counted; `clusters`: their number. Both are 0 without shares.
-    `few`: sets with fewer than LEAST distinct instructions, which are not drawn, and how many they have."""
+    """The sets on one map. `size`: number of samples by which the share of every set is computed; `clusters`: number of
+    clusters. Both are 0 if there are no shares. `few`: name -> number of distinct instructions of each set that is not
+    drawn because it has fewer than LEAST."""
 
     sets: tuple[Located, ...]
     size: int
@@ -55,8 +61,9 @@ class Coverage:
 
 
 def drawn(samples: Named, most: int, seed: int) -> list[tuple[str, str]]:
-    """At most `most` samples with distinct instructions (but for case and spaces), in a random order that depends on the texts and
-    the seed alone. Of samples with one instruction the first counts."""
+    """Return at most `most` samples with distinct instructions, in a random order that depends only on the texts and
+    the seed. Instructions that differ only in case and spaces are equal. Of samples with equal instructions, the first
+    counts."""
     first: dict[str, tuple[str, str]] = {}
     for name, text in samples:
         first.setdefault(" ".join(text.casefold().split()), (name, text))
@@ -68,9 +75,12 @@ def drawn(samples: Named, most: int, seed: int) -> list[tuple[str, str]]:
 def measure(
     sets: Mapping[str, Named], embed: Embed, seed: int = 0, seeds: Named = (), total: int = ALL
 ) -> Coverage | str:
-    """The map of the sets; or the reason, in a sentence, why there is none. `seeds`: drawn too, and counted if there are as many of
-    them as of the smallest set. `total`: most instructions of all sets. `embed` maps texts to unit rows and may raise
-    GraError."""
+    """Return the map of the sets, or a sentence with the reason why there is no map.
+
+    `embed`: maps texts to rows that are unit vectors; may raise GraError. `seeds`: drawn as a further set, if there are
+    at least LEAST and no set contains all of them; they get a share if there are at least as many as in the smallest
+    set. `total`: limit on instructions of all sets together.
+    """
     every = {name: drawn(samples, len(samples), seed) for name, samples in sets.items()}
     whole = {name: found for name, found in every.items() if len(found) >= LEAST}
     few = {name: len(found) for name, found in every.items() if name not in whole}

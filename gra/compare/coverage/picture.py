@@ -1,6 +1,6 @@
-"""Draws a map as SVG, one panel a set: the set's points in colour over the points of all sets in grey.
+"""Draws a map as SVG with one panel for each set: the set's points in colour over the points of all sets in grey.
 
-Panels, not one picture of all: there the set drawn last hides the others, and colours alone would tell them apart.
+In one picture of all sets, the set drawn last would hide the others, and only colours would distinguish the sets.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from gra.compare.coverage.measure import Coverage, Located
 from gra.compare.report.charts import series
 from gra.compare.report.svg_file import opened
 
-SIZE, EDGE = 300, 8  # of a panel, and its margin, in units of the view box
-GAP, HEAD, ACROSS = 16, 26, 3  # between panels, for a panel's name, panels in a row of the standalone picture
+SIZE, EDGE = 300, 8  # width and height of a panel, and its margin, in units of the view box
+GAP, HEAD, ACROSS = 16, 26, 3  # standalone picture: space between panels, height of a panel's name, panels in a row
 
 
 def panels(found: Coverage) -> list[tuple[str, Markup]]:
-    """(name of a set, its panel as an SVG element), for a page. The grey points are in the first panel; the others refer to it."""
+    """Return (name, panel as an SVG element) for each set, for a page. The first panel contains the grey points; the
+    other panels refer to them."""
     backdrop = Markup('<g id="map-all">{}</g>').format(_dots(found.sets, "map-all"))
     shown = []
     for index, one in enumerate(found.sets):
@@ -52,7 +53,8 @@ def _own(one: Located, index: int) -> Markup:
 
 
 def _dots(sets: Sequence[Located], kind: str) -> Markup:
-    """One path for all points: a line of no length with round ends is a dot, in a tenth of a circle element's bytes."""
+    """Return one path with all points. A point is a line of length 0 with round ends, which takes a tenth of a circle's
+    bytes."""
     span = SIZE - 2 * EDGE
     places = {
         (round(EDGE + span * x, 1), round(EDGE + span * (1 - y), 1)): None for one in sets for _, x, y in one.points

@@ -1,7 +1,7 @@
 """PURE: projects vectors to two dimensions by t-SNE (van der Maaten and Hinton 2008, JMLR 9), as the paper's Figures 5 and 6 do.
 
-scikit-learn has t-SNE and comes with the embedder's library. UMAP would be a further dependency, for a picture that no number
-rests on.
+scikit-learn has t-SNE and comes with the embedder's library. UMAP would be a further dependency, only for a picture: no
+number depends on the projection.
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 PERPLEXITY = 30.0
 STEPS = 500
-WIDTH = 50  # dimensions that t-SNE sees: the first principal components, as its authors do
+WIDTH = 50  # principal components that t-SNE gets instead of the vectors, as in its authors' paper
 
 
 def project(vectors: Matrix, seed: int) -> Matrix:
-    """[n, d] -> [n, 2], both coordinates within [0, 1]. For at least four rows. The same rows and seed give the same points on any
-    number of cores, since sums of several threads have no fixed order: it runs in one."""
+    """Project vectors, [n, d] -> [n, 2], with both coordinates within [0, 1]. Raises ValueError for fewer than four
+    rows.
+
+    It runs in one thread, because sums over several threads have no fixed order. So the same rows and seed give the
+    same points on any number of cores.
+    """
     import numpy as np
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE

@@ -13,9 +13,10 @@ from gra.errors import ConfigError, Problem, StoreError
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One column of the paper's tables. `items`: the number of its questions; `tasks`: our tasks, of which the first in a run is
-    taken; `own_items`: the number of their questions; `opendataarena`: that leaderboard's column, "" where it has none; `note`:
-    what differs."""
+    """One column of the paper's tables. `items`: number of its questions; `tasks`: our tasks that measure the same, of
+    which the first that a run has is used; `own_items`: number of questions of our tasks; `opendataarena`: the
+    benchmark's column of that leaderboard, "" if there is none; `note`: what differs between the benchmark and our
+    tasks."""
 
     name: str
     group: str

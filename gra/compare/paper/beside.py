@@ -1,4 +1,5 @@
-"""Sets arms beside the paper's rows: by benchmark, group and mean the paper's score, ours, the difference and its interval."""
+"""Sets arms beside the paper's rows: the paper's score, ours, and their difference with its interval, by benchmark,
+group and mean."""
 
 from __future__ import annotations
 
@@ -48,7 +49,9 @@ NOTES = (
 def records(
     runs: RunsEvidence, paper: PaperEvidence, entries: Sequence[Entry], labels: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """One record for each arm and benchmark, group (where all of it is measured) and mean. `labels`: arm -> label."""
+    """Return one record for each arm and each benchmark, each group, and the mean. Our scores in a record are None if
+    not all of its benchmarks are measured. If an arm has only some benchmarks, a further record has the mean over
+    these. `labels`: arm -> label."""
     return [
         record for key, arm in runs.rows.items() for record in _records(key, arm, labels[arm], runs, paper, entries)
     ]
@@ -124,7 +127,7 @@ def _of(level: Any, name: str) -> Range | None:
 
 
 def _printed(row: PaperRow | None, name: str) -> float | None:
-    """The printed mean where it is not the mean of the row's scores."""
+    """Return the printed mean if it is a misprint, i.e. not the mean of the row's scores; else None."""
     return float(row.printed) / 100 if row is not None and name == "mean" and row.misprint else None
 
 

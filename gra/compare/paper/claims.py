@@ -1,8 +1,8 @@
 """PURE: judges the paper's claims (results/paper/claims.csv) by a written rule, from runs or from the paper's own tables.
 
-A claim is a list of parts. A part has a *contrast*, a weighted sum of the means of rows in points of the average over ten
-benchmarks (or those that the part names), and a *rule*, which turns the contrast's interval into a verdict. M is the margin, two
-points: differences below it are treated as none.
+A claim is a list of parts. A part has a *contrast* and a *rule*. The contrast is a weighted sum of rows' means, in
+points of the average over ten benchmarks or over the benchmarks that the part names. The rule turns the contrast's
+interval into a verdict. M is the margin of two points; a smaller difference is treated as none.
 
     rule         holds if the interval               fails if the interval
     beats        is above 0                          is below 0
@@ -10,14 +10,15 @@ points: differences below it are treated as none.
     little       is below M                          is above M
     about        is inside number - M .. number + M  is outside
     reproduced   of ours minus the paper's is inside -M .. M; fails if it is outside
-    wins         at least `number` benchmarks are above 0; fails if so many cannot be (too many are below 0)
+    wins         at least `number` benchmarks are above 0; fails if so many cannot be above 0
     sizes        every value is within 5 % of the number: a count without an interval
     share        is above the number                 is below the number
     seen         there is at least one: a count without an interval
 
-In all other cases the part is *open*; where a row is missing it is *not run*. Several contrasts in one part, separated by `;`,
-must all hold. A claim fails if any part that decides fails; else it is not run if any of these is, else open if any is, else it
-holds. "By the numbers" is the same rule without the interval: what the numbers alone say.
+In all other cases the part is *open*; if a row is missing, it is *not run*. If a part has several contrasts, separated
+by `;`, all must hold. The verdict of a claim is the first of "fails", "not run" and "open" that any of its deciding
+parts has; without any of these, the claim holds. A verdict "by the numbers" comes from the same rule, applied to the
+values without their intervals.
 """
 
 from __future__ import annotations
@@ -41,9 +42,12 @@ _TERM = re.compile(r"([+-])?\s*(?:(\d+(?:\.\d+)?)\s+)?(\S+/\S+/\S+)\s*")
 
 @dataclass(frozen=True)
 class Part:
-    """One line of claims.csv. `of`: the benchmarks, empty for all ten; for a rule of COUNTS the name of the number. `number` in
-    points or percent (a count for `wins` and `sizes`). `stated`: the paper's own words or numbers; `needs`: what a run must have
-    for the claim to be judged, where the rule is `none`."""
+    """One line of claims.csv.
+
+    `of`: the benchmarks (empty: all ten); for a rule in COUNTS, the name of the number that is judged. `number`: in
+    points or percent; for `wins` and `sizes`, a count. `stated`: the paper's own words or numbers. `needs`: for the
+    rule `none`, what a run must have so that the claim can be judged.
+    """
 
     claim: str
     says: str
@@ -58,9 +62,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Judged:
-    """A part with its outcome. `paper` and `ours`: the contrast, or the count, of the paper's tables and of the evidence, one value
-    for each contrast (for each benchmark with the rule `wins`); `printed`: the paper's with the averages as printed; `by_numbers`:
-    the verdict without intervals; `misprints`: rows whose printed average is not the mean of their scores."""
+    """A part with its outcome.
+
+    `paper`: values from the paper's tables, with recomputed averages; `printed`: the same with the averages as printed;
+    `ours`: values from the evidence. Each has one value (a contrast or a count) for each contrast of the part, or, with
+    the rule `wins`, one for each benchmark. `by_numbers`: the verdict without intervals. `misprints`: rows with a
+    printed average that is not the mean of their scores.
+    """
 
     part: Part
     printed: tuple[Range | Fact | None, ...]
@@ -126,7 +134,7 @@ def judge(parts: Sequence[Part], ours: Evidence, paper: PaperEvidence) -> list[J
 
 
 def verdicts(judged: Sequence[Judged], numbers: bool = False) -> dict[str, str]:
-    """The verdict of every claim, by the rule above; `numbers`: by the numbers alone."""
+    """Return claim -> verdict, by the rule at the top of this module. `numbers`: the verdicts by the numbers alone."""
     found: dict[str, list[str]] = {}
     for one in judged:
         found.setdefault(one.part.claim, [])
@@ -152,7 +160,7 @@ Rule = Callable[[Values, float | None, Values], str]
 
 
 def _all(verdict: Callable[[Range], str]) -> Rule:
-    """Every contrast must hold; one that fails decides."""
+    """Return the rule that every contrast must hold. If one fails, the part fails."""
 
     def rule(values: Values, _number: float | None, _theirs: Values) -> str:
         found = {verdict(value) for value in values if isinstance(value, Range)}
@@ -258,7 +266,8 @@ Found = Range | Fact | None
 
 
 def _values(part: Part, evidence: Evidence, seen: Callable[[Found], Found] = lambda value: value) -> tuple[Found, ...]:
-    """The value of every contrast, or of every benchmark for the rule `wins`, as `seen` shows it."""
+    """Return the value of every contrast, after `seen` was applied to it. For the rule `wins`, return one value per
+    benchmark."""
     if part.rule in COUNTS:
         return tuple(seen(_fact(weighted, part.of[0], evidence)) for weighted in part.contrasts)
     every = tuple(evidence.benchmarks)
@@ -268,13 +277,15 @@ def _values(part: Part, evidence: Evidence, seen: Callable[[Found], Found] = lam
 
 
 def _least(found: Sequence[Found]) -> Range | None:
-    """The contrast that is furthest from being above 0: a benchmark is won if all contrasts are."""
+    """Return the contrast that is furthest from being above 0, because a benchmark is won only if all contrasts are
+    above 0. None if a contrast is missing."""
     known = [one for one in found if isinstance(one, Range)]
     return min(known, key=lambda one: (one.low, one.value)) if known and len(known) == len(found) else None
 
 
 def _fact(weighted: Weights, name: str, evidence: Evidence) -> Fact | None:
-    """The weighted sum of a number over rows; with `*` the mean of the rows that have it."""
+    """Return the weighted sum of the number `name` over the rows. If some rows lack the number, return the mean of the
+    other rows, but only if all weights are positive (as with `*`); else None."""
     found = {key: fact for key in weighted if (fact := evidence.fact(key, name)) is not None}
     if len(found) == len(weighted):
         value = round(sum(weight * found[key].value for key, weight in weighted.items()), 12)

@@ -33,7 +33,8 @@ Found = Sequence[Range | Fact | None]
 
 
 def sheets(judged: Sequence[Judged], title: str, source: str) -> list[Sheet]:
-    """The claims and their parts. `source`: whose numbers are judged, in words; the notes say how their intervals were made."""
+    """Return two sheets: the claims, and their parts. `source`: a note on whose numbers are judged and how their
+    intervals were made."""
     found, alone = verdicts(judged), verdicts(judged, numbers=True)
     short = Sheet(
         title,
@@ -66,13 +67,14 @@ def sheets(judged: Sequence[Judged], title: str, source: str) -> list[Sheet]:
 
 
 def brief(whole: Sequence[Sheet]) -> list[Sheet]:
-    """The sheets for a terminal: the claims, and of the parts what fits."""
+    """Return the sheets for a terminal: the claims, and the parts with the columns that fit."""
     short, long = whole
     return [short, long.pick(("Claim", "Verdict", "Paper's tables", "Judged", "Part"), words=5)]
 
 
 def run_only(whole: Sequence[Sheet], listed: str) -> list[Sheet]:
-    """The sheets for a terminal without the claims and parts that are not run, which are counted. `listed`: where these are."""
+    """Return the sheets for a terminal without the claims and parts that are not run. A note counts the claims left
+    out; `listed`: a sentence that says where they are."""
     short, long = (_without_not_run(sheet) for sheet in brief(whole))
     left = len(whole[0].lines) - len(short.lines)
     lines = [f"{left} claims not run: they need rows or benchmarks that these runs lack. {listed}"] if left else []
@@ -132,7 +134,7 @@ def _line(one: Judged) -> list[str]:
 
 
 def _shown(values: Found, rule: str, intervals: bool = False) -> str:
-    """The values in points (signed, unless it is a score) or as counts."""
+    """Return the values in points or as counts. Points have a sign, except scores (rule `reproduced`)."""
     if not values:
         return MISSING
     sign = "" if rule == "reproduced" else "+"
@@ -150,7 +152,7 @@ def _shown(values: Found, rule: str, intervals: bool = False) -> str:
 
 
 def _wins(values: Found, intervals: bool = False) -> str:
-    """How many benchmarks are above 0; with `intervals`, how many are so clearly and how many are clearly below."""
+    """Return how many benchmarks are above 0. With `intervals`, also how many are clearly above and clearly below 0."""
     known = [value for value in values if isinstance(value, Range)]
     if not known:
         return MISSING
@@ -181,7 +183,7 @@ def _joined(values: Sequence[float | None]) -> str | float | None:
 
 
 def _says(claim: str, judged: Sequence[Judged]) -> str:
-    """The claim's first part; how many more it has."""
+    """Return the text of the claim's first deciding part, and the number of further ones."""
     parts = [one.part for one in judged if one.part.claim == claim and one.part.decides]
     return parts[0].says if len(parts) == 1 else f"{parts[0].says}; {len(parts) - 1} more"
 
@@ -192,7 +194,7 @@ def _tally(found: dict[str, str]) -> str:
 
 
 def _misprints(found: Iterable[Sequence[str]]) -> list[str]:
-    """The note about rows with a misprint. `found`: those of each part."""
+    """Return the note about rows with a misprint; [] if there are none. `found`: these rows, for each part."""
     rows = dict.fromkeys(name for names in found for name in names)
     if not rows:
         return []

@@ -1,10 +1,11 @@
-"""What a claim is judged by: a weighted sum of rows' scores with its interval, from the paper's own tables or from runs.
+"""Evidence by which claims are judged: a weighted sum of rows' scores with its interval, from the paper's own tables or
+from runs.
 
-*The paper's tables* print scores without items. The sampling variance of a score p on n items is p (1 - p) / n. Rows of one side
-of a contrast (say, three seed sets) answered the same items, so their errors add up as if perfectly correlated; those of the two
-sides count as independent. Both make the interval wider than a paired one would be. Where only an average is printed (Table 2), p
-= 1/2 is taken for each of its benchmarks, which is the most that the error can be. Training noise is left out: each cell is one
-training.
+*The paper's tables* print scores without results by item. A score p on n items has the sampling variance p (1 - p) / n.
+Rows on one side of a contrast (say, three seed sets) answered the same items, so their errors are added as if perfectly
+correlated. The errors of the two sides are treated as independent. Both choices make the interval wider than a paired
+one. Where only an average is printed (Table 2), p = 1/2 is assumed for each of its benchmarks, which gives the largest
+possible error. Training noise is left out, because each cell is one training run.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Weights = Mapping[RowKey, float]
 
 @dataclass(frozen=True)
 class Fact:
-    """A number of training data: `value`, and `n`, the number of samples that it is a share of (0: a count)."""
+    """A number about training data: `value` is a share of `n` samples, or a count if `n` is 0."""
 
     value: float
     n: int = 0
@@ -78,7 +79,8 @@ class PaperEvidence:
         return mean, math.sqrt(variance)
 
     def fact(self, row: RowKey, name: str) -> Fact | None:
-        """See Evidence. What the paper states: sizes of rounds, the share of agreeing reviews, one sample of each worked case."""
+        """See Evidence. The paper states the sizes of rounds and the share of agreeing reviews, and shows one sample of
+        each worked case."""
         if name == "samples" and row in self.table and row.data.startswith("gra_"):
             return Fact(1000.0 * int(row.data.removeprefix("gra_").removesuffix("k")))
         if row.data == "gra" and name == "low_std_share":

@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping
 from gra.compare.paper.tables import ARMS, BASES, BENCHMARKS, DATA, SEEDS, RowKey
 from gra.compare.reading.evaluated import Evaluated
 
-FLAGS = ("--paper-row ", "--paper-column ")  # of a comparison of folders
-KEYS = ("++experiment.compare.paper.rows.", "++experiment.compare.paper.columns.")  # of an experiment's
+FLAGS = ("--paper-row ", "--paper-column ")  # flags of `gra compare NAME=FOLDER ...`
+KEYS = ("++experiment.compare.paper.rows.", "++experiment.compare.paper.columns.")  # the same as keys of an experiment
 
 
 def hints(

@@ -1,4 +1,5 @@
-"""PURE: the comparison in the layout of the paper's Table 1: a line for its row and one for ours, a column for each benchmark.
+"""PURE: the comparison in the layout of the paper's Table 1. Each arm has a line with the paper's
+row and a line with our scores; each benchmark has a column.
 
 gra compare gra=A vanilla=B --paper Qwen2.5-7B/Alpaca --output tables    # tables/table1.tex
 """
@@ -19,7 +20,8 @@ NOTES = (
 
 
 def sheet(records: Iterable[Mapping[str, Any]]) -> Sheet:
-    """The records of `beside.records`, two lines an arm. Needs LaTeX's booktabs, as all sheets do."""
+    """Return a sheet of the records of `beside.records` with two lines per arm. Like all sheets, it needs booktabs in
+    LaTeX."""
     arms: dict[str, dict[str, Mapping[str, Any]]] = {}
     for record in records:
         arms.setdefault(str(record["label"]), {})[str(record["benchmark"])] = record

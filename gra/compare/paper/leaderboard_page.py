@@ -105,7 +105,8 @@ def _follows(table: Table, shared: Mapping[str, Benchmark], entries: Sequence[En
 
 
 def _below_all(table: Table, shared: Mapping[str, Benchmark], entries: Sequence[Entry]) -> list[str]:
-    """The paper's rows of one kind that are below every data set of the leaderboard."""
+    """Return a sentence for each base model, kind of rows and benchmark where all of the paper's rows are below every
+    data set of the leaderboard."""
     lines = []
     for base in BASES:
         for data, words in KINDS.items():
@@ -122,7 +123,8 @@ def _below_all(table: Table, shared: Mapping[str, Benchmark], entries: Sequence[
 
 
 def _same_data(table: Table, shared: Mapping[str, Benchmark], entries: Sequence[Entry]) -> list[str]:
-    """The same base model on (nearly) the same seed data: both scores."""
+    """Return a sentence for each base model and seed set that both sources have: the scores of both. The seed data are
+    nearly the same."""
     lines = []
     for base in BASES:
         for seed in oda.has_seeds(entries, base):
@@ -138,7 +140,7 @@ def _same_data(table: Table, shared: Mapping[str, Benchmark], entries: Sequence[
 
 
 def _form(shared: Mapping[str, Benchmark], entries: Sequence[Entry]) -> str:
-    """ARC-C of the models as their makers tuned them."""
+    """Return a sentence with the ARC-C scores of the base models as tuned by their makers."""
     found = {one.base: one for one in entries if one.kind == "instruct"}
     cells = [f"{found[base].data} {_two(oda.score(found[base], shared['arc_c']))}" for base in BASES if base in found]
     return (
@@ -148,7 +150,8 @@ def _form(shared: Mapping[str, Benchmark], entries: Sequence[Entry]) -> str:
 
 
 def _gap(table: Table, benchmarks: Mapping[str, Benchmark]) -> dict[str, str]:
-    """How much of GRA's lead over 72B data on the first base model lies in HellaSwag and MMLU."""
+    """Return `whole`, GRA's lead over 72B data on the first base model, and `gap`, the part of it on the benchmarks
+    that the leaderboard lacks (HellaSwag and MMLU)."""
     gaps = {
         name: sum(
             float(

@@ -1,8 +1,8 @@
 """Reads OpenDataArena's leaderboard (results/paper/opendataarena.csv) and sets the paper's rows beside it.
 
-Source: OpenDataArena, arXiv 2512.14051, leaderboard data of 27 July 2025 in its site's repository: the two base models of the
-paper, untrained, as tuned by their makers, and tuned on 89 public data sets each. Its recipe is another one (three epochs, other
-prompts, a verifier model for some benchmarks), so it is evidence, not proof.
+Source: OpenDataArena, arXiv 2512.14051, leaderboard data of 27 July 2025 in its site's repository. It has the paper's
+two base models untrained, as tuned by their makers, and tuned on each of 89 public data sets. Its recipe differs from
+the paper's (three epochs, other prompts, a verifier model for some benchmarks), so it is evidence, not proof.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def tuned(entries: Sequence[Entry], base: str) -> list[Entry]:
 
 
 def counterpart(entries: Sequence[Entry], key: RowKey) -> Entry | None:
-    """The leaderboard's model for a row: the untrained one for `base`, the one tuned on the same seed data for `vanilla`."""
+    """Return the leaderboard's model for a row: for `base`, the untrained model; for `vanilla`, the model tuned on the
+    same seed data; else None."""
     if key.data == "base":
         return untrained(entries, key.base)
     wanted = SAME.get(key.seed) if key.data == "vanilla" else None

@@ -18,7 +18,7 @@ from gra.compare.tables.data_columns import number
 from gra.errors import ConfigError, Problem
 
 MACRO = ("bbh", "mmlu")  # OpenCompass prints the unweighted mean over tasks or subjects
-OWN_NAMES = {  # arms of conf/arms that are rows of the paper by another name
+OWN_NAMES = {  # arm of conf/arms -> its name as a row of the paper's tables
     "seed_only": "vanilla",
     "medium_own": "distilled_32b",
     "large_own": "distilled_72b",
@@ -28,11 +28,13 @@ OWN_NAMES = {  # arms of conf/arms that are rows of the paper by another name
 
 
 def rows_of(arms: Sequence[str], block: str, own: Mapping[str, str]) -> dict[RowKey, str]:
-    """Row of the paper -> name of the arm. `block`: MODEL/SEED_DATA of arms named like DATA ("all": arms are named
-    MODEL/SEED_DATA/DATA).
-    `own`: arm -> row, given by the user. An arm of OWN_NAMES is its row unless another arm is. All other arms are left out.
+    """Return row of the paper -> name of the arm that corresponds to it.
 
-    Raises ConfigError for unknown arms and rows, two arms for one row, and where no arm has a row.
+    `block`: MODEL/SEED_DATA for arms that are named like DATA; "all": arms are named MODEL/SEED_DATA/DATA. `own`: the
+    user's map from arm to row. An arm in OWN_NAMES gets the row named there if no other arm has that row. All other
+    arms are left out.
+
+    Raises ConfigError for unknown arms or rows, for two arms with one row, and if no arm has a row.
     """
     problems = [
         Problem("paper.rows", f"`{arm}` is not an arm", f"one of: {', '.join(arms)}") for arm in own if arm not in arms
@@ -87,12 +89,13 @@ class RunsEvidence:
         return self.known
 
     def reading(self, arms: Sequence[str]) -> str:
-        """The reading that is set beside the paper's numbers."""
+        """Return the reading to compare with the paper's numbers: opencompass if all `arms` have it, else strict."""
         scored = self.evaluated.scored
         return "opencompass" if all(scored[arm]["opencompass"] for arm in arms) else "strict"
 
     def scores(self, arm: str, reading: str) -> Scored:
-        """The arm's outcomes by the paper's benchmarks, those that it has; of MACRO the mean is that of subjects or tasks."""
+        """Return benchmark of the paper -> the arm's outcomes, for the benchmarks that the arm has. Outcomes of MACRO
+        are weighted, so that their mean is the unweighted mean over subjects or tasks."""
         scored = self.evaluated.scored[arm][reading]
         found = {name: scored[task] for name, task in self.columns.items() if task in scored}
         return {name: macro(one) if name in MACRO else one for name, one in found.items()}
@@ -127,7 +130,8 @@ class RunsEvidence:
         return self._cache[parts, benchmarks]
 
     def fact(self, row: RowKey, name: str) -> Fact | None:
-        """See evidence.Evidence. For what is not about a round, any arm of GRA's data will do."""
+        """See evidence.Evidence. `samples` is about this row alone. Other numbers are averaged over this row and the
+        rows `gra_...` with the same base model and seed data."""
         keys = (
             [row]
             if name == "samples"
@@ -139,7 +143,7 @@ class RunsEvidence:
         return Fact(sum(fact.value for fact in found) / len(found), sum(fact.n for fact in found))
 
     def _facts(self, arm: str, name: str) -> list[Fact]:
-        """The number of each replicate's data set."""
+        """Return the number `name` for the data set of each replicate that has it."""
         found = []
         for one in self.evaluated.groups[arm]:
             stats = read_object(one.file("data", "stats.json"))
@@ -149,6 +153,6 @@ class RunsEvidence:
             if value is None and name == "adjudicated_out" and isinstance(reasons, Mapping):
                 value = 0.0
             if value is not None:
-                kept = number(stats, "kept") or 0.0  # fewer than were reviewed: the interval is a little too wide
+                kept = number(stats, "kept") or 0.0  # fewer than were reviewed, so the interval is a little too wide
                 found.append(Fact(value, int(kept) if name == "low_std_share" else 0))
         return found

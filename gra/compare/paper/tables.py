@@ -24,7 +24,7 @@ BASES = ("Qwen2.5-7B", "Llama-3.1-8B")
 SEEDS = ("Alpaca", "WizardLM", "Condor")
 ROUNDING = Decimal("0.005")  # an average printed with two decimals is at most this far from the mean of its row
 VARIANTS = {"GRA-Refined": "refined", "GRA Synthetic": "synthetic", "GRA Integrated": "integrated"}
-ARMS = ("no_review", "single_reviewer", "no_adjudicator", "fixed_roles", "single", "base")  # no number is printed
+ARMS = ("no_review", "single_reviewer", "no_adjudicator", "fixed_roles", "single", "base")  # without printed numbers
 DATA = (
     *("vanilla", "gra", "distilled_32b", "distilled_72b"),
     *VARIANTS.values(),
@@ -46,9 +46,9 @@ class RowKey(NamedTuple):
 
 @dataclass(frozen=True)
 class PaperRow:
-    """One row, in percent. `scores`: the printed scores by benchmark, empty where only an average is printed. `mean`: their exact
-    mean (the printed average where there are no scores). `misprint`: the printed average is further from it than rounding allows,
-    so the average or a score is misprinted."""
+    """One row, in percent. `scores`: the printed scores by benchmark; empty if only an average is printed. `printed`:
+    the printed average. `mean`: the exact mean of `scores`, or `printed` if there are no scores. `misprint`: whether
+    `printed` is further from `mean` than rounding allows, so that the average or a score is misprinted."""
 
     key: RowKey
     table: int
@@ -88,7 +88,9 @@ def iterations(text: str, where: str = "table3_iterations.csv") -> list[PaperRow
 
 
 def variants(text: str, where: str = "table2_data_variants.csv") -> list[PaperRow]:
-    """The averages of Table 2, without its first rows, which repeat Table 1's. Raises StoreError like `main_table`."""
+    """The averages of Table 2. Its rows of vanilla data are left out, because they repeat averages of Table 1.
+
+    Raises StoreError like `main_table`."""
     found = []
     for place, row in _lines(text, where):
         data = next(
@@ -103,9 +105,9 @@ def variants(text: str, where: str = "table2_data_variants.csv") -> list[PaperRo
 
 
 def row_key(text: str, known: Iterable[RowKey] = (), block: str = "") -> RowKey:
-    """The row named `text`: MODEL/SEED_DATA/DATA in any case, or DATA alone where `block` gives MODEL/SEED_DATA.
+    """The row named `text`, in upper or lower case: MODEL/SEED_DATA/DATA, or DATA if `block` gives MODEL/SEED_DATA.
 
-    Raises ConfigError, with the nearest name, for an unknown one. `known`: further names that are right.
+    `known`: further valid names. Raises ConfigError for an unknown name; the error suggests the nearest name.
     """
     words = text if text.count("/") == 2 or not block or block == "all" else f"{block}/{text}"
     names = {str(key).lower(): key for key in (*all_keys(), *known)}
@@ -122,7 +124,7 @@ def row_key(text: str, known: Iterable[RowKey] = (), block: str = "") -> RowKey:
 
 
 def all_keys() -> list[RowKey]:
-    """Every name a row can have, also of arms for which the paper prints no number."""
+    """Every name that a row can have, including the names of arms for which the paper prints no number."""
     return [RowKey(base, seed, data) for base in BASES for seed in SEEDS for data in DATA]
 
 

@@ -32,7 +32,8 @@ def read_object(path: Path | None) -> dict[str, Any] | None:
 
 
 def read_table(path: Path | None, columns: Sequence[str] | None = None) -> pa.Table | None:
-    """A parquet file as a table; None where the file does not exist. `columns`: read only these, absent ones are skipped."""
+    """A parquet file as a table; None where the file does not exist. `columns`: the columns to
+    read; None: all. Absent columns are skipped."""
     file = open_table(path)
     if file is None:
         return None
@@ -56,7 +57,7 @@ def open_table(path: Path | None) -> pq.ParquetFile | None:
 def read_groups(
     path: Path | None, file: pq.ParquetFile, groups: Sequence[int] | None, columns: Sequence[str]
 ) -> pa.Table:
-    """Some row groups of an opened file (None: all), with these columns."""
+    """The given columns of an opened file, from the row groups `groups` (None: from all row groups)."""
     import pyarrow as pa
 
     try:

@@ -1,4 +1,5 @@
-"""Reads the scores of all arms once: what tables, contrasts, readings and the comparison with the paper are computed from."""
+"""Reads the scores of all arms once. Tables, contrasts, readings and the comparison with the paper are computed
+from these scores."""
 
 from __future__ import annotations
 
@@ -17,9 +18,10 @@ REREAD = ("opencompass", "verified")  # readings of the same replies in folders 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """`groups`: the arms by name, with their replicates; `runs`: those that are evaluated, with their scores; `tasks`: all of their
-    benchmarks; `scored`: by arm and kind of `scores.KINDS`, and, under those of REREAD, the strict scores of re-read replies,
-    where every evaluated replicate has them."""
+    """`groups`: each arm's replicates, by the arm's name. `runs`: each arm's evaluated replicates with their scores.
+    `tasks`: the benchmarks of all evaluated replicates. `scored`: each arm's outcomes, by kind of `scores.KINDS` and by
+    reading of REREAD. A reading holds the strict scores of the re-read replies; it is empty unless every evaluated
+    replicate was re-read."""
 
     groups: Mapping[str, Sequence[Arm]]
     runs: Mapping[str, Sequence[tuple[Arm, Scores]]]
@@ -31,7 +33,7 @@ class Evaluated:
         return [scores for found in self.runs.values() for _, scores in found]
 
     def verified(self, name: str) -> bool:
-        """Whether the scores that stand as an arm's strict ones are a verifier's verdicts."""
+        """Whether an arm's strict scores are in fact a verifier model's verdicts, on at least one benchmark."""
         return any(task.verifier for _, scores in self.runs[name] for task in scores.tasks.values())
 
     def simulated(self, name: str) -> bool:

@@ -11,7 +11,7 @@ from gra.errors import EvalError
 
 
 def is_run(path: Path) -> bool:
-    """Whether `path` holds an evaluation of either kind."""
+    """Whether `path` holds an evaluation: ours, or a log of lm-eval."""
     return (path / "scores.json").exists() or lm_eval_log.is_log(path)
 
 
@@ -37,6 +37,6 @@ def load_arm(arm: Arm) -> Scores | None:
 
 
 def split(word: str) -> tuple[str, Path]:
-    """NAME=FOLDER of a command line: the name, "" if there is none, and the folder."""
+    """Split NAME=FOLDER or FOLDER, as given on a command line, into the name ("" if there is none) and the folder."""
     name, sign, folder = word.partition("=")
     return ("", Path(word)) if not sign or Path(word).exists() else (name, Path(folder))

@@ -1,10 +1,12 @@
 """Reads lm-eval's own logs of an evaluation, so that runs of others can be compared item by item.
 
-`lm_eval --log_samples --output_path DIR` writes DIR/MODEL/results_DATE.json and, for every task, samples_TASK_DATE.jsonl. A line of
-the latter is one item read by one filter: doc_id, doc_hash, prompt_hash, filter, the names of the metrics, and their values.
+`lm_eval --log_samples --output_path DIR` writes DIR/MODEL/results_DATE.json and, for every task,
+samples_TASK_DATE.jsonl. Each line of a samples file is one item read by one filter: doc_id, doc_hash, prompt_hash,
+filter, the names of the metrics, and their values.
 
-- The score is the first metric between 0 and 1 (`metric` names another, e.g. acc_norm); strict is the first filter in the file.
-  Where there is a second filter (gsm8k: strict-match, flexible-extract), it is taken as the tolerant reading.
+- The score is the first metric with all values between 0 and 1 (`metric` names another metric, e.g. acc_norm).
+- The first filter in the file gives the strict scores. A second filter, if there is one, gives the tolerant scores
+  (gsm8k has strict-match and flexible-extract).
 - A group (mmlu, bbh) is one benchmark; its tasks are clusters of items, as in our own suites.
 - Items are matched by task, doc_id and the hash of the document: another version of the data is refused, not compared.
 """
@@ -49,7 +51,8 @@ def is_log(path: Path) -> bool:
 
 
 def load(path: Path, metric: str | None = None) -> Scores:
-    """The scores that lm-eval logged in `path`: a folder, or one results file in it where the folder holds several evaluations.
+    """The scores that lm-eval logged. `path`: the folder of the logs or, if it holds several evaluations, one of its
+    results files.
 
     Raises EvalError for logs that are damaged, ambiguous or hold no score between 0 and 1.
     """
@@ -91,7 +94,8 @@ def _files(path: Path) -> tuple[dict[str, Any], dict[str, Path]]:
 
 
 def _folder(path: Path) -> Path:
-    """The folder with the samples: `path` or its only folder that has some."""
+    """The folder with the samples: `path`, or the only folder in `path` that has samples. Raises EvalError if there are
+    several such folders, or none."""
     if any(True for _ in path.glob("samples_*.jsonl")):
         return path
     found = sorted({file.parent for file in path.glob("*/samples_*.jsonl")})
@@ -174,7 +178,7 @@ def _benchmark(
 
 
 def _readings(file: Path, metric: str | None) -> tuple[str, list[list[Line]]]:
-    """The metric's name and the items by filter, in the order of the file."""
+    """The metric's name, and one list of items for each filter, in the order of the file."""
     by_filter: dict[str, list[dict[str, Any]]] = {}
     for number, line in enumerate(_lines(file), 1):
         try:
@@ -205,7 +209,8 @@ _LEAVE_OUT = "\n    -> leave this task's file out of the folder, or evaluate the
 
 
 def _metric(file: Path, rows: Sequence[Mapping[str, Any]], wanted: str | None) -> str:
-    """The first metric, or the wanted one where the task has it, whose values are all between 0 and 1."""
+    """The metric `wanted` if it is usable, otherwise the first usable one. Usable: all its values are between 0 and 1.
+    Raises EvalError if no metric is usable."""
     names = [str(name) for name in rows[0].get("metrics", []) if isinstance(name, str)]
     usable = [name for name in names if not any(math.isnan(_share(row.get(name))) for row in rows)]
     if wanted in usable:

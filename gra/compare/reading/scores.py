@@ -28,8 +28,9 @@ _ALTERED = f"the table and its intervals would disagree{_AGAIN}"
 
 @dataclass(frozen=True)
 class TaskScore:
-    """One benchmark of one run: shares in 0..1. All are None without items (n = 0: skipped for missing data); `tolerant` and
-    `extraction` are also None where they do not apply (choices scored by log-likelihood)."""
+    """One benchmark of one run. Scores are shares in 0..1. They are all None if the benchmark was skipped for missing
+    data (n = 0); `tolerant` and `extraction` are also None where they do not apply (choices scored by
+    log-likelihood)."""
 
     n: int
     value: float | None
@@ -40,11 +41,11 @@ class TaskScore:
     group: str = ""
     how: Mapping[str, Any] = field(default_factory=dict)  # the conditions: what its score depends on besides the model
     at_limit: float | None = None  # share of replies truncated at the token limit; None: unknown
-    fell_back: int = 0  # items without a verifier's verdict, which keep their tolerant one
+    fell_back: int = 0  # number of items without a verifier's verdict; they keep their tolerant score
 
     @property
     def reading(self) -> str:
-        """By which rules `value` was read: strict, opencompass or VERIFIED."""
+        """The reading of the replies that gave `value`: strict, opencompass or VERIFIED."""
         return str(self.how.get("reading") or "strict")
 
     @property
@@ -112,7 +113,7 @@ def load(folder: Path) -> Scores:
 def outcomes(runs: Sequence[Scores], replicates: Sequence[int], task: str, kind: str, where: str) -> Outcomes | None:
     """The `Outcomes` of one benchmark over the replicates of an arm, which must have the same items.
 
-    `kind` is one of KINDS; None where a replicate lacks it.
+    `kind`: one of KINDS. Return None if a replicate lacks the benchmark or has no outcomes of this kind.
     """
     if not runs or any(task not in run.items or run.items[task].of(kind) is None for run in runs):
         return None
@@ -140,7 +141,8 @@ def outcomes(runs: Sequence[Scores], replicates: Sequence[int], task: str, kind:
 
 
 def conditions_differ(runs: Sequence[Scores]) -> list[str]:
-    """One sentence per benchmark that was evaluated under different conditions: what differs, in the order of the runs."""
+    """One sentence for each benchmark that the runs evaluated under different conditions. It names the conditions that
+    differ, with their values in the order of the runs."""
     lines = []
     for task in dict.fromkeys(name for run in runs for name in run.items):
         hows = [run.tasks[task].how for run in runs if task in run.items]
@@ -214,7 +216,7 @@ def _items(path: Path, tasks: Mapping[str, TaskScore]) -> dict[str, Items]:
     import pyarrow.parquet as pq
 
     try:
-        with path.open("rb") as opened:  # pyarrow opens no path that is not UTF-8
+        with path.open("rb") as opened:  # pyarrow cannot open a path that is not UTF-8
             file = pq.ParquetFile(opened)
             prompted = [name for name in ("prompt_hash",) if name in file.schema_arrow.names]
             table = file.read(columns=[*COLUMNS, *prompted])  # pq.read_table would import pandas

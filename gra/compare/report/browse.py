@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 DIMENSIONS = ("correctness", "clarity", "completeness", "relevance", "coherence", "ethicality")
-TEXT_CAP, NOTE_CAP, FEW = 4000, 1200, 40  # characters of an instruction or response, a remark, a name
+TEXT_CAP, NOTE_CAP, FEW = 4000, 1200, 40  # most characters of: an instruction or response; a remark; a name
 COLUMNS = (  # what is read of a data folder's tables
     *("id", "instruction", "response", "domain", "keywords", "round", "generator", "reviewers", "adjudicator"),
     *("annotator", "scores", "adjudication", "mean", "std", "decision", "reason", "detail"),
@@ -20,10 +20,11 @@ COLUMNS = (  # what is read of a data folder's tables
 
 
 def browsed(row: Mapping[str, Any], *, kept: bool, wrong: bool | None = None) -> dict[str, Any]:
-    """The row as JSON types; report.js reads the keys. `wrong`: by the simulated world's truth, None where nobody knows.
+    """The row as JSON types; report.js reads the keys. `wrong`: whether the sample is wrong by the simulated
+    world's truth; None if unknown.
 
-    Reviews and the adjudication are {model, scores, score, strengths, weaknesses, missing}: `scores` in the order of DIMENSIONS,
-    None where missing or not requested."""
+    Reviews and the adjudication are {model, scores, score, strengths, weaknesses, missing}. `scores` is in the order of
+    DIMENSIONS; a score that is missing or was not requested is None."""
     adjudication = _parsed(row, "adjudication_json") or row.get("adjudication")
     return {
         "id": text(row.get("id"), FEW * 2),
@@ -50,7 +51,8 @@ def browsed(row: Mapping[str, Any], *, kept: bool, wrong: bool | None = None) ->
 
 
 def _review(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """From the JSON form ({model, scores: {...}, strengths, ...}) or the column form ({model, correctness, ..., score})."""
+    """A review, from its JSON form ({model, scores: {...}, strengths, ...}) or its column form ({model, correctness,
+    ..., score})."""
     nested = raw.get("scores")
     source = nested if isinstance(nested, Mapping) else raw
     given = raw.get("raw")  # of a calibrated review: the model's own scores
@@ -63,7 +65,7 @@ def _review(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Yes/no verdicts on the instruction, [] where they are missing."""
+    """A check of the instruction: the model, its yes/no verdicts ([] if they are missing), and its remarks."""
     verdicts = raw.get("verdicts")
     pairs = (
         [[text(key, FEW), value is True] for key, value in verdicts.items()] if isinstance(verdicts, Mapping) else []

@@ -16,7 +16,7 @@ from gra.compare.tables.numbers import short
 
 WIDTH, HEIGHT = 460, 240
 LEFT, RIGHT, TOP, BOTTOM = 46, 16, 14, 40
-SERIES = 7  # colours of report.css for curves, for light and dark pages; dashes extend them
+SERIES = 7  # number of colours for curves in report.css (for light and dark pages); more curves need DASHES
 DASHES = ("", "6 3", "2 3")
 KEPT, DROPPED = "fill-kept", "fill-dropped"  # classes of report.css
 MAX_POINTS = 400  # per curve
@@ -78,8 +78,9 @@ def cumulative(
     mark_name: str,
     axis: str,
 ) -> Markup:
-    """A staircase per (name, ascending values): the percentage of its values that are at most x. The first is drawn over the
-    others, thicker. `mark`: a dashed line there."""
+    """One staircase per (name, ascending values): for each x, the percentage of the values that are at most x. The
+    first staircase is thicker and drawn over the others. `mark`: the x of a dashed line, named `mark_name`; None: no
+    line."""
     low, high = ends
     parts = [*_grid(0, 100, counts=True), *_x_axis(low, high, axis), *_marked(mark, mark_name, low, high)]
     lines = []
@@ -158,7 +159,7 @@ def _grid(low: float, high: float, *, counts: bool) -> list[str]:
 
 
 def _marked(mark: float | None, name: str, low: float, high: float) -> list[str]:
-    """A dashed line at `mark`, if it is on the axis, and what it is."""
+    """A dashed line at `mark`, labelled `name`; [] if `mark` is None or not on the axis."""
     if mark is None or not low <= mark <= high:
         return []
     x = _x(mark, low, high)

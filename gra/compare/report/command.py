@@ -31,7 +31,7 @@ NAME = "report.html"
 
 
 def main(arguments: Sequence[str], judge: Judge | None = None, seeds: Seeds | None = None) -> int:
-    """The command. `judge`: the simulated world's truth; `seeds`: finds those of an arm. Raises ConfigError,
+    """The command. `judge`: the simulated world's truth; `seeds`: finds the seeds of an arm. Raises ConfigError,
     StoreError, EvalError."""
     parser = Parser("gra report", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
@@ -92,7 +92,8 @@ def report(
     draw: bool = False,
     seeds: Seeds | None = None,
 ) -> str:
-    """The page of any arms; the first is the reference unless one is named. `draw`, `seeds`: see page.render.
+    """The page of any arms. `reference`: the name of the reference; None: the first arm. `draw`, `seeds`: see
+    page.render.
 
     Raises ConfigError, StoreError, EvalError.
     """
@@ -113,7 +114,8 @@ def report(
 
 
 def write_beside(folder: Path, name: str) -> Path | None:
-    """Write report.html into a stage's folder, of this folder alone; None where a report shows nothing of it."""
+    """Write report.html into a stage's folder, as a report on this folder alone. Return its path. Return None, and
+    write nothing, for an audit and for a folder that a report cannot show."""
     step = step_of(folder)
     if step is None or step == "audit":
         return None

@@ -18,8 +18,8 @@ from gra.compare.tables.rows import Comparison
 def committee(
     comparison: Comparison, groups: Mapping[str, Sequence[Arm]], tau: float | None, delta: float | None
 ) -> dict[str, Any] | None:
-    """Figures, health, funnels, histograms and costs of the reference's data, and warnings about the committees of all arms;
-    None where no arm has a funnel."""
+    """The content of the section: funnels and warnings of all arms; all else (figures, health, histograms, costs)
+    describes the reference's data. None if no arm has a funnel."""
     order = [comparison.reference, *(name for name in groups if name != comparison.reference)]
     funnels = [
         (groups[name][0].label, found) for name in order if (found := funnel.funnel(groups[name][0])) is not None
@@ -58,7 +58,8 @@ ROUND = {  # heading -> key of a round's statistics, and whether it is a verdict
 
 
 def _rounds(rounds: Any, reviewed: bool) -> dict[str, Any] | None:
-    """The funnel by round: headings, and (cells, keep rate) of each; None for a run of one round, which the funnel shows."""
+    """The funnel of each round: headings, and (cells, keep rate) per round. None for a single round, because the funnel
+    of all rounds shows it already."""
     if not isinstance(rounds, list) or len(rounds) < 2:
         return None
     shown = {heading: key for heading, (key, verdict) in ROUND.items() if reviewed or not verdict}
@@ -153,7 +154,8 @@ def _histograms(arm: Arm, tau: float | None, delta: float | None) -> list[tuple[
 
 
 def _shapes(found: Sequence[judgements.Judged], tau: float | None) -> dict[str, Any] | None:
-    """The committee's scores against single reviewers': chart, legend, lines of a table, a sentence; None where few reviewed."""
+    """The committee's scores beside each reviewer's: a chart, its legend, lines of a table, a sentence. None for fewer
+    than two reviewers."""
     shown = score_shapes.shapes(found, tau)[: 1 + judgements.MOST_MODELS]
     if not shown:
         return None

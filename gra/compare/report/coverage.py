@@ -1,7 +1,7 @@
 """Builds the report's section on coverage: a map of the instructions of all arms, and how many clusters each arm covers.
 
-Vectors that a synthesis on this machine made are in the cache; other instructions are embedded here, which takes 5 to 20 ms
-of one core each. A page that a stage or an experiment writes has a map only where it is asked for.
+Vectors that a synthesis made on this machine come from the cache. Other instructions are embedded here; each one takes
+5 to 20 ms of one core. A page that a stage or an experiment writes has a map only if the map is asked for.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ ABSENT = "This page was written without a map of the instructions, which takes s
 def coverage(
     groups: Mapping[str, Sequence[Arm]], reference: str, draw: bool, seeds: Seeds | None
 ) -> dict[str, Any] | None:
-    """What the section shows: `panels`, `lines`, `words`; or `absent`, a sentence. None where no arm has data.
+    """What the section shows: `panels`, `lines`, `words` and `model`, or `absent`, a sentence on why there is no map.
+    None if no arm has data.
 
-    Of replicates the first one is drawn. The reference's embedder is used, since distances by two embedders do not compare.
+    Only the first replicate of each arm is drawn. One embedder is used for all arms, because distances from different
+    embedders cannot be compared. It is the embedder of the reference or, if the reference has no data, of the first arm
+    with data.
     """
     order = [reference, *(name for name in groups if name != reference)]
     arms = {groups[name][0].label: groups[name][0] for name in order}
@@ -50,7 +53,8 @@ def coverage(
 
 
 def located(sets: Mapping[str, Named], model: str, seeds: Named = (), seed: int = 0) -> Coverage | str:
-    """The map of the sets by the embedder `model`, as synthesis.dedup.model; or why there is none."""
+    """The map of the sets, or a sentence on why there is none. `model`: the embedder, named as in
+    synthesis.dedup.model."""
     if problems := embedder_problems(model):
         return f"No map: {problems[0].message}."
     embedder = Embedder(model)
@@ -74,7 +78,7 @@ def instructions(arm: Arm) -> list[tuple[str, str]]:
 
 
 def model_of(arm: Arm) -> str:
-    """The embedder of the arm's synthesis, from its manifest; `auto` where that names none."""
+    """The embedder of the arm's synthesis, from its manifest; `auto` if the manifest names none."""
     settings = arm.manifests.get("data", {}).get("config", {}).get("synthesis")
     dedup = settings.get("dedup") if isinstance(settings, Mapping) else None
     found = dedup.get("model") if isinstance(dedup, Mapping) else None

@@ -1,7 +1,8 @@
 """Finds out what a folder holds, and makes the arms of a report out of any folders: data, model, scores, audit, probe.
 
-Folders of one arm belong together where the user names them so (NAME=DIR), or where the manifest of one says that it was made from
-another that is as it was then: the report of a scores folder also shows its training and its data.
+Two folders belong to one arm if the user gives both the same name (NAME=DIR), or if the manifest of one folder says
+that it was made from the other and the other has not changed since. So the report of a scores folder also shows its
+training and its data.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from gra.fileio import read_json
 from gra.labels import MANIFEST
 
 EXPECTED = "the output of gra synthesize, refine, probe, train or eval, a step of the run store, or lm-eval's logs"
-STEPS = ("probe", "data", "audit", "model", "scores")  # in the order in which one is made from another
+STEPS = ("probe", "data", "audit", "model", "scores")  # in the order of their making: a step is made from earlier ones
 
 
 def step_of(folder: Path) -> str | None:
@@ -36,7 +37,8 @@ def step_of(folder: Path) -> str | None:
 
 
 def arms_of(words: Sequence[str]) -> list[Arm]:
-    """The arms that the words name, NAME=DIR or DIR; folders of the same step under one name are training runs of that arm.
+    """The arms that `words` name; a word is NAME=DIR or DIR. Folders of the same step under one name are training runs
+    of one arm.
 
     Raises ConfigError for words that are not folders of a stage."""
     problems: list[Problem] = []
@@ -52,10 +54,10 @@ def arms_of(words: Sequence[str]) -> list[Arm]:
             given.append((name, folder, step))
     if problems:
         raise ConfigError(problems)
-    for name, folder, step in sorted(given, key=lambda one: -STEPS.index(one[2])):  # first what was made last
+    for name, folder, step in sorted(given, key=lambda one: -STEPS.index(one[2])):  # the last step first
         there = [known.resolve() for arms in named.values() for arm in arms for known in arm.values()]
         if not name and folder.resolve() in there:
-            continue  # what another was made from
+            continue  # a folder already listed was made from it
         trainings = named.setdefault(name or _own_name(folder, named), [])
         if any(arm.get(step, folder.parent).resolve() == folder.resolve() for arm in trainings):
             continue
@@ -73,7 +75,8 @@ def arms_of(words: Sequence[str]) -> list[Arm]:
 
 
 def sources(folder: Path) -> dict[str, Path]:
-    """Step -> the folder that `folder` was made from, through all steps, where it is still the one that its manifest names."""
+    """Step -> the folder of this step from which `folder` was made, directly or through other steps. A folder is left
+    out if its hash is no longer the recorded one."""
     found: dict[str, Path] = {}
     for entry in (manifest_of(folder).get("inputs") or {}).values():
         if not isinstance(entry, dict) or not isinstance(entry.get("folder"), str):
@@ -86,7 +89,7 @@ def sources(folder: Path) -> dict[str, Path]:
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
-    """The folder's manifest.json; {} where there is none, or another program's."""
+    """The content of the folder's manifest.json; {} if there is none, or if it is not a JSON object."""
     try:
         found = read_json(folder / MANIFEST)
     except (OSError, ValueError):
@@ -113,13 +116,13 @@ def _arm(name: str, folders: dict[str, Path], replicate: int | None) -> Arm:
 
 
 def _own_name(folder: Path, taken: dict[str, Any]) -> str:
-    """The folder's name, with the one above it where another arm has it already."""
+    """The folder's name; PARENT/NAME if another arm has this name already."""
     whole = folder.resolve()
     return whole.name if whole.name not in taken else f"{whole.parent.name}/{whole.name}"
 
 
 def _instead(folder: Path) -> str:
-    """Folders inside of this one that would do."""
+    """A hint that names up to five folders in this one that a report can show; "" if there are none."""
     if not folder.is_dir():
         return ""
     inside = sorted(path.name for path in folder.iterdir() if path.is_dir() and step_of(path) is not None)

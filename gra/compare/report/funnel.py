@@ -11,13 +11,14 @@ from gra.compare.arms import Arm
 from gra.compare.reading import data
 from gra.reasons import REASONS, STAGES, at
 
-JUDGED = {"check": {"check"}, "gate": {"review", "adjudicate"}}  # stage -> the calls without which nobody judged there
+JUDGED = {"check": {"check"}, "gate": {"review", "adjudicate"}}  # stage -> the kinds of calls that judge there
 WORDS = {name: reason.text for name, reason in REASONS.items()}
 
 
 @dataclass(frozen=True)
 class Stage:
-    """`count` proposals reached this stage; `lost`: (reason in words, number) of those that did not, most frequent first."""
+    """`count` proposals, the `share` of all, reached this stage. `lost`: (reason in words, number of proposals lost
+    here for this reason), most frequent first."""
 
     name: str
     count: int
@@ -27,7 +28,8 @@ class Stage:
 
 @dataclass(frozen=True)
 class Funnel:
-    """The stages of one arm's data, and how proposals were accepted (None: unknown)."""
+    """The stages of one arm's data, and how many proposals were accepted, were adjudicated, and were kept by the
+    adjudicator (None: unknown)."""
 
     stages: tuple[Stage, ...]
     accepted: int | None
@@ -45,8 +47,9 @@ def funnel(arm: Arm) -> Funnel | None:
 
 
 def from_counts(proposals: int, reasons: Mapping[str, int], stats: Mapping[str, Any]) -> Funnel:
-    """The funnel of `proposals`, dropped for `reasons` (reason -> number). Unknown reasons count at the last stage. What nobody was
-    asked to judge is not a stage: an arm without reviews has no passes."""
+    """The funnel of `proposals`. `reasons`: reason -> number of proposals dropped for it. Unknown reasons count at the
+    last stage. A stage where models judge is left out if no model was asked to judge and nothing was dropped there: an
+    arm without reviews does not show "Passed the gate"."""
     left = proposals
     asked = _asked(stats)
     stages = [Stage("Proposals", proposals, 1.0, ())]

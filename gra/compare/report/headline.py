@@ -44,8 +44,9 @@ def _all_others(found: Sequence[Interval]) -> str:
 
 
 def _gap(found: Interval, other: str, level: float, once: bool) -> str:
-    """ "1.9 points above NAME, 95 % interval -1.4 to 5.2: not distinguishable"; the interval has the sign of the words. `once`: an
-    arm was trained once, so the interval holds for the two trained models only, and the words claim no more."""
+    """Words such as "1.9 points above NAME, 95 % interval -1.4 to 5.2: not distinguishable". With "below", the interval
+    is negated to fit the words. `once`: whether an arm was trained only once. If so, the interval holds only for these
+    two trained models, and the words claim no more than that."""
     sign = 1 if found.value >= 0 else -1
     low, high = sorted((100 * sign * found.low, 100 * sign * found.high))
     if not (_above(found) or _below(found)):
@@ -112,7 +113,8 @@ def of_data(stats: Mapping[str, Any], audit: Mapping[str, Any]) -> list[str]:
 
 
 def of_probe(found: Mapping[str, Any]) -> list[str]:
-    """How many models tell right from wrong: those whose interval of the AUC lies above a half."""
+    """A sentence on how many models tell right answers from wrong ones. A model counts if its AUC's interval is above
+    0.5."""
     models = found.get("models")
     aucs = (
         [one.get("auc") for one in models.values() if isinstance(one, Mapping)] if isinstance(models, Mapping) else []

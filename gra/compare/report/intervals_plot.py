@@ -44,7 +44,7 @@ class Axis:
 
 
 def axis(low: float, high: float, about: int = 5) -> Axis:
-    """An axis from one round number to another, around `low` to `high`."""
+    """An axis that includes `low` and `high`, starts and ends at round numbers, and has about `about` steps."""
     span = max(high - low, 1e-9)
     power = 10.0 ** math.floor(math.log10(span / about))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= span / about * (1 - 1e-9))
@@ -68,7 +68,8 @@ def means(comparison: Comparison) -> dict[str, Any] | None:
 
 
 def differences(comparison: Comparison) -> dict[str, Any] | None:
-    """A plot for each arm that was compared with the reference, all on one axis with zero in it; None without any."""
+    """A plot for each arm that was compared with the reference, or None without such arms. All plots share an axis that
+    includes zero."""
     compared = [row for row in comparison.rows if row.difference is not None]
     if not compared:
         return None
@@ -104,7 +105,8 @@ def _reach(found: Sequence[Range]) -> tuple[float, float]:
 
 
 def _intervals(row: TableRow) -> dict[str, Interval]:
-    """The intervals of the mean (named "", only if it is over all benchmarks) and of every benchmark."""
+    """The intervals by name: the mean's under "", then each benchmark's. The mean's is left out unless it is over all
+    benchmarks."""
     assert row.difference is not None
     mean = row.mean_difference("strict")
     return ({"": mean} if mean is not None else {}) | row.difference.tasks

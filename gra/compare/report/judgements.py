@@ -1,7 +1,9 @@
-"""What single scores say of the committee: how far reviewers agree in pairs, whom each prefers, how domains fare.
+"""Derives from single scores how far pairs of reviewers agree, which generators they prefer, and what is kept by
+domain.
 
-Severity is that of the run's health; a preference is how many points more than the other reviewers of the same samples a reviewer
-gives to one generator's responses, minus the same for all other generators (gra/severity.py). No model reviews its own response.
+Severity is defined as in the run's health. A reviewer's preference for a generator is the difference between two means:
+by how many points the reviewer scores this generator's responses higher than the other reviewers of the same samples
+do, minus the same for the responses of all other generators (gra/severity.py). No model reviews its own response.
 """
 
 from __future__ import annotations
@@ -22,14 +24,15 @@ from gra.model_names import family_of
 from gra.reasons import REASONS
 from gra.severity import below_others, preference
 
-LEAST = 20  # common samples for a figure on a pair
+LEAST = 20  # least number of common samples for a figure on a pair
 MOST_MODELS, MOST_DOMAINS = 12, 40
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One proposal: who wrote it and what each reviewer gave it; `scores` is empty where nobody scored it. `std`: their recorded
-    deviation; `accepted`: whether the committee accepted it, also where it was dropped later; None where nobody knows."""
+    """One proposal. `scores`: each reviewer's score; empty if nobody scored the proposal. `std`: the recorded standard
+    deviation of the scores. `accepted`: whether the committee accepted the proposal, even if it was dropped later; None
+    if unknown."""
 
     domain: str
     generator: str
@@ -40,7 +43,7 @@ class Judged:
 
 
 def judged(arm: Arm) -> list[Judged]:
-    """The proposals of the arm's data folder, of a large one an even part."""
+    """The proposals of the arm's data folder. From a large folder, only evenly spaced groups of rows are read."""
     found: list[Judged] = []
     for parts, kept in ((("data", "train.parquet"), True), (("rejected.parquet",), False)):
         path = arm.file("data", *parts)
@@ -71,7 +74,7 @@ def gate(arm: Arm) -> tuple[float | None, float | None]:
 
 
 def pairs(found: Sequence[Judged]) -> dict[tuple[str, str], list[tuple[float, float]]]:
-    """The scores that two reviewers, in order of their names, gave to the same samples."""
+    """Two reviewers, in the order of their names -> the two scores of each sample that both reviewed."""
     seen: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for one in found:
         for first, second in combinations(sorted(one.scores), 2):
@@ -80,7 +83,8 @@ def pairs(found: Sequence[Judged]) -> dict[tuple[str, str], list[tuple[float, fl
 
 
 def below(found: Sequence[Judged]) -> dict[str, dict[str, list[float]]]:
-    """Reviewer -> generator -> by how many points its scores lie below the others' of the same samples."""
+    """Reviewer -> generator -> for each of the generator's samples, by how many points the reviewer's score lies below
+    the mean of the other reviewers' scores."""
     seen: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for one in found:
         for model, gap in zip(one.scores, below_others(list(one.scores.values())), strict=True):
@@ -112,8 +116,10 @@ def correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
 
 
 def preferences(found: Sequence[Judged]) -> dict[str, Any] | None:
-    """Reviewers by generators: points above what the other reviewers gave, minus the same for all other generators; and for its own
-    family, where a pool has several models of one. None where nothing can be said."""
+    """A table with a line per reviewer and a column per generator: the reviewer's preference for the generator (see the
+    module's docstring). A last column, the preference for the reviewer's own model family, is added if the models
+    belong to several families and at least one family has several models. None without reviewers to compare, or for
+    fewer than two generators."""
     gaps = below(found)
     models, writers = _models(gaps), _models(one.generator for one in found if one.generator and one.scores)
     if not models or len(writers) < 2:
@@ -134,7 +140,8 @@ def _preferred(seen: Mapping[str, Sequence[float]], writers: Sequence[str]) -> d
 
 
 def _cell(value: float | None, n: int, form: str, scale: float = 1.0) -> dict[str, str]:
-    """A cell's text, its shade (`plus-4` ... `minus-4`: the sign and how strong) and what it rests on."""
+    """A cell's text, its shade (`plus-4` to `minus-4`, by sign and size) and, as its title, the number of samples
+    behind it."""
     if value is None:
         return {"text": MISSING, "shade": "", "title": f"{n:,} common samples"}
     step = min(4, round(4 * abs(value) / scale))

@@ -40,7 +40,7 @@ from gra.compare.tables.rows import Comparison
 
 _HERE = Path(__file__).parent
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # not allowed in HTML or in UTF-8
-CONFIG_CAP, CONFIGS_CAP = 20_000, 600_000  # characters of one config, of all
+CONFIG_CAP, CONFIGS_CAP = 20_000, 600_000  # most characters of one config, and of all configs together
 
 
 def render(
@@ -52,11 +52,13 @@ def render(
     draw: bool = False,
     seeds: Seeds | None = None,
 ) -> str:
-    """The whole report as HTML, of any number of arms with any steps: a lone data, model or scores folder is an arm with one step.
+    """The whole report as HTML, for any number of arms with any steps. A lone data, model or scores folder is an arm
+    with one step.
 
-    `samples`: maximum number of them to browse; None: as many as fit. `judge`: the simulated world's truth, for data that no
-    audit judged. `draw`: embed instructions for a map of them; `seeds`: finds those of an arm, which are drawn too. Reads the
-    folders of `arms`; raises StoreError, EvalError where one is broken.
+    `samples`: the maximum number of samples to browse; None: as many as fit. `judge`: the simulated world's truth, for
+    data that no audit judged. `draw`: whether to embed the instructions and draw a map of them. `seeds`: finds the
+    seeds of an arm, which the map shows too. Reads the folders of `arms`; raises StoreError, EvalError if one of them
+    is broken.
     """
     css, js = (_HERE / "report.css").read_text(encoding="utf-8"), (_HERE / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()
@@ -118,7 +120,8 @@ def _safe_json(text: str) -> Markup:
 
 
 def _lead(comparison: Comparison, groups: Mapping[str, Sequence[Arm]]) -> list[str]:
-    """The sentences that the report opens with: the comparison's, or what the reference's folders hold."""
+    """The sentences that the report opens with: on the comparison or, if nothing is compared, on the reference's
+    folders."""
     if said := headline.of_comparison(comparison):
         return said
     arm = groups[comparison.reference][0]
@@ -142,7 +145,8 @@ def breakable(name: str) -> Markup:
 
 
 def _by_task(comparison: Comparison) -> list[dict[str, Any]]:
-    """Each evaluated arm by benchmark: a name and the cells of table.TASK_HEADINGS."""
+    """For each evaluated arm, its label and a line per benchmark: the benchmark's name and its cells
+    (table.task_cells)."""
     shown = table.names(comparison.tasks)
     return [
         {
@@ -157,7 +161,7 @@ def _by_task(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def _cost(comparison: Comparison) -> dict[str, Any] | None:
-    """Means by the tokens that a training sample took; None with fewer than two arms of which both are known."""
+    """A chart of mean scores over tokens per training sample; None if fewer than two arms have both numbers."""
     points = [
         (table.label(row, comparison), tokens, 100 * row.mean, 100 * row.interval.low, 100 * row.interval.high)
         for row in comparison.rows
@@ -206,7 +210,7 @@ def _average(curves: Sequence[charts.Curve]) -> list[tuple[float, float]]:
     return [(step, sum(one[step] for one in by_step) / len(by_step)) for step in shared]
 
 
-METRICS = 12  # of one training
+METRICS = 12  # most metrics shown of one training
 
 
 def _trainings(arms: Sequence[Arm]) -> list[tuple[str, str]]:
@@ -237,7 +241,7 @@ def _provenance(arms: Sequence[Arm]) -> list[dict[str, str]]:
 
 
 def _name(folder: Path) -> str:
-    return folder.name.removesuffix(".partial")  # a stage writes its report before its folder has its name
+    return folder.name.removesuffix(".partial")  # a stage writes its report before its folder gets its final name
 
 
 def _configs(arms: Sequence[Arm]) -> list[dict[str, str]]:

@@ -1,4 +1,5 @@
-"""PURE: formats probe.json for the report: what was found in words, and a line per model. Missing or invalid values become "-"."""
+"""PURE: formats probe.json for the report: sentences on the findings, and a line per model. Missing or invalid values
+become "-"."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ FIGURES = {  # heading -> key of a model's result
     "Preference for its own family": "preference",
 }
 HEADINGS = ("Model", *FIGURES)
-MOST = 30  # models, sentences
+MOST = 30  # most models that are shown, and most sentences
 
 
 def probe(found: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -1,7 +1,9 @@
-"""Packs the samples of a data folder into the report: all of them up to a size, else a seeded part, which the page says.
+"""Packs the samples of a data folder into the report. If not all of them fit, a reproducible selection is packed.
 
-A page holds them as gzip in base64, which report.js unpacks: thousands of samples stay below 5 MB. Decisions and reasons take turns
-until the place is used up, so that rare ones are there too; within one, samples are in the order of their ids' hashes.
+A page holds the samples as gzip in base64, which report.js unpacks: thousands of samples stay below 5 MB. The selection
+takes one sample of each decision and each reason in turn until the space is used up, so that rare decisions and reasons
+are there too. The samples of one decision or reason come in the order of their ids' hashes. The page says how many
+samples of all it holds.
 """
 
 from __future__ import annotations
@@ -27,15 +29,15 @@ WINDOW = 20_000  # rows of a larger table that are read, in evenly spaced groups
 ROWS_SIZE, CALLS_SIZE = 2_300_000, 500_000  # compressed bytes of the samples, and of their prompts and replies
 MOST_PROMPTED = 200  # samples whose prompts and replies are in the page
 CALL_CAP = 12_000  # characters of a prompt or a reply
-FLUSH = 32_768  # bytes after which the compressed size is known exactly
+FLUSH = 32_768  # after so many bytes the compressor is flushed, which makes the compressed size exact
 JOURNAL = "journal.sqlite"
-Judge = Callable[[str, str], bool | None]  # instruction, response -> right, wrong, or nobody knows
+Judge = Callable[[str, str], bool | None]  # (instruction, response) -> whether the response is right; None: unknown
 
 
 @dataclass(frozen=True)
 class Packed:
-    """`rows`: the samples, a JSON list; `calls`: {id: calls} of as many of them as `prompted` says, from the first; both packed.
-    `shown` of `total` samples; `judged`: whether the truth of kept samples is known."""
+    """`rows`: the samples as a JSON list, packed. `calls`: a JSON list of [sample id, calls] for the first `prompted`
+    samples, packed. The page holds `shown` of `total` samples. `judged`: whether the truth of kept samples is known."""
 
     rows: str
     calls: str
@@ -46,7 +48,7 @@ class Packed:
 
 
 def pack(arm: Arm, most: int | None, judge: Judge | None = None) -> Packed | None:
-    """The samples of the arm's data folder; None where it has none. `most`: their maximum number; None: as many as fit."""
+    """The samples of the arm's data folder; None where it has none. `most`: maximum number (None: as many as fit)."""
     tables = [_window(arm.file("data", *parts)) for parts in (("data", "train.parquet"), ("rejected.parquet",))]
     total = sum(rows for _, rows in tables)
     limit = MOST_ROWS if most is None else min(most, MOST_ROWS)
@@ -74,12 +76,13 @@ def pack(arm: Arm, most: int | None, judge: Judge | None = None) -> Packed | Non
 
 
 def packed(lines: Iterable[str], size: int) -> tuple[str, int]:
-    """JSON values as one list, gzip and base64, as many as fit into about `size` compressed bytes; and their number."""
+    """Pack JSON values into one list, as gzip in base64: as many as fit into about `size` compressed bytes. Return the
+    packed list and the number of its values."""
     squeeze = zlib.compressobj(6, zlib.DEFLATED, 31)
     parts, count, long, pending = [squeeze.compress(b"[")], 0, 0, 0
     for line in lines:
         raw = ("," if count else "").encode() + line.encode("utf-8", "replace")
-        if long + (pending + len(raw)) // 4 > size:  # a quarter: what the compressor has not given out yet, estimated
+        if long + (pending + len(raw)) // 4 > size:  # pending bytes are assumed to shrink to a quarter
             break
         parts.append(squeeze.compress(raw))
         pending += len(raw)
@@ -93,7 +96,8 @@ def packed(lines: Iterable[str], size: int) -> tuple[str, int]:
 
 
 def _window(path: Path | None) -> tuple[Any, int]:
-    """A table's rows to choose from, and the number of all; None and 0 where there is no file."""
+    """The rows of a table from which samples are chosen, and the number of all its rows; None and 0 if there is no
+    file."""
     file = data.open_table(path)
     if file is None:
         return None, 0
@@ -125,7 +129,8 @@ def _order(tables: Sequence[Any]) -> list[tuple[bool, int]]:
 
 
 def _truth(arm: Arm) -> dict[str, bool | None] | None:
-    """Sample -> whether it is wrong, of those that the audit names; None where nothing audited the data."""
+    """The samples that the audit names: id -> True if the sample is wrong, None if the audit cannot tell. Samples that
+    the audit does not name are right. Return None if the data were not audited."""
     found = data.read_object(arm.file("audit", "audit.json")) or {}
     named = {key: found.get(key) for key in ("wrong_ids", "unknown_ids")}
     if not all(isinstance(ids, list) for ids in named.values()):
@@ -143,7 +148,8 @@ def _wrong(row: Mapping[str, Any], truth: dict[str, bool | None] | None, judge: 
 
 
 def _calls(journal: Path, samples: Sequence[str]) -> Iterator[str]:
-    """[sample, its calls] as JSON, oldest call first. A journal that cannot be read has none: `gra inspect` says why."""
+    """Yield [sample, its calls] as JSON, oldest call first; nothing if the journal cannot be read (`gra inspect` says
+    why)."""
     if not journal.is_file():
         return
     query = "SELECT step, role, model, attempt, request, text, error FROM calls WHERE sample = ? ORDER BY at, role"

@@ -1,7 +1,7 @@
-"""PURE: the committee's scores against those of each single reviewer (the paper's Figure 7 and its 87.3 % of agreeing reviews).
+"""PURE: compares the committee's scores with each reviewer's (the paper's Figure 7 and its 87.3 % of agreeing reviews).
 
-A single reviewer would accept what it scores at least tau; the committee accepts by its gate, disputes settled by the adjudicator.
-A reviewer is compared with the committee on the samples that it reviewed itself.
+A single reviewer would accept every sample that it scores at least tau. The committee accepts by its gate, where the
+adjudicator settles disputes. A reviewer is compared with the committee on the samples that it reviewed itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LOW, HIGH = 0.5, 9.5  # scores within half a point of the ends of the scale, 0 a
 PAPER_DELTA, PAPER_AGREE = (
     1.5,
     0.873,
-)  # "over 87.3 % of samples get strongly agreeing reviews"; what counts as such is not stated
+)  # "over 87.3 % of samples get strongly agreeing reviews"; the paper does not define "strongly agreeing"
 HEADINGS = (
     *("Who judges", "Would accept, %", "The committee accepts, %", "Samples", "Mean", "SD", "Different scores"),
     *(f"{LOW:g} or less, %", f"{HIGH:g} or more, %"),
@@ -33,8 +33,9 @@ HEADINGS = (
 
 @dataclass(frozen=True)
 class Shape:
-    """The scores of one judge, ascending. `alone`: the share that it would accept by itself; `together`: the share of the same
-    samples that the committee accepted; None where tau, or what became of them, is not known."""
+    """The scores of one judge, ascending. `alone`: the share of its samples that the judge would accept by itself; None
+    if tau is unknown. `together`: the share of the same samples that the committee accepted; None unless its decision
+    on each is known."""
 
     name: str
     scores: tuple[float, ...]
@@ -43,7 +44,8 @@ class Shape:
 
 
 def shapes(found: Sequence[Judged], tau: float | None) -> list[Shape]:
-    """The committee's mean over samples with two reviews or more, then each reviewer by name; [] for fewer than two reviewers."""
+    """First the committee, with its mean score of each sample that has two reviews or more; then each reviewer, by
+    name. [] for fewer than two reviewers."""
     names = sorted({name for one in found for name in one.scores})
     if len(names) < 2:
         return []
@@ -65,7 +67,7 @@ def _shape(name: str, pairs: Sequence[tuple[float, bool | None]], tau: float | N
 
 def agreeing(found: Sequence[Judged], delta: float) -> tuple[Range, int] | None:
     """The share of samples whose reviewers' scores have a standard deviation of at most `delta`, with its 95 % interval (Wilson),
-    and the number of samples; None for fewer than LEAST. The deviation is the recorded one."""
+    and the number of samples; None for fewer than LEAST samples. The standard deviations are the recorded ones."""
     spread = [one.std for one in found if one.std is not None and len(one.scores) > 1]
     if len(spread) < LEAST:
         return None
@@ -96,7 +98,7 @@ def cells(one: Shape) -> tuple[str, ...]:
 
 
 def sentence(found: Sequence[Judged]) -> str:
-    """Our share of agreeing reviews beside the paper's; empty where there is none."""
+    """A sentence on our share of agreeing reviews and the paper's; "" if ours is not known."""
     ours = agreeing(found, PAPER_DELTA)
     if ours is None:
         return ""
@@ -107,7 +109,8 @@ def sentence(found: Sequence[Judged]) -> str:
 
 
 def data(found: Sequence[Judged], tau: float | None) -> dict[str, Any]:
-    """The same as JSON types: by judge, how often each score occurs, and the shares."""
+    """The same content as JSON types: how often each score occurs and the shares, by judge; and the share of agreeing
+    reviews."""
     ours = agreeing(found, PAPER_DELTA)
     return {
         "tau": tau,

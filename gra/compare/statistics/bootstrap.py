@@ -2,11 +2,12 @@
 
 There are two questions, each with its method:
 
-- *Over items*: would these two trained models differ on other questions of the same kind? Items are resampled (`resampling.py`).
-  *Paired*: both arms share a resample, so item difficulty cancels out (Koehn 2004, "Statistical Significance Tests for Machine
-  Translation Evaluation", section 3; Miller 2024, arXiv 2411.00640, section 4.2). *Stratified*: within each benchmark, whose size
-  is fixed by design (Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 3.2). Intervals are percentile
-  intervals. This is the only question that can be answered where an arm was trained once; `items_only` selects it in any case.
+- *Over items*: would these two trained models differ on other questions of the same kind? Items are resampled
+  (`resampling.py`). *Paired*: both arms share a resample, so item difficulty cancels out (Koehn 2004, "Statistical
+  Significance Tests for Machine Translation Evaluation", section 3; Miller 2024, arXiv 2411.00640, section 4.2).
+  *Stratified*: within each benchmark, whose size is fixed by design (Davison and Hinkley 1997, "Bootstrap Methods and
+  their Application", section 3.2). Intervals are percentile intervals. With too few training runs for the second
+  question, only this one can be answered; `items_only` always selects it.
 - *Over items and training runs*: would the two recipes differ if each were run again, on other questions? Standard errors come from
   an analysis of variance, with Student's t (`trainings.py`). Needs three training runs of one arm, or two of both.
 
@@ -80,10 +81,11 @@ class Level:
 class Difference:
     """First arm minus second: the mean over benchmarks, each benchmark, and the means over `groups` of benchmarks.
 
-    `replicates`: the number of training runs of each arm. `over_trainings`: whether the intervals include training noise; else they
-    are over items, for just these trained models. `family`: p-values by benchmark, for a correction for multiple tests. `claims`:
-    whether they may be starred, which needs an estimate of both arms' training noise, or a comparison over items only.
-    `resamples`: 0 where nothing was resampled. `clustered`: number of clusters of each benchmark that is sampled by cluster.
+    `replicates`: the number of training runs of each arm. `over_trainings`: whether the intervals include training
+    noise; else they are over items, for just these trained models. `family`: p-values by benchmark, for a correction
+    for multiple tests. `claims`: whether differences may be starred. This needs an estimate of both arms' training
+    noise, or `items_only`. `resamples`: 0 where nothing was resampled. `clustered`: number of clusters of each
+    benchmark that is sampled by cluster.
     """
 
     mean: Interval
@@ -170,8 +172,9 @@ def level_of(
     items_only: bool = False,
     share: bool = True,
 ) -> Level:
-    """The scores of one arm with intervals over its items, and also over its training runs where there are at least three (unless
-    `items_only`). `share`: the outcomes are between 0 and 1; else they are differences."""
+    """The scores of one arm with intervals over its items. With at least three training runs, and without `items_only`,
+    the intervals are over its training runs too. `share`: whether the outcomes are between 0 and 1; if not, they are
+    differences."""
     _check(resamples, level)
     count = len(replicates_of(arm))
     over_trainings = not items_only and known(count, None)
@@ -229,8 +232,8 @@ def _parts(tables: Mapping[str, Table], count: int, edges: Mapping[str, Edge | N
 
 
 def _clusters_p(table: Table, count: int) -> float:
-    """The p-value of a clustered difference by Student's t, whose tail resampling few clusters would miss; 0 where items are
-    drawn."""
+    """The p-value of a difference with clustered items, by Student's t: resampling few clusters would miss the long
+    tail of the t distribution. 0 if items are drawn, not clusters."""
     if table.member is None:
         return 0.0
     parts = measure(table, count)
@@ -238,7 +241,7 @@ def _clusters_p(table: Table, count: int) -> float:
 
 
 def _estimated(parts: Mapping[str, Parts], level: float) -> Callable[[Sequence[str]], Interval]:
-    """A function from benchmarks to the interval over items and training runs of their mean."""
+    """A function that takes benchmarks and returns the interval of their mean, over items and training runs."""
 
     def interval(tasks: Sequence[str]) -> Interval:
         found = estimate(mean_of([parts[task] for task in tasks]))
@@ -250,7 +253,7 @@ def _estimated(parts: Mapping[str, Parts], level: float) -> Callable[[Sequence[s
 def _resampled(
     tables: Mapping[str, Table], count: int, edges: Mapping[str, Edge | None], resamples: int, seed: int, level: float
 ) -> Callable[[Sequence[str]], Interval]:
-    """A function from benchmarks to the bootstrap interval over items of their mean."""
+    """A function that takes benchmarks and returns the bootstrap interval of their mean, over items."""
     values, drawn = resampling.resample(tables, count, resamples, seed)
     z = normal(level)
 

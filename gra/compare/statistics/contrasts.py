@@ -1,7 +1,8 @@
 """PURE: any contrast between arms, not only reference minus arm: `A-B`, or means of several arms, `A1+A2+A3-B1+B2+B3`.
 
-Means over several arms (three seed sets) draw the items jointly: all arms answered the same items, and a resample takes the same
-items for all. With enough training runs, the interval is over items and training runs (weighted.py), else over items.
+For means over several arms (such as three seed sets), items are drawn jointly: all arms answered the same items, and a
+resample takes the same items for all arms. With enough training runs, the interval is over items and training runs
+(weighted.py); otherwise it is over items only.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Contrast:
 
 
 def parse(text: str, names: Sequence[str]) -> dict[str, float]:
-    """The weights of the contrast `text` over the arms `names`: A-B, or means of sums, A1+A2-B1+B2. Names may contain + and -.
+    """The weights of the contrast `text` over the arms `names`. `text` is A-B, or A1+A2-B1+B2: the mean of A1 and A2
+    minus the mean of B1 and B2. Names may contain + and -.
 
     Raises ConfigError for a name that is not an arm, and where the text can be read in two ways.
     """
@@ -59,7 +61,8 @@ def contrast(
     groups: Mapping[str, Sequence[str]] | None = None,
     items_only: bool = False,
 ) -> Difference:
-    """The weighted sum of arms' scores with intervals, over their shared benchmarks; `groups` names sets of them to average too.
+    """The weighted sum of arms' scores with intervals, over their shared benchmarks; `groups`: sets of benchmarks to
+    average too.
 
     For two arms with the weights 1 and -1 it is `paired_bootstrap`. Raises EvalError where the arms share no benchmark or have
     different items.

@@ -7,13 +7,14 @@ time in a hundred often scores none. Where fewer than FEW items differ from the 
 - a paired difference gets Bonett and Price's interval, which adds one item that only the first arm has right and one that only
   the second has (Bonett and Price 2012, British Journal of Mathematical and Statistical Psychology 65), and McNemar's exact
   p-value (the sign test on the items that differ);
-- a mean over benchmarks is widened by the extra variance of such a benchmark, from its half width squared: the method of variance
-  estimates recovery (Zou and Donner 2008, Statistics in Medicine 27).
+- the interval of a mean over benchmarks is widened by the extra variance of such a benchmark, which the half width of
+  the benchmark's own interval gives: the method of variance estimates recovery (Zou and Donner 2008, Statistics in
+  Medicine 27).
 
-For clustered items, the number of units is that of independent items with the same variance; where all clusters have the same
-outcome, it is the number of clusters. With several training runs a share's interval is Wilson's, with the number of items that
-gives the same standard error (as for complex samples: Franco, Little, Louis and Slud 2019, Journal of Survey Statistics and
-Methodology 7); it stays within 0 to 1.
+For clustered items, the number of units is the number of independent items that would give the same variance; if all
+clusters have the same outcome, it is the number of clusters. With several training runs a share's interval is Wilson's,
+with the number of items that gives the same standard error (as for complex samples: Franco, Little, Louis and Slud
+2019, Journal of Survey Statistics and Methodology 7); it stays within 0 to 1.
 """
 
 from __future__ import annotations
@@ -28,13 +29,14 @@ from gra.compare.statistics.item_scores import Floats, Table
 from gra.compare.statistics.trainings import measure
 from gra.intervals import normal, wilson
 
-FEW = 20  # with fewer items that differ from the rest, resampling is not trusted
+FEW = 20  # if fewer items differ from the most frequent outcome, resampling is not trusted
 
 
 @dataclass(frozen=True)
 class Edge:
-    """A benchmark whose items nearly all have the same outcome: `low`, `high`, the two-sided `p` of a difference (1 for a share),
-    and `extra`, the variance to add to a mean over benchmarks beyond that of the items."""
+    """A benchmark whose items nearly all have the same outcome: the interval `low` to `high`, and the two-sided `p` of
+    a difference (1 for a share). `extra`: the variance to add to the variance of its items in a mean over
+    benchmarks."""
 
     low: float
     high: float
@@ -45,8 +47,9 @@ class Edge:
 def edge(table: Table, first: int, level: float, *, share: bool) -> Edge | None:
     """The interval of a benchmark whose items nearly all have the same outcome; None where resampling works.
 
-    `share`: the table has one arm with outcomes between 0 and 1. Else the statistic is a difference: the mean of the `first`
-    columns minus that of the others, or the mean of outcomes that are differences already.
+    `share`: whether the table has one arm with outcomes between 0 and 1. If not, the statistic is a difference: the
+    mean of the table's first `first` columns minus the mean of the other columns, or the mean of outcomes that are
+    differences already.
     """
     own = table.outcomes[:, :first].mean(axis=1)
     other = table.outcomes[:, first:].mean(axis=1) if table.outcomes.shape[1] > first else np.zeros(len(own))

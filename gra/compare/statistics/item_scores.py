@@ -58,7 +58,8 @@ def macro(one: Outcomes) -> Outcomes:
 
 @dataclass(frozen=True)
 class Table:
-    """Outcomes of shape (items, columns), one column per replicate; `member`: cluster number of each item, None to draw items."""
+    """Outcomes of shape (items, columns), one column per replicate; `member`: the number of each
+    item's cluster; None: items are drawn, not clusters."""
 
     doc_ids: list[str]
     outcomes: Floats

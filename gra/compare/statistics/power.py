@@ -1,17 +1,18 @@
-"""PURE: how small a difference a comparison can see, and how many items and training runs it needs to see a given one.
+"""PURE: how small a difference a comparison can detect, and how many items and training runs a given difference needs.
 
-*Minimum detectable effect*: the true difference for which the chance that a two-sided test at the interval's level rejects "no
-difference" is 80 %. With the standard error SE and its degrees of freedom,
+*Minimum detectable effect*: the true difference for which a two-sided test at the interval's level rejects "no
+difference" with a probability of 80 %. With the standard error SE and its degrees of freedom,
 
     MDE = (t_level + t_power) * SE = half width * (1 + t_power / t_level)
 
-(Bloom 1995, "Minimum Detectable Effects", Evaluation Review 19; t_level is the two-sided quantile at the level, t_power the
-one-sided one at 80 %; for many degrees of freedom 1.96 + 0.84 = 2.80 standard errors).
+(Bloom 1995, "Minimum Detectable Effects", Evaluation Review 19; t_level is the two-sided quantile at the level, t_power
+the one-sided quantile at 80 %; with many degrees of freedom the MDE is 1.96 + 0.84 = 2.80 standard errors).
 
-*Before a run*, SE is planned from: K benchmarks with n items and share p of right answers each; R training runs of either arm;
-`noise`, the standard deviation of an arm's mean over benchmarks between training runs, without the luck of items; and how alike
-answers are. `within` is the correlation over items of the right-or-wrong of two training runs of one arm, `between` that of two
-arms. Per benchmark the paired difference of the arms' averages over R training runs has the variance per item
+*Before a run*, SE is planned from: K benchmarks with n items and share p of right answers each; R training runs of
+either arm; `noise`, the standard deviation of an arm's mean over benchmarks between training runs, without the luck of
+items; and how alike answers are. `within` is the correlation over items between the outcomes (right or wrong) of two
+training runs of one arm; `between` is the same correlation for two arms. In each benchmark, each arm is averaged over
+its R training runs. The paired difference between these averages has the variance per item
 
     D = 2 p (1 - p) [ (within - between) + (1 - within) / R ]
 
@@ -31,14 +32,15 @@ from gra.compare.statistics.trainings import c4
 from gra.intervals import student
 
 POWER = 0.8
-MOST = 60  # training runs of each arm that are tried
+MOST = 60  # most training runs of each arm that are tried
 BETWEEN, WITHIN = 0.5, 0.6  # assumed correlations of answers, where nothing is measured
 NOISE = 0.01  # assumed training noise
 
 
 @dataclass(frozen=True)
 class Design:
-    """What is planned: `items` and `share` (of right answers, 0..1) by benchmark; the other fields as above, noise as a share."""
+    """A planned comparison. `items` and `share` (of right answers, 0..1) are by benchmark; the module's docstring
+    explains the other fields. `noise` is a share."""
 
     items: Sequence[int]
     share: Sequence[float]
@@ -69,7 +71,7 @@ def error(design: Design, trainings: int) -> tuple[float, float]:
 
 
 def _errors(design: Design, trainings: int) -> tuple[float, float, float]:
-    """The standard error, the one that the interval uses, and its degrees of freedom."""
+    """The planned standard error, the standard error that the interval uses, and the latter's degrees of freedom."""
     scale = len(design.items) ** 2
     spread = [p * (1 - p) / n for p, n in zip(design.share, design.items, strict=True)]
     alike = (design.within - design.between) + (1 - design.within) / trainings
@@ -86,7 +88,7 @@ def _errors(design: Design, trainings: int) -> tuple[float, float, float]:
 
 
 def effect(design: Design, trainings: int) -> float:
-    """The minimum detectable effect of the design with so many training runs of each arm, as a share."""
+    """The minimum detectable effect of the design, as a share. `trainings`: the number of training runs of each arm."""
     se, used, df = _errors(design, trainings)
     return used * student(design.level, df) + se * student(2 * design.power - 1, df)
 
@@ -97,8 +99,9 @@ def trainings_needed(design: Design, wanted: float) -> int | None:
 
 
 def items_needed(design: Design, trainings: int, wanted: float) -> float | None:
-    """By which factor the items of every benchmark must be multiplied to detect `wanted` with so many training runs; None where
-    training noise alone hides it. Below 1: fewer items suffice."""
+    """The factor by which the number of items of every benchmark must be multiplied to detect an effect of `wanted`
+    with `trainings` training runs of each arm. Below 1, fewer items suffice. None if training noise alone hides the
+    effect."""
     low, high = 1e-3, 1e3
     if effect(_more(design, high), trainings) > wanted:
         return None

@@ -16,16 +16,18 @@ This is the two-way analysis of variance of training runs crossed with items (Se
 Components", chapter 4; Owen 2007, "The pigeonhole bootstrap", for the effect of counting twice). Training runs are not paired
 by number: the seeds of two recipes share nothing. Where one arm was trained once, its T and q are assumed to equal the other's.
 
-`c` is the ratio of the expected standard deviation of so few values to the true one (0.89 for two degrees of freedom, 0.97 for
-eight; Cureton 1968, The American Statistician 22), so s / c is right on average. It is needed because s^2 of few training runs
-is below its mean more often than above, and an SE that is too small once is not offset by one that is too large another time.
-Without it, the interval of two training runs each covers less than 93 % where there is training noise.
+`c` is the ratio of the expected standard deviation of so few values to the true one (0.89 for two degrees of freedom,
+0.97 for eight; Cureton 1968, The American Statistician 22), so s / c is right on average. It is needed because s^2 of
+few training runs is below its mean more often than above, and an SE that is too small once is not offset by one that is
+too large another time. Without `c`, the interval for two training runs of each arm covers the truth in less than 93 %
+of cases if there is training noise.
 
 The quantile is Student's; its degrees of freedom are Satterthwaite's (1946, Biometrics Bulletin 2; Welch 1947, Biometrika 34).
 
-For stars after Holm's correction this is not enough: with ten benchmarks the tail at 0.5 % decides, where an s^2 that is small
-by chance does harm: with two training runs each, up to 4 % of such tests reject. `tail_p` averages the p-value over the
-variances compatible with the observed s^2 (a generalized p-value: Tsui and Weerahandi 1989, JASA 84), which keeps the tail.
+For stars after Holm's correction, this quantile is not enough. With ten benchmarks the tail at 0.5 % decides, and there
+an s^2 that is small by chance does harm: with two training runs of each arm, up to 4 % of such tests reject, not 0.5 %.
+`tail_p` averages the p-value over the variances compatible with the observed s^2 (a generalized p-value: Tsui and
+Weerahandi 1989, JASA 84), which keeps the tail.
 """
 
 from __future__ import annotations
@@ -46,9 +48,10 @@ LEAST = 2  # with fewer degrees of freedom, training noise is not estimated
 
 @dataclass(frozen=True)
 class Parts:
-    """One benchmark, or the unweighted mean over several: the two arms' `means`, one per training (the second is empty where there
-    is only one arm); `items`, the variance I of the difference due to items (or clusters), with `items_df` degrees of freedom;
-    `luck`, by arm, the variance q of one training's mean (None where the arm was trained once)."""
+    """One benchmark, or the unweighted mean over several. `means`: for each of two arms, the mean of every training
+    run; the second entry is empty if there is only one arm. `items`: the variance I of the difference that is due to
+    items (or clusters), with `items_df` degrees of freedom. `luck`: for each arm, the variance q of one training run's
+    mean; None if the arm was trained once."""
 
     means: tuple[Floats, Floats]
     items: float
@@ -64,8 +67,9 @@ class Parts:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its squared standard error: `items` and `items_df` as in Parts, and the contribution of training: `seen`, the
-    sum of s^2 / R, with `seen_df` degrees of freedom; `luck` is the part of it that is in `items` already."""
+    """A value, and the parts of its squared standard error. `items` and `items_df` are as in Parts. `seen` is the
+    contribution of training: the sum of s^2 / R, with `seen_df` degrees of freedom. `luck` is the part of `seen` that
+    `items` already contains."""
 
     value: float
     items: float
@@ -119,7 +123,8 @@ class Estimate:
 
 
 def c4(df: float) -> float:
-    """The expected standard deviation of a sample with `df` degrees of freedom over the true one, usually called c4."""
+    """The ratio of the expected standard deviation of a sample with `df` degrees of freedom to the true one, usually
+    called c4."""
     return math.sqrt(2 / df) * math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2))
 
 
@@ -131,21 +136,23 @@ def _below(value: Any, df: float) -> Any:
 
 
 def known(first: int, second: int | None) -> bool:
-    """Whether training noise can be estimated from so many training runs of one arm (`second` is None) or two."""
+    """Whether training noise can be estimated. `first`, `second`: numbers of training runs of the two arms; `second` is
+    None if there is only one arm."""
     return first - 1 + (0 if second is None else second - 1) >= LEAST
 
 
 def measure(table: Table, first: int) -> Parts:
-    """The parts of one benchmark; the `first` columns of the table are the first arm's training runs, the others the second's.
+    """The parts of one benchmark. The table's first `first` columns are the first arm's training runs; the others are
+    the second's.
 
-    Clusters are the units, by the linearised ratio of their sums to their sizes.
+    If the table has clusters, they are the units, by the linearised ratio of their sums to their sizes.
     """
     means = table.outcomes.mean(axis=0)
     gaps = table.outcomes - means
     units = gaps if table.member is None else cluster_sums(gaps, table.member)[0]
     count, columns = units.shape
     scale = count / max(1, count - 1) / len(gaps) ** 2
-    products = units.T @ units * scale  # between training runs: all that is needed, for any number of items
+    products = units.T @ units * scale  # covariances between training runs: enough for all that follows
     luck: list[float | None] = []
     for side in (slice(0, first), slice(first, columns)):
         own = products[side, side]

@@ -1,9 +1,10 @@
-"""PURE: the analysis of variance of trainings.py for any weighted sum of arms, such as the mean of three minus that of three more.
+"""PURE: the analysis of variance of trainings.py for any weighted sum of arms, such as the mean of three arms minus the
+mean of three others.
 
-All arms answered the same items, so an item's weighted sum over the arms is one number, and items are drawn jointly. An arm with
-weight w, R training runs, training variance T and luck q adds w^2 (T + q) / R to the variance, and its q is in the items' variance
-already. With weights 1 and -1 the result is that of trainings.py. The arms themselves (the three seed sets) are fixed: the interval
-says nothing about a fourth seed set.
+All arms answered the same items, so an item's weighted sum over the arms is one number, and items are drawn jointly. An
+arm with weight w, R training runs, training variance T and luck q adds w^2 (T + q) / R to the variance; the part with q
+is in the items' variance already. With weights 1 and -1 the result is that of trainings.py. The arms themselves (the
+three seed sets) are fixed: the interval says nothing about a fourth seed set.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from gra.compare.statistics.trainings import LEAST, Estimate
 
 @dataclass(frozen=True)
 class Pieces:
-    """One benchmark, or the unweighted mean over several: each arm's `means`, one per training; `items`, the variance of the
-    weighted sum due to items, with `items_df` degrees of freedom; each arm's `luck` (None where it was trained once)."""
+    """One benchmark, or the unweighted mean over several. `means`: for each arm, the mean of every training run.
+    `items`: the variance of the weighted sum that is due to items, with `items_df` degrees of freedom. `luck`: for each
+    arm, as in trainings.Parts."""
 
     means: tuple[Floats, ...]
     items: float
@@ -32,12 +34,13 @@ class Pieces:
 
 
 def known(counts: Sequence[int]) -> bool:
-    """Whether training noise can be estimated from so many training runs of each arm."""
+    """Whether training noise can be estimated. `counts`: the number of training runs of each arm."""
     return sum(count - 1 for count in counts) >= LEAST
 
 
 def measure(table: Table, counts: Sequence[int], weights: Sequence[float]) -> Pieces:
-    """The pieces of one benchmark; the table's columns are the arms' training runs, `counts` of each."""
+    """The pieces of one benchmark. The table's columns are the training runs, arm after arm; `counts`: their number by
+    arm."""
     means = table.outcomes.mean(axis=0)
     gaps = table.outcomes - means
     units = gaps if table.member is None else cluster_sums(gaps, table.member)[0]
@@ -70,8 +73,8 @@ def mean_of(pieces: Sequence[Pieces]) -> Pieces:
 
 
 def estimate(pieces: Pieces, weights: Sequence[float]) -> Estimate:
-    """The weighted sum with its standard error over items and training runs. Requires `known(...)` of the training runs; the
-    noise of an arm that was trained once is assumed to be the mean of the others'."""
+    """The weighted sum with its standard error over items and training runs. Requires `known(...)` of the training
+    runs; the noise of an arm that was trained once is assumed to equal the mean noise of the other arms."""
     value = sum(weight * float(means.mean()) for weight, means in zip(weights, pieces.means, strict=True))
     several = [place for place, means in enumerate(pieces.means) if len(means) > 1]
     once = sum(weights[place] ** 2 for place, means in enumerate(pieces.means) if len(means) == 1) / len(several)

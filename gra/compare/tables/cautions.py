@@ -15,7 +15,8 @@ def cautions(runs: Sequence[Scores]) -> list[str]:
 
 
 def _verified(runs: Sequence[Scores]) -> list[str]:
-    """Benchmarks whose strict scores are a verifier's verdicts in some run, in all of the same verifier or not."""
+    """Sentences on the benchmarks that a verifier judged in at least one run. Benchmarks that the same verifier judged
+    in all runs are listed apart from the others."""
     mixed: dict[str, list[str]] = {}
     alike: dict[str, list[str]] = {}
     for task in dict.fromkeys(name for run in runs for name in run.items):

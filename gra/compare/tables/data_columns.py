@@ -1,4 +1,5 @@
-"""Facts on an arm's training data, shown beside its scores: what is read, and how a column shows it. Missing is None, never 0.
+"""Reads facts on an arm's training data, and defines the columns that show them beside its scores. Missing is None,
+never 0.
 
 A new column is one entry of COLUMNS: the table, its CSV and the report read the list.
 """
@@ -18,7 +19,8 @@ from gra.compare.tables.numbers import count, mean_of, percent, short
 
 @dataclass(frozen=True)
 class Sources:
-    """What one data set left behind: `stats`, `audit`: the content of stats.json and audit.json; `train`: its samples."""
+    """The files of one data set. `stats`, `audit`: the content of stats.json and audit.json. `train`: the path of its
+    samples. Each is None if the file does not exist."""
 
     stats: Mapping[str, Any] | None
     audit: Mapping[str, Any] | None
@@ -33,7 +35,7 @@ class Facts:
     values: Mapping[str, float | None]
 
     def __getattr__(self, name: str) -> float | None:
-        if name.startswith("__") or name == "values":  # asked of an object without fields, by copy and pickle
+        if name.startswith("__") or name == "values":  # copy and pickle ask for these before the fields are set
             raise AttributeError(name)
         try:
             return self.values[name]
@@ -43,8 +45,9 @@ class Facts:
 
 @dataclass(frozen=True)
 class Column:
-    """`read`: the value of one data set; `derive`: of the means of columns before this one. `heading`: of the table's column, at
-    `place`; "": the column is in the CSV only."""
+    """`read`: computes the value of one data set. `derive`: computes the value from the means of earlier columns.
+    `heading`: the heading in the table; "": the column is in the CSV only. `place`: the column's position in the
+    table."""
 
     name: str
     read: Callable[[Sources], float | None] | None = None
@@ -66,8 +69,9 @@ def _samples(found: Sources) -> float | None:
 
 
 def _tokens(side: str) -> Callable[[Sources], float | None]:
-    """Tokens of one side over {model: {role: {in, out, calls}}}, with those of the data sets from which this one was made (`before`
-    of stats.json); 0 only where the data is known to need no call."""
+    """A function that sums the tokens of one side (`in` or `out`) over {model: {role: {in, out, calls}}}. The tokens of
+    the data sets from which this one was made (`before` of stats.json) are included. 0 only if the data is known to
+    have needed no call."""
 
     def read(found: Sources) -> float | None:
         stats = found.stats
@@ -75,7 +79,7 @@ def _tokens(side: str) -> Callable[[Sources], float | None]:
             return None
         parts = [stats["tokens"], _before(stats).get("tokens", {})]
         uses = [use for part in parts for roles in part.values() for use in roles.values()]
-        if stats.get("before", {}) is None:  # of the data that this was made from nothing is known
+        if stats.get("before", {}) is None:  # nothing is known of the data from which this was made
             return None
         known = [use.get(side) for use in uses]
         if not uses:
@@ -91,7 +95,8 @@ def _both(found: Sources) -> float | None:
 
 
 def _flops(found: Sources) -> float | None:
-    """FLOPs of all calls, as computed by the synthesis, with those of `before`; 0 only where the data is known to need no call."""
+    """FLOPs of all calls, as computed by the synthesis, including `before` of stats.json. 0 only if the data is known
+    to have needed no call."""
     if found.stats is None:
         return None
     cost = found.stats.get("cost")
@@ -112,7 +117,8 @@ def _audited(key: str) -> Callable[[Sources], float | None]:
 
 
 def _per_sample(name: str) -> Callable[[Mapping[str, float | None]], float | None]:
-    """Per kept sample; None where either number is unknown or nothing was kept."""
+    """A function that divides the column `name` by the kept samples; it returns None if either is unknown or nothing
+    was kept."""
 
     def derive(values: Mapping[str, float | None]) -> float | None:
         whole, samples = values[name], values["samples"]
@@ -122,7 +128,8 @@ def _per_sample(name: str) -> Callable[[Mapping[str, float | None]], float | Non
 
 
 def _flawed(values: Mapping[str, float | None]) -> float | None:
-    """Share of all samples that are not tasks with an answer, in data of the simulated world."""
+    """The share of audited samples with a flawed instruction (not a task with an answer), in data of the simulated
+    world."""
     flawed, audited = values["unknown"], values["audited"]
     return flawed / audited if flawed is not None and audited else None
 

@@ -60,7 +60,8 @@ def notes(comparison: Comparison) -> list[str]:
 
 
 def _on_differences(comparison: Comparison) -> list[str]:
-    """How the intervals were made and what they leave out; only the arms' own where no arm was compared."""
+    """Notes on how the intervals were made and what they leave out. If no arm was compared, the notes are only on the
+    arms' own intervals."""
     differing = [(row, found) for row in comparison.rows if (found := row.difference)]
     if not differing:
         return _on_own(comparison)
@@ -109,7 +110,7 @@ def _on_differences(comparison: Comparison) -> list[str]:
 
 
 def noise_note(differences: Sequence[Range | None], level: float) -> list[str]:
-    """How training noise would widen the widest of these intervals over items; [] where there is none."""
+    """A note on how training noise would widen the widest of these intervals over items; [] without intervals."""
     known = [(one.high - one.low) / 2 for one in differences if one is not None]
     if not known:
         return []
@@ -141,7 +142,8 @@ def has_data(comparison: Comparison) -> bool:
 
 
 def over(row: TableRow) -> str:
-    """What the interval of the arm's difference is over, in words."""
+    """Words such as "over items and training runs", for the interval of the arm's difference; "" if there is no
+    difference."""
     if row.difference is None:
         return ""
     if row.difference.over_trainings:
@@ -150,7 +152,8 @@ def over(row: TableRow) -> str:
 
 
 def label(row: TableRow, comparison: Comparison) -> str:
-    """The arm's label, marked as simulated where only some arms are; else the heading carries the mark."""
+    """The arm's label. A simulated arm is marked as simulated here unless all arms are; in that case the heading has
+    the mark."""
     own = row.simulated and not all(other.simulated for other in comparison.rows)
     return plain(f"{row.label} (simulated)" if own else row.label)
 
@@ -180,7 +183,7 @@ def _uneven(comparison: Comparison) -> str | None:
 
 
 def _on_own(comparison: Comparison) -> list[str]:
-    """What the arms' own intervals are over; [] where all are over items only."""
+    """A note on whether the arms' own intervals cover training runs too; [] if all cover items only."""
     shown = [row for row in comparison.rows if row.interval is not None]
     if not any(row.trainings for row in shown):
         return []

@@ -36,11 +36,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One arm of the table. `cells` lacks benchmarks that the arm was not evaluated on; `mean` and the other means are None unless
-    it has all `benchmarks` of the table. `spread`: sample standard deviation of `mean` over `replicates` (None below two).
-    `differences` and `adjusted` (Holm's p by benchmark, within this arm's comparison) have one entry per kind of `scores.KINDS`
-    that both this arm and the reference have. `trainings`: number of training runs behind the arm's own intervals; 0 where these
-    are over items only. `quantized`: labels of models whose weights were once quantised."""
+    """One arm of the table. `cells` lacks the benchmarks on which the arm was not evaluated. `benchmarks` is the number
+    of benchmarks of the table; `mean` and the other means are None unless the arm has all of them. `spread`: sample
+    standard deviation of `mean` over `replicates` (None below two). `differences` and `adjusted` (Holm's p by
+    benchmark, within this arm's comparison) have one entry per kind of `scores.KINDS` that both this arm and the
+    reference have. `trainings`: number of training runs behind the arm's own intervals; 0 where these are over items
+    only. `quantized`: labels of models whose weights were once quantised."""
 
     name: str
     label: str
@@ -70,7 +71,7 @@ class TableRow:
 
     @property
     def difference(self) -> Difference | None:
-        """Reference minus this arm, strict."""
+        """Reference minus this arm, in strict scores."""
         return self.differences.get("strict")
 
     def mean_difference(self, kind: str) -> Interval | None:
@@ -95,7 +96,8 @@ class Comparison:
 
     @property
     def heading(self) -> str:
-        """The title, with the label of anything made from simulated models unless the title says so itself."""
+        """The title, with the label "(simulated)" if anything comes from simulated models and the title does not say so
+        already."""
         says = "simulated" in self.title.casefold().replace("(", " ").replace(")", " ").split()
         return f"{self.title} (simulated)" if self.simulated and not says else self.title
 
@@ -120,9 +122,9 @@ def build(
     """Read the arms' folders and compare each with `reference`. Raises EvalError or StoreError for damaged or mismatched folders,
     ConfigError for too few resamples for the number of benchmarks.
 
-    Differences are reference minus arm, for arms with the same benchmarks as the reference. Replicates that are not evaluated
-    yet are left out of an arm's averages; `replicates` counts the others. `items_only`: see bootstrap.py. `evaluated`: the arms'
-    scores where they are read already.
+    Differences are reference minus arm, for arms with the same benchmarks as the reference. Replicates that are not
+    evaluated yet are left out of an arm's averages; a row's `replicates` counts the evaluated ones. `items_only`: see
+    bootstrap.py. `evaluated`: the arms' scores; None: read them from the folders.
     """
     found = evaluated or read(arms, reference)
     groups, runs, tasks, scored = found.groups, found.runs, found.tasks, found.scored

@@ -14,7 +14,7 @@ from gra.compare.tables.notes import plain
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-LEAST = 14  # columns of a terminal that a column of text needs at least
+LEAST = 14  # least width of a column of text in a terminal, in characters
 FORMS = ("terminal", "markdown", "csv", "latex")
 SUFFIX = {"markdown": "md", "csv": "csv", "latex": "tex", "terminal": "txt"}
 PACKAGE = r"% needs \usepackage{booktabs}"
@@ -32,8 +32,9 @@ _LATEX = {
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table of text cells. `records`: the same as values in full precision, for CSV; without them CSV has the cells. The first
-    `words` columns are text and stand left; the others are numbers and stand right. `name`: its file's name, for LaTeX's label."""
+    """A table of text cells. `records`: the lines as values in full precision, for CSV; if empty, CSV has the cells.
+    The first `words` columns are text, aligned left; the others are numbers, aligned right. `name`: the name of its
+    file, for LaTeX's label."""
 
     title: str
     headings: tuple[str, ...]
@@ -72,7 +73,7 @@ def markdown(sheet: Sheet) -> str:
 
 
 def markdown_table(headings: Sequence[str], lines: Sequence[Sequence[str]], words: int = 1) -> str:
-    """Headings and lines as a table; the first `words` columns stand left."""
+    """Headings and lines as a table; the first `words` columns are aligned left."""
     ruler = ["---" if place < words else "---:" for place in range(len(headings))]
     return "\n".join(
         "| " + " | ".join(cell if line is ruler else escape_markdown(cell) for cell in line) + " |"
@@ -114,7 +115,8 @@ def csv_value(value: object) -> str:
 
 
 def latex(sheet: Sheet) -> str:
-    r"""The sheet as a LaTeX table, without a closing newline; needs \usepackage{booktabs}. A label needs a caption."""
+    r"""The sheet as a LaTeX table, without a closing newline; needs \usepackage{booktabs}. Without a title it has
+    neither caption nor label."""
     places = range(len(sheet.headings))
     heads = [escape_latex(cell) for cell in sheet.headings]
     lines = [
@@ -148,7 +150,8 @@ def _prose(text: str) -> str:
 
 
 def _shielded(cell: str) -> str:
-    r"""A cell that begins with a bracket would be read as the option of the `\\` before it."""
+    r"""The cell, with `{}` before a leading `[` or `*`, which LaTeX would read as an option of the `\\` before the
+    cell."""
     return f"{{}}{cell}" if cell.startswith(("[", "*")) else cell
 
 
@@ -189,7 +192,7 @@ def as_terminal(sheets: Sequence[Sheet], width: int) -> str:
 
 
 def _joined(columns: Sequence[tuple[str, list[str]]]) -> tuple[str, list[str]]:
-    """Columns of text as one, so that every block names its lines."""
+    """Join columns of text into one. Every block begins with it, so that the block's lines have names."""
     headings, cells = zip(*columns, strict=True)
     return ", ".join(headings), [", ".join(line) for line in zip(*cells, strict=True)]
 

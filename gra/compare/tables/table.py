@@ -29,7 +29,7 @@ def mean_cell(row: TableRow) -> str:
 
 
 def detectable_cell(row: TableRow, comparison: Comparison) -> str:
-    """The smallest true difference from the reference that the interval sees four times in five, in points."""
+    """The smallest true difference from the reference that the interval detects four times in five, in points."""
     found = row.mean_difference("strict")
     return MISSING if found is None else f"{100 * detectable(found, comparison.level):.1f}"
 

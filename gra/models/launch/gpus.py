@@ -12,8 +12,9 @@ from gra.machine import requested_gpus
 def visible_gpus(environment: Mapping[str, str] | None = None, devices: Path = Path("/dev")) -> list[str]:
     """Return the GPUs that this process can use, as written in CUDA_VISIBLE_DEVICES (indices, GPU-... or MIG-... ids).
 
-    Like CUDA, it ignores everything after an invalid entry (-1). If the variable is not set, it returns all NVIDIA devices.
-    If the config is checked for a batch job (gra/machine.py), it returns the GPUs that the job requests.
+    Like CUDA, it ignores everything after an invalid entry such as -1. If the variable is not set, it returns all
+    NVIDIA devices. If the config is checked for a batch job (gra/machine.py), it returns the GPUs that the job
+    requests.
     """
     if environment is None and (gpus := requested_gpus()) is not None:
         return [str(number) for number in range(gpus)]
@@ -31,7 +32,8 @@ def visible_gpus(environment: Mapping[str, str] | None = None, devices: Path = P
 
 
 def assign_gpus(visible: Sequence[str], wanted: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
-    """Return each name's GPUs, assigned in order, no GPU twice. Raises ValueError if there are too few."""
+    """Return `wanted[name]` GPUs for each name. They are assigned in order, no GPU twice. Raises ValueError if there
+    are too few."""
     if sum(wanted.values()) > len(visible):
         raise ValueError(f"{sum(wanted.values())} GPUs are needed, {len(visible)} are visible")
     free = iter(visible)

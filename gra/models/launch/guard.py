@@ -1,9 +1,10 @@
 """Runs one command and ends all of its processes when the starting process ends: `python guard.py STOP_SECONDS COMMAND...`
 
-The process that starts the guard holds the write end of the guard's standard input. This pipe closes when that process
-closes it or dies, even by SIGKILL. The guard then sends SIGTERM to the command's process group and to all of its
-descendants, and SIGKILL after STOP_SECONDS. On Linux this includes descendants in other sessions, because the guard is their
-subreaper. The guard uses only the standard library and is run by its path, so it starts in about 20 ms in any environment.
+The process that starts the guard holds the write end of the guard's standard input. This pipe closes when the starting
+process closes it or dies, even by SIGKILL. The guard then sends SIGTERM to the command's process group and to all of
+its descendants, and SIGKILL after STOP_SECONDS. On Linux the signals also reach descendants in other sessions, because
+the guard is their subreaper. The guard uses only the standard library and is run by its path, so it starts in about
+20 ms in any environment.
 Exit code: the command's, or 128 + n if signal n ended the command.
 """
 
@@ -30,7 +31,8 @@ def main(arguments: list[str]) -> int:
     signal.set_wakeup_fd(wake)
     for number in (*_SIGNALS, signal.SIGCHLD):
         signal.signal(number, lambda *_: None)  # the signal's number is read from the wakeup pipe
-    # Standard input reports the end of the starting process. This signal also covers the case that its children keep the pipe open.
+    # Standard input reports the end of the starting process. If children of that process keep the pipe open, only this
+    # signal reports it.
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     try:
@@ -62,7 +64,7 @@ def _exited(child: subprocess.Popen[bytes], signalled: int) -> bool:
 
 
 def _remaining(child: subprocess.Popen[bytes]) -> bool:
-    """Return whether the command or a descendant still runs. Reaps those that have ended."""
+    """Return whether the command or a descendant still runs. Reaps processes that have ended."""
     child.poll()
     if child.returncode is not None:
         with suppress(ChildProcessError):

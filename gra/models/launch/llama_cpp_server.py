@@ -2,9 +2,9 @@
 
 Command: python -m gra.models.launch.llama_cpp_server --model FILE.gguf --name NAME --port PORT        (--help: all options)
 
-Base models need an explicit chat template. Without one, llama.cpp uses ChatML, whose tokens such a model has never seen and
-whose end token it never writes. `--template plain` writes paragraphs "User: ..." and "Assistant: ...", which base models
-know from plain text, and ends a reply before the next "User:" or "Assistant:". A template does not contain the
+Base models need an explicit chat template. Without one, llama.cpp uses ChatML. A base model has never seen ChatML's
+tokens and never writes its end token. `--template plain` writes paragraphs "User: ..." and "Assistant: ...", which base
+models know from plain text, and ends a reply before the next "User:" or "Assistant:". A template does not contain the
 beginning-of-sequence token, because llama.cpp adds it if the file asks for it.
 """
 
@@ -65,8 +65,8 @@ def main(arguments: Sequence[str]) -> int:
 def threads(wanted: int, servers: int, cores: int | None = None) -> int:
     """Return the number of threads for one of `servers` servers on this machine; `wanted` if that is above 0.
 
-    It is up to twice the server's share of the cores, because the slowest model often computes while the others wait for it. All
-    busy, they are 20 % slower than with one thread per core (benchmarks/README.md).
+    The number is up to twice the server's share of the cores, because the slowest model often computes while the others
+    wait for it. If all servers are busy, they are 20 % slower than with one thread per core (benchmarks/README.md).
     """
     if wanted > 0:
         return wanted
@@ -76,11 +76,13 @@ def threads(wanted: int, servers: int, cores: int | None = None) -> int:
 
 
 def _set_environment() -> None:
-    """Set the variables that glibc and OpenMP read when the process starts, by starting it again with them in place.
+    """Set environment variables that glibc and OpenMP read only at the start of a process: start this program again
+    with them.
 
-    Huge pages (only on Linux, and only for memory that asks for them): reading the weights, which decoding spends its time with,
-    misses the TLB at every 4 KiB page otherwise. Threads wait for each other by spinning; with more of them than cores each token
-    takes many times as long, unless they sleep soon. Variables that the user has set are left alone.
+    GLIBC_TUNABLES enables huge pages (only on Linux, and only for memory that asks for them). Decoding spends its time
+    reading the weights, and with 4 KiB pages every page is a TLB miss. GOMP_SPINCOUNT makes waiting threads sleep soon.
+    Otherwise they spin, and with more threads than cores each token takes many times as long. Variables that the user
+    has set stay unchanged.
     """
     missing = {name: value for name, value in _ENVIRONMENT.items() if name not in os.environ}
     if missing and sys.platform == "linux" and __name__ == "__main__":

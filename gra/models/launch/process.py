@@ -42,7 +42,7 @@ class Guarded:
         with self.log_file.open("ab") as out:
             out.write(f"---- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {self.command}\n".encode())
             out.flush()
-            # A new session keeps Ctrl-C and a kill of this process's group from the guard, which must clean up.
+            # In a new session, Ctrl-C and a kill of this process's group do not reach the guard, which must clean up.
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-I",

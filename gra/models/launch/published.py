@@ -1,7 +1,8 @@
 """Runs the server of one model as a job of its own and publishes its address for the clients (gra/server_addresses.py).
 
-The command of `pool.serve` is started as for servers inside a run (server.py). The address is published once other nodes can call
-it, rewritten while the server is up, and marked as left when the job ends. The job ends when its clients are gone.
+The command of `pool.serve` is started in the same way as for servers inside a run (server.py). The address is published
+as soon as other nodes can call it. It is rewritten regularly while the server is up, and marked as left when the job
+ends. The job ends when its clients are gone.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from gra.server_addresses import BEAT_S, LEFT, Address
 from gra.server_jobs import ServerTask
 from gra.signals import PREEMPTING
 
-LOOK_S = 15.0  # seconds between two questions whether the server is still wanted
+LOOK_S = 15.0  # seconds between two checks whether the server is still wanted
 _LIMITS = Limits(10.0, 5.0)
 log = logging.getLogger(__name__)
 
 
 def run(settings: PoolSettings, name: str, task: ServerTask) -> int:
-    """Serve the model `name` until it is not wanted (returns 0), another task has taken its place (0), or SIGTERM or SIGUSR1 (85).
-    Raises ConfigError, and ServerError if the server cannot be kept up."""
+    """Serve the model `name`. Return 0 when the server is not wanted any more or another task has taken its place, and
+    85 after SIGTERM or SIGUSR1. Raises ConfigError, and ServerError if the server cannot be kept up."""
     assert settings.serve is not None
     serve = settings.serve.model_copy(update={"gpus_per_model": settings.serve.gpus_of(name)})
     (model,) = (model for model in settings.models if model.name == name)
@@ -67,7 +68,7 @@ class _Published:
                 ended.result()  # raises the server's fault
             return max(ends[ended] for ended in done)
         finally:
-            self._mark_left()  # first, so that no client calls it any more
+            self._mark_left()  # first, so that no client calls the server any more
             for each in ends:
                 each.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
@@ -82,7 +83,8 @@ class _Published:
         log.info("no job calls this server any more: it ends")
 
     async def _keep_published(self) -> None:
-        """Start the server and publish it until another task has published in its place. Raises ServerError."""
+        """Start the server and keep its address published until another task publishes its own address instead. Raises
+        ServerError."""
         async with kept_up(self._server, self._serve.restarts) as watcher:
             await self._check_reached()
             self._write()

@@ -37,8 +37,8 @@ log = logging.getLogger(__name__)
 
 RESTART_PAUSE_S = 2.0
 HOST = "127.0.0.1"
-# Below Linux's ephemeral ports (32768-60999): a free port of that range can become the local end of an outgoing connection before
-# the server has loaded its model and listens on the port.
+# Below Linux's ephemeral ports (32768-60999): a free ephemeral port can become the local end of an outgoing connection
+# before the server has loaded its model and listens on the port.
 PORTS = range(20_000, 32_000)
 _POLL_S = (0.1, 1.0)  # seconds between checks of a starting server: first, longest
 
@@ -49,10 +49,10 @@ _given: set[int] = set()  # ports in use by servers of this process
 class ServeSettings(Settings):
     """How to start the server of each model.
 
-    The command can contain placeholders. {model}: the model's id, or its folder; {name}: its name in the pool; {port}: the port
-    that the server must listen on; {gpus}: number of GPUs that it gets; {python}: path of the running Python; {servers}: number of
-    servers that run at once. For a model with `weights` also {weights}: path of the weight file; {template}: its `chat_template`,
-    or `own` if that is null.
+    The command can contain placeholders. {model}: the model's id, or its folder; {name}: its name in the pool; {port}:
+    the port that the server must listen on; {gpus}: number of GPUs that it gets; {python}: path of the running Python;
+    {servers}: number of servers that run at once. Two more placeholders need a model with `weights`. {weights}: path of
+    the weight file; {template}: the `chat_template` of the weights, or `own` if it is null.
     """
 
     command: str | list[str] = Field(
@@ -88,8 +88,8 @@ class ServeSettings(Settings):
         return self.gpus_per_model.get(name, 0) if isinstance(self.gpus_per_model, dict) else self.gpus_per_model
 
     def words(self, model: ModelSettings, port: int, gpus: int, servers: int = 1) -> list[str]:
-        """Return the command's words for `model`, whose server is one of `servers` that run at once. Raises ValueError if the
-        command string cannot be split, and StoreError if there is no cache for the model's weights."""
+        """Return the command's words for `model`. `servers`: number of servers that run at once. Raises ValueError if
+        the command string cannot be split, and StoreError if there is no cache for the model's weights."""
         values = {"{model}": model.served, "{name}": model.name, "{port}": str(port), "{gpus}": str(gpus)}
         values |= {"{python}": sys.executable, "{servers}": str(servers)}
         if model.weights is not None:
@@ -171,7 +171,8 @@ def _module_there(name: str) -> bool:
 
 
 class ServerProcess:
-    """The server process of one model, one of `servers` that run at once. `secrets` are redacted where its log is shown."""
+    """The server process of one model. `servers`: number of servers that run at once. `secrets` are redacted where its
+    log is shown."""
 
     def __init__(
         self,
@@ -310,5 +311,6 @@ def free_port() -> int:
 
 
 def log_file(folder: str | None, name: str) -> Path:
-    """Return the log file of the server of model `name` in `folder` (`runtime.log_folder`, which stages set to OUTPUT/servers)."""
+    """Return the log file for the server of model `name` in `folder`. Stages set the folder (`runtime.log_folder`) to
+    OUTPUT/servers."""
     return Path(folder or "servers") / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('.-') or 'model'}.log"

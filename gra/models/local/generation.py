@@ -1,8 +1,8 @@
 """Generates replies with one transformers model in memory. It blocks, so transformers.py calls it in a worker thread.
 
-Sampling is done here because `generate` samples a whole batch from one random generator. Here each row has a generator
-seeded by its request: it adds Gumbel noise to the logits and takes the largest, which is equivalent to sampling from the
-softmax.
+Sampling is done here because `generate` samples a whole batch from one random generator. Here each row has its own
+generator, seeded by the row's request. Gumbel noise from this generator is added to the logits, and the token with the
+largest sum is taken. This is equivalent to sampling from the softmax.
 """
 
 from __future__ import annotations
@@ -113,7 +113,8 @@ class LocalModel:
             raise ServerError(
                 f"model `{self.name}`: its chat template raised an error: {error}\n    -> {remedy}"
             ) from error
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]  # the template has written them
+        # the template has written the special tokens
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
     @torch.inference_mode()
@@ -125,8 +126,8 @@ class LocalModel:
         grammars: list[Any],
         stop: threading.Event,
     ) -> tuple[list[list[int]], list[torch.Tensor | None]]:
-        """Return the new tokens per row, right-padded, and, for requests with choices, the first token's probabilities over the
-        vocabulary. Prompts are left-padded to one length."""
+        """Return two lists with one entry per row: the new tokens, right-padded, and the probabilities of the first
+        token over the vocabulary (None for requests without choices). Prompts are left-padded to one length."""
         width = max(map(len, prompts))
         ids = torch.tensor([[self._pad] * (width - len(p)) + p for p in prompts], device=self._model.device)
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=self._model.device)

@@ -1,8 +1,8 @@
 """Runs models in this process with transformers, without a server, on one GPU or a CPU: conf/pool/transformers.yaml.
 
 A model is loaded on its first call, in a worker thread. If `pool.max_loaded` models are in memory, the least recently used
-one is unloaded first. Calls to a loaded model are served before calls to others; among the others, the model with the most
-waiting calls is next. With `pool.batch` 1 a reply depends only on its request, at any concurrency.
+one is unloaded first. Calls to loaded models are served first. Among the models that are not loaded, the one with
+the most waiting calls is loaded next. With `pool.batch` 1 a reply depends only on its request, at any concurrency.
 """
 
 from __future__ import annotations

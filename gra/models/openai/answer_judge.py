@@ -22,10 +22,10 @@ _PERMANENT = (401, 402, 403, 404)  # the model is refused permanently at this se
 
 
 class Forbidden(Exception):
-    """The server refuses the model or only this request; a short question can tell which.
+    """The server refuses either the model or only this request. A short question can show which.
 
-    `status` 403: the key may not use the model, or not for this request. `status` 402: an HTTP 400 or 429 whose words say
-    that the account has no credit, or that only echo a prompt about money.
+    `status` 403: the key may not use the model at all, or not for this request. `status` 402: the server sent HTTP 400
+    or 429 with words about missing credit. The account has no credit, or the words only echo a prompt about money.
     """
 
     def __init__(self, words: str, status: int = 403):
@@ -34,13 +34,13 @@ class Forbidden(Exception):
 
 
 class AnswerJudge:
-    """Reads a server's answers. `probe` redacts the key and words the errors."""
+    """Reads a server's answers. `probe` redacts the key and writes the error messages."""
 
     def __init__(self, probe: Probe):
         self._probe = probe
 
     def judge(self, call: InFlightCall, request: Request, answer: Answer) -> Reply:
-        """Return the reply in an answer; it has `error` if the request is refused permanently.
+        """Return the reply in an answer. The reply has `error` if the server refuses the request permanently.
 
         Raises Fault if a retry may succeed, Forbidden (see there), and ServerError if the model cannot be used at this
         server.

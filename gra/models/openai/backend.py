@@ -8,7 +8,7 @@ Handling of failed calls:
   verdict or proposal.
 - Different requests fail: the server is at fault. It gets no calls until it is back (server_health.py), and the calls wait.
   ServerError is raised if the server answers nothing for `give_up_after_s`, or if a call has used up its `retries`.
-- HTTP 429: the server is healthy but busy. It gets fewer calls, later. This does not count as a failed attempt.
+- HTTP 429: the server is healthy but busy. It gets fewer calls, after a wait. This does not count as a failed attempt.
 - HTTP 401, 402, 404: the model cannot be used. ServerError is raised at once, with server and model: a committee that
   silently loses a member would be a different method from the configured one.
 - HTTP 403: if the server answers a short question, the request is at fault (a moderation filter); else the model cannot be
@@ -55,8 +55,8 @@ _BUSY_AT_FAULT = 12  # after so many 429s, a request is at fault if the server a
 
 
 def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> OpenAIServer | StartedServers | FoundServers:
-    """Return the backend for `pool`; `pool._target_` names this function. With `pool.serve` the backend starts its own servers,
-    with `pool.addresses` it finds those of other jobs. Raises ConfigError."""
+    """Return the backend for `pool`; `pool._target_` names this function. With `pool.serve` the backend starts its own
+    servers. With `pool.addresses` it finds the servers of other jobs. Raises ConfigError."""
     settings, speed = parsed(PoolSettings, pool, runtime)
     if settings.addresses is not None:
         return FoundServers(settings, speed, client)
@@ -157,7 +157,8 @@ class OpenAIServer(Backend):
         await self._stack.aclose()
 
     async def take_up(self, model: str, url: str) -> str | None:
-        """Give calls to one more server of `model`, if it answers and lists its model; return why not."""
+        """Start giving calls to one more server of `model`, if it answers and lists the model. Return None, or the
+        reason why it gets no calls."""
         server = Server(url, model, self._runtime.per_server)
         if (why := await self._probe.refusal(server)) is not None:
             return why
@@ -233,7 +234,8 @@ class OpenAIServer(Backend):
         begun, working, ticket = loop.time(), 0.0, balancer.ticket()
         server: Server | None = None
         attempts = refusals = outages = 0  # failed attempts; 429s; outages of the model's servers until the last fault
-        # failed attempts since the last outage; of these, those while the server answered others, and hanging ones
+        # row: failed attempts since the last outage. own: those during which the server answered others.
+        # hung: those that hung.
         row = own = hung = 0
         worst, rank = None, (False, 0)  # the fault that says most about the request itself
         while True:

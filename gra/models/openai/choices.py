@@ -48,8 +48,8 @@ def masses(choices: Sequence[str], tokens: Iterable[tuple[str, float]]) -> dict[
 
 
 def listed(logprobs: Any) -> list[tuple[str, float]] | None:
-    """Return (token, probability) for each candidate of the first token in a choice's `logprobs`; None if the server sent no
-    logprobs."""
+    """Return (token, probability) for each candidate of a reply's first token. `logprobs`: this key of the chat
+    completion's `choices[0]`. None if the server sent no logprobs."""
     if not isinstance(logprobs, Mapping):
         return None
     content, tops = logprobs.get("content"), logprobs.get("top_logprobs")
@@ -79,7 +79,8 @@ def _pairs(entries: Any) -> list[tuple[str, float]]:
 
 
 def stored_text(request: Request, reply: Reply) -> str:
-    """Return the text of a reply for the journal: its text, together with the probabilities if `request` asked for them."""
+    """Return what the journal stores as a reply's text: the text, or a JSON object with the text and the probabilities
+    if `request` asked for them."""
     if not request.choices:
         return reply.text
     return json.dumps(

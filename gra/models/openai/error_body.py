@@ -1,6 +1,7 @@
 """PURE: finds errors in bodies with status 200 and returns the server's words and the equivalent HTTP status.
 
-It also recognises a status of 400 or 429 whose words say that the account has no credit; a retry never helps then.
+It also recognises errors with status 400 or 429 whose words say that the account has no credit. In that case a retry
+never helps.
 
 Known forms: `{"error": "text"}` (Ollama, llama.cpp), `{"error": {"message", "type", "code"}}` (OpenAI, OpenRouter, most
 gateways), `{"object": "error", "message", "code"}` (vLLM), the same inside a choice, and bare `{"code", "message"}`.
@@ -125,8 +126,8 @@ def _read(error: Any, around: Mapping[str, Any]) -> tuple[int | None, str]:
 
 
 def blocked_by(body: Mapping[str, Any]) -> str:
-    """Return the server's word for a filter that blocked the prompt or the answer, if the body reports one outside its choices;
-    else ""."""
+    """Return the server's word for the filter that blocked the prompt or the answer. "" if the body reports no filter
+    outside its choices."""
     feedback = body.get("promptFeedback") or body.get("prompt_feedback")
     if isinstance(feedback, Mapping):  # Google
         reason = feedback.get("blockReason") or feedback.get("block_reason")

@@ -1,8 +1,8 @@
 """PURE: maps the servers' many words for the end of a generation to one vocabulary: `normal("MAX_TOKENS") == "length"`.
 
-The words are those of OpenAI, vLLM, SGLang, TGI, llama.cpp, Ollama, OpenRouter, Mistral, DeepSeek, Anthropic, Google, Cohere
-and Bedrock. They are compared without case and punctuation. Other compounds are classified by their parts
-("IMAGE_PROHIBITED_CONTENT", "output_truncated"). Unknown words stay unchanged.
+The words are those of OpenAI, vLLM, SGLang, TGI, llama.cpp, Ollama, OpenRouter, Mistral, DeepSeek, Anthropic, Google,
+Cohere and Bedrock. They are compared without case and punctuation. Compounds that are not in the list are classified by
+their parts ("IMAGE_PROHIBITED_CONTENT", "output_truncated"). Unknown words stay unchanged.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _NOT = re.compile(r"^(no|non|not|un)|(none|false|ok|passed|safe)$")  # "not_trun
 _NO_ANSWER = ("length", "content_filter", "error")
 _NAMES = ("finish_reason", "native_finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason")
 _OTHER_NAMES = frozenset(_NAMES[1:])
-LONGEST = 60  # characters kept of an unknown word
+LONGEST = 60  # an unknown word is cut to this number of characters
 
 
 def normal(word: str) -> str:
@@ -71,9 +71,9 @@ def normal(word: str) -> str:
 def said_by(choice: Mapping[str, Any]) -> str:
     """Return the server's word for the end of a choice; "" if it sends none.
 
-    Gateways add the provider's word to their own (OpenRouter's `native_finish_reason`), and some call every end "stop". If
-    there are several words, one that reports an incomplete answer therefore takes precedence. SGLang's native API sends an
-    object, whose `type` is used.
+    Gateways add the provider's word to their own (OpenRouter's `native_finish_reason`), and some gateways call every
+    end "stop". Therefore, if there are several words, one that reports an incomplete answer takes precedence. SGLang's
+    native API sends an object; its `type` is used.
     """
     only = choice.get("finish_reason")
     if isinstance(only, str) and choice.keys().isdisjoint(_OTHER_NAMES):  # the usual form

@@ -19,9 +19,7 @@ from urllib.parse import quote, urlsplit
 
 MAX_BODY = 4 << 20  # bytes of a reply: 8000 tokens are about 40 kB, so more is a fault
 MAX_HEADERS = 64 << 10  # bytes of all header names and values
-IDLE_S = (
-    4.0  # below the 5 s after which uvicorn (vLLM, SGLang) closes idle connections: else a call can meet a closing one
-)
+IDLE_S = 4.0  # uvicorn (vLLM, SGLang) closes idle connections after 5 s; a call must not use one that is closing
 Kind = Literal["connection", "timeout", "status", "body", "busy"]
 
 
@@ -109,7 +107,7 @@ class Session:
             self._open.discard(connection)  # uvloop does not report a connection that is cancelled while it opens
             if isinstance(error, TimeoutError):
                 raise Fault("connection", "no connection in time") from None
-            if isinstance(error, ConnectionRefusedError):  # event loops word this error differently
+            if isinstance(error, ConnectionRefusedError):  # the message differs between event loops
                 raise Fault("connection", "cannot connect: Connection refused") from None
             if isinstance(error, OSError):  # includes ssl.SSLError and socket.gaierror
                 raise Fault("connection", f"cannot connect: {error.strerror or error}") from None
@@ -250,7 +248,7 @@ class _Connection(asyncio.Protocol):
             and "content-length" not in self._headers
             and "transfer-encoding" not in self._headers
         ):
-            self._finish(reusable=False)  # a body whose end is the end of the connection
+            self._finish(reusable=False)  # the body ends where the connection ends
             return
         what = (
             type(error).__name__

@@ -2,7 +2,7 @@
 
 Slow start doubles the limit per call duration until the first sign of overload, so a fast server reaches full load after two
 or three call durations. Then the limit grows additively, by one call per call duration. A sign of overload (HTTP 429, or a
-call that is not answered within its timeout) halves the limit, once for all calls sent before.
+call that is not answered within its timeout) halves the limit. Calls sent before this decrease cannot halve it again.
 
 Latency alone is not a sign of overload. A batching server (vLLM, SGLang) has higher latency and higher throughput under
 load; limits that follow latency, like TCP Vegas or Netflix's gradient limits, would throttle it. A queue in the server costs

@@ -60,7 +60,7 @@ class LoadBalancer:
         self._note_neighbours()
         self._tickets = 0
         self._draining = asyncio.Event()
-        # by model, for models whose next slot becomes free at a known time
+        # model -> timer, for each model that gets its next free slot at a known time
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def add(self, server: Server) -> None:
@@ -71,7 +71,7 @@ class LoadBalancer:
         self.dispatch_timed(server.model)
 
     def retire(self, server: Server) -> None:
-        """Give no more calls to a server. Those in flight there continue."""
+        """Give no more calls to a server. Its calls in flight continue."""
         self._servers[server.model].remove(server)
         self._note_neighbours()
         self.health.retire(server)
@@ -91,7 +91,7 @@ class LoadBalancer:
         return self._of_model
 
     def ticket(self) -> int:
-        """Return the place in the queue for a call that begins now. A retry keeps it."""
+        """Return the place in the queue for a call that begins now. A retry keeps its call's place."""
         self._tickets += 1
         return self._tickets
 
@@ -182,8 +182,8 @@ class LoadBalancer:
             waiter.slot.set_result(self.take(best[1], waiter.key))
 
     def dispatch_timed(self, model: str) -> None:
-        """Give free slots to waiting calls like `dispatch`. If only time can free a server of `model`, do so again at that
-        time."""
+        """Give free slots to waiting calls like `dispatch`. If a server of `model` becomes free only at a known later
+        time, do so again at that time."""
         self.dispatch()
         queue = self._queues[model]
         if not queue:

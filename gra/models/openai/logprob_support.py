@@ -18,7 +18,8 @@ REMEDY = (
     "serve the model with llama.cpp, vLLM or SGLang, which return them (a proxy must pass on `logprobs` and `top_logprobs`)"
     ", or set synthesis.scoring=text"
 )
-_REFUSED = (400, 422, 500, 501)  # statuses from servers that do not support `logprobs`, or fewer tokens than requested
+# statuses from servers that do not support `logprobs`, or that support fewer tokens than were requested
+_REFUSED = (400, 422, 500, 501)
 _QUESTION = "Is snow white? Answer Yes or No."
 
 
@@ -37,7 +38,8 @@ class LogprobSupport:
         self._settling: dict[tuple[str, str], asyncio.Lock] = {}
 
     async def ask(self, call: InFlightCall, request: Request) -> Answer:
-        """Send the request for as many probabilities as the server returns. Raises Fault, ServerError."""
+        """Send the request and ask for the largest number of probabilities that the server accepts. Raises Fault,
+        ServerError."""
         at = (call.server.url, request.model)
         top = self._takes.get(at, TOP[0])
         answer = await self._post(call, request, False, top)
@@ -48,11 +50,12 @@ class LogprobSupport:
         return answer
 
     async def _with_fewer(self, call: InFlightCall, request: Request, refusal: Answer) -> Answer:
-        """Find out how many tokens the server accepts. Return the answer to the request with that number, or `refusal` if it
-        accepts the full number or refuses even without probabilities. Raises ServerError if it answers only without them.
+        """Find out how many tokens the server accepts, and return the answer to the request with that number.
 
-        A refusal alone proves nothing, so a short question is sent with fewer and fewer tokens and finally with none, as in
-        SchemaSupport. The result depends only on the server, not on which request came first.
+        Return `refusal` if the server accepts the full number, or refuses a short question even without probabilities.
+        Raises ServerError if it answers only without probabilities. A refusal alone proves nothing, so a short question
+        is sent with fewer and fewer tokens and finally with none, as in SchemaSupport. The result depends only on the
+        server, not on which request came first.
         """
         at = (call.server.url, request.model)
         async with self._settling.setdefault(at, asyncio.Lock()):

@@ -2,8 +2,8 @@ r"""PURE: finds the next turn that a model invents after its answer if its templ
 
 A server returns "Paris.\n### Human: And Germany?\n### Assistant: Berlin." if it has no stop words for Vicuna, Guanaco or
 Alpaca, or if its tokenizer drops special tokens. The text is cut where the invented turn begins. A requested dialogue looks
-similar. Names of speakers therefore count only in pairs, at the beginning of lines, outside code, after a finished sentence,
-and if the text before them has no speakers and does not mention a dialogue.
+similar. Therefore, names of speakers count only in pairs, at the beginning of lines, outside code and after a finished
+sentence. In addition, the text before them must have no speakers and must not mention a dialogue.
 
 Templates: FastChat's conversation.py, the model cards of Alpaca, Dolly, Guanaco, OpenChatKit and RWKV (2026).
 """
@@ -65,7 +65,8 @@ _OPENING = re.compile(r"\A\s*###? ?(?:Response|Assistant) ?:[ \t]*\n*")
 
 
 def opening(text: str) -> int:
-    """Return where the text begins after a leading name of the answering side ("### Response:"); 0 without one."""
+    """Return where the text begins after a leading name of the answering side ("### Response:"); 0 without such a
+    name."""
     found = _OPENING.match(text)
     return found.end() if found and text[found.end() :].strip() else 0
 

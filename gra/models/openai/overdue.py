@@ -3,29 +3,31 @@
 The timeout (runtime.timeout_s + timeout_per_token_s x max_tokens) covers the server's work on a call, but an overloaded
 server queues calls first. Giving up a call wastes the server's work, so the call is kept while the server works. Answers to
 other calls show that it works. The call is given up in two cases:
-- Many calls that were sent after it were answered: the call hangs, not the server.
-- The server has answered nothing for the timeout, or for twice the longest recent call if that is longer (at most LONGEST
-  timeouts); or it has answered nothing of this model for LONGEST timeouts, even if it answered calls to its other models.
+- Many calls that were sent later were answered: the call hangs, not the server.
+- The server has been silent for the timeout, or for twice the duration of the longest recent call if this is longer (at
+  most LONGEST timeouts). If the server answers calls to its other models, the limit for this model is LONGEST timeouts.
 """
 
 from __future__ import annotations
 
 LONGEST = 8.0  # the effective timeout follows observed latencies up to this multiple of the configured one
 SOON_S = 1e-3  # tolerance: a timer can fire slightly early
-OVERTAKEN = 8.0  # times the calls in flight: even a server that takes calls in random order would have taken this one
+# Unit: the number of calls in flight. After so many later answers, even a server that takes calls in random order would
+# have taken the call.
+OVERTAKEN = 8.0
 
 
 def overtaken(others: int, ahead: int, in_flight: int) -> bool:
-    """Return whether so many later calls were answered that this call must have had its turn. `others` calls were answered
-    since it was sent, `ahead` were at the server before it, and `in_flight` are there now."""
+    """Return whether so many later calls were answered that this call must have had its turn. `others`: calls answered
+    since this call was sent; `ahead`: calls at the server when it was sent; `in_flight`: calls at the server now."""
     return others - ahead >= OVERTAKEN * max(in_flight, 1)
 
 
 def queued(others: int, ahead: int, limit_s: float, quickest_s: float) -> bool:
-    """Return whether a late call waited in the server's queue, so that fewer calls at once would be answered in time.
+    """Return whether a late call waited in the server's queue. If so, fewer calls at once would be answered in time.
 
-    This is so if no later call was answered before it (with parallel processing some would be), and the fastest call
-    (`quickest_s`) stayed far below the timeout.
+    The call waited if no later call was answered before it (with parallel processing, some would have been) and if the
+    fastest call (`quickest_s`; inf: none yet) took far less time than the timeout.
     """
     return others <= ahead and (quickest_s < limit_s / 2 or quickest_s == float("inf"))
 
@@ -35,9 +37,9 @@ def verdict(
 ) -> float | str:
     """Return how many more seconds to wait, or the reason why the call is given up.
 
-    `waited`: seconds since the call was sent. `silent`: seconds without an answer to this model while the call was waiting;
-    `site`: the same for all models of the server, which may share a queue (None: no other models). `limit_s`: the timeout;
-    `longest_s`: the longest recent call; `hangs`: the call was overtaken.
+    `waited`: seconds since the call was sent. `silent`: seconds without any answer from this model while the call was
+    waiting. `site`: the same for all models of the server, which may share a queue (None: no other models). `limit_s`:
+    the timeout; `longest_s`: the longest recent call; `hangs`: the call was overtaken.
     """
     if waited < limit_s - SOON_S:
         return limit_s - waited

@@ -1,11 +1,11 @@
 """PURE: estimates a server's rate of random failures, and after how many failures in a row the request itself is at fault.
 
-A request that fails repeatedly while its server answers others may be unlucky, or be at fault itself (a prompt that crashes
-the server, a reply that a gateway corrupts). If a fraction p of attempts fails randomly, k failures in a row have
-probability p^k; the request is at fault when that is below CHANCE. p is estimated from calls that failed first and were
-answered later. If failed calls never recover, a request is given up after five attempts at first, and after two once some
-thousand calls were answered. If every tenth attempt fails, it is given up after six. So a request that always fails costs
-little, and an unlucky one is not lost.
+A request that fails repeatedly while its server answers others may be unlucky, or be at fault itself (a prompt that
+crashes the server, a reply that a gateway corrupts). If a fraction p of attempts fails randomly, k failures in a row
+have probability p^k; the request is at fault when p^k is below CHANCE. p is estimated from calls that failed first and
+were answered later. If failed calls never recover, a request is given up after five attempts at first, and after two
+attempts once some thousand calls were answered. If every tenth attempt fails, a request is given up after six attempts.
+So a request that always fails costs little, and an unlucky one is not lost.
 """
 
 from __future__ import annotations

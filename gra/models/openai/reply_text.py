@@ -5,8 +5,9 @@ closing tag without an opening one (the template opens the block in the prompt).
 token returns the token as text, followed by a turn that the model invented. The text is cut at such a token (next_turn.py
 handles turns that begin with plain words). If a tool call follows, there is no answer yet (`CALL`).
 
-Text that only mentions such marks stays if that can be recognised: inside code, `</s>` that closes an HTML `<s>`, "use
-<think> tags". If it cannot be recognised, the reply is unusable (`UNSURE`), because a sentence cut in half would be worse.
+Text that only mentions such marks is kept if the mention can be recognised: a mark inside code, a `</s>` that closes an
+HTML `<s>`, or words such as "use <think> tags". If a mention cannot be recognised for certain, the reply is unusable
+(`UNSURE`), because a sentence cut in half would be worse.
 Forms: the chat templates and reasoning parsers of vLLM, SGLang and llama.cpp (2026).
 """
 
@@ -55,14 +56,14 @@ _MARK = re.compile(
     rf"|(?P<open>{_OPEN})|(?P<close><\s?/\s?(?P<ended>{_NAMES})\s*>|{_OTHER_CLOSE})|(?P<token>{_TOKEN})|(?P<soft>{_SOFT})",
     re.MULTILINE | re.IGNORECASE,
 )
-_CALLS = re.compile(r"tool.?call|function|python_tag|plugin|action_start|<\|call\|>", re.IGNORECASE)  # among tokens
+_CALLS = re.compile(r"tool.?call|function|python_tag|plugin|action_start|<\|call\|>", re.IGNORECASE)  # in tokens only
 _PADDING = re.compile(
     r"(?<=\S)(?:\s*(?:<pad>|\[PAD\]|(?-i:(?<!\s)\[(?:EOT|END|STOP)\])|<(?:stop|end)>|<unk>\s*<unk>))+\s*\Z|\A(?:\s*<pad>)+(?=.*\S)"
     # the beginning of a token, cut by a limit or a stop string
     r"|(?<=[^ ])(?:<\|(?:[a-z]\w{0,20}\|?)?|<(?:(?:end|start)_of|im)_\w{0,8})\Z",
     re.IGNORECASE | re.DOTALL,
 )
-_BOX = re.compile(r"<\|(?:begin|end)_of_box\|>")  # GLM: around the result, which is part of the answer
+_BOX = re.compile(r"<\|(?:begin|end)_of_box\|>")  # GLM writes them around the result, a part of the answer
 # Leading reasoning in words or other markup: Granite 3.2, Ollama, Open WebUI, `<think>` with escaped brackets, `<analysis>`.
 _LEADING = re.compile(
     r"\A\s*(?:Here(?:'s| is) my thought process:.*?Here(?:'s| is) my response:|<details\s+type=\"reasoning\".*?</details>"
@@ -210,7 +211,8 @@ def _begin(text: str, place: int, cut: set[str]) -> int:
 
 
 def _end_of_fence(text: str, mark: re.Match[str]) -> int:
-    """Return the end of a fenced code block; the end of its first line if the block is unclosed or contains a template token."""
+    """Return the end of a fenced code block, or the end of its opening fence if the block is unclosed or contains a
+    template token."""
     closing = re.compile(rf"^[ \t>]*{re.escape(mark['ticks'][0])}{{{len(mark['ticks'])},}}[ \t]*$", re.MULTILINE)
     found = closing.search(text, mark.end())
     if found is None or re.search(rf"(?:{_TOKEN})", text[mark.end() : found.start()]):
@@ -234,8 +236,8 @@ def _end_of_thought(text: str, mark: re.Match[str]) -> int | None:
 
 
 def _ends_thought(text: str, mark: re.Match[str]) -> bool:
-    """Return whether a closing tag without an opening one ends reasoning. `</think>` always does; other tags only at the end of
-    a line."""
+    """Return whether a closing tag without an opening one ends reasoning. `</think>` and special tokens always do;
+    other tags do so only at the end of a line."""
     return (
         not mark["ended"]
         or mark["ended"].lower().endswith("think")
@@ -255,8 +257,8 @@ def _spoken_of(text: str, mark: re.Match[str]) -> bool:
 
 
 def _is_markup(text: str, first: int, mark: re.Match[str]) -> bool:
-    """Return whether `<s>` or `</s>` is HTML (the text begins at `first`), or whether another mark of `_SOFT` is part of a
-    program or sentence."""
+    """Return whether `mark`, a match of `_SOFT`, is ordinary text: `<s>` or `</s>` as HTML, or another mark in a
+    program or a sentence. `first`: where the text begins."""
     if mark[0] == "<s>":
         return "</s>" in text[mark.end() :]
     if mark[0] == "</s>":

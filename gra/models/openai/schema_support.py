@@ -19,8 +19,8 @@ _QUESTIONS = ("Reply with a short example.", "Fill in the form with any values."
 
 
 class SchemaSupport:
-    """Asks with a schema if the server accepts it. `post(call, request, structured)` sends a request; `judge` raises if the
-    answer is a fault or the server is unusable."""
+    """Sends requests with their schema if the server accepts the schema. `post(call, request, structured)` sends a
+    request; `judge` raises if the answer is a fault or the server is unusable."""
 
     def __init__(
         self,
@@ -48,10 +48,10 @@ class SchemaSupport:
         """Return the answer to the request without the schema if the server does not accept the schema; None if the first
         answer stands.
 
-        A refusal alone proves nothing (the context may be too long); neither does success without the schema, which is a
-        different request. The schema is therefore tried on two short questions, so that the result depends only on the
-        server, not on which request came first. If the server accepts the schema at the second question, the request is sent
-        again with the schema.
+        A refusal alone proves nothing (the context may be too long). Success without the schema proves nothing either,
+        because that is a different request. The schema is therefore tried on two short questions, so that the result
+        depends only on the server, not on which request came first. If the server accepts the schema at the second
+        question, the request is sent again with the schema.
         """
         async with self._settling.setdefault(form, asyncio.Lock()):
             takes = self._takes.get(form)

@@ -1,10 +1,11 @@
 """Decides which servers are unhealthy, probes these until they are back, and holds back calls after HTTP 429.
 
 Health is kept per (URL, model), because one of several models behind a URL can be down. A single failed request proves
-little: the request may be at fault (passing_faults.py). After SUSPECT *different* requests failed with no answer in between,
-the server's list of models is requested; after BROKEN, also a reply to a short question. A server that does not answer is
-unhealthy. It gets no calls until it lists its models again, and then one call first. Timeouts alone never make a server
-unhealthy while it lists its models: it is overloaded, which the limit of calls in flight handles (in_flight_limit.py).
+little: the request may be at fault (passing_faults.py). After SUSPECT *different* requests failed with no answer in
+between, the server's list of models is requested; after BROKEN such requests, a short question is asked as well. A
+server that does not answer is unhealthy. It gets no calls until it lists its models again; its first call is then sent
+alone. While a server lists its models, timeouts alone never make it unhealthy: it is overloaded, and gets a lower limit
+of calls in flight (in_flight_limit.py).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Queue(Protocol):
         ...
 
     def dispatch_timed(self, model: str) -> None:
-        """Give free slots to waiting calls, and again when a server of `model` becomes free by time."""
+        """Give free slots to waiting calls now, and again at the time at which a server of `model` becomes free."""
         ...
 
     def waiting(self, model: str) -> bool:
@@ -70,11 +71,11 @@ class ServerHealth:
         self._give_up_after_s, self._uniform = give_up_after_s, uniform
         self._tasks: set[asyncio.Task[None]] = set()
         self._absent_since: dict[str, float] = {}  # models that have no server at all now
-        self._past_outages: dict[str, int] = dict.fromkeys(servers, 0)  # of servers that were retired
+        self._past_outages: dict[str, int] = dict.fromkeys(servers, 0)  # outages of retired servers
 
     def answered(self, call: InFlightCall, failures: int = 0, *, usual: bool = True) -> None:
-        """Record that the server answered the call after `failures` failed attempts. A refusal also counts as an answer, but
-        not as a `usual` one: its duration is ignored."""
+        """Record that the server answered the call after `failures` failed attempts. `usual`: False for a refusal,
+        which counts as an answer, but its duration is ignored."""
         server, now = call.server, asyncio.get_running_loop().time()
         server.answered += 1
         server.answered_at = now
@@ -91,7 +92,7 @@ class ServerHealth:
         server, now = call.server, asyncio.get_running_loop().time()
         if (
             server.failing_since is None or call.sent - server.failed_at > self._give_up_after_s
-        ):  # the server got no calls meanwhile, so the failures did not last that long
+        ):  # in the second case the server got no calls for a long time, which does not count as failing
             server.failing_since = now
         server.failed_at = now
         if fault.kind == "busy" or (fault.kind == "timeout" and not call.hangs):
@@ -110,7 +111,7 @@ class ServerHealth:
             self._start(self._check(server, broken, str(fault)))
 
     def overloaded(self, call: InFlightCall, why: str) -> None:
-        """Lower the server's limit: the call shows that it has too many calls at once."""
+        """Lower the server's limit: the call shows that the server has too many calls at once."""
         server = call.server
         if server.limit.overloaded(call.sent, asyncio.get_running_loop().time()):
             log.info(
@@ -118,17 +119,17 @@ class ServerHealth:
             )
 
     def _hold_back(self, server: Server, fault: Fault, now: float) -> None:
-        """Send no calls to a server that answered 429 for the time that it asks for, or for an exponential backoff if that is
-        longer."""
-        if now >= server.not_before:  # the first refusal since the last wait; calls sent before it prove nothing new
+        """Hold back calls from a server that answered 429. They wait for the time that the server asks for, or for an
+        exponential backoff if this is longer."""
+        if now >= server.not_before:  # the first refusal since the last wait; refusals during that wait do not count
             server.refusals += 1
         least = backoff(server.refusals, self._uniform)  # also if retry-after is 0 or in the past
         server.not_before = max(server.not_before, now + max(fault.retry_after or 0.0, least))
         self._queue.dispatch_timed(server.model)
 
     def give_up_at(self, model: str) -> float:
-        """Return the time at which to give up on `model`: by then none of its servers has answered for `give_up_after_s`, or it
-        had none. inf if a server is not failing."""
+        """Return the time at which to give up on `model`. By then, for `give_up_after_s` seconds, it has had no server,
+        or none of its servers has answered. inf if one of its servers is not failing."""
         if not self._servers[model]:
             return self._absent_since.get(model, 0.0) + self._give_up_after_s
         since = [server.failing_since for server in self._servers[model]]

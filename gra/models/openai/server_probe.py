@@ -1,4 +1,4 @@
-"""Checks whether servers are up and which models they list, and words the errors about unusable servers."""
+"""Checks whether servers are up and which models they list, and writes the error messages about unusable servers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Transport(Protocol):
 
 
 class Probe:
-    """Makes the requests to a pool's servers that are not chat completions. `key` is redacted in every message."""
+    """Makes all requests to a pool's servers except chat completions. `key` is redacted in every message."""
 
     def __init__(self, settings: PoolSettings, runtime: ModelRuntime, key: str):
         self._settings, self._runtime, self._key = settings, runtime, key
@@ -88,7 +88,7 @@ class Probe:
             await asyncio.sleep(min(1.0, max(deadline - loop.time(), 0.05)))
 
     async def refusal(self, server: Server) -> str | None:
-        """Return why a server that was found cannot be called; None if it can."""
+        """Return why a server that was found cannot be called; None if it can be called."""
         try:
             listed = await self._list_models(server)
             if isinstance(listed, Fault):

@@ -70,7 +70,7 @@ class InFlightCall:
     server: Server
     key: str  # the request's key
     sent: float
-    ahead: int = 0  # calls that were at the server when it was sent
+    ahead: int = 0  # calls that were at the server when this one was sent
     answered_before: int = 0  # number of calls that the server had answered by then
     hangs: bool = False  # given up while the server answered calls that were sent later
 

@@ -74,7 +74,8 @@ def body_of(
     """Return the request as JSON bytes. `extra` overrides the request's keys. `top`: number of tokens whose probabilities are
     requested, if the request has choices.
 
-    The body is built from parts: the messages, which are most of it, were already encoded for the request's key.
+    The body is joined from encoded parts, because its largest part, the messages, was already encoded for the request's
+    key.
     """
     parts = {
         "model": _served(model.served),
@@ -234,8 +235,8 @@ def listed_models(body: bytes) -> dict[str, str]:
 
 
 def serves(names: Collection[str], served: str) -> bool:
-    """Return whether a server that lists `names` serves `served`. Folders need not be listed. In Ollama, a name without a tag
-    means :latest."""
+    """Return whether a server that lists `names` serves the model `served`. A model that is a folder need not be
+    listed. In Ollama, a name without a tag means :latest."""
     return served in names or f"{served}:latest" in names or served.startswith(("/", "./", "../", "~"))
 
 

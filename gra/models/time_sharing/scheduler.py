@@ -49,8 +49,8 @@ class Loader(Protocol):
 
 
 class Phased(Backend):
-    """A `gra.models.base.Backend` whose models `loader` loads in turn. `per_model`: calls in flight to the loaded model, at
-    most. `folder`: keeps the label "simulated" for resumed runs."""
+    """A `gra.models.base.Backend` with models that `loader` loads in turn. `per_model`: limit on calls in flight to the
+    loaded model. `folder`: stores the label "simulated", which resumed runs read."""
 
     def __init__(
         self,
@@ -162,7 +162,7 @@ class Phased(Backend):
         self._load_seconds += time.monotonic() - start
 
     async def _next(self) -> str:
-        """Return the model with the most waiting calls, once any call waits and no more calls arrive."""
+        """Wait until there is a waiting call and no more calls arrive. Return the model with the most waiting calls."""
         while not any(map(self._count, self._specs)):
             self._change.clear()
             await self._change.wait()

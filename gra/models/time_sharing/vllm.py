@@ -224,7 +224,8 @@ class VllmEngine(Backend):
         self._streams.result()[1].write(json.dumps(message).encode() + b"\n")
 
     async def _read(self) -> None:
-        """Pass the child's messages to the waiting calls until the child exits; then fail the remaining calls."""
+        """Pass the child's messages to the waiting calls until the child exits; then make the remaining calls raise
+        ServerError."""
         ended = asyncio.ensure_future(self._process.wait())
         try:
             futures: list[asyncio.Future[Any]] = [ended, self._streams]

@@ -1,9 +1,10 @@
 """The closed world: 25 checkable skills in seven domains, with texts that can be parsed and answers that are known.
 
-The split: a fifth of the instances, chosen by a hash of the instance (not of its wording), is held out. Seeds, tokenizer corpus
-and simulated generators call `draw` with `held_out=False`, which never returns them; benchmarks use only held-out instances.
-Instances of the same question are in the same split (3 + 4 and 4 + 3; the numbers compared plainly and in a voice). For knowledge
-(cities, opposites) pairs of fact and wording are held out instead: an unseen fact cannot be known.
+The split: a fifth of the instances, chosen by a hash of the instance (not of its wording), is held out. Seeds,
+tokenizer corpus and simulated generators call `draw` with `held_out=False`, which never returns a held-out instance;
+benchmarks use only held-out instances. Instances of the same question are in the same split (3 + 4 and 4 + 3; a
+comparison of two numbers, plain or in a voice). For knowledge (cities, opposites), pairs of fact and wording are held
+out instead, because an unseen fact cannot be known.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ def parse(instruction: str) -> Instance | None:
 
 @lru_cache(maxsize=1 << 14)
 def looks_flawed(instruction: str) -> Skill | None:
-    """Return the skill whose wording the instruction uses without being a complete, solvable instance of it. None if the
-    instruction is sound, or uses the wording of no skill."""
+    """Return the skill of a flawed instruction: the instruction uses the skill's wording, but is not a complete,
+    solvable instance of the skill. None if the instruction is sound, or uses the wording of no skill."""
     instance = parse(instruction)
     if instance is not None:
         return instance.skill if instance.answer is None else None
@@ -80,7 +81,8 @@ def draw(
     accept: Callable[[Instance], bool] | None = None,
     attempts: int = 200,
 ) -> Instance | None:
-    """An instance in one of `forms` from the given split, accepted by `accept`; None after `attempts` attempts."""
+    """Return an instance that has one of `forms`, is in the given split and is accepted by `accept`. None if `attempts`
+    attempts find none."""
     for _ in range(attempts):
         form = rng.choice(forms)
         dress = tuple(rng.choice(DRESS[slot]) for slot in skill.dresses[form])

@@ -45,10 +45,10 @@ def normal(answer: str) -> str:
 
 @dataclass(frozen=True)
 class Rule:
-    """A systematic mistake: `answer` is the result of a wrong procedure (None: it gives none).
+    """A systematic mistake: `answer` is the result of a wrong procedure (None: the procedure gives no answer).
 
-    `keeps_opening` False is the mistake of ignoring a required opening, in writing and in reviewing. `accepts` judges another
-    answer by the same wrong procedure if many answers are possible.
+    `keeps_opening` False is the mistake of ignoring a required opening, in writing and in reviewing. `accepts` is set
+    if many answers are possible: it judges another answer by the same wrong procedure.
     """
 
     answer: Callable[..., str | None]
@@ -60,10 +60,11 @@ class Rule:
 class Skill:
     """One checkable skill. `solve(*values)` is the true answer; None if the instance cannot be solved.
 
-    `fields` maps each field to the regular expression of its text; `draw` makes values (any split); `topics` are the skill's
-    unique keywords; `summary` is a format string over the fields. `accepts` is set if many answers are right (benchmarks then skip
-    the skill). `opening(*values)` is the required first word of the response. `same_as(*values)` is the key under which instances
-    are held out and believed together: 3 + 4 is 4 + 3. `by_form` holds out pairs of fact and wording instead of whole facts,
+    `fields` maps each field to the regular expression of its text; `draw` makes values (of either split); `topics` are
+    the skill's unique keywords; `summary` is a format string over the fields. `accepts` is set if many answers are
+    right (benchmarks then skip the skill). `opening(*values)` is the required first word of the response.
+    `same_as(*values)` is the key of the question: instances with the same key are in the same split and get the same
+    answer from a model, e.g. 3 + 4 and 4 + 3. `by_form` holds out pairs of fact and wording instead of whole facts,
     because an unseen fact cannot be known.
     """
 
@@ -98,7 +99,8 @@ class Skill:
 
     @cached_property
     def literals(self) -> frozenset[str]:
-        """Longer literal parts of the wordings: a text with one of them that cannot be parsed is a flawed instruction."""
+        """Longer literal parts of the wordings. A text that contains one of them but cannot be parsed is a flawed
+        instruction."""
         parts = {part.strip() for form in self.forms for part in re.split(r"\{\w+\}", form)}
         return frozenset(part for part in parts if len(part) >= 12)
 

@@ -1,6 +1,7 @@
 """Makes the calls of one sample: renders prompts, reads replies, retries unusable ones and records what each call cost.
 
-It does no I/O: its functions are generators that yield the calls due next and are sent their replies (see protocol.py).
+It does no I/O. Its functions are generators: each yields the calls that are due next and receives the replies (see
+protocol.py).
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from gra.synthesis.settings import SynthesisSettings, decoding_of
 
 @dataclass(frozen=True)
 class Rules:
-    """What all proposals of a run share. `seed`: the run's seed. `served`: model name -> what identifies the served model beyond
-    its name (`gra.models.identity.served_as`). `thoughts`: whether reasoning is cut off replies (`pool.strip_think`). `scales`:
-    each reviewer's calibration map (synthesis.calibrate)."""
+    """The values that are the same for all proposals of a run. `seed`: the run's seed. `served`: model name -> the text
+    that identifies the served model in addition to its name (`gra.models.identity.served_as`). `thoughts`: whether
+    reasoning is removed from replies (`pool.strip_think`). `scales`: each reviewer's calibration map
+    (synthesis.calibrate)."""
 
     seed: int
     settings: SynthesisSettings
@@ -67,8 +69,8 @@ class Caller:
     def ask_all(
         self, step: str, turns: Sequence[tuple[str, str]], **values: Any
     ) -> Exchange[list[tuple[Any, str | None]]]:
-        """Call every (role, model) of `turns` for `step` at once. An unusable reply is retried, unless the server refused the
-        request.
+        """Call every (role, model) of `turns` for `step` at once. An unusable reply is requested again, at most
+        `parse_retries` times; a request that the server refused is not sent again.
 
         Return, for each turn, (form or text, None), or (None, the last fault) if no reply was usable.
         """

@@ -20,7 +20,7 @@ from gra.synthesis.committee.records import DOMAINS, Record
 from gra.wellformed import printable
 
 DEMONSTRATION = 240  # maximum characters of a demonstration's instruction
-NEAR = {  # domain -> those that it borrows from, most similar first; an unlisted one borrows from all, as in DOMAINS
+NEAR = {  # domain -> domains it borrows from, most similar first; an unlisted one borrows from all DOMAINS, in order
     "coding": ("mathematics", "reasoning", "question answering"),
     "mathematics": ("reasoning", "coding", "question answering"),
     "question answering": ("reasoning", "language", "creation"),
@@ -35,8 +35,8 @@ log = logging.getLogger("gra.synthesis")
 
 @dataclass(frozen=True)
 class DomainPool:
-    """The records that prompts of one domain can show. `records`: the domain's own records (the first `own`), then borrowed ones.
-    `examples`: indices of the `records` that can be demonstrations."""
+    """The records that prompts of one domain can show. `records`: first the domain's own records (`own` is their
+    number), then borrowed ones. `examples`: the indices in `records` of those that can be demonstrations."""
 
     records: tuple[Record, ...]
     own: int
@@ -49,8 +49,9 @@ LEFT_OUT = DomainPool((), 0, ())
 
 
 def by_domain(pool: Sequence[Record], shots: int, least: int = 0, taken: int = 0) -> dict[str, DomainPool]:
-    """Return the pool by domain. A domain with fewer than `least` records borrows up to that number. A domain that then has fewer
-    than `shots` records is left out. The newest `taken` records of a domain give the keywords that prompts list as taken."""
+    """Return the pool of each domain. A domain with fewer than `least` records borrows others up to that number. A
+    domain that even then has fewer than `shots` records is left out. Prompts list the keywords of each domain's `taken`
+    newest records, as keywords not to repeat."""
     found: dict[str, list[Record]] = {}
     for record in pool:
         found.setdefault(record.domain, []).append(record)
@@ -117,8 +118,9 @@ def fits(instruction: str) -> bool:
 def report_thin(
     pool: Sequence[Record], domains: Mapping[str, DomainPool], logged: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return, for stats.json, the domains that borrow in this round and those that get no proposals because the whole pool is too
-    small. Log each of them, unless `logged`, the entries of earlier rounds, contains it."""
+    """Return, for stats.json, the domains that borrow in this round, and the domains that get no proposals because,
+    even with borrowed records, they have fewer than a prompt shows. Log each domain that `logged`, the entries of
+    earlier rounds, does not contain."""
     own = Counter(record.domain for record in pool)
     thin: list[dict[str, Any]] = [
         {"domain": name, "own": own[name], "borrowed": len(found.records) - found.own, "from": list(found.sources)}

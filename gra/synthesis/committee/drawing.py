@@ -21,8 +21,8 @@ def draw_proposal(
     models: Sequence[str],
     settings: SynthesisSettings,
 ) -> Proposal:
-    """Return proposal `index` of round `number`. Its domain, records and roles come from random streams that only the run's seed,
-    the round and the index decide."""
+    """Return proposal `index` of round `number`. Its domain, records and roles come from random streams that depend
+    only on the run's seed, the round and the index."""
     rng = stream(seed, "proposal", number, index)
     if settings.domains == "uniform":
         domain = rng.choice(sorted(domains))

@@ -22,8 +22,8 @@ Verdict = Literal["accept", "reject", "adjudicate"]
 
 @dataclass(frozen=True)
 class Gate:
-    """The gate's verdict on a response. `reason` is empty for `accept`; `mean` and `std` are over the composites, None if
-    undefined."""
+    """The gate's verdict on a response. `reason` is empty for `accept`. `mean` and `std` are those of the reviewers'
+    composite scores; None if undefined."""
 
     verdict: Verdict
     reason: str
@@ -62,9 +62,10 @@ def exact(number: float) -> Fraction:
 def gate(reviews: Sequence[Mapping[str, float]], settings: SynthesisSettings) -> Gate:
     """Judge a response by its `reviews`, each a mapping dimension -> 0..10; missing reviews are not among them.
 
-    Fewer than `settings.min_reviews` reviews: the adjudicator decides, or the response is rejected if there is none. Else mean <
-    tau rejects; mean >= tau with std <= delta accepts. In the remaining, disputed case the adjudicator decides, or
-    `settings.disputed` if there is none (`majority`: accept if more than half of the composites reach tau).
+    With fewer than `settings.min_reviews` reviews the adjudicator decides; if there is no adjudicator, the response is
+    rejected. Otherwise a mean below tau rejects the response, and a mean of at least tau with std <= delta (or an
+    undefined std) accepts it. With a larger std the response is disputed, and the adjudicator decides; if there is no
+    adjudicator, `settings.disputed` decides (`majority`: accept if more than half of the composites reach tau).
     """
     values = [composite(review, settings.composite) for review in reviews]
     mean, variance = _moments(values, settings.std)
@@ -91,8 +92,9 @@ def adjudicated_verdict(scores: Mapping[str, float], settings: SynthesisSettings
 
 
 def _moments(values: Sequence[Fraction], form: str) -> tuple[Fraction | None, Fraction | None]:
-    """Return the mean and the population or sample variance; None where undefined (no value, or one value in the sample form). It
-    computes with integers over a common denominator, which is ten times as fast as with fractions:
+    """Return the mean and the variance (`form`: population or sample). Without values both are None; in the sample form
+    the variance of one value is None. The computation uses integers over a common denominator, which is ten times as
+    fast as fractions:
 
         variance = (n * sum(v^2) - sum(v)^2) / (n * n), or / (n * (n - 1)) in the sample form
     """

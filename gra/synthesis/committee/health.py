@@ -1,5 +1,5 @@
-"""PURE: watches a running committee: do the reviewers agree, does each reviewer distinguish samples, and how much of a sample's
-mean score is due to which reviewers it drew?
+"""PURE: watches a running committee: do the reviewers agree, does each reviewer distinguish samples, and how much does
+a sample's mean score depend on which reviewers were drawn for it?
 
 `Health` reads outcomes one by one in constant memory. `Health.account` returns the `health` of stats.json:
 
@@ -7,8 +7,9 @@ mean score is due to which reviewers it drew?
                      jackknife over 20 groups of samples, by their ids (Efron and Stein 1981, Annals of Statistics 9). The interval
                      is None below 20 samples
     reviewers        {model: reviews, mean, sd, severity, constant, equal}. severity: how many points lower the model scores on
-                     average than the other reviewers of the same samples (harsh: above 0), as in a probe (between.py). constant:
-                     the share of its most frequent score; equal: the share of reviews whose scores are all the same (verdicts.py)
+                     average than the other reviewers of the same samples (harsh: above 0), as in a probe
+                     (model_comparison.py). constant: the share of its reviews that give its most frequent score; equal:
+                     the share of its reviews in which all scores are the same (verdicts.py)
     sets             {reviewers of a sample: reviewed, accepted}: acceptance by set of reviewers
     warnings         what is wrong, in words; [] if nothing is wrong or too little is known
     draw_share       the share of the variance of mean scores that is due to the choice of reviewers, not to the sample:
@@ -34,7 +35,7 @@ from gra.synthesis.committee.records import Outcome
 from gra.synthesis.probe.verdicts import CONSTANT, EQUAL, Verdicts
 
 GROUPS = 20  # groups of samples in the jackknife
-ENOUGH = 20  # nothing is stated about fewer reviewed samples, or about a model with fewer reviews
+ENOUGH = 20  # minimum reviewed samples for any statement, and minimum reviews of a model for one about it
 LEVEL = 0.95  # confidence level of alpha's interval
 MOST_SETS = 200  # sets of reviewers that are counted separately; all others are counted together
 

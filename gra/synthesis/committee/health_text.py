@@ -12,8 +12,8 @@ _LONGEST = 160  # characters of a warning: models' names come from the user and 
 
 
 def agreement(found: Mapping[str, Any]) -> str:
-    """Return alpha with its interval, and the share of the variance of mean scores that is due to the choice of reviewers; "-" for
-    an alpha that is not known yet."""
+    """Return one line: alpha with its interval ("-" while alpha is unknown), the number of samples, and the share of
+    the variance of mean scores that is due to the choice of reviewers."""
     interval = f" [{found['alpha_low']:.2f}, {found['alpha_high']:.2f}]" if found["alpha_low"] is not None else ""
     draw = f"; {found['draw_share']:.0%} of mean scores is who reviewed" if found["draw_share"] is not None else ""
     return f"alpha {alpha(found)}{interval} over {found['samples']:,} samples{draw}"

@@ -14,7 +14,8 @@ from gra.synthesis.settings import SynthesisSettings
 def parents(
     records: Sequence[Record], demonstrations: Sequence[Record], settings: SynthesisSettings
 ) -> tuple[str, ...]:
-    """Return the ids of the example records shown to a proposal. Built-in demonstrations are not among them and are left out."""
+    """Return the ids of the records that a proposal is shown as examples or as demonstrations. Built-in demonstrations
+    are left out."""
     own = [record for record in demonstrations if record not in prompts.built_in(settings.prompts)]
     return tuple(dict.fromkeys(record.id for record in (*records, *own)))
 
@@ -26,8 +27,8 @@ def topics(seed: int, name: str, records: Sequence[Record]) -> tuple[str, ...]:
 
 
 def built_in(seed: int, step: str, name: str, settings: SynthesisSettings) -> tuple[Record, ...]:
-    """Return built-in demonstrations for `step`; () if its prompt shows none. They are drawn for each `name`, or for each of the
-    `example_sets` sets."""
+    """Return built-in demonstrations for `step`; () if its prompt shows none. Each `name` has a draw of its own. If
+    `synthesis.example_sets` is set, there are only that many draws, and the name decides which one is used."""
     if not prompts.has_examples(step, settings.prompts):
         return ()
     known = prompts.built_in(settings.prompts)

@@ -1,4 +1,4 @@
-"""The protocol of one sample, as generators that do no I/O: they yield the calls that are due and are sent their replies.
+"""The protocol of one sample, as generators that do no I/O: they yield the calls that are due and receive the replies.
 
     protocol = propose(proposal, rules)
     calls = next(protocol)                      # may all be in flight at once
@@ -149,10 +149,10 @@ def annotate(outcome: Outcome, rules: Rules) -> Protocol:
 def annotate_seed(
     seed: Seed, model: str, rules: Rules
 ) -> Exchange[tuple[Record | None, str | None, tuple[CallRecord, ...]]]:
-    """Give a seed its domain, three keywords and summary. Values that the source gives take precedence; if it gives all of them,
-    no model is called.
+    """Give a seed its domain, three keywords and summary. Values that the source gives take precedence; if it gives all
+    of them, no model is called.
 
-    Return the record and None, or None and the fault; and the calls.
+    Return (record, None, calls), or (None, fault, calls) if no reply was usable.
     """
     if seed.domain and seed.keywords and seed.summary:
         return Record(seed.id, seed.instruction, seed.response, seed.domain, seed.keywords, seed.summary), None, ()
@@ -178,7 +178,8 @@ def annotate_seed(
 
 
 def respond(draft: Outcome, rules: Rules) -> Exchange[tuple[str | None, tuple[CallRecord, ...]]]:
-    """Make only the response step of a sample. Return the generator's text, or None if no reply was usable; and the calls."""
+    """Make only the response step of a sample. Return (the generator's text, calls), or (None, calls) if no reply was
+    usable."""
     caller = Caller(draft.id, rules)
     text, _ = yield from _respond(caller, draft)
     return text, tuple(caller.calls)
@@ -194,8 +195,9 @@ def review(
 
 
 def gives_probabilities(model: str, rules: Rules) -> Exchange[tuple[CallRecord, ...]]:
-    """Ask a model that will judge by probabilities a first question, and return the calls. If its server returns no token
-    probabilities, the backend's error, which names the server, ends the run before anything else is paid for."""
+    """Ask one first question of a model that will judge by probabilities, and return the calls. If its server
+    returns no token probabilities, the backend's error, which names the server, ends the run before anything else is
+    paid for."""
     caller = Caller(f"probabilities/{model}", rules)
     yield from caller.ask_yes_no("probabilities", [("reviewer", model, probability.FIRST)])
     return tuple(caller.calls)

@@ -25,7 +25,7 @@ class Seed:
     instruction: str
     response: str
     place: str = ""
-    # from the source; a model writes those that it does not have
+    # values from the source; a model writes the ones that the source lacks
     domain: str | None = None
     keywords: tuple[str, ...] = ()
     summary: str = ""
@@ -81,8 +81,8 @@ class Review:
 
     @property
     def score(self) -> float | None:
-        """The mean of the scores (six integers, or those of synthesis.scoring=probability). It is the composite of
-        `synthesis.composite=mean`; for the gate see `gate.composite`."""
+        """The mean of the scores: six integers, or the scores of synthesis.scoring=probability. The gate uses
+        `gate.composite` instead, which is equal to it for `synthesis.composite=mean`."""
         return None if self.scores is None else sum(self.scores.values()) / len(self.scores)
 
 

@@ -16,7 +16,8 @@ from gra.synthesis.settings import SynthesisSettings
 
 @dataclass(frozen=True)
 class Candidates:
-    """The models that can fill each role, each equally often. `adjudicator` is empty if nothing is adjudicated."""
+    """The models that can fill each role. All models of a role fill it equally often. `adjudicator` is empty if nothing
+    is adjudicated."""
 
     generator: tuple[str, ...]
     reviewers: tuple[str, ...]

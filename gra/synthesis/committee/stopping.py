@@ -18,8 +18,8 @@ LOOK = 4  # proposals per sample wanted between two checks
 
 @dataclass
 class Pace:
-    """The pace of one round. `wanted`: samples of the round. `limit`: limit on its proposals. `fixed`: whether the user set this
-    maximum (`max_proposals`); the round then never ends early."""
+    """The pace of one round. `wanted`: samples of the round. `limit`: limit on its proposals. `fixed`: whether the user
+    set this limit (`max_proposals`); if so, the round never ends early."""
 
     wanted: int
     limit: int

@@ -1,4 +1,4 @@
-"""PURE: finds texts that share a run of words with a benchmark item. Items in, an index, hits out.
+"""PURE: finds texts that share a run of words with a benchmark item, by an index of the items.
 
 A text hits an item if it contains
 
@@ -6,15 +6,17 @@ A text hits an item if it contains
 - one of its 8-grams (`short_ngram`), if the question has 8 to 12 words;
 - the whole question, if it has 5 (`min_words`) to 7 words. Shorter questions are not compared: "What is it?" is not evidence.
 
-Answers are compared by their 13-grams only: "yes" or "18" means nothing. A run of words that more than 10 (`max_items`) items share
-is boilerplate of the benchmark ("Which of the following statements is true of ...") and is not compared. An item whose runs are all
-boilerplate is compared whole. Items that cannot be compared at all are counted (`Coverage`).
+Answers are compared by their 13-grams only, because a shared "yes" or "18" is not evidence. A run of words that more
+than 10 (`max_items`) items share is boilerplate of the benchmark ("Which of the following statements is true of ...")
+and is not compared. If all runs of an item are boilerplate, the item is compared whole. Items that cannot be compared
+at all are counted (`Coverage`).
 
-Sources. Brown et al. 2020 (GPT-3, arXiv 2005.14165), section 4 and appendix C: 13-gram overlap; n is 8 to 13, by the items' length
-(below 8, matches become spurious); an item shorter than its n is compared whole; 13-grams with more than 10 matches are ignored as
-common phrases. GPT-3 counts matches over training documents; here they are counted over benchmark items, because samples are
-streamed. 8-grams: also Chowdhery et al. 2022 (PaLM, arXiv 2204.02311) and Lambert et al. 2024 (Tulu 3, arXiv 2411.15124), both with
-a share of the item that must match; here one n-gram is enough, which is stricter. `min_words` has no source.
+Sources. Brown et al. 2020 (GPT-3, arXiv 2005.14165), section 4 and appendix C: 13-gram overlap; n is 8 to 13, by the
+items' length (below 8, matches become spurious); an item shorter than its n is compared whole; 13-grams with more than
+10 matches are ignored as common phrases. GPT-3 counts matches over training documents; here they are counted over
+benchmark items, because samples are streamed. 8-grams are also used by Chowdhery et al. 2022 (PaLM, arXiv 2204.02311)
+and Lambert et al. 2024 (Tulu 3, arXiv 2411.15124). Both require that a certain share of the item matches; here one
+n-gram is enough, which is stricter. `min_words` has no source.
 
 Words: Unicode NFKC, case folded, apostrophes removed (Janet's = Janets); any other character except letters, digits and inner
 underscores separates words. A run of text in a script without spaces is one word, so such texts are not usefully compared.
@@ -69,8 +71,9 @@ class Hit:
 
 @dataclass(frozen=True)
 class Coverage:
-    """What the index holds of one benchmark. `ngrams`: distinct runs that occur first in an item of this benchmark. `whole`: items
-    that are compared whole. `not_compared`: items that are too short, or that share all their runs with too many others."""
+    """The index's counts for one benchmark. `ngrams`: number of distinct runs; a run counts for the benchmark in which
+    it occurs first. `whole`: items that are compared whole. `not_compared`: items that are too short, or that share all
+    their runs with too many others."""
 
     items: int
     ngrams: int
@@ -85,8 +88,8 @@ def words(text: str) -> list[str]:
 
 
 class Index:
-    """The word runs of benchmark items, in 20 to 28 bytes per run and the words themselves. Hashes find candidates; the words
-    decide."""
+    """The word runs of benchmark items. An index takes 20 to 28 bytes per run, and the memory of the words themselves.
+    Equal hashes only find candidates; a comparison of the words then decides."""
 
     def __init__(self, items: Iterable[Item], settings: DecontaminateSettings):
         self._numbers: dict[str, int] = {}
@@ -151,7 +154,8 @@ class Index:
         return tables, self._build_whole(covered)
 
     def _build_whole(self, covered: np.ndarray) -> _Table:
-        """Return the table of the questions that are compared whole; their first `min_words` words find them."""
+        """Return the table of the questions that are compared whole. They are found by the hash of their first
+        `min_words` words."""
         settings, spans = self._settings, self._spans
         n = settings.min_words
         rows = np.flatnonzero(spans.is_question & (spans.lengths >= n) & ~covered)
@@ -173,8 +177,9 @@ class Index:
 
 
 class _Table:
-    """The hashes of runs of `n` words, ascending, and where in the items' text each run begins. A map of the hashes' first bits,
-    with eight bytes per run, avoids the search for most runs of a text."""
+    """The hashes of runs of `n` words, ascending, and the position in the items' texts at which each run begins. A map
+    of the hashes' first bits (eight bytes per run) shows for most runs of a text, without a search, that the table does
+    not have them."""
 
     def __init__(self, n: int, keys: np.ndarray, positions: np.ndarray):
         self.n, self.keys, self.positions = n, keys, positions
@@ -184,7 +189,8 @@ class _Table:
         self._taken[keys >> self._shift] = True
 
     def candidates(self, hashes: np.ndarray) -> Iterator[tuple[int, int]]:
-        """Yield (position in the text, position in the items' texts) of each equal hash, in the order of the text."""
+        """Yield (position in the text, position in the items' texts) for each pair of equal hashes, in the order of the
+        text."""
         if not len(self.keys) or not len(hashes):
             return
         places = np.flatnonzero(self._taken[hashes >> self._shift])
@@ -218,8 +224,8 @@ class _Spans:
         self.items, self.is_question = np.array(self._items, np.int32), np.array(self._is_question, bool)
 
     def starts(self, n: int, longer: int | None, *, answers: bool) -> np.ndarray:
-        """Return, ascending as uint32, the positions of the runs of `n` words in texts of at least `n` and fewer than `longer`
-        words."""
+        """Return the positions of all runs of `n` words, ascending, as uint32. Only texts of at least `n` and fewer
+        than `longer` words are used (None: no upper limit), and texts of answers only if `answers` is true."""
         chosen = (self.lengths >= n) & (self.is_question | answers)
         if longer is not None:
             chosen &= self.lengths < longer
@@ -248,8 +254,8 @@ class _Spans:
 def _distinct(
     n: int, keys: np.ndarray, positions: np.ndarray, spans: _Spans, limit: int | None
 ) -> tuple[_Table, np.ndarray]:
-    """Return a table with one entry per run, at its first position, without runs that more than `limit` items share; and the
-    numbers of all texts that have an entry."""
+    """Return a table, and the numbers of all texts that contain one of its runs. The table has one entry per run, at
+    the run's first position. Runs that more than `limit` items share are left out (None: no run is left out)."""
     order = np.argsort(keys, kind="stable")
     keys, positions = keys[order], positions[order]
     if not len(keys):

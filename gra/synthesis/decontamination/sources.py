@@ -1,7 +1,8 @@
 """Reads benchmark items from folders of benchmarks in the hub's record schemas, from your own files, and from a step's input.
 
-Only the splits that lm-eval's tasks score are read. Learning from training and few-shot splits is fair, so they remove nothing;
-`splits: all` reads them too. These fields are read as the question and as texts of the right answer:
+By default only the splits that lm-eval's tasks score are read. It is fair to learn from training and few-shot splits,
+so samples are not compared with them; `splits: all` reads these splits too. The following fields are read as the
+question and as texts of the right answer:
 
     gsm8k          test        question          answer, with and without its <<calculator>> marks
     humaneval      test        prompt            canonical_solution
@@ -10,7 +11,7 @@ Only the splits that lm-eval's tasks score are read. Learning from training and 
     arc_challenge  test        question          the right one of choices          (arc_easy, arc likewise)
     bbh            *.jsonl     input             target
     mmlu           test        question          the right one of choices
-    ifeval         train       prompt            -                                 (the hub calls its only split so)
+    ifeval         train       prompt            -                                 (its only split has this name)
     gpqa           *.jsonl     Question          Correct Answer                    (gpqa_diamond likewise)
     math           test        problem           solution                          (hendrycks_math likewise; by subject or whole)
 
@@ -156,7 +157,8 @@ def unreadable(settings: DecontaminateSettings, made: Path | None) -> list[Probl
 
 
 def benchmark_files(settings: DecontaminateSettings) -> dict[str, Path]:
-    """Return {config key: file} for the files, outside the chain, whose content decides which samples are removed."""
+    """Return {config key: file} for the benchmark files that come from outside the chain. Their content decides which
+    samples are removed."""
     if not settings.enabled:
         return {}
     return {
@@ -169,8 +171,8 @@ def benchmark_files(settings: DecontaminateSettings) -> dict[str, Path]:
 
 
 def read_items(source: Source) -> Iterator[Item]:
-    """Yield the items of one file, in its order. Raises ConfigError with file, line and fault, because the unread items of a
-    partly read benchmark would not be found in samples."""
+    """Yield the items of one file, in its order. Raises ConfigError with file, line and fault if the file cannot be
+    read to its end, because samples could contain the items that were not read."""
     from gra.synthesis.decontamination.ngram_index import Item
 
     number = 0

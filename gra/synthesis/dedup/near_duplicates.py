@@ -1,8 +1,8 @@
-"""Finds near-duplicates (paper, post-processing): goes through samples by falling review score and keeps each that is not too
-close to one kept before.
+"""Finds near-duplicates (paper, post-processing): goes through samples by falling review score, and keeps each sample
+that is not too close to a sample kept before.
 
 The result is exact: large float32 matrix products find the candidate pairs, and every pair that could matter is then compared in
-float64. So it does not depend on block sizes, threads, the BLAS library or the order of the input.
+float64. So the result does not depend on block sizes, threads, the BLAS library or the order of the input.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def _nearest(
         near = np.flatnonzero(top >= floor)
         if not len(near):
             continue
-        # Only the pairs that can be a row's largest are compared exactly.
+        # Only the pairs that can have a row's largest cosine are compared exactly.
         need = np.maximum(top[near] - np.float32(2 * slack), floor)
         left, right = np.nonzero(product[near] >= need[:, None])
         left = near[left]

@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Unique:
-    """Candidates by number. `kept`: best score first. `dropped`: number -> (id or number of the nearest kept one, cosine)."""
+    """The candidates, by their numbers. `kept`: best score first. `dropped`: number -> (id or number of the nearest
+    kept sample, cosine)."""
 
     kept: list[int]
     dropped: dict[int, tuple[str | int, float]]
@@ -66,8 +67,8 @@ class TargetPool:
         self._texts += texts
 
     def unique(self, scores: Sequence[float | None]) -> Unique:
-        """Return which candidates are kept, highest score first, and which are dropped. A score of None means unreviewed; of two
-        such candidates the earlier one is kept."""
+        """Return which candidates are kept, highest score first, and which are dropped. A score of None means
+        unreviewed; of two unreviewed near-duplicates the one that was added earlier is kept."""
         import numpy as np
 
         from gra.synthesis.dedup.near_duplicates import greedy
@@ -94,8 +95,8 @@ class TargetPool:
 
 
 class TargetPoolProcess:
-    """A `TargetPool` in a separate process, whose embedder starts loading at once. `prepare`, `base`, `add` and `commit` do not
-    wait; the next `unique` raises their errors."""
+    """A `TargetPool` in a separate process. Its embedder starts loading at once. `prepare`, `base`, `add` and `commit`
+    do not wait; the next `unique` raises their errors."""
 
     def __init__(self, settings: DedupSettings, workers: int | None = None):
         needs = "about 0.7 GB per worker (runtime.embed_workers) and 1.5 kB per sample"

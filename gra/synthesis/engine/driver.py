@@ -1,5 +1,5 @@
-"""The interface of what runs exchanges to their results: the engine, which calls models, or the journal of a finished run
-(re-gating)."""
+"""The interface of the two drivers, which run exchanges to their results: the engine, which calls models, and `Replies`
+(re-gating), which reads the journal of a finished run."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Finds replies in the journals of other runs, and imports the journals of the run's own shards; their number is not limited.
+"""Finds replies in the journals of other runs, and imports the journals of the run's own shards.
 
-One table in memory says which journal has a reply, so a look-up costs the same for any number of journals. Only OPEN of them are
-open at a time.
+The number of journals is not limited. One table in memory says which journal has a reply, so a look-up costs the same
+for any number of journals. Only OPEN journals are open at a time.
 """
 
 from __future__ import annotations
@@ -79,8 +79,9 @@ class Elsewhere:
         return connection
 
     def _opened(self, path: Path) -> sqlite3.Connection | None:
-        """The journal at `path`, or where it is now: a step that runs beside this one may end, and its folder then gets its final
-        name. A journal that is gone has no replies; these calls are made again."""
+        """Return a connection to the journal at `path`, or at its new place: a step that runs beside this one may end,
+        and its folder gets its final name then. Return None if the journal has no table yet, or is gone; the calls of a
+        journal that is gone are made again."""
         try:
             return connect_other(path)
         except StoreError:

@@ -60,8 +60,9 @@ class Engine:
 
     def __init__(self, backend: Backend, journal: Journal, concurrency: int):
         self._backend, self._journal, self.concurrency = backend, journal, concurrency
-        # A backend that queues calls until their model is loaded must see every due call, so the engine does not limit them. A
-        # backend with `limit_calls` enforces the limit itself, and gives the slot of a call that waits for a retry to another.
+        # A backend that queues calls until their model is loaded must see every due call, so the engine does not limit
+        # them. A backend with `limit_calls` enforces the limit itself; while a call waits for a retry, another call gets
+        # its slot.
         self._can = can = backend.capabilities
         if can.limit_calls is not None:
             can.limit_calls(concurrency)
@@ -118,8 +119,8 @@ class Engine:
         return reply
 
     async def _reply_all(self, calls: list[Call], due: Due) -> list[Reply]:
-        """Return the replies to calls that are sent together. If one call fails, the others are cancelled. While the run is
-        stopping they are awaited, because they are paid for."""
+        """Return the replies to calls that are sent together. If one call fails, the others are cancelled; but if the
+        run is stopping, they are awaited, because they are paid for."""
         tasks = [asyncio.ensure_future(self.ask(call, due)) for call in calls]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -151,7 +152,8 @@ class Engine:
             exchange.close()
 
     async def settle(self) -> None:
-        """Cancel the calls that were sent ahead and turned out not to be needed. If the run is stopping, await them."""
+        """Cancel the calls that were sent ahead and turned out not to be needed. If the run is stopping, await these
+        calls instead."""
         tasks = list(self._ahead.values())
         self._ahead = {}
         for task in tasks if self.aborted or not self.stopping else ():
@@ -166,11 +168,12 @@ class Engine:
     ) -> AsyncGenerator[T, None]:
         """Run `exchanges` concurrently and yield their results in order.
 
-        The iterator is advanced only when a slot is free. `allowed(yielded)` returns how many exchanges may have been started by
-        now; one more than `yielded` is always allowed. None: no such limit. Closing the stream early cancels the calls in flight.
+        The iterator is advanced only when a slot is free. `allowed(yielded)` returns how many exchanges may have been
+        started once `yielded` results have been yielded; at least `yielded` + 1 are always allowed. `allowed` None: no
+        such limit. Closing the stream early cancels the calls in flight.
 
-        `later()` returns a call that will probably be due after this stream, or None. Such calls are sent ahead when slots are
-        idle, and their replies are kept for `ask`. Call `settle` after the stream.
+        `later()` returns a call that will probably be due after this stream, or None. Such calls are sent ahead when
+        slots are idle, and their replies are kept for `ask`. Call `settle` after the stream.
         """
         tasks: dict[int, asyncio.Task[T]] = {}  # started, not yet yielded
         wake = asyncio.Event()
@@ -221,7 +224,7 @@ class Engine:
         finally:
             if self.stopping and not self.aborted:
                 frontier.open()  # exchanges that wait at the frontier resume and end with Interrupted
-            else:  # the frontier stays closed: none of them may send a call before it is cancelled
+            else:  # the frontier stays closed: no exchange may send a call before it is cancelled
                 for task in tasks.values():
                     task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)

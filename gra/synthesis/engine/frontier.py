@@ -20,8 +20,8 @@ class Frontier:
         self._moved = asyncio.Event()
 
     async def reach(self, index: int) -> None:
-        """Wait until exchange `index` may send a call that the journal does not have: until it is the head, or the head needs such
-        a call too."""
+        """Wait until exchange `index` may send a call that the journal does not have. It may do so once it is the head,
+        or once the head needs such a call too."""
         self._reached.add(index)
         if index == self._head:
             self._wake()

@@ -5,9 +5,9 @@ INTERVAL seconds later a group commit, with one fsync, writes it to the database
 is the hash of the request's canonical bytes (`Request.key`). So a changed request is sent again, and any other change (of a parser,
 of a threshold) reuses the recorded replies.
 
-The journal keeps in memory, as the first 64 bits of their keys, which replies it and the other journals have (about 100 bytes a
-reply; nothing in a run that starts with no replies). So a call that was never made costs one set look-up, for any number of
-journals.
+In memory, the journal keeps the first 64 bits of the key of every reply that it or another journal has. This takes
+about 100 bytes a reply, and nothing in a run that starts with no replies. So a call that was never made costs one set
+look-up, for any number of journals.
 """
 
 from __future__ import annotations
@@ -121,7 +121,8 @@ class Journal:
         return None
 
     def _reply(self, request: Request, row: tuple[Any, ...] | None) -> Reply | None:
-        """Return the reply in a row. Return None if there is no row or its checksum is wrong; the call is then sent again."""
+        """Return the reply in a row. Return None if there is no row or its checksum is wrong; in that case the call is
+        sent again."""
         if row is None:
             return None
         if crc(*row[:-1]) == row[-1]:
@@ -211,8 +212,8 @@ def salvage(path: Path) -> int | None:
     if not path.is_file():
         return None
     log_file = path.with_name(f"{path.name}-wal")
-    # The write-ahead log is checked first, because SQLite drops everything after the damage when it opens the file. A log that is
-    # left means that the process was killed; then the indices are checked too.
+    # The write-ahead log is checked first, because SQLite drops everything after the damage when it opens the file. If
+    # there is still a log, the process was killed, so the indices are checked too.
     if not log_damaged(log_file) and intact(path, indices=log_file.exists()):
         return None
     aside = set_aside(path)

@@ -36,10 +36,10 @@ def connect_other(path: Path) -> sqlite3.Connection | None:
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:
-    """Open a journal for reading. The `calls` of the connection include those in the tail files. Raises StoreError if it cannot be
-    read."""
+    """Open a journal for reading. In the connection, `calls` includes the rows of the tail files. Raises StoreError if
+    the journal cannot be read."""
     try:
-        beside = tail.read(path)  # before the database: a row that leaves the tail in between is then in the database
+        beside = tail.read(path)  # read before the database, to which a row can move in the meantime
         connection = databases.connect_readonly(path)
         # This reads a page, so a file that is not a database fails here.
         found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'calls'").fetchone()

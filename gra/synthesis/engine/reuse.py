@@ -22,7 +22,8 @@ from gra.synthesis.engine.journal_read import connect_other
 JOURNAL = "journal.sqlite"
 log = logging.getLogger("gra.synthesis")
 
-# (pattern of a key of the synthesis's identity, the calls that a change of it sends again); the first pattern that matches counts.
+# (pattern of a key of the synthesis's identity, the calls that are sent again if such a key changes). The first pattern
+# that matches counts.
 _LATER = "later rounds where other samples are kept, because their prompts show kept samples"
 _EFFECTS = (
     (r"config\.seed", "every call: the run's seed is part of each request"),
@@ -91,8 +92,8 @@ def calls_in(folder: Path) -> tuple[int, bool]:
 
 
 def reuse(config: dict[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
-    """Return `config` with `folders`, those of earlier runs, in `runtime.earlier`: their journals are searched before a model is
-    called."""
+    """Return `config` with the `folders` of earlier runs in `runtime.earlier`. Their journals are searched before a
+    model is called."""
     return changed(config, "runtime", earlier=[str(folder) for folder in folders]) if folders else config
 
 

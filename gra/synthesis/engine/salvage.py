@@ -20,10 +20,10 @@ _MAGIC = {0x377F0682: "<", 0x377F0683: ">"}  # magic number of a write-ahead log
 
 
 def rows(path: Path, columns: int) -> Iterator[tuple[Any, ...]]:
-    """Yield every undamaged row of `columns` columns: first those of the file, then those of its write-ahead log, in page order.
-    Of two rows with the same key the later one is therefore the newer. The column of the row id reads None, as it is stored. The
-    caller must check the rows: rows of other tables with as many columns, and rows of outdated pages, are among them. Raises
-    OSError if the files cannot be read."""
+    """Yield every undamaged row of `columns` columns: first the rows of the file, page by page, then the rows of its
+    write-ahead log, in the order in which they were written. So of two rows with the same key the later one is newer.
+    The row id is None in each row, because SQLite stores it so. The caller must check the rows: rows of other tables
+    with as many columns, and rows of outdated pages, are among them. Raises OSError if the files cannot be read."""
     log = path.with_name(f"{path.name}-wal")
     frames = list(_frames(log))
     newest = {frame.page: frame.place for frame in frames}
@@ -121,7 +121,8 @@ def _page_size(header: bytes) -> tuple[int, int]:
 
 
 def _rows_of(data: bytes, start: int, size: int, usable: int, columns: int, page: Any) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of one table leaf page whose header begins at `start`. Other pages have none."""
+    """Yield the rows of one page with its header at `start`. Only leaf pages of tables have rows; other pages yield
+    none."""
     if len(data) < size or data[start] != LEAF:
         return
     for cell in range(min(int.from_bytes(data[start + 3 : start + 5], "big"), size // 2)):

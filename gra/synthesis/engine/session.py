@@ -20,7 +20,8 @@ from gra.synthesis.engine.engine import Engine
 from gra.synthesis.engine.journal import Journal
 from gra.synthesis.engine.reuse import JOURNAL, journals_under, usable
 
-GRACE = 2.0  # seconds in which a repeated SIGTERM or SIGUSR1 counts once: srun and the batch shell both pass it on
+# Within this many seconds, a repeated SIGTERM or SIGUSR1 counts once, because srun and the batch shell both forward it.
+GRACE = 2.0
 log = logging.getLogger("gra.synthesis")
 
 
@@ -43,12 +44,12 @@ async def engine_for(config: SynthesisConfig, output: Path) -> AsyncIterator[tup
 
 @contextmanager
 def _stopped_by_signals(engine: Engine) -> Iterator[None]:
-    """Stop the engine on signals, and restore the earlier handlers on exit. After the first Ctrl-C, SIGTERM or SIGUSR1 no call is
-    sent and those in flight are awaited; a second one stops at once.
+    """Stop the engine on signals, and restore the earlier handlers on exit. After the first Ctrl-C, SIGTERM or SIGUSR1
+    no new call is sent, and the calls in flight are awaited; a second signal stops at once.
 
-    Raises Interrupted (exit code 130) after Ctrl-C, and Preempted (85) after SIGTERM or SIGUSR1, with which batch systems announce
-    the end of a job. A batch system may send both, or one of them twice. So a SIGTERM after SIGUSR1, and the same signal again
-    within GRACE seconds, have no effect.
+    Raises Interrupted (exit code 130) after Ctrl-C, and Preempted (85) after SIGTERM or SIGUSR1, with which batch
+    systems announce the end of a job. A batch system may send both signals, or one of them twice. So a SIGTERM after
+    SIGUSR1 has no effect, nor does a repeated SIGTERM or SIGUSR1 within GRACE seconds.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread can set signal handlers; a caller in another thread must stop the stage itself
@@ -82,8 +83,9 @@ def _stopped_by_signals(engine: Engine) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             loop.remove_signal_handler(number)
-            # Once the run ends because of a signal, further ones change nothing, and a handler that raises inside uvloop's loop
-            # makes its closing fail. `event_loop.run` restores the handlers after the loop is closed.
+            # Once the run ends because of a signal, further signals change nothing. A handler that raises inside
+            # uvloop's loop would make the loop's closing fail. `event_loop.run` restores the handlers after the loop is
+            # closed.
             signal.signal(number, signal.SIG_IGN if heard else signal.SIG_DFL if handler is None else handler)
 
 

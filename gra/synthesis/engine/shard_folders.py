@@ -32,7 +32,7 @@ def pin(folder: Path, count: int) -> None:
         mine = folder / f".{PINNED}.{os.uname().nodename}.{os.getpid()}.tmp"
         mine.write_text(json.dumps({"count": count}) + "\n", encoding="ascii")
         try:
-            os.link(mine, place)  # unlike a rename it fails if another shard was quicker
+            os.link(mine, place)  # unlike a rename, a link fails if another shard was quicker
         except FileExistsError:
             pass
         finally:
@@ -64,8 +64,8 @@ def pinned(folder: Path) -> int | None:
 
 
 def finished(folder: Path, number: int, output: Path) -> Path | None:
-    """Return the finished data folder of the whole run, or else a finished merge of round `number` or later; None if there is
-    neither. `output` itself does not count. `folder` is OUTPUT.shards."""
+    """Return the finished data folder of the whole run; if there is none, a finished merge of round `number` or later;
+    None if there is no such merge either. `output` itself does not count. `folder` is OUTPUT.shards."""
     whole = folder.with_name(folder.name.removesuffix(SHARDS))
     candidates = [whole, *(path for merged, path in sorted(_merged(folder).items()) if merged >= number)]
     return next((path for path in candidates if path != output and (path / MANIFEST).is_file()), None)

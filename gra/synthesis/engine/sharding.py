@@ -41,17 +41,20 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def proposals_to_prepare(wanted: int, limit: int, last: Mapping[str, Any] | None) -> int:
-    """Return how many proposals the shards of a round prepare together, at most `limit`: SPARE times those of the round before
-    (`last`, an entry of `rounds` in stats.json), or FIRST_ROUND per wanted sample if there is none."""
+    """Return the number of proposals that the shards of a round prepare together, at most `limit`. It is SPARE times
+    the proposals of the round before (`last`: that round's entry in `rounds` of stats.json), or FIRST_ROUND per wanted
+    sample if there is no such round."""
     if last is None:
         return min(limit, math.ceil(FIRST_ROUND * wanted))
     return min(limit, math.ceil(SPARE * int(last["proposals"])))
 
 
 def rewrite(words: Sequence[str]) -> tuple[str, list[str]]:
-    """Translate `merge ...` or `shard=i/n round=r ...` on the command line. Return ("stage" or "shard", the words for that app).
+    """Translate `merge ...` or `shard=i/n round=r ...` on the command line. Return ("stage" or "shard", the words for
+    that app).
 
-    A command line with neither is returned unchanged, for the app "stage". Raises ConfigError if `output` or `round` is missing.
+    A command line without `merge` and `shard` is returned unchanged, for the app "stage". Raises ConfigError if
+    `output` or `round` is missing.
     """
     values = dict(word.split("=", 1) for word in words if "=" in word and not word.startswith("-"))
     merge = "merge" in words
@@ -78,8 +81,9 @@ def rewrite(words: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def waves(config: Mapping[str, Any], rounds: int, output: Path, count: int) -> list[Wave]:
-    """Return the parts of a run of `rounds` rounds into `output`, with `count` shards a round: for each round from 0 (annotation)
-    on, its shards and its merge. The last round has no merge here, because the run itself does it."""
+    """Return the parts of a run into `output` that has `rounds` rounds of `count` shards each. Every round, from 0
+    (annotation) on, consists of its shards and a merge. The last round has no merge here, because the run itself does
+    it."""
     folder = output.with_name(f"{output.name}{SHARDS}")
     found: list[Wave] = []
 

@@ -16,8 +16,8 @@ from gra.synthesis.committee.records import CallRecord, Check, Outcome, Review, 
 
 
 def _as_call(kind: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
-    """Return a reducer that pickles a frozen dataclass as a call of its class with its values. The default looks up every field's
-    name, which takes several times as long for an outcome with its forty parts."""
+    """Return a reducer that pickles a frozen dataclass as a call of its class with its values. Pickle's default looks
+    up every field's name, which takes several times as long for an outcome with its forty parts."""
     values = attrgetter(*(field.name for field in fields(kind)))
     return lambda value: (kind, values(value))
 
@@ -25,12 +25,12 @@ def _as_call(kind: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
 _REDUCE = copyreg.dispatch_table | {kind: _as_call(kind) for kind in (Outcome, Roles, Check, Review, CallRecord)}
 
 
-_OPEN: WeakSet[Spool] = WeakSet()  # of this process
+_OPEN: WeakSet[Spool] = WeakSet()  # all spools of this process
 
 
 def clear(folder: Path) -> None:
-    """Close the spools below `folder` and delete it, if it is there. NFS renames a file that is deleted while it is open, and its
-    folder cannot be deleted then. Raises OSError."""
+    """Close the spools below `folder` and delete the folder, if it exists. The spools are closed first, because NFS
+    only renames a file that is deleted while it is open, and its folder cannot be deleted. Raises OSError."""
     for spool in list(_OPEN):
         if folder in spool.path.parents:
             spool.remove()

@@ -1,12 +1,13 @@
 """Keeps replies that are not yet in the journal's database in two files, so that a killed process loses none of them.
 
-The two files lie next to the journal and are used in turn. A reply is written to the current file before its sample uses it; what
-was written survives a kill of the process, not a power loss. Once the group is in the database, with an fsync, its file is emptied.
-So a file never grows beyond one group, and usually only the database reaches the disk.
+The two files lie next to the journal and are used in turn. A reply is written to the current file before its sample
+uses it. From then on it survives a kill of the process, but not a power loss. Later a group of replies is committed to
+the database, with an fsync, and the group's file is emptied. So a file never grows beyond one group, and usually only
+the database reaches the disk.
 
-A record is a head (checksums of the head and of the short texts, numbers, lengths), then the short texts and the long ones in
-UTF-8. The long texts need no further checksum: the request is protected by the key, which is its SHA-256, and the reply by the
-checksum in its row.
+A record begins with two checksums: of its head and of its short texts. The head follows (numbers, and the lengths of
+the texts), then the short texts and the long texts, in UTF-8. The long texts need no further checksum: the request is
+protected by the key, which is its SHA-256, and the reply by the checksum in its row.
 """
 
 from __future__ import annotations

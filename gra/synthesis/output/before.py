@@ -1,6 +1,9 @@
-"""PURE but for reading stats.json: what was spent on the data sets from which another one was made (`before` of its stats.json).
+"""PURE but for reading stats.json: computes what was spent on the data sets from which a new data set is made. The
+result is the value `before` in stats.json of the new data set:
 
-before = {"tokens": {model: {role: {in, out, calls, unknown}}}, "flops": float or None}      sums over the folders and theirs
+before = {"tokens": {model: {role: {in, out, calls, unknown}}}, "flops": float or None}
+
+The sums include the `before` of the data sets themselves.
 """
 
 from __future__ import annotations
@@ -16,8 +19,9 @@ _SUMS = ("in", "out", "calls", "unknown")
 
 
 def before(folders: Iterable[Path]) -> dict[str, Any] | None:
-    """What was spent on these data folders, each counted once; None if one of them has no account of it. A folder that no model
-    wrote costs nothing. Raises OSError, ValueError for a damaged stats.json."""
+    """Return what was spent on these data folders, each counted once; None if one of them has no stats.json, or one
+    without these figures. A folder that no model wrote costs nothing. Raises OSError, or ValueError for a damaged
+    stats.json."""
     tokens: dict[str, dict[str, dict[str, int | None]]] = {}
     flops: float | None = 0.0
     for folder in dict.fromkeys(folder.resolve() for folder in folders):
@@ -36,7 +40,8 @@ def before(folders: Iterable[Path]) -> dict[str, Any] | None:
 
 
 def share(account: Mapping[str, Any] | None, part: int, whole: int) -> dict[str, Any] | None:
-    """The account of `part` of `whole` samples, in proportion: the others need not have been made."""
+    """Return the part of `account` that `part` of its `whole` samples cost, in proportion, because the other samples
+    need not have been made. None if `account` is None."""
     if account is None:
         return None
     tokens = {
@@ -50,14 +55,16 @@ def share(account: Mapping[str, Any] | None, part: int, whole: int) -> dict[str,
 
 
 def own_flops(stats: Mapping[str, Any]) -> float | None:
-    """The FLOPs of the calls of this data set alone; 0 where it needed no call."""
+    """Return the FLOPs of this data set's own calls, without `before`; 0 if it needed no call, None if they are
+    unknown."""
     cost = stats.get("cost")
     value = cost.get("flops") if isinstance(cost, Mapping) else 0.0 if stats.get("calls") == 0 else None
     return None if value is None else float(value)
 
 
 def all_tokens(account: Mapping[str, Any] | None) -> int | None:
-    """All tokens in and out of a `before`; None if a server did not report them, or nothing is known."""
+    """Return the sum of all tokens in and out of a `before`; None if a server did not report them, or if `account` is
+    None."""
     if account is None:
         return None
     sides = [use.get(side) for roles in account["tokens"].values() for use in roles.values() for side in ("in", "out")]

@@ -50,7 +50,7 @@ class CardInfo:
     """The card's content besides the statistics. `license`: of the seeds (None: unknown); `settings`: any plain mapping."""
 
     seeds_name: str
-    seeds_account: str = field(default="", kw_only=True)  # one line: how many are used and skipped, what is left out
+    seeds_account: str = field(default="", kw_only=True)  # one line: number of seeds used and skipped, what is left out
     license: str | None
     models: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -102,7 +102,7 @@ LIMITS = """- Written and judged by language models: errors that most reviewers 
 
 def plain(value: object, most: int = 200) -> str:
     """`value` escaped for Markdown and HTML: one line, at most `most` characters, no active content."""
-    shown = html.escape(" ".join(str(value).split())[:most], quote=False)  # the text stands in no attribute
+    shown = html.escape(" ".join(str(value).split())[:most], quote=False)  # the text is never inside an HTML attribute
     return re.sub(r"([\\`*_\[\]|#~!])", r"\\\1", shown)
 
 
@@ -139,7 +139,8 @@ def _licence(card: CardInfo) -> str:
 
 
 def _regated(stats: Mapping[str, Any]) -> list[str]:
-    """What re-gating could not decide; empty for a run of its own, and for an arm that is the same as one."""
+    """Return a warning about what re-gating could not decide. It is empty for a real run, and for an arm with the same
+    result as a real run."""
     if (account := stats.get("regated")) is None:
         return []
     return [

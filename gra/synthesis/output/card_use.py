@@ -1,6 +1,7 @@
-"""PURE: the parts of the data card for those who use the data: how to load it, what its columns hold, one sample, the reviewers.
+"""PURE: the parts of the data card for users of the data: how to load it, its columns, one sample, the reviewers.
 
-The sample is the one text in the card that a model or a seed wrote: JSON in a code block whose fence is longer than any in it.
+Only the sample contains text of a model or a seed. It is JSON in a code block, with a fence longer than any fence in
+the text.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from gra.synthesis.committee.records import DIMENSIONS
 from gra.terminal import count
 from gra.wellformed import printable, well_formed
 
-CAP = 600  # characters of a text in the example
+CAP = 600  # maximum characters of a text in the example
 COLUMNS = {
     "id": "unique; `r2-000017` is proposal 17 of round 2",
     "instruction": "the task",
@@ -58,7 +59,7 @@ def columns() -> str:
 
 
 def example(row: Mapping[str, Any] | None) -> list[str]:
-    """One kept sample as JSON, long texts cut; [] where there is none."""
+    """Return one kept sample as JSON, with long texts cut; [] if there is no sample."""
     if row is None:
         return []
     shown = {
@@ -76,7 +77,7 @@ def _short(value: Any) -> Any:
 
 
 def reviewers(health: Mapping[str, Any], plain: Any) -> list[str]:
-    """How each reviewer scored; [] where nobody reviewed. `plain` escapes a name for Markdown."""
+    """Return a table of how each reviewer scored; [] if nothing was reviewed. `plain` escapes a name for Markdown."""
     found: Mapping[str, Any] = health.get("reviewers") or {}
     if not found:
         return []

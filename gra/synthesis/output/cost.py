@@ -29,10 +29,12 @@ def forward_flops(billions: float | None, tokens: int | None) -> float | None:
 
 
 def account(uses: Uses, kept: int, parameters: Mapping[str, float | None]) -> dict[str, Any]:
-    """`cost` of stats.json: the part that depends only on the config and the replies, so it is the same for the same data.
+    """Return `cost` of stats.json: the part of the cost that depends only on the config and the replies, so it is the
+    same for the same data.
 
-    `parameters`: billions by model. Tokens and FLOPs are sums over the calls whose server reported its tokens, like `tokens`;
-    `unknown_calls` counts the others. A sum is None if it includes a model of unknown size, or one that reported no tokens at all.
+    `parameters`: billions by model. Like `tokens`, the sums of tokens and FLOPs include only calls with a token count
+    from the server; `unknown_calls` counts the other calls. Both sums are None if they include a model that reported no
+    tokens at all (in one of its roles). A sum of FLOPs is also None if it includes a model of unknown size.
     """
     entries = [
         (
@@ -66,11 +68,12 @@ def timed(
     whole: bool = True,
     energy: EnergySettings | None = None,
 ) -> dict[str, Any]:
-    """`cost` of run.json: the part that depends on how the run went.
+    """Return `cost` of run.json: the part of the cost that depends on how the run went.
 
-    `seconds`: waited for replies by model and role, including queueing at the server; calls wait concurrently, so the sum exceeds
-    the elapsed time. `gpu_seconds`: GPUs x seconds of the servers that this start of the run started; None for external servers;
-    `whole`: there was no earlier start, so `gpu_seconds` is complete. `energy` None: no energy is stated.
+    `seconds`: time waited for replies, by model and role, including queueing at the server. Calls wait concurrently, so
+    the sum exceeds the elapsed time. `gpu_seconds`: GPUs x seconds of the servers that were started by this start of
+    the run; None for external servers. `whole`: whether there was no earlier start, so that `gpu_seconds` is complete.
+    `energy` None: no energy is stated.
     """
     kwh, basis = energy_kwh(flops, gpu_seconds if whole else None, energy)
     waited = sum(value for roles in seconds.values() for value in roles.values())
@@ -86,12 +89,12 @@ def timed(
 
 
 def in_vain(recorded: Uses, reported: Uses) -> dict[str, Any]:
-    """`in_vain` of run.json: calls that were answered, and so paid, but belong to no proposal of the data: calls of proposals that
-    were not needed in the end, or calls made under earlier settings. Their number depends on concurrency and restarts, so it is in
-    run.json and not in stats.json.
+    """Return `in_vain` of run.json: calls that were answered, and so paid for, but belong to no proposal of the data.
+    Either their proposals were not needed in the end, or they were made under earlier settings. Their number depends on
+    concurrency and restarts, so it is in run.json and not in stats.json.
 
-    `recorded`: the calls in the journal; `reported`: `tokens` of stats.json; both {model: {role: {in, out, calls, unknown}}}.
-    Tokens are sums over the calls whose server reported them, None if none did.
+    `recorded`: the calls in the journal; `reported`: `tokens` of stats.json; both {model: {role: {in, out, calls,
+    unknown}}}. Tokens are sums over the calls with a token count from the server; None if no call has one.
     """
     by_model: dict[str, dict[str, int | None]] = {}
     for model, roles in sorted(recorded.items()):
@@ -113,7 +116,7 @@ def in_vain_in_words(vain: Mapping[str, Any]) -> str:
 def energy_kwh(
     flops: float | None, gpu_seconds: float | None, energy: EnergySettings | None
 ) -> tuple[float | None, str]:
-    """Energy in kWh and its formula, or None and what is missing. Measured GPU time is preferred to FLOPs."""
+    """Return (energy in kWh, its formula), or (None, what is missing). Measured GPU time is preferred to FLOPs."""
     if energy is None:
         return None, "not stated: pool.energy is null"
     if gpu_seconds is not None:

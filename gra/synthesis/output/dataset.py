@@ -68,7 +68,7 @@ def _write_texts(output: Path, stats: Mapping[str, Any], card: CardInfo) -> None
 
 
 def _first(path: Path) -> dict[str, Any] | None:
-    """The first row of a table; None of an empty one."""
+    """Return the first row of a table; None if the table is empty."""
     import pyarrow.parquet as pq
 
     batch = next(pq.ParquetFile(path).iter_batches(1), None)
@@ -77,7 +77,8 @@ def _first(path: Path) -> dict[str, Any] | None:
 
 
 class Writer:
-    """`write_dataset` for a worker process (gra/worker_process.py): pyarrow takes 100 MB, which the calling process then saves."""
+    """Runs `write_dataset` in a worker process (gra/worker_process.py), so that pyarrow does not take 100 MB of the
+    calling process's memory."""
 
     def write(self, *arguments: Any) -> None:
         """As `write_dataset`."""
@@ -85,7 +86,8 @@ class Writer:
 
 
 def row(outcome: Outcome) -> dict[str, Any]:
-    """One sample as a row of the parquet files. Steps that a sample did not reach are null, or an empty list or text."""
+    """Return one sample as a row of the parquet files. The values of steps that the sample did not reach are null, or
+    an empty list or text."""
     o = outcome
     turns = [{"role": "user", "content": o.instruction}, {"role": "assistant", "content": o.response}]
     decision = "rejected"
@@ -117,9 +119,10 @@ def row(outcome: Outcome) -> dict[str, Any]:
 
 
 def schema(rejected: bool = False, fractions: bool = False) -> pa.Schema:
-    """Arrow schema of train.parquet, or of rejected.parquet (the same, then reason and detail). `score`: a reviewer's mean
-    (calibrated if synthesis.calibrate says so). The six dimensions, as the model gave them, are whole numbers, or `fractions`
-    (synthesis.scoring=probability); null if a single question was asked (synthesis.questions=overall)."""
+    """Return the Arrow schema of train.parquet. With `rejected`: that of rejected.parquet, which has reason and detail
+    in addition. `score` is a reviewer's mean, calibrated if synthesis.calibrate says so. The six dimensions hold the
+    scores as the model gave them. They are whole numbers, or floats with `fractions` (synthesis.scoring=probability),
+    or null if a single question was asked (synthesis.questions=overall)."""
     import pyarrow as pa
 
     text, texts = pa.string(), pa.list_(pa.string())
@@ -152,7 +155,7 @@ def schema(rejected: bool = False, fractions: bool = False) -> pa.Schema:
 
 
 def _once(outcomes: Iterable[Outcome], ids: set[str], output: Path) -> Iterator[Outcome]:
-    """The outcomes in order; their ids are added to `ids`, and a repeated id is an error."""
+    """Yield the outcomes in order, and add their ids to `ids`. Raises StoreError for a repeated id."""
     for outcome in sorted(outcomes, key=lambda o: (o.round, o.index, o.id)) if isinstance(outcomes, list) else outcomes:
         if outcome.id in ids:
             raise StoreError(

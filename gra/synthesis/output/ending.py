@@ -34,8 +34,9 @@ def finish(
     start: float,
     place: Path | None = None,
 ) -> dict[str, float]:
-    """Write run.json, log the run to W&B and return the metrics. `place`: the folder of the input `seeds`. Raises SynthesisError
-    if the run is blind or made no sample that the committee could judge, and NothingKept if the committee kept none."""
+    """Write run.json, log the run to W&B and return the metrics. `place`: the folder of the input `seeds`. Raises
+    SynthesisError if the committee is blind or could judge no sample, and NothingKept if it judged samples and kept
+    none."""
     spent = cost.timed(
         seconds_waited(output / JOURNAL),
         stats["kept"],
@@ -67,7 +68,7 @@ def finish(
 
 
 def _warn(stats: dict[str, Any], vain: dict[str, Any]) -> None:
-    """Log models whose replies are mostly unusable, and wasted calls."""
+    """Log reviewers without a calibration map, models with many unusable replies, and calls that were made in vain."""
     if without := (stats.get("calibration") or {}).get("without_map"):
         log.warning(
             "calibrate=probe: the probe has no map for %s; their scores stay as given", printable(", ".join(without))

@@ -12,7 +12,7 @@ from gra.reasons import text_of
 from gra.synthesis.replies.remarks import troubles
 from gra.synthesis.rounds import Synthesis
 
-# reasons of a committee that judges, and lets nothing pass
+# reasons for drops that are a judgement of the committee, not a missing or unusable reply
 JUDGED = ("instruction_rejected", "below_tau", "disputed", "adjudicated_out", "too_little_agreement")
 
 
@@ -46,7 +46,7 @@ def nothing_kept(result: Synthesis, output: Path, stats: Mapping[str, Any]) -> s
 
 
 def _remedy(result: Synthesis) -> str:
-    """What to do, by what happened most often."""
+    """Return what to do about the most frequent reason for drops."""
     reasons = Counter(o.reason for o in result.rejected)
     if reasons and reasons.most_common(1)[0][0] in JUDGED:
         return (

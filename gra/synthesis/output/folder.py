@@ -1,4 +1,4 @@
-"""Computes stats.json and writes the data folder from what a synthesis gave: one code for a run and for a re-gated arm."""
+"""Computes stats.json and writes the data folder from the result of a synthesis, either a run or a re-gated arm."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PRIVATE: Any = {
 
 @dataclass(frozen=True)
 class Material:
-    """What a synthesis was made from. `words`: fields of the card that another stage has."""
+    """The inputs of a synthesis. `words`: fields of the data card in which another stage differs from a synthesis."""
 
     config: SynthesisConfig
     rules: Rules

@@ -63,7 +63,8 @@ def main(argv: list[str]) -> int:
 
 
 def _to_browse(folder: Path, options: argparse.Namespace) -> bool:
-    """Whether a person at a terminal asked for nothing in particular, of a folder that has samples."""
+    """Return whether to open the browser: the command runs in a terminal, without options, for a folder that has
+    samples."""
     asked = options.sample is not None or options.list or options.text or options.json
     if asked or not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") in (None, "", "dumb"):
         return False
@@ -71,8 +72,9 @@ def _to_browse(folder: Path, options: argparse.Namespace) -> bool:
 
 
 def chosen(paths: list[Path]) -> tuple[list[Path], list[str]]:
-    """The data folders among `paths`, each once, and the faults of the others. Among several paths, other files and folders are
-    taken for matches of a pattern and left out, with a note on standard error."""
+    """Return the data folders among `paths`, each once, and the faults of the other paths. If there are several
+    paths, files and folders without data are taken for matches of a pattern: they are left out, with a note on
+    standard error."""
     folders: list[Path] = []
     faults: list[str] = []
     several = len(paths) > 1
@@ -100,7 +102,7 @@ def _is_data(folder: Path) -> bool:
 
 
 def _instead(path: Path) -> str:
-    """Commands for the data folders beside a file, or in a folder such as the run store."""
+    """Return, as text, commands that inspect the data folders next to a file, or in a folder such as the run store."""
     around = path if path.is_dir() else path.parent
     try:
         found = sorted(entry for entry in around.iterdir() if entry.is_dir() and _is_data(entry))
@@ -111,7 +113,8 @@ def _instead(path: Path) -> str:
 
 
 def _with_sample(folders: list[Path], sample: str) -> list[Path]:
-    """The folders that have the sample; all of them if none does, so that each one's error is shown."""
+    """Return the folders that have the sample. If none has it, return all of them, so that the error of each folder is
+    shown."""
     if len(folders) == 1:
         return folders
     found = []

@@ -80,7 +80,7 @@ class Browser(App[None]):
         return self.query_one("#list", DataTable)
 
     def fill(self) -> None:
-        """List what the view says."""
+        """List the samples that the view selects."""
         found = self.view.listed()
         self.table.clear()
         for row in found[:MOST]:
@@ -112,7 +112,7 @@ class Browser(App[None]):
         self.fill()
 
     def action_step(self, by: int) -> None:
-        """The sample after or before, opened where one is open."""
+        """Move to a later or an earlier sample. If a sample is open, open the new one."""
         table = self.table
         if table.row_count:
             table.move_cursor(row=min(max(table.cursor_row + by, 0), table.row_count - 1))
@@ -120,7 +120,7 @@ class Browser(App[None]):
                 self.open_current()
 
     async def action_back(self) -> None:
-        """Close the open sample, else the search."""
+        """Close the open sample; if none is open, close the search."""
         detail, box = self.query_one("#detail"), self.query_one("#search", Input)
         if detail.has_class("open"):
             detail.remove_class("open")

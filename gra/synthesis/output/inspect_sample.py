@@ -16,9 +16,10 @@ from gra.wellformed import printable
 
 
 def sample_life(folder: Path, sample: str) -> dict[str, Any]:
-    """{"record": the row of train.parquet or rejected.parquet, or None; "calls": its journal rows, oldest first}.
+    """Return {"record": the row of train.parquet or rejected.parquet, or None; "calls": its journal rows, oldest
+    first}.
 
-    Raises StoreError, with examples of its samples, if the folder has neither.
+    Raises StoreError, with the ids of some other samples, if the folder has neither a row nor calls of this sample.
     """
     record = _record(folder, sample)
     journal = folder / JOURNAL
@@ -31,7 +32,8 @@ def sample_life(folder: Path, sample: str) -> dict[str, Any]:
 
 
 def _record(folder: Path, sample: str) -> dict[str, Any] | None:
-    """The sample's row with its `file`, read alone: a folder may hold a million."""
+    """Return the sample's row with its `file`; None if there is no such row. Only this row is read, because a folder
+    may hold a million."""
     for name in TABLES:
         for row in read_rows(folder / name, sample=sample):
             return {**row, "file": name}
@@ -44,7 +46,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def show(life: dict[str, Any], console: Console | None = None) -> None:
-    """Print the result of `sample_life`, to standard output unless a console is given."""
+    """Print the result of `sample_life`, by default to standard output."""
     console = console or Console(highlight=False)
     _show_verdict(console, life["record"])
     for call in life["calls"]:
@@ -63,7 +65,7 @@ def show(life: dict[str, Any], console: Console | None = None) -> None:
 
 
 def _show_verdict(console: Console, record: dict[str, Any] | None) -> None:
-    """Status, reason, scores and gate."""
+    """Print the decision with its reason, the checks, the scores and the parents."""
     if record is None:
         console.rule("no decision recorded: the run has not ended, the proposal was not needed, or this is a seed")
         return
@@ -106,5 +108,6 @@ def _judgements(record: dict[str, Any], column: str) -> list[dict[str, Any]]:
 
 
 def safe(text: str) -> str:
-    """A text of models, servers or seeds without rich markup and control characters."""
+    """Return `text`, written by a model, a server or a seed, with rich markup escaped and control characters
+    replaced."""
     return escape(printable(text))

@@ -63,7 +63,7 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 def show_summary(found: dict[str, Any], console: Console | None = None) -> None:
-    """Print a summary, to standard output unless a console is given."""
+    """Print a summary, by default to standard output."""
     console = console or Console(highlight=False)
     console.rule(_safe(found["folder"]))
     mark = ", simulated" if found["simulated"] else ""
@@ -111,8 +111,9 @@ def meaning(reason: str) -> str:
 
 
 def read_rows(path: Path, columns: Sequence[str] | None = None, sample: str | None = None) -> list[dict[str, Any]]:
-    """The rows of a parquet file, with those of `columns` that it has, of one `sample` alone if it is given; empty if there is no
-    file. Raises StoreError."""
+    """Return the rows of a parquet file; [] if there is no such file. `columns`: the columns to read, as far as the
+    file has them; None: all. `sample`: the only sample to read; None: all. Raises StoreError if the file cannot be
+    read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -169,7 +170,8 @@ def _sum(values: Any) -> int | None:
 def _examples(
     kept: list[dict[str, Any]], dropped: list[dict[str, Any]], samples: list[tuple[str, int]]
 ) -> list[tuple[str, str]]:
-    """A kept sample and one for each of the three most frequent reasons; else the first in the journal."""
+    """Return a kept sample, and one dropped sample for each of the three most frequent reasons. If there are none,
+    return the first sample in the journal."""
     found = [(str(row["id"]), "kept") for row in kept[:1]]
     for reason, _ in Counter(row.get("reason") for row in dropped).most_common(3):
         found.append((next(str(row["id"]) for row in dropped if row.get("reason") == reason), f"dropped: {reason}"))

@@ -1,4 +1,4 @@
-"""PURE: what the terminal browser lists: the samples of a data folder, by search words, kept or dropped, and order."""
+"""PURE: selects the samples that the terminal browser lists, by search words and kept or dropped, and sorts them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 FATES = ("all", "kept", "dropped")
-COLUMNS = ("id", "decision", "reason", "round", "domain", "generator", "mean", "std", "instruction")  # what is read
+COLUMNS = ("id", "decision", "reason", "round", "domain", "generator", "mean", "std", "instruction")  # columns to read
 _LOWEST = float("-inf")
 
 Row = Mapping[str, Any]
@@ -28,8 +28,8 @@ ORDERS: dict[str, Callable[[Row], Any]] = {
 
 @dataclass(frozen=True)
 class View:
-    """The samples that the browser lists: those that contain all words of `search` and are kept, dropped or either (`fate`, one of
-    FATES), sorted by `order` (one of ORDERS)."""
+    """The samples that the browser lists. They contain all words of `search`. `fate` (one of FATES) selects kept
+    samples, dropped samples or both. `order` (one of ORDERS) sorts them."""
 
     rows: Sequence[Row]
     search: str = ""

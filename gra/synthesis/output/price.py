@@ -5,7 +5,8 @@
     tokens    = calls x tokens of the step: as in an earlier run, else the prompt's length at CHARACTERS per token plus texts of
                 usual length; a reply has at most its max_tokens
 
-The journal of an earlier run of the step gives calls and tokens of each step, its stats.json the proposals per kept sample.
+If there is an earlier run, its journal gives the calls and tokens of each step, and its stats.json the proposals per
+kept sample.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from gra.synthesis.scoring.probability import questions_of
 from gra.synthesis.settings import SynthesisSettings
 from gra.work import about
 
-PROPOSALS = 2.5  # per kept sample, with reviews; sharding.FIRST_ROUND
+PROPOSALS = 2.5  # per kept sample, with reviews; the same as sharding.FIRST_ROUND
 PROPOSALS_UNREVIEWED = 1.2  # near-duplicates are still dropped
 CHARACTERS = 4  # per token of English
 PASSED = 0.85  # share of instructions that pass the reviewers
@@ -54,8 +55,8 @@ _REVIEWER = ("check", "review")
 
 @dataclass(frozen=True)
 class Known:
-    """Figures of an earlier run of the step. `calls`: of each step, per proposal; `tokens`: in and out, per call of each step;
-    `proposals`: per kept sample. None or absent: unknown."""
+    """Figures of an earlier run, `source`. `calls`: step -> calls per proposal. `tokens`: step -> tokens (in, out) per
+    call. `proposals`: proposals per kept sample. A figure that is unknown is None or absent."""
 
     source: str
     calls: dict[str, float]
@@ -65,7 +66,8 @@ class Known:
 
 @dataclass(frozen=True)
 class Price:
-    """Calls and tokens of a whole run; `least` and `most`: calls if all proposals, or hardly any, are kept."""
+    """Calls and tokens of a whole run. `least`: the calls if all proposals are kept; `most`: the calls if hardly any
+    are kept."""
 
     calls: float
     least: float
@@ -77,7 +79,7 @@ class Price:
 
 
 def known(folders: Sequence[Path]) -> Known | None:
-    """The figures of the first of these folders that has enough proposals; None if none has."""
+    """Return the figures of the first of these folders that has enough proposals; None if no folder has enough."""
     for folder in folders:
         try:
             connection = connect_other(folder / JOURNAL) if (folder / JOURNAL).is_file() else None
@@ -100,7 +102,7 @@ def known(folders: Sequence[Path]) -> Known | None:
 
 
 def price(settings: SynthesisSettings, models: Sequence[str], seeds: int, earlier: Known | None = None) -> Price:
-    """The estimate. `models`: the pool's names; `seeds`: how many are annotated. Pure."""
+    """Return the estimate. `models`: names of the pool's models; `seeds`: number of seeds to annotate. Pure."""
     samples = settings.rounds * settings.samples_per_round
     usual = PROPOSALS if settings.review else PROPOSALS_UNREVIEWED
     if earlier is not None and earlier.proposals is not None:
@@ -125,8 +127,8 @@ def price(settings: SynthesisSettings, models: Sequence[str], seeds: int, earlie
 
 
 def outlook(config: SynthesisConfig, seeds: int | None, earlier: Sequence[Path], own: Path | None = None) -> Outlook:
-    """The estimate as text and figures. `seeds`: how many there are; None: unknown, then seeds.limit is used; `own`: the
-    working folder of this run, if it exists."""
+    """Return the estimate as text and figures. `seeds`: number of seeds; None: unknown, so seeds.limit is used instead.
+    `earlier`: folders of earlier runs. `own`: the working folder of this run, if it exists."""
     settings, limit, columns = config.synthesis, config.seeds.limit, config.seeds.columns
     used = min(n for n in (limit, seeds, 10**9) if n is not None)
     unknown = limit is None and seeds is None
@@ -157,7 +159,8 @@ def outlook(config: SynthesisConfig, seeds: int | None, earlier: Sequence[Path],
 
 
 def of_probe(config: SynthesisConfig, calls: float, own: Path | None) -> Outlook:
-    """The estimate for a probe that makes `calls` calls per model, as if all were reviews; `own`: its working folder."""
+    """Return the estimate for a probe that makes `calls` calls per model, as if every call were a review. `own`: the
+    probe's working folder, if it exists."""
     models = config.pool.names
     into, out = tokens_of(config.synthesis, "review")
     total = calls * len(models)
@@ -261,7 +264,8 @@ def tokens_of(settings: SynthesisSettings, step: str, earlier: Known | None = No
 
 
 def by_model(settings: SynthesisSettings, models: Sequence[str], counts: dict[str, float]) -> dict[str, float]:
-    """Calls of each model, if those of a step are shared equally by the models that can take part in it."""
+    """Return the calls of each model, if the models that can take part in a step share its calls equally. `counts`:
+    step -> calls (or tokens)."""
     found = candidates(models, settings)
     steps = {
         _WRITER: found.generator,

@@ -2,13 +2,14 @@
 
     proposals = instruction_rejected + rejected + accepted          accepted = kept + contaminated + duplicates + surplus
 
-`accepted` passed the gate, by the reviewers or by the adjudicator (`adjudicated_kept` of `adjudicated`). `rejected` counts all
-other drops up to the gate, including proposals lost to unusable replies; `reasons` lists them. `contaminated` hit a benchmark item.
+`accepted` counts samples that passed the gate, by the reviewers or by the adjudicator: the adjudicator passed
+`adjudicated_kept` of the `adjudicated` samples. `rejected` counts all other drops up to the gate, including proposals
+lost to unusable replies; `reasons` lists them. `contaminated` counts samples that hit a benchmark item.
 
-`replies`: {model: {step: {"calls", "unusable": {fault: n}, "noted": {note: n}}}}; replies/reading.py and replies/usable.py name
-the faults. `health`: the agreement of the reviewers, and figures of each; see committee/health.py. `refused`: {model: {"calls",
-"refused", "words"}} of models that refused a call, with the beginning of the first refusal. Unneeded calls depend on timing, so
-they are in run.json (`in_vain`), not here.
+`replies`: {model: {step: {"calls", "unusable": {fault: n}, "noted": {note: n}}}}; replies/reading.py and
+replies/usable.py name the faults. `health`: the agreement of the reviewers, and figures of each reviewer; see
+committee/health.py. `refused`: {model: {"calls", "refused", "words"}} for models that refused a call; "words" is the
+beginning of the first refusal. Unneeded calls depend on timing, so they are in run.json (`in_vain`), not here.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ def statistics(
     seed_calls: Iterable[CallRecord] = (),
     simulated: bool = False,
 ) -> dict[str, Any]:
-    """The content of stats.json: totals, and the same per round under `rounds`. `seed_calls` (annotation of the seeds, before round
-    1) count in the totals only. `settings` None: nothing was reviewed. Undefined shares are None. One pass, in memory that does
-    not grow with the number of samples."""
+    """Return the content of stats.json: totals, and the same figures for each round under `rounds`. `seed_calls`
+    (annotation of the seeds, before round 1) count in the totals only. `settings` None: nothing was reviewed. Undefined
+    shares are None. The outcomes are read once, in memory that does not grow with the number of samples."""
     delta = None if settings is None else settings.delta
     total = _Tally(delta)
     rounds: dict[int, _Tally] = {}
@@ -139,8 +140,9 @@ def _sorted(value: Any) -> Any:
 
 
 def _count_tokens(found: dict[str, dict[str, dict[str, int | None]]], call: CallRecord) -> None:
-    """Count a call into {model: {role: {in, out, calls, unknown}}}: sums over the calls whose server reported both counts;
-    `unknown`: the number of the others. `in` and `out` are None if no call reported them: counts are never estimated."""
+    """Count a call into {model: {role: {in, out, calls, unknown}}}. `in` and `out` are sums over the calls with both
+    counts from the server; `unknown` is the number of the other calls. The sums are None if no call has both counts:
+    counts are never estimated."""
     entry = found.setdefault(call.model, {}).setdefault(call.role, {"in": None, "out": None, "calls": 0, "unknown": 0})
     entry["calls"] = (entry["calls"] or 0) + 1
     if call.tokens_in is None or call.tokens_out is None:

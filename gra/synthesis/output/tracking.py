@@ -1,8 +1,8 @@
 """Logs a synthesis to W&B (gra/tracking.py) when it has ended: the funnel and the reviewers' agreement over its proposals, its
 numbers as summary, a table of its rounds, the seeds as a used artifact and the data as a logged one (gra/tracked_files.py).
 
-All of it comes from the outcomes and stats.json, so a run that was killed and resumed logs what an unbroken one does; only the
-speeds come from run.json, and are those of its last start.
+Nearly everything comes from the outcomes and stats.json, so a run that was killed and resumed logs the same as an
+uninterrupted run. Only times, speeds and energy come from run.json, and are those of the run's last start.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from gra.synthesis.seeds.folders import TRAIN
 from gra.synthesis.seeds.settings import resolve
 from gra.tracking import Run
 
-POINTS = 200  # most rows of the curve
+POINTS = 200  # approximate maximum of rows of the curve
 COUNTS = (
     *("proposals", "instruction_rejected", "rejected", "accepted", "adjudicated", "adjudicated_kept", "contaminated"),
     *("duplicates", "surplus", "kept", "missing_verdicts", "calls", "unusable_replies"),
 )
-RATES = {  # rate -> the counts it is the quotient of
+RATES = {  # rate -> the counts that are its numerator and denominator
     "keep_rate": ("kept", "proposals"),
     "acceptance_rate": ("accepted", "proposals"),
     "adjudication_rate": ("adjudicated", "proposals"),
@@ -139,7 +139,7 @@ def _rates(counts: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _config(config: SynthesisConfig) -> dict[str, Any]:
-    """Return the config for W&B: what decides the data, without places and servers."""
+    """Return the config for W&B: the settings that decide the data, without paths and servers."""
     return {
         "seed": config.seed,
         "seeds": config.seeds.model_dump(mode="json"),
@@ -149,8 +149,8 @@ def _config(config: SynthesisConfig) -> dict[str, Any]:
 
 
 def _use_seeds(run: Any, config: SynthesisConfig, place: Path | None) -> None:
-    """Log the seeds' file or folder, or the data folder of this project that a path names, as used by `run`. A data set of the hub
-    has no files here."""
+    """Log the seeds as used by `run`: their file or folder, or the data folder of this project that their path names or
+    lies in. A data set of the hub is not logged, because it has no files here."""
     if config.seeds.path is None or config.seeds.hub is not None:
         return
     path = resolve(config.seeds.path, place)

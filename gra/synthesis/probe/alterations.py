@@ -64,8 +64,8 @@ def truncated(response: str, rng: random.Random) -> str | None:
 
 
 def changed(response: str, rng: random.Random) -> str | None:
-    """Return the answer with its last number changed (except the number of a list item) or, in code, with an operator replaced;
-    None if it has neither."""
+    """Return the answer with an operator replaced, if it is code with an operator, else with its last number changed
+    (numbers of list items do not count). None if it has no such operator or number."""
     signs = list(_OPERATOR.finditer(response)) if _CODE.search(response) else []
     if signs:
         mark = rng.choice(signs)

@@ -52,8 +52,8 @@ def share(
 ) -> Estimate | None:
     """Return the mean of `values` in 0..1 (usually 0 or 1) with Wilson's interval; None without values.
 
-    `questions`: the question of each value; None: all different. The interval uses the effective number of independent items, that
-    is the number of independent items whose mean would have the variance measured over questions.
+    `questions`: the question of each value; None: all different. The interval uses the effective number of independent
+    items: with this many independent items, the mean would have the variance that is measured over questions.
     """
     if len(values) == 0:
         return None

@@ -26,7 +26,8 @@ Answer = Fraction | str
 
 
 def source(settings: dict[str, object], seeds: Sequence[AnySeed]) -> list[Known]:
-    """Return the seeds with exact answers. Raises ConfigError if `settings` is not empty, because this source has none."""
+    """Return the seeds with exact answers. Raises ConfigError if `settings` is not empty, because this source has no
+    settings."""
     if settings:
         raise ConfigError([Problem("probe.sources", f"unknown keys: {', '.join(settings)}", "remove them")])
     found = []
@@ -39,7 +40,7 @@ def source(settings: dict[str, object], seeds: Sequence[AnySeed]) -> list[Known]
 
 
 class _Rule:
-    """A function that says whether a reply states the same answer. A reply without an answer is wrong."""
+    """A function that says whether a reply states the same answer. A reply without an answer counts as wrong."""
 
     def __init__(self, answer: Answer, choice: bool):
         self._answer, self._choice = answer, choice
@@ -51,8 +52,9 @@ class _Rule:
 def answer_of(text: str, *, choice: bool, whole: bool) -> Answer | None:
     """Return the number (as a fraction), letter or word that a text gives as its answer; None if it gives none.
 
-    `choice`: the question lists options by letter. `whole`: the text must be the answer alone, or mark its answer. If `whole` is
-    False, a letter or word at the beginning counts too, and else the last number of the last sentence, or of the whole text.
+    `choice`: the question lists options by letter, so the text must mark its answer or begin with a letter. `whole`:
+    any other text must be the answer alone, or mark it. If `whole` is False, these count too, in this order: a yes, no,
+    true or false at the beginning, the last number of the last sentence, and the last number of the whole text.
     """
     text = text.strip()
     marks = list(_MARKED.finditer(text))

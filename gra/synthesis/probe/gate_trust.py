@@ -1,8 +1,9 @@
 """PURE: measures the whole gate: the shares of right and of wrong answers that the committee would accept.
 
-A run draws generator, reviewers and adjudicator for each sample. Here every committee that can be drawn for an answer's author
-decides on the answer, with its members' scores from the probe, and the answer counts with the share of committees that accept it.
-An adjudicator's score is its own review of the answer (in a run it also sees the reviews).
+A run draws generator, reviewers and adjudicator for each sample. Here every committee that can be drawn for the author
+of an answer decides on this answer, by its members' scores from the probe. The answer then counts with the share of
+committees that accept it. An adjudicator's score is its own review of the answer; in a run the adjudicator also sees
+the reviews.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ Judged = Mapping[
 
 @dataclass(frozen=True)
 class GateTrust:
-    """The gate's figures. `sens`, `spec`: the shares of right answers accepted and of wrong ones refused. `trusted`: the same two
-    with their effective numbers of items. `right_of_taken`: the share of right ones among the accepted answers. `taken`: the share
-    of all answers that is accepted. `on_policy`: whether the answers come from the pool's own models; with rule-made answers all
-    figures are optimistic."""
+    """The gate's figures. `sens`: the share of right answers that are accepted. `spec`: the share of wrong answers that
+    are refused. `trusted`: `sens` and `spec` with their effective numbers of items. `right_of_taken`: the share of
+    right ones among the accepted answers. `taken`: the share of all answers that is accepted. `on_policy`: whether the
+    answers come from the pool's own models; with rule-made answers all figures are optimistic."""
 
     sens: Estimate
     spec: Estimate
@@ -45,8 +46,9 @@ class GateTrust:
 def gate_trust(
     items: Sequence[Item], judged: Judged, models: Sequence[str], settings: SynthesisSettings
 ) -> GateTrust | None:
-    """Return the gate's figures. They are measured on the answers of the pool's models if there are right and wrong ones, else on
-    rule-made answers. None if the run has no review or a class is empty."""
+    """Return the gate's figures. They are measured on the answers of the pool's models if some of these are right and
+    some wrong, else on rule-made answers. None if the run has no review, or if no right or no wrong answer could be
+    judged."""
     if not settings.review:
         return None
     on_policy = [item for item in items if item.author is not None]
@@ -78,8 +80,8 @@ def taken_by(item: Item, judged: Judged, models: Sequence[str], settings: Synthe
 
 
 def committees(author: str | None, models: Sequence[str], settings: SynthesisSettings) -> Iterator[Roles]:
-    """Return the committees for an answer of `author`, as `roles.assign` draws them, at most MOST. `author` None: no model of the
-    pool wrote it."""
+    """Return at most MOST of the committees that `roles.assign` can draw for an answer of `author`. `author` None: no
+    model of the pool wrote the answer."""
     able, count = candidates(models, settings), settings.reviewers
     if author is not None and author not in able.generator:
         return iter([])
@@ -96,7 +98,8 @@ def committees(author: str | None, models: Sequence[str], settings: SynthesisSet
 
 
 def _others(able: Sequence[str], taken: Collection[str | None]) -> list[str | None]:
-    """Return those of `able` that have no other role; [None] if there are none."""
+    """Return the models of `able` that are not in `taken`, so that no model has two roles; [None] if there is no such
+    model."""
     found: list[str | None] = [model for model in able if model not in taken]
     return found or [None]
 

@@ -55,7 +55,8 @@ class Pair:
     known: Known | None = None
 
     def agrees(self, response: str, right: bool) -> bool:
-        """Return whether a rule grades `response` as right (or wrong), as `right` says, or no rule can tell."""
+        """Return whether the rule's grade of `response` equals `right`; True also if there is no rule, or the rule
+        cannot tell."""
         verdict = self.known.right(response) if self.known is not None else None
         return verdict is None or verdict is right
 

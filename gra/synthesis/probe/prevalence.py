@@ -1,7 +1,7 @@
 """PURE: estimates the share of right items from how often a test accepts, its sensitivity and its specificity.
 
-A test that accepts the share `sens` of right items and `1 - spec` of wrong ones accepts, of all items, p = sens x share + (1 -
-spec) x (1 - share). So
+A test accepts the share `sens` of the right items and the share `1 - spec` of the wrong items. If `share` of all items
+are right, the test accepts the share p = sens x share + (1 - spec) x (1 - share) of all items. So
 
     share right of all judged items       = (p + spec - 1) / (sens + spec - 1)        (Rogan and Gladen 1978, AJE 107)
     share right of the accepted items     = sens x (the share above) / p              (Bayes)
@@ -37,8 +37,8 @@ class Trust:
 def share_right(
     taken: float, judged: float, sens: Trust, spec: Trust, level: float = LEVEL, seed: int = 0
 ) -> Estimate | None:
-    """Return the share of right ones among all `judged` items, of which the test accepted `taken`. None without items or if sens +
-    spec <= 1. Raises ValueError if `taken` is not in 0..`judged`."""
+    """Return the share of right items among all judged items. `judged`: their number; `taken`: how many of them the
+    test accepted. None without items or if sens + spec <= 1. Raises ValueError if `taken` is not in 0..`judged`."""
     return _estimate(taken, judged, sens, spec, level, seed, of_taken=False)
 
 

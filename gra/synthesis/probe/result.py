@@ -19,8 +19,9 @@ from gra.synthesis.probe.reviewer import Reviewer, assess
 from gra.synthesis.scoring.calibration import apply
 from gra.synthesis.settings import SynthesisSettings
 
-COMMON = 0.8  # errors are called common if fewer than this share of the reviewers would do as well
-FORMAT = 2  # version of probe.json; since 2 severity is above 0 for harsh reviewers, and `constant` is rounded to a hundredth
+COMMON = 0.8  # errors are called common if n reviewers are worth fewer than this share of n independent reviewers
+# Version of probe.json. Since version 2 severity is above 0 for harsh reviewers, and `constant` is rounded to 0.01.
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,12 @@ def data(found: Qualification) -> dict[str, Any]:
 
 
 def right_of_accepted(probe: Mapping[str, Any], accepted: int, reviewed: int) -> dict[str, Any] | None:
-    """Return the estimated shares of right ones among a finished run's reviewed and accepted samples, with intervals, from its
-    counts and probe.json. None if the probe did not measure the gate.
+    """Estimate the shares of right samples among the reviewed and among the accepted samples of a finished run, with
+    intervals. The estimate uses the run's counts and probe.json. None if the probe did not measure the gate, or if
+    nothing was reviewed.
 
-    `basis`: "on-policy", or "rule-made" (optimistic). A share is None if the gate separates right from wrong no better than chance.
+    `basis`: "on-policy", or "rule-made" (optimistic). A share is None if the gate separates right from wrong no better
+    than chance.
     """
     gate = probe.get("gate")
     if gate is None or reviewed <= 0:
@@ -130,7 +133,8 @@ def right_of_accepted(probe: Mapping[str, Any], accepted: int, reviewed: int) ->
 
 
 def best_generator(found: Qualification) -> tuple[str, Estimate] | None:
-    """Return the model with the highest share of right ones among its own answers, and that share; None if no share is known."""
+    """Return the model with the highest share of right answers among its own answers, and that share; None if no share
+    is known."""
     known = [(name, share) for name, by in found.generators.items() if (share := by["all"]) is not None]
     return max(known, key=lambda pair: pair[1].value, default=None)
 

@@ -14,15 +14,16 @@ from gra.synthesis.scoring.calibration import apply, calibrate
 
 ENDS = (0.5, 9.5)  # a score at or beyond one of these is at an end of the scale
 ENOUGH = 10  # minimum right and minimum wrong on-policy answers for a verdict from them
-GOOD = 0.7  # minimum AUC of a reviewer that is said to tell right from wrong
+GOOD = 0.7  # minimum AUC for the verdict that a reviewer tells right from wrong
 Scores = Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Reviewer:
-    """One model's scale and discrimination. `basis`: what the verdict is based on, "on-policy" or "rule-made" items. `auc_by`: AUC
-    by kind of wrong answer and by domain. `calibration`: the knots of its map. `above_chance`: whether its AUC is significantly
-    above 1/2, corrected for the number of models."""
+    """One model's scale and discrimination. `basis`: what the verdict is based on, "on-policy" or "rule-made" items.
+    `auc_by`: AUC by origin of the answers (rule-made, on-policy), by kind of wrong answer and by domain. `calibration`:
+    the knots of the model's calibration map. `above_chance`: whether its AUC is significantly above 1/2, corrected for
+    the number of models."""
 
     model: str
     usable: Estimate | None
@@ -63,10 +64,11 @@ def assess(
     own: bool = False,
     family: int = 1,
 ) -> Reviewer:
-    """Measure the reviewer `model`. `given`: its scores by item's id (None: no usable verdict; absent: not reviewed).
+    """Measure the reviewer `model`. `given`: item's id -> the model's scores, or None if its verdict is unusable. Items
+    that it did not review are absent.
 
-    Its own answers count only for its scale, unless `own` is set, because a model reviews its own samples only with roles=single.
-    `family`: the number of models compared, for the Bonferroni correction.
+    If `own` is False, the scores that it gave its own answers count only for its scale, because a model reviews its own
+    samples only with roles=single. `family`: the number of models compared, for the Bonferroni correction.
     """
     reviewed = [item for item in items if item.id in given]
     usable = [(item, scores) for item in reviewed if (scores := given[item.id]) is not None]

@@ -28,13 +28,14 @@ from gra.synthesis.scoring.examples import Shelf, shelf_for
 from gra.synthesis.seed_annotation import first_questions
 from gra.synthesis.settings import SynthesisSettings
 
-ASIDE = 0.25  # share of the seeds with answers that is reserved for the reviewers' examples
+ASIDE = 0.25  # of the seeds with answers, the share that is reserved for the reviewers' examples
 
 
 @dataclass
 class Findings:
-    """What the calls gave. `judged`: model -> item's id -> scores by dimension (None: no usable verdict). `unanswered`: for each
-    model, how many known questions it gave no usable answer to. `traffic`: calls of this process only."""
+    """The results of the calls. `judged`: model -> item's id -> scores by dimension, or None if the verdict is
+    unusable. `unanswered`: model -> number of its unusable answers to known questions. `traffic`: counts of the calls
+    of this process only."""
 
     items: list[Item]
     judged: dict[str, dict[str, Scores | None]]
@@ -80,9 +81,9 @@ async def ask(
 def set_aside(
     seeds: Sequence[Seed], known: Sequence[Known], settings: SynthesisSettings, seed: int
 ) -> tuple[Shelf, list[Seed], list[Known]]:
-    """Return the reviewers' examples (synthesis.scoring=probability), and the seeds and known questions that are left for items.
-    About a quarter of the seeds with answers, drawn by their ids, serve only as examples. Written reviews need no examples, so none
-    is reserved."""
+    """Return the reviewers' examples, and the seeds and known questions that are left for items. With
+    synthesis.scoring=probability, about a quarter of the seeds with answers, drawn by their ids, serve only as
+    examples. Otherwise reviews are written and need no examples, so no seed is reserved."""
     if settings.scoring != "probability":
         return shelf_for(settings, seed, ()), list(seeds), list(known)
     spare = [one for one in seeds if one.response and stream(seed, "probe examples", one.id).random() < ASIDE]
@@ -93,7 +94,8 @@ def set_aside(
 
 
 def pairs_of(seeds: Sequence[Seed], known: Sequence[Known]) -> list[Pair]:
-    """Return questions with right answers, from which wrong ones are made: the seeds with an answer, and the known questions."""
+    """Return questions with right answers: the seeds with an answer, and the known questions. Wrong answers are made
+    from the right ones."""
     found = {
         seed.id: Pair(seed.id, seed.instruction, seed.response, seed.domain or UNKNOWN)
         for seed in seeds
@@ -106,8 +108,8 @@ def pairs_of(seeds: Sequence[Seed], known: Sequence[Known]) -> list[Pair]:
 async def _answer(
     engine: Engine, known: Sequence[Known], models: Sequence[str], rules: Rules, progress: Progress
 ) -> tuple[list[tuple[Known, str, str]], dict[str, int], list[CallRecord]]:
-    """Have every model answer every question. Return the usable answers as (question, model, answer), the number of unusable ones
-    by model, and the calls."""
+    """Have every model answer every question. Return the usable answers as (question, model, answer), the number of
+    unusable answers by model, and the calls."""
     due = [(one, model) for one in known for model in models]
     progress.stage("probe: answers to known questions", len(due))
     answers: list[tuple[Known, str, str]] = []
@@ -159,7 +161,7 @@ async def _review(
 
 
 def _draft(name: str, domain: str, roles: Roles, instruction: str, response: str = "") -> Outcome:
-    """Return a sample whose response, or whose reviews, are the next step."""
+    """Return a sample that still needs its response or, if `response` is given, its reviews."""
     return Outcome(name, 0, 0, _domain(domain), roles, (), "rejected", instruction=instruction, response=response)
 
 

@@ -42,8 +42,8 @@ class ProbeSettings(Settings):
         return value
 
     def sizes(self, models: int, known: int) -> tuple[int, int]:
-        """Return how many pairs of a right and a rule-made wrong answer, and how many known questions, give about `calls` calls
-        per model.
+        """Return the number of pairs (a right and a rule-made wrong answer) and the number of known questions that
+        together give about `calls` calls per model.
 
         Each model answers each known question once, and reviews the answers of all models.
         """
@@ -58,7 +58,8 @@ def mode(settings: SynthesisSettings, *, simulated: bool) -> Mode:
 
 
 def load_sources(settings: ProbeSettings, seeds: Sequence[Seed]) -> list[Known]:
-    """Return the questions of all sources; of those with the same id, the first. Raises ConfigError if a source is unusable."""
+    """Return the questions of all sources. If several have the same id, only the first is returned. Raises ConfigError
+    if a source is unusable."""
     found: dict[str, Known] = {}
     problems: list[Problem] = []
     for place, spec in enumerate(settings.sources):

@@ -109,8 +109,8 @@ def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Pr
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Make the calls and write probe.json and probe.md. Raises ConfigError, SeedError, ServerError or StoreError if the probe
-    cannot run, and SynthesisError if the committee fails it and `synthesis.probe` is refuse."""
+    """Make the calls and write probe.json and probe.md. Raises ConfigError, SeedError, ServerError or StoreError if the
+    probe cannot run, and SynthesisError if the committee fails the probe and `synthesis.probe` is refuse."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     settings = SynthesisSettings.model_validate(config["synthesis"])
@@ -159,7 +159,7 @@ def _probe(config: SynthesisConfig, probe: ProbeSettings, place: Path | None, ou
         findings = event_loop.run(probe_run.ask(config, probe, seeds.seeds, known, output))
     except asyncio.CancelledError:
         raise Interrupted(STOPPED_AT_ONCE) from None
-    served = {model.name: model.served for model in config.pool.settings.models}  # the id gives the family
+    served = {model.name: model.served for model in config.pool.settings.models}  # a served id shows the family
     calibrated = settings.calibrate == "probe"
     found = result.data(result.qualify(findings.items, findings.judged, served, settings, calibrated))
     found |= {"scoring": settings.scoring, "questions": settings.questions}
@@ -185,7 +185,7 @@ def _write(output: Path, found: dict[str, Any], tau: float) -> None:
 
 
 def _of_synthesis(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the synthesis config without what a probe does not need: benchmarks and calibration."""
+    """Return the config of the synthesis, without benchmarks and calibration, which a probe does not need."""
     found = {key: value for key, value in config.items() if key != "probe"}
     if isinstance(found.get("synthesis"), dict):
         found["synthesis"] = {**found["synthesis"], "decontaminate": {"enabled": False}, "calibrate": "none"}
@@ -193,7 +193,8 @@ def _of_synthesis(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tokens(calls: list[Any]) -> dict[str, dict[str, Any]]:
-    """Return, for each model, its number of calls and the tokens of those whose server reported them."""
+    """Return, for each model, the number of calls, the tokens of the calls for which its server reported them, and the
+    number of the other calls (`tokens_unknown`)."""
     found: dict[str, dict[str, Any]] = {}
     for call in calls:
         entry = found.setdefault(call.model, {"calls": 0, "tokens_in": 0, "tokens_out": 0, "tokens_unknown": 0})

@@ -1,6 +1,6 @@
 """PURE: two signs of an uninformative reviewer, defined in the same way for a run's health and for a probe.
 
-constant   the share of its reviews that give its most frequent score, rounded to a hundredth (1: always the same)
+constant   the share of its reviews with its most frequent score, rounding scores to a hundredth (1: always the same)
 equal      of its reviews with several scores, the share in which all scores are the same
 """
 
@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-CONSTANT = 0.9  # from this share on, a reviewer does not distinguish responses
-EQUAL = 0.8  # from this share on, a reviewer does not distinguish dimensions
+CONSTANT = 0.9  # a reviewer with at least this share does not distinguish responses
+EQUAL = 0.8  # a reviewer with at least this share does not distinguish dimensions
 
 
 @dataclass

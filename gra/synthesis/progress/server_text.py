@@ -12,7 +12,7 @@ _LONGEST = 120  # maximum characters of a reason
 
 
 def unhealthy(servers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return, for each URL with unhealthy models, the URL, these models and the reason of the first one."""
+    """Return a text per URL with unhealthy models: the URL, these models and the reason for the first of them."""
     models: dict[str, list[str]] = {}
     why: dict[str, str] = {}
     for server in servers:

@@ -5,10 +5,10 @@ The time left is estimated from this run's own figures:
     calls of a stage = calls per finished item x items wanted           an item: a seed, an accepted proposal, a sample
     left             = (calls of the stage - calls made in it) / calls per second over the last 30 s
 
-For a round, an item is an accepted proposal, and its calls include a share of those of the rejected proposals. The number wanted
-grows by the duplicates once these are known. Later rounds are assumed to cost the same, annotation included. Nothing is estimated
-before the first accepted sample, or while the journal replays, because no calls are sent then. The time of embedding and
-deduplication is left out.
+In a round, the finished items are the accepted proposals, and the calls of rejected proposals count as theirs. Once the
+number of duplicates is known, it is added to the number of items wanted. Later rounds are assumed to cost the same,
+annotation included. Nothing is estimated before the first accepted sample, or while the journal replays answers,
+because no calls are sent during a replay. The time of embedding and deduplication is left out.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def calls_expected(calls_of_finished: int, finished: int, wanted: int | None) ->
 
 @dataclass
 class Funnel:
-    """What became of the proposals of a round. `distinct` and `duplicates` divide the accepted ones; None until deduplication has
-    run."""
+    """What became of the proposals of a round. `distinct` and `duplicates`: how many accepted proposals are distinct
+    and how many are duplicates; both are None until deduplication has run."""
 
     proposed: int = 0
     lost: dict[str, int] = field(default_factory=dict)
@@ -121,8 +121,8 @@ class Snapshot:
 
 
 class State:
-    """A listener of the round loop that counts. It is written in the event loop's thread; `snapshot` may be called in another
-    thread."""
+    """A listener of the round loop that counts its events. The event loop's thread updates it; another thread may call
+    `snapshot`."""
 
     def __init__(
         self,
@@ -134,8 +134,9 @@ class State:
         in_flight: Callable[[], Mapping[str, int]] | None = None,
         health: Health | None = None,
     ):
-        """Start counting. `health`: statistics of the committee, which the round loop updates in the thread that calls `advance`.
-        `in_flight`: returns the calls at servers by model, for a backend that queues calls; None: those of `traffic` are shown."""
+        """Start counting. `health`: statistics of the committee, which the round loop updates in the thread that calls
+        `advance`. `in_flight`: returns the calls at servers by model, for a backend that queues calls; None: the calls
+        in flight of `traffic` are shown."""
         self._servers, self._in_flight = servers, in_flight
         self._traffic, self._rounds, self._servers_out, self._clock = traffic, rounds, servers_out, clock
         self._health, self._health_at = health, -math.inf
@@ -161,7 +162,7 @@ class State:
         self._calls_before = self._calls()
 
     def advance(self, outcome: Outcome | None) -> None:
-        """Count one finished item of the stage; `outcome` if it is a proposal."""
+        """Count one finished item of the stage. `outcome`: its outcome if the item is a proposal, else None."""
         self._done += 1
         self._update_health()
         if outcome is None:
@@ -228,8 +229,8 @@ class State:
         )
 
     def _eta_run(self, eta: float | None, wanted: float | None, rate: float | None, proposing: bool) -> float | None:
-        """Return the seconds to the end of the last round. They are known only while a round proposes, because other stages do not
-        show what a round costs; else None."""
+        """Return the seconds to the end of the last round; None if they are unknown. They can be known only while a
+        round proposes, because other stages do not show what a round costs."""
         if not proposing or eta is None or wanted is None or not rate or self._round is None or self._rounds is None:
             return None
         rounds_after = max(self._rounds - self._round, 0)

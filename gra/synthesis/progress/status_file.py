@@ -7,9 +7,9 @@
     line             a summary in one line, for people
     stage            "annotate seeds" | "round 2" | "round 2: annotate"
     round, rounds    null before the first round
-    counters         done, total, need (of the stage); proposed, lost {group: n}, accepted, distinct, duplicates (of the
-                     round; the last two null until deduplication); asked (calls sent), answered, replayed, tokens_in,
-                     tokens_out (of this process)
+    counters         of the stage: done, total, need
+                     of the round: proposed, lost {group: n}, accepted; distinct, duplicates (null before deduplication)
+                     of this process: asked (calls sent), answered, replayed, tokens_in, tokens_out
     rates            calls_s, tokens_in_s, tokens_out_s over the last 30 s; null at the start
     in_flight        calls by model
     servers_out      base URLs of unhealthy servers; null if the backend does not report them
@@ -19,8 +19,8 @@
                      reviewers, draw_share, warnings as text; null until samples were reviewed
     eta_s, eta_run_s estimated seconds to the end of the stage and of all rounds (state.py); null if unknown
 
-The file is replaced as a whole, so it is never half written. It is not synced: after a power loss it is of no use, and a sync every
-2 s would slow down those of the journal.
+The file is replaced as a whole, so it is never half written. It is not synced, because it is useless after a power
+loss, and a sync every 2 s would slow down the syncs of the journal.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 NAME = "status.json"
 SCHEMA = 1
-_TEMPORARY = ".status.json.tmp"  # a fixed name, so that the next run removes the file of a killed one
+_TEMPORARY = ".status.json.tmp"  # a fixed name, so that the next run removes the file that a killed run left
 
 
 def status(snapshot: Snapshot, line: str, started_at: float, updated_at: float) -> dict[str, Any]:

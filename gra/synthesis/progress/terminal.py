@@ -44,7 +44,8 @@ log = logging.getLogger(__name__)
 class Progress:
     """A listener of the round loop that shows the state; a context manager. A separate thread updates the display.
 
-    `folder`: where status.json is written; None: nowhere. `console`: of the panel; None: standard error if it is a terminal.
+    `folder`: where status.json is written; None: nowhere. `console`: where the panel is shown; None: on standard error
+    if it is a terminal.
     """
 
     def __init__(
@@ -181,8 +182,8 @@ def line(s: Snapshot, ended: bool = False) -> str:
 
 
 def panel(s: Snapshot, ended: bool = False) -> RenderableType:
-    """Return the state as a panel, and below it an empty line for the cursor, so that an echoed ^C does not break the panel.
-    `ended`: without that line and without the rows of a running stage."""
+    """Return the state as a panel, and below it an empty line for the cursor, so that an echoed ^C does not break the
+    panel. `ended`: the empty line and the rows of a running stage are left out."""
     from rich.console import Group
     from rich.panel import Panel
     from rich.progress_bar import ProgressBar

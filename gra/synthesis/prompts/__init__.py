@@ -1,17 +1,18 @@
 """Renders the prompts as chat messages: one Jinja2 file per step and edition; `schemas.py` has the forms of replies.
 
-`synthesis.prompts` names the edition: `turns` (examples are turns of the conversation), `classic` (one message with rules and
-records), or a folder of your own. Each file of your folder replaces the one of that name. The others come from `turns` if your
-folder has a file with a block `reply`, an `examples.json` or a folder `domains`, else from `classic`. Blocks of a file:
+`synthesis.prompts` names the edition: `turns` (examples are turns of the conversation), `classic` (one message with
+rules and records), or a folder of your own. Each file of your folder replaces the built-in file of the same name. The
+files that your folder lacks come from `turns` if it has an `examples.json`, a folder `domains` or a file with a block
+`reply`; otherwise they come from `classic`. Blocks of a file:
 
-    reply               how replies are read: `text`, `json`, or (no such block) the JSON forms of the edition `classic`
+    reply               how replies are read: `text` or `json`; without this block, by the JSON forms of `classic`
     system, user        the first and the last message
-    example_user, example_assistant    two turns per demonstration, which is the variable `example`
+    example_user, example_assistant    two turns per demonstration; the variable `example` is the demonstration
 
-`_rubric.jinja` is shared by the judges' prompts. `domains/DOMAIN.jinja` has the blocks `generator` and `reviewer`: what makes a
-good task of the domain (`guidance(domain, block)`). `turns/examples.json` has demonstrations for steps before there is a pool.
-Texts of models and seeds pass through the filter `fence`, which keeps them from closing the tags around them, or `line`, which also
-puts them on one line.
+`_rubric.jinja` is shared by the judges' prompts. `domains/DOMAIN.jinja` has the blocks `generator` and `reviewer`,
+which say what makes a good task of the domain; prompts insert them by `guidance(domain, block)`. `turns/examples.json`
+has the demonstrations for annotations and for pools with too few records. Texts of models and seeds pass through the
+filter `fence`, which keeps them from closing the tags around them, or `line`, which also puts them on one line.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def _as_json(value: Any) -> str:
 
 @cache
 def _folders(edition: str | None) -> tuple[Path, ...]:
-    """Return the folders in which files of the edition are searched, in this order."""
+    """Return the folders that are searched for the files of the edition, in this order."""
     if edition is None or edition in EDITIONS:
         return _HERE / (edition or DEFAULT), _HERE
     own = Path(edition)
@@ -177,15 +178,16 @@ def built_in(edition: str | None = None) -> tuple[Record, ...]:
 
 
 def source_path(name: str, edition: str | None = None) -> Path:
-    """Return the file that is used for a step, or for another file of an edition. It is the folder's own, if it has one."""
+    """Return the path of the prompt of a step, or of another file `name` of an edition. A file in the user's own folder
+    comes first."""
     file = name if "." in name else f"{name}.jinja"
     places = [folder / file for folder in (*_folders(edition), _HERE / "turns")]
     return next((place for place in places if place.is_file()), places[0])
 
 
 def sources(edition: str | None = None, more: Sequence[str] = ()) -> dict[str, Path]:
-    """Return, by name, all files that shape the messages: first the steps, with those of `more`, which a synthesis does not have;
-    then shared files."""
+    """Return name -> path of all files that shape the messages: the steps of a synthesis, the further steps `more`
+    (which a synthesis does not have), and then the shared files."""
     classic = _HERE / "classic" in _folders(edition)
     shared = [] if classic else ["_rubric.jinja", "examples.json", *(f"domains/{_file_of(d)}" for d in DOMAINS)]
     return {name: source_path(name, edition) for name in (*STEPS, *more, *shared)}

@@ -1,6 +1,7 @@
 """The protocol of one record, as a generator that does no I/O and yields the calls that are due (see committee/protocol.py).
 
-annotate, if it has no domain -> check of the instruction -> response, reviews, gate and adjudicator (once per answer) -> choice
+annotation (if the record has no domain) -> check of the instruction
+-> response, reviews, gate and adjudicator (once per answer) -> choice
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def refine(task: Task, settings: RefineSettings, rules: Rules, shelf: Shelf) -> 
         draft, drop = yield from check_instruction(caller, draft, examples)
         if drop is not None:
             return (_ended(draft, drop, (*annotation, *caller.calls)),)
-    before = (*annotation, *caller.calls)  # calls before the answers; they are counted with the first one
+    before = (*annotation, *caller.calls)  # calls before the answers; they are counted with those of the first answer
     found: list[Outcome] = []
     for number in range(_answers(draft.domain, settings)):
         name = seed.id if settings.answers == 1 else f"{seed.id}.{number + 1}"
@@ -79,7 +80,7 @@ def refine(task: Task, settings: RefineSettings, rules: Rules, shelf: Shelf) -> 
 
 
 def choose(found: Sequence[Outcome], settings: RefineSettings) -> tuple[Outcome, ...]:
-    """Return the outcomes with at most one accepted, the chosen one. Pure."""
+    """Return the outcomes, of which at most one stays accepted: the chosen one. Pure."""
     accepted = [i for i, outcome in enumerate(found) if outcome.status == "accepted"]
     if not accepted:
         return tuple(found)
@@ -106,7 +107,8 @@ def _answers(domain: str, settings: RefineSettings) -> int:
 def _written(
     caller: Caller, draft: Outcome, seed: Seed, settings: RefineSettings, shelf: Shelf
 ) -> Exchange[tuple[Outcome, Drop | None]]:
-    """Write one response and have it judged. Return the draft with both, and the reason and detail if it is dropped, else None."""
+    """Write one response and have it judged. Return the draft with its response and verdicts; and the reason and detail
+    if it is dropped, else None."""
     writer = draft.roles.generator
     values = {"instruction": draft.instruction, "slots": caller.rules.settings.slots}
     text: str | None = seed.response or None

@@ -26,7 +26,8 @@ from gra.work import about
 def calls_of(
     refine: RefineSettings, settings: SynthesisSettings, records: int, *, annotated: bool = False
 ) -> dict[str, float]:
-    """Return the expected calls by step if every record is refined and each of `refine.answers` is written and judged. Pure.
+    """Return the expected calls by step if every record is refined and all its `refine.answers` answers are written and
+    judged. Pure.
 
     `annotated`: whether the records have a domain.
     """

@@ -41,7 +41,7 @@ class Refinery:
         self._engine, self._settings, self._rules = engine, settings, rules
         self._models, self._listener, self._folder, self._filter = list(models), listener, folder, sample_filter
         self._watch = Watch(rules.settings, state)
-        self._shelf = shelf_for(rules.settings, rules.seed, [])  # only built-in examples: the records are judged
+        self._shelf = shelf_for(rules.settings, rules.seed, [])  # built-in examples only, because records are judged
 
     async def run(self, seeds: Sequence[Seed]) -> Synthesis:
         """Refine the records and return the result. Its `short` is [1] if fewer than `samples` were kept."""

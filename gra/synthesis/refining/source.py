@@ -15,8 +15,8 @@ OURS = Columns(
 
 
 def source(settings: SeedSettings, base: Path | None) -> SeedSettings:
-    """Return the settings. If their path names a data folder of this project and no columns are given, they get that folder's
-    columns."""
+    """Return the settings. If their path names a data folder of this project, and neither columns nor a format are
+    given, they get the columns of that folder."""
     if settings.columns.given or settings.format != "auto" or data_folder(settings, base) is None:
         return settings
     return settings.model_copy(update={"columns": OURS})

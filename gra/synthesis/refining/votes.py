@@ -1,7 +1,8 @@
-"""PURE: self-consistency (Wang et al. 2022, arXiv 2203.11171): of several responses, one with the most frequent final answer.
+"""PURE: chooses among responses by self-consistency (Wang et al. 2022, arXiv 2203.11171): the most frequent final
+answer wins.
 
-A final answer follows "answer is", "answer:" or "####", or is in \\boxed{...}; of several such places the last one counts. A
-response without a final answer has no vote.
+A final answer follows "answer is", "answer:" or "####", or is in \\boxed{...}. If there are several such places, the
+last one counts. A response without a final answer has no vote.
 """
 
 from __future__ import annotations

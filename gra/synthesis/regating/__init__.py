@@ -1,2 +1,2 @@
-"""Re-gating: decides, without a call, what other thresholds, fewer reviewers or another rule would have kept of a recorded
-synthesis."""
+"""Re-gating: finds out, without a call, which samples of a recorded synthesis would have been kept with other
+thresholds, fewer reviewers or another rule."""

@@ -1,4 +1,5 @@
-"""Runs the rounds over recorded proposals: the same filter, dedup, round sizes and pool, with decisions by other settings."""
+"""Runs the rounds of a synthesis over recorded proposals. Filter, dedup, round sizes and pool work as in a synthesis,
+but other settings decide."""
 
 from __future__ import annotations
 
@@ -20,13 +21,13 @@ from gra.synthesis.rounds import Committee, Synthesis
 
 @dataclass
 class Undecided:
-    """What the recorded run cannot decide for an arm. If all of it is zero and empty, the arm equals, byte for byte, a run with
-    its settings.
+    """What the recorded run cannot decide for an arm. If all fields are zero, empty or False, the arm equals, byte for
+    byte, a run with its settings.
 
-    `proposals`: number of undecided proposals, by what was never asked. `annotations`: kept samples that were never annotated.
-    `used_up`: rounds that end because the recorded run made no further proposal. `other_pool`: rounds whose proposals come from the
-    recorded run's pool, which differs from the arm's. `roles`: whether a run with the arm's settings would draw another
-    adjudicator.
+    `proposals`: number of undecided proposals by reason. `annotations`: kept samples that were never annotated.
+    `used_up`: rounds that end because the recorded run made no further proposal. `other_pool`: rounds in which the
+    recorded proposals were drawn from another pool than the arm's. `roles`: whether a run with the arm's settings would
+    draw another adjudicator.
     """
 
     proposals: Counter[str] = field(default_factory=Counter)

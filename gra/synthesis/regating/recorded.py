@@ -15,8 +15,8 @@ SOURCES = ("seeds", "benchmarks", "probe")  # inputs of the recorded run, found 
 
 
 def recorded_synthesis(folder: Path) -> dict[str, Any]:
-    """Return the section `synthesis` of the recorded config, unparsed, because an arm changes it first. Raises ConfigError if no
-    synthesis made the folder."""
+    """Return the section `synthesis` of the recorded config, unparsed, because an arm changes it before it is parsed.
+    Raises ConfigError if no synthesis made the folder."""
     return dict(recorded_config(folder)["synthesis"])
 
 
@@ -39,8 +39,8 @@ def recorded_config(folder: Path) -> dict[str, Any]:
 
 
 def recorded_inputs(folder: Path, given: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the input folders of the recorded run. Each is the `given` one, else that of the manifest, else a folder of the same
-    name next to the data folder. Raises ConfigError for an input that is in none of these places."""
+    """Return the input folders of the recorded run. Each is the `given` folder, else the folder in the manifest, else a
+    folder of the same name next to the data folder. Raises ConfigError for an input that is in none of these places."""
     manifest = read_json(folder / MANIFEST)
     found, problems = {name: path for name, path in given.items() if name in SOURCES}, []
     for name, entry in manifest["inputs"].items():

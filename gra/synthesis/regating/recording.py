@@ -1,7 +1,7 @@
 """Replays a finished synthesis from its journal, so that its proposals can be decided anew. No model is called.
 
-The replay runs the rounds with the code that makes data. A reply that the journal does not hold, or a different data set at the
-end, is an error. So the arms are decided on exactly what was recorded.
+The replay runs the rounds with the code of a synthesis. A reply that the journal does not hold, or a different data set
+at the end, is an error. So the arms are decided on exactly what was recorded.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ class NotRecorded(Exception):
 
 
 class Replies:
-    """A driver whose replies all come from a finished journal, one exchange after the other. If a reply is missing, `NotRecorded`
-    is raised inside the exchange. Raises StoreError if the journal cannot be read. Call `close` at the end."""
+    """A driver that runs one exchange after the other and takes all replies from a finished journal. If a reply is
+    missing, `NotRecorded` is raised inside the exchange. Raises StoreError if the journal cannot be read. Call `close`
+    at the end."""
 
     concurrency = 1
 
@@ -115,7 +116,7 @@ class InThread:
         self.prepare, self.base, self.add, self.commit = pool.prepare, pool.base, pool.add, pool.commit
 
     async def unique(self, scores: Sequence[float | None]) -> Unique:
-        """Return `TargetPool.unique`."""
+        """Return the result of `TargetPool.unique`."""
         return await asyncio.to_thread(self._pool.unique, scores)
 
 
@@ -130,7 +131,7 @@ class Recording:
 
 
 class Recorder(Committee):
-    """Runs the rounds as they were run, and keeps every proposal's outcome in `recording`."""
+    """Runs the rounds of the recorded run again, and keeps every proposal's outcome in `recording`."""
 
     def __init__(self, *arguments: Any, recording: Recording, **options: Any):
         super().__init__(*arguments, **options)
@@ -159,7 +160,7 @@ class Recorder(Committee):
 
 
 def same_rows(folder: Path, result: Synthesis) -> bool:
-    """Return whether the replayed run keeps and drops the samples that the data folder has, in the same order."""
+    """Return whether the replayed run has the same kept and dropped samples as the data folder, in the same order."""
     import pyarrow.parquet as pq
 
     names = (("data/train.parquet", result.kept), ("rejected.parquet", result.rejected))

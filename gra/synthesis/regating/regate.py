@@ -3,8 +3,9 @@
     regate(recorded outcome, settings) -> the outcome that a run with these settings would have had, or
                                           rejected as `undecided`, if it needs a call that was never made
 
-Such calls: a looser check lets an instruction pass whose response was never written; a smaller delta disputes a sample that no
-adjudicator saw; with fewer reviewers the adjudicator would have been shown other reviews. Nothing is guessed for these proposals.
+Such a call is needed in three cases. A looser check passes an instruction for which no response was written. A smaller
+delta makes a sample disputed that no adjudicator saw. With fewer reviewers, the adjudicator would have seen fewer
+reviews. Nothing is guessed for these proposals.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from gra.synthesis.committee.records import CallRecord, Outcome, Roles
 from gra.synthesis.settings import SynthesisSettings
 
 UNDECIDED = "undecided"  # a reason of gra/reasons.py
-# The settings that can be changed: they change no request before the adjudicator's.
+# The settings that can be changed, because they change no request before the request to the adjudicator.
 DECIDES = (
     *("tau", "delta", "std", "composite", "check", "min_reviews", "disputed"),
     *("reviewers", "review", "adjudicate", "rounds", "samples_per_round", "max_proposals"),
@@ -33,7 +34,7 @@ _ONLY_OFF = ("review", "adjudicate")
 def settings_of(
     recorded: Mapping[str, Any], changes: Mapping[str, Any]
 ) -> tuple[SynthesisSettings | None, list[Problem]]:
-    """Return the `recorded` settings with the `changes`, or None; and all faults of the changes."""
+    """Return the `recorded` settings with the `changes`, or None if there are faults; and all faults of the changes."""
     wrong = [
         Problem(
             f"regate.{key}",
@@ -52,7 +53,8 @@ def settings_of(
 
 
 def _beyond(settings: SynthesisSettings, had: SynthesisSettings) -> list[Problem]:
-    """Return the faults of settings that need verdicts which the recorded run, with the settings `had`, never asked for."""
+    """Return the faults of settings that need verdicts that the recorded run did not request. `had`: the settings of
+    the recorded run."""
     found = []
     for key in _ONLY_FEWER:
         if getattr(settings, key) > (most := getattr(had, key)) and (key == "rounds" or settings.review):
@@ -73,8 +75,8 @@ def _beyond(settings: SynthesisSettings, had: SynthesisSettings) -> list[Problem
 
 
 def regate(recorded: Outcome, settings: SynthesisSettings) -> Outcome:
-    """Return the outcome of the proposal under `settings` (from `settings_of`). Its reviewers are the first `settings.reviewers`
-    of the recorded ones: a run with fewer reviewers draws these."""
+    """Return the outcome of the proposal under `settings` (from `settings_of`). Its reviewers are the first
+    `settings.reviewers` of the recorded reviewers, because a run with fewer reviewers draws these."""
     roles = roles_of(recorded.roles, settings)
     count = len(roles.reviewers)
     draft = replace(

@@ -36,8 +36,8 @@ log = logging.getLogger("gra.synthesis")
 
 @dataclass
 class Decided:
-    """One arm: its settings, samples and statistics, and what could not be decided. The samples of `result` are in files; remove
-    it when it is not needed any more."""
+    """One arm: its settings, samples and statistics, and what could not be decided. The samples of `result` are in
+    files: call its `remove` when they are not needed any more."""
 
     material: Material
     result: Synthesis
@@ -49,7 +49,7 @@ class RecordedRun:
     """The recorded run of the data folder `folder`, a context manager. `arm` decides one arm. `work`: a folder for outcomes, which
     is removed at the end.
 
-    Raises ConfigError if no synthesis made the folder, and StoreError if its journal does not give its data.
+    Raises ConfigError if no synthesis made the folder, and StoreError if its journal does not reproduce its data.
     """
 
     def __init__(self, folder: Path, inputs: Mapping[str, Path], runtime: Mapping[str, Any], work: Path):

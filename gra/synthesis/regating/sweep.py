@@ -2,9 +2,10 @@
 
     gra regate runs/store/synthesis-gra-data-1a2b3c4d tau=6,7,8,9 delta=1,1.5,2 --output sweep   -> sweep/sweep.csv, sweep.png
 
-No model is called. With --data, each arm's data folder is written below the output too, to train on. Where the recorded run cannot
-decide, the table counts the proposals, and the plot draws a bar from the accepted share to the share with all of them accepted. A
-run recorded with synthesis.tau=0 synthesis.delta=0 synthesis.check=majority makes nearly all calls, so it decides nearly every arm.
+No model is called. With --data, each arm's data folder is also written, below the output, so that a student can be
+trained on it. The table counts the proposals that the recorded run cannot decide. The plot draws a bar from the
+accepted share to the share if all undecided proposals were accepted. A run recorded with synthesis.tau=0
+synthesis.delta=0 synthesis.check=majority makes nearly all calls, so it decides nearly every arm.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def main(words: Sequence[str]) -> int:
 
 
 class _New(logging.Filter):
-    """Lets a warning through whose text is new."""
+    """A log filter that drops a warning if its text was logged before."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,7 +88,8 @@ class _New(logging.Filter):
 
 @contextmanager
 def each_warning_once() -> Iterator[None]:
-    """Log each distinct warning once during the block: what is true of the recorded run is true of every arm."""
+    """Log each distinct warning once during the block, because a warning about the recorded run would come again with
+    every arm."""
     filters = [(handler, _New()) for handler in logging.getLogger().handlers]
     for handler, new in filters:
         handler.addFilter(new)
@@ -99,8 +101,8 @@ def each_warning_once() -> Iterator[None]:
 
 
 def combinations(words: Sequence[str]) -> list[Arm]:
-    """Return every combination of the values of the words `KEY=VALUE[,VALUE ...]`; without words, the recorded settings alone.
-    Raises ConfigError for other words."""
+    """Return every combination of the values in the words `KEY=VALUE[,VALUE ...]`. Without words, return one arm with
+    the recorded settings. Raises ConfigError for a word that is not of this form."""
     import yaml
 
     problems, axes = [], {}
@@ -125,8 +127,8 @@ def name_of(arm: Mapping[str, Any]) -> str:
 
 
 def row(arm: Mapping[str, Any], decided: Decided) -> dict[str, Any]:
-    """Return the arm's line of the table. `accepted_share`: accepted ones among the proposals. `accepted_share_most`: the same
-    share if all undecided proposals were accepted."""
+    """Return the arm's line of the table. `accepted_share`: the share of the proposals that were accepted.
+    `accepted_share_most`: the same share if all undecided proposals were accepted."""
     stats, undecided = decided.stats, decided.undecided
     proposals, open_ones = stats["proposals"], undecided.proposals.total()
     return {
@@ -142,8 +144,8 @@ def row(arm: Mapping[str, Any], decided: Decided) -> dict[str, Any]:
 
 
 def said(name: str, entry: Mapping[str, Any]) -> str:
-    """Return an arm's line for the terminal. A run stops at its number of samples, so the accepted share tells settings apart, not
-    the number kept."""
+    """Return an arm's line for the terminal. A run stops when it has its number of samples. So settings differ in the
+    accepted share rather than in the number kept."""
     share, most = entry["accepted_share"], entry["accepted_share_most"]
     accepted = "-" if share is None else f"{100 * share:.0f} %" + ("" if most == share else f" to {100 * most:.0f} %")
     undecided = f", {entry['undecided']:,} undecided" if entry["undecided"] else ""
@@ -161,8 +163,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def plot(rows: Sequence[Mapping[str, Any]], path: Path, mark: str) -> None:
-    """Plot the share of accepted proposals over the setting with the most numbers, with a line for each combination of the others.
-    `mark` is added to the label of the axis."""
+    """Plot the share of accepted proposals against the numeric setting with the most values, with a line for each
+    combination of the other settings. `mark` is added to the label of the axis."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

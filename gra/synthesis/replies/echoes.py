@@ -1,4 +1,4 @@
-"""PURE: detects replies that repeat a turn, line or sentence of their prompt, or begin as one of its turns does.
+"""PURE: detects replies that repeat a turn, line or sentence of their prompt, or begin like one of its turns.
 
 Weak models repeat what they were shown: the last line of the prompt ("Write a mathematics task. Keywords: sums, digits"), a rule of
 the system message, a demonstration. Such a line can look like a task or a summary, so exact repetitions are refused:
@@ -46,7 +46,7 @@ def echoes(
         turn["content"] for turn, folded in turns if turn["role"] == "user" and any(map(folded.__contains__, first))
     )
     begun = [content for content in map(masked, users) if _first(content) in first]
-    if not begun:  # true for nearly all replies; a lead has at least LEAD words, so its first word is the turn's own
+    if not begun:  # true for nearly all replies: to begin with a lead, a reply must begin with the turn's first word
         return False
     inside = sorted({part for part in (*filled, *masked.masks) if len(part) > 2})
     leads = [lead(content, inside) for content in begun]
@@ -63,8 +63,9 @@ def begins_a_piece(text: str, conversation: Sequence[Mapping[str, str]], hidden:
 
 
 def may_hold(folded: str, parts: Iterable[str]) -> bool:
-    """Return False if a text certainly lacks one of the words `parts`: each word of a text is a substring of `folded`, the
-    casefolded text. This quick check avoids splitting the prompt into words, which costs much more."""
+    """Return False if a text certainly lacks one of the words `parts`, else True. `folded`: the casefolded text. Each
+    word of the text is a substring of it, so a part that is not a substring is certainly not a word of the text. This
+    quick check avoids splitting the prompt into words, which costs much more."""
     return all(map(folded.__contains__, parts))
 
 

@@ -1,10 +1,11 @@
 r"""PURE: repairs JSON strings with backslashes that were not doubled: `{"instruction": "$\frac{3}{4} \times 12$"}`.
 
-\b \f \n \r \t are legal JSON escapes, so this string is read as a form feed and "rac", a tab and "imes"; guided decoding does not
-prevent it. The raw text, where single and doubled backslashes still differ, decides. If the letters after a backslash can only be a
-LaTeX command, the backslash is restored. If they can also be a word, a line end or tab stays unless it is in a formula. If both
-readings are possible, the text is unsure. Correctly escaped text never changes: its commands have two backslashes, and in a string
-with such commands single backslashes stay as they are.
+\b \f \n \r \t are legal JSON escapes, so JSON reads \frac as a form feed and "rac", and \times as a tab and "imes".
+Guided decoding does not prevent this. The raw text decides, because single and doubled backslashes still differ in it.
+If the letters after a backslash can only be a LaTeX command, the backslash is restored. If they can also be a line end
+or tab with a word after it, the backslash is restored in a formula, and the line end or tab stays elsewhere. Where both
+readings remain possible, the text counts as unsure. Correctly escaped text never changes: its commands have two
+backslashes, and in a string with such commands single backslashes stay as they are.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _DOUBLED = re.compile(r"(?<!\\)(?:\\\\)([A-Za-z]+)")
 _SINGLE = re.compile(r"(?<!\\)(?:\\\\)*\\([A-Za-z]+|[()\[\]])")
 _REGEX = re.compile(r"\\[wWdDsSB]|\\b.*\\b|[\[(]\S*\\b|\\b[\[(]|(?i:regex)|\bre\.", re.DOTALL)
 _PATH = re.compile(r"(?<![A-Za-z])[A-Za-z]:(?:\\{1,2}[\w.() -]+)+")
-# Formulas by kind: an inline one ($ as pandoc reads it, \( \)) holds no line ends, a display one can.
+# Two kinds of formulas: an inline formula ($ as pandoc reads it, \( \)) contains no line ends, a display formula can.
 _INLINE = re.compile(
     r"(?<![\\$])\$(?![\s$])[^$]{0,300}?(?<![\s$\\])(?<!\\[nt])\$(?![\d$])|\\{1,2}\(.{0,300}?\\{1,2}\)", re.DOTALL
 )
@@ -35,8 +36,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class Repaired(NamedTuple):
-    """The result of `repaired`. `text`: the JSON text with lost backslashes doubled. `restored`: how many. `unsure`: the text
-    around the first ambiguous escape, or None."""
+    """The result of `repaired`. `text`: the JSON text with lost backslashes doubled. `restored`: the number of these
+    backslashes. `unsure`: the text around the first ambiguous escape, or None."""
 
     text: str
     restored: int = 0
@@ -116,8 +117,8 @@ class _Body:
         return self._perhaps(escape, name) if name in DOUBTFUL else escape[0]
 
     def _perhaps(self, escape: re.Match[str], name: str) -> str:
-        """Return the escape of a line end or tab, restored if it belongs to a LaTeX command. Its letters spell a command's name,
-        but without the first letter they can also be a word."""
+        """Return the escape of a line end or tab, restored if it belongs to a LaTeX command. `name`, the letters after
+        the backslash, is the name of a command; without its first letter, it can also be a word."""
         place = escape.start()
         before, after = self._raw[:place], self._raw[place + 1 + len(name) :]
         if self._doubled:
@@ -130,7 +131,7 @@ class _Body:
         if dollars and (self._single or before.endswith("$")):
             return self._doubt(escape)
         if not before.endswith(" ") or before.endswith("  ") or after.lstrip().startswith("="):
-            return escape[0]  # a real line end: one rarely follows a single space
+            return escape[0]  # probably a real line end or tab, which rarely follows a single space
         if name in NO_WORDS:
             return self._restore(escape)
         return self._doubt(escape) if self._single or dollars or _IN_SENTENCE.match(after) else escape[0]

@@ -1,8 +1,10 @@
-r"""Names of LaTeX commands for escapes.py: those whose first letter a JSON escape swallows (\b \f \n \r \t), and others.
+r"""Names of LaTeX commands for escapes.py: names with a first letter that a JSON escape swallows (\b \f \n \r \t), and
+other names.
 
-SURE: without its first letter the name begins no word, so a control character before the rest is a lost backslash ("imes" after a
-tab). BRACED: sure if a brace follows. DOUBTFUL: the rest can be a word or a variable ("\nu" may be a line that begins with u).
-OTHERS: names that show that a text has commands. Sources: the LaTeX2e and amsmath manuals, unicode-math's symbol list.
+SURE: the name without its first letter does not begin any word, so a control character before it shows a lost backslash
+(a tab before "imes"). BRACED: sure if a brace follows. DOUBTFUL: the name without its first letter can be a word or a
+variable ("\nu" may be a line that begins with u). OTHERS: names that show that a text has commands. Sources: the
+LaTeX2e and amsmath manuals, unicode-math's symbol list.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ DOUBTFUL = _names("""
     bar bf big box ne neg neq nexists ngeq ngtr ni nleq nless nmid norm not nparallel nprec nsim nsubset nsucc nu num tan tanh tau
     text th to top tt
 """)
-# those of DOUBTFUL whose rest is unlikely to be a word, but can be a variable
+# names of DOUBTFUL that, without their first letter, are unlikely to be a word, but can be a variable
 NO_WORDS = _names("neq ngeq ngtr nleq not nprec nsucc tanh tilde")
 OTHERS = _names("""
     aleph aligned alpha angle approx arccos arcsin arctan arg ast cap caption cases cdot cdots ce centering cfrac chi circ cite

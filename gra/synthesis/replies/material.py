@@ -1,8 +1,9 @@
 """PURE: finds a task that refers to a text or to data that it does not hold ("Solve the following equations.").
 
-Small models write such tasks in the form of a seed and leave its material out; nobody can carry them out. Anything that could be
-the material lets a task pass: a number, a quotation, code, a colon, another line, a sentence that requests nothing. So a sentence
-may refer to the one before it. Of Alpaca's 52,002 records, 18 are refused; 17 of them do lack what they refer to.
+Small models imitate the form of a seed's task and leave out its material, so nobody can do the task. A task passes if
+it contains anything that could be the material: a number, a quotation, code, a colon, another line, or a sentence
+without such a reference. So a sentence may refer to the sentence before it. Of Alpaca's 52,002 records, 18 are refused,
+and 17 of these do lack their material.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ _REFERS = re.compile(
 )
 _HELD = re.compile(r"[:\n\"“”`'‘’(){}\[\]=<>|/\\\d]|__|[-–—] |\bor\b")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+")
-_BEFORE = 6  # words: what follows this many may refer to the sentence's own beginning ("takes two integers and adds these numbers")
+# A reference after more words may mean the beginning of its own sentence ("takes two integers and adds these numbers").
+_BEFORE = 6
 
 
 def missing_material(text: str) -> str | None:
-    """Return the words with which a task refers to material that it lacks; None if it refers to none, or may hold it. It knows
-    English."""
+    """Return the words with which a task refers to material that it lacks; None if the task refers to no material or
+    may contain it. Only English is recognised."""
     found = None if _HELD.search(text.strip()) else [_REFERS.search(one) for one in _SENTENCE.split(text.strip())]
     if found is None or not all(found):
         return None

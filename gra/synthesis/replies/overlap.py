@@ -1,6 +1,8 @@
-"""PURE: measures how much of a text is copied from another, by runs of common words.
+"""PURE: measures how much of a text is copied from another text, by sequences of words that both contain.
 
-covered(text, shown) = share of the words of `text` in runs of NGRAM words that `shown` contains too
+covered(text, shown) = share of the words of `text` that are in a run
+
+A run is a sequence of NGRAM words of `text` that `shown` contains too.
 """
 
 from __future__ import annotations
@@ -10,9 +12,9 @@ from functools import lru_cache
 
 from gra.synthesis.replies.echoes import words
 
-NGRAM = 4  # words of a run that counts as copied
+NGRAM = 4  # number of words in a run
 COPIED = 0.6  # a text of more than SHORT words is a copy if the prompt covers a larger share of it
-SHORT, COPIED_SHORT = 15, 0.85  # the share for at most SHORT words: similar tasks share most of a short sentence
+SHORT, COPIED_SHORT = 15, 0.85  # larger for at most SHORT words: similar short tasks have most words in common
 
 
 def copied(text: str, *shown: str) -> bool:
@@ -26,8 +28,8 @@ def most_covered(mine: Sequence[str]) -> float:
 
 
 def covered(text: str, *shown: str) -> float:
-    """Return the share of the words of `text` in runs of NGRAM words that one of `shown` contains too; 0 for a text of fewer
-    words."""
+    """Return the share of the words of `text` that are in a run: a sequence of NGRAM words that one of `shown` contains
+    too. Return 0 for a text of fewer than NGRAM words."""
     mine = words(text)
     if len(mine) < NGRAM:
         return 0.0

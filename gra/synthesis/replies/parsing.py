@@ -73,7 +73,7 @@ def parse(reply: Reply, form: type[BaseModel], thoughts: bool = True) -> tuple[B
 def form_in(text: str, form: type[BaseModel]) -> Read:
     """Return the form that an answer's text holds, or the fault."""
     whole, names = repaired(text), _names(form)
-    plain = text.isascii() and "\\u" not in text  # then no value contains half of a surrogate pair
+    plain = text.isascii() and "\\u" not in text  # if True, no value contains half of a surrogate pair
     values, fault = _objects(whole.text, names)
     if fault is not None:
         return Read(None, fault)
@@ -118,7 +118,8 @@ def _storable(value: Any) -> Any:
 
 
 def _with_its_text(value: dict[str, Any], notes: list[str]) -> dict[str, Any]:
-    """Return the object with its instruction and the text of such fields as `input` joined, as is done for seeds."""
+    """Return the object with the text of the fields in TEXTS, such as `input`, appended to its instruction, as is done
+    for seeds."""
     instruction = value.get("instruction")
     if not isinstance(instruction, str):
         return value

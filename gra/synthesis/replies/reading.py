@@ -1,7 +1,7 @@
 """PURE: reads a reply for its step: the usable value or the fault, and the remarks that stats.json counts.
 
-The order: the reply's end, refusals, reasoning and control tokens (`parsing.answer_in`); the form (`parsing.form_in`); well-formed
-but unusable content (`usable.fault_in`).
+Checked in this order: the reply's end, refusals, reasoning and control tokens (`parsing.answer_in`); the form
+(`parsing.form_in`); well-formed but unusable content (`usable.fault_in`).
 """
 
 from __future__ import annotations

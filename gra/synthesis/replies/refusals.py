@@ -1,16 +1,17 @@
 """PURE: decides whether a response is a stock refusal and nothing else ("I'm sorry, but I can't assist with that."), or only asks
 for more information.
 
-Small chat models refuse harmless tasks, or ask the user to say more. No student should be trained on such a reply, so it counts as
-unusable and the call is retried. A response that explains why something cannot be done, or that declines an invitation because
-the task asks for it, is an answer; so is a request for information in a role, as by a clerk or a doctor.
+Small chat models refuse harmless tasks, or ask the user to say more. No student should be trained on such a reply, so
+it counts as unusable and the call is retried. These responses are answers, not refusals: an explanation why something
+cannot be done, an invitation declined because the task asks for it, and a request for information in a role, such as a
+clerk's or a doctor's.
 """
 
 from __future__ import annotations
 
 import re
 
-MOST_WORDS = 40  # a longer reply says more than no
+MOST_WORDS = 40  # a longer reply is more than a refusal
 _GREETING = r"(?:hello|hi|thank you|thanks)\b[^.!?]{0,40}?[.!,]\s*(?:but )?"
 _SORRY = (
     r"(?:(?:i'?m|i am|we'?re) (?:really |very |so |truly )?(?:sorry|afraid)(?: that)?|sorry"
@@ -44,7 +45,7 @@ _ASKS_BACK = re.compile(
     rf"|(?:(?:could|can|would) you (?:please )?|please )(?:provide|share|give)(?: me)?(?: with)? {_MORE})",
     re.IGNORECASE,
 )
-_MAY_ASK = re.compile(  # words of tasks that a question can answer
+_MAY_ASK = re.compile(  # words of tasks to which a question can be an answer
     r"\b(?:role|customers?|clients?|patients?|agent|assistant|dialogue|conversation|interview\w*|e-?mails?|letter|message|imagine"
     r"|pretend|act as|you are|you're|support|reply|respond|ask\w*|questions?|requests?|inquir\w*|information|clarif\w*)\b",
     re.IGNORECASE,

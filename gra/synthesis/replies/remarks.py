@@ -1,7 +1,7 @@
 """PURE: reports problems with replies: models whose replies are mostly unusable, and what was cut off or unusual.
 
-The same sentences are in the data card, in the log at the end and in the report of a run that kept nothing. During the run each is
-logged once per model.
+The same sentences are in the data card, in the log at the end and in the report of a run that kept nothing. During the
+run, each sentence is logged once per model.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from gra.synthesis.committee.records import CallRecord
 from gra.synthesis.replies.reading import kind_of
 
-ENOUGH = 8  # calls of a model after which a run says that none was usable
+ENOUGH = 8  # after this many calls of a model, all unusable, a run reports it
 # A model with a larger share of unusable replies is reported. For replies refused by its server a fifth of this share is enough.
 MUCH = 0.5
 HINTS = {

@@ -1,7 +1,8 @@
 """PURE: decides whether a text asks for something, and whether it is about its own prompt. It knows English; other texts pass.
 
-A text asks for nothing only if every sentence begins like a statement ("The sentence uses ...") and the text has no question, no
-gap to fill and no verb of request. A name may begin the statement ("Python has ..."), but no verb of request does.
+A text asks for nothing only if every sentence begins like a statement ("The sentence uses ...") and the text has no
+question, no gap to fill and no verb of request. A statement may begin with a name ("Python has ..."), but not with a
+verb of request.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ _SPOKEN_OF = (
     "nstruct",
     "nswer it",
     "executable",
-)  # without the i of "instruction": with re.IGNORECASE a dotless one matches it too
+)  # "instruct" lacks its first letter, because with re.IGNORECASE the pattern also matches a dotless i there
 
 
 def asks_for_something(text: str) -> bool:
@@ -87,7 +88,7 @@ def _is_stated(sentence: str) -> bool:
 
 def speaks_of_prompt(text: str) -> bool:
     """Return whether the text is about writing an instruction from keywords. Such a text repeats the generator's own prompt."""
-    folded = text.casefold()  # a quick check before the pattern, each branch of which contains one of _SPOKEN_OF
+    folded = text.casefold()  # a quick check first: each branch of the pattern contains one of _SPOKEN_OF
     return any(map(folded.__contains__, _SPOKEN_OF)) and _SPEAKS.search(text) is not None
 
 

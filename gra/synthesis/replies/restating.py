@@ -9,9 +9,10 @@ from gra.synthesis.replies.echoes import words
 from gra.synthesis.replies.overlap import NGRAM, covered
 from gra.synthesis.replies.requests import is_imperative
 
-RESTATED = 0.8  # a response restates the instruction if each covers at least this share of the other
-PART = 0.5  # so does one run of at least this share of the instruction's words, unless the task comes with a text
-LONGER = 1.5  # so does one sentence that begins as the task does and has at most this multiple of its words
+# A response restates the instruction ...
+RESTATED = 0.8  # ... if each covers at least this share of the other
+PART = 0.5  # ... if it is a run of at least this share of the instruction's words, and the task comes without a text
+LONGER = 1.5  # ... if it is one sentence that begins like the task and has at most this multiple of the task's words
 _GIVEN = re.compile(r"[\n:\"“”'‘’`<>{}()\[\]]")  # characters that show that a task comes with a text
 _ANSWERS = re.compile(r"[\n:=]|[.!?]\s+\S")  # a list, a label, a calculation or a second sentence
 
@@ -20,8 +21,9 @@ def restates(response: str, instruction: str) -> bool:
     """Return whether `response` repeats the instruction or a large part of it, e.g. "A market with bread." as the response to
     "Name a market with bread."
 
-    The answer to a task on a given text ("Correct: ...") repeats most of that text without restating the task. So unless the
-    response begins with the instruction or is a part of it, it must also contain the instruction's first and last words.
+    The answer to a task on a given text ("Correct: ...") repeats most of that text without restating the task. So a
+    response must also contain the instruction's first and last words, except if it begins like the instruction or is a
+    part of it.
     """
     task, answer = words(instruction), words(response)
     if not task or not answer or task == answer:
@@ -48,7 +50,8 @@ def _continues(response: str, instruction: str) -> bool:
 
 
 def _part(answer: Sequence[str], task: Sequence[str]) -> bool:
-    """Return whether `answer` is one run of words of `task`, at least the share PART of them."""
+    """Return whether `answer` is one run of consecutive words of `task`: at least NGRAM words and at least the share
+    PART of the task's words."""
     long = len(answer) >= NGRAM and len(answer) >= PART * len(task)
     return long and f" {' '.join(answer)} " in f" {' '.join(task)} "
 

@@ -1,7 +1,7 @@
 """PURE: finds a slot that a response leaves for the reader to fill in, such as "[Your Name]".
 
-Large models write such slots in ordinary letters (in one of 200 outputs of Alpaca), so they count as a fault only with
-synthesis.slots=refuse.
+Large models write such slots too, for example when they draft a letter (in one of 200 outputs of Alpaca). So slots
+count as a fault only with synthesis.slots=refuse.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from gra.synthesis.replies.slots import unfilled_slot
 
 LONGEST_KEYWORD = 10  # maximum words of a keyword
 _RUN = b"\1" * NGRAM
-RULE = 6  # words: a sentence of the system message that is this long is in no answer by chance
+RULE = 6  # words: no answer contains a sentence of the system message of this length by chance
 
 CHECKS = {  # first words of the fault -> its name in stats.json
     "placeholder": "placeholder",
@@ -65,8 +65,8 @@ def fault_in(
 
 
 class _Shown:
-    """What the model was shown. `rules`: the prompt's own words, without the filled-in texts. `records`: the texts of pool records
-    in it."""
+    """What the model was shown. `rules`: the prompt's own words, without the filled-in texts. `records`: the texts of
+    the pool records in the prompt."""
 
     def __init__(self, prompt: Sequence[Mapping[str, str]], values: Mapping[str, Any]):
         self.prompt, self._values = prompt, values
@@ -102,9 +102,10 @@ class _Shown:
             yield from (fence(part), line(part))
 
     def unlike(self, text: str) -> bool:
-        """Return True only if `text` is certainly not a copy of the prompt, a record or a demonstration. This quick check settles
-        nearly all replies: the words of a copy are substrings of these texts, so the words that they cover are in runs of such
-        substrings."""
+        """Return True only if `text` is certainly not a copy of the prompt, a record or a demonstration. This quick
+        check settles nearly all replies. Copied words come in runs of at least NGRAM words, and each of them is a
+        substring of these texts. So the words of `text` in runs of such substrings are an upper limit on its copied
+        words."""
         known = bytes(map(self._folded.__contains__, mine := words(text)))
         most = sum(len(run) for run in known.split(b"\0") if len(run) >= NGRAM) if _RUN in known else 0
         return not all(known) and most / len(mine) <= most_covered(mine)
@@ -151,8 +152,9 @@ def _texts(record: Any, values: Mapping[str, Any]) -> list[str]:
 
 
 def _proposed(value: Any, shown: _Shown) -> str | None:
-    """Return the fault of new keywords: they are those of a demonstration, or already taken, or begin a line of the prompt. With
-    the edition `classic` the keywords of a record can be reused."""
+    """Return the fault of new keywords, or None. New keywords must not be the keywords of a demonstration, must not be
+    taken already, and must not begin a line of the prompt. With the edition `classic`, they can be the keywords of a
+    record."""
     if (fault := _keywords(value, shown)) is not None:
         return fault
     mine = _set(value.keywords)
@@ -172,7 +174,7 @@ def _keywords(value: Any, shown: _Shown) -> str | None:
     keywords: list[str] = value.keywords
     # all of them must be placeholders, because a single one ("string") can be a topic
     named = keywords == ["1", "2", "3"] or all(_PLAIN.fullmatch(k) for k in keywords)
-    odd = [k for k in keywords if not k.replace(" ", "").replace("-", "").isalnum()]  # others cannot match the patterns
+    odd = [k for k in keywords if not k.replace(" ", "").replace("-", "").isalnum()]  # only these can match a pattern
     if named or any(_BLANK.fullmatch(k) or _MARKED.fullmatch(k) for k in odd):
         return f"placeholder: {'; '.join(keywords)}"
     if len({" ".join(words(k)) or k for k in keywords}) < len(keywords):

@@ -39,8 +39,8 @@ class _Block:
 
     @property
     def place(self) -> float:
-        """The knot's raw score: the mean score of the block's wrong answers, since these define the calibrated score; without any,
-        that of its right answers."""
+        """The knot's raw score: the mean score of the block's wrong answers, since these define the calibrated score.
+        If the block has none, it is the mean score of its right answers."""
         return self.wrong_total / self.wrong if self.wrong else self.right_total / self.right
 
 

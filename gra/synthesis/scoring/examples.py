@@ -74,8 +74,9 @@ NONE = Examples()
 
 
 class Shelf:
-    """The records from which examples are drawn: per domain, the SHELF records whose ids have the smallest hashes, so the selection
-    does not depend on the order of `records`. None: reviewers write their scores, and prompts show no examples."""
+    """The records from which examples are drawn: per domain, the SHELF records whose ids have the smallest hashes, so
+    the selection does not depend on the order of `records`. If `records` is None, reviewers write their scores and
+    prompts show no examples."""
 
     def __init__(self, seed: int, records: Iterable[Record] | None):
         self._seed, self._shown = seed, records is not None
@@ -112,12 +113,13 @@ class Shelf:
 
 
 def shelf_for(settings: SynthesisSettings, seed: int, records: Iterable[Record]) -> Shelf:
-    """Return the shelf of records for examples; it shows none unless reviewers judge by one token."""
+    """Return the shelf of records for examples. It shows examples only if reviewers judge by one token."""
     return Shelf(seed, records if settings.scoring == "probability" else None)
 
 
 def _responses(records: list[Record]) -> tuple[Example, ...]:
-    """Return Yes and No in turn: a record with its own response, then a record with the response of another one."""
+    """Return examples for Yes and No in turn: a record with its own response, then a record with another record's
+    response."""
     found, wrong = [], records[EACH:]
     for good, bad, other in zip(records[:EACH], wrong, [*wrong[1:], wrong[0]], strict=True):
         found += [
@@ -128,7 +130,8 @@ def _responses(records: list[Record]) -> tuple[Example, ...]:
 
 
 def _instructions(records: list[Record]) -> tuple[Example, ...]:
-    """Return Yes and No in turn: a record's own instruction, then a flawed one (truncated, only a title, only a statement)."""
+    """Return examples for Yes and No in turn: a record's own instruction, then a flawed instruction (truncated, only a
+    title, only a statement)."""
     found = []
     flaws = (_cut, _title, _statement)
     for good, bad, flaw in zip(records[:EACH], records[EACH:], flaws, strict=True):

@@ -34,7 +34,7 @@ QUESTIONS: dict[str, str] = {
     "coherence": "Does the response hang together from its beginning to its end? Yes or No.",
     "ethicality": "Is the response harmless and fair? Yes or No.",
 }
-# the first question to a model: it checks that its server gives probabilities
+# the first question to a model, which checks that the model's server gives probabilities
 FIRST: Messages = ({"role": "user", "content": "Is snow white? Yes or No."},)
 SOUND = "Is this a clear task that can be done as it stands? Yes or No."
 
@@ -45,8 +45,8 @@ def questions_of(kind: Questions) -> tuple[str, ...]:
 
 
 def response_messages(instruction: str, response: str, examples: Examples, question: str = "overall") -> Messages:
-    """Return the chat that asks `question` (a key of QUESTIONS) about a response. Its examples ask the same question; in those for
-    No the whole response is wrong, so the answer is No for every question."""
+    """Return the chat that asks `question` (a key of QUESTIONS) about a response. Its examples ask the same question.
+    In the examples for No the whole response is wrong, so the answer is No to every question."""
     return (*_shown(examples, question), {"role": "user", "content": _answered(instruction, response, question)})
 
 
@@ -88,8 +88,8 @@ def _tagged(tag: str, text: str) -> str:
 
 @lru_cache(maxsize=64)
 def _shown(examples: Examples, question: str | None) -> Messages:
-    """Return the turns before a question about responses, or, for None, about instructions. They are cached, since many samples
-    share them."""
+    """Return the turns that show examples before `question`, or before the question about an instruction if `question`
+    is None. The turns are cached, since many samples share them."""
     chat = []
     for one in examples.instructions if question is None else examples.responses:
         text = _task(one.instruction) if question is None else _answered(one.instruction, one.response, question)

@@ -41,9 +41,9 @@ def as_given(review: Review) -> Review:
 
 
 def scales_for(settings: SynthesisSettings, models: Sequence[str], folder: Path | None) -> Scales:
-    """Return each judging model's calibration map, read from the probe in `folder`; {} if calibration is off. A judge without a
-    map is left out. Raises ConfigError if there is no probe, or it does not fit this run or has no map at all; StoreError if it
-    cannot be read."""
+    """Return each judging model's calibration map, read from the probe in `folder`; {} if calibration is off. A judge
+    without a map is left out. Raises ConfigError if there is no probe, if the probe does not fit this run, or if it has
+    no map at all. Raises StoreError if the probe cannot be read."""
     if settings.calibrate == "none" or not settings.review:
         return {}
     found = read_probe(folder)

@@ -45,7 +45,8 @@ def review_questions(
 
 
 def reviews(models: Sequence[str], scored: Sequence[Scored], kind: Questions) -> tuple[Review, ...]:
-    """Return the reviews of `models` from the scores of their questions, which are in order of models, then of questions."""
+    """Return the reviews of `models`. `scored`: the scores of their questions, in the order of the models, and for each
+    model in the order of the questions."""
     names = questions_of(kind)
     found = []
     for place, model in enumerate(models):

@@ -58,8 +58,8 @@ def read_table(path: Path, content: Opened) -> Iterator[Raw]:
 
 
 def read_saved(folder: Path, split: str, add_note: Callable[[str], None]) -> Iterator[Raw]:
-    """Yield the rows of a save_to_disk folder; if it holds a DatasetDict, those of `split`. Raises SeedError if the folder cannot
-    be read or has no such split."""
+    """Yield the rows of a save_to_disk folder. If the folder holds a DatasetDict, only the rows of `split` are yielded.
+    Raises SeedError if the folder cannot be read or has no such split."""
     import datasets
     import pyarrow as pa
 

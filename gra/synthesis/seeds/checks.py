@@ -108,7 +108,8 @@ def account(source: str, faults: Faults, good: int, settings: SeedSettings) -> s
 
 
 def remedy(settings: SeedSettings, faults: Faults, good: int, key: str = "seeds") -> str:
-    """Return what to do about bad records. If their columns are the cause, it contains a column map that the user can type."""
+    """Return what to do about bad records. If their columns are the cause, the advice contains a column map that the
+    user can type."""
     recode = (
         "convert the file, e.g. iconv -f WINDOWS-1252 -t UTF-8; else " if faults.undecodable * 2 > faults.total else ""
     )

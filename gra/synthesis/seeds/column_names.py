@@ -1,5 +1,5 @@
-"""PURE: the usual names of columns, which columns of a record have them, and the override that the user can type if names do not
-help."""
+"""PURE: the usual names of columns, the search for columns with these names, and the override that the user can type if
+the names do not decide."""
 
 from __future__ import annotations
 
@@ -85,8 +85,9 @@ def fold(name: object) -> str:
 
 
 def suggest(record: Any, key: str = "seeds.columns") -> str:
-    """Return an override that the user can type for records with unknown columns: for a chat column, or for the first two columns
-    of text, those of several words before others (a ticket's number is not an instruction); "" if none fits."""
+    """Return an override that the user can type for records with unknown columns; "" if no column fits. It maps a chat
+    column or, without one, the first two columns of text. If some texts have several words, only their columns count (a
+    ticket's number is not an instruction)."""
     if not isinstance(record, dict):
         return ""
     chats = [name for name, value in record.items() if value and is_chat(value)]
@@ -126,8 +127,8 @@ def override(name: str, column: str, key: str = "seeds.columns") -> str:
 
 
 def named(record: Mapping[str, Any], names: tuple[str, ...], holds: Callable[[Any], bool] | None = None) -> list[str]:
-    """Return the columns with these folded names whose values pass `holds`. If several match, as in merged data sets, the empty
-    ones are left out, unless all are empty."""
+    """Return the columns with these folded names whose values pass `holds`. If several columns match, as in merged data
+    sets, the empty columns are left out; if all are empty, all are returned."""
     found = [name for name in record if isinstance(name, str) and fold(name) in names]
     if holds is not None:
         return [name for name in found if present(record[name]) and holds(record[name])]
@@ -139,8 +140,8 @@ def ambiguous(
 ) -> ColumnFault:
     """Return the fault for several columns that may hold `what`, with the override that chooses one.
 
-    `answers`: the candidates for the response. `one`: the candidates for `what`; for the instruction if `what` is the response.
-    `instructions`: the known instruction column, if `what` is the input.
+    `answers`: the candidates for the response. `one`: the candidates for `what`, or for the instruction if `what` is
+    "the response". `instructions`: the known instruction column, if `what` is the input.
     """
     many = answers if what == "the response" else one
     if what == "the chat":

@@ -1,4 +1,5 @@
-"""PURE: finds the columns of instruction, response and chat, by the user's column map or by their usual names in any case.
+"""PURE: finds the columns of instruction, response and chat, by the user's column map or by their usual names, in upper
+or lower case.
 
 By name, an instruction column (question, prompt, query) is paired with a response column (answer, completion, output), or a chat
 column (messages, conversations, dialog) is used alone. If the names are ambiguous nothing is guessed: the error gives the override
@@ -102,7 +103,8 @@ class Shape:
 
 
 def mapped(columns: Columns) -> Read:
-    """Return a function that returns the seeds in a record, read by the column map `columns`. It raises BadRecord."""
+    """Return a function that reads the seeds of a record by the column map `columns`. The function raises BadRecord for
+    a record that is not usable."""
 
     def read(record: Any) -> list[Fields]:
         domain = text(record, columns.domain, required=False).lower() if columns.domain else ""
@@ -162,8 +164,8 @@ def recognise(record: Any) -> Shape | None:
 
 
 def shape_for(columns: Columns) -> Shape:
-    """Return the shape of records whose columns were found by their names. Their `domain` column counts if it holds one of the
-    seven."""
+    """Return the shape of records whose columns were found by their names. Their `domain` column counts if it holds one
+    of the seven domains."""
 
     def read(record: Any) -> list[Fields]:
         _refuse_unwanted(mapping(record), columns)

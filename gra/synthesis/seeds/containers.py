@@ -1,5 +1,5 @@
-"""Opens seed files as UTF-8, regardless of their compression and encoding. Archives and other files that hold no data are refused
-by kind.
+"""Opens seed files as UTF-8, regardless of their compression and encoding. Archives and other files that hold no data
+are refused with an error that names their kind.
 
 The content decides, not the file's name. gzip, bzip2, xz, zstd and lz4 are recognised by their magic numbers; UTF-8, UTF-16 and
 UTF-32 by their byte order mark or the positions of zero bytes. pyarrow unpacks zstd and lz4, the standard library the others.

@@ -26,8 +26,9 @@ _TOO_LONG = str(object())  # stands for a line of more than MAX_ROW characters; 
 def rows(
     handle: IO[bytes], path: Path, knows: Callable[[dict[str, Any]], bool], encoding: str = "UTF-8"
 ) -> Iterator[Raw]:
-    """Yield the rows after the header as mappings of texts, each with the number of its first line. `knows`: whether a record's
-    columns are known; the delimiter is chosen with it. Raises SeedError if the header cannot be read."""
+    """Yield the rows after the header as mappings of texts, each with the number of its first line. `knows`: returns
+    whether a record's columns are known. It helps to choose the delimiter. Raises SeedError if the header cannot be
+    read."""
     csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW))
     lines = _Lines(handle)
     if (first := lines.peek(1)) and (stated := re.fullmatch(r"sep=(.)\s*", first[0])):  # written by Excel
@@ -63,9 +64,9 @@ def looks_like_rows(sample: bytes, knows: Callable[[dict[str, Any]], bool]) -> b
 def _row(lines: _Lines, delimiter: str, width: int | None) -> tuple[list[str], int, str | None]:
     """Return the next row: its cells, how many lines it takes, and its fault, or None.
 
-    If a faulty row takes several lines and its last line alone is a complete row, a quote was opened and never closed. Then only
-    the first line is dropped, so the rows after it survive. Otherwise the quote is inside a long text, and all lines of the row are
-    dropped.
+    If a faulty row takes several lines and its last line alone is a complete row, a quote was opened and never closed.
+    In this case only the first line is dropped, so the rows after it survive. Otherwise the quote is inside a long
+    text, and all lines of the row are dropped.
     """
     used = size = 0
     if lines.at(0) is _TOO_LONG:
@@ -104,7 +105,8 @@ def _is_whole(line: str, delimiter: str, width: int | None) -> bool:
 
 
 def _delimiter(sample: list[str], knows: Callable[[dict[str, Any]], bool]) -> str:
-    """Return the delimiter whose header has known columns, else the one that gives the most columns; a comma if all give one."""
+    """Return the delimiter that gives a header with known columns or, if there is none, the most columns. If each
+    delimiter gives one column, return a comma."""
     known = [delimiter for delimiter in _DELIMITERS if _knows(sample, delimiter, knows)]
     return max(known or _DELIMITERS, key=lambda delimiter: len(_cells(sample, delimiter)), default=",")
 
@@ -132,7 +134,8 @@ def _header(cells: list[str]) -> list[str]:
 
 
 def _split(text: str) -> list[str]:
-    """Return the lines of `text` with their line ends: only the three kinds that CSV knows, unlike str.splitlines."""
+    """Return the lines of `text` with their line ends. Unlike str.splitlines, it splits only at the three line ends
+    that CSV knows."""
     ends = [match.end() for match in _LINE_END.finditer(text)]
     return [text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True) if start < end]
 

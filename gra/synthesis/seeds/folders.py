@@ -118,7 +118,8 @@ def train_file(folder: Path) -> Path | None:
 
 
 def _of_hub_layout(folder: Path, split: str, config: str | None, add_note: Callable[[str], None]) -> list[Path]:
-    """Return the files that the `configs` of the folder's card name for the split; [] if no card names any."""
+    """Return the files that the folder's card, in its `configs`, lists for the split; [] if there is no card or it
+    lists none."""
     configs = _configs(folder / "README.md")
     if not configs:
         return []

@@ -1,8 +1,10 @@
 """Reads JSON files of any layout as a stream of values with their places: one value per line, one array, or several documents.
 
-A line that is not JSON is one fault, and the other lines are read. An array is read element by element, so it may have any size.
-After a syntax error in an array, reading resumes at the next record: an object with the columns of an earlier one, after a comma or
-at the beginning of a line. If no such record is found (a cut-off file, an array of turns), reading ends there.
+A line that is not JSON is one fault, and the other lines are read. An array is read element by element, so it may have
+any size. After a syntax error in an array, reading resumes at the next record. If the broken record begins its line,
+this is the next object that begins a line with the same indentation; otherwise it is the next object with the columns
+of an earlier record, after a comma or at the beginning of a line. If no such record is found (in a cut-off file), or
+the array holds turns, reading ends there.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ _NEXT_OBJECT = re.compile(r"\n[{\[]")
 
 
 def has_lines(sample: list[bytes], named_lines: bool) -> bool:
-    """Return whether to read a file line by line. `sample`: its first lines that are not blank, cut at MAX_LINE + 1 bytes.
-    `named_lines`: whether its name has an ending of jsonl files; it decides if the content does not."""
+    """Return whether to read a file line by line. `sample`: its first lines that are not blank, cut at MAX_LINE + 1
+    bytes. `named_lines`: whether the file's name has an ending of jsonl files. The name decides if the content does
+    not."""
     if not sample:
         return False
     opening = sample[0].lstrip(_BOM + b" \t\x1e")[:1]
@@ -144,8 +147,8 @@ def _elements(text: Window, path: Path) -> Iterator[Raw]:
 
 
 def _all_values(text: str) -> list[Any] | None:
-    """Return the consecutive JSON values in a line. A comma at its end (of an array that lost its brackets) is ignored. None if
-    the line holds anything else."""
+    """Return the consecutive JSON objects and arrays in a line; None if the line holds anything else. A comma at the
+    end of the line, as in an array that lost its brackets, is ignored."""
     found, at = [], 0
     text = text.rstrip().removesuffix(",")
     try:

@@ -93,8 +93,9 @@ class Window:
         return True
 
     def seek_record(self, columns: set[frozenset[str]], indent: int | None) -> bool:
-        """Move to the next record: an object with one of the known sets of `columns`, or, if `indent` is given, one that begins
-        its line with this indentation, which the broken record has. Return False, without moving, if none is found."""
+        """Move to the next record. If the indentation of the broken record is given as `indent`, this is the next
+        object that begins its line with the same indentation; otherwise it is the next object with one of the known
+        sets of `columns`. Return False, without moving, if none is found."""
         place = 1  # relative to `_at`
         while True:
             match = _OBJECT.search(self._text, self._at + place)
@@ -147,15 +148,15 @@ class Window:
         return len(before) == indent and not before.strip()
 
     def _beginning(self) -> str:
-        """Return a note of how the file begins if its first character already is not JSON; else ""."""
+        """Return a note with the beginning of the file if even its first character is not JSON; else ""."""
         if self.line > 1 or self._column or self._text[self._at : self._at + 1] in ("{", "[", ""):
             return ""
         begins = printable(" ".join(self._text[self._at : self._at + 40].split()))
         return f" (the file begins with `{begins}`; supported are JSON, jsonl, CSV, TSV, parquet and Arrow)"
 
     def _is_certain(self, error: json.JSONDecodeError) -> bool:
-        """Return whether the error remains when more text is read. An unterminated text, and a word or number at the end, may be
-        cut off."""
+        """Return whether the error remains when more text is read. It may disappear for an unterminated text, and for a
+        word or number at the end, because these may only be cut off."""
         return not error.msg.startswith("Unterminated") and error.pos + 16 < len(self._text)
 
     def _more(self) -> bool:

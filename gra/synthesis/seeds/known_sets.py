@@ -81,7 +81,8 @@ def self_instruct(record: Any) -> list[Fields]:
 
 
 def _listed(value: Any) -> Any:
-    """Return instances as a list. Files also hold a single instance, their JSON text, or columns (parquet)."""
+    """Return instances as a list. Some files hold a single instance, the JSON text of the instances, or their columns
+    (parquet) in place of a list."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -135,7 +136,7 @@ class Format:
     hub: str | None = None
 
 
-FORMATS = (  # a new format is a function above and a line here
+FORMATS = (  # for a new format, add a function above and a line here
     Format("alpaca", alpaca, hub="tatsu-lab/alpaca"),
     Format("wizardlm", wizardlm, _is_wizardlm_test, "WizardLM's test set", answers=False),
     Format("condor", condor, is_tree, "Condor's tag tree", answers=False, hub="internlm/Condor-SFT-20K"),

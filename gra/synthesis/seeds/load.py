@@ -51,10 +51,11 @@ class BadSeed:
 
 @dataclass(frozen=True)
 class SeedSet:
-    """The loaded seeds, in the order of their source. `total`: seeds before `limit`. `duplicates`: seeds that repeat an earlier
-    instruction; they are kept, because their answers may differ and deduplication comes later. `columns`: how the records were
-    read. `notes`: choices that were made, such as the split. Of the selected seeds, `system_prompts` had a system prompt,
-    `turns_left_out` had turns that are not part of the seed, and `marks_cut_off` lost reasoning or chat-template tokens."""
+    """The loaded seeds, in the order of their source. `total`: seeds before `limit`. `duplicates`: seeds that repeat an
+    earlier instruction; they are kept, because their answers may differ and deduplication comes later. `columns`: how
+    the records were read. `notes`: choices that were made, such as the split. Three numbers count selected seeds:
+    `system_prompts` the seeds that had a system prompt, `turns_left_out` the seeds that had turns that are not part of
+    the seed, and `marks_cut_off` the seeds that lost reasoning or chat-template tokens."""
 
     seeds: list[Seed]
     bad: list[BadSeed]

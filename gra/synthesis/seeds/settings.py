@@ -57,9 +57,10 @@ class SeedSettings(Settings):
 
 
 def seed_files(settings: SeedSettings, key: str = "seeds") -> dict[str, Path]:
-    """Return, by config key, the seed file or folder whose content belongs in a fingerprint. It is empty for hub data sets and for
-    a path that does not exist yet (such a path is in a step's input, which has its own fingerprint). Of a data folder of this
-    project only the file of kept samples counts, not its journal, statistics or card."""
+    """Return, by config key, the seed file or folder whose content belongs in a fingerprint. The result is empty for
+    hub data sets and for a path that does not exist yet (such a path is in a step's input, which has its own
+    fingerprint). Of a data folder of this project only the file of kept samples counts, not its journal, statistics or
+    card."""
     if settings.path is None or settings.hub is not None:
         return {}
     path = located(settings.path)

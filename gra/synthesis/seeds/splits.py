@@ -39,8 +39,9 @@ def split_of(path: str) -> str | None:
 
 
 def choose_split(names: Sequence[str], wanted: str, add_note: Callable[[str], None]) -> str:
-    """Return the split of `names` to read; a single one is taken regardless of its name. `add_note` gets a message about the
-    choice. Raises BadRecord if there are several and none is `wanted`."""
+    """Return which of the splits `names` to read. If there is only one, it is returned regardless of its name.
+    `add_note` gets a message about the choice. Raises BadRecord if there are several splits and none of them is
+    `wanted`."""
     known = {_SPLIT_OF.get(name.lower(), name): name for name in names}
     shown = [printable(name[:60]) for name in names[:20]]
     chosen = wanted if wanted in names else known.get(wanted, names[0] if len(names) == 1 else None)

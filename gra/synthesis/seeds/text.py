@@ -46,8 +46,8 @@ class Fields:
 
 
 def present(value: Any) -> bool:
-    """Return whether there is a value. null, NaN and the texts in MISSING count as none, and so do blank texts and empty
-    collections."""
+    """Return whether there is a value. null, NaN, the texts in MISSING, blank texts and empty collections count as
+    missing."""
     if value is None or (isinstance(value, float) and value != value):
         return False
     if isinstance(value, str):

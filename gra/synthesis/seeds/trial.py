@@ -13,8 +13,8 @@ QUICK = 64 << 20  # bytes of seed files that `gra plan` reads to count the seeds
 
 
 def problems(settings: SeedSettings | None, inputs: Mapping[str, Path | None], key: str = "seeds") -> list[Problem]:
-    """Return why the seeds (files or hub sets) cannot be loaded. The list is empty if an earlier step has not made them yet, if
-    `settings` is None (they are invalid), and if `check_seeds` reports the fault."""
+    """Return why the seeds (files or hub sets) cannot be loaded; [] if they can be loaded. The list is also empty if an
+    earlier step has not made the seeds yet, if `settings` is None (invalid), and if `check_seeds` reports the fault."""
     base = inputs.get("seeds")
     if settings is None or not _readable_now(settings, inputs) or check_seeds(settings, base=base):
         return []

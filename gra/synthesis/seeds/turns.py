@@ -1,8 +1,9 @@
 """Reads the first question and its answer from a chat in any known form.
 
-Known forms of turns: {role, content}, {from, value} and similar keys (both at once, with nulls, as parquet merges them); contents
-as a list of parts; pairs {human, assistant}; alternating texts; a mapping of lists; a JSON text of these. A chat whose answer needs
-a tool's output or an image is not a seed, because its instruction alone cannot be answered.
+Known forms of turns: {role, content}, {from, value} and similar keys (in parquet, one turn can have both kinds of keys,
+with nulls); contents as a list of parts; pairs {human, assistant}; alternating texts; a mapping of lists; a JSON text
+of these. A chat whose answer needs a tool's output or an image is not a seed, because its instruction alone cannot be
+answered.
 """
 
 from __future__ import annotations

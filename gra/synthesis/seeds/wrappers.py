@@ -117,8 +117,8 @@ class Unwrapper:
         return bool(boxes) and all(self._columns(entry) is not None for entry in boxes)
 
     def _columns(self, value: dict[str, Any]) -> list[Any] | None:
-        """Return {"instruction": [...], "output": [...]} as rows; None if `value` is not of this form. pandas writes mappings from
-        row names in place of the lists."""
+        """Return {"instruction": [...], "output": [...]} as rows; None if `value` is not of this form. In place of the
+        lists, pandas writes mappings from row names to values, which are read too."""
         columns = list(value.values())
         if any(isinstance(column, dict) and is_chat(column) for column in columns):  # turns as columns, not records
             return None

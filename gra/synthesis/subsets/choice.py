@@ -1,7 +1,7 @@
 """PURE: chooses samples by their index, from the run's seed and their lengths alone.
 
-Length matching is greedy nearest-neighbour matching without replacement, the targets in random order, as for matched controls
-(Rosenbaum 2002, Observational Studies, 10.3).
+Length matching is greedy nearest-neighbour matching without replacement, with the targets in random order. Matched
+controls are chosen in the same way (Rosenbaum 2002, Observational Studies, 10.3).
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ def at_random(count: int, wanted: int, seed: int) -> list[int]:
 
 
 def length_matched(lengths: Sequence[int], targets: Sequence[int], wanted: int, seed: int) -> list[int]:
-    """Return indices of `lengths`, ascending: for each of `wanted` targets that of the nearest length still left; of two equally
-    near lengths the smaller one. Targets are drawn from `targets`, each as often as any other. If `lengths` has fewer values, all
-    its indices are returned."""
+    """Return the indices of `wanted` values of `lengths`, ascending. For each of `wanted` targets, the nearest length
+    that is still left is taken; of two equally near lengths, the smaller one. The targets are drawn from `targets`, and
+    each is drawn equally often, up to one draw. If `lengths` has fewer than `wanted` values, all its indices are
+    returned."""
     rng = stream(seed, "subset", "lengths", len(lengths))
     goals: list[int] = []
     while targets and len(goals) < wanted:
@@ -46,8 +47,8 @@ class _Left:
 
     def __init__(self, values: Sequence[int]):
         self._values = values
-        # union-find: `_up` leads to the next free place at or above, and its last entry means none;
-        # `_down` leads to one more than the next free place below, and 0 means none
+        # Union-find. `_up` leads from a place to the next free place at or above it; len(values) means that none is
+        # free. `_down` leads from a place to the next free place below it, plus one; 0 means that none is free.
         self._up = list(range(len(values) + 1))
         self._down = list(range(len(values) + 1))
 
