@@ -12,7 +12,7 @@ from gra.models.parsed_pool import parsed_pool
 from gra.models.pool import check_pool
 from gra.settings import parse
 from gra.synthesis import prompts
-from gra.synthesis.committee.roles import models_needed
+from gra.synthesis.committee.roles import checkers, models_needed
 from gra.synthesis.config import SynthesisRuntime
 from gra.synthesis.decontamination.sources import check_sources
 from gra.synthesis.scoring import scales
@@ -102,6 +102,12 @@ def _combinations(settings: SynthesisSettings, models: list[str]) -> list[Proble
         problems.append(
             Problem("synthesis.single_model", f"{settings.single_model!r} is not in the pool", f"one of {models}")
         )
+    for model in checkers(settings):
+        if model not in models:
+            problems.append(Problem("synthesis.checkers", f"{model!r} is not in the pool", f"any of {models}"))
+    if settings.checkers is not None and not settings.review:
+        what = "instructions are not checked with synthesis.review=false"
+        problems.append(Problem("synthesis.checkers", what, "set synthesis.checkers=null, or synthesis.review=true"))
     if settings.proposal_limit < settings.samples_per_round:
         message = f"{settings.proposal_limit} proposals cannot yield {settings.samples_per_round} samples"
         problems.append(Problem("synthesis.max_proposals", message, "raise it, or set it to null"))

@@ -16,6 +16,7 @@ from gra.models import served as servers
 from gra.models.parsed_pool import ParsedPool, parsed_pool
 from gra.server_jobs import Served
 from gra.settings import Settings
+from gra.synthesis.committee.roles import checkers
 from gra.synthesis.seeds.settings import SeedSettings
 from gra.synthesis.settings import SynthesisSettings
 from gra.tracking import TrackingSettings
@@ -77,12 +78,13 @@ class SynthesisConfig:
 
     @property
     def models_called(self) -> tuple[str, ...]:
-        """The models that the run can call. With roles=single it is one; loading and serving the others would only cost cores and
-        memory."""
+        """The models that the run can call. With roles=single these are one model and the checkers; loading and serving the others
+        would only cost cores and memory."""
         names, wanted = self.pool.names, self.synthesis.single_model
         if self.synthesis.roles != "single":
             return names
-        return tuple(name for name in names if wanted in (None, name))[:1] or names
+        one = tuple(name for name in names if wanted in (None, name))[:1]
+        return tuple(name for name in names if name in (*one, *checkers(self.synthesis))) if one else names
 
 
 def parsed(config: Mapping[str, Any]) -> SynthesisConfig:

@@ -34,7 +34,7 @@ from gra.synthesis.settings import SynthesisSettings
 
 def estimate_loads(settings: SynthesisSettings, models: int, concurrency: int) -> int:
     """Return the model loads of a whole run with `models` models and at most `concurrency` samples in flight."""
-    if not policy(settings).distinct:
+    if not policy(settings).distinct and settings.checkers is None:
         return 1
     first = min(allowance(0, 0, settings.samples_per_round), settings.proposal_limit)
     windows = math.ceil(first / concurrency) + (1 if first < settings.proposal_limit else 0)
@@ -47,11 +47,12 @@ def estimate_loads(settings: SynthesisSettings, models: int, concurrency: int) -
 def loads_by_level(settings: SynthesisSettings, models: int) -> list[int]:
     """Return, for each level of a proposal, how many models take part in it over all proposals."""
     able = _able(settings, models)
-    writers, reviewers = len(able.generator), len(able.reviewers)
+    writers, checkers, reviewers = len(able.generator), len(able.checkers), len(able.reviewers)
     if not settings.review:
         return [writers]  # one turn: the generator writes keywords, instruction and response
-    retries = [reviewers] if settings.parse_retries else []  # second retries are rare
-    levels = [writers, reviewers, *retries, writers, reviewers, *retries]
+    levels = []
+    for judging in (checkers, reviewers):
+        levels += [writers, judging, *([judging] if settings.parse_retries else [])]  # second retries are rare
     return [*levels, writers] if settings.adjudicate else levels
 
 

@@ -56,7 +56,7 @@ from gra.synthesis.settings import SynthesisSettings
 NAME = "refine"
 VERSION = 1
 INSIDE_INPUTS = {"seeds.path": "seeds"}  # a relative path is inside the input `seeds`, if there is one
-ADDED_LATER = {**SEEDS_ADDED_LATER, "synthesis.slots": "keep"}
+ADDED_LATER = {**SEEDS_ADDED_LATER, "synthesis.slots": "keep", "synthesis.checkers": None}
 NOT_HASHED = (
     *(*identity.NOT_HASHED, "synthesis.prompts", "synthesis.decontaminate.data_dir"),
     *(f"synthesis.{key}" for key in WITHOUT_EFFECT),

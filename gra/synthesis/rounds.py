@@ -23,7 +23,7 @@ from gra.synthesis.committee.domains import DomainPool, by_domain, fits, report_
 from gra.synthesis.committee.drawing import draw_proposal
 from gra.synthesis.committee.protocol import annotate, propose
 from gra.synthesis.committee.records import CallRecord, Outcome, Record, Seed
-from gra.synthesis.committee.roles import judges
+from gra.synthesis.committee.roles import asked_yes_no
 from gra.synthesis.committee.stopping import Pace
 from gra.synthesis.dedup.pool import Unique
 from gra.synthesis.engine.driver import Driver
@@ -148,7 +148,7 @@ class Committee:
     async def _annotate_seeds(self, seeds: Sequence[Seed]) -> SeedAccount:
         self._listener.stage("annotate seeds", len(seeds))
         account = SeedAccount(
-            calls=await first_questions(self._engine, self._rules, judges(self._models, self._settings))
+            calls=await first_questions(self._engine, self._rules, asked_yes_no(self._models, self._settings))
         )
         self._listener.heard(account.calls)
         async for seed, record, fault, calls in annotate_seeds(self._engine, seeds, self._rules, self._models):

@@ -101,7 +101,13 @@ class SynthesisSettings(Settings):
         5.0,
         ge=0,
         le=10,
-        description="Lowest score at which a reviewer passes an instruction, with scoring=probability (NS).",
+        description="Lowest score at which a checker passes an instruction, with scoring=probability (NS).",
+    )
+    checkers: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="Models that check every instruction, their own ones too, whatever their roles in the sample; null: the "
+        "sample's reviewers (NS).",
     )
     calibrate: Literal["none", "probe"] = Field(
         "none",
@@ -190,7 +196,7 @@ class SynthesisSettings(Settings):
     )
     check: Literal["unanimous", "majority"] = Field(
         "unanimous",
-        description="When an instruction passes. unanimous: if no reviewer rejects it; majority: if at most half of them do.",
+        description="When an instruction passes. unanimous: if no checker rejects it; majority: if at most half of them do.",
     )
     dedup: DedupSettings = Field(DedupSettings(), description="Removal of near-duplicate samples.")
     decontaminate: DecontaminateSettings = Field(

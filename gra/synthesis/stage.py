@@ -61,6 +61,7 @@ ADDED_LATER = {
     "synthesis.example_sets": None,
     "synthesis.composite": "mean",
     "synthesis.slots": "keep",
+    "synthesis.checkers": None,
     **SEEDS_ADDED_LATER,
 }
 # Where models are served does not change their replies. Prompts and benchmarks are hashed by content, not by the folder's name.

@@ -20,7 +20,7 @@ def of_checks(draft: Outcome, settings: SynthesisSettings) -> Drop | None:
     """Return the reason and detail if the checks drop the instruction; None if it passes."""
     if not instruction_passes(draft.checks, settings):
         return "instruction_rejected", _failed(draft.checks)
-    if sum(check.passed is not None for check in draft.checks) < settings.min_reviews:
+    if sum(check.passed is not None for check in draft.checks) < min(settings.min_reviews, len(draft.checks)):
         return "too_few_checks", _missing(draft.checks)
     return None
 

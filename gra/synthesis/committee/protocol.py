@@ -106,8 +106,8 @@ def propose(proposal: Proposal, rules: Rules) -> Protocol:
 
 
 def check_instruction(caller: Caller, draft: Outcome, examples: Examples) -> Exchange[tuple[Outcome, Drop | None]]:
-    """Have the reviewers check the instruction. Return the draft with their verdicts, and the reason and detail if it is dropped,
-    else None."""
+    """Have the instruction checked by `synthesis.checkers`, or else by the reviewers. Return the draft with their verdicts,
+    and the reason and detail if it is dropped, else None."""
     draft = replace(draft, checks=(yield from _check(caller, draft, examples)))
     return draft, decisions.of_checks(draft, caller.rules.settings)
 
@@ -209,14 +209,17 @@ def _respond(caller: Caller, draft: Outcome) -> Exchange[tuple[Any, str | None]]
 
 
 def _check(caller: Caller, draft: Outcome, examples: Examples) -> Exchange[tuple[Check, ...]]:
-    if caller.rules.settings.scoring == "probability":
-        scored = yield from caller.ask_yes_no("check", yes_no.check_questions(draft, examples))
-        return yes_no.checks(draft, scored, caller.rules.settings.check_tau)
-    results = yield from caller.ask_all(
-        "check", _reviewers(draft.roles), instruction=draft.instruction, domain=draft.domain
-    )
+    settings = caller.rules.settings
+    turns = _reviewers(draft.roles)
+    if settings.checkers is not None:
+        turns = [(f"checker-{i}", model) for i, model in enumerate(settings.checkers, 1)]
+    models = [model for _, model in turns]
+    if settings.scoring == "probability":
+        scored = yield from caller.ask_yes_no("check", yes_no.check_questions(draft, examples, turns))
+        return yes_no.checks(models, scored, settings.check_tau)
+    results = yield from caller.ask_all("check", turns, instruction=draft.instruction, domain=draft.domain)
     checks = []
-    for model, (form, fault) in zip(draft.roles.reviewers, results, strict=True):
+    for model, (form, fault) in zip(models, results, strict=True):
         verdicts = None if form is None else {name: getattr(form, name) for name in CRITERIA}
         checks.append(Check(model, verdicts, "" if form is None else form.comment, fault))
     return tuple(checks)

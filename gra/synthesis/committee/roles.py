@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gra.synthesis.committee.records import Roles
 from gra.synthesis.settings import SynthesisSettings
@@ -17,12 +17,13 @@ from gra.synthesis.settings import SynthesisSettings
 @dataclass(frozen=True)
 class Candidates:
     """The models that can fill each role. All models of a role fill it equally often. `adjudicator` is empty if nothing
-    is adjudicated."""
+    is adjudicated. `checkers`: the models that check instructions."""
 
     generator: tuple[str, ...]
     reviewers: tuple[str, ...]
     adjudicator: tuple[str, ...]
     annotator: tuple[str, ...]
+    checkers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,13 @@ def policy(settings: SynthesisSettings) -> Policy:
 
 def candidates(models: Sequence[str], settings: SynthesisSettings) -> Candidates:
     """Return the models of the pool that can fill each role."""
-    return policy(settings).candidates(models, settings)
+    found = policy(settings).candidates(models, settings)
+    return replace(found, checkers=found.reviewers if settings.checkers is None else checkers(settings))
+
+
+def checkers(settings: SynthesisSettings) -> tuple[str, ...]:
+    """Return the models of `synthesis.checkers`, if instructions are checked."""
+    return tuple(settings.checkers or ()) if settings.review else ()
 
 
 def assign(models: Sequence[str], settings: SynthesisSettings, rng: random.Random) -> Roles:
@@ -120,6 +127,12 @@ def judges(models: Sequence[str], settings: SynthesisSettings) -> list[str]:
     """Return the models that can review or adjudicate, in the pool's order."""
     found = candidates(models, settings)
     return [model for model in models if model in (*found.reviewers, *found.adjudicator)]
+
+
+def asked_yes_no(models: Sequence[str], settings: SynthesisSettings) -> list[str]:
+    """Return the models that judge by one token with scoring=probability, in the pool's order."""
+    asked = {*judges(models, settings), *checkers(settings)}
+    return [model for model in models if model in asked]
 
 
 def _in_order(order: Sequence[str], settings: SynthesisSettings, annotator: str) -> Roles:

@@ -22,7 +22,7 @@ from gra.errors import StoreError
 from gra.fileio import read_json
 from gra.outlook import Cost, Outlook
 from gra.synthesis import prompts
-from gra.synthesis.committee.roles import candidates
+from gra.synthesis.committee.roles import candidates, checkers
 from gra.synthesis.config import SynthesisConfig
 from gra.synthesis.engine.journal_read import connect_other
 from gra.synthesis.engine.reuse import JOURNAL, calls_in
@@ -237,7 +237,7 @@ def _calls_per_proposal(settings: SynthesisSettings, earlier: Known | None) -> d
     steps = {
         "keywords": 1.0,
         "instruction": 1.0,
-        "check": float(reviewers),
+        "check": float(len(checkers(settings)) or reviewers),
         "respond": passed,
         "review": passed * reviewers,
     }
@@ -269,7 +269,8 @@ def by_model(settings: SynthesisSettings, models: Sequence[str], counts: dict[st
     found = candidates(models, settings)
     steps = {
         _WRITER: found.generator,
-        _REVIEWER: found.reviewers,
+        ("check",): found.checkers,
+        ("review",): found.reviewers,
         ("adjudicate",): found.adjudicator,
         _ANNOTATOR: found.annotator,
     }

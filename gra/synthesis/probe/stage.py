@@ -47,6 +47,7 @@ NOT_HASHED = (
     "synthesis.long_answers",
     "synthesis.slots",
     "synthesis.check",
+    "synthesis.checkers",
     "synthesis.dedup",
     "synthesis.decontaminate",
     "synthesis.domains",

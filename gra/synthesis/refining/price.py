@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gra.models.parsed_pool import ParsedPool
 from gra.outlook import Outlook
+from gra.synthesis.committee.roles import checkers
 from gra.synthesis.engine.reuse import calls_in
 from gra.synthesis.output.price import (
     CHARACTERS,
@@ -37,7 +38,7 @@ def calls_of(
     questions = len(questions_of(settings.questions)) if settings.scoring == "probability" else 1
     counts = {
         "annotate_seed": records if needs_domain(refine, settings) and not annotated else 0.0,
-        "check": records * reviewers if checked else 0.0,
+        "check": records * (len(checkers(settings)) or reviewers) if checked else 0.0,
         "respond": answers if refine.write == "answer" else 0.0,
         "rewrite": answers if refine.write == "rewrite" else 0.0,
         "review": answers * reviewers * questions,

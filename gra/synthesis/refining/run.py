@@ -9,7 +9,7 @@ from pathlib import Path
 from gra.synthesis.committee.calls import Exchange, Rules
 from gra.synthesis.committee.health import Health
 from gra.synthesis.committee.records import Outcome, Seed
-from gra.synthesis.committee.roles import judges
+from gra.synthesis.committee.roles import asked_yes_no
 from gra.synthesis.engine.driver import Driver
 from gra.synthesis.engine.spool import Spool
 from gra.synthesis.refining.exchange import NUMBER, draw_task, refine
@@ -45,7 +45,7 @@ class Refinery:
 
     async def run(self, seeds: Sequence[Seed]) -> Synthesis:
         """Refine the records and return the result. Its `short` is [1] if fewer than `samples` were kept."""
-        asked = await first_questions(self._engine, self._rules, judges(self._models, self._rules.settings))
+        asked = await first_questions(self._engine, self._rules, asked_yes_no(self._models, self._rules.settings))
         self._listener.heard(asked)
         wanted = len(seeds) if self._settings.samples is None else self._settings.samples
         self._listener.stage(f"round {NUMBER}", wanted)

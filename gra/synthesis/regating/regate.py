@@ -18,6 +18,7 @@ from gra.errors import Problem
 from gra.settings import parse
 from gra.synthesis.committee import decisions
 from gra.synthesis.committee.records import CallRecord, Outcome, Roles
+from gra.synthesis.committee.roles import checkers
 from gra.synthesis.settings import SynthesisSettings
 
 UNDECIDED = "undecided"  # a reason of gra/reasons.py
@@ -86,7 +87,7 @@ def regate(recorded: Outcome, settings: SynthesisSettings) -> Outcome:
         reason="",
         detail="",
         response="",
-        checks=recorded.checks[:count],
+        checks=recorded.checks if checkers(settings) else recorded.checks[:count],
         reviews=(),
         adjudication=None,
         adjudicated=False,
@@ -143,4 +144,5 @@ def roles_of(recorded: Roles, settings: SynthesisSettings) -> Roles:
 def calls_of(calls: Collection[CallRecord], steps: Collection[str], roles: Roles) -> tuple[CallRecord, ...]:
     """Return the recorded calls that a run with these `roles` would have made in these `steps`."""
     present = {"generator", "adjudicator", *(f"reviewer-{n}" for n in range(1, len(roles.reviewers) + 1))}
-    return tuple(call for call in calls if call.step in steps and call.role in present)
+    made = (call for call in calls if call.role in present or call.role.startswith("checker-"))
+    return tuple(call for call in made if call.step in steps)

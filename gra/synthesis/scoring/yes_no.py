@@ -17,14 +17,14 @@ Scored = tuple[float | None, str | None]  # the score, or None and the fault
 SOUND = "sound"  # the only verdict on an instruction
 
 
-def check_questions(draft: Outcome, examples: Examples) -> list[Question]:
-    """Return one question for each reviewer: can the instruction be carried out as written?"""
+def check_questions(draft: Outcome, examples: Examples, turns: Sequence[tuple[str, str]]) -> list[Question]:
+    """Return one question for each (role, model) of `turns`: can the instruction be carried out as written?"""
     chat = instruction_messages(draft.instruction, examples)
-    return [(f"reviewer-{i}", model, chat) for i, model in enumerate(draft.roles.reviewers, 1)]
+    return [(role, model, chat) for role, model in turns]
 
 
-def checks(draft: Outcome, scored: Sequence[Scored], least: float) -> tuple[Check, ...]:
-    """Return the reviewers' verdicts on the instruction: a score of at least `least` passes."""
+def checks(models: Sequence[str], scored: Sequence[Scored], least: float) -> tuple[Check, ...]:
+    """Return the verdicts of `models` on the instruction: a score of at least `least` passes."""
     return tuple(
         Check(
             model,
@@ -32,7 +32,7 @@ def checks(draft: Outcome, scored: Sequence[Scored], least: float) -> tuple[Chec
             "" if score is None else f"{score:g} of 10",
             fault,
         )
-        for model, (score, fault) in zip(draft.roles.reviewers, scored, strict=True)
+        for model, (score, fault) in zip(models, scored, strict=True)
     )
 
 

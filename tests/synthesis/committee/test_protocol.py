@@ -77,6 +77,19 @@ def test_one_failing_verdict_rejects_before_the_response_is_paid_for() -> None:
     assert outcome.checks[1].comment == "no data"
 
 
+def test_checkers_check_in_place_of_the_reviewers_and_one_is_enough_for_min_reviews() -> None:
+    outcome, waves = live(answers(), checkers=["m1"])
+    assert [[(a.step, a.role, a.request.model) for a in wave] for wave in waves][2] == [("check", "checker-1", "m1")]
+    assert [check.model for check in outcome.checks] == ["m1"]
+    assert [review.model for review in outcome.reviews] == ["m2", "m3", "m4"]
+    assert outcome.status == "accepted"
+    bad = json.dumps({"reasonableness": False, "completeness": True, "clarity": True, "comment": ""})
+    assert live(answers(check=bad), checkers=["m1"])[0].detail == "m1: reasonableness"
+    silent = live(answers(check="no verdict"), checkers=["m1"])[0]
+    assert silent.reason == "too_few_checks"
+    assert live(answers(), checkers=["m1"], review=False)[0].checks == ()
+
+
 def good(_: Call) -> str:
     return json.dumps({"reasonableness": True, "completeness": True, "clarity": True, "comment": ""})
 

@@ -22,6 +22,7 @@ POOL = {"_target_": "gra.simulation.backend.connect", "models": ["slm-a", "slm-b
         ({"roles": "single"}, ["slm-a"]),
         ({"roles": "single", "single_model": None}, ["slm-a"]),
         ({"roles": "single", "single_model": "slm-c"}, ["slm-c"]),
+        ({"roles": "single", "single_model": "slm-c", "checkers": ["slm-b"]}, ["slm-b", "slm-c"]),
     ],
 )
 def test_the_backend_is_made_for_the_models_that_are_asked(

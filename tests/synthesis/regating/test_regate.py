@@ -221,6 +221,7 @@ changes_of = st.fixed_dictionaries(
         "check": st.sampled_from(["unanimous", "majority"]),
     }
 )
+checking = st.sampled_from([None, [MODELS[0]], [MODELS[0], MODELS[4]]])
 
 
 @given(
@@ -228,9 +229,14 @@ changes_of = st.fixed_dictionaries(
     verdict,
     st.lists(st.booleans(), min_size=3, max_size=3),
     changes_of,
+    checking,
 )
 def test_a_decided_proposal_is_what_the_protocol_gives(
-    reviews: list[dict[str, int] | None], word: dict[str, int] | None, passes: list[bool], changes: dict[str, Any]
+    reviews: list[dict[str, int] | None],
+    word: dict[str, int] | None,
+    passes: list[bool],
+    changes: dict[str, Any],
+    checked_by: list[str] | None,
 ) -> None:
     def answer(request: Request, role: str) -> str:
         if request.schema_name == "check":
@@ -243,7 +249,7 @@ def test_a_decided_proposal_is_what_the_protocol_gives(
             return _json(keywords=["a", "b", "c"])
         return _json(instruction="Explain it.") if request.schema_name == "instruction" else "This is how it works."
 
-    recorded = SynthesisSettings(tau=0, delta=0, min_reviews=1, check="majority", parse_retries=0)
+    recorded = SynthesisSettings(tau=0, delta=0, min_reviews=1, check="majority", parse_retries=0, checkers=checked_by)
     settings = recorded.model_copy(update=changes)
     found = regate(_played(recorded, answer), settings)
     own = _played(settings, answer)

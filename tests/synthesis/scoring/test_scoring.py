@@ -187,6 +187,12 @@ def test_an_instruction_below_check_tau_is_rejected_and_the_score_is_told() -> N
     assert live(answer, check_tau=4.9)[0].status == "accepted"
 
 
+def test_a_checker_judges_its_own_instruction_by_one_token() -> None:
+    outcome, waves = live(lambda ask: 0.6 if ask.step == "check" else 0.9, checkers=["m1"], check_tau=7.0)
+    assert [(a.role, a.request.model, a.request.choices) for a in waves[2]] == [("checker-1", "m1", ("Yes", "No"))]
+    assert (outcome.reason, outcome.detail) == ("instruction_rejected", "m1: sound")
+
+
 def test_the_adjudicator_is_asked_the_same_way() -> None:
     outcome, waves = live(lambda ask: {"m2": 1.0, "m3": 1.0, "m4": 0.6, "m5": 0.8}[ask.request.model], tau=8.0)
     assert waves[-1][0].role == "adjudicator"
