@@ -26,7 +26,8 @@ class Suite(Settings):
 
     name: str = Field(description="Name of the suite in scores and tables.")
     tasks: tuple[TaskName, ...] = Field(
-        (), description="Names of tasks or groups, of lm-eval, of this project (eval/tasks) or of `task_dir`."
+        (),
+        description="Tasks or groups, by name. They come from lm-eval, from this project (eval/tasks) or from `task_dir`.",
     )
     task_dir: str | None = Field(
         None,

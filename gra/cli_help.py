@@ -228,10 +228,10 @@ PAGES = {
         "pool=NAME seeds=NAME [output=DIR] [KEY=VALUE ...]",
         "Test a committee before paying for a run. Each model solves questions with known answers, and reviews answers "
         "known to be right or wrong. The reviews have the form that the run will use (synthesis.scoring, "
-        "synthesis.prompts). For each model, the result shows whether it distinguishes right from wrong (AUC with a 95 % "
-        "interval), the mean, spread and severity of its scores, its false accepts and its accuracy; for the pool, the "
-        "equivalent number of independent reviewers and the expected share of right samples among the accepted ones. If "
-        "the command is killed, run it again to resume; once it has finished, it only prints the table.",
+        "synthesis.prompts). For each model, the result gives the AUC at telling right from wrong answers, with its 95 % "
+        "interval; the mean, spread and severity of its scores; its false accepts; and its accuracy. For the pool, the result "
+        "says how many independent reviewers its reviewers are worth, and which share of the accepted samples should be right. "
+        "If the command is killed, run it again to resume; once it has finished, it only prints the table.",
         (
             (
                 "about 200 calls for each of three models",

@@ -147,7 +147,7 @@ def _inputs(inputs: Mapping[str, Path | None]) -> list[Problem]:
         return [
             Problem(
                 "inputs.data",
-                f"no {path_of(data)}",
+                f"there is no file {path_of(data)}",
                 "set a data folder, as synthesis writes it: with data/train.parquet",
             )
         ]

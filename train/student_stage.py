@@ -130,7 +130,9 @@ def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Pro
     elif (corpus := inputs["corpus"]) is not None and not (corpus / "corpus.txt").is_file():
         problems.append(
             Problem(
-                "inputs.corpus", f"no {corpus / 'corpus.txt'}", "set a folder with corpus.txt (text for the tokenizer)"
+                "inputs.corpus",
+                f"there is no file {corpus / 'corpus.txt'}",
+                "set a folder with corpus.txt (text for the tokenizer)",
             )
         )
     return problems

@@ -195,7 +195,9 @@ def _parser() -> argparse.ArgumentParser:
         "--seeds", metavar="PATH", help="the seeds, in any form that seeds.path takes: for distances to them"
     )
     parser.add_argument(
-        "--ifd", metavar="MODEL", help="causal language model, folder or hub id: instruction-following difficulty"
+        "--ifd",
+        metavar="MODEL",
+        help="also compute the instruction-following difficulty, with this causal language model (folder or hub id)",
     )
     parser.add_argument("--model", default="auto", help="the embedder, as synthesis.dedup.model (default: %(default)s)")
     parser.add_argument(

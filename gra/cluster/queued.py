@@ -24,8 +24,8 @@ _NOT_OPTIONS = (
 
 
 def serving(store: Path, rows: Sequence[slurm.Row]) -> dict[str, set[int]]:
-    """Return key -> numbers of the server tasks that are queued or running. Tasks that have announced their end are
-    left out."""
+    """Return the numbers of the server tasks that are queued or running, by the key of their work. Tasks that have
+    announced their end are left out."""
     offsets = {
         number: offset
         for submission in read_all(store)
@@ -47,8 +47,9 @@ def serving(store: Path, rows: Sequence[slurm.Row]) -> dict[str, set[int]]:
 
 
 def numbers_of(rows: Sequence[slurm.Row], store: Path) -> dict[str, list[str]]:
-    """Return key -> Slurm's numbers of the jobs that are queued or running. `rows`: the queue. The store's records are
-    not used: a `gra submit` that was killed may not have recorded its last job, and recorded jobs may have ended."""
+    """Return the Slurm ids of the jobs that are queued or running, by the key of their work. `rows`: the queue. The
+    store's records are not used: a `gra submit` that was killed may not have recorded its last job, and recorded jobs
+    may have ended."""
     found: dict[str, list[str]] = {}
     for row in rows:
         numbers = found.setdefault(row.comment.removeprefix(comment(store)), [])

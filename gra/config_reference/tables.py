@@ -124,7 +124,7 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
             "output": _OUTPUT,
             "inputs.model": (
                 "text or null",
-                "Folder of a trained model; if it is given, set `model=null` too. null: the keys of `model` are used.",
+                "Folder of a trained model. Give either it, with `model=null`, or the keys of `model`.",
             ),
             "inputs.benchmarks": (
                 "text or null",

@@ -110,7 +110,7 @@ class ModelRuntime(Settings):
     timeout_s: float = Field(
         120.0,
         gt=0,
-        description="A call is late after this many seconds plus `timeout_per_token_s` per token of its max_tokens. A "
+        description="A call is late after `timeout_s` + `timeout_per_token_s` x max_tokens seconds. A "
         "late call times out only if its server answers no other call meanwhile (conf/pool/servers.yaml).",
     )
     timeout_per_token_s: float = Field(

@@ -106,8 +106,8 @@ class SynthesisSettings(Settings):
     checkers: list[str] | None = Field(
         None,
         min_length=1,
-        description="Models that check every instruction, their own ones too, whatever their roles in the sample; null: the "
-        "sample's reviewers (NS).",
+        description="Models that check the instructions: each checks all of them, also those that it wrote. null: the reviewers "
+        "of the sample check (NS).",
     )
     calibrate: Literal["none", "probe"] = Field(
         "none",
@@ -170,13 +170,13 @@ class SynthesisSettings(Settings):
     taken: int = Field(
         0,
         ge=0,
-        description="With prompts=turns: the prompt lists the keywords of this many of the domain's newest records as already "
-        "taken (NS).",
+        description="With prompts=turns: number N of records. The prompt names the keywords of the domain's N newest records "
+        "as already used (NS).",
     )
     thin_domain: int = Field(
         16,
         ge=0,
-        description="Prompts for a domain with fewer example records than this also show records of similar "
+        description="A domain with fewer example records than this is thin: its prompts also show records of similar "
         "domains (NS).",
     )
     long_answers: int = Field(
@@ -196,7 +196,7 @@ class SynthesisSettings(Settings):
     )
     check: Literal["unanimous", "majority"] = Field(
         "unanimous",
-        description="When an instruction passes. unanimous: if no checker rejects it; majority: if at most half of them do.",
+        description="When an instruction passes. unanimous: no checker rejects it; majority: at most half of the checkers do so.",
     )
     dedup: DedupSettings = Field(DedupSettings(), description="Removal of near-duplicate samples.")
     decontaminate: DecontaminateSettings = Field(

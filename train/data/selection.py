@@ -132,7 +132,7 @@ class Selection:
     def held_out(self) -> Picks:
         """Return the samples for the validation loss, selected by the seed.
 
-        Call it before `training`. Raises TrainError if there are too few.
+        Call this method before the method `training`. Raises TrainError if there are too few.
         """
         count = mixture.held_out_count(self.sft, {name: source.rows for name, source in self.sources.items()})
         for name, share in mixture.shares(count, mixture.weights(self.sft)).items() if count else ():

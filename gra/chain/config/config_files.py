@@ -13,8 +13,8 @@ from gra.paths import conf_dir
 def files_behind(
     config_name: str, choices: Mapping[str, str], overrides: tuple[str, ...], folders: Sequence[Path]
 ) -> Sources:
-    """Return the sources of the config `config_name`, composed of `choices`. `folders` are searched in order; the first match
-    counts."""
+    """Return the YAML files of which Hydra composes the config `config_name`, with `choices` as its groups' options.
+    `folders` are searched in order; the first match counts."""
     own = _find(folders, config_name)
     files = {}
     for group, choice in choices.items():
@@ -47,7 +47,7 @@ def _shown(path: Path) -> str:
 
 
 def _experiment_keys(folders: Sequence[Path], name: str, depth: int = 0) -> dict[str, str]:
-    """Return dotted key -> file for every key that the experiment `name` or an experiment in its defaults sets."""
+    """Return the file of each dotted key, for every key that the experiment `name` or an experiment in its defaults sets."""
     from omegaconf import OmegaConf
 
     path = _find(folders, name)

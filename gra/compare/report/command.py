@@ -42,7 +42,7 @@ def main(arguments: Sequence[str], judge: Judge | None = None, seeds: Seeds | No
         type=Path,
         metavar="FILE",
         help="the page; default: DIR/report.html, or ./report.html for several DIRs.\n"
-        "A ./report.html on other folders is not replaced: then give --output",
+        "If ./report.html exists and shows other DIRs, it is kept: give --output",
     )
     parser.add_argument(
         "--reference", metavar="NAME", help="the arm that the others are compared with; default: the first"

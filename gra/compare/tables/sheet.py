@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from gra.compare.tables import latex
 from gra.compare.tables.notes import plain
 
 if TYPE_CHECKING:
@@ -17,17 +18,7 @@ if TYPE_CHECKING:
 LEAST = 14  # least width of a column of text in a terminal, in characters
 FORMS = ("terminal", "markdown", "csv", "latex")
 SUFFIX = {"markdown": "md", "csv": "csv", "latex": "tex", "terminal": "txt"}
-PACKAGE = r"% needs \usepackage{booktabs}"
-_CODE = re.compile(r"`([^`]+)`")
 _MARKDOWN = re.compile(r"([\\`*_{}|#~]|\[(?=[^\]]*\]\())")
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": "$<$",  # as text these signs need a font encoding other than the default
-    ">": "$>$",
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-}
 
 
 @dataclass(frozen=True)
@@ -57,8 +48,8 @@ def render(sheets: Sequence[Sheet], form: str, width: int = 120) -> str:
         return as_csv(sheets[0])
     if form == "terminal":
         return as_terminal(sheets, width)
-    text = "\n\n".join({"markdown": markdown, "latex": latex}[form](sheet) for sheet in sheets) + "\n"
-    return f"{PACKAGE}\n{text}" if form == "latex" else text
+    text = "\n\n".join({"markdown": markdown, "latex": _latex}[form](sheet) for sheet in sheets) + "\n"
+    return f"{latex.PACKAGE}\n{text}" if form == "latex" else text
 
 
 # -- Markdown ---------------------------------------------------------------------------------------------------------
@@ -114,45 +105,8 @@ def csv_value(value: object) -> str:
 # -- LaTeX ------------------------------------------------------------------------------------------------------------
 
 
-def latex(sheet: Sheet) -> str:
-    r"""The sheet as a LaTeX table, without a closing newline; needs \usepackage{booktabs}. Without a title it has
-    neither caption nor label."""
-    places = range(len(sheet.headings))
-    heads = [escape_latex(cell) for cell in sheet.headings]
-    lines = [
-        r"\begin{table}",
-        r"\centering",
-        r"\small",
-        *([rf"\caption{{{_prose(sheet.title)}}}"] if sheet.title else []),
-        *([rf"\label{{tab:gra-{sheet.name}}}"] if sheet.title and sheet.name else []),
-        rf"\begin{{tabular}}{{{''.join('l' if place < sheet.words else 'r' for place in places)}}}",
-        r"\toprule",
-        " & ".join(heads) + r" \\",
-        r"\midrule",
-        *(" & ".join(_shielded(escape_latex(cell)) for cell in line) + r" \\" for line in sheet.lines),
-        r"\bottomrule",
-        r"\end{tabular}",
-        *(rf"\par\footnotesize {_prose(note)}" for note in sheet.notes),
-        r"\end{table}",
-    ]
-    return "\n".join(lines)
-
-
-def escape_latex(text: str) -> str:
-    """`text` on one line with LaTeX's special characters escaped."""
-    return "".join(_LATEX.get(sign, sign) for sign in plain(text)).replace("±", r"\textpm{}")
-
-
-def _prose(text: str) -> str:
-    r"""A title or note: escaped, with `words` in backticks set in \texttt."""
-    parts = _CODE.split(plain(text))
-    return "".join(rf"\texttt{{{escape_latex(one)}}}" if n % 2 else escape_latex(one) for n, one in enumerate(parts))
-
-
-def _shielded(cell: str) -> str:
-    r"""The cell, with `{}` before a leading `[` or `*`, which LaTeX would read as an option of the `\\` before the
-    cell."""
-    return f"{{}}{cell}" if cell.startswith(("[", "*")) else cell
+def _latex(sheet: Sheet) -> str:
+    return latex.table(sheet.headings, sheet.lines, sheet.words, sheet.title, sheet.notes, sheet.name)
 
 
 # -- terminal ---------------------------------------------------------------------------------------------------------

@@ -93,8 +93,8 @@ class Columns(Settings):
 
 @dataclass(frozen=True)
 class Shape:
-    """How to read records with the same columns. `label`: for log and card. `answers`: whether the records have a response
-    column."""
+    """How to read a table, all of whose records have the same columns. `label`: for log and card. `answers`:
+    whether the records have a response column."""
 
     read: Read
     label: str
