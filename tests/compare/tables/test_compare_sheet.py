@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pylatexenc.latex2text import LatexNodes2Text
 from pylatexenc.latexwalker import LatexEnvironmentNode, LatexWalker
 
-from gra.compare.tables.sheet import Sheet, escape_latex, render
+from gra.compare.tables import latex
+from gra.compare.tables.sheet import Sheet, render
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=12)
 CELLS = st.lists(st.lists(TEXT, min_size=3, max_size=3), min_size=1, max_size=4)
@@ -65,7 +66,7 @@ def test_latex_sets_words_in_backticks_as_code() -> None:
 
 @given(st.text(max_size=40))
 def test_latex_has_no_bare_special_character(text: str) -> None:
-    left = re.sub(r"\\(text\w+\{\}|[&%$#_{}])|\$[<>]\$", "", escape_latex(text))
+    left = re.sub(r"\\(text\w+\{\}|[&%$#_{}])|\$[<>]\$", "", latex.escape(text))
     assert not re.search(r"[\\&%$#_{}~^<>\n]", left)
 
 
