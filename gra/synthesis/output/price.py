@@ -78,18 +78,22 @@ class Price:
     tokens_by_model: dict[str, float]  # in and out
 
 
-def known(folders: Sequence[Path]) -> Known | None:
-    """Return the figures of the first of these folders that has enough proposals; None if no folder has enough."""
+def known(folders: Sequence[Path], models: Sequence[str]) -> Known | None:
+    """Return the figures of the first of these folders that has enough proposals and called no other models than `models`; None
+    if there is no such folder. Other models, such as simulated ones, write texts of other lengths."""
     for folder in folders:
         try:
             connection = connect_other(folder / JOURNAL) if (folder / JOURNAL).is_file() else None
             if connection is None:
                 continue
             with closing(connection):
+                called = {model for (model,) in connection.execute("SELECT DISTINCT model FROM calls")}
                 rows = connection.execute(
                     "SELECT step, count(*), avg(tokens_in), avg(tokens_out), count(DISTINCT sample) FROM calls GROUP BY step"
                 ).fetchall()
         except (StoreError, sqlite3.Error):
+            continue
+        if not called <= set(models):
             continue
         samples = {step: distinct for step, _, _, _, distinct in rows}
         proposed = samples.get("keywords", 0)
@@ -133,8 +137,8 @@ def outlook(config: SynthesisConfig, seeds: int | None, earlier: Sequence[Path],
     used = min(n for n in (limit, seeds, 10**9) if n is not None)
     unknown = limit is None and seeds is None
     annotated = all((columns.domain, columns.keywords, columns.summary))
-    before = known(earlier)
     models = config.pool.names
+    before = known(earlier, models)
     drawn = len(candidates(models, settings).generator) > 1
     found = price(settings, models, 0 if unknown or annotated else used, before)
     names = ", ".join(f"{name} {about(count)}" for name, count in found.by_model.items())
