@@ -2,7 +2,7 @@
 
 Two folders belong to one arm if the user gives both the same name (NAME=DIR), or if the manifest of one folder says
 that it was made from the other and the other has not changed since. So the report of a scores folder also shows its
-training and its data.
+training and its data, even if the model was given as a path (`gra eval model.path=MODELS/model`).
 """
 
 from __future__ import annotations
@@ -85,7 +85,24 @@ def sources(folder: Path) -> dict[str, Path]:
             if manifest_of(path).get("hash") == entry.get("hash") is not None and (step := step_of(path)) is not None:
                 found |= {**sources(path), step: path}
                 break
+    if "model" not in found and (trained := _training_of(folder)) is not None:
+        found |= {**sources(trained), "model": trained}
     return found
+
+
+def _training_of(folder: Path) -> Path | None:
+    """Return the folder of the training whose model the evaluation `folder` was given as a path; None if there is none, or if it
+    ended after the evaluation had begun."""
+    made = manifest_of(folder)
+    try:
+        model, begun = Path(made["config"]["model"]["path"]), str(made["start"])
+    except (KeyError, TypeError):
+        return None
+    for path in (model.parent, model):
+        ended = manifest_of(path).get("end")
+        if ended is not None and str(ended) <= begun and step_of(path) == "model":
+            return path
+    return None
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:

@@ -257,3 +257,20 @@ def test_a_preference_is_what_severity_does_not_explain(tmp_path: Path) -> None:
     assert agreement(found[:5]) is None  # too few samples of any pair: no square of dashes
     assert correlation([(1.0, 2.0)] * 50) is None
     assert correlation([(float(x), -2.0 * x) for x in range(30)]) == pytest.approx(-1)
+
+
+def test_a_model_given_as_a_path_brings_its_training_and_data_unless_it_was_trained_again(make_arm: Any) -> None:
+    arm = make_arm("gra", tasks=FEW, kept=12, dropped=8)
+    folders = arm.folders
+    scores, model = folders["scores"] / "manifest.json", folders["model"] / "manifest.json"
+    (folders["model"] / "model").mkdir(exist_ok=True)
+
+    def made(trained: str) -> list[str]:
+        path = str(folders["model"] / "model")
+        scores.write_text(json.dumps({"inputs": {}, "start": "2026-01-01T10:00", "config": {"model": {"path": path}}}))
+        old = json.loads(model.read_text()) if model.exists() else {}
+        model.write_text(json.dumps({**old, "end": trained}))
+        return sorted(arms_of([str(folders["scores"])])[0].folders)
+
+    assert "model" in made("2026-01-01T09:59")
+    assert made("2026-01-01T10:01") == ["scores"]
