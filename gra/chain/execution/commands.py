@@ -17,7 +17,7 @@ from gra.chain.execution.check import check_plan, locate
 from gra.chain.execution.cluster_settings import ClusterSettings, SlurmSettings, parse_cluster
 from gra.chain.execution.display import Display
 from gra.chain.execution.local import RunSummary, run_plan
-from gra.chain.execution.plan import Plan, Planned, make_plan
+from gra.chain.execution.plan import Plan, Planned, benchmark_items, make_plan
 from gra.chain.execution.plan_report import of_unfinished
 from gra.chain.execution.preflight import preflight_plan, stop_or_warn, writable_problems
 from gra.chain.store import manifest
@@ -99,7 +99,8 @@ def _power(root: DictConfig, made: Plan) -> str:
         raise ConfigError([Problem("suite", "--power needs the benchmarks of a suite", "suite=paper")])
     options = Options.model_validate(made.experiment.compare)
     assert options.power is not None
-    shown = for_suite(list(suite.tasks), suite.get("limit"), options.power / 100, options.level)
+    limit, written = suite.get("limit"), benchmark_items(made)
+    shown = for_suite(list(suite.tasks), limit, options.power / 100, options.level, written)
     return render([shown], "terminal", options.width)
 
 

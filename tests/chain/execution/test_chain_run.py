@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 from places import Place
+
+from gra.cli_help import PAGES
 
 RUN = ("run", "experiment=fake")
 
@@ -68,6 +71,14 @@ def test_a_table_says_which_arms_are_not_finished_and_there_is_none_of_nothing(p
     some = place.gra("compare", "experiment=fake", "made.value=2")
     assert some.returncode == 0
     assert some.stdout.endswith("not finished with these settings, so shown as -: a, twin\n")
+
+
+def test_the_plan_with_power_that_help_prints_works_in_an_empty_store(place: Place) -> None:
+    (example,) = (words for _, words in PAGES["plan"].examples if "--power" in words)
+    for more, items in (("", "1,050"), ("world.test_per_task=20", "140")):
+        told = place.gra(*shlex.split(f"{example} {more}"))
+        assert told.returncode == 0, told.stderr
+        assert f"7 benchmarks ({items} items)" in told.stdout
 
 
 def test_samples_that_the_synthesis_does_not_make_are_named(place: Place) -> None:

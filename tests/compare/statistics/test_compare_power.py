@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from gra.compare.power_sheet import for_suite
 from gra.compare.statistics.bootstrap import Interval, paired_bootstrap
 from gra.compare.statistics.item_scores import Outcomes
 from gra.compare.statistics.power import Design, detectable, effect, error, items_needed, trainings_needed
+from gra.errors import ConfigError
 from gra.intervals import student
 
 PAPER = Design(items=[1319, 5000, 164, 500, 10042, 1172, 198, 6511, 14042, 541], share=[0.6] * 10)
@@ -92,6 +95,17 @@ def test_what_is_needed_is_just_enough() -> None:
     loud = Design(items=PAPER.items, share=PAPER.share, noise=0.02)
     assert items_needed(loud, 2, 0.01) is None  # no number of items helps against the noise of two trainings
     assert trainings_needed(loud, 1e-4) is None
+
+
+def test_a_suites_sizes_are_the_papers_or_those_that_the_experiment_writes() -> None:
+    def items(*tasks: str, limit: int | None = None) -> str:
+        (size,) = re.findall(r"\(([\d,]+) items\)", for_suite(tasks, limit, 0.02, 0.95, {"own": 150}).notes[0])
+        return str(size)
+
+    assert (items("own"), items("own", "gsm8k"), items("own", limit=10)) == ("150", "1,469", "10")
+    assert items("own", "drop", limit=200) == "350"
+    with pytest.raises(ConfigError, match="the size of `drop` is unknown"):
+        items("own", "drop")
 
 
 def test_designs_that_make_no_sense_are_refused() -> None:
