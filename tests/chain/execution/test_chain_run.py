@@ -41,6 +41,7 @@ def test_run_then_run_again_then_change_what_matters(place: Place) -> None:
     assert sorted(place.calls) == ["fake_join", "fake_join", "fake_make 1", "fake_make 10", "fake_make 5"]
     assert len(place.finished()) == 5  # the twin shares arm a's
     record = json.loads(next(place.store.glob("fake_join-a-scores-*/manifest.json")).read_text())
+    assert record["experiment"] == "fake"
     assert record["simulated"] is True  # the shared step's mark, handed on
     assert set(record["inputs"]) == {"data", "base"}
 
@@ -52,8 +53,12 @@ def test_run_then_run_again_then_change_what_matters(place: Place) -> None:
     assert plan.stdout.count("done") == 7
     assert "would run" not in plan.stdout
 
+    made = next(place.store.glob("fake_make-a-make-*[0-9a-f]")).name
     changed = place.gra("plan", "experiment=fake", "made.value=2")
     assert changed.stdout.count("would run") == 4  # a and its twin; b has another, base is shared
+    assert f"a/make: changed since the last run ({made}): value: 1 -> 2" in changed.stdout
+    elsewhere = place.gra("plan", "experiment=fake", "made.value=2", "experiment.name=other")
+    assert (elsewhere.returncode, "changed since" in elsewhere.stdout) == (0, False)  # a step of that name elsewhere
     table = place.gra("compare", "experiment=fake")
     assert table.stdout == first.stdout
     assert sorted(p.name for p in place.folder.iterdir()) == ["calls", "conf", "runs"]
