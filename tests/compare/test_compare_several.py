@@ -19,6 +19,7 @@ from gra.compare.experiment import compare
 from gra.compare.paper.tables import BENCHMARKS
 from gra.compare.several import arms_of
 from gra.compare.tables.csv_export import read_csv
+from gra.compare.written import RECORD
 from gra.errors import ConfigError
 
 SUITE = (
@@ -114,7 +115,7 @@ def test_beside_the_paper(gra: Command, tmp_path: Path) -> None:
     assert "51.16 (printed 51.60)" in (tmp_path / "out" / "paper.md").read_text()
     assert "Beside the paper's tables" not in text, "written, and long"
     listed = text.partition("\nwritten: ")[2].replace("\n", " ").strip().split(", ")
-    assert sorted(listed) == sorted(map(str, (tmp_path / "out").iterdir()))
+    assert sorted(listed) == sorted(map(str, (tmp_path / "out").glob("[!.]*")))
     whole = (tmp_path / "out" / "claims.md").read_text()
     (counted,) = [line for line in text.splitlines() if "claims not run: " in line]
     count = sum(" | not run | " in line for line in whole.split("**Parts**")[0].splitlines())
@@ -298,6 +299,8 @@ def test_power_from_runs(gra: Command, tmp_path: Path) -> None:
     plan = lines_of((tmp_path / "out" / "power.csv").read_text())
     by_trainings = [float(line["detectable"]) for line in plan if line["noise"] == "0.0"]
     assert by_trainings[1:] == sorted(by_trainings[1:], reverse=True)
+    code, _, said = gra(*runs, "--format", "csv", "--output", tmp_path / "out")
+    assert (code, said.splitlines()[-1].endswith("wrote them: power.csv, power.md, power.tex")) == (0, True)
     code, _, said = gra(f"a={tmp_path / 'a0'}", "--power")
     assert (code, "needs two evaluated arms" in said) == (1, True)
 
@@ -324,6 +327,7 @@ def test_an_experiments_comparison_has_the_same_sheets(make_arm: Any, tmp_path: 
         "table.csv",
         "table.tex",
         "report.html",
+        RECORD,
     }
     assert "Beside the paper's tables" in text
     assert "have no row" not in text
