@@ -76,6 +76,9 @@ def test_a_table_says_which_arms_are_not_finished_and_there_is_none_of_nothing(p
     some = place.gra("compare", "experiment=fake", "made.value=2")
     assert some.returncode == 0
     assert some.stdout.endswith("not finished with these settings, so shown as -: a, twin\n")
+    half = place.gra("compare", "experiment=fake", "experiment.replicates=[0,1]")  # b is finished for seed 0 alone
+    assert half.stdout.endswith("for all seeds, so shown for those that are: a (1 of 2), b (1 of 2), twin (1 of 2)\n")
+    assert "so shown as -" not in half.stdout
 
 
 def test_the_plan_with_power_that_help_prints_works_in_an_empty_store(place: Place) -> None:
