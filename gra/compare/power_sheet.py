@@ -78,15 +78,19 @@ def measured(evaluated: Evaluated, reference: str, wanted: float, level: float) 
     share = [float((one[task].correct.mean() + second[task].correct.mean()) / 2) for task in tasks]
     between, within = correlations(one, second)
     design = Design(items, share, between, max(between, within if within is not None else 1.0), level=level)
+    runs = [len(next(iter(arm.values())).replicates) for arm in (one, second)]
+    why = "as each arm was trained once" if max(runs) == 1 else "as no two items of a benchmark have different outcomes"
     known = (
         f"{within:.2f} for two training runs of one arm"
         if within is not None
-        else "two training runs of one arm are assumed to answer alike, as each arm was trained once"
+        else f"two training runs of one arm are assumed to answer alike, {why}"
     )
     return sheet(
         design,
         wanted,
-        f"Measured on {reference} and {names[0]}: answers correlate by {between:.2f} over items; {known}.",
+        f"Measured on {reference} and {names[0]}: answers correlate by {between:.2f} over items; {known}. The table's column "
+        "Detectable is of each arm's own interval: it has the training runs that there are (here "
+        f"{runs[0]} and {runs[1]}), with the noise between them as measured, not the noise of a column of this sheet.",
     )
 
 

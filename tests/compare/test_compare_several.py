@@ -296,7 +296,7 @@ def test_power_from_runs(gra: Command, tmp_path: Path) -> None:
         f"{name}={scores(tmp_path / f'{name}{n}', 0.0, 10 * n + len(name))}" for name in ("a", "bb") for n in range(2)
     ]
     code, text, _ = gra(*runs, "--power", "3", "--output", tmp_path / "out")
-    assert (code, "needed for 3" in text, "correlate by" in text) == (0, True, True)
+    assert (code, "needed for 3" in text, "correlate by" in text, "(here 2 and 2)" in text) == (0, True, True, True)
     plan = lines_of((tmp_path / "out" / "power.csv").read_text())
     by_trainings = [float(line["detectable"]) for line in plan if line["noise"] == "0.0"]
     assert by_trainings[1:] == sorted(by_trainings[1:], reverse=True)

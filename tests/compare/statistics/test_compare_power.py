@@ -75,6 +75,20 @@ def test_the_plan_is_what_comparisons_then_see(trainings: int, noise: float) -> 
     assert 0.68 <= seen / 160 <= 0.92
 
 
+@pytest.mark.parametrize(("items", "share", "trainings"), [(10, 0.5, 1), (10, 0.08, 1), (10, 0.3, 3)])
+def test_the_plan_of_few_items_is_what_tables_then_show(items: int, share: float, trainings: int) -> None:
+    """Where few items differ, intervals are widened (edges.py), and the plan foresees it."""
+    design = Design(items=[items] * 7, share=[share] * 7, noise=0.01 if trainings > 1 else 0.0)
+    wanted = effect(design, trainings)
+    rng, seen, shown = np.random.default_rng(1), 0, []
+    for _ in range(100):
+        found = paired_bootstrap(*simulated(design, trainings, wanted, rng), resamples=400).mean
+        seen += found.low > 0
+        shown.append(detectable(found, 0.95))
+    assert wanted == pytest.approx(np.median(shown), rel=0.15)
+    assert 0.6 <= seen / 100 <= 0.92
+
+
 @given(st.integers(2, 20), st.floats(0, 0.03))
 def test_more_never_sees_less(trainings: int, noise: float) -> None:
     design = Design(items=[200, 400], share=[0.5, 0.3], noise=noise)
