@@ -1,7 +1,7 @@
 """`gra track report EXPERIMENT`: makes a W&B report of an experiment's runs: comparison, scores, curves of training and synthesis.
 
   gra track report quickstart                                      # in the project gra of your account's default team
-  gra track report paper/main_table --entity my-team --project gra --tasks gsm8k bbh
+  gra track report paper/main_table --entity my-team --project gra --tasks gsm8k bbh_chat
   gra track report quickstart --dry-run                            # list the sections and send nothing
 
 The runs must be at the server: log online, or upload them first (gra track sync). An opened report shows the runs of

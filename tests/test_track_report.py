@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
 
-from gra import cli
+from gra import cli, track_report
+from gra.paths import conf_dir
 
 pytest.importorskip("wandb_workspaces", reason="W&B's library for reports is not installed: pip install 'gra[reports]'")
+ROOT = Path(__file__).parents[1]
 PROJECT = {"id": "p1", "internalId": "p2", "name": "gra", "entityName": "team", "createdAt": "2026-01-01T00:00:00"}
 VIEWER = {"id": "u", "flags": "{}", "entity": "team", "username": "ann", "email": "", "admin": False}
 
@@ -142,3 +147,13 @@ def test_without_a_key_it_says_what_to_do(
     assert "W&B made no report" in error
     assert "WANDB_API_KEY" in error
     assert server.saved == []
+
+
+def test_printed_examples_name_tasks_of_the_experiments_suite() -> None:
+    text = f"{track_report.__doc__}\n{(ROOT / 'docs' / 'tracking.md').read_text(encoding='utf-8')}"
+    found = re.findall(r"^ +gra track report (\S+)(?: --\w+ [\w-]+)* --tasks ([\w ]+?)(?: +#.*)?$", text, re.MULTILINE)
+    assert [name for name, _ in found] == ["paper/main_table", "quickstart"]
+    for name, tasks in found:
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            suite = compose("chain", overrides=[f"experiment={name}"]).suite
+        assert set(tasks.split()) <= set(suite.tasks)

@@ -44,6 +44,7 @@ class Stage:
     whole           returns the finished folder that makes a part unnecessary, or None; gets the part's config and output
     served          returns the models that a run calls and whose servers can be jobs of their own (gra/server_jobs.py); None if
                     there are none
+    benchmark_items returns the benchmarks that a run writes, with their numbers of items (for `gra plan --power`)
     of_a_part       dotted keys of the config in which a part differs from its whole
     """
 
@@ -62,6 +63,7 @@ class Stage:
     divide: Callable[[Config, Path, int], tuple[list[Wave], Config]] | None = None
     whole: Callable[[Config, Path], Path | None] = lambda _config, _output: None
     served: Callable[[Config], Served | None] = lambda _config: None
+    benchmark_items: Callable[[Config], dict[str, int]] = lambda _config: {}
     of_a_part: tuple[str, ...] = ()
     kept: Callable[[Path], str] | None = None
     reuse: Callable[[Config, Sequence[Path]], Config] | None = None
@@ -86,7 +88,7 @@ _NAMES = {
     "inside_inputs": "INSIDE_INPUTS",
     "of_a_part": "OF_A_PART",
     **{name: name for name in ("external_files", "follower", "outlook", "preflight", "kept", "reuse", "bought_again")},
-    **{name: name for name in ("divide", "whole", "served")},
+    **{name: name for name in ("divide", "whole", "served", "benchmark_items")},
 }
 _REQUIRED = ("NAME", "VERSION", "check")
 

@@ -42,7 +42,7 @@ class Spec:
 
     `inputs`: for each input, a folder outside the experiment, or the step that makes the input. The folder of such a
     step is looked up in the store when this step starts. `hashes`: the inputs' fingerprints; `digest`: the step's
-    fingerprint.
+    fingerprint; `experiment`: the experiment's name.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Spec:
     hashes: dict[str, str]
     store: Path
     digest: str
+    experiment: str | None = None
 
     def write(self, path: Path) -> None:
         """Write the spec as JSON, atomically."""
@@ -105,6 +106,7 @@ def main(arguments: list[str]) -> int:
                 Store(spec.store),
                 spec.name,
                 spec.digest,
+                experiment=spec.experiment,
             )
     except GraError as error:
         print(f"{spec.name}: {error}", file=sys.stderr, flush=True)

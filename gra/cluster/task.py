@@ -103,7 +103,7 @@ def gate(wave: Wave, takes: float) -> None:
 def _whole(
     stage: Stage, spec: Spec, config: dict[str, object], inputs: dict[str, Path], store: Store, patience: float | None
 ) -> Result:
-    return run_in_store(stage, config, inputs, spec.hashes, store, spec.name, spec.digest, patience)
+    return run_in_store(stage, config, inputs, spec.hashes, store, spec.name, spec.digest, patience, spec.experiment)
 
 
 def _part(part: Part, spec: Spec, inputs: dict[str, Path], patience: float | None) -> Result:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gra.compare.arms import Arm, check_arms
-from gra.compare.extras import extras, paper_hints
+from gra.compare.extras import extras, paper_hints, texts
 from gra.compare.options import Options
 from gra.compare.paper.claims_sheet import run_only
 from gra.compare.paper.hints import KEYS
@@ -15,7 +15,8 @@ from gra.compare.reading.evaluated import read
 from gra.compare.report import page as report
 from gra.compare.tables import csv_export, table
 from gra.compare.tables.rows import build
-from gra.compare.tables.sheet import SUFFIX, render
+from gra.compare.tables.sheet import render
+from gra.compare.written import told, write_sheets
 from gra.errors import ConfigError
 from gra.fileio import write_text
 from gra.settings import parse
@@ -51,9 +52,7 @@ def compare(arms: Sequence[Arm], *, title: str, reference: str, output: Path, op
     write_text(output / "table.csv", csv_export.csv_text(comparison))
     write_text(output / "report.html", page)
     further = extras(evaluated, reference, settings)
-    for name, sheets in further.items():
-        for form in ("markdown", "csv", "latex"):
-            write_text(output / f"{name}.{SUFFIX[form]}", render(sheets[-1:] if form == "csv" else sheets, form))
+    removed = write_sheets(output, texts(further))
     listed = f"They are in {output / 'claims.md'}."
     shown = [
         sheet
@@ -62,4 +61,5 @@ def compare(arms: Sequence[Arm], *, title: str, reference: str, output: Path, op
     ]
     text = table.terminal(comparison, settings.width)
     text += "\n" + render(shown, "terminal", settings.width) if shown else ""
-    return text + "".join(f"{line}\n" for line in paper_hints(evaluated, settings, KEYS))
+    lines = [*paper_hints(evaluated, settings, KEYS), *told(output, removed)]
+    return text + "".join(f"{line}\n" for line in lines)

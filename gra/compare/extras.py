@@ -20,7 +20,7 @@ from gra.compare.statistics.contrasts import Contrast, contrast, parse, shared
 from gra.compare.statistics.power import detectable
 from gra.compare.tables.csv_export import OVER
 from gra.compare.tables.numbers import interval, percent, points
-from gra.compare.tables.sheet import Sheet
+from gra.compare.tables.sheet import SUFFIX, WRITTEN, Sheet, render
 from gra.errors import EvalError
 from gra.paths import paper_dir
 
@@ -51,6 +51,15 @@ def extras(evaluated: Evaluated, reference: str, options: Options) -> dict[str, 
     return {
         name: [replace(sheet, name=name if not place else f"{name}-{place + 1}") for place, sheet in enumerate(sheets)]
         for name, sheets in found.items()
+    }
+
+
+def texts(further: Mapping[str, list[Sheet]]) -> dict[str, str]:
+    """Return file name -> text of these sheets, each as Markdown, CSV (the last sheet alone) and LaTeX."""
+    return {
+        f"{name}.{SUFFIX[form]}": render(sheets[-1:] if form == "csv" else sheets, form)
+        for name, sheets in further.items()
+        for form in WRITTEN
     }
 
 

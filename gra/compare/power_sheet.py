@@ -78,15 +78,19 @@ def measured(evaluated: Evaluated, reference: str, wanted: float, level: float) 
     share = [float((one[task].correct.mean() + second[task].correct.mean()) / 2) for task in tasks]
     between, within = correlations(one, second)
     design = Design(items, share, between, max(between, within if within is not None else 1.0), level=level)
+    runs = [len(next(iter(arm.values())).replicates) for arm in (one, second)]
+    why = "as each arm was trained once" if max(runs) == 1 else "as no two items of a benchmark have different outcomes"
     known = (
         f"{within:.2f} for two training runs of one arm"
         if within is not None
-        else "two training runs of one arm are assumed to answer alike, as each arm was trained once"
+        else f"two training runs of one arm are assumed to answer alike, {why}"
     )
     return sheet(
         design,
         wanted,
-        f"Measured on {reference} and {names[0]}: answers correlate by {between:.2f} over items; {known}.",
+        f"Measured on {reference} and {names[0]}: answers correlate by {between:.2f} over items; {known}. The table's column "
+        "Detectable is of each arm's own interval: it has the training runs that there are (here "
+        f"{runs[0]} and {runs[1]}), with the noise between them as measured, not the noise of a column of this sheet.",
     )
 
 
@@ -121,9 +125,11 @@ def _needed(design: Design, noise: float, wanted: float) -> str:
     return f"{words} (x {factor:.2g})" if factor is not None else f"{words} (-)"
 
 
-def for_suite(tasks: Sequence[str], limit: int | None, wanted: float, level: float) -> Sheet:
+def for_suite(
+    tasks: Sequence[str], limit: int | None, wanted: float, level: float, written: Mapping[str, int]
+) -> Sheet:
     """The sheet of a suite before it is run. `limit`: the maximum number of items of a task; `wanted`: the effect as a
-    share.
+    share; `written`: the number of items of each benchmark that the experiment writes.
 
     Raises ConfigError where the size of a task is not known.
     """
@@ -136,8 +142,9 @@ def for_suite(tasks: Sequence[str], limit: int | None, wanted: float, level: flo
             items[task] = min(one.own_items, limit or one.own_items)
             share[task] = sum(float(row.scores[name]) for row in rows) / len(rows) / 100
     for task in (task for task in tasks if task not in items):
-        if limit is None:
+        size = written.get(task, limit)
+        if size is None:
             remedy = "set suite.limit, use the paper's benchmarks, or run `gra compare A B --power` on two finished runs (any task)"
             raise ConfigError([Problem("suite.tasks", f"the size of `{task}` is unknown", remedy)])
-        items[task], share[task] = limit, 0.5
+        items[task], share[task] = min(size, limit or size), 0.5
     return planned({task: items[task] for task in tasks}, share, wanted, level)

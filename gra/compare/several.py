@@ -16,7 +16,7 @@ from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from gra.compare.arms import Arm, check_arms
-from gra.compare.extras import extras, paper_hints
+from gra.compare.extras import extras, paper_hints, texts
 from gra.compare.options import Options, PaperOptions
 from gra.compare.paper.claims_sheet import run_only
 from gra.compare.paper.hints import FLAGS
@@ -25,7 +25,8 @@ from gra.compare.reading.folders import is_run, load, split
 from gra.compare.reading.scores import VERIFIED
 from gra.compare.tables import csv_export, table
 from gra.compare.tables.rows import Comparison, build
-from gra.compare.tables.sheet import FORMS, SUFFIX, Sheet, render
+from gra.compare.tables.sheet import FORMS, SUFFIX, WRITTEN, Sheet, render
+from gra.compare.written import told, write_sheets
 from gra.errors import ConfigError, EvalError, Problem
 from gra.fileio import write_text
 from gra.flags import Parser
@@ -114,15 +115,7 @@ def run(given: argparse.Namespace, options: Options) -> None:
         evaluated=evaluated,
     )
     further = extras(evaluated, reference, options)
-    files = {}
-    if given.output:
-        for form in ("markdown", "csv", "latex"):
-            files[f"table.{SUFFIX[form]}"] = _table(comparison, form, options.width)
-            for name, sheets in further.items():
-                own = sheets[-1:] if form == "csv" else sheets
-                files[f"{name}.{SUFFIX[form]}"] = render(own, form, options.width)
-    for name, text in files.items():
-        write_text(given.output / name, text)
+    listed = _write(given.output, comparison, further, options.width) if given.output else ""
     form = given.format or "terminal"
     parts = [_table(comparison, form, options.width)]
     if form == "terminal":
@@ -131,12 +124,22 @@ def run(given: argparse.Namespace, options: Options) -> None:
         shown = [one for sheets in further.values() for one in sheets]
         parts += [render(shown, form, options.width)] if shown else []
     print("\n".join(parts), end="", flush=True)
-    if files:
+    if listed:
         to, before = (sys.stdout, "\n") if form == "terminal" else (sys.stderr, "")  # other forms are piped into files
-        listed = f"written: {', '.join(str(given.output / name) for name in sorted(files))}"
-        print(before + textwrap.fill(listed, options.width, break_long_words=False, break_on_hyphens=False), file=to)
+        print(before + listed, file=to)
     for line in paper_hints(evaluated, options, FLAGS):
         print(line, file=sys.stderr)
+
+
+def _write(folder: Path, comparison: Comparison, further: Mapping[str, list[Sheet]], width: int) -> str:
+    """Write the table and every further sheet to `folder`. Return a text that lists the written and the removed files."""
+    tables = {f"table.{SUFFIX[form]}": _table(comparison, form, width) for form in WRITTEN}
+    for name, text in tables.items():
+        write_text(folder / name, text)
+    sheets = texts(further)
+    removed = told(folder, write_sheets(folder, sheets))
+    listed = f"written: {', '.join(str(folder / name) for name in sorted({**tables, **sheets}))}"
+    return "\n".join([textwrap.fill(listed, width, break_long_words=False, break_on_hyphens=False), *removed])
 
 
 def _short(further: Mapping[str, list[Sheet]], output: Path | None) -> dict[str, list[Sheet]]:

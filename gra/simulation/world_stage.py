@@ -52,6 +52,13 @@ def task_of(domain: str) -> str:
     return domain.replace(" ", "_").replace("-", "_")
 
 
+def benchmark_items(config: dict[str, Any]) -> dict[str, int]:
+    """The benchmarks that the stage writes, under their names in a suite, with their numbers of items; {} for a faulty
+    config."""
+    settings, _ = parse(WorldStageSettings, config)
+    return {} if settings is None else {f"world_{task_of(domain)}": settings.world.test_per_task for domain in DOMAINS}
+
+
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
     """All faults of the config."""
     problems = parse(WorldStageSettings, config)[1]

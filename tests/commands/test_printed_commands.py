@@ -128,7 +128,7 @@ def test_a_command_works_as_printed(
         return
     words = words[next((i for i, word in enumerate(words) if word in ("python", "gra")), 0) :]
     if how == "plan":
-        given = [word for word in words if "=" in word or word in ("-m",)]
+        given = words[2:] if words[1] == "plan" else [word for word in words if "=" in word or word in ("-m",)]
         words = ["gra", "plan", *given]
     elif how == "check":
         started: list[Any] = []

@@ -159,6 +159,21 @@ def test_missing_steps_show_as_a_dash_never_as_zero(make_arm, tmp_path):
     assert "<td>-</td>" in page
 
 
+def test_a_row_is_about_the_finished_replicates_and_says_so(make_arm, tmp_path):
+    arms = [make_arm("gra", label="GRA", replicate=place, seed=place, tasks=FEW) for place in (0, 1)]
+    arms += [make_arm("part", label="in part", replicate=0, seed=3, wrong=0.2, tasks=FEW)]
+    arms += [make_arm("part", label="in part", replicate=1, steps=("data",), kept=20, dropped=6)]
+    arms += [make_arm("none", label="not begun", replicate=place, steps=()) for place in (0, 1)]
+    text = " ".join(run(arms, tmp_path / "out").split())
+    assert "its row shows those that are (in part: 1 of 2)." in text
+    row = {row.name: row for row in built(arms).rows}["part"]
+    assert (row.replicates, row.facts.samples, row.facts.wrong_share) == (1, 120, pytest.approx(0.2))
+    lines = csv_export.read_csv((tmp_path / "out" / "table.csv").read_text())
+    assert [line["simulated"] for line in lines] == [True, True, True]  # also of the arm that is not begun
+    assert "| not begun |" in (tmp_path / "out" / "table.md").read_text()
+    assert "| GRA |" in (tmp_path / "out" / "table.md").read_text()  # the heading says that all are simulated
+
+
 def test_comparison_without_any_scores_still_tells_of_the_data(make_arm, tmp_path):
     text = run([make_arm("gra", label="GRA", steps=("data",), kept=20, dropped=6)], tmp_path / "out")
     assert re.search(r"GRA +- +reference", text)

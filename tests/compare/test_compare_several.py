@@ -19,6 +19,7 @@ from gra.compare.experiment import compare
 from gra.compare.paper.tables import BENCHMARKS
 from gra.compare.several import arms_of
 from gra.compare.tables.csv_export import read_csv
+from gra.compare.written import RECORD
 from gra.errors import ConfigError
 
 SUITE = (
@@ -114,7 +115,7 @@ def test_beside_the_paper(gra: Command, tmp_path: Path) -> None:
     assert "51.16 (printed 51.60)" in (tmp_path / "out" / "paper.md").read_text()
     assert "Beside the paper's tables" not in text, "written, and long"
     listed = text.partition("\nwritten: ")[2].replace("\n", " ").strip().split(", ")
-    assert sorted(listed) == sorted(map(str, (tmp_path / "out").iterdir()))
+    assert sorted(listed) == sorted(map(str, (tmp_path / "out").glob("[!.]*")))
     whole = (tmp_path / "out" / "claims.md").read_text()
     (counted,) = [line for line in text.splitlines() if "claims not run: " in line]
     count = sum(" | not run | " in line for line in whole.split("**Parts**")[0].splitlines())
@@ -139,7 +140,8 @@ def test_beside_the_paper(gra: Command, tmp_path: Path) -> None:
     assert found["distilled_72b", "(general)"]["delta"] == "-"
     assert found["distilled_72b", "mean of 9"]["delta"] != "-"
     wide = lines_of((tmp_path / "out" / "table1.csv").read_text())
-    assert [line["Scores"] for line in wide] == ["paper", "ours"] * 3
+    assert [line["Scores"] for line in wide] == [*("paper", "ours") * 2, "paper", "ours (simulated)"]
+    assert [line["Arm"] for line in wide[4:]] == ["mine", "mine"], "the paper's numbers are not simulated"
     assert [wide[0][name] for name in ("gsm8k", "mean")] == ["65.6", "51.2"]
     assert wide[3]["mmlu"] == "-", "not measured"
     assert wide[1]["gsm8k"] == f"{100 * float(one['ours']):.1f}"
@@ -156,7 +158,7 @@ def test_beside_the_paper(gra: Command, tmp_path: Path) -> None:
     simulated = found["mine", "gsm8k"]
     assert (simulated["simulated"], simulated["label"], simulated["opendataarena"]) == (
         "true",
-        "mine (simulated)",
+        "mine",
         "0.2565",
     )
     assert found["gra", "gsm8k"]["opendataarena"] == "-"
@@ -294,10 +296,12 @@ def test_power_from_runs(gra: Command, tmp_path: Path) -> None:
         f"{name}={scores(tmp_path / f'{name}{n}', 0.0, 10 * n + len(name))}" for name in ("a", "bb") for n in range(2)
     ]
     code, text, _ = gra(*runs, "--power", "3", "--output", tmp_path / "out")
-    assert (code, "needed for 3" in text, "correlate by" in text) == (0, True, True)
+    assert (code, "needed for 3" in text, "correlate by" in text, "(here 2 and 2)" in text) == (0, True, True, True)
     plan = lines_of((tmp_path / "out" / "power.csv").read_text())
     by_trainings = [float(line["detectable"]) for line in plan if line["noise"] == "0.0"]
     assert by_trainings[1:] == sorted(by_trainings[1:], reverse=True)
+    code, _, said = gra(*runs, "--format", "csv", "--output", tmp_path / "out")
+    assert (code, said.splitlines()[-1].endswith("wrote them: power.csv, power.md, power.tex")) == (0, True)
     code, _, said = gra(f"a={tmp_path / 'a0'}", "--power")
     assert (code, "needs two evaluated arms" in said) == (1, True)
 
@@ -324,6 +328,7 @@ def test_an_experiments_comparison_has_the_same_sheets(make_arm: Any, tmp_path: 
         "table.csv",
         "table.tex",
         "report.html",
+        RECORD,
     }
     assert "Beside the paper's tables" in text
     assert "have no row" not in text

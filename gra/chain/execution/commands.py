@@ -17,7 +17,7 @@ from gra.chain.execution.check import check_plan, locate
 from gra.chain.execution.cluster_settings import ClusterSettings, SlurmSettings, parse_cluster
 from gra.chain.execution.display import Display
 from gra.chain.execution.local import RunSummary, run_plan
-from gra.chain.execution.plan import Plan, Planned, make_plan
+from gra.chain.execution.plan import Plan, Planned, benchmark_items, make_plan
 from gra.chain.execution.plan_report import of_unfinished
 from gra.chain.execution.preflight import preflight_plan, stop_or_warn, writable_problems
 from gra.chain.store import manifest
@@ -99,23 +99,29 @@ def _power(root: DictConfig, made: Plan) -> str:
         raise ConfigError([Problem("suite", "--power needs the benchmarks of a suite", "suite=paper")])
     options = Options.model_validate(made.experiment.compare)
     assert options.power is not None
-    shown = for_suite(list(suite.tasks), suite.get("limit"), options.power / 100, options.level)
+    limit, written = suite.get("limit"), benchmark_items(made)
+    shown = for_suite(list(suite.tasks), limit, options.power / 100, options.level, written)
     return render([shown], "terminal", options.width)
 
 
 def compare(root: DictConfig, problems: list[Problem]) -> None:
     """Print the table of the finished arms and the names of the other arms. Raises StoreError if no arm is finished."""
     made = prepare(root, problems)[0]
-    ends = [(row.arm, end) for row in made.experiment.rows if (end := row.steps.get("scores") or row.steps.get("data"))]
-    missing = [arm for arm, end in ends if made.steps[end].folder is None]
-    if missing and len(missing) == len(ends):
+    done: dict[str, list[bool]] = {}  # arm -> whether each of its replicates is finished
+    for row in made.experiment.rows:
+        if end := row.steps.get("scores") or row.steps.get("data"):
+            done.setdefault(row.arm, []).append(made.steps[end].folder is not None)
+    if done and not any(map(any, done.values())):
         raise StoreError(
             f"{made.store.root}: no arm of {made.experiment.name} is finished with these settings\n"
             f"    -> give the arguments that the run had (gra run, gra submit), or run it: {_run_again()}"
         )
     print(_table(root, made))
-    if missing:
-        print(f"\nnot finished with these settings, so shown as -: {', '.join(dict.fromkeys(missing))}")
+    if none := [arm for arm, found in done.items() if not any(found)]:
+        print(f"\nnot finished with these settings, so shown as -: {', '.join(none)}")
+    if partly := [arm for arm, found in done.items() if any(found) and not all(found)]:
+        listed = ", ".join(f"{arm} ({sum(done[arm])} of {len(done[arm])})" for arm in partly)
+        print(f"\nnot finished with these settings for all seeds, so shown for those that are: {listed}")
 
 
 def prepare(

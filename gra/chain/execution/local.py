@@ -145,6 +145,7 @@ def spec_of(plan: Plan, item: Planned) -> Spec:
         hashes={name: digest for name, digest in item.hashes.items() if digest is not None},
         store=plan.store.root,
         digest=item.digest,
+        experiment=plan.experiment.name,
     )
 
 

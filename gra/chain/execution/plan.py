@@ -101,6 +101,13 @@ def make_plan(experiment: Experiment, store: Store) -> tuple[Plan, list[Problem]
     return Plan(experiment, store, planned), problems + _same_names(planned)
 
 
+def benchmark_items(plan: Plan) -> dict[str, int]:
+    """Return the benchmarks that steps write for evaluations (input `benchmarks`), with their numbers of items."""
+    makers = {item.step.inputs.get("benchmarks") for item in plan.steps.values() if "suite" in item.step.config}
+    steps = [item for name, item in plan.steps.items() if name in makers]
+    return {task: items for one in steps for task, items in one.stage.benchmark_items(one.step.config).items()}
+
+
 def _input_hashes(step: Step, planned: dict[str, Planned]) -> tuple[dict[str, str | None], list[Problem]]:
     hashes: dict[str, str | None] = {}
     problems = []

@@ -10,12 +10,10 @@ from dataclasses import replace
 
 from gra.chain.execution.plan import Plan, Planned
 from gra.chain.execution.runner import identify
-from gra.chain.store.earlier import identity_of, in_store, is_finished, of_name
+from gra.chain.store.earlier import experiment_of, identity_of, in_store, is_finished, of_name
 from gra.chain.store.fingerprint import change_lines, changes
 from gra.chain.store.working import worth_of
 from gra.outlook import Cost, Outlook, Upstream
-
-MOST_CHANGES = 4  # a step is not compared with the last step of the same name if more keys differ
 
 
 def of_unfinished(plan: Plan) -> list[str]:
@@ -67,12 +65,12 @@ def _of_step(plan: Plan, item: Planned, upstream: Upstream) -> tuple[list[str], 
 
 
 def _since_last(plan: Plan, item: Planned) -> list[str]:
-    """Return what changed since the newest run of the same name, and which of its replies are not reused."""
+    """Return what changed since the newest run of the same step in this experiment, and which of its replies are not reused."""
     assert item.digest is not None
     found = [
         folder
         for folder in of_name(plan.store, item.stage, item.step.id, item.digest)
-        if identity_of(folder) is not None
+        if experiment_of(folder) == plan.experiment.name and identity_of(folder) is not None
     ]
     if not found:
         return []
@@ -80,8 +78,6 @@ def _since_last(plan: Plan, item: Planned) -> list[str]:
     here = identify(item.stage, item.step.config, {name: digest or "" for name, digest in item.hashes.items()})
     changed = changes(there, here)
     worth = item.stage.kept(found[0]) if item.stage.kept is not None and item.stage.reuse is not None else ""
-    if len(changed) > MOST_CHANGES and not worth:
-        return []  # a step of that name in another experiment
     state = "the last run" if is_finished(found[0]) else "the last run, not finished"
     head = f"changed since {state} ({found[0].name}" + (f", {worth}" if worth else "") + "): "
     again = item.stage.bought_again([key for key, _, _ in changed]) if worth else []

@@ -89,11 +89,12 @@ def run_in_store(
     name: str,
     expected: str,
     patience_s: float | None = None,
+    experiment: str | None = None,
 ) -> Result:
     """Find, resume or make the step's result in the store.
 
     `hashes`: each input's fingerprint; `expected`: the step's fingerprint; `patience_s`: seconds to wait for another process
-    that makes the result (None: no limit).
+    that makes the result (None: no limit); `experiment`: the name of the step's experiment, which the manifest records.
 
     Raises StoreError, and what the stage raises. After an error, finished work stays in the working folder for the next
     run.
@@ -111,7 +112,7 @@ def run_in_store(
         if found:
             return Result(found, manifest.read(found), reused=True)
         place = store.place(stage.name, name, digest)
-        return _work(stage, config, inputs, who, place, lambda: in_store(store, stage, name, digest))
+        return _work(stage, config, inputs, who, place, lambda: in_store(store, stage, name, digest), experiment)
 
 
 def run_in_folder(
@@ -157,17 +158,25 @@ def _work(
     who: dict[str, Any],
     place: Place,
     earlier: Callable[[], list[Path]],
+    experiment: str | None = None,
 ) -> Result:
     """Run the stage in the working folder and publish the folder. The caller holds the lock and has checked that `place.final`
     does not exist. `earlier`: returns the folders of earlier runs of the step, whose replies may be reused."""
     with _disk_errors(place.partial):
-        begun = begin(stage, place, who)
+        begun = begin(stage, place, who, experiment)
         if not (place.partial / MANIFEST).exists():  # if it exists, an earlier run was killed just before `publish`
             given = stage.reuse(dict(config), earlier()) if stage.reuse is not None else dict(config)
             metrics = stage.run(given, dict(inputs), place.partial)
             remove_temporaries(place.partial)
             record = manifest.build(
-                stage, identity=who, config=config, inputs=inputs, folder=place.partial, begun=begun, metrics=metrics
+                stage,
+                identity=who,
+                config=config,
+                inputs=inputs,
+                folder=place.partial,
+                begun=begun,
+                metrics=metrics,
+                experiment=experiment,
             )
             write_json(place.partial / MANIFEST, record)
         _report(place)

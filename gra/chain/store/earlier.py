@@ -50,19 +50,29 @@ def beside(stage: Stage, output: Path) -> list[Path]:
 
 def identity_of(folder: Path) -> dict[str, object] | None:
     """Return the identity from which a finished or working folder was made; None if it is not recorded."""
-    for name in (MANIFEST, BEGUN):
-        try:
-            found = read_json(folder / name)["identity"]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        if isinstance(found, dict):
-            return found
-    return None
+    found = _recorded(folder, "identity")
+    return found if isinstance(found, dict) else None
+
+
+def experiment_of(folder: Path) -> str | None:
+    """Return the name of the experiment that started a finished or working folder; None if it is not recorded."""
+    found = _recorded(folder, "experiment")
+    return found if isinstance(found, str) else None
 
 
 def is_finished(folder: Path) -> bool:
     """Return whether the folder is a complete result, judged by its name and its manifest."""
     return (folder / MANIFEST).is_file() and not folder.name.endswith(PARTIAL)
+
+
+def _recorded(folder: Path, key: str) -> object:
+    """Return what the manifest has under `key`, or else the record of a working folder; None if neither has the key."""
+    for name in (MANIFEST, BEGUN):
+        try:
+            return read_json(folder / name)[key]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
 
 
 def _newest(folders: Iterable[Path]) -> list[Path]:

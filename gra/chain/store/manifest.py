@@ -43,12 +43,15 @@ def build(
     folder: Path,
     begun: str,
     metrics: Mapping[str, float],
+    experiment: str | None = None,
 ) -> Manifest:
-    """Return the manifest of the finished working folder `folder`. Raises GraError if a metric is not a finite number."""
+    """Return the manifest of the finished working folder `folder`. `experiment`: the name of the experiment that made it;
+    None without one. Raises GraError if a metric is not a finite number."""
     return {
         "stage": stage.name,
         "version": stage.version,
         "target": stage.target,
+        "experiment": experiment,
         "hash": fingerprint(identity),
         "identity": dict(identity),
         "config": dict(config),

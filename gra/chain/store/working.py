@@ -22,8 +22,9 @@ from gra.errors import StoreError
 from gra.fileio import read_json, write_json
 
 
-def begin(stage: Stage, place: Place, who: dict[str, Any]) -> str:
+def begin(stage: Stage, place: Place, who: dict[str, Any], experiment: str | None = None) -> str:
     """Start the working folder, or resume the one with the identity `who`. Return the time of its first start.
+    `experiment`: the name of the experiment that the step belongs to; None without one.
 
     Raises StoreError for a folder that no stage started, and OSError.
     """
@@ -47,7 +48,7 @@ def begin(stage: Stage, place: Place, who: dict[str, Any]) -> str:
     if (partial / BEGUN).exists():
         return str(read_json(partial / BEGUN).get("start") or manifest.now())
     start = manifest.now()
-    write_json(partial / BEGUN, {"identity": who, "hash": fingerprint(who), "start": start})
+    write_json(partial / BEGUN, {"identity": who, "hash": fingerprint(who), "experiment": experiment, "start": start})
     return start
 
 

@@ -60,6 +60,10 @@ def _draw(words: Sequence[str], count: int, seed: int, output: Path) -> int:
             print(f"{name}: has {len(rows)} samples, fewer than --count {count}; all of them are used", file=sys.stderr)
     drawn = f"{len(sheet)} samples of {len(arms)} {'arm' if len(arms) == 1 else 'arms'}"
     print(f"{output / SHEET}: {drawn} in random order; {KEY} holds the arms")
+    if shared := sum(map(len, key.values())) - len(sheet):
+        print(
+            f"    {len(sheet) + shared} were drawn; samples with equal texts share one line, which counts for each of them"
+        )
     print(f"    -> fill in {', '.join(LABELS)} in each line (true, false or null), then: gra blind rates {output}")
     return 0
 

@@ -32,6 +32,8 @@ HEADINGS = (
     ),
     "OpenDataArena",
 )
+MARK = " (simulated)"
+SIMULATED = "Simulated: our scores marked so were made from simulated models; they say nothing about the paper."
 READINGS = ("strict", "opencompass", "tolerant")
 NOTES = (
     "Paper: percent, as printed; means are recomputed from the scores, and a printed mean that differs is in brackets. "
@@ -61,9 +63,7 @@ def sheet(records: Sequence[Mapping[str, Any]], runs: RunsEvidence, paper: Paper
     """One line for each of the `records`."""
     notes = list(NOTES)
     if any(record["simulated"] for record in records):
-        notes.insert(
-            0, "Simulated: the arms marked so were made from simulated models; they say nothing about the paper."
-        )
+        notes.insert(0, SIMULATED)
     used = {name: one.note for name, one in paper.benchmarks.items() if one.note and name in runs.columns}
     notes += [f"{name}: {note}." for name, note in used.items()]
     lines = [_line(record) for record in records]
@@ -101,7 +101,7 @@ def _records(
         found.append(
             {
                 "arm": arm,
-                "label": f"{label} (simulated)" if simulated else label,
+                "label": label,
                 "simulated": simulated,
                 "row": str(key),
                 "benchmark": name,
@@ -146,7 +146,7 @@ def _line(record: Mapping[str, Any]) -> list[str]:
         record["benchmark"],
         MISSING if record["items"] is None else f"{record['items']:,}",
         paper,
-        span(record["ours"]),
+        span(record["ours"]) + (MARK if record["simulated"] and record["ours"] is not None else ""),
         interval(record["delta"]),
         points(record["detectable"]).removeprefix("+"),
         *(percent(None if record[reading] is None else record[reading].value) for reading in READINGS),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gra.compare.paper.beside import MARK, SIMULATED
 from gra.compare.paper.tables import BENCHMARKS
 from gra.compare.tables.numbers import MISSING, percent
 from gra.compare.tables.sheet import Sheet
@@ -24,20 +25,17 @@ def sheet(records: Iterable[Mapping[str, Any]]) -> Sheet:
     LaTeX."""
     arms: dict[str, dict[str, Mapping[str, Any]]] = {}
     for record in records:
-        arms.setdefault(str(record["label"]), {})[str(record["benchmark"])] = record
+        arms.setdefault(str(record["arm"]), {})[str(record["benchmark"])] = record
     columns = (*BENCHMARKS, "mean")
-    other = {
-        label: str(one["row"])
-        for label, found in arms.items()
-        for one in list(found.values())[:1]
-        if str(one["arm"]) not in (str(one["row"]), str(one["row"]).rpartition("/")[2])
-    }
-    notes = [*NOTES, *([f"{', '.join(f'{label} is {row}' for label, row in other.items())}."] if other else [])]
-    lines = [
-        [label, words, *(_cell(found.get(name), key) for name in columns)]
-        for label, found in arms.items()
-        for words, key in (("paper", "paper"), ("ours", "ours"))
-    ]
+    lines, others, made_up = [], [], False
+    for arm, found in arms.items():
+        one = next(iter(found.values()))
+        label, row, made_up = str(one["label"]), str(one["row"]), made_up or one["simulated"]
+        if arm not in (row, row.rpartition("/")[2]):
+            others.append(f"{label} is {row}")
+        for words, key in (("paper", "paper"), (f"ours{MARK}" if one["simulated"] else "ours", "ours")):
+            lines.append([label, words, *(_cell(found.get(name), key) for name in columns)])
+    notes = [*NOTES, *([SIMULATED] if made_up else []), *([f"{', '.join(others)}."] if others else [])]
     return Sheet("The layout of the paper's Table 1", ("Arm", "Scores", *columns), lines, notes, words=2)
 
 

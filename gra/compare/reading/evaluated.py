@@ -37,7 +37,13 @@ class Evaluated:
         return any(task.verifier for _, scores in self.runs[name] for task in scores.tasks.values())
 
     def simulated(self, name: str) -> bool:
-        """Whether an arm's numbers come from simulated models."""
+        """Whether an arm's numbers come from simulated models. An arm without a finished step is taken to be as the other
+        arms are, if these are all alike."""
+        started = [one for one, group in self.groups.items() if any(arm.folders for arm in group)]
+        names = [name] if name in started else started
+        return bool(names) and all(self._made_up(one) for one in names)
+
+    def _made_up(self, name: str) -> bool:
         return any(arm.simulated for arm in self.groups[name]) or any(scores.simulated for _, scores in self.runs[name])
 
 

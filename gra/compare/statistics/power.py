@@ -17,7 +17,8 @@ its R training runs. The paired difference between these averages has the varian
     D = 2 p (1 - p) [ (within - between) + (1 - within) / R ]
 
 so that SE^2 = sum of D / n over benchmarks / K^2 + 2 noise^2 / R. Degrees of freedom are Satterthwaite's, as in trainings.py, and
-the interval is as wide as that module makes it: few training runs widen it on purpose.
+the interval is as wide as that module makes it: few training runs widen it on purpose. A benchmark on which fewer than
+FEW items are expected to differ between the arms is widened as edges.py does: D / n becomes (n D + 2) / (n + 2)^2.
 Clusters (MMLU's subjects, BBH's tasks) are not planned for; they widen intervals.
 """
 
@@ -28,6 +29,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gra.compare.statistics.bootstrap import LEVEL, Interval
+from gra.compare.statistics.edges import FEW
 from gra.compare.statistics.trainings import c4
 from gra.intervals import student
 
@@ -73,9 +75,10 @@ def error(design: Design, trainings: int) -> tuple[float, float]:
 def _errors(design: Design, trainings: int) -> tuple[float, float, float]:
     """The planned standard error, the standard error that the interval uses, and the latter's degrees of freedom."""
     scale = len(design.items) ** 2
-    spread = [p * (1 - p) / n for p, n in zip(design.share, design.items, strict=True)]
+    spread = [p * (1 - p) / n for n, p in _benchmarks(design)]
     alike = (design.within - design.between) + (1 - design.within) / trainings
     items = 2 * alike * sum(spread) / scale
+    items += sum(_extra(n, 2 * p * (1 - p), alike, design, trainings) for n, p in _benchmarks(design)) / scale
     if trainings == 1:
         return math.sqrt(items), math.sqrt(items), math.inf
     luck = (1 - design.within) * sum(spread) / scale
@@ -85,6 +88,19 @@ def _errors(design: Design, trainings: int) -> tuple[float, float, float]:
     used = items + seen / c4(seen_df) ** 2 - 2 * luck / trainings
     parts = items**2 / max(1, sum(design.items) - len(design.items)) + (seen / c4(seen_df) ** 2) ** 2 / seen_df
     return math.sqrt(variance), math.sqrt(used), used**2 / parts if parts > 0 else math.inf
+
+
+def _benchmarks(design: Design) -> list[tuple[int, float]]:
+    return list(zip(design.items, design.share, strict=True))
+
+
+def _extra(items: int, spread: float, alike: float, design: Design, trainings: int) -> float:
+    """What edges.py is expected to add to the variance of a benchmark's difference; 0 where enough items differ."""
+    differing = 1 - (1 - min(1.0, spread * (1 - design.between))) ** trainings  # as if training runs were pairs
+    if items * differing >= FEW:
+        return 0.0
+    seen = spread * alike
+    return max(0.0, (items * seen + 2) / (items + 2) ** 2 - seen / items)
 
 
 def effect(design: Design, trainings: int) -> float:

@@ -25,6 +25,9 @@ def notes(comparison: Comparison) -> list[str]:
     lines = [
         "Scores are percent correct; the mean is the unweighted mean over benchmarks. A missing value is shown as -."
     ]
+    if partly := [row for row in comparison.rows if 0 < row.replicates < row.planned]:
+        listed = "; ".join(f"{label(row, comparison)}: {row.replicates} of {row.planned}" for row in partly)
+        lines.append(f"Not all training runs of an arm are finished; its row shows those that are ({listed}).")
     lines += _on_differences(comparison)
     if any(row.spread is not None for row in comparison.rows):
         lines.append("± is the standard deviation over training runs.")

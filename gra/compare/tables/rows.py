@@ -36,7 +36,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One arm of the table. `cells` lacks the benchmarks on which the arm was not evaluated. `benchmarks` is the number
+    """One arm of the table. `replicates`: number of evaluated replicates, of `planned`; if there are any, the row is about
+    these alone. `cells` lacks the benchmarks on which the arm was not evaluated. `benchmarks` is the number
     of benchmarks of the table; `mean` and the other means are None unless the arm has all of them. `spread`: sample
     standard deviation of `mean` over `replicates` (None below two). `differences` and `adjusted` (Holm's p by
     benchmark, within this arm's comparison) have one entry per kind of `scores.KINDS` that both this arm and the
@@ -49,6 +50,7 @@ class TableRow:
     quantized: tuple[str, ...]
     reference: bool
     replicates: int
+    planned: int
     benchmarks: int
     cells: Mapping[str, Cell]
     mean: float | None
@@ -133,6 +135,7 @@ def build(
         _row(
             group,
             runs[name],
+            found.simulated(name),
             tasks,
             scored[name],
             name == reference,
@@ -144,7 +147,7 @@ def build(
     resampled = [found for row in rows for found in row.differences.values() if found.resamples]
     if problems := enough(resamples, max([0, *(len(found.tasks) for found in resampled)]), level):
         raise ConfigError(problems)
-    simulated = any(arm.simulated for arm in arms) or any(s.simulated for found in runs.values() for _, s in found)
+    simulated = any(row.simulated for row in rows)
     every = found.scores()
     caveats = [*conditions_differ(every), *cautions(every)]
     return Comparison(title, reference, simulated, tasks, tuple(rows), resamples, level, tuple(caveats), items_only)
@@ -170,6 +173,7 @@ def _differences(
 def _row(
     group: Sequence[Arm],
     runs: Sequence[tuple[Arm, Scores]],
+    simulated: bool,
     tasks: Sequence[str],
     scored: Mapping[str, Mapping[str, Outcomes]],
     reference: bool,
@@ -197,15 +201,16 @@ def _row(
         label=group[0].label,
         reference=reference,
         replicates=len(runs),
+        planned=len(group),
         benchmarks=len(tasks),
         cells=cells,
-        simulated=any(arm.simulated for arm in group) or any(scores.simulated for _, scores in runs),
+        simulated=simulated,
         quantized=tuple(sorted({words for words in _few_bits(group, runs) if words is not None})),
         mean=statistics.fmean(cell.value for cell in cells.values()) if complete else None,
         interval=level.mean if complete and level is not None else None,
         trainings=level.trainings if level is not None else 0,
         spread=statistics.stdev(known) if len(known) > 1 else None,
-        facts=facts(group),
+        facts=facts([arm for arm, _ in runs] or group),
         differences=differences,
         adjusted={kind: holm(found.family) for kind, found in differences.items()},
     )

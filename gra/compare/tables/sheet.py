@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LEAST = 14  # least width of a column of text in a terminal, in characters
 FORMS = ("terminal", "markdown", "csv", "latex")
 SUFFIX = {"markdown": "md", "csv": "csv", "latex": "tex", "terminal": "txt"}
+WRITTEN = ("markdown", "csv", "latex")  # the forms of files
 _MARKDOWN = re.compile(r"([\\`*_{}|#~]|\[(?=[^\]]*\]\())")
 
 

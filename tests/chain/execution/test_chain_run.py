@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 from places import Place
+
+from gra.cli_help import PAGES
 
 RUN = ("run", "experiment=fake")
 
@@ -38,6 +41,7 @@ def test_run_then_run_again_then_change_what_matters(place: Place) -> None:
     assert sorted(place.calls) == ["fake_join", "fake_join", "fake_make 1", "fake_make 10", "fake_make 5"]
     assert len(place.finished()) == 5  # the twin shares arm a's
     record = json.loads(next(place.store.glob("fake_join-a-scores-*/manifest.json")).read_text())
+    assert record["experiment"] == "fake"
     assert record["simulated"] is True  # the shared step's mark, handed on
     assert set(record["inputs"]) == {"data", "base"}
 
@@ -49,8 +53,12 @@ def test_run_then_run_again_then_change_what_matters(place: Place) -> None:
     assert plan.stdout.count("done") == 7
     assert "would run" not in plan.stdout
 
+    made = next(place.store.glob("fake_make-a-make-*[0-9a-f]")).name
     changed = place.gra("plan", "experiment=fake", "made.value=2")
     assert changed.stdout.count("would run") == 4  # a and its twin; b has another, base is shared
+    assert f"a/make: changed since the last run ({made}): value: 1 -> 2" in changed.stdout
+    elsewhere = place.gra("plan", "experiment=fake", "made.value=2", "experiment.name=other")
+    assert (elsewhere.returncode, "changed since" in elsewhere.stdout) == (0, False)  # a step of that name elsewhere
     table = place.gra("compare", "experiment=fake")
     assert table.stdout == first.stdout
     assert sorted(p.name for p in place.folder.iterdir()) == ["calls", "conf", "runs"]
@@ -68,6 +76,17 @@ def test_a_table_says_which_arms_are_not_finished_and_there_is_none_of_nothing(p
     some = place.gra("compare", "experiment=fake", "made.value=2")
     assert some.returncode == 0
     assert some.stdout.endswith("not finished with these settings, so shown as -: a, twin\n")
+    half = place.gra("compare", "experiment=fake", "experiment.replicates=[0,1]")  # b is finished for seed 0 alone
+    assert half.stdout.endswith("for all seeds, so shown for those that are: a (1 of 2), b (1 of 2), twin (1 of 2)\n")
+    assert "so shown as -" not in half.stdout
+
+
+def test_the_plan_with_power_that_help_prints_works_in_an_empty_store(place: Place) -> None:
+    (example,) = (words for _, words in PAGES["plan"].examples if "--power" in words)
+    for more, items in (("", "1,050"), ("world.test_per_task=20", "140")):
+        told = place.gra(*shlex.split(f"{example} {more}"))
+        assert told.returncode == 0, told.stderr
+        assert f"7 benchmarks ({items} items)" in told.stdout
 
 
 def test_samples_that_the_synthesis_does_not_make_are_named(place: Place) -> None:

@@ -65,7 +65,7 @@ def config(server: Counting, world: Path, **synthesis: Any) -> dict[str, Any]:
 
 
 def in_store(stage: Stage, given: dict[str, Any], store: Store, name: str = "gra/data") -> Result:
-    return run_in_store(stage, given, {}, {}, store, name, fingerprint(identify(stage, given, {})))
+    return run_in_store(stage, given, {}, {}, store, name, fingerprint(identify(stage, given, {})), experiment="e")
 
 
 def in_folder(stage: Stage, given: dict[str, Any], output: Path) -> Result:

@@ -49,6 +49,16 @@ def test_a_sheet_is_drawn_labelled_and_counted(tmp_path: Path, capsys: pytest.Ca
     assert (tmp_path / "reading" / "rates.md").read_text() == shown
 
 
+def test_fewer_lines_than_samples_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arms = [f"a={folder(tmp_path / 'a', ROWS)}", f"b={folder(tmp_path / 'b', ROWS[:5])}"]
+    assert main(["draw", *arms, "--count", "30", "--output", str(tmp_path / "reading")]) == 0
+    shown = capsys.readouterr().out
+    assert "sheet.jsonl: 30 samples of 2 arms" in shown
+    assert "35 were drawn; samples with equal texts share one line" in shown
+    assert main(["draw", arms[0], "--output", str(tmp_path / "alone")]) == 0
+    assert "were drawn" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("wrong", ['"yes"', "1", "0", "2", '"true"', "[]"])
 def test_a_label_that_is_none_is_named_with_its_line(wrong: str, tmp_path: Path) -> None:
     line = json.dumps({"place": "0001", **dict.fromkeys(LABELS)}).replace('"task": null', f'"task": {wrong}')

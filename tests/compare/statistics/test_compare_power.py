@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from gra.compare.power_sheet import for_suite
 from gra.compare.statistics.bootstrap import Interval, paired_bootstrap
 from gra.compare.statistics.item_scores import Outcomes
 from gra.compare.statistics.power import Design, detectable, effect, error, items_needed, trainings_needed
+from gra.errors import ConfigError
 from gra.intervals import student
 
 PAPER = Design(items=[1319, 5000, 164, 500, 10042, 1172, 198, 6511, 14042, 541], share=[0.6] * 10)
@@ -72,6 +75,20 @@ def test_the_plan_is_what_comparisons_then_see(trainings: int, noise: float) -> 
     assert 0.68 <= seen / 160 <= 0.92
 
 
+@pytest.mark.parametrize(("items", "share", "trainings"), [(10, 0.5, 1), (10, 0.08, 1), (10, 0.3, 3)])
+def test_the_plan_of_few_items_is_what_tables_then_show(items: int, share: float, trainings: int) -> None:
+    """Where few items differ, intervals are widened (edges.py), and the plan foresees it."""
+    design = Design(items=[items] * 7, share=[share] * 7, noise=0.01 if trainings > 1 else 0.0)
+    wanted = effect(design, trainings)
+    rng, seen, shown = np.random.default_rng(1), 0, []
+    for _ in range(100):
+        found = paired_bootstrap(*simulated(design, trainings, wanted, rng), resamples=400).mean
+        seen += found.low > 0
+        shown.append(detectable(found, 0.95))
+    assert wanted == pytest.approx(np.median(shown), rel=0.15)
+    assert 0.6 <= seen / 100 <= 0.92
+
+
 @given(st.integers(2, 20), st.floats(0, 0.03))
 def test_more_never_sees_less(trainings: int, noise: float) -> None:
     design = Design(items=[200, 400], share=[0.5, 0.3], noise=noise)
@@ -92,6 +109,17 @@ def test_what_is_needed_is_just_enough() -> None:
     loud = Design(items=PAPER.items, share=PAPER.share, noise=0.02)
     assert items_needed(loud, 2, 0.01) is None  # no number of items helps against the noise of two trainings
     assert trainings_needed(loud, 1e-4) is None
+
+
+def test_a_suites_sizes_are_the_papers_or_those_that_the_experiment_writes() -> None:
+    def items(*tasks: str, limit: int | None = None) -> str:
+        (size,) = re.findall(r"\(([\d,]+) items\)", for_suite(tasks, limit, 0.02, 0.95, {"own": 150}).notes[0])
+        return str(size)
+
+    assert (items("own"), items("own", "gsm8k"), items("own", limit=10)) == ("150", "1,469", "10")
+    assert items("own", "drop", limit=200) == "350"
+    with pytest.raises(ConfigError, match="the size of `drop` is unknown"):
+        items("own", "drop")
 
 
 def test_designs_that_make_no_sense_are_refused() -> None:
