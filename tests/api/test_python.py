@@ -145,6 +145,10 @@ def test_models_are_probed(tmp_path: Path) -> None:
         ({"pool": None, "backend": NotAsync(), "models": NAMES}, ["`chat` of NotAsync is not `async def`"]),
         ({"models": NAMES[:3]}, ["set synthesis.reviewers=1 synthesis.min_reviews=1"]),
         ({"pool": None, "base_url": "http://127.0.0.1:9/v1"}, ["give the models"]),
+        (
+            {"models": ["llama"]},
+            ["no simulated model `llama`", "leave `pool.models` out (in Python: `models`)", "slm-a"],
+        ),
         ({"config": {"synthesis.tau": 70, "runtime.concurrency": 0}}, ["synthesis.tau", "runtime.concurrency"]),
         (
             {"config": {"synthesis.tua": 7, "runtime.concurency": 8, "seeds.limit": "many"}},
@@ -190,7 +194,9 @@ def test_what_is_no_record_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_student_is_trained_and_its_path_loads(tmp_path: Path, tiny_chat_model: Path) -> None:
+def test_a_student_is_trained_with_progress_and_its_path_loads(
+    tmp_path: Path, tiny_chat_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     data = made(tmp_path / "data")
     few = {
         "sft.max_steps": 1,
@@ -200,8 +206,29 @@ def test_a_student_is_trained_and_its_path_loads(tmp_path: Path, tiny_chat_model
         "tracking": "none",
     }
     model = gra.train(data, tiny_chat_model, output=tmp_path / "model", config=few)
+    assert "step 1 of 1, loss" in caplog.text
     assert isinstance(gra.load(model), gra.TrainedModel)
     assert (model.path / "adapter_config.json").is_file() or (model.path / "config.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("before", "shown"),
+    [
+        ("", True),
+        ("logging.getLogger('gra').setLevel('WARNING')", False),
+        ("logging.basicConfig(stream=sys.stdout)", False),
+    ],
+)
+def test_log_lines_of_a_run_are_shown_unless_the_caller_has_logging_of_his_own(before: str, shown: bool) -> None:
+    code = (
+        "import logging, sys; from gra.api.running import reported\n"
+        f"{before}\nlog = logging.getLogger('gra.train')\n"
+        "with reported():\n    log.info('step 1 of 3')\nlog.info('afterwards')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ("INFO gra.train: step 1 of 3" in done.stderr) == shown
+    assert ("step 1 of 3" in done.stdout) == ("stdout" in before)
+    assert "afterwards" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
