@@ -59,15 +59,29 @@ def composed(app: str, output: str | Path, values: Mapping[str, Any]) -> Compose
         str(key): str(value) for key, value in root.hydra.runtime.choices.items() if value and "hydra/" not in str(key)
     }
     OmegaConf.set_struct(root, True)
-    keys = OmegaConf.to_container(root, resolve=False)
-    assert isinstance(keys, dict)
-    known = list(dotted_keys({str(key): value for key, value in keys.items() if key not in ("hydra", "config")}))
+    known = _keys(root)
     for key, value in {**{k: v for k, v in values.items() if k not in groups}, "output": str(expanded(output))}.items():
         try:
             OmegaConf.update(root, key, _plain(value))
         except OmegaConfBaseException as error:
             problems.append(_unknown(key, str(error), known))
     return _read(root, app, choices, problems)
+
+
+def keys_of(app: str) -> list[str]:
+    """Return the dotted keys that the app `app` (a file of conf/) has."""
+    from hydra import compose
+
+    with _hydra():
+        return _keys(compose(app))
+
+
+def _keys(root: Any) -> list[str]:
+    from omegaconf import OmegaConf
+
+    keys = OmegaConf.to_container(root, resolve=False)
+    assert isinstance(keys, dict)
+    return list(dotted_keys({str(key): value for key, value in keys.items() if key not in ("hydra", "config")}))
 
 
 def _read(root: Any, app: str, choices: Mapping[str, str], found: list[Problem]) -> Composed:

@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from gra.api.arguments import of_app
 from gra.api.results import Scores, TrainedModel
 from gra.api.running import run_stage
 from gra.chain.config.kinds import group_options
@@ -17,6 +18,7 @@ Config = Mapping[str, Any]
 STUDENT = "a hub id, a folder or a name of conf/student"
 
 
+@of_app("train_app")
 def train(
     data: str | PathLike[str],
     student: str | PathLike[str],
@@ -55,6 +57,7 @@ def train(
     return TrainedModel(run_stage("gra.train.stage.run", "train_app", output, values, problems).folder)
 
 
+@of_app("eval_app")
 def evaluate(
     model: str | PathLike[str],
     suite: str = "smoke",

@@ -164,8 +164,36 @@ def test_faults_are_told_all_at_once_before_anything_is_made(
     for word in words:
         assert word in str(told.value)
     assert told.value.__context__ is None  # a traceback shows this error alone
-    assert len(traceback.extract_tb(told.value.__traceback__)) <= 7  # and little of this package
+    assert len(traceback.extract_tb(told.value.__traceback__)) <= 8  # and little of this package
     assert not list(tmp_path.iterdir()), "neither the output, nor the records, nor their folder"
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "words"),
+    [
+        (
+            "review",
+            {"samples": 4},
+            "review() has no argument 'samples': a setting is given in `config`, e.g. config={'refine.samples': 4}",
+        ),
+        ("refine", {"modles": NAMES}, "refine() has no argument 'modles': did you mean 'models'?"),
+        ("review", {"how": "keep"}, "review() has no argument 'how': it has data, models, output, base_url"),
+        ("synthesize", {"tau": 7}, "config={'synthesis.tau': 7}"),
+        ("probe", {"concurrency": 7}, "config={'runtime.concurrency': 7}"),
+        (
+            "train",
+            {"max_steps": 7},
+            "train() has no argument 'max_steps': a setting is given in `config`, e.g. config={'sft.max_steps': 7}",
+        ),
+        ("evaluate", {"limit": 7}, "config={'suite.limit': 7}"),
+    ],
+)
+def test_an_unknown_argument_is_answered_with_what_to_write(
+    tmp_path: Path, function: str, given: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(TypeError) as told:
+        getattr(gra, function)(SEEDS, output=tmp_path / "data", **given)
+    assert words in str(told.value)
 
 
 def test_a_refused_call_leaves_the_records_of_an_earlier_one(tmp_path: Path) -> None:
