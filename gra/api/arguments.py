@@ -1,13 +1,15 @@
-"""Answers a call with an unknown argument: with the argument or the setting that is probably meant."""
+"""Checks the arguments of a call. An unknown one is answered with the argument or the setting that is probably meant."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from os import PathLike
 from typing import Any, ParamSpec, TypeVar
 
 from gra import spelling
+from gra.errors import Problem
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,3 +43,11 @@ def _told(function: str, name: str, value: Any, names: Sequence[str], app: str) 
     if near := spelling.near(name, keys_of(app), cutoff=spelling.TYPO):
         return f"{said}: a setting is given in `config`, e.g. config={{{near[0]!r}: {value!r:.80}}}"
     return f"{said}: it has {', '.join(names)}; settings are given in `config`: config={{'KEY': VALUE}}"
+
+
+def not_a_path(name: str, value: object, wanted: str) -> list[Problem]:
+    """Return the fault of an argument that is neither a text nor a path; [] if there is none."""
+    if isinstance(value, str | PathLike) and value != "":
+        return []
+    told = "required, but not set" if value in (None, "") else f"neither a text nor a path (got {value!r:.80})"
+    return [Problem(name, told, f"give {wanted}: {name}=...", "Python")]
