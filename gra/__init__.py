@@ -1,7 +1,7 @@
 """GRA: a committee of small language models writes instruction data (arXiv 2504.12322). Start with `gra --help`.
 
 Python functions: `gra.synthesize`, `gra.refine`, `gra.review`, `gra.probe`, `gra.train`, `gra.evaluate`, `gra.compare`,
-`gra.load` (gra/api, docs/python.md). Each is imported on first use, so `import gra` stays fast. `help(gra.train)`
+`gra.export`, `gra.load` (gra/api, docs/python.md). Each is imported on first use, so `import gra` stays fast. `help(gra.train)`
 documents `train`.
 """
 
@@ -16,6 +16,7 @@ __all__ = [
     "TrainedModel",
     "compare",
     "evaluate",
+    "export",
     "load",
     "probe",
     "refine",
@@ -23,7 +24,7 @@ __all__ = [
     "synthesize",
     "train",
 ]
-_PACKAGES = ("train", "compare")  # packages that can be called like functions
+_PACKAGES = ("train", "compare", "export")  # packages that can be called like functions
 
 
 def __getattr__(name: str) -> Any:

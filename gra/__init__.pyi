@@ -4,6 +4,7 @@ from gra.api.committee import probe as probe
 from gra.api.committee import refine as refine
 from gra.api.committee import review as review
 from gra.api.committee import synthesize as synthesize
+from gra.api.exporting import export as export
 from gra.api.results import Data as Data
 from gra.api.results import Folder as Folder
 from gra.api.results import Probe as Probe

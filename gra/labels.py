@@ -34,8 +34,8 @@ def foreign_seeds(models_simulated: bool, seeds: Iterable[Path | None]) -> str |
     if not models_simulated or simulated(seeds):
         return None
     return (
-        "simulated models know only their own world (seeds=world): your seeds do not shape what they write, and the figures say "
-        "nothing about your seeds or about real models"
+        "simulated models know only their own world: your seeds do not shape what they write, and the figures say nothing about "
+        "your seeds or about real models (seeds of their world: python -m gra.simulation.world_stage world)"
     )
 
 

@@ -13,22 +13,33 @@ from pathlib import Path
 
 import pytest
 
+import gra
+from gra.models.base import Reply, Request
+from gra.simulation.backend import connect
+from gra.synthesis import prompts
+from gra.synthesis.prompts import variables
+
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-_BLOCK = re.compile(r"^```(?:python|yaml)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_PLACE = re.compile(r"# (?:add to|replace in|new file) (?P<path>[\w/.]+)(?:, (?P<where>before|in) `(?P<name>\w+)`)?\n")
+_BLOCK = re.compile(r"^```(?:python|yaml|jinja)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_PLACE = re.compile(
+    r"\{?# (?:add to|replace in|new file) (?P<path>[\w/.]+)(?:, (?P<where>before|in) `(?P<name>\w+)`)?(?: #\})?\n"
+)
+
+
+def text_of(section: str) -> str:
+    return re.split(r"^## ", TEXT.split(f"## {section}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
 
 
 def apply(section: str, root: Path) -> list[str]:
     """Make the changes of one section below `root`; returns the files that were touched."""
-    text = re.split(r"^## ", TEXT.split(f"## {section}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
     touched = []
-    for block in (found[1] for found in _BLOCK.finditer(text)):
+    for block in (found[1] for found in _BLOCK.finditer(text_of(section))):
         place = _PLACE.match(block)
         assert place is not None, block
         path, body = root / place["path"], block[place.end() :]
         touched.append(place["path"])
-        if block.startswith("# new file"):
+        if block.startswith(("# new file", "{# new file")):
             path.parent.mkdir(exist_ok=True)
             path.write_text(body, encoding="utf-8")
             continue
@@ -81,6 +92,36 @@ def test_a_seed_format(copy: Path, python: Callable[..., str], tmp_path: Path) -
         )
         assert "('Clue 0?', 'It is 0.')" in told
         assert "quiz cards" in told or "trivia" in told
+
+
+class Noting:
+    """The simulated committee; `first` holds the first message of each call."""
+
+    simulated = True
+
+    def __init__(self) -> None:
+        self.models = [f"slm-{letter}" for letter in "abcde"]
+        self._behind = connect({"models": self.models, "_target_": "x"}, {"latency": 0})
+        self.first: list[dict[str, str]] = []
+
+    async def chat(self, request: Request) -> Reply:
+        self.first.append(request.messages[0])
+        return await self._behind.chat(request)
+
+
+def test_prompts(tmp_path: Path) -> None:
+    """A run asks with the file of the page, and the page names the variables of each prompt."""
+    assert apply("Prompts", tmp_path) == ["my_prompts/respond.jinja"]
+    seeds = [{"instruction": f"Say the number {n}.", "response": f"The number is {n}."} for n in range(20)]
+    config = {"synthesis.prompts": str(tmp_path / "my_prompts"), "synthesis.dedup.model": "hash"}
+    backend = Noting()
+    data = gra.synthesize(seeds, backend.models, backend=backend, samples=4, output=tmp_path / "data", config=config)
+    assert len(data.dataset) == 4
+    assert {"content": "You answer in at most two sentences.", "role": "system"} in backend.first
+    rows = re.findall(r"^\| `(\w+)\.jinja` \|.*\| ([^|]*) \|$", text_of("Prompts"), re.MULTILINE)
+    assert {step: set(re.findall(r"`(\w+)`", names)) for step, names in rows} == {
+        step: set(variables.values(step)) for step in (*prompts.STEPS, prompts.REWRITE)
+    }
 
 
 def test_a_role_policy(copy: Path, python: Callable[..., str]) -> None:

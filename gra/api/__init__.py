@@ -6,6 +6,7 @@ without a `__main__` guard.
 """
 
 from gra.api.committee import probe, refine, review, synthesize
+from gra.api.exporting import export
 from gra.api.results import Data, Folder, Probe, Scores, TrainedModel, load
 from gra.api.students import compare, evaluate, train
 
@@ -17,6 +18,7 @@ __all__ = [
     "TrainedModel",
     "compare",
     "evaluate",
+    "export",
     "load",
     "probe",
     "refine",

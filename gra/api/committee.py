@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from gra.api.arguments import of_app
 from gra.api.given_backend import given
 from gra.api.records import Records, file_of
 from gra.api.results import Data, Probe
@@ -17,6 +18,7 @@ Models = Sequence[str | Mapping[str, Any]]
 Config = Mapping[str, Any]
 
 
+@of_app("synthesis_app")
 def synthesize(
     seeds: Records,
     models: Models | None = None,
@@ -68,6 +70,7 @@ def synthesize(
         return Data(_run(target, "synthesis_app", output, values, models, base_url, pool, backend, config))
 
 
+@of_app("refine_app")
 def refine(
     data: Records,
     models: Models | None = None,
@@ -95,16 +98,29 @@ def refine(
         return Data(_run(target, "refine_app", output, values, models, base_url, pool, backend, config))
 
 
-def review(data: Records, models: Models | None = None, *, output: str | Path, **more: Any) -> Data:
+@of_app("refine_app")
+def review(
+    data: Records,
+    models: Models | None = None,
+    *,
+    output: str | Path,
+    base_url: str | list[str] | dict[str, Any] | None = None,
+    pool: str | None = None,
+    backend: Any = None,
+    seed: int = 0,
+    config: Config | None = None,
+) -> Data:
     """Let a committee review an existing data set and keep what passes the gate, unchanged. Same as `refine` with `how="keep"`.
 
     Example:
         >>> kept = gra.review("alpaca.json", pool="simulated", output="data/kept")
         >>> kept.rejected["reason"]
     """
-    return refine(data, models, output=output, how="keep", **more)
+    which = {"base_url": base_url, "pool": pool, "backend": backend}
+    return refine(data, models, output=output, how="keep", seed=seed, config=config, **which)
 
 
+@of_app("probe_app")
 def probe(
     seeds: Records,
     models: Models | None = None,

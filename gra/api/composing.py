@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gra import spelling
 from gra.chain.config.kinds import group_options
 from gra.chain.config.overrides import dotted_keys
+from gra.chain.execution.check import PYTHON as WHERE
 from gra.chain.execution.check import Sources
 from gra.errors import ConfigError, Problem
 from gra.paths import conf_dir, expanded
-
-WHERE = "Python"
 
 
 @dataclass(frozen=True)
@@ -59,18 +58,32 @@ def composed(app: str, output: str | Path, values: Mapping[str, Any]) -> Compose
         str(key): str(value) for key, value in root.hydra.runtime.choices.items() if value and "hydra/" not in str(key)
     }
     OmegaConf.set_struct(root, True)
-    keys = OmegaConf.to_container(root, resolve=False)
-    assert isinstance(keys, dict)
-    known = list(dotted_keys({str(key): value for key, value in keys.items() if key not in ("hydra", "config")}))
+    known = _keys(root)
     for key, value in {**{k: v for k, v in values.items() if k not in groups}, "output": str(expanded(output))}.items():
         try:
             OmegaConf.update(root, key, _plain(value))
         except OmegaConfBaseException as error:
             problems.append(_unknown(key, str(error), known))
-    return _read(root, app, choices, problems)
+    return _read(root, app, choices, problems, ["output", *(key for key in values if key not in groups)])
 
 
-def _read(root: Any, app: str, choices: Mapping[str, str], found: list[Problem]) -> Composed:
+def keys_of(app: str) -> list[str]:
+    """Return the dotted keys that the app `app` (a file of conf/) has."""
+    from hydra import compose
+
+    with _hydra():
+        return _keys(compose(app))
+
+
+def _keys(root: Any) -> list[str]:
+    from omegaconf import OmegaConf
+
+    keys = OmegaConf.to_container(root, resolve=False)
+    assert isinstance(keys, dict)
+    return list(dotted_keys({str(key): value for key, value in keys.items() if key not in ("hydra", "config")}))
+
+
+def _read(root: Any, app: str, choices: Mapping[str, str], found: list[Problem], given: list[str]) -> Composed:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -97,7 +110,7 @@ def _read(root: Any, app: str, choices: Mapping[str, str], found: list[Problem])
     inputs = {
         str(name): expanded(value) for name, value in (plain.get("inputs") or {}).items() if value not in (None, "???")
     }
-    sources = files_behind(app, choices, (), [conf_dir()])
+    sources = replace(files_behind(app, choices, (), [conf_dir()]), python=frozenset(given))
     whole = {str(key): value for key, value in unresolved.items()}
     return Composed(plain["config"], inputs, expanded(plain["output"]), problems, whole, sources)
 

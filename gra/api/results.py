@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gra import labels
+from gra import labels, unfinished
 from gra.errors import StoreError
 from gra.fileio import write_text
 
@@ -34,7 +34,7 @@ class Folder:
         """Open `folder`. Raises StoreError if it is not a finished folder of a stage."""
         self.folder = Path(folder).absolute()
         if not (self.folder / labels.MANIFEST).is_file():
-            raise StoreError(f"{self.folder}: not the folder of a finished stage: it has no {labels.MANIFEST}")
+            raise StoreError(unfinished.told(self.folder, "give the folder that a call or a command of gra made"))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r})"

@@ -4,9 +4,11 @@ notebook)."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,13 +33,34 @@ def run_stage(
     try:
         found = composed(app, output, values)
         faults = [*problems, *found.problems]
-        return beside_a_loop(
-            lambda: carry_out(target, found.config, found.inputs, found.output, faults, found.unresolved, found.sources)
-        )
+        with reported():
+            return beside_a_loop(
+                lambda: carry_out(
+                    target, found.config, found.inputs, found.output, faults, found.unresolved, found.sources
+                )
+            )
     except GraError as error:  # its text says what to do, which a traceback of fifty lines would hide
         if _COMMAND_WORDS.search(str(error)):
             error.add_note(IN_PYTHON)
         raise error.with_traceback(None) from error.__cause__
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Show the log lines of this project during the block, as the commands do. A level that the caller has set for the logger `gra`
+    stays, and so do handlers of the root logger; without any, lines go to standard error."""
+    own, root, handler = logging.getLogger("gra"), logging.getLogger(), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
+    before, shown = own.level, root.hasHandlers()
+    if before == logging.NOTSET:
+        own.setLevel(logging.INFO)
+    if not shown:
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        own.setLevel(before)
+        root.removeHandler(handler)
 
 
 def beside_a_loop(work: Callable[[], T]) -> T:

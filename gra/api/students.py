@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from gra.api.arguments import not_a_path, of_app
 from gra.api.results import Scores, TrainedModel
 from gra.api.running import run_stage
 from gra.chain.config.kinds import group_options
@@ -17,6 +18,7 @@ Config = Mapping[str, Any]
 STUDENT = "a hub id, a folder or a name of conf/student"
 
 
+@of_app("train_app")
 def train(
     data: str | PathLike[str],
     student: str | PathLike[str],
@@ -44,7 +46,7 @@ def train(
         ConfigError: with all faults, before the model is loaded.
         TrainError: training failed; the same call resumes it.
     """
-    faults = [*_not_a_path("data", data, "a data folder"), *_not_a_path("student", student, STUDENT)]
+    faults = [*not_a_path("data", data, "a data folder"), *not_a_path("student", student, STUDENT)]
     if faults:
         raise ConfigError(faults)
     place = str(student.path if isinstance(student, TrainedModel) else student)
@@ -55,6 +57,7 @@ def train(
     return TrainedModel(run_stage("gra.train.stage.run", "train_app", output, values, problems).folder)
 
 
+@of_app("eval_app")
 def evaluate(
     model: str | PathLike[str],
     suite: str = "smoke",
@@ -77,7 +80,7 @@ def evaluate(
         ConfigError: with all faults, before the model is loaded.
         EvalError: the evaluation ended early.
     """
-    if faults := _not_a_path("model", model, "a hub id, a folder, or what gra.train returned"):
+    if faults := not_a_path("model", model, "a hub id, a folder, or what gra.train returned"):
         raise ConfigError(faults)
     place = model.path if isinstance(model, TrainedModel) else model
     values = {"suite": suite, "model.path": str(place)}
@@ -102,14 +105,6 @@ def compare(first: str | PathLike[str], second: str | PathLike[str], **options: 
     if found is None:
         raise ConfigError(problems)
     return compare_runs(load(Path(first)), load(Path(second)), found)
-
-
-def _not_a_path(name: str, value: object, wanted: str) -> list[Problem]:
-    """Return the fault of an argument that is neither a text nor a path; [] if there is none."""
-    if isinstance(value, str | PathLike) and value != "":
-        return []
-    told = "required, but not set" if value in (None, "") else f"neither a text nor a path (got {value!r:.80})"
-    return [Problem(name, told, f"give {wanted}: {name}=...", "Python")]
 
 
 def _without_weights(name: str, values: Mapping[str, Any]) -> list[Problem]:

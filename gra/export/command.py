@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gra import labels
+from gra import labels, unfinished
 from gra.errors import StoreError
 from gra.export.formats import FORMATS
 from gra.export.pairs import pairs
@@ -60,15 +60,22 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     form = ALIASES.get(given.to, given.to)
     name = given.name or given.folder.resolve().name
-    if not re.fullmatch(r"[\w.-]+", name):
-        parser.error(f"--name: {name!r} is not a file name\n    -> use letters, digits, `.`, `-` and `_`")
-    if given.preferences and FORMATS[form].pairs is None:
-        able = ", ".join(key for key, one in FORMATS.items() if one.pairs is not None)
-        parser.error(f"--preferences: the format {given.to} has no preference pairs\n    -> use one of: {able}")
+    if wrong := fault(form, name, preferences=given.preferences):
+        parser.error("--{}: {}\n    -> {}".format(*wrong))
     count, files = export(given.folder, form, given.output, name, given.margin if given.preferences else None)
     what = "pairs" if given.preferences else "samples"
     print(f"{given.output}: {count:,} {what} in {', '.join(files)}")
     return 0
+
+
+def fault(form: str, name: str, *, preferences: bool) -> tuple[str, str, str] | None:
+    """PURE: return (option, what is wrong, what to do) if the name or the choice of pairs cannot be used, else None."""
+    if not re.fullmatch(r"[\w.-]+", name):
+        return "name", f"{name!r} is not a file name", "use letters, digits, `.`, `-` and `_`"
+    if preferences and FORMATS[form].pairs is None:
+        able = ", ".join(key for key, one in FORMATS.items() if one.pairs is not None)
+        return "preferences", f"the format {form} has no preference pairs", f"use one of: {able}"
+    return None
 
 
 def export(folder: Path, form: str, output: Path, name: str, margin: float | None = None) -> tuple[int, list[str]]:
@@ -79,9 +86,7 @@ def export(folder: Path, form: str, output: Path, name: str, margin: float | Non
     pairs, or if `output` cannot be written.
     """
     if not (folder / labels.MANIFEST).is_file():
-        raise StoreError(
-            f"{folder}: no finished data folder\n    -> give the output folder of gra synthesize or gra refine"
-        )
+        raise StoreError(unfinished.told(folder, "give the output folder of gra synthesize or gra refine"))
     kept = _rows(folder / KEPT)
     if margin is None:
         count, files = len(kept), FORMATS[form].files(name, kept)
@@ -90,9 +95,9 @@ def export(folder: Path, form: str, output: Path, name: str, margin: float | Non
         if not found:
             raise StoreError(
                 f"{folder}: no instruction has a kept and a dropped response whose scores differ by {margin:g} points or more\n"
-                "    -> lower --margin, or let several answers to an instruction be reviewed: gra refine --help"
+                "    -> lower the margin, or let several answers to an instruction be reviewed: gra refine --help"
             )
-        assert make is not None  # the command has checked this
+        assert make is not None  # `fault` says so before
         count, files = len(found), make(name, found)
     try:
         output.mkdir(parents=True, exist_ok=True)

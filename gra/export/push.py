@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gra import labels, secret_patterns
+from gra import labels, secret_patterns, unfinished
 from gra.errors import StoreError
 from gra.flags import Parser
 
@@ -72,9 +72,7 @@ def parcel(folder: Path) -> Parcel:
     Raises StoreError if it is not a finished data or model folder, or if its card seems to contain a secret.
     """
     if not (folder / labels.MANIFEST).is_file():
-        raise StoreError(
-            f"{folder}: not the folder of a finished stage\n    -> give the output of gra synthesize or gra train"
-        )
+        raise StoreError(unfinished.told(folder, "give the output of gra synthesize or gra train"))
     if (folder / "data" / "train.parquet").is_file():
         found = Parcel("dataset", folder, [name for name in DATA if (folder / name).is_file()])
     elif (folder / "model").is_dir():

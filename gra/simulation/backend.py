@@ -33,7 +33,10 @@ class PoolSettings(PoolBase):
     )
 
     def problems(self) -> list[Problem]:
-        known = f"the simulated models: {', '.join(MODELS)}"
+        known = (
+            "leave `pool.models` out (in Python: `models`), and pool=simulated names five; or choose from the simulated models: "
+            f"{', '.join(MODELS)}"
+        )
         found = super().problems()
         found += [
             Problem("pool.models", f"no simulated model `{m.served}`", known)

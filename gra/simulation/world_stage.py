@@ -2,12 +2,16 @@
 
 Writes seeds/seeds.jsonl, benchmarks/<task>.jsonl (one task per domain), corpus.txt and SIMULATED. Seeds and corpus come from the
 open split, benchmarks from the held-out split (see gra/simulation/world/__init__.py). The same config gives the same bytes.
+
+An experiment runs it as a step. By itself: `python -m gra.simulation.world_stage FOLDER`.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +27,7 @@ from gra.synthesis.committee.records import DOMAINS
 NAME = "world"
 VERSION = 1
 LABEL = "made in a closed world of checkable skills (gra.simulation): not real data, and no measure of real models\n"
+SEEDS = "seeds/seeds.jsonl"
 _PATIENCE = 50  # a skill counts as exhausted after this many draws in a row without a new text
 
 
@@ -98,7 +103,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     if short:
         raise ConfigError(short)
     corpus = _corpus(world.corpus_pairs, random.Random(f"{settings.seed}/corpus"))
-    write_text(output / "seeds" / "seeds.jsonl", _lines(seeds))
+    write_text(output / SEEDS, _lines(seeds))
     for task, items in tests.items():
         write_text(output / "benchmarks" / f"{task}.jsonl", _lines(items))
     write_text(output / "corpus.txt", corpus)
@@ -209,3 +214,21 @@ def _corpus(pairs: int, rng: random.Random) -> str:
         if instance is not None:
             lines += [instance.text, _right_response(instance)]
     return "\n".join(lines) + "\n"
+
+
+def main(argv: list[str]) -> int:
+    """Write the world with the default settings to a folder, print its seeds, and return the exit code."""
+    parser = argparse.ArgumentParser(
+        "python -m gra.simulation.world_stage", description="Write seeds and benchmarks of the simulated world."
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="files of the same names are replaced")
+    folder = parser.parse_args(argv).folder
+    found = run({}, {}, folder)
+    print(
+        f"{folder / SEEDS}: {found['seeds']:,.0f} seeds, of which {found['wrong_seed_share']:.0%} are wrong (simulated)"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from gra.errors import Problem
 from gra.models.parsed_pool import parsed_pool
 from gra.models.pool import check_pool
@@ -15,6 +13,7 @@ from gra.synthesis import prompts
 from gra.synthesis.committee.roles import checkers, models_needed
 from gra.synthesis.config import SynthesisRuntime
 from gra.synthesis.decontamination.sources import check_sources
+from gra.synthesis.prompts import own_folder
 from gra.synthesis.scoring import scales
 from gra.synthesis.seeds.load import SeedSettings, check_seeds
 from gra.synthesis.settings import SynthesisSettings
@@ -115,13 +114,4 @@ def _combinations(settings: SynthesisSettings, models: list[str]) -> list[Proble
         what = f"no such folder: {settings.prompts}"
         problems.append(Problem("synthesis.prompts", what, f"give a folder, or one of {', '.join(prompts.EDITIONS)}"))
         return problems
-    for step in prompts.STEPS:
-        try:
-            prompts.compile_step(step, settings.prompts)
-        except jinja2.TemplateError as error:
-            problems.append(Problem("synthesis.prompts", f"{step}.jinja: {error}", "fix the template"))
-    try:
-        prompts.built_in(settings.prompts)
-    except jinja2.TemplateError as error:
-        problems.append(Problem("synthesis.prompts", str(error), "fix the file"))
-    return problems
+    return problems + ([] if settings.prompts in prompts.EDITIONS else own_folder.faults(settings.prompts))

@@ -154,7 +154,7 @@ class SynthesisSettings(Settings):
         "classic",
         min_length=1,
         description="Form of the prompts. classic: one message, replies in JSON; turns: examples as turns of the conversation and "
-        "replies of one line, which suits small models; or a folder with your own (as gra/synthesis/prompts); null: classic.",
+        "replies of one line, which suits small models; or a folder with your own (docs/extending.md); null: classic.",
     )
     demonstrations: int = Field(
         3,

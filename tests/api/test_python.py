@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import os
 import pydoc
 import subprocess
@@ -47,16 +48,6 @@ class Counting:
 def made(output: Path, **more: Any) -> gra.Data:
     given: dict[str, Any] = {"pool": "simulated", "samples": 4, "config": QUICK} | more
     return gra.synthesize(SEEDS, output=output, **given)
-
-
-def data_folder(path: Path) -> Path:
-    """A data folder of one sample, which no stage made."""
-    from datasets import Dataset
-
-    messages = [{"role": "user", "content": "Say 1."}, {"role": "assistant", "content": "1"}]
-    (path / "data").mkdir(parents=True)
-    Dataset.from_list([{"messages": messages}]).to_parquet(path / "data" / "train.parquet")
-    return path
 
 
 @pytest.mark.slow
@@ -145,6 +136,14 @@ def test_models_are_probed(tmp_path: Path) -> None:
         ({"pool": None, "backend": NotAsync(), "models": NAMES}, ["`chat` of NotAsync is not `async def`"]),
         ({"models": NAMES[:3]}, ["set synthesis.reviewers=1 synthesis.min_reviews=1"]),
         ({"pool": None, "base_url": "http://127.0.0.1:9/v1"}, ["give the models"]),
+        (
+            {"models": ["llama"]},
+            ["no simulated model `llama`", "leave `pool.models` out (in Python: `models`)", "slm-a"],
+        ),
+        (
+            {"config": {"synthesis": {"tau": 70}, "runtime.concurrency": "many"}},
+            ["synthesis.tau (Python): ", "runtime.concurrency (Python): "],
+        ),
         ({"config": {"synthesis.tau": 70, "runtime.concurrency": 0}}, ["synthesis.tau", "runtime.concurrency"]),
         (
             {"config": {"synthesis.tua": 7, "runtime.concurency": 8, "seeds.limit": "many"}},
@@ -160,8 +159,36 @@ def test_faults_are_told_all_at_once_before_anything_is_made(
     for word in words:
         assert word in str(told.value)
     assert told.value.__context__ is None  # a traceback shows this error alone
-    assert len(traceback.extract_tb(told.value.__traceback__)) <= 7  # and little of this package
+    assert len(traceback.extract_tb(told.value.__traceback__)) <= 8  # and little of this package
     assert not list(tmp_path.iterdir()), "neither the output, nor the records, nor their folder"
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "words"),
+    [
+        (
+            "review",
+            {"samples": 4},
+            "review() has no argument 'samples': a setting is given in `config`, e.g. config={'refine.samples': 4}",
+        ),
+        ("refine", {"modles": NAMES}, "refine() has no argument 'modles': did you mean 'models'?"),
+        ("review", {"how": "keep"}, "review() has no argument 'how': it has data, models, output, base_url"),
+        ("synthesize", {"tau": 7}, "config={'synthesis.tau': 7}"),
+        ("probe", {"concurrency": 7}, "config={'runtime.concurrency': 7}"),
+        (
+            "train",
+            {"max_steps": 7},
+            "train() has no argument 'max_steps': a setting is given in `config`, e.g. config={'sft.max_steps': 7}",
+        ),
+        ("evaluate", {"limit": 7}, "config={'suite.limit': 7}"),
+    ],
+)
+def test_an_unknown_argument_is_answered_with_what_to_write(
+    tmp_path: Path, function: str, given: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(TypeError) as told:
+        getattr(gra, function)(SEEDS, output=tmp_path / "data", **given)
+    assert words in str(told.value)
 
 
 def test_a_refused_call_leaves_the_records_of_an_earlier_one(tmp_path: Path) -> None:
@@ -185,60 +212,29 @@ def test_what_is_no_record_is_named(tmp_path: Path) -> None:
         gra.synthesize([SEEDS[0], "x"], pool="simulated", output=tmp_path / "data")  # type: ignore[list-item]
     with pytest.raises(ConfigError, match="record 0 is not JSON"):
         gra.synthesize([{"instruction": object()}], pool="simulated", output=tmp_path / "data")
+
+
+def test_a_folder_that_is_not_finished_is_told_as_such(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="not the folder of a finished stage"):
         gra.load(tmp_path)
-
-
-@pytest.mark.slow
-def test_a_student_is_trained_and_its_path_loads(tmp_path: Path, tiny_chat_model: Path) -> None:
-    data = made(tmp_path / "data")
-    few = {
-        "sft.max_steps": 1,
-        "sft.precision": "fp32",
-        "sft.global_batch": 2,
-        "sft.cutoff_length": 128,
-        "tracking": "none",
-    }
-    model = gra.train(data, tiny_chat_model, output=tmp_path / "model", config=few)
-    assert isinstance(gra.load(model), gra.TrainedModel)
-    assert (model.path / "adapter_config.json").is_file() or (model.path / "config.json").is_file()
-
-
-@pytest.mark.parametrize(
-    ("student", "words"),
-    [
-        (None, ["student (Python): required, but not set"]),
-        (7, ["student (Python): neither a text nor a path (got 7)"]),
-        ("tiny", ["built from a text by the step `student`", "config={'student_folder': FOLDER}"]),
-        ("any", ["'any' names no model"]),
-    ],
-)
-def test_a_student_is_refused_before_anything_is_made(tmp_path: Path, student: Any, words: list[str]) -> None:
-    data = data_folder(tmp_path / "data")
-    with pytest.raises(ConfigError) as told:
-        gra.train(data, student, output=tmp_path / "model")
-    for word in words:
-        assert word in str(told.value)
-    assert str(told.value).startswith("1 problem ")
-    assert not list(tmp_path.glob("model*"))
-    with pytest.raises(ConfigError, match=r"model \(Python\): required"):
-        gra.evaluate(None, output=tmp_path / "scores")  # type: ignore[arg-type]
-
-
-def test_a_name_of_conf_student_chooses_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its folder in the cache is named, with the command that fetches it. `./NAME` is a folder."""
-    monkeypatch.setenv("GRA_CACHE", str(tmp_path / "cache"))
-    data = data_folder(tmp_path / "data")
-    with pytest.raises(ConfigError, match="gra fetch students smollm2-135m"):
-        gra.train(data, "smollm2-135m", sft="cpu_small", output=tmp_path / "model")
-    with pytest.raises(ConfigError, match=r"no such folder: \./smollm2-135m"):
-        gra.train(data, "./smollm2-135m", sft="cpu_small", output=tmp_path / "model")
+    with pytest.raises(StoreError, match="mine: no such folder"):
+        gra.load(tmp_path / "mine")
+    (tmp_path / "mine.partial" / "data").mkdir(parents=True)
+    for name in ("mine", "mine.partial"):
+        with pytest.raises(
+            StoreError, match=r"mine\.partial: unfinished.*\n.*the same call .*: it resumes.* is .*/mine$"
+        ):
+            gra.load(tmp_path / name)
 
 
 def test_callable_packages_show_their_function() -> None:
-    from gra.api import students
+    from gra.api import exporting, students
 
-    for package, function in ((gra.train, students.train), (gra.compare, students.compare)):
+    for package, function in (
+        (gra.train, students.train),
+        (gra.compare, students.compare),
+        (gra.export, exporting.export),
+    ):
         assert inspect.signature(package) == inspect.signature(function, eval_str=True)
         shown = pydoc.render_doc(package, renderer=pydoc.plaintext)
         assert f"{function.__name__}({next(iter(inspect.signature(function).parameters))}: " in shown
@@ -247,6 +243,27 @@ def test_callable_packages_show_their_function() -> None:
     for name in ("synthesize", "refine", "review", "probe", "evaluate", "load"):
         assert f"\n    {name}(" in shown
     assert set(gra.__all__) <= set(dir(gra))
+
+
+def test_data_are_exported(tmp_path: Path) -> None:
+    kept = gra.review(SEEDS, pool="simulated", output=tmp_path / "kept")
+    for data in (kept, str(tmp_path / "kept")):
+        (file,) = gra.export(data, to="alpaca", output=tmp_path / "out")
+        assert [row["output"] for row in json.loads(file.read_text())] == kept.dataset["response"][:]
+    assert [path.name for path in gra.export(kept, "axolotl", output=tmp_path / "out", name="x")] == [
+        "x.jsonl",
+        "axolotl.yaml",
+    ]
+    for given, words in (
+        ({"to": "alpacca"}, r"unknown format 'alpacca'\n.*did you mean `alpaca`"),
+        ({"to": "alpaca", "preferences": True}, r"preferences \(Python\): the format alpaca has no preference pairs"),
+        ({"to": "alpaca", "name": "a/b"}, "is not a file name"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            gra.export(kept, output=tmp_path / "no", **given)
+    with pytest.raises(StoreError, match="not the folder of a finished stage"):
+        gra.export(tmp_path, "alpaca", output=tmp_path / "no")
+    assert not (tmp_path / "no").exists()
 
 
 def test_importing_gra_imports_nothing_heavy() -> None:

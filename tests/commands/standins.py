@@ -74,6 +74,7 @@ RULES: list[tuple[str, str, tuple[str, ...]]] = [
         "shell",
         ("--help",),
     ),  # what it measures: tests/simulation/test_traits.py
+    (r"python -m gra\.simulation\.world_stage world", "run", ()),
     (r"gra report data/mine", "run", ()),
     (r"gra report .*", "shell", ("--help",)),  # with scores: tests/compare/report/test_report_command.py
     (
@@ -106,6 +107,7 @@ RULES: list[tuple[str, str, tuple[str, ...]]] = [
             "~pool.serve.requires",
         ),
     ),
+    (r"gra synthesize .*seeds=world seeds\.path=.*", "check", ("~seeds.columns", "seeds.path=mine.jsonl")),
     (r"gra synthesize .*", "check", ()),
     (r"gra refine .*", "check", ()),  # whole runs: tests/synthesis/refining/test_refine.py
     # Stage 2

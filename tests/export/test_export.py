@@ -158,5 +158,5 @@ def test_faulty_words(
 
 
 def test_what_is_no_data_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="no finished data folder"):
+    with pytest.raises(StoreError, match="not the folder of a finished stage"):
         export(tmp_path, "alpaca", tmp_path / "out", "mine")

@@ -1,6 +1,7 @@
 """The stages `world` and `audit`: same bytes, no leak from the benchmarks, a true account of what is wrong."""
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,11 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from gra import labels
 from gra.errors import ConfigError, StoreError
 from gra.fileio import read_json, sha256_file
+from gra.paths import conf_dir
 from gra.simulation import audit, world_stage
 from gra.simulation.world import SEED_FORMS, judge, normal, parse
 from gra.synthesis.committee.records import DOMAINS
+from gra.synthesis.seeds.checks import check_seeds
+from gra.synthesis.seeds.settings import SeedSettings
 
 CONFIG = {"seed": 0, "world": {"seeds": 700, "test_per_task": 60, "corpus_pairs": 500}}
 
@@ -154,3 +159,18 @@ def test_faults_of_the_audit_are_found(tmp_path):
     (tmp_path / "data" / "train.parquet").write_bytes(b"no parquet")
     with pytest.raises(StoreError, match="cannot be read"):
         audit.run({}, {"data": tmp_path}, tmp_path / "out")
+
+
+def test_missing_seeds_of_the_world_are_answered_with_the_command_that_makes_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    conf = yaml.safe_load((conf_dir() / "seeds" / "world.yaml").read_text())
+    (problem,) = check_seeds(SeedSettings.model_validate(conf))
+    module, folder, path = re.search(
+        r"python -m (\S+) (\w+); then seeds=world seeds\.path=(\S+)", problem.remedy
+    ).groups()
+    assert module == "gra.simulation.world_stage"
+    assert world_stage.main([folder]) == 0
+    assert f"{path}: 1,500 seeds" in capsys.readouterr().out
+    assert check_seeds(SeedSettings.model_validate(conf | {"path": path})) == []
+    assert labels.foreign_seeds(True, [tmp_path / "other"]).endswith(f"python -m {module} {folder})")
+    assert labels.foreign_seeds(True, [Path(path)]) is None

@@ -15,6 +15,8 @@ from gra.chain.stage import Stage
 from gra.chain.store.fingerprint import leaves
 from gra.errors import Problem
 
+PYTHON = "Python"  # the origin of keys that a caller in Python set
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -26,6 +28,7 @@ class Sources:
     root_keys: frozenset[str] = frozenset()  # dotted keys in that file; others come from the experiment
     experiment_keys: Mapping[str, str] = field(default_factory=dict)  # dotted key set by the experiment -> its file
     files: Mapping[str, str] = field(default_factory=dict)  # group -> file, only for files outside the project
+    python: frozenset[str] = frozenset()  # dotted keys that a caller in Python set
 
     def file_of(self, key: str, overridden: Iterable[str] = ()) -> str:
         """Return the file that set the dotted `key`, or `command line: ...`. `overridden`: dotted keys that the step's arm
@@ -34,6 +37,8 @@ class Sources:
             name, _, _ = override.lstrip("+~").partition("=")
             if key == name or (key.startswith(f"{name}.") and name not in self.choices):
                 return f"command line: {override}"
+        if _setter(key, dict.fromkeys(self.python, PYTHON)):
+            return PYTHON
         first = key.split(".")[0]
         for part in overridden:
             if key == part or key.startswith(f"{part}."):

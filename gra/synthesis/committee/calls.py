@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias, TypeVar
 
+from gra.errors import ConfigError, Problem
 from gra.models.base import Reply, Request
 from gra.synthesis import prompts
 from gra.synthesis.committee.randomness import number
@@ -77,7 +78,7 @@ class Caller:
         settings = self.rules.settings
         if not prompts.has_examples(step, settings.prompts):
             values.pop("demonstrations", None)  # the prompt does not show them, so no reply can copy them
-        messages = prompts.render(step, settings.prompts, **values)
+        messages = _rendered(step, settings.prompts, values)
         style = self.rules.styles[step]
         schema = json_schema(step, style, bool(values.get("solve")))
         results: list[tuple[Any, str | None]] = [(None, "not asked")] * len(turns)
@@ -139,6 +140,18 @@ class Caller:
             **decoding_of(self.rules.settings, step, attempt, cuts),
         )
         return Call(self.sample, step, role, attempt, request)
+
+
+def _rendered(step: str, edition: str, values: Mapping[str, Any]) -> tuple[dict[str, str], ...]:
+    """Return the messages of a prompt. Raises ConfigError if a file of an own folder cannot be rendered with these values, which
+    the check of the folder, made with other values, did not show."""
+    try:
+        return prompts.render(step, edition, **values)
+    except Exception as error:
+        if edition in prompts.EDITIONS:
+            raise
+        told = f"{prompts.source_path(step, edition)}: {error}"
+        raise ConfigError([Problem("synthesis.prompts", told, "fix the template for this case")]) from None
 
 
 def _record(call: Call, reply: Reply, found: Reading) -> CallRecord:

@@ -84,7 +84,7 @@ class Progress:
                 log.warning("status.json cannot be removed: %s", error)
 
     def stage(self, name: str, total: int | None) -> None:
-        """Print the final line of the previous stage and begin this one."""
+        """Print the final line of the previous stage, if it had items, and begin this one."""
         self._stage_ended()
         self._stage = name
         self._state.stage(name, total)
@@ -117,9 +117,9 @@ class Progress:
                 self._write_status()
 
     def _stage_ended(self) -> None:
-        if self._stage:
-            self._say(line(self._state.snapshot(), ended=True))
-            self._stage = ""
+        if self._stage and (snapshot := self._state.snapshot()).total != 0:  # a stage of 0 items has nothing to say
+            self._say(line(snapshot, ended=True))
+        self._stage = ""
 
     def _say(self, text: str) -> None:
         if self._live is not None:

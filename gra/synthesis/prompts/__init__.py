@@ -74,23 +74,25 @@ def _has_reply(path: Path) -> bool:
 
 
 @cache
-def _environment(edition: str | None) -> jinja2.Environment:
+def environment(edition: str | None) -> jinja2.Environment:
+    """Return the environment that reads the templates of the edition."""
     folders = [str(folder) for folder in _folders(edition)]
-    environment = jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folders),
         undefined=jinja2.StrictUndefined,
         autoescape=False,
         trim_blocks=False,
         keep_trailing_newline=False,
     )
-    environment.filters |= {"fence": fence, "line": line, "as_json": _as_json}
-    environment.globals["guidance"] = lambda domain, block: _guidance(edition, domain, block)
-    return environment
+    made.filters |= {"fence": fence, "line": line, "as_json": _as_json}
+    made.globals["guidance"] = lambda domain, block: _guidance(edition, domain, block)
+    return made
 
 
 @cache
-def _template(step: str, edition: str | None) -> jinja2.Template:
-    return _environment(edition).get_template(f"{step}.jinja")
+def compiled(step: str, edition: str | None) -> jinja2.Template:
+    """Return the compiled prompt of a step. Raises jinja2.TemplateError."""
+    return environment(edition).get_template(f"{step}.jinja")
 
 
 @cache
@@ -99,7 +101,7 @@ def _guidance(edition: str | None, domain: str, block: str) -> str:
     path."""
     if domain not in DOMAINS:
         return ""
-    template = _environment(edition).get_template(f"domains/{_file_of(domain)}")
+    template = environment(edition).get_template(f"domains/{_file_of(domain)}")
     return "".join(template.blocks[block](template.new_context({}))).strip() if block in template.blocks else ""
 
 
@@ -109,7 +111,7 @@ def _file_of(domain: str) -> str:
 
 def style(step: str, edition: str | None = None) -> Style:
     """Return how replies to the prompt of `step` are read."""
-    template = _template(step, edition)
+    template = compiled(step, edition)
     if "reply" not in template.blocks:
         return "classic"
     return cast(Style, "".join(template.blocks["reply"](template.new_context({}))).strip())
@@ -118,7 +120,7 @@ def style(step: str, edition: str | None = None) -> Style:
 @cache
 def has_examples(step: str, edition: str | None = None) -> bool:
     """Return whether the prompt of `step` shows demonstrations as turns."""
-    return "example_assistant" in _template(step, edition).blocks
+    return "example_assistant" in compiled(step, edition).blocks
 
 
 @cache
@@ -130,7 +132,7 @@ def demonstrates(edition: str | None = None) -> bool:
 def render(step: str, edition: str | None = None, **values: Any) -> tuple[dict[str, str], ...]:
     """Return the chat messages for `step`. Each record of the value `demonstrations` becomes two turns, if the prompt has such
     turns. Raises jinja2.UndefinedError if a value that the prompt needs is missing."""
-    template = _template(step, edition)
+    template = compiled(step, edition)
     context = template.new_context(values)
     messages: list[dict[str, str]] = []
     _add(messages, template, "system", "system", context)
@@ -148,20 +150,10 @@ def _add(messages: list[dict[str, str]], template: jinja2.Template, role: str, b
         messages.append({"role": role, "content": well_formed(text)})
 
 
-def compile_step(step: str, edition: str | None = None) -> None:
-    """Read and compile one prompt. Raises jinja2.TemplateError if it is unusable."""
-    blocks = _template(step, edition).blocks
-    if "user" not in blocks:
-        raise jinja2.TemplateError("the block `user` is missing")
-    if ("example_user" in blocks) != ("example_assistant" in blocks):
-        raise jinja2.TemplateError("`example_user` and `example_assistant` go together: one is missing")
-    if (found := style(step, edition)) not in ("classic", "text", "json") or (found == "text" and step in _JUDGES):
-        raise jinja2.TemplateError(
-            f"the block `reply` must be json{'' if step in _JUDGES else ' or text'} (got {found!r})"
-        )
-
-
-_JUDGES = ("annotate_seed", "check", "review", "adjudicate")  # their replies need several fields
+def read_again() -> None:
+    """Forget what was read of all editions, so that changed files of an own folder are read again."""
+    for read in (_folders, environment, compiled, _guidance, has_examples, demonstrates, built_in):
+        read.cache_clear()
 
 
 @cache

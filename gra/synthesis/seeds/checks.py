@@ -17,6 +17,7 @@ from gra.synthesis.seeds.settings import HUB, SeedSettings, resolve
 from gra.synthesis.seeds.text import columns_of
 from gra.typed import to_type
 
+WORLD = "world"  # the name of the seeds of the simulated world (conf/seeds/world.yaml)
 _CHECKED = 200  # records: enough to see the columns, few enough for a quick check
 
 
@@ -46,7 +47,8 @@ def check_seeds(
         path = resolve(settings.path, base)
         readable = path.exists()
         if not readable:
-            problems.append(Problem(f"{key}.path", f"no such file or folder: {path}", _nearest(path, key)))
+            advice = _of_world(key) if settings.name == WORLD else _nearest(path, key)
+            problems.append(Problem(f"{key}.path", f"no such file or folder: {path}", advice))
     if columns.given and columns.messages is None and columns.instruction is None:
         problems.append(_no_instruction(settings, base, readable, key))
     return problems or (check_first_records(settings, base, key) if readable else [])
@@ -125,6 +127,14 @@ def path_remedy(settings: SeedSettings, key: str = "seeds") -> str:
     hub = HUB_IDS.get(settings.format, "NAME")
     return (
         f"set {key}.path=FILE (gzip or not), or to a folder of such files, or {key}.path={HUB}{hub} for a hub data set"
+    )
+
+
+def _of_world(key: str) -> str:
+    """Return how to get the seeds of the simulated world."""
+    return (
+        f"make the seeds of the simulated world: python -m gra.simulation.world_stage world; then {key}={WORLD} "
+        f"{key}.path=world/seeds/seeds.jsonl (an experiment makes its own, in its step `world`)"
     )
 
 

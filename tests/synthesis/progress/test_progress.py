@@ -265,6 +265,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
         assert progress._live is None  # standard error is not a terminal here
         progress.stage("annotate seeds", 2)
         progress.advance(None)
+        progress.stage("probe: answers to known questions", 0)
         progress.stage("round 1", 5)
         progress.advance(outcome(0, True, 3))
     found = capsys.readouterr().err.splitlines()

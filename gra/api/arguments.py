@@ -1,0 +1,53 @@
+"""Checks the arguments of a call. An unknown one is answered with the argument or the setting that is probably meant."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import Any, ParamSpec, TypeVar
+
+from gra import spelling
+from gra.errors import Problem
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def of_app(app: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Return a decorator for a function that runs the config `app`: an unknown argument raises a TypeError that says what to write
+    instead."""
+
+    def decorated(function: Callable[P, T]) -> Callable[P, T]:
+        names = list(inspect.signature(function).parameters)
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            for name, value in kwargs.items():
+                if name not in names:
+                    raise TypeError(_told(function.__name__, name, value, names, app))
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorated
+
+
+def _told(function: str, name: str, value: Any, names: Sequence[str], app: str) -> str:
+    from gra.api.composing import keys_of
+
+    said = f"{function}() has no argument {name!r}"
+    if near := spelling.near(name, names, cutoff=0.8):
+        return f"{said}: did you mean {near[0]!r}?"
+    if near := spelling.near(name, keys_of(app), cutoff=spelling.TYPO):
+        return f"{said}: a setting is given in `config`, e.g. config={{{near[0]!r}: {value!r:.80}}}"
+    return f"{said}: it has {', '.join(names)}; settings are given in `config`: config={{'KEY': VALUE}}"
+
+
+def not_a_path(name: str, value: object, wanted: str) -> list[Problem]:
+    """Return the fault of an argument that is neither a text nor a path; [] if there is none."""
+    if isinstance(value, str | PathLike) and value != "":
+        return []
+    told = "required, but not set" if value in (None, "") else f"neither a text nor a path (got {value!r:.80})"
+    return [Problem(name, told, f"give {wanted}: {name}=...", "Python")]

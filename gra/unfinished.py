@@ -1,0 +1,25 @@
+"""Says why a folder is not the folder of a finished stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gra.errors import ARROW
+from gra.labels import MANIFEST
+
+PARTIAL = ".partial"  # the chain's suffix of an unfinished output folder
+
+
+def told(folder: Path, remedy: str) -> str:
+    """Return the text of an error about `folder`, which has no manifest. `remedy`: what to do if it is no unfinished folder."""
+    named = folder.name.endswith(PARTIAL)
+    partial = folder if named else folder.with_name(folder.name + PARTIAL)
+    if partial.is_dir() and (named or not folder.exists()):
+        whole = folder.with_name(folder.name.removesuffix(PARTIAL))
+        return (
+            f"{partial}: unfinished: its run goes on or was stopped{ARROW}make the same call (or command) again: it resumes, "
+            f"and the finished folder is {whole}"
+        )
+    if not folder.exists():
+        return f"{folder}: no such folder{ARROW}correct the path"
+    return f"{folder}: not the folder of a finished stage: it has no {MANIFEST}{ARROW}{remedy}"
