@@ -173,7 +173,8 @@ def test_what_was_queued_is_cancelled_when_slurm_refuses_and_kept_when_the_comma
 def test_gpus_are_compared_with_those_requested_where_none_is_visible(login: Login) -> None:
     words = ("experiment=quickstart", "runtime.launch=torchrun", "runtime.nproc=2")
     refused = login.submit(*words, "cluster.stages.train.gpus=1", code=2).stderr
-    assert "2 processes, but only 1 GPU" in refused
+    assert "each process needs a GPU of its own: 2 GPUs are needed, 1 are requested" in refused
+    assert "-> set nproc=1, or request more: cluster.stages.train.gpus\n" in refused
     assert not login.asked("sbatch")
 
 

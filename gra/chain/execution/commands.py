@@ -190,8 +190,10 @@ def _machine(cluster: ClusterSettings | SlurmSettings | None) -> Callable[[Plann
         return lambda _item: nullcontext()
 
     def on(item: Planned) -> AbstractContextManager[None]:
-        apart = cluster.servers_of(item.stage.name) is not None
-        return requested(cluster.of(item.stage.name, servers=apart).gpu_count, one_server_each=apart)
+        stage = item.stage.name
+        apart = cluster.servers_of(stage) is not None
+        key = f"cluster.stages.{stage}" + (".servers" if apart else "")
+        return requested(cluster.of(stage, servers=apart).gpu_count, key, one_server_each=apart)
 
     return on
 
