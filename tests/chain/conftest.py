@@ -27,7 +27,7 @@ def place(tmp_path: Path) -> Place:
         path.write_text(text)
     environment = {
         **os.environ,
-        "PYTHONPATH": str(STAGES),
+        "PYTHONPATH": os.pathsep.join([str(STAGES), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "FAKE_CALLS": str(tmp_path / "calls"),
         "OMP_NUM_THREADS": "1",
     }
