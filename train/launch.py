@@ -131,7 +131,9 @@ def problems(runtime: RuntimeSettings, machine: Machine) -> list[Problem]:
         return []
     gpus = len(machine.gpus)
     if runtime.nproc is None and not gpus:
-        none, more = ("this node has no GPU", "") if requested_gpus() is None else ("the job requests no GPU", more_gpus())
+        none, more = (
+            ("this node has no GPU", "") if requested_gpus() is None else ("the job requests no GPU", more_gpus())
+        )
         remedy = "set nproc=N: processes on this node" + (f", or {more}" if more else "")
         found.append(Problem("runtime.nproc", f"not set, and {none}", remedy))
     elif runtime.nproc is not None and 0 < gpus < runtime.nproc:

@@ -116,6 +116,28 @@ def test_other_resources_than_queued_jobs_have_are_named(login: Login) -> None:
     assert len(login.asked("sbatch")) == 5
 
 
+def test_a_job_of_another_name_is_no_change(login: Login) -> None:
+    """Without replicates a step has no `@SEED` in its name, and the same work."""
+    login.submit("experiment=fake")
+    same = login.submit("experiment=fake", "experiment.replicates=[0,1]").stdout
+    assert "keep the options" not in same
+    names = [word for call in login.asked("sbatch") for word in call.split() if word.startswith("--job-name=")]
+    assert "--job-name=gra-a-make" in names
+
+
+def test_where_jobs_are_queued_the_missing_table_names_status_and_submit(login: Login) -> None:
+    words = ("compare", "experiment=divided")
+    again = "no arm of divided is finished with these settings\n    -> "
+    given = "give the arguments that the run had (gra run, gra submit), or "
+    status = "gra status store=runs/store shows the jobs; "
+    own = "--config-dir conf experiment=divided"
+    asked = login.gra(*words, "cluster=slurm").stderr
+    assert f"{again}{status}{given}queue it: gra submit {own} cluster=slurm" in asked
+    assert f"{again}{given}run it: gra run {own}\n" in login.gra(*words).stderr
+    login.submit(f"{SHARDS}=3")
+    assert f"{again}{status}{given}run it: gra run {own}\n" in login.gra(*words).stderr
+
+
 def test_a_dry_run_needs_no_slurm(login: Login) -> None:
     for program in Path(login.environment["PATH"].partition(":")[0]).iterdir():
         program.write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2; exit 1\n")

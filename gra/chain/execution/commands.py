@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gra.chain.config.experiment import resolve
 from gra.chain.config.kinds import all_options, wrong_kinds
 from gra.chain.config.unknown import listed, unknown_keys
-from gra.chain.execution.app import hydra_main, sources
+from gra.chain.execution.app import config_folders, hydra_main, sources
 from gra.chain.execution.check import check_plan, locate
 from gra.chain.execution.cluster_settings import ClusterSettings, SlurmSettings, parse_cluster
 from gra.chain.execution.display import Display
@@ -21,7 +21,7 @@ from gra.chain.execution.plan import Plan, Planned, make_plan
 from gra.chain.execution.plan_report import of_unfinished
 from gra.chain.execution.preflight import preflight_plan, stop_or_warn, writable_problems
 from gra.chain.store import manifest
-from gra.chain.store.store import Store
+from gra.chain.store.store import JOBS, Store
 from gra.errors import EXIT_FAILED, ConfigError, GraError, Problem, StoreError
 from gra.machine import requested
 
@@ -105,17 +105,24 @@ def _power(root: DictConfig, made: Plan) -> str:
 
 def compare(root: DictConfig, problems: list[Problem]) -> None:
     """Print the table of the finished arms and the names of the other arms. Raises StoreError if no arm is finished."""
-    made = prepare(root, problems)[0]
+    made, cluster = prepare(root, problems)
     ends = [(row.arm, end) for row in made.experiment.rows if (end := row.steps.get("scores") or row.steps.get("data"))]
     missing = [arm for arm, end in ends if made.steps[end].folder is None]
-    if missing and len(missing) == len(ends):
+    slurm = isinstance(cluster, SlurmSettings)
+    queued = slurm or (made.store.root / JOBS).is_dir()
+    status = f"{shlex.join(['gra', 'status', f'store={made.store.root}'])} shows the jobs" if queued else ""
+    if not (len(missing) < len(ends) if ends else any(item.folder for item in made.steps.values())):
+        again = f"queue it: {_again('submit')}" if slurm else f"run it: {_again('run')}"
+        remedy = f"give the arguments that the run had (gra run, gra submit), or {again}"
         raise StoreError(
             f"{made.store.root}: no arm of {made.experiment.name} is finished with these settings\n"
-            f"    -> give the arguments that the run had (gra run, gra submit), or run it: {_run_again()}"
+            f"    -> {'; '.join(filter(None, [status, remedy]))}"
         )
     print(_table(root, made))
     if missing:
         print(f"\nnot finished with these settings, so shown as -: {', '.join(dict.fromkeys(missing))}")
+    if missing and status:
+        print(f"    -> {status}")
 
 
 def prepare(
@@ -131,7 +138,8 @@ def prepare(
     from omegaconf import OmegaConf
 
     if HydraConfig.get().runtime.choices.get("experiment") is None and not root.experiment.get("arms"):
-        remedy = f"one of: {', '.join(f'experiment={name}' for name in experiments())}"
+        names = all_options("experiment", config_folders())
+        remedy = f"one of: {', '.join(f'experiment={name}' for name in names)}"
         raise ConfigError([*problems, Problem("experiment", "required, but not set", remedy)])
     where = sources(CONFIG)
     raw = OmegaConf.to_container(root, resolve=False)
@@ -225,11 +233,6 @@ def _servers_of_none(cluster: ClusterSettings | SlurmSettings | None, made: Plan
     return found
 
 
-def experiments() -> list[str]:
-    """Return the names of the project's experiments."""
-    return all_options("experiment")
-
-
 def _table(root: DictConfig, made: Plan) -> str:
     from gra.compare.arms import STEPS, Arm
     from gra.compare.experiment import compare
@@ -240,8 +243,6 @@ def _table(root: DictConfig, made: Plan) -> str:
         done = {name: folder for name, folder in folders.items() if folder is not None}
         manifests = {name: manifest.read(folder) for name, folder in done.items()}
         arms.append(Arm(name=row.arm, label=row.label, replicate=row.replicate, folders=done, manifests=manifests))
-    if not any(item.folder for item in made.steps.values()):
-        raise StoreError(f"{made.store.root}: no step of {made.experiment.name} is finished\n    -> {_run_again()}")
     reference = made.experiment.reference or made.experiment.rows[0].arm
     output = _results(root)
     text = compare(
@@ -296,12 +297,12 @@ def _account(made: Plan, account: RunSummary) -> str:
     remedy = (
         "fix the cause, then run the same command again" if account.failed else "to resume, run the same command again"
     )
-    return "\n".join([*lines, f"    -> {remedy}: {_run_again()}"])
+    return "\n".join([*lines, f"    -> {remedy}: {_again('run')}"])
 
 
-def _run_again() -> str:
-    """Return the command with its overrides, quoted for a shell."""
-    return shlex.join(["gra", "run", *sys.argv[1:]])
+def _again(command: str) -> str:
+    """Return `gra COMMAND` with this command's overrides, quoted for a shell."""
+    return shlex.join(["gra", command, *sys.argv[1:]])
 
 
 def _killed(code: int) -> str:
