@@ -107,8 +107,8 @@ class SlurmSettings(Settings):
     )
     setup: list[str] = Field(
         default_factory=list,
-        description="Shell lines that each job runs before its command, e.g. module load cuda. Each is a whole command; one that fails "
-        "fails the job, unless it ends with || true.",
+        description="Shell lines that each job runs before its command, e.g. module load cuda. Each is a whole "
+        "command; if it fails, the job fails.",
     )
     container: str | None = Field(
         None, description="Command that is put before each job's command to run it in a container; null: no container."
