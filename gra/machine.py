@@ -13,6 +13,7 @@ from contextvars import ContextVar
 
 _gpus: ContextVar[int | None] = ContextVar("gpus", default=None)
 _apart: ContextVar[bool] = ContextVar("apart", default=False)
+_key: ContextVar[str] = ContextVar("key", default="")
 
 
 def requested_gpus() -> int | None:
@@ -26,12 +27,30 @@ def one_server_each() -> bool:
     return _apart.get()
 
 
+def too_few_gpus(needed: int, there: int) -> str:
+    """Return the message for a config that needs more GPUs than the machine of the check has."""
+    return f"{needed} GPUs are needed, {there} are {'visible' if _gpus.get() is None else 'requested'}"
+
+
+def more_gpus() -> str:
+    """Return the advice that gives the machine of the check more GPUs."""
+    here = "make more GPUs visible (CUDA_VISIBLE_DEVICES; sbatch --gres)"
+    return here if _gpus.get() is None else f"request more: {_key.get()}.gpus"
+
+
+def server_jobs() -> str | None:
+    """Return the setting that gives each model's server a job of its own; None if they have one, or no job is requested."""
+    return None if _gpus.get() is None or _apart.get() else f"{_key.get()}.servers"
+
+
 @contextmanager
-def requested(gpus: int, *, one_server_each: bool = False) -> Iterator[None]:
-    """Declare that configs checked in the block are for a machine with `gpus` GPUs and all programs and packages."""
-    before, apart = _gpus.set(gpus), _apart.set(one_server_each)
+def requested(gpus: int, key: str, *, one_server_each: bool = False) -> Iterator[None]:
+    """Declare that configs checked in the block are for a machine with `gpus` GPUs and all programs and packages. `key`:
+    the mapping whose `gpus` requests them."""
+    before, apart, place = _gpus.set(gpus), _apart.set(one_server_each), _key.set(key)
     try:
         yield
     finally:
+        _key.reset(place)
         _apart.reset(apart)
         _gpus.reset(before)

@@ -40,6 +40,7 @@ from gra.errors import (
     TrainError,
 )
 from gra.fileio import read_json, write_json
+from gra.machine import more_gpus, requested_gpus, too_few_gpus
 from gra.train import preempt
 from gra.train.data import tokenised
 from gra.train.distributed.batches import world_size
@@ -130,14 +131,14 @@ def problems(runtime: RuntimeSettings, machine: Machine) -> list[Problem]:
         return []
     gpus = len(machine.gpus)
     if runtime.nproc is None and not gpus:
-        found.append(
-            Problem("runtime.nproc", "not set, and this node has no GPU", "set nproc=N: processes on this node")
+        none, more = (
+            ("this node has no GPU", "") if requested_gpus() is None else ("the job requests no GPU", more_gpus())
         )
+        remedy = "set nproc=N: processes on this node" + (f", or {more}" if more else "")
+        found.append(Problem("runtime.nproc", f"not set, and {none}", remedy))
     elif runtime.nproc is not None and 0 < gpus < runtime.nproc:
-        message = f"{runtime.nproc} processes, but only {gpus} GPU(s) are visible: each process needs its own"
-        found.append(
-            Problem("runtime.nproc", message, f"set nproc={gpus}, or request more GPUs (CUDA_VISIBLE_DEVICES, --gres)")
-        )
+        message = f"each process needs a GPU of its own: {too_few_gpus(runtime.nproc, gpus)}"
+        found.append(Problem("runtime.nproc", message, f"set nproc={gpus}, or {more_gpus()}"))
     tasks = os.environ.get("SLURM_STEP_TASKS_PER_NODE", "1")
     if "SLURM_STEP_NUM_NODES" in os.environ and re.sub(r"\(x\d+\)", "", tasks) != "1":
         message = (

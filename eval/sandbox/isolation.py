@@ -19,6 +19,8 @@ from pathlib import Path
 
 _FLAGS = ("nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime")
 SYSTEM = ("/usr", "/lib", "/lib64", "/lib32", "/bin")
+_SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # `chroot` lies there; Debian leaves them out of a user's PATH
+_UTILITIES = ("unshare", "mount", "chroot", "setpriv", "sh")
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,26 @@ def candidates() -> list[Isolation]:
     Only a trial shows whether the kernel allows them.
     """
     found = []
-    if shutil.which("bwrap"):
+    if _program("bwrap"):
         found.append(Isolation("bubblewrap", _bubblewrap))
-    if all(shutil.which(name) for name in ("unshare", "mount", "chroot", "setpriv", "sh")):
+    if all(map(_program, _UTILITIES)):
         found.append(Isolation("namespaces", _namespaces))
     return found
+
+
+def search_path() -> str:
+    """Return the folders in which the sandbox's programs are looked for, as a PATH: this process's PATH, then those of _SBIN."""
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), *_SBIN])
+
+
+def absent() -> str:
+    """Return a text that names the programs whose absence leaves no kind of isolation."""
+    missing = ", ".join(name for name in _UTILITIES if not _program(name))
+    return f"bubblewrap (bwrap) is not installed, nor all of what can replace it: no {missing} in {search_path()}"
+
+
+def _program(name: str) -> str | None:
+    return shutil.which(name, path=search_path())
 
 
 def interpreter() -> str:
@@ -130,8 +147,8 @@ def _namespaces(command: list[str], scratch_mb: int) -> list[str]:
         f"mount -o remount,bind,ro {place}",
     ]
     kept = "-all,+setuid,+setgid" if root else "-all"
-    chroot = shutil.which("chroot")
-    drop = f"{shutil.which('setpriv')} --bounding-set={kept} --inh-caps=-all --no-new-privs"
+    chroot = _program("chroot")
+    drop = f"{_program('setpriv')} --bounding-set={kept} --inh-caps=-all --no-new-privs"
     # Because of the `exit`, sh does not replace itself by the program, and a program that kills its parent kills only this shell.
     lines += [f'env -i {chroot} {place} {drop} -- "$@"', "exit $?"]
     words = ["unshare", *([] if root else ["--user", "--map-root-user"]), "--mount", "--net", "--pid", "--ipc", "--uts"]

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Literal
 
-from gra.eval.sandbox.isolation import Isolation, candidates, interpreter
+from gra.eval.sandbox.isolation import Isolation, absent, candidates, interpreter, search_path
 
 FIRST_USER, USERS = (
     1 << 20,
@@ -84,7 +84,7 @@ def isolation() -> Isolation:
             return way
         tried.append(f"{way.name}: {refused}")
     raise SandboxError(
-        f"no sandbox for model-written code: {'; '.join(tried) or 'neither bubblewrap nor util-linux is installed'}\n"
+        f"no sandbox for model-written code: {'; '.join(tried) or absent()}\n"
         f"    -> install bubblewrap, or allow user namespaces; {OVERRIDE} runs the code without a sandbox, at your own risk"
     )
 
@@ -137,7 +137,7 @@ def run_one(program: str, limits: Limits, way: Isolation) -> Verdict:
             pass_fds=(token_read, report_write),
             start_new_session=True,
             cwd="/",
-            env={"PATH": os.environ.get("PATH", os.defpath)},
+            env={"PATH": search_path()},
         )
     finally:
         os.close(token_read)

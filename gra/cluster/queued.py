@@ -16,11 +16,12 @@ from gra.server_addresses import LEFT
 
 RECORD = "sbatch.json"  # in a job's folder: the words of sbatch
 _NOT_OPTIONS = (
+    "--job-name=",
     "--chdir=",
     "--output=",
     "--dependency=",
     "--array=",
-)  # options about folders, order and task numbers, not about resources
+)  # options about names, folders, order and task numbers, not about resources
 
 
 def serving(store: Path, rows: Sequence[slurm.Row]) -> dict[str, set[int]]:
@@ -67,13 +68,13 @@ def changed(store: Path, settings: SlurmSettings, jobs: Sequence[Job], alive: se
         path = Path(recorded[job.key].logs, RECORD)
         if not path.is_file():  # `gra submit` was killed before it wrote the file
             continue
-        before = [word for word in _options(read_json(path)) if not word.startswith(_NOT_OPTIONS)]
-        now = options(job, settings, comment(store, job.key))
+        before, now = _resources(read_json(path)), _resources(options(job, settings, comment(store, job.key)))
         if before != now:
             was, wanted = [word for word in before if word not in now], [word for word in now if word not in before]
             yield f"{job.name}: has {' '.join(was) or 'no such option'}, asked for now: {' '.join(wanted) or 'none'}"
 
 
-def _options(words: Sequence[str]) -> Iterator[str]:
-    """Yield the words before the batch script, which are the options and their values."""
-    return takewhile(lambda word: not word.endswith(".sbatch"), words)
+def _resources(words: Sequence[str]) -> list[str]:
+    """Return the options before the batch script, without those of _NOT_OPTIONS."""
+    given = takewhile(lambda word: not word.endswith(".sbatch"), words)
+    return [word for word in given if not word.startswith(_NOT_OPTIONS)]

@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gra.chain.store.store import JOBS
 from gra.errors import StoreError
 from gra.fileio import read_json, write_json
 
-FOLDER, FILE = ".jobs", "submission.json"
+FILE = "submission.json"
 SERVERS = "servers"  # name of the array of a step's servers, used like the name of a wave
 
 
@@ -96,7 +97,7 @@ def comment(store: Path, key: str = "") -> str:
 def read_all(store: Path) -> list[Submission]:
     """All submissions of the store, oldest first. Raises StoreError for one that cannot be read."""
     found = []
-    for path in sorted((store / FOLDER).glob(f"*/{FILE}")):
+    for path in sorted((store / JOBS).glob(f"*/{FILE}")):
         try:
             raw: Mapping[str, Any] = read_json(path)
             jobs = [Submitted(**job) for job in raw["jobs"]]

@@ -4,6 +4,7 @@ of squeue."""
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import sys
@@ -40,8 +41,9 @@ _TAIL = 4000  # bytes at the end of a log that are searched for its last error
 STATUS_HELP = """\
 usage: gra status [store=DIR] [--json]
 
-Print the jobs that `gra submit` queued: state (done, running, waiting, failed, stopped), attempts, log and last error. It reads
-the store (default: runs/store) and calls squeue once. Jobs of several experiments in one store are grouped by experiment.
+Print the jobs that `gra submit` queued: state (done, running, waiting, failed, stopped), attempts and, if not done, log and last
+error (--json: the log of done jobs too). It reads the store (default: runs/store) and calls squeue once. Jobs of several
+experiments in one store are grouped by experiment.
 """
 CANCEL_HELP = """\
 usage: gra cancel [store=DIR]
@@ -219,7 +221,9 @@ def _made(folder: str) -> bool:
 
 def _why_stopped(job: Submitted, rows: Mapping[str, Sequence[slurm.Row]], jobs: Mapping[str, Submitted]) -> str:
     """Return why a job is no longer in the queue although it did not fail."""
-    for key in (*job.after, *job.after_any):
+    for (
+        key
+    ) in job.after:  # one of `after_any` need only end; it may be there for the order alone (cluster.max_parallel)
         before = jobs.get(key)
         if before is None or key in rows:
             continue
@@ -266,12 +270,18 @@ def _text(line: Line) -> str:
     count = f" {line.done}/{line.total}" if line.total > 1 else ""
     parts = [f"{name}: {line.state}{count}", f"job {', '.join(line.jobs)}"]
     parts += [f"attempt {line.attempt}"] if line.attempt else []
-    parts += [f"log {line.log}"] if line.log else []
+    parts += [f"log {_near(line.log)}"] if line.log and line.state != "done" else []
     parts += [f"up: {'; '.join(line.up)}"] if line.up else []
     text = ", ".join(parts) + (f"\n    {line.error}" if line.error else "")
     for one in line.failed if line.total > 1 else ():
-        text += f"\n    task {one['task']}: attempt {one['attempt']}, exit code {one['exit']}, log {one['log']}: {one['error']}"
+        log = f", log {_near(str(one['log']))}" if one["log"] else ""
+        text += f"\n    task {one['task']}: attempt {one['attempt']}, exit code {one['exit']}{log}: {one['error']}"
     return text
+
+
+def _near(path: str) -> str:
+    """Return the path as seen from the current folder, where that is shorter."""
+    return min(path, os.path.relpath(path), key=len)
 
 
 def _store(words: Sequence[str], flags: Sequence[str]) -> Path | None:

@@ -19,11 +19,11 @@ from gra.chain.execution.commands import CONFIG, prepare
 from gra.chain.execution.local import spec_of
 from gra.chain.execution.plan import Plan, make_plan
 from gra.chain.store.manifest import MANIFEST, now
-from gra.chain.store.store import slug
+from gra.chain.store.store import JOBS, slug
 from gra.cluster import slurm, snapshot
 from gra.cluster.layout import Facts, Job, arrays, command, fitted, options, ranges, template
 from gra.cluster.queued import RECORD, changed, numbers_of, serving
-from gra.cluster.records import FOLDER, Submission, Submitted, comment
+from gra.cluster.records import Submission, Submitted, comment
 from gra.errors import GraError, Problem, StoreError
 from gra.fileio import write_json, write_text
 from gra.locks import locked
@@ -67,7 +67,7 @@ def _submit(root: DictConfig, problems: list[Problem], words: list[str], *, dry:
         if not jobs:
             return
         limit = 1 if not any(job.tasks for job in jobs) else _USUAL_MAX_ARRAY if rows is None else slurm.max_array()
-        folder = store.absolute() / FOLDER / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
+        folder = store.absolute() / JOBS / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
         known = numbers_of(found, store)
         if dry:
             submission = Submission(folder, plan.experiment.name, str(Path.cwd()), None, words)
@@ -185,6 +185,11 @@ def _prepare_folder(
     item = next(item for item in plan.steps.values() if item.step.id == job.step)
     spec_of(plan, item).write(logs / "spec.json")
     write_json(logs / RECORD, list(words))
+    write_text(logs / "job.sh", job_file(settings, logs, code, job.resources.cpus))
+
+
+def job_file(settings: SlurmSettings, logs: Path, code: Path | None, cpus: int | None) -> str:
+    """Return a job's file job.sh, which slurm/attempts.sh reads: variables, and the lines of `setup` with the check of each."""
     exports = {
         "GRA_PYTHON": settings.python or sys.executable,
         "GRA_LOGS": str(logs),
@@ -193,13 +198,16 @@ def _prepare_folder(
         "GRA_SIGNAL_S": str(settings.signal_s),
         "PYTHONUNBUFFERED": "1",
     }
-    lines = ["# environment of one job, read by slurm/attempts.sh", *settings.setup]
+    lines = ["# environment of one job, read by slurm/attempts.sh"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in exports.items()]
-    if code is not None:
-        lines.append(f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}")
-    if job.resources.cpus is not None:
-        lines.append(f"export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{job.resources.cpus}}}")
-    write_text(logs / "job.sh", "\n".join(lines) + "\n")
+    path = [] if code is None else [f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}"]
+    lines += path  # a job whose setup fails may submit its successor
+    for line in settings.setup:
+        lines += [f"GRA_SETUP={shlex.quote(line)}", 'eval "$GRA_SETUP"', "setup_ended $?"]
+    lines += path if settings.setup else []  # again: `module load` may put folders before it
+    if cpus is not None:
+        lines.append(f"export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{cpus}}}")
+    return "\n".join(lines) + "\n"
 
 
 def _environment(logs: Path, code: Path | None, offset: int) -> dict[str, str]:

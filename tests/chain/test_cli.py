@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from places import Place
 
 from gra.chain.config.not_key_value import mistyped
-from gra.chain.execution.commands import experiments
 
 
 def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
@@ -153,8 +152,10 @@ def test_flags_and_overrides_of_hydras_are_left_alone() -> None:
     assert mistyped(words, get_args_parser(), ["seed", "sft"]) == []
 
 
-def test_the_projects_experiments_are_listed() -> None:
-    assert {"quickstart", "my_seeds"} <= set(experiments())
+def test_without_an_experiment_the_projects_and_ones_own_are_listed(place: Place) -> None:
+    said = place.gra("plan").stderr
+    assert "experiment: required, but not set" in said
+    assert all(f"experiment={name}" in said for name in ("quickstart", "my_seeds", "fake"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from gra.chain.store.store import Store
 from gra.cluster.layout import Facts, arrays, command, fitted, jobs_of, key_of, options, ranges, template
 from gra.cluster.records import Submission, Submitted, comment
 from gra.cluster.slurm import Row
-from gra.cluster.status import lines_of
+from gra.cluster.status import lines_of, status
 from gra.cluster.submit import dependency, serving
 from gra.cluster.task import gate
 from gra.errors import EXIT_MISSING, MissingError, StoreError
@@ -206,6 +207,51 @@ def test_what_slurm_wrote_when_it_ended_a_job_is_its_last_error(tmp_path: Path) 
     assert (line.state, line.error) == ("stopped", f"Slurm: {both}; gra submit queues it again")
     (logs / "slurm-7.log").write_text((logs / "slurm-7.log").read_text().partition("slurmstepd-a: error: StepId")[0])
     assert "cancelled, or ended with its node" in str(lines_of(tmp_path, [])[0].error)
+
+
+def test_a_job_that_ran_only_after_another_does_not_name_it_as_missing(tmp_path: Path) -> None:
+    """With cluster.max_parallel a step starts after the end of one whose results it does not need."""
+    logs = str(tmp_path / "logs")
+
+    def job(key: str, after: list[str], after_any: list[str]) -> Submitted:
+        folders = {"0": [str(tmp_path / key)]}
+        return Submitted(key, f"a/{key}", f"a/{key}", "x", "1", None, 1, after, after_any, folders, logs, {"7": 0})
+
+    jobs = [job("data", [], []), job("model", [], ["data"]), job("scores", ["model"], ["data"])]
+    Submission(tmp_path / ".jobs" / "then", "x", "", None, [], jobs).write()
+    cancelled = "it was cancelled, or ended with its node; gra submit queues it again"
+    assert [line.error for line in lines_of(tmp_path, [])] == [
+        *(cancelled, cancelled, "not started: a/model did not finish")
+    ]
+
+
+def test_the_log_is_shown_from_here_and_only_for_jobs_that_are_not_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "runs" / "store"
+    for name in ("made", "not"):
+        logs = store / ".jobs" / "then" / name
+        logs.mkdir(parents=True)
+        (logs / "job.attempts").write_text("1")
+        (logs / "job.attempt-1.log").write_text("a disk is full\n")
+    (store / "made").mkdir()
+    (store / "made" / "manifest.json").touch()
+    (store / ".jobs" / "then" / "not" / "job.exit").write_text("1")
+    jobs = [
+        Submitted(name, name, name, "x", "1", None, 1, [], [], {"0": [str(store / name)]}, f"{store}/.jobs/then/{name}")
+        for name in ("made", "not")
+    ]
+    Submission(store / ".jobs" / "then", "x", "", None, [], jobs).write()
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.chdir(tmp_path)
+    status([])
+    made, other, error, _ = capsys.readouterr().out.splitlines()
+    assert (made, error) == ("made: done, job , attempt 1", "    a disk is full")
+    assert other == "not: failed, job , attempt 1, log runs/store/.jobs/then/not/job.attempt-1.log"
+    status(["--json"])
+    assert [job["log"] for job in json.loads(capsys.readouterr().out)["jobs"]] == [
+        f"{store}/.jobs/then/{name}/job.attempt-1.log" for name in ("made", "not")
+    ]
 
 
 @pytest.mark.parametrize(

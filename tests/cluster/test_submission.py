@@ -116,6 +116,28 @@ def test_other_resources_than_queued_jobs_have_are_named(login: Login) -> None:
     assert len(login.asked("sbatch")) == 5
 
 
+def test_a_job_of_another_name_is_no_change(login: Login) -> None:
+    """Without replicates a step has no `@SEED` in its name, and the same work."""
+    login.submit("experiment=fake")
+    same = login.submit("experiment=fake", "experiment.replicates=[0,1]").stdout
+    assert "keep the options" not in same
+    names = [word for call in login.asked("sbatch") for word in call.split() if word.startswith("--job-name=")]
+    assert "--job-name=gra-a-make" in names
+
+
+def test_where_jobs_are_queued_the_missing_table_names_status_and_submit(login: Login) -> None:
+    words = ("compare", "experiment=divided")
+    again = "no arm of divided is finished with these settings\n    -> "
+    given = "give the arguments that the run had (gra run, gra submit), or "
+    status = "gra status store=runs/store shows the jobs; "
+    own = "--config-dir conf experiment=divided"
+    asked = login.gra(*words, "cluster=slurm").stderr
+    assert f"{again}{status}{given}queue it: gra submit {own} cluster=slurm" in asked
+    assert f"{again}{given}run it: gra run {own}\n" in login.gra(*words).stderr
+    login.submit(f"{SHARDS}=3")
+    assert f"{again}{status}{given}run it: gra run {own}\n" in login.gra(*words).stderr
+
+
 def test_a_dry_run_needs_no_slurm(login: Login) -> None:
     for program in Path(login.environment["PATH"].partition(":")[0]).iterdir():
         program.write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2; exit 1\n")
@@ -173,7 +195,8 @@ def test_what_was_queued_is_cancelled_when_slurm_refuses_and_kept_when_the_comma
 def test_gpus_are_compared_with_those_requested_where_none_is_visible(login: Login) -> None:
     words = ("experiment=quickstart", "runtime.launch=torchrun", "runtime.nproc=2")
     refused = login.submit(*words, "cluster.stages.train.gpus=1", code=2).stderr
-    assert "2 processes, but only 1 GPU" in refused
+    assert "each process needs a GPU of its own: 2 GPUs are needed, 1 are requested" in refused
+    assert "-> set nproc=1, or request more: cluster.stages.train.gpus\n" in refused
     assert not login.asked("sbatch")
 
 

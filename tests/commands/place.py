@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
+
+import yaml
+from printed_commands import ROOT
 
 BBH = """boolean_expressions causal_judgement date_understanding disambiguation_qa dyck_languages formal_fallacies geometric_shapes
     hyperbaton logical_deduction_five_objects logical_deduction_seven_objects logical_deduction_three_objects
@@ -145,6 +150,7 @@ def furnish(folder: Path, model: Path) -> None:
         lines(folder / "data" / "benchmarks" / f"{name}.jsonl", items)
     places = ["MODEL", "M", "FOLDER_OR_HUB_ID", "HUB_ID_OR_FOLDER", "models/mine/model", "STUDENT/model"]
     places += [f"models/{name}" for name in "abcde"]
+    _own_configs(folder / "my_conf")
     for place in places:
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         (folder / place).symlink_to(model)
@@ -161,6 +167,22 @@ def furnish(folder: Path, model: Path) -> None:
     (folder / "bin" / "vllm").chmod(0o755)
     (folder / "runs" / "store").mkdir(parents=True)
     (folder / "runs" / "store" / "synthesis-gra-data-01234567").symlink_to(folder / "data" / "mine")
+
+
+def _own_configs(folder: Path) -> None:
+    """The user's files as the pages print them, for `--config-dir my_conf`."""
+    for group in ("arms", "cluster"):
+        (folder / group).mkdir(parents=True)
+    (arm,) = _yaml_blocks(ROOT / "docs" / "experiments.md")
+    (folder / "arms" / "low_tau.yaml").write_text(arm, encoding="utf-8")
+    shutil.copy(ROOT / "conf" / "cluster" / "slurm.yaml", folder / "cluster" / "my_cluster.yaml")
+    first, servers = map(yaml.safe_load, _yaml_blocks(ROOT / "slurm" / "README.md"))
+    mine = {**first, "stages": {**first["stages"], **servers["stages"]}}  # "in place of `stages.synthesis` above"
+    (folder / "cluster" / "mine.yaml").write_text(yaml.safe_dump(mine, sort_keys=False), encoding="utf-8")
+
+
+def _yaml_blocks(page: Path) -> list[str]:
+    return re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
 def _world(folder: Path) -> None:

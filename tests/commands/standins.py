@@ -20,7 +20,8 @@ RULES: list[tuple[str, str, tuple[str, ...]]] = [
     (r"make (quickstart|small|test|install)( SIZES=)?", "shell", ("-n",)),
     (r"eval \$\(gra completion bash\)", "shell", ()),
     (r"sbatch .*", "shell", ()),
-    (r"gra (submit|plan) .*--config-dir.*", "shell", ("--help",)),  # a file of the user's
+    (r"gra plan .*--config-dir.*", "run", ()),
+    (r"gra submit .*--config-dir.*", "run", ("--dry-run",)),
     (r"gra submit .*", "shell", ("--help",)),  # with a real Slurm: tests/cluster
     (r"gra (status|cancel).*", "run", ()),
     (r"gra \w+ --help", "run", ()),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from gra.errors import Problem
@@ -52,10 +53,11 @@ def group_options(group: str) -> list[str]:
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 
 
-def all_options(group: str) -> list[str]:
-    """Return the names of a group's options, including those in subfolders, which are named `folder/option`."""
-    folder = conf_dir() / group
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+def all_options(group: str, folders: Iterable[Path] = ()) -> list[str]:
+    """Return the names of a group's options in the project's folder and in `folders`, including those in subfolders, which are
+    named `folder/option`."""
+    places = [folder / group for folder in (conf_dir(), *folders)]
+    return sorted({path.relative_to(at).with_suffix("").as_posix() for at in places for path in at.rglob("*.yaml")})
 
 
 def _choose(name: str, key: str, value: Any) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gra import spelling
-from gra.chain.config.kinds import all_options, group_options, wrong_kinds
+from gra.chain.config.kinds import wrong_kinds
 from gra.chain.config.unknown import listed
 from gra.chain.store.fingerprint import leaves
 from gra.errors import Problem
@@ -150,7 +150,7 @@ class _Composer:
             ValueError,
             TypeError,
         ) as error:  # OmegaConf raises ValueErrors, Hydra also other errors
-            return [_problem(key, error, known)]
+            return [_problem(key, error, known, sorted(_options(self.loader, key)))]
         return []
 
     def config(self, overrides: list[str]) -> tuple[dict[str, Any], dict[str, str | None]]:
@@ -248,7 +248,9 @@ def _single(override: Override) -> str:
     return next(iter(_each(override)), str(override.input_line))
 
 
-def _problem(key: str, error: Exception, known: Sequence[str]) -> Problem:
+def _problem(key: str, error: Exception, known: Sequence[str], names: Sequence[str]) -> Problem:
+    """Return the fault of an override. `known`: the dotted keys that exist; `names`: the options of the group `key`, the user's
+    own included."""
     text = _message(error)
     if "Could not override" in text or "is not in struct" in text or "Could not append" in text:
         if "Could not append" in text and key in known:
@@ -263,16 +265,14 @@ def _problem(key: str, error: Exception, known: Sequence[str]) -> Problem:
         remedy = f"known keys here: {', '.join(siblings)}" if siblings else "`--cfg job` lists all keys"
         return Problem(key, UNKNOWN, remedy, WHERE)
     if "Config group override must be" in text or isinstance(error, TypeError):
-        return Problem(
-            key, "an option of this group is expected here", f"one of: {', '.join(group_options(key))}", WHERE
-        )
+        return Problem(key, "an option of this group is expected here", f"one of: {', '.join(names)}", WHERE)
     options = re.search(
         r"Could not find '([^']*)'\s+Available options in '[^']*':\s*(.*?)\s*(Config search path|$)", str(error), re.S
     )
     unloaded = re.search(r"Could not load '([^']*)'", str(error))  # one of several: +arms=[gra,refned]
     if options or unloaded:
         wanted = options.group(1) if options else unloaded.group(1) if unloaded else ""
-        names = sorted({*(options.group(2).split() if options else ()), *all_options(key)})
+        names = sorted({*(options.group(2).split() if options else ()), *names})
         near = spelling.near(wanted.removeprefix(f"{key}/"), names) or spelling.near(wanted.rpartition("/")[2], names)
         hint = f"did you mean {key}={near[0]}? " if near else ""
         own = "" if near else f"; one of your own: --config-dir DIR, with DIR/{key}/NAME.yaml"

@@ -85,8 +85,14 @@ def sources(config_name: str) -> Sources:
     # unresolved: `${...}` is resolved with the config
     overrides = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     assert isinstance(overrides, list)
-    folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
-    return files_behind(config_name, choices, tuple(map(str, overrides)), folders)
+    return files_behind(config_name, choices, tuple(map(str, overrides)), config_folders())
+
+
+def config_folders() -> list[Path]:
+    """Return the folders in which the running Hydra job looks for configs: the user's (--config-dir) and the project's."""
+    from hydra.core.hydra_config import HydraConfig
+
+    return [Path(source.path) for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
 
 
 def _check_command_line(config_name: str) -> list[Problem]:

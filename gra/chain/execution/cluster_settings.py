@@ -106,7 +106,9 @@ class SlurmSettings(Settings):
         description="Mapping from stage name (synthesis, train, eval, ...) to the keys that override `resources` for its jobs.",
     )
     setup: list[str] = Field(
-        default_factory=list, description="Shell lines that each job runs before its command, e.g. module load cuda."
+        default_factory=list,
+        description="Shell lines that each job runs before its command, e.g. module load cuda. Each is a whole "
+        "command; if it fails, the job fails.",
     )
     container: str | None = Field(
         None, description="Command that is put before each job's command to run it in a container; null: no container."

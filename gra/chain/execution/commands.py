@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gra.chain.config.experiment import resolve
 from gra.chain.config.kinds import all_options, wrong_kinds
 from gra.chain.config.unknown import listed, unknown_keys
-from gra.chain.execution.app import hydra_main, sources
+from gra.chain.execution.app import config_folders, hydra_main, sources
 from gra.chain.execution.check import check_plan, locate
 from gra.chain.execution.cluster_settings import ClusterSettings, SlurmSettings, parse_cluster
 from gra.chain.execution.display import Display
@@ -21,7 +21,7 @@ from gra.chain.execution.plan import Plan, Planned, benchmark_items, make_plan
 from gra.chain.execution.plan_report import of_unfinished
 from gra.chain.execution.preflight import preflight_plan, stop_or_warn, writable_problems
 from gra.chain.store import manifest
-from gra.chain.store.store import Store
+from gra.chain.store.store import JOBS, Store
 from gra.errors import EXIT_FAILED, ConfigError, GraError, Problem, StoreError
 from gra.machine import requested
 
@@ -106,15 +106,20 @@ def _power(root: DictConfig, made: Plan) -> str:
 
 def compare(root: DictConfig, problems: list[Problem]) -> None:
     """Print the table of the finished arms and the names of the other arms. Raises StoreError if no arm is finished."""
-    made = prepare(root, problems)[0]
+    made, cluster = prepare(root, problems)
     done: dict[str, list[bool]] = {}  # arm -> whether each of its replicates is finished
     for row in made.experiment.rows:
         if end := row.steps.get("scores") or row.steps.get("data"):
             done.setdefault(row.arm, []).append(made.steps[end].folder is not None)
-    if done and not any(map(any, done.values())):
+    slurm = isinstance(cluster, SlurmSettings)
+    queued = slurm or (made.store.root / JOBS).is_dir()
+    status = f"{shlex.join(['gra', 'status', f'store={made.store.root}'])} shows the jobs" if queued else ""
+    if not (any(map(any, done.values())) if done else any(item.folder for item in made.steps.values())):
+        again = f"queue it: {_again('submit')}" if slurm else f"run it: {_again('run')}"
+        remedy = f"give the arguments that the run had (gra run, gra submit), or {again}"
         raise StoreError(
             f"{made.store.root}: no arm of {made.experiment.name} is finished with these settings\n"
-            f"    -> give the arguments that the run had (gra run, gra submit), or run it: {_run_again()}"
+            f"    -> {'; '.join(filter(None, [status, remedy]))}"
         )
     print(_table(root, made))
     if none := [arm for arm, found in done.items() if not any(found)]:
@@ -122,6 +127,8 @@ def compare(root: DictConfig, problems: list[Problem]) -> None:
     if partly := [arm for arm, found in done.items() if any(found) and not all(found)]:
         listed = ", ".join(f"{arm} ({sum(done[arm])} of {len(done[arm])})" for arm in partly)
         print(f"\nnot finished with these settings for all seeds, so shown for those that are: {listed}")
+    if status and (none or partly):
+        print(f"    -> {status}")
 
 
 def prepare(
@@ -137,7 +144,8 @@ def prepare(
     from omegaconf import OmegaConf
 
     if HydraConfig.get().runtime.choices.get("experiment") is None and not root.experiment.get("arms"):
-        remedy = f"one of: {', '.join(f'experiment={name}' for name in experiments())}"
+        names = all_options("experiment", config_folders())
+        remedy = f"one of: {', '.join(f'experiment={name}' for name in names)}"
         raise ConfigError([*problems, Problem("experiment", "required, but not set", remedy)])
     where = sources(CONFIG)
     raw = OmegaConf.to_container(root, resolve=False)
@@ -196,8 +204,10 @@ def _machine(cluster: ClusterSettings | SlurmSettings | None) -> Callable[[Plann
         return lambda _item: nullcontext()
 
     def on(item: Planned) -> AbstractContextManager[None]:
-        apart = cluster.servers_of(item.stage.name) is not None
-        return requested(cluster.of(item.stage.name, servers=apart).gpu_count, one_server_each=apart)
+        stage = item.stage.name
+        apart = cluster.servers_of(stage) is not None
+        key = f"cluster.stages.{stage}" + (".servers" if apart else "")
+        return requested(cluster.of(stage, servers=apart).gpu_count, key, one_server_each=apart)
 
     return on
 
@@ -229,11 +239,6 @@ def _servers_of_none(cluster: ClusterSettings | SlurmSettings | None, made: Plan
     return found
 
 
-def experiments() -> list[str]:
-    """Return the names of the project's experiments."""
-    return all_options("experiment")
-
-
 def _table(root: DictConfig, made: Plan) -> str:
     from gra.compare.arms import STEPS, Arm
     from gra.compare.experiment import compare
@@ -244,8 +249,6 @@ def _table(root: DictConfig, made: Plan) -> str:
         done = {name: folder for name, folder in folders.items() if folder is not None}
         manifests = {name: manifest.read(folder) for name, folder in done.items()}
         arms.append(Arm(name=row.arm, label=row.label, replicate=row.replicate, folders=done, manifests=manifests))
-    if not any(item.folder for item in made.steps.values()):
-        raise StoreError(f"{made.store.root}: no step of {made.experiment.name} is finished\n    -> {_run_again()}")
     reference = made.experiment.reference or made.experiment.rows[0].arm
     output = _results(root)
     text = compare(
@@ -300,12 +303,12 @@ def _account(made: Plan, account: RunSummary) -> str:
     remedy = (
         "fix the cause, then run the same command again" if account.failed else "to resume, run the same command again"
     )
-    return "\n".join([*lines, f"    -> {remedy}: {_run_again()}"])
+    return "\n".join([*lines, f"    -> {remedy}: {_again('run')}"])
 
 
-def _run_again() -> str:
-    """Return the command with its overrides, quoted for a shell."""
-    return shlex.join(["gra", "run", *sys.argv[1:]])
+def _again(command: str) -> str:
+    """Return `gra COMMAND` with this command's overrides, quoted for a shell."""
+    return shlex.join(["gra", command, *sys.argv[1:]])
 
 
 def _killed(code: int) -> str:

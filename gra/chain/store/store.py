@@ -17,6 +17,7 @@ from gra.errors import StoreError
 from gra.fileio import sync_folder
 
 PARTIAL = ".partial"
+JOBS = ".jobs"  # the store's folder of what `gra submit` queued (gra/cluster/records.py)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Assigns GPUs to served models. PURE except `visible_gpus`, which reads the environment."""
+"""Assigns GPUs to served models. PURE except for what depends on this machine: `visible_gpus` and the words of errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gra.machine import requested_gpus
+from gra.machine import requested_gpus, too_few_gpus
 
 
 def visible_gpus(environment: Mapping[str, str] | None = None, devices: Path = Path("/dev")) -> list[str]:
@@ -35,6 +35,6 @@ def assign_gpus(visible: Sequence[str], wanted: Mapping[str, int]) -> dict[str, 
     """Return `wanted[name]` GPUs for each name. They are assigned in order, no GPU twice. Raises ValueError if there
     are too few."""
     if sum(wanted.values()) > len(visible):
-        raise ValueError(f"{sum(wanted.values())} GPUs are needed, {len(visible)} are visible")
+        raise ValueError(too_few_gpus(sum(wanted.values()), len(visible)))
     free = iter(visible)
     return {name: tuple(next(free) for _ in range(count)) for name, count in wanted.items()}

@@ -25,7 +25,7 @@ from pydantic import Field
 
 from gra import secret_patterns
 from gra.errors import Problem, ServerError
-from gra.machine import requested_gpus
+from gra.machine import more_gpus, requested_gpus, server_jobs
 from gra.models.launch.gpus import assign_gpus, visible_gpus
 from gra.models.launch.process import Guarded
 from gra.models.pool import ModelSettings
@@ -155,9 +155,8 @@ class ServeSettings(Settings):
             else:
                 assign_gpus(visible, {"the largest model": max(wanted.values())})
         except ValueError as error:
-            remedy = (
-                f"set CUDA_VISIBLE_DEVICES to more GPUs, lower {key}, or load the models in turn: pool=phased_servers"
-            )
+            apart = f"give each server a job of its own: {name}, " if (name := server_jobs()) and at_once else ""
+            remedy = f"{more_gpus()}, {apart}lower {key}, or load the models in turn: pool=phased_servers"
             return [Problem(key, str(error), remedy)]
         return []
 

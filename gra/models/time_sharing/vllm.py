@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from gra.errors import Problem, ServerError
+from gra.machine import more_gpus, too_few_gpus
 from gra.models.base import Backend, Reply, Request
 from gra.models.launch.gpus import visible_gpus
 from gra.models.launch.process import Guarded
@@ -93,8 +94,8 @@ class PoolSettings(PoolBase):
             for key in own
         ]
         if self.tensor_parallel > max(1, len(visible_gpus())):
-            what = f"{self.tensor_parallel} GPUs are needed, {len(visible_gpus())} are visible"
-            found.append(Problem("pool.tensor_parallel", what, "lower it, or set CUDA_VISIBLE_DEVICES to more GPUs"))
+            what = too_few_gpus(self.tensor_parallel, len(visible_gpus()))
+            found.append(Problem("pool.tensor_parallel", what, f"lower it, or {more_gpus()}"))
         return found
 
     def engine_of(self, model: ModelSettings) -> dict[str, Any]:

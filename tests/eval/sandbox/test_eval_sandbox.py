@@ -150,6 +150,27 @@ def test_as_a_normal_user() -> None:
     assert not any(passed.values()), passed
 
 
+def test_programs_of_sbin_are_found_although_path_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian's PATH of ordinary users lacks /usr/sbin, where `chroot` lies."""
+    before = [(way.name, works(way)) for way in candidates()]
+    monkeypatch.setenv("PATH", "/usr/local/bin:/usr/bin:/bin")
+    assert [(way.name, works(way)) for way in candidates()] == before
+
+
+def test_the_programs_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("unshare", "mount", "sh"):
+        (tmp_path / name).write_text("#!/bin/true\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys.modules["gra.eval.sandbox.isolation"], "_SBIN", ())
+    isolation.cache_clear()
+    try:
+        with pytest.raises(SandboxError, match=rf"bwrap\) is not installed.*: no chroot, setpriv in {tmp_path}\n"):
+            run_all(["print('ran')"])
+    finally:
+        isolation.cache_clear()
+
+
 def test_without_any_way_nothing_runs_and_the_override_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = Isolation("broken", lambda command, _: ["false", *command])
     monkeypatch.setattr(running, "candidates", lambda: [broken])

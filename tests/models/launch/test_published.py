@@ -168,12 +168,18 @@ def test_clients_look_for_addresses_and_need_neither_command_nor_gpus(tmp_path: 
 
 def test_gpus_are_those_of_one_server_where_each_has_a_job() -> None:
     pool = config(gpus_per_model={"slm-a": 2, "slm-b": 1})["pool"]
-    with requested(2):
-        assert "3 GPUs are needed" in str(check_pool(pool, {})[0])
-    with requested(2, one_server_each=True):
+    with requested(2, "cluster.stages.probe"):
+        (alone,) = check_pool(pool, {})
+    assert alone.message == "3 GPUs are needed, 2 are requested"
+    assert alone.remedy.startswith(
+        "request more: cluster.stages.probe.gpus, give each server a job of its own: cluster.stages.probe.servers, lower "
+    )
+    with requested(2, "cluster.stages.probe.servers", one_server_each=True):
         assert check_pool(pool, {}) == []
-    with requested(1, one_server_each=True):
-        assert "2 GPUs are needed, 1 are visible" in str(check_pool(pool, {})[0])
+    with requested(1, "cluster.stages.probe.servers", one_server_each=True):
+        (apart,) = check_pool(pool, {})
+    assert apart.message == "2 GPUs are needed, 1 are requested"
+    assert apart.remedy.startswith("request more: cluster.stages.probe.servers.gpus, lower ")
 
 
 def test_pools_without_servers_of_their_own_or_in_turn_are_not_served() -> None:
