@@ -124,7 +124,7 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
             "output": _OUTPUT,
             "inputs.model": (
                 "text or null",
-                "Folder of a trained model. Give either it, with `model=null`, or the keys of `model`.",
+                "Folder of a trained model, to be given with `model=null`; null: the keys of `model` name the model.",
             ),
             "inputs.benchmarks": (
                 "text or null",

@@ -106,8 +106,8 @@ class SynthesisSettings(Settings):
     checkers: list[str] | None = Field(
         None,
         min_length=1,
-        description="Models that check the instructions: each checks all of them, also those that it wrote. null: the reviewers "
-        "of the sample check (NS).",
+        description="Models that check all instructions, also those that they wrote themselves; null: the reviewers of each "
+        "sample do this (NS).",
     )
     calibrate: Literal["none", "probe"] = Field(
         "none",
@@ -170,8 +170,8 @@ class SynthesisSettings(Settings):
     taken: int = Field(
         0,
         ge=0,
-        description="With prompts=turns: number N of records. The prompt names the keywords of the domain's N newest records "
-        "as already used (NS).",
+        description="Number of the domain's newest records whose keywords the prompt lists as already used, with prompts=turns "
+        "(NS).",
     )
     thin_domain: int = Field(
         16,
@@ -196,7 +196,7 @@ class SynthesisSettings(Settings):
     )
     check: Literal["unanimous", "majority"] = Field(
         "unanimous",
-        description="When an instruction passes. unanimous: no checker rejects it; majority: at most half of the checkers do so.",
+        description="When an instruction passes. unanimous: if no checker rejects it; majority: if half of the checkers or fewer reject it.",
     )
     dedup: DedupSettings = Field(DedupSettings(), description="Removal of near-duplicate samples.")
     decontaminate: DecontaminateSettings = Field(
@@ -211,8 +211,8 @@ class SynthesisSettings(Settings):
 
     @property
     def proposal_limit(self) -> int:
-        """Limit on proposals per round. Without `max_proposals`, a round ends before this limit if its pace cannot fill
-        it (stopping.py)."""
+        """Limit on proposals per round. If `max_proposals` is None, a round may end earlier: as soon as its samples are kept
+        too slowly to reach the wanted number (stopping.py)."""
         return self.max_proposals if self.max_proposals is not None else MOST_PROPOSALS * self.samples_per_round
 
 

@@ -4,7 +4,7 @@ gra blind draw gra=runs/store/DATA_A single=runs/store/DATA_B --count 50 --outpu
 gra blind rates reading                                                                     # once the labels are filled in
 
 sheet.jsonl holds one sample per line; key.json holds the arm of each. Fill in the sheet without opening the key.
-Fill in four labels per line: true, false, or null where you cannot decide.
+Each line has four labels (task, answered, right, echo). Set each one to true, false, or null if you cannot decide.
   task      the instruction asks for one thing that can be answered from its text
   answered  the response does what was asked, right or wrong
   right     the response is correct: facts, numbers, code, requested form

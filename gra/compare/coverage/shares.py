@@ -63,8 +63,8 @@ def averaged(partitions: Sequence[Counts], size: int, seed: int) -> Range:
 
 
 def covered(counts: Counts, size: int, seed: int, *, resamples: int = RESAMPLES, level: float = LEVEL) -> Range:
-    """The share of clusters that `size` samples of a set cover on average, with its interval. Raises ValueError for fewer samples
-    than `size`."""
+    """Return which share of the clusters contains at least one of `size` drawn samples, on average, with its interval. Raises
+    ValueError if the set has fewer samples than `size`."""
     import numpy as np
 
     total = int(counts.sum())

@@ -182,8 +182,8 @@ class LoadBalancer:
             waiter.slot.set_result(self.take(best[1], waiter.key))
 
     def dispatch_timed(self, model: str) -> None:
-        """Give free slots to waiting calls like `dispatch`. If a server of `model` becomes free only at a known later
-        time, do so again at that time."""
+        """Do what `dispatch` does: give free slots to waiting calls. If a server of `model` becomes free at a known later
+        time, do it again at that time."""
         self.dispatch()
         queue = self._queues[model]
         if not queue:

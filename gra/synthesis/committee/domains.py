@@ -50,8 +50,8 @@ LEFT_OUT = DomainPool((), 0, ())
 
 def by_domain(pool: Sequence[Record], shots: int, least: int = 0, taken: int = 0) -> dict[str, DomainPool]:
     """Return the pool of each domain. A domain with fewer than `least` records borrows others up to that number. A
-    domain that even then has fewer than `shots` records is left out. Prompts list the keywords of each domain's `taken`
-    newest records, as keywords not to repeat."""
+    domain that even then has fewer than `shots` records is left out. The prompts of a domain list the
+    keywords of its newest records, `taken` of them, as keywords that must not be repeated."""
     found: dict[str, list[Record]] = {}
     for record in pool:
         found.setdefault(record.domain, []).append(record)

@@ -39,14 +39,14 @@ class DecontaminateSettings(Settings):
         13,
         ge=2,
         le=100,
-        description="Number of words. A sample is dropped if so many words in a row are also in the answer of a benchmark item, "
-        "or in a question that is at least so long (13: GPT-3's).",
+        description="Length in words of the n-gram that makes a sample contaminated (13, as in GPT-3). It counts in answers, and in "
+        "questions that are at least this long.",
     )
     short_ngram: int | None = Field(
         8,
         ge=2,
         le=100,
-        description="The same for questions of fewer than `ngram` words; null: such a question must match as a whole.",
+        description="Length of that n-gram for questions of fewer than `ngram` words; null: these must match as a whole.",
     )
     min_words: int = Field(
         5, ge=2, le=100, description="Length in words of the shortest question that is compared (NS)."

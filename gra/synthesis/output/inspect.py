@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--sample", metavar="ID", help="show one sample: decision, scores, prompts and replies")
     what.add_argument("--list", action="store_true", help="list the samples and their decisions")
-    what.add_argument("--text", action="store_true", help="the summary, in a terminal too")
+    what.add_argument("--text", action="store_true", help="print the summary, even in a terminal")
     parser.add_argument("--json", action="store_true", help="print the summary or the sample as JSON")
     options = parser.parse_intermixed_args(argv)
     if options.list and options.json:
