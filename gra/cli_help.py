@@ -230,7 +230,8 @@ PAGES = {
         "known to be right or wrong. The reviews have the form that the run will use (synthesis.scoring, "
         "synthesis.prompts). For each model, the result gives the AUC at telling right from wrong answers, with its 95 % "
         "interval; the mean, spread and severity of its scores; its false accepts; and its accuracy. For the pool, the result "
-        "gives the effective number of independent reviewers, and an estimate of the share of right samples among the accepted ones. "
+        "gives the effective number of independent reviewers, and an estimate of the share of right "
+        "samples among the accepted ones. "
         "If the command is killed, run it again to resume; once it has finished, it only prints the table.",
         (
             (

@@ -196,7 +196,8 @@ class SynthesisSettings(Settings):
     )
     check: Literal["unanimous", "majority"] = Field(
         "unanimous",
-        description="When an instruction passes. unanimous: if no checker rejects it; majority: if half of the checkers or fewer reject it.",
+        description="When an instruction passes. unanimous: if no checker rejects it; majority: if half of the "
+        "checkers or fewer reject it.",
     )
     dedup: DedupSettings = Field(DedupSettings(), description="Removal of near-duplicate samples.")
     decontaminate: DecontaminateSettings = Field(

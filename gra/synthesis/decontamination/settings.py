@@ -39,8 +39,8 @@ class DecontaminateSettings(Settings):
         13,
         ge=2,
         le=100,
-        description="Length in words of the n-gram that makes a sample contaminated (13, as in GPT-3). It counts in answers, and in "
-        "questions that are at least this long.",
+        description="Length in words of the n-gram that makes a sample contaminated (13, as in GPT-3). It counts in answers, "
+        "and in questions that are at least this long.",
     )
     short_ngram: int | None = Field(
         8,
