@@ -31,7 +31,7 @@ def sheet(design: Design, wanted: float, given: str) -> Sheet:
         own = [
             Design(design.items, design.share, design.between, design.within, noise, design.level) for noise in noises
         ]
-        cells = [f"{100 * power.effect(one, trainings):.1f}" for one in own]
+        cells = [_points(power.effect(one, trainings)) for one in own]
         lines.append([f"{trainings}", *cells, *[MISSING] * (len(NOISES) - len(cells))])
         for noise, one in zip(noises, own, strict=True):
             factor = power.items_needed(one, trainings, wanted)
@@ -44,13 +44,18 @@ def sheet(design: Design, wanted: float, given: str) -> Sheet:
         f"The smallest true difference in the mean over {len(design.items)} benchmarks ({sum(design.items):,} "
         f"items) that is detected four times in five at the {100 * (1 - design.level):g} % level, in points, by the "
         "number of training runs of each arm and the training noise (standard deviation of an arm's mean between "
-        "training runs, in points). One training run: over items only, for these two models. Last line: training runs of "
-        f"each arm that detect {100 * wanted:g} points; in brackets by how many times the items must grow (or may "
-        "shrink) with five training runs.",
+        "training runs, in points); none: not even 100 points. One training run: over items only, for these two models. "
+        f"Last line: training runs of each arm that detect {100 * wanted:g} points; in brackets by how many times the items "
+        "must grow (or may shrink) with five training runs.",
         given,
         "Formula and sources: gra/compare/statistics/power.py.",
     ]
     return Sheet("What the comparison can see", ("Training runs of each arm", *heads), lines, notes, records)
+
+
+def _points(effect: float) -> str:
+    """The effect in points; scores differ by 100 at most."""
+    return f"{100 * effect:.1f}" if effect <= 1 else "none"
 
 
 def planned(items: Mapping[str, int], share: Mapping[str, float], wanted: float, level: float) -> Sheet:

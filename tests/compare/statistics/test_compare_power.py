@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gra.compare.power_sheet import for_suite
+from gra.compare.power_sheet import for_suite, sheet
 from gra.compare.statistics.bootstrap import Interval, paired_bootstrap
 from gra.compare.statistics.item_scores import Outcomes
 from gra.compare.statistics.power import Design, detectable, effect, error, items_needed, trainings_needed
@@ -130,3 +130,9 @@ def test_designs_that_make_no_sense_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=r"design|expected"):
             Design(**wrong)  # type: ignore[arg-type]
+
+
+def test_no_effect_of_more_than_a_hundred_points_is_promised() -> None:
+    cells = [cell for line in sheet(Design([3], [0.0]), 0.02, "").lines[:-1] for cell in line[1:]]
+    assert "none" in cells
+    assert all(float(cell) <= 100 for cell in cells if cell not in ("none", "-"))
