@@ -153,7 +153,7 @@ PAGES = {
                 "single minus seed_only: neither is the reference",
                 "compare experiment=quickstart --contrast single-seed_only",
             ),
-            ("beside the rows of the paper", "compare experiment=paper/main_table --paper Qwen2.5-7B/Alpaca"),
+            ("beside the rows of the paper", "compare gra=A vanilla=B --paper Qwen2.5-7B/Alpaca"),
         ),
         _COMPARISON,
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from gra.errors import ConfigError, Problem
 from gra.fileio import write_bytes, write_text
 from gra.paths import expanded
 
-Records = str | Path | Iterable[Any]  # a record must be a mapping; an error names the position of any other
+Records = str | os.PathLike[str] | Iterable[Any]  # a record must be a mapping; an error names the position of any other
 
 
 @contextmanager
@@ -23,9 +24,12 @@ def file_of(records: Records, kind: str, output: str | Path) -> Iterator[str]:
     If the block raises ConfigError before a run has begun, the file and its folders are put back as they were. Raises
     ConfigError if a record is not a mapping or cannot be written as JSON.
     """
-    if isinstance(records, str | Path):
-        yield str(records)
+    if isinstance(records, str | os.PathLike):  # a Data object is the path of its folder
+        yield os.fspath(records)
         return
+    if not hasattr(records, "__iter__"):
+        told = f"a value of the type {type(records).__name__} was given"
+        raise ConfigError([Problem(kind, told, "give a path, hf:NAME, a data set, or a list of mappings")])
     text = _lines(records, kind)
     folder = expanded(output)
     path, partial = folder.with_name(f"{folder.name}.{kind}.jsonl"), folder.with_name(folder.name + PARTIAL)

@@ -44,6 +44,7 @@ CHECKS = {  # first words of the fault -> its name in stats.json
     "leaves a slot unfilled": "unfilled_slot",
 }
 
+_CLOSING = re.compile(r"</[a-z_]+>")
 _BLANK = re.compile(r"[\s.…_\"'`]*(\.\.|…|_)[\s.…_\"'`]*|[<\[{(]*\s*(\.\.\.|…)\s*[>\]})]*")
 _STAND_IN = r"""(?:(?:an?|the|your|my|some|new|one-line|short|first|second|third|another|example|insert|put|add|write|enter)[ _-]+)*
     (?:keywords?|instructions?|summar(?:y|ies)|strings?|text|response|answer|comment|strengths?|weaknesses|placeholder|value|todo|tbd|
@@ -124,6 +125,15 @@ class _Shown:
         rules = (" ".join(rule) for turn in systems for rule in pieces(turn) if len(rule) >= RULE)
         found = sorted(rule for rule in rules if f" {rule} " in said and f" {rule} " not in self._asked)
         return found[0] if found else None
+
+    def tag_in(self, text: str) -> str | None:
+        """Return a closing tag of the prompt that the text contains, as when a weak model continues its prompt; None if there is
+        none. Tags that the model was given as material do not count."""
+        if "</" not in text:
+            return None
+        given = set(_CLOSING.findall("\n".join((*self.material, *self.records, *self.demonstrated))))
+        own = set(_CLOSING.findall("\n".join(message["content"] for message in self.prompt))) - given
+        return next((tag for tag in _CLOSING.findall(text) if tag in own), None)
 
     @cached_property
     def _asked(self) -> str:
@@ -236,6 +246,8 @@ def _response(text: Any, shown: _Shown) -> str | None:
         return fault
     if (rule := shown.rule_in(text)) is not None:
         return f"copies the prompt: {rule}"
+    if (tag := shown.tag_in(text)) is not None:
+        return f"copies the prompt: {tag}"
     if (said := speaks_of_request(text, shown.instruction)) is not None:
         return f"speaks of its own prompt: {said}"
     if shown.slots == "refuse" and (slot := unfilled_slot(text, shown.instruction)) is not None:

@@ -334,3 +334,13 @@ def test_quick_answers_change_no_verdict(step: str, edition: str, monkeypatch: p
     monkeypatch.setattr(usable._Shown, "unlike", lambda *_: False)
     monkeypatch.setattr(echoes, "may_hold", lambda *_: True)
     assert [fault_in(step, *case) for case in cases] == quick
+
+
+def test_a_rewritten_response_does_not_go_on_as_its_prompt_does() -> None:
+    asked = {"instruction": "Name a tide.", "response": "Spring tide."}
+    tail = "Spring tide, at new moon.\n</response>\n\nReply with the new response alone."
+    assert found("rewrite", tail, **asked) == "copies_prompt"
+    assert found("rewrite", "Spring tide, at new moon.", **asked) is None
+    html = {"instruction": "Close the tag: <response>", "response": "</response>"}
+    assert found("rewrite", "It is closed by </response>, as any tag.", **html) is None
+    assert found("rewrite", "In HTML a list ends with </ul>.", **asked) is None
