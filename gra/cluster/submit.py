@@ -240,15 +240,18 @@ def _undo(submission: Submission, store: Path, error: Exception) -> str:
     with suppress(GraError):  # an sbatch that did not answer in time may have queued its job all the same
         for key, numbers in numbers_of(slurm.queue(comment(store)), store).items():
             queued |= {number: by_key[key] for number in numbers if key in by_key}
+    if submission.jobs:
+        error = GraError(f"{submission.jobs[-1].name}: {error}")
+    resources = "other resources: cluster.resources.KEY or cluster.stages.STAGE.KEY"
     if not queued:
         shutil.rmtree(submission.folder, ignore_errors=True)  # it holds no log
-        return f"{error}\n    -> nothing was queued; correct it and run gra submit again"
+        return f"{error}\n    -> nothing was queued; correct it and run gra submit again ({resources})"
     submission.jobs = [job for job in submission.jobs if job.ids]
     submission.write()
     named = ", ".join(f"{number} ({name})" for number, name in queued.items())
     with suppress(GraError):
         slurm.cancel(list(queued))
-        return f"{error}\n    -> cancelled again: {named}; correct it and run gra submit again"
+        return f"{error}\n    -> cancelled again: {named}; correct it and run gra submit again ({resources})"
     return f"{error}\n    -> cancel by hand: scancel {' '.join(queued)} ({named})"
 
 

@@ -161,7 +161,9 @@ def test_what_was_queued_is_cancelled_when_slurm_refuses_and_kept_when_the_comma
     login: Login, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = login.submit(f"{SHARDS}=3", code=1, REFUSED="3").stderr
-    assert "too many jobs\n    -> cancelled again: 1 (a/data round-0), 2 (a/data merge-0)" in said
+    assert "a/data round-1: sbatch refused: sbatch: error: too many jobs" in said
+    assert "\n    -> cancelled again: 1 (a/data round-0), 2 (a/data merge-0)" in said
+    assert "cluster.stages.STAGE.KEY" in said
     assert login.asked("scancel") == ["--quiet 1 2"]
     (login.state / "queue").unlink()
     called(login, status, ["--json"], monkeypatch)
