@@ -164,7 +164,7 @@ def _student(student: StudentSettings, inputs: Mapping[str, Path | None]) -> lis
             Problem(
                 "student.model",
                 "no student: neither student.model nor a student folder as input",
-                "set student.model=HUB_ID_OR_FOLDER, or build one with the stage `student` and pass it as input `student`",
+                "set student.model=HUB_ID_OR_FOLDER, or student_folder=DIR, made by a step `student`",
             )
         ]
     elif not (folder := Path(student.model).expanduser()).exists() and _is_path(student.model):

@@ -207,6 +207,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output",
         metavar="FILE.json",
-        help="a file: all numbers, also by round and by reviewer; the map (SVG, CSV) and reviewers' scores (SVG) go beside it",
+        help="JSON file for all numbers, also by round and by reviewer; beside it, a map of the instructions (SVG, CSV) and "
+        "a plot of the reviewers' scores (SVG) are written",
     )
     return parser

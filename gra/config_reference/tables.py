@@ -124,7 +124,7 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
             "output": _OUTPUT,
             "inputs.model": (
                 "text or null",
-                "Folder of a trained model, to be given with `model=null`; null: the keys of `model` name the model.",
+                "Folder of a trained model. With it, set `model=null`. Without it (null), the keys of `model` choose the model.",
             ),
             "inputs.benchmarks": (
                 "text or null",

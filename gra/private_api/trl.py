@@ -19,10 +19,10 @@ NAMES = (
 
 @contextmanager
 def trained_positions_only() -> Iterator[None]:
-    """Compute the output layer only at trained positions during the block, on a CPU as well as on GPUs.
+    """Inside the `with` block, compute the output layer only for tokens that count in the loss, on a CPU too.
 
-    TRL does this only on GPUs, to avoid recompilation on other accelerators. The loss is the same, and a step of a small
-    model takes a fifth less time.
+    TRL does this only on GPUs, because it would cause recompilation on other accelerators. The loss is the same, and a
+    step of a small model takes a fifth less time.
     """
     utils, original = found("trl.trainer.utils", READ_FROM), found("trl.trainer.utils._use_triton", READ_FROM)
     utils._use_triton = lambda device: device.type == "cpu" or original(device)

@@ -170,8 +170,8 @@ class SynthesisSettings(Settings):
     taken: int = Field(
         0,
         ge=0,
-        description="Number of the domain's newest records whose keywords the prompt lists as already used, with prompts=turns "
-        "(NS).",
+        description="With prompts=turns, prompts name keywords that are used already: those of this many of the domain's newest "
+        "records (NS).",
     )
     thin_domain: int = Field(
         16,

@@ -34,7 +34,7 @@ METHODS = {"full": "full-parameter", "lora": "LoRA, merged", "qlora": "QLoRA (4-
 def simulated(settings: TrainSettings, inputs: dict[str, Path]) -> str | None:
     """Return the label that says why the result counts as simulated; None without one.
 
-    It is the label of an input folder or of the folder `student.model`.
+    The result takes over the label of an input folder or of the folder `student.model`.
     """
     sources = dict(inputs)
     if "student" not in inputs and settings.student.model is not None:

@@ -114,8 +114,8 @@ def _latex(sheet: Sheet) -> str:
 
 
 def as_terminal(sheets: Sequence[Sheet], width: int) -> str:
-    """The sheets as text of at most `width` columns. Text wraps; where numbers do not fit, they go into further blocks. A sheet
-    without lines has its title and notes only."""
+    """The sheets as text of at most `width` columns. Text wraps. Columns of numbers that do not fit are printed as further tables
+    below. A sheet without lines has its title and notes only."""
     from rich.console import Console
     from rich.text import Text
 

@@ -206,7 +206,12 @@ def _parser() -> argparse.ArgumentParser:
         "changes", nargs="*", metavar="KEY=VALUE[,VALUE ...]", help="settings to change, each with the values to try"
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder of sweep.csv and sweep.png")
-    parser.add_argument("--data", dest="data_folders", action="store_true", help="also write each arm's data folder")
+    parser.add_argument(
+        "--data",
+        dest="data_folders",
+        action="store_true",
+        help="also write a data folder for each combination of settings",
+    )
     for name in ("seeds", "benchmarks", "probe"):
         parser.add_argument(f"--{name}", metavar="DIR", help=f"folder of the run's input `{name}`, if it was moved")
     return parser
