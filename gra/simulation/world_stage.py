@@ -223,9 +223,9 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="files of the same names are replaced")
     folder = parser.parse_args(argv).folder
-    found = run({}, {}, folder)
+    stats = run({}, {}, folder)
     print(
-        f"{folder / SEEDS}: {found['seeds']:,.0f} seeds, of which {found['wrong_seed_share']:.0%} are wrong (simulated)"
+        f"{folder / SEEDS}: {stats['seeds']:,.0f} seeds, of which {stats['wrong_seed_share']:.0%} are wrong (simulated)"
     )
     return 0
 
