@@ -153,7 +153,11 @@ PAGES = {
                 "single minus seed_only: neither is the reference",
                 "compare experiment=quickstart --contrast single-seed_only",
             ),
-            ("beside the rows of the paper", "compare gra=A vanilla=B --paper Qwen2.5-7B/Alpaca"),
+            (
+                "beside the rows of the paper, with the arguments that the run had",
+                "compare experiment=paper/main_table seeds.path=hf:tatsu-lab/alpaca pool.base_url=http://HOST:8000/v1 "
+                "large_pool.base_url=http://HOST:8001/v1 medium_pool.base_url=http://HOST:8002/v1 --paper Qwen2.5-7B/Alpaca",
+            ),
         ),
         _COMPARISON,
     ),

@@ -49,7 +49,7 @@ def mistyped(
             problems.append(
                 Problem(" ".join([word, *taken]), "not key=value", _meant(word.removesuffix(":"), taken[-1]), WHERE)
             )
-        elif equals and not flag.strip("+~ "):  # Hydra fails with an assertion
+        elif equals and flag and not flag.strip("+~ "):  # Hydra fails with an assertion
             problems.append(Problem(word, "not key=value: there is no key before the =", "write KEY=VALUE", WHERE))
         elif not equals and not word.startswith("~"):
             problems.append(Problem(word or "(an empty word)", "not key=value", _bare(word, keys, verbs), WHERE))
