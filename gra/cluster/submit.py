@@ -44,8 +44,12 @@ def main(words: Sequence[str]) -> int:
 
 
 def _submit(root: DictConfig, problems: list[Problem], words: list[str], *, dry: bool, live: bool) -> None:
-    plan, settings = prepare(root, problems, outside=True, executor="slurm")
+    plan, settings = prepare(root, problems, outside=not dry, executor="slurm")
     assert isinstance(settings, SlurmSettings)
+    if dry:
+        print(
+            "note: dry run, nothing is queued; servers, the hub and folders are checked by gra submit", file=sys.stderr
+        )
     store = plan.store.root
     with nullcontext() if dry else locked(store / ".locks" / "submit.lock", _wait):  # a dry run leaves nothing on disk
         rows = _queue(store, dry=dry)

@@ -148,6 +148,14 @@ def test_a_dry_run_needs_no_slurm(login: Login) -> None:
     assert not login.store.exists() or not list(login.store.glob(".jobs/*"))
 
 
+def test_a_dry_run_needs_neither_servers_nor_hub(login: Login) -> None:
+    urls = [f"{pool}.base_url=http://127.0.0.1:9/v1" for pool in ("pool", "large_pool", "medium_pool")]
+    words = ("experiment=paper/main_table", "seeds.path=hf:tatsu-lab/alpaca", *urls)
+    dry = login.submit(*words, "--dry-run")
+    assert dry.stdout.count("    sbatch ") == 14
+    assert "dry run, nothing is queued; servers, the hub and folders are checked by gra submit" in dry.stderr
+
+
 def test_two_at_once_queue_everything_once(login: Login) -> None:
     words = ("submit", "cluster=slurm", "experiment=divided", f"{SHARDS}=3")
     both = [login.start(*words) for _ in range(2)]
