@@ -137,7 +137,7 @@ def _histograms(arm: Arm, tau: float | None, delta: float | None) -> list[tuple[
             mean_kept, mean_lost, edges=edges, mark=tau, mark_name=f"tau = {tau}", axis="mean score of the reviewers"
         )
         found.append((mark, f"{len(mean_kept) + len(mean_lost):,} reviewed samples, mean of the reviewers' scores."))
-    if std_kept or std_lost:
+    if any([*std_kept, *std_lost]):  # all zero with one reviewer per sample
         edges = [i / 4 for i in range(max(13, math.ceil(4 * max([*std_kept, *std_lost])) + 1))]
         mark = charts.histogram(
             std_kept,
