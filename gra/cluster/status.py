@@ -221,9 +221,8 @@ def _made(folder: str) -> bool:
 
 def _why_stopped(job: Submitted, rows: Mapping[str, Sequence[slurm.Row]], jobs: Mapping[str, Submitted]) -> str:
     """Return why a job is no longer in the queue although it did not fail."""
-    for (
-        key
-    ) in job.after:  # one of `after_any` need only end; it may be there for the order alone (cluster.max_parallel)
+    # not `after_any`: these jobs need only end, and may be there for the order alone (cluster.max_parallel)
+    for key in job.after:
         before = jobs.get(key)
         if before is None or key in rows:
             continue
