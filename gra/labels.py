@@ -14,6 +14,7 @@ from gra.wellformed import printable
 MARK = "SIMULATED"  # the file's line says why the folder is labelled
 QUANTIZED = "QUANTIZED"  # the model's weights were once rounded to a few bits; the file's line says how
 MANIFEST = "manifest.json"
+PARTIAL = ".partial"  # suffix of the folder of an unfinished stage
 _CAP = 200  # maximum bytes read from a label file
 
 

@@ -27,11 +27,11 @@ from pathlib import Path
 from gra import secret_patterns, track_report
 from gra.errors import EXIT_FAILED, StoreError
 from gra.flags import Parser
+from gra.labels import PARTIAL
 
 RUNS = Path("runs")
 CONNECT_S = 10.0  # seconds to wait for an answer of the server
 SYNC = (sys.executable, "-m", "wandb", "sync")
-PARTIAL = ".partial"  # the chain's suffix of an unfinished output folder
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gra.labels import PARTIAL
 from gra.private_api import wandb as private
 from gra.tracking import cut
 
-PARTIAL = ".partial"  # the chain's suffix of an unfinished output folder
 # without the manifest, which is written after the run, and without the journal, which is not data
 DATA_FILES = ("data/train.parquet", "README.md", "stats.json")
 SCORE_FILES = ("scores.json", "results.json", "samples.parquet")

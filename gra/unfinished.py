@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gra.errors import ARROW
-from gra.labels import MANIFEST
-
-PARTIAL = ".partial"  # the chain's suffix of an unfinished output folder
+from gra.labels import MANIFEST, PARTIAL
 
 
 def told(folder: Path, remedy: str) -> str:

@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from gra.chain.store.store import PARTIAL
 from gra.errors import ConfigError, Problem
 from gra.fileio import write_bytes, write_text
+from gra.labels import PARTIAL
 from gra.paths import expanded
 
 Records = str | os.PathLike[str] | Iterable[Any]  # a record must be a mapping; an error names the position of any other

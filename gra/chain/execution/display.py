@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from gra.chain.store.store import PARTIAL
 from gra.fileio import read_json
+from gra.labels import PARTIAL
 
 STATUS, STALE_S = "status.json", 30.0
 FIRST_S, LINE_S = 4.0, 60.0  # without a terminal: seconds to a step's first line, and between later lines

@@ -15,8 +15,9 @@ from pathlib import Path
 from gra.chain.stage import Stage
 from gra.chain.store.fingerprint import hash8
 from gra.chain.store.manifest import BEGUN, MANIFEST
-from gra.chain.store.store import PARTIAL, Store, slug
+from gra.chain.store.store import Store, slug
 from gra.fileio import read_json
+from gra.labels import PARTIAL
 from gra.locks import holder
 
 MOST = 8

@@ -15,8 +15,8 @@ from gra.chain.store import manifest
 from gra.chain.store.fingerprint import hash8
 from gra.errors import StoreError
 from gra.fileio import sync_folder
+from gra.labels import PARTIAL
 
-PARTIAL = ".partial"
 JOBS = ".jobs"  # the store's folder of what `gra submit` queued (gra/cluster/records.py)
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from gra.errors import StoreError
+from gra.labels import PARTIAL
 from gra.synthesis.engine.journal_read import connect_other
 from gra.synthesis.engine.journal_rows import FIELDS, FIND, INSERT
 
-PARTIAL = ".partial"  # suffix of the folder of an unfinished step (gra/chain/store)
 OPEN = 8  # journals that are open at the same time, at most
 _GROUP = 2000  # rows imported at once: bounds the memory
 _IMPORT = INSERT.replace("OR REPLACE", "OR IGNORE", 1)

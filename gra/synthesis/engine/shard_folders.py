@@ -14,14 +14,13 @@ from pathlib import Path
 
 from gra.errors import StoreError
 from gra.fileio import read_json, sync_folder
-from gra.labels import MANIFEST
+from gra.labels import MANIFEST, PARTIAL
 from gra.locks import holder
 from gra.synthesis.config import ShardSettings
 from gra.synthesis.engine.reuse import JOURNAL
 from gra.synthesis.engine.sharding import SHARDS
 
 PINNED = "shards.json"
-_PARTIAL = ".partial"  # ending of a working folder NAME.partial; its lock is the file `.NAME.lock` next to it
 
 
 def pin(folder: Path, count: int) -> None:
@@ -80,12 +79,12 @@ def journals(
     `rounds`: number of rounds of the whole run. A shard without `gathers` looks replies up. Every other run imports, so an ordinary
     synthesis without `merge` also uses what earlier shards left.
     """
-    folder = Path(shards) if shards else output.with_name(f"{output.name.removesuffix(_PARTIAL)}{SHARDS}")
+    folder = Path(shards) if shards else output.with_name(f"{output.name.removesuffix(PARTIAL)}{SHARDS}")
     if not folder.is_dir():
         return [], []
     number = mine.round if mine else rounds
     merges = {
-        merged: path for merged, path in _merged(folder).items() if path.name != output.name.removesuffix(_PARTIAL)
+        merged: path for merged, path in _merged(folder).items() if path.name != output.name.removesuffix(PARTIAL)
     }
     before = {merged: path for merged, path in merges.items() if merged < number}
     base = max(before, default=-1)  # this merge holds all calls of the rounds up to its own
@@ -98,7 +97,7 @@ def journals(
             ending = re.compile(rf"-of-{mine.count}(\.partial)?")
             siblings = (path for path in siblings if not ending.search(path.name))
         found += _closed(siblings)
-        found += _closed(path for path in [folder / f"merged-{later}{_PARTIAL}"] if path.name != output.name)
+        found += _closed(path for path in [folder / f"merged-{later}{PARTIAL}"] if path.name != output.name)
     paths = [path / JOURNAL for path in found if (path / JOURNAL).is_file()]
     return (paths, []) if gathers else ([], paths)
 
@@ -117,9 +116,9 @@ def _closed(folders: Iterable[Path]) -> list[Path]:
     is left out."""
     found = []
     for path in sorted(folders):
-        if path.suffix not in ("", _PARTIAL) or not path.is_dir():
+        if path.suffix not in ("", PARTIAL) or not path.is_dir():
             continue
-        lock = path.with_name(f".{path.name.removesuffix(_PARTIAL)}.lock")
+        lock = path.with_name(f".{path.name.removesuffix(PARTIAL)}.lock")  # the lock of NAME.partial lies beside it
         if path.suffix == "" or holder(lock) is None:
             found.append(path)
     return found

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from gra.errors import StoreError
 from gra.fileio import read_json
+from gra.labels import PARTIAL
 from gra.reasons import text_of
 from gra.synthesis.engine.journal_read import calls_recorded, read_samples
 from gra.wellformed import printable
@@ -33,7 +34,6 @@ FILES = {
     "manifest.json": "config and inputs",
 }
 STALE_S = 30.0  # an older status means that the run was killed or hangs
-PARTIAL = ".partial"
 
 
 def summary(folder: Path) -> dict[str, Any]:
