@@ -1,26 +1,30 @@
-"""PURE: estimates how often models are loaded when they take turns (gra/models/time_sharing), for `gra plan` and run.json.
+"""PURE: estimates how often models are loaded if only one can be loaded at a time (gra/models/time_sharing), for `gra
+plan` and run.json.
 
-Reasoning. All samples of a round are in flight, so all calls that are due for the loaded model are made before it is unloaded. One
-pass over the models therefore takes every sample at least one *level* further. The levels of a proposal are
+All samples of a round are in flight at once. While a model is loaded, it answers all calls that samples need from it at
+that time. So when each model was loaded once (one pass), every sample has completed at least one more *level*. The
+levels of a proposal are
 
     write (keywords, then instruction, by the same model) -> check -> respond -> review -> adjudicate
 
-The calls of a level wait only for the level before. A level needs one load of each model that takes part in it: all M
-models if roles are random. Unusable replies are retried. If a step calls a single model, this happens at once, in the
-same turn. Reviewers are retried only when all of them have answered, which is one more level.
+The calls of a level wait only for the level before. A level needs one load of each model that takes part in it; if
+roles are random, these are all M models. Unusable replies are retried. If a step calls a single model, the retry needs
+no further load, because the model is still loaded. Checks and reviews, however, are retried only after all reviewers of
+the sample have answered, so their retries are one more level.
 
-If roles are random, a pass also makes half of the next level's calls, because a sample's model of the next level comes
-later in the pass in half of the cases. So two passes complete three levels. If roles are fixed, each level loads its
-models again.
+If roles are random, a pass also makes half of the next level's calls: for half of the samples, the model that the next
+level needs is loaded later in the same pass. So two passes complete three levels. If roles are fixed, each level loads
+its models again.
 
-If fewer proposals than the round needs can be in flight (`concurrency`), they run in windows, each with all levels. The
-first windows of a round hold the proposals that it should need; a last, small window replaces rejected samples and
-duplicates.
+If `concurrency` allows fewer proposals in flight than the round needs, they run in groups (windows), one after the
+other, and each window goes through all levels. The first windows of a round hold the proposals that it is expected to
+need. One small window follows, for proposals that replace rejected samples and duplicates.
 
-Seeds are annotated before the rounds, and kept samples after each round. Each of these annotations takes M loads.
+All seeds are annotated before the first round, and the kept samples after each round. Each time, this takes one load of
+each model that annotates: M loads with random roles, one load with fixed roles.
 
-Measured over two rounds with a scripted committee, the loads were 45-80 % of the estimate with random roles, and 80-99 % with fixed
-ones.
+In runs of two rounds with a scripted committee (fixed replies, no real models), the measured loads were 45-80 % of the
+estimate with random roles, and 80-99 % with fixed roles.
 """
 
 from __future__ import annotations
@@ -45,7 +49,7 @@ def estimate_loads(settings: SynthesisSettings, models: int, concurrency: int) -
 
 
 def loads_by_level(settings: SynthesisSettings, models: int) -> list[int]:
-    """Return, for each level of a proposal, how many models take part in it over all proposals."""
+    """Return, for each level, how many different models take part in it, counted over all proposals."""
     able = _able(settings, models)
     writers, checkers, reviewers = len(able.generator), len(able.checkers), len(able.reviewers)
     if not settings.review:

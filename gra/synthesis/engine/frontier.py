@@ -1,8 +1,10 @@
-"""Delays new calls while a stream replays from the journal: no call is sent before the first unyielded exchange needs a model.
+"""Delays new calls of a resumed run while it still replays recorded replies, so that it makes no calls that it does not
+need.
 
-A round ends with the proposal that completes it, so proposals started beyond that one are not needed. In a fresh run their calls
-are the price of concurrency. Without the frontier a resumed run would pay this price at every start, because it would continue
-proposals that the first run left unfinished although the round ends before them.
+The engine runs several exchanges (the calls of one proposal or seed) at once, but yields their results in order. A
+round ends with the proposal that yields its last sample. Later proposals, which concurrency has already started by
+then, are not needed. A resumed run would continue these unneeded proposals at every start. So no exchange may send a
+new call until the first exchange whose result was not yet yielded (the head) needs a new call too.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import asyncio
 
 
 class Frontier:
-    """The frontier of one stream: its head is the first exchange whose result the reader has not yet processed."""
+    """The frontier of one stream of exchanges. Its head is the first exchange whose result the stream's reader has not
+    yet processed."""
 
     def __init__(self) -> None:
         self._head = 0
@@ -20,8 +23,8 @@ class Frontier:
         self._moved = asyncio.Event()
 
     async def reach(self, index: int) -> None:
-        """Wait until exchange `index` may send a call that the journal does not have. It may do so once it is the head,
-        or once the head needs such a call too."""
+        """Wait until exchange `index` may send a new call (one whose reply is not in the journal): until this exchange
+        is the head, or the head needs a new call too."""
         self._reached.add(index)
         if index == self._head:
             self._wake()

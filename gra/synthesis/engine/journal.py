@@ -1,13 +1,15 @@
-"""Records every answered call durably in one SQLite file (WAL mode). One connection holds the file; a thread commits in groups.
+"""Records every answered call in one SQLite file (WAL mode), so that a later start of the run does not send it again.
 
-`record` hands a reply to the kernel before the sample uses it (tail.py), so a killed process loses no answered call. At most
-INTERVAL seconds later a group commit, with one fsync, writes it to the database; a power loss costs at most these seconds. The key
-is the hash of the request's canonical bytes (`Request.key`). So a changed request is sent again, and any other change (of a parser,
-of a threshold) reuses the recorded replies.
+`record` writes a reply to a file without fsync (tail.py) before the sample uses it, so a killed process loses no
+answered call. At most INTERVAL seconds later a thread commits all new replies to the database, with one fsync. So a
+power loss costs the replies of at most INTERVAL seconds.
 
-In memory, the journal keeps the first 64 bits of the key of every reply that it or another journal has. This takes
-about 100 bytes a reply, and nothing in a run that starts with no replies. So a call that was never made costs one set
-look-up, for any number of journals.
+The key is the hash of the request's canonical bytes (`Request.key`). So a changed request is sent again. After any
+other change, for example of a parser or a threshold, the recorded replies are reused.
+
+The journal keeps the first 64 bits of every recorded key in memory, also of the keys in other journals. So whether a
+call was ever made costs one look-up in memory, for any number of journals. This takes about 100 bytes a reply. A run
+that starts without any recorded replies keeps no keys.
 """
 
 from __future__ import annotations
@@ -39,12 +41,13 @@ log = logging.getLogger(__name__)
 
 
 class Journal:
-    """The journal of one run, a context manager. `find` and `record` are called in the event loop's thread; another thread
-    commits.
+    """The journal of one run, a context manager. Call `find` and `record` in the event loop's thread; the journal
+    commits in a thread of its own.
 
-    Opening a damaged file renames it and copies every readable call into a new one. `others`: journals of other runs; a reply found
-    in one is copied and not requested again. `parts`: journals of the run's own shards and earlier merges; opening imports all
-    their calls. Every method raises StoreError once the file cannot be read or written (disk full, read-only).
+    `others`: journals of other runs. If one of them has the reply to a request, the reply is copied and the call is not
+    sent. `parts`: journals of the run's own shards and earlier merges; opening the journal imports all their calls. If
+    the file is damaged when it is opened, it is renamed, and every readable call is copied into a new file. Once the
+    file cannot be read or written (disk full, read-only), every method raises StoreError.
     """
 
     def __init__(self, path: Path, others: Sequence[Path] = (), parts: Iterable[Path] = ()):
@@ -100,7 +103,7 @@ class Journal:
         self._tail = tail.Tail(self.path)
 
     def find(self, call: Call) -> Reply | None:
-        """Return the recorded reply to exactly this request, or None."""
+        """Return the recorded reply to this call's request, or None."""
         self._raise_fault()
         request, key = call.request, call.request.key
         if (fresh := self._fresh.get(key)) is not None:
@@ -135,7 +138,7 @@ class Journal:
         return None
 
     def record(self, call: Call, reply: Reply, seconds: float) -> None:
-        """Hand an answered call to the kernel and queue it for the next group commit."""
+        """Write an answered call to the tail file (tail.py), and queue it for the next commit to the database."""
         request = call.request
         text = stored_text(request, reply)
         row: tail.TailRow = (

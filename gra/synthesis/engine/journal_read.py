@@ -1,7 +1,7 @@
-"""Reads a journal without writing to it: replies of other runs, the calls of one sample, the time and tokens of the calls.
+"""Reads a journal without writing to it: its replies, the calls of one sample, and the time and tokens of all calls.
 
-If a run is writing the journal, a snapshot of one moment is read (gra/databases.py). The tail files next to the database (tail.py)
-are read too.
+A journal can be read while a run writes it: the reader sees its state at one moment (gra/databases.py). The newest
+calls, which are only in the tail files next to the database (tail.py), are read too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ CREATE TEMP VIEW calls AS
 
 
 def connect_other(path: Path) -> sqlite3.Connection | None:
-    """Open the journal of another run for reading; return None if it has no table yet. Raises StoreError if it cannot be read."""
+    """Open the journal of another run for reading. Return None if the journal has no table of calls yet. Raises
+    StoreError if it cannot be read."""
     connection = connect_readonly(path)
     if connection.execute("SELECT 1 FROM main.sqlite_master WHERE name = 'calls'").fetchone() is not None:
         return connection
@@ -36,8 +37,8 @@ def connect_other(path: Path) -> sqlite3.Connection | None:
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:
-    """Open a journal for reading. In the connection, `calls` includes the rows of the tail files. Raises StoreError if
-    the journal cannot be read."""
+    """Open a journal for reading. In the returned connection, the table `calls` includes the rows of the tail files.
+    Raises StoreError if the journal cannot be read."""
     try:
         beside = tail.read(path)  # read before the database, to which a row can move in the meantime
         connection = databases.connect_readonly(path)
@@ -79,9 +80,9 @@ def read_samples(path: Path) -> list[tuple[str, int]]:
 
 
 def seconds_waited(path: Path) -> dict[str, dict[str, float]]:
-    """Return the seconds waited for the recorded replies, as {model: {role: seconds}}, over all starts of the run. Calls of
-    proposals that were not needed count; replies copied from other journals count as 0. Raises StoreError if the journal cannot be
-    read."""
+    """Return the seconds waited for the recorded replies, as {model: {role: seconds}}, over all starts of the run. The
+    sums include calls of proposals that were not needed. Replies that were copied from other journals count as 0
+    seconds. Raises StoreError if the journal cannot be read."""
     found: dict[str, dict[str, float]] = {}
     with closing(connect_readonly(path)) as connection:
         try:
@@ -96,8 +97,9 @@ def seconds_waited(path: Path) -> dict[str, dict[str, float]]:
 
 
 def calls_recorded(path: Path) -> dict[str, dict[str, dict[str, int | None]]]:
-    """Return the answered calls of all starts of the run, as {model: {role: {in, out, calls, unknown}}} like `tokens` of
-    stats.json. Calls of proposals that were not needed count. Raises StoreError if the journal cannot be read."""
+    """Return the number of answered calls and their tokens, over all starts of the run, in the form of `tokens` of
+    stats.json: {model: {role: {in, out, calls, unknown}}}. Calls of proposals that were not needed are included. Raises
+    StoreError if the journal cannot be read."""
     found: dict[str, dict[str, dict[str, int | None]]] = {}
     known = "tokens_in IS NOT NULL AND tokens_out IS NOT NULL"
     query = (

@@ -38,13 +38,13 @@ _TEXTS = ("key", "sample", "step", "role", "model", "request", "text", "finish")
 
 
 def crc(*reply: str | int | None) -> int:
-    """Return the checksum of the part of a reply that a sample sees. The arguments are in the order of `REPLY`."""
+    """Return the checksum of a reply. The arguments are the values of the columns `REPLY`, in this order."""
     return zlib.crc32(repr(reply).encode(errors="surrogatepass"))
 
 
 def whole(row: Sequence[Any]) -> bool:
-    """Return whether a row (in the order of `FIELDS`) is undamaged: its key is the request's hash, and the reply's checksum is
-    right."""
+    """Return whether a row is undamaged: its key is the request's hash, and the reply's checksum is right. The row's
+    values are in the order of `FIELDS`."""
     call = dict(zip(FIELDS, row, strict=True))
     if not all(isinstance(call[name], str) for name in _TEXTS):
         return False

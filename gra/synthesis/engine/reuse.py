@@ -1,7 +1,8 @@
-"""Reuses replies of earlier runs: counts them, finds readable journals, and says which calls a changed config key sends again.
+"""Reuses replies of earlier runs: finds and counts them, and says which calls must be sent again after a change of the
+config.
 
-A journal's key is the hash of the whole request, so any reply found by it is the reply to exactly that request. Searching too many
-journals costs time and never gives a wrong reply.
+A reply is found by the hash of the whole request, so it always is the reply to exactly that request. Searching a
+journal in vain costs time, but never gives a wrong reply.
 """
 
 from __future__ import annotations
@@ -92,13 +93,14 @@ def calls_in(folder: Path) -> tuple[int, bool]:
 
 
 def reuse(config: dict[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
-    """Return `config` with the `folders` of earlier runs in `runtime.earlier`. Their journals are searched before a
-    model is called."""
+    """Return `config` with `runtime.earlier` set to the `folders` of earlier runs. The run looks for a reply in the
+    journals of these folders before it calls a model."""
     return changed(config, "runtime", earlier=[str(folder) for folder in folders]) if folders else config
 
 
 def bought_again(changed: Sequence[str]) -> list[str]:
-    """Return which calls are sent again because these keys of the identity changed, one line for each effect."""
+    """Return which calls are sent again because the config keys, files or inputs `changed` differ from those of the
+    earlier run. Keys with the same effect share a line."""
     lines: dict[str, list[str]] = {}
     for key in changed:
         for pattern, effect in _EFFECTS:
@@ -116,8 +118,9 @@ def journals_under(folders: Iterable[str | Path]) -> list[Path]:
 
 
 def usable(folders: Iterable[str | Path]) -> list[Path]:
-    """Return the undamaged journals directly in these folders, in the order of the folders. A journal that cannot be used is
-    logged and left out: the chain chose these folders, not the user, so a fault in one must not stop the run."""
+    """Return the undamaged journals that lie directly in these folders, in the order of the folders. A damaged or
+    unreadable journal is left out with a warning. It must not stop the run, because the program, not the user, chose
+    these folders."""
     found = []
     for path in (Path(folder) / JOURNAL for folder in folders):
         if not path.is_file():

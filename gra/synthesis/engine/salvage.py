@@ -1,4 +1,5 @@
-"""Reads the rows of a damaged SQLite file and its write-ahead log page by page, without an index; journal.py falls back on it.
+"""Reads the rows of a damaged SQLite file and of its write-ahead log page by page. journal.py uses it to save the calls
+of a damaged journal.
 
 SQLite stops at the first damaged interior page, which can hide most of the table. Leaf pages hold whole rows, so they can be read
 without the interior pages (https://www.sqlite.org/fileformat.html, sections 1.6 b-tree pages and 2.1 record format).
@@ -20,10 +21,11 @@ _MAGIC = {0x377F0682: "<", 0x377F0683: ">"}  # magic number of a write-ahead log
 
 
 def rows(path: Path, columns: int) -> Iterator[tuple[Any, ...]]:
-    """Yield every undamaged row of `columns` columns: first the rows of the file, page by page, then the rows of its
-    write-ahead log, in the order in which they were written. So of two rows with the same key the later one is newer.
-    The row id is None in each row, because SQLite stores it so. The caller must check the rows: rows of other tables
-    with as many columns, and rows of outdated pages, are among them. Raises OSError if the files cannot be read."""
+    """Yield every row with `columns` columns that can be read. Rows of the file come first, then the rows of its
+    write-ahead log in the order of writing. So if two rows have the same key, the one that comes later is newer. The
+    caller must check each row, because rows of outdated pages, and rows of other tables with the same number of
+    columns, are also yielded. The first column, the row id, is always None: SQLite does not store it among the values.
+    Raises OSError if the files cannot be read."""
     log = path.with_name(f"{path.name}-wal")
     frames = list(_frames(log))
     newest = {frame.page: frame.place for frame in frames}
@@ -50,10 +52,11 @@ def rows(path: Path, columns: int) -> Iterator[tuple[Any, ...]]:
 
 
 def log_damaged(path: Path) -> bool:
-    """Return whether the write-ahead log at `path` holds a commit that SQLite will ignore, because a checksum at or before it is
-    wrong.
+    """Return whether the write-ahead log at `path` is damaged: it holds a commit that SQLite will ignore, because the
+    checksum of this commit or of an earlier frame is wrong.
 
-    A log that is only cut off, as after a kill, is not damaged. Source: https://www.sqlite.org/fileformat.html, section 4.2.
+    A log that merely ends too early, as after a kill, does not count as damaged. Source:
+    https://www.sqlite.org/fileformat.html, section 4.2.
     """
     broken = False
     for frame in _frames(path):
@@ -65,8 +68,9 @@ def log_damaged(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class _Frame:
-    """One page in a write-ahead log: its number and the place of its bytes. `commits`: it ends a commit. `whole`: its checksum,
-    which covers everything before it, is right."""
+    """One page in a write-ahead log. `page`: its number in the database. `place`: where its bytes begin in the log.
+    `commits`: whether it is the last page of a commit. `whole`: whether its checksum, and that of every earlier frame,
+    is right."""
 
     page: int
     place: int

@@ -27,8 +27,8 @@ log = logging.getLogger("gra.synthesis")
 
 @asynccontextmanager
 async def engine_for(config: SynthesisConfig, output: Path) -> AsyncIterator[tuple[Engine, Backend]]:
-    """Open the models that the run uses and the journal of `output`; yield (engine, backend). While they are open, Ctrl-C, SIGTERM
-    and SIGUSR1 stop the engine."""
+    """Open the models that the run uses and the journal in `output`, and yield (engine, backend). While they are open,
+    Ctrl-C, SIGTERM and SIGUSR1 stop the engine."""
     backend = config.pool.backend(config.models_called, output / "servers")
     runtime = config.runtime
     own = output / JOURNAL
@@ -44,12 +44,13 @@ async def engine_for(config: SynthesisConfig, output: Path) -> AsyncIterator[tup
 
 @contextmanager
 def _stopped_by_signals(engine: Engine) -> Iterator[None]:
-    """Stop the engine on signals, and restore the earlier handlers on exit. After the first Ctrl-C, SIGTERM or SIGUSR1
-    no new call is sent, and the calls in flight are awaited; a second signal stops at once.
+    """Stop the engine on Ctrl-C, SIGTERM and SIGUSR1 while the block runs. After the first signal the engine sends no
+    new call and waits for the calls in flight. A second signal stops it at once, unless it only repeats the first one
+    (see below).
 
-    Raises Interrupted (exit code 130) after Ctrl-C, and Preempted (85) after SIGTERM or SIGUSR1, with which batch
-    systems announce the end of a job. A batch system may send both signals, or one of them twice. So a SIGTERM after
-    SIGUSR1 has no effect, nor does a repeated SIGTERM or SIGUSR1 within GRACE seconds.
+    Raises Interrupted (exit code 130) if the first signal was Ctrl-C, else Preempted (exit code 85). Batch systems
+    announce the end of a job with SIGTERM or SIGUSR1, and may send both or one of them twice. So these later signals
+    are ignored: a SIGTERM after a SIGUSR1, and a SIGTERM or SIGUSR1 that repeats the first signal within GRACE seconds.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread can set signal handlers; a caller in another thread must stop the stage itself

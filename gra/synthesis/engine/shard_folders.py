@@ -1,7 +1,8 @@
-"""Finds the journals that the shards and merges of a run left in `OUTPUT.shards`, and records the number of shards in its
-`shards.json`.
+"""Finds the journals that the shards and merges of a run left in the folder `OUTPUT.shards`, and records the number of
+shards in the file `shards.json` there.
 
-Only closed journals are read: those of finished folders, and those of working folders that no process holds.
+It finds only journals that no process is writing: those of finished folders, and those of unfinished folders that no
+process has locked.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ PINNED = "shards.json"
 
 
 def pin(folder: Path, count: int) -> None:
-    """Record in `folder` that its rounds have `count` shards. Raises StoreError if another number is recorded already."""
+    """Record in shards.json of `folder` that each round has `count` shards. Raises StoreError if another number is
+    already recorded."""
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / PINNED
     if not place.exists():
@@ -41,7 +43,7 @@ def pin(folder: Path, count: int) -> None:
 
 
 def refuse_other(folder: Path, count: int) -> None:
-    """Raise StoreError if the rounds of `folder` are divided into a number of shards other than `count`."""
+    """Raise StoreError if shards.json of `folder` records another number of shards than `count`."""
     place, there = folder / PINNED, pinned(folder)
     if there not in (None, count):
         remedy = (
@@ -52,8 +54,8 @@ def refuse_other(folder: Path, count: int) -> None:
 
 
 def pinned(folder: Path) -> int | None:
-    """Return how many shards the rounds of `folder` have; None if no shard was started. Raises StoreError if shards.json cannot be
-    read."""
+    """Return how many shards each round has, from shards.json of `folder`; None if no shard was started. Raises
+    StoreError if shards.json cannot be read."""
     try:
         return int(read_json(folder / PINNED)["count"])
     except FileNotFoundError:
@@ -63,8 +65,9 @@ def pinned(folder: Path) -> int | None:
 
 
 def finished(folder: Path, number: int, output: Path) -> Path | None:
-    """Return the finished data folder of the whole run; if there is none, a finished merge of round `number` or later;
-    None if there is no such merge either. `output` itself does not count. `folder` is OUTPUT.shards."""
+    """Return a finished folder that makes round `number` unnecessary: the data folder of the whole run, else the first
+    finished merge of this or a later round. None if there is none. `folder`: the folder OUTPUT.shards. `output`: the
+    folder of the caller's own run, which is never returned."""
     whole = folder.with_name(folder.name.removesuffix(SHARDS))
     candidates = [whole, *(path for merged, path in sorted(_merged(folder).items()) if merged >= number)]
     return next((path for path in candidates if path != output and (path / MANIFEST).is_file()), None)
@@ -73,11 +76,16 @@ def finished(folder: Path, number: int, output: Path) -> Path | None:
 def journals(
     shards: str | None, mine: ShardSettings | None, rounds: int, output: Path
 ) -> tuple[list[Path], list[Path]]:
-    """Return (journals to import, journals in which to look for single replies) for the run into `output`. All of them are closed.
+    """Return the journals of shards and merges that the run into `output` uses, as two lists: journals that it imports
+    as a whole, and journals in which it looks for the reply to each single call. One of the lists is empty. No process
+    is writing any of these journals.
 
-    `shards`: the folder of the shards; None: OUTPUT.shards. `mine`: which shard the run is; None: the whole run or a merge.
-    `rounds`: number of rounds of the whole run. A shard without `gathers` looks replies up. Every other run imports, so an ordinary
-    synthesis without `merge` also uses what earlier shards left.
+    A shard looks for single replies. The merge of round 0 (a shard with `gathers`), every other merge and an ordinary
+    synthesis import whole journals.
+
+    `shards`: the folder of the shards; None: OUTPUT.shards. `mine`: the settings of the shard that runs; None: the run
+    is a merge of a later round or an ordinary synthesis. `rounds`: the number of rounds of this run (a merge has only
+    the rounds up to its own).
     """
     folder = Path(shards) if shards else output.with_name(f"{output.name.removesuffix(PARTIAL)}{SHARDS}")
     if not folder.is_dir():

@@ -1,9 +1,11 @@
-"""PURE: divides a round over jobs. Proposal k belongs to shard k mod n; each shard has its own journal.
+"""PURE: divides the proposals of a round among n jobs, called shards. Proposal k belongs to shard k mod n; each shard
+has its own journal.
 
-A shard decides nothing: it only makes the calls that its proposals will need. The merge is an ordinary synthesis that imports the
-shards' journals and makes the missing calls (summaries, proposals beyond the estimate). So n shards give the same data set as one,
-even if some of them failed. Merge r starts from merge r-1 and the shards of round r; which journals it reads is decided when it
-starts (shard_folders.py).
+A shard only makes the calls of its proposals and records the replies; it accepts and drops no sample. After the shards
+of a round, the merge runs: an ordinary synthesis up to this round, which imports the shards' journals and makes the
+calls that are missing (summaries, and proposals beyond the number that was estimated). So any number of shards gives
+the same data set, even if some of them failed. The merge of round r imports the journals of the merge of round r-1 and
+of the shards of round r. shard_folders.py looks for these journals when the merge starts.
 
     gra synthesize shard=0/4 round=0 output=DIR ...     -> DIR.shards/round-0/shard-0-of-4: a part of the seeds is annotated
     gra merge round=0 output=DIR ...                    -> DIR.shards/merged-0: all seeds
@@ -50,11 +52,11 @@ def proposals_to_prepare(wanted: int, limit: int, last: Mapping[str, Any] | None
 
 
 def rewrite(words: Sequence[str]) -> tuple[str, list[str]]:
-    """Translate `merge ...` or `shard=i/n round=r ...` on the command line. Return ("stage" or "shard", the words for
-    that app).
+    """Translate a command line with `merge` or `shard=i/n round=r` into config overrides. Return the name of the Hydra
+    app that runs it ("stage" or "shard") and the words for this app.
 
-    A command line without `merge` and `shard` is returned unchanged, for the app "stage". Raises ConfigError if
-    `output` or `round` is missing.
+    A command line that has neither `merge` nor `shard` is returned unchanged, for the app "stage". Raises ConfigError
+    if `output` or `round` is missing.
     """
     values = dict(word.split("=", 1) for word in words if "=" in word and not word.startswith("-"))
     merge = "merge" in words
@@ -81,9 +83,9 @@ def rewrite(words: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def waves(config: Mapping[str, Any], rounds: int, output: Path, count: int) -> list[Wave]:
-    """Return the parts of a run into `output` that has `rounds` rounds of `count` shards each. Every round, from 0
-    (annotation) on, consists of its shards and a merge. The last round has no merge here, because the run itself does
-    it."""
+    """Return the waves of jobs that prepare a run into `output` with `rounds` rounds of `count` shards each. For every
+    round, from round 0 (annotation of the seeds) on, there is a wave of its shards and then a wave with its merge. Only
+    the last round has no merge, because the run itself, which follows these waves, does that work."""
     folder = output.with_name(f"{output.name}{SHARDS}")
     found: list[Wave] = []
 
@@ -107,6 +109,7 @@ def waves(config: Mapping[str, Any], rounds: int, output: Path, count: int) -> l
 
 
 def gathering(config: Mapping[str, Any], output: Path) -> dict[str, Any]:
-    """Return `config` of the run into `output`, changed so that the run imports the journals of its shards."""
+    """Return `config` with `runtime.shards` set to the folder of the shards of `output`, so that the run imports their
+    journals."""
     folder = output.with_name(f"{output.name}{SHARDS}")
     return changed(config, "runtime", shards=str(folder))

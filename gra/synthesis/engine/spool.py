@@ -16,8 +16,9 @@ from gra.synthesis.committee.records import CallRecord, Check, Outcome, Review, 
 
 
 def _as_call(kind: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
-    """Return a reducer that pickles a frozen dataclass as a call of its class with its values. Pickle's default looks
-    up every field's name, which takes several times as long for an outcome with its forty parts."""
+    """Return a function with which pickle stores an object of the dataclass `kind` as a call of its class with its
+    values. Pickle's default looks up the name of every field, so it takes several times as long for an outcome and the
+    dozens of objects in it."""
     values = attrgetter(*(field.name for field in fields(kind)))
     return lambda value: (kind, values(value))
 
@@ -29,8 +30,8 @@ _OPEN: WeakSet[Spool] = WeakSet()  # all spools of this process
 
 
 def clear(folder: Path) -> None:
-    """Close the spools below `folder` and delete the folder, if it exists. The spools are closed first, because NFS
-    only renames a file that is deleted while it is open, and its folder cannot be deleted. Raises OSError."""
+    """Close the spools below `folder`, and delete the folder if it exists. The spools are closed first, because NFS
+    does not delete an open file but renames it, so that its folder cannot be deleted either. Raises OSError."""
     for spool in list(_OPEN):
         if folder in spool.path.parents:
             spool.remove()
@@ -39,7 +40,8 @@ def clear(folder: Path) -> None:
 
 
 class Spool:
-    """A file of outcomes in the order they were added. It can be read any number of times, also while outcomes are added.
+    """A file of outcomes, in the order in which they were added. It can be read any number of times, also while
+    outcomes are added.
 
     A restart replays the journal and does not read the old spool, so only data written by this process is unpickled. Raises OSError
     if the file cannot be written.

@@ -1,13 +1,13 @@
 """Keeps replies that are not yet in the journal's database in two files, so that a killed process loses none of them.
 
-The two files lie next to the journal and are used in turn. A reply is written to the current file before its sample
-uses it. From then on it survives a kill of the process, but not a power loss. Later a group of replies is committed to
-the database, with an fsync, and the group's file is emptied. So a file never grows beyond one group, and usually only
-the database reaches the disk.
+The two files lie next to the journal and are used in turn. A reply is written to the current file, without fsync,
+before its sample uses it. From then on the reply survives a kill of the process, but not a power loss. Then the journal
+switches to the other file, commits all replies of the first file to the database in one group, with an fsync, and
+empties the first file. So a file never holds more than one group.
 
-A record begins with two checksums: of its head and of its short texts. The head follows (numbers, and the lengths of
-the texts), then the short texts and the long texts, in UTF-8. The long texts need no further checksum: the request is
-protected by the key, which is its SHA-256, and the reply by the checksum in its row.
+A record consists of two checksums (of the head, and of the short texts), the head (numbers, and the lengths of the
+texts), the short texts and the long texts, in UTF-8. The long texts need no checksum here: the row's key is the SHA-256
+of the request, and the row has a checksum of the reply.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Tail:
         self._now, self._size = 0, 0
 
     def append(self, row: TailRow, request: bytes) -> None:
-        """Hand one row to the kernel. `request`: the row's request in UTF-8. Raises OSError if the file cannot be written (disk
-        full), and ValueError for a value that cannot be stored."""
+        """Write one row to the current file, without fsync. `request`: the row's request in UTF-8. Raises OSError if
+        the file cannot be written (disk full), and ValueError for a value that cannot be stored."""
         data = encode(row, request)
         if _write(self._files[self._now], data) != len(data):  # a partial write means a full disk
             os.ftruncate(self._files[self._now], self._size)
@@ -60,11 +60,11 @@ class Tail:
         self._now, self._size = 1 - self._now, 0
 
     def forget(self) -> None:
-        """Empty the file that is not in use, because its rows are in the database."""
+        """Empty the file that is not in use. Call it when the rows of this file are in the database."""
         os.ftruncate(self._files[1 - self._now], 0)
 
     def close(self, *, remove: bool) -> None:
-        """Close both files. `remove`: also delete them, because all their rows are in the database."""
+        """Close both files. With `remove`, also delete them; all their rows must then be in the database."""
         for file, path in zip(self._files, self._paths, strict=True):
             os.close(file)
             if remove:
@@ -103,9 +103,9 @@ def encode(row: TailRow, request: bytes) -> bytes:
 
 
 def read(path: Path) -> list[TailRow]:
-    """Return the rows that a run left in the tail files of the journal at `path`, oldest first. A record that is cut off is
-    dropped silently. At a damaged record a warning is logged and the rest of that file is dropped. Raises OSError if a file cannot
-    be read."""
+    """Return the rows that a run left in the tail files of the journal at `path`, oldest first. An incomplete record at
+    the end of a file is dropped silently. If a record is damaged, it and the rest of its file are dropped with a
+    warning. Raises OSError if a file cannot be read."""
     rows: list[TailRow] = []
     for part in paths(path):
         try:

@@ -1,9 +1,9 @@
-"""PURE but for reading stats.json: computes what was spent on the data sets from which a new data set is made. The
-result is the value `before` in stats.json of the new data set:
+"""Computes what was spent on the data sets from which a new data set is made (PURE, except that it reads stats.json
+files). The result is the value `before` in stats.json of the new data set:
 
 before = {"tokens": {model: {role: {in, out, calls, unknown}}}, "flops": float or None}
 
-The sums include the `before` of the data sets themselves.
+If these data sets were themselves made from earlier ones, the sums include their own `before`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _SUMS = ("in", "out", "calls", "unknown")
 
 
 def before(folders: Iterable[Path]) -> dict[str, Any] | None:
-    """Return what was spent on these data folders, each counted once; None if one of them has no stats.json, or one
-    without these figures. A folder that no model wrote costs nothing. Raises OSError, or ValueError for a damaged
-    stats.json."""
+    """Return what was spent on the data sets in these folders; a folder that is named twice counts once. None if one of
+    the folders has no stats.json, or its stats.json lacks these figures. A data set that no model wrote costs nothing.
+    Raises OSError, or ValueError for a damaged stats.json."""
     tokens: dict[str, dict[str, dict[str, int | None]]] = {}
     flops: float | None = 0.0
     for folder in dict.fromkeys(folder.resolve() for folder in folders):
@@ -40,8 +40,8 @@ def before(folders: Iterable[Path]) -> dict[str, Any] | None:
 
 
 def share(account: Mapping[str, Any] | None, part: int, whole: int) -> dict[str, Any] | None:
-    """Return the part of `account` that `part` of its `whole` samples cost, in proportion, because the other samples
-    need not have been made. None if `account` is None."""
+    """Return what `part` of the `whole` samples of a data set cost: this fraction of every sum in `account` (a
+    `before`). None if `account` is None."""
     if account is None:
         return None
     tokens = {
@@ -63,8 +63,8 @@ def own_flops(stats: Mapping[str, Any]) -> float | None:
 
 
 def all_tokens(account: Mapping[str, Any] | None) -> int | None:
-    """Return the sum of all tokens in and out of a `before`; None if a server did not report them, or if `account` is
-    None."""
+    """Return the sum of all tokens, in and out, of `account` (a `before`). None if a server did not report its tokens,
+    or if `account` is None."""
     if account is None:
         return None
     sides = [use.get(side) for roles in account["tokens"].values() for use in roles.values() for side in ("in", "out")]

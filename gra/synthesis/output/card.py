@@ -1,6 +1,8 @@
-"""Writes the data card (README.md of a data folder): hub header, where the proposals went, models and roles, settings, limits.
+"""Writes the data card (README.md of a data folder): header for the Hugging Face hub, number of proposals kept and
+dropped, models and roles, settings, limits.
 
-The card contains names, settings and numbers, each escaped, and one sample in a code block (card_use.py).
+The card contains names, settings and numbers, all of them escaped for Markdown, and one sample in a code block
+(card_use.py).
 """
 
 from __future__ import annotations
@@ -47,7 +49,8 @@ FUNNEL = (
 
 @dataclass(frozen=True)
 class CardInfo:
-    """The card's content besides the statistics. `license`: of the seeds (None: unknown); `settings`: any plain mapping."""
+    """The card's content, except for the statistics. `license`: the licence of the seeds; None: unknown. `settings`:
+    setting -> value, with values that YAML can represent."""
 
     seeds_name: str
     seeds_account: str = field(default="", kw_only=True)  # one line: number of seeds used and skipped, what is left out
@@ -69,7 +72,7 @@ class CardInfo:
 
 
 def card_text(card: CardInfo, stats: Mapping[str, Any], sample: Mapping[str, Any] | None = None) -> str:
-    """The whole README.md; `sample`: a row of train.parquet to show."""
+    """Return the text of README.md. `sample`: the row of train.parquet that it shows."""
     parts = [_header(card, int(stats["kept"])), f"# {plain(card.title)}"]
     if card.simulated:
         parts.append(
@@ -101,7 +104,7 @@ LIMITS = """- Written and judged by language models: errors that most reviewers 
 
 
 def plain(value: object, most: int = 200) -> str:
-    """`value` escaped for Markdown and HTML: one line, at most `most` characters, no active content."""
+    """Return `value` as one line, cut to `most` characters and escaped for Markdown and HTML."""
     shown = html.escape(" ".join(str(value).split())[:most], quote=False)  # the text is never inside an HTML attribute
     return re.sub(r"([\\`*_\[\]|#~!])", r"\\\1", shown)
 

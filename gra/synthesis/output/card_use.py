@@ -1,7 +1,7 @@
 """PURE: the parts of the data card for users of the data: how to load it, its columns, one sample, the reviewers.
 
-Only the sample contains text of a model or a seed. It is JSON in a code block, with a fence longer than any fence in
-the text.
+Of these parts, only the sample contains text that a model or a seed wrote. It is JSON in a code block, and the block's
+fence is longer than any run of backticks in it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ good = data.filter(lambda row: row["mean"] is not None and row["mean"] >= 9)
 
 
 def columns() -> str:
-    """The table of columns."""
+    """Return the table of the columns of train.parquet and rejected.parquet."""
     lines = ["| column | what it holds |", "| --- | --- |"]
     lines += [f"| `{name}` | {words} |" for name, words in COLUMNS.items()]
     lines += [f"| `{name}` | in `rejected` only: {words} |" for name, words in REJECTED.items()]
@@ -59,7 +59,7 @@ def columns() -> str:
 
 
 def example(row: Mapping[str, Any] | None) -> list[str]:
-    """Return one kept sample as JSON, with long texts cut; [] if there is no sample."""
+    """Return the card's section that shows the sample `row` as JSON, with long texts cut; [] if `row` is None."""
     if row is None:
         return []
     shown = {
@@ -77,7 +77,8 @@ def _short(value: Any) -> Any:
 
 
 def reviewers(health: Mapping[str, Any], plain: Any) -> list[str]:
-    """Return a table of how each reviewer scored; [] if nothing was reviewed. `plain` escapes a name for Markdown."""
+    """Return the card's table with the figures of each reviewer, such as its mean score; [] if nothing was reviewed.
+    `plain`: a function that escapes a name for Markdown."""
     found: Mapping[str, Any] = health.get("reviewers") or {}
     if not found:
         return []

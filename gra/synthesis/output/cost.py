@@ -4,10 +4,11 @@
     kWh   = GPU-seconds x board_watts x pue / 3.6e6            if the run started the models' servers, else
     kWh   = FLOPs / (peak_tflops x 1e12 x utilisation) x board_watts x pue / 3.6e6
 
-The FLOPs leave out: attention over the context (2 x layers x context x width per token: a few percent for an 8B model at 1k
-tokens, more for long texts), retries after a fault, unneeded proposals (`in_vain` of run.json), and the embedder. Savings by a
-server's prefix cache are not subtracted. For a mixture of experts, `parameters` should be the active ones. Unknown values are
-None, never 0; `unknown_parameters` and `unknown_calls` say why.
+The FLOPs leave out attention over the context (2 x layers x context x width per token: a few percent for an 8B model at
+1k tokens, more for long texts), calls that were repeated after a server's fault, unneeded proposals (`in_vain` of
+run.json), and the embedder. Savings by a server's prefix cache are not subtracted. For a mixture of experts, set
+`parameters` to the number of active parameters. An unknown value is None, never 0. `unknown_parameters` lists the
+models of unknown size, and `unknown_calls` counts the calls with unknown tokens.
 """
 
 from __future__ import annotations
@@ -24,17 +25,19 @@ Uses = Mapping[
 
 
 def forward_flops(billions: float | None, tokens: int | None) -> float | None:
-    """FLOPs of a forward pass of `tokens` through a model with `billions` of parameters; None if either is unknown."""
+    """Return the FLOPs of a forward pass of `tokens` tokens through a model with `billions` billion parameters; None if
+    one of the two numbers is unknown."""
     return None if billions is None or tokens is None else 2e9 * billions * tokens
 
 
 def account(uses: Uses, kept: int, parameters: Mapping[str, float | None]) -> dict[str, Any]:
-    """Return `cost` of stats.json: the part of the cost that depends only on the config and the replies, so it is the
-    same for the same data.
+    """Return `cost` of stats.json: calls, tokens and FLOPs, which depend only on the config and the replies. So two
+    runs with the same replies report the same cost.
 
-    `parameters`: billions by model. Like `tokens`, the sums of tokens and FLOPs include only calls with a token count
-    from the server; `unknown_calls` counts the other calls. Both sums are None if they include a model that reported no
-    tokens at all (in one of its roles). A sum of FLOPs is also None if it includes a model of unknown size.
+    `uses`: the value `tokens` of stats.json. `parameters`: for each model its size in billions. The sums of tokens and
+    FLOPs include only calls whose tokens the server reported; `unknown_calls` counts the other calls. If the server
+    reported tokens for no call of some model in some role, all sums of tokens and FLOPs to which these calls belong are
+    None. A sum of FLOPs is also None if it includes a model of unknown size.
     """
     entries = [
         (
@@ -68,12 +71,13 @@ def timed(
     whole: bool = True,
     energy: EnergySettings | None = None,
 ) -> dict[str, Any]:
-    """Return `cost` of run.json: the part of the cost that depends on how the run went.
+    """Return `cost` of run.json: waiting time, GPU time and energy, which depend on the machine and the course of the
+    run.
 
     `seconds`: time waited for replies, by model and role, including queueing at the server. Calls wait concurrently, so
-    the sum exceeds the elapsed time. `gpu_seconds`: GPUs x seconds of the servers that were started by this start of
-    the run; None for external servers. `whole`: whether there was no earlier start, so that `gpu_seconds` is complete.
-    `energy` None: no energy is stated.
+    the sum exceeds the elapsed time. `gpu_seconds`: number of GPUs x seconds, of the servers that this process started;
+    None: it started no servers. `whole`: whether this process made all calls of the run, so that `gpu_seconds` is
+    complete. `energy`: the power of a GPU and similar figures; None: the energy is left unknown.
     """
     kwh, basis = energy_kwh(flops, gpu_seconds if whole else None, energy)
     waited = sum(value for roles in seconds.values() for value in roles.values())
@@ -89,12 +93,13 @@ def timed(
 
 
 def in_vain(recorded: Uses, reported: Uses) -> dict[str, Any]:
-    """Return `in_vain` of run.json: calls that were answered, and so paid for, but belong to no proposal of the data.
-    Either their proposals were not needed in the end, or they were made under earlier settings. Their number depends on
-    concurrency and restarts, so it is in run.json and not in stats.json.
+    """Return `in_vain` of run.json: the calls that were answered, and so paid for, but whose replies are not used in
+    the data set. Either their proposal was not needed in the end, or they were made with settings that were changed
+    later. Their number depends on concurrency and restarts, so it is in run.json and not in stats.json.
 
-    `recorded`: the calls in the journal; `reported`: `tokens` of stats.json; both {model: {role: {in, out, calls,
-    unknown}}}. Tokens are sums over the calls with a token count from the server; None if no call has one.
+    `recorded`: all calls in the journal; `reported`: the calls in `tokens` of stats.json. Both have the form {model:
+    {role: {in, out, calls, unknown}}}. The result gives calls and tokens, in total and by model. The tokens of a model
+    are None if the server reported none for it.
     """
     by_model: dict[str, dict[str, int | None]] = {}
     for model, roles in sorted(recorded.items()):
@@ -108,7 +113,7 @@ def in_vain(recorded: Uses, reported: Uses) -> dict[str, Any]:
 
 
 def in_vain_in_words(vain: Mapping[str, Any]) -> str:
-    """One line about unneeded calls, for people."""
+    """Return a sentence that states the result of `in_vain`."""
     tokens = "tokens unknown" if vain["in"] is None else f"{vain['in']:,} tokens in, {vain['out']:,} out"
     return f"{vain['calls']:,} calls of proposals that were started but not needed ({tokens})"
 
@@ -116,7 +121,8 @@ def in_vain_in_words(vain: Mapping[str, Any]) -> str:
 def energy_kwh(
     flops: float | None, gpu_seconds: float | None, energy: EnergySettings | None
 ) -> tuple[float | None, str]:
-    """Return (energy in kWh, its formula), or (None, what is missing). Measured GPU time is preferred to FLOPs."""
+    """Return (energy in kWh, the formula used), or (None, why it is unknown). It is computed from the measured GPU time
+    if this is known, else from the FLOPs."""
     if energy is None:
         return None, "not stated: pool.energy is null"
     if gpu_seconds is not None:

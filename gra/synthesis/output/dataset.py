@@ -1,4 +1,5 @@
-"""Writes the data folder: data/train.parquet, rejected.parquet, stats.json, README.md (the card), SIMULATED for simulated pools.
+"""Writes the data folder: data/train.parquet, rejected.parquet, stats.json, README.md (the data card) and, if the
+models were simulated, a file SIMULATED.
 
 `datasets.load_dataset(FOLDER)` or `load_dataset("parquet", data_files=FOLDER/data/train.parquet)` opens it. The same outcomes
 give the same bytes: rows are sorted by round and index, writer options are fixed, and there are no timestamps.
@@ -38,10 +39,12 @@ def write_dataset(
     card: CardInfo,
     decision: str | None = None,
 ) -> None:
-    """Write the folder's files, each one whole or not at all. `decision` replaces the decision of the outcomes in `kept`.
+    """Write the folder's files, each one completely or not at all. `decision`: if given, this text is written to the
+    column `decision` of all kept samples.
 
-    Lists are sorted by round and index; other iterables (outcomes kept on disk) are written in their order, in groups. Raises
-    StoreError if two samples share an id, and OSError.
+    If `kept` or `rejected` is a list, it is sorted by round and index first. Any other iterable (outcomes on disk) is
+    written in its own order, without loading all of it into memory. Raises StoreError if two samples have the same id,
+    and OSError if a file cannot be written.
     """
     ids: set[str] = set()
     rows = (row(o) | ({"decision": decision} if decision else {}) for o in _once(kept, ids, output))
@@ -53,7 +56,8 @@ def write_dataset(
 
 
 def write_rows(output: Path, kept: pa.Table, rejected: pa.Table, stats: Mapping[str, Any], card: CardInfo) -> None:
-    """Write the folder's files from rows that are already in the form of `schema`. Raises OSError."""
+    """Write the folder's files from tables that already have the columns of `schema`. Raises OSError if a file cannot
+    be written."""
     for name, table in (("data/train.parquet", kept), ("rejected.parquet", rejected)):
         rows = (row for batch in table.to_batches(ROW_GROUP) for row in batch.to_pylist())
         _write_parquet(output / name, rows, table.schema.remove_metadata())
@@ -81,7 +85,7 @@ class Writer:
     calling process's memory."""
 
     def write(self, *arguments: Any) -> None:
-        """As `write_dataset`."""
+        """Call `write_dataset` with these arguments, in the worker process."""
         write_dataset(*arguments)
 
 
@@ -119,10 +123,11 @@ def row(outcome: Outcome) -> dict[str, Any]:
 
 
 def schema(rejected: bool = False, fractions: bool = False) -> pa.Schema:
-    """Return the Arrow schema of train.parquet. With `rejected`: that of rejected.parquet, which has reason and detail
-    in addition. `score` is a reviewer's mean, calibrated if synthesis.calibrate says so. The six dimensions hold the
-    scores as the model gave them. They are whole numbers, or floats with `fractions` (synthesis.scoring=probability),
-    or null if a single question was asked (synthesis.questions=overall)."""
+    """Return the Arrow schema of train.parquet or, with `rejected`, of rejected.parquet, which also has the columns
+    `reason` and `detail`. In the column `scores`, each review has a field for each of the six dimensions, with the
+    score that the model gave: a whole number, or a float with `fractions` (synthesis.scoring=probability). It is null
+    if the model was asked a single question (synthesis.questions=overall). The field `score` of a review is the mean of
+    its scores, calibrated if synthesis.calibrate is set."""
     import pyarrow as pa
 
     text, texts = pa.string(), pa.list_(pa.string())

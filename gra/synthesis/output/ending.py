@@ -1,4 +1,5 @@
-"""Ends a run of models: writes run.json, reports what went wrong, logs to W&B, and removes the spool of outcomes."""
+"""Ends a run that called models: writes run.json, reports what went wrong, logs to W&B, and removes the temporary files
+of outcomes."""
 
 from __future__ import annotations
 
@@ -34,9 +35,9 @@ def finish(
     start: float,
     place: Path | None = None,
 ) -> dict[str, float]:
-    """Write run.json, log the run to W&B and return the metrics. `place`: the folder of the input `seeds`. Raises
-    SynthesisError if the committee is blind or could judge no sample, and NothingKept if it judged samples and kept
-    none."""
+    """Write run.json, log the run to W&B and return the run's metrics. `place`: the folder of the run's input `seeds`,
+    if it has one. Raises SynthesisError if `synthesis.stop_when_blind` ended the run, or if no sample was kept because
+    the committee judged none. Raises NothingKept if the committee judged samples and none was kept."""
     spent = cost.timed(
         seconds_waited(output / JOURNAL),
         stats["kept"],

@@ -1,4 +1,5 @@
-"""Explains runs without a data set: no sample was kept, or the committee could not tell samples apart."""
+"""Writes the error messages of runs that end without a data set: no sample was kept, or the committee could not tell
+good samples from bad ones."""
 
 from __future__ import annotations
 
@@ -17,13 +18,14 @@ JUDGED = ("instruction_rejected", "below_tau", "disputed", "adjudicated_out", "t
 
 
 def judged(result: Synthesis) -> bool:
-    """Whether the committee has judged a proposal."""
+    """Return whether the committee rejected at least one proposal by its verdicts, not for a missing or unusable
+    reply."""
     return any(outcome.reason in JUDGED for outcome in result.rejected)
 
 
 def nothing_kept(result: Synthesis, output: Path, stats: Mapping[str, Any]) -> str:
-    """The message of a run that kept no sample: one line per reason, most frequent first, with an example; then the models with
-    many unusable replies."""
+    """Return the message for a run that kept no sample: one line for each reason why proposals were dropped, most
+    frequent first, with an example; then the models with many unusable replies."""
     lines = []
     if result.seeds.failed and not result.seeds.records:
         lines.append(f"No sample was made: none of {len(result.seeds.failed)} seeds could be annotated.")
@@ -60,7 +62,8 @@ def _remedy(result: Synthesis) -> str:
 
 
 def blind_committee(faults: Sequence[str], output: Path, stats: Mapping[str, Any]) -> str:
-    """The message of a run that `synthesis.stop_when_blind` ended: the committee's faults, and what to do about them."""
+    """Return the message for a run that `synthesis.stop_when_blind` ended: what is wrong with the committee (`faults`),
+    and what to do about it."""
     after = f"after {stats['proposals']:,} proposals its reviews do not distinguish good samples from bad ones"
     lines = [f"The run was stopped (synthesis.stop_when_blind): {after}."]
     lines += [f"  {fault}" for fault in faults]

@@ -1,4 +1,5 @@
-"""Computes stats.json and writes the data folder from the result of a synthesis, either a run or a re-gated arm."""
+"""Computes stats.json and writes the data folder from the result of a synthesis. The synthesis is a run, or an arm of
+the stage `regate`, which decides recorded proposals again under other settings."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ PRIVATE: Any = {
 
 @dataclass(frozen=True)
 class Material:
-    """The inputs of a synthesis. `words`: fields of the data card in which another stage differs from a synthesis."""
+    """The inputs of a synthesis, as far as its statistics and its data folder need them. `words`: values of `CardInfo`
+    that replace the usual ones, for another stage than a synthesis."""
 
     config: SynthesisConfig
     rules: Rules
@@ -38,7 +40,7 @@ class Material:
     words: Mapping[str, Any] = field(default_factory=dict)
 
     def statistics(self, result: Synthesis, simulated: bool, probe: dict[str, Any] | None) -> dict[str, Any]:
-        """The content of stats.json; `probe`: the result of the run's probe, if it had one."""
+        """Return the content of stats.json. `probe`: the content of probe.json, if the run had a probe."""
         settings, pool = self.rules.settings, self.config.pool
         stats = statistics(
             result.kept, result.rejected, settings=settings, seed_calls=result.seeds.calls, simulated=simulated
@@ -59,7 +61,8 @@ class Material:
         return stats
 
     def write(self, output: Path, result: Synthesis, stats: dict[str, Any]) -> None:
-        """Write the folder's files, except for run.json and the journal. Raises StoreError, OSError."""
+        """Write the folder's files, except for run.json and the journal. Raises StoreError if two samples have the same
+        id, and OSError if a file cannot be written."""
         settings = self.rules.settings
         usual = {
             "settings": settings.model_dump(mode="json", exclude=PRIVATE),

@@ -5,8 +5,8 @@
     gra inspect DIR --list                      its samples and their decisions
     gra inspect DIR --sample r1-000012          one sample: decision, scores and gate, then its prompts and replies
 
-DIR is the output of a synthesis or of a `data` step, or its working folder (.partial). A pattern such as
-runs/store/data-* may also match other folders and files: they are skipped.
+DIR is the output of a synthesis or of a `data` step, or its working folder (.partial). With several paths, as from a
+pattern such as runs/store/data-*, folders and files without data are skipped.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ def _to_browse(folder: Path, options: argparse.Namespace) -> bool:
 
 
 def chosen(paths: list[Path]) -> tuple[list[Path], list[str]]:
-    """Return the data folders among `paths`, each once, and the faults of the other paths. If there are several
-    paths, files and folders without data are taken for matches of a pattern: they are left out, with a note on
-    standard error."""
+    """Return the data folders among `paths`, each once, and a message for each path that cannot be used. If there are
+    several paths, they probably come from a shell pattern. So a file, or a folder without data, is then no fault: it is
+    left out, with a note on standard error."""
     folders: list[Path] = []
     faults: list[str] = []
     several = len(paths) > 1

@@ -1,6 +1,7 @@
 """The terminal browser of `gra inspect DIR`: list, search, filter and sort samples; Enter shows one with its prompts and replies.
 
-Built with Textual (https://textual.textualize.io). Models' texts are shown as plain text: no markup, no control characters.
+It is built with Textual (https://textual.textualize.io). Texts of models are shown as plain text, without markup and
+control characters.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class Browser(App[None]):
         return self.query_one("#list", DataTable)
 
     def fill(self) -> None:
-        """List the samples that the view selects."""
+        """Fill the table with the samples that the current search, filter and order select."""
         found = self.view.listed()
         self.table.clear()
         for row in found[:MOST]:

@@ -16,10 +16,11 @@ from gra.wellformed import printable
 
 
 def sample_life(folder: Path, sample: str) -> dict[str, Any]:
-    """Return {"record": the row of train.parquet or rejected.parquet, or None; "calls": its journal rows, oldest
-    first}.
+    """Return all that the folder holds about a sample: {"record": its row of train.parquet or rejected.parquet, or
+    None; "calls": its calls in the journal, oldest first}.
 
-    Raises StoreError, with the ids of some other samples, if the folder has neither a row nor calls of this sample.
+    Raises StoreError if the folder has neither a row nor calls of this sample; the message names some samples that it
+    has.
     """
     record = _record(folder, sample)
     journal = folder / JOURNAL
@@ -41,7 +42,8 @@ def _record(folder: Path, sample: str) -> dict[str, Any] | None:
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-    """All samples of the folder, kept ones first; `file` is the parquet file of each. Raises StoreError."""
+    """Return the rows of all samples of the folder, kept samples first. The value `file` of a row names its parquet
+    file. Raises StoreError if a file cannot be read."""
     return [{**row, "file": name} for name in TABLES for row in read_rows(folder / name)]
 
 

@@ -37,7 +37,8 @@ STALE_S = 30.0  # an older status means that the run was killed or hangs
 
 
 def summary(folder: Path) -> dict[str, Any]:
-    """The content of the folder as JSON types; unknown values are None or empty. Raises StoreError."""
+    """Return the summary of the folder as JSON types; unknown values are None or empty. Raises StoreError if a file
+    cannot be read."""
     kept, dropped = (
         read_rows(folder / name, ("id", "decision") if name == TABLES[0] else ("id", "reason")) for name in TABLES
     )
@@ -101,19 +102,19 @@ def show_summary(found: dict[str, Any], console: Console | None = None) -> None:
 
 
 def command(folder: Path, *words: str) -> str:
-    """`gra inspect FOLDER ...`, quoted for a shell."""
+    """Return the command `gra inspect FOLDER ...`, quoted for a shell."""
     return shlex.join(["gra", "inspect", str(folder), *words])
 
 
 def meaning(reason: str) -> str:
-    """A reason for a drop, as text."""
+    """Return in words why a sample was dropped. `reason`: the value of the column `reason`."""
     return text_of(reason)
 
 
 def read_rows(path: Path, columns: Sequence[str] | None = None, sample: str | None = None) -> list[dict[str, Any]]:
-    """Return the rows of a parquet file; [] if there is no such file. `columns`: the columns to read, as far as the
-    file has them; None: all. `sample`: the only sample to read; None: all. Raises StoreError if the file cannot be
-    read."""
+    """Return the rows of a parquet file; [] if there is no such file. `columns`: the columns to read (a column that the
+    file lacks is ignored); None: all columns. `sample`: the id of the only sample to read; None: all samples. Raises
+    StoreError if the file cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

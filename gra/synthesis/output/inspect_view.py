@@ -1,4 +1,5 @@
-"""PURE: selects the samples that the terminal browser lists, by search words and kept or dropped, and sorts them."""
+"""PURE: selects and sorts the samples that the terminal browser lists. The user can filter them by search words and by
+whether they were kept or dropped."""
 
 from __future__ import annotations
 
@@ -28,8 +29,8 @@ ORDERS: dict[str, Callable[[Row], Any]] = {
 
 @dataclass(frozen=True)
 class View:
-    """The samples that the browser lists. They contain all words of `search`. `fate` (one of FATES) selects kept
-    samples, dropped samples or both. `order` (one of ORDERS) sorts them."""
+    """What the browser lists of all samples `rows`: those that contain every word of `search` and have the `fate` (one
+    of FATES: all, kept or dropped), sorted by `order` (one of ORDERS)."""
 
     rows: Sequence[Row]
     search: str = ""
@@ -37,7 +38,7 @@ class View:
     order: str = next(iter(ORDERS))
 
     def listed(self) -> list[Row]:
-        """The rows to show, in order."""
+        """Return the rows to show, in the order in which they are shown."""
         words = self.search.casefold().split()
         found = [row for row in self.rows if self._fits(row, words)]
         return sorted(found, key=ORDERS[self.order])
@@ -57,14 +58,15 @@ class View:
         return replace(self, order=_after(tuple(ORDERS), self.order))
 
     def status(self, shown: int) -> str:
-        """Return one line: how many samples are listed, of which fate, in which order, for which search."""
+        """Return the status line: `shown` of all samples, the filter, the order and the search."""
         return f"{shown:,} of {len(self.rows):,} samples; {self.fate}; {self.order}" + (
             f"; with {self.search!r}" if self.search else ""
         )
 
 
 def fate_of(row: Row) -> str:
-    """Return how a kept sample was accepted (accepted, adjudicated, unreviewed), or the reason why a proposal was dropped."""
+    """Return the text for the column of decisions: for a kept sample its decision (accepted, adjudicated or
+    unreviewed), for a dropped sample the reason."""
     return str((row.get("decision") if row["kept"] else row.get("reason")) or "-")
 
 

@@ -1,12 +1,12 @@
 """Estimates the calls and tokens of a synthesis before it starts, by model, for `gra plan`.
 
-    proposals = samples x PROPOSALS (or as in an earlier run), at least one per sample, at most synthesis.max_proposals
+    proposals = samples x PROPOSALS, at least one per sample, at most synthesis.max_proposals in each round
     calls     = seeds annotated + proposals x calls of each step + samples annotated
-    tokens    = calls x tokens of the step: as in an earlier run, else the prompt's length at CHARACTERS per token plus texts of
-                usual length; a reply has at most its max_tokens
+    tokens    = calls x tokens of a call of the step: the prompt's length at CHARACTERS per token, plus texts of usual
+                length; a reply has at most the max_tokens of its step
 
-If there is an earlier run, its journal gives the calls and tokens of each step, and its stats.json the proposals per
-kept sample.
+If there is an earlier run, its figures are used in place of these assumptions: the calls and tokens of each step from
+its journal, and the proposals per kept sample from its stats.json.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ _REVIEWER = ("check", "review")
 
 @dataclass(frozen=True)
 class Known:
-    """Figures of an earlier run, `source`. `calls`: step -> calls per proposal. `tokens`: step -> tokens (in, out) per
-    call. `proposals`: proposals per kept sample. A figure that is unknown is None or absent."""
+    """Figures of an earlier run. `source`: the name of its folder. `calls`: step -> calls per proposal. `tokens`: step
+    -> tokens (in, out) per call. `proposals`: proposals per kept sample; None: unknown. A step without a known figure
+    is left out."""
 
     source: str
     calls: dict[str, float]
@@ -66,8 +67,8 @@ class Known:
 
 @dataclass(frozen=True)
 class Price:
-    """Calls and tokens of a whole run. `least`: the calls if all proposals are kept; `most`: the calls if hardly any
-    are kept."""
+    """Expected calls and tokens of a whole run. `least`: the calls if every proposal is kept and no call is retried.
+    `most`: the calls if every round makes as many proposals as it may."""
 
     calls: float
     least: float
@@ -79,8 +80,9 @@ class Price:
 
 
 def known(folders: Sequence[Path], models: Sequence[str]) -> Known | None:
-    """Return the figures of the first of these folders that has enough proposals and called no other models than `models`; None
-    if there is no such folder. Other models, such as simulated ones, write texts of other lengths."""
+    """Return the figures of an earlier run: of the first of these folders whose journal has at least 20 proposals and
+    only calls of models in `models`, because other models, such as simulated ones, write texts of other lengths. None
+    if no folder qualifies."""
     for folder in folders:
         try:
             connection = connect_other(folder / JOURNAL) if (folder / JOURNAL).is_file() else None
@@ -132,7 +134,8 @@ def price(settings: SynthesisSettings, models: Sequence[str], seeds: int, earlie
 
 def outlook(config: SynthesisConfig, seeds: int | None, earlier: Sequence[Path], own: Path | None = None) -> Outlook:
     """Return the estimate as text and figures. `seeds`: number of seeds; None: unknown, so seeds.limit is used instead.
-    `earlier`: folders of earlier runs. `own`: the working folder of this run, if it exists."""
+    `earlier`: folders of earlier runs. `own`: the working folder of this run, if it exists; calls that are recorded
+    there need not be made again."""
     settings, limit, columns = config.synthesis, config.seeds.limit, config.seeds.columns
     used = min(n for n in (limit, seeds, 10**9) if n is not None)
     unknown = limit is None and seeds is None
@@ -163,8 +166,8 @@ def outlook(config: SynthesisConfig, seeds: int | None, earlier: Sequence[Path],
 
 
 def of_probe(config: SynthesisConfig, calls: float, own: Path | None) -> Outlook:
-    """Return the estimate for a probe that makes `calls` calls per model, as if every call were a review. `own`: the
-    probe's working folder, if it exists."""
+    """Return the estimate for a probe that makes `calls` calls per model. Every call is estimated like a review. `own`:
+    the probe's working folder, if it exists."""
     models = config.pool.names
     into, out = tokens_of(config.synthesis, "review")
     total = calls * len(models)
@@ -181,7 +184,9 @@ def of_probe(config: SynthesisConfig, calls: float, own: Path | None) -> Outlook
 def cost_of(
     tokens: Mapping[str, float], parameters: Mapping[str, float | None], calls: float, tokens_out: float
 ) -> Cost:
-    """Return the cost, `unsized` if the pool does not state a model's parameters. Arguments as for `work_in_words`."""
+    """Return the cost of these tokens and calls. `tokens`: tokens in and out together, by model. `parameters`: the size
+    of each model in billions; if one is None, the cost is marked `unsized` and its FLOPs are 0. `calls`, `tokens_out`:
+    totals, for the journal's size."""
     sizes = {model: parameters.get(model) for model in tokens}
     unsized = None in sizes.values()
     flops = 0.0 if unsized else sum(2e9 * (sizes[model] or 0) * count for model, count in tokens.items())
@@ -197,7 +202,7 @@ def _journal(calls: float, tokens_out: float) -> float:
 def work_in_words(
     tokens: Mapping[str, float], parameters: Mapping[str, float | None], calls: float, tokens_out: float
 ) -> str:
-    """FLOPs, GPU-hours and the journal's size; `tokens`: in and out, by model; `parameters`: billions."""
+    """Return the FLOPs, GPU-hours and the journal's size as text. The arguments are those of `cost_of`."""
     size = f"disk: about {work.disk(_journal(calls, tokens_out))}"
     cost = cost_of(tokens, parameters, calls, tokens_out)
     if cost.unsized:
@@ -253,7 +258,7 @@ def _calls_per_proposal(settings: SynthesisSettings, earlier: Known | None) -> d
 
 
 def tokens_of(settings: SynthesisSettings, step: str, earlier: Known | None = None) -> tuple[float, float]:
-    """Tokens in and out of one call of the step."""
+    """Return the expected tokens (in, out) of one call of the step."""
     if earlier is not None and step in earlier.tokens:
         return earlier.tokens[step]
     text = prompts.source_path(step, settings.prompts).read_text(encoding="utf-8", errors="replace")
@@ -268,8 +273,8 @@ def tokens_of(settings: SynthesisSettings, step: str, earlier: Known | None = No
 
 
 def by_model(settings: SynthesisSettings, models: Sequence[str], counts: dict[str, float]) -> dict[str, float]:
-    """Return the calls of each model, if the models that can take part in a step share its calls equally. `counts`:
-    step -> calls (or tokens)."""
+    """Return the calls of each model. The calls of a step are divided equally among the models that can take part in
+    it. `counts`: step -> calls. With tokens in place of calls, the result is the tokens of each model."""
     found = candidates(models, settings)
     steps = {
         _WRITER: found.generator,

@@ -2,14 +2,17 @@
 
     proposals = instruction_rejected + rejected + accepted          accepted = kept + contaminated + duplicates + surplus
 
-`accepted` counts samples that passed the gate, by the reviewers or by the adjudicator: the adjudicator passed
-`adjudicated_kept` of the `adjudicated` samples. `rejected` counts all other drops up to the gate, including proposals
-lost to unusable replies; `reasons` lists them. `contaminated` counts samples that hit a benchmark item.
+`accepted`: samples that passed the gate (the decision by the reviews and, in a dispute, by the adjudicator).
+`adjudicated`: samples that went to the adjudicator, which accepted `adjudicated_kept` of them. `instruction_rejected`:
+proposals whose instruction failed the check. `rejected`: all other proposals that did not pass the gate, including
+those lost to unusable replies. `reasons` counts the dropped proposals by reason. `contaminated`: accepted samples that
+contain a piece of a benchmark item.
 
 `replies`: {model: {step: {"calls", "unusable": {fault: n}, "noted": {note: n}}}}; replies/reading.py and
 replies/usable.py name the faults. `health`: the agreement of the reviewers, and figures of each reviewer; see
-committee/health.py. `refused`: {model: {"calls", "refused", "words"}} for models that refused a call; "words" is the
-beginning of the first refusal. Unneeded calls depend on timing, so they are in run.json (`in_vain`), not here.
+committee/health.py. `refused`: {model: {"calls", "refused", "words"}} for models whose server refused a call; "words"
+is the beginning of the first refusal. Calls of unneeded proposals depend on timing, so they are counted in run.json
+(`in_vain`), not here.
 """
 
 from __future__ import annotations
@@ -35,9 +38,10 @@ def statistics(
     seed_calls: Iterable[CallRecord] = (),
     simulated: bool = False,
 ) -> dict[str, Any]:
-    """Return the content of stats.json: totals, and the same figures for each round under `rounds`. `seed_calls`
-    (annotation of the seeds, before round 1) count in the totals only. `settings` None: nothing was reviewed. Undefined
-    shares are None. The outcomes are read once, in memory that does not grow with the number of samples."""
+    """Return the content of stats.json: totals, and the same figures for each round under `rounds`. `seed_calls`: the
+    calls that annotated the seeds, before round 1; they count in the totals only. `settings`: None if nothing was
+    reviewed. A proportion with the denominator 0 is None. The outcomes are read once, and the memory needed does not
+    grow with their number."""
     delta = None if settings is None else settings.delta
     total = _Tally(delta)
     rounds: dict[int, _Tally] = {}
@@ -121,8 +125,9 @@ class _Tally:
 
 
 def _count_reply(found: dict[str, dict[str, dict[str, Any]]], call: CallRecord) -> None:
-    """Count a call into {model: {step: {calls, unusable: {fault: n}, noted: {note: n}}}}. Notes can contain names chosen by servers
-    and models (a finish reason, a field): the first MOST_NAMES are counted by name, the others together."""
+    """Add a call to the counts `found`: {model: {step: {calls, unusable: {fault: n}, noted: {note: n}}}}. A note can
+    contain a name that a server or model chose (a finish reason, a field). So only the first MOST_NAMES different notes
+    are counted by name; the others are counted by their kind."""
     step = found.setdefault(call.model, {}).setdefault(call.step, {"calls": 0, "unusable": {}, "noted": {}})
     step["calls"] += 1
     if not call.usable:
@@ -140,9 +145,9 @@ def _sorted(value: Any) -> Any:
 
 
 def _count_tokens(found: dict[str, dict[str, dict[str, int | None]]], call: CallRecord) -> None:
-    """Count a call into {model: {role: {in, out, calls, unknown}}}. `in` and `out` are sums over the calls with both
-    counts from the server; `unknown` is the number of the other calls. The sums are None if no call has both counts:
-    counts are never estimated."""
+    """Add a call to the sums `found`: {model: {role: {in, out, calls, unknown}}}. `in` and `out` sum the tokens of the
+    calls for which the server reported both numbers; `unknown` counts the other calls. `in` and `out` are None if the
+    server reported both for no call: tokens are never estimated."""
     entry = found.setdefault(call.model, {}).setdefault(call.role, {"in": None, "out": None, "calls": 0, "unknown": 0})
     entry["calls"] = (entry["calls"] or 0) + 1
     if call.tokens_in is None or call.tokens_out is None:

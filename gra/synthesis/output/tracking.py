@@ -1,8 +1,9 @@
-"""Logs a synthesis to W&B (gra/tracking.py) when it has ended: the funnel and the reviewers' agreement over its proposals, its
-numbers as summary, a table of its rounds, the seeds as a used artifact and the data as a logged one (gra/tracked_files.py).
+"""Logs a finished synthesis to W&B (gra/tracking.py): curves over its proposals (how many were kept or dropped at each
+stage, and how far the reviewers agreed), its final numbers as summary, a table of its rounds, the seeds as an input
+artifact and the data as an output artifact (gra/tracked_files.py).
 
 Nearly everything comes from the outcomes and stats.json, so a run that was killed and resumed logs the same as an
-uninterrupted run. Only times, speeds and energy come from run.json, and are those of the run's last start.
+uninterrupted run. Only times, speeds and energy come from run.json; they describe the run's last start alone.
 """
 
 from __future__ import annotations
@@ -51,10 +52,10 @@ def record(
     stats: Mapping[str, Any],
     run: Mapping[str, Any],
 ) -> None:
-    """Send a finished synthesis to W&B if `runtime.tracking` is on. W&B's errors are not raised.
+    """Send a finished synthesis to W&B if `runtime.tracking` is on. If W&B fails, no error is raised.
 
-    `place`: the folder of the input `seeds`; `stats`, `run`: the content of stats.json and run.json. The merges of single rounds
-    are parts of a run, and are not logged.
+    `place`: the folder of the input `seeds`; `stats`, `run`: the content of stats.json and run.json. The merge of a
+    single round (sharding.py) is only a part of a run, so it is not logged.
     """
     tracking = config.runtime.tracking
     if tracking.mode == "none" or output.parent.name.endswith(SHARDS):
@@ -77,8 +78,9 @@ def record(
 
 
 def curve(kept: Iterable[Outcome], rejected: Iterable[Outcome], points: int = POINTS) -> Iterator[dict[str, float]]:
-    """Yield cumulative numbers over the proposals in their order: counts, losses by stage, rates, and the alpha of the reviewers so
-    far. At most about `points` rows, the last one for all proposals. `kept` and `rejected` are sorted by round and index."""
+    """Yield about `points` rows of cumulative numbers, each for all proposals up to some point: counts, drops by stage,
+    rates, and the reviewers' agreement (Krippendorff's alpha). The last row covers all proposals. `kept` and `rejected`
+    are sorted by round and index."""
     total = sum(1 for _ in kept) + sum(1 for _ in rejected)
     every = max(1, -(-total // points))
     counts: Counter[str] = Counter()
@@ -107,7 +109,8 @@ def curve(kept: Iterable[Outcome], rejected: Iterable[Outcome], points: int = PO
 
 
 def summary(stats: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, float]:
-    """Return the final numbers: the funnel, rates, agreement, cost and speeds. Unknown ones are left out."""
+    """Return the final numbers: counts of proposals by fate, rates, agreement, cost and speeds. Unknown numbers are
+    left out."""
     found: dict[str, Any] = {**{key: stats.get(key) for key in (*COUNTS, *AGREEMENT)}, **_rates(stats)}
     found |= {key: stats["cost"][key] for key in ("tokens", "flops")}
     found |= {f"{key}_per_kept": stats["cost"]["per_kept"][key] for key in ("calls", "tokens", "flops")}
@@ -126,7 +129,8 @@ def summary(stats: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, float
 
 
 def round_lines(stats: Mapping[str, Any]) -> list[list[Any]]:
-    """Return the rows of ROUND_COLUMNS; None for a missing value."""
+    """Return the table of the rounds: a row for each round, with the columns ROUND_COLUMNS; None for a missing
+    value."""
     return [[{**one, **_rates(one)}.get(column) for column in ROUND_COLUMNS] for one in stats["rounds"]]
 
 
@@ -149,8 +153,9 @@ def _config(config: SynthesisConfig) -> dict[str, Any]:
 
 
 def _use_seeds(run: Any, config: SynthesisConfig, place: Path | None) -> None:
-    """Log the seeds as used by `run`: their file or folder, or the data folder of this project that their path names or
-    lies in. A data set of the hub is not logged, because it has no files here."""
+    """Log the seeds as an input artifact of `run`. If their path is a data folder of this project or the data file in
+    one, that data folder is the artifact, else the seeds' file or folder. Seeds from the Hugging Face hub are not
+    logged, because they have no files here."""
     if config.seeds.path is None or config.seeds.hub is not None:
         return
     path = resolve(config.seeds.path, place)
