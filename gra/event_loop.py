@@ -18,8 +18,8 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` like `asyncio.run`, with fewer garbage collections. Reference counting frees the objects of calls, and
-    imported modules are never freed, so the collector has little to do."""
+    """Run `main` like `asyncio.run`, with fewer garbage collections. The collector has little to do: reference counting
+    frees the objects of model calls, and imported modules stay in memory."""
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
     with _handlers_restored():

@@ -18,7 +18,8 @@ _SET = ("1", "on", "yes", "true")
 
 
 def hub_problem(key: str, name: str, kind: Kind = "model", revision: str | None = None) -> Problem | None:
-    """Return why the hub's `name`, set by the config key `key`, cannot be used here; None if it can."""
+    """Return why the hub's model or data set `name`, which the config key `key` names, cannot be used here; None if it
+    can."""
     found = _fault(name, kind, revision, _offline(kind))
     return None if found is None else Problem(key, *found)
 
@@ -29,8 +30,8 @@ def is_hub_id(name: str) -> bool:
 
 
 def cached(name: str, kind: Kind, revision: str | None = None) -> bool:
-    """Return whether the local hub cache has `name`, at `revision` if one is given. A data set that `datasets` has prepared
-    counts."""
+    """Return whether the local hub cache has `name`, at `revision` if one is given. Return True also for a data set
+    that the library `datasets` has already prepared in its own cache."""
     from huggingface_hub import constants
 
     folder = Path(constants.HF_HUB_CACHE) / f"{kind}s--{name.replace('/', '--')}"

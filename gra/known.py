@@ -34,8 +34,8 @@ class AnySeed(Protocol):
 class Known:
     """A question with a known answer.
 
-    `response` is a right answer, as its source words it. `right(reply)` judges any other reply; it returns None if no rule
-    can decide. `wrong` holds replies that the source knows to be wrong.
+    `response` is a right answer in the words of its source. `right(reply)` judges any other reply; it returns None if
+    no rule can decide. `wrong` holds replies that the source knows to be wrong.
     """
 
     id: str

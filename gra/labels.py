@@ -31,7 +31,8 @@ def simulated(paths: Iterable[Path | None]) -> bool:
 
 
 def foreign_seeds(models_simulated: bool, seeds: Iterable[Path | None]) -> str | None:
-    """Return a warning if simulated models get seeds from outside of their world; None otherwise. `seeds`: their files."""
+    """Return a warning if simulated models get seeds that do not come from the simulated world; None otherwise.
+    `seeds`: the seeds' files."""
     if not models_simulated or simulated(seeds):
         return None
     return (

@@ -1,8 +1,8 @@
-"""Records the machine for which configs are checked: this machine, or the machine that a batch job requests.
+"""Records for which machine configs are checked: this machine, or the one that a batch job requests.
 
-A login node has no GPU and may lack a compiler or a server's command. Inside `requested(gpus=4)`, checks compare the config
-only with the request. The job itself checks the rest: its stage runs the same check on its own machine before it loads
-anything.
+A login node has no GPU and may lack a compiler or a server's command. In a block `with requested(gpus=4, ...)`, checks
+compare a config only with the GPUs that the job requests. When the job runs, its stage checks the config in full on its
+machine, before it loads anything.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _key: ContextVar[str] = ContextVar("key", default="")
 
 
 def requested_gpus() -> int | None:
-    """Return the number of GPUs of the machine that the check is for; None if the check is for this machine."""
+    """Return the number of GPUs that the batch job requests; None if configs are checked for this machine."""
     return _gpus.get()
 
 
@@ -28,25 +28,27 @@ def one_server_each() -> bool:
 
 
 def too_few_gpus(needed: int, there: int) -> str:
-    """Return the message for a config that needs more GPUs than the machine of the check has."""
+    """Return the message for a config that needs more GPUs (`needed`) than are there (`there`), visible here or
+    requested."""
     return f"{needed} GPUs are needed, {there} are {'visible' if _gpus.get() is None else 'requested'}"
 
 
 def more_gpus() -> str:
-    """Return the advice that gives the machine of the check more GPUs."""
+    """Return advice for the user how to get more GPUs, on this machine or for the batch job."""
     here = "make more GPUs visible (CUDA_VISIBLE_DEVICES; sbatch --gres)"
     return here if _gpus.get() is None else f"request more: {_key.get()}.gpus"
 
 
 def server_jobs() -> str | None:
-    """Return the setting that gives each model's server a job of its own; None if they have one, or no job is requested."""
+    """Return the key that gives each model's server a job of its own; None if each has one already, or if configs are
+    checked for this machine."""
     return None if _gpus.get() is None or _apart.get() else f"{_key.get()}.servers"
 
 
 @contextmanager
 def requested(gpus: int, key: str, *, one_server_each: bool = False) -> Iterator[None]:
-    """Declare that configs checked in the block are for a machine with `gpus` GPUs and all programs and packages. `key`:
-    the mapping whose `gpus` requests them."""
+    """Declare that configs checked in the block are for a machine with `gpus` GPUs and all programs and packages.
+    `key`: the config key of the mapping with the job's request, such as the number `gpus`."""
     before, apart, place = _gpus.set(gpus), _apart.set(one_server_each), _key.set(key)
     try:
         yield

@@ -156,11 +156,13 @@ def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
     """The arms that `words` name. A word is NAME=FOLDER, or FOLDER, in which case the arm gets the folder's name.
     Folders under one name are the arm's training runs.
 
-    A folder that was re-read by OpenCompass's rules or judged by a verifier is not a training run but a second reading
-    of one: the first such folder is the reading of the arm's first training run, and so on. If an arm has no other
-    folders, these folders count as its training runs; the arm's label names the verifier, if there is one.
+    A folder whose replies were scored again (by OpenCompass's rules or by a verifier) is not a further training run. It
+    holds a second reading of a training run: the arm's first such folder belongs to its first training run, and so on.
+    If all folders of an arm were scored again in the same way, they count as its training runs; the arm's label then
+    names the verifier, if there is one.
 
-    Raises ConfigError for words that are not runs, and for an arm whose training runs were re-read only in part.
+    Raises ConfigError for words that do not name an evaluation, and for an arm if only some of its training runs were
+    scored again.
     """
     missing = [folder for word in words if not is_run(folder := split(word)[1])]
     problems = [
@@ -203,8 +205,8 @@ def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
 
 
 def reading_of(folder: Path) -> str:
-    """The reading behind the strict scores in a folder: one of REREAD if at least one benchmark was read so, otherwise
-    strict."""
+    """Return how the replies behind the strict scores in a folder were read. This is one of REREAD if at least one
+    benchmark was scored again in that way, otherwise `strict`."""
     if not (folder / "scores.json").exists():
         return "strict"
     found = {task.reading for task in load(folder).tasks.values()}

@@ -2,8 +2,8 @@
 table's files as an artifact, and the scores from which the table was made as used artifacts.
 
 The table is logged once: the same table in the same folder is the same W&B run, which is not written again. If the
-table has changed, its new run replaces an old offline run that was not uploaded, because the files of the old run are
-no longer there.
+table has changed, it gets a new run. An old offline run that was not uploaded is then deleted, because the new table
+has overwritten the files that it refers to.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ RECORD = ".sheets.json"  # exists only where there are such sheets
 
 
 def write_sheets(folder: Path, sheets: Mapping[str, str]) -> list[str]:
-    """Write `sheets` (file name -> text) to `folder`, and remove those that an earlier call wrote there and this one does not.
-    Return the names of the removed files."""
+    """Write `sheets` (file name -> text) to `folder`, and remove sheets that an earlier call wrote there, if they are
+    not in `sheets` and nobody has changed them. Return the names of the removed files."""
     before = _recorded(folder)
     gone = [
         name

@@ -57,7 +57,7 @@ def page(command: str, words: Sequence[str], width: int | None = None) -> str:
 
 
 def groups_of(app: str) -> list[str]:
-    """Return the config groups that a command's config is composed of, in its order."""
+    """Return the config groups of which a command's config is composed, in the order of its defaults list."""
     found = [str(group) for entry in listed(app).get("defaults") or [] if isinstance(entry, dict) for group in entry]
     return list(dict.fromkeys(group for group in found if not group.startswith("override ")))
 
@@ -65,7 +65,7 @@ def groups_of(app: str) -> list[str]:
 def key_rows(app: str, config: Mapping[str, Any], chain: bool = False) -> Iterator[list[tuple[str, str, str]]]:
     """Yield blocks of (key, value, description) for the keys of a composed config: the command's own, then each group and section.
 
-    `chain`: only what belongs to the command and to `cluster`, without the stages' groups.
+    `chain`: leave out `pool` and the groups in GROUPS, which belong to single stages.
     """
     home = APPS[_SAME.get(app, app)]
     own = [(key, _at(config, key), text) for key, (_, text) in home.own.items() if _at(config, key) is not _ABSENT]

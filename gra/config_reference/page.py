@@ -58,7 +58,7 @@ class _Page:
         return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
     def shown(self) -> set[str]:
-        """Return the definitions that the page describes. Complete only after `text`."""
+        """Return the names of the definitions that `text` has described. Call it after `text`."""
         return self._seen
 
     def _apps(self) -> Iterator[str]:

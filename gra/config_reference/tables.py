@@ -193,8 +193,8 @@ def backends() -> dict[str, type[PoolBase]]:
 
 
 def written(path: Path) -> dict[str, Any]:
-    """Return the content of a YAML file with interpolations unresolved. The content of a group's file includes the files of the
-    group on which it builds."""
+    """Return the content of a YAML file in conf/ with interpolations unresolved. If the file belongs to a config group,
+    the keys that it inherits from the files in its defaults list are included."""
     if path.parent == conf_dir():
         content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
         return content

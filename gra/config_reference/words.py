@@ -53,7 +53,8 @@ def type_words(schema: Schema) -> str:
 
 
 def code(text: str) -> str:
-    """Return `text` as code: in back ticks, or in HTML if a character would end the table's cell or be read as a reference."""
+    """Return `text` as code: in back ticks, or in HTML if a character would end the table's cell, end the code or begin
+    an HTML entity (`|`, a back tick, `&`)."""
     if not set("|`&") & set(text):
         return f"`{text}`"
     safe = re.sub(r"[|`*_\\\[\]]", lambda found: f"&#{ord(found[0])};", html.escape(text, quote=False))

@@ -1,9 +1,10 @@
 """Embeds texts as unit vectors in child processes (child.py), so the process that runs the committee never loads torch.
 
-Each text is embedded alone (a batch of one, one thread). So its vector depends on the text only, not on a batch, on restarts or on
-the number of children, and deduplication repeats byte for byte. In batches the last bit of a vector varies, which now and then
-changes whether a sample is a duplicate. For short texts, one core embeds about half as many this way as in batches of 32; the
-children run in parallel. Vectors may differ in the last bits between processor types and torch versions.
+Each text is embedded alone (a batch of one, one thread). So its vector depends on the text only, not on a batch, on
+restarts or on the number of children, and a repeated deduplication gives the same bytes. In batches the last bit of a
+vector varies, which now and then changes whether a sample is a duplicate. For short texts, one core embeds about half
+as many this way as in batches of 32; the children run in parallel. Vectors may differ in the last bits between
+processor types and torch versions.
 """
 
 from __future__ import annotations
@@ -84,15 +85,17 @@ def embedder_problems(model: str) -> list[Problem]:
 
 
 def spoken(model: str) -> str:
-    """The name of the model that `dedup.model` stands for, as figures show it: without the path of its folder."""
+    """Return the name by which figures show the model of `dedup.model`: MINILM for its packaged weights, otherwise the
+    last part of the folder's path or of the hub id."""
     return MINILM if model in ("auto", "packaged", MINILM) else Path(model).name
 
 
 class Embedder:
-    """Embeds texts with `model` (as synthesis.dedup.model), and keeps the vector of every text in memory.
+    """Embeds texts with `model` (a value of synthesis.dedup.model), and keeps the vector of every text in memory.
 
-    `workers`: limit on child processes (None: one per core, at most 8). Children start when there is work for them, the first
-    one already with `start`. They end when this object is closed or this process ends, even by kill -9.
+    `workers`: limit on child processes (None: one per core, at most 8). A child starts when there is work for it; the
+    first one starts with `start`, if that is called earlier. They end when this object is closed or this process ends,
+    even by kill -9.
     """
 
     def __init__(self, model: str, workers: int | None = None):
@@ -104,7 +107,8 @@ class Embedder:
         self.computed = 0  # texts that the model has embedded
 
     def start(self) -> None:
-        """Start the first child, which loads the model in the background. That takes seconds, in which calls can run."""
+        """Start the first child, which loads the model in the background. That takes seconds, during which the process
+        can do other work."""
         with self._lock:
             if self._model != "hash" and not self._children:
                 self._children = [Child(locate(self._model))]

@@ -1,9 +1,10 @@
 """Caches the vectors of seed texts and kept samples between runs: all arms, random seeds and rounds of an experiment
 embed the same seed texts, and maps of the data embed its samples.
 
-A vector depends on its text, the model, the libraries and the processor (embed.py). The text's hash is the key of a row; the rest
-is hashed into the folder's name. Files are written whole under unique names and never changed, so any number of runs can read and
-write concurrently and be killed. All files together take at most `LIMIT` bytes; the least recently used are deleted.
+A vector depends on its text, the model, the libraries and the processor (embed.py). The text's hash is the key of a
+row; a hash of the model, the libraries and the processor is in the folder's name. Files are written whole under unique
+names and never changed, so any number of runs can read and write concurrently and be killed. All files together take at
+most `LIMIT` bytes; the least recently used are deleted.
 
 GRA_CACHE=FOLDER sets the place (else $XDG_CACHE_HOME/gra or ~/.cache/gra); GRA_CACHE=off disables the cache.
 """
@@ -81,7 +82,7 @@ class VectorCache:
 
 
 def surroundings() -> list[str]:
-    """Return what, besides text and weights, decides the last bits of a vector: the libraries' versions and the processor."""
+    """Return the libraries' versions and the processor, on which the last bits of a vector depend."""
     found = [f"{name} {_version(name)}" for name in _LIBRARIES]
     return [*found, platform.machine(), _processor()]
 

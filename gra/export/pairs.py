@@ -15,11 +15,11 @@ from typing import Any
 def pairs(
     kept: Iterable[Mapping[str, Any]], dropped: Iterable[Mapping[str, Any]], margin: float
 ) -> list[dict[str, str]]:
-    """Return {prompt, chosen, rejected} for each kept response and the worst dropped one to the same instruction, in the order
-    of `kept`.
+    """Return a pair {prompt, chosen, rejected} for each kept response, in the order of `kept`: it is the chosen one,
+    and the dropped response to the same instruction with the lowest score is the rejected one.
 
-    `margin`: by how many points of the reviewers' mean score the kept response must be better. Responses without a score
-    form no pair.
+    `margin`: the least difference between their scores; a score is the reviewers' mean, in points. Responses without a
+    score form no pair.
     """
     worse: dict[str, list[tuple[float, str]]] = defaultdict(list)
     for row in dropped:

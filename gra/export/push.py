@@ -4,8 +4,9 @@
   gra push data/mine me/mine --private
   gra push models/mine me/mine-0.5b         # the folder's model/, as a model
 
-Only the data or weights, the card and the marks (simulated, quantised) are uploaded: no journal, no config, no addresses of
-servers. The token is the hub's (HF_TOKEN, or `hf auth login`). https://huggingface.co/docs/huggingface_hub/guides/upload
+Only the samples (kept and dropped) or the model/ folder, the card and the labels SIMULATED and QUANTIZED are uploaded:
+no journal, no config, no addresses of servers. Set the hub's token with HF_TOKEN or `hf auth login`.
+https://huggingface.co/docs/huggingface_hub/guides/upload
 """
 
 from __future__ import annotations

@@ -110,11 +110,11 @@ class Reply:
     """A model's reply. Token counts are None if the server did not report them; they are never estimated.
 
     `choices`: the probability of each of `Request.choices` as the first token, before temperature and top_p. The
-    probabilities are not normalised. None if no choices were requested, or if the server's list of tokens has none of
-    them.
+    probabilities are not normalised. None if no choices were requested, or if no choice is in the server's list of
+    tokens.
 
-    `error` is set, and `text` is empty, if the server refuses this request permanently (HTTP 400: context too long, content
-    filter). A retry would not help; the proposal that made the call decides what the refusal means.
+    `error` is set, and `text` is empty, if the server refuses this request permanently (HTTP 400: context too long,
+    content filter). A retry would not help; the code that made the call decides what to do with its proposal.
     """
 
     text: str

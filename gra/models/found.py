@@ -59,8 +59,8 @@ class Client(Protocol):
 
 
 class FoundServers(Backend):
-    """A `gra.models.base.Backend`: servers that publish their addresses, and the client that calls them. `client` makes
-    that client: `gra.models.openai.backend.client`."""
+    """A `gra.models.base.Backend` for servers that publish their addresses. `client`: the function that makes the
+    client that calls them (`gra.models.openai.backend.client`)."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
 """Decides which settings of a pool can change a reply. The other settings say where and how fast the models run; they
 are not part of a request's key.
 
-A setting that is not listed here counts as changing replies. This can cause an unnecessary call, but a stale reply is
-never reused.
+A setting that is not listed here is treated as one that changes replies. This can cause an unnecessary call, but a
+stale reply is never reused.
 """
 
 from __future__ import annotations

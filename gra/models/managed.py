@@ -72,7 +72,8 @@ class StartedServers(Backend):
         self._ended = time.monotonic()
 
     async def chat(self, request: Request) -> Reply:
-        """Return the model's reply. Raises ServerError; at once if any server has no restarts left."""
+        """Return the model's reply. Raises ServerError if the call fails for good, or as soon as any of the servers has
+        died and has no restarts left."""
         if self._fault is not None:
             raise self._fault
         scope = asyncio.timeout(None)
@@ -96,7 +97,7 @@ class StartedServers(Backend):
         return replace(self._client.capabilities, account=self.account, gpu_seconds=self.gpu_seconds)
 
     def account(self) -> dict[str, Any]:
-        """Return, for run.json, the number of starts of each model's server, and the client's account."""
+        """Return facts for run.json: how often each model's server was started, and the client's account."""
         return {
             "server_starts": {server.model.name: server.starts for server in self._servers},
             **self._client.capabilities.account(),

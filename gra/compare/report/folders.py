@@ -1,8 +1,9 @@
 """Finds out what a folder holds, and makes the arms of a report out of any folders: data, model, scores, audit, probe.
 
-Two folders belong to one arm if the user gives both the same name (NAME=DIR), or if the manifest of one folder says
-that it was made from the other and the other has not changed since. So the report of a scores folder also shows its
-training and its data, even if the model was given as a path (`gra eval model.path=MODELS/model`).
+Two folders belong to one arm if the user gives both the same name (NAME=DIR). They also belong to one arm if the
+manifest of the later folder says that it was made from the earlier one, and the earlier one has not changed since. So
+the report of a scores folder also shows its training and its data, even if the model was given as a path (`gra eval
+model.path=MODELS/model`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ STEPS = ("probe", "data", "audit", "model", "scores")  # in the order of their m
 
 
 def step_of(folder: Path) -> str | None:
-    """The step whose result a folder holds; None for anything that a report does not show."""
+    """The step of STEPS whose result a folder holds; None if a report cannot show the folder."""
     if evaluations.is_run(folder):
         return "scores"
     if (folder / "data" / "train.parquet").is_file():
@@ -40,7 +41,7 @@ def arms_of(words: Sequence[str]) -> list[Arm]:
     """The arms that `words` name; a word is NAME=DIR or DIR. Folders of the same step under one name are training runs
     of one arm.
 
-    Raises ConfigError for words that are not folders of a stage."""
+    Raises ConfigError for words that do not name the folder of a step in STEPS."""
     problems: list[Problem] = []
     named: dict[str, list[dict[str, Path]]] = {}
     given: list[tuple[str, Path, str]] = []
@@ -76,7 +77,7 @@ def arms_of(words: Sequence[str]) -> list[Arm]:
 
 def sources(folder: Path) -> dict[str, Path]:
     """Step -> the folder of this step from which `folder` was made, directly or through other steps. A folder is left
-    out if its hash is no longer the recorded one."""
+    out if its hash differs from the one in the manifest of the folder that was made from it."""
     found: dict[str, Path] = {}
     for entry in (manifest_of(folder).get("inputs") or {}).values():
         if not isinstance(entry, dict) or not isinstance(entry.get("folder"), str):
@@ -91,8 +92,9 @@ def sources(folder: Path) -> dict[str, Path]:
 
 
 def _training_of(folder: Path) -> Path | None:
-    """Return the folder of the training whose model the evaluation `folder` was given as a path; None if there is none, or if it
-    ended after the evaluation had begun."""
+    """Return the training folder that holds the model of the evaluation `folder`. This is for evaluations of a model
+    that the user gave as a path (`gra eval model.path=...`). None if the path is not in a training folder, or if that
+    training ended after the evaluation had begun."""
     made = manifest_of(folder)
     try:
         model, begun = Path(made["config"]["model"]["path"]), str(made["start"])

@@ -17,8 +17,9 @@ WORDS = {name: reason.text for name, reason in REASONS.items()}
 
 @dataclass(frozen=True)
 class Stage:
-    """`count` proposals, the `share` of all, reached this stage. `lost`: (reason in words, number of proposals lost
-    here for this reason), most frequent first."""
+    """A stage of the funnel. `count`: number of proposals that passed it. `share`: `count` as a fraction of all
+    proposals. `lost`: (reason in words, number of proposals dropped at this stage for this reason), most frequent
+    first."""
 
     name: str
     count: int
@@ -28,8 +29,8 @@ class Stage:
 
 @dataclass(frozen=True)
 class Funnel:
-    """The stages of one arm's data, and how many proposals were accepted, were adjudicated, and were kept by the
-    adjudicator (None: unknown)."""
+    """The stages of one arm's data, with three counts of proposals (None: unknown). `accepted`: accepted by the
+    committee. `adjudicated`: sent to the adjudicator. `adjudicated_kept`: kept by the adjudicator."""
 
     stages: tuple[Stage, ...]
     accepted: int | None
@@ -47,9 +48,9 @@ def funnel(arm: Arm) -> Funnel | None:
 
 
 def from_counts(proposals: int, reasons: Mapping[str, int], stats: Mapping[str, Any]) -> Funnel:
-    """The funnel of `proposals`. `reasons`: reason -> number of proposals dropped for it. Unknown reasons count at the
-    last stage. A stage where models judge is left out if no model was asked to judge and nothing was dropped there: an
-    arm without reviews does not show "Passed the gate"."""
+    """The funnel of `proposals` proposals. `reasons`: reason -> number of proposals dropped for it. Proposals dropped
+    for an unknown reason are counted at the last stage. A stage where models judge is left out if `stats` shows that no
+    model judged there and nothing was dropped there. So an arm without reviews does not show "Passed the gate"."""
     left = proposals
     asked = _asked(stats)
     stages = [Stage("Proposals", proposals, 1.0, ())]
@@ -71,7 +72,8 @@ def from_counts(proposals: int, reasons: Mapping[str, int], stats: Mapping[str, 
 
 
 def reviewed(stats: Mapping[str, Any]) -> bool:
-    """Return whether any reviewer judged the proposals; True also if the statistics lack the kinds of calls."""
+    """Return whether any model judged the proposals; True also if `stats` does not say which kinds of calls were
+    made."""
     asked = _asked(stats)
     return asked is None or any(asked & calls for calls in JUDGED.values())
 

@@ -14,7 +14,8 @@ from gra.compare.tables.rows import Comparison, TableRow
 
 
 def of_comparison(comparison: Comparison) -> list[str]:
-    """The reference against the best of the other arms, then against all; [] where nothing is compared."""
+    """Return sentences that compare the reference with the best of the other arms, then with all of them; [] if no arm
+    was compared with the reference."""
     compared = [(row, found) for row in comparison.rows if (found := row.mean_difference("strict")) is not None]
     if not compared:
         return []
@@ -45,7 +46,7 @@ def _all_others(found: Sequence[Interval]) -> str:
 
 def _gap(found: Interval, other: str, level: float, once: bool) -> str:
     """Words such as "1.9 points above NAME, 95 % interval -1.4 to 5.2: not distinguishable". With "below", the interval
-    is negated to fit the words. `once`: whether an arm was trained only once. If so, the interval holds only for these
+    is negated to fit the words. `once`: whether the interval is over items only. Such an interval holds only for these
     two trained models, and the words claim no more than that."""
     sign = 1 if found.value >= 0 else -1
     low, high = sorted((100 * sign * found.low, 100 * sign * found.high))
@@ -73,7 +74,7 @@ def _once(row: TableRow) -> bool:
 
 
 def of_scores(row: TableRow, tasks: int, level: float) -> list[str]:
-    """The mean of one evaluated run."""
+    """Return a sentence on the mean score of one arm; [] if it has none."""
     if row.mean is None or row.interval is None:
         return []
     items = sum(cell.n for cell in row.cells.values())
@@ -85,7 +86,8 @@ def of_scores(row: TableRow, tasks: int, level: float) -> list[str]:
 
 
 def of_data(stats: Mapping[str, Any], audit: Mapping[str, Any]) -> list[str]:
-    """What became of the proposals, and whether anybody reviewed them."""
+    """Return sentences on how many proposals were kept, whether models reviewed them, and how many kept samples are
+    wrong."""
     kept, proposals, calls = (stats.get(key) for key in ("kept", "proposals", "calls"))
     if not isinstance(kept, int):
         return []
@@ -113,8 +115,8 @@ def of_data(stats: Mapping[str, Any], audit: Mapping[str, Any]) -> list[str]:
 
 
 def of_probe(found: Mapping[str, Any]) -> list[str]:
-    """A sentence on how many models tell right answers from wrong ones. A model counts if its AUC's interval is above
-    0.5."""
+    """Return a sentence on how many models tell right answers from wrong ones. A model does so if the whole interval of
+    its AUC lies above 0.5."""
     models = found.get("models")
     aucs = (
         [one.get("auc") for one in models.values() if isinstance(one, Mapping)] if isinstance(models, Mapping) else []
@@ -143,5 +145,5 @@ def of_training(curve: Curve, metrics: Mapping[str, float]) -> list[str]:
 
 
 def joined(parts: Sequence[Sequence[str]]) -> list[str]:
-    """All sentences, in order, each once."""
+    """Return the sentences of all `parts` in order, without repetitions."""
     return list(dict.fromkeys(sentence for part in parts for sentence in part))

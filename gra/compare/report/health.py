@@ -20,7 +20,9 @@ MOST, LONGEST = 50, 500  # rows of a table; characters of a warning
 
 @dataclass(frozen=True)
 class Health:
-    """`figures`: (name, value); `reviewers` and `sets`: cells under HEADINGS and SET_HEADINGS."""
+    """The committee's health as text. `figures`: (name, value). `reviewers`: the cells of a row under HEADINGS, for
+    each reviewer. `sets`: the cells of a row under SET_HEADINGS, for each set of reviewers that judged samples
+    together. `left_out`: number of sets beyond MOST."""
 
     figures: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
@@ -30,7 +32,8 @@ class Health:
 
 
 def health(found: Any) -> Health | None:
-    """The health to show; None where the file has none, or nothing was reviewed."""
+    """Return the health to show. `found`: the value of `health` in stats.json. None if the file has no such value, or
+    if nothing was reviewed."""
     if not isinstance(found, Mapping) or not _number(found.get("samples")):
         return None
     alpha, low, high = (_number(found.get(key)) for key in ("alpha", "alpha_low", "alpha_high"))

@@ -1,7 +1,7 @@
 """PURE: places means and differences with their intervals on a common axis, as percentages of the track's width.
 
-A plot is lines of HTML with a small SVG each, so that it is as wide as the reader's screen. Colour says the direction of a
-difference: for the reference, against it, or open (the interval holds zero).
+A plot consists of HTML rows with a small SVG in each row, so that its width follows the reader's screen. A row's colour
+says whether the difference favours the reference or the other arm, or is open (the interval contains zero).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gra.compare.tables.rows import Comparison, TableRow
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a plot. `kind`: the class of its colour."""
+    """One row of a plot. `kind`: the CSS class that gives its colour."""
 
     name: str
     text: str
@@ -33,7 +33,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Axis:
-    """`ticks`: (place in percent, text)."""
+    """The common axis from `low` to `high`. `ticks`: (position in percent of its width, text)."""
 
     low: float
     high: float
@@ -68,8 +68,8 @@ def means(comparison: Comparison) -> dict[str, Any] | None:
 
 
 def differences(comparison: Comparison) -> dict[str, Any] | None:
-    """A plot for each arm that was compared with the reference, or None without such arms. All plots share an axis that
-    includes zero."""
+    """A plot for each arm that was compared with the reference; None if there is no such arm. All plots share an axis
+    that includes zero."""
     compared = [row for row in comparison.rows if row.difference is not None]
     if not compared:
         return None
@@ -91,7 +91,7 @@ def differences(comparison: Comparison) -> dict[str, Any] | None:
 
 
 def kind(found: Interval) -> str:
-    """Which arm a difference of reference minus arm favours: `for` the reference, `against` it, or `open`."""
+    """Return whether a difference (reference minus arm) is `for` the reference, `against` it, or `open`."""
     return "for" if found.low > 0 else "against" if found.high < 0 else "open"
 
 

@@ -1,9 +1,9 @@
-"""Derives from single scores how far pairs of reviewers agree, which generators they prefer, and what is kept by
-domain.
+"""Computes from the reviewers' scores how far pairs of reviewers agree and which generators they prefer, and counts the
+kept samples of each domain.
 
-Severity is defined as in the run's health. A reviewer's preference for a generator is the difference between two means:
-by how many points the reviewer scores this generator's responses higher than the other reviewers of the same samples
-do, minus the same for the responses of all other generators (gra/severity.py). No model reviews its own response.
+A reviewer's preference for a generator is the difference between two means (gra/severity.py). The first is the mean,
+over the generator's samples, of the reviewer's score minus the other reviewers' mean score. The second is the same mean
+over the samples of all other generators. No model reviews its own response.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def gate(arm: Arm) -> tuple[float | None, float | None]:
 
 
 def pairs(found: Sequence[Judged]) -> dict[tuple[str, str], list[tuple[float, float]]]:
-    """Two reviewers, in the order of their names -> the two scores of each sample that both reviewed."""
+    """Return a mapping: pair of reviewers, sorted by name -> their two scores of each sample that both reviewed."""
     seen: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for one in found:
         for first, second in combinations(sorted(one.scores), 2):
@@ -83,8 +83,8 @@ def pairs(found: Sequence[Judged]) -> dict[tuple[str, str], list[tuple[float, fl
 
 
 def below(found: Sequence[Judged]) -> dict[str, dict[str, list[float]]]:
-    """Reviewer -> generator -> for each of the generator's samples, by how many points the reviewer's score lies below
-    the mean of the other reviewers' scores."""
+    """Return a mapping: reviewer -> generator -> a number for each of the generator's samples that the reviewer scored.
+    The number says by how many points the reviewer's score lies below the mean of the other reviewers' scores."""
     seen: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for one in found:
         for model, gap in zip(one.scores, below_others(list(one.scores.values())), strict=True):
@@ -94,7 +94,7 @@ def below(found: Sequence[Judged]) -> dict[str, dict[str, list[float]]]:
 
 
 def agreement(found: Sequence[Judged]) -> dict[str, Any] | None:
-    """The correlations of reviewers in pairs, as a square of cells; None if no pair has one."""
+    """The correlation of each pair of reviewers' scores, as a square of cells; None if no pair has a correlation."""
     models = _models(name for one in found for name in one.scores)
     every = pairs(found)
     if all(correlation(both) is None for both in every.values()):
@@ -118,7 +118,7 @@ def correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
 def preferences(found: Sequence[Judged]) -> dict[str, Any] | None:
     """A table with a line per reviewer and a column per generator: the reviewer's preference for the generator (see the
     module's docstring). A last column, the preference for the reviewer's own model family, is added if the models
-    belong to several families and at least one family has several models. None without reviewers to compare, or for
+    belong to several families and at least one family has several models. None if no sample has two reviews, or for
     fewer than two generators."""
     gaps = below(found)
     models, writers = _models(gaps), _models(one.generator for one in found if one.generator and one.scores)
@@ -155,7 +155,9 @@ def _cell(value: float | None, n: int, form: str, scale: float = 1.0) -> dict[st
 
 
 def domains(found: Sequence[Judged]) -> list[tuple[str, str, str, str, float]]:
-    """(domain, kept, share of the kept in percent, keep rate in percent, the share as a fraction), most frequent first."""
+    """Return a row for each domain, the domain with the most kept samples first: its name, the number of its kept
+    samples, the percentage of all kept samples that this is, the percentage of the domain's proposals that were kept,
+    and the first percentage as a fraction."""
     kept, every = (Counter(one.domain for one in found if one.domain and (one.kept or rest)) for rest in (False, True))
     total = sum(kept.values())
     return [

@@ -52,13 +52,13 @@ def render(
     draw: bool = False,
     seeds: Seeds | None = None,
 ) -> str:
-    """The whole report as HTML, for any number of arms with any steps. A lone data, model or scores folder is an arm
-    with one step.
+    """The whole report as HTML, for any number of arms. An arm may have only some of the steps: a single data folder is
+    an arm with one step.
 
-    `samples`: the maximum number of samples to browse; None: as many as fit. `judge`: the simulated world's truth, for
-    data that no audit judged. `draw`: whether to embed the instructions and draw a map of them. `seeds`: finds the
-    seeds of an arm, which the map shows too. Reads the folders of `arms`; raises StoreError, EvalError if one of them
-    is broken.
+    `samples`: the maximum number of samples in the page; None: as many as fit. `judge`: a function that says whether a
+    response is right in the simulated world; used for simulated data without an audit. `draw`: whether to embed the
+    instructions and draw a map of them. `seeds`: a function that finds the seeds of an arm; the map shows them as well.
+    Raises StoreError or EvalError if a folder of `arms` is broken.
     """
     css, js = (_HERE / "report.css").read_text(encoding="utf-8"), (_HERE / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()

@@ -22,7 +22,7 @@ MOST = 30  # most models that are shown, and most sentences
 
 
 def probe(found: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The probe to show; None for a file of another kind."""
+    """Return the probe to show; None if `found` is not the content of a probe.json."""
     models, words, faults = (found.get(key) for key in ("models", "words", "faults"))
     if not isinstance(models, Mapping):
         return None

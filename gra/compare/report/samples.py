@@ -1,9 +1,9 @@
 """Packs the samples of a data folder into the report. If not all of them fit, a reproducible selection is packed.
 
-A page holds the samples as gzip in base64, which report.js unpacks: thousands of samples stay below 5 MB. The selection
-takes one sample of each decision and each reason in turn until the space is used up, so that rare decisions and reasons
-are there too. The samples of one decision or reason come in the order of their ids' hashes. The page says how many
-samples of all it holds.
+A page holds the samples as gzip in base64, which report.js unpacks: thousands of samples stay below 5 MB. Kept samples
+are grouped by the committee's decision and dropped ones by the reason of the drop. The selection takes one sample of
+each group in turn until the space is used up, so that rare decisions and reasons are in it. Within a group, samples are
+taken in the order of their ids' hashes. The page says how many samples it holds, and how many there are.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ Judge = Callable[[str, str], bool | None]  # (instruction, response) -> whether 
 
 @dataclass(frozen=True)
 class Packed:
-    """`rows`: the samples as a JSON list, packed. `calls`: a JSON list of [sample id, calls] for the first `prompted`
-    samples, packed. The page holds `shown` of `total` samples. `judged`: whether the truth of kept samples is known."""
+    """The samples of a page: `shown` of the folder's `total` samples. `rows`: a JSON list of the samples, as gzip in
+    base64. `calls`: in the same form, a JSON list of [sample id, its calls] for the first `prompted` samples. `judged`:
+    whether an audit or the simulated world's truth says which kept samples are wrong."""
 
     rows: str
     calls: str
@@ -48,7 +49,8 @@ class Packed:
 
 
 def pack(arm: Arm, most: int | None, judge: Judge | None = None) -> Packed | None:
-    """The samples of the arm's data folder; None where it has none. `most`: maximum number (None: as many as fit)."""
+    """Pack the samples of the arm's data folder; None if it has none. `most`: maximum number of samples (None: as many
+    as fit)."""
     tables = [_window(arm.file("data", *parts)) for parts in (("data", "train.parquet"), ("rejected.parquet",))]
     total = sum(rows for _, rows in tables)
     limit = MOST_ROWS if most is None else min(most, MOST_ROWS)
@@ -129,8 +131,8 @@ def _order(tables: Sequence[Any]) -> list[tuple[bool, int]]:
 
 
 def _truth(arm: Arm) -> dict[str, bool | None] | None:
-    """The samples that the audit names: id -> True if the sample is wrong, None if the audit cannot tell. Samples that
-    the audit does not name are right. Return None if the data were not audited."""
+    """Return the audit's verdicts: sample id -> True if the sample is wrong, None if the audit cannot tell. A sample
+    without an entry is right. Return None if the data were not audited."""
     found = data.read_object(arm.file("audit", "audit.json")) or {}
     named = {key: found.get(key) for key in ("wrong_ids", "unknown_ids")}
     if not all(isinstance(ids, list) for ids in named.values()):

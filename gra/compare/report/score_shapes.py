@@ -1,7 +1,8 @@
 """PURE: compares the committee's scores with each reviewer's (the paper's Figure 7 and its 87.3 % of agreeing reviews).
 
-A single reviewer would accept every sample that it scores at least tau. The committee accepts by its gate, where the
-adjudicator settles disputes. A reviewer is compared with the committee on the samples that it reviewed itself.
+A single reviewer would accept every sample to which it gives a score of at least tau. The committee accepts by its
+gate, where the adjudicator settles disputes. Each reviewer is compared with the committee on the samples that this
+reviewer reviewed.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ HEADINGS = (
 
 @dataclass(frozen=True)
 class Shape:
-    """The scores of one judge, ascending. `alone`: the share of its samples that the judge would accept by itself; None
-    if tau is unknown. `together`: the share of the same samples that the committee accepted; None unless its decision
-    on each is known."""
+    """The scores, ascending, of one judge: a reviewer, or the committee by its mean score. `alone`: the fraction of its
+    samples that the judge would accept by itself; None if tau is unknown. `together`: the fraction of the same samples
+    that the committee accepted; None if its decision on any of them is unknown."""
 
     name: str
     scores: tuple[float, ...]
@@ -66,8 +67,9 @@ def _shape(name: str, pairs: Sequence[tuple[float, bool | None]], tau: float | N
 
 
 def agreeing(found: Sequence[Judged], delta: float) -> tuple[Range, int] | None:
-    """The share of samples whose reviewers' scores have a standard deviation of at most `delta`, with its 95 % interval (Wilson),
-    and the number of samples; None for fewer than LEAST samples. The standard deviations are the recorded ones."""
+    """Return the fraction of samples whose reviewers' scores have a standard deviation of at most `delta`, with its 95
+    % interval (Wilson), and the number of samples with two reviews or more. None for fewer than LEAST samples. The
+    standard deviations are those that the synthesis recorded."""
     spread = [one.std for one in found if one.std is not None and len(one.scores) > 1]
     if len(spread) < LEAST:
         return None
@@ -76,7 +78,7 @@ def agreeing(found: Sequence[Judged], delta: float) -> tuple[Range, int] | None:
 
 
 def chart(found: Sequence[Shape], tau: float | None) -> Markup:
-    """A staircase for each judge: the percentage of samples that it scores at most x."""
+    """Draw each judge's cumulative distribution: the percentage of its samples with a score of at most x."""
     return charts.cumulative(
         [(one.name, one.scores) for one in found],
         ends=(0, 10),
@@ -98,7 +100,8 @@ def cells(one: Shape) -> tuple[str, ...]:
 
 
 def sentence(found: Sequence[Judged]) -> str:
-    """A sentence on our share of agreeing reviews and the paper's; "" if ours is not known."""
+    """Return a sentence with the fraction of samples on which our reviewers agree, and the paper's fraction; "" if ours
+    is not known."""
     ours = agreeing(found, PAPER_DELTA)
     if ours is None:
         return ""
@@ -109,8 +112,8 @@ def sentence(found: Sequence[Judged]) -> str:
 
 
 def data(found: Sequence[Judged], tau: float | None) -> dict[str, Any]:
-    """The same content as JSON types: how often each score occurs and the shares, by judge; and the share of agreeing
-    reviews."""
+    """Return the content of the chart, the table and the sentence as JSON types: for each judge its figures and how
+    often it gives each score, and the fraction of samples on which reviewers agree."""
     ours = agreeing(found, PAPER_DELTA)
     return {
         "tau": tau,

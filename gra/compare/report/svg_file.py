@@ -1,4 +1,5 @@
-"""Makes SVG files of the report's drawings: with the colours of report.css, for light and dark viewers, and a legend."""
+"""Turns the report's drawings into SVG files with a legend and the colours of report.css, for light and dark
+viewers."""
 
 from __future__ import annotations
 
@@ -24,13 +25,13 @@ STYLE = Markup(
 
 
 def opened(width: int, height: int) -> Markup:
-    """The beginning of a file of this size, in pixels."""
+    """Return the opening tag and the style of an SVG file; `width` and `height` in pixels."""
     head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" height="{h}">'
     return Markup(head).format(w=width, h=height) + STYLE
 
 
 def chart_file(chart: Markup, names: Sequence[str], title: str) -> str:
-    """A chart of charts.py with a title and the names of its lines."""
+    """Return an SVG file of a chart that charts.py drew, with a title and a legend of its lines' names."""
     high = ROW * (len(names) + 1) + 8
     parts = [
         opened(WIDTH, high + HEIGHT),

@@ -3,11 +3,11 @@
 There are two questions, each with its method:
 
 - *Over items*: would these two trained models differ on other questions of the same kind? Items are resampled
-  (`resampling.py`). *Paired*: both arms share a resample, so item difficulty cancels out (Koehn 2004, "Statistical
-  Significance Tests for Machine Translation Evaluation", section 3; Miller 2024, arXiv 2411.00640, section 4.2).
-  *Stratified*: within each benchmark, whose size is fixed by design (Davison and Hinkley 1997, "Bootstrap Methods and
-  their Application", section 3.2). Intervals are percentile intervals. With too few training runs for the second
-  question, only this one can be answered; `items_only` always selects it.
+  (`resampling.py`). *Paired*: both arms use the same resampled items, so item difficulty cancels out (Koehn 2004,
+  "Statistical Significance Tests for Machine Translation Evaluation", section 3; Miller 2024, arXiv 2411.00640, section
+  4.2). *Stratified*: items are drawn within each benchmark, because its size is fixed by design (Davison and Hinkley
+  1997, "Bootstrap Methods and their Application", section 3.2). Intervals are percentile intervals. This method is used
+  if there are too few training runs for the next one, and always with `items_only`.
 - *Over items and training runs*: would the two recipes differ if each were run again, on other questions? Standard errors come from
   an analysis of variance, with Student's t (`trainings.py`). Needs three training runs of one arm, or two of both.
 
@@ -15,13 +15,14 @@ The overall statistic is the unweighted mean over benchmarks. Where items come i
 whole groups are drawn (Cameron, Gelbach and Miller 2008, "Bootstrap-Based Improvements for Inference with Clustered Errors",
 section 3.1). A benchmark whose items nearly all have the same outcome gets its interval from `edges.py`.
 
-`benchmarks/intervals.py` simulates the coverage of the intervals and the rate of false stars with these functions; the table is
-in `benchmarks/README.md`.
+`benchmarks/intervals.py` simulates, with these functions, the coverage of the intervals and how often a star marks a
+difference that does not exist; the table is in `benchmarks/README.md`.
 
-Limits. An interval over items says nothing about another training of the same recipe: with one point of training noise, 95 %
-intervals of a mean over ten benchmarks cover the truth about half the time. Two or three training runs give a poor estimate of
-their noise: the intervals are wide, and right on average, not every time. Where one arm was trained once and the other at least
-three times, the noise of the first is assumed to equal that of the other, which the data cannot confirm.
+Limits. An interval over items says nothing about another training of the same recipe: with one point of training noise,
+95 % intervals of a mean over ten benchmarks cover the truth about half the time. Two or three training runs give a poor
+estimate of training noise: the intervals are wide, and a single one can still be too narrow. Where one arm was trained
+once and the other at least three times, the noise of the first is assumed to equal that of the other, which the data
+cannot confirm.
 
 Few clusters make intervals too narrow. In a simulation with 50 items per cluster and a standard deviation of 20 points between
 clusters, resampling clusters gave 95 % intervals that covered the truth in 89 % of 400 trials with 7 clusters, 92 % with 20, 93 %
@@ -83,9 +84,9 @@ class Difference:
 
     `replicates`: the number of training runs of each arm. `over_trainings`: whether the intervals include training
     noise; else they are over items, for just these trained models. `family`: p-values by benchmark, for a correction
-    for multiple tests. `claims`: whether differences may be starred. This needs an estimate of both arms' training
-    noise, or `items_only`. `resamples`: 0 where nothing was resampled. `clustered`: number of clusters of each
-    benchmark that is sampled by cluster.
+    for multiple tests. `claims`: whether a table may mark differences with a star. It may if the training noise of both
+    arms was estimated, or with `items_only`. `resamples`: 0 where nothing was resampled. `clustered`: number of
+    clusters of each benchmark that is sampled by cluster.
     """
 
     mean: Interval
@@ -112,9 +113,10 @@ def paired_bootstrap(
 ) -> Difference:
     """The difference `first` minus `second` with intervals; both map a benchmark to its outcomes.
 
-    Intervals are over items and training runs if there are enough training runs (see above) and not `items_only`; else they are a
-    bootstrap over items. Items are matched by (benchmark, doc_id) in any order; training runs are not matched. `groups` names sets
-    of benchmarks to average as well. Swapping the arms negates every difference exactly.
+    Intervals are over items and training runs if there are enough training runs (see the module's docstring) and
+    `items_only` is false; else they are a bootstrap over items. Items are matched by (benchmark, doc_id) in any order;
+    training runs are not matched. `groups`: name -> benchmarks whose mean is compared as well. Swapping the arms
+    negates every difference exactly.
 
     Raises EvalError, with the counts, where benchmarks, items or their clusters differ.
     """
@@ -137,7 +139,8 @@ def between(
     groups: Mapping[str, Sequence[str]],
     items_only: bool,
 ) -> Difference:
-    """`paired_bootstrap` of matched tables; the first counts[0] columns are the first arm's training runs."""
+    """Do the work of `paired_bootstrap` on tables from `matched`. `counts`: number of training runs of each arm; a
+    table's first counts[0] columns are the first arm's."""
     _check(resamples, level)
     over_trainings = not items_only and known(*counts)
     edges = {task: edge(table, counts[0], level, share=False) for task, table in tables.items()}
@@ -213,8 +216,9 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def with_noise(reach: float, noise: float, level: float) -> float:
-    """The half width of an interval over items, `reach`, if each arm's mean also varied by `noise` between training runs (a
-    standard deviation in the unit of `reach`)."""
+    """Return the half width that an interval over items would have if training noise were added to both arms. `reach`:
+    its half width now. `noise`: the standard deviation of an arm's mean between training runs, in the unit of
+    `reach`."""
     return math.hypot(reach, normal(level) * math.sqrt(2) * noise)
 
 

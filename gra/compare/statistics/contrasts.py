@@ -1,8 +1,8 @@
 """PURE: any contrast between arms, not only reference minus arm: `A-B`, or means of several arms, `A1+A2+A3-B1+B2+B3`.
 
-For means over several arms (such as three seed sets), items are drawn jointly: all arms answered the same items, and a
-resample takes the same items for all arms. With enough training runs, the interval is over items and training runs
-(weighted.py); otherwise it is over items only.
+For means over several arms (such as one arm per seed set), items are drawn jointly: all arms answered the same items,
+and a resample takes the same items for all arms. With enough training runs, the interval is over items and training
+runs (weighted.py); otherwise it is over items only.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ def contrast(
     groups: Mapping[str, Sequence[str]] | None = None,
     items_only: bool = False,
 ) -> Difference:
-    """The weighted sum of arms' scores with intervals, over their shared benchmarks; `groups`: sets of benchmarks to
-    average too.
+    """The weighted sum of arms' scores with intervals, over their shared benchmarks; `groups`: name -> benchmarks whose
+    mean is compared as well.
 
-    For two arms with the weights 1 and -1 it is `paired_bootstrap`. Raises EvalError where the arms share no benchmark or have
-    different items.
+    For two arms with the weights 1 and -1 the result is that of `paired_bootstrap`. Raises EvalError where the arms
+    share no benchmark or have different items.
     """
     names = [name for name, weight in weights.items() if weight]
     tasks = shared(arms, names)
@@ -104,7 +104,8 @@ def contrast(
 
 
 def shared(arms: Mapping[str, Scored], names: Sequence[str]) -> list[str]:
-    """The benchmarks that all these arms have, in the order of the first. Raises EvalError if there is none."""
+    """The benchmarks that all arms of `names` have, in the order of the first arm. Raises EvalError if there is
+    none."""
     found = [task for task in arms[names[0]] if all(task in arms[name] for name in names)]
     if not found:
         listed = "; ".join(f"{name}: {', '.join(arms[name]) or 'none'}" for name in names)

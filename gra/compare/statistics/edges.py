@@ -1,20 +1,23 @@
-"""PURE: computes intervals where nearly all items have the same outcome (0 of 164, 20 of 20, two arms that differ on three items).
+"""PURE: computes intervals where nearly all items have the same outcome (0 of 164 right, 20 of 20 right, two arms that
+differ on three items only).
 
-Resampling cannot draw what was not observed: 0 right answers of 164 give the interval [0, 0], though a model that is right one
-time in a hundred often scores none. Where fewer than FEW items differ from the most frequent outcome:
+Resampling cannot draw what was not observed: 0 right answers of 164 give the interval [0, 0], though a model that is
+right one time in a hundred often scores none. Where fewer than FEW items have an outcome other than the most frequent
+one:
 
-- a share gets Wilson's score interval (Wilson 1927, JASA 22; Brown, Cai and DasGupta 2001, Statistical Science 16);
+- a fraction of right answers gets Wilson's score interval (Wilson 1927, JASA 22; Brown, Cai and DasGupta 2001,
+  Statistical Science 16);
 - a paired difference gets Bonett and Price's interval, which adds one item that only the first arm has right and one that only
   the second has (Bonett and Price 2012, British Journal of Mathematical and Statistical Psychology 65), and McNemar's exact
   p-value (the sign test on the items that differ);
-- the interval of a mean over benchmarks is widened by the extra variance of such a benchmark, which the half width of
-  the benchmark's own interval gives: the method of variance estimates recovery (Zou and Donner 2008, Statistics in
-  Medicine 27).
+- in the interval of a mean over benchmarks, such a benchmark counts with the variance that its own interval implies, if
+  that is larger than the variance of its items: the method of variance estimates recovery (Zou and Donner 2008,
+  Statistics in Medicine 27).
 
-For clustered items, the number of units is the number of independent items that would give the same variance; if all
-clusters have the same outcome, it is the number of clusters. With several training runs a share's interval is Wilson's,
-with the number of items that gives the same standard error (as for complex samples: Franco, Little, Louis and Slud
-2019, Journal of Survey Statistics and Methodology 7); it stays within 0 to 1.
+These intervals need a number of independent items. For clustered items, this is the number of independent items that
+would give the same variance; if all clusters have the same outcome, it is the number of clusters. With several training
+runs a share's interval is Wilson's, with the number of items that gives the same standard error (as for complex
+samples: Franco, Little, Louis and Slud 2019, Journal of Survey Statistics and Methodology 7); it stays within 0 to 1.
 """
 
 from __future__ import annotations
@@ -72,20 +75,22 @@ def edge(table: Table, first: int, level: float, *, share: bool) -> Edge | None:
 
 
 def effective(value: float, variance: float, units: float) -> float:
-    """The number of independent items that gives the share `value` this variance; `units` where nothing varies."""
+    """The number of independent items for which a share of `value` would have this variance; `units` if the variance is
+    0 or all outcomes are equal."""
     return value * (1 - value) / variance if variance > 0 and 0 < value < 1 else float(units)
 
 
 def bonett_price(gaps: Floats, units: float) -> tuple[float, float]:
-    """Centre and variance of the mean of `units` paired differences after adding one of +1 and one of -1."""
+    """Centre and variance of the mean of `units` paired differences, after one difference of +1 and one of -1 were
+    added."""
     square = (float((gaps**2).mean()) * units + 2) / (units + 2)
     centre = float(gaps.mean()) * units / (units + 2)
     return centre, (square - centre**2) / (units + 2)
 
 
 def sign_test(gaps: Floats) -> float:
-    """McNemar's exact two-sided p-value (binomial). `gaps`: differences by item. If the arms are equal, it is the chance that the
-    numbers of positive and negative gaps differ at least this much."""
+    """McNemar's exact two-sided p-value (binomial). `gaps`: differences by item. It is the probability, if the arms are
+    equal, that the numbers of positive and negative differences are at least as far apart as these."""
     above, below = int((gaps > 0).sum()), int((gaps < 0).sum())
     count = above + below
     return min(1.0, 2 * sum(math.comb(count, k) for k in range(min(above, below) + 1)) / 2**count)

@@ -18,9 +18,10 @@ FEW_CLUSTERS = 20  # a benchmark with fewer clusters is drawn by item, see boots
 class Outcomes:
     """The outcomes of one arm on one benchmark: `correct` has shape (replicates, items); `doc_ids` names the items.
 
-    `replicates`: the numbers of the training seeds, one per row of `correct`, the same for all benchmarks of an arm. `clusters`:
-    each item's cluster; None where items are independent. `answers`: the items' right answers, where known. Items without an id
-    are named by their position in a file, and another file may have another order; the answers reveal that.
+    `replicates`: for each row of `correct`, the number that identifies its training run; the same for all benchmarks of
+    an arm. `clusters`: each item's cluster; None where items are independent. `answers`: the items' right answers,
+    where known. Items without an id are named by their position in a file. If two files have different orders, their
+    `answers` show it.
     """
 
     doc_ids: tuple[str, ...]
@@ -58,8 +59,8 @@ def macro(one: Outcomes) -> Outcomes:
 
 @dataclass(frozen=True)
 class Table:
-    """Outcomes of shape (items, columns), one column per replicate; `member`: the number of each
-    item's cluster; None: items are drawn, not clusters."""
+    """One benchmark as a table for the bootstrap. `outcomes` has shape (items, columns), with one column per training
+    run. `member`: the number of each item's cluster; None if items are drawn, not clusters."""
 
     doc_ids: list[str]
     outcomes: Floats
@@ -67,7 +68,7 @@ class Table:
 
 
 def table_of(one: Outcomes) -> Table:
-    """The outcomes sorted by item name: the order in a file has no effect."""
+    """The outcomes as a table, sorted by item name, so that the order in a file has no effect."""
     order = sorted(range(len(one.doc_ids)), key=one.doc_ids.__getitem__)
     member = None
     if one.clusters is not None and one.clusters_drawn is not None:
@@ -76,7 +77,8 @@ def table_of(one: Outcomes) -> Table:
 
 
 def matched(first: Mapping[str, Outcomes], second: Mapping[str, Outcomes]) -> dict[str, Table]:
-    """By benchmark: the shared items with the outcomes of the first arm and, in further columns, of the second.
+    """Return a table for each benchmark: one row per item, with the outcomes of the first arm in the first columns and
+    those of the second arm in the others.
 
     Raises EvalError, with the counts, where benchmarks, items or clusters differ.
     """
@@ -84,7 +86,7 @@ def matched(first: Mapping[str, Outcomes], second: Mapping[str, Outcomes]) -> di
 
 
 def joined(arms: Sequence[Mapping[str, Outcomes]]) -> dict[str, Table]:
-    """Like `matched`, for any number of arms: every further one is matched with the first."""
+    """Like `matched`, for any number of arms: each further arm must have the items of the first."""
     first = arms[0]
     tables = {task: table_of(one) for task, one in first.items()}
     columns = {task: [table.outcomes] for task, table in tables.items()}
@@ -130,7 +132,7 @@ def _same_items(task: str, one: Outcomes, other: Outcomes) -> None:
 
 
 def replicates_of(arm: Mapping[str, Outcomes]) -> tuple[int, ...]:
-    """The numbers of the training seeds. Raises EvalError unless all benchmarks of the arm share them."""
+    """The numbers that identify the arm's training runs. Raises EvalError if they differ between its benchmarks."""
     sets = {outcomes.replicates for outcomes in arm.values()}
     if len(sets) != 1:
         remedy = "evaluate every replicate on every benchmark"

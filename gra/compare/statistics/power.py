@@ -9,17 +9,18 @@ difference" with a probability of 80 %. With the standard error SE and its degre
 the one-sided quantile at 80 %; with many degrees of freedom the MDE is 1.96 + 0.84 = 2.80 standard errors).
 
 *Before a run*, SE is planned from: K benchmarks with n items and share p of right answers each; R training runs of
-either arm; `noise`, the standard deviation of an arm's mean over benchmarks between training runs, without the luck of
-items; and how alike answers are. `within` is the correlation over items between the outcomes (right or wrong) of two
-training runs of one arm; `between` is the same correlation for two arms. In each benchmark, each arm is averaged over
-its R training runs. The paired difference between these averages has the variance per item
+either arm; `noise`, the standard deviation of an arm's mean over benchmarks between training runs, without the part
+that finitely many items cause; and how alike answers are. `within` is the correlation over items between the outcomes
+(right or wrong) of two training runs of one arm; `between` is the same correlation for two arms. In each benchmark,
+each arm is averaged over its R training runs. The paired difference between these averages has the variance per item
 
     D = 2 p (1 - p) [ (within - between) + (1 - within) / R ]
 
-so that SE^2 = sum of D / n over benchmarks / K^2 + 2 noise^2 / R. Degrees of freedom are Satterthwaite's, as in trainings.py, and
-the interval is as wide as that module makes it: few training runs widen it on purpose. A benchmark on which fewer than
-FEW items are expected to differ between the arms is widened as edges.py does: D / n becomes (n D + 2) / (n + 2)^2.
-Clusters (MMLU's subjects, BBH's tasks) are not planned for; they widen intervals.
+so that SE^2 = sum of D / n over benchmarks / K^2 + 2 noise^2 / R. Degrees of freedom are Satterthwaite's, as in
+trainings.py, and the interval is as wide as that module makes it (the factor `c` there widens it if there are few
+training runs). The interval of a benchmark on which fewer than FEW items are expected to differ between the arms is
+widened as in edges.py: D / n becomes (n D + 2) / (n + 2)^2. The plan ignores clusters (MMLU's subjects, BBH's tasks),
+which make real intervals wider.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ NOISE = 0.01  # assumed training noise
 
 @dataclass(frozen=True)
 class Design:
-    """A planned comparison. `items` and `share` (of right answers, 0..1) are by benchmark; the module's docstring
-    explains the other fields. `noise` is a share."""
+    """A planned comparison. `items` and `share` have one value per benchmark: its number of items and the fraction of
+    right answers (0..1). `noise` is a fraction too: 0.01 is one point. The module's docstring explains the other
+    fields."""
 
     items: Sequence[int]
     share: Sequence[float]
@@ -66,8 +68,9 @@ def detectable(found: Interval, level: float, power: float = POWER) -> float:
 
 
 def error(design: Design, trainings: int) -> tuple[float, float]:
-    """The planned standard error of the difference in the mean over benchmarks, and its degrees of freedom. With one training of
-    each arm, it is over items only, for these two trained models: noise is left out, as nothing can estimate it."""
+    """The planned standard error of the difference in the mean over benchmarks, and its degrees of freedom. With one
+    training run of each arm, the error is over items only, for these two trained models: training noise is left out,
+    because one run cannot show it."""
     se, _, df = _errors(design, trainings)
     return se, df
 
@@ -104,20 +107,22 @@ def _extra(items: int, spread: float, alike: float, design: Design, trainings: i
 
 
 def effect(design: Design, trainings: int) -> float:
-    """The minimum detectable effect of the design, as a share. `trainings`: the number of training runs of each arm."""
+    """The minimum detectable effect of the design, as a fraction: 0.01 is one point. `trainings`: the number of
+    training runs of each arm."""
     se, used, df = _errors(design, trainings)
     return used * student(design.level, df) + se * student(2 * design.power - 1, df)
 
 
 def trainings_needed(design: Design, wanted: float) -> int | None:
-    """The fewest training runs of each arm (at least two) with which an effect of `wanted` is detected; None if more than MOST."""
+    """The smallest number of training runs of each arm (at least two) with which an effect of `wanted` is detectable;
+    None if it is above MOST."""
     return next((count for count in range(2, MOST + 1) if effect(design, count) <= wanted), None)
 
 
 def items_needed(design: Design, trainings: int, wanted: float) -> float | None:
     """The factor by which the number of items of every benchmark must be multiplied to detect an effect of `wanted`
-    with `trainings` training runs of each arm. Below 1, fewer items suffice. None if training noise alone hides the
-    effect."""
+    with `trainings` training runs of each arm. A factor below 1 means that fewer items suffice. None if training noise
+    hides the effect at any number of items."""
     low, high = 1e-3, 1e3
     if effect(_more(design, high), trainings) > wanted:
         return None

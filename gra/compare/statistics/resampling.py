@@ -1,8 +1,9 @@
 """PURE: resamples test items, or whole clusters of them, with the trained models held fixed. Needs only NumPy.
 
-The statistic of a resample depends only on how often each *distinct* pattern of outcomes is drawn, which is multinomial. 0/1
-outcomes of two models have four patterns, so a resample costs four numbers instead of one per item. The distribution is the same
-as for drawing items, at about a thousandth of the cost.
+The statistic of a resample depends only on how often each *distinct* pattern of outcomes is drawn. These counts have a
+multinomial distribution, from which they are drawn directly. 0/1 outcomes of two models have four patterns, so a
+resample costs four numbers instead of one per item. The distribution is the same as for drawing items, at about a
+thousandth of the cost.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def resample(
     mean of its other columns, if it has any. Items (or clusters, if the table has them) are drawn with replacement within the
     benchmark.
 
-    Swapping the two arms negates everything exactly; equal arms give zeros.
+    Swapping the two arms changes the sign of every statistic exactly; equal arms give zeros.
     """
     values: dict[str, float] = {}
     drawn: dict[str, Floats] = {}
@@ -40,7 +41,7 @@ def resample(
 
 
 def over(tasks: Sequence[str], values: Mapping[str, float], drawn: Mapping[str, Floats]) -> tuple[float, Floats]:
-    """The unweighted mean over `tasks`, of the statistic and of every resample."""
+    """Two unweighted means over `tasks`: of the statistics of all items, and, for every resample, of its statistics."""
     # Sums of +-1/n in another order differ in the last bits; without rounding, exact ties with zero would be lost.
     resampled = np.round(np.stack([drawn[task] for task in tasks]).mean(axis=0), 12) + 0.0
     return sum(values[task] for task in tasks) / len(tasks) + 0.0, resampled
@@ -53,15 +54,15 @@ def quantiles(drawn: Floats, level: float) -> tuple[float, float]:
 
 
 def p_value(drawn: Floats) -> float:
-    """Twice the smaller share of resamples on either side of zero, with one added to each count, so it is never 0 (Davison and
-    Hinkley 1997, section 4.2). Ties with zero count on both sides."""
+    """The two-sided p-value: twice the fraction of resamples on that side of zero that has fewer of them. One is added
+    to the counts, so it is never 0 (Davison and Hinkley 1997, section 4.2). Ties with zero count on both sides."""
     below, above = int((drawn <= 0).sum()), int((drawn >= 0).sum())
     return min(1.0, 2 * (min(below, above) + 1) / (len(drawn) + 1))
 
 
 def least_resamples(family: int, level: float) -> int:
-    """The fewest resamples whose smallest possible p-value, 2 / (resamples + 1), passes Holm's first step over `family` tests at
-    the level 1 - `level`."""
+    """The smallest number of resamples with which a difference can be significant after Holm's correction over `family`
+    tests at the level 1 - `level`. The smallest possible p-value is 2 / (resamples + 1)."""
     return int(np.ceil(round(2 * family / (1 - level), 9))) - 1
 
 

@@ -12,9 +12,10 @@ item by item estimates q. Hence I + s_A^2 / R_A + s_B^2 / R_B would count q twic
 
     SE^2 = I + max(0, (s_A^2 / c^2 - q_A) / R_A + (s_B^2 / c^2 - q_B) / R_B)
 
-This is the two-way analysis of variance of training runs crossed with items (Searle, Casella and McCulloch 1992, "Variance
-Components", chapter 4; Owen 2007, "The pigeonhole bootstrap", for the effect of counting twice). Training runs are not paired
-by number: the seeds of two recipes share nothing. Where one arm was trained once, its T and q are assumed to equal the other's.
+This is the two-way analysis of variance of training runs crossed with items (Searle, Casella and McCulloch 1992,
+"Variance Components", chapter 4; Owen 2007, "The pigeonhole bootstrap", for the effect of counting twice). Training
+runs are not paired by number: the seeds of two recipes share nothing. Where one arm was trained once, its T and q are
+assumed to equal those of the other arm.
 
 `c` is the ratio of the expected standard deviation of so few values to the true one (0.89 for two degrees of freedom,
 0.97 for eight; Cureton 1968, The American Statistician 22), so s / c is right on average. It is needed because s^2 of
@@ -22,12 +23,13 @@ few training runs is below its mean more often than above, and an SE that is too
 too large another time. Without `c`, the interval for two training runs of each arm covers the truth in less than 93 %
 of cases if there is training noise.
 
-The quantile is Student's; its degrees of freedom are Satterthwaite's (1946, Biometrics Bulletin 2; Welch 1947, Biometrika 34).
+The interval is SE times a quantile of Student's t on either side; the degrees of freedom are Satterthwaite's (1946,
+Biometrics Bulletin 2; Welch 1947, Biometrika 34).
 
-For stars after Holm's correction, this quantile is not enough. With ten benchmarks the tail at 0.5 % decides, and there
-an s^2 that is small by chance does harm: with two training runs of each arm, up to 4 % of such tests reject, not 0.5 %.
-`tail_p` averages the p-value over the variances compatible with the observed s^2 (a generalized p-value: Tsui and
-Weerahandi 1989, JASA 84), which keeps the tail.
+For stars after Holm's correction, this quantile is not enough. With ten benchmarks a p-value below 0.5 % decides, and
+an s^2 that is small by chance makes p-values too small there: with two training runs of each arm, up to 4 % of such
+tests reject, not 0.5 %. `tail_p` averages the p-value over the variances compatible with the observed s^2 (a
+generalized p-value: Tsui and Weerahandi 1989, JASA 84), which keeps the rate of false rejections near 0.5 %.
 """
 
 from __future__ import annotations
@@ -80,7 +82,7 @@ class Estimate:
 
     @property
     def variance(self) -> float:
-        """SE^2."""
+        """The squared standard error of the value."""
         return self.items + max(0.0, self._corrected - self.luck)
 
     @property
@@ -108,7 +110,8 @@ class Estimate:
 
     @property
     def tail_p(self) -> float:
-        """Two-sided p-value that is valid far into the tail, for a family of tests; see above. Never much below `p`."""
+        """Two-sided p-value that is valid also where it is very small, as a correction for many tests needs (see the
+        module's docstring). Never much below `p`."""
         if self.value == 0:
             return 1.0
         # Chi-squared over its degrees of freedom, by the midpoint rule on its logarithm: from 1e-12 to 40 times its mean.
@@ -145,7 +148,8 @@ def measure(table: Table, first: int) -> Parts:
     """The parts of one benchmark. The table's first `first` columns are the first arm's training runs; the others are
     the second's.
 
-    If the table has clusters, they are the units, by the linearised ratio of their sums to their sizes.
+    If the table has clusters, the variances are those of a ratio over clusters, linearised: the clusters' sums of
+    outcomes over their sizes.
     """
     means = table.outcomes.mean(axis=0)
     gaps = table.outcomes - means
@@ -164,7 +168,7 @@ def measure(table: Table, first: int) -> Parts:
 
 
 def mean_of(parts: Sequence[Parts]) -> Parts:
-    """The parts of the unweighted mean over benchmarks, whose items are independent of one another."""
+    """The parts of the unweighted mean over benchmarks. Items of different benchmarks are taken to be independent."""
     count = len(parts)
     items = sum(one.items for one in parts) / count**2
     spread = sum((one.items / count**2) ** 2 / one.items_df for one in parts)
@@ -177,7 +181,8 @@ def mean_of(parts: Sequence[Parts]) -> Parts:
 
 
 def estimate(parts: Parts) -> Estimate:
-    """The value with its standard error over items and training runs. Requires `known(...)` of the training runs."""
+    """The value with its standard error over items and training runs. Requires that `known` is true for the numbers of
+    training runs."""
     arms = [(means, luck) for means, luck in zip(parts.means, parts.luck, strict=True) if len(means)]
     trained = [(float(means.var(ddof=1)), luck, len(means)) for means, luck in arms if luck is not None]
     if len(trained) < len(arms):  # the other arm was trained once: its noise is assumed to equal this one's

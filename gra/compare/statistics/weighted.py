@@ -2,9 +2,9 @@
 mean of three others.
 
 All arms answered the same items, so an item's weighted sum over the arms is one number, and items are drawn jointly. An
-arm with weight w, R training runs, training variance T and luck q adds w^2 (T + q) / R to the variance; the part with q
-is in the items' variance already. With weights 1 and -1 the result is that of trainings.py. The arms themselves (the
-three seed sets) are fixed: the interval says nothing about a fourth seed set.
+arm with weight w, R training runs and the variances T and q of trainings.py adds w^2 (T + q) / R to the variance; the
+part with q is in the items' variance already. With weights 1 and -1 the result is that of trainings.py. The arms
+themselves (the three seed sets) are fixed: the interval says nothing about a fourth seed set.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def known(counts: Sequence[int]) -> bool:
 
 
 def measure(table: Table, counts: Sequence[int], weights: Sequence[float]) -> Pieces:
-    """The pieces of one benchmark. The table's columns are the training runs, arm after arm; `counts`: their number by
-    arm."""
+    """The pieces of one benchmark. The table's columns are the training runs, arm after arm; `counts`: the number of
+    training runs of each arm."""
     means = table.outcomes.mean(axis=0)
     gaps = table.outcomes - means
     units = gaps if table.member is None else cluster_sums(gaps, table.member)[0]
@@ -60,7 +60,7 @@ def measure(table: Table, counts: Sequence[int], weights: Sequence[float]) -> Pi
 
 
 def mean_of(pieces: Sequence[Pieces]) -> Pieces:
-    """The pieces of the unweighted mean over benchmarks, whose items are independent of one another."""
+    """The pieces of the unweighted mean over benchmarks. Items of different benchmarks are taken to be independent."""
     count = len(pieces)
     items = sum(one.items for one in pieces) / count**2
     spread = sum((one.items / count**2) ** 2 / one.items_df for one in pieces)
@@ -73,8 +73,9 @@ def mean_of(pieces: Sequence[Pieces]) -> Pieces:
 
 
 def estimate(pieces: Pieces, weights: Sequence[float]) -> Estimate:
-    """The weighted sum with its standard error over items and training runs. Requires `known(...)` of the training
-    runs; the noise of an arm that was trained once is assumed to equal the mean noise of the other arms."""
+    """The weighted sum with its standard error over items and training runs. Requires that `known` is true for the
+    numbers of training runs. The noise of an arm that was trained once is assumed to equal the mean noise of the other
+    arms."""
     value = sum(weight * float(means.mean()) for weight, means in zip(weights, pieces.means, strict=True))
     several = [place for place, means in enumerate(pieces.means) if len(means) > 1]
     once = sum(weights[place] ** 2 for place, means in enumerate(pieces.means) if len(means) == 1) / len(several)

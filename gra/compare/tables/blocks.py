@@ -16,7 +16,8 @@ Column = tuple[str, list[str]]  # a heading and its cells
 
 
 def blocks(first: Column, groups: Sequence[list[Column]], console: Console) -> list[RichTable]:
-    """Tables that fit the console, each starting with `first`; the columns of a group stay in one table."""
+    """Return tables that fit the console. Each begins with the column `first`; the columns of a group stay in one
+    table."""
 
     def drawn(block: Sequence[Column]) -> RichTable:
         parts = [first, *block]

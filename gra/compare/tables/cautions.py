@@ -1,4 +1,5 @@
-"""Warns under a comparison about causes of a difference other than the models: a verifier's verdicts, prompts, cut replies."""
+"""Writes the warnings below a comparison: causes, other than the models, that a difference may have (readings, prompts,
+truncation)."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ def cautions(runs: Sequence[Scores]) -> list[str]:
 
 
 def _verified(runs: Sequence[Scores]) -> list[str]:
-    """Sentences on the benchmarks that a verifier judged in at least one run. Benchmarks that the same verifier judged
-    in all runs are listed apart from the others."""
+    """Sentences on the benchmarks that a verifier judged in at least one run. One list has the benchmarks that the same
+    verifier judged in all runs, another one those that were read in different ways."""
     mixed: dict[str, list[str]] = {}
     alike: dict[str, list[str]] = {}
     for task in dict.fromkeys(name for run in runs for name in run.items):

@@ -1,4 +1,5 @@
-"""Writes the table as CSV in full precision: one line per arm, shares (not percent), "-" for missing. See results/README.md."""
+"""Writes the table as CSV in full precision: one line per arm, fractions (not percentages), "-" for missing. See
+results/README.md."""
 
 from __future__ import annotations
 

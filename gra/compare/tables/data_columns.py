@@ -1,7 +1,7 @@
 """Reads facts on an arm's training data, and defines the columns that show them beside its scores. Missing is None,
 never 0.
 
-A new column is one entry of COLUMNS: the table, its CSV and the report read the list.
+To add a column, add one entry to COLUMNS: the table, its CSV and the report take their columns from there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Sources:
 
 @dataclass(frozen=True)
 class Facts:
-    """`values`: each column's mean over the `sets` distinct data sets of an arm; None means unknown."""
+    """Facts on an arm's data. `sets`: number of its distinct data sets. `values`: column name -> mean over these sets;
+    None: unknown."""
 
     sets: int
     values: Mapping[str, float | None]
@@ -69,9 +70,9 @@ def _samples(found: Sources) -> float | None:
 
 
 def _tokens(side: str) -> Callable[[Sources], float | None]:
-    """A function that sums the tokens of one side (`in` or `out`) over {model: {role: {in, out, calls}}}. The tokens of
-    the data sets from which this one was made (`before` of stats.json) are included. 0 only if the data is known to
-    have needed no call."""
+    """Return a function that sums the tokens of all calls for one data set; `side`: `in` or `out`. It includes the
+    tokens of the data sets from which this one was made (`before` of stats.json). It returns 0 only if the data is
+    known to have needed no call."""
 
     def read(found: Sources) -> float | None:
         stats = found.stats

@@ -145,7 +145,7 @@ def has_data(comparison: Comparison) -> bool:
 
 
 def over(row: TableRow) -> str:
-    """Words such as "over items and training runs", for the interval of the arm's difference; "" if there is no
+    """Return words such as "over items and training runs" on the interval of the arm's difference; "" if there is no
     difference."""
     if row.difference is None:
         return ""

@@ -22,7 +22,7 @@ from gra.labels import quantized
 
 @dataclass(frozen=True)
 class Cell:
-    """One arm on one benchmark, averaged over replicates: shares in 0..1; `n` items.
+    """The scores of one arm on one benchmark of `n` items, as fractions (0..1) averaged over replicates.
 
     `value` is the strict score with its interval, `tolerant` the score for an answer in any clear form, `extraction` the share of
     replies with an answer in the requested form; None: unknown or not applicable."""
@@ -36,13 +36,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One arm of the table. `replicates`: number of evaluated replicates, of `planned`; if there are any, the row is about
-    these alone. `cells` lacks the benchmarks on which the arm was not evaluated. `benchmarks` is the number
-    of benchmarks of the table; `mean` and the other means are None unless the arm has all of them. `spread`: sample
-    standard deviation of `mean` over `replicates` (None below two). `differences` and `adjusted` (Holm's p by
-    benchmark, within this arm's comparison) have one entry per kind of `scores.KINDS` that both this arm and the
-    reference have. `trainings`: number of training runs behind the arm's own intervals; 0 where these are over items
-    only. `quantized`: labels of models whose weights were once quantised."""
+    """One arm of the table. `planned`: number of its replicates. `replicates`: number of those that were evaluated; if
+    it is above 0, the row leaves the other replicates out. `cells` lacks the benchmarks on which the arm was not
+    evaluated. `benchmarks` is the number of benchmarks of the table; `mean` and the other means are None unless the arm
+    has all of them. `spread`: sample standard deviation of `mean` over `replicates` (None below two). `differences` and
+    `adjusted` (Holm's p by benchmark, within this arm's comparison) have one entry per kind of `scores.KINDS` that both
+    this arm and the reference have. `trainings`: number of training runs behind the arm's own intervals; 0 where these
+    are over items only. `quantized`: labels of models whose weights were once quantised."""
 
     name: str
     label: str

@@ -24,9 +24,9 @@ _MARKDOWN = re.compile(r"([\\`*_{}|#~]|\[(?=[^\]]*\]\())")
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table of text cells. `records`: the lines as values in full precision, for CSV; if empty, CSV has the cells.
-    The first `words` columns are text, aligned left; the others are numbers, aligned right. `name`: the name of its
-    file, for LaTeX's label."""
+    """A table of text cells. `records`: the lines as values in full precision, which CSV writes in place of the cells;
+    if empty, CSV writes the cells. The first `words` columns are text, aligned left; the others are numbers, aligned
+    right. `name`: the name of its file, for LaTeX's label."""
 
     title: str
     headings: tuple[str, ...]

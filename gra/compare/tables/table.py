@@ -62,7 +62,8 @@ FORM = {
 
 
 def data_columns(comparison: Comparison) -> list[DataColumn]:
-    """The columns about data in which at least one arm has a value: without an audit there is no share of wrong samples."""
+    """The columns on training data, without those in which no arm has a value: without any audit, "Wrong %" is left
+    out."""
     return [column for column in SHOWN if any(row.facts.values[column.name] is not None for row in comparison.rows)]
 
 
@@ -88,7 +89,8 @@ def score_cells(row: TableRow, tasks: Sequence[str], comparison: Comparison) -> 
 
 
 def form_headings(comparison: Comparison) -> list[str]:
-    """The headings of the table that separates knowledge from the form of answers."""
+    """The headings of the table that shows how much of a score is due to the form of the answers, not to their
+    content."""
     return [
         "Arm",
         f"Mean, {100 * comparison.level:g} %",
@@ -121,7 +123,7 @@ TASK_HEADINGS = (
 
 
 def task_cells(row: TableRow, tasks: Sequence[str]) -> list[list[str]]:
-    """The cells of TASK_HEADINGS for one arm, one line per benchmark."""
+    """The cells of one arm under TASK_HEADINGS, without the first (the benchmark's name); one line per benchmark."""
     lines = []
     for task in tasks:
         cell = row.cells.get(task)

@@ -1,4 +1,4 @@
-"""Assigns GPUs to served models. PURE except for what depends on this machine: `visible_gpus` and the words of errors."""
+"""Assigns GPUs to served models. PURE, except that `visible_gpus` and the texts of errors depend on this machine."""
 
 from __future__ import annotations
 

@@ -76,8 +76,8 @@ def threads(wanted: int, servers: int, cores: int | None = None) -> int:
 
 
 def _set_environment() -> None:
-    """Set environment variables that glibc and OpenMP read only at the start of a process: start this program again
-    with them.
+    """Set environment variables and start this program again, because glibc and OpenMP read them only when a process
+    starts.
 
     GLIBC_TUNABLES enables huge pages (only on Linux, and only for memory that asks for them). Decoding spends its time
     reading the weights, and with 4 KiB pages every page is a TLB miss. GOMP_SPINCOUNT makes waiting threads sleep soon.

@@ -16,8 +16,8 @@ _TAIL_LINES, _TAIL_BYTES = 15, 4000
 
 
 class Guarded:
-    """A child process under guard.py. `words`: the command; `environment`: added to this process's environment; `log_file`:
-    gets the output.
+    """A child process under guard.py. `words`: the words of the command. `environment`: variables that are added to
+    those of this process. `log_file`: the file to which the command's output goes.
 
     `stop_s`: seconds between SIGTERM and SIGKILL. `secrets` are redacted wherever the command or the log is shown.
     """

@@ -22,7 +22,8 @@ _PERMANENT = (401, 402, 403, 404)  # the model is refused permanently at this se
 
 
 class Forbidden(Exception):
-    """The server refuses either the model or only this request. A short question can show which.
+    """The server refuses to use the model, or refuses only this request. If it answers a short question, it is the
+    latter.
 
     `status` 403: the key may not use the model at all, or not for this request. `status` 402: the server sent HTTP 400
     or 429 with words about missing credit. The account has no credit, or the words only echo a prompt about money.
@@ -42,8 +43,8 @@ class AnswerJudge:
     def judge(self, call: InFlightCall, request: Request, answer: Answer) -> Reply:
         """Return the reply in an answer. The reply has `error` if the server refuses the request permanently.
 
-        Raises Fault if a retry may succeed, Forbidden (see there), and ServerError if the model cannot be used at this
-        server.
+        Raises Fault if a retry may succeed; Forbidden if the server refuses the model or only this request; ServerError
+        if the model cannot be used at this server.
         """
         status = answer.status
         if status != 200:

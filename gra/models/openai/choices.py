@@ -20,7 +20,8 @@ _SPACE = "▁Ġ \t\r\n"  # with the characters that some tokenizers use for a sp
 
 
 def same(token: str) -> str:
-    """Return the form in which a token and a choice are compared."""
+    """Return a token or a choice in the form in which the two are compared: without white space around it and without
+    case."""
     return token.strip().strip(_SPACE).casefold()
 
 
@@ -48,8 +49,8 @@ def masses(choices: Sequence[str], tokens: Iterable[tuple[str, float]]) -> dict[
 
 
 def listed(logprobs: Any) -> list[tuple[str, float]] | None:
-    """Return (token, probability) for each candidate of a reply's first token. `logprobs`: this key of the chat
-    completion's `choices[0]`. None if the server sent no logprobs."""
+    """Return (token, probability) for each candidate of a reply's first token. `logprobs`: the value of
+    `choices[0].logprobs` in the server's answer. None if the server sent no logprobs."""
     if not isinstance(logprobs, Mapping):
         return None
     content, tops = logprobs.get("content"), logprobs.get("top_logprobs")
