@@ -94,8 +94,8 @@ class Embedder:
     """Embeds texts with `model` (a value of synthesis.dedup.model), and keeps the vector of every text in memory.
 
     `workers`: limit on child processes (None: one per core, at most 8). A child starts when there is work for it; the
-    first one starts with `start`, if that is called earlier. They end when this object is closed or this process ends,
-    even by kill -9.
+    first one starts with `start`, if that is called earlier. All children end when this object is closed or this
+    process ends, even by kill -9.
     """
 
     def __init__(self, model: str, workers: int | None = None):

@@ -15,11 +15,11 @@ from typing import Any
 def pairs(
     kept: Iterable[Mapping[str, Any]], dropped: Iterable[Mapping[str, Any]], margin: float
 ) -> list[dict[str, str]]:
-    """Return a pair {prompt, chosen, rejected} for each kept response, in the order of `kept`: it is the chosen one,
-    and the dropped response to the same instruction with the lowest score is the rejected one.
+    """Return pairs {prompt, chosen, rejected}, in the order of `kept`. A kept response is paired with the dropped
+    response to the same instruction that has the lowest score.
 
-    `margin`: the least difference between their scores; a score is the reviewers' mean, in points. Responses without a
-    score form no pair.
+    `margin`: the least difference between the two scores that makes a pair. A score is the mean of the reviewers'
+    scores, in points. Responses without a score form no pair.
     """
     worse: dict[str, list[tuple[float, str]]] = defaultdict(list)
     for row in dropped:

@@ -67,8 +67,8 @@ def _shape(name: str, pairs: Sequence[tuple[float, bool | None]], tau: float | N
 
 
 def agreeing(found: Sequence[Judged], delta: float) -> tuple[Range, int] | None:
-    """Return the fraction of samples whose reviewers' scores have a standard deviation of at most `delta`, with its 95
-    % interval (Wilson), and the number of samples with two reviews or more. None for fewer than LEAST samples. The
+    """Return the fraction of samples whose reviewers' scores have a standard deviation of at most `delta`, with
+    Wilson's 95 % interval, and the number of samples with two reviews or more. None for fewer than LEAST samples. The
     standard deviations are those that the synthesis recorded."""
     spread = [one.std for one in found if one.std is not None and len(one.scores) > 1]
     if len(spread) < LEAST:

@@ -22,8 +22,8 @@ _PERMANENT = (401, 402, 403, 404)  # the model is refused permanently at this se
 
 
 class Forbidden(Exception):
-    """The server refuses to use the model, or refuses only this request. If it answers a short question, it is the
-    latter.
+    """The server refuses to use the model, or refuses only this request. If it answers a short question to the model,
+    it refuses only the request.
 
     `status` 403: the key may not use the model at all, or not for this request. `status` 402: the server sent HTTP 400
     or 429 with words about missing credit. The account has no credit, or the words only echo a prompt about money.

@@ -1,6 +1,6 @@
 """HTTP/1.1 client for model servers: keep-alive asyncio connections with one exchange at a time, parsed by httptools.
 
-It replaces aiohttp, which was the largest cost of a call: with servers that reply within 20 ms, aiohttp used more CPU
+It replaces aiohttp, which was the largest cost of a call: with servers that reply after 20 ms, aiohttp used more CPU
 time than the committee's own code (benchmarks/README.md). It supports what model servers need: TLS, chunked and sized
 bodies, gzip, limits on time and size. It does not support redirects, cookies, proxies or HTTP/2.
 """
