@@ -1,4 +1,4 @@
-"""Dispatches the subcommands of `gra`; heavy imports are deferred, so help and typing errors are answered at once."""
+"""Dispatches the subcommands of `gra`; heavy imports are deferred, so help and typos are answered at once."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def _names_folders(words: list[str]) -> bool:
 
 
 def _names_unknown(words: list[str]) -> bool:
-    """Return whether the words are meant as NAME=FOLDER although the folders are missing. This is assumed if the words
-    name no experiment and no NAME is a key of the config."""
+    """Return whether the words are probably NAME=FOLDER with folders that do not exist: the words set no `experiment`,
+    and no NAME is a key of the config."""
     from gra.chain.config.not_key_value import top_keys
 
     given = [word.partition("=")[0] for word in words if "=" in word and not word.startswith("-")]

@@ -60,7 +60,7 @@ inspect, compare, fetch, publish:
 class Page(NamedTuple):
     """The texts of a command's help page, without its groups and keys. `usage`: the words after `gra COMMAND`; `flags`:
     the command's own flags, shown before Hydra's; `words`: key=value words that the command accepts although its config
-    has no such key; `examples`: a comment and the words after `gra`."""
+    has no such key; `examples`: pairs of a comment and the words after `gra`."""
 
     app: str  # the command's config in conf/
     usage: str

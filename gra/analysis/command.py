@@ -91,7 +91,8 @@ def main(words: Sequence[str]) -> int:
 
 
 def coverage(arms: Sequence[Arm], seeds: Sequence[str], embedder: Embedder, seed: int) -> Coverage | str:
-    """Return the map of the sets, or the reason why there is no map."""
+    """Return the map of the sets' instructions in embedding space, or the reason why there is none. `arms`: the
+    sets."""
     sets = {arm.name: instructions(arm) for arm in arms}
     known = [(str(place), text) for place, text in enumerate(seeds)]
     return measure(sets, lambda texts: embedder.embed_sync(texts, keep=True), seed, known, ON_MAP)
@@ -169,8 +170,8 @@ def _seeds(path: str, seed: int) -> list[str]:
 
 
 def _without_others(folders: Sequence[Path]) -> list[Path]:
-    """Return the folders without shards and unfinished folders, which a pattern such as runs/store/synthesis-* also
-    matches. If nothing would be left, return all folders."""
+    """Return `folders` except folders of shards and unfinished folders. A pattern such as runs/store/synthesis-*
+    matches these too. If no folder would be left, return all."""
     found = []
     for folder in folders:
         if folder.suffix in (".shards", ".partial") and not (folder / "data" / "train.parquet").is_file():

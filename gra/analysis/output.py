@@ -19,10 +19,10 @@ Reviewed = Mapping[str, tuple[Sequence[Judged], float | None]]  # set -> its pro
 
 
 def write(path: Path, told: dict[str, Any], drawn: Coverage | str, reviewed: Reviewed, simulated: bool) -> list[Path]:
-    """Write `told` with the map's numbers to `path`, and the map and the reviewers' scores to files beside it. Return
-    all files.
+    """Write the analysis as JSON to `path`, and its pictures to files beside `path`. Return all files.
 
-    The names of the files beside `path` start with its name: for analysis.json, e.g. analysis-map.svg.
+    `told`: the analysis; the map's numbers are added to it. `drawn`: the map, or the reason why there is none. The name
+    of a picture starts with the name of the JSON file: for analysis.json, e.g. analysis-map.svg.
     """
     write_json(path, told | {"coverage": words.data(drawn) if isinstance(drawn, Coverage) else {"absent": drawn}})
     files, stem = [path], path.with_suffix("")
@@ -47,8 +47,8 @@ def _text(path: str, text: str) -> Path:
 
 
 def spoken(drawn: Coverage | str, reviewed: Reviewed) -> str:
-    """Return the figures of the map and of the reviewers as Markdown tables. If there is no map, the reason replaces
-    its table."""
+    """Return the numbers of the map and of the reviewers as Markdown tables. If there is no map, the text gives the
+    reason instead."""
     parts = [
         drawn if isinstance(drawn, str) else _table(words.HEADINGS, words.lines(drawn)) + f"\n\n{words.method(drawn)}"
     ]

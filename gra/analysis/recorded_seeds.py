@@ -38,8 +38,8 @@ def recorded_seeds(arm: Arm) -> list[tuple[str, str]]:
 
 
 def _folder(arm: Arm, inputs: object) -> Path | None:
-    """Return the folder of the step that made the seeds: beside the data folder if it is there, else at the recorded
-    path. None if the seeds came from a file."""
+    """Return the folder of the step that made the seeds; None if the seeds came from a file. A folder beside the data
+    folder takes precedence over the recorded path, because both may have been moved together."""
     entry = inputs.get("seeds") if isinstance(inputs, Mapping) else None
     where = entry.get("folder") if isinstance(entry, Mapping) else None
     if not isinstance(where, str):

@@ -16,8 +16,8 @@ def reviewers(found: Sequence[Judged]) -> dict[str, Any]:
 
     severity    reviewer -> by how many points it scores lower than the others do for the same samples (harsh: above 0)
     agreement   pair of reviewers -> correlation of their scores
-    own_family  reviewer -> by how many points it scores higher than the others do: for generators of its own family,
-                minus the same for all other generators
+    own_family  reviewer -> points by which it prefers its own family: its scores minus the others' scores for
+                generators of its family, minus the same difference for all other generators
 
     All proposals count, including dropped ones. Among the kept samples alone, reviewers would seem to disagree, because
     a sample with a low score is kept only if its other scores are high.

@@ -1,4 +1,4 @@
-"""Checks the arguments of a call. An unknown one is answered with the argument or the setting that is probably meant."""
+"""Checks the arguments of a call. The error for an unknown argument names the one that the caller probably meant."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 
 def of_app(app: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Return a decorator for a function that runs the config `app`: an unknown argument raises a TypeError that says what to write
-    instead."""
+    """Return a decorator for a function that runs the config `app`. If the function is called with an unknown argument,
+    it raises a TypeError that says what to write instead."""
 
     def decorated(function: Callable[P, T]) -> Callable[P, T]:
         names = list(inspect.signature(function).parameters)
@@ -46,7 +46,7 @@ def _told(function: str, name: str, value: Any, names: Sequence[str], app: str) 
 
 
 def not_a_path(name: str, value: object, wanted: str) -> list[Problem]:
-    """Return the fault of an argument that is neither a text nor a path; [] if there is none."""
+    """Return a fault if `value` is empty or neither a text nor a path, else []. `wanted`: what to give, in words."""
     if isinstance(value, str | PathLike) and value != "":
         return []
     told = "required, but not set" if value in (None, "") else f"neither a text nor a path (got {value!r:.80})"

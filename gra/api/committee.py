@@ -36,8 +36,8 @@ def synthesize(
 
     Args:
         seeds: a file or folder (JSON lines, JSON, CSV, parquet, ..., `hf:NAME`), a `datasets.Dataset`, or records such as
-            {"instruction": ..., "response": ...}, or a result such as `gra.load(DIR)`. "gra:seeds/starter.jsonl" are the project's
-            own. Columns are recognised; `config={"seeds.columns": {...}}` names them.
+            {"instruction": ..., "response": ...}, or a result such as `gra.load(DIR)`. "gra:seeds/starter.jsonl" is the
+            file of seeds that comes with GRA. Columns are recognised; `config={"seeds.columns": {...}}` names them.
         models: names of the models at the servers, or mappings with the keys of a pool's model. The committee has one generator,
             `synthesis.reviewers` reviewers (default: 3) and an adjudicator. So by default it needs five models; with
             fewer models, set fewer reviewers.

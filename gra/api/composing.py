@@ -19,8 +19,11 @@ from gra.paths import conf_dir, expanded
 
 @dataclass(frozen=True)
 class Composed:
-    """`config`, `inputs` and `output` of a stage. For messages: the `problems` found, the `sources` of the config, and
-    `unresolved`, the whole config before its `${...}` are resolved."""
+    """What a stage runs with: its `config`, its `inputs` and its `output` folder.
+
+    The other attributes are for error messages. `problems`: the faults found so far; `sources`: where the config came
+    from; `unresolved`: the whole config before its `${...}` are resolved.
+    """
 
     config: dict[str, Any]
     inputs: dict[str, Path]
@@ -33,9 +36,9 @@ class Composed:
 def composed(app: str, output: str | Path, values: Mapping[str, Any]) -> Composed:
     """Return the config of the app `app` (a file of conf/) with `values` set: {"synthesis.tau": 7, "pool": "simulated"}.
 
-    A text at the name of a config group chooses a file of that group. Every other value sets a key, which must exist; None
-    is also set. Raises ConfigError with every unknown choice. Unknown keys are among the result's `problems`, so that they are
-    reported with the faults that the stage finds.
+    If a key is the name of a config group and its value is a text, the value chooses a file of the group. Any other
+    value, None included, is set at its key, which must exist. Raises ConfigError with every unknown choice. Unknown
+    keys are among the result's `problems`, so that they are reported with the faults that the stage finds.
     """
     from hydra import compose
     from hydra.errors import HydraException

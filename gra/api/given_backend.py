@@ -1,7 +1,7 @@
 """Uses a backend that the caller made: an object with `async def chat(request)`, which returns a text or a `Reply`.
 
-The pool's key `backend` is the name of the object's class, which is part of the step's fingerprint. The object itself is
-looked up in this process.
+The pool's key `backend` holds the name of the object's class, so this name is part of the step's fingerprint. The
+object itself exists only in the caller's process: `given` registers it there, and `connect` finds it by the name.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ class _Given(Backend):
         await self._open.__aexit__(kind, value, trace)
 
     async def chat(self, request: Request) -> Reply:
-        """Return the reply, after retries if it must be. Raises ServerError if the model has answered nothing for too long."""
+        """Return the reply; retry the call if it fails. Raises ServerError if the model has answered nothing for too
+        long."""
         return await self._retrying.chat(request)
 
     async def _once(self, request: Request) -> Reply:

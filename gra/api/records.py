@@ -19,10 +19,11 @@ Records = str | os.PathLike[str] | Iterable[Any]  # a record must be a mapping; 
 
 @contextmanager
 def file_of(records: Records, kind: str, output: str | Path) -> Iterator[str]:
-    """Yield the path of seeds or data during the block. Records in memory are first written to OUTPUT.`kind`.jsonl.
+    """Yield the path of the seeds or data `records`. Records in memory are first written to OUTPUT.`kind`.jsonl.
 
-    If the block raises ConfigError before a run has begun, the file and its folders are put back as they were. Raises
-    ConfigError if a record is not a mapping or cannot be written as JSON.
+    If the `with` block raises ConfigError before a run has begun, the file is put back: an old file gets its old
+    content; a new file and its new folders are removed. Raises ConfigError if a record is not a mapping or cannot be
+    written as JSON.
     """
     if isinstance(records, str | os.PathLike):  # a Data object is the path of its folder
         yield os.fspath(records)

@@ -171,16 +171,18 @@ class TrainedModel(Folder):
 
 
 class Scores(Folder):
-    """A scores folder: `scores` per benchmark, `samples` per item with prompt, reply and readings."""
+    """A scores folder. `scores`: the scores per benchmark; `samples`: prompt, reply and scores per item."""
 
     @cached_property
     def scores(self) -> dict[str, Any]:
-        """The content of scores.json: for each benchmark its scores by reading, its number of items and its group."""
+        """The content of scores.json: `tasks` holds each benchmark's scores (`value`: strict), number of items and
+        group."""
         return dict(self.json("scores.json"))
 
     @cached_property
     def samples(self) -> Dataset:
-        """The content of samples.parquet: for each item its prompt, reply and readings."""
+        """The content of samples.parquet: for each item the prompt, the reply, the answer read from it and the
+        scores."""
         return self.table("samples.parquet")
 
 

@@ -1,11 +1,11 @@
 """Retries failed calls of a caller's own backend, as the client of a server does: `runtime.retries`, `runtime.give_up_after_s`.
 
-A call has failed if the backend raises `gra.errors.ServerError`. It is made again after a pause. When the retries end
-depends on whether the request or the model is at fault:
+A call has failed if the backend raises `gra.errors.ServerError`. It is made again after a pause. There are two limits:
 
-- The model answers other calls meanwhile: after `retries` such failures the request itself is at fault. Its reply is then an error,
-  which becomes a missing verdict or a dropped proposal.
-- The model answers nothing: the run ends after `give_up_after_s` (`startup_wait_s` if it has never answered).
+- The model answers other calls meanwhile, so the request is at fault. It is given up after more than `retries` such
+  failures: its reply is an error, which becomes a missing verdict or a dropped proposal.
+- The model answers no call, so the model is at fault. The run ends after `give_up_after_s` seconds (`startup_wait_s` if
+  the model has never answered).
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 
 class Retrying:
-    """Makes calls with `chat`, a method of the caller's class named `kind`, and retries the calls that fail."""
+    """Calls the method `chat` of a caller's object, and retries the calls that fail. `kind`: name of the object's
+    class."""
 
     def __init__(self, chat: Callable[[Request], Awaitable[Reply]], kind: str, runtime: ModelRuntime):
         self._chat, self._kind, self._runtime = chat, kind, runtime

@@ -28,7 +28,8 @@ def run_stage(
     """Compose the config of `app`, check it and run the stage `target`. `problems`: faults of the arguments, reported with the
     others.
 
-    Raises ConfigError, or what the stage raises. If the error advises to set keys, its traceback says how in Python.
+    Raises ConfigError, or what the stage raises. If the error advises to set keys as on a command line (KEY=VALUE), a
+    note below it says how to set them in Python.
     """
     try:
         found = composed(app, output, values)
@@ -47,8 +48,11 @@ def run_stage(
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Show the log lines of this project during the block, as the commands do. A level that the caller has set for the logger `gra`
-    stays, and so do handlers of the root logger; without any, lines go to standard error."""
+    """Show the log lines of this project during the block, as the commands do.
+
+    If the caller has set a level for the logger `gra`, this level applies. If the root logger has no handler, the lines
+    go to standard error.
+    """
     own, root, handler = logging.getLogger("gra"), logging.getLogger(), logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
     before, shown = own.level, root.hasHandlers()

@@ -91,10 +91,10 @@ def compare(first: str | PathLike[str], second: str | PathLike[str], **options: 
     """Compare two scores folders item by item (first minus second), with intervals. Command: `gra compare FOLDER FOLDER
     --json`.
 
-    `options`: resamples, level, seed (gra/compare/options.py). Returns `mean`, `groups` and `tasks`. Each holds, for
-    every reading, the entries `first`, `second` and `difference`, and each entry is [value, low, high]. The intervals
-    are over items, for these two trained models only. Raises EvalError if the runs cannot be compared, and ConfigError
-    for faulty options.
+    Keyword arguments: `resamples`, `level` and `seed` (gra/compare/options.py). The result has `mean`, `groups` (by
+    name) and `tasks` (by name). Each of them holds, for each kind of score (strict, tolerant, form, extraction), the
+    entries `first`, `second` and `difference` as [value, low, high]. The intervals are over items, for these two
+    trained models only. Raises EvalError if the runs cannot be compared, and ConfigError for faulty options.
     """
     from gra.compare.options import Options
     from gra.compare.pair import compare_runs

@@ -23,29 +23,30 @@ Inputs = dict[str, Path | None]  # None: the earlier step that makes the folder 
 class Stage:
     """A stage: its `run` and what describes it. Fingerprints contain `name` and `version`, but not the keys in `not_hashed`.
 
-    added_later     keys added to the stage after its first version, each with the value that changes nothing. A key with this
-                    value is left out of the fingerprint, so that steps finished before the key existed stay finished
-    check           checks the config; cheap and without network. It asks gra/machine.py on which machine the step will run, so a
-                    login node can run it for a job. The job runs it again on its own machine before it loads anything
+    added_later     keys added to the stage after its first version, each with the value that gives the same result as
+                    before. A key with this value is left out of the fingerprint, so that older steps stay finished
+    check           checks the config, fast and without network. gra/machine.py tells it on which machine the step will
+                    run, so a login node can check a job's config. The job checks it again before it loads anything
     preflight       checks servers, the hub and this machine before anything is created or paid for; runs even if `check` finds
                     faults, and in that case checks the rest
     external_files  returns the files that the config names: dotted key -> path. Their content is part of the fingerprint
     inside_inputs   config key -> input to which a relative path at this key refers
-    follower        whether this process helps a process on another node that owns the folder
-    kept            describes what in a folder of the stage was paid for or took long; "" if nothing. None: the stage has no such
-                    function, so every file counts
+    follower        returns whether the step's folder belongs to a process on another node, which this process helps
+    kept            returns a description of what in a folder of the stage was paid for or took long; "" if nothing.
+                    None: the stage has no such function, so every file counts as worth keeping
     reuse           returns the config with the folders of earlier runs whose replies may be reused
-    bought_again    describes, for changed keys of the identity, which replies are not reused
+    bought_again    gets the keys that differ from an earlier run; returns lines on which of its replies are not reused
     outlook         returns for `gra plan` the facts about an unfinished step and its cost (gra/outlook.py); gets the step's working
                     folder (None if the step was not started), the folders of earlier runs, and the outlooks of unfinished steps
                     that make its inputs
     divide          returns the parts into which several jobs can divide a run (gra/parts.py), and the config with which the run
                     uses them; gets the output and the number of shards. None: a run is one job
-    whole           returns the finished folder that makes a part unnecessary, or None; gets the part's config and output
+    whole           gets the config and output of a part; returns the finished folder that makes the part unnecessary,
+                    or None
     served          returns the models that a run calls and whose servers can be jobs of their own (gra/server_jobs.py); None if
                     there are none
     benchmark_items returns the benchmarks that a run writes, with their numbers of items (for `gra plan --power`)
-    of_a_part       dotted keys of the config in which a part differs from its whole
+    of_a_part       dotted keys of the config whose values differ between a part and the whole run
     """
 
     target: str

@@ -48,7 +48,7 @@ class Job:
 
     @property
     def serves(self) -> bool:
-        """Whether its tasks are servers of the step's models."""
+        """Whether the job's tasks are servers of the step's models."""
         return self.wave == SERVERS
 
     @property

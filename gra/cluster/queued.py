@@ -1,4 +1,4 @@
-"""Finds a store's queued and running jobs: numbers, server tasks, and resources that differ from those asked for now."""
+"""Finds a store's queued and running jobs: their Slurm ids, their server tasks, and jobs with outdated resources."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _NOT_OPTIONS = (
 
 
 def serving(store: Path, rows: Sequence[slurm.Row]) -> dict[str, set[int]]:
-    """Return the numbers of the server tasks that are queued or running, by the key of their work. Tasks that have
-    announced their end are left out."""
+    """Return key of a server array -> numbers of its tasks that are queued or running. Tasks that have announced their
+    end are left out. `rows`: squeue's rows for this store."""
     offsets = {
         number: offset
         for submission in read_all(store)
@@ -48,9 +48,9 @@ def serving(store: Path, rows: Sequence[slurm.Row]) -> dict[str, set[int]]:
 
 
 def numbers_of(rows: Sequence[slurm.Row], store: Path) -> dict[str, list[str]]:
-    """Return the Slurm ids of the jobs that are queued or running, by the key of their work. `rows`: the queue. The
-    store's records are not used: a `gra submit` that was killed may not have recorded its last job, and recorded jobs
-    may have ended."""
+    """Return key of a job -> the Slurm ids under which it is queued or running. `rows`: squeue's rows for this store.
+    The store's records are not used: a `gra submit` that was killed may not have recorded its last job, and recorded
+    jobs may have ended."""
     found: dict[str, list[str]] = {}
     for row in rows:
         numbers = found.setdefault(row.comment.removeprefix(comment(store)), [])
@@ -60,7 +60,8 @@ def numbers_of(rows: Sequence[slurm.Row], store: Path) -> dict[str, list[str]]:
 
 
 def changed(store: Path, settings: SlurmSettings, jobs: Sequence[Job], alive: set[str]) -> Iterator[str]:
-    """Yield a line for each of `jobs` that is queued or running with other options of sbatch than `settings` ask for now."""
+    """Yield a line for each of `jobs` that is queued or running, but was submitted with resources other than those that
+    `settings` request now."""
     recorded = newest(read_all(store))
     for job in jobs:
         if job.key not in alive or job.key not in recorded:

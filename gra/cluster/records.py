@@ -1,8 +1,8 @@
 """Keeps what was submitted: `STORE/.jobs/TIME/submission.json`, and a folder beside it for each job with its logs.
 
-In a job's folder: `job.sh` (its environment), and for each task N (or `job`) `N.attempt-K.log`, `N.attempts`, `N.exit`
-and `N.failures`, which slurm/attempts.sh writes. A job is recognised by its Slurm comment, `gra:STORE:KEY`, so it does
-no harm that Slurm reuses job numbers.
+A job's folder holds `job.sh`, which sets its environment, and four kinds of files that slurm/attempts.sh writes for
+each task N: `N.attempt-K.log`, `N.attempts`, `N.exit` and `N.failures`. If the job is not an array, N is `job`. A job
+is recognised by its Slurm comment, `gra:STORE:KEY`, so it does no harm that Slurm reuses job numbers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SERVERS = "servers"  # name of the array of a step's servers, used like the name
 
 @dataclass
 class Submitted:
-    """A job as it was submitted. `ids`: Slurm's job number -> offset of the array's task numbers (0: no array)."""
+    """A job as it was submitted. `ids`: Slurm's job number -> offset that turns Slurm's task numbers into the job's."""
 
     key: str
     name: str
@@ -41,12 +41,12 @@ class Submitted:
 
     @property
     def is_array(self) -> bool:
-        """Whether its tasks have numbers."""
+        """Whether the job is an array, so that its tasks have numbers."""
         return self.wave is not None and not self.wave.startswith("merge")
 
     @property
     def serves(self) -> bool:
-        """Whether its tasks are servers of its step's models."""
+        """Whether the job's tasks are servers of the step's models."""
         return self.wave == SERVERS
 
     def attempts(self, task: str) -> int:
@@ -64,7 +64,7 @@ class Submitted:
 
     @property
     def tasks(self) -> dict[str, list[str]]:
-        """Task (as in the names of its files) -> the folders that it makes."""
+        """Task, as the names of its files give it -> the folders that the task makes."""
         return self.outputs if self.is_array else {"job": self.outputs["0"]}
 
 
@@ -113,7 +113,7 @@ def attempts_of(logs: Path, task: str) -> int:
 
 
 def newest(submissions: Iterable[Submission]) -> dict[str, Submitted]:
-    """The last record of each key."""
+    """Key -> the job as it was last submitted."""
     return {job.key: job for submission in submissions for job in submission.jobs}
 
 

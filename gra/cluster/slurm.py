@@ -1,4 +1,4 @@
-"""Calls Slurm's commands: sbatch, squeue, scancel, scontrol. Each asks the controller once, regardless of the number of jobs."""
+"""Calls Slurm's commands: sbatch, squeue, scancel, scontrol. Each call is a single request, also for many jobs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ACTIVE = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_O
 
 
 class SlurmError(GraError):
-    """A Slurm command is not there, did not answer or refused."""
+    """A Slurm command is not installed, did not answer or reported an error."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Row:
 
     @property
     def job(self) -> str:
-        """The number of its job or array."""
+        """The job's number; for an array task, the number of the array."""
         return self.id.partition("_")[0]
 
     @property

@@ -1,4 +1,4 @@
-"""Copies the code that is submitted, so that jobs that start hours later run it even if files are edited or checked out meanwhile.
+"""Copies the code at submission. Jobs run the copy, even if files are edited or checked out before the jobs start.
 
 The copy holds the files of the commit as they are in the working tree, and new files that git does not ignore. Equal
 code is copied only once. In the copy, `changes.diff` is the difference from the commit.

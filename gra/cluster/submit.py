@@ -193,7 +193,8 @@ def _prepare_folder(
 
 
 def job_file(settings: SlurmSettings, logs: Path, code: Path | None, cpus: int | None) -> str:
-    """Return a job's file job.sh, which slurm/attempts.sh reads: variables, and the lines of `setup` with the check of each."""
+    """Return the content of a job's job.sh, which slurm/attempts.sh reads. It sets variables, runs the lines of `setup`
+    and checks after each line whether it failed."""
     exports = {
         "GRA_PYTHON": settings.python or sys.executable,
         "GRA_LOGS": str(logs),

@@ -1,7 +1,7 @@
 """Runs a step or a part of it in a job: `python -m gra.cluster.task SPEC.json [--wave NAME --task N --shards N]`.
 
 A restarted job resumes; finished work is not repeated. A job that merges shards, or makes the whole step from them,
-first counts the missing shards. If their share is more than `--takes`, the job names them and ends with exit code 3.
+first counts the missing shards. If more than the fraction `--takes` is missing, it names these and exits with code 3.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def _run(spec: Spec, given: argparse.Namespace) -> Sequence[Result]:
 
 
 def gates(before: Sequence[Wave], takes: float) -> None:
-    """Raise MissingError if a merge after the waves `before` cannot start: the previous merge is not finished, or more
-    than the share `takes` of the last wave's shards is missing."""
+    """Raise MissingError if a merge that follows the waves `before` cannot start. It cannot if the previous merge is
+    not finished, or if more than the fraction `takes` of the last wave's shards is missing."""
     for wave in before[:-1][-1:]:
         if wave.gathers and not (wave.part(0).output / MANIFEST).is_file():
             raise MissingError(f"upstream {wave.name} did not finish: {wave.part(0).output}\n    -> see `gra status`")
@@ -89,7 +89,7 @@ def gates(before: Sequence[Wave], takes: float) -> None:
 
 
 def gate(wave: Wave, takes: float) -> None:
-    """Raise MissingError if more than the share `takes` of a wave's parts is missing."""
+    """Raise MissingError if more than the fraction `takes` of a wave's shards is missing."""
     missing = [number for number in range(wave.tasks) if not (wave.part(number).output / MANIFEST).is_file()]
     if len(missing) > takes * wave.tasks:
         named = ", ".join(map(str, missing[:20])) + (f" and {len(missing) - 20} more" if len(missing) > 20 else "")

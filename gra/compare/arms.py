@@ -22,7 +22,7 @@ STEPS = (
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm, or one replicate of an arm: arms with the same `name` are replicates and form one row of the table.
+    """One training run of a comparison. Arms with the same `name` are replicates; the table shows them as one row.
 
     `folders` maps a step's name (see STEPS) to its finished store folder; unfinished steps are absent. `manifests` maps
     the same names to the content of manifest.json ({} or absent if there is none). The step `opencompass` holds the
@@ -44,7 +44,7 @@ class Arm:
         return by_manifest or simulated(self.folders.values())
 
     def file(self, step: str, *parts: str) -> Path | None:
-        """The file `parts` in the folder of `step`, or None where the step or the file is missing."""
+        """The path FOLDER/PART/PART/... in the folder of `step`; None if the step or the file is missing."""
         folder = self.folders.get(step)
         path = folder.joinpath(*parts) if folder is not None else None
         return path if path is not None and path.exists() else None

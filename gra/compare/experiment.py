@@ -25,8 +25,8 @@ from gra.settings import parse
 def compare(arms: Sequence[Arm], *, title: str, reference: str, output: Path, options: Mapping[str, Any]) -> str:
     """Compare `arms` with the one named `reference`; write table.md, table.csv, table.tex and report.html to the folder `output`.
 
-    Arms with the same name are replicates of one row, each with its own `replicate`. Unfinished steps show as "-".
-    `options` are those of `gra.compare.options.Options`. Returns the table as terminal text.
+    Arms with the same name form one row of the table; they must differ in `replicate`. Unfinished steps show as "-".
+    `options`: see `gra.compare.options.Options`. Returns the table as terminal text.
 
     Raises ConfigError for wrong arms or options, EvalError where arms were evaluated on different items or a scores folder is
     inconsistent, StoreError for a folder that cannot be read.

@@ -1,4 +1,4 @@
-"""Further sheets of a comparison: contrasts between any arms, readings side by side, the paper's rows and claims."""
+"""Further sheets of a comparison: contrasts of any arms, replies read by several rules, the paper's rows and claims."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def extras(evaluated: Evaluated, reference: str, options: Options) -> dict[str, 
 
 
 def texts(further: Mapping[str, list[Sheet]]) -> dict[str, str]:
-    """Return file name -> text of these sheets, each as Markdown, CSV (the last sheet alone) and LaTeX."""
+    """Return file name -> text, with a Markdown, a CSV and a LaTeX file for each list of sheets. The CSV file holds
+    only the last sheet of its list."""
     return {
         f"{name}.{SUFFIX[form]}": render(sheets[-1:] if form == "csv" else sheets, form)
         for name, sheets in further.items()
@@ -148,8 +149,8 @@ def papers(
 
 
 def paper_hints(evaluated: Evaluated, options: Options, given_by: tuple[str, str]) -> list[str]:
-    """Return hints about arms and tasks that have no place in the paper's tables. `given_by`: see `options` of
-    `paper.hints.hints`."""
+    """Return hints about arms and tasks that the paper's tables do not have. `given_by`: FLAGS or KEYS of
+    paper/hints.py."""
     if options.paper is None:
         return []
     runs = _runs(evaluated, options, options.paper, paper_evidence())

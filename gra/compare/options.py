@@ -78,7 +78,8 @@ def check(options: Mapping[str, Any], benchmarks: int = 0) -> list[Problem]:
 
 
 def enough(resamples: int, benchmarks: int, level: float) -> list[Problem]:
-    """Return a fault if no p-value of so few resamples can pass Holm's correction over so many benchmarks, else []."""
+    """Return a fault if `resamples` is too small for any difference to be significant after Holm's correction, else
+    []."""
     least = least_resamples(benchmarks, level) if benchmarks else 0
     if resamples >= least:
         return []

@@ -82,10 +82,10 @@ def main(arguments: Sequence[str]) -> int:
 def compare_runs(first: Scores, second: Scores, options: Options) -> dict[str, Any]:
     """Return the first run minus the second on their shared benchmarks, as plain data.
 
-    `mean`, `groups` and `tasks` hold, for each kind of score (see scores.KINDS), `first`, `second` and `difference`,
-    each as [value, low, high], and the difference's p; `tasks` also its p after Holm's correction over all benchmarks.
-    Intervals and p are over items, for just these two models. A mean is None if one of its benchmarks lacks that kind
-    of score.
+    `mean`, `groups` and `tasks` hold, for each kind of score (see scores.KINDS), `first`, `second` and `difference` as
+    [value, low, high], and `p`, the p-value of the difference. `tasks` also holds `p_holm`, the p-value after Holm's
+    correction over all benchmarks. Intervals and p-values are over items, for just these two models. A mean is None if
+    one of its benchmarks lacks that kind of score.
 
     Raises EvalError where the runs share no benchmark or have different items, ConfigError for too few resamples.
     """

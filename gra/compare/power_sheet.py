@@ -22,8 +22,8 @@ NOISES = (0.0, 0.005, 0.01, 0.02)
 
 
 def sheet(design: Design, wanted: float, given: str) -> Sheet:
-    """The sheet of a design. `wanted`: the effect to detect, as a share. `given`: a note on where the design's numbers
-    come from."""
+    """The sheet of a design. `wanted`: the effect to detect, from 0 to 1 (0.02: two points). `given`: a note on where
+    the design's numbers come from."""
     lines = []
     records = []
     for trainings in TRAININGS:
@@ -59,7 +59,7 @@ def _points(effect: float) -> str:
 
 
 def planned(items: Mapping[str, int], share: Mapping[str, float], wanted: float, level: float) -> Sheet:
-    """The sheet before anything is run. `share`: expected share of right answers by benchmark."""
+    """The sheet for a comparison that is still to be run. `share`: expected share of right answers by benchmark."""
     design = Design(list(items.values()), [share[name] for name in items], level=level)
     given = (
         f"Assumed: answers of two arms correlate by {design.between:g} over items, those of two training runs "
@@ -133,8 +133,8 @@ def _needed(design: Design, noise: float, wanted: float) -> str:
 def for_suite(
     tasks: Sequence[str], limit: int | None, wanted: float, level: float, written: Mapping[str, int]
 ) -> Sheet:
-    """The sheet of a suite before it is run. `limit`: the maximum number of items of a task; `wanted`: the effect as a
-    share; `written`: the number of items of each benchmark that the experiment writes.
+    """The sheet of a suite before it is run. `limit`: the maximum number of items of a task; `wanted`: the effect to
+    detect, from 0 to 1; `written`: number of items of each benchmark that the experiment itself writes.
 
     Raises ConfigError where the size of a task is not known.
     """

@@ -122,7 +122,7 @@ class Step:
 
     @property
     def places(self) -> list[str]:
-        """The keys of `root` that may hold the step's config; the key merged last comes first."""
+        """The dotted keys of `root` that may hold the step's config; the one that overrides the other comes first."""
         own = [f"experiment.arms.{self.arm}.steps", "experiment.template"] if self.arm else ["experiment.steps"]
         return [f"{place}.{self.name}.config" for place in own]
 

@@ -85,7 +85,7 @@ def options() -> Mapping[str, str]:
 def option_meant(word: str, keys: Sequence[str]) -> str | None:
     """Return what to type for `word`, the (perhaps misspelt) name of an option; None if the command has no such option.
 
-    For an experiment's name, this is `gra run experiment=NAME` if the command's `keys` have no experiments.
+    For the name of an experiment, return `gra run experiment=NAME` if the command itself takes no `experiment=`.
     """
     known = options()
     near = spelling.near(word, known, cutoff=0.8)

@@ -36,8 +36,8 @@ def origin(root: Mapping[str, Any], key: str) -> str | None:
 
 
 def from_root(problem: Problem, root: Mapping[str, Any], bases: Iterable[str]) -> Problem:
-    """Return a copy of `problem`, which was found in a stage's config, in which the key is the one that the user types. `bases`:
-    keys of `root` that may hold the stage's config."""
+    """Return a copy of `problem`, which was found in a stage's config, with the key that the user has to set instead of
+    the stage's own key. `bases`: keys of `root` that may hold the stage's config."""
     first = problem.key.split(".")[0]
     for base in bases:
         section = origin(root, base)

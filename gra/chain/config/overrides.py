@@ -137,7 +137,8 @@ class _Composer:
         self._config_name, self.loader = config_name, loader
 
     def faults(self, key: str, overrides: list[str], known: Sequence[str]) -> list[Problem]:
-        """Return [] if these overrides compose, else one problem with the key `key`."""
+        """Return [] if the config can be composed with these overrides, else one problem with the key `key`. `known`:
+        the dotted keys that exist; a misspelt key is answered with a similar one."""
         from hydra import compose
         from hydra.errors import HydraException
         from yaml import YAMLError

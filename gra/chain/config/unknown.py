@@ -15,10 +15,10 @@ APPS = ("synthesis_app", "probe_app", "refine_app", "train_app", "eval_app")
 
 
 def unknown_keys(root: Mapping[str, Any], groups: Iterable[str], config_name: str) -> list[Problem]:
-    """Return a fault for each key of the root or of a `runtime` mapping that no project file lists and no `${...}` in
-    `root` names.
+    """Return a fault for each unknown key of the root config and of its `runtime` mappings. A key is known if one of
+    the project's files lists it, or if a `${...}` in `root` names it.
 
-    `root`: the composed config, not resolved; `groups`: the packages that hold config groups.
+    `root`: the composed config, not resolved; `groups`: the dotted keys at which config groups are placed.
     """
     named = referenced(root)
     base = {str(key) for key in listed(config_name)} | _of_steps()
@@ -59,10 +59,10 @@ def _problem(key: str, last: str, known: list[str], otherwise: str) -> Problem:
 
 
 def listed(config_name: str) -> Mapping[str, Any]:
-    """Return one of the project's configs (`chain`, `pool/paper`) as written in its file and its parents; {} for a user's own
-    config.
+    """Return one of the project's configs (`chain`, `pool/paper`) as written in its file and in the files that its
+    `defaults` name; {} for a user's own config.
 
-    As in Hydra, a parent is in the folder of the file; with a leading slash, it is below conf/.
+    As in Hydra, such a file is in the same folder; if its name has a leading slash, it is below conf/.
     """
     from omegaconf import OmegaConf
 

@@ -1,7 +1,8 @@
 """Runs a single stage as a command: `gra synthesize ...`, `gra train ...`, `gra eval ...`, with `output=DIR`.
 
-The command is a Hydra app over `conf/<stage>_app.yaml`. The stage gets the file's keys `config` and `inputs`; users set the
-other keys. Hydra's flags work: --cfg job, -m, --info. (gra/stage_commands.py answers `gra COMMAND --help`.)
+The command is a Hydra app over `conf/<stage>_app.yaml`. The stage gets the values of the file's keys `config` and
+`inputs`. These refer to the file's other keys, which users set. Hydra's flags work: --cfg job, -m, --info.
+(gra/stage_commands.py answers `gra COMMAND --help`.)
 """
 
 from __future__ import annotations

@@ -63,8 +63,8 @@ class Sources:
 def check_plan(
     plan: Plan, sources: Sources, on: Callable[[Planned], AbstractContextManager[None]] = lambda _item: nullcontext()
 ) -> list[Problem]:
-    """Return the faults that the stages find in their configs, each once, with the steps that have it. `on`: returns the
-    context in which a step's config is checked (gra/machine.py)."""
+    """Return the faults that the stages find in their configs. A fault of several steps is listed once and names them.
+    `on`: returns the context in which a step's config is checked (gra/machine.py)."""
     found: dict[Problem, list[str]] = {}
     for item in plan.steps.values():
         with on(item):

@@ -151,7 +151,8 @@ class SlurmSettings(Settings):
     )
 
     def of(self, stage: str, *, merge: bool = False, servers: bool = False) -> StageResources:
-        """Return the resources of a stage's jobs, with `merge` of its merge jobs, with `servers` of its server jobs."""
+        """Return the resources of a stage's jobs. With `merge`, return those of its merge jobs; with `servers`,
+        those of its server jobs."""
         own = self.stages.get(stage, StageResources())
         layers = [self.resources, own, *([own.merge] if merge else [])]
         layers += [own.servers] if servers and own.servers is not None else []
@@ -162,7 +163,8 @@ class SlurmSettings(Settings):
         return StageResources.model_validate(found)
 
     def servers_of(self, stage: str) -> ServerResources | None:
-        """Return what is set for the servers of a stage; None if its jobs start their own."""
+        """Return the settings of a stage's server jobs; None if each job of the stage starts the servers that it
+        needs."""
         return self.stages.get(stage, StageResources()).servers
 
 

@@ -47,8 +47,8 @@ def main(command: str) -> int:
 
 
 def run(root: DictConfig, problems: list[Problem]) -> None:
-    """Run the experiment's unfinished steps, then print its table. If steps failed, the table has the other arms' scores, and "-"
-    for the failed ones. Raises ConfigError, StoreError, RunFailed."""
+    """Run the experiment's unfinished steps, then print its table. If steps failed, the table shows the arms that have
+    scores, and "-" for the others. Raises ConfigError, StoreError, RunFailed."""
     made, cluster = prepare(root, problems, outside=True, executor="local")
     assert isinstance(cluster, ClusterSettings)
     with Display(len(made.steps)) as display:
@@ -137,8 +137,9 @@ def prepare(
     """Return the experiment's plan and cluster settings. Raises ConfigError with the given `problems` and every fault of the
     config.
 
-    `outside`: also check what the steps need in addition to the config (servers, the hub, writable folders). `executor`: the
-    only executor that the command can use (None: any). With Slurm, configs are checked for the GPUs that the jobs request.
+    `outside`: also check what the steps need in addition to the config (servers, the hub, writable folders).
+    `executor`: the only executor that the command can use (None: any). With Slurm, a step's config is checked against
+    the GPUs that its job requests, not against the GPUs of this machine.
     """
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
@@ -213,8 +214,9 @@ def _machine(cluster: ClusterSettings | SlurmSettings | None) -> Callable[[Plann
 
 
 def _unequal(root: DictConfig) -> str | None:
-    """Return a warning if `samples`, which limits the arms without a synthesis, differs from the number of samples that
-    the synthesis makes. Experiments that have both keys compare arms of equal size."""
+    """Return a warning if arms would get unequal numbers of samples, else None. They would if `samples`, the limit for
+    arms without a synthesis, differs from the number that the synthesis makes. Experiments without these keys get no
+    warning."""
     samples, synthesis = root.get("samples"), root.get("synthesis") or {}
     rounds, each = synthesis.get("rounds"), synthesis.get("samples_per_round")
     if not (isinstance(samples, int) and isinstance(rounds, int) and isinstance(each, int)) or samples == rounds * each:

@@ -37,8 +37,8 @@ _PREEMPTED = {
 class RunSummary:
     """The outcome of a run: finished steps with their folders, failed steps with their exit codes, and steps not done.
 
-    `empty`: steps that kept no sample, in arms that may keep none, with their logs. Neither they nor the steps that need them
-    fail the run.
+    `empty`: step -> log, for steps that kept no sample in an arm that is allowed to keep none. The run does not fail
+    because of these steps, or because of the steps that need their output.
     """
 
     done: dict[str, Path] = field(default_factory=dict)

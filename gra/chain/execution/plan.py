@@ -46,13 +46,12 @@ class Plan:
         return folders
 
     def twins(self) -> dict[str, str]:
-        """Return, for each step, the first step with the same fingerprint. Two arms may need the same result, which is made
-        once."""
+        """Return step -> the first step with the same fingerprint. Two arms may need the same result."""
         first: dict[str, str] = {}
         return {name: first.setdefault(item.digest or name, name) for name, item in self.steps.items()}
 
     def may_keep_nothing(self, name: str) -> bool:
-        """Return whether it is a result, not a failure, if the step `name` keeps no sample. False for a shared step."""
+        """Return whether the step `name` is allowed to keep no sample, because its arm is. False for a shared step."""
         arm = self.steps[name].step.arm
         return any(row.arm == arm and row.may_keep_nothing for row in self.experiment.rows)
 
@@ -102,7 +101,8 @@ def make_plan(experiment: Experiment, store: Store) -> tuple[Plan, list[Problem]
 
 
 def benchmark_items(plan: Plan) -> dict[str, int]:
-    """Return the benchmarks that steps write for evaluations (input `benchmarks`), with their numbers of items."""
+    """Return benchmark -> number of items, for the benchmarks that a step of the experiment writes and an evaluation
+    reads (input `benchmarks`)."""
     makers = {item.step.inputs.get("benchmarks") for item in plan.steps.values() if "suite" in item.step.config}
     steps = [item for name, item in plan.steps.items() if name in makers]
     return {task: items for one in steps for task, items in one.stage.benchmark_items(one.step.config).items()}

@@ -18,11 +18,11 @@ from gra.errors import ConfigError, Problem
 def preflight_plan(
     plan: Plan, sources: Sources, on: Callable[[Planned], AbstractContextManager[None]] = lambda _item: nullcontext()
 ) -> list[Problem]:
-    """Return what keeps unfinished steps from running although their configs are right (a missing file, no GPU): each fault
-    once, with the steps that have it.
+    """Return the faults outside the configs that keep unfinished steps from running, such as a missing file or GPU. A
+    fault of several steps is listed once and names them.
 
-    `on`: returns the context in which a step is checked (gra/machine.py). A stage gets None for an input that is not made
-    yet and checks everything else, so a fault of the last step is reported before the first step starts.
+    `on`: returns the context in which a step is checked (gra/machine.py). For an input that does not exist yet, a stage
+    gets None, and checks everything else. So a fault of the last step is reported before the first step starts.
     """
     found: dict[Problem, list[str]] = {}
     twins = plan.twins()
@@ -54,7 +54,8 @@ def writable_problems(key: str, folder: Path) -> list[Problem]:
 
 
 def stop_or_warn(problems: Iterable[Problem], sources: Sources) -> None:
-    """Raise ConfigError with all problems, unless each of them may pass by itself. In that case print them to standard error."""
+    """Raise ConfigError with all problems. If all of them may be gone before the run gets there (`Problem.passing`),
+    only print them to standard error."""
     problems = locate(problems, sources)
     if any(not problem.passing for problem in problems):
         raise ConfigError(problems)

@@ -202,8 +202,8 @@ def follower() -> bool:
 
 
 def _follow(stage: Stage, config: Config, inputs: Mapping[str, Path], who: dict[str, Any], place: Place) -> Result:
-    """Run the stage in the working folder that the first process of the group (rank 0) locks, starts and publishes. Raises
-    StoreError if that process does not start within _FOLLOW_SECONDS."""
+    """Run the stage in a process of a group other than the first (rank 0). The first process locks, creates and
+    publishes the working folder. Raises StoreError if it does not create the folder within _FOLLOW_SECONDS."""
     deadline = time.monotonic() + _FOLLOW_SECONDS
     while time.monotonic() < deadline:
         if (place.final / MANIFEST).exists():

@@ -29,9 +29,10 @@ def carry_out(
 ) -> Result:
     """Run the stage `target` into `output`, or return the folder that is already finished.
 
-    `problems`: faults found so far (`output` may be None only if there are some). A fault that the stage's `check` finds
-    is left out if `problems` has one for the same key. `unresolved`: the app's whole config with its `${...}`; these
-    references lead from a fault to the key that the user set. Raises ConfigError with all faults before any work.
+    `problems`: faults found so far (`output` may be None only if there are some). A fault that the stage's `check`
+    finds is left out if `problems` has one for the same key. `unresolved`: the app's whole config before its `${...}`
+    are resolved. They show from which of the user's keys a faulty value came. Raises ConfigError with all faults before
+    any work.
     """
     stage = load_stage(target)
     found = [

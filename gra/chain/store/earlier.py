@@ -1,8 +1,8 @@
 """Finds earlier runs of a step with another configuration, finished or not. The replies that they paid for may be reused.
 
-In the store, such a run has the step's stage and name but another hash. Beside an output folder, it is
-`OUTPUT.partial-HASH8`, which `working.py` creates, or a folder that a user renamed to `OUTPUT.aside...`. Only the newest
-MOST are searched, because each contains what it reused from older ones.
+In the store, such a run has the step's stage and name but another hash. An earlier run into the folder OUTPUT is in
+`OUTPUT.partial-HASH8`, which `working.py` creates, or in `OUTPUT.aside...`, as a user renamed it. Only the newest MOST
+are searched, because each contains what it reused from older ones.
 """
 
 from __future__ import annotations

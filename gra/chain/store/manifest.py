@@ -89,9 +89,9 @@ def read(folder: Path) -> Manifest:
 def outside_hash(path: Path) -> str:
     """Return the hash of a folder or file that no step of the experiment makes.
 
-    For a folder that a stage made, this is the hash in its manifest, so that two folders made from the same inputs are the
-    same input. For any other folder or file, or if file sizes do not match the manifest, it is the hash of the content.
-    Raises OSError, StoreError.
+    For a folder that a stage made, this is the hash in its manifest: two folders made with the same config from the
+    same inputs have the same hash. For any other folder or file, or if file sizes do not match the manifest, it is the
+    hash of the content. Raises OSError, StoreError.
     """
     if (path / MANIFEST).is_file():
         manifest = read(path)

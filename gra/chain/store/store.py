@@ -69,7 +69,7 @@ class Store:
         return self.root / ".locks" / f"{stage}-{hash8(digest)}.lock"
 
     def log(self, stage: str, name: str, digest: str) -> Path:
-        """Return the log file with a step's standard output and error, beside the step's folder. It is kept."""
+        """Return the log file with a step's standard output and error, beside the step's folder. No run removes it."""
         place = self.place(stage, name, digest)
         return place.final.with_name(place.final.name + ".log")
 

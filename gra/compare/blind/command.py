@@ -1,4 +1,5 @@
-"""Reads samples blind to their arm: `gra blind draw` makes a sheet without arm names, `gra blind rates` counts the good ones.
+"""Blind reading: `gra blind draw` makes a sheet of samples without arm names; `gra blind rates` counts each arm's good
+samples.
 
 gra blind draw gra=runs/store/DATA_A single=runs/store/DATA_B --count 50 --output reading   # sheet.jsonl and key.json
 gra blind rates reading                                                                     # once the labels are filled in

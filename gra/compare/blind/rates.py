@@ -52,7 +52,7 @@ def rates(sheet: Sheet, key: Key) -> dict[str, dict[str, Any]]:
 
     A line's `good` is null if one of its labels is null and no other label makes the sample bad.
 
-    The key must hold every place of the sheet (`files.read_key` checks it).
+    The key must have an entry for each line of the sheet (`files.read_key` checks this).
     """
     counts: dict[str, dict[str, list[int]]] = {}
     for line in sheet:

@@ -36,8 +36,8 @@ class Located:
 
     `samples`: number of its samples; `distinct`: number of its distinct instructions; `points`: (id, x, y) of the drawn
     samples, x and y within [0, 1]; `share`: share of the clusters that the set covers. `share` is None if there is only
-    one set, if the smallest set has fewer than ENOUGH instructions, or if the set is the set of the seeds and is
-    smaller than all others.
+    one set, if the smallest set has fewer than ENOUGH instructions, or if the set consists of the seeds and is
+    smaller than every other set.
     """
 
     name: str
@@ -49,8 +49,8 @@ class Located:
 
 @dataclass(frozen=True)
 class Coverage:
-    """The sets on one map. `size`: number of samples by which the share of every set is computed; `clusters`: number of
-    clusters. Both are 0 if there are no shares. `few`: name -> number of distinct instructions of each set that is not
+    """The sets on one map. `size`: number of samples per set on which every share is based; `clusters`: number of
+    clusters. Both are 0 if no set has a share. `few`: name -> number of distinct instructions of each set that is not
     drawn because it has fewer than LEAST."""
 
     sets: tuple[Located, ...]
@@ -63,7 +63,7 @@ class Coverage:
 def drawn(samples: Named, most: int, seed: int) -> list[tuple[str, str]]:
     """Return at most `most` samples with distinct instructions, in a random order that depends only on the texts and
     the seed. Instructions that differ only in case and spaces are equal. Of samples with equal instructions, the first
-    counts."""
+    is used."""
     first: dict[str, tuple[str, str]] = {}
     for name, text in samples:
         first.setdefault(" ".join(text.casefold().split()), (name, text))
@@ -77,9 +77,9 @@ def measure(
 ) -> Coverage | str:
     """Return the map of the sets, or a sentence with the reason why there is no map.
 
-    `embed`: maps texts to rows that are unit vectors; may raise GraError. `seeds`: drawn as a further set, if there are
-    at least LEAST and no set contains all of them; they get a share if there are at least as many as in the smallest
-    set. `total`: limit on instructions of all sets together.
+    `embed`: maps texts to rows that are unit vectors; may raise GraError. `seeds`: drawn as a further set if there are
+    at least LEAST and no set contains all of them. The seeds get a share if they are at least as many as the samples of
+    the smallest set. `total`: limit on instructions of all sets together.
     """
     every = {name: drawn(samples, len(samples), seed) for name, samples in sets.items()}
     whole = {name: found for name, found in every.items() if len(found) >= LEAST}

@@ -56,8 +56,8 @@ def clusters(sets: Mapping[str, Matrix], size: int, seed: int) -> dict[str, list
 
 
 def averaged(partitions: Sequence[Counts], size: int, seed: int) -> Range:
-    """Return the means of the values and of the bounds that `covered` gives for the partitions. An interval of mean
-    bounds is wide enough, because all partitions have the same samples."""
+    """Return the mean share of several partitions, with the means of its lower and of its upper bounds (see `covered`).
+    The interval between the mean bounds is wide enough, because all partitions have the same samples."""
     found = [covered(counts, size, seed) for counts in partitions]
     return Range(*(math.fsum(getattr(one, key) for one in found) / len(found) for key in ("value", "low", "high")))
 
@@ -80,10 +80,10 @@ def covered(counts: Counts, size: int, seed: int, *, resamples: int = RESAMPLES,
 def likely(counts: Counts) -> NDArray[np.float64]:
     """Return the estimated probability of each cluster, from which the bootstrap draws.
 
-    With the plain shares, clusters without samples would never be drawn, and intervals would be too narrow. So these
-    clusters get the probability of all unseen clusters, which is estimated from the number of clusters with one and
-    with two samples (Chao, Gotelli et al. 2014, Ecological Monographs 84, appendix G; here the number of clusters is
-    known).
+    If the observed frequencies were the probabilities, clusters without samples would never be drawn, and intervals
+    would be too narrow. So some clusters without samples get a probability, too. Their number and total probability
+    are estimated from the numbers of clusters with one and with two samples (Chao, Gotelli et al. 2014, Ecological
+    Monographs 84, appendix G; here the total number of clusters is known).
     """
     import numpy as np
 

@@ -13,10 +13,12 @@ from gra.errors import ConfigError, Problem, StoreError
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One column of the paper's tables. `items`: number of its questions; `tasks`: our tasks that measure the same, of
-    which the first that a run has is used; `own_items`: number of questions of our tasks; `opendataarena`: the
-    benchmark's column of that leaderboard, "" if there is none; `note`: what differs between the benchmark and our
-    tasks."""
+    """One column of the paper's tables.
+
+    `items`: number of its questions; `tasks`: our tasks that measure the same (if a run has several of them, the first
+    is used); `own_items`: number of questions of our tasks; `opendataarena`: name of the benchmark's column in
+    OpenDataArena's leaderboard, "" if it has none; `note`: what differs between the benchmark and our tasks.
+    """
 
     name: str
     group: str

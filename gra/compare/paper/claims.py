@@ -8,17 +8,18 @@ interval into a verdict. M is the margin of two points; a smaller difference is 
     beats        is above 0                          is below 0
     level        is inside -M .. M                   is outside -M .. M
     little       is below M                          is above M
-    about        is inside number - M .. number + M  is outside
-    reproduced   of ours minus the paper's is inside -M .. M; fails if it is outside
-    wins         at least `number` benchmarks are above 0; fails if so many cannot be above 0
-    sizes        every value is within 5 % of the number: a count without an interval
+    about        is inside number - M .. number + M  is outside this range
     share        is above the number                 is below the number
-    seen         there is at least one: a count without an interval
+    wins         is above 0 on `number` benchmarks   is below 0 on so many that `number` is out of reach
+
+`reproduced` is `level` for the difference "our contrast minus the paper's contrast". Two rules judge counts, which have
+no interval: `sizes` holds if every count is within 5 % of the number, `seen` if every count is above 0; otherwise they
+fail. `none` marks a part that is never judged.
 
 In all other cases the part is *open*; if a row is missing, it is *not run*. If a part has several contrasts, separated
-by `;`, all must hold. The verdict of a claim is the first of "fails", "not run" and "open" that any of its deciding
-parts has; without any of these, the claim holds. A verdict "by the numbers" comes from the same rule, applied to the
-values without their intervals.
+by `;`, all must hold. Only parts with `decides` count for the verdict of a claim: it is "fails" if one of them fails,
+else "not run" if one is not run, else "open" if one is open, else "holds". A verdict "by the numbers" comes from the
+same rule, applied to the values without their intervals.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ class Part:
     """One line of claims.csv.
 
     `of`: the benchmarks (empty: all ten); for a rule in COUNTS, the name of the number that is judged. `number`: in
-    points or percent; for `wins` and `sizes`, a count. `stated`: the paper's own words or numbers. `needs`: for the
-    rule `none`, what a run must have so that the claim can be judged.
+    points or percent; for `wins` and `sizes`, a count. `stated`: the paper's own words or numbers. `needs`: if the
+    rule is `none`, what a run would have to record so that this part could be judged.
     """
 
     claim: str
@@ -65,9 +66,9 @@ class Judged:
     """A part with its outcome.
 
     `paper`: values from the paper's tables, with recomputed averages; `printed`: the same with the averages as printed;
-    `ours`: values from the evidence. Each has one value (a contrast or a count) for each contrast of the part, or, with
-    the rule `wins`, one for each benchmark. `by_numbers`: the verdict without intervals. `misprints`: rows with a
-    printed average that is not the mean of their scores.
+    `ours`: values from the evidence that is judged. Each of the three has one value for each contrast of the part; with
+    the rule `wins`, it has one value for each benchmark. `by_numbers`: the verdict without intervals. `misprints`: rows
+    with a printed average that is not the mean of their scores.
     """
 
     part: Part
@@ -134,7 +135,7 @@ def judge(parts: Sequence[Part], ours: Evidence, paper: PaperEvidence) -> list[J
 
 
 def verdicts(judged: Sequence[Judged], numbers: bool = False) -> dict[str, str]:
-    """Return claim -> verdict, by the rule at the top of this module. `numbers`: the verdicts by the numbers alone."""
+    """Return claim -> verdict, by the rule at the top of this module. `numbers`: whether to ignore the intervals."""
     found: dict[str, list[str]] = {}
     for one in judged:
         found.setdefault(one.part.claim, [])
@@ -285,7 +286,7 @@ def _least(found: Sequence[Found]) -> Range | None:
 
 def _fact(weighted: Weights, name: str, evidence: Evidence) -> Fact | None:
     """Return the weighted sum of the number `name` over the rows. If some rows lack the number, return the mean of the
-    other rows, but only if all weights are positive (as with `*`); else None."""
+    other rows if all weights are positive (as with `*`), else None."""
     found = {key: fact for key in weighted if (fact := evidence.fact(key, name)) is not None}
     if len(found) == len(weighted):
         value = round(sum(weight * found[key].value for key, weight in weighted.items()), 12)

@@ -1,7 +1,7 @@
 """gra claims: judges the paper's claims by runs, or, without runs, by the paper's own numbers.
 
 gra claims                                                        # the paper's own numbers, as if they were ours
-gra claims --output results/paper_check                           # the same, and its rows beside OpenDataArena's, as files
+gra claims --output results/paper_check                           # also as files, with OpenDataArena's rows
 gra claims Qwen2.5-7B/Alpaca/gra=SCORES Qwen2.5-7B/Alpaca/vanilla=SCORES ...
 """
 

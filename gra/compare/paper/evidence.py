@@ -42,7 +42,8 @@ class Evidence(Protocol):
         """The weighted sum of the rows' means over `benchmarks`, with its interval; None where a row or a score is missing."""
 
     def fact(self, row: RowKey, name: str) -> Fact | None:
-        """A number of the row's training data: `samples`, `low_std_share`, `adjudicated_out`, `adjudicated_kept`."""
+        """A number of the row's training data. `samples`: samples kept; `low_std_share`: share of proposals on which
+        the reviewers agree; `adjudicated_out`, `adjudicated_kept`: samples that the adjudicator dropped and kept."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class PaperEvidence:
         return Range(value, value - reach, value + reach)
 
     def mean(self, key: RowKey, benchmarks: Sequence[str]) -> tuple[float, float] | None:
-        """The row's mean over `benchmarks` and its standard error; None where it is not printed."""
+        """The row's mean over `benchmarks` and its standard error; None if the paper does not print the scores."""
         row = self.table.get(key)
         whole = set(benchmarks) == set(self.benchmarks)
         if row is None or not (row.scores or whole):
@@ -79,8 +80,8 @@ class PaperEvidence:
         return mean, math.sqrt(variance)
 
     def fact(self, row: RowKey, name: str) -> Fact | None:
-        """See Evidence. The paper states the sizes of rounds and the share of agreeing reviews, and shows one sample of
-        each worked case."""
+        """See Evidence. The paper states the sizes of rounds and the share of proposals on which reviewers agree. It
+        shows one sample that the adjudicator dropped and one that it kept."""
         if name == "samples" and row in self.table and row.data.startswith("gra_"):
             return Fact(1000.0 * int(row.data.removeprefix("gra_").removesuffix("k")))
         if row.data == "gra" and name == "low_std_share":

@@ -23,7 +23,7 @@ def hints(
 ) -> list[str]:
     """A hint for every arm that is not in `rows` (see `runs.rows_of`), and one if no benchmark is in `columns`.
 
-    `options`: how a row and a column are given, FLAGS or KEYS.
+    `options`: FLAGS or KEYS: how a user sets the row of an arm and the column of a task.
     """
     row, column = options
     taken = {str(key).lower() for key in rows}

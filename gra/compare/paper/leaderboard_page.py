@@ -150,8 +150,8 @@ def _form(shared: Mapping[str, Benchmark], entries: Sequence[Entry]) -> str:
 
 
 def _gap(table: Table, benchmarks: Mapping[str, Benchmark]) -> dict[str, str]:
-    """Return `whole`, GRA's lead over 72B data on the first base model, and `gap`, the part of it on the benchmarks
-    that the leaderboard lacks (HellaSwag and MMLU)."""
+    """Return two numbers of points as text. `whole`: GRA's lead over the 72B model's data, on the first base model;
+    `gap`: how much of this lead comes from the benchmarks that the leaderboard lacks (HellaSwag and MMLU)."""
     gaps = {
         name: sum(
             float(

@@ -1,8 +1,9 @@
 """Reads OpenDataArena's leaderboard (results/paper/opendataarena.csv) and sets the paper's rows beside it.
 
-Source: OpenDataArena, arXiv 2512.14051, leaderboard data of 27 July 2025 in its site's repository. It has the paper's
-two base models untrained, as tuned by their makers, and tuned on each of 89 public data sets. Its recipe differs from
-the paper's (three epochs, other prompts, a verifier model for some benchmarks), so it is evidence, not proof.
+Source: OpenDataArena, arXiv 2512.14051, leaderboard data of 27 July 2025 in its site's repository. For each of the
+paper's two base models, it has the base model, the makers' own tuned model, and a model tuned on each of 89 public data
+sets. Its recipe differs from the paper's (three epochs, other prompts, a verifier model for some benchmarks), so it is
+evidence, not proof.
 """
 
 from __future__ import annotations

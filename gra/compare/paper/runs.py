@@ -1,4 +1,5 @@
-"""Runs as evidence: which arm is which row of the paper's tables, which task is which benchmark, and contrasts of them."""
+"""Takes evaluated arms as evidence for the paper's claims: matches arms to the paper's rows and tasks to its
+benchmarks."""
 
 from __future__ import annotations
 
@@ -30,9 +31,9 @@ OWN_NAMES = {  # arm of conf/arms -> its name as a row of the paper's tables
 def rows_of(arms: Sequence[str], block: str, own: Mapping[str, str]) -> dict[RowKey, str]:
     """Return row of the paper -> name of the arm that corresponds to it.
 
-    `block`: MODEL/SEED_DATA for arms that are named like DATA; "all": arms are named MODEL/SEED_DATA/DATA. `own`: the
-    user's map from arm to row. An arm in OWN_NAMES gets the row named there if no other arm has that row. All other
-    arms are left out.
+    `block`: the MODEL/SEED_DATA of all arms, if an arm's name is only DATA (e.g. `gra`); "all" if arms are named
+    MODEL/SEED_DATA/DATA. `own`: the user's map from arm to row. An arm in OWN_NAMES gets the row named there if no
+    other arm has that row. All other arms are left out.
 
     Raises ConfigError for unknown arms or rows, for two arms with one row, and if no arm has a row.
     """
@@ -73,7 +74,7 @@ def rows_of(arms: Sequence[str], block: str, own: Mapping[str, str]) -> dict[Row
 class RunsEvidence:
     """Arms as evidence for the paper's claims. `rows`: see `rows_of`; `columns`: benchmark -> task; `options`: of the bootstrap.
 
-    Scores are those read by OpenCompass's rules where all arms of a contrast have them, else the strict ones.
+    If all arms of a contrast have scores by OpenCompass's rules, these are used, else the strict scores.
     """
 
     evaluated: Evaluated
@@ -94,8 +95,8 @@ class RunsEvidence:
         return "opencompass" if all(scored[arm]["opencompass"] for arm in arms) else "strict"
 
     def scores(self, arm: str, reading: str) -> Scored:
-        """Return benchmark of the paper -> the arm's outcomes, for the benchmarks that the arm has. Outcomes of MACRO
-        are weighted, so that their mean is the unweighted mean over subjects or tasks."""
+        """Return benchmark of the paper -> the arm's outcomes, for the benchmarks that the arm has. For the benchmarks
+        in MACRO, items are weighted so that each subject or task has the same weight in the mean."""
         scored = self.evaluated.scored[arm][reading]
         found = {name: scored[task] for name, task in self.columns.items() if task in scored}
         return {name: macro(one) if name in MACRO else one for name, one in found.items()}

@@ -18,10 +18,13 @@ REREAD = ("opencompass", "verified")  # readings of the same replies in folders 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """`groups`: each arm's replicates, by the arm's name. `runs`: each arm's evaluated replicates with their scores.
-    `tasks`: the benchmarks of all evaluated replicates. `scored`: each arm's outcomes, by kind of `scores.KINDS` and by
-    reading of REREAD. A reading holds the strict scores of the re-read replies; it is empty unless every evaluated
-    replicate was re-read."""
+    """The scores of all arms.
+
+    `groups`: arm -> its replicates. `runs`: arm -> its evaluated replicates with their scores. `tasks`: the benchmarks
+    of all evaluated replicates. `scored`: arm -> kind of score -> benchmark -> outcomes. A kind is one of
+    `scores.KINDS`, or one of REREAD: the strict scores after the replies were read again by other rules. A kind of
+    REREAD is empty if one of the arm's evaluated replicates was not read again.
+    """
 
     groups: Mapping[str, Sequence[Arm]]
     runs: Mapping[str, Sequence[tuple[Arm, Scores]]]
@@ -37,8 +40,8 @@ class Evaluated:
         return any(task.verifier for _, scores in self.runs[name] for task in scores.tasks.values())
 
     def simulated(self, name: str) -> bool:
-        """Whether an arm's numbers come from simulated models. An arm without a finished step is taken to be as the other
-        arms are, if these are all alike."""
+        """Whether an arm's numbers come from simulated models. For an arm without a finished step: whether all arms
+        with a finished step are simulated."""
         started = [one for one, group in self.groups.items() if any(arm.folders for arm in group)]
         names = [name] if name in started else started
         return bool(names) and all(self._made_up(one) for one in names)

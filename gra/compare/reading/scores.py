@@ -29,8 +29,8 @@ _ALTERED = f"the table and its intervals would disagree{_AGAIN}"
 @dataclass(frozen=True)
 class TaskScore:
     """One benchmark of one run. Scores are shares in 0..1. They are all None if the benchmark was skipped for missing
-    data (n = 0); `tolerant` and `extraction` are also None where they do not apply (choices scored by
-    log-likelihood)."""
+    data (n = 0). `tolerant` and `extraction` are also None for a benchmark without a tolerant score (e.g. choices
+    scored by log-likelihood)."""
 
     n: int
     value: float | None

@@ -1,4 +1,4 @@
-"""PURE: one row of a data folder as the report's browser shows it: who wrote and judged it, checks, reviews and outcome.
+"""PURE: prepares a row of a data folder for the report's list of samples: models, checks, reviews and outcome.
 
 Models wrote the texts: this module caps their length and puts them into JSON; the page shows them as text alone.
 """

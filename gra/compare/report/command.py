@@ -31,8 +31,8 @@ NAME = "report.html"
 
 
 def main(arguments: Sequence[str], judge: Judge | None = None, seeds: Seeds | None = None) -> int:
-    """The command. `judge`: the simulated world's truth; `seeds`: finds the seeds of an arm. Raises ConfigError,
-    StoreError, EvalError."""
+    """Run the command. `judge`: says whether a simulated response is right; `seeds`: finds the seeds of an arm. Raises
+    ConfigError, StoreError, EvalError."""
     parser = Parser("gra report", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
         "folders", nargs="+", metavar="DIR", help="folders of stages, or NAME=DIR: folders of one arm share a name"
@@ -92,8 +92,8 @@ def report(
     draw: bool = False,
     seeds: Seeds | None = None,
 ) -> str:
-    """The page of any arms. `reference`: the name of the reference; None: the first arm. `draw`, `seeds`: see
-    page.render.
+    """Return the page that shows `arms`. `reference`: the name of the reference; None: the first arm. `samples`,
+    `judge`, `draw`, `seeds`: see page.render.
 
     Raises ConfigError, StoreError, EvalError.
     """
