@@ -52,8 +52,8 @@ class ParsedPool:
 
 
 def parsed_pool(pool: Mapping[str, Any], runtime: Mapping[str, Any]) -> ParsedPool:
-    """Parse a valid pool: `check_pool` accepts it here, or accepted it on another machine where its backend is
-    installed. Raises ConfigError if the keys that every pool has are faulty."""
+    """Parse a pool that `check_pool` accepts. The check may have run on another machine, because the pool's backend
+    need not be installed on this one. Raises ConfigError if a key that every pool has is faulty."""
     settings, problems = parse(PoolBase, common_keys(pool), "pool")
     if settings is None:
         raise ConfigError(problems)

@@ -140,7 +140,8 @@ class ModelRuntime(Settings):
 
 
 def model_names(pool: Mapping[str, Any]) -> list[str]:
-    """Return the names in `pool.models` that are strings. Other checks use it before the pool is known to be valid."""
+    """Return the names of the models in `pool.models`, without entries that are not valid names. Other checks call this
+    before they know whether the pool is valid."""
     models = pool.get("models")
     named = [m.get("name") if isinstance(m, Mapping) else m for m in models] if isinstance(models, list | tuple) else []
     return [name for name in named if isinstance(name, str)]
@@ -150,8 +151,8 @@ P = TypeVar("P", bound="PoolBase")
 
 
 def parsed(model: type[P], pool: Mapping[str, Any], runtime: Mapping[str, Any]) -> tuple[P, ModelRuntime]:
-    """Validate the arguments of a backend's `connect`: `pool` against `model`, and `runtime` against `ModelRuntime`.
-    Raises ConfigError with all faults."""
+    """Validate the two arguments of a backend's `connect`, and return them as settings objects: `pool` as an instance
+    of the class `model`, `runtime` as a `ModelRuntime`. Raises ConfigError with all faults."""
     settings, problems = parse(model, pool, "pool")
     speed, more = parse(ModelRuntime, runtime, "runtime")
     problems += more + (settings.problems() if settings else [])
@@ -169,8 +170,8 @@ def load_target(pool: Mapping[str, Any]) -> Target:
 
 
 def connect(pool: Mapping[str, Any], runtime: Mapping[str, Any]) -> Backend:
-    """Return the backend of a valid pool, not yet open. Raises ConfigError if `pool._target_` cannot be imported or returns
-    something else."""
+    """Return the backend of a valid pool, not yet open. Raises ConfigError if the function that `pool._target_` names
+    cannot be imported, or does not return a backend."""
     backend = load_target(pool)(dict(pool), dict(runtime))
     needed = ("models", "simulated", "capabilities", "chat")
     # look at the class first: the property `capabilities` may fail before the backend is open

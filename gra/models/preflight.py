@@ -1,7 +1,8 @@
 """Checks before a run whether the servers list the pool's models, and whether weights and hub ids are available.
 
-A server that does not answer is not an error yet: it may still be loading, and the run waits for it (runtime.startup_wait_s)
-before it makes calls. Its Problem has `passing` set: it is reported with the other problems but does not stop the run.
+A server that does not answer is not an error yet: it may still be loading, and the run waits for it
+(runtime.startup_wait_s) before it makes calls. Its Problem is marked as `passing`: GRA reports it with the other
+problems, but it does not stop the run.
 """
 
 from __future__ import annotations
@@ -88,8 +89,9 @@ def server_problems(
 ) -> list[Problem]:
     """Return the faults of servers and of their lists of models.
 
-    `urls`: the URLs for each model id; `key`, `url_key`: the config keys that set models and URLs; `api_key_env`: the
-    variable that holds the API key.
+    `urls`: the URLs for each model id; `key`: the config key that sets the models; `url_key`: the config key that sets
+    the URLs; `api_key_env`: the environment variable that holds the API key; `remedy`: what to do about a model that a
+    server does not list.
     """
     variable = os.environ.get(api_key_env, "").strip()
     wanted = list(dict.fromkeys(url for group in urls.values() for url in group))

@@ -1,5 +1,5 @@
-"""Lets separate jobs serve the models of a stage: makes the config with which the stage finds them, and runs one
-server's task."""
+"""Lets separate jobs serve the models of a stage. Makes the config with which the stage finds the servers, and runs a
+server job's task."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def served(
     within: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]],
 ) -> Served | None:
     """Return how separate jobs serve the models `names` of a valid pool. None if the pool starts no servers, or starts
-    them one after the other. `within(pool, runtime)`: returns the stage's config with this pool and runtime."""
+    them one after the other. `within(pool, runtime)`: a function that returns the whole config of the stage with these
+    two groups."""
     settings = settings_of(pool)
     if not isinstance(settings, PoolSettings) or settings.serve is None or settings.by_turns:
         return None

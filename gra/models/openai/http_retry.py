@@ -13,7 +13,9 @@ _jitter = random.Random()  # a separate generator, so that seeded draws elsewher
 
 
 def backoff(attempt: int, uniform: Callable[[float, float], float] = _jitter.uniform) -> float:
-    """Return the seconds to wait before retry number `attempt` (from 1): doubled for each retry, half of it jitter."""
+    """Return a random number of seconds to wait before retry number `attempt` (counted from 1). The longest possible
+    wait doubles with each retry, up to LAST_BACKOFF_S; the shortest is half the longest. `uniform(low, high)` draws the
+    number."""
     longest = min(FIRST_BACKOFF_S * 2 ** min(attempt - 1, 20), LAST_BACKOFF_S)
     return uniform(longest / 2, longest)
 

@@ -1,12 +1,13 @@
-"""PURE: adapts a server's limit of calls in flight to its answers: slow start, then AIMD, as in TCP.
+"""PURE: adapts the limit of calls in flight at a server to the server's answers, as TCP adapts its window.
 
-Slow start doubles the limit per call duration until the first sign of overload, so a fast server reaches full load after two
-or three call durations. Then the limit grows additively, by one call per call duration. A sign of overload (HTTP 429, or a
-call that is not answered within its timeout) halves the limit. Calls sent before this decrease cannot halve it again.
+In slow start, the limit doubles once per call duration until the first sign of overload, so a fast server reaches full
+load after two or three call durations. Then the limit grows by one call per call duration. A sign of overload (HTTP
+429, or a call that is not answered within its timeout) halves the limit. Calls sent before this decrease cannot halve
+it again.
 
 Latency alone is not a sign of overload. A batching server (vLLM, SGLang) has higher latency and higher throughput under
-load; limits that follow latency, like TCP Vegas or Netflix's gradient limits, would throttle it. A queue in the server costs
-nothing until calls approach their timeout, and at that point the limit stops growing.
+load; limits that follow latency, like TCP Vegas or Netflix's gradient limits, would throttle it. A queue in the server
+does no harm until calls exceed their timeout, and such a call lowers the limit.
 
 Sources: RFC 5681 (slow start, congestion avoidance); D.-M. Chiu and R. Jain, Analysis of the increase and decrease
 algorithms for congestion avoidance in computer networks, 1989.
@@ -19,7 +20,7 @@ _DECREASE = 0.5
 
 
 class InFlightLimit:
-    """The limit of calls in flight at one server, at most `most` (None: unbounded)."""
+    """The limit of calls in flight at one server. It never exceeds `most` (None: no upper bound)."""
 
     def __init__(self, most: int | None = None, start: int = START):
         self._most = float("inf") if most is None else float(most)
@@ -33,8 +34,8 @@ class InFlightLimit:
         return int(self._value)
 
     def answered(self, in_flight: int) -> None:
-        """Record that a call was answered while `in_flight` calls, including itself, were at the server. The limit grows only
-        if it was reached; otherwise nothing is known about a higher limit."""
+        """Record that a call was answered while `in_flight` calls, including itself, were at the server. The limit
+        grows only if `in_flight` reaches it, because fewer calls do not show whether the server can handle more."""
         if in_flight >= self.value:
             self._value = min(self._value + (1.0 if self._slow_start else 1.0 / self._value), self._most)
 

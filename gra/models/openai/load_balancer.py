@@ -1,9 +1,9 @@
-"""Queues calls and gives each a slot at a healthy server of its model. No I/O. Its only clock is the event loop's, which tests
-replace by a virtual one.
+"""Queues calls and gives each a slot at a healthy server of its model. Does no I/O. The time comes from the event loop
+alone, so tests can use an event loop with a virtual clock.
 
-A call waits until a server of its model is healthy (server_health.py) and below its limit of calls in flight
-(in_flight_limit.py), and until the limits per URL, per model and overall leave room. Waiting calls occupy no slot. The
-oldest call goes first; a retry keeps its call's place.
+A call waits until a server of its model is healthy (server_health.py) and has fewer calls in flight than its limit
+(in_flight_limit.py), and until the limits per URL, per model and overall allow one more call. Waiting calls occupy no
+slot. The oldest call goes first; a retry keeps its call's place.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ class _Waiter:
 
 
 class LoadBalancer:
-    """Slots at `servers` (model -> its servers). Limits of calls in flight: `per_server` for one URL, `per_model` for one
-    model, `concurrency` overall.
+    """Gives calls slots at `servers`, a mapping from each model to its servers. Limits of calls in flight: `per_server`
+    for one URL, `per_model` for one model, `concurrency` overall.
 
-    Callers report the outcome of each call to `health`. `alive`, `answers`: see `ServerHealth`.
+    The code that gets a slot for a call must report the outcome of the call to `health`. `alive`, `answers`: see
+    `ServerHealth`.
     """
 
     def __init__(
@@ -91,7 +92,8 @@ class LoadBalancer:
         return self._of_model
 
     def ticket(self) -> int:
-        """Return the place in the queue for a call that begins now. A retry keeps its call's place."""
+        """Return the place in the queue for a call that begins now. For a retry of the call, pass the same place to
+        `acquire` again."""
         self._tickets += 1
         return self._tickets
 
@@ -102,8 +104,9 @@ class LoadBalancer:
     # --- slots --------------------------------------------------------------------------------------------------------------
 
     async def acquire(self, model: str, key: str, ticket: int, avoid: Server | None = None) -> InFlightCall:
-        """Wait for a slot at a server of `model` for the request `key`, if possible not at `avoid`. The caller must `release`
-        the slot. Raises Fault if no server came back within `give_up_after_s`, and Interrupted after `drain`."""
+        """Wait for a slot for the request with this `key` at a server of `model`. The slot is at the server `avoid`
+        only if no other server is free. The caller must `release` the slot. Raises Fault if no server came back within
+        `give_up_after_s`, and Interrupted after `drain`."""
         self._check_draining()
         queue = self._queues[model]
         if not queue and (server := self._free(model, avoid)) is not None:
@@ -122,7 +125,7 @@ class LoadBalancer:
             raise
 
     def again(self, call: InFlightCall, key: str) -> InFlightCall:
-        """Return a call for another request, with key `key`, in the slot of `call`."""
+        """Return an `InFlightCall` for a second request, with the key `key`. It uses the slot that `call` occupies."""
         return InFlightCall(
             call.server, key, asyncio.get_running_loop().time(), call.server.in_flight - 1, call.server.answered
         )
@@ -155,7 +158,7 @@ class LoadBalancer:
         return free[0] if len(free) == 1 else min(free, key=lambda s: (s is avoid, s.in_flight))
 
     def take(self, server: Server, key: str) -> InFlightCall:
-        """Occupy a slot at `server` for the request `key`, even above the limits."""
+        """Occupy a slot at `server` for the request with this `key`, even if a limit is reached."""
         call = InFlightCall(server, key, asyncio.get_running_loop().time(), server.in_flight, server.answered)
         server.in_flight += 1
         self._in_flight += 1
@@ -182,8 +185,8 @@ class LoadBalancer:
             waiter.slot.set_result(self.take(best[1], waiter.key))
 
     def dispatch_timed(self, model: str) -> None:
-        """Do what `dispatch` does: give free slots to waiting calls. If a server of `model` becomes free at a known later
-        time, do it again at that time."""
+        """Give free slots to waiting calls. If all servers of `model` are unhealthy or must not be called yet, set a
+        timer to try again. Calls that have waited too long for a server raise Fault."""
         self.dispatch()
         queue = self._queues[model]
         if not queue:
@@ -213,7 +216,7 @@ class LoadBalancer:
     # --- draining -----------------------------------------------------------------------------------------------------------
 
     def drain(self) -> None:
-        """Make the calls that wait for a server or a retry raise Interrupted. None of them is in flight."""
+        """Make all calls that wait for a server or for a retry raise Interrupted. Calls in flight continue."""
         self._draining.set()
         for queue in self._queues.values():
             self._fail(queue, Interrupted(DRAINED))

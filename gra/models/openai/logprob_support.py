@@ -1,5 +1,5 @@
-"""Finds out, at a server's first refusal, how many first-token probabilities the server returns, and remembers the number for
-the run."""
+"""Finds out how many first-token probabilities a server returns (`top_logprobs`), and remembers the number for the run.
+A server is tested only when it first refuses a request for probabilities."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ _QUESTION = "Is snow white? Answer Yes or No."
 
 
 class LogprobSupport:
-    """Asks for probabilities. `post(call, request, structured, top)` sends a request; `judge` raises if the answer is a fault;
-    `unusable(url, model, what, remedy)` makes the error."""
+    """Requests token probabilities from servers. `post(call, request, structured, top)`: sends a request for the
+    probabilities of `top` tokens. `judge`: raises if the answer is a fault. `unusable(url, model, what, remedy)`:
+    returns the error for a server that returns no probabilities."""
 
     def __init__(
         self,
@@ -38,8 +39,8 @@ class LogprobSupport:
         self._settling: dict[tuple[str, str], asyncio.Lock] = {}
 
     async def ask(self, call: InFlightCall, request: Request) -> Answer:
-        """Send the request and ask for the largest number of probabilities that the server accepts. Raises Fault,
-        ServerError."""
+        """Send the request with the largest number of probabilities that the server accepts, and return the answer.
+        Raises Fault and ServerError."""
         at = (call.server.url, request.model)
         top = self._takes.get(at, TOP[0])
         answer = await self._post(call, request, False, top)
@@ -50,12 +51,16 @@ class LogprobSupport:
         return answer
 
     async def _with_fewer(self, call: InFlightCall, request: Request, refusal: Answer) -> Answer:
-        """Find out how many tokens the server accepts, and return the answer to the request with that number.
+        """Find out for how many tokens the server accepts a request for probabilities, and return the answer to the
+        request with that number.
 
-        Return `refusal` if the server accepts the full number, or refuses a short question even without probabilities.
-        Raises ServerError if it answers only without probabilities. A refusal alone proves nothing, so a short question
-        is sent with fewer and fewer tokens and finally with none, as in SchemaSupport. The result depends only on the
-        server, not on which request came first.
+        The refusal of one request proves nothing, because the request itself may be at fault. So a short question is
+        sent for fewer and fewer tokens, and at last without probabilities. The result depends only on the server, not
+        on which request came first.
+
+        Return `refusal`, the answer to the request so far, in two cases: the server accepts the short question for the
+        full number, or it refuses this question even without probabilities. Raises ServerError if the server accepts
+        the short question only without probabilities.
         """
         at = (call.server.url, request.model)
         async with self._settling.setdefault(at, asyncio.Lock()):

@@ -1,9 +1,11 @@
-r"""PURE: finds the next turn that a model invents after its answer if its template has no special tokens: "### Human:", "USER:".
+r"""PURE: finds the turn that a model invents after its answer. Models do so if turns begin with plain words in their
+chat template, such as "### Human:" or "USER:".
 
-A server returns "Paris.\n### Human: And Germany?\n### Assistant: Berlin." if it has no stop words for Vicuna, Guanaco or
-Alpaca, or if its tokenizer drops special tokens. The text is cut where the invented turn begins. A requested dialogue looks
-similar. Therefore, names of speakers count only in pairs, at the beginning of lines, outside code and after a finished
-sentence. In addition, the text before them must have no speakers and must not mention a dialogue.
+A server returns "Paris.\n### Human: And Germany?\n### Assistant: Berlin." if it has no stop words for Vicuna, Guanaco
+or Alpaca, or if its tokenizer drops special tokens. The text is cut where the invented turn begins. An answer that is
+itself a dialogue looks similar. Therefore, names of speakers count only in pairs, at the beginning of lines, outside
+code and after a finished sentence. In addition, the text before them must have no speakers and must not mention a
+dialogue.
 
 Templates: FastChat's conversation.py, the model cards of Alpaca, Dolly, Guanaco, OpenChatKit and RWKV (2026).
 """
@@ -65,8 +67,8 @@ _OPENING = re.compile(r"\A\s*###? ?(?:Response|Assistant) ?:[ \t]*\n*")
 
 
 def opening(text: str) -> int:
-    """Return where the text begins after a leading name of the answering side ("### Response:"); 0 without such a
-    name."""
+    """Return the position after the speaker's name with which an answer begins ("### Response:"); 0 if it begins with
+    no such name, or if no text follows."""
     found = _OPENING.match(text)
     return found.end() if found and text[found.end() :].strip() else 0
 

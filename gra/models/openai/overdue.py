@@ -18,16 +18,18 @@ OVERTAKEN = 8.0
 
 
 def overtaken(others: int, ahead: int, in_flight: int) -> bool:
-    """Return whether so many later calls were answered that this call must have had its turn. `others`: calls answered
-    since this call was sent; `ahead`: calls at the server when it was sent; `in_flight`: calls at the server now."""
+    """Return whether the server has answered so many calls that it must have reached this call in its queue. `others`:
+    calls answered since this call was sent; `ahead`: calls at the server when it was sent; `in_flight`: calls at the
+    server now."""
     return others - ahead >= OVERTAKEN * max(in_flight, 1)
 
 
 def queued(others: int, ahead: int, limit_s: float, quickest_s: float) -> bool:
-    """Return whether a late call waited in the server's queue. If so, fewer calls at once would be answered in time.
+    """Return whether a late call waited in the server's queue. If it did, the server has too many calls at once.
 
-    The call waited if no later call was answered before it (with parallel processing, some would have been) and if the
-    fastest call (`quickest_s`; inf: none yet) took far less time than the timeout.
+    The call waited if two conditions hold. No call that was sent later was answered before it: a server that works on
+    all its calls at once would have answered some. And the fastest call took less than half of the timeout, or no call
+    was answered yet. `quickest_s`: duration of the fastest call; inf if there is none.
     """
     return others <= ahead and (quickest_s < limit_s / 2 or quickest_s == float("inf"))
 
@@ -38,8 +40,9 @@ def verdict(
     """Return how many more seconds to wait, or the reason why the call is given up.
 
     `waited`: seconds since the call was sent. `silent`: seconds without any answer from this model while the call was
-    waiting. `site`: the same for all models of the server, which may share a queue (None: no other models). `limit_s`:
-    the timeout; `longest_s`: the longest recent call; `hangs`: the call was overtaken.
+    waiting. `site`: seconds without any answer from any model of the same server, because its models may share a queue
+    (None: it has no other models). `limit_s`: the timeout; `longest_s`: duration of the longest recent call; `hangs`:
+    whether the server answers other calls but not this one.
     """
     if waited < limit_s - SOON_S:
         return limit_s - waited

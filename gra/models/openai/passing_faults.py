@@ -1,11 +1,12 @@
-"""PURE: estimates a server's rate of random failures, and after how many failures in a row the request itself is at fault.
+"""PURE: estimates what fraction of the attempts at a server fails at random, and after how many failures in a row a
+request must itself be at fault.
 
 A request that fails repeatedly while its server answers others may be unlucky, or be at fault itself (a prompt that
 crashes the server, a reply that a gateway corrupts). If a fraction p of attempts fails randomly, k failures in a row
 have probability p^k; the request is at fault when p^k is below CHANCE. p is estimated from calls that failed first and
-were answered later. If failed calls never recover, a request is given up after five attempts at first, and after two
-attempts once some thousand calls were answered. If every tenth attempt fails, a request is given up after six attempts.
-So a request that always fails costs little, and an unlucky one is not lost.
+were answered later. At a server that never answers a failed call later, a request is given up after five attempts at
+first, and after two attempts once the server has answered some thousand calls. If every tenth attempt fails, a request
+is given up after six attempts. So a request that always fails costs little, and an unlucky one is not lost.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ _LONG, _SHORT = 2000.0, 100.0  # length of the two estimates' memory, in attempt
 
 
 class PassingFaults:
-    """The fraction of attempts at a server that fail randomly: the higher of two estimates. One has a long memory and shows
-    that faults are rare; the other has a short memory and reacts when they begin."""
+    """The fraction of attempts at a server that fail at random: the higher of two estimates. One averages over many
+    attempts, so it stays low while faults are rare. The other averages over recent attempts only, so it rises soon
+    after faults begin."""
 
     def __init__(self) -> None:
         self._faults = self._attempts = 0.0
@@ -41,5 +43,5 @@ class PassingFaults:
 
     @property
     def attempts(self) -> int:
-        """The number of failures in a row that is too high for chance; at least 2."""
+        """The number of failures in a row that chance does not explain any more; at least 2."""
         return max(math.ceil(math.log(CHANCE) / math.log(self.share)), 2)

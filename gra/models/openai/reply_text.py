@@ -1,14 +1,15 @@
 """PURE: extracts the answer from a model's text by removing reasoning and chat-template tokens.
 
-Reasoning is in blocks (`<think>`, `[THINK]`, `<thinking>`, `<thought>`), in channels (harmony, of gpt-oss), or before a
-closing tag without an opening one (the template opens the block in the prompt). A server that does not stop at a turn-end
-token returns the token as text, followed by a turn that the model invented. The text is cut at such a token (next_turn.py
-handles turns that begin with plain words). If a tool call follows, there is no answer yet (`CALL`).
+Reasoning is in blocks (`<think>`, `[THINK]`, `<thinking>`, `<thought>`), in channels (gpt-oss's harmony format), or
+before a closing tag whose opening tag is not in the text (the chat template puts it into the prompt). A server that
+does not stop at a turn-end token returns the token as text, followed by a turn that the model invented. The text is cut
+at such a token (next_turn.py handles turns that begin with plain words). A text that calls a tool is no answer (fault
+`CALL`).
 
-Text that only mentions such marks is kept if the mention can be recognised: a mark inside code, a `</s>` that closes an
-HTML `<s>`, or words such as "use <think> tags". If a mention cannot be recognised for certain, the reply is unusable
-(`UNSURE`), because a sentence cut in half would be worse.
-Forms: the chat templates and reasoning parsers of vLLM, SGLang and llama.cpp (2026).
+A tag or token that the text only mentions is kept if the mention can be recognised: a mark inside code, a `</s>` that
+closes an HTML `<s>`, or words such as "use <think> tags". If it is uncertain whether the text only mentions a token,
+the reply is unusable (fault `UNSURE`), because an answer cut in half would be worse than none. Forms: the chat
+templates and reasoning parsers of vLLM, SGLang and llama.cpp (2026).
 """
 
 from __future__ import annotations
@@ -100,7 +101,8 @@ _OF_THOUGHTS = re.compile(r"think|thought|channel|message|constrain|start\|", re
 
 
 class Answer(NamedTuple):
-    """`text`: the answer; `cut`: which of THOUGHT and CONTROL were removed; `fault`: why there is no answer, or None."""
+    """`text`: the answer; `cut`: the kinds of text that were removed (THOUGHT, CONTROL); `fault`: why there is no
+    answer, or None."""
 
     text: str
     cut: tuple[str, ...] = ()
@@ -236,8 +238,8 @@ def _end_of_thought(text: str, mark: re.Match[str]) -> int | None:
 
 
 def _ends_thought(text: str, mark: re.Match[str]) -> bool:
-    """Return whether a closing tag without an opening one ends reasoning. `</think>` and special tokens always do;
-    other tags do so only at the end of a line."""
+    """Return whether a closing tag without an opening one ends reasoning. `</think>` and special tokens always end it;
+    other tags end it only at the end of a line."""
     return (
         not mark["ended"]
         or mark["ended"].lower().endswith("think")
@@ -257,8 +259,9 @@ def _spoken_of(text: str, mark: re.Match[str]) -> bool:
 
 
 def _is_markup(text: str, first: int, mark: re.Match[str]) -> bool:
-    """Return whether `mark`, a match of `_SOFT`, is ordinary text: `<s>` or `</s>` as HTML, or another mark in a
-    program or a sentence. `first`: where the text begins."""
+    """Return whether `mark`, a match of the pattern `_SOFT`, belongs to the answer and is no control token: `<s>` or
+    `</s>` as HTML, or a token that a program or a sentence mentions. `first`: the position at which the answer
+    begins."""
     if mark[0] == "<s>":
         return "</s>" in text[mark.end() :]
     if mark[0] == "</s>":

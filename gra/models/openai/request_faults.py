@@ -1,4 +1,5 @@
-"""Turns requests that fail while their server answers others into replies with an error, and counts them for run.json."""
+"""Gives a request that keeps failing while its server answers others a reply with an error, and counts such requests
+for run.json."""
 
 from __future__ import annotations
 
@@ -23,13 +24,13 @@ _LOGGED = 3  # requests per model that are logged one by one
 
 
 def specific(fault: Fault, others: bool) -> tuple[bool, int]:
-    """Return how much a fault says about the request itself; larger is more. `others`: the server answered other requests
-    meanwhile."""
+    """Return a key to sort the faults of one request by: the larger it is, the more likely is the request itself the
+    cause. `others`: whether the server answered other requests meanwhile."""
     return others, _SPECIFIC[fault.kind]
 
 
 class RequestFaults:
-    """Counts the requests that are at fault themselves."""
+    """Counts the requests that are themselves the cause of their failures."""
 
     def __init__(self) -> None:
         self._counts: dict[str, Counter[str]] = {}
@@ -39,10 +40,12 @@ class RequestFaults:
         return {model: dict(counts) for model, counts in self._counts.items()}
 
     def reply(self, request: Request, server: Server, worst: Fault, tried: str) -> Reply:
-        """Return the reply to a request at fault. The first few are logged.
+        """Return a reply with an error for a request that is itself the cause of its failures. The first _LOGGED of
+        such requests of a model are logged. `worst`: the fault that says most about the request; `tried`: the attempts,
+        in words.
 
-        The reply's error becomes part of the data, so it contains no counts, times or anything else that differs from run to
-        run.
+        The reply's error becomes part of the data, so it contains no counts, times or anything else that differs from
+        run to run.
         """
         counts = self._counts.setdefault(request.model, Counter())
         words = _REASONS.get(worst.kind) or str(worst)

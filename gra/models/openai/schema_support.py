@@ -1,5 +1,5 @@
-"""Finds out, at a server's first refusal, whether the server accepts `response_format` with a schema, and remembers it for the
-run."""
+"""Finds out whether a server accepts `response_format` with a JSON schema, and remembers the result for the run. A
+server is tested only when it first refuses a request with a schema."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ _QUESTIONS = ("Reply with a short example.", "Fill in the form with any values."
 
 
 class SchemaSupport:
-    """Sends requests with their schema if the server accepts the schema. `post(call, request, structured)` sends a
-    request; `judge` raises if the answer is a fault or the server is unusable."""
+    """Sends requests with their schema if the server accepts the schema. `post(call, request, structured)`: sends a
+    request, with its schema if `structured` is true. `judge`: raises if the answer is a fault or the server is
+    unusable."""
 
     def __init__(
         self,
@@ -32,7 +33,8 @@ class SchemaSupport:
         self._settling: dict[tuple[str, str, str], asyncio.Lock] = {}
 
     async def ask(self, call: InFlightCall, request: Request) -> Answer:
-        """Send the request with the schema, or as plain text if the server refuses schemas. Raises Fault, ServerError."""
+        """Send the request with the schema, or without it if the server refuses schemas. Raises Fault and
+        ServerError."""
         form = (call.server.url, request.model, request.schema_name or "")
         takes = self._takes.get(form)
         answer = await self._post(call, request, takes is not False)
@@ -45,13 +47,14 @@ class SchemaSupport:
         return answer
 
     async def _without_schema(self, call: InFlightCall, request: Request, form: tuple[str, str, str]) -> Answer | None:
-        """Return the answer to the request without the schema if the server does not accept the schema; None if the first
-        answer stands.
+        """Find out whether the server accepts the schema. Return the answer that the caller must use, or None if the
+        caller must use the first answer, the refusal. `form`: (URL, model, the schema's name).
 
-        A refusal alone proves nothing (the context may be too long). Success without the schema proves nothing either,
-        because that is a different request. The schema is therefore tried on two short questions, so that the result
-        depends only on the server, not on which request came first. If the server accepts the schema at the second
-        question, the request is sent again with the schema.
+        The refusal of one request proves nothing: the request may be too long. If the same request succeeds without the
+        schema, this proves nothing either, because it is then a different request. So the schema is tried on two short
+        questions, and the result depends only on the server, not on which request came first. If the server refuses the
+        schema on both, the request is sent without it. If the server accepts it only on the second, the request is sent
+        again with it.
         """
         async with self._settling.setdefault(form, asyncio.Lock()):
             takes = self._takes.get(form)

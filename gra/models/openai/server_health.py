@@ -1,11 +1,11 @@
 """Decides which servers are unhealthy, probes these until they are back, and holds back calls after HTTP 429.
 
 Health is kept per (URL, model), because one of several models behind a URL can be down. A single failed request proves
-little: the request may be at fault (passing_faults.py). After SUSPECT *different* requests failed with no answer in
-between, the server's list of models is requested; after BROKEN such requests, a short question is asked as well. A
-server that does not answer is unhealthy. It gets no calls until it lists its models again; its first call is then sent
-alone. While a server lists its models, timeouts alone never make it unhealthy: it is overloaded, and gets a lower limit
-of calls in flight (in_flight_limit.py).
+little: the request may be at fault (passing_faults.py). After SUSPECT *different* requests in a row have failed, GRA
+requests the server's list of models; after BROKEN different requests, it also asks the server a short question. A
+server that does not answer this check is unhealthy. It gets no calls until it lists its models again; its first call is
+then sent alone. A server that lists its models never becomes unhealthy through timeouts alone: it is overloaded, and
+gets a lower limit of calls in flight (in_flight_limit.py).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Queue(Protocol):
 
 
 class ServerHealth:
-    """The health of `servers` (model -> its servers).
+    """Keeps the health of `servers`, a mapping from each model to its servers.
 
     `alive(server)` requests a server's list of models. `answers(call)` asks a short question in the slot of `call` and
     reports the result with `answered` or `failed`.
@@ -74,8 +74,8 @@ class ServerHealth:
         self._past_outages: dict[str, int] = dict.fromkeys(servers, 0)  # outages of retired servers
 
     def answered(self, call: InFlightCall, failures: int = 0, *, usual: bool = True) -> None:
-        """Record that the server answered the call after `failures` failed attempts. `usual`: False for a refusal,
-        which counts as an answer, but its duration is ignored."""
+        """Record that the server answered the call after `failures` failed attempts. `usual`: False if the answer is a
+        refusal. A refusal counts as an answer, but its duration is ignored."""
         server, now = call.server, asyncio.get_running_loop().time()
         server.answered += 1
         server.answered_at = now
@@ -128,8 +128,8 @@ class ServerHealth:
         self._queue.dispatch_timed(server.model)
 
     def give_up_at(self, model: str) -> float:
-        """Return the time at which to give up on `model`. By then, for `give_up_after_s` seconds, it has had no server,
-        or none of its servers has answered. inf if one of its servers is not failing."""
+        """Return the time at which to give up on `model`: `give_up_after_s` seconds after it lost its last server, or
+        after the last of its servers began to fail. inf if one of its servers is not failing."""
         if not self._servers[model]:
             return self._absent_since.get(model, 0.0) + self._give_up_after_s
         since = [server.failing_since for server in self._servers[model]]
@@ -155,7 +155,7 @@ class ServerHealth:
         self._queue.dispatch_timed(server.model)
 
     def retire(self, server: Server) -> None:
-        """Mark `server`, which is not in `servers` any more, as gone for good."""
+        """Mark `server` as gone for good. The caller has already removed it from `servers`."""
         server.retired, server.unhealthy = True, "its job ended"
         self._past_outages[server.model] += server.outages + 1
         if not self._servers[server.model]:
@@ -167,8 +167,9 @@ class ServerHealth:
         return self._past_outages[model] + sum(server.outages for server in self._servers[model])
 
     async def _check(self, server: Server, chat: bool, why: str) -> None:
-        """Request a suspect server's list of models and, if `chat`, a reply. A server that does not answer is unhealthy. The
-        check is one additional call for a moment and takes no slot from another call."""
+        """Check a suspect server: request its list of models and, if `chat`, ask it a short question. If it does not
+        answer, mark it unhealthy. The short question takes no slot from another call: it is sent even if a limit is
+        reached."""
         try:
             alive = await self._alive(server)
             if alive and chat:

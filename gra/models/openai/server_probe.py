@@ -35,7 +35,8 @@ class Transport(Protocol):
 
 
 class Probe:
-    """Makes all requests to a pool's servers except chat completions. `key` is redacted in every message."""
+    """Makes all requests to a pool's servers except chat completions. `key`: the API key; it is redacted in every
+    message."""
 
     def __init__(self, settings: PoolSettings, runtime: ModelRuntime, key: str):
         self._settings, self._runtime, self._key = settings, runtime, key
@@ -88,7 +89,8 @@ class Probe:
             await asyncio.sleep(min(1.0, max(deadline - loop.time(), 0.05)))
 
     async def refusal(self, server: Server) -> str | None:
-        """Return why a server that was found cannot be called; None if it can be called."""
+        """Return the reason why no calls can be sent to `server`: it does not answer, or does not list its model. None
+        if calls can be sent."""
         try:
             listed = await self._list_models(server)
             if isinstance(listed, Fault):
@@ -100,7 +102,8 @@ class Probe:
         return None
 
     async def alive(self, server: Server) -> bool:
-        """Return whether any program answers at `server`, with a status other than NOT_UP_YET."""
+        """Return whether `server` answers, unless the status of its answer says that it is still starting
+        (NOT_UP_YET)."""
         assert self.transport is not None
         try:
             answer = await self.transport.exchange("GET", f"{server.url}/models", None, self._limits)

@@ -65,7 +65,7 @@ class Server:
 
 @dataclass(eq=False)
 class InFlightCall:
-    """One attempt. It occupies a slot at `server` until it is released."""
+    """One attempt to have a request answered. It occupies a slot at `server` until it is released."""
 
     server: Server
     key: str  # the request's key

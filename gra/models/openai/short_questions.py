@@ -17,8 +17,8 @@ _MOST = 8  # so many different questions must fail before a server counts as not
 
 
 class ShortQuestions:
-    """Asks short questions. `post` sends a request, `judge` reads the answer. Running questions are added to `tasks`, which the
-    backend cancels."""
+    """Asks short questions. `post`: sends a request. `judge`: raises if the answer is a fault. `tasks`: the set to
+    which each running question is added, so that the backend can cancel it."""
 
     def __init__(
         self,

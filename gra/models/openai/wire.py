@@ -38,8 +38,8 @@ class Malformed(Exception):
 class ErrorBody(Malformed):
     """A body with status 200 that reports an error.
 
-    `code`: the equivalent HTTP status (429: retry later; 401, 402, 403, 404: never), None if unknown. `words`: the server's
-    words, on one line.
+    `code`: the equivalent HTTP status (429: retry later; 401, 402, 403, 404: do not retry), None if unknown. `words`:
+    the server's words, on one line.
     """
 
     def __init__(self, code: int | None, words: str):
@@ -71,11 +71,12 @@ def body_of(
     extra: Mapping[str, Any],
     top: int = TOP[0],
 ) -> bytes:
-    """Return the request as JSON bytes. `extra` overrides the request's keys. `top`: number of tokens whose probabilities are
-    requested, if the request has choices.
+    """Return the request as JSON bytes. `extra` overrides the request's keys. `structured`: whether the body contains
+    the request's schema. `top`: number of tokens whose probabilities are requested; used only if the request has
+    choices.
 
-    The body is joined from encoded parts, because its largest part, the messages, was already encoded for the request's
-    key.
+    The body is joined from encoded parts, because its largest part, the messages, was already encoded when the
+    request's key was computed.
     """
     parts = {
         "model": _served(model.served),
@@ -109,12 +110,13 @@ def _form(schema: Mapping[str, Any], name: str) -> str:
 
 
 def reply_from(body: bytes, wanted: tuple[str, ...] = ()) -> Reply:
-    """Return the reply in a chat completion. `finish` is in the vocabulary of finish.py. Raises Malformed, ErrorBody, and
-    NoLogprobs if the probabilities of `wanted` were requested and the text came without them.
+    """Return the reply that a chat completion contains. `wanted`: the choices whose probabilities were requested.
+    `finish` of the reply is in the vocabulary of finish.py. Raises Malformed, ErrorBody, and NoLogprobs if a reply with
+    text lacks the requested probabilities.
 
-    A refusal (the model's in `message.refusal`, or a content filter's) gives a reply with `error`. A body without content
-    gives a reply with an empty text, but only if the body says why: the tokens went into reasoning or tool calls. The text
-    is as the model wrote it; `reply_text.answer_of` extracts the answer later.
+    If the model (in `message.refusal`) or a content filter refused to answer, the reply has an `error`. If the body has
+    no content because all tokens went into reasoning or tool calls, the reply has an empty text; without such a reason
+    the body is Malformed. The text is as the model wrote it; `reply_text.answer_of` extracts the answer later.
     """
     try:
         value = json.loads(body.decode("utf-8"))
@@ -235,8 +237,8 @@ def listed_models(body: bytes) -> dict[str, str]:
 
 
 def serves(names: Collection[str], served: str) -> bool:
-    """Return whether a server that lists `names` serves the model `served`. A model that is a folder need not be
-    listed. In Ollama, a name without a tag means :latest."""
+    """Return whether a server that lists `names` serves the model `served`. A model that is given as a path counts as
+    served even if it is not listed. Ollama lists a model without a tag as MODEL:latest."""
     return served in names or f"{served}:latest" in names or served.startswith(("/", "./", "../", "~"))
 
 

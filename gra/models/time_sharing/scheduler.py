@@ -3,14 +3,14 @@
 `chat` waits for its model's turn. The rules:
 - The loaded model keeps its turn while calls for it arrive, because a reply often leads to the next call to the same model
   at once (keywords -> instruction). A turn ends only when no call is in flight and no call for this model waits.
-- Before a turn ends, every proposal in progress gets the chance to make a call. All proposals are assumed to wait for other
-  models if no new call has arrived during LULL_S of an idle event loop. If no call waits for any model, the model stays
+- Before a turn ends, the scheduler waits until the event loop has been idle for LULL_S seconds without a new call. Then
+  it assumes that all proposals in progress wait for other models. If no call waits for any model, the model stays
   loaded.
 - The next model is the one with the most waiting calls (ties: the pool's order).
 
-`runtime.concurrency` sets the number of proposals in progress. The larger it is, the fewer swaps are needed: use thousands.
-A waiting proposal takes about 8 kB with short prompts (measured), more with long ones. Replies depend only on their
-requests, so the data are the same as with all models loaded at once.
+`runtime.concurrency` sets the number of proposals in progress. The larger it is, the fewer swaps are needed: use
+thousands. A waiting proposal takes about 8 kB with short prompts (measured), more with long ones. Replies depend only
+on their requests, so the data are the same as with all models loaded at once.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SIMULATED = "SIMULATED_SERVER"  # file in `runtime.log_folder`: a server report
 
 
 class Loader(Protocol):
-    """Loads one model for the length of a block and always unloads it at the end."""
+    """Loads one model for the duration of a `with` block and always unloads it at the end."""
 
     def load(self, model: ModelSettings) -> AbstractAsyncContextManager[Backend]:
         """Return a context manager that yields a backend serving `model`. Raises ServerError if it cannot be loaded."""
@@ -50,7 +50,8 @@ class Loader(Protocol):
 
 class Phased(Backend):
     """A `gra.models.base.Backend` with models that `loader` loads in turn. `per_model`: limit on calls in flight to the
-    loaded model. `folder`: stores the label "simulated", which resumed runs read."""
+    loaded model. `folder`: the folder in which a file records that a server reported simulated models; resumed runs
+    read it."""
 
     def __init__(
         self,
@@ -91,7 +92,8 @@ class Phased(Backend):
 
     @property
     def capabilities(self) -> Capabilities:
-        """`queues` is set: calls wait here, so the engine must pass on all calls of its proposals."""
+        """The backend's capabilities. `queues` is true because calls wait here for their model's turn; the engine must
+        therefore not limit the calls."""
         return Capabilities(
             queues=True, queued=self.queued, drain=self.drain, account=self.account, gpu_seconds=self.gpu_seconds
         )
@@ -105,7 +107,7 @@ class Phased(Backend):
             return await backend.chat(request)
 
     def queued(self, request: Request) -> float:
-        """Return the seconds that an answered call waited for its model's turn. Can be read once per call."""
+        """Return the seconds that an answered call waited for its model's turn. It can be read only once per call."""
         return self._queued.pop(request.key, 0.0)
 
     def drain(self) -> None:
