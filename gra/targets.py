@@ -1,4 +1,4 @@
-"""Resolves the functions that a config names by a dotted path (`_target_`): stages, backends, question sources.
+"""Finds the functions that a config names by a dotted path (`_target_`): stages, backends, question sources.
 
 Old names of moved functions stay valid. Fingerprints contain a function's oldest name, so moving a function does not
 invalidate finished steps.
@@ -37,6 +37,7 @@ def oldest(path: str) -> str:
 
 
 def module_of(path: str) -> tuple[ModuleType, str]:
-    """Import the function's module. Return the module and the function's name. Raises ImportError, ValueError."""
+    """Import the function's module. Return the module and the function's name. Raises ImportError, or ValueError if
+    `path` has no dot."""
     name, _, function = today(path).rpartition(".")
     return importlib.import_module(name), function

@@ -88,8 +88,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def offline_runs(folders: Sequence[Path]) -> list[OfflineRun]:
-    """Return the offline runs below `folders`, the oldest first, so that artifacts are made before they are used. Raises
-    StoreError."""
+    """Return the offline runs below `folders`, the oldest first, so that artifacts are made before they are used.
+    Raises StoreError if one of `folders` does not exist."""
     if missing := [folder for folder in folders if not folder.is_dir()]:
         raise StoreError(f"{missing[0]}: no such folder\n    -> give a store, or the output folder of a stage")
     found = {

@@ -1,8 +1,9 @@
-"""Logs the files that a W&B run reads and makes as artifacts: seeds -> data -> model -> scores -> comparison.
+"""Logs to W&B, as artifacts, the files that a run reads and the files that it writes: seeds -> data -> model -> scores
+-> comparison.
 
-An artifact holds references: a `file://` address with a size and a digest. The file itself is sent only if the weights
-are uploaded, or if it is a table of a comparison. The digest identifies the file. It is the file's MD5; for weights
-that are not uploaded it is a hash of their path and of the artifact's metadata. The metadata holds the folder's
+An artifact holds one reference per file: a `file://` address with a size and a digest. The file itself is sent only if
+the weights are uploaded, or if it is a table of a comparison. The digest identifies the file. It is the file's MD5; for
+weights that are not uploaded it is a hash of their path and of the artifact's metadata. The metadata holds the folder's
 fingerprint in the store (`hash`). W&B keeps files with equal digests as one version, whichever run logged them. In this
 way it connects the run that made a file to the runs that read the file.
 
@@ -42,7 +43,8 @@ def use_data(run: Any, name: str, folder: Path) -> None:
 
 
 def use_seeds(run: Any, path: Path, made_by: Path | None) -> None:
-    """Log the file or folder `path` as the seeds that `run` uses. `made_by`: the folder of the step that made it, if any."""
+    """Log the file or folder `path` as the seeds that `run` uses. `made_by`: the folder of the step that made the
+    seeds; None if no step made them."""
     found = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     files = {(p.relative_to(path).as_posix() if path.is_dir() else p.name): p for p in found}
     name = path.name if made_by is None else f"{made_by.name}-seeds"
@@ -74,7 +76,7 @@ def use_scores(run: Any, folder: Path) -> None:
 
 
 def log_comparison(run: Any, name: str, files: Mapping[str, Path]) -> None:
-    """Log the tables of a comparison as the output of `run`. They are small and are sent."""
+    """Log the tables of a comparison as the output of `run`. The tables are sent to W&B, because they are small."""
     artifact = _artifact(name, "comparison", {})
     for part, path in files.items():
         _add(artifact, part, path, path, _md5(path), upload=path)

@@ -152,7 +152,8 @@ class Run:
         self.call(lambda run: run.log(values, step=step))
 
     def finish(self, summary: dict[str, float]) -> None:
-        """Write the final numbers and close the run. Its files are then complete: the output folder can be listed and moved."""
+        """Write the final numbers and close the run. After that W&B writes no more files, so the output folder can be
+        listed and moved."""
         self.call(lambda run: (run.summary.update(summary), run.finish()))
         if self._run is not None:
             self._run = None
@@ -167,8 +168,8 @@ class Run:
         self._restore()
 
     def call(self, act: Callable[[Any], object], part: str | None = None) -> None:
-        """Call `act` with the run. A failure ends tracking. If `part` is given and W&B's service is still alive, a
-        failure only skips that part."""
+        """Call `act` with the W&B run. If W&B fails, tracking ends. If `part` (the name of what `act` logs) is given
+        and W&B's service is still alive, only this part is skipped."""
         if self._run is None:
             return
         try:
@@ -194,13 +195,14 @@ def cut(text: str, longest: int = LONGEST) -> str:
 
 
 def limited_tags(tags: Sequence[str | None]) -> list[str]:
-    """Return the tags that are set, each once and cut to W&B's limit."""
+    """Return the tags without empty and repeated ones, each cut to W&B's limit."""
     return list(dict.fromkeys(cut(tag, LONGEST_TAG) for tag in tags if tag))
 
 
 def public(value: Any) -> Any:
-    """Return `value` as W&B's config may show it. Keys that hold secrets are removed. Addresses of servers and secret
-    values are replaced by "(left out)". Absolute paths are reduced to their last part."""
+    """Return a copy of `value` for W&B's config, without anything private. Keys that hold secrets are removed.
+    Addresses of servers and secret values are replaced by "(left out)". Absolute paths are reduced to their last
+    part."""
     if isinstance(value, dict):
         return {key: public(part) for key, part in value.items() if not secret_patterns.is_name(str(key))}
     if isinstance(value, list | tuple):

@@ -1,8 +1,8 @@
-"""Quotes command-line overrides that Hydra's grammar cannot read, or would read as something other than a path.
+"""Quotes command-line overrides that Hydra's grammar cannot read, and paths that it would read as something else.
 
-A value with one possible meaning is accepted as it is typed: `output=/x/日本`, `a=b`, `#`, `(`, `~`, blanks, commas without
--m. For a value with two possible meanings (Hydra's escapes, a broken list), the error shows what to type for each. A value
-that Hydra can read and that is not a path stays unchanged.
+A value with one possible meaning is accepted as it is typed: `output=/x/日本`, `a=b`, `#`, `(`, `~`, blanks, commas
+(except in a sweep, `-m`). For a value with two possible meanings (Hydra's escapes, a broken list), the error shows what
+to type for each meaning. A value that Hydra can read and that is not a path stays unchanged.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def quoted(text: str) -> str:
 
 
 def in_quotes(text: str) -> str:
-    """Return `text` in single quotes, which are easier to read, if they suffice; else as `quoted` does."""
+    """Return `text` in single quotes, which are easier to read; if `text` needs escapes, quote it as `quoted` does."""
     return quoted(text) if re.search(r"[\\'$]", text) else f"'{text}'"
 
 

@@ -1,5 +1,5 @@
-"""Reports what the program is waiting for: within two seconds, then every ten. Writes to the log, or to standard error before
-logging is set up."""
+"""Reports what the program is waiting for: first within two seconds, then every ten seconds. Writes to the log, or to
+standard error before logging is set up."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ log = logging.getLogger("gra")
 def reported(what: str | Callable[[], str | None], every_s: float = EVERY_S, after_s: float = 0.0) -> Iterator[None]:
     """Report, during the block, what the block waits for and for how many seconds.
 
-    `what`: the text, or a function that returns it; a thread calls the function once a second, and None means that nothing
-    waits now. Blocks and waits shorter than a second, or than `after_s` seconds, are not reported.
+    `what`: the text to report, or a function that returns it. A thread calls the function once a second; it returns
+    None while the block waits for nothing. Blocks and waits shorter than a second, or than `after_s` seconds, are not
+    reported.
     """
     stop = threading.Event()
 

@@ -9,8 +9,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def well_formed(value: Any) -> Any:
-    """Return `value` (text, or mappings and lists of text) with surrogate pairs joined and lone surrogates replaced by U+FFFD.
-    Other values stay."""
+    """Return `value` (text, or mappings and lists of text) with surrogate pairs joined and lone surrogates replaced by
+    U+FFFD. Values of other types are returned unchanged."""
     if isinstance(value, str):
         whole = value.isascii() or _encodable(value)
         return value if whole else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

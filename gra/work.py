@@ -1,4 +1,4 @@
-"""PURE: FLOPs, GPU-hours and disk of a plan, in words that state what was assumed. Printed by `gra plan`.
+"""PURE: estimates the FLOPs, GPU-hours and disk space of a plan, as text for `gra plan` that states its assumptions.
 
 generating  2 x parameters x tokens            a forward pass (Kaplan et al. 2020, arXiv 2001.08361, 2.1)
 training    6 x parameters x tokens            forward and backward
@@ -22,13 +22,13 @@ def billions_named(name: str) -> float | None:
 
 
 def in_words(flops: float, share: float) -> str:
-    """Return FLOPs and GPU-hours as text."""
+    """Return FLOPs and GPU-hours as text. `share`: the assumed fraction of the GPU's peak."""
     hours = hours_in_words(gpu_hours(flops, share))
     return f"{short(flops)}FLOPs, {hours} GPU-hours (assumed: {share:.0%} of an H100's 989 TFLOP/s in bfloat16)"
 
 
 def gpu_hours(flops: float, share: float) -> float:
-    """Return the hours that one GPU needs for `flops` if it reaches `share` of PEAK."""
+    """Return the hours that one GPU needs for `flops` if it reaches the fraction `share` of PEAK."""
     return flops / (PEAK * share) / 3600
 
 

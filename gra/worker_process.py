@@ -1,5 +1,5 @@
-"""Runs an object in a separate process, so that large or slow work neither fills the memory of the process that makes the calls
-nor delays a reply."""
+"""Runs an object in a separate process, so that its large or slow work neither fills the memory of the main process,
+which makes the calls to models, nor delays the processing of their replies."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _starting = threading.Lock()
 class WorkerProcess:
     """The object `make(*arguments)`, built in a new process. Its methods are called by name, one at a time.
 
-    The process ends when this object is closed or when the parent process ends, even by kill -9. If the object has a method
-    `close`, that is called first. `needs`: the worker's resources, quoted in the error if the process dies (mostly from lack
-    of memory).
+    The process ends when this object is closed or when the parent process ends, even by kill -9. If the object has a
+    method `close`, that is called first. `needs`: how much memory the process needs, as text. The error quotes it if
+    the process dies, because mostly memory has run out.
     """
 
     def __init__(self, name: str, needs: str, make: Callable[..., Any], *arguments: Any):
@@ -54,8 +54,8 @@ class WorkerProcess:
     def close(self) -> None:
         """End the process, by SIGKILL if it has not ended in about CLOSE_S seconds. Unfinished work is lost.
 
-        SIGTERM is sent again and again: Python runs its handler between two instructions, so a signal that arrives just before the
-        process waits for its next call would be handled only after that call.
+        SIGTERM is sent repeatedly, because Python runs a signal's handler only between two instructions: if one SIGTERM
+        arrives just before the process begins to wait for its next call, the handler does not run while it waits.
         """
         self._turns.shutdown(wait=False, cancel_futures=True)
         for _ in range(int(CLOSE_S / AGAIN_S)):

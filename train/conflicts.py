@@ -55,7 +55,8 @@ def conflicts(
     machine: Machine,
     world: int,
 ) -> list[Problem]:
-    """Return all conflicts among the sections (None: could not be parsed), for `world` processes on `machine`."""
+    """Return all conflicts between the settings, for `world` processes on `machine`. A section of the settings is None
+    if it is invalid; conflicts with it are then not checked."""
     found = _data(inputs)
     if sft is not None:
         found += _schedule(sft) + _precision(sft, machine) + _adapters(sft) + _eight_bit(sft, machine)

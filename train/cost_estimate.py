@@ -1,4 +1,4 @@
-"""FLOPs, GPU-hours and disk of a training before it starts, for `gra plan`."""
+"""Estimates the FLOPs, GPU-hours and disk space of a training before it starts, for `gra plan`."""
 
 from __future__ import annotations
 

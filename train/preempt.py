@@ -43,7 +43,7 @@ class _Leave(BaseException):
 
 
 class Stop:
-    """Records the exit code that a signal requested of this process, and the phase of the run."""
+    """Records the phase of the run and, once a signal has arrived, the exit code with which the run will end."""
 
     def __init__(self) -> None:
         self.requested = 0  # the exit code requested by a signal; 0: none
@@ -78,7 +78,8 @@ class Stop:
         return alone or number != self._first or time.monotonic() - self._when > GRACE
 
     def agree(self, device: Any) -> int:
-        """Return the exit code requested of any process of the run; 0 if none. All processes call it after the same step."""
+        """Return the exit code if any process of the run has received a signal; 0 if none has. All processes call this
+        method after the same step."""
         import torch
         import torch.distributed as dist
 

@@ -1,4 +1,4 @@
-"""Checks what a training needs outside its config: a student on the hub."""
+"""Checks before a training whether a student that is named by a hub id is available on the hub."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from gra.train.settings import StudentSettings
 def problems(student: StudentSettings | None, inputs: Mapping[str, Path | None]) -> list[Problem]:
     """Return why `student.model` is not available on the hub.
 
-    Return [] if it is, or if the student is a folder, built here, or an input. `student` is None if it is invalid; `check`
-    reports why.
+    Return [] if it is available, and if the student is not taken from the hub: if it is a folder, an input, or built
+    from scratch. Also return [] if `student` is None; this means that it is invalid, which `check` reports.
     """
     if (
         student is None

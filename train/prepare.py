@@ -6,7 +6,8 @@ with the same data, student and recipe. In an experiment it has the config and t
     tokens: {_target_: gra.train.prepare.run, config: {...}, inputs: {data: data, student: student}}
     model:  {_target_: gra.train.stage.run, config: {...}, inputs: {data: data, student: student, tokens: tokens}}
 
-Keys that do not change the tokens are not in its fingerprint: runs that differ only in the learning rate share one folder.
+The fingerprint of the stage leaves out keys that do not change the tokens, so trainings that differ only in the
+learning rate share one folder.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Defines the settings of the training and student stages: the keys of `conf/sft`, `conf/student` and `runtime`. No heavy import.
 
-Everything that changes the resulting numbers is in `StudentSettings` and `SftSettings`. `RuntimeSettings` changes only speed:
-another `per_device_batch` or number of threads gives the same results up to floating-point noise (sums in another order). Only
-the same values give the same bytes.
+Everything that changes the resulting numbers is in `StudentSettings` and `SftSettings`. `RuntimeSettings` changes only
+speed: another `per_device_batch` or number of threads gives the same results up to floating-point noise (sums in
+another order). Only with the same values of both keys are the results equal to the byte.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def _count_or_share(value: object) -> object:
 
 
 class BuildSettings(Settings):
-    """Size of a Llama-architecture model with random weights. Its byte-level BPE tokenizer is trained on a text. All defaults are
-    NS: the paper tunes pretrained models."""
+    """Size of a Llama-architecture model with random weights. Its byte-level BPE tokenizer is trained on a text. The
+    paper states none of the defaults (NS), because it tunes pretrained models."""
 
     vocab_size: int = Field(
         default=1024,

@@ -1,4 +1,4 @@
-"""Makes the first calls of a run: they check that the judges give probabilities, and annotate each seed."""
+"""Makes the first calls of a run: they check that the judges' servers return probabilities, and annotate each seed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from gra.synthesis.engine.driver import Driver
 
 
 async def first_questions(engine: Driver, rules: Rules, models: Sequence[str]) -> list[CallRecord]:
-    """If the run scores by probabilities, check that each of `models`, the judges, gives them. Return the calls. Raises
-    ServerError if a judge gives none."""
+    """If the run scores by probabilities, check that the server of each judge (`models`) returns them. Return the calls
+    that were made. Raises ServerError if a server returns none."""
     checked = models if rules.settings.scoring == "probability" else ()
     return [
         call async for calls in engine.stream(gives_probabilities(model, rules) for model in checked) for call in calls
@@ -24,8 +24,8 @@ async def first_questions(engine: Driver, rules: Rules, models: Sequence[str]) -
 async def annotate_seeds(
     engine: Driver, seeds: Sequence[Seed], rules: Rules, models: Sequence[str]
 ) -> AsyncIterator[tuple[Seed, Record | None, str, tuple[CallRecord, ...]]]:
-    """Yield, in the order of the seeds, (seed, its record or None, the fault or "", the calls). The seed's id decides the
-    annotator."""
+    """Yield, in the order of the seeds, (seed, its annotated record or None, the fault or "", the calls). The seed's id
+    decides which model annotates it."""
     writers = candidates(models, rules.settings).annotator
     exchanges = (annotate_seed(s, stream(rules.seed, "annotator", s.id).choice(writers), rules) for s in seeds)
     order = iter(seeds)

@@ -1,5 +1,5 @@
-"""Writes the unchanged seeds as a data folder of the form that a synthesis writes: the arm with which synthetic data
-are compared.
+"""Writes the unchanged seeds to a data folder with the same files as a synthesis. Experiments use it as the baseline
+with which synthetic data are compared.
 
 A seed without an answer cannot be trained on. It is dropped with the reason `response_missing`.
 """
@@ -49,7 +49,7 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """Return the seed file or folder, whose content decides the output."""
+    """Return the seed file or folder. Its content decides the output, so it belongs in the fingerprint."""
     settings, _ = parse(SeedOnlySettings, config)
     return {} if settings is None else seed_files(settings.seeds)
 
@@ -66,19 +66,20 @@ def outlook(
     earlier: Sequence[Path],  # noqa: ARG001
     upstream: Upstream,  # noqa: ARG001
 ) -> Outlook:
-    """For `gra plan`: how many records later steps can expect. The stage itself costs nothing."""
+    """Return, for `gra plan`, how many records later steps can expect. The cost is zero, because the stage calls no
+    model."""
     seeds = SeedOnlySettings.model_validate(config).seeds
     known = [number for number in (seeds.limit, trial.count(seeds, inputs)) if number is not None]
     return Outlook(cost=Cost(), rows=min(known, default=None))
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - the same for every folder
-    """Return "": nothing in a working folder of this stage costs anything to make again."""
+    """Return "": whatever an unfinished folder of this stage contains can be made again at no cost."""
     return ""
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write the data folder. A relative `seeds.path` is inside inputs["seeds"], if there is one.
+    """Write the data folder. If inputs["seeds"] is given, a relative `seeds.path` is a path inside that folder.
 
     Raises ConfigError for an invalid config, and SeedError if the seeds cannot be loaded or none has an answer.
     """

@@ -1,4 +1,4 @@
-"""The `synthesis` config group: every choice of the method as a named option, including those that no source states.
+"""The `synthesis` config group: every choice in the method is a named option, also if no source states what to choose.
 
 Defaults follow the paper where it states them; "NS" (not stated) marks the other defaults. Source: arXiv 2504.12322,
 sections on roles, generator, reviewers, adjudicator, post-processing and iterations.
@@ -31,7 +31,8 @@ class Decoding(Settings):
 
 
 class DecodingBySteps(Settings):
-    """Decoding parameters of each step (not stated in the paper). Steps that write are sampled, steps that judge are greedy."""
+    """Decoding parameters of each step (not stated in the paper). By default, steps that write are sampled; steps that
+    judge or annotate are decoded greedily."""
 
     annotate_seed: Decoding = Field(Decoding(max_tokens=256), description="Domain, keywords and summary of a seed.")
     keywords: Decoding = Field(
@@ -212,16 +213,16 @@ class SynthesisSettings(Settings):
 
     @property
     def proposal_limit(self) -> int:
-        """Limit on proposals per round. If `max_proposals` is None, a round may end earlier: as soon as its samples are kept
-        too slowly to reach the wanted number (stopping.py)."""
+        """The largest number of proposals per round. If `max_proposals` is None, a round also ends when so few of its
+        proposals are kept that it would not reach its number of samples (committee/stopping.py)."""
         return self.max_proposals if self.max_proposals is not None else MOST_PROPOSALS * self.samples_per_round
 
 
 def decoding_of(settings: SynthesisSettings, step: str, attempt: int, cuts: int = 0) -> dict[str, Any]:
     """Return the decoding parameters of attempt `attempt` (from 0) of a step. Retries of a greedy step are sampled,
-    since greedy decoding would repeat itself. `cuts`: number of earlier attempts that were truncated. Each of them
-    doubles the max_tokens of a response, up to `long_answers` times the setting. The step `rewrite` (stage `refine`) is
-    decoded like `respond`."""
+    since greedy decoding would repeat itself. `cuts`: number of earlier attempts whose reply was truncated. In the step
+    `respond`, each of them doubles `max_tokens`, up to `long_answers` times its setting. The step `rewrite` (stage
+    `refine`) is decoded like `respond`."""
     step = "respond" if step == "rewrite" else step
     decoding: Decoding = getattr(settings.decoding, step)
     temperature = decoding.temperature if attempt == 0 else max(decoding.temperature, 0.5)

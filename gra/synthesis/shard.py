@@ -1,7 +1,8 @@
 """Runs one shard of a round as a stage: makes the calls of its proposals and records them in its journal. See sharding.py.
 
-Command: gra synthesize shard=0/4 round=1 output=DIR ...     (round=0: annotate the seeds; round 1 does it if needed)
-`config.shard`: {round, index, count, gathers}. `gathers` marks the merge of round 0, which imports what the shards recorded.
+Command: gra synthesize shard=0/4 round=1 output=DIR ...     (round=0 annotates the seeds; without it, round=1 does)
+`config.shard`: {round, index, count, gathers}. `gathers` is true only for the merge of round 0, which imports the calls
+that the shards of round 0 recorded.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Fill the journal in `output`. inputs["previous"]: the merged folder of the earlier rounds. Raises the same errors as the
-    synthesis."""
+    """Make the calls of the shard and record them in the journal in `output`. inputs["previous"]: the folder of the
+    merge of the previous round. Raises the same errors as a synthesis that is not divided."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     given = parsed(config)

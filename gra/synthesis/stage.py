@@ -96,9 +96,9 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
 
 
 def divide(config: dict[str, Any], output: Path, count: int) -> tuple[list[Wave], dict[str, Any]]:
-    """Return the waves of parts into which the run into `output` is divided, with `count` shards per round; and the
-    config with which the run itself uses the results of these parts. Raises StoreError if the run was begun with
-    another number of shards and is not finished."""
+    """Return how to divide the run that writes `output` into jobs, with `count` shards per round: the waves of jobs,
+    and the config with which the run afterwards imports what these jobs recorded. Raises StoreError if the run is
+    unfinished and was begun with another number of shards."""
     if not (output / labels.MANIFEST).is_file():
         shard_folders.refuse_other(output.with_name(f"{output.name}{sharding.SHARDS}"), count)
     rounds = SynthesisSettings.model_validate(config["synthesis"]).rounds
@@ -122,7 +122,7 @@ def outlook(
     earlier: Sequence[Path],
     upstream: Upstream,  # noqa: ARG001
 ) -> Outlook:
-    """Return, for `gra plan`, the calls of the run and the number of model loads. `check` has accepted the config."""
+    """Return, for `gra plan`, the calls of the run and the number of model loads. The caller has checked the config."""
     given = parsed(config)
     count = trial.count(given.seeds, inputs)
     found = price.outlook(given, count, [*([own] if own is not None else []), *earlier], own)
@@ -137,8 +137,8 @@ def outlook(
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
     """Return what would stop a run for reasons outside its config: unusable seeds, models that no server lists,
-    unreadable benchmark files, an unavailable embedder. Problems that only follow from faults that `check` reports are
-    left out."""
+    unreadable benchmark files, an unavailable embedder. Faults that `check` reports, and problems caused by them, are
+    not repeated here."""
     if any(section not in config for section in SECTIONS):
         return []
     problems = trial.problems(parse(SeedSettings, config["seeds"])[0], inputs)
@@ -151,8 +151,8 @@ def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Pr
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Make the data folder. Raises ConfigError, SeedError, ServerError or StoreError if the run cannot be completed, and
-    NothingKept with the reasons of the drops if no sample was kept."""
+    """Make the data folder. Raises ConfigError, SeedError, ServerError or StoreError if the run cannot be completed,
+    and NothingKept, which says why the samples were dropped, if no sample was kept."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     start = time.time()

@@ -1,9 +1,12 @@
 """Runs the stage `subset`: writes some samples of one or several data folders to a new data folder. No model is called.
 
-In an experiment: `_target_: gra.synthesis.subset.run`, `config: {seed: 0, subset: {choose: length_matched}}`, `inputs: {data: STEP,
-like: STEP}`; further folders are inputs `data_NAME`. The folders are sorted by input name, and the samples of a folder
-keep their order. The new stats.json (`before`) states the whole cost of the folders. With choose=first it states only a
-part of this cost, in proportion to the samples taken, because the later samples need not be made.
+In an experiment: `_target_: gra.synthesis.subset.run`, `config: {seed: 0, subset: {choose: length_matched}}`, `inputs:
+{data: STEP, like: STEP}`; further data folders are inputs `data_NAME`. The optional input `like` is a data folder that
+gives the response lengths to match and, if `subset.samples` is null, the number of samples. The data folders are sorted
+by input name, and the samples of a folder keep their order.
+
+The key `before` of the new stats.json states what it cost to make the data folders. With choose=first it states only a
+part of this cost, in proportion to the samples taken, because the samples after them need not have been made.
 """
 
 from __future__ import annotations
@@ -34,8 +37,8 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return all faults of config and inputs. An input that is None does not exist yet, so its content is not
-    checked."""
+    """Return all faults of config and inputs. An input that is None will be made by an earlier step, so its content is
+    not checked."""
     settings, problems = parse(SubsetStageSettings, config)
     names = _data(inputs)
     problems += [
@@ -82,7 +85,7 @@ def _combinations(subset: SubsetSettings, like: bool) -> list[Problem]:
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - the same for every folder
-    """Return "": nothing in a working folder of this stage costs anything to make again."""
+    """Return "": whatever an unfinished folder of this stage contains can be made again at no cost."""
     return ""
 
 
@@ -131,9 +134,9 @@ def _bought(
     lengths: Sequence[int],
     targets: Sequence[int],
 ) -> int:
-    """Return the number of samples that the input `like` decides. With budget=samples it is the number of samples in
-    `like`. With budget=tokens it is the number of samples that the tokens spent on `like` would buy here. Raises
-    StoreError if the tokens spent on `like` or on `folders` are not known."""
+    """Return the number of samples to keep, which the input `like` decides. With budget=samples it is the number of
+    samples in `like`. With budget=tokens it is the number of samples in `folders` that cost as many tokens as were
+    spent on `like`. Raises StoreError if the tokens spent on `like` or on `folders` are not known."""
     if subset.budget == "samples":
         return len(targets)
     other, here = all_tokens(before([inputs[LIKE]])), all_tokens(before(folders.values()))

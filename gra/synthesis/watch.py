@@ -1,4 +1,5 @@
-"""Watches a running committee: logs what is wrong with it, each fault once, and decides when `stop_when_blind` ends the run."""
+"""Watches a running committee: logs each of its faults once, and decides whether the run ends because its reviews carry
+no information (`synthesis.stop_when_blind`)."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ FIRST_LOOK = 50  # number of reviewed samples at the first report; the number do
 
 
 class Watch:
-    """Watches one run. `state`: the health statistics, if the caller reads them too. Outcomes must be added in a fixed order."""
+    """Watches one run. `state`: the health statistics to fill, for a caller that also reads them; None: new ones.
+    Outcomes must be added in a fixed order."""
 
     def __init__(self, settings: SynthesisSettings, state: health.Health | None = None):
         self._limit, self._health = settings.stop_when_blind, state or health.Health()
@@ -29,19 +31,20 @@ class Watch:
             self.report()
 
     def report(self) -> None:
-        """Log what is wrong with the committee, each fault once per run."""
+        """Log the faults of the committee that were not logged earlier in this run."""
         for kind, text in health.faults(self._health.account()):
             if kind not in self._reported:
                 self._reported.add(kind)
                 log.warning("COMMITTEE: %s", printable(text))
 
     def is_blind(self) -> bool:
-        """Return whether `stop_when_blind` ends the run now."""
+        """Return whether the run ends now: at least `stop_when_blind` samples have reviews, and these reviews carry no
+        information."""
         limit = self._limit
         return limit is not None and self._health.reviewed >= limit and health.blind(self._health.account())
 
     @property
     def warnings(self) -> list[str]:
-        """What is wrong with the committee, in words."""
+        """The faults of the committee, one sentence each."""
         found: list[str] = self._health.account()["warnings"]
         return found

@@ -22,8 +22,8 @@ from gra.weights.student import make
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fetch the named models and return the exit code. Raises ConfigError before any download, and FetchError after trying all
-    models."""
+    """Fetch the named models and return the exit code. Raises ConfigError, before any download, if a name or a pool's
+    file is invalid. Raises FetchError, after all models were tried, if one of them could not be fetched."""
     parser = argparse.ArgumentParser(
         prog="gra fetch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -54,7 +54,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def catalogue(*folders: Path) -> dict[str, dict[str, Weights]]:
-    """Return pool -> model -> weights, from the pools in `folders`/pool and the project's pools. Raises ConfigError."""
+    """Return a mapping of pool to model to weights, read from pool/*.yaml in each of `folders` and in the project's
+    conf folder. Raises ConfigError for an invalid file."""
     from omegaconf import OmegaConf
     from yaml import YAMLError
 

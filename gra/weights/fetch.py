@@ -1,5 +1,5 @@
-"""Fetches a model's weights into the cache: one process at a time, with the hash verified, atomically. Resumes an interrupted
-download."""
+"""Fetches a model's weights into the cache. Processes take turns, only a file with the right hash is moved into the
+cache, and an interrupted download is resumed."""
 
 from __future__ import annotations
 

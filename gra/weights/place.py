@@ -28,8 +28,8 @@ def path_of(weights: Weights) -> Path:
 
 
 def fault(weights: Weights) -> str | None:
-    """Return why the weight file cannot be used; None if it is complete. It is hashed once per process (about a second per
-    gigabyte)."""
+    """Return why the weight file cannot be used; None if it is complete. Each process hashes the file only once (about
+    a second per gigabyte)."""
     try:
         path = path_of(weights)
         found = path.stat()

@@ -56,8 +56,8 @@ def command_for(path: Path) -> str | None:
 
 
 def make(name: str, weights: Weights, say: Say) -> Path:
-    """Return the student's folder; convert the fetched file if the folder is missing. Raises StoreError with the converter's
-    last lines."""
+    """Return the student's folder; convert the fetched file if the folder is missing. If the conversion fails, raises
+    StoreError with the last lines of its output."""
     target = folder(name)
     if _made_of(target, weights.sha256):
         say(f"{name}: already converted: {target}")
@@ -82,7 +82,8 @@ def make(name: str, weights: Weights, say: Say) -> Path:
 
 
 def label(form: str, file: str, sha256: str) -> str:
-    """Return the line of the file QUANTIZED for weights in `form`, e.g. "4-bit (Q4_1): FILE, sha256 ..." for Q4_1."""
+    """Return the content of the file QUANTIZED: "4-bit (Q4_1): FILE, sha256 ..." if `form`, the quantisation, is
+    Q4_1."""
     bits = re.match(r"I?Q(\d+)", form)
     return f"{f'{bits[1]}-bit' if bits else 'few bits'} ({form}): {file}, sha256 {sha256}"
 

@@ -1,9 +1,10 @@
 """Decides how many samples of each data folder are trained on and in which order they are taken.
 
-The inputs `data` and `data_NAME` are the folders, and `sft.mix` sets their weights. Decisions are pure functions of
-sizes and seed. The counts are computed from the weights by the largest-remainder method. The seed shuffles each folder
-once, and samples are taken in that order without replacement. A training set with a larger `sft.limit` therefore
-contains the samples of one with a smaller `sft.limit` (in a mixture, up to the rounding of counts).
+The inputs `data` and `data_NAME` are the folders, and `sft.mix` sets their weights. All decisions depend only on the
+weights, the sizes of the folders and the seed. The counts are computed from the weights by the largest-remainder
+method. The seed shuffles each folder once, and samples are taken in that order without replacement. A training set with
+a larger `sft.limit` therefore contains the samples of one with a smaller `sft.limit` (in a mixture, up to the rounding
+of counts).
 """
 
 from __future__ import annotations
@@ -65,9 +66,9 @@ def largest(weights: Mapping[str, float], available: Mapping[str, int], at_most:
 def held_out_count(sft: SftSettings, rows: Mapping[str, int]) -> int:
     """Return the number of samples to hold out.
 
-    It is `sft.held_out` if that is a number of samples, and 0 if it is null. If `sft.held_out` is a share, it is a
-    share of the largest mixture that the weights allow. It is not a share of `sft.limit`, so training sets of different
-    sizes are validated on the same samples.
+    It is `sft.held_out` if that is a number of samples, and 0 if it is null. If `sft.held_out` is a fraction, it is a
+    fraction of the largest mixture that the weights allow, not of `sft.limit`. Training sets of different sizes are
+    therefore validated on the same samples.
     """
     if sft.held_out is None:
         return 0
@@ -93,7 +94,8 @@ def held_out_order(name: str, rows: int, seed: int) -> list[int]:
 
 
 def check(sft: SftSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Return the faults of data inputs, weights and sizes that can be found in the config and the files' numbers of rows."""
+    """Return the faults in data inputs, weights and sizes. Only the config and the number of rows in each file are
+    read."""
     names = [name for name in sorted(inputs) if is_data(name)]
     found = [
         Problem(f"inputs.{name}", "this stage has no such input", f"name data folders data or {PREFIX}NAME")

@@ -27,7 +27,7 @@ IGNORED = -100  # the label that the loss ignores
 
 
 def with_blank(dataset: Dataset) -> Dataset:
-    """Return `dataset` with one more row at its end, a single untrained token."""
+    """Return `dataset` with one more row at its end, which consists of a single untrained token."""
     from datasets import Dataset, concatenate_datasets
 
     values = {"input_ids": [0], "labels": [IGNORED], "seq_lengths": [1]}
@@ -36,10 +36,10 @@ def with_blank(dataset: Dataset) -> Dataset:
 
 
 def order(samples: int, seed: int, multiple: int, lengths: Sequence[int] | None = None, batch: int = 1) -> list[int]:
-    """Return a permutation of `samples` row numbers by `seed`, padded to a multiple of `multiple`.
+    """Return the row numbers 0 to `samples` - 1 in an order that `seed` decides, padded to a multiple of `multiple`.
 
-    The padding is the blank row (number `samples`). With `lengths` (tokens per row), each group of `batch` consecutive
-    rows, except the last group, has similar lengths.
+    The padding consists of the number `samples`, which is that of the blank row. With `lengths` (tokens per row), each
+    group of `batch` consecutive rows, except the last group, has similar lengths.
     """
     import torch
 
@@ -72,11 +72,11 @@ def sampler(
     lengths: Sequence[int] | None = None,
     batch: int = 1,
 ) -> Sampler[int]:
-    """Return a sampler of rows in the order of `order`.
+    """Return a sampler that yields row numbers in the order that the function `order` returns.
 
-    The data set has `samples` rows and, if `multiple` is above 1, a blank row. The sampler calls `epoch` at the start
-    of each epoch, because accelerate does not set its sampler's epoch after a resume with several processes (accelerate
-    1.15, SkipBatchSampler).
+    The data set has `samples` rows and, if `multiple` is above 1, a blank row. At the start of each epoch the sampler
+    calls `epoch`, which returns the epoch's number, because accelerate does not set its sampler's epoch after a resume
+    with several processes (accelerate 1.15, SkipBatchSampler).
     """
     from torch.utils.data import Sampler
 
@@ -93,7 +93,7 @@ def sampler(
 def epoch_of(state: Any) -> int:
     """Return the number of the epoch that is starting, from a trainer's state.
 
-    The state's `epoch` is a whole number here. Only after a resume in the middle of an epoch it has a fraction, which
-    is dropped.
+    At the start of an epoch, the state's `epoch` is a whole number. If the run resumes in the middle of an epoch,
+    `epoch` has a fraction, which is dropped.
     """
     return int(state.epoch or 0)

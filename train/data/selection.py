@@ -90,7 +90,7 @@ class Source:
         self._said = time.monotonic()
 
     def tokenise(self, rows: np.ndarray, tokeniser: data.Tokeniser, scratch: Scratch) -> None:
-        """Tokenise those of `rows` that are not tokenised yet."""
+        """Tokenise the rows with the numbers `rows`, except rows that are tokenised already."""
         wanted = np.sort(rows[self.fate[rows] == UNSEEN])
         done = 0
         for numbers, results in _encode_ahead(tokeniser, data.read_conversations(self.folder, wanted)):
@@ -190,7 +190,8 @@ class Selection:
         usable rows.
 
         Rows are tokenised in waves; each wave is one pass over the file. The first wave has as many rows as are wanted.
-        A later wave has the largest of these numbers: the missing rows, data.CHUNK, a quarter of the rows tried so far.
+        The number of rows in a later wave is the largest of these: the number of rows still missing, data.CHUNK, and a
+        quarter of the rows tried so far.
         """
         rows, at = np.asarray(order, np.int64), 0
         taken: list[np.ndarray] = []
@@ -235,8 +236,8 @@ def _encode_ahead(
 
 
 def account(selection: Selection, training: Picks, held: Picks) -> dict[str, Any]:
-    """Return the number of rows with each fate, where rows = samples + held out + dropped + not_drawn, and the lengths
-    of the samples."""
+    """Return how many rows became samples, were held out, were dropped or were not drawn (these numbers add up to all
+    rows), and statistics of the samples' lengths."""
     rows = sum(source.rows for source in selection.sources.values())
     dropped = _sum(selection.sources.values())
     kept, aside = _statistics(training, selection.sft.cutoff_length), _statistics(held, selection.sft.cutoff_length)

@@ -1,14 +1,14 @@
-"""Makes the tokenised training set once, before a process group exists and without the model.
+"""Tokenises the training set once, before the process group is created and without loading the model.
 
-It is a folder that every process maps into memory:
+The result is a folder whose Arrow files each process maps into memory:
 
     tokens/train.arrow      columns input_ids, labels (int32 lists), with packing also seq_lengths; Arrow's stream format
     tokens/held_out.arrow   the same for the validation loss, if sft.held_out is set
     tokens/account.json     the fate of every row, lengths, tokens, packing
     tokens/facts.json       written last: what the folder was made from, its hash, and the other files' sizes
 
-If the folder was made from the same facts, it is reused; otherwise it is made again. `train/prepare.py` makes it in a
-separate step.
+An existing folder is reused if it was made from the same facts (data, tokenizer, template and recipe); otherwise it is
+made again. `train/prepare.py` makes the folder in a separate step.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ def discard(output: Path) -> None:
 def check(sft: SftSettings, seed: object, folder: Path | None) -> list[Problem]:
     """Return the faults of the input `tokens` (None: made by an earlier step) that can be found without the tokenizer.
 
-    Such a fault is an incomplete folder, or one made for another recipe. `ensure` compares the other facts.
+    The faults are that the folder is incomplete or was made for another recipe. `ensure` later compares the data, the
+    tokenizer and the template.
     """
     if folder is None or not folder.is_dir():  # the caller reports a missing folder
         return []

@@ -48,7 +48,8 @@ class Machine:
 
 
 def here() -> Machine:
-    """Describe this machine as this process sees it (CUDA_VISIBLE_DEVICES, torch's build), or the machine that a job requests."""
+    """Describe this machine as this process sees it (CUDA_VISIBLE_DEVICES, torch's build). While a config is checked
+    for a batch job, describe the machine that the job requests instead."""
     if (gpus := requested_gpus()) is not None:
         return Machine((Gpu("requested"),) * gpus, frozenset(PACKAGES))
     packages = frozenset(name for name in PACKAGES if importlib.util.find_spec(name) is not None)

@@ -82,7 +82,8 @@ def arguments(settings: TrainSettings, output: Path, rows: int | None = None) ->
 def split_batch(total: int, world: int, per_device: int) -> tuple[int, int]:
     """Return (sequences per forward pass, accumulation steps); their product times `world` is `total`.
 
-    Raises TrainError if the numbers do not divide. `train.stage.check` reports that earlier, with the nearest choices.
+    Raises TrainError if the numbers do not divide. `train.stage.check` reports that earlier, with the nearest batch
+    sizes that fit.
     """
     share, rest = divmod(total, world)
     if rest or share % per_device:

@@ -66,10 +66,11 @@ def newest(folder: Path, remove_torn: bool = True) -> Path | None:
 
 
 def counts(trainer: Any) -> dict[str, Any]:
-    """Return what TRL's trainer leaves out of a checkpoint: the tokens seen and the sums since the last row of the log.
+    """Return the counts that TRL's trainer does not save in a checkpoint: the number of tokens seen, and the sums of
+    loss and metrics since the last row of the log.
 
-    The sums matter because a run can stop between two rows. All processes have to call this function. Its result is stored in the
-    mark, which `resume` reads.
+    The next row of the log is computed from these sums, and a run can stop between two rows. All processes have to call
+    this function. Its result is stored in the checkpoint's mark, where `resume` reads it.
     """
     since, loss = transformers.unlogged_loss(trainer)
     metrics = trl.unlogged_metrics(trainer)

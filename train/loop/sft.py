@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 @preempt.stoppable
 def train(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Load, tokenise, train and publish, and return the flat metrics of `train.stage.run`.
+    """Load, tokenise, train and publish, and return the metrics that `train.stage.run` returns.
 
     Raises TrainError, and Preempted or Interrupted after a signal.
     """

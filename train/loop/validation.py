@@ -18,7 +18,7 @@ LOSS = "eval_loss"  # transformers' key in the trainer's log
 
 
 def problems(sft: SftSettings) -> list[Problem]:
-    """Return the fault of validation settings that have no effect."""
+    """Return a problem if `sft.eval_steps` has no effect because no samples are held out; else []."""
     if sft.eval_steps is None or sft.held_out is not None:
         return []
     message = f"{sft.eval_steps}, but sft.held_out=null: there are no samples to validate on"
@@ -30,8 +30,9 @@ def evaluate(trainer: Any) -> dict[str, float]:
 
     All processes of a run call it together.
 
-    Every process takes its share of the rows in batches of `per_device_train_batch_size`. All processes have the same number of
-    batches, so that sharded weights can be gathered; filler batches do not count.
+    The rows are divided evenly between the processes, and each process computes batches of
+    `per_device_train_batch_size`. All processes compute the same number of batches, so that sharded weights can be
+    gathered. A process that has no rows left computes a filler batch, which does not count.
     """
     import torch
 

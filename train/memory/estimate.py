@@ -32,7 +32,8 @@ STATE = {
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a model. `intermediate`: summed over the experts that a token passes; `queries`: heads x width of a head."""
+    """The sizes of a model. `intermediate`: the width of the feed-forward layer, summed over the experts that a token
+    passes; `queries`: the number of heads x the width of a head."""
 
     weights: int
     embeddings: int
@@ -90,9 +91,11 @@ class Peak:
 
 
 def rows(shape: Shape, plan: Plan, free: float, share: int, most: int) -> int:
-    """Return the largest number of sequences per forward pass that fits SHARE of `free` bytes; 1 if none does.
+    """Return the largest number of sequences per forward pass with which a step fits into SHARE (0.8) of `free` bytes;
+    1 if none fits.
 
-    It is a power of two that divides `share` (a process's part of the global batch) and is at most `most`.
+    The number is a power of two, divides `share` (how many sequences of the global batch one process gets) and is at
+    most `most`.
     """
     fitting = 1
     while share % (fitting * 2) == 0 and fitting * 2 <= most and peak(shape, plan, fitting * 2).total <= SHARE * free:
@@ -129,10 +132,9 @@ def _weights(shape: Shape, plan: Plan) -> float:
 
 
 def _gradients(shape: Shape, plan: Plan) -> float:
-    """Return the bytes of the accumulated gradients, plus the newest gradient of the largest weight, which is the
-    embeddings.
+    """Return the bytes of the accumulated gradients and of the newest gradient of the largest weight, the embeddings.
 
-    This newest gradient exists twice: once from the input layer and once from the output layer.
+    The newest gradient counts twice, because the input layer and the output layer each compute one for the embeddings.
     """
     new = 2 * 4 * shape.embeddings if plan.embeddings_trained else 0
     whole = 2 * plan.trained if plan.sharding else 0  # bfloat16, before sharding
@@ -159,10 +161,10 @@ def _activations(shape: Shape, plan: Plan, rows: int) -> float:
 
 
 def _kept(shape: Shape, plan: Plan) -> float:
-    """Return the bytes that a layer keeps per token.
+    """Return the bytes per token that a layer keeps for the backward pass.
 
-    These are two norms (float32), projections, rotated queries and keys, values, the output of the attention, the MLP's two inner
-    outputs, their product and the output of the activation function.
+    It keeps two norms (float32), projections, rotated queries and keys, values, the output of the attention, the MLP's
+    two inner outputs, their product and the output of the activation function.
     """
     hidden, queries, inner = shape.hidden, shape.queries, shape.intermediate
     if not plan.half:

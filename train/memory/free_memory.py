@@ -14,8 +14,8 @@ UNLIMITED = 2**60  # cgroup v1 expresses "no limit" by a number near 2^63
 def gpu() -> int:
     """Return the bytes that a run can use on this process's GPU.
 
-    With several processes it is the GPU's total memory: each process has its own GPU, and all have to find the same number
-    without communication.
+    A single process can use the memory that is free now. With several processes the result is the GPU's total memory:
+    each process has a GPU for itself, and all processes must get the same number without communication.
     """
     import torch
 

@@ -33,7 +33,8 @@ def ran_out(error: BaseException) -> bool:
 
 @dataclass
 class Pass:
-    """A forward pass, as far as it is known: its number of sequences, and whether activations are recomputed."""
+    """What is known about a forward pass: its number of sequences (None: not known yet), and whether activations are
+    recomputed."""
 
     rows: int | None = None
     checkpointing: bool = False

@@ -32,9 +32,9 @@ METHODS = {"full": "full-parameter", "lora": "LoRA, merged", "qlora": "QLoRA (4-
 
 
 def simulated(settings: TrainSettings, inputs: dict[str, Path]) -> str | None:
-    """Return the label that says why the result counts as simulated; None without one.
+    """Return the label that says why the trained model counts as simulated; None if it does not count as simulated.
 
-    The result takes over the label of an input folder or of the folder `student.model`.
+    The trained model takes over the label of an input folder or of the folder `student.model`.
     """
     sources = dict(inputs)
     if "student" not in inputs and settings.student.model is not None:
@@ -75,7 +75,8 @@ def card(
 ) -> str:
     """Return the text of the card.
 
-    `base`: hub id or folder of the student; `account`: the account of the data (metrics.json); `metrics`: steps and losses.
+    `base`: hub id or folder of the student; `account`: the counts of rows and tokens, as in metrics.json; `metrics`:
+    steps and losses.
     """
     sources = mixture.folders(inputs)
     licences, label = data_licences(list(sources.values())), simulated(settings, inputs)

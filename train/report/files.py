@@ -45,7 +45,8 @@ def rows(history: list[dict[str, Any]]) -> list[LogRow]:
 
 
 def speeds(history: list[dict[str, Any]]) -> list[LogRow]:
-    """Return one row per logged step with all other numbers in the trainer's history: throughput and memory."""
+    """Return one row per logged step with the numbers in the trainer's history that `rows` leaves out: throughput and
+    memory."""
     known = set(COLUMNS.values())
     timed = [entry for entry in history if "loss" in entry]
     numbers = (int, float)

@@ -79,7 +79,8 @@ def peak_tflops(name: str, precision: str) -> float | None:
 class Flops:
     """The FLOPs of an optimizer step.
 
-    `token`: per token; `projected`: per trained position; `attention`: factor of the sum of squared document lengths.
+    `token`: FLOPs per token; `projected`: FLOPs per trained position; `attention`: FLOPs per unit of the sum of squared
+    document lengths.
     """
 
     token: int
@@ -116,7 +117,7 @@ class ThroughputMeter:
     """Counts tokens between two log steps. The counts stay on the device until they are read."""
 
     def __init__(self, cost: Flops | None, tflops: float | None, gather: Any, processes: int = 1):
-        """Set up the meter. Without `cost` or `tflops` (of one device) there is no MFU.
+        """Set up the meter. `tflops`: the peak of one device. If `cost` or `tflops` is None, no MFU is computed.
 
         `gather` concatenates a tensor of shape (4,) from each process to one of shape (processes * 4,).
         """
@@ -177,7 +178,7 @@ class ThroughputMeter:
     def aside(self) -> Iterator[None]:
         """Exclude the time spent in this context, because evaluations and checkpoints are not training.
 
-        If the meter is read inside, only the time after that reading is excluded.
+        If `read` is called inside the context, only the time after that call is excluded.
         """
         began = time.perf_counter()
         yield
@@ -221,7 +222,7 @@ def attach(trainer: Any, settings: TrainSettings) -> None:
 
 
 def summary(trainer: Any) -> dict[str, Any]:
-    """Return the figures since this process started, for metrics.json; {} if no step was logged."""
+    """Return throughput, MFU and peak memory since this process started, for metrics.json; {} if no step was logged."""
     found = trainer.throughput.summary() if trainer.throughput is not None else {}
     return {} if found.get("tokens_per_second") is None else found
 

@@ -25,7 +25,8 @@ class Tracker(Run):
         super().__init__(settings, output, config, run_id, job_type="train", finish_timeout=timeout)
 
     def replay(self, rows: Iterable[tuple[int, dict[str, float]]]) -> None:
-        """Log rows (step, values) from before a resume again if the run is offline. Online, the server already has them."""
+        """If the run is offline, log again the rows (step, values) that were logged before a resume. If it is online,
+        W&B's server already has them."""
         if self._offline:
             for step, values in rows:
                 self.log(values, step)

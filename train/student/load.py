@@ -62,13 +62,13 @@ def load(student: StudentSettings, sft: SftSettings, where: str) -> tuple[PreTra
 
 
 def weight_dtype(student: StudentSettings, sft: SftSettings) -> Dtype:
-    """Return the dtype of the weights during training, apart from weights in 4 bits."""
+    """Return the dtype of the weights during training; it does not apply to weights in 4 bits (QLoRA)."""
     half = sft.precision == "bf16" and (sft.method != "full" or zero.active(sft, world_size()) is not None)
     return student.dtype or ("bfloat16" if half else "float32")
 
 
 def source(student: StudentSettings, where: str) -> dict[str, Any]:
-    """Return the arguments of every `from_pretrained(where, ...)`."""
+    """Return the arguments that each call of `from_pretrained(where, ...)` needs."""
     options: dict[str, Any] = {"trust_remote_code": student.trust_remote_code}
     return options if Path(where).is_dir() else options | {"revision": student.revision}
 

@@ -1,11 +1,12 @@
-"""PURE: builds a judgement as one Yes/No question, with examples as chat turns before it, and reads its score from one token.
+"""PURE: asks a judge one Yes/No question, after a few answered examples, and computes a score from the probabilities of
+both answers.
 
     user: <instruction>...</instruction> <response>...</response> Does the response ...? Yes or No.     assistant: Yes
     ... (six examples, the same for a run, round and domain, so that a server's prefix cache holds them)
     user: the sample                                                  score = 10 x P(Yes) / (P(Yes) + P(No))
 
-The score is the expected value over the answer tokens, as in G-Eval (arXiv 2303.16634). `benchmarks/judging.py` measures how well a
-model judges this way.
+The score is the expected value over both answers (Yes counts 10, No counts 0), as in G-Eval (arXiv 2303.16634).
+`benchmarks/judging.py` measures how well a model judges this way.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ def questions_of(kind: Questions) -> tuple[str, ...]:
 
 
 def response_messages(instruction: str, response: str, examples: Examples, question: str = "overall") -> Messages:
-    """Return the chat that asks `question` (a key of QUESTIONS) about a response. Its examples ask the same question.
-    In the examples for No the whole response is wrong, so the answer is No to every question."""
+    """Return the chat that asks the question `question` (a key of QUESTIONS) about a response. Each example in the chat
+    is asked the same question. An example with the answer No has a response that is wrong altogether, so No is the
+    right answer to any question."""
     return (*_shown(examples, question), {"role": "user", "content": _answered(instruction, response, question)})
 
 
@@ -67,7 +69,7 @@ def score_of(choices: Mapping[str, float]) -> float | None:
 
 
 def read_score(reply: Reply) -> tuple[float | None, str | None]:
-    """Return (score, None), or (None, fault). reading.py gives the faults their names."""
+    """Return (score, None), or (None, fault). replies/reading.py shortens each fault to a name for stats.json."""
     if reply.error is not None:
         return None, f"refused: {reply.error[:200]}"
     score = None if reply.choices is None else score_of(reply.choices)
@@ -88,8 +90,8 @@ def _tagged(tag: str, text: str) -> str:
 
 @lru_cache(maxsize=64)
 def _shown(examples: Examples, question: str | None) -> Messages:
-    """Return the turns that show examples before `question`, or before the question about an instruction if `question`
-    is None. The turns are cached, since many samples share them."""
+    """Return the chat turns of the answered examples. They ask `question` about responses; if `question` is None, they
+    ask about instructions. The turns are cached, because many samples have the same examples."""
     chat = []
     for one in examples.instructions if question is None else examples.responses:
         text = _task(one.instruction) if question is None else _answered(one.instruction, one.response, question)

@@ -1,4 +1,6 @@
-"""Applies calibration maps (synthesis.calibrate=probe): the knots in probe.json map each review's score before the gate.
+"""Calibrates the scores of reviews (synthesis.calibrate=probe), so that all judges use a common scale. Each judge has a
+calibration map, whose knots a probe wrote to probe.json; the map is applied before the score is compared with the
+threshold tau.
 
 A calibrated review has one score, `overall`, and keeps the model's own scores as `raw`. A model without a map (too few probe items)
 keeps its own scale and is named in the log and in stats.json (`calibration`).
@@ -43,7 +45,7 @@ def as_given(review: Review) -> Review:
 def scales_for(settings: SynthesisSettings, models: Sequence[str], folder: Path | None) -> Scales:
     """Return each judging model's calibration map, read from the probe in `folder`; {} if calibration is off. A judge
     without a map is left out. Raises ConfigError if there is no probe, if the probe does not fit this run, or if it has
-    no map at all. Raises StoreError if the probe cannot be read."""
+    no map for any judge. Raises StoreError if the probe cannot be read."""
     if settings.calibrate == "none" or not settings.review:
         return {}
     found = read_probe(folder)

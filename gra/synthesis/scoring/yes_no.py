@@ -1,7 +1,7 @@
 """PURE: lists the questions that `synthesis.scoring=probability` asks about a sample, and turns their scores into checks and
 reviews.
 
-A review with several questions (`synthesis.questions=dimensions`) needs every score: if one is missing, so is the review.
+With several questions (`synthesis.questions=dimensions`) a review counts only if each question has a score.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def check_questions(draft: Outcome, examples: Examples, turns: Sequence[tuple[st
 
 
 def checks(models: Sequence[str], scored: Sequence[Scored], least: float) -> tuple[Check, ...]:
-    """Return the verdicts of `models` on the instruction: a score of at least `least` passes."""
+    """Return each model's verdict on the instruction, which passes with a score of at least `least`."""
     return tuple(
         Check(
             model,
@@ -45,8 +45,8 @@ def review_questions(
 
 
 def reviews(models: Sequence[str], scored: Sequence[Scored], kind: Questions) -> tuple[Review, ...]:
-    """Return the reviews of `models`. `scored`: the scores of their questions, in the order of the models, and for each
-    model in the order of the questions."""
+    """Return the reviews of `models`. `scored`: the scores of all questions that the first model was asked, then those
+    of the second model, and so on."""
     names = questions_of(kind)
     found = []
     for place, model in enumerate(models):

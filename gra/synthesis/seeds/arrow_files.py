@@ -21,8 +21,8 @@ def is_table(head: bytes) -> bool:
 
 
 def read_table(path: Path, content: Opened) -> Iterator[Raw]:
-    """Yield the rows of a parquet or Arrow file, which is read in batches. Raises SeedError if the file is damaged, or compressed
-    and too large."""
+    """Yield the rows of a parquet or Arrow file, which is read in batches. Raises SeedError for a damaged file, and for
+    a compressed file (e.g. gzip) of more than 1 GiB when unpacked."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -24,8 +24,9 @@ _CHECKED = 200  # records: enough to see the columns, few enough for a quick che
 def check_seeds(
     settings: SeedSettings, *, base: Path | None = None, base_pending: bool = False, key: str = "seeds"
 ) -> list[Problem]:
-    """Return the faults in the settings, the path and the first records. A relative path is inside `base`, if given.
-    `base_pending`: an earlier step has not made that folder yet, so a relative path cannot be checked."""
+    """Return the faults in the settings, the path and the first records. If `base` is given, a relative path is a path
+    inside that folder. `base_pending`: an earlier step has not made the folder `base` yet, so a relative path cannot be
+    checked. `key`: the config key of the seeds, for messages."""
     columns = settings.columns
     problems = []
     if columns.given and settings.format in READERS:
@@ -78,8 +79,8 @@ def _first_record(settings: SeedSettings, base: Path | None) -> Any:
 
 
 def check_first_records(settings: SeedSettings, base: Path | None = None, key: str = "seeds") -> list[Problem]:
-    """Return the faults in the first records of a file or folder: it cannot be read, no columns are recognised, too many records
-    are bad. Hub data sets are not checked, because a check fetches nothing."""
+    """Return the faults in the first records of a file or folder: the file cannot be read, no columns are recognised,
+    or too many records are bad. Hub data sets are not checked, because a check downloads nothing."""
     if settings.path is None or settings.hub is not None:
         return []
     reading = Reading(settings, base)

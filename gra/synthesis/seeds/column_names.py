@@ -1,5 +1,5 @@
-"""PURE: the usual names of columns, the search for columns with these names, and the override that the user can type if
-the names do not decide."""
+"""PURE: finds columns by their usual names, and builds the overrides (`seeds.columns.NAME=COLUMN`) that the user can
+type if the names are unknown or ambiguous."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ def fold(name: object) -> str:
 
 
 def suggest(record: Any, key: str = "seeds.columns") -> str:
-    """Return an override that the user can type for records with unknown columns; "" if no column fits. It maps a chat
-    column or, without one, the first two columns of text. If some texts have several words, only their columns count (a
-    ticket's number is not an instruction)."""
+    """Return overrides that the user can type for records with unknown columns; "" if no column fits. They map the
+    first chat column. If there is no chat column, they map the first two text columns to instruction and response.
+    Columns whose text is a single word, e.g. a ticket number, are mapped only if no text has several words."""
     if not isinstance(record, dict):
         return ""
     chats = [name for name, value in record.items() if value and is_chat(value)]
@@ -127,8 +127,9 @@ def override(name: str, column: str, key: str = "seeds.columns") -> str:
 
 
 def named(record: Mapping[str, Any], names: tuple[str, ...], holds: Callable[[Any], bool] | None = None) -> list[str]:
-    """Return the columns with these folded names whose values pass `holds`. If several columns match, as in merged data
-    sets, the empty columns are left out; if all are empty, all are returned."""
+    """Return the columns of `record` whose folded names are in `names`. With `holds`, only the columns are returned for
+    whose value `holds` returns True. Without `holds`, if several columns match (as in merged data sets), the empty
+    columns are left out; but if all are empty, all are returned."""
     found = [name for name in record if isinstance(name, str) and fold(name) in names]
     if holds is not None:
         return [name for name in found if present(record[name]) and holds(record[name])]
@@ -138,10 +139,12 @@ def named(record: Mapping[str, Any], names: tuple[str, ...], holds: Callable[[An
 def ambiguous(
     record: Mapping[str, Any], what: str, one: list[str], answers: list[str], instructions: list[str] | None = None
 ) -> ColumnFault:
-    """Return the fault for several columns that may hold `what`, with the override that chooses one.
+    """Return the error that several columns may hold `what`: "the instruction", "the response", "the input" or "the
+    chat". Its message contains overrides that choose one of them.
 
-    `answers`: the candidates for the response. `one`: the candidates for `what`, or for the instruction if `what` is
-    "the response". `instructions`: the known instruction column, if `what` is the input.
+    `one`: the columns that may hold `what`; but if `what` is "the response", the columns that may hold the instruction.
+    `answers`: the columns that may hold the response. `instructions`: the instruction column, needed only if `what` is
+    "the input".
     """
     many = answers if what == "the response" else one
     if what == "the chat":

@@ -1,9 +1,9 @@
 """PURE: finds the columns of instruction, response and chat, by the user's column map or by their usual names, in upper
 or lower case.
 
-By name, an instruction column (question, prompt, query) is paired with a response column (answer, completion, output), or a chat
-column (messages, conversations, dialog) is used alone. If the names are ambiguous nothing is guessed: the error gives the override
-to type.
+By name, an instruction column (question, prompt, query) is paired with a response column (answer, completion, output),
+or a chat column (messages, conversations, dialog) is used alone. If the names are ambiguous, an error is raised; its
+message contains the override to type.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Columns(Settings):
 
 @dataclass(frozen=True)
 class Shape:
-    """How to read a table, all of whose records have the same columns. `label`: for log and card. `answers`:
+    """How to read records that have the same columns. `label`: says in log and card how they were read. `answers`:
     whether the records have a response column."""
 
     read: Read
@@ -103,8 +103,8 @@ class Shape:
 
 
 def mapped(columns: Columns) -> Read:
-    """Return a function that reads the seeds of a record by the column map `columns`. The function raises BadRecord for
-    a record that is not usable."""
+    """Return a function that turns a record into seeds with the column map `columns`. The function raises BadRecord if
+    the record is not usable."""
 
     def read(record: Any) -> list[Fields]:
         domain = text(record, columns.domain, required=False).lower() if columns.domain else ""
@@ -124,7 +124,7 @@ def mapped(columns: Columns) -> Read:
 def recognise(record: Any) -> Shape | None:
     """Return how to read records with the columns of `record`; None if their names are not known.
 
-    Raises ColumnFault, with the override to type, if several columns fit.
+    Raises ColumnFault if several columns may hold the same part of a seed; its message contains the override to type.
     """
     if not isinstance(record, dict) or not record:
         return None
@@ -164,8 +164,8 @@ def recognise(record: Any) -> Shape | None:
 
 
 def shape_for(columns: Columns) -> Shape:
-    """Return the shape of records whose columns were found by their names. Their `domain` column counts if it holds one
-    of the seven domains."""
+    """Return the shape of records whose columns were found by their names. The value of a column `domain` is used only
+    if it is one of the seven domains."""
 
     def read(record: Any) -> list[Fields]:
         _refuse_unwanted(mapping(record), columns)

@@ -1,8 +1,9 @@
 """Opens seed files as UTF-8, regardless of their compression and encoding. Archives and other files that hold no data
 are refused with an error that names their kind.
 
-The content decides, not the file's name. gzip, bzip2, xz, zstd and lz4 are recognised by their magic numbers; UTF-8, UTF-16 and
-UTF-32 by their byte order mark or the positions of zero bytes. pyarrow unpacks zstd and lz4, the standard library the others.
+Compression and encoding are recognised by the content, not by the file's name: gzip, bzip2, xz, zstd and lz4 by their
+magic numbers; UTF-8, UTF-16 and UTF-32 by their byte order mark or the positions of zero bytes. pyarrow unpacks zstd
+and lz4, the standard library the others.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ class Raw:
 
 @dataclass(frozen=True)
 class Opened:
-    """A file's content. `handle` gives UTF-8 without a byte order mark; bytes that are invalid in `encoding` become 0xff, which
-    never occurs in UTF-8. `head`: the first bytes, unpacked but not recoded. `encoding`: the file's own encoding."""
+    """A file's unpacked content. `handle`: a stream of the content in UTF-8, without a byte order mark; bytes that are
+    invalid in `encoding` become 0xff, which never occurs in UTF-8. `head`: the first bytes of the unpacked content, not
+    converted to UTF-8. `encoding`: the encoding in which the file was written."""
 
     handle: IO[bytes]
     head: bytes
@@ -96,7 +98,7 @@ def opened(path: Path) -> Iterator[Opened]:
 
 @contextmanager
 def damage(path: Path) -> Iterator[None]:
-    """Turn errors of unpacking and of the disk into SeedErrors that name the file."""
+    """Inside this context, turn errors in reading or unpacking the file `path` into SeedErrors that name it."""
     try:
         yield
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:

@@ -26,9 +26,9 @@ _TOO_LONG = str(object())  # stands for a line of more than MAX_ROW characters; 
 def rows(
     handle: IO[bytes], path: Path, knows: Callable[[dict[str, Any]], bool], encoding: str = "UTF-8"
 ) -> Iterator[Raw]:
-    """Yield the rows after the header as mappings of texts, each with the number of its first line. `knows`: returns
-    whether a record's columns are known. It helps to choose the delimiter. Raises SeedError if the header cannot be
-    read."""
+    """Yield each row after the header as a mapping of column names to texts, with the number of the row's first line.
+    `knows`: a function that returns whether a record's columns are known. The delimiter is chosen with it. Raises
+    SeedError if the header cannot be read."""
     csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW))
     lines = _Lines(handle)
     if (first := lines.peek(1)) and (stated := re.fullmatch(r"sep=(.)\s*", first[0])):  # written by Excel
@@ -62,7 +62,7 @@ def looks_like_rows(sample: bytes, knows: Callable[[dict[str, Any]], bool]) -> b
 
 
 def _row(lines: _Lines, delimiter: str, width: int | None) -> tuple[list[str], int, str | None]:
-    """Return the next row: its cells, how many lines it takes, and its fault, or None.
+    """Return the next row: its cells, the number of its lines, and its fault (None if it has none).
 
     If a faulty row takes several lines and its last line alone is a complete row, a quote was opened and never closed.
     In this case only the first line is dropped, so the rows after it survive. Otherwise the quote is inside a long
@@ -150,8 +150,8 @@ class _Lines:
         self.number = 1
 
     def at(self, place: int) -> str | None:
-        """Return the line that comes `place` lines after the next one; None after the end, _TOO_LONG for a line longer than any
-        row may be."""
+        """Return one of the lines that are not taken yet; `place` counts them from 0. Return None after the end of the
+        file, and _TOO_LONG for a line of more than MAX_ROW characters."""
         while len(self._ahead) <= self._first + place:
             line = self._text.readline(MAX_ROW)
             if not line:

@@ -1,6 +1,7 @@
 """Selects the seed files of a folder: a data folder of this project, a save_to_disk folder, the hub's layout, or plain data files.
 
-`add_note` receives a message about every choice. Paths that a README names are followed only inside its folder.
+The functions report each choice to the user with `add_note`. A README (the data set's card) can name data files; names
+that lead outside the README's folder are refused.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class Selection:
 
 
 def select(path: Path, split: str, config: str | None, add_note: Callable[[str], None]) -> Selection:
-    """Return the files to read for `seeds.path`. Raises SeedError, which says what the path holds, if none of it can be read."""
+    """Return the files to read for `seeds.path`. Raises SeedError if the path has no seed file that can be read; the
+    message says what is there instead."""
     if path.is_file():
         if path.name == REJECTED and is_ours(path.parent):
             kept = to_type("seeds.path", str(path.parent / TRAIN))
@@ -153,8 +155,9 @@ def _of_hub_layout(folder: Path, split: str, config: str | None, add_note: Calla
 
 
 def _side_by_side(folder: Path, split: str, add_note: Callable[[str], None]) -> list[Path]:
-    """Return the data files of a folder or, if it has none itself, of the only folder below it that has any. If names contain
-    splits, only the files of `split` are returned."""
+    """Return the data files of a folder. If it has none itself, return the data files in its subfolders. If paths
+    contain names of splits, only the files of `split` are returned. Raises BadRecord if there is no data file, or if
+    files without a split are in several subfolders."""
     top = [file for file in sorted(folder.iterdir()) if _is_data(file)]
     files = top or [file for file in sorted(folder.rglob("*")) if _is_data(file) and not _hidden(file, folder)]
     if not files:
@@ -211,8 +214,8 @@ def _patterns(data_files: Any) -> dict[str, list[str]]:
 
 
 def _name(value: Any, default: str) -> str:
-    """Return a name from a card, cut and printable, or `default` if it is not a text. Other values are not turned into text,
-    because YAML references can make that text endless."""
+    """Return a name from a README, printable and cut to 200 characters; return `default` if the name is not a text. A
+    list or mapping is not converted to text, because with YAML's references the text could become endless."""
     return printable(value[:200]) if isinstance(value, str) else default
 
 

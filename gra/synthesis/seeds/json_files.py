@@ -1,10 +1,13 @@
 """Reads JSON files of any layout as a stream of values with their places: one value per line, one array, or several documents.
 
-A line that is not JSON is one fault, and the other lines are read. An array is read element by element, so it may have
-any size. After a syntax error in an array, reading resumes at the next record. If the broken record begins its line,
-this is the next object that begins a line with the same indentation; otherwise it is the next object with the columns
-of an earlier record, after a comma or at the beginning of a line. If no such record is found (in a cut-off file), or
-the array holds turns, reading ends there.
+If there is one value per line, a line that is not JSON is reported as a fault, and the other lines are read. An array
+is read element by element, so it may have any size.
+
+After a syntax error in an array, reading resumes at the next record that can be found. If the broken record stands at
+the beginning of a line, the next record is the next object that stands at the beginning of a line with the same
+indentation. Otherwise it is the next object with the columns of an earlier record, after a comma or at the beginning of
+a line. SeedError is raised if the array holds chat turns, or if no such record is found and the broken record is not
+the last one (e.g. because the file is cut off).
 """
 
 from __future__ import annotations
@@ -25,9 +28,9 @@ _NEXT_OBJECT = re.compile(r"\n[{\[]")
 
 
 def has_lines(sample: list[bytes], named_lines: bool) -> bool:
-    """Return whether to read a file line by line. `sample`: its first lines that are not blank, cut at MAX_LINE + 1
-    bytes. `named_lines`: whether the file's name has an ending of jsonl files. The name decides if the content does
-    not."""
+    """Return whether to read a file line by line. `sample`: the file's first lines that are not blank, each cut at
+    MAX_LINE + 1 bytes. `named_lines`: whether the file's name ends in .jsonl, .ndjson or .jsonlines. This decides only
+    if the sample fits both kinds of file."""
     if not sample:
         return False
     opening = sample[0].lstrip(_BOM + b" \t\x1e")[:1]
@@ -51,7 +54,8 @@ def is_json(line: bytes) -> bool:
 
 
 def lines(handle: IO[bytes], encoding: str = "UTF-8") -> Iterator[Raw]:
-    """Yield one value per line. `handle` gives UTF-8; `encoding`, for messages, is the file's own."""
+    """Yield the values of a file with one JSON value per line. `handle`: a stream in UTF-8. `encoding`: the encoding in
+    which the file was written, for messages."""
     number = 0
     while line := handle.readline(MAX_LINE + 1):
         number += 1
@@ -82,7 +86,7 @@ def lines(handle: IO[bytes], encoding: str = "UTF-8") -> Iterator[Raw]:
 def documents(handle: IO[bytes], path: Path, encoding: str = "UTF-8") -> Iterator[Raw]:
     """Yield the elements of an array, or consecutive values, with the places "record 1", "record 2" and so on.
 
-    A syntax error is one fault if a record is found after it; else SeedError is raised.
+    A syntax error is yielded as one fault if reading can resume at a later record; otherwise SeedError is raised.
     """
     text = Window(handle, path, encoding)
     number = 0
@@ -105,8 +109,9 @@ def documents(handle: IO[bytes], path: Path, encoding: str = "UTF-8") -> Iterato
 
 
 def _elements(text: Window, path: Path) -> Iterator[Raw]:
-    """Yield the elements of the array that begins here, and faults with their lines. An array of turns is one chat, so the whole
-    list is yielded as one value. Raises SeedError for a syntax error after which no element is found."""
+    """Yield the elements of the array that begins at the window's position, and one fault, with its line, for each
+    broken element. If the elements are the turns of a chat, they are yielded together as one list. Raises SeedError for
+    a syntax error after which no element is found."""
     from gra.synthesis.seeds.turns import is_turn
 
     text.take("[")

@@ -34,7 +34,7 @@ class Window:
         self.line, self._column = 1, 0  # position of `_at`
 
     def skip(self, what: re.Pattern[str]) -> bool:
-        """Skip `what`. Return whether any text is left."""
+        """Move past the text that matches `what` here, if any. Return whether text is left after it."""
         while True:
             match = what.match(self._text, self._at)
             assert match is not None
@@ -67,8 +67,8 @@ class Window:
         return match[1]
 
     def value(self) -> Any:
-        """Consume and return the value that begins here. Raises SyntaxFault if there is no usable value, and SeedError if it is
-        too long."""
+        """Consume and return the value that begins at the current position. Raises SyntaxFault if there is no usable
+        value, and SeedError if it is too long."""
         while True:
             try:
                 value, end = DECODER.raw_decode(self._text, self._at)
@@ -155,8 +155,8 @@ class Window:
         return f" (the file begins with `{begins}`; supported are JSON, jsonl, CSV, TSV, parquet and Arrow)"
 
     def _is_certain(self, error: json.JSONDecodeError) -> bool:
-        """Return whether the error remains when more text is read. It may disappear for an unterminated text, and for a
-        word or number at the end, because these may only be cut off."""
+        """Return whether the error would remain if more text were read. It may disappear if a string is unterminated or
+        if the error is at the end of the text that was read, because the value may continue there."""
         return not error.msg.startswith("Unterminated") and error.pos + 16 < len(self._text)
 
     def _more(self) -> bool:

@@ -1,8 +1,8 @@
 """Reads the seed sets of the paper and of related work, with one function per format: raw record -> `Fields`.
 
-An instruction and its input are joined by an empty line. A record with an empty answer column is a bad record (28 in Stanford's
-Alpaca). Formats without answers (WizardLM's test set, Condor's tag tree) give seeds with an empty response: such an instruction
-alone is enough, because the generator works from keywords and summaries.
+An instruction and its input are joined by an empty line. A record whose answer column is empty is a bad record
+(Stanford's Alpaca has 28). Formats that have no answers (WizardLM's test set, Condor's tag tree) give seeds with an
+empty response. The instruction is enough, because the generator works from keywords and summaries.
 """
 
 from __future__ import annotations
@@ -124,9 +124,10 @@ def _is_wizardlm_test(record: Any) -> bool:
 
 @dataclass(frozen=True)
 class Format:
-    """A known seed set. `name`: its value of `seeds.format`. `read`: raw record -> fields. `is_one`: whether a record has this
-    format; None if its columns have usual names. `label`: for log and card. `answers`: whether such records have a response column.
-    `hub`: the set's id on the hub."""
+    """A known seed set. `name`: the value of `seeds.format` that selects it. `read`: turns a raw record into fields.
+    `is_one`: returns whether a record has this format; None if the format is recognised by the usual names of its
+    columns. `label`: the name in log and card. `answers`: whether the records have a response column. `hub`: the set's
+    id on the hub."""
 
     name: str
     read: Read
@@ -147,8 +148,8 @@ HUB_IDS = {known.name: known.hub for known in FORMATS if known.hub is not None}
 
 
 def shape_of(record: Any) -> Shape | None:
-    """Return how to read records with the keys of this one; None if the keys are not known. Raises ColumnFault if they are
-    ambiguous."""
+    """Return how to read records that have the same keys as `record`; None if these keys are not known. Raises
+    ColumnFault if several keys may hold the same part of a seed."""
     for known in FORMATS:
         if known.is_one is not None and known.is_one(record):
             return Shape(known.read, known.label, answers=known.answers)

@@ -51,11 +51,12 @@ class BadSeed:
 
 @dataclass(frozen=True)
 class SeedSet:
-    """The loaded seeds, in the order of their source. `total`: seeds before `limit`. `duplicates`: seeds that repeat an
-    earlier instruction; they are kept, because their answers may differ and deduplication comes later. `columns`: how
-    the records were read. `notes`: choices that were made, such as the split. Three numbers count selected seeds:
-    `system_prompts` the seeds that had a system prompt, `turns_left_out` the seeds that had turns that are not part of
-    the seed, and `marks_cut_off` the seeds that lost reasoning or chat-template tokens."""
+    """The loaded seeds, in the order of their source. `total`: number of seeds before `limit` was applied.
+    `duplicates`: number of seeds that repeat an earlier instruction; such seeds are kept, because their answers may
+    differ and deduplication comes later. `columns`: how the records were read. `notes`: choices that were made, such as
+    the split. Three numbers count selected seeds: `system_prompts` the seeds that had a system prompt, `turns_left_out`
+    the seeds that had turns that are not part of the seed, and `marks_cut_off` the seeds that lost reasoning or
+    chat-template tokens."""
 
     seeds: list[Seed]
     bad: list[BadSeed]
@@ -101,7 +102,8 @@ class SeedSet:
 
 
 def load_seeds(settings: SeedSettings, seed: int, base: Path | None = None) -> SeedSet:
-    """Read all seeds and select `settings.limit` of them by `seed`, the run's seed. A relative path is inside `base`, if given.
+    """Read all seed records and select `settings.limit` of them at random, by the run's random seed `seed`. If `base`
+    is given, a relative path is a path inside that folder.
 
     Raises SeedError if no path is set, the source cannot be read, more than `max_bad` records are bad, or there is no seed.
     """
@@ -155,7 +157,8 @@ def load_seeds(settings: SeedSettings, seed: int, base: Path | None = None) -> S
 
 
 def report_bad(bad: Sequence[BadSeed], output: Path) -> None:
-    """Report the skipped records: the first ten in the log, all of them in bad_seeds.jsonl. Without any, nothing is written."""
+    """Report the skipped records: the first ten in the log, all of them in bad_seeds.jsonl. If none was skipped,
+    nothing is written."""
     for record in bad[:10]:
         log.warning("seed skipped: %s: %s", record.place, record.reason)
     if bad:
@@ -187,7 +190,8 @@ def _subset(seeds: list[Seed], limit: int | None, seed: int) -> list[Seed]:
 
 
 def warn_of_foreign_seeds(settings: SeedSettings, folder: Path | None, models_simulated: bool) -> None:
-    """Log a warning if simulated models get seeds from outside of their world. `folder`: the input `seeds`."""
+    """Log a warning if simulated models get seeds that were not made for the simulated world. `folder`: the input
+    `seeds`."""
     warning = labels.foreign_seeds(models_simulated, [folder, *seed_files(settings).values()])
     if warning is not None:
         log.warning(warning)

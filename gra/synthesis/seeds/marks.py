@@ -1,7 +1,9 @@
-"""PURE: removes chat-template tokens and reasoning from seeds; data sets of raw model replies contain them.
+"""PURE: removes chat-template tokens and reasoning (together called marks) from seeds. Data sets of raw model replies
+contain such marks.
 
-Students would learn to write "</s>" and `<think>` blocks from such seeds, and generators would copy them. A text that only mentions
-such marks stays unchanged (models/openai/reply_text.py tells the two apart).
+Students would learn to write "</s>" and `<think>` blocks from such seeds, and generators would copy them. A text that
+only mentions such marks, e.g. in an explanation, stays unchanged; models/openai/reply_text.py decides whether a mark is
+only mentioned.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from gra.synthesis.seeds.turns import TOOL, chat
 
 
 def unmarked(fields: Fields) -> Fields:
-    """Return the seed with its question taken out of a chat template, and its answer without reasoning and control tokens.
-    `dropped` says what was removed.
+    """Return the seed without marks. If its question is a text in a chat template, only the question inside it is kept.
+    Reasoning and control tokens are removed from its answer. The field `dropped` says what was removed.
 
     Raises BadRecord if the answer is only reasoning, only control tokens, or a tool call.
     """

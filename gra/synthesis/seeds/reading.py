@@ -45,7 +45,8 @@ class Faults:
             places.append(place)
 
     def listed(self, most: int = 10) -> list[str]:
-        """Return the `most` commonest reasons, one per line: "12 x REASON: line 1, line 2, ..."."""
+        """Return one line for each of the commonest reasons, at most `most`: "12 x REASON: line 1, line 2, ...". If
+        there are more reasons, a last line counts them."""
         ranked = sorted(self.groups.values(), key=lambda group: -group[1]["n"])
         found = []
         for reason, count, places in ranked[:most]:
@@ -57,8 +58,8 @@ class Faults:
         return found
 
     def override(self, key: str = "seeds.columns") -> str:
-        """Return a column map that the user can type, from the columns of the first record with a column fault; "" if there was
-        none."""
+        """Return a column map that the user can type, made from the columns of the first record with a column fault; ""
+        if no record had one."""
         return suggest(self.example, key) if self.of_columns else ""
 
 
@@ -101,7 +102,8 @@ class Reading:
                 yield f"{raw.place}: {fields.part}" if fields.part else raw.place, fields
 
     def label(self) -> str | None:
-        """Return how the records were read: the commonest columns, then up to three others; None if there were no records."""
+        """Return, for log and card, how the records were read: from which columns most of them, then up to three other
+        sets of columns; None if there were no records."""
         ranked = self.labels.most_common()
         others = "; ".join(f"{label} in {n:,}" for label, n in ranked[1:4])
         return (ranked[0][0] + (f"; also {others}" if others else "")) if ranked else None
@@ -125,8 +127,9 @@ class Reading:
             self.notes[note] = None
 
     def _read(self, record: Any) -> tuple[list[Fields], str]:
-        """Return the record's seeds and the label of their shape. A record whose columns differ from the first's, as in merged
-        files, is read by its own columns. But if other records have an answer column, a record without one is bad."""
+        """Return the record's seeds and the label that says how it was read. In a merged file, a record can have other
+        columns than the first record; it is then read by its own columns. But if an earlier record has an answer
+        column, a record without an answer column is bad."""
         if self._fixed is not None:
             return self._fixed(record), self._label
         shape = self._shape(record) or self._main

@@ -1,4 +1,4 @@
-"""Settings of the `seeds` config group, and the files that its path names."""
+"""Defines the settings of the `seeds` config group and finds the files at `seeds.path`."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ class SeedSettings(Settings):
 
 
 def seed_files(settings: SeedSettings, key: str = "seeds") -> dict[str, Path]:
-    """Return, by config key, the seed file or folder whose content belongs in a fingerprint. The result is empty for
-    hub data sets and for a path that does not exist yet (such a path is in a step's input, which has its own
-    fingerprint). Of a data folder of this project only the file of kept samples counts, not its journal, statistics or
-    card."""
+    """Return a mapping of the config key `seeds.path` to the seed file or folder whose content belongs in a
+    fingerprint. The result is empty for hub data sets and for a path that does not exist yet (such a path is in a
+    step's input, which has its own fingerprint). If the path is a data folder of this project, only the file of its
+    kept samples is returned, because its journal, statistics and card do not change the seeds."""
     if settings.path is None or settings.hub is not None:
         return {}
     path = located(settings.path)

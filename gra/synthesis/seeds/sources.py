@@ -19,8 +19,9 @@ _SAMPLE_LINES, _SAMPLE_BYTES = 50, 16 << 20  # limits of the sample that tells j
 
 @dataclass(frozen=True)
 class Source:
-    """A `path` and how to read it. `container`: the kind of file; None: the content decides. `split`, `config`: which to read if
-    there are several. `is_record`: whether a mapping is one seed record. `add_note`: receives messages for the user."""
+    """A `path` and how to read it. `container`: the kind of file; None: it is recognised by the content. `split`,
+    `config`: which split and which configuration to read if there are several. `is_record`: whether a mapping is one
+    seed record. `add_note`: receives messages for the user."""
 
     path: Path
     container: Container | None

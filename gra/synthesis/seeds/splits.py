@@ -25,8 +25,9 @@ def is_split(name: str) -> bool:
 
 
 def split_of(path: str) -> str | None:
-    """Return the split that a path inside a data folder names; None if it names none. By the hub's rules these are names such as
-    SPLIT-00000-of-00001.parquet, and known words between separators in a file or folder name."""
+    """Return the split that a path inside a data folder names; None if it names none. The hub's rules apply: a split is
+    named by a file name such as SPLIT-00000-of-00001.parquet, or by a known word (train, validation, test and similar
+    words) between separators in the name of a file or folder."""
     parts = path.split("/")
     if (shard := _SHARD.match(parts[-1])) is not None:
         return _SPLIT_OF.get(shard["split"].lower(), shard["split"])

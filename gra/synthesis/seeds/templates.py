@@ -1,7 +1,8 @@
 r"""PURE: splits a text in a chat template into turns, e.g. "### Human: Q### Assistant: A", "<s>[INST] Q [/INST] A </s>".
 
-Data sets prepared for one model have this form (Guanaco, Llama 2 and ChatML texts, Anthropic's HH, Glaive). Only a text that begins
-with a user or system mark counts, and only the marks of that template are used.
+Data sets prepared for one model have this form (Guanaco, Llama 2 and ChatML texts, Anthropic's HH, Glaive). A text is
+in a chat template only if it begins with this template's mark of a user or system turn. It is split at the marks of
+this template, not at those of other templates.
 """
 
 from __future__ import annotations

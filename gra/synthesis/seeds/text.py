@@ -14,7 +14,7 @@ _NO_INPUT = MISSING | {"noinput", "no input", "n/a", "not applicable"}  # Alpaca
 
 
 class BadRecord(ValueError):
-    """Raised with the reason why a record is not a seed; caught where the record's place is known."""
+    """Raised with the reason why a record is not a seed. The caller that knows the record's place catches it."""
 
 
 class ColumnFault(BadRecord):

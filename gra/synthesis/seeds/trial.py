@@ -1,4 +1,5 @@
-"""Reads the seeds once before a run, to see whether they can be loaded and how many there are. Only the number is kept."""
+"""Reads the seeds once before a run, to see whether they can be loaded and how many there are. Only their number is
+kept in memory."""
 
 from __future__ import annotations
 
@@ -13,8 +14,9 @@ QUICK = 64 << 20  # bytes of seed files that `gra plan` reads to count the seeds
 
 
 def problems(settings: SeedSettings | None, inputs: Mapping[str, Path | None], key: str = "seeds") -> list[Problem]:
-    """Return why the seeds (files or hub sets) cannot be loaded; [] if they can be loaded. The list is also empty if an
-    earlier step has not made the seeds yet, if `settings` is None (invalid), and if `check_seeds` reports the fault."""
+    """Return why the seeds (files or a hub data set) cannot be loaded; [] if they can be loaded. The list is also empty
+    if an earlier step has not made the seeds yet, and if another check reports the fault: `settings` is None because it
+    is invalid, or `check_seeds` finds a fault."""
     base = inputs.get("seeds")
     if settings is None or not _readable_now(settings, inputs) or check_seeds(settings, base=base):
         return []

@@ -1,9 +1,9 @@
 """Reads the first question and its answer from a chat in any known form.
 
 Known forms of turns: {role, content}, {from, value} and similar keys (in parquet, one turn can have both kinds of keys,
-with nulls); contents as a list of parts; pairs {human, assistant}; alternating texts; a mapping of lists; a JSON text
-of these. A chat whose answer needs a tool's output or an image is not a seed, because its instruction alone cannot be
-answered.
+with nulls); contents as a list of parts; pairs {human, assistant}; texts that alternate between user and assistant; a
+mapping of lists; any of these as a JSON text. A chat whose answer needs a tool's output or an image is not a seed,
+because its instruction alone cannot be answered.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def is_turn(value: Any) -> bool:
 
 
 def is_chat(value: Any) -> bool:
-    """Return whether this may be a chat: a list of turns or of texts, a mapping of lists, or a text that holds one (JSON or a
-    template)."""
+    """Return whether this may be a chat: a list of turns or of texts, a mapping of lists, or a text that contains a
+    chat, as JSON or in a chat template."""
     if isinstance(value, str):
         return value.lstrip()[:1] == "[" or holds_chat(value)
     if isinstance(value, dict):
@@ -110,9 +110,9 @@ def is_role_pairs(value: Any) -> bool:
 
 
 def chat(record: Any, column: str) -> list[Fields]:
-    """Return the first question and its answer; consecutive turns of one side are joined. `dropped` counts what is left out: a
-    system prompt, turns before the question, turns after the answer. Raises BadRecord if there is no such pair, or if it needs a
-    tool or an image."""
+    """Return the first question and its answer; consecutive turns of the same speaker are joined. `dropped` counts what
+    is left out: a system prompt, turns before the question, turns after the answer. Raises BadRecord if the chat has no
+    question with an answer, or if they need a tool or an image."""
     value = record if isinstance(record, list) else record.get(column) if isinstance(record, dict) else None
     if value is None and not (isinstance(record, dict) and column in record):
         raise missing_column(record, column)

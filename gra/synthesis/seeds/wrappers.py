@@ -1,5 +1,6 @@
-"""PURE: finds records inside larger JSON values: arrays, {"data": [...]}, {"train": [...]}, {"rows": [{"row": ...}]}, columns, and
-the layouts that pandas writes. A value that is itself a record (by `is_record`) is not taken apart."""
+"""PURE: finds records inside larger JSON values: arrays, {"data": [...]}, {"train": [...]}, {"rows": [{"row": ...}]},
+mappings of column names to lists, and the layouts that pandas writes. A value for which `is_record` returns True is a
+record and is not searched."""
 
 from __future__ import annotations
 
@@ -48,7 +49,7 @@ class Unwrapper:
     _plain: set[tuple[str, ...]] = field(default_factory=set)
 
     def records(self, raw: Raw) -> Iterator[Raw]:
-        """Yield the records in a raw value; usually that is the value itself."""
+        """Yield the records in a raw value. Usually the value itself is the only record."""
         if raw.fault is not None or not isinstance(raw.value, dict | list):
             yield raw
             return
@@ -117,8 +118,8 @@ class Unwrapper:
         return bool(boxes) and all(self._columns(entry) is not None for entry in boxes)
 
     def _columns(self, value: dict[str, Any]) -> list[Any] | None:
-        """Return {"instruction": [...], "output": [...]} as rows; None if `value` is not of this form. In place of the
-        lists, pandas writes mappings from row names to values, which are read too."""
+        """Return the rows of a table that is stored by columns, {"instruction": [...], "output": [...]}; None if
+        `value` is not of this form. A column may also be a mapping of row names to values, as pandas writes it."""
         columns = list(value.values())
         if any(isinstance(column, dict) and is_chat(column) for column in columns):  # turns as columns, not records
             return None
@@ -143,8 +144,9 @@ class Unwrapper:
 
 
 def _natural_instructions(value: dict[str, Any]) -> list[Any] | None:
-    """Return the records of {Definition: [text], Instances: [{input, output: [text]}]}: each instance is the task of the
-    definition on its own input. None if `value` is not of this form."""
+    """Return the records in a task file of Natural Instructions: {Definition: [text], Instances: [{input, output:
+    [text]}]}. Each instance gives one record, whose instruction is the definition. Return None if `value` has another
+    form."""
     given, instances = value.get("Definition"), value.get("Instances")
     given = given[0] if isinstance(given, list) and given else given
     if not isinstance(given, str) or not isinstance(instances, list):

@@ -1,7 +1,7 @@
 """PURE: chooses samples by their index, from the run's seed and their lengths alone.
 
-Length matching is greedy nearest-neighbour matching without replacement, with the targets in random order. Matched
-controls are chosen in the same way (Rosenbaum 2002, Observational Studies, 10.3).
+Length matching is greedy nearest-neighbour matching without replacement, with the targets in random order.
+Observational studies choose matched controls in this way (Rosenbaum 2002, Observational Studies, 10.3).
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from gra.synthesis.committee.randomness import stream
 
 
 def at_random(count: int, wanted: int, seed: int) -> list[int]:
-    """Return `wanted` of the indices below `count` (all, if there are fewer), ascending. A smaller choice is part of a larger
-    one."""
+    """Return `wanted` indices, drawn at random from 0 to `count` - 1, in ascending order (all of them if `wanted` is
+    larger than `count`). With the same seed, a smaller choice is a subset of a larger one."""
     order = list(range(count))
     stream(seed, "subset", count).shuffle(order)
     return sorted(order[:wanted])
 
 
 def length_matched(lengths: Sequence[int], targets: Sequence[int], wanted: int, seed: int) -> list[int]:
-    """Return the indices of `wanted` values of `lengths`, ascending. For each of `wanted` targets, the nearest length
-    that is still left is taken; of two equally near lengths, the smaller one. The targets are drawn from `targets`, and
-    each is drawn equally often, up to one draw. If `lengths` has fewer than `wanted` values, all its indices are
-    returned."""
+    """Return the indices of `wanted` values of `lengths`, in ascending order. For each of `wanted` random targets, the
+    nearest length that is not taken yet is taken; of two equally near lengths, the smaller one. The targets are drawn
+    from `targets` without replacement; when all have been drawn, drawing begins again with all of them. If `lengths`
+    has fewer than `wanted` values, all its indices are returned."""
     rng = stream(seed, "subset", "lengths", len(lengths))
     goals: list[int] = []
     while targets and len(goals) < wanted:
@@ -37,8 +37,8 @@ def length_matched(lengths: Sequence[int], targets: Sequence[int], wanted: int, 
 
 
 def affordable(spent_on_other: int, spent_here: int, rows: int) -> int:
-    """Return how many samples cost `spent_on_other` tokens, if `rows` samples cost `spent_here` tokens. If nothing was spent here,
-    return `rows`."""
+    """Return how many samples `spent_on_other` tokens pay for, at the price of `spent_here` tokens for `rows` samples.
+    If `spent_here` is 0, return `rows`."""
     return spent_on_other * rows // spent_here if spent_here else rows
 
 
