@@ -25,9 +25,9 @@ def terminal() -> Console | None:
 
 
 def columns(piped: int = 100) -> int:
-    """Return the terminal's width in characters, at least 60. It is the environment variable COLUMNS if that is set,
-    else the width of the terminal at standard output. If a pager or file gets standard output, it is the width of the
-    terminal at standard error. If neither stream is a terminal, it is `piped`."""
+    """Return the terminal's width in characters, at least 60. It is the value of the environment variable COLUMNS if
+    that is set, else the width of the terminal at standard output. If a pager or file gets standard output, it is the
+    width of the terminal at standard error. If neither stream is a terminal, it is `piped`."""
     for stream in (sys.__stdout__, sys.__stderr__):
         with contextlib.suppress(AttributeError, ValueError, OSError):
             piped = os.get_terminal_size(stream.fileno()).columns or piped  # type: ignore[union-attr]

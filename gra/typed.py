@@ -39,7 +39,8 @@ _FUNCTIONS = re.compile(r"\s*(choice|range|interval|glob|tag|sort|shuffle|int|st
 
 
 def spelt(words: Sequence[str], multirun: bool = False) -> tuple[list[str], list[Problem]]:
-    """Return the overrides in the form that Hydra reads, and a problem for each ambiguous one. Idempotent."""
+    """Return the overrides in the form that Hydra reads, and a problem for each ambiguous override. Overrides that
+    already have this form are not changed."""
     found, problems = [], []
     for word in words:
         match = _KEY.fullmatch(word)

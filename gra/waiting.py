@@ -19,9 +19,9 @@ log = logging.getLogger("gra")
 def reported(what: str | Callable[[], str | None], every_s: float = EVERY_S, after_s: float = 0.0) -> Iterator[None]:
     """Report, during the block, what the block waits for and for how many seconds.
 
-    `what`: the text to report, or a function that returns it. A thread calls the function once a second; it returns
-    None while the block waits for nothing. Blocks and waits shorter than a second, or than `after_s` seconds, are not
-    reported.
+    `what`: the text to report, or a function that returns it. A thread calls the function once a second; the function
+    returns None while the block waits for nothing. Blocks and waits shorter than a second, or than `after_s` seconds,
+    are not reported.
     """
     stop = threading.Event()
 

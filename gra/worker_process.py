@@ -27,7 +27,7 @@ class WorkerProcess:
 
     The process ends when this object is closed or when the parent process ends, even by kill -9. If the object has a
     method `close`, that is called first. `needs`: how much memory the process needs, as text. The error quotes it if
-    the process dies, because mostly memory has run out.
+    the process dies, because the usual cause is a lack of memory.
     """
 
     def __init__(self, name: str, needs: str, make: Callable[..., Any], *arguments: Any):

@@ -55,7 +55,8 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
     """Make the calls of the shard and record them in the journal in `output`. inputs["previous"]: the folder of the
-    merge of the previous round. Raises the same errors as a synthesis that is not divided."""
+    merge of the previous round, which holds the samples of all earlier rounds. Raises the same errors as a synthesis
+    that is not divided."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     given = parsed(config)

@@ -16,8 +16,8 @@ FIRST_LOOK = 50  # number of reviewed samples at the first report; the number do
 
 
 class Watch:
-    """Watches one run. `state`: the health statistics to fill, for a caller that also reads them; None: new ones.
-    Outcomes must be added in a fixed order."""
+    """Watches one run. `state`: the health statistics to update, if the caller reads them; None: the watch makes its
+    own. Outcomes must be added in a fixed order."""
 
     def __init__(self, settings: SynthesisSettings, state: health.Health | None = None):
         self._limit, self._health = settings.stop_when_blind, state or health.Health()

@@ -78,7 +78,8 @@ class Scratch:
 
 
 class Source:
-    """One data folder and the state of each of its rows."""
+    """One data folder, with what is known about each of its rows: whether it can be used, its length and where its
+    tokens are."""
 
     def __init__(self, name: str, folder: Path):
         self.name, self.folder = name, folder

@@ -15,7 +15,7 @@ def world_size() -> int:
 
 
 def near_multiples(value: int, step: int) -> str:
-    """Return the multiples of `step` around `value` as text, for a remedy."""
+    """Return the multiples of `step` just below and above `value`, as text for an error's remedy."""
     below = value // step * step
     return f"{below} or {below + step}" if below else str(step)
 

@@ -79,7 +79,7 @@ def chosen(gpus: list[Gpu], visible: str | None) -> list[Gpu]:
     """Return the GPUs that CUDA_VISIBLE_DEVICES=`visible` selects; None selects all.
 
     An entry is an index or a UUID. UUIDs are not looked up: each UUID counts as one more GPU of the same kind as the
-    first GPU. As in CUDA, the first entry that names no GPU ends the list.
+    first GPU. As in CUDA, the first entry that names no GPU and all entries after it are ignored.
     """
     if visible is None or not gpus:
         return gpus

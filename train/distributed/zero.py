@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def active(sft: SftSettings, processes: int) -> str | None:
-    """Return `zero2` or `zero3` if several processes train and the recipe sets it, else None."""
+    """Return `zero2` or `zero3` if several processes train and the recipe sets `sft.sharding`, else None."""
     return sft.sharding if processes > 1 else None
 
 
@@ -64,10 +64,10 @@ def facts(sft: SftSettings, processes: int) -> dict[str, Any]:
 def refuse_other(there: dict[str, Any], here: dict[str, Any], checkpoint: Path) -> None:
     """Raise TrainError if a checkpoint's shards do not fit this run.
 
-    `there`: the checkpoint's `facts`; `here`: those of this run.
+    `there`: the `facts` of the checkpoint; `here`: the `facts` of this run.
 
-    Any number of processes can resume a checkpoint without shards. If the number differs, random states (for dropout) are missing
-    or unused.
+    Any number of processes can resume a checkpoint without shards. If it is not the number that wrote the checkpoint,
+    some random states (for dropout) are missing or unused.
     """
     if there.get("sharding") is None and here["sharding"] is None:
         return

@@ -50,8 +50,8 @@ def why_not_flash(sft: SftSettings) -> str | None:
 
 
 def most_rows(settings: TrainSettings, gpu: bool) -> int:
-    """Return the number of sequences per forward pass above which more are not useful, even if memory is free. The
-    number is used only if `runtime.per_device_batch` is null.
+    """Return the upper limit on sequences per forward pass that applies even if enough memory is free. It is used only
+    if `runtime.per_device_batch` is null.
 
     The packed rows of a pass form one long sequence. Without FlashAttention the mask of that sequence is dense, and its memory
     and time grow with the square of the length, so a GPU gets one row at a time.

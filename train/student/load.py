@@ -32,7 +32,7 @@ LEAK_TOLERANCE = {
 def location(student: StudentSettings, inputs: dict[str, Path]) -> str:
     """Return the folder or hub id of the student. The input `student` takes precedence over `student.model`.
 
-    Raises TrainError if there is neither.
+    Raises TrainError if both are missing.
     """
     if "student" in inputs:
         return str(inputs["student"] / "model")

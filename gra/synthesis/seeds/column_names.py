@@ -139,8 +139,8 @@ def named(record: Mapping[str, Any], names: tuple[str, ...], holds: Callable[[An
 def ambiguous(
     record: Mapping[str, Any], what: str, one: list[str], answers: list[str], instructions: list[str] | None = None
 ) -> ColumnFault:
-    """Return the error that several columns may hold `what`: "the instruction", "the response", "the input" or "the
-    chat". Its message contains overrides that choose one of them.
+    """Return the ColumnFault which says that several columns may hold `what`: "the instruction", "the response", "the
+    input" or "the chat". Its message contains overrides that choose one of them.
 
     `one`: the columns that may hold `what`; but if `what` is "the response", the columns that may hold the instruction.
     `answers`: the columns that may hold the response. `instructions`: the instruction column, needed only if `what` is

@@ -64,7 +64,8 @@ class Faults:
 
 
 class Reading:
-    """One pass over the seeds of `settings`. Iterating over `fields` fills `notes`, `labels` and `faults`."""
+    """Reads the seeds of `settings` once. Iterating over `fields()` fills the attributes `notes`, `labels` and
+    `faults`."""
 
     def __init__(self, settings: SeedSettings, base: Path | None):
         self.faults = Faults()
@@ -102,8 +103,8 @@ class Reading:
                 yield f"{raw.place}: {fields.part}" if fields.part else raw.place, fields
 
     def label(self) -> str | None:
-        """Return, for log and card, how the records were read: from which columns most of them, then up to three other
-        sets of columns; None if there were no records."""
+        """Return, for log and card, how the records were read: the columns that most records have, then the columns of
+        up to three other groups of records; None if there were no records."""
         ranked = self.labels.most_common()
         others = "; ".join(f"{label} in {n:,}" for label, n in ranked[1:4])
         return (ranked[0][0] + (f"; also {others}" if others else "")) if ranked else None
