@@ -11,9 +11,10 @@ from gra import work
 
 @dataclass(frozen=True)
 class Cost:
-    """The expected cost of a step. `calls`, `tokens`: of models behind a server; `flops`: of calls or of training;
-    `hours`: GPU-hours (gra/work.py); `disk`: bytes that remain when the step is done. `unsized`: true if FLOPs and
-    hours are unknown because the pool does not state the models' parameters; both are 0 in that case."""
+    """The expected cost of a step. `calls`: calls to models, and `tokens`: the tokens of these calls (only if the step
+    calls servers); `flops`: floating-point operations of the step's calls, training or evaluation; `hours`: GPU-hours
+    (gra/work.py); `disk`: bytes that remain when the step is done. `unsized`: true if FLOPs and hours are unknown
+    because the pool does not state the models' parameters; both are 0 in that case."""
 
     calls: float = 0.0
     tokens: float = 0.0
@@ -33,7 +34,7 @@ class Cost:
         )
 
     def in_words(self) -> str:
-        """Return the parts that are not 0, in words."""
+        """Return the parts of the cost that are not 0, in words."""
         parts = [
             f"{work.about(self.calls)} calls" if self.calls else "",
             f"{work.about(self.tokens)} tokens" if self.tokens else "",

@@ -11,8 +11,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Part:
-    """One task: the stage at the dotted path `target` writes the folder `output`. `inputs`: its inputs in addition to those of
-    the whole run."""
+    """One task: the stage at the dotted path `target` writes the folder `output`. `inputs`: inputs of this task, in
+    addition to the inputs of the whole run."""
 
     target: str
     config: dict[str, Any]
@@ -22,10 +22,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Wave:
-    """Tasks that run at the same time, after all tasks of the previous wave. `part(i)` is task number i, counted from 0.
+    """Tasks that run at the same time, after all tasks of the previous wave. `part(i)` is task number i, counted from
+    0.
 
-    `gathers`: the wave has one task, which uses what the tasks of the previous wave recorded. This task does the work
-    that those tasks left undone.
+    `gathers`: whether the wave has a single task that collects what all tasks of the previous wave recorded. This task
+    also does the work that they left undone.
     """
 
     name: str

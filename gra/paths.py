@@ -40,10 +40,11 @@ def expanded(path: object) -> Path:
 
 
 def located(path: object) -> Path:
-    """Expand `path` like `expanded`, but resolve `gra:NAME` to the file NAME in `conf_dir()`. Configs name the package's own
-    data with this prefix.
+    """Expand `path` like `expanded`, but resolve `gra:NAME` to the file NAME in `conf_dir()`. Configs name the
+    package's own data with this prefix.
 
-    For a file of that name in the current folder, write `./gra:NAME`. Raises GraError like `conf_dir`.
+    To name a file in the current folder whose own name begins with `gra:`, write `./gra:NAME`. Raises GraError like
+    `conf_dir`.
     """
     text = str(path)
     return conf_dir() / text.removeprefix(OWN) if text.startswith(OWN) else expanded(text)

@@ -1,4 +1,5 @@
-"""Lets commands survive closed pipes and terminals whose encoding lacks a character: `gra run --info | head -1`, latin-1."""
+"""Lets commands survive a closed pipe (`gra run --info | head -1`) and a terminal whose encoding lacks a character
+(latin-1)."""
 
 from __future__ import annotations
 
@@ -52,11 +53,12 @@ class _Output(io.FileIO):
 
 
 def outlive_reader() -> None:
-    """Prepare sys.stdout and sys.stderr: stdout discards output after its reader has gone, and both replace characters that
-    their encoding lacks. A redirected or captured sys.stdout stays as it is. Every command calls this first.
+    """Prepare sys.stdout and sys.stderr: stdout discards output after its reader has gone, and both replace characters
+    that their encoding lacks. If a caller has replaced sys.stdout, e.g. to capture it, it stays as it is. Every command
+    calls this first.
 
-    Catching BrokenPipeError is not enough: Hydra, rich and the interpreter's last flush raise it in three different places.
-    Restoring SIGPIPE is not an option: it would kill a run when a server closes a connection.
+    Catching BrokenPipeError is not enough: Hydra, rich and the interpreter's last flush raise it in three different
+    places. Restoring SIGPIPE is not an option: it would kill a run when a server closes a connection.
     """
     codecs.register_error(FALLBACK, _fallback)
     if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):
@@ -116,8 +118,9 @@ def _plain(sign: str) -> str:
 
 
 def _fallback(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Handle a codec error: replace unencodable characters by an ASCII approximation. Undecodable bytes of file names are
-    written unchanged, except to UTF-8, which cannot represent them."""
+    """Handle a codec error: replace characters that the encoding lacks by an ASCII approximation. Bytes of file names
+    that could not be decoded are written unchanged. UTF-8 cannot represent such bytes, so for UTF-8 they are replaced
+    too."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     code = ord(error.object[error.start])

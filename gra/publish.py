@@ -21,7 +21,8 @@ FILES = ("table.md", "table.csv", "table.tex", "report.html")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command and return its exit code. Raises StoreError if RUN_DIR holds no result or DIR must not be overwritten."""
+    """Run `gra publish RUN_DIR DIR` with the words `arguments` and return its exit code. Raises StoreError if RUN_DIR
+    holds no result, or if DIR must not be overwritten."""
     parser = Parser("gra publish", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("source", type=Path, metavar="RUN_DIR", help="the results of a run: tables and report.html")
     parser.add_argument("target", type=Path, metavar="DIR", help="the folder to copy them to, e.g. results/NAME")

@@ -25,9 +25,9 @@ UP, LEFT = "up", "left"
 
 @dataclass(frozen=True)
 class Address:
-    """Where one server task listens. `job`: Slurm's job number, as squeue writes it (12_3); `attempt`: number of the
-    task's start; `beat`: time of the last writing, in seconds since 1970; `state`: up, or left (the server ends, and
-    its address must not be used)."""
+    """Where one server task listens. `job`: Slurm's job number, as squeue writes it (12_3); `attempt`: which start of
+    the task this is (a requeued task starts again); `beat`: time at which the file was last written, in seconds since
+    1970; `state`: `up`, or `left` if the server is about to end, so that its address must not be used any more."""
 
     model: str
     url: str
@@ -38,11 +38,11 @@ class Address:
 
     @property
     def fresh(self) -> bool:
-        """Whether its server was alive a short time ago."""
+        """Whether the server wrote its address less than FRESH_S seconds ago, so that it is probably alive."""
         return abs(time.time() - self.beat) < FRESH_S
 
     def same_task(self, other: Address) -> bool:
-        """Whether both come from one launch of one task."""
+        """Whether both addresses come from the same start of the same task."""
         return (self.job, self.attempt) == (other.job, other.attempt)
 
 

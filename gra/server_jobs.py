@@ -1,4 +1,4 @@
-"""Describes servers of a run's models, each in a job of its own. gra/cluster queues these jobs;
+"""Describes servers that run as separate jobs and serve the models of a run. gra/cluster queues these jobs;
 gra/models/launch/published.py runs in them."""
 
 from __future__ import annotations

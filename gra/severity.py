@@ -16,10 +16,10 @@ def below_others(scores: Sequence[float]) -> list[float | None]:
 
 
 def preference(below: Mapping[str, Sequence[float]], of: Collection[str], least: int) -> float | None:
-    """Return how much a reviewer prefers the generators `of`, in points: its scores minus the other reviewers' scores,
-    for samples of these generators, minus the same difference for all other generators. The reviewer's severity cancels
-    out. `below`: generator -> results of `below_others` for this reviewer. None if either side has fewer than `least`
-    samples."""
+    """Return how many points a reviewer prefers the generators `of` to all other generators. For each of the two
+    groups, take the mean of the reviewer's score minus the other reviewers' scores; the preference is the first mean
+    minus the second, so the reviewer's severity cancels out. `below`: generator -> results of `below_others` for this
+    reviewer. None if either group has fewer than `least` samples."""
     own = [gap for name, gaps in below.items() if name in of for gap in gaps]
     rest = [gap for name, gaps in below.items() if name not in of for gap in gaps]
     return fmean(rest) - fmean(own) if min(len(own), len(rest)) >= max(1, least) else None

@@ -1,7 +1,8 @@
 """Default handling of SIGTERM and SIGUSR1: the process runs its `finally` clauses and exits with code 85.
 
-Batch systems send these signals before they end a job. Code 85 means that the same command resumes (`gra.errors`). A stage
-that must finish something first installs its own handlers (train/preempt.py, gra/synthesis/engine/session.py).
+Batch systems send these signals before they end a job. Exit code 85 means that the same command, started again, resumes
+the run (`gra.errors`). A stage that must finish something first installs its own handlers (train/preempt.py,
+gra/synthesis/engine/session.py).
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ PREEMPTING = (signal.SIGTERM, signal.SIGUSR1)
 
 @contextmanager
 def leaving_on_preemption() -> Iterator[None]:
-    """Make SIGTERM and SIGUSR1 raise SystemExit(85) during the block, so `finally` clauses run and nothing else does.
+    """During the block, make SIGTERM and SIGUSR1 raise SystemExit(85), so that only `finally` clauses still run.
 
-    Does nothing outside the main thread, where Python allows no handlers, and nothing for a signal that already has a
-    handler.
+    Outside the main thread, where Python allows no signal handlers, this does nothing. A signal that already has a
+    handler keeps it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -26,8 +26,8 @@ def near(word: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) ->
 
 
 def _is_part(word: str, name: str) -> bool:
-    """Return whether `name` is `word` with a section (`sft.`, `sim/`) or further whole words before it, or with further
-    whole words after it in the same section. If `word` has a section, `name` must have the same one."""
+    """Return whether `name` is longer than `word` and ends with the words of `word`, or begins with them in the same
+    section (`sft.`, `sim/`). If `word` has a section, `name` must have the same one."""
     (section, last), (whole_section, whole) = _divided(word), _divided(name)
     short, long = _words(last), _words(whole)
     if section not in ("", whole_section) or not short or (short == long and section == whole_section):

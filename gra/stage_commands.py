@@ -88,8 +88,8 @@ def asks_for_help(words: Sequence[str]) -> bool:
 
 
 def show_help(command: str, words: Sequence[str]) -> int:
-    """Print the help page of a command, for the config that `words` compose without -h and --help. Return the exit
-    code."""
+    """Print the help page of a command and return the exit code. The page describes the config that the words other
+    than -h and --help select."""
     from gra.config_reference.command_help import page
     from gra.pipes import outlive_reader
 

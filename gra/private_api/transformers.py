@@ -1,5 +1,5 @@
-"""Private attributes of transformers, read from 5.23.0: a model's attention implementation, and the sums that the
-trainer keeps between two rows of its log. Checkpoints do not contain these sums. The public API has neither."""
+"""Private attributes of transformers, read from 5.23.0. The public API gives neither a model's attention implementation
+nor the sums that the trainer keeps between two rows of its log. Checkpoints do not contain these sums either."""
 
 from __future__ import annotations
 

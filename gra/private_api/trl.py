@@ -1,5 +1,6 @@
-"""Private names of trl, read from 1.16.0: the counts that its trainer does not save in a checkpoint, and the switch that
-computes the output layer only at trained positions, which TRL does only on GPUs."""
+"""Private names of trl, read from 1.16.0: the counts that its trainer does not save in a checkpoint, and a switch. With
+the switch on, the trainer computes the output layer only at the positions that count in the loss; TRL turns it on only
+on GPUs."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def faults() -> tuple[type[Exception], ...]:
 
 
 def log_artifact(run: Any, artifact: Any, use: bool = False) -> None:
-    """Log `artifact` as output of `run`; with `use`, as its input."""
+    """Log `artifact` as an output of `run`, or as an input if `use` is true."""
     options = {"use_after_commit": True} if use else {}
     try:
         log = run._log_artifact

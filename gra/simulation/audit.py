@@ -53,9 +53,10 @@ def kept(folder: Path) -> str:  # noqa: ARG001 - the same for all folders
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Judge `inputs["data"]/data/train.parquet`. Returns the numbers of audit.json; a share without samples is omitted.
+    """Judge `inputs["data"]/data/train.parquet`, write audit.json, and return its numbers. A share that is null,
+    because no sample could be judged, is not among them.
 
-    Raises ConfigError, and StoreError for an unreadable file.
+    Raises ConfigError for a faulty config, and StoreError if the file cannot be read.
     """
     problems = check(config, dict(inputs))
     if problems:
@@ -83,10 +84,11 @@ def _file(data: Path) -> Path:
 
 
 def audit(rows: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
-    """Counts and shares over (instruction, response, domain) rows.
+    """Return counts and shares of right and wrong samples over rows (instruction, response, domain).
 
     `wrong_share` is wrong / (n - unknown), None if nothing could be judged; `bad_share` is (wrong + unknown) / n.
-    `unknown` counts instructions without a skill or an answer. In data of this world, these are flawed instructions.
+    `unknown` counts the instructions that match no skill or have no answer. In data of the simulated world, these are
+    flawed instructions.
     """
     total: Counter[str] = Counter()
     by_domain: dict[str, Counter[str]] = {}

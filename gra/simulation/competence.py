@@ -1,5 +1,5 @@
-"""Computes the answer that a simulated model believes in. The model follows the right procedure or a wrong rule. Apart
-from slips, the answer to a question is the same for each request."""
+"""Computes the answer that a simulated model takes for right. To find it, the model follows either the right procedure
+or a wrong rule. Apart from random slips, it finds the same answer whenever it gets the same question."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from gra.simulation.world.skill import Rule
 
 @dataclass(frozen=True)
 class Belief:
-    """A model's solution of a question: the answer, the opening it expects, and the wrong rule that it followed, if any."""
+    """What a model takes for right: the answer to a question, the words with which it expects a response to begin
+    (`opening`), and the wrong rule that it followed, if any."""
 
     answer: str | None
     opening: str
     rule: Rule | None = None
 
     def agrees(self, instance: Instance, response: str) -> bool | None:
-        """Whether a response looks right to a model with this belief; None if the response states no answer."""
+        """Whether a response looks right to a model with this belief; None if the response or the belief has no
+        answer."""
         given = final_answer(response)
         if given is None or self.answer is None:
             return None
@@ -34,7 +36,8 @@ class Belief:
 
 @lru_cache(maxsize=1 << 16)
 def errs(model: str, key: str, domain: str, world_seed: int, shared_difficulty: float) -> bool:
-    """Whether the model follows a wrong rule on this question; determined by the model, the question and `world_seed`."""
+    """Whether the model follows a wrong rule on this question. The result depends only on the arguments. `key`:
+    identifies the question; `shared_difficulty`: see `Traits.shared_difficulty`."""
     shared = unit_hash(world_seed, "follows", model, key) < shared_difficulty
     difficulty = unit_hash(world_seed, "question", key) if shared else unit_hash(world_seed, "own", model, key)
     return difficulty < error_share(model, domain)
@@ -49,7 +52,8 @@ def wrong_rule(model: str, skill: str, key: str, world_seed: int, common: float)
 
 
 def believe(model: str, instance: Instance, world_seed: int, traits: Traits, rng: random.Random) -> Belief:
-    """The model's answer to an instance. `rng` decides only whether it slips this time."""
+    """Return the answer that a model takes for right on an instance. `rng` decides only whether the model slips this
+    time."""
     slips = rng.random() < PROFILES[model].slip
     if not slips and not errs(model, instance.key, instance.skill.domain, world_seed, traits.shared_difficulty):
         return Belief(instance.answer, instance.opening)

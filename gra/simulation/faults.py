@@ -1,5 +1,5 @@
-"""Adds formal faults to a simulated model's replies. JSON can be fenced, prefixed, sloppy or broken; texts can ramble
-or stop early."""
+"""Adds formal faults to a simulated model's replies. JSON can be in a code fence, have text before it, have a
+repairable error, or be unusable. Texts can ramble or stop early."""
 
 from __future__ import annotations
 

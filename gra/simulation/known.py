@@ -1,4 +1,5 @@
-"""Provides the simulated world's seeds as questions with known answers (gra/known.py), judged by the world's truth.
+"""Provides those seeds that are questions of the simulated world, as questions with known answers (gra/known.py). The
+world's rules decide whether a response is right.
 
 Config: `probe.sources: [{_target_: gra.simulation.known.source}]`.
 """

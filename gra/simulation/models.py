@@ -48,8 +48,9 @@ def answer(request: Request, world_seed: int = 0, traits: Traits = OWN) -> Reply
 
 
 def _choose(request: Request, world_seed: int, traits: Traits, rng: random.Random) -> Reply:
-    """Return one token, Yes or No, and the probabilities of both. Return the token `I` without probabilities for other
-    choices, for an unknown prompt, or if this reply is broken."""
+    """Return a reply that is one token, Yes or No, with the probabilities of both. The reply is the token `I` without
+    probabilities if the request's choices are not yes and no, if the prompt is unknown, or if this reply is a broken
+    one."""
     user = request.messages[-1]["content"]
     tokens_in = sum(count_tokens(message["content"]) for message in request.messages)
     judged = _JUDGED.fullmatch(user)  # the prompt shows an instruction, or an instruction and a response
@@ -147,8 +148,9 @@ def _reviewed(value: dict[str, Any], body: str) -> dict[str, Any]:
 
 
 def _ordered(value: dict[str, Any], body: str, *first: tuple[str, str]) -> dict[str, Any]:
-    """Return `value`. For a prompt of the second edition, the keys in `first` are renamed and put in front, because
-    this edition names them first. `first`: pairs (name in the prompt, name in `value`)."""
+    """Return `value` with the keys that the prompt `body` asks for. Prompts of the second edition ask for some keys
+    first and by other names. `first` lists these keys as pairs (name in the prompt, name in `value`). For other
+    prompts, `value` is returned unchanged."""
     if f"`{first[0][0]}`" not in body:
         return value
     rest = {key: entry for key, entry in value.items() if key not in [here for _, here in first]}

@@ -2,12 +2,12 @@
 
 They were set once, with these assumptions. A small instruct model answers about a quarter of easy checkable questions
 wrongly, and fewer in domains in which its training was strong: every model is good in some domains and poor in others.
-Mistakes are systematic: a model always follows the same procedure on a question, right or wrong, whether it writes an
-answer or reviews another one. Some wrong rules are the same for two models (RULES), so a committee can be fooled. The
-pool's traits (gra/simulation/traits.py) say what all models of a pool share beyond that, and which of these numbers
-they replace. The large model errs about a third as often and has few formal faults, but proposes few kinds of tasks, in
-few wordings, from half of the instances. Small models are weak judges: about a quarter of the time they trust a
-response instead of solving the question (`lazy`).
+Mistakes are systematic: on a question, a model always follows the same procedure, which may be wrong, both when it
+writes an answer and when it reviews one. Some wrong rules are the same for two models (RULES), so a committee can be
+fooled. A pool's traits (gra/simulation/traits.py) can make the mistakes of its models more alike, and can replace some
+of these numbers for all its models. The large model errs about a third as often and has few formal faults, but it
+proposes few kinds of tasks, in few wordings, and uses only half of the possible questions. Small models are weak
+judges: about a quarter of the time they trust a response instead of solving the question (`lazy`).
 """
 
 from __future__ import annotations
@@ -114,5 +114,5 @@ def common_rule_of(skill: str) -> str:
 
 
 def error_share(model: str, domain: str) -> float:
-    """Share of a domain's questions that the model answers by a wrong rule."""
+    """Share of a domain's questions on which the model follows a wrong rule."""
     return PROFILES[model].errors[DOMAIN_ORDER.index(domain)]

@@ -1,4 +1,5 @@
-"""Simulates reviewers and adjudicators: a model solves the question itself and scores the response by its own answer."""
+"""Simulates reviewers and adjudicators: a model solves the question itself and scores a response by comparing it with
+its own answer."""
 
 from __future__ import annotations
 
@@ -48,7 +49,8 @@ def check(model: str, instruction: str, rng: random.Random) -> dict[str, Any]:
 def find(
     model: str, instruction: str, response: str, world_seed: int, traits: Traits, rng: random.Random
 ) -> tuple[str, str]:
-    """The model's finding on a response (a key of `_POINTS`) and its own answer, '' if it has none."""
+    """Return what the model finds about a response ("right", "wrong", "no answer" or "unsure"), and its own answer (''
+    if it did not solve the question)."""
     lazy = rng.random() < (PROFILES[model].lazy if traits.lazy is None else traits.lazy)
     instance = parse(instruction)
     if final_answer(response) is None and (instance is not None or looks_flawed(instruction) is not None):
@@ -79,7 +81,8 @@ def adjudicate(
     traits: Traits,
     rng: random.Random,
 ) -> dict[str, Any]:
-    """Like `review`, with the reviewers' correctness scores: the model may follow their majority."""
+    """Like `review`, but the model may follow the majority of the reviewers in place of its own finding. `corrects`:
+    the reviewers' scores for correctness."""
     found, own = find(model, instruction, response, world_seed, traits, rng)
     if corrects and rng.random() < PROFILES[model].sway:
         found = "right" if sum(score >= 6 for score in corrects) * 2 > len(corrects) else "wrong"
@@ -87,13 +90,14 @@ def adjudicate(
 
 
 def approves(model: str, instruction: str, response: str, world_seed: int, traits: Traits, rng: random.Random) -> float:
-    """P(Yes) on "is this answer right?": a review's points for correctness, divided by ten."""
+    """Return the probability of Yes to "is this answer right?": the points that a review would give for correctness,
+    divided by ten."""
     found, _ = find(model, instruction, response, world_seed, traits, rng)
     return _probability(PROFILES[model], _POINTS[found][0], traits, rng)
 
 
 def finds_sound(model: str, instruction: str, traits: Traits, rng: random.Random) -> float:
-    """P(Yes) on "can this task be done as written?", from the same verdicts as `check`."""
+    """Return the probability of Yes to "can this task be done as written?", from the same verdicts as `check`."""
     sound = all(verdict for verdict in check(model, instruction, rng).values() if isinstance(verdict, bool))
     return _probability(PROFILES[model], _POINTS["right" if sound else "wrong"][0], traits, rng)
 

@@ -1,6 +1,7 @@
-"""What the simulated models of a pool have in common (`pool.traits`): how alike their mistakes are, how they review and propose.
+"""What the simulated models of a pool have in common (`pool.traits`): how alike their mistakes are, how they review and
+propose.
 
-A key that is left out keeps each model's own numbers (gra/simulation/profiles.py). The effect of a setting is measured,
+Where a key is null, each model keeps its own number (gra/simulation/profiles.py). The effect of a setting is measured,
 not only stated: `python -m gra.simulation.likeness`, tests/simulation/test_traits.py.
 """
 
@@ -22,7 +23,7 @@ OWN_WITH_COMMON = 0.5
 
 
 class Traits(Settings):
-    """Traits of all models of a simulated pool. null: as each model is (gra/simulation/profiles.py)."""
+    """Traits of all models of a simulated pool. Where a key is null, each model keeps its own number (profiles.py)."""
 
     greedy_repeats: bool = Field(
         False,
@@ -81,13 +82,15 @@ class Traits(Settings):
 
     @property
     def shared_difficulty(self) -> float:
-        """Share of (model, question) pairs whose difficulty depends on the question alone. Two models share the
-        difficulty of a question with the square of this probability, which is `error_correlation`."""
+        """Probability that the difficulty of a question for a model is the one that models share, not one of its own.
+        For two models, both difficulties are the shared one with the square of this probability, which is
+        `error_correlation`."""
         return math.sqrt(self.error_correlation)
 
     @property
     def common_rule(self) -> float:
-        """Share of (model, question) pairs that follow the skill's common wrong rule, not the model's own wrong rule."""
+        """Share of (model, question) pairs for which a wrong answer follows the skill's common wrong rule, not the
+        model's own wrong rule."""
         if self.wrong_agreement is None:
             return 0.0
         # q: the share to return. Agreement is q^2 + 2 q (1 - q) OWN_WITH_COMMON + (1 - q)^2 OWN_AGREEMENT

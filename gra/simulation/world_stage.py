@@ -1,9 +1,11 @@
-"""The stage `world`: writes seeds, benchmarks and tokenizer text of the simulated world, for experiments without real models.
+"""The stage `world`: writes seeds, benchmarks and tokenizer text of the simulated world, for experiments without real
+models.
 
-Writes seeds/seeds.jsonl, benchmarks/<task>.jsonl (one task per domain), corpus.txt and SIMULATED. Seeds and corpus come from the
-open split, benchmarks from the held-out split (see gra/simulation/world/__init__.py). The same config gives the same bytes.
+Writes seeds/seeds.jsonl, benchmarks/<task>.jsonl (one task per domain), corpus.txt and SIMULATED. Seeds and corpus
+contain no instance that is held out for benchmarks (see gra/simulation/world/__init__.py). The same config gives the
+same bytes.
 
-An experiment runs it as a step. By itself: `python -m gra.simulation.world_stage FOLDER`.
+An experiment runs the stage as a step. To run it alone: `python -m gra.simulation.world_stage FOLDER`.
 """
 
 from __future__ import annotations
@@ -58,8 +60,7 @@ def task_of(domain: str) -> str:
 
 
 def benchmark_items(config: dict[str, Any]) -> dict[str, int]:
-    """The benchmarks that the stage writes, under their names in a suite, with their numbers of items; {} for a faulty
-    config."""
+    """Return {name in a suite: number of items} for the benchmarks that the stage writes; {} for a faulty config."""
     settings, _ = parse(WorldStageSettings, config)
     return {} if settings is None else {f"world_{task_of(domain)}": settings.world.test_per_task for domain in DOMAINS}
 
@@ -71,7 +72,7 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - the same for all folders
-    """Return "": nothing in a working folder of this stage costs anything to make again."""
+    """Return "": nothing in the working folder must be kept, because this stage makes it again at no cost."""
     return ""
 
 
@@ -139,7 +140,8 @@ def _distinct(skills: tuple[Skill, ...], rng: random.Random, forms: range, held_
 
 
 def seeds_of(world: WorldSettings, seed: int) -> list[dict[str, str]]:
-    """Return seeds in the first SEED_FORMS wordings. A wrong answer comes from one of the wrong rules of its skill."""
+    """Return the world's seeds as records, in the first SEED_FORMS wordings of each skill. Some have a wrong answer
+    (`world.wrong_seed_share`), which follows one of the skill's wrong rules."""
     rng = random.Random(f"{seed}/seeds")
     streams = {domain: _distinct(skills_of(domain), rng, range(SEED_FORMS), held_out=False) for domain in DOMAINS}
     chosen: list[Instance] = []

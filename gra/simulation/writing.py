@@ -39,7 +39,8 @@ def repertoire(model: str, domain: str, breadth: float | None) -> tuple[Skill, .
 
 @cache
 def wordings(model: str, breadth: float | None) -> tuple[int, ...]:
-    """The wordings that a model uses."""
+    """Return the numbers of the wordings that a model uses. `breadth`: their share of all wordings; None: as the
+    model's profile states."""
     if breadth is None:
         return PROFILES[model].forms
     ranked = sorted(ALL_FORMS, key=lambda form: unit_hash("wordings", model, form))
@@ -47,7 +48,7 @@ def wordings(model: str, breadth: float | None) -> tuple[int, ...]:
 
 
 def skill_in(phrases: Iterable[str]) -> Skill | None:
-    """The first skill named by one of the phrases."""
+    """Return the skill that the first matching phrase names as a keyword; None if no phrase names one."""
     for phrase in phrases:
         skill = SKILL_OF_TOPIC.get(phrase.strip().lower())
         if skill:
@@ -56,9 +57,9 @@ def skill_in(phrases: Iterable[str]) -> Skill | None:
 
 
 def keywords(model: str, domain: str, shown: list[list[str]], traits: Traits, rng: random.Random) -> list[str]:
-    """Return three keywords of one skill for a new task. The skill is one that a shown record names and the model can
-    write, or one of the model's own skills in the domain. In a domain outside this world the keywords come from the
-    shown records."""
+    """Return three keywords of one skill for a new task. The model takes up the skill of a record shown in the prompt,
+    or one of the skills that it knows in the domain. In a domain outside this world, the keywords come from the shown
+    records. `shown`: the keywords of each shown record."""
     known = repertoire(model, domain, traits.breadth)
     named = [skill for skill in map(skill_in, shown) if skill is not None]
     from_records = [skill for skill in named if skill in known or (traits.takes_up and rng.random() < traits.takes_up)]
@@ -71,7 +72,8 @@ def keywords(model: str, domain: str, shown: list[list[str]], traits: Traits, rn
 
 
 def instruction(model: str, domain: str, wanted: list[str], traits: Traits, rng: random.Random) -> str:
-    """One instruction for the keywords, in the model's wordings and range of instances; sometimes flawed."""
+    """Return an instruction for the keywords `wanted`, in one of the model's wordings. A model uses only a part of the
+    instances, and sometimes writes a flawed instruction."""
     profile = PROFILES[model]
     known = repertoire(model, domain, traits.breadth)
     forms = wordings(model, traits.breadth)

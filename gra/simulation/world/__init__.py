@@ -1,10 +1,10 @@
 """The closed world: 25 checkable skills in seven domains, with texts that can be parsed and answers that are known.
 
-The split: a fifth of the instances, chosen by a hash of the instance (not of its wording), is held out. Seeds,
-tokenizer corpus and simulated generators call `draw` with `held_out=False`, which never returns a held-out instance;
-benchmarks use only held-out instances. Instances of the same question are in the same split (3 + 4 and 4 + 3; a
-comparison of two numbers, plain or in a voice). For knowledge (cities, opposites), pairs of fact and wording are held
-out instead, because an unseen fact cannot be known.
+A fifth of the instances (questions) is held out for benchmarks. A hash of the instance without its wording decides
+which. Seeds, tokenizer corpus and simulated generators call `draw` with `held_out=False`, which never returns a
+held-out instance; benchmarks use only held-out instances. Instances that ask the same question (3 + 4 and 4 + 3) are
+held out together or not at all. For skills that need knowledge (cities, opposites), pairs of a fact and a wording are
+held out instead, because no model can know a fact that it never saw.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def skills_of(domain: str) -> tuple[Skill, ...]:
 
 @lru_cache(maxsize=1 << 16)
 def parse(instruction: str) -> Instance | None:
-    """The instance of an instruction; None if no wording of the world matches. An instance can still have no answer."""
+    """Return the instance that an instruction states; None if the instruction matches no wording of the world. The
+    instance may be unsolvable, and then has no answer."""
     text = " ".join(instruction.split())
     if len(text) > 300:  # no wording is that long
         return None
@@ -81,8 +82,8 @@ def draw(
     accept: Callable[[Instance], bool] | None = None,
     attempts: int = 200,
 ) -> Instance | None:
-    """Return an instance that has one of `forms`, is in the given split and is accepted by `accept`. None if `attempts`
-    attempts find none."""
+    """Return a random instance that has one of the wordings `forms`, is held out if `held_out` is true and is not
+    otherwise, and is accepted by `accept`. None if `attempts` draws find none."""
     for _ in range(attempts):
         form = rng.choice(forms)
         dress = tuple(rng.choice(DRESS[slot]) for slot in skill.dresses[form])

@@ -1,4 +1,5 @@
-"""Question-answering skills: a made-up knowledge base of cities, rulers, minerals and rivers. Held out by fact and wording."""
+"""Question-answering skills: a made-up knowledge base of cities, rulers, minerals and rivers. Pairs of a fact and a
+wording are held out for benchmarks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Role-play skills: a fact in a voice with a required opening, a character's card, a comparison in a voice."""
+"""Role-play skills: a fact or a comparison told by a character who begins with a required word, and questions about a
+character's name, job or town."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Defines skills and instances: wordings that can be parsed, an instance generator, the true solver and wrong rules.
 
-An instance is a tuple of strings (the values of the skill's fields) and the number of its wording ("form"). Every text of the
-world is made by a form and can be parsed by it: the truth of any sample follows from its text.
+An instance is a tuple of strings (the values of the skill's fields) and the number of its wording ("form"). A form both
+writes and parses an instruction, so the right answer to any sample follows from its text.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def final_answer(response: str) -> str | None:
 
 
 def normal(answer: str) -> str:
-    """An answer in the form for comparison: no quotes, no final full stop, lower case."""
+    """Return an answer as answers are compared: without quotes and a final full stop, in lower case."""
     return answer.strip().strip("\"'`").rstrip(".").strip().casefold()
 
 
@@ -47,8 +47,8 @@ def normal(answer: str) -> str:
 class Rule:
     """A systematic mistake: `answer` is the result of a wrong procedure (None: the procedure gives no answer).
 
-    `keeps_opening` False is the mistake of ignoring a required opening, in writing and in reviewing. `accepts` is set
-    if many answers are possible: it judges another answer by the same wrong procedure.
+    `keeps_opening`: False if the mistake is to ignore a required opening, both in writing and in reviewing. `accepts`:
+    for skills with many possible answers, decides by the wrong procedure whether an answer is right; else None.
     """
 
     answer: Callable[..., str | None]
@@ -60,12 +60,12 @@ class Rule:
 class Skill:
     """One checkable skill. `solve(*values)` is the true answer; None if the instance cannot be solved.
 
-    `fields` maps each field to the regular expression of its text; `draw` makes values (of either split); `topics` are
+    `fields` maps each field to the regular expression of its text; `draw` makes values (held out or not); `topics` are
     the skill's unique keywords; `summary` is a format string over the fields. `accepts` is set if many answers are
     right (benchmarks then skip the skill). `opening(*values)` is the required first word of the response.
     `same_as(*values)` is the key of the question: instances with the same key are in the same split and get the same
-    answer from a model, e.g. 3 + 4 and 4 + 3. `by_form` holds out pairs of fact and wording instead of whole facts,
-    because an unseen fact cannot be known.
+    answer from a model, e.g. 3 + 4 and 4 + 3. `by_form`: whether pairs of a fact and a wording are held out, not whole
+    facts, because no model can know a fact that it never saw.
     """
 
     name: str
@@ -99,8 +99,8 @@ class Skill:
 
     @cached_property
     def literals(self) -> frozenset[str]:
-        """Longer literal parts of the wordings. A text that contains one of them but cannot be parsed is a flawed
-        instruction."""
+        """The literal parts of the wordings that have at least 12 characters. A text that contains one of them but
+        cannot be parsed is a flawed instruction."""
         parts = {part.strip() for form in self.forms for part in re.split(r"\{\w+\}", form)}
         return frozenset(part for part in parts if len(part) >= 12)
 
@@ -121,7 +121,8 @@ def _compile(form: str, fields: Mapping[str, str]) -> re.Pattern[str]:
 
 @dataclass(frozen=True)
 class Instance:
-    """One question of one skill in one wording. `dress`: its irrelevant words (for `skill.dresses[form]`).
+    """One question of one skill in one wording. `dress`: the irrelevant words that fill the slots `skill.dresses[form]`
+    of the wording.
 
     Instances with equal `key` are the same question.
     """
@@ -137,7 +138,7 @@ class Instance:
         return self.write(self.values)
 
     def write(self, values: Values) -> str:
-        """The wording with other values in its fields."""
+        """Return the instance's wording with these values in its fields."""
         fields = dict(zip(self.skill.fields, values, strict=True))
         dress = dict(zip(self.skill.dresses[self.form], self.dress, strict=True))
         return self.skill.forms[self.form].format(**fields, **dress)
@@ -150,8 +151,8 @@ class Instance:
 
     @property
     def held_out(self) -> bool:
-        """Whether this instance belongs to the benchmarks. Decided by a hash of the instance without its wording, except for
-        skills with `by_form`."""
+        """Whether this instance belongs to the benchmarks. A hash of the instance decides this; the wording enters the
+        hash only for skills with `by_form`."""
         return _held_out(f"{self.name}|{'|'.join(self.values)}|{self.form}" if self.skill.by_form else self.key)
 
     @property
