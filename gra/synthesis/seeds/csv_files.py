@@ -66,7 +66,8 @@ def _row(lines: _Lines, delimiter: str, width: int | None) -> tuple[list[str], i
 
     If a faulty row takes several lines and its last line alone is a complete row, a quote was opened and never closed.
     In this case only the first line is dropped, so the rows after it survive. Otherwise the quote is inside a long
-    text, and all lines of the row are dropped.
+    text, and all lines of the row are dropped. In a TSV file, a first line that has the right number of cells when
+    quotes are ignored is returned as a row without a fault.
     """
     used = size = 0
     if lines.at(0) is _TOO_LONG:

@@ -6,8 +6,8 @@ is read element by element, so it may have any size.
 After a syntax error in an array, reading resumes at the next record that can be found. If the broken record stands at
 the beginning of a line, the next record is the next object that stands at the beginning of a line with the same
 indentation. Otherwise it is the next object with the columns of an earlier record, after a comma or at the beginning of
-a line. In two cases reading ends with a SeedError instead: the array holds chat turns; or no next record is found,
-although the broken record is not the last one or the file is cut off.
+a line. In two cases a SeedError is raised instead: the array holds chat turns; or no next record is found, and the
+broken record may not be the last one (e.g. the file is cut off).
 """
 
 from __future__ import annotations
