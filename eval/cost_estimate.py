@@ -30,7 +30,10 @@ REPLY_BYTES = 2_000  # bytes per item: the stored reply and the sample's record
 
 
 def outlook(settings: EvalSettings, inputs: Mapping[str, Path | None], upstream: Upstream) -> Outlook:
-    """Return the estimate as text and figures. `upstream`: input -> outlook of the unfinished step that makes it."""
+    """Return the estimated cost of the evaluation, as text and as figures.
+
+    `upstream`: for each input that an unfinished step will make, the estimate of that step.
+    """
     chosen = settings.suite.only or settings.suite.tasks
     tasks = [task for name in chosen for task in settings.suite.groups.get(name, [name])]
     unknown = [task for task in tasks if task not in ITEMS]
@@ -55,8 +58,8 @@ def outlook(settings: EvalSettings, inputs: Mapping[str, Path | None], upstream:
 def _billions(settings: EvalSettings, inputs: Mapping[str, Path | None], upstream: Upstream) -> float | None:
     """Return the model's parameters in billions; None if unknown.
 
-    The number comes from the outlook of the unfinished step that makes the model, else from the size of its weights (2
-    bytes per parameter, as in bfloat16), else from its name.
+    If an unfinished step will make the model, the number comes from that step's estimate. Otherwise it comes from the
+    size of the model's weights (2 bytes per parameter, as in bfloat16), or else from the model's name.
     """
     if "model" in upstream:
         return upstream["model"].billions

@@ -7,9 +7,10 @@ Afterwards, DIR can be used on any machine: `gra eval suite=paper suite.data_dir
 the hub and set HF_TOKEN. GPQA's authors ask that its items are not published, so do not publish DIR.
 
 A file holds one split of one configuration as `.jsonl.gz` in the hub's record schema. `eval/suite/local_data.py` and
-the decontamination find it by its name. For each task, the scored split is fetched, and the splits of its worked
-examples: the split that the task names, and any other split that `suite.num_fewshot` needs. Existing files are kept, so
-the command can be repeated until all files are present. A benchmark that cannot be fetched does not stop the others.
+the decontamination find it by its name. The command fetches the scored split of each task. It also fetches the split
+that the task's YAML names for worked examples, and the split from which `suite.num_fewshot` makes lm-eval take them, if
+that is another one. Existing files are kept, so the command can be repeated until all files are present. A benchmark
+that cannot be fetched does not stop the others.
 """
 
 from __future__ import annotations
@@ -52,12 +53,12 @@ class Wanted:
 
 
 def fetch(suite: Suite, output: Path) -> dict[str, int | None]:
-    """Fetch into the folder `output` the files that `suite` needs, and print progress.
+    """Fetch the files that `suite` needs into the folder `output`, and print progress.
 
-    Return {path: number of items}, with None for a file that existed.
+    Return {path: number of items}; the number is None for a file that existed before.
 
-    Raises EvalError naming all benchmarks that cannot be fetched, after fetching the others; StoreError at once if a file cannot
-    be written.
+    If a benchmark cannot be fetched, the others are fetched, and then EvalError is raised, which names all that are
+    missing. StoreError is raised at once if a file cannot be written.
     """
     done: dict[str, int | None] = {}
     faults: dict[str, str] = {}
@@ -84,8 +85,9 @@ def fetch(suite: Suite, output: Path) -> dict[str, int | None]:
 
 
 def wanted(task: str, yaml: catalogue.Yaml, owner: str, shots: int | None) -> list[Wanted]:
-    """Return the files of a single task. `owner`: the suite's task that the single task belongs to.
+    """Return the files of a single task.
 
+    `owner`: the entry of `suite.tasks`, a task or a group, that contains the single task; `shots`: `suite.num_fewshot`.
     Raises EvalError if the task's data are not on the hub, or if a custom function builds them.
     """
     spec = catalogue.read(yaml)
@@ -112,7 +114,7 @@ def wanted(task: str, yaml: catalogue.Yaml, owner: str, shots: int | None) -> li
 def place(dataset: str, part: str | None, split: str) -> str:
     """Return a file's path in the folder: the data set's short name, its configuration, the split.
 
-    The configuration is left out if it is the whole data set.
+    The path has no configuration if the configuration is the whole data set (main, default or all).
     """
     folder = str(local_data.slug(dataset))
     names = [part] if part not in local_data.ALL else []
@@ -127,9 +129,9 @@ def place(dataset: str, part: str | None, split: str) -> str:
 
 
 def _missing(name: str, shots: int | None, output: Path) -> Iterator[tuple[Wanted, str | None]]:
-    """Yield each file of a task or group, with the path of its copy in `output`; None if it has to be fetched.
+    """Yield each file that a task or group needs, with the path of its copy in `output`; None without a copy.
 
-    A copy counts under any path that `local_data` accepts.
+    A file counts as a copy under any path that `local_data` accepts.
     """
     members = catalogue.members(name)
     if members is None:
@@ -193,7 +195,7 @@ def _say(text: str) -> None:
 
 
 class FetchSettings(Settings):
-    """The config that the command reads; the keys above set its values."""
+    """The config that `gra fetch` reads. The keys above set its values."""
 
     suite: Suite = Field(
         description="The benchmarks to fetch; only the keys `tasks`, `only` and `num_fewshot` are used."
@@ -201,7 +203,10 @@ class FetchSettings(Settings):
 
 
 def fetch_from(root: DictConfig, problems: list[Problem]) -> None:
-    """Run `gra fetch suite=...`. `root`: its composed config; `problems`: the faults of its command line. Raises GraError."""
+    """Run `gra fetch suite=...`. Raises GraError.
+
+    `root`: the config that Hydra composed; `problems`: the faults already found in the command line.
+    """
     from omegaconf import OmegaConf
 
     if OmegaConf.is_missing(root, "output") or not root.output:

@@ -15,9 +15,10 @@ _BUILDERS = ("json", "csv", "parquet", "text", "arrow")  # `dataset_path` of tas
 
 
 def problems(settings: EvalSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Return the faults outside the config.
+    """Return the faults of the model, the benchmarks and the server that the config alone does not show.
 
-    `check` reports the faults of the config. Checks that depend on a faulty key are skipped here.
+    `check` reports the faults of the config. If it found a key to be faulty, the checks here that need this key are
+    skipped.
     """
     return [*_benchmarks(settings.suite, inputs), *_model(settings.model or Model(), inputs)]
 
@@ -36,9 +37,9 @@ def _model(model: Model, inputs: Mapping[str, Path | None]) -> list[Problem]:
 
 
 def _benchmarks(suite: Suite, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Return the faults found by reading local files once and looking up the other tasks' data sets on the hub.
+    """Read the benchmarks' local files, look for the data sets of the other tasks on the hub, and return the faults.
 
-    Nothing is checked under `suite.skip_missing`.
+    With `suite.skip_missing`, missing data are no fault, so nothing is checked.
     """
     if suite.skip_missing or (suite.data_dir is not None and not Path(suite.data_dir).is_dir()):
         return []

@@ -112,9 +112,10 @@ class Suite(Settings):
 
 
 def chosen(suite: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a suite's plain config reduced to the tasks in `only`. Raises ValueError for a name that is not in the suite.
+    """Return a suite's config in which `tasks` has only the tasks that `only` names.
 
-    A config of the wrong shape is returned unchanged, because the checks of the fields report it.
+    Raises ValueError for a name that is not in the suite. If a value of the config has the wrong type, the config is
+    returned unchanged, because the checks of the fields report the fault.
     """
     tasks, only, groups = suite.get("tasks"), suite.get("only"), suite.get("groups") or {}
     lists = [tasks, only, *(groups.values() if isinstance(groups, Mapping) else [None])]
@@ -137,7 +138,7 @@ def chosen(suite: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Model(Settings):
-    """The model to evaluate and what runs it. In an experiment an earlier step provides the model."""
+    """The model to evaluate, and the backend that runs it. In an experiment, an earlier step provides the model."""
 
     path: str = Field(
         "",
@@ -194,7 +195,7 @@ class Model(Settings):
 
 
 class Runtime(Settings):
-    """Keys that change speed only, up to floating-point noise: batches of another shape can round differently."""
+    """Keys that change only the speed. Results stay the same up to floating-point noise."""
 
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto", description="Prompts per batch (backend hf). auto: as many as fit on a GPU; 64 on a CPU."

@@ -1,9 +1,9 @@
 """Replaces the strict verdicts of stored replies by those of a verifier model: `gra rescore FOLDER --reading verified ...`.
 
-The verifier is asked about every generated reply of a benchmark with right answers. Three sorts of items keep their own
-verdicts: programs, which are run; items of IFEval, which are checked by rule; and items with an unknown kind of answer.
-If the verifier's verdict on an item is missing (unreadable, or refused by the server), the item falls back to its
-tolerant verdict. The column `verdict` in samples.parquet and the counts in scores.json show this.
+The verifier is asked about every generated reply of a benchmark with right answers. Three sorts of items keep the
+strict verdict of the evaluation: programs, which are run; items of IFEval, which are checked by rule; and items with an
+unknown kind of answer. If the verifier's verdict on an item is missing (unreadable, or refused by the server), the item
+gets its tolerant verdict instead. The column `verdict` in samples.parquet and the counts in scores.json record this.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Item:
 class Verified:
     """The result of the reading `verified`.
 
-    `tasks`: the suite's task -> its counts; `every`: the counts over all items; `verdicts`: one for each row, None for
-    a row that keeps its own verdict; `kept`: a leaf task that keeps its own verdicts -> the reason; `simulated`: see
-    verifier.Verdicts.
+    `tasks`: the suite's task -> its counts (verifying.account); `every`: the counts over all items; `verdicts`: the
+    verifier's verdict for each row, None for a row that keeps its strict verdict; `kept`: a leaf task that keeps its
+    strict verdicts -> the reason; `simulated`: see verifier.Verdicts.
     """
 
     verifier: str
@@ -57,11 +57,14 @@ class Verified:
     simulated: bool
 
     def how(self, task: str) -> dict[str, str]:
-        """Return the conditions that this reading adds to a task's scores; `gra compare` sets them side by side."""
+        """Return the conditions that this reading adds to a task's scores.
+
+        `gra compare` names the tasks whose conditions differ.
+        """
         return {"reading": rereading.VERIFIED, "verifier": self.verifier} if task in self.tasks else {}
 
     def columns(self) -> dict[str, list[str | None]]:
-        """Return the further columns of samples.parquet."""
+        """Return the columns that this reading adds to samples.parquet."""
         names = [None if verdict is None else self.verifier for verdict in self.verdicts]
         return {"verdict": list(self.verdicts), "verifier": names}
 
@@ -75,8 +78,8 @@ class Verified:
 def begin(output: Path, folder: Path, verifier: Verifier) -> None:
     """Create the folder `output`, or resume a folder that the same command began.
 
-    A folder that another verified rescore began can be taken over as long as it has no scores. Raises StoreError for
-    any other folder that is not empty.
+    A folder that a verified rescore with other arguments began can be taken over as long as it has no scores. Raises
+    StoreError for any other folder that is not empty.
     """
     mine = {"from": str(folder.resolve()), "verifier": verifier.model, "max_tokens": verifier.max_tokens}
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
@@ -92,7 +95,10 @@ def begin(output: Path, folder: Path, verifier: Verifier) -> None:
 
 
 def read(verifier: Verifier, items: Sequence[Item], output: Path) -> Verified:
-    """Replace `correct` in the rows of `items` by the verifier's verdicts, and return what was done. Raises as `verify` does."""
+    """Replace `correct` in the rows of `items` by the verifier's verdicts, and return the verdicts with their counts.
+
+    Raises the errors of verifier.verify.
+    """
     prompts = [verifying.prompt(item.kind, item.sample) if item.kind in verifying.KINDS else None for item in items]
     asked = [(item.row["subtask"], prompt) for item, prompt in zip(items, prompts, strict=True) if prompt is not None]
     found = verify(verifier, asked, output / NAME, _Progress())

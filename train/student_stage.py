@@ -1,8 +1,8 @@
-"""The stage `student`: writes the model folder to tune.
+"""The stage `student`: writes the folder of the model that a later step fine-tunes.
 
-It is either a small Llama-architecture model with random weights and a byte-level BPE tokenizer trained on
-`inputs["corpus"]/corpus.txt` (`student.build`), or a copy of an existing model (`student.model`), so that an experiment can
-change its student with one key. The same config and corpus give the same bytes.
+The model is either built or copied. A built model (`student.build`) has a small Llama architecture with random weights,
+and a byte-level BPE tokenizer trained on `inputs["corpus"]/corpus.txt`. A copied model (`student.model`) is an existing
+one. An experiment can therefore change its student with one key. The same config and corpus give the same bytes.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ log = logging.getLogger(__name__)
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write `output/model` and return its metrics.
+    """Write the model folder `output/model` and return the stage's metrics.
 
-    A built model has the metrics parameters (their number) and vocab_size; a copied model has the metric bytes.
+    The metrics of a built model are `parameters` (the number of parameters) and `vocab_size`. A copied model has one
+    metric, `bytes`.
     """
     problems = check(config, dict(inputs))
     if problems:
@@ -75,8 +76,10 @@ def outlook(
     earlier: Sequence[Path],  # noqa: ARG001
     upstream: Upstream,  # noqa: ARG001
 ) -> Outlook:
-    """Return, for `gra plan`, the disk that the student takes, which is part of the total, and its parameters, for
-    later steps."""
+    """Return, for `gra plan`, the disk space that the student takes and the student's number of parameters.
+
+    `gra plan` adds the disk space to its total. Later steps need the number of parameters to estimate their own costs.
+    """
     billions = cost_estimate.parameters(StudentStageSettings.model_validate(config).student)
     return Outlook(cost=None if billions is None else Cost(disk=2e9 * billions), billions=billions)
 
@@ -172,7 +175,8 @@ def _build(build: BuildSettings, seed: int, corpus: Path, folder: Path) -> dict[
 def train_tokenizer(corpus: Path, build: BuildSettings) -> PreTrainedTokenizerBase:
     """Return a byte-level BPE tokenizer trained on the lines of `corpus`, with the `default` chat template.
 
-    A small text gives fewer tokens than `vocab_size`. Raises TrainError if the corpus is empty.
+    If the text of `corpus` is short, the tokenizer has fewer tokens than `vocab_size`. Raises TrainError if `corpus` is
+    empty.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast

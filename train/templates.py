@@ -10,7 +10,7 @@ r"""Provides chat templates, and finds the trained part of a rendered conversati
   adds are omitted.
 - `tokenizer` stands for the template that the tokenizer came with.
 
-The template in use is saved with the tokenizer, so that evaluation renders what was trained.
+The template in use is saved with the tokenizer, so that evaluation renders conversations as training did.
 """
 
 from __future__ import annotations
@@ -65,9 +65,10 @@ def read(name: str) -> str:
 
 
 def install(tokenizer: PreTrainedTokenizerBase, name: str, bos: str = "model") -> list[str]:
-    """Give `tokenizer` the template `name`, the template's end token, a padding token, and the start that `bos` asks for.
+    """Give `tokenizer` the template `name`, the template's end token and a padding token; return the new tokens.
 
-    `bos`: see `sft.bos`. Return the tokens added to the vocabulary. Raises TrainError if the tokenizer does not fit the template.
+    The new tokens are those that were added to the vocabulary. `bos`: whether rendered texts begin with the
+    beginning-of-text token (see `sft.bos`). Raises TrainError if the tokenizer does not fit the template.
     """
     missing: list[str] = []
     if name == "tokenizer":
@@ -101,8 +102,9 @@ def install(tokenizer: PreTrainedTokenizerBase, name: str, bos: str = "model") -
 def _choose_start(tokenizer: PreTrainedTokenizerBase, bos: str) -> None:
     """Change the template so that texts begin with the beginning-of-text token (`bos` = always) or without it (never).
 
-    The changed template is saved with the tokenizer, so that evaluation renders what was trained. Without such a token nothing
-    changes. Raises TrainError if the template cannot be changed.
+    The changed template is saved with the tokenizer, so that evaluation renders conversations as training did. If the
+    tokenizer has no beginning-of-text token, or `bos` = model, nothing changes. Raises TrainError if the template
+    cannot be changed.
     """
     if bos == "model" or tokenizer.bos_token is None or _starts(tokenizer) == (bos == "always"):
         return
@@ -123,7 +125,8 @@ def _starts(tokenizer: PreTrainedTokenizerBase) -> bool:
 def missing_start(tokenizer: PreTrainedTokenizerBase) -> str | None:
     """Return a warning if the template writes no beginning-of-text token although the tokenizer adds one to every text.
 
-    Such models were trained with the token (Gemma, Llama 3). Return None if template and tokenizer agree.
+    Models with such a tokenizer (Gemma, Llama 3) were pretrained with the token. Return None if template and tokenizer
+    agree.
     """
     start, ids = tokenizer.bos_token, tokenizer("a")["input_ids"]
     if start is None or not ids or ids[0] != tokenizer.bos_token_id:
@@ -156,13 +159,13 @@ def _pattern(specials: tuple[str, ...]) -> re.Pattern[str]:
 def segments(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], specials: Sequence[str]
 ) -> list[tuple[str, bool]]:
-    """Return the rendered conversation cut into (text, trained) pieces, which together are the whole rendering.
+    """Return the rendered conversation in pieces (text, whether it is trained), which together are the whole rendering.
 
     To find an assistant turn, the conversation is rendered twice: up to the prompt from which generation would start,
     and up to the end of the turn. The turn is the text that the second rendering adds. The trained part of the turn
     ends with the turn's last special token. Text that the template writes after this token, often a newline, is not
-    trained. The pieces have to be tokenised one by one, so that the prompt has the same tokens as in generation. Raises
-    TrainError if the template's turns cannot be separated.
+    trained. The caller has to tokenise the pieces one by one, so that the prompt has the same tokens as in generation.
+    Raises TrainError if the template's turns cannot be separated.
     """
     return segments_of_all(tokenizer, [messages], specials)[0]
 
@@ -170,7 +173,10 @@ def segments(
 def segments_of_all(
     tokenizer: PreTrainedTokenizerBase, conversations: Sequence[Sequence[Message]], specials: Sequence[str]
 ) -> list[list[tuple[str, bool]]]:
-    """Return the `segments` of many conversations. Rendering them together takes half the time."""
+    """Return the `segments` of each conversation.
+
+    All conversations are rendered together, which takes half the time of calling `segments` for each.
+    """
     turns = [[i for i, message in enumerate(one) if message["role"] == "assistant"] for one in conversations]
     pairs = list(zip(conversations, turns, strict=True))
     prompts = iter(_render(tokenizer, [one[:i] for one, where in pairs for i in where], True))

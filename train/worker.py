@@ -24,9 +24,10 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def agent(arguments: list[str]) -> int:
-    """Run torchrun, which starts the workers and ends them all if one fails, and return the exit code.
+    """Run torchrun, which starts the workers, and return 0, or EXIT_FAILED if a worker failed.
 
-    The launcher handles signals.
+    If one worker fails, torchrun ends all of them. This process ignores the signals of a batch system (PASSED_ON),
+    because the launcher handles them.
     """
     _die_with_parent()
     for (
@@ -52,16 +53,17 @@ def agent(arguments: list[str]) -> int:
 def how(code: int) -> str:
     """Return how a process ended, as text.
 
-    `code`: its exit code in torchrun, negative for a signal, 128 + signal through a shell.
+    `code`: the exit code that torchrun reports. If a signal killed the process, the code is minus the signal's number,
+    or 128 plus that number if a shell started the process.
     """
     text = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     return text + (OUT_OF_MEMORY if code in (-signal.SIGKILL, 128 + signal.SIGKILL) else "")
 
 
 def work(spec: Path) -> int:
-    """Run the stage as the process RANK and return the exit code.
+    """Run the training stage in this process, whose rank is the environment variable RANK, and return the exit code.
 
-    An error is written to a file for the launcher, because torchrun drops exit codes.
+    If the stage fails, this process writes the error to a file for the launcher, because torchrun drops exit codes.
     """
     _die_with_parent()
     rank = int(os.environ["RANK"])
@@ -89,7 +91,7 @@ def _end(spec: Path, rank: int) -> Path:
 
 
 def quiet_unless_first() -> None:
-    """Make every process except the first log only warnings, with its rank, and discard what it prints."""
+    """Unless this is the first process (rank 0), log only warnings, with the rank, and discard all printed text."""
     rank = int(os.environ.get("RANK") or 0)
     if rank:
         form = f"%(asctime)s [{rank}] %(levelname)s %(name)s: %(message)s"

@@ -1,8 +1,8 @@
 """Runs models: with transformers in one or several processes (hf.py), with vLLM (offline_vllm.py), or on a server (server.py).
 
-All backends get their requests from `front.HarnessModel`, which renders every prompt with one tokenizer. The batches do not
-depend on which replies are already stored (batches.py). A backend loads its model at its first request, so not at all if every
-reply is stored.
+All backends get their requests from `front.HarnessModel`, which renders every prompt with one tokenizer. The batches do
+not depend on which replies are already stored (batches.py). A backend loads its model when it gets its first request.
+If every reply is stored, it gets none and loads nothing.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ Kind = str  # lm-eval's request types: generate_until, loglikelihood, loglikelih
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """One request. `args` is as in lm-eval: (prompt, generation keywords), (context, continuation) or (text,).
+    """One request of lm-eval to the model.
 
-    `ids`: the tokens of the prompt, of context and continuation together, or of the text; the last `scored` tokens are the
-    continuation. `doc`: the item's number in its task, for messages.
+    `key`: the reply's key in the reply store; `task`: the leaf task; `args`: (prompt, generation keywords), (context,
+    continuation) or (text,), as in lm-eval; `ids`: the tokens of the prompt, of context and continuation together, or
+    of the text; `scored`: the number of tokens of the continuation, which are the last ones in `ids`; `doc`: the item's
+    number in its task, for messages.
     """
 
     key: str
@@ -31,12 +33,12 @@ class ModelRequest:
 
     @property
     def task_name(self) -> str:
-        """Return `task` under its name in lm-eval's Instance, so that lm-eval's model classes accept this object."""
+        """Return `task` under the name that lm-eval's model classes expect, so that they accept this object."""
         return self.task
 
     @property
     def decoding(self) -> Mapping[str, Any]:
-        """Return the generation keywords; {} for other requests."""
+        """Return the generation keywords; {} for a request for log-likelihoods."""
         return self.args[1] if len(self.args) > 1 and isinstance(self.args[1], Mapping) else {}
 
 
@@ -50,9 +52,10 @@ class Reply:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Replaces the reply to a request that the server refused even after retries.
+    """Replaces the reply to a request that the server refused.
 
-    `words`: the server's message; `passing`: the cause may be a temporary fault of the server, not the request.
+    `words`: the server's message; `passing`: whether the cause may be a temporary fault of the server. Such a request
+    was retried before it counted as refused.
     """
 
     words: str
@@ -68,16 +71,18 @@ OnReplies = Callable[[Sequence[ModelRequest], Sequence[Any]], None]
 
 
 class EvalBackend(Protocol):
-    """Answers batches of requests of one kind.
+    """Answers batches of requests of one kind. Its methods raise EvalError.
 
-    `on_replies` is called in the calling thread with each group of replies as it arrives.
+    `on_replies(requests, replies)`: a function that `answer` calls, in the calling thread, with each group of replies
+    as it arrives.
 
-    A reply is a Reply, a pair (log-likelihood, whether greedy decoding produces the text), a log-likelihood, or a Refusal. Raises
-    EvalError.
+    The reply to a generation request is a Reply. The reply to a request of the kind loglikelihood is a pair
+    (log-likelihood, whether greedy decoding produces the text), and that of the kind loglikelihood_rolling is a
+    log-likelihood. A Refusal can take the place of any reply.
     """
 
     def cut(self, kind: Kind, requests: Sequence[ModelRequest]) -> list[list[ModelRequest]]:
-        """Return all `requests` in batches, the longest first. The order of `requests` does not affect the result."""
+        """Return all `requests` in batches, longest requests first, whatever the order of `requests`."""
 
     def answer(self, kind: Kind, batches: Sequence[Sequence[ModelRequest]], on_replies: OnReplies) -> None:
         """Answer every request of `batches`."""

@@ -16,12 +16,15 @@ Size = Callable[[int, int], int]  # (tokens of the longest prompt, token limit o
 
 
 def always(count: int) -> Size:
-    """Return a Size that puts `count` requests into every batch, regardless of their length."""
+    """Return a function that puts `count` requests into every batch, regardless of their length."""
     return lambda *_: count
 
 
 def generations(requests: Iterable[ModelRequest], size: Size) -> list[list[ModelRequest]]:
-    """Return batches of requests with equal decoding, sorted by descending length, then by text."""
+    """Return batches of generation requests. All requests of a batch have the same decoding.
+
+    Requests with the same decoding are sorted by descending length, then by text, and divided into batches by `size`.
+    """
     groups: dict[str, list[ModelRequest]] = {}
     for request in requests:
         groups.setdefault(json.dumps(request.decoding, sort_keys=True, default=str), []).append(request)
@@ -35,7 +38,7 @@ def generations(requests: Iterable[ModelRequest], size: Size) -> list[list[Model
 def likelihoods(requests: Iterable[ModelRequest], size: Size) -> list[list[ModelRequest]]:
     """Return batches of log-likelihood requests.
 
-    Requests that one row of a forward pass answers (equal except for the last token) count as one.
+    Requests that differ only in their last token count as one, because one row of a forward pass answers them all.
     """
     rows: dict[tuple[int, ...], list[ModelRequest]] = {}
     for request in sorted(requests, key=lambda request: (-request.scored, request.ids, request.key)):
@@ -45,7 +48,10 @@ def likelihoods(requests: Iterable[ModelRequest], size: Size) -> list[list[Model
 
 
 def chunks(ordered: Sequence[ModelRequest], size: Size) -> list[list[ModelRequest]]:
-    """Return `ordered` (longest first) in consecutive pieces, each as long as `size` allows for its first request."""
+    """Return `ordered` (longest request first) in consecutive batches.
+
+    `size` computes the number of requests in a batch from the batch's first request, which is its longest.
+    """
     pieces, start = [], 0
     while start < len(ordered):
         first = ordered[start]

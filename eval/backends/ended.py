@@ -1,4 +1,4 @@
-"""Records which replies were truncated, from inside lm-eval's model classes, which return only texts.
+"""Records which replies were truncated. lm-eval's model classes return only texts, so the record is made inside them.
 
 These classes reorder the requests of a call, so a reply is identified by the tokens of its prompt.
 """

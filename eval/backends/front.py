@@ -1,8 +1,9 @@
-"""Presents the model to lm-eval: renders prompts with the model's tokenizer and passes every request to `inference.cached.keep`.
+"""Presents the model to lm-eval: renders prompts with the model's tokenizer and passes the requests on.
 
-One tokenizer renders for all backends, so every backend gets the same prompt, equal to that of lm-eval's HF class. The chat
-template is used unchanged. No beginning-of-text token is added to a prompt that a chat template rendered: a template writes the
-token itself if the model needs it (Llama's does), and training added no second one (train/data/rows.py).
+The function that `inference.cached.keep` sets answers the requests. One tokenizer renders for all backends, so every
+backend gets the same prompt, equal to that of lm-eval's HF class. The chat template is used unchanged. No
+beginning-of-text token is added to a prompt that a chat template rendered: a template writes the token itself if the
+model needs it (Llama's does), and training adds none either (train/data/rows.py).
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ _AT_ONCE = 500  # texts per call of the tokenizer, whose result needs much more 
 
 
 class HarnessModel(TemplateLM):
-    """lm-eval's TemplateLM for one model.
+    """The model that lm-eval sees (a TemplateLM): it renders prompts and passes requests on.
 
-    It loads the config and the tokenizer but no weights; with `model.send=messages` it loads nothing.
+    It loads the config and the tokenizer but no weights. With `model.send=messages` it loads nothing, because the
+    server renders.
 
-    `chat`: prompts are rendered with the chat template; `bos`: see suite.bos. Raises EvalError if the model cannot be loaded, has
-    no chat template although `chat` is set, or states no context length.
+    `chat`: whether prompts are rendered with the chat template; `bos`: see suite.bos. Raises EvalError if the model
+    cannot be loaded, has no chat template although `chat` is set, or states no context length.
     """
 
     tokenizer: Any
@@ -105,7 +107,7 @@ class HarnessModel(TemplateLM):
             self.extra_decoding |= {"skip_special_tokens": True}  # as HFLM decodes
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> Any:
-        """Return the prompt of a conversation. For a chat server return the conversation itself, in lm-eval's JsonChatStr.
+        """Return the prompt of a conversation; for a chat server, return the conversation as lm-eval's JsonChatStr.
 
         If the template rejects a system message, the message is left out and a warning is logged.
         """
@@ -142,7 +144,10 @@ class HarnessModel(TemplateLM):
         return super().chat_template(chat_template) if self.renders else ""
 
     def bare(self, text: str) -> bool:
-        """Return whether a prompt is tokenised without special tokens, because the template or the text already contains them."""
+        """Return whether a prompt is tokenised without adding special tokens.
+
+        This is so if a chat template rendered the prompt, or if the text begins with the beginning-of-text token.
+        """
         return self.chat or has_bos_prefix(text, self.tokenizer.bos_token)
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
@@ -161,7 +166,8 @@ class HarnessModel(TemplateLM):
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
         """Return the tokens of one text.
 
-        A beginning-of-text token is added only if no template rendered the text and it has none.
+        `add_special_tokens`: None adds them unless a chat template rendered the text or the text already begins with
+        the beginning-of-text token.
         """
         if add_special_tokens is None:
             add_special_tokens = not (self.chat or has_bos_prefix(string, self.tokenizer.decode(self.prefix_token_id)))
@@ -204,11 +210,11 @@ class HarnessModel(TemplateLM):
 
     @property
     def tokenizer_name(self) -> str:
-        """Return a name for lm-eval's request cache, which is not used here."""
+        """Return a name for lm-eval's request cache, which GRA does not use."""
         return hashlib.sha256(self.model.path.encode()).hexdigest()[:12]
 
     def get_model_info(self) -> dict[str, Any]:
-        """Return the facts that lm-eval's HF class reports of a model, found without loading weights; {} for a served model."""
+        """Return what lm-eval's HF class reports about a model, without loading weights; {} for a served model."""
         if self.model.backend == "server" or self.config is None:
             return {}
         return {

@@ -1,8 +1,8 @@
 """Backend `hf`: runs lm-eval's HFLM in this process or, on several GPUs, in one process per GPU.
 
-Each process answers whole batches. The batches do not depend on the number of processes, so the result does not either. torchrun
-and accelerate are not used for two reasons: lm-eval splits the items between ranks before it forms batches, which changes the
-batches; and it uses the local rank as the global rank, so several nodes would evaluate the same items.
+Each process answers whole batches. Neither the batches nor the result depend on the number of processes. torchrun and
+accelerate are not used, because lm-eval would then split the items between ranks before it forms batches, which changes
+the batches. It would also use the local rank as the global rank, so several nodes would evaluate the same items.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class LocalModel:
-    """HFLM on one device. Raises EvalError if the model cannot be loaded."""
+    """lm-eval's model class HFLM on one device. Raises EvalError if the model cannot be loaded."""
 
     def __init__(self, model: Model, chat: bool, device: str):
         from lm_eval.models.huggingface import HFLM
@@ -158,8 +158,9 @@ def fitting(config: Any, memory: int, width: int, kind: str) -> batches.Size:
     """Return a function that estimates how many sequences fit into `memory` bytes.
 
     The estimate counts the sequences' keys and values, the intermediate values of one layer, and the logits. `width`:
-    bytes per number. lm-eval's search for a batch size is not used: for generation it tries the model's whole context
-    (131,072 tokens for Llama 3.1) and arrives at a batch of one.
+    bytes per number; `kind`: lm-eval's request type. lm-eval's own search for a batch size is not used: for generation
+    it tries sequences as long as the model's whole context (131,072 tokens for Llama 3.1), so it finds that only one
+    fits.
     """
     text = getattr(config, "text_config", None) or config
     hidden, heads = text.hidden_size, text.num_attention_heads

@@ -32,8 +32,8 @@ Loader = Callable[[Model, bool, str], Answering]  # model, whether prompts are c
 class Processes:
     """Starts one process per device.
 
-    Each process calls `load` at its first request. `threads`: torch threads per process. If it is None and the device
-    is a CPU, each process gets an equal share of the cores.
+    Each process calls `load` when it gets its first batch. `threads`: torch threads per process; None: torch's default
+    on GPUs, an equal share of the cores for each process on a CPU.
     """
 
     def __init__(self, load: Loader, model: Model, chat: bool, devices: Sequence[str], threads: int | None):
@@ -50,7 +50,10 @@ class Processes:
             self._workers[mine] = worker, device
 
     def answer(self, kind: str, pieces: Sequence[Sequence[ModelRequest]], on_replies: OnReplies) -> None:
-        """See EvalBackend. Raises EvalError if a process fails or dies; replies passed to `on_replies` before that are kept."""
+        """See EvalBackend.
+
+        Raises EvalError if a process fails or dies. Replies that `on_replies` got before that are kept.
+        """
         due = list(reversed(pieces))
         busy: dict[Any, Sequence[ModelRequest]] = {}
         while due or busy:

@@ -1,13 +1,14 @@
 """Backend `server`: queries any OpenAI-compatible server.
 
-The request bodies are lm-eval's (local-completions, local-chat-completions), but its HTTP client is not used. That client retries
-refused requests as if the fault were temporary, cancels all calls when one gets no answer, and logs the headers of a request,
-which contain the key, with every HTTP error.
+The request bodies are lm-eval's (local-completions, local-chat-completions), but its HTTP client is not used. That
+client retries refused requests as if the fault were temporary, and cancels all calls when one gets no answer. With
+every HTTP error it logs the request's headers, which contain the API key.
 
-Prompts are sent as the tokens that the other backends feed to the model, or as text. Text is tokenised by the server, and the
-field `add_special_tokens` says whether to add a beginning-of-text token. A conversation that ends with the start of the reply is
-sent with `continue_final_message`. vLLM supports both fields; SGLang supports only `continue_final_message`. A request
-that the server still refuses after retries becomes a Refusal and does not end the run.
+`model.send` decides what is sent: the tokens that the other backends feed to the model, the prompt as text, or the
+conversation. The server tokenises text, and the field `add_special_tokens` tells it whether to add a beginning-of-text
+token. A conversation that ends with the start of the reply is sent with `continue_final_message`. vLLM supports both
+fields; SGLang supports only `continue_final_message`. A request that the server refuses, if need be after retries,
+becomes a Refusal and does not end the run.
 """
 
 from __future__ import annotations
@@ -110,9 +111,10 @@ class ServerModel:
             on_replies([request], [await self._one(session, kind, request)])
 
     async def _one(self, session: Session, kind: str, request: ModelRequest) -> Any:
-        """Return the reply to `request`, or its Refusal after `runtime.retries` retries.
+        """Return the reply to `request`, or a Refusal if the server refuses the request.
 
-        Raises EvalError if the server cannot be reached or if the run cannot continue.
+        A temporary fault of the server becomes a Refusal only after `runtime.retries` retries. Raises EvalError if the
+        server cannot be reached, or if its answer concerns every request (a wrong key, model or URL).
         """
         body, parse = (self._generation if kind == "generate_until" else self._likelihood)(request)
         data = json.dumps(body).encode()

@@ -1,4 +1,4 @@
-"""Answers lm-eval's requests from the reply store, and sends the rest to the model in fixed batches.
+"""Answers lm-eval's requests from the reply store, and sends the model those whose replies are not stored.
 
 New replies are stored as they arrive. A reply's key is the hash of the model, the rendered prompt and the decoding.
 Three things follow: a killed evaluation resumes where it stopped, another suite reuses the replies to items that it
@@ -53,9 +53,9 @@ class ReplyCounts:
     """Counts what happened to the requests, for results.json.
 
     - `sent`: requests sent to the model; `known`: requests answered from the store
-    - `cut`: by leaf task, the prompts shortened at their start to fit the context
-    - `continued`: by leaf task, the conversations that end with the start of the reply; a chat server continues it
-    - `refused`: by leaf task, the prompts that the server refused; their replies count as empty
+    - `cut`: by leaf task, the prompts that were shortened at their start to fit the model's context
+    - `continued`: by leaf task, the conversations that end with the start of a reply, which a chat server continues
+    - `refused`: by leaf task, the prompts that the server refused; each of them counts as an empty reply
     - `ended`: (leaf task, the item's number among the evaluated items) -> whether the reply was truncated (see Reply)
     """
 
@@ -74,12 +74,12 @@ def keep(
 ) -> ReplyCounts:
     """Make `lm` take stored replies from `store`, and all other replies from `backend`. `model`: see model_key.
 
-    For each leaf task, `progress` is called first with the number of stored replies, then as new replies arrive. Return
-    the counts, which grow while lm-eval runs. Refusals are not stored, so the next evaluation sends these requests
-    again.
+    While lm-eval runs, `progress` is called for each leaf task: first with the number of stored replies, then whenever
+    new replies arrive. Return the counts, which grow while lm-eval runs. Refusals are not stored, so the next
+    evaluation sends these requests again.
 
-    While lm-eval runs, `lm` raises EvalError if the server counts as broken (HOPELESS), or if the server refused
-    requests that cannot count as empty replies.
+    While lm-eval runs, `lm` raises EvalError if the server counts as broken (HOPELESS). It also raises EvalError for
+    refused requests if `model.refused=error`, if they ask for log-likelihoods, or if the server refused all of them.
     """
     counts = ReplyCounts()
 
@@ -155,8 +155,8 @@ def model_key(path: str, revision: str, dtype: str, *more: Any) -> str:
     """Return the hash that identifies the model in a reply's key.
 
     For a local model, the hash covers the content of the files that the model is loaded from, but no files that a run
-    wrote into the folder. For any other model, it covers the hub id and `revision`. It always covers `dtype` and
-    `more`: whatever else changes the replies.
+    wrote into the folder. For any other model, it covers the hub id and `revision`. It always covers `dtype` and the
+    further arguments (`*more`), which are all else that changes the replies.
     """
     folder = Path(path)
     files = sorted(_files_of(folder)) if folder.is_dir() else []

@@ -34,12 +34,14 @@ def evaluate(
     scratch: Path,
     progress: cached.Progress | None = None,
 ) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
-    """Run the suite on `model`. `local`: the tasks with local files; `kept`: the reply store's file; `scratch`: an empty folder.
+    """Run the suite on `model`.
 
-    Return two values. The first is the content of lm-eval's results file, with the keys that lm-eval's command line adds (such as
-    task_hashes and chat_template_sha) and `replies`, which says what happened to the requests. The second is the samples by leaf
-    task, in the order of the items. Each sample has `at_limit`: whether the reply was truncated at its token limit (None if
-    unknown or if nothing was generated).
+    `local`: the tasks with local files; `kept`: the reply store's file; `scratch`: an empty folder.
+
+    Return two values. The first is the content of lm-eval's results file, with the keys that lm-eval's command line
+    adds (such as task_hashes and chat_template_sha) and `replies` (the counts of cached.ReplyCounts). The second is the
+    samples by leaf task, in the order of the items. Each sample has `at_limit`: whether the reply was truncated at its
+    token limit (None if unknown or if nothing was generated).
 
     Raises EvalError if a model or benchmark cannot be loaded, or if they do not fit together.
     """
@@ -103,9 +105,10 @@ def evaluate(
 
 
 def load(model: Model, runtime: Runtime, chat: bool, bos: str = "model") -> tuple[HarnessModel, EvalBackend]:
-    """Return two objects, without loading weights: one renders prompts for lm-eval, the backend answers them.
+    """Return the object that renders prompts for lm-eval, and the backend that answers them. No weights are loaded.
 
-    `chat`: prompts are rendered with the chat template; `bos`: see suite.bos. Raises EvalError with the library's message.
+    `chat`: whether prompts are rendered with the chat template; `bos`: see suite.bos. Raises EvalError with the
+    library's message.
     """
     from gra.eval.backends.front import HarnessModel
 

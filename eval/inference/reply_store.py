@@ -1,7 +1,7 @@
 """Stores replies on disk: one SQLite file per scores folder (`replies.sqlite`), one row per reply, keyed by model and request.
 
-lm-eval's cache (`--use_cache`) does not suffice: its keys do not identify the model, its content is unpickled, its
-commits are made by another thread, and lm-eval's vLLM class stores replies under keys that are never looked up.
+lm-eval's cache (`--use_cache`) does not suffice. Its keys do not identify the model. It unpickles what it reads. A
+separate thread commits its writes. lm-eval's vLLM class stores replies under keys that the cache never searches for.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class ReplyStore:
 
     `others`: the stores of other runs. They are searched for replies that the file at `path` lacks.
 
-    A kill -9 loses no added record (SQLite's WAL). A power loss can lose the records added since the last sync; `add`
-    syncs if the last sync is at least SYNC_S seconds old. A damaged file is set aside, and its requests are sent again.
-    Raises StoreError if a store cannot be opened, read or written.
+    No added record is lost if the process is killed (SQLite's WAL). A power loss can lose the records added since the
+    last sync; `add` syncs if the last sync is at least SYNC_S seconds old. A damaged file is set aside, and its
+    requests are sent again. Raises StoreError if a store cannot be opened, read or written.
     """
 
     def __init__(self, path: Path, others: Sequence[Path] = ()):

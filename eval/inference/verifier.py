@@ -35,8 +35,11 @@ Progress = Callable[[int, int], None]  # (verdicts known, verdicts in total)
 
 @dataclass(frozen=True)
 class Verifier:
-    """A model at a server. `key_env`: NAME of the environment variable with the API key. `max_tokens`: token limit of a
-    verdict and the reasoning before it. `concurrency`: limit on calls in flight; it changes only the speed."""
+    """A verifier model at a server.
+
+    `key_env`: NAME of the environment variable with the API key; `max_tokens`: token limit of a verdict and the
+    reasoning before it; `concurrency`: limit on calls in flight, which changes only the speed.
+    """
 
     url: str
     model: str
@@ -45,14 +48,14 @@ class Verifier:
     concurrency: int = 16
 
     def request(self, prompt: str) -> Request:
-        """Return the greedy call that asks `prompt`."""
+        """Return the request that sends `prompt` to the verifier, with greedy decoding."""
         return Request(self.model, ({"role": "user", "content": prompt},), 0.0, 1.0, self.max_tokens, 0)
 
 
 @dataclass(frozen=True)
 class Verdicts:
-    """`by_prompt`: prompt -> verdict. `simulated`: whether a simulated model gave any of the verdicts. `sent`: the
-    number of requests that this run sent."""
+    """The verdicts of a verifier. `by_prompt`: prompt -> verdict. `simulated`: whether a simulated model gave any of
+    the verdicts. `sent`: the number of requests that this run sent."""
 
     by_prompt: dict[str, str]
     simulated: bool
@@ -62,10 +65,11 @@ class Verdicts:
 def verify(
     verifier: Verifier, prompts: Iterable[tuple[str, str]], path: Path, progress: Progress = lambda _done, _total: None
 ) -> Verdicts:
-    """Return the verdicts on `prompts`, pairs of (leaf task, prompt), from the store at `path` or else from the server.
+    """Return the verifier's verdict on each prompt: from the store at `path` if it is there, else from the server.
 
-    Raises ConfigError for a URL or key that cannot be used, ServerError if the server cannot be used, and EvalError if it refuses
-    every question. Replies so far are kept.
+    `prompts`: pairs (leaf task, prompt). Raises ConfigError for a URL or key that cannot be used, ServerError if the
+    server cannot be used, and EvalError if it refuses every question. The store keeps the replies that arrived before
+    an error.
     """
     backend = _client(verifier)
     asked = {prompt: (leaf, verifier.request(prompt)) for leaf, prompt in prompts}

@@ -10,14 +10,16 @@ MISSING = "-"
 
 
 def shown(score: Mapping[str, Any]) -> str:
-    """Return how many replies were truncated, as text: `12 (0.9 %)`, or `-` if unknown. `score`: the entry of a task, a group or
-    the mean in scores.json."""
+    """Return how many replies were truncated, as text: `12 (0.9 %)`, or `-` if unknown.
+
+    `score`: an entry of scores.json, for a task, for a group or for the mean.
+    """
     count, known = score.get("at_limit"), score.get("at_limit_known")
     return MISSING if count is None or not known else f"{count:,} ({100 * count / known:.1f} %)"
 
 
 def warnings(result: Mapping[str, Any]) -> list[str]:
-    """Return one line for each task of scores.json with too many truncated replies (NOTICED)."""
+    """Return one warning for each task in scores.json with a larger share of truncated replies than NOTICED."""
     return [line for name, score in result["tasks"].items() if (line := _warning(name, score)) is not None]
 
 

@@ -1,7 +1,7 @@
 """Shows an evaluation: progress bars on a terminal (or one line per minute without one), and the table of scores at the end.
 
-Progress goes to standard error, the table to standard output. The progress bars of lm-eval and its libraries are switched off,
-because they would overwrite these.
+Progress goes to standard error, the table to standard output. The progress bars of lm-eval and its libraries are
+switched off, because they would overwrite the bars shown here.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Progress:
-    """Shows how many items of each task are answered, as a context manager. Call it with (done, total, leaf task). Thread-safe.
+    """A context manager that shows how many items of each task are answered.
 
-    `console`: where the bars are drawn; None: standard error if it is a terminal. `line_s`: seconds between two lines without a
-    terminal.
+    Call it with (items done, items in total, leaf task); any thread can. `console`: where the bars are drawn; None:
+    standard error if it is a terminal. `line_s`: seconds between two lines without a terminal.
     """
 
     def __init__(self, tasks: Sequence[str], console: Console | None = None, line_s: float = LINE_S):

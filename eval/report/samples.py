@@ -1,7 +1,7 @@
 """Turns lm-eval's logged samples into the rows of samples.parquet.
 
-A row holds the prompt's hash, the reply, the extracted answer, and whether it is right by the strict and by the tolerant reading
-(answers.py).
+A row holds the prompt's hash and the reply. For each of the two readings, strict and tolerant (answers.py), it holds
+the extracted answer and whether the answer is right.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _LOOSE = "prompt_level_loose_acc"  # IFEval's tolerant verdict
 
 
 class SampleRow(TypedDict):
-    """One item.
+    """The result of one item.
 
-    - `subtask`: lm-eval's leaf task; equals `task` unless that is a group.
-    - `cluster`: the set of items with correlated results that the item belongs to (MMLU's and MATH's subjects, BBH's
-      tasks); None if the benchmark has no clusters, or only one.
+    - `subtask`: lm-eval's leaf task; equal to `task`, unless `task` is a group.
+    - `cluster`: the item's subject (MMLU, MATH) or sub-task (BBH). Results of items in the same cluster are correlated.
+      None if the benchmark has no clusters, or only one.
     - `prompt_hash`: sha256 of the prompt.
-    - `extracted`: the strictly extracted answer, None if none was found; `correct`: 0..1, the first metric of the task's first
-      filter.
+    - `extracted`: the strictly extracted answer, None if none was found; `correct`: its score (0..1) by the first
+      metric of the task's first filter.
     - `extracted_tolerant`, `correct_tolerant`: the same by the tolerant reading (answers.py); `correct_tolerant` is
       None if the task has no tolerant score.
     - `at_limit`: whether the reply was truncated at its token limit; None if unknown or if nothing was generated.
@@ -54,9 +54,10 @@ def leaves(task: str, subtasks: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def rows(task: str, subtask: str, samples: Sequence[Mapping[str, Any]], kind: str | None = None) -> list[SampleRow]:
-    """Return the rows of one leaf task, by its first filter and first metric (lm-eval lists the strictest first).
+    """Return the rows of one leaf task. They hold the answers of its first filter and the scores of its first metric.
 
-    `kind`: the kind of the task's answers (answers.kind_of). Raises EvalError if the metric is not one number per item.
+    lm-eval lists the strictest filter first. `kind`: the kind of the task's answers (answers.kind_of). Raises EvalError
+    if the metric is not one number per item.
     """
     mine = [sample for sample in samples if sample["filter"] == samples[0]["filter"]]
     prefix = "" if subtask == task else f"{subtask}/"
@@ -71,7 +72,10 @@ def rows(task: str, subtask: str, samples: Sequence[Mapping[str, Any]], kind: st
 
 
 def write(path: Path, items: Sequence[SampleRow], further: Mapping[str, Sequence[str | None]] | None = None) -> None:
-    """Write the rows as parquet. Equal rows give equal bytes. `further`: more text columns, with one value per row."""
+    """Write the rows as parquet. Equal rows give equal bytes.
+
+    `further`: additional text columns, each with one value per row.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

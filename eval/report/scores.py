@@ -1,7 +1,7 @@
 """PURE: computes scores.json from the rows of samples.parquet.
 
-For each task, each group and overall it gives the strict score, the tolerant score and the extraction rate, with standard errors,
-and the number of truncated replies.
+scores.json gives the strict score, the tolerant score and the extraction rate, with standard errors, and the number of
+truncated replies: for each task, for each group, and over all tasks.
 """
 
 from __future__ import annotations
@@ -137,10 +137,10 @@ def _macro(rows: Sequence[SampleRow]) -> dict[str, float | None] | None:
 
 
 def _plain_mean(values: Sequence[float | None], name: str) -> float | None:
-    """Return the mean of the values of independent parts; None if a part has no value or there are no parts.
+    """Return the mean of `values`, one for each of several independent parts; None without values or if one is missing.
 
-    If `name` ends in "stderr", `values` are standard errors. In that case, return the standard error of the parts'
-    mean.
+    If `name` ends in "stderr", `values` are the parts' standard errors. In that case, return the standard error of the
+    mean over the parts.
     """
     known = [value for value in values if value is not None]
     if len(known) < len(values) or not values:
@@ -149,10 +149,10 @@ def _plain_mean(values: Sequence[float | None], name: str) -> float | None:
 
 
 def _means(tasks: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """Return the unweighted means over benchmarks with their standard errors, and the summed counts.
+    """Return the entry of scores.json for several tasks: unweighted means, their standard errors, and summed counts.
 
-    Benchmarks are independent, so the variances of their scores add up. Items count as independent here, even where `gra compare`
-    resamples clusters.
+    Tasks are independent, so the variances of their scores add up. Items count as independent here, even where `gra
+    compare` resamples clusters.
     """
     found: dict[str, float | None] = {"n": sum(task["n"] for task in tasks)}
     found |= {name: _plain_mean([task[name] for task in tasks], name) for name in _MEANS}

@@ -77,7 +77,7 @@ def record(
 
 
 def model_folder(settings: EvalSettings, inputs: Mapping[str, Path]) -> Path | None:
-    """Return the folder of the training that made the model; None for a model from elsewhere."""
+    """Return the output folder of the training step that made the model; None for a model from elsewhere."""
     path = inputs.get("model")
     if path is None and settings.model is not None and settings.model.path:
         path = Path(settings.model.path)
@@ -95,7 +95,10 @@ def public(settings: EvalSettings, inputs: Mapping[str, Path]) -> dict[str, Any]
 
 
 def score_lines(result: Mapping[str, Any]) -> list[list[Any]]:
-    """Return the rows of SCORE_COLUMNS: tasks, groups with several tasks, the mean; None for a missing value."""
+    """Return the rows of the table of scores: tasks, then groups with several tasks, then the mean.
+
+    The columns are SCORE_COLUMNS. A missing value is None.
+    """
     parts = [(name, score["group"], score["n"], score) for name, score in result["tasks"].items()]
     of = [score["group"] for score in result["tasks"].values()]
     parts += [(f"({name})", name, None, score) for name, score in result["groups"].items() if of.count(name) > 1]
@@ -105,7 +108,10 @@ def score_lines(result: Mapping[str, Any]) -> list[list[Any]]:
 
 
 def sample_lines(rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
-    """Return the rows of SAMPLE_COLUMNS for the first `PER_TASK` samples of every task, with long texts cut."""
+    """Return the rows of the table of samples: the first `PER_TASK` samples of every task.
+
+    The columns are SAMPLE_COLUMNS. Texts longer than TEXT_CAP characters are shortened.
+    """
     shown: dict[str, int] = {}
     lines = []
     for row in rows:

@@ -1,8 +1,9 @@
 """Runs inside the sandbox, with the standard library only: `python -I -S -B -c THIS`. Reads a job as JSON from stdin.
 
-The process that gets the job only waits; its child drops its rights, sets the limits and runs the program. When the program has
-run to its end, the child reads the token (file descriptor `token`) and writes it to `report`. The exit code would prove nothing,
-because a wrong answer can call `sys.exit(0)`. A program can still forge the token: the sandbox prevents harm, not cheating.
+The process that gets the job only waits. Its child process drops its rights, sets the limits and runs the program. When
+the program has run to its end, the child reads a secret token from the file descriptor `token` and writes it to the
+file descriptor `report`. An exit code of 0 would not show that the program ran to its end, because a wrong answer can
+call `sys.exit(0)`. A program can still forge the report: the sandbox prevents harm, not cheating.
 """
 
 import ctypes
@@ -77,10 +78,10 @@ CLONE3, NEWUSER, EPERM, ENOSYS = 435, 0x10000000, 1, 38
 
 
 def forbid() -> None:
-    """Set a seccomp filter (kernel docs, userspace-api/seccomp_filter) that answers denied calls with EPERM.
+    """Set a seccomp filter (kernel docs, userspace-api/seccomp_filter): the system calls in DENIED fail with EPERM.
 
-    clone3 gets ENOSYS, so that the C library uses clone instead: a filter can see the flags of clone, but not those of
-    clone3. Architectures that are not in DENIED get no filter.
+    clone3 fails with ENOSYS, so that the C library uses clone instead: a filter can see the flags of clone, but not
+    those of clone3. Architectures that are not in DENIED get no filter.
     """
     machine = platform.machine()
     if machine not in DENIED:

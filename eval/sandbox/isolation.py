@@ -50,12 +50,12 @@ def candidates() -> list[Isolation]:
 
 
 def search_path() -> str:
-    """Return the folders in which the sandbox's programs are looked for, as a PATH: this process's PATH, then those of _SBIN."""
+    """Return the folders in which to look for the sandbox's programs, as a PATH: this process's PATH, then _SBIN."""
     return os.pathsep.join([os.environ.get("PATH", os.defpath), *_SBIN])
 
 
 def absent() -> str:
-    """Return a text that names the programs whose absence leaves no kind of isolation."""
+    """Return the names of the missing programs as an error text, for a machine without any kind of isolation."""
     missing = ", ".join(name for name in _UTILITIES if not _program(name))
     return f"bubblewrap (bwrap) is not installed, nor all of what can replace it: no {missing} in {search_path()}"
 
@@ -65,7 +65,7 @@ def _program(name: str) -> str | None:
 
 
 def interpreter() -> str:
-    """Return the path of the base interpreter, not that of a virtual environment."""
+    """Return the path of the base interpreter, even in a virtual environment."""
     return os.path.realpath(sys.executable)
 
 

@@ -62,7 +62,7 @@ class Verdict:
     """How a program ended. `said`: the end of its output.
 
     `reason` is one of: `passed`; `failed` (an exception or an early exit); `timeout`; `output` (the program printed too
-    much); `killed` (by the kernel or by itself).
+    much); `killed` (the kernel or the program itself killed it).
     """
 
     reason: Reason
@@ -76,7 +76,10 @@ class Verdict:
 
 @cache
 def isolation() -> Isolation:
-    """Return the best isolation that works here, found by a trial. Raises SandboxError, which names the override, if none works."""
+    """Return the best isolation that works here, found by a trial.
+
+    Raises SandboxError if none works. The message names the setting that runs programs without a sandbox (OVERRIDE).
+    """
     tried = []
     for way in candidates():
         refused = refusal(way, "import os\nassert os.listdir('/tmp') == []")
@@ -90,7 +93,7 @@ def isolation() -> Isolation:
 
 
 def refusal(way: Isolation, program: str = "pass") -> str | None:
-    """Return why a harmless program does not run to its end with this isolation; None if it does."""
+    """Return why a harmless program does not run to its end in the isolation `way`; None if it does."""
     verdict = run_one(program, Limits(), way)
     return None if verdict.passed else verdict.said.strip()[-200:] or verdict.reason
 
@@ -102,10 +105,10 @@ def run_all(
     done: Callable[[int], None] | None = None,
     way: Isolation | None = None,
 ) -> list[Verdict]:
-    """Return the verdicts on `programs`, in their order, with `workers` running at a time (None: one per core).
+    """Return the verdicts on `programs`, in the same order. `workers` programs run at a time (None: one per core).
 
-    `done(n)` is called with the number of finished programs. `way`: the isolation (None: the best that works here). Raises
-    SandboxError before running anything if no sandbox works.
+    After each verdict, `done` is called with the number of verdicts so far. `way`: the isolation (None: the best that
+    works here). Raises SandboxError before running anything if no sandbox works.
     """
     way, limits, ended = way or isolation(), limits or Limits(), 0
     verdicts = []
@@ -166,7 +169,7 @@ def _feed(process: subprocess.Popen[bytes], job: bytes) -> None:
 
 
 def _collect(process: subprocess.Popen[bytes], limits: Limits) -> tuple[bytes, Reason | None]:
-    """Return the program's output, and why the program was stopped; None instead of a reason if it ended by itself.
+    """Return the program's output and the reason why it was stopped; the reason is None if the program ended by itself.
 
     Output is collected until the program ends, prints too much, or exceeds its time.
     """

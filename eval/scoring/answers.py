@@ -2,13 +2,13 @@ r"""Determines the kind of a task's answers and reads replies tolerantly by that
 
 Every generated reply is read twice. The strict reading is the task's extraction, which requires the form that the
 prompt requests. The tolerant reading is a cascade of rules in a fixed order that finds the answer in any clear form.
-Together they separate a model that knows the answer but not the form from one that knows neither. A strictly right
-reply counts as tolerantly right without another reading; all other replies are read by the rules of their kind. The
-rules see the reply and the question. They never see the text of the right answer; the rules for bbh and world see its
-form. The modules in the last column document their rules, in order, at the top:
+Together they separate a model that knows the answer but not the form from one that knows neither. A reply that the
+strict reading finds right counts as right in the tolerant reading, too. All other replies are read by the rules of
+their kind. The rules see the reply and the question. They never see the text of the right answer; the rules for bbh and
+world see its form. The docstring of each module in the last column lists its rules in order:
 
     kind     right answer                        strict form                     tolerant rules
-    number   a number (after GSM8K's "####")     the task's own                  eval/scoring/number.py
+    number   a number (after GSM8K's "####")     as the task's YAML defines it   eval/scoring/number.py
     math     LaTeX; math-verify compares         \boxed{...}                     eval/scoring/mathematics.py
     letter   an option's letter                  "ANSWER: B", or the letter      eval/scoring/multiple_choice.py
     bbh      by the item: letter, number, ...    "So the answer is ... ."        eval/scoring/bbh.py
@@ -16,8 +16,8 @@ form. The modules in the last column document their rules, in order, at the top:
     ifeval   a reply that follows instructions   any reply that is not blank     lm-eval's loose reading
     world    a short text                        ends in "The answer is ... ."   eval/scoring/world.py
 
-A task states its kind in its YAML (`metadata: {answer: letter}`); lm-eval's tasks are listed by name. A task of unknown kind or
-one scored by log-likelihoods has no tolerant score.
+A task states its kind in its YAML (`metadata: {answer: letter}`); the kinds of lm-eval's tasks are listed here by name
+(_OFFICIAL). A task of unknown kind, or one scored by log-likelihoods, has no tolerant score.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _OFFICIAL = (
 
 
 def kind_of(task: str, spec: Mapping[str, Any]) -> str | None:
-    """Return the kind of a leaf task's answers, from its merged YAML or its name; None if it has no tolerant score.
+    """Return the kind of a leaf task's answers, from its merged YAML or its name; None without a tolerant score.
 
     Raises EvalError for an unknown `metadata.answer`.
     """
@@ -85,7 +85,10 @@ def tolerant_all(kind: str, items: Sequence[tuple[Mapping[str, Any], str, str]])
 
 
 def in_form(kind: str | None, extracted: str | None) -> str | None:
-    """Return what a task's filter extracted, or None if it is not an answer: some multiple-choice filters return any text."""
+    """Return what a task's filter extracted, or None if that is not an answer.
+
+    Some filters of multiple-choice tasks return any text; only a single letter counts as their answer.
+    """
     if extracted is None or kind != "letter":
         return extracted
     return extracted if re.fullmatch(r"\W*[A-Za-z]\W*", extracted) else None

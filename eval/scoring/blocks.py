@@ -36,7 +36,11 @@ _CLOSERS = 12  # closing fences tried per block
 
 @dataclass(frozen=True)
 class Block:
-    """A code block. `language`: in lower case, "" if not stated; `closed`: whether a fence ends it, not the end of the reply."""
+    """A code block.
+
+    `language`: in lower case, "" if not stated; `closed`: whether a closing fence ends the block; false if the reply
+    ends first.
+    """
 
     language: str
     text: str
@@ -65,7 +69,7 @@ def fenced(reply: str) -> list[Block]:
 
 
 def begun(reply: str) -> list[Block]:
-    """Return the texts between [BEGIN] and [DONE], or else those between tags for code."""
+    """Return the texts between [BEGIN] and [DONE]; if there are none, the texts in <pre>, <code> or <python> tags."""
     return [Block("", text.strip("\n ")) for text in _BEGIN.findall(reply)] or [
         Block("", text) for _, text in _TAGGED.findall(reply)
     ]

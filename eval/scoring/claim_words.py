@@ -1,4 +1,4 @@
-"""PURE: defines the words that mark claims about options (claims.py): in English, the commonest also in other languages.
+"""PURE: defines the words that mark claims about options (claims.py), in English and some in other languages.
 
 The patterns apply to a marked text (mentions.py), in which each mention of an option is one private-use character.
 """

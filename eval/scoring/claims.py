@@ -12,10 +12,10 @@ Each mention is a claim of one kind:
     mentioned  any other mention
 
 A reply that corrects itself ("wait", "no,", "actually", "I meant" ...) is divided at its corrections, and the parts are
-read from the last one backwards. In each part, the last definite claim that is not denied later decides. A part without
-a definite claim is decided by its judged claims, a part without either by its letters alone. If the deciding claims
-name several options, there is no answer. If no part decides and all options but one are denied, the remaining option is
-the answer.
+read from the last one backwards. In each part, the last definite claim that is not denied later decides. If a part has
+no definite claim, its claims of the kind `judged` decide; if it has none of these either, its claims of the kind
+`alone`. If the deciding claims name several options, there is no answer. If no part decides and all options but one are
+denied, the remaining option is the answer.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ DENIED, DROPPED, DOUBTFUL, DEFINITE, JUDGED, ALONE, MENTIONED = (
 class Claim:
     """A statement of a reply about one or several options.
 
-    `at`: the claim's position in the marked text; `options`: the indices of the options that it names; `kind`: one of the kinds
-    above.
+    `at`: the claim's position in the marked text; `options`: the indices of the options that it names; `kind`: one of
+    the kinds that the module's docstring lists.
     """
 
     at: int
@@ -76,8 +76,8 @@ def settle(text: str, count: int, firm: bool = False) -> tuple[Found, set[int]]:
     """Return the letter that the claims of a marked text settle on, and the indices of the options that they deny.
 
     The letter is None if no claim decides, AMBIGUOUS if a deciding claim names several options or if several options
-    stay doubtful. `count`: the number of options; `firm`: ignore claims of the kind `alone`, for a reply that declines
-    to answer.
+    stay doubtful. `count`: the number of options; `firm`: whether to ignore claims of the kind `alone`, as for a reply
+    that declines to answer.
     """
     every = [claim for claim in claims(text) if not (firm and claim.kind == ALONE)]
     cuts = [mark.start() for mark in CORRECTED.finditer(text)]
@@ -209,10 +209,10 @@ def _ranked(text: str) -> list[Claim]:
 
 
 def _of_sentence(text: str, start: int, end: int, definite: dict[int, re.Match[str]], before: str) -> list[Claim]:
-    """Return the claims of text[start:end].
+    """Return the claims of the sentence text[start:end].
 
-    `definite`: position -> the words that end there and make the next mention definite; `before`: the kind of the last
-    claim before this sentence.
+    `definite`: position in the text -> the words that end there (such as "the answer is"), which make an option
+    mentioned at this position a definite claim; `before`: the kind of the last claim before this sentence.
     """
     found: list[Claim] = []
     question = text[start:end].rstrip(" \"'”’)").endswith(("?", "？"))

@@ -1,8 +1,8 @@
 """Scores replies whose answer is a program: extracts the code and runs it with the item's tests in the sandbox.
 
-The task YAMLs in `eval/tasks/code/` refer to `codes_of` and `judge`. lm-eval calls `codes_of` with all replies of a task, so that
-their programs run together; `judge` looks up the verdicts. The strict rules are those of `code_of`; the tolerant rules are in
-programs.py.
+The task YAMLs in `eval/tasks/code/` refer to `codes_of` and `judge`. lm-eval first calls `codes_of` with all replies of
+a task; it runs their programs together and keeps the verdicts in this module. Then lm-eval calls `judge` for each item,
+which uses the kept verdict. The strict rules are those of `code_of`; the tolerant rules are in programs.py.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ _verdicts: dict[str, Verdict] = {}  # by program
 
 
 def protect(choice: str) -> None:
-    """Apply `suite.sandbox`: "auto" is the best available sandbox, "none" only limits time and memory.
+    """Choose how programs run: in the best sandbox (`choice` = auto), or limited only in time and memory (none).
 
-    Raises SandboxError if a harmless program does not run that way.
+    `choice`: see `suite.sandbox`. Raises SandboxError if no sandbox works, or if a harmless program fails without a
+    sandbox.
     """
     way = UNPROTECTED if choice == "none" else sandbox.isolation()
     if way is UNPROTECTED and (refused := sandbox.refusal(way)) is not None:
@@ -66,9 +67,9 @@ def program_of(doc: Mapping[str, Any], code: str) -> str:
 
 
 def codes_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
-    """Return the code (or None) of every reply of every item, as lm-eval's `custom` filter.
+    """Return the code (or None) of every reply of every item. It is a `custom` filter of lm-eval.
 
-    The programs are run here, all together.
+    This function also runs the programs, all together, so that `judge` knows their verdicts.
     """
     found = [[code_of(reply, _name(doc)) for reply in several] for several, doc in zip(replies, docs, strict=True)]
     _run(
@@ -83,7 +84,10 @@ def codes_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]
 
 
 def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
-    """Return an item's metrics, as lm-eval's `process_results`: whether the code passes the tests, and whether none was found."""
+    """Return an item's metrics, as lm-eval's `process_results`.
+
+    `pass_at_1`: whether the code passes the tests; `no_answer`: whether the reply has no code.
+    """
     code = results[0]
     if code is None:
         return {"pass_at_1": 0.0, "no_answer": 1.0}

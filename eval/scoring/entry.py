@@ -1,7 +1,8 @@
 """PURE: reduces a program to what the tests need: the function that they call, without code that only tries it out.
 
-Chat models wrap a function as on LeetCode ("class Solution") and add calls, their own assertions and reads of standard input. A
-wrong assertion or an `input()` without input says nothing about the function, but would abort the import.
+Chat models wrap a function as on LeetCode ("class Solution") and add calls, their own assertions and reads of standard
+input. A wrong assertion or an `input()` without input says nothing about the function, but would end the program before
+the tests.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def with_method(program: str, name: str) -> str:
-    """Return the program with the name `name` bound to a method of that name.
+    """Return the program with the method `name` also bound to `name` at the top level.
 
     The method is taken from the last class that has a method `name` and can be instantiated without arguments. If there
     is no such class, the program is returned unchanged.
@@ -33,10 +34,10 @@ def with_method(program: str, name: str) -> str:
 
 
 def without_trials(program: str, name: str) -> str:
-    """Return the program without top-level statements that only try it out.
+    """Return the program without the top-level statements that only try it out.
 
-    These are assertions and statements that call the program's functions, print or read input. Statements that bind `name`, or
-    touch a variable used by the program's functions, are kept.
+    These are assertions, and statements that call the program's functions, print or read input. Statements that bind
+    `name`, or that touch a variable used by the program's functions, are kept.
     """
     tree = parsed(program)
     if tree is None:
@@ -56,7 +57,7 @@ def without_trials(program: str, name: str) -> str:
 
 
 def names(tree: ast.AST) -> set[str]:
-    """Return the names that a program or function reads but defines nowhere, its inner functions included."""
+    """Return the names that a program or function, or a function inside it, reads but defines nowhere."""
     parts = list(ast.walk(tree))
     used = {node.id for node in parts if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     stored = {node.id for node in parts if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}

@@ -1,7 +1,8 @@
 r"""Extracts the expression of a reply to MATH, strictly (\boxed{...}, as the prompt asks) and tolerantly; math-verify judges it.
 
-Strict (`answers_of`, `judge`, for the task YAMLs): the content of the last \boxed{...} with closed braces. lm-eval calls
-`answers_of` with all replies of a task, so that all answers are judged together; `judge` looks up the verdicts.
+Strict (`answers_of`, `judge`, for the task YAMLs): the content of the last \boxed{...} with closed braces. lm-eval
+first calls `answers_of` with all replies of a task; it judges their answers together and keeps the verdicts in this
+module. Then lm-eval calls `judge` for each item, which uses the kept verdict.
 
 Tolerant (`stated`): the first rule that finds an expression decides:
 
@@ -52,14 +53,14 @@ def gold_of(doc: Mapping[str, Any]) -> str:
 
 
 def answer_of(reply: str) -> str | None:
-    """Return the expression in the requested form; None if there is none."""
+    """Return the expression that the reply states in the requested form; None if there is none."""
     return boxed(spoken(reply))
 
 
 def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
-    """Return the expression (or None) of every reply of every item, as lm-eval's `custom` filter.
+    """Return the expression (or None) of every reply of every item. It is a `custom` filter of lm-eval.
 
-    The expressions are judged here, together.
+    This function also judges the expressions, all together, so that `judge` knows their verdicts.
     """
     found = [[answer_of(reply) for reply in several] for several in replies]
     equal_all(
@@ -69,7 +70,10 @@ def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any
 
 
 def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
-    """Return an item's metrics, as lm-eval's `process_results`: whether the expression is right, and whether there was none."""
+    """Return an item's metrics, as lm-eval's `process_results`.
+
+    `math_verify`: whether the expression is right; `no_answer`: whether the reply has no expression.
+    """
     answer = results[0]
     if answer is None:
         return {"math_verify": 0.0, "no_answer": 1.0}

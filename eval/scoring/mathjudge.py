@@ -1,10 +1,10 @@
 """Compares mathematical expressions with math-verify in separate processes, which can be killed.
 
 math-verify passes model-written text to sympy, and a short reply ("9^{9^{9}}") can keep sympy busy forever or use all
-memory. math-verify's time limits work only in the main thread and cannot interrupt C code. Workers therefore judge the
-pairs. Each pair gets `CPU_SECONDS` of CPU time (not wall-clock time, so that a busy machine judges like an idle one),
-and a worker that does not return is killed. A pair without a verdict counts as unequal. Python's string hashes are
-fixed (PYTHONHASHSEED), because sympy's results can depend on the order that they give.
+memory. math-verify's time limits work only in the main thread and cannot interrupt C code. Worker processes therefore
+judge the pairs. Each pair gets `CPU_SECONDS` of CPU time (not wall-clock time, so that a busy machine judges like an
+idle one), and a worker that does not return is killed. A pair without a verdict counts as unequal. PYTHONHASHSEED fixes
+Python's string hashes: they determine the order of sets, and sympy's results can depend on that order.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class _Worker:
             raise EvalError(f"math-verify cannot be started: {said}\n    -> pip install 'math-verify[antlr4_9_3]'")
 
     def ask(self, pair: tuple[str, str]) -> bool | None:
-        """Return whether the pair's expressions are equal; None if the worker has to be replaced."""
+        """Return whether the pair's expressions are equal; None without a verdict: the worker has to be replaced."""
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(json.dumps(pair).encode() + b"\n")

@@ -1,9 +1,9 @@
 """PURE: replaces each mention of an option in a reply, whether by its letter or by its text, with one character.
 
-Patterns can then be written for the words around the mention (claims.py). `marked` turns "It's (B), not A or C." into "It's B°,
-not A°C°|.", where B° stands for a private-use character and | for the mark OR. Text that only looks like an option's letter
-stays: an article, the pronoun "I", "Vitamin C", "the C programming language", "grade A", "25 °C". Mentions joined by "and", "or",
-a comma or a slash form one group.
+Patterns can then be written for the words around the mention (claims.py). `marked` turns "It's (B), not A or C." into
+"It's B°, not A°C°|.". Here B° stands for the private-use character of option B, and | for the mark OR. Text that only
+looks like an option's letter stays: an article, the pronoun "I", "Vitamin C", "the C programming language", "grade A",
+"25 °C". Mentions joined by "and", "or", a comma or a slash form one group.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def _is_telling(option: str) -> bool:
 def _paired(text: str) -> str:
     """Return the text with "B. Paris", "Paris (B)" and "Paris, option B" each replaced by one mention of the option.
 
-    If the mention is a label at the start of a line ("B. Paris"), a colon follows it.
+    After a mention that starts a line as a label ("B. Paris"), a colon is added.
     """
 
     def one(match: re.Match[str]) -> str:

@@ -18,8 +18,8 @@ Tolerant (`stated`): the first rule that finds a letter decides:
     last       the letter in the last sentence with a letter, if the sentence names only one
 
 No rule returns an option that the reply denies. "The answer is B or C" names two options, so it has no answer. The
-rules from `bold` on do not apply to a reply that declines to answer. They skip lines that repeat the list of options;
-all of them but `text` also skip lines that name all letters. mentions.py defines what counts as a letter.
+rules from `bold` on do not apply to a reply that declines to answer. They skip lines that repeat the list of options.
+Except for `text`, they also skip lines that name all letters. mentions.py defines what counts as a letter.
 """
 
 from __future__ import annotations
@@ -121,10 +121,10 @@ def options_of(doc: Mapping[str, Any]) -> list[str]:
 
 
 def answer_of(reply: str, count: int, options: Sequence[str] = ()) -> str | None:
-    """Return the letter (one of the first `count`) in the requested form; None if there is none.
+    """Return the letter that the reply states in the requested form; None if there is none.
 
-    `options`: the options' texts, if known. They are needed for an option's text with letters in it ("D. A and B"), so
-    that these letters do not count as a second option.
+    `count`: the number of options, whose letters start at A. `options`: the options' texts, if known. They are needed
+    for an option's text with letters in it ("D. A and B"), so that these letters do not count as a second option.
     """
     reply = spoken(reply)
     asked = _ASKED.findall(reply)
@@ -134,7 +134,7 @@ def answer_of(reply: str, count: int, options: Sequence[str] = ()) -> str | None
 
 
 def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
-    """Return the letter (or None) of every reply of every item, as lm-eval's `custom` filter."""
+    """Return the letter (or None) of every reply of every item. It is a `custom` filter of lm-eval."""
     listed = [options_of(doc) for doc in docs]
     return [
         [answer_of(reply, len(options) or USUAL, options) for reply in several]
@@ -143,7 +143,10 @@ def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any
 
 
 def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
-    """Return an item's metrics, as lm-eval's `process_results`: whether the letter is right, and whether there was none."""
+    """Return an item's metrics, as lm-eval's `process_results`.
+
+    `exact_match`: whether the letter is right; `no_answer`: whether the reply has no letter.
+    """
     return {"exact_match": float(results[0] == gold_letter(doc)), "no_answer": float(results[0] is None)}
 
 

@@ -8,7 +8,7 @@ numerals.py defines the notation of numbers. The first rule that finds a number 
     boxed      the number in the last \boxed{...}
     stated     after the last "answer is ...", "Answer: ..." with a number: the result of the calculation there, which
                can continue on the next lines, else the first number. If no number comes right after a bare "Answer:":
-               the number of the paragraph if this is one sentence, else the result of the rules from `bold` on.
+               the number of the next paragraph if it is one sentence, else the result of the rules from `bold` on.
     begins     the number that is alone on the first line, with or without a unit, if words follow on later lines
     bold       the last number in bold
     last       the number in the last sentence with a number, unless the reply declines to answer; an explanation that

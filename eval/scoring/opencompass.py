@@ -5,8 +5,8 @@ The rules are re-implemented from OpenCompass's public behaviour (open-compass/o
 OpenCompass's under the same reading:
 
     letters   MMLU, HellaSwag, ARC: a long list of forms is tried in order ("答案是B", "ANSWER: B", "The answer is (B)", a
-              letter at the end of the reply ...), and the first form found anywhere gives the letter. The last form is
-              the first capital that is an option's letter. GPQA: the first "ANSWER: B".
+              letter at the end of the reply ...), and the first form found anywhere gives the letter. If no other form
+              is found, the first capital that is an option's letter counts. GPQA: the first "ANSWER: B".
     gsm8k     the last number before the next "Question:"; "1,200" is one number here, OpenCompass takes its last three digits
     math      the last box, else the first sentence with "final answer" or "answer is", else the first sentence;
               compared by math-verify, as in our reading
@@ -47,7 +47,10 @@ _PROGRAMS = tuple(
 
 
 def letter(reply: str, options: str) -> str | None:
-    """Return the letter among `options` ("ABCD") in the first form that matches; None if the reply has no such capital."""
+    """Return the letter that the first matching form gives; None if the reply has no letter of `options` ("ABCD").
+
+    Letters count only as capitals.
+    """
     text = reply.strip()
     for form in _forms(options):
         found = form.search(text)
@@ -100,7 +103,10 @@ def option(reply: str) -> str | None:
 
 
 def free(reply: str) -> str:
-    """Return the free answer of a reply to BBH. The right answer is converted in the same way and compared ignoring case."""
+    """Return the free answer of a reply to BBH.
+
+    The caller converts the right answer in the same way and ignores case when it compares the two.
+    """
     line = re.split(r"answer is\s*:?\s*", reply, flags=re.IGNORECASE)[-1].strip().split("\n")[0].strip()
     line = line.removesuffix(".").strip()
     strong = re.search(r"\*\*(.*?)\*\*", line)

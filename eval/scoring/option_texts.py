@@ -1,4 +1,4 @@
-"""PURE: finds the options of multiple choice that a reply names by their texts."""
+"""PURE: finds the options of a multiple-choice item that a reply names by their texts, not by their letters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def plain(text: str) -> str:
 def unquoted(text: str, options: Sequence[str]) -> str:
     """Return the text without the options that it quotes literally.
 
-    Words such as "you can't tell" are not a refusal if they are part of an option.
+    The caller looks for refusals in the rest: words such as "you can't tell" are no refusal if they are part of an
+    option.
     """
     for option in options:
         text = text.replace(option, " ") if len(option) > 1 else text
@@ -39,9 +40,10 @@ def unlisted(text: str, options: Sequence[str]) -> str:
 
 
 def quoted(text: str, options: Sequence[str], out: set[str]) -> str | None:
-    """Return the letter of the only option whose text the reply quotes; None if there are several.
+    """Return the letter of the only option whose text the reply quotes; None if it quotes none or several.
 
-    Options in `out` are ignored. If one quoted text contains the others, it counts as the only one.
+    Options in `out` are ignored. If one quoted text contains the others, it counts as the only one, unless the reply
+    quotes all options.
     """
     text, texts = plain(text), [plain(option) for option in options]
     left = [place for place, option in enumerate(texts) if is_text(option) and LETTERS[place] not in out]

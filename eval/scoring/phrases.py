@@ -29,7 +29,10 @@ _SENTENCE = re.compile(r"[.!?][*_\"')\]]{0,4}(?:\s+|$)|\n+")
 
 
 def worded(*phrases: str) -> str:
-    """Return a pattern for any of `phrases` (partial patterns) as whole words, with any blanks and both kinds of apostrophe."""
+    """Return a regular expression for any of `phrases` as whole words, with any blanks and both kinds of apostrophe.
+
+    Each of `phrases` is part of a regular expression.
+    """
     return r"\b(?:" + "|".join(phrase.replace("'", "['’]").replace(" ", r"[ \t]+") for phrase in phrases) + r")(?!\w)"
 
 
@@ -100,7 +103,10 @@ def settled(found: Found) -> str | None:
 
 
 def conclusion(reply: str) -> str:
-    """Return the part of the reply to read: without reasoning and text after the turn, the last LONGEST characters."""
+    """Return the part of the reply that the rules read: its last LONGEST characters, without reasoning.
+
+    Text after the end of the model's turn is removed, too (thoughts.py).
+    """
     return spoken(reply)[-LONGEST:]
 
 
@@ -128,9 +134,9 @@ def statements(text: str) -> list[str]:
 
 
 def announced(text: str) -> list[tuple[str, bool]]:
-    """Return the texts of `statements`, each with whether its announcement is only a heading ("Answer:", "### Answer", no verb).
+    """Return the texts of `statements`, each with whether it is announced only by a heading ("Answer:", "### Answer").
 
-    A heading can be followed by working before the answer.
+    A heading has no verb and can be followed by working before the answer.
     """
     marks = sorted([*_ANSWER.finditer(text), *_CHOOSE.finditer(text)], key=lambda mark: mark.start())
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
@@ -164,6 +170,9 @@ def lines(text: str) -> list[str]:
 
 
 def refuses(text: str) -> bool:
-    """Return whether the first or last sentence declines to answer. Rules based on mere mentions skip such a reply."""
+    """Return whether the first or last sentence declines to answer.
+
+    For such a reply, callers skip the rules that accept the mere mention of an answer.
+    """
     said = sentences(text)
     return bool(said) and any(_REFUSAL.search(sentence[:400]) for sentence in (said[0], said[-1]))

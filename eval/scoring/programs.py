@@ -1,7 +1,7 @@
 """PURE: finds the program in a reply to a coding problem tolerantly.
 
-Reasoning is removed (thoughts.py). The rules are tried in order. The first program found that defines the function that
-the tests call is the result; if no program does, the first program found:
+Reasoning is removed (thoughts.py). The rules below are tried in order. The result is the first program that defines the
+function that the tests call. If no program defines it, the result is the first program that a rule finds.
 
     fenced     the last Python code block (blocks.py) that defines the function (corrections come last), with the
                imports, functions, classes and constants that it uses from the other blocks; then blocks of other
@@ -38,7 +38,8 @@ _KEPT = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.Im
 def program_of(reply: str, name: str | None, head: str = "") -> str | None:
     """Return the program in `reply`; None if there is none.
 
-    `name`: the function that the tests call; `head`: its head in the problem.
+    `name`: the function that the tests call; `head`: the beginning of this function as the problem states it, "" if it
+    does not.
     """
     fallback = None
     for found in _candidates(spoken(reply), name, head):
@@ -69,7 +70,7 @@ def parses(text: str) -> bool:
 def chosen(texts: Sequence[str], name: str | None) -> str | None:
     """Return the last of `texts` that defines `name`, else the first; None if there are no texts.
 
-    The statements that it uses from the other texts are put before it.
+    If the returned text uses names that other texts bind, the statements that bind them are put before it.
     """
     if not texts:
         return None
@@ -182,8 +183,8 @@ def _has_body(program: str) -> bool:
 def _cut(text: str, least: int = 0) -> str | None:
     """Return the longest prefix of complete lines that is a program; None if there is none or it does nothing.
 
-    `least`: the minimum number of lines if the text is a function's head and body; the body can break off anywhere. 0
-    for any other text.
+    `least`: 0, except for a text of a function's head and body. For such a text it is the minimum number of lines in
+    the prefix, and the prefix can end within the body.
     """
     every = textwrap.dedent(text[:LONGEST].replace("\r\n", "\n").strip("\n")).split("\n")
     count = len(every)

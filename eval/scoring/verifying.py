@@ -2,12 +2,13 @@
 far they agree with the tolerant reading.
 
 The verifier sees the item's question, the right answer and what the model replied, and says in one word whether the
-reply's final answer is the right one. A line of its reply counts if it is a verdict and nothing else, apart from
-emphasis, quotes and full stops. All lines that count have to agree. Any other reply is unreadable: neither right nor
-wrong.
+reply's final answer is the right one. A line of the verifier's reply counts if it is a verdict and nothing else, apart
+from emphasis, quotes and full stops. All lines that count have to agree. Any other reply of the verifier is unreadable:
+neither right nor wrong.
 
-The texts of models and data sets can be hostile. They are put between tags that they cannot close, the tokens of chat
-templates in them are broken, and they are capped. A long reply keeps its end, where the final answer is.
+The texts of models and data sets can be hostile. They are put between tags that they cannot close, blanks are inserted
+into the tokens of chat templates in them, and long texts are shortened. A long reply keeps its end, where the final
+answer is.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def prompt(kind: str, sample: Mapping[str, Any]) -> str | None:
 
 
 def question(sample: Mapping[str, Any]) -> str:
-    """Return the item's question with its options; the end of the prompt if the item has no column named in _ASKED."""
+    """Return the item's question with its options; without a question column (_ASKED), return the end of the prompt."""
     doc = sample["doc"]
     found = next((str(doc[name]) for name in _ASKED if isinstance(doc.get(name), str) and doc[name].strip()), "")
     if not found:
@@ -106,7 +107,7 @@ def gold(kind: str, doc: Mapping[str, Any], target: str) -> str:
 
 
 def fence(text: str) -> str:
-    """Return `text` without what could end the block around it: the prompt's tags and the tokens of chat templates are broken."""
+    """Return `text` with the prompt's tags and the tokens of chat templates broken: they could end the block."""
     broken = _TAGS.sub(r"<\\\1", str(well_formed(text)))
     return _TOKENS.sub(lambda found: f"{found[0]} " if found[0] in "<[" else f" {found[0]}", broken)
 
@@ -119,11 +120,12 @@ def verdict(text: str) -> str:
 
 
 def account(pairs: Iterable[tuple[str, float]]) -> dict[str, Any]:
-    """Return the counts for pairs (verdict, tolerant score): items by verdict, items that fell back, and the agreement.
+    """Return the counts of verdicts, and how far they agree with the tolerant reading.
 
-    `agreement` is the share of items on which the two readings agree, among the items that the verifier called right or
-    wrong. `kappa` is Cohen's kappa of the same items; None if both readings give the same single verdict on all of
-    them. Replies without text count in neither, because the verifier was not asked about them.
+    `pairs`: for each item, the verdict and the tolerant score. `fell_back` counts the items without a verdict, which
+    keep their tolerant score. `agreement` is the share of items on which the two readings agree, among the items that
+    the verifier called right or wrong. `kappa` is Cohen's kappa of the same items; None if both readings give one and
+    the same verdict on all of them. Neither covers replies without text, because the verifier was not asked about them.
     """
     every = list(pairs)
     counts = Counter(verdict for verdict, _ in every)
@@ -146,9 +148,9 @@ def account(pairs: Iterable[tuple[str, float]]) -> dict[str, Any]:
 
 
 def _capped(text: str, limit: int, end: bool) -> str:
-    """Return `text`. If it has more than `limit` characters, only `limit` are kept; a note replaces the others.
+    """Return `text`, shortened to `limit` characters if it is longer. A note replaces the characters left out.
 
-    With `end`, the end of the text is kept, otherwise its beginning and its end.
+    `end`: whether only the end of the text is kept, or its beginning and its end.
     """
     if len(text) <= limit:
         return text

@@ -56,12 +56,16 @@ def normalise(answer: str) -> str:
 
 
 def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:  # noqa: ARG001
-    """Return the answer (or None) of every reply of every item, as lm-eval's `custom` filter."""
+    """Return the answer (or None) of every reply of every item. It is a `custom` filter of lm-eval."""
     return [[answer_of(reply) for reply in several] for several in replies]
 
 
 def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
-    """Return an item's metrics, as lm-eval's `process_results`: exact match after `normalise`, and whether there was no answer."""
+    """Return an item's metrics, as lm-eval's `process_results`.
+
+    `exact_match`: whether the answer equals the right one after `normalise`; `no_answer`: whether the reply has no
+    answer.
+    """
     answer = results[0]
     if answer is None:
         return {"exact_match": 0.0, "no_answer": 1.0}

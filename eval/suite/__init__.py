@@ -1,1 +1,1 @@
-"""Decides what is evaluated: tasks, their items from the hub or local files, the subset, and the conditions."""
+"""Decides what is evaluated: the tasks, the files or hub data sets of their items, and the items that are drawn."""

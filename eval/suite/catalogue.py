@@ -1,9 +1,9 @@
-"""Lists the available tasks: the user's (suite.task_dir), ours from the YAMLs under `eval/tasks/`, and lm-eval's, found without
-importing lm-eval.
+"""Lists the available tasks: the user's (suite.task_dir), ours (YAMLs under `eval/tasks/`), and lm-eval's.
 
-Importing lm-eval takes seconds, and its own index parses some 14,000 YAML files. This module reads only their names,
-tags and includes, with regular expressions. That takes about a second and is done only for names that are not ours.
-This module also finds the folders of a suite's tasks, so that lm-eval parses no other folders.
+lm-eval is not imported, because the import takes seconds, and lm-eval's index parses some 14,000 YAML files. This
+module reads only the names, tags and includes in these files, with regular expressions. That takes about a second and
+is done only for names that are not ours. This module also finds the folders of a suite's tasks, so that lm-eval parses
+no other folders.
 
 A group of ours can be derived from a group of lm-eval's (`metadata.made_from`). Our group has one task for each task of
 lm-eval's group, with our group's name in place of lm-eval's. Such a task has two YAMLs: lm-eval's, overlaid with our
@@ -46,7 +46,7 @@ class Index:
 class Members:
     """The members of a task, group or tag.
 
-    `tasks`: its single tasks, in order; `groups`: its groups, itself included. Both: name -> YAML.
+    `tasks`: its single tasks, in order; `groups`: its groups, and itself if it is a group. Both map name -> YAML.
     """
 
     tasks: dict[str, Yaml]
@@ -55,9 +55,9 @@ class Members:
 
 @contextmanager
 def with_tasks_of(folder: str | None) -> Iterator[None]:
-    """Within this context, also find the tasks of `folder` (suite.task_dir; None: no folder).
+    """Within this context, also find the user's tasks in `folder` (suite.task_dir; None: no folder).
 
-    They take precedence over other tasks of the same name.
+    The user's tasks take precedence over other tasks of the same name.
     """
     token = _FOLDER.set(None if folder is None else Path(folder))
     try:
@@ -73,7 +73,7 @@ def own() -> dict[str, Path]:
 
 
 def users() -> dict[str, Path]:
-    """Return the tasks of the folder that `with_tasks_of` got: name -> YAML."""
+    """Return the user's tasks, from the folder that `with_tasks_of` got: name -> YAML."""
     folder = _FOLDER.get()
     return {} if folder is None else {name: path for name, path in _yamls(folder).items() if _is_task(path)}
 
@@ -204,9 +204,9 @@ def _made(group: str) -> dict[str, Yaml]:
 
 
 def _keys(text: str) -> dict[str, list[str]]:
-    """Return the values of the four top-level keys `task`, `group`, `tag` and `include` of a YAML.
+    """Return the values of the four top-level keys `task`, `group`, `tag` and `include` of a YAML's text.
 
-    Names are unquoted; both of YAML's list notations are read.
+    Quotes around names are removed; both of YAML's list notations are read.
     """
     found: dict[str, list[str]] = {}
     for match in _KEY.finditer(text):

@@ -1,4 +1,4 @@
-"""PURE: collects the conditions under which a benchmark was evaluated, as far as they affect its score. gra compare checks them."""
+"""PURE: collects the conditions of an evaluation that affect a benchmark's score. `gra compare` compares them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def conditions_of(results: Mapping[str, Any], leaves: Sequence[str]) -> dict[str
 
     - version: the task's version in lm-eval
     - shots: the number of worked examples
-    - max_new_tokens: the token limit of a reply, after it was fitted to the model
+    - max_new_tokens: the token limit of a reply; lower than the configured one if the model's context is too short
     - prompts_cut: the number of prompts shortened at their start
     - chat_template: whether the chat template was used
     - system_instruction: its hash
     - template: the chat template's hash, cut to 12 characters
-    - bos: suite.bos; missing if it is `model`
+    - bos: suite.bos; no entry if it is `model`
     - sentence_splitter: what splits replies into sentences (IFEval only)
     """
     leaf = leaves[0]

@@ -9,8 +9,9 @@ from typing import Any
 def joined(path: str, parts: Sequence[str], **_: Any) -> Any:
     """Return the hub's data set `path` with its configurations `parts` concatenated, as lm-eval's `custom_dataset`.
 
-    The datasets.DatasetDict has the splits that all configurations have. `path` can also be a folder with the data set's layout.
-    Other keywords, which hold the task's `metadata`, are ignored. Raises what datasets.load_dataset raises (OSError, ValueError).
+    The datasets.DatasetDict has the splits that all configurations have. `path` can also be a folder with the data
+    set's layout. lm-eval also passes the task's `metadata` as keywords; they are ignored. Raises what
+    datasets.load_dataset raises (OSError, ValueError).
     """
     from datasets import DatasetDict, concatenate_datasets, load_dataset
 

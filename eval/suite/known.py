@@ -49,7 +49,7 @@ class KnownSettings(Settings):
 
 
 def source(settings: dict[str, object], seeds: Sequence[AnySeed]) -> list[Known]:  # noqa: ARG001 - the run's seeds are not used
-    """Return the questions that `settings` select.
+    """Return the questions that `settings` select, with their known answers. `seeds` is not used.
 
     Raises ConfigError for wrong keys, unknown benchmarks, and missing or unreadable files.
     """

@@ -53,10 +53,11 @@ def tried(tasks: Any, suite: Suite, seed: int) -> tuple[list[Any], dict[str, str
     """Return the suite's tasks and groups, loaded by the TaskManager `tasks`, and the skipped tasks: name -> reason.
 
     Under `suite.skip_missing`, a task is skipped if its data are unavailable. Tasks are loaded before the model, so
-    that failures of the hub, access terms or unsafe code show first. `seed`: for tasks that shuffle the choices of
-    their items.
+    that an unreachable hub, missing rights of access and unsafe code are reported first. `seed`: for tasks that shuffle
+    the choices of their items.
 
-    Raises EvalError for any other task that cannot be loaded, and for a task that would run model-written code in this process.
+    Raises EvalError for any other task that cannot be loaded, and for a task that would run model-written code in this
+    process.
     """
     from jinja2 import TemplateError
 
@@ -91,10 +92,10 @@ def tried(tasks: Any, suite: Suite, seed: int) -> tuple[list[Any], dict[str, str
 
 
 def taken(objects: list[Any], suite: Suite) -> dict[str, list[int]] | None:
-    """Return, by leaf task, the positions of the items that `suite.limit` selects (subset.py), ascending; None without a limit.
+    """Return, for each leaf task, the positions of the items that `suite.limit` selects, in ascending order.
 
-    `objects`: the tasks that `tried` returned. The limit applies to each task named in the suite; the leaf tasks of a group share
-    it.
+    Return None without a limit. `objects`: the tasks that `tried` returned. The limit applies to each entry of
+    `suite.tasks`; the leaf tasks of a group share it (subset.py).
     """
     from lm_eval.api.group import Group
 
@@ -120,10 +121,11 @@ _LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_toke
 
 
 def _decode(task: Any, leaf: str, chat: bool) -> None:
-    """Set what the YAML of a generating task leaves open: the token limit of a reply and, in a chat, no stop text.
+    """Set the token limit of a task's replies if its YAML sets none. In a chat, also remove the default stop text.
 
-    Without `until`, lm-eval stops a reply at the separator of worked examples, a blank line. That suits base models, which
-    continue with another example, but truncates a chat model that writes several paragraphs before its answer.
+    Tasks that generate no replies are left unchanged. If the YAML has no `until`, lm-eval stops a reply at the
+    separator of worked examples, a blank line. That suits base models, which continue with another example, but
+    truncates a chat model that writes several paragraphs before its answer.
     """
     config = getattr(task, "config", None)
     if config is None or config.output_type != "generate_until":
@@ -144,7 +146,7 @@ def _settle(task: Any, seed: int) -> None:
     """Make a task prepare its items only once.
 
     lm-eval prepares the items at every read, and its GPQA task shuffles the choices each time. Without this function,
-    replies would be judged by another order of the choices than the order in the prompt.
+    the choices could be in one order in the prompt and in another order when the reply is judged.
     """
     config = getattr(task, "config", None)
     prepare = getattr(config, "process_docs", None)

@@ -1,14 +1,15 @@
 """Reads benchmark items from local files instead of the hub: finds the files of a task and writes the task YAML for lm-eval.
 
 A file has one JSON object per line, in the hub's record schema, with or without gzip.
-`datasets.load_dataset(...)[split].to_json(file)` writes one. Let T be a task, H the last part of its hub data set's name, and C
-its configuration. The file of split S is the first of these that exists:
+`datasets.load_dataset(...)[split].to_json(file)` writes such a file. Let T be a task, H the last part of its hub data
+set's name, and C its configuration. The file of split S is the first of these that exists:
 
     DIR/F/C/S.jsonl   DIR/F/C.jsonl   DIR/F/S.jsonl   DIR/T.jsonl   DIR/C.jsonl       (or .jsonl.gz)
 
-- F is one of T, T without `_chat`, H, C. C is also tried without its first part if that is H (gpqa_diamond: diamond).
-- DIR/F/S.jsonl is not used for an F with several configurations, because all of them (BBH's tasks) would read it. The exception
-  is MMLU's file of all subjects, which is filtered by `subject` = C.
+- F is one of T, T without `_chat`, H, C. If C begins with H, C without this beginning is also tried (of gpqa_diamond:
+  diamond).
+- DIR/H/S.jsonl is not used if C is one of several configurations (BBH's tasks), because all of them would read the same
+  file. The exception is MMLU's file of all subjects, which is filtered by `subject` = C.
 - DIR/C.jsonl is for our own tasks, which have no H.
 - DIR/F/C.jsonl, DIR/T.jsonl and DIR/C.jsonl hold only the scored split.
 - A task that joins several configurations (MATH's subjects) reads DIR/F/S.jsonl, or else every DIR/F/C/S.jsonl.
@@ -39,8 +40,8 @@ class LocalTask:
     """A task and its local files. A task without files is read from the hub.
 
     `files`: split -> path, or split/configuration -> path if the task joins several configurations; `dropped`: the
-    YAML's keys of splits that have no file and are not needed; `subject`: the only subject to read from MMLU's file of
-    all subjects.
+    YAML's keys that name splits without a file, which the task does not need; `subject`: the only subject to read from
+    MMLU's file of all subjects.
     """
 
     name: str
@@ -53,10 +54,10 @@ class LocalTask:
 def locate(
     name: str, yaml: Yaml, spec: dict[str, Any], folders: Sequence[Path], shots: int | None
 ) -> tuple[LocalTask, list[str]]:
-    """Find the files of task `name` in `folders` and return the task with a message for every needed split that has no file.
+    """Find the files of task `name` in `folders`; return the task, and a message for each needed split without a file.
 
-    Earlier folders take precedence. `shots` overrides the task's number of worked examples. A message lists the paths that were
-    tried.
+    Earlier folders take precedence. `spec`: the content of `yaml`; `shots` overrides the task's number of worked
+    examples. A message lists the paths that were tried.
     """
     test, *examples = needed_splits(spec, shots)
     files: dict[str, Path] = {}
@@ -113,9 +114,10 @@ def write_group(name: str, yaml: Path, folder: Path) -> None:
 
 
 def load(files: Mapping[str, str], subject: str | None = None, **_: Any) -> Any:
-    """Return a datasets.DatasetDict of local files, as lm-eval's `custom_dataset`. `files`: split, or split/part, -> path.
+    """Return a datasets.DatasetDict of local files, as lm-eval's `custom_dataset`.
 
-    Other keywords, which hold the task's `metadata`, are ignored. `datasets.load_dataset("json")` is not used, because it
+    `files`: split -> path, or split/configuration -> path if the task joins several configurations. lm-eval also passes
+    the task's `metadata` as keywords; they are ignored. `datasets.load_dataset("json")` is not used, because it
     converts date columns to timestamps and writes a cache to the home folder.
     """
     from datasets import Dataset, DatasetDict
@@ -129,7 +131,7 @@ def load(files: Mapping[str, str], subject: str | None = None, **_: Any) -> Any:
 def records(path: Path, subject: str | None = None) -> list[dict[str, Any]]:
     """Return the records of a file. If `subject` is given, return only the records of that subject.
 
-    Raises EvalError with file and line if a record is not valid, and if there are no records.
+    Raises EvalError with file and line if a record is not valid. Raises EvalError if there are no records.
     """
     everything = _records(path, path.stat().st_mtime_ns)
     kept = [record for record in everything if subject is None or record.get("subject") == subject]

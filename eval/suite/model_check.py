@@ -115,10 +115,10 @@ def _path_problems(model: Model, settings: EvalSettings, inputs: Mapping[str, Pa
 def _folder_problems(
     key: str, folder: Path, suite: Suite, model: Model, fault: tuple[str, str] | None
 ) -> list[Problem]:
-    """Return the faults of a model folder.
+    """Return the faults of a model folder, reported under the config's key `key`.
 
     `fault`: why transformers could not load a model from the folder; None if it could. For a served model `fault` is
-    ignored, because only the tokenizer is needed here.
+    ignored, because only the tokenizer is needed on this machine.
     """
     tokenizer = folder / "tokenizer_config.json"
     if model.backend == "server" and not (tokenizer.is_file() or (folder / "tokenizer.json").is_file()):

@@ -98,8 +98,8 @@ def runs_code(suite: Suite) -> bool:
 def local(suite: Suite, inputs: Mapping[str, Path | None]) -> LocalFiles:
     """Return the tasks that read local files.
 
-    A task of the simulated world always reads local files, from the input `benchmarks` first. Other tasks do so if
-    `suite.data_dir` is set.
+    A task of the simulated world always reads local files: from the input `benchmarks` if it has them, else from
+    `suite.data_dir`. Other tasks read local files if `suite.data_dir` is set.
     """
     folders = [Path(suite.data_dir), Path(suite.data_dir) / "benchmarks"] if suite.data_dir is not None else []
     made = inputs.get("benchmarks")
@@ -159,7 +159,7 @@ def without(suite: Suite, skipped: Iterable[str]) -> Suite:
 def owners(suite: Suite, subtasks: Mapping[str, list[str]], logged: list[str]) -> dict[str, str]:
     """Return, for each leaf task, the task of the suite that it belongs to, in the suite's order.
 
-    A leaf task that the suite names only by a tag belongs to itself.
+    If the suite names a tag, each leaf task of the tag belongs to itself.
 
     Raises EvalError if lm-eval logged no samples.
     """
@@ -174,7 +174,10 @@ def owners(suite: Suite, subtasks: Mapping[str, list[str]], logged: list[str]) -
 
 
 def scored(suite: Suite, owner_of: Mapping[str, str], skipped: Iterable[str]) -> list[str]:
-    """Return the names for scores.json in the suite's order. Skipped tasks keep their place; tasks of a tag come last."""
+    """Return the names of the tasks in scores.json, in the suite's order.
+
+    A skipped task keeps its place. The leaf tasks of a tag come last.
+    """
     names, out = dict.fromkeys(owner_of.values()), set(skipped)
     return [
         *(task for task in suite.tasks if task in names or task in out),

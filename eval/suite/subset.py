@@ -39,10 +39,11 @@ def kinds(docs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def order(items: Sequence[tuple[str, str]], seed: int) -> list[int]:
-    """Return the positions of all items in sampling order. `items`: (stratum, name) of each; names are unique within a stratum.
+    """Return the positions of all items in sampling order.
 
-    In every prefix of the order, two strata of equal size differ by at most one item, and any stratum has its share of the items
-    to within about one. The order of `items` does not matter.
+    `items`: (stratum, name) of each item; names are unique within a stratum. In every prefix of the order, two strata
+    of equal size differ by at most one item, and the number of items of any stratum is in proportion to its size to
+    within about one. The order of `items` does not matter.
     """
     strata: dict[str, list[int]] = {}
     for place, (stratum, _) in enumerate(items):

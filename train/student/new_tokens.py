@@ -1,8 +1,8 @@
-"""Checks under LoRA that tokens added by a template are trained.
+"""Checks that LoRA trains the tokens that a chat template adds to the student's vocabulary.
 
-An adapter trains neither their embeddings nor their rows of the output layer. A student that cannot generate the token that ends
-its turn never stops, so both layers have to be trained in full (`sft.lora.modules_to_save`), whether or not they share their
-weights.
+A LoRA adapter trains neither the embeddings of new tokens nor their rows of the output layer. A student that cannot
+generate the token that ends its turn never stops. Both layers therefore have to be trained in full
+(`sft.lora.modules_to_save`), even if they share their weights.
 
 `problems` checks the student's files before anything is loaded; `require_trained` checks the loaded model.
 """
@@ -54,9 +54,10 @@ BUILT = ("<|im_start|>", "<|im_end|>")  # in the vocabulary of every student bui
 def problems(
     sft: SftSettings, student: StudentSettings, inputs: Mapping[str, Path | None], kind: object, source: str
 ) -> list[Problem]:
-    """Return the fault found in the student's files.
+    """Return a fault if LoRA would not train tokens that the template adds, judged by the student's files.
 
-    `kind`: the student's model_type, None if unknown; `source`: the path of its config.json, "" if unknown.
+    The list is empty if there is no such fault. `kind`: the student's model_type, None if unknown; `source`: the path
+    of the student's config.json, "" if unknown.
     """
     needed = EXTRA_TOKENS.get(sft.template, ())
     if sft.method == "full" or not needed:
@@ -71,14 +72,19 @@ def problems(
 
 
 def missing(names: Sequence[str], saved: Sequence[str]) -> list[str]:
-    """Return the modules in `names` (full names or last parts) that `saved` does not cover by PEFT's rules."""
+    """Return the modules in `names` that PEFT would not train in full.
+
+    `names`: full names of modules, or only their last parts; `saved`: `sft.lora.modules_to_save`. PEFT trains a module
+    in full if its name equals an entry of `saved` or ends with a dot and the entry.
+    """
     return [name for name in names if not any(name == word or name.endswith(f".{word}") for word in saved)]
 
 
 def require_trained(model: PreTrainedModel, added: Sequence[str], sft: SftSettings) -> None:
-    """Raise TrainError if LoRA would leave tokens `added` to the vocabulary untrained.
+    """Raise TrainError if LoRA would not train the tokens in `added`, which are new in the vocabulary.
 
-    Both the input embeddings and the output layer have to be trained, even if they have spare rows for these tokens.
+    Both the input embeddings and the output layer have to be trained, even if the layers already have unused rows for
+    these tokens.
     """
     if sft.method == "full" or not added:
         return
@@ -97,10 +103,10 @@ def layers(model: PreTrainedModel) -> list[str]:
 
 
 def tied(model: PreTrainedModel, saved: Sequence[str]) -> bool:
-    """Return whether `saved` covers a layer of a model whose embeddings and output layer are tied.
+    """Return whether the input embeddings and the output layer share their weights and `saved` covers one of them.
 
-    If so, PEFT has to keep the two layers tied (ensure_weight_tying). Otherwise PEFT would train separate copies,
-    and the architecture of the published model would differ from that of its base model.
+    If so, PEFT has to keep the two layers tied (ensure_weight_tying). Otherwise PEFT would train separate copies, and
+    the architecture of the published model would differ from that of its base model.
     """
     read, write = model.get_input_embeddings(), model.get_output_embeddings()
     one = write is not None and read.weight is write.weight

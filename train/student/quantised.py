@@ -1,7 +1,8 @@
 """Loads and merges models for QLoRA (Dettmers et al., https://arxiv.org/abs/2305.14314).
 
-The weights are frozen in 4 bits (NF4, double quantisation, products in bfloat16) and have adapters, which are merged into the
-unquantised weights. `train/conflicts.py` rejects QLoRA if bitsandbytes or a GPU is missing.
+During training, the model's weights are frozen in 4 bits (NF4, double quantisation, products in bfloat16), and only a
+LoRA adapter is trained. After training, the adapter is merged into the unquantised weights. `train/conflicts.py`
+rejects QLoRA if bitsandbytes or a GPU is missing.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from gra.train.settings import SftSettings
 
 
 def loading(sft: SftSettings) -> dict[str, Any]:
-    """Return the arguments of `from_pretrained` for 4-bit weights on this process's device; {} for other methods."""
+    """Return the arguments of `from_pretrained` for 4-bit weights on this process's device; {} without QLoRA."""
     if sft.method != "qlora":
         return {}
     import torch
@@ -33,9 +34,11 @@ def merged(model: Any, adapter: Path, base: str, options: dict[str, Any]) -> Any
     """Return the base model in bfloat16, loaded again on the CPU and merged with the adapter saved in `adapter`.
 
     `model`: the trained PeftModel with 4-bit weights; `base`: the folder or hub id that it was loaded from; `options`:
-    the arguments with which it was loaded (`load.source`). Merging into the 4-bit weights would publish their rounding
-    error and round the sum to 4 bits again. The adapter is therefore merged into unquantised weights, although it was
-    trained on 4-bit weights; the two differ by rounding. Scores are those of the merged model.
+    the arguments with which it was loaded (`load.source`).
+
+    A merge into the 4-bit weights would publish their rounding error and round the merged weights to 4 bits again. The
+    adapter is therefore merged into the unquantised weights, although it was trained on the 4-bit weights. Benchmarks
+    score the merged model.
     """
     import torch
     from peft import PeftModel
