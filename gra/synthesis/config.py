@@ -78,8 +78,8 @@ class SynthesisConfig:
 
     @property
     def models_called(self) -> tuple[str, ...]:
-        """The models that the run can call. With roles=single these are one model and the checkers; loading and serving the others
-        would only cost cores and memory."""
+        """The models that the run can call. With roles=single the run calls only one model and the checkers, so the
+        other models need not be loaded or served."""
         names, wanted = self.pool.names, self.synthesis.single_model
         if self.synthesis.roles != "single":
             return names
@@ -110,10 +110,11 @@ def served(config: Mapping[str, Any]) -> Served | None:
 
 
 def shard_of(config: Mapping[str, Any]) -> ShardSettings | None:
-    """Return the part of a round that the config names; None if it is not the config of a shard."""
+    """Return the shard that the config computes (round, number of the shard, number of shards); None if the config is
+    not that of a shard."""
     return ShardSettings.model_validate(config["shard"]) if config.get("shard") else None
 
 
 def changed(config: Mapping[str, Any], section: str, **values: Any) -> dict[str, Any]:
-    """Return a copy of the unparsed `config` with other `values` in one section. The chain and the parts of a run use it."""
+    """Return a copy of the unparsed `config` in which the keys `values` of the group `section` have new values."""
     return {**config, section: {**config[section], **values}}

@@ -18,9 +18,10 @@ def interval_alpha(units: Iterable[Sequence[int]]) -> float | None:
 class Agreement:
     """Computes Krippendorff's alpha for interval data, one sample at a time and in constant memory.
 
-    1 means full agreement, 0 as much as chance gives, and a negative value less than chance. The arithmetic is exact
-    and takes O(scores). The results equal those of the package `krippendorff`, which needs an array of samples x values
-    x values (gigabytes for 100,000 samples). Scaling all scores does not change alpha, so sums can replace means.
+    1 means full agreement, 0 as much as chance gives, and a negative value less than chance. The arithmetic is exact,
+    and its time grows linearly with the number of scores. The results equal those of the package `krippendorff`, which
+    needs an array of samples x values x values (gigabytes for 100,000 samples). Alpha stays the same if all scores are
+    multiplied by a number, so callers can add sums of scores in place of means.
     """
 
     def __init__(self) -> None:

@@ -73,7 +73,8 @@ class Caller:
         """Call every (role, model) of `turns` for `step` at once. An unusable reply is requested again, at most
         `parse_retries` times; a request that the server refused is not sent again.
 
-        Return, for each turn, (form or text, None), or (None, the last fault) if no reply was usable.
+        Return, for each turn, (the parsed form or the text of the reply, None), or (None, the last fault) if no reply
+        was usable.
         """
         settings = self.rules.settings
         if not prompts.has_examples(step, settings.prompts):
@@ -100,7 +101,8 @@ class Caller:
         return results
 
     def ask_one(self, step: str, role: str, model: str, **values: Any) -> Exchange[tuple[Any, str | None]]:
-        """Call one model for `step`. Return (form or text, None), or (None, the last fault) if no reply was usable."""
+        """Call one model for `step`. Return (the parsed form or the text of the reply, None), or (None, the last fault)
+        if no reply was usable."""
         results = yield from self.ask_all(step, [(role, model)], **values)
         return results[0]
 
@@ -143,8 +145,9 @@ class Caller:
 
 
 def _rendered(step: str, edition: str, values: Mapping[str, Any]) -> tuple[dict[str, str], ...]:
-    """Return the messages of a prompt. Raises ConfigError if a file of an own folder cannot be rendered with these values, which
-    the check of the folder, made with other values, did not show."""
+    """Return the messages of a prompt. Raises ConfigError if a template of the user's own (`edition` is a folder)
+    cannot be rendered with these values. The check of the folder before the run used other values, and may have missed
+    this."""
     try:
         return prompts.render(step, edition, **values)
     except Exception as error:

@@ -34,8 +34,8 @@ def of_reviews(draft: Outcome, settings: SynthesisSettings) -> tuple[Outcome, Ga
 
 
 def of_adjudication(word: Review, verdict: Gate, settings: SynthesisSettings) -> Drop | None:
-    """Return the reason and detail if the adjudication `word` drops the sample; None if the sample is kept. `verdict` is the
-    gate's verdict that called for the adjudicator."""
+    """Return the reason and detail if the adjudicator drops the sample; None if the sample is kept. `word`: the
+    adjudicator's review of the sample; `verdict`: the gate's verdict, which left the decision to the adjudicator."""
     if word.scores is None:
         return "adjudication_missing", word.missing or ""
     return None if adjudicated_verdict(word.scores, settings) else ("adjudicated_out", verdict.reason)

@@ -36,7 +36,7 @@ log = logging.getLogger("gra.synthesis")
 @dataclass(frozen=True)
 class DomainPool:
     """The records that prompts of one domain can show. `records`: first the domain's own records (`own` is their
-    number), then borrowed ones. `examples`: the indices in `records` of those that can be demonstrations."""
+    number), then borrowed ones. `examples`: the indices of the records that can be demonstrations."""
 
     records: tuple[Record, ...]
     own: int
@@ -49,9 +49,9 @@ LEFT_OUT = DomainPool((), 0, ())
 
 
 def by_domain(pool: Sequence[Record], shots: int, least: int = 0, taken: int = 0) -> dict[str, DomainPool]:
-    """Return the pool of each domain. A domain with fewer than `least` records borrows others up to that number. A
-    domain that even then has fewer than `shots` records is left out. The prompts of a domain list the
-    keywords of its newest records, `taken` of them, as keywords that must not be repeated."""
+    """Return the pool of each domain. A domain with fewer than `least` records borrows records of similar domains until
+    it has `least`. A domain that still has fewer than `shots` records is left out. `taken`: the number of newest
+    records of a domain whose keywords new samples must not repeat; prompts list these keywords."""
     found: dict[str, list[Record]] = {}
     for record in pool:
         found.setdefault(record.domain, []).append(record)
@@ -91,9 +91,9 @@ def shown(pool: DomainPool, shots: int, rng: random.Random) -> tuple[Record, ...
 def demonstrations(
     pool: DomainPool, count: int, rng: random.Random, spare: Sequence[Record] = ()
 ) -> tuple[Record, ...]:
-    """Return `count` records to show as turns, in random order. Twice as many are drawn and the shorter half is used. A domain
-    that borrows shows one of its own, if any is short enough. Records of `spare` are added if the pool has too few short
-    records."""
+    """Return `count` records to show as chat turns, in random order. Twice as many are drawn, and the shorter half of
+    them is used. If the domain borrows records, one of its own is always shown, provided that one is short enough. If
+    the pool has too few short records, records of `spare` are added."""
     drawn = rng.sample(pool.examples, min(2 * count, len(pool.examples)))
     own = [i for i in pool.examples if i < pool.own]
     if pool.own < len(pool.records) and own and count:
@@ -118,9 +118,9 @@ def fits(instruction: str) -> bool:
 def report_thin(
     pool: Sequence[Record], domains: Mapping[str, DomainPool], logged: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return, for stats.json, the domains that borrow in this round, and the domains that get no proposals because,
-    even with borrowed records, they have fewer than a prompt shows. Log each domain that `logged`, the entries of
-    earlier rounds, does not contain."""
+    """Return an entry for stats.json for each domain that borrows records in this round, and for each domain that gets
+    no proposals because, even with borrowed records, it has fewer than a prompt shows. Log the entries of domains that
+    have no entry in `logged`, the entries of earlier rounds."""
     own = Counter(record.domain for record in pool)
     thin: list[dict[str, Any]] = [
         {"domain": name, "own": own[name], "borrowed": len(found.records) - found.own, "from": list(found.sources)}

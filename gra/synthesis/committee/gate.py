@@ -55,12 +55,13 @@ def composite(scores: Mapping[str, float], kind: str = "mean") -> Fraction:
 
 @lru_cache(1024)
 def exact(number: float) -> Fraction:
-    """Return the number as a fraction, exact in its decimal form."""
+    """Return the number as the fraction that its decimal notation stands for: 0.1 gives 1/10."""
     return Fraction(str(number))
 
 
 def gate(reviews: Sequence[Mapping[str, float]], settings: SynthesisSettings) -> Gate:
-    """Judge a response by its `reviews`, each a mapping dimension -> 0..10; missing reviews are not among them.
+    """Judge a response by its `reviews`, each a mapping dimension -> 0..10. The caller leaves out reviews without
+    scores.
 
     With fewer than `settings.min_reviews` reviews the adjudicator decides; if there is no adjudicator, the response is
     rejected. Otherwise a mean below tau rejects the response, and a mean of at least tau with std <= delta (or an

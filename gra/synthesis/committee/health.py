@@ -157,8 +157,9 @@ class _Reviewer:
 
 
 def blind(found: Mapping[str, Any]) -> bool:
-    """Return whether there is no evidence that the reviews distinguish samples: alpha's interval contains 0 or lies below it,
-    alpha is undefined because all scores are the same, or `draw_share` exceeds one half."""
+    """Return True if the reviews do not show that they distinguish samples: alpha's interval contains 0 or lies below
+    it, alpha is undefined because all scores are the same, or `draw_share` exceeds one half. False with fewer than
+    ENOUGH samples."""
     if found["samples"] < ENOUGH:
         return False
     no_agreement = found["alpha"] is None or (found["alpha_low"] is not None and found["alpha_low"] <= 0)

@@ -14,8 +14,8 @@ from gra.synthesis.settings import SynthesisSettings
 def parents(
     records: Sequence[Record], demonstrations: Sequence[Record], settings: SynthesisSettings
 ) -> tuple[str, ...]:
-    """Return the ids of the records that a proposal is shown as examples or as demonstrations. Built-in demonstrations
-    are left out."""
+    """Return the ids of the records that a proposal's prompts show as examples or as demonstrations, without built-in
+    demonstrations."""
     own = [record for record in demonstrations if record not in prompts.built_in(settings.prompts)]
     return tuple(dict.fromkeys(record.id for record in (*records, *own)))
 
@@ -27,8 +27,9 @@ def topics(seed: int, name: str, records: Sequence[Record]) -> tuple[str, ...]:
 
 
 def built_in(seed: int, step: str, name: str, settings: SynthesisSettings) -> tuple[Record, ...]:
-    """Return built-in demonstrations for `step`; () if its prompt shows none. Each `name` has a draw of its own. If
-    `synthesis.example_sets` is set, there are only that many draws, and the name decides which one is used."""
+    """Return built-in demonstrations for the prompt of `step`; () if this prompt shows none. They are drawn at random
+    for each `name`. If `synthesis.example_sets` is a number n, only n different sets are drawn, and `name` decides
+    which of them is used."""
     if not prompts.has_examples(step, settings.prompts):
         return ()
     known = prompts.built_in(settings.prompts)

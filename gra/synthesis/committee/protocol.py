@@ -106,8 +106,8 @@ def propose(proposal: Proposal, rules: Rules) -> Protocol:
 
 
 def check_instruction(caller: Caller, draft: Outcome, examples: Examples) -> Exchange[tuple[Outcome, Drop | None]]:
-    """Have the instruction checked by `synthesis.checkers`, or else by the reviewers. Return the draft with their verdicts,
-    and the reason and detail if it is dropped, else None."""
+    """Have the instruction checked by the models of `synthesis.checkers`, or by the reviewers if this key names none.
+    Return the draft with their verdicts, and the reason and detail if it is dropped, else None."""
     draft = replace(draft, checks=(yield from _check(caller, draft, examples)))
     return draft, decisions.of_checks(draft, caller.rules.settings)
 
@@ -195,9 +195,9 @@ def review(
 
 
 def gives_probabilities(model: str, rules: Rules) -> Exchange[tuple[CallRecord, ...]]:
-    """Ask one first question of a model that will judge by probabilities, and return the calls. If its server
-    returns no token probabilities, the backend's error, which names the server, ends the run before anything else is
-    paid for."""
+    """Ask a model that will judge by probabilities one question, before all other calls, and return the calls. If its
+    server returns no token probabilities, the backend raises an error that names the server, so the run ends before it
+    has paid for other calls."""
     caller = Caller(f"probabilities/{model}", rules)
     yield from caller.ask_yes_no("probabilities", [("reviewer", model, probability.FIRST)])
     return tuple(caller.calls)

@@ -7,8 +7,8 @@ import random
 
 
 def number(*names: object, bits: int = 63) -> int:
-    """Return a non-negative integer of `bits` bits, from the sha256 of the names. They are joined by a separator that no name
-    contains."""
+    """Return a non-negative integer of `bits` bits, from the sha256 of the names. The names are joined by a separator
+    that no name contains."""
     digest = hashlib.sha256("\x1f".join(map(str, names)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> (64 - bits)
 

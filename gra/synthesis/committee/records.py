@@ -81,8 +81,8 @@ class Review:
 
     @property
     def score(self) -> float | None:
-        """The mean of the scores: six integers, or the scores of synthesis.scoring=probability. The gate uses
-        `gate.composite` instead, which is equal to it for `synthesis.composite=mean`."""
+        """The mean of the review's scores (six integers, or decimals with synthesis.scoring=probability); None if they
+        are missing. The gate uses `gate.composite` in place of it; for `synthesis.composite=mean` both are equal."""
         return None if self.scores is None else sum(self.scores.values()) / len(self.scores)
 
 

@@ -1,7 +1,8 @@
-"""PURE: ends a round early if, at its current pace, it cannot get the samples that it wants within its limit of proposals.
+"""PURE: ends a round early if, at its current pace, it cannot get the samples that it wants within its limit of
+proposals.
 
-A round never ends early if the user set `max_proposals`. The pace is checked after 4, 8, 12 and 16 proposals per sample wanted, on
-finished proposals in their order:
+A round never ends early if the user set `max_proposals`. The pace is checked when 4, 8, 12 and 16 proposals per wanted
+sample have finished, counted in the order of the proposals:
 
     pace = samples found since the last check / proposals since then
     continue if samples found + pace x (limit - proposals) >= samples wanted          limit = 20 x samples wanted
@@ -31,8 +32,8 @@ class Pace:
         return not self.fixed and proposals < self.limit and proposals % (LOOK * self.wanted) == 0
 
     def ends(self, proposals: int, unique: int) -> bool:
-        """Return whether the round ends here, and remember `unique`, the samples so far without duplicates. Call it once per
-        check."""
+        """Return whether the round ends now because its pace is too low. `unique`: the number of samples so far,
+        without duplicates. The next check compares with it, so call this only once per check."""
         gained = unique - self.before
         self.before = unique
         return unique * LOOK * self.wanted + gained * (self.limit - proposals) < self.wanted * LOOK * self.wanted

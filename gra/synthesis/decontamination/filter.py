@@ -26,29 +26,30 @@ log = logging.getLogger(__name__)
 
 
 class Comparison:
-    """The index of the benchmarks' items. It lives in a worker process (gra/worker_process.py), because an index of 30,000 items
-    takes some 300 MB while it is built."""
+    """Compares texts with an index of the benchmarks' items. The index is in a worker process (gra/worker_process.py),
+    because an index of 30,000 items takes some 300 MB while it is built."""
 
     def __init__(self) -> None:
         self._index: Index | None = None
 
     def read(self, settings: DecontaminateSettings, made: Path | None) -> dict[str, Coverage]:
-        """Read the benchmarks and return, for each, what is compared. Raises ConfigError for a file that cannot be read
-        completely."""
+        """Read the benchmarks into the index and return, for each benchmark, how much of it is compared. Raises
+        ConfigError for a file that cannot be read completely."""
         from gra.synthesis.decontamination.ngram_index import Index
 
         self._index = Index((item for source in sources(settings, made) for item in read_items(source)), settings)
         return self._index.coverage()
 
     def find(self, *texts: str) -> Hit | None:
-        """Return `Index.find` of the texts."""
+        """Return the first match of the texts with a benchmark item, or None (see `Index.find`)."""
         assert self._index is not None
         return self._index.find(*texts)
 
 
 @dataclass(frozen=True)
 class ContaminationFilter:
-    """The filter of a run. `worker` None: samples are compared with nothing. `statement`: one line for card and statistics."""
+    """The contamination filter of a run. `worker`: the process that has the index of benchmark items; None if there is
+    nothing to compare samples with, so that all samples pass. `statement`: one line for card and statistics."""
 
     settings: DecontaminateSettings
     statement: str
@@ -96,8 +97,8 @@ class ContaminationFilter:
 
 
 def build(settings: DecontaminateSettings, made: Path | None) -> ContaminationFilter:
-    """Read the benchmarks and return the filter. `made`: the input `benchmarks`. Raises ConfigError for a file that cannot be read
-    completely."""
+    """Read the benchmarks and return the filter. `made`: the folder of the step's input `benchmarks`, or None. Raises
+    ConfigError for a file that cannot be read completely."""
     if not settings.enabled:
         return ContaminationFilter(settings, OFF)
     if not sources(settings, made):

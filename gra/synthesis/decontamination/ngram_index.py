@@ -1,26 +1,28 @@
-"""PURE: finds texts that share a run of words with a benchmark item, by an index of the items.
+"""PURE: finds texts that share a run of words (several consecutive words) with a benchmark item, by means of an index.
 
 A text hits an item if it contains
 
 - one of the item's 13-grams (`ngram`), if the question has at least 13 words;
 - one of its 8-grams (`short_ngram`), if the question has 8 to 12 words;
-- the whole question, if it has 5 (`min_words`) to 7 words. Shorter questions are not compared: "What is it?" is not evidence.
+- the whole question, if it has 5 (`min_words`) to 7 words. Shorter questions are not compared: "What is it?" is not
+  evidence.
 
 Answers are compared by their 13-grams only, because a shared "yes" or "18" is not evidence. A run of words that more
 than 10 (`max_items`) items share is boilerplate of the benchmark ("Which of the following statements is true of ...")
 and is not compared. If all runs of an item are boilerplate, the item is compared whole. Items that cannot be compared
 at all are counted (`Coverage`).
 
-Sources. Brown et al. 2020 (GPT-3, arXiv 2005.14165), section 4 and appendix C: 13-gram overlap; n is 8 to 13, by the
-items' length (below 8, matches become spurious); an item shorter than its n is compared whole; 13-grams with more than
-10 matches are ignored as common phrases. GPT-3 counts matches over training documents; here they are counted over
-benchmark items, because samples are streamed. 8-grams are also used by Chowdhery et al. 2022 (PaLM, arXiv 2204.02311)
-and Lambert et al. 2024 (Tulu 3, arXiv 2411.15124). Both require that a certain share of the item matches; here one
-n-gram is enough, which is stricter. `min_words` has no source.
+Sources. Brown et al. 2020 (GPT-3, arXiv 2005.14165), section 4 and appendix C: 13-gram overlap; n is 8 to 13, depending
+on the items' length (below 8, matches become spurious); an item shorter than its n is compared whole; 13-grams with
+more than 10 matches are ignored as common phrases. GPT-3 counts matches over training documents; here they are counted
+over benchmark items, because samples are streamed. 8-grams are also used by Chowdhery et al. 2022 (PaLM, arXiv
+2204.02311) and Lambert et al. 2024 (Tulu 3, arXiv 2411.15124). Both require that a certain share of the item matches;
+here one n-gram is enough, which is stricter. `min_words` has no source.
 
-Words: Unicode NFKC, case folded, apostrophes removed (Janet's = Janets); any other character except letters, digits and inner
-underscores separates words. A run of text in a script without spaces is one word, so such texts are not usefully compared.
-Paraphrases and translations are not found (Yang et al. 2023, arXiv 2311.04850): this is a check for copies.
+Words: Unicode NFKC, case folded, apostrophes removed (Janet's = Janets); any other character except letters, digits and
+inner underscores separates words. In a script without spaces, a whole piece of text is one word, so such texts are not
+usefully compared. Paraphrases and translations are not found (Yang et al. 2023, arXiv 2311.04850): this is a check for
+copies.
 """
 
 from __future__ import annotations
@@ -72,8 +74,8 @@ class Hit:
 @dataclass(frozen=True)
 class Coverage:
     """The index's counts for one benchmark. `ngrams`: number of distinct runs; a run counts for the benchmark in which
-    it occurs first. `whole`: items that are compared whole. `not_compared`: items that are too short, or that share all
-    their runs with too many others."""
+    it occurs first. `whole`: items that are compared whole. `not_compared`: items that are too short, or all of whose
+    runs occur in too many other items."""
 
     items: int
     ngrams: int
@@ -107,7 +109,8 @@ class Index:
         self._runs, self._whole = self._build()
 
     def find(self, *texts: str) -> Hit | None:
-        """Return the first hit of the texts, with longer runs tried first; None if they share nothing with any item."""
+        """Return the first run of words that the texts share with an item; None if they share none. Long runs are tried
+        first."""
         found = [words(text) for text in texts]
         said = [word for part in found for word in (*part, "")]  # "" is in no benchmark: no run spans two texts
         number_of = self._numbers.get
@@ -123,7 +126,7 @@ class Index:
         return None
 
     def coverage(self) -> dict[str, Coverage]:
-        """Return, for each benchmark, what is compared."""
+        """Return the index's counts for each benchmark."""
         total = Counter(benchmark for benchmark, _ in self._items)
         ngrams: Counter[str] = Counter()
         for table in self._runs:
@@ -177,9 +180,9 @@ class Index:
 
 
 class _Table:
-    """The hashes of runs of `n` words, ascending, and the position in the items' texts at which each run begins. A map
-    of the hashes' first bits (eight bytes per run) shows for most runs of a text, without a search, that the table does
-    not have them."""
+    """The hashes of runs of `n` words in ascending order, and the position in the items' texts at which each run
+    begins. A second table (8 to 16 bytes per run) marks the first bits of these hashes. For most runs of a text it
+    shows at once, without a search, that the hash is not in the table."""
 
     def __init__(self, n: int, keys: np.ndarray, positions: np.ndarray):
         self.n, self.keys, self.positions = n, keys, positions
@@ -224,8 +227,8 @@ class _Spans:
         self.items, self.is_question = np.array(self._items, np.int32), np.array(self._is_question, bool)
 
     def starts(self, n: int, longer: int | None, *, answers: bool) -> np.ndarray:
-        """Return the positions of all runs of `n` words, ascending, as uint32. Only texts of at least `n` and fewer
-        than `longer` words are used (None: no upper limit), and texts of answers only if `answers` is true."""
+        """Return the positions of all runs of `n` words, ascending, as uint32. Only texts with at least `n` and fewer
+        than `longer` words are used (None: no upper limit). Texts of answers are used only if `answers` is true."""
         chosen = (self.lengths >= n) & (self.is_question | answers)
         if longer is not None:
             chosen &= self.lengths < longer
@@ -254,8 +257,9 @@ class _Spans:
 def _distinct(
     n: int, keys: np.ndarray, positions: np.ndarray, spans: _Spans, limit: int | None
 ) -> tuple[_Table, np.ndarray]:
-    """Return a table, and the numbers of all texts that contain one of its runs. The table has one entry per run, at
-    the run's first position. Runs that more than `limit` items share are left out (None: no run is left out)."""
+    """Return the table of all distinct runs of `n` words, and the numbers of all texts that contain one of these runs.
+    Of a run that occurs several times, the table has the first position. Runs that more than `limit` items share are
+    left out (None: no run is left out). `keys`, `positions`: hash and position of each run."""
     order = np.argsort(keys, kind="stable")
     keys, positions = keys[order], positions[order]
     if not len(keys):

@@ -1,21 +1,23 @@
-"""Reads benchmark items from folders of benchmarks in the hub's record schemas, from your own files, and from a step's input.
+"""Reads benchmark items from folders of benchmarks in the hub's record schemas, from your own files, and from a step's
+input.
 
-By default only the splits that lm-eval's tasks score are read. It is fair to learn from training and few-shot splits,
-so samples are not compared with them; `splits: all` reads these splits too. The following fields are read as the
-question and as texts of the right answer:
+By default only the splits that lm-eval uses to test models are read. It is fair to learn from training and few-shot
+splits, so samples are not compared with them; `splits: all` reads these splits too. The following fields are read as
+the question and as texts of the right answer:
 
     gsm8k          test        question          answer, with and without its <<calculator>> marks
     humaneval      test        prompt            canonical_solution
     mbpp           test        text or prompt    code                              (mbpp/full and mbpp/sanitized)
     hellaswag      validation  ctx               ctx and the right one of endings  (its test labels are not public)
-    arc_challenge  test        question          the right one of choices          (arc_easy, arc likewise)
+    arc_challenge  test        question          the right one of choices          (also arc_easy, arc)
     bbh            *.jsonl     input             target
     mmlu           test        question          the right one of choices
     ifeval         train       prompt            -                                 (its only split has this name)
-    gpqa           *.jsonl     Question          Correct Answer                    (gpqa_diamond likewise)
-    math           test        problem           solution                          (hendrycks_math likewise; by subject or whole)
+    gpqa           *.jsonl     Question          Correct Answer                    (also gpqa_diamond)
+    math           test        problem           solution                          (also hendrycks_math)
 
-Files of the world step (benchmarks/*.jsonl) have the fields question and answer. Files are `.jsonl` or `.jsonl.gz`.
+Files of the world step (benchmarks/*.jsonl) have the fields question and answer. Files are `.jsonl` or `.jsonl.gz`. The
+data of math can be in one file or in one file per subject.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ _ENDINGS = (".jsonl", ".jsonl.gz")
 
 @dataclass(frozen=True)
 class Schema:
-    """How to read a benchmark's records. `scored`: the stem of the names of its scored files; None: every file is scored."""
+    """How to read a benchmark's records. `scored`: name, without its ending, of the files that lm-eval uses to test
+    models, e.g. `test`; None: all files."""
 
     scored: str | None
     question: Callable[[Record], str]
@@ -94,8 +97,8 @@ _PLAIN = Schema(None, lambda r: r["question"], lambda r: (r["answer"],), lambda 
 
 
 def sources(settings: DecontaminateSettings, made: Path | None = None) -> list[Source]:
-    """Return the files to read, in a fixed order. `made`: the folder of a world step. The list is empty if no benchmark is
-    given."""
+    """Return the files to read, in a fixed order. `made`: the folder of a world step, or None. The list is empty if
+    neither the settings nor `made` name a benchmark."""
     found = [] if settings.data_dir is None else _in_data_dir(_path(settings.data_dir), settings)
     for number, file in enumerate(settings.files):
         answers = None if file.answer is None else _as_tuple(_field(file.answer))
@@ -146,7 +149,7 @@ def check_sources(settings: DecontaminateSettings, inputs: dict[str, Path | None
 
 
 def unreadable(settings: DecontaminateSettings, made: Path | None) -> list[Problem]:
-    """Return the faults that appear when every benchmark file is read once, as the run will read it."""
+    """Read every benchmark file once, as the run will, and return the faults that this reveals."""
     problems: list[Problem] = []
     for source in sources(settings, made) if settings.enabled else ():
         try:
@@ -157,8 +160,8 @@ def unreadable(settings: DecontaminateSettings, made: Path | None) -> list[Probl
 
 
 def benchmark_files(settings: DecontaminateSettings) -> dict[str, Path]:
-    """Return {config key: file} for the benchmark files that come from outside the chain. Their content decides which
-    samples are removed."""
+    """Return {config key: file} for the benchmark files that no step of the experiment makes. Their content decides
+    which samples are removed."""
     if not settings.enabled:
         return {}
     return {

@@ -1,8 +1,8 @@
-"""Finds near-duplicates (paper, post-processing): goes through samples by falling review score, and keeps each sample
-that is not too close to a sample kept before.
+"""Finds near-duplicates (paper, post-processing): goes through the samples from the highest to the lowest review score,
+and keeps each sample that is not too close to a sample kept before.
 
-The result is exact: large float32 matrix products find the candidate pairs, and every pair that could matter is then compared in
-float64. So the result does not depend on block sizes, threads, the BLAS library or the order of the input.
+The result is exact: large float32 matrix products find the candidate pairs, and every pair that could matter is then
+compared in float64. So the result does not depend on block sizes, threads, the BLAS library or the order of the input.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class DedupSettings(Settings):
 class Dropped:
     """A dropped row: its `index`, the nearest of the rows kept before it, and the cosine of the two.
 
-    `nearest` is an index into `before` if `in_before`, else into the vectors.
+    `nearest`: number of a row of `before` (an argument of `greedy`) if `in_before` is true, else of a row of `vectors`.
     """
 
     index: int
@@ -79,12 +79,12 @@ def greedy(
     tie: Literal["drop", "keep"] = "drop",
     ids: Sequence[str] | None = None,
 ) -> Deduplicated:
-    """Go through rows by falling score, and keep each row whose largest cosine with `before` and the rows kept so far is below
-    `threshold`.
+    """Go through rows from the highest to the lowest score, and keep each row whose largest cosine with `before` and
+    the rows kept so far is below `threshold`.
 
-    vectors: [n, d] unit rows. before: [m, d] unit rows that are already in the pool and never dropped. Rows of equal score are
-    ordered by `ids` (ascending; unique), or by row number without them; a score of None ranks last. `tie` decides at a cosine equal
-    to the threshold. Raises ValueError for rows that are not unit vectors (tolerance 1e-2).
+    vectors: [n, d] unit rows. before: [m, d] unit rows that are already in the pool and never dropped. Rows of equal
+    score are ordered by `ids` (ascending; unique), or by row number without them; a score of None ranks last. `tie`
+    decides at a cosine equal to the threshold. Raises ValueError for rows that are not unit vectors (tolerance 1e-2).
     """
     import numpy as np
 
@@ -148,8 +148,9 @@ def cosines(left: Matrix, right: Matrix) -> NDArray[np.float64]:
 def _nearest(
     block: Matrix, pool: Matrix, floor: np.float32, slack: float, room: Matrix
 ) -> dict[int, tuple[float, int]]:
-    """Return, for each row of `block` that may reach the threshold, (largest cosine, first row of `pool` that has it). `room` is
-    scratch memory and is overwritten."""
+    """Return {row of `block`: (largest cosine, first row of `pool` that has it)} for each row of `block` that may reach
+    the threshold. `floor`: rows whose float32 products are all smaller cannot reach it; `slack`: see `_slack`. `room`
+    is scratch memory and is overwritten."""
     import numpy as np
 
     best: dict[int, tuple[float, int]] = {}

@@ -27,8 +27,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Unique:
-    """The candidates, by their numbers. `kept`: best score first. `dropped`: number -> (id or number of the nearest
-    kept sample, cosine)."""
+    """Which candidates are kept, and which are dropped as duplicates. Candidates are numbered in the order in which
+    they were added. `kept`: best score first. `dropped`: number -> (id or number of the nearest kept sample,
+    cosine)."""
 
     kept: list[int]
     dropped: dict[int, tuple[str | int, float]]
@@ -57,7 +58,7 @@ class TargetPool:
         self._embedder.embed_sync(texts, keep=True)
 
     def base(self, ids: Sequence[str], texts: Sequence[str]) -> None:
-        """Add records to the pool, such as the seeds, that count as kept before all candidates."""
+        """Add records, such as the seeds, to the pool. Candidates that are too close to one of them will be dropped."""
         self._ids += ids
         self._rows += list(self._embedder.embed_sync(texts, keep=True))
 
@@ -82,8 +83,8 @@ class TargetPool:
         return Unique(found.kept, nearest)
 
     def commit(self, chosen: Sequence[int], ids: Sequence[str]) -> None:
-        """End the round: add the `chosen` candidates to the pool under their `ids` and forget the others. The vectors of the chosen
-        ones stay in the cache, for maps of the data."""
+        """End the round: add the `chosen` candidates to the pool under their `ids` and forget the others. The vectors
+        of the chosen candidates stay in the cache, because maps of the data use them later."""
         self._ids += ids
         self._rows += [self._candidates[i] for i in chosen]
         self._embedder.keep([self._texts[i] for i in chosen])
@@ -96,7 +97,7 @@ class TargetPool:
 
 class TargetPoolProcess:
     """A `TargetPool` in a separate process. Its embedder starts loading at once. `prepare`, `base`, `add` and `commit`
-    do not wait; the next `unique` raises their errors."""
+    return at once; if one of them fails, the next `unique` raises its error."""
 
     def __init__(self, settings: DedupSettings, workers: int | None = None):
         needs = "about 0.7 GB per worker (runtime.embed_workers) and 1.5 kB per sample"
@@ -119,8 +120,8 @@ class TargetPoolProcess:
         self._send("commit", list(chosen), list(ids))
 
     async def unique(self, scores: Sequence[float | None]) -> Unique:
-        """Wait until everything sent before is done, then return `TargetPool.unique(...)`. Raises SynthesisError if any of it
-        failed."""
+        """Wait until the process has done all work sent to it before, then return `TargetPool.unique(scores)`. Raises
+        SynthesisError if any of this work failed."""
         answer = self._send("unique", list(scores))
         with reported("waiting for the embedder and the search for duplicates", after_s=4.0):
             for future in self._sent:

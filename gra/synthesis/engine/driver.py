@@ -1,5 +1,5 @@
-"""The interface of the two drivers, which run exchanges to their results: the engine, which calls models, and `Replies`
-(re-gating), which reads the journal of a finished run."""
+"""The interface of the two drivers, which run exchanges (generators that yield calls and receive replies) to their
+results: the engine, which calls models, and `Replies` (re-gating), which reads the journal of a finished run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Driver(Protocol):
-    """For the meaning of each member see `engine.Engine`."""
+    """Runs exchanges and yields their results. For the meaning of each member see `engine.Engine`."""
 
     @property
     def concurrency(self) -> int: ...

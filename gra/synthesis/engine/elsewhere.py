@@ -1,7 +1,7 @@
 """Finds replies in the journals of other runs, and imports the journals of the run's own shards.
 
-The number of journals is not limited. One table in memory says which journal has a reply, so a look-up costs the same
-for any number of journals. Only OPEN journals are open at a time.
+The number of journals is not limited. One table in memory says which journal has a reply, so the search for a reply
+takes the same time for any number of journals. Only OPEN journals are open at a time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 
 def short(key: str) -> int:
-    """Return the first 64 bits of a key; memory holds only these. Two keys that share them cost one needless look-up in a file."""
+    """Return the first 64 bits of a key; memory holds only these. If two keys have the same first 64 bits, one journal
+    is searched in vain."""
     return int(key[:16], 16)
 
 
@@ -54,7 +55,7 @@ class Elsewhere:
                 self._has.setdefault(key, number)
 
     def find(self, key: str) -> tuple[Any, ...] | None:
-        """Return the row of `FIND` for this key, or None if no journal has it."""
+        """Return the recorded call with this key, as a row of the query `FIND`, or None if no journal has it."""
         number = self._has.get(short(key))
         connection = None if number is None else self._connection(number)
         found: tuple[Any, ...] | None = None if connection is None else connection.execute(FIND, (key,)).fetchone()
@@ -79,9 +80,9 @@ class Elsewhere:
         return connection
 
     def _opened(self, path: Path) -> sqlite3.Connection | None:
-        """Return a connection to the journal at `path`, or at its new place: a step that runs beside this one may end,
-        and its folder gets its final name then. Return None if the journal has no table yet, or is gone; the calls of a
-        journal that is gone are made again."""
+        """Return a connection to the journal at `path`. If the step that writes the journal has ended meanwhile, its
+        folder has been renamed to its final name, and the journal is opened there. Return None if the journal has no
+        table yet, or does not exist any more; in the second case its calls are sent again."""
         try:
             return connect_other(path)
         except StoreError:

@@ -1,7 +1,8 @@
-"""Runs many exchanges concurrently over a backend. A reply comes from the journal if the journal has it, else from the model.
+"""Runs many exchanges (generators that yield calls and receive replies) concurrently over a backend. A reply comes from
+the journal if the journal has it, else from the model.
 
-Results do not depend on the order in which calls return: outcomes are yielded in the order of their proposals, and a proposal that
-turns out not to be needed leaves only its replies in the journal.
+Results do not depend on the order in which calls return: outcomes are yielded in the order of their proposals, and a
+proposal that turns out not to be needed leaves only its replies in the journal.
 """
 
 from __future__ import annotations
@@ -85,8 +86,8 @@ class Engine:
         self._can.drain()  # calls queued inside the backend are not in flight
 
     async def ask(self, call: Call, due: Due = None) -> Reply:
-        """Return one reply: from the journal, or from the model once `due` was awaited. Raises ServerError or StoreError if the
-        run cannot continue."""
+        """Return the reply to one call: from the journal, or else from the model, after awaiting `due`. Raises
+        ServerError or StoreError if the run cannot continue."""
         if (begun := self._ahead.pop(call.request.key, None)) is not None:
             return await begun
         return await self._answer(call, due)
@@ -168,9 +169,9 @@ class Engine:
     ) -> AsyncGenerator[T, None]:
         """Run `exchanges` concurrently and yield their results in order.
 
-        The iterator is advanced only when a slot is free. `allowed(yielded)` returns how many exchanges may have been
-        started once `yielded` results have been yielded; at least `yielded` + 1 are always allowed. `allowed` None: no
-        such limit. Closing the stream early cancels the calls in flight.
+        The iterator is advanced only when a slot is free. `allowed(yielded)` returns the limit on the number of
+        exchanges started so far, given the number of results yielded so far. A limit below `yielded` + 1 counts as
+        `yielded` + 1. `allowed` None: no such limit. Closing the stream early cancels the calls in flight.
 
         `later()` returns a call that will probably be due after this stream, or None. Such calls are sent ahead when
         slots are idle, and their replies are kept for `ask`. Call `settle` after the stream.
