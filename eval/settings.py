@@ -195,7 +195,7 @@ class Model(Settings):
 
 
 class Runtime(Settings):
-    """Keys that change only the speed. Results stay the same up to floating-point noise."""
+    """Keys that change only the speed and, through the shape of batches, floating-point noise."""
 
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto", description="Prompts per batch (backend hf). auto: as many as fit on a GPU; 64 on a CPU."

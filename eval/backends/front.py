@@ -1,6 +1,6 @@
 """Presents the model to lm-eval: renders prompts with the model's tokenizer and passes the requests on.
 
-The function that `inference.cached.keep` sets answers the requests. One tokenizer renders for all backends, so every
+`inference.cached.keep` sets the function that answers the requests. One tokenizer renders for all backends, so every
 backend gets the same prompt, equal to that of lm-eval's HF class. The chat template is used unchanged. No
 beginning-of-text token is added to a prompt that a chat template rendered: a template writes the token itself if the
 model needs it (Llama's does), and training adds none either (train/data/rows.py).

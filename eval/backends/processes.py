@@ -52,7 +52,7 @@ class Processes:
     def answer(self, kind: str, pieces: Sequence[Sequence[ModelRequest]], on_replies: OnReplies) -> None:
         """See EvalBackend.
 
-        Raises EvalError if a process fails or dies. Replies that `on_replies` got before that are kept.
+        Raises EvalError if a process fails or dies. Replies that were passed to `on_replies` before that are kept.
         """
         due = list(reversed(pieces))
         busy: dict[Any, Sequence[ModelRequest]] = {}

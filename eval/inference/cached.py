@@ -1,4 +1,4 @@
-"""Answers lm-eval's requests from the reply store, and sends the model those whose replies are not stored.
+"""Answers lm-eval's requests from the reply store. Requests without a stored reply are sent to the model.
 
 New replies are stored as they arrive. A reply's key is the hash of the model, the rendered prompt and the decoding.
 Three things follow: a killed evaluation resumes where it stopped, another suite reuses the replies to items that it
@@ -156,7 +156,7 @@ def model_key(path: str, revision: str, dtype: str, *more: Any) -> str:
 
     For a local model, the hash covers the content of the files that the model is loaded from, but no files that a run
     wrote into the folder. For any other model, it covers the hub id and `revision`. It always covers `dtype` and the
-    further arguments (`*more`), which are all else that changes the replies.
+    further arguments (`*more`), which stand for everything else that changes the replies.
     """
     folder = Path(path)
     files = sorted(_files_of(folder)) if folder.is_dir() else []

@@ -17,7 +17,7 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def with_method(program: str, name: str) -> str:
-    """Return the program with the method `name` also bound to `name` at the top level.
+    """Return the program with its method `name` also callable as a top-level function.
 
     The method is taken from the last class that has a method `name` and can be instantiated without arguments. If there
     is no such class, the program is returned unchanged.

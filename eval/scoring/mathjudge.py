@@ -89,7 +89,7 @@ class _Worker:
             raise EvalError(f"math-verify cannot be started: {said}\n    -> pip install 'math-verify[antlr4_9_3]'")
 
     def ask(self, pair: tuple[str, str]) -> bool | None:
-        """Return whether the pair's expressions are equal; None without a verdict: the worker has to be replaced."""
+        """Return whether the pair's expressions are equal; None if the worker failed and has to be replaced."""
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(json.dumps(pair).encode() + b"\n")

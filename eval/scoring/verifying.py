@@ -107,7 +107,10 @@ def gold(kind: str, doc: Mapping[str, Any], target: str) -> str:
 
 
 def fence(text: str) -> str:
-    """Return `text` with the prompt's tags and the tokens of chat templates broken: they could end the block."""
+    """Return `text` with the prompt's tags and the tokens of chat templates broken.
+
+    Otherwise they could end the block in which the prompt puts the text.
+    """
     broken = _TAGS.sub(r"<\\\1", str(well_formed(text)))
     return _TOKENS.sub(lambda found: f"{found[0]} " if found[0] in "<[" else f" {found[0]}", broken)
 

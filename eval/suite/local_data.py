@@ -6,8 +6,8 @@ set's name, and C its configuration. The file of split S is the first of these t
 
     DIR/F/C/S.jsonl   DIR/F/C.jsonl   DIR/F/S.jsonl   DIR/T.jsonl   DIR/C.jsonl       (or .jsonl.gz)
 
-- F is one of T, T without `_chat`, H, C. If C begins with H, C without this beginning is also tried (of gpqa_diamond:
-  diamond).
+- F is one of T, T without `_chat`, H, C. If C begins with H, C without this beginning is also tried (diamond for
+  gpqa_diamond).
 - DIR/H/S.jsonl is not used if C is one of several configurations (BBH's tasks), because all of them would read the same
   file. The exception is MMLU's file of all subjects, which is filtered by `subject` = C.
 - DIR/C.jsonl is for our own tasks, which have no H.
