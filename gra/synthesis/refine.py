@@ -1,11 +1,11 @@
-"""Runs the stage `refine`: a committee refines an existing data set into a data folder of the form that a synthesis
-writes.
+"""Runs the stage `refine`: a committee improves or filters an existing data set. The result is a data folder like that
+of a synthesis.
 
 Command: gra refine data=FILE pool=servers pool.base_url=URL 'pool.models=[a,b,c,d,e]' output=DIR
 
 Each record's response is rewritten, written anew from the instruction alone, or left as it is (refine.write). With
-synthesis.review, the committee checks the instruction, and scores and adjudicates the response, as in a synthesis.
-After a kill the same command resumes.
+synthesis.review, the committee checks the instruction, and scores and adjudicates the response, as in a synthesis. If
+the run is killed, the same command resumes it.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return all faults of the config that can be found without doing any work, in the settings of the synthesis and in
-    `refine`."""
+    """Return all faults of the config that can be found without reading data, in the settings of the synthesis and in
+    the group `refine`."""
     if "refine" not in config:
         problem = Problem("refine", "required, but not set", "set refine, e.g. refine.write=rewrite")
         return [problem, *checks.check(config, inputs)]
@@ -111,7 +111,8 @@ def _combinations(refine: RefineSettings, settings: SynthesisSettings) -> list[P
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """Return the files whose content decides the output: the data set, the prompts in use, benchmarks for decontamination."""
+    """Return the files outside the config whose content decides the output: the data set, the prompts in use, and the
+    benchmarks for decontamination."""
     synthesis = config.get("synthesis") or {}
     used = prompts.sources(synthesis.get("prompts"), (prompts.REWRITE,))
     files = {f"synthesis.prompts/{name}": path for name, path in used.items() if name not in prompts.OF_PROPOSALS}
@@ -122,8 +123,8 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return what would stop a run for reasons outside its config: unusable records, models that no server lists,
-    unreadable benchmark files. Problems that only follow from faults that `check` reports are left out."""
+    """Return the problems outside the config that would stop a run: unusable records, models that no server lists,
+    unreadable benchmark files. A part of the config for which `check` reports a fault is not tested here."""
     if any(section not in config for section in checks.SECTIONS):
         return []
     seeds, _ = parse(SeedSettings, config["seeds"])
@@ -141,7 +142,7 @@ def outlook(
     earlier: Sequence[Path],  # noqa: ARG001
     upstream: Upstream,  # noqa: ARG001
 ) -> Outlook:
-    """Return, for `gra plan`, the calls of the run. `check` has accepted the config."""
+    """Return, for `gra plan`, the estimated calls of the run. The config must have passed `check`."""
     refine = RefineSettings.model_validate(config["refine"])
     given = _parsed(config, inputs)
     seeds = given.seeds
@@ -151,8 +152,9 @@ def outlook(
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Make the data folder. Raises ConfigError, SeedError, ServerError or StoreError if the run cannot be completed, and
-    NothingKept with the reasons of the drops if no sample was kept."""
+    """Refine the data set and write the data folder. Raises ConfigError, SeedError, ServerError or StoreError if the
+    run cannot be completed, and SynthesisError if no sample was kept (NothingKept, with the reasons of the drops, if
+    the committee judged samples)."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     start = time.time()

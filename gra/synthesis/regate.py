@@ -1,8 +1,9 @@
-"""Runs the stage `regate`: applies other thresholds, fewer reviewers or other rules to a recorded synthesis, without a
-call, and writes the data folder of the resulting arm.
+"""Runs the stage `regate`: decides the proposals of a finished synthesis again with other settings (thresholds, fewer
+reviewers, other rules), without calling a model. Such a set of changed settings is called an arm; the stage writes the
+arm's data folder.
 
-In an experiment: `_target_: gra.synthesis.regate.run`, `config: {regate: {tau: 7}}`, `inputs: {data: STEP}`. As a command, for many
-arms at once: gra regate DATA_DIR tau=6,7,8 (gra/synthesis/regating/sweep.py).
+As a step of an experiment: `_target_: gra.synthesis.regate.run`, `config: {regate: {tau: 7}}`, `inputs: {data: STEP}`.
+The command `gra regate DATA_DIR tau=6,7,8` decides many arms at once (gra/synthesis/regating/sweep.py).
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return all faults of the changes. The changes are compared with the settings of the recorded run as soon as its
-    folder exists."""
+    """Return all faults of the config. If the input `data` exists already, the changed settings are also compared with
+    those of the recorded run."""
     problems = [
         Problem(key, "unknown key", f"known sections: {', '.join(SECTIONS)}") for key in config if key not in SECTIONS
     ]
@@ -54,18 +55,18 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:  # noqa: ARG001 - the recorded run's hash covers its files
-    """Return {}: everything that decides the output is in the inputs."""
+    """Return {}: no file outside the config and the inputs affects the output."""
     return {}
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - the same for every folder
-    """Return "": nothing in a working folder of this stage costs anything to make again."""
+    """Return "": a working folder of this stage holds nothing that is worth keeping, because it makes no calls."""
     return ""
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write the data folder of the arm. Raises ConfigError or StoreError if the arm cannot be decided, and NothingKept if it
-    keeps no sample."""
+    """Decide the arm and write its data folder. Raises ConfigError or StoreError if the arm cannot be decided, and
+    NothingKept if the arm keeps no sample."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     folder = inputs["data"]

@@ -1,7 +1,9 @@
-"""Runs the rounds (paper, iteration loop): annotate the seeds, then propose -> review -> dedup -> annotate -> enlarge the pool.
+"""Runs the rounds of a synthesis (the paper's iteration loop). First the seeds are annotated; then each round makes
+proposals, reviews them, drops near-duplicates, annotates the kept samples and adds them to the pool.
 
-A round is the shortest sequence of proposals 0..n-1 that yields its samples. It depends on outcomes and not on time, so
-concurrency, restarts and slow replies cannot change it. Proposals started beyond n-1 are discarded.
+A round consists of its proposals 0..n-1, with the smallest n that yields enough samples. Which proposals these are
+depends on their outcomes, not on time, so concurrency, restarts and slow replies cannot change it. Proposals after n-1
+that were already started are discarded.
 """
 
 from __future__ import annotations
@@ -42,8 +44,8 @@ FRESH = 64  # accepted texts that are sent to the target pool together while the
 
 
 class Dedup(Interface):
-    """The target pool, as in `gra.synthesis.dedup.pool`. Only `unique` waits for its result; the other methods may
-    return before their work is done."""
+    """The interface to the target pool of the deduplication (gra/synthesis/dedup/pool.py). Only `unique` waits for its
+    result; the other methods may return before their work is done."""
 
     def prepare(self, texts: Sequence[str]) -> None: ...
     def base(self, ids: Sequence[str], texts: Sequence[str]) -> None: ...
@@ -53,9 +55,10 @@ class Dedup(Interface):
 
 
 class Listener(Interface):
-    """Callbacks for progress. `stage`: a stage begins; the stages of a round have names that begin with `round N`. `heard`:
-    these calls were made for a seed. `deduplicated`: how many of the round's accepted samples are distinct and how many are
-    duplicates."""
+    """Methods that the round loop calls to report progress. `stage`: a stage begins; the stages of a round have names
+    that begin with `round N`. `advance`: an item of the stage is finished. `heard`: these calls were made outside of a
+    proposal, for example for a seed. `deduplicated`: how many of the round's accepted samples are distinct and how many
+    are duplicates."""
 
     def stage(self, name: str, total: int | None) -> None: ...
     def advance(self, outcome: Outcome | None) -> None: ...
@@ -65,8 +68,8 @@ class Listener(Interface):
 
 @dataclass
 class SeedAccount:
-    """`records`: the seeds in the pool. `failed`: the seeds that could not be annotated, each with the reason. `calls`:
-    the calls made before the first round."""
+    """What became of the seeds. `records`: the seeds in the pool. `failed`: the seeds that could not be annotated, each
+    with the reason. `calls`: the calls that were made before the first round."""
 
     records: list[Record] = field(default_factory=list)
     failed: list[tuple[Seed, str]] = field(default_factory=list)
@@ -75,7 +78,8 @@ class SeedAccount:
 
 @dataclass
 class Synthesis:
-    """The result of a run. `kept` and `rejected` are on disk, ordered by round, then index; rejected samples have a reason."""
+    """The result of a run. `kept` and `rejected` are files of outcomes on disk, in the order of round and index. Each
+    rejected outcome has a reason."""
 
     seeds: SeedAccount
     kept: Spool
@@ -93,8 +97,9 @@ class Synthesis:
 class Committee:
     """Runs the rounds for one set of rules. Results depend only on the seeds, rules, models and replies.
 
-    `folder`: holds outcomes while the rounds run. `sample_filter`: returns (reason, detail) to drop an accepted sample, or None.
-    `state`: the health statistics, if the caller reads them too.
+    `folder`: where outcomes are stored during the run. `sample_filter`: a function that returns None to keep an
+    accepted sample, or (reason, detail) to drop it. `state`: the object in which the reviewers' statistics are counted;
+    pass one to read it during the run.
     """
 
     def __init__(
@@ -116,8 +121,8 @@ class Committee:
         self._paced_out = False  # whether the last round ended because its pace could not fill it
 
     async def run(self, seeds: Sequence[Seed]) -> Synthesis:
-        """Annotate the seeds and run all rounds. A round that kept nothing is the last, because the next one would not do
-        better."""
+        """Annotate the seeds and run all rounds. After a round that kept no sample, no further round is run, because it
+        would not do better."""
         if self._settings.dedup.against_seeds:  # so that the seeds are embedded while they are annotated
             self._dedup.prepare([_text_of(self._settings, seed.instruction, seed.response) for seed in seeds])
         account = await self._annotate_seeds(seeds)
@@ -270,22 +275,22 @@ class Committee:
 
 
 class Ahead:
-    """Samples that can be annotated early, when the round's last proposals leave slots idle. These are the `most` accepted samples
-    with the best scores, which are least likely to be dropped as duplicates or surplus."""
+    """Accepted samples of a round that wait to be annotated early, before the round ends. Towards its end fewer calls
+    are in flight than allowed, so annotation calls can be sent. Only the `most` samples with the best scores wait,
+    because they are least likely to be dropped as duplicates or surplus."""
 
     def __init__(self, rules: Rules, most: int):
         self._rules, self._most = rules, most
         self._best: list[tuple[float, int, Outcome]] = []  # sorted by score, best last
 
     def add(self, outcome: Outcome) -> None:
-        """Add an accepted sample."""
+        """Add an accepted sample to those that wait."""
         score = outcome.mean if outcome.mean is not None else -math.inf
         insort(self._best, (score, -outcome.index, outcome))
         del self._best[: -self._most]
 
     def next(self) -> Call | None:
-        """Return the annotation call of the best waiting sample, which then waits no longer; None if no sample
-        waits."""
+        """Remove the waiting sample with the best score and return its annotation call; None if no sample waits."""
         if not self._best:
             return None
         (call,) = next(annotate(self._best.pop()[-1], self._rules))
@@ -293,11 +298,14 @@ class Ahead:
 
 
 def allowance(finished: int, accepted: int, need: int, usual: float = USUAL) -> int:
-    """Return how many proposals can be started: those finished in order, plus the number that the missing samples should need,
-    with a margin of one standard deviation. It affects only how many calls are wasted, never what the round contains.
+    """Return how many proposals of the round may be started in all: the `finished` ones, plus as many as the missing
+    samples are expected to need, with a margin of one standard deviation. `accepted`: how many of the finished
+    proposals were accepted; `need`: how many accepted proposals the round needs. The number affects only how many calls
+    are wasted, never what the round contains.
 
-    `usual`: the share of proposals that earlier rounds accepted. It has the weight of WEIGHT proposals of this
-    round."""
+    `usual`: the proportion of proposals that the previous round accepted. In the estimate, it weighs as much as WEIGHT
+    proposals of this round.
+    """
     rate, missing = (accepted + WEIGHT * usual) / (finished + WEIGHT), max(need - accepted, 1)
     return finished + math.ceil((missing + math.sqrt(missing * (1 - rate))) / rate)
 
@@ -309,7 +317,7 @@ def as_record(outcome: Outcome) -> Record:
 
 
 def dropped(outcome: Outcome, reason: str, detail: str) -> Outcome:
-    """Return the accepted sample as rejected, with the reason and detail of its drop."""
+    """Return an accepted sample changed to a rejected one, with the reason and detail of the rejection."""
     return replace(outcome, status="rejected", reason=reason, detail=detail)
 
 

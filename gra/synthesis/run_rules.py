@@ -1,4 +1,4 @@
-"""Builds the rules that all proposals of a run share, from the run's config and its probe."""
+"""Builds the object `Rules`, which holds what all proposals of a run share, from the run's config and its probe."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from gra.synthesis.scoring.scales import scales_for
 
 
 def rules_of(config: SynthesisConfig, probe: Path | None) -> Rules:
-    """Return the rules. `probe`: the folder of the run's probe, for the calibration maps. Raises ConfigError and StoreError as
-    `scales_for` does."""
+    """Return the rules. `probe`: the folder of the run's probe, which has the calibration maps; None: no probe. Raises
+    ConfigError or StoreError if the maps are needed and cannot be used (`scales_for`)."""
     pool = config.pool
     maps = scales_for(config.synthesis, pool.names, probe)
     return Rules(config.seed, config.synthesis, pool.served, thoughts=pool.strip_think, scales=maps)

@@ -1,1 +1,2 @@
-"""Tests a committee on answers that are known to be right or wrong, before a run is paid for. Command: gra probe --help"""
+"""Tests a committee on answers that are known to be right or wrong, before a synthesis is paid for. See `gra probe
+--help`."""

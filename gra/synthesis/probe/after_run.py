@@ -1,4 +1,5 @@
-"""Estimates the share of right samples among those that a finished run accepted, from the run's input `probe`."""
+"""Estimates, from the run's input `probe`, the proportion of right samples among the samples that a finished run
+accepted."""
 
 from __future__ import annotations
 
@@ -30,8 +31,8 @@ def read_probe(folder: Path | None) -> dict[str, Any] | None:
 
 
 def estimate(probe: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Any]:
-    """Return, for stats.json, the probe's verdict and the estimated shares of right samples among the reviewed and the accepted
-    ones.
+    """Return the value `probe` of stats.json: the probe's faults, the AUC of each model, and the estimated proportion
+    of right samples among the reviewed and among the accepted samples, also as text.
 
     Samples that were dropped later as contaminated or as duplicates count as accepted, because they passed the gate.
     """
@@ -46,7 +47,7 @@ def estimate(probe: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, An
 
 
 def in_words(found: Mapping[str, Any] | None) -> str:
-    """Return the estimate as text for card and report."""
+    """Return the estimate as text for the data card and the report."""
     if found is None:
         return "The probe did not measure the gate: the share of right samples among the accepted ones is unknown."
     right = found["right_of_accepted"]

@@ -1,6 +1,7 @@
 """PURE: makes wrong answers from right ones by rule: truncated, with a changed number or operator, negated.
 
-A rule returns None if it does not apply. The wrong answer differs from the right one in one place only.
+Each function applies one rule to an answer and returns None if the rule does not apply. The wrong answer differs from
+the right one in one place only.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ def truncated(response: str, rng: random.Random) -> str | None:
 
 
 def changed(response: str, rng: random.Random) -> str | None:
-    """Return the answer with an operator replaced, if it is code with an operator, else with its last number changed
-    (numbers of list items do not count). None if it has no such operator or number."""
+    """Return the answer with one thing changed: an operator, if the answer is code that has one, else its last number
+    (numbers of list items do not count). None if it has neither."""
     signs = list(_OPERATOR.finditer(response)) if _CODE.search(response) else []
     if signs:
         mark = rng.choice(signs)
@@ -79,8 +80,8 @@ def changed(response: str, rng: random.Random) -> str | None:
 
 
 def negated(response: str, rng: random.Random) -> str | None:
-    """Return the answer with its first negation removed, a word replaced by its opposite, or its first verb negated; None if none
-    applies."""
+    """Return the answer with its first negation removed, with a word replaced by its opposite, or with its first verb
+    negated. None if the answer allows none of these changes."""
     if mark := _DENIED.search(response):
         return response[: mark.start()] + mark[1] + response[mark.end() :]
     turned = _TURNED.search(response)

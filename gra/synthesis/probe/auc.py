@@ -1,8 +1,9 @@
-"""PURE: computes shares and areas under the ROC curve, with 95 % intervals for items clustered by question.
+"""PURE: computes proportions and areas under the ROC curve (AUC), with 95 % intervals that allow for several items of
+the same question.
 
-Items of one question (its right answer, the wrong ones made from it, each model's answer) are correlated. Variances are therefore
-computed from sums over questions (Obuchowski 1997, Biometrics 53, for the area; the linearised ratio for shares). For independent
-items they equal the usual variances.
+Items of one question (its right answer, the wrong ones made from it, each model's answer) are correlated. So variances
+are computed from the sums over each question's items (for the AUC: Obuchowski 1997, Biometrics 53; for proportions: the
+linearised ratio). If each question has one item, they equal the usual variances.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its interval. `n`: how many items it is based on."""
+    """An estimated number `value` with its interval (`low`, `high`). `n`: the number of items from which it was
+    estimated."""
 
     value: float
     low: float
@@ -31,7 +33,7 @@ class Estimate:
     n: int
 
     def holds(self, value: float) -> bool:
-        """Return whether `value` is in the interval."""
+        """Return whether `value` lies in the interval."""
         return self.low <= value <= self.high
 
     def __str__(self) -> str:
@@ -43,17 +45,18 @@ class Estimate:
 
 
 def data_of(found: Estimate | None) -> dict[str, float | int] | None:
-    """Return `found` for JSON; None if there is no estimate."""
+    """Return the estimate for JSON; None if `found` is None."""
     return None if found is None else found.data()
 
 
 def share(
     values: Sequence[float], questions: Sequence[Hashable] | None = None, level: float = LEVEL
 ) -> Estimate | None:
-    """Return the mean of `values` in 0..1 (usually 0 or 1) with Wilson's interval; None without values.
+    """Return the mean of `values`, with Wilson's interval; None if there are no values. Each value is between 0 and 1,
+    and usually 0 or 1.
 
-    `questions`: the question of each value; None: all different. The interval uses the effective number of independent
-    items: with this many independent items, the mean would have the variance that is measured over questions.
+    `questions`: the question to which each value belongs; None: each value belongs to a different one. The interval is
+    computed for the effective number of independent items (`worth`), not for the number of values.
     """
     if len(values) == 0:
         return None
@@ -65,7 +68,8 @@ def share(
 
 
 def worth(values: Floats, questions: Sequence[Hashable] | None) -> float:
-    """Return the effective number of independent items for the mean of `values`, between 1 and their number."""
+    """Return the effective number of independent items, between 1 and the number of values: with so many independent
+    items, the mean of `values` would have the variance that is measured between questions."""
     count, value = len(values), float(values.mean())
     if questions is None:
         return float(count)
@@ -83,12 +87,13 @@ def worth(values: Floats, questions: Sequence[Hashable] | None) -> float:
 def auc(
     scores: Sequence[float], right: Sequence[bool], questions: Sequence[Hashable] | None = None, level: float = LEVEL
 ) -> Estimate | None:
-    """Return the share of pairs in which the right answer scores higher than the wrong one, with ties counted half. None if a
-    class is empty. Raises ValueError if the lengths differ.
+    """Return the AUC: of all pairs of a right and a wrong answer, the proportion in which the right answer scores
+    higher; ties count half. `right`: whether each answer is right. None if all answers are right or all are wrong.
+    Raises ValueError if there are not as many scores as labels.
 
-    The variance is DeLong's, summed by question (DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44; Obuchowski 1997). The
-    interval is symmetric in the log-odds, so it stays within 0 to 1. If the variance is 0, it is Wilson's interval with the size of
-    the smaller class.
+    The variance is DeLong's, summed by question (DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44; Obuchowski
+    1997). The interval is symmetric in the log-odds, so it stays between 0 and 1. If the variance is 0, Wilson's
+    interval is used, with the number of right or of wrong answers, whichever is smaller.
     """
     values, truth = np.asarray(scores, dtype=float), np.asarray(right, dtype=bool)
     if len(values) != len(truth):

@@ -1,7 +1,8 @@
-"""Finds seeds with an exact answer (a number, a letter, "The answer is X."), so that a rule can grade other answers.
+"""Finds seeds with an exact answer (a number, a letter, "The answer is X."). A rule can grade other answers to these
+seeds.
 
-Either the whole answer must be exact, or the final answer must be marked (`#### 72`, `The answer is 72.`, `\\boxed{72}`). In any
-other text a number need not be the answer.
+A seed's response counts as exact in two cases: it is nothing but the answer, or it marks its final answer (`#### 72`,
+`The answer is 72.`, `\\boxed{72}`). In any other response, a number may be something else than the answer.
 """
 
 from __future__ import annotations
@@ -50,10 +51,11 @@ class _Rule:
 
 
 def answer_of(text: str, *, choice: bool, whole: bool) -> Answer | None:
-    """Return the number (as a fraction), letter or word that a text gives as its answer; None if it gives none.
+    """Return the answer that a text gives: a number (as a fraction), a letter or a word. None if it gives none.
 
-    `choice`: the question lists options by letter, so the text must mark its answer or begin with a letter. `whole`:
-    any other text must be the answer alone, or mark it. If `whole` is False, these count too, in this order: a yes, no,
+    An answer that the text marks always counts. `choice`: the question lists options by letter, so without a mark the
+    text must begin with a letter. If `choice` is False, a text without a mark may also be the answer alone: a number or
+    a word such as "yes". With `whole`, nothing else counts. Without `whole`, these count too, in this order: a yes, no,
     true or false at the beginning, the last number of the last sentence, and the last number of the whole text.
     """
     text = text.strip()

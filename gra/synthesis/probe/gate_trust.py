@@ -1,9 +1,10 @@
-"""PURE: measures the whole gate: the shares of right and of wrong answers that the committee would accept.
+"""PURE: measures the gate (the committee's decision to accept or drop): what proportions of right and of wrong answers
+would it accept?
 
-A run draws generator, reviewers and adjudicator for each sample. Here every committee that can be drawn for the author
-of an answer decides on this answer, by its members' scores from the probe. The answer then counts with the share of
-committees that accept it. An adjudicator's score is its own review of the answer; in a run the adjudicator also sees
-the reviews.
+A run draws generator, reviewers and adjudicator for each sample. Here, every committee that a run could draw if the
+answer's author were the generator decides on this answer, by the scores that its members gave in the probe. If 60 % of
+these committees accept the answer, it counts as 0.6 accepted. The adjudicator's decision is taken from its own review
+of the answer; in a run it also sees the other reviews.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ Judged = Mapping[
 
 @dataclass(frozen=True)
 class GateTrust:
-    """The gate's figures. `sens`: the share of right answers that are accepted. `spec`: the share of wrong answers that
-    are refused. `trusted`: `sens` and `spec` with their effective numbers of items. `right_of_taken`: the share of
-    right ones among the accepted answers. `taken`: the share of all answers that is accepted. `on_policy`: whether the
-    answers come from the pool's own models; with rule-made answers all figures are optimistic."""
+    """The gate's figures, as proportions. `sens`: right answers that are accepted. `spec`: wrong answers that are
+    refused. `trusted`: `sens` and `spec` with their effective numbers of items. `taken`: accepted answers among all
+    answers. `right_of_taken`: right answers among the accepted answers. `on_policy`: whether models of the pool
+    wrote the answers. If not, a rule made them from other answers; they are easier to judge, so all figures are
+    optimistic."""
 
     sens: Estimate
     spec: Estimate
@@ -46,9 +48,9 @@ class GateTrust:
 def gate_trust(
     items: Sequence[Item], judged: Judged, models: Sequence[str], settings: SynthesisSettings
 ) -> GateTrust | None:
-    """Return the gate's figures. They are measured on the answers of the pool's models if some of these are right and
-    some wrong, else on rule-made answers. None if the run has no review, or if no right or no wrong answer could be
-    judged."""
+    """Return the gate's figures. They are measured on the answers that the pool's models wrote, if some of these are
+    right and some are wrong; else on the answers that a rule made. None if `settings` have no review, if no right
+    answer could be judged, or if no wrong answer could be judged."""
     if not settings.review:
         return None
     on_policy = [item for item in items if item.author is not None]
@@ -74,14 +76,14 @@ def gate_trust(
 
 
 def taken_by(item: Item, judged: Judged, models: Sequence[str], settings: SynthesisSettings) -> float | None:
-    """Return the share of possible committees that accept the answer; None if no committee is possible."""
+    """Return which proportion of the possible committees accepts the answer; None if no committee is possible."""
     verdicts = [_takes(item, roles, judged, settings) for roles in committees(item.author, models, settings)]
     return sum(verdicts) / len(verdicts) if verdicts else None
 
 
 def committees(author: str | None, models: Sequence[str], settings: SynthesisSettings) -> Iterator[Roles]:
-    """Return at most MOST of the committees that `roles.assign` can draw for an answer of `author`. `author` None: no
-    model of the pool wrote the answer."""
+    """Return the committees that `roles.assign` can draw if `author` wrote the answer, at most MOST of them. `author`:
+    None if no model of the pool wrote the answer."""
     able, count = candidates(models, settings), settings.reviewers
     if author is not None and author not in able.generator:
         return iter([])

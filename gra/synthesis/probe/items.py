@@ -1,15 +1,17 @@
-"""PURE: builds the items of a probe: right answers, wrong ones made from them by rule, and answers of the pool's models.
+"""PURE: builds the items of a probe, which are answers to judge: right answers, wrong answers that a rule makes from
+them, and answers of the pool's models.
 
     right         a seed's own answer
     mismatched    the answer to another question, of the same domain and about the same length
-    changed       the right one with a number or an operator changed
-    truncated     the right one, truncated
-    negated       the right one, with a sentence negated
+    changed       the right answer with a number or an operator changed
+    truncated     the beginning of the right answer
+    negated       the right answer with a negation added or removed, or a word replaced by its opposite
     known-wrong   a wrong answer from the question's source (another option of a multiple choice)
     on-policy     the answer of a model of the pool to a question with a known answer; a rule decides whether it is right
 
-The run's random seed determines all items. If a rule can grade a question, it grades each item of that question, and an item with
-a grade that differs from the intended one is left out (a changed number that changes nothing, a seed with a wrong answer).
+The run's random seed determines all items. If a rule can grade answers to a question, it checks all items of this
+question. An item that was made as right or wrong and gets the opposite grade is left out, for example if a seed's
+answer is wrong.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ _LONGEST = 4000  # maximum characters of a text that is shown
 
 @dataclass(frozen=True)
 class Item:
-    """An answer to judge. `question`: the id that all items of one question share. `author`: the model that gave the answer, if
-    any."""
+    """An answer to judge. `question`: the id of its question; several items can have the same one. `author`: the model
+    that wrote the answer; None: no model of the pool did."""
 
     id: str
     kind: str
@@ -46,7 +48,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Pair:
-    """A question with its right answer. `known`: the question with a rule that grades other answers, if there is one."""
+    """A question with its right answer. `known`: the same question with a rule that grades other answers, or None."""
 
     id: str
     instruction: str
@@ -55,17 +57,18 @@ class Pair:
     known: Known | None = None
 
     def agrees(self, response: str, right: bool) -> bool:
-        """Return whether the rule's grade of `response` equals `right`; True also if there is no rule, or the rule
-        cannot tell."""
+        """Return whether the question's rule grades `response` as `right` says. True also if there is no rule, or the
+        rule cannot decide."""
         verdict = self.known.right(response) if self.known is not None else None
         return verdict is None or verdict is right
 
 
 def by_rule(pairs: Sequence[Pair], count: int, seed: int, kinds: Sequence[str] = WRONG) -> list[Item]:
-    """Return about `count` right items and as many wrong ones, cycling through `kinds` and domains. There are fewer if rules
-    seldom apply.
+    """Return about `count` right items and as many wrong items, which rules make, spread evenly over `kinds` and
+    domains. There are fewer if no rule applies to many of the answers.
 
-    Each wrong item has a right one of the same question, so that the effect of the question on scores cancels out.
+    For each wrong item there is a right item of the same question. So differences between questions do not affect the
+    comparison of right and wrong items.
     """
     items: list[Item] = []
     made = dict.fromkeys(kinds, 0)
@@ -85,7 +88,8 @@ def by_rule(pairs: Sequence[Pair], count: int, seed: int, kinds: Sequence[str] =
 
 
 def on_policy(known: Known, author: str, reply: str) -> Item | None:
-    """Return a model's answer to a known question as an item; None if the rule cannot grade it."""
+    """Return a model's answer to a question with a known answer as an item; None if the question's rule cannot grade
+    it."""
     verdict = known.right(reply)
     if verdict is None:
         return None
@@ -96,7 +100,7 @@ def on_policy(known: Known, author: str, reply: str) -> Item | None:
 
 
 def choose_known(known: Sequence[Known], count: int, seed: int) -> list[Known]:
-    """Return `count` of the questions, cycling through the domains."""
+    """Return `count` of the questions, spread evenly over the domains."""
     by_id = {one.id: one for one in known}
     pairs = [Pair(one.id, one.instruction, one.response, one.domain or UNKNOWN) for one in known]
     return [by_id[pair.id] for pair in _mixed(pairs, seed)[:count]]

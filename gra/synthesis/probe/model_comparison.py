@@ -1,4 +1,5 @@
-"""PURE: compares the models of a probe: severity, preference for their own family, correlated errors, their own answers."""
+"""PURE: compares the models of a probe: how severe each is as a reviewer, whether it prefers its own family's answers,
+whether reviewers make the same errors, and how often each model's own answers are right."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ LEAST = 10  # minimum items for a difference or a correlation
 
 
 def severity(model: str, scores: Table) -> Estimate | None:
-    """Return how many points lower, on average, `model` scores an item than the other models do; None with too few items. Above 0
-    is harsh, below 0 lenient, as in the health of a run (health.py)."""
+    """Return how many points lower than the other models `model` scores an item, on average. Above 0 is harsh, below 0
+    lenient, as in the health of a run (health.py). None if there are too few items."""
     others = [name for name in scores if name != model]
     gaps = [
         fmean(seen) - score
@@ -29,11 +30,12 @@ def severity(model: str, scores: Table) -> Estimate | None:
 
 
 def preference(model: str, items: Sequence[Item], scores: Table, families: Mapping[str, str]) -> Estimate | None:
-    """Return how much `model` prefers answers of its own family: by how many points it scores them higher than models of other
-    families do, minus the same difference for all other answers.
+    """Return how much `model` prefers answers that its own model family wrote. This is the difference of two numbers:
+    by how many points it scores these answers higher than models of other families do, and by how many points it does
+    so for all other answers.
 
-    It is computed separately for right and for wrong answers, so that a family that is right more often does not look preferred.
-    None if there are too few answers of either kind, or all models are of one family.
+    It is computed separately for right and for wrong answers, and then averaged. Otherwise a family that is right more
+    often would seem to be preferred. None if there are too few answers to compare, or if all models are of one family.
     """
     gaps: dict[tuple[bool, bool], list[float]] = {}
     for item in items:
@@ -61,8 +63,9 @@ def preference(model: str, items: Sequence[Item], scores: Table, families: Mappi
 
 
 def error_correlations(items: Sequence[Item], scores: Table) -> dict[tuple[str, str], float]:
-    """Return, for each pair of models, Pearson's correlation of their errors. An error is a score minus the model's mean score of
-    all right (or all wrong) answers. Pairs with too few common items, and models whose errors are all zero, are left out."""
+    """Return, for each pair of models, Pearson's correlation of their errors. A model's error on a right answer is its
+    score minus its mean score of all right answers. Its error on a wrong answer is its score minus its mean score of
+    all wrong answers. A pair is left out if it has too few common items, or if all errors of one model are zero."""
     errors: dict[str, dict[str, float]] = {}
     for model, given in scores.items():
         means = {
@@ -81,8 +84,9 @@ def error_correlations(items: Sequence[Item], scores: Table) -> dict[tuple[str, 
 
 
 def independent(count: int, correlations: Sequence[float]) -> float | None:
-    """Return how many independent reviewers `count` reviewers are worth: n / (1 + (n - 1) rho), with rho the mean correlation of
-    their errors (at least 0). None if no correlation is known."""
+    """Return to how many independent reviewers `count` reviewers are equivalent: n / (1 + (n - 1) rho), where n is
+    `count` and rho the mean of the `correlations` between their errors (at least 0). None if there are no
+    correlations."""
     if not correlations or count < 1:
         return None
     rho = min(1.0, max(0.0, fmean(correlations)))
@@ -90,7 +94,8 @@ def independent(count: int, correlations: Sequence[float]) -> float | None:
 
 
 def generators(items: Sequence[Item]) -> dict[str, dict[str, Estimate | None]]:
-    """Return, for each generator, the share of its answers that are right: in all domains ("all") and in each domain."""
+    """Return, for each model that answered questions, which proportion of its answers is right: in all domains together
+    ("all") and in each domain."""
     found: dict[str, dict[str, Estimate | None]] = {}
     for author in dict.fromkeys(item.author for item in items if item.author is not None):
         own = [item for item in items if item.author == author]

@@ -1,4 +1,5 @@
-"""PURE: estimates the share of right items from how often a test accepts, its sensitivity and its specificity.
+"""PURE: estimates which proportion of items is right, from the proportion that a test accepts and the test's
+sensitivity and specificity.
 
 A test accepts the share `sens` of the right items and the share `1 - spec` of the wrong items. If `share` of all items
 are right, the test accepts the share p = sens x share + (1 - spec) x (1 - share) of all items. So
@@ -6,13 +7,14 @@ are right, the test accepts the share p = sens x share + (1 - spec) x (1 - share
     share right of all judged items       = (p + spec - 1) / (sens + spec - 1)        (Rogan and Gladen 1978, AJE 107)
     share right of the accepted items     = sens x (the share above) / p              (Bayes)
 
-`p` is counted in the run; `sens` and `spec` are estimated from probes. The interval includes the uncertainty of all three (Lee et
-al. 2025, arXiv 2511.21140): each is drawn from its Beta distribution (Jeffreys' prior), the formulas are applied to every draw, and
-the interval is taken from the quantiles of the results, clipped to 0..1. A draw with sens + spec <= 1 carries no information, so it
-allows any share.
+`p` is counted in the run; `sens` and `spec` are estimated from a probe. The interval includes the uncertainty of all
+three numbers (Lee et al. 2025, arXiv 2511.21140): each number is drawn many times from its Beta distribution (Jeffreys'
+prior), the formulas are applied to every draw, and the interval is taken from the quantiles of the results, clipped to
+0..1. If a draw has sens + spec <= 1, the test says nothing about the items, so every result from 0 to 1 is possible for
+this draw.
 
-Assumption: the test performs on the run's samples as it does on the probes. So the probes must be answers of the run's own models,
-with the same mix of domains and generators.
+Assumption: the test is as good on the run's samples as on the probe's items. So these items should be answers of the
+run's own models, with the same mix of domains and generators.
 """
 
 from __future__ import annotations
@@ -37,16 +39,18 @@ class Trust:
 def share_right(
     taken: float, judged: float, sens: Trust, spec: Trust, level: float = LEVEL, seed: int = 0
 ) -> Estimate | None:
-    """Return the share of right items among all judged items. `judged`: their number; `taken`: how many of them the
-    test accepted. None without items or if sens + spec <= 1. Raises ValueError if `taken` is not in 0..`judged`."""
+    """Return the estimated proportion of right items among all judged items. `judged`: the number of judged items;
+    `taken`: how many of them the test accepted. None if there are no items or if sens + spec <= 1. Raises ValueError if
+    `taken` is not in 0..`judged`."""
     return _estimate(taken, judged, sens, spec, level, seed, of_taken=False)
 
 
 def share_right_of_taken(
     taken: float, judged: float, sens: Trust, spec: Trust, level: float = LEVEL, seed: int = 0
 ) -> Estimate | None:
-    """Return the share of right ones among the accepted items. None if none was accepted or if sens + spec <= 1. Raises ValueError
-    like `share_right`."""
+    """Return the estimated proportion of right items among the accepted items. The arguments are those of
+    `share_right`. None if no item was accepted or if sens + spec <= 1. Raises ValueError if `taken` exceeds
+    `judged`."""
     return _estimate(taken, judged, sens, spec, level, seed, of_taken=True) if taken > 0 else None
 
 

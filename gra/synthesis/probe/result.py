@@ -1,5 +1,5 @@
-"""PURE: turns items and their scores into probe.json: figures of reviewers, generators and the committee, and the verdict in
-words."""
+"""PURE: computes the content of probe.json from the items and their scores: figures of reviewers, generators and the
+committee, and the verdict in words."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def qualify(
     settings: SynthesisSettings,
     calibrated: bool = False,
 ) -> Qualification:
-    """Return the qualification of the committee. `judged`: model -> item's id -> scores by dimension (None: no usable verdict).
-    `served`: model's name -> its id or path, which gives its family. `calibrated`: the run will map scores by this probe, so the
-    gate is measured on mapped scores."""
+    """Return the result of the probe. `judged`: model -> item's id -> scores by dimension (None: no usable verdict).
+    `served`: model's name -> its id or path, which names its family. `calibrated`: whether the run will map scores with
+    this probe's calibration; the gate is then measured on mapped scores."""
     models = list(served)
     own = not policy(settings).distinct
     reviewers = {model: assess(model, items, judged[model], settings.tau, own, len(judged)) for model in judged}
@@ -78,8 +78,9 @@ def qualify(
 
 
 def data(found: Qualification) -> dict[str, Any]:
-    """Return the content of probe.json. For each model it has the figures of reviewer.py, and `severity`, `preference` and
-    `own_share_right` of model_comparison.py. Estimates are {value, low, high, n} with 95 % intervals, None where undefined."""
+    """Return the content of probe.json. For each model it has the figures of reviewer.py and, from model_comparison.py,
+    `severity`, `preference` and `own_share_right` (the proportion of its own answers that are right). Each estimate is
+    {value, low, high, n}, with a 95 % interval from `low` to `high`, or None if it is undefined."""
     gate = found.gate
     return {
         "version": FORMAT,
@@ -111,12 +112,13 @@ def data(found: Qualification) -> dict[str, Any]:
 
 
 def right_of_accepted(probe: Mapping[str, Any], accepted: int, reviewed: int) -> dict[str, Any] | None:
-    """Estimate the shares of right samples among the reviewed and among the accepted samples of a finished run, with
-    intervals. The estimate uses the run's counts and probe.json. None if the probe did not measure the gate, or if
-    nothing was reviewed.
+    """Return the estimated proportions of right samples among the reviewed and among the accepted samples of a finished
+    run, with intervals. `probe`: the content of probe.json; `accepted`, `reviewed`: the run's numbers of samples. None
+    if the probe did not measure the gate, or if nothing was reviewed.
 
-    `basis`: "on-policy", or "rule-made" (optimistic). A share is None if the gate separates right from wrong no better
-    than chance.
+    `basis` in the result is "on-policy" if the probe measured the gate on answers of the pool's models, and "rule-made"
+    if it measured the gate on answers made by rule; then the estimate is optimistic. A proportion is None if the gate
+    separates right from wrong no better than chance.
     """
     gate = probe.get("gate")
     if gate is None or reviewed <= 0:
@@ -133,8 +135,8 @@ def right_of_accepted(probe: Mapping[str, Any], accepted: int, reviewed: int) ->
 
 
 def best_generator(found: Qualification) -> tuple[str, Estimate] | None:
-    """Return the model with the highest share of right answers among its own answers, and that share; None if no share
-    is known."""
+    """Return the model whose own answers are right most often, and the proportion of them that is right; None if this
+    is known for no model."""
     known = [(name, share) for name, by in found.generators.items() if (share := by["all"]) is not None]
     return max(known, key=lambda pair: pair[1].value, default=None)
 

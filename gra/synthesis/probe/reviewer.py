@@ -1,4 +1,5 @@
-"""PURE: measures one model as a reviewer, from its scores of probe items, and puts the verdict into words."""
+"""PURE: measures one model as a reviewer, from the scores that it gave the probe's items, and puts the verdict into
+words."""
 
 from __future__ import annotations
 
@@ -20,10 +21,11 @@ Scores = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Reviewer:
-    """One model's scale and discrimination. `basis`: what the verdict is based on, "on-policy" or "rule-made" items.
-    `auc_by`: AUC by origin of the answers (rule-made, on-policy), by kind of wrong answer and by domain. `calibration`:
-    the knots of the model's calibration map. `above_chance`: whether its AUC is significantly above 1/2, corrected for
-    the number of models."""
+    """How one model uses the scale of scores, and how well it tells right answers from wrong ones. `basis`: the items
+    on which the verdict is based: "on-policy" (answers of the pool's models) or "rule-made" (right answers, and wrong
+    ones made from them by rule). `auc_by`: the AUC for each origin of the answers (rule-made, on-policy), for each kind
+    of wrong answer and for each domain. `calibration`: the knots of the model's calibration map. `above_chance`:
+    whether its AUC is significantly above 1/2, corrected for the number of models."""
 
     model: str
     usable: Estimate | None
@@ -64,11 +66,12 @@ def assess(
     own: bool = False,
     family: int = 1,
 ) -> Reviewer:
-    """Measure the reviewer `model`. `given`: item's id -> the model's scores, or None if its verdict is unusable. Items
-    that it did not review are absent.
+    """Measure the reviewer `model`. `given`: item's id -> the model's scores, or None if its verdict is unusable; an
+    item that the model did not review has no entry. `tau`: the score from which an answer counts as accepted.
 
-    If `own` is False, the scores that it gave its own answers count only for its scale, because a model reviews its own
-    samples only with roles=single. `family`: the number of models compared, for the Bonferroni correction.
+    `own`: whether the scores that the model gave its own answers count. In a run, a model reviews its own samples only
+    with roles=single. If False, these scores are used only to describe how the model uses the scale. `family`: the
+    number of models compared, for the Bonferroni correction.
     """
     reviewed = [item for item in items if item.id in given]
     usable = [(item, scores) for item in reviewed if (scores := given[item.id]) is not None]
@@ -113,7 +116,7 @@ def assess(
 
 
 def in_words(found: Reviewer, tau: float) -> list[str]:
-    """Return the verdict in sentences, gravest first."""
+    """Return the verdict as sentences, the most important first."""
     name, sentences = found.model, []
     of = "answers of its peers" if found.basis == "on-policy" else "answers made by rule"
     if found.usable is not None and found.usable.value < 0.5:

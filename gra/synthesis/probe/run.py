@@ -1,4 +1,5 @@
-"""Makes the calls of a probe: each model answers the known questions, then reviews all items with the run's own prompts.
+"""Makes the calls of a probe: each model answers the questions with known answers, then reviews all items with the
+prompts that the synthesis will use.
 
 The calls go through the engine and the journal, as in a run, so an answered call is never paid for twice.
 """
@@ -34,8 +35,8 @@ ASIDE = 0.25  # of the seeds with answers, the share that is reserved for the re
 @dataclass
 class Findings:
     """The results of the calls. `judged`: model -> item's id -> scores by dimension, or None if the verdict is
-    unusable. `unanswered`: model -> number of its unusable answers to known questions. `traffic`: counts of the calls
-    of this process only."""
+    unusable. `unanswered`: model -> number of its unusable answers to known questions. `traffic`: the number of calls
+    and the time waited for them, in this process only."""
 
     items: list[Item]
     judged: dict[str, dict[str, Scores | None]]
@@ -52,8 +53,8 @@ async def ask(
     known: Sequence[Known],
     output: Path,
 ) -> Findings:
-    """Make the calls of the probe and return the findings. Raises ServerError, StoreError or Interrupted if the probe cannot
-    continue."""
+    """Make the calls of the probe and return their results. Raises ServerError, StoreError or Interrupted if the probe
+    cannot continue."""
     pool, seed, settings = config.pool, config.seed, config.synthesis
     rules = Rules(seed, _answering(settings, probe), pool.served, thoughts=pool.strip_think)
     async with engine_for(config, output) as (engine, backend):
@@ -81,9 +82,10 @@ async def ask(
 def set_aside(
     seeds: Sequence[Seed], known: Sequence[Known], settings: SynthesisSettings, seed: int
 ) -> tuple[Shelf, list[Seed], list[Known]]:
-    """Return the reviewers' examples, and the seeds and known questions that are left for items. With
-    synthesis.scoring=probability, about a quarter of the seeds with answers, drawn by their ids, serve only as
-    examples. Otherwise reviews are written and need no examples, so no seed is reserved."""
+    """Divide the seeds between examples and items. Return the examples that reviewers are shown, and the seeds and
+    known questions from which items are made. With synthesis.scoring=probability, about a quarter of the seeds with
+    answers serve only as examples; their ids decide which. With any other scoring, reviewers are shown no examples, so
+    all seeds are left for items."""
     if settings.scoring != "probability":
         return shelf_for(settings, seed, ()), list(seeds), list(known)
     spare = [one for one in seeds if one.response and stream(seed, "probe examples", one.id).random() < ASIDE]
@@ -94,8 +96,8 @@ def set_aside(
 
 
 def pairs_of(seeds: Sequence[Seed], known: Sequence[Known]) -> list[Pair]:
-    """Return questions with right answers: the seeds with an answer, and the known questions. Wrong answers are made
-    from the right ones."""
+    """Return the questions whose right answers are the basis for rule-made items: the seeds with a response, and the
+    known questions."""
     found = {
         seed.id: Pair(seed.id, seed.instruction, seed.response, seed.domain or UNKNOWN)
         for seed in seeds
@@ -108,8 +110,8 @@ def pairs_of(seeds: Sequence[Seed], known: Sequence[Known]) -> list[Pair]:
 async def _answer(
     engine: Engine, known: Sequence[Known], models: Sequence[str], rules: Rules, progress: Progress
 ) -> tuple[list[tuple[Known, str, str]], dict[str, int], list[CallRecord]]:
-    """Have every model answer every question. Return the usable answers as (question, model, answer), the number of
-    unusable answers by model, and the calls."""
+    """Ask every model every question. Return the usable answers as (question, model, answer), the number of unusable
+    answers of each model, and the calls."""
     due = [(one, model) for one in known for model in models]
     progress.stage("probe: answers to known questions", len(due))
     answers: list[tuple[Known, str, str]] = []

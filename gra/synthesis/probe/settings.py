@@ -1,4 +1,5 @@
-"""The config group `probe`: the number of calls and the sources of questions with known answers; conf/probe/*.yaml."""
+"""Defines the config group `probe` (conf/probe/*.yaml): the number of calls, and the sources of questions with known
+answers."""
 
 from __future__ import annotations
 
@@ -42,8 +43,9 @@ class ProbeSettings(Settings):
         return value
 
     def sizes(self, models: int, known: int) -> tuple[int, int]:
-        """Return the number of pairs (a right and a rule-made wrong answer) and the number of known questions that
-        together give about `calls` calls per model.
+        """Return how many pairs of answers (a right one, and a wrong one made by rule) and how many known questions the
+        probe uses, so that it makes about `calls` calls per model. `known`: the number of known questions that there
+        are.
 
         Each model answers each known question once, and reviews the answers of all models.
         """
@@ -53,7 +55,8 @@ class ProbeSettings(Settings):
 
 
 def mode(settings: SynthesisSettings, *, simulated: bool) -> Mode:
-    """Return `synthesis.probe` or, if it is not set, its default: off for simulated pools, else warn."""
+    """Return the value of `synthesis.probe`. If it is not set, return its default: off for simulated pools, else
+    warn."""
     return settings.probe or ("off" if simulated else "warn")
 
 
@@ -75,7 +78,8 @@ def load_sources(settings: ProbeSettings, seeds: Sequence[Seed]) -> list[Known]:
 
 
 def source_named(spec: Mapping[str, Any], place: int) -> Source:
-    """Return the function that a source's `_target_` names. Raises ConfigError if it cannot be imported."""
+    """Return the function that the `_target_` of a source names. `place`: the source's index in `probe.sources`. Raises
+    ConfigError if the function cannot be imported."""
     key, name = f"probe.sources.{place}._target_", str(spec.get("_target_") or "")
     try:
         module, function = module_of(name)

@@ -1,4 +1,5 @@
-"""Runs the probe stage: measures whether a pool's models can judge before a run is paid for. Writes probe.json and probe.md.
+"""Runs the stage `probe`: measures whether a pool's models can judge answers, before a synthesis is paid for. Writes
+probe.json and probe.md.
 
 Command: gra probe pool=... seeds=... output=DIR. In a chain its result is the input `probe` of the synthesis. With
 `synthesis.probe=off` (the default for simulated pools) it makes no calls and records that in probe.json. It can be killed at any
@@ -81,7 +82,7 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def served(config: dict[str, Any]) -> Served | None:
-    """Return the models whose servers can be jobs of their own; None if there are none, or the probe is off."""
+    """Return the models whose servers can run as separate jobs; None if there are none, or if the probe is off."""
     settings = SynthesisSettings.model_validate(config["synthesis"])
     return None if _mode(settings, config) == "off" else served_apart(config)
 
@@ -93,7 +94,7 @@ def outlook(
     earlier: Sequence[Path],  # noqa: ARG001
     upstream: Upstream,  # noqa: ARG001
 ) -> Outlook:
-    """For `gra plan`: the calls of the probe. `check` has accepted the config."""
+    """Return, for `gra plan`, the estimated calls of the probe. The config must have passed `check`."""
     given = parsed(_of_synthesis(config))
     if _mode(given.synthesis, config) == "off":
         return Outlook(["off: it makes no calls (synthesis.probe)"], Cost())
@@ -194,8 +195,8 @@ def _of_synthesis(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tokens(calls: list[Any]) -> dict[str, dict[str, Any]]:
-    """Return, for each model, the number of calls, the tokens of the calls for which its server reported them, and the
-    number of the other calls (`tokens_unknown`)."""
+    """Return, for each model, the number of its calls, the sums of the tokens that its server reported, and the number
+    of calls for which the server reported none (`tokens_unknown`)."""
     found: dict[str, dict[str, Any]] = {}
     for call in calls:
         entry = found.setdefault(call.model, {"calls": 0, "tokens_in": 0, "tokens_out": 0, "tokens_unknown": 0})

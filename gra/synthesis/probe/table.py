@@ -1,5 +1,5 @@
-"""Formats the result of a probe: probe.md in full, probe.txt for a terminal. It contains names and numbers, but no text of a
-model."""
+"""Formats the result of a probe: probe.md with all figures, and the shorter probe.txt for a terminal. Both contain
+names and numbers, but no text that a model wrote."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def text(probe: Mapping[str, Any], tau: float) -> str:
 
 
 def brief(probe: Mapping[str, Any], tau: float) -> str:
-    """Return the content of probe.txt: the deciding figures, one line per model, then the verdict in words."""
+    """Return the content of probe.txt: the main figures, with one line per model, then the verdict in words."""
     if not probe["models"]:
         return "no calls were made (synthesis.probe=off, the default for simulated pools)\n"
     lines = []

@@ -1,7 +1,8 @@
-"""PURE: two signs of an uninformative reviewer, defined in the same way for a run's health and for a probe.
+"""PURE: computes two signs of a reviewer that does not distinguish answers. A run's health and a probe use the same two
+signs.
 
-constant   the share of its reviews with its most frequent score, rounding scores to a hundredth (1: always the same)
-equal      of its reviews with several scores, the share in which all scores are the same
+constant   the proportion of its reviews that have its most frequent score, rounded to 0.01 (1: all have the same score)
+equal      among its reviews with scores for several dimensions, the proportion in which all of these are the same
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ EQUAL = 0.8  # a reviewer with at least this share does not distinguish dimensio
 
 @dataclass
 class Verdicts:
-    """Counts of one reviewer's reviews. Memory is bounded, because there are only 1,001 scores rounded to a hundredth."""
+    """Counts of one reviewer's scores. They need little memory, because there are only 1,001 different scores from 0 to
+    10, rounded to 0.01."""
 
     scores: Counter[float] = field(default_factory=Counter)
     several: int = 0
     all_same: int = 0
 
     def add(self, score: float, scores: Mapping[str, float]) -> None:
-        """Add a review: its composite score and its scores by dimension."""
+        """Add a review. `score`: its overall score; `scores`: its scores by dimension."""
         self.scores[round(score, 2)] += 1
         if len(scores) > 1:
             self.several += 1
@@ -31,10 +33,10 @@ class Verdicts:
 
     @property
     def constant(self) -> float | None:
-        """`constant` of the module docstring; None without reviews."""
+        """The sign `constant` (see the top of this file); None if there are no reviews."""
         return max(self.scores.values()) / self.scores.total() if self.scores else None
 
     @property
     def equal(self) -> float | None:
-        """`equal` of the module docstring; None if no review has several scores."""
+        """The sign `equal` (see the top of this file); None if no review has scores for several dimensions."""
         return self.all_same / self.several if self.several else None

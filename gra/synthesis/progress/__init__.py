@@ -1,1 +1,1 @@
-"""Shows the progress of a run: its state, the terminal and status.json."""
+"""Tracks the progress of a run, and shows it on the terminal and in status.json."""

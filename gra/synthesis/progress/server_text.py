@@ -1,4 +1,4 @@
-"""PURE: describes the servers in one line: which are unhealthy and why, and how many calls are in flight at each.
+"""PURE: describes the model servers in words: which are unhealthy and why, and how many calls are in flight at each.
 
 `servers` is the result of a backend's `servers()`; see `gra.models.openai.server_state.Server.state`.
 """
@@ -12,7 +12,8 @@ _LONGEST = 120  # maximum characters of a reason
 
 
 def unhealthy(servers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a text per URL with unhealthy models: the URL, these models and the reason for the first of them."""
+    """Return one text for each URL that has unhealthy models. It names the URL, these models and the reason for the
+    first of them."""
     models: dict[str, list[str]] = {}
     why: dict[str, str] = {}
     for server in servers:
@@ -23,7 +24,7 @@ def unhealthy(servers: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def limits(servers: Sequence[Mapping[str, Any]]) -> str:
-    """Return the calls in flight at each busy server and its limit: "slm-a 3/16, slm-b 8/8"."""
+    """Return, for each server with calls in flight, their number and its limit on them: "slm-a 3/16, slm-b 8/8"."""
     busy = [s for s in servers if s["in_flight"]]
     several = {s["model"] for s in servers if sum(s["model"] == other["model"] for other in servers) > 1}
     named = [(f"{s['model']} at {s['url']}" if s["model"] in several else s["model"], s) for s in busy]

@@ -5,10 +5,11 @@ The time left is estimated from this run's own figures:
     calls of a stage = calls per finished item x items wanted           an item: a seed, an accepted proposal, a sample
     left             = (calls of the stage - calls made in it) / calls per second over the last 30 s
 
-In a round, the finished items are the accepted proposals, and the calls of rejected proposals count as theirs. Once the
-number of duplicates is known, it is added to the number of items wanted. Later rounds are assumed to cost the same,
-annotation included. Nothing is estimated before the first accepted sample, or while the journal replays answers,
-because no calls are sent during a replay. The time of embedding and deduplication is left out.
+In a round, the finished items are the accepted proposals, so the calls of all proposals are divided by the number of
+accepted ones. Once the number of duplicates is known, it is added to the items wanted, because duplicates must be
+replaced. Each later round, with its annotation, is assumed to take as many calls as this one. Nothing is estimated
+before the first accepted sample, nor while all replies come from the journal, because no calls are sent then. The time
+of embedding and deduplication is left out.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _ROUND = re.compile(r"round (\d+)")
 
 @dataclass(frozen=True)
 class Rates:
-    """Throughput per second, over the window."""
+    """Calls and tokens per second, averaged over the last seconds (`Window`)."""
 
     calls_s: float
     tokens_in_s: float
@@ -45,7 +46,8 @@ class Rates:
 
 
 class Window:
-    """Computes rates over the last `seconds` from running totals that are recorded at intervals."""
+    """Computes rates over the last `seconds` seconds. The caller records the totals since the start of the run at
+    intervals."""
 
     def __init__(self, seconds: float = WINDOW_S):
         self._seconds = seconds
@@ -59,7 +61,7 @@ class Window:
 
     @property
     def rates(self) -> Rates | None:
-        """The rates; None until there are two records at different times."""
+        """The rates; None until totals were recorded at two different times."""
         if len(self._looks) < 2 or self._looks[-1][0] <= self._looks[0][0]:
             return None
         first, last = self._looks[0], self._looks[-1]
@@ -68,21 +70,22 @@ class Window:
 
 
 def seconds_left(calls_wanted: float | None, calls_made: int, rate: float | None) -> float | None:
-    """Return the seconds that the remaining calls take at `rate` calls per second; None if unknown."""
+    """Return how many seconds the remaining calls take at `rate` calls per second; None if this is unknown."""
     if calls_wanted is None or rate is None or rate <= 0:
         return None
     return max(calls_wanted - calls_made, 0.0) / rate
 
 
 def calls_expected(calls_of_finished: int, finished: int, wanted: int | None) -> float | None:
-    """Return the calls of `wanted` items if each takes as many as the `finished` ones did; None if none is finished."""
+    """Return how many calls `wanted` items take, if each takes as many calls as the `finished` items did on average.
+    None if no item is finished or `wanted` is None."""
     return None if not finished or wanted is None else calls_of_finished / finished * wanted
 
 
 @dataclass
 class Funnel:
-    """What became of the proposals of a round. `distinct` and `duplicates`: how many accepted proposals are distinct
-    and how many are duplicates; both are None until deduplication has run."""
+    """Counts what became of the proposals of a round. `distinct` and `duplicates`: how many accepted proposals are
+    distinct and how many are duplicates; both are None until deduplication has run."""
 
     proposed: int = 0
     lost: dict[str, int] = field(default_factory=dict)
@@ -93,7 +96,8 @@ class Funnel:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that is shown, at one moment. `need`: how many accepted samples (or other items) end the stage."""
+    """All numbers that are shown, as they are at one moment. `need`: the number of items (in a round: accepted
+    proposals) with which the stage ends."""
 
     stage: str
     round: int | None
@@ -134,9 +138,9 @@ class State:
         in_flight: Callable[[], Mapping[str, int]] | None = None,
         health: Health | None = None,
     ):
-        """Start counting. `health`: statistics of the committee, which the round loop updates in the thread that calls
-        `advance`. `in_flight`: returns the calls at servers by model, for a backend that queues calls; None: the calls
-        in flight of `traffic` are shown."""
+        """Start counting. `health`: the statistics of the committee; the round loop updates them in the thread that
+        calls `advance`. `in_flight`: a function that returns the number of calls at the servers by model, for a backend
+        that itself queues calls; None: the calls in flight are taken from `traffic`."""
         self._servers, self._in_flight = servers, in_flight
         self._traffic, self._rounds, self._servers_out, self._clock = traffic, rounds, servers_out, clock
         self._health, self._health_at = health, -math.inf
@@ -150,7 +154,7 @@ class State:
         self._funnel = Funnel()
 
     def stage(self, name: str, total: int | None) -> None:
-        """Begin a stage, with `total` items if their number is known."""
+        """Begin a stage. `total`: the number of its items; None: unknown."""
         found = _ROUND.match(name)
         number = int(found[1]) if found else None
         if number != self._round:
@@ -186,7 +190,7 @@ class State:
         self._committee, self._health_at = self._health.account(), self._clock()
 
     def look(self) -> None:
-        """Record the traffic up to now, for the rates."""
+        """Record the numbers of calls and tokens up to now, from which the rates are computed."""
         self._window.look(self._clock(), self._traffic.answered, self._traffic.tokens_in, self._traffic.tokens_out)
 
     def snapshot(self) -> Snapshot:
@@ -229,8 +233,8 @@ class State:
         )
 
     def _eta_run(self, eta: float | None, wanted: float | None, rate: float | None, proposing: bool) -> float | None:
-        """Return the seconds to the end of the last round; None if they are unknown. They can be known only while a
-        round proposes, because other stages do not show what a round costs."""
+        """Return the seconds to the end of the last round; None if they are unknown. They can be estimated only while
+        proposals are made, because other stages do not show how many calls a round takes."""
         if not proposing or eta is None or wanted is None or not rate or self._round is None or self._rounds is None:
             return None
         rounds_after = max(self._rounds - self._round, 0)

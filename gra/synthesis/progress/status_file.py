@@ -4,7 +4,7 @@
     state            "running"
     pid, host        of the process that writes the file
     started_at, updated_at    Unix seconds; if `updated_at` is more than some 30 s ago, the process was killed or hangs
-    line             a summary in one line, for people
+    line             a summary in one line, to be read by people
     stage            "annotate seeds" | "round 2" | "round 2: annotate"
     round, rounds    null before the first round
     counters         of the stage: done, total, need
@@ -15,12 +15,12 @@
     servers_out      base URLs of unhealthy servers; null if the backend does not report them
     servers          for each model at each URL: url, model, in_flight, limit (the current limit on calls in flight), answered,
                      unhealthy (the reason; null: healthy); null if the backend does not report them
-    committee        the reviews so far, as `health` in stats.json: alpha with its interval, each reviewer, acceptance by set of
-                     reviewers, draw_share, warnings as text; null until samples were reviewed
+    committee        figures of the reviews so far, as `health` in stats.json: alpha with its interval, each reviewer,
+                     acceptance by set of reviewers, draw_share, warnings as text; null before the first review
     eta_s, eta_run_s estimated seconds to the end of the stage and of all rounds (state.py); null if unknown
 
-The file is replaced as a whole, so it is never half written. It is not synced, because it is useless after a power
-loss, and a sync every 2 s would slow down the syncs of the journal.
+The file is always replaced as a whole, so a reader never sees half of it. It is written without fsync: it is useless
+after a power loss, and an fsync every 2 s would slow down those of the journal.
 """
 
 from __future__ import annotations
@@ -87,6 +87,6 @@ def write(folder: Path, value: dict[str, Any]) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Delete status.json, because a finished folder has none. Raises OSError if it cannot be deleted."""
+    """Delete status.json at the end of the run. Raises OSError if it cannot be deleted."""
     for name in (NAME, _TEMPORARY):
         (folder / name).unlink(missing_ok=True)

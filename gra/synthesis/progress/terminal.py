@@ -1,4 +1,5 @@
-"""Shows a run's progress on standard error: a live panel on a terminal, else one line per minute and one at each stage's end.
+"""Shows a run's progress on standard error. A terminal gets a live panel; any other output gets one line per minute and
+one at each stage's end.
 
 The panel takes the full width (60 columns are enough), and its height changes little. Log lines are printed above it.
 """
@@ -42,10 +43,11 @@ log = logging.getLogger(__name__)
 
 
 class Progress:
-    """A listener of the round loop that shows the state; a context manager. A separate thread updates the display.
+    """A listener of the round loop that shows the run's `state`. It is a context manager; a separate thread updates the
+    display.
 
-    `folder`: where status.json is written; None: nowhere. `console`: where the panel is shown; None: on standard error
-    if it is a terminal.
+    `folder`: the folder in which status.json is written; None: it is not written. `console`: the console that shows the
+    panel; None: standard error, if it is a terminal.
     """
 
     def __init__(
@@ -95,7 +97,7 @@ class Progress:
             self.heard(outcome.calls)
 
     def heard(self, calls: Iterable[CallRecord]) -> None:
-        """Note finished calls. Anything remarkable about their replies is logged once per model."""
+        """Take note of finished calls. Anything unusual about their replies is logged, once per model."""
         for text in self._remarks.see(calls):
             log.warning("%s", printable(text))
 
@@ -182,8 +184,9 @@ def line(s: Snapshot, ended: bool = False) -> str:
 
 
 def panel(s: Snapshot, ended: bool = False) -> RenderableType:
-    """Return the state as a panel, and below it an empty line for the cursor, so that an echoed ^C does not break the
-    panel. `ended`: the empty line and the rows of a running stage are left out."""
+    """Return the state as a panel. Below the panel is an empty line for the cursor, so that an echoed ^C does not
+    break the panel. `ended`: whether the run has ended; the panel then has neither this line nor the rows of a
+    running stage."""
     from rich.console import Group
     from rich.panel import Panel
     from rich.progress_bar import ProgressBar
@@ -245,8 +248,8 @@ def panel(s: Snapshot, ended: bool = False) -> RenderableType:
 
 
 def percent(done: int, total: int, ended: bool) -> int:
-    """Return `done` as whole percents of `total`, rounded down. 100 is returned only at the end, because duplicates may still have
-    to be replaced."""
+    """Return `done` in percent of `total`, rounded down. Before the end of the stage (`ended`), at most 99 is returned,
+    because duplicates may still have to be replaced."""
     return min(100 * done // total, 100 if ended and done >= total else 99)
 
 

@@ -1,18 +1,20 @@
-"""Renders the prompts as chat messages: one Jinja2 file per step and edition; `schemas.py` has the forms of replies.
+"""Renders the prompts as chat messages. An edition is a set of prompts with one Jinja2 file per step; `schemas.py` has
+the forms of the replies.
 
 `synthesis.prompts` names the edition: `turns` (examples are turns of the conversation), `classic` (one message with
-rules and records), or a folder of your own. Each file of your folder replaces the built-in file of the same name. The
-files that your folder lacks come from `turns` if it has an `examples.json`, a folder `domains` or a file with a block
-`reply`; otherwise they come from `classic`. Blocks of a file:
+rules and records), or a folder of your own. A file that your folder lacks is taken from a built-in edition: from
+`turns` if your folder has an `examples.json`, a folder `domains` or a file with a block `reply`, else from `classic`. A
+file can have these blocks:
 
-    reply               how replies are read: `text` or `json`; without this block, by the JSON forms of `classic`
+    reply               how replies are read: `text` or `json`; without it, as JSON in the forms of `classic`
     system, user        the first and the last message
     example_user, example_assistant    two turns per demonstration; the variable `example` is the demonstration
 
-`_rubric.jinja` is shared by the judges' prompts. `domains/DOMAIN.jinja` has the blocks `generator` and `reviewer`,
-which say what makes a good task of the domain; prompts insert them by `guidance(domain, block)`. `turns/examples.json`
-has the demonstrations for annotations and for pools with too few records. Texts of models and seeds pass through the
-filter `fence`, which keeps them from closing the tags around them, or `line`, which also puts them on one line.
+The prompts of reviewers and adjudicator include `_rubric.jinja`. `domains/DOMAIN.jinja` has the blocks `generator` and
+`reviewer`, which say what makes a good task of this domain; a prompt inserts one of them by `guidance(domain, block)`.
+`turns/examples.json` has the demonstrations that are shown for annotations, and for proposals if the pool has too few
+records. Texts that models and seeds wrote pass through the filter `fence`, so that they cannot close the tags around
+them, or through the filter `line`, which also puts them on one line.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ def _has_reply(path: Path) -> bool:
 
 @cache
 def environment(edition: str | None) -> jinja2.Environment:
-    """Return the environment that reads the templates of the edition."""
+    """Return the Jinja2 environment that reads the templates of the edition."""
     folders = [str(folder) for folder in _folders(edition)]
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folders),
@@ -125,13 +127,14 @@ def has_examples(step: str, edition: str | None = None) -> bool:
 
 @cache
 def demonstrates(edition: str | None = None) -> bool:
-    """Return whether the generator is shown demonstrations."""
+    """Return whether the generator's prompts show demonstrations as turns."""
     return has_examples("keywords", edition) or has_examples("instruction", edition)
 
 
 def render(step: str, edition: str | None = None, **values: Any) -> tuple[dict[str, str], ...]:
-    """Return the chat messages for `step`. Each record of the value `demonstrations` becomes two turns, if the prompt has such
-    turns. Raises jinja2.UndefinedError if a value that the prompt needs is missing."""
+    """Return the chat messages for `step`. `values`: the template's variables. If the prompt has the blocks for
+    demonstrations, each record of the variable `demonstrations` becomes two turns. Raises jinja2.UndefinedError if a
+    value that the prompt needs is missing."""
     template = compiled(step, edition)
     context = template.new_context(values)
     messages: list[dict[str, str]] = []
@@ -151,14 +154,15 @@ def _add(messages: list[dict[str, str]], template: jinja2.Template, role: str, b
 
 
 def read_again() -> None:
-    """Forget what was read of all editions, so that changed files of an own folder are read again."""
+    """Clear the caches of prompt files, so that the files of the user's own folder are read again after a change."""
     for read in (_folders, environment, compiled, _guidance, has_examples, demonstrates, built_in):
         read.cache_clear()
 
 
 @cache
 def built_in(edition: str | None = None) -> tuple[Record, ...]:
-    """Return the demonstrations of `examples.json`. Raises jinja2.TemplateError if a folder's own file is unusable."""
+    """Return the demonstrations in the edition's `examples.json`. Raises jinja2.TemplateError if the file is
+    unusable."""
     path = source_path("examples.json", edition)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -170,16 +174,16 @@ def built_in(edition: str | None = None) -> tuple[Record, ...]:
 
 
 def source_path(name: str, edition: str | None = None) -> Path:
-    """Return the path of the prompt of a step, or of another file `name` of an edition. A file in the user's own folder
-    comes first."""
+    """Return the path of a file of an edition. `name`: a step, for its prompt, or the name of another file. A file in
+    the user's own folder takes precedence."""
     file = name if "." in name else f"{name}.jinja"
     places = [folder / file for folder in (*_folders(edition), _HERE / "turns")]
     return next((place for place in places if place.is_file()), places[0])
 
 
 def sources(edition: str | None = None, more: Sequence[str] = ()) -> dict[str, Path]:
-    """Return name -> path of all files that shape the messages: the steps of a synthesis, the further steps `more`
-    (which a synthesis does not have), and then the shared files."""
+    """Return the paths of all files that determine the messages, by name: the prompts of a synthesis's steps, the
+    prompts of the steps `more` (which a synthesis does not have), and the files that prompts share."""
     classic = _HERE / "classic" in _folders(edition)
     shared = [] if classic else ["_rubric.jinja", "examples.json", *(f"domains/{_file_of(d)}" for d in DOMAINS)]
     return {name: source_path(name, edition) for name in (*STEPS, *more, *shared)}

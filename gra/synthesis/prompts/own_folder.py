@@ -1,5 +1,5 @@
-"""Finds the faults of a folder of own prompts (`synthesis.prompts=FOLDER`) before a call is paid for: templates that cannot be
-used, variables and blocks that do not exist, and files that no prompt uses."""
+"""Finds the faults of the user's own folder of prompts (`synthesis.prompts=FOLDER`) before a call is paid for:
+templates that cannot be used, variables and blocks that do not exist, and files that no prompt uses."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _JUDGES = ("annotate_seed", "check", "review", "adjudicate")  # their replies ne
 
 
 def faults(folder: str) -> list[Problem]:
-    """Return the faults of the folder. The folder is read anew, because its files may have changed since an earlier run of this
-    process."""
+    """Return the faults of the folder. Its files are read again, because they may have changed since this process last
+    read them."""
     prompts.read_again()
     environment, found = prompts.environment(folder), _Found()
     known = prompts.sources(folder, (prompts.REWRITE,))
@@ -58,8 +58,8 @@ def _stem(name: str) -> str:
 
 
 def unused(files: Iterable[str], known: Sequence[str], included: Iterable[str]) -> list[str]:
-    """PURE: return those of `files` that seem to be meant as prompts and that no prompt uses. `known`: the names of the files
-    that prompts read; `included`: further files that these include."""
+    """PURE: return the files among `files` that look like prompt files but are not used. `known`: the names of the
+    files that an edition can have; `included`: the names of further files that those include."""
     used = {*known, *included}
     return [
         name
@@ -74,8 +74,9 @@ def unused(files: Iterable[str], known: Sequence[str], included: Iterable[str]) 
 
 @dataclass
 class _Found:
-    """The problems so far. `included`: names of the files that templates include. `followed`: (name, where it is included), which
-    are not looked at again. `dynamic`: whether a template computes the name of a file that it includes."""
+    """What was found so far. `included`: names of the files that templates include. `followed`: inclusions that were
+    already checked, as (name of the file, place that includes it). `dynamic`: whether a template computes the name of a
+    file that it includes, so that unused files cannot be known."""
 
     problems: list[Problem] = field(default_factory=list)
     included: set[str] = field(default_factory=set)
@@ -86,7 +87,8 @@ class _Found:
         self.problems.append(Problem(KEY, message if path is None else f"{path}: {message}", remedy))
 
     def unusable(self, path: Path, error: Exception) -> None:
-        """Add a template that cannot be compiled or rendered. `path`: its file, if the error names none."""
+        """Add the problem that a template cannot be compiled or rendered. `path`: its file; if the error names a file,
+        that one is reported instead."""
         said = str(error.message if isinstance(error, jinja2.TemplateError) else error)
         if isinstance(error, jinja2.TemplateSyntaxError):
             path, said = Path(error.filename or path), f"line {error.lineno}: {said}"

@@ -1,7 +1,9 @@
-"""Defines the reply that each prompt asks for, as pydantic models; `json_schema` gives the schema for `response_format`.
+"""Defines the form of the reply to each prompt as a pydantic model; `json_schema` returns the schema that is sent as
+`response_format`.
 
-Texts have a maximum length, because a weak model under constrained decoding otherwise never ends them. Nothing is coerced: a score
-of "9", 9.5 or 11 is invalid. So a misread reply can become a missing verdict, but never a wrong one.
+Texts have a maximum length, because under constrained decoding a weak model would otherwise never end them. Values are
+not converted: the scores "9" (a text), 9.5 and 11 are invalid. So a reply that cannot be understood becomes a missing
+verdict, never a wrong one.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ class Instruction(_Form):
 
 
 class Judgement(_Form):
-    """A reply that judges. Its texts may be shown to other judges, but never become part of a sample."""
+    """Base class of the replies that judge a sample. Their texts may be shown to the adjudicator, but never become part
+    of a sample."""
 
 
 class InstructionCheck(Judgement):
@@ -74,7 +77,7 @@ class AnalysedCheck(Judgement):
 
     @property
     def comment(self) -> str:
-        """The analysis, under the name that it has in the edition `classic`."""
+        """The same text as `analysis`, under the name that the edition `classic` uses."""
         return self.analysis
 
 
@@ -92,7 +95,7 @@ class WeighedReview(Judgement):
 
 
 class SolvedReview(WeighedReview):
-    """A `WeighedReview` of a judge that first writes its own answer to the instruction (`synthesis.solve`)."""
+    """A `WeighedReview` in which the judge first writes its own answer to the instruction (`synthesis.solve`)."""
 
     own_answer: Work
 
@@ -131,7 +134,8 @@ _REVIEWS = ("review", "adjudicate")
 
 
 def form_of(step: str, style: str = "classic", solve: bool = False) -> type[_Form] | None:
-    """Return the form of replies to `step`, for a prompt's `style` (prompts.Style); None if the reply is free text."""
+    """Return the form of a reply to `step`; None if the reply is free text. `style`: how replies to the prompt are read
+    (prompts.Style). `solve`: the setting `synthesis.solve`."""
     if style == "classic":
         return FORMS.get(step)
     return SolvedReview if solve and step in _REVIEWS else _SECOND.get(step)
@@ -139,8 +143,8 @@ def form_of(step: str, style: str = "classic", solve: bool = False) -> type[_For
 
 @cache
 def json_schema(step: str, style: str = "classic", solve: bool = False) -> dict[str, Any] | None:
-    """Return the JSON schema that is sent for `step`; None if the reply is free text. All fields are required, in the order in
-    which they are written, and no others are allowed. The result is cached: do not modify it."""
+    """Return the JSON schema that is sent for `step`; None if the reply is free text. The schema requires all fields,
+    in the order of their definition, and allows no others. The result is cached: do not modify it."""
     form = None if style == "text" else form_of(step, style, solve)
     if form is None:
         return None

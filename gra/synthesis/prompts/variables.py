@@ -1,6 +1,8 @@
-"""The variables of each step's prompt, each with a value of its kind, and the blocks of the files. docs/extending.md lists them.
+"""Lists the variables that the prompt of each step can use, each with an example value, and the blocks that a file can
+have. docs/extending.md documents them.
 
-`demonstrations` is missing, because no file reads it: each demonstration is the variable `example` of two blocks.
+`demonstrations` is not listed, because no template uses it directly: each demonstration is the variable `example` in
+the blocks `example_user` and `example_assistant`.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ GUIDANCE = ("generator", "reviewer")  # blocks of a file of domains/
 
 
 def values(step: str) -> dict[str, Any]:
-    """Return a value for each variable that the blocks `system` and `user` of the step's prompt can use."""
+    """Return an example value for each variable that the blocks `system` and `user` of the step's prompt can use."""
     records = prompts.built_in("turns")
     one = records[0]
     task = {"instruction": one.instruction}
@@ -40,7 +42,7 @@ def values(step: str) -> dict[str, Any]:
 
 
 def of_block(step: str, block: str) -> tuple[str, ...]:
-    """Return the names of the variables of a block of the step's file."""
+    """Return the names of the variables that a block in the step's prompt can use."""
     if block == "reply":
         return ()
     return (*values(step), *(("example",) if block in EXAMPLES else ()))

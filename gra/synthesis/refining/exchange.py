@@ -1,4 +1,5 @@
-"""The protocol of one record, as a generator that does no I/O and yields the calls that are due (see committee/protocol.py).
+"""Defines the steps that refine one record, as a generator: it does no I/O, yields the calls that are due and receives
+the replies (see committee/protocol.py).
 
 annotation (if the record has no domain) -> check of the instruction
 -> response, reviews, gate and adjudicator (once per answer) -> choice
@@ -24,7 +25,7 @@ NUMBER = 1  # number of the only round
 
 @dataclass(frozen=True)
 class Task:
-    """A record of the data set, its place in the data set, and the models that take part."""
+    """A record of the data set, its number in the data set, and the models that play its roles."""
 
     seed: Seed
     index: int
@@ -32,14 +33,15 @@ class Task:
 
 
 def draw_task(seed: Seed, index: int, models: Sequence[str], rules: Rules) -> Task:
-    """Return the task of a record. Its roles depend only on the record's id and the run's seed, so they are the same in any subset
-    of the records."""
+    """Return the task of a record, with roles drawn by the record's id and the run's seed alone. So a record has the
+    same roles whichever other records are in the data set."""
     return Task(seed, index, assign(models, rules.settings, stream(rules.seed, "refine", seed.id)))
 
 
 def refine(task: Task, settings: RefineSettings, rules: Rules, shelf: Shelf) -> Exchange[tuple[Outcome, ...]]:
-    """Refine one record and return its outcomes: one, or one per answer, of which at most one is accepted. An unusable reply is
-    never an exception: it rejects the outcome with a reason."""
+    """Refine one record and return its outcomes: one for each response that was written, or a single one if the record
+    was dropped before. At most one outcome is accepted. An unusable reply raises no exception; it only rejects the
+    outcome, with a reason."""
     seed = task.seed
     caller = Caller(seed.id, rules)
     draft = Outcome(
@@ -80,7 +82,8 @@ def refine(task: Task, settings: RefineSettings, rules: Rules, shelf: Shelf) -> 
 
 
 def choose(found: Sequence[Outcome], settings: RefineSettings) -> tuple[Outcome, ...]:
-    """Return the outcomes, of which at most one stays accepted: the chosen one. Pure."""
+    """Choose one of the accepted outcomes, as `refine.choose` says, and return all outcomes with the other ones
+    rejected. With choose=vote, all are rejected if too few answers agree. Pure."""
     accepted = [i for i, outcome in enumerate(found) if outcome.status == "accepted"]
     if not accepted:
         return tuple(found)

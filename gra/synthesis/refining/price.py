@@ -27,10 +27,10 @@ from gra.work import about
 def calls_of(
     refine: RefineSettings, settings: SynthesisSettings, records: int, *, annotated: bool = False
 ) -> dict[str, float]:
-    """Return the expected calls by step if every record is refined and all its `refine.answers` answers are written and
-    judged. Pure.
+    """Return the expected number of calls of each step, if all `records` records are refined and, for each,
+    `refine.answers` responses are written and judged. Pure.
 
-    `annotated`: whether the records have a domain.
+    `annotated`: whether the records already have a domain.
     """
     reviewed, reviewers = settings.review, settings.reviewers if settings.review else 0
     checked = reviewed and refine.check
@@ -56,8 +56,8 @@ def outlook(
     *,
     annotated: bool,
 ) -> Outlook:
-    """Return the estimate as text and figures. `records`: how many there are; None: unknown. `own`: the working folder of this run,
-    if it exists."""
+    """Return the estimate as text and figures. `records`: the number of records; None: unknown. `own`: the working
+    folder of this run, if it exists. `annotated`: as for `calls_of`."""
     if records is None and refine.samples is None:
         return Outlook(["price: unknown, since an earlier step makes the records"])
     least = refine.samples if records is None else records

@@ -1,4 +1,5 @@
-"""Runs the records of a data set through the committee, in their order, until all are done or enough samples are kept."""
+"""Lets the committee refine the records of a data set, in their order, until all are done or enough samples are
+kept."""
 
 from __future__ import annotations
 
@@ -23,8 +24,9 @@ from gra.synthesis.watch import Watch
 class Refinery:
     """Refines records under one set of rules. Results depend only on the records, the rules, the models and the replies.
 
-    `folder`: holds outcomes while it runs. `sample_filter`: returns (reason, detail) to drop an accepted sample, or None. `state`:
-    the health statistics, if the caller reads them too.
+    `folder`: where outcomes are stored during the run. `sample_filter`: a function that returns None to keep an
+    accepted sample, or (reason, detail) to drop it. `state`: the object in which the reviewers' statistics are counted;
+    pass one to read it during the run.
     """
 
     def __init__(
@@ -44,7 +46,8 @@ class Refinery:
         self._shelf = shelf_for(rules.settings, rules.seed, [])  # built-in examples only, because records are judged
 
     async def run(self, seeds: Sequence[Seed]) -> Synthesis:
-        """Refine the records and return the result. Its `short` is [1] if fewer than `samples` were kept."""
+        """Refine the records and return the result. If `refine.samples` is set and fewer samples were kept, `short` of
+        the result is [1], the number of the only round."""
         asked = await first_questions(self._engine, self._rules, asked_yes_no(self._models, self._rules.settings))
         self._listener.heard(asked)
         wanted = len(seeds) if self._settings.samples is None else self._settings.samples

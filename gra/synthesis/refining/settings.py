@@ -1,4 +1,4 @@
-"""The `refine` config group: what the models write for each record, and which of several answers is kept."""
+"""Defines the config group `refine`: what the models write for each record, and which of several responses is kept."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class RefineSettings(Settings):
 
 
 def committee(synthesis: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of the synthesis that have an effect in this stage, for the data card."""
+    """Return those of the given `synthesis` settings that have an effect in the stage `refine`. The data card shows
+    them."""
     shown = {key: value for key, value in synthesis.items() if key not in WITHOUT_EFFECT}
     return shown | {
         "decoding": {k: v for k, v in synthesis["decoding"].items() if k not in ("keywords", "instruction")}
@@ -62,6 +63,6 @@ def committee(synthesis: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def needs_domain(refine: RefineSettings, synthesis: SynthesisSettings) -> bool:
-    """Return whether a record without a domain must be annotated: prompts of reviewers show the domain, and votes are counted only
-    in checkable domains."""
+    """Return whether a record without a domain must be annotated. This is so if responses are reviewed, because the
+    reviewers' prompts show the domain, and with choose=vote, which applies only to checkable domains."""
     return synthesis.review or refine.choose == "vote"

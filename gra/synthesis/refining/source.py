@@ -1,4 +1,4 @@
-"""The data set that is refined: the seeds of the config, which can also be a data folder of this project."""
+"""Finds the data set to refine: the config's `seeds`, which can be any data set or a data folder of this project."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ OURS = Columns(
 
 
 def source(settings: SeedSettings, base: Path | None) -> SeedSettings:
-    """Return the settings. If their path names a data folder of this project, and neither columns nor a format are
-    given, they get the columns of that folder."""
+    """Return the `settings` of the data set. If their path is a data folder of this project, and they set neither
+    columns nor a format, they are returned with the columns of such a folder."""
     if settings.columns.given or settings.format != "auto" or data_folder(settings, base) is None:
         return settings
     return settings.model_copy(update={"columns": OURS})
 
 
 def data_folder(settings: SeedSettings, base: Path | None) -> Path | None:
-    """Return the data folder of this project that the path names, as a folder or by its file of kept samples; None for other
-    data."""
+    """Return the data folder of this project to which the path in `settings` leads: the path can be the folder or its
+    data/train.parquet. None if the path is other data."""
     if settings.path is None or settings.hub is not None:
         return None
     path = resolve(settings.path, base)

@@ -1,8 +1,8 @@
 """PURE: chooses among responses by self-consistency (Wang et al. 2022, arXiv 2203.11171): the most frequent final
 answer wins.
 
-A final answer follows "answer is", "answer:" or "####", or is in \\boxed{...}. If there are several such places, the
-last one counts. A response without a final answer has no vote.
+A final answer follows "answer is", "answer:" or "####", or is in \\boxed{...}. If a response has several of these, the
+last one counts. A response without a final answer does not vote.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _AROUND = " \t*_\"'`$"
 
 
 def final_answer(response: str) -> str | None:
-    """Return the final answer in a form for comparison: lower case, without quotes, dollar signs, commas within numbers and a
-    final full stop. None if the response states none."""
+    """Return the final answer of a response, normalised for comparison: in lower case, and without quotes, dollar
+    signs, commas within numbers and a full stop at the end. None if the response states no final answer."""
     found = list(_MARKS.finditer(response))
     if not found:
         return None
@@ -34,8 +34,9 @@ def final_answer(response: str) -> str | None:
 
 
 def vote(responses: Sequence[str]) -> tuple[int, float | None]:
-    """Return the index of the first response with the most frequent final answer, and the share of the readable answers that agree
-    with it. Of equally frequent answers the earlier one wins. Without a readable answer: 0 and None."""
+    """Return the index of the first response with the most frequent final answer, and the proportion of all final
+    answers that equal this one. If several are equally frequent, the one that occurs first wins. If no response has a
+    final answer, return 0 and None."""
     answers = [final_answer(response) for response in responses]
     counts = Counter(answer for answer in answers if answer is not None)
     if not counts:

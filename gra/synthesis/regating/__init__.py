@@ -1,2 +1,2 @@
-"""Re-gating: finds out, without a call, which samples of a recorded synthesis would have been kept with other
-thresholds, fewer reviewers or another rule."""
+"""Finds out, without calling a model, which samples of a finished synthesis would have been kept with other thresholds,
+fewer reviewers or another rule (re-gating)."""

@@ -1,5 +1,5 @@
-"""Runs the rounds of a synthesis over recorded proposals. Filter, dedup, round sizes and pool work as in a synthesis,
-but other settings decide."""
+"""Runs the rounds of a synthesis again on the proposals that a finished run recorded, with the changed settings of an
+arm. Decontamination, deduplication, round sizes and the pool work as in a synthesis."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from gra.synthesis.rounds import Committee, Synthesis
 
 @dataclass
 class Undecided:
-    """What the recorded run cannot decide for an arm. If all fields are zero, empty or False, the arm equals, byte for
-    byte, a run with its settings.
+    """What cannot be decided for an arm, because a run with its settings would have made calls that the recorded run
+    did not make. If all fields are zero, empty or False, the arm's data equal, byte for byte, those of a run with its
+    settings.
 
-    `proposals`: number of undecided proposals by reason. `annotations`: kept samples that were never annotated.
-    `used_up`: rounds that end because the recorded run made no further proposal. `other_pool`: rounds in which the
-    recorded proposals were drawn from another pool than the arm's. `roles`: whether a run with the arm's settings would
-    draw another adjudicator.
+    `proposals`: number of undecided proposals by reason. `annotations`: number of samples that the arm keeps and the
+    recorded run never annotated. `used_up`: rounds that end with too few samples because the recorded run made no
+    further proposal. `other_pool`: rounds for whose proposals the recorded run drew from another pool than the arm
+    would have. `roles`: whether a run with the arm's settings would draw another adjudicator.
     """
 
     proposals: Counter[str] = field(default_factory=Counter)
@@ -38,7 +39,7 @@ class Undecided:
 
     @property
     def exact(self) -> bool:
-        """Whether everything is decided."""
+        """Whether nothing is undecided."""
         return not (self.proposals or self.annotations or self.used_up or self.other_pool or self.roles)
 
     def account(self) -> dict[str, Any]:
@@ -54,7 +55,8 @@ class Undecided:
 
 
 class Arm(Committee):
-    """The rounds of one arm. `undecided` says what its recording could not decide."""
+    """Runs the rounds of one arm. Afterwards, the attribute `undecided` says what the recorded run could not decide.
+    `had_reviewers`: the number of reviewers in the recorded run."""
 
     def __init__(self, *arguments: Any, recording: Recording, had_reviewers: int, **options: Any):
         super().__init__(*arguments, **options)

@@ -1,4 +1,5 @@
-"""Reads from a data folder's manifest how it was made: the config of its synthesis and the folders of its inputs."""
+"""Reads, from the manifest of a data folder, how its data were made: the config of the synthesis and the folders of its
+inputs."""
 
 from __future__ import annotations
 
@@ -15,18 +16,19 @@ SOURCES = ("seeds", "benchmarks", "probe")  # inputs of the recorded run, found 
 
 
 def recorded_synthesis(folder: Path) -> dict[str, Any]:
-    """Return the section `synthesis` of the recorded config, unparsed, because an arm changes it before it is parsed.
+    """Return the section `synthesis` of the recorded config. It is not parsed, so that an arm can change it first.
     Raises ConfigError if no synthesis made the folder."""
     return dict(recorded_config(folder)["synthesis"])
 
 
 def recorded(folder: Path, runtime: Mapping[str, Any]) -> SynthesisConfig:
-    """Return the recorded config, parsed, with the `runtime` of this run. Raises ConfigError if no synthesis made the folder."""
+    """Return the recorded config, parsed, with its section `runtime` replaced by that of this run. Raises ConfigError
+    if no synthesis made the folder."""
     return parsed({**recorded_config(folder), "runtime": runtime})
 
 
 def recorded_config(folder: Path) -> dict[str, Any]:
-    """Return the config of the synthesis that made a data folder. Raises ConfigError for any other folder."""
+    """Return the config of the synthesis that made the folder. Raises ConfigError if no synthesis made it."""
     remedy = "give the data folder of a finished synthesis (gra synthesize, or the step `data` of an arm)"
     try:
         manifest = read_json(folder / MANIFEST)
@@ -39,8 +41,9 @@ def recorded_config(folder: Path) -> dict[str, Any]:
 
 
 def recorded_inputs(folder: Path, given: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the input folders of the recorded run. Each is the `given` folder, else the folder in the manifest, else a
-    folder of the same name next to the data folder. Raises ConfigError for an input that is in none of these places."""
+    """Return the input folders of the recorded run, by name. An input is the folder in `given` if it is there; else the
+    folder that the manifest names; else a folder of the same name next to the data folder. Raises ConfigError if an
+    input is in none of these places."""
     manifest = read_json(folder / MANIFEST)
     found, problems = {name: path for name, path in given.items() if name in SOURCES}, []
     for name, entry in manifest["inputs"].items():

@@ -1,7 +1,8 @@
-"""Replays a finished synthesis from its journal, so that its proposals can be decided anew. No model is called.
+"""Replays a finished synthesis from its journal, so that its proposals can be decided again with other settings. No
+model is called.
 
-The replay runs the rounds with the code of a synthesis. A reply that the journal does not hold, or a different data set
-at the end, is an error. So the arms are decided on exactly what was recorded.
+The replay runs the code of a synthesis, but takes every reply from the journal. A missing reply, or a resulting data
+set that differs from the recorded one, is an error. So the arms start from exactly the proposals that were recorded.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 
 class NotRecorded(Exception):
-    """Raised for a call that the journal does not hold."""
+    """Raised for a call whose reply is not in the journal."""
 
     def __init__(self, call: Call):
         super().__init__(f"{call.sample}: the call of {call.step} by {call.role} ({call.request.model})")
@@ -38,9 +39,9 @@ class NotRecorded(Exception):
 
 
 class Replies:
-    """A driver that runs one exchange after the other and takes all replies from a finished journal. If a reply is
-    missing, `NotRecorded` is raised inside the exchange. Raises StoreError if the journal cannot be read. Call `close`
-    at the end."""
+    """Runs exchanges one after the other, with all replies from the journal of a finished run, in place of the engine.
+    If a reply is missing, `NotRecorded` is raised inside the exchange, which can handle it. Raises StoreError if the
+    journal cannot be read. Call `close` at the end."""
 
     concurrency = 1
 
@@ -109,7 +110,8 @@ class Silent:
 
 
 class InThread:
-    """A `TargetPool` in this process. Its search runs in a thread, so that it does not block the event loop."""
+    """A `TargetPool` in this process whose search for duplicates runs in a thread, so that it does not block the event
+    loop."""
 
     def __init__(self, pool: TargetPool):
         self._pool = pool
@@ -122,8 +124,9 @@ class InThread:
 
 @dataclass
 class Recording:
-    """The recorded run. `proposals`: for each round, the outcomes before decontamination and dedup. `added`: for each round, the
-    records that joined the pool. `result`: its kept and dropped samples."""
+    """What the replay of a recorded run collects. `proposals`: for each round, the outcomes of its proposals before
+    decontamination and deduplication. `added`: for each round, the records that it added to the pool. `result`: the
+    kept and dropped samples."""
 
     proposals: list[Spool] = field(default_factory=list)
     added: list[list[Record]] = field(default_factory=list)
@@ -131,7 +134,7 @@ class Recording:
 
 
 class Recorder(Committee):
-    """Runs the rounds of the recorded run again, and keeps every proposal's outcome in `recording`."""
+    """Runs the rounds of the recorded run again, and stores the outcome of every proposal in `recording`."""
 
     def __init__(self, *arguments: Any, recording: Recording, **options: Any):
         super().__init__(*arguments, **options)
@@ -160,7 +163,8 @@ class Recorder(Committee):
 
 
 def same_rows(folder: Path, result: Synthesis) -> bool:
-    """Return whether the replayed run has the same kept and dropped samples as the data folder, in the same order."""
+    """Return whether the `result` of the replay has the same kept and dropped samples as the data folder, in the same
+    order."""
     import pyarrow.parquet as pq
 
     names = (("data/train.parquet", result.kept), ("rejected.parquet", result.rejected))

@@ -1,11 +1,12 @@
-"""PURE: decides on a recorded proposal by other settings, from the verdicts that its journal holds.
+"""PURE: decides a recorded proposal again with other settings, from the recorded verdicts.
 
-    regate(recorded outcome, settings) -> the outcome that a run with these settings would have had, or
-                                          rejected as `undecided`, if it needs a call that was never made
+    regate(recorded outcome, settings) -> the outcome that a run with these settings would have had; or an outcome
+                                          rejected as `undecided`, if the decision needs a call that was never made
 
-Such a call is needed in three cases. A looser check passes an instruction for which no response was written. A smaller
-delta makes a sample disputed that no adjudicator saw. With fewer reviewers, the adjudicator would have seen fewer
-reviews. Nothing is guessed for these proposals.
+A call is missing in three cases. With a looser check, an instruction passes that failed in the recorded run, so no
+response was written for it. With a smaller delta, the reviewers disagree on a sample that no adjudicator saw. With
+fewer reviewers, the adjudicator would have been shown fewer reviews. These proposals count as undecided; nothing is
+guessed.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ _ONLY_OFF = ("review", "adjudicate")
 def settings_of(
     recorded: Mapping[str, Any], changes: Mapping[str, Any]
 ) -> tuple[SynthesisSettings | None, list[Problem]]:
-    """Return the `recorded` settings with the `changes`, or None if there are faults; and all faults of the changes."""
+    """Return two values: the `recorded` settings with the `changes` applied (None if there are faults), and all faults
+    of the changes."""
     wrong = [
         Problem(
             f"regate.{key}",
@@ -76,8 +78,8 @@ def _beyond(settings: SynthesisSettings, had: SynthesisSettings) -> list[Problem
 
 
 def regate(recorded: Outcome, settings: SynthesisSettings) -> Outcome:
-    """Return the outcome of the proposal under `settings` (from `settings_of`). Its reviewers are the first
-    `settings.reviewers` of the recorded reviewers, because a run with fewer reviewers draws these."""
+    """Return the outcome that the proposal has with these `settings`, which come from `settings_of`. Only the first
+    `settings.reviewers` of the recorded reviewers count, because a run with fewer reviewers would draw these."""
     roles = roles_of(recorded.roles, settings)
     count = len(roles.reviewers)
     draft = replace(
@@ -132,7 +134,8 @@ def regate(recorded: Outcome, settings: SynthesisSettings) -> Outcome:
 
 
 def roles_of(recorded: Roles, settings: SynthesisSettings) -> Roles:
-    """Return the recorded roles without those that `settings` leave out."""
+    """Return the recorded roles, without the reviewers and the adjudicator that a run with these `settings` would not
+    have."""
     count = settings.reviewers if settings.review else 0
     return replace(
         recorded,
@@ -142,7 +145,7 @@ def roles_of(recorded: Roles, settings: SynthesisSettings) -> Roles:
 
 
 def calls_of(calls: Collection[CallRecord], steps: Collection[str], roles: Roles) -> tuple[CallRecord, ...]:
-    """Return the recorded calls that a run with these `roles` would have made in these `steps`."""
+    """Return those of the recorded `calls` that a run with these `roles` would have made in these `steps`."""
     present = {"generator", "adjudicator", *(f"reviewer-{n}" for n in range(1, len(roles.reviewers) + 1))}
     made = (call for call in calls if call.role in present or call.role.startswith("checker-"))
     return tuple(call for call in made if call.step in steps)

@@ -1,5 +1,5 @@
-"""Opens a finished data folder for re-gating (its config, seeds, benchmarks, journal and embedder) and decides one arm after
-another."""
+"""Opens all that is needed to decide a finished synthesis again (its config, seeds, benchmarks, journal and embedder),
+and decides one arm after another."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ log = logging.getLogger("gra.synthesis")
 
 @dataclass
 class Decided:
-    """One arm: its settings, samples and statistics, and what could not be decided. The samples of `result` are in
-    files: call its `remove` when they are not needed any more."""
+    """One decided arm: its settings, samples and statistics, and what could not be decided. The samples are in files;
+    call `result.remove()` when they are no longer needed."""
 
     material: Material
     result: Synthesis
@@ -46,8 +46,8 @@ class Decided:
 
 
 class RecordedRun:
-    """The recorded run of the data folder `folder`, a context manager. `arm` decides one arm. `work`: a folder for outcomes, which
-    is removed at the end.
+    """The recorded run of the data folder `folder`. It is a context manager; its method `arm` decides one arm. `work`:
+    a folder for temporary files, which is removed at the end.
 
     Raises ConfigError if no synthesis made the folder, and StoreError if its journal does not reproduce its data.
     """
@@ -89,7 +89,8 @@ class RecordedRun:
         self._stack.close()
 
     def arm(self, changes: Mapping[str, Any]) -> Decided:
-        """Decide the arm with these changed settings. Raises ConfigError for changes that a recorded run cannot decide."""
+        """Decide the arm with these changed settings. Raises ConfigError if a setting cannot be changed after the
+        run."""
         settings, problems = settings_of(self._synthesis, changes)
         if settings is None:
             raise ConfigError(problems)

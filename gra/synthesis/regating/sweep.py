@@ -3,9 +3,10 @@
     gra regate runs/store/synthesis-gra-data-1a2b3c4d tau=6,7,8,9 delta=1,1.5,2 --output sweep   -> sweep/sweep.csv, sweep.png
 
 No model is called. With --data, each arm's data folder is also written, below the output, so that a student can be
-trained on it. The table counts the proposals that the recorded run cannot decide. The plot draws a bar from the
-accepted share to the share if all undecided proposals were accepted. A run recorded with synthesis.tau=0
-synthesis.delta=0 synthesis.check=majority makes nearly all calls, so it decides nearly every arm.
+trained on it. The table counts the proposals that the recorded run cannot decide. In the plot, a point is the
+proportion of proposals that were accepted; a bar reaches from it to the proportion if all undecided proposals were
+accepted too. A run with synthesis.tau=0 synthesis.delta=0 synthesis.check=majority records nearly all calls that any
+arm needs, so nearly every arm can be decided from it.
 """
 
 from __future__ import annotations
@@ -88,8 +89,8 @@ class _New(logging.Filter):
 
 @contextmanager
 def each_warning_once() -> Iterator[None]:
-    """Log each distinct warning once during the block, because a warning about the recorded run would come again with
-    every arm."""
+    """Log each different warning only once during the block, because every arm would repeat the warnings about the
+    recorded run."""
     filters = [(handler, _New()) for handler in logging.getLogger().handlers]
     for handler, new in filters:
         handler.addFilter(new)
@@ -101,8 +102,8 @@ def each_warning_once() -> Iterator[None]:
 
 
 def combinations(words: Sequence[str]) -> list[Arm]:
-    """Return every combination of the values in the words `KEY=VALUE[,VALUE ...]`. Without words, return one arm with
-    the recorded settings. Raises ConfigError for a word that is not of this form."""
+    """Return an arm for every combination of the values in `words`, which have the form `KEY=VALUE[,VALUE ...]`.
+    Without words, return one arm without changes. Raises ConfigError for a word that is not of this form."""
     import yaml
 
     problems, axes = [], {}
@@ -127,8 +128,8 @@ def name_of(arm: Mapping[str, Any]) -> str:
 
 
 def row(arm: Mapping[str, Any], decided: Decided) -> dict[str, Any]:
-    """Return the arm's line of the table. `accepted_share`: the share of the proposals that were accepted.
-    `accepted_share_most`: the same share if all undecided proposals were accepted."""
+    """Return the arm's row of the table. `accepted_share`: the proportion of proposals that were accepted.
+    `accepted_share_most`: what this proportion is if all undecided proposals are accepted too."""
     stats, undecided = decided.stats, decided.undecided
     proposals, open_ones = stats["proposals"], undecided.proposals.total()
     return {
@@ -144,8 +145,8 @@ def row(arm: Mapping[str, Any], decided: Decided) -> dict[str, Any]:
 
 
 def said(name: str, entry: Mapping[str, Any]) -> str:
-    """Return an arm's line for the terminal. A run stops when it has its number of samples. So settings differ in the
-    accepted share rather than in the number kept."""
+    """Return an arm's line for the terminal. It begins with the proportion of accepted proposals, not with the number
+    of kept samples: a round ends when it has its samples, so most arms keep the same number."""
     share, most = entry["accepted_share"], entry["accepted_share_most"]
     accepted = "-" if share is None else f"{100 * share:.0f} %" + ("" if most == share else f" to {100 * most:.0f} %")
     undecided = f", {entry['undecided']:,} undecided" if entry["undecided"] else ""
@@ -153,7 +154,7 @@ def said(name: str, entry: Mapping[str, Any]) -> str:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the rows as CSV. A missing value is an empty cell."""
+    """Return the rows as CSV text. A missing value becomes an empty cell."""
     axes = [key for key in rows[0] if key not in COLUMNS]
     text = io.StringIO()
     writer = csv.DictWriter(text, [*axes, *COLUMNS], lineterminator="\n")
@@ -163,7 +164,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def plot(rows: Sequence[Mapping[str, Any]], path: Path, mark: str) -> None:
-    """Plot the share of accepted proposals against the numeric setting with the most values, with a line for each
+    """Plot the proportion of accepted proposals against the numeric setting with the most values, with a line for each
     combination of the other settings. `mark` is added to the label of the axis."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""PURE: says in words what a recorded run could not decide for an arm (`regated` of stats.json)."""
+"""PURE: describes in words what a recorded run could not decide for an arm."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def in_words(account: Mapping[str, Any]) -> str:
-    """Return what is undecided as text."""
+    """Return the value `regated` of stats.json as text."""
     parts = [f"{count} proposals undecided: {what}" for what, count in account["undecided"].items()]
     if account["annotations_missing"]:
         parts.append(f"{account['annotations_missing']} kept samples were never annotated")

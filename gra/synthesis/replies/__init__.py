@@ -1,1 +1,2 @@
-"""PURE: reads models' replies: the usable part for each step, or the fault."""
+"""PURE: reads the replies of models. For each step of a sample, it returns the usable part of the reply or says what is
+wrong with it."""

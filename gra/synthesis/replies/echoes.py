@@ -1,12 +1,14 @@
-"""PURE: detects replies that repeat a turn, line or sentence of their prompt, or begin like one of its turns.
+"""PURE: detects replies that repeat a turn, line or sentence of their prompt, or that begin like a turn of it. A turn
+is a message of the conversation.
 
-Weak models repeat what they were shown: the last line of the prompt ("Write a mathematics task. Keywords: sums, digits"), a rule of
-the system message, a demonstration. Such a line can look like a task or a summary, so exact repetitions are refused:
+Weak models repeat what they were shown: the last line of the prompt ("Write a mathematics task. Keywords: sums,
+digits"), a rule of the system message, a demonstration. Such a line can look like a task or a summary. So a reply is
+refused if it equals a piece of the prompt or begins with the lead of a user turn:
 
     pieces(turn) = the turn, its lines and their sentences, each with and without its label ("Task: ...") and its tags
-    lead(turn)   = the first words of the turn, up to the first filled-in text, if there are at least LEAD words
+    lead(turn)   = the first words of the turn, up to the first text that was filled in (used only from LEAD words on)
 
-Case and punctuation are ignored. `overlap.copied` finds copies with changed words.
+Case and punctuation are ignored. Copies in which some words were changed are found by `overlap.copied`.
 """
 
 from __future__ import annotations
@@ -29,10 +31,10 @@ def echoes(
     hidden: Iterable[str] = (),
     least: int = 1,
 ) -> bool:
-    """Return whether `text` is a piece of the conversation or begins with the lead of one of its user turns.
+    """Return whether `text` is a piece of a turn of the conversation, or begins with the lead of a user turn.
 
-    `filled`: texts that were filled into the turns. `hidden`: texts whose lines a reply may repeat, such as the instruction that it
-    answers. `least`: minimum words of a piece.
+    `filled`: texts that were filled into the template of a turn. `hidden`: texts whose lines a reply may repeat, such
+    as the instruction that it answers. `least`: the number of words from which a text can count as a piece.
     """
     turns = [(turn, turn["content"].casefold()) for turn in conversation]
     texts, masked = {_unlabelled(text), text}, _Masked(hidden)
@@ -54,7 +56,8 @@ def echoes(
 
 
 def begins_a_piece(text: str, conversation: Sequence[Mapping[str, str]], hidden: Iterable[str], least: int) -> bool:
-    """Return whether `text` has at least `least` words and a piece of the conversation begins with them."""
+    """Return whether some piece of the conversation begins with the words of `text`. If `text` has fewer than `least`
+    words, the result is False."""
     if len(mine := words(text)) < least:
         return False
     masked = _Masked(hidden)
@@ -63,9 +66,8 @@ def begins_a_piece(text: str, conversation: Sequence[Mapping[str, str]], hidden:
 
 
 def may_hold(folded: str, parts: Iterable[str]) -> bool:
-    """Return False if a text certainly lacks one of the words `parts`, else True. `folded`: the casefolded text. Each
-    word of the text is a substring of it, so a part that is not a substring is certainly not a word of the text. This
-    quick check avoids splitting the prompt into words, which costs much more."""
+    """Return whether all words `parts` are substrings of a text. `folded`: the casefolded text. If the result is False,
+    the text certainly lacks one of the words. This check is much faster than splitting the text into words."""
     return all(map(folded.__contains__, parts))
 
 
@@ -77,7 +79,7 @@ class _Masked:
 
     @cached_property
     def masks(self) -> list[str]:
-        """The hidden texts, longest first."""
+        """The texts in `hidden`, longest first."""
         return sorted({part for part in self._hidden if len(part) > 2}, key=lambda text: (-len(text), text))
 
     def __call__(self, content: str) -> str:
@@ -108,7 +110,8 @@ def _flat(text: str) -> str:
 
 @lru_cache(64)
 def pieces(turn: str) -> frozenset[tuple[str, ...]]:
-    """Return, as tuples of words, the turn, its lines and their sentences, with and without labels and tags."""
+    """Return the pieces of a turn as tuples of words: the turn, its lines and their sentences, each with and without
+    its label and tags."""
     texts = {turn}
     for line in turn.splitlines():
         bare = _TAG.sub(" ", line)
@@ -118,8 +121,9 @@ def pieces(turn: str) -> frozenset[tuple[str, ...]]:
 
 
 def lead(turn: str, filled: Sequence[str]) -> tuple[str, ...]:
-    """Return the words of the turn's first sentence that come before the first of the `filled` texts. Of each text its last
-    occurrence counts, since a keyword can also be a word of the sentence."""
+    """Return the words of the turn's first sentence, up to the first text that was filled in. `filled`: these texts. If
+    one occurs several times in the turn, its last occurrence counts, because a keyword can also be a word of the
+    template's own sentence."""
     places = [place for part in filled if (place := turn.rfind(part)) != -1]
     own = turn[: min(places, default=len(turn))]
     return words(re.split(r"(?<=[.!?])\s+|\n", own.strip(), maxsplit=1)[0])
@@ -133,5 +137,5 @@ def _first(text: str) -> str:
 
 @lru_cache(256)
 def words(text: str) -> tuple[str, ...]:
-    """Return the words of `text`, without case and punctuation."""
+    """Return the words of `text` in lower case, without punctuation."""
     return tuple(_WORD.findall(text.casefold()))

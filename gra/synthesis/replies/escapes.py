@@ -1,11 +1,12 @@
 r"""PURE: repairs JSON strings with backslashes that were not doubled: `{"instruction": "$\frac{3}{4} \times 12$"}`.
 
 \b \f \n \r \t are legal JSON escapes, so JSON reads \frac as a form feed and "rac", and \times as a tab and "imes".
-Guided decoding does not prevent this. The raw text decides, because single and doubled backslashes still differ in it.
-If the letters after a backslash can only be a LaTeX command, the backslash is restored. If they can also be a line end
-or tab with a word after it, the backslash is restored in a formula, and the line end or tab stays elsewhere. Where both
-readings remain possible, the text counts as unsure. Correctly escaped text never changes: its commands have two
-backslashes, and in a string with such commands single backslashes stay as they are.
+Guided decoding does not prevent this. The repair works on the raw text of the reply, where single and doubled
+backslashes still differ. If the letters after a single backslash can only be a LaTeX command, the backslash is doubled
+("restored"). If they can also be a line end or a tab before a word (`\nu`), the backslash is restored within a formula,
+and elsewhere the line end or tab is kept. If both readings remain possible, the text is reported as unsure. Correctly
+escaped text never changes: its commands have two backslashes, and in a string that has such commands, single
+backslashes before such ambiguous letters stay as they are.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class Repaired(NamedTuple):
-    """The result of `repaired`. `text`: the JSON text with lost backslashes doubled. `restored`: the number of these
-    backslashes. `unsure`: the text around the first ambiguous escape, or None."""
+    """The result of `repaired`. `text`: the repaired JSON text. `restored`: the number of backslashes that were
+    doubled. `unsure`: the text around the first escape that has two possible meanings, or None."""
 
     text: str
     restored: int = 0
@@ -45,8 +46,8 @@ class Repaired(NamedTuple):
 
 
 def repaired(text: str) -> Repaired:
-    """Return `text` (JSON, with or without prose around it) with lost backslashes doubled. These were meant as backslashes, but
-    JSON reads them as part of an escape."""
+    """Return `text` with backslashes doubled where the model meant a backslash, but JSON would read an escape such as a
+    tab. `text`: JSON, with or without prose around it."""
     if "\\" not in text:
         return Repaired(text)
     parts: list[str] = []
@@ -63,8 +64,9 @@ def repaired(text: str) -> Repaired:
 
 
 def damaged(value: str) -> str | None:
-    """Return the text around a control character that a decoded text should not have, or that replaced the backslash and first
-    letter of a LaTeX command; None if there is none."""
+    """Return the text around the first sign of a lost backslash in `value`, a decoded text; None if there is none. Such
+    a sign is a control character that a text should not have, or a tab or line end where a LaTeX command lost its
+    backslash and first letter."""
     if value.isprintable():  # no control character at all
         return None
     if (control := _CONTROL.search(value)) is not None:
@@ -91,7 +93,7 @@ class _Body:
         self._paths = [found.span() for found in _PATH.finditer(raw) if _is_path(found[0])]
 
     def read(self) -> str:
-        """Return the content with single backslashes doubled where a backslash was meant."""
+        """Return the content of the JSON string, with each single backslash doubled if a backslash was meant."""
         return _ESCAPE.sub(self._one, self._raw)
 
     def _one(self, escape: re.Match[str]) -> str:
@@ -117,8 +119,9 @@ class _Body:
         return self._perhaps(escape, name) if name in DOUBTFUL else escape[0]
 
     def _perhaps(self, escape: re.Match[str], name: str) -> str:
-        """Return the escape of a line end or tab, restored if it belongs to a LaTeX command. `name`, the letters after
-        the backslash, is the name of a command; without its first letter, it can also be a word."""
+        """Return a `\\n`, `\\r` or `\\t`, with its backslash doubled if it belongs to a LaTeX command. `name`: the
+        letters after the backslash. They are the name of a command, but without their first letter they can also be a
+        word after a line end or tab."""
         place = escape.start()
         before, after = self._raw[:place], self._raw[place + 1 + len(name) :]
         if self._doubled:
@@ -137,8 +140,8 @@ class _Body:
         return self._doubt(escape) if self._single or dollars or _IN_SENTENCE.match(after) else escape[0]
 
     def _backslash(self, escape: re.Match[str]) -> str:
-        r"""Return `\\`, usually an escaped backslash. In a display formula whose commands have single backslashes it is LaTeX's end
-        of a row, so both its backslashes are restored."""
+        r"""Return a `\\` as it is, because it usually is an escaped backslash. But in a display formula whose commands
+        have single backslashes, it is LaTeX's end of a row; then both backslashes are doubled."""
         if not self._single or not _within(escape.start(), self._display) or self._letters(escape.end()) in COMMANDS:
             return escape[0]
         if (

@@ -1,10 +1,11 @@
-r"""Names of LaTeX commands for escapes.py: names with a first letter that a JSON escape swallows (\b \f \n \r \t), and
-other names.
+r"""Lists the names of LaTeX commands that escapes.py needs: first, names that begin with b, f, n, r or t, because JSON
+reads \b, \f, \n, \r and \t as escapes; then other names.
 
-SURE: the name without its first letter does not begin any word, so a control character before it shows a lost backslash
-(a tab before "imes"). BRACED: sure if a brace follows. DOUBTFUL: the name without its first letter can be a word or a
-variable ("\nu" may be a line that begins with u). OTHERS: names that show that a text has commands. Sources: the
-LaTeX2e and amsmath manuals, unicode-math's symbol list.
+SURE: without its first letter, the name is not the beginning of any word. So a control character before these letters
+(a tab before "imes") shows that a backslash was lost. BRACED: names that are sure if a brace follows. DOUBTFUL: without
+its first letter, the name can be a word or a variable ("\nu" may be a line end before a u). OTHERS: names with other
+first letters, which only show that a text contains LaTeX commands. Sources: the LaTeX2e and amsmath manuals,
+unicode-math's symbol list.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""PURE: finds a task that refers to a text or to data that it does not hold ("Solve the following equations.").
+"""PURE: finds tasks that refer to a text or to data that they do not contain ("Solve the following equations.").
 
-Small models imitate the form of a seed's task and leave out its material, so nobody can do the task. A task passes if
-it contains anything that could be the material: a number, a quotation, code, a colon, another line, or a sentence
-without such a reference. So a sentence may refer to the sentence before it. Of Alpaca's 52,002 records, 18 are refused,
-and 17 of these do lack their material.
+Small models imitate the form of a seed's task but leave out this text or these data (the material), so nobody can do
+the task. A task passes if it contains anything that could be the material: a number, a quotation, code, a colon, a
+second line, or a sentence that itself refers to no material. Of Alpaca's 52,002 records, 18 are refused, and 17 of
+these do lack their material.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _BEFORE = 6
 
 
 def missing_material(text: str) -> str | None:
-    """Return the words with which a task refers to material that it lacks; None if the task refers to no material or
-    may contain it. Only English is recognised."""
+    """Return the words with which the task refers to material that it does not contain. None if it refers to no
+    material, or may contain it. Only English is recognised."""
     found = None if _HELD.search(text.strip()) else [_REFERS.search(one) for one in _SENTENCE.split(text.strip())]
     if found is None or not all(found):
         return None

@@ -1,8 +1,6 @@
-"""PURE: measures how much of a text is copied from another text, by sequences of words that both contain.
+"""PURE: measures how much of a text is copied from another text, by the sequences of words that both contain.
 
-covered(text, shown) = share of the words of `text` that are in a run
-
-A run is a sequence of NGRAM words of `text` that `shown` contains too.
+covered(text, shown) = (words of `text` in sequences of NGRAM words that `shown` contains too) / (words of `text`)
 """
 
 from __future__ import annotations
@@ -18,18 +16,19 @@ SHORT, COPIED_SHORT = 15, 0.85  # larger for at most SHORT words: similar short 
 
 
 def copied(text: str, *shown: str) -> bool:
-    """Return whether `text` is a copy of parts of `shown`."""
+    """Return whether so much of `text` is covered by the texts `shown` that it counts as copied from them."""
     return covered(text, *shown) > most_covered(words(text))
 
 
 def most_covered(mine: Sequence[str]) -> float:
-    """Return the largest covered share at which a text of these words is not yet a copy."""
+    """Return the largest proportion of covered words at which a text does not yet count as a copy. `mine`: the words of
+    the text."""
     return COPIED_SHORT if len(mine) <= SHORT else COPIED
 
 
 def covered(text: str, *shown: str) -> float:
-    """Return the share of the words of `text` that are in a run: a sequence of NGRAM words that one of `shown` contains
-    too. Return 0 for a text of fewer than NGRAM words."""
+    """Return the proportion of the words of `text` that belong to a sequence of NGRAM words that one of the texts
+    `shown` contains too. Return 0 if `text` has fewer than NGRAM words."""
     mine = words(text)
     if len(mine) < NGRAM:
         return 0.0

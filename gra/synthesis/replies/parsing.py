@@ -1,8 +1,10 @@
-"""Parses a model's reply into a form, or reports the fault. It never returns a score that the model did not give as its verdict.
+"""Parses a model's reply into a form (a pydantic model of prompts/schemas.py), or reports the fault. It never returns a
+score that the model did not give as its verdict.
 
-Accepts JSON that is fenced, wrapped in prose or slightly broken (json-repair, https://github.com/mangiucugna/json_repair). Refuses
-ambiguous replies: truncated ones (half of "10" reads as 1), two different answers, a key with two values, ambiguous escapes. A
-reviewer can quote the response that it judges, so no value is read from a part of an object that cannot be parsed.
+It accepts JSON in a code block, within prose, or slightly broken (json-repair,
+https://github.com/mangiucugna/json_repair). It refuses ambiguous replies: truncated ones (half of "10" reads as 1), two
+different answers, a key with two values, ambiguous escapes. If an object cannot be parsed as a whole, no value is taken
+from a part of it, because a reviewer can quote scores in the response that it judges.
 """
 
 from __future__ import annotations
@@ -39,8 +41,8 @@ _NOTHING = re.compile(
 
 
 class Read(NamedTuple):
-    """A reply's `form`, or its `fault` in a few words. `notes`: remarks for the statistics (backslashes restored, unexpected
-    fields)."""
+    """What was read from a reply. `form`: the form, or None. `fault`: if there is no form, the reason in a few words.
+    `notes`: remarks for the statistics (backslashes restored, unexpected fields)."""
 
     form: BaseModel | None
     fault: str | None
@@ -48,7 +50,8 @@ class Read(NamedTuple):
 
 
 def answer_in(reply: Reply, thoughts: bool = True) -> Answer:
-    """Return the answer in the reply (reply_text.py), or its fault."""
+    """Return the answer in the reply, without reasoning and control tokens (models/openai/reply_text.py), or the
+    reply's fault."""
     if reply.error is not None:
         return Answer("", fault=f"refused: {reply.error[:200]}")
     if normal(reply.finish) == "length" and reply.text.strip():
@@ -62,7 +65,8 @@ def answer_in(reply: Reply, thoughts: bool = True) -> Answer:
 
 
 def parse(reply: Reply, form: type[BaseModel], thoughts: bool = True) -> tuple[BaseModel | None, str | None]:
-    """Return the validated form and None, or None and the fault in a few words. With `thoughts` False, reasoning is not cut off."""
+    """Return (form, None), or (None, the fault in a few words). `thoughts`: whether reasoning before the answer is
+    removed first."""
     answer = answer_in(reply, thoughts)
     if answer.fault is not None:
         return None, answer.fault
@@ -71,7 +75,7 @@ def parse(reply: Reply, form: type[BaseModel], thoughts: bool = True) -> tuple[B
 
 
 def form_in(text: str, form: type[BaseModel]) -> Read:
-    """Return the form that an answer's text holds, or the fault."""
+    """Return the form that the text of an answer contains, or the fault."""
     whole, names = repaired(text), _names(form)
     plain = text.isascii() and "\\u" not in text  # if True, no value contains half of a surrogate pair
     values, fault = _objects(whole.text, names)
@@ -150,9 +154,10 @@ def _damage(form: BaseModel) -> str | None:
 
 
 def _objects(text: str, names: tuple[str, ...]) -> tuple[list[dict[str, Any]], str | None]:
-    """Return the outermost JSON objects of the text, repaired if needed; or the fault, if a repair would be a guess.
+    """Return two values: the outermost JSON objects of the text, repaired if needed, and None; or no objects and the
+    fault, if a repair would be a guess.
 
-    `names`: keys of the form. A text that needs repair must not repeat any of them.
+    `names`: the keys of the form. If the text needs repair and has one of them twice, that is a fault.
     """
     found: list[dict[str, Any]] = []
     place = text.find("{")
@@ -189,7 +194,7 @@ def _repaired(text: str, names: tuple[str, ...]) -> tuple[dict[str, Any] | None,
 
 
 class KeyTwiceError(ValueError):
-    """Raised for an object that has a key twice with different values."""
+    """Raised for a JSON object that has the same key twice, with different values."""
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

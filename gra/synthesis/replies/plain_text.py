@@ -1,8 +1,9 @@
-"""PURE: reads a plain reply (a line of keywords, a task, a one-line summary) into the form of its step, or reports the fault.
+"""PURE: turns a reply in plain text (a line of keywords, a task, a one-line summary) into the form of its step, or
+reports the fault.
 
-Weak models write more than they were asked for: labels ("Task: ..."), quotes, numbers, the answer after the task, the next turn of
-the conversation. Text around the wanted part is cut off and noted; of several tasks the first is used. A reply in the JSON form of
-its step is parsed as JSON.
+Weak models write more than they were asked for: labels ("Task: ..."), quotes, numbers, the answer after the task, the
+next turn of the conversation. Text around the wanted part is removed, and a note says so. If there are several tasks,
+the first is used. If the reply is JSON, it is parsed as the JSON form of its step.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ _SECOND = re.compile(r"\n\s*(?:2[.):]|\(2\))\s+")
 
 
 def plain_form(step: str, text: str, values: Mapping[str, Any]) -> Read:
-    """Return the form of `step` that a plain reply holds, or the fault. `values`: the values of the prompt."""
+    """Return the form of `step` that the reply `text` contains, or the fault. `values`: the values that were filled
+    into the prompt."""
     if _is_form(text):
         found = form_in(text, _FORMS[step])
         return Read(found.form, found.fault, (*found.notes, "a form in place of plain text"))
@@ -73,8 +75,9 @@ def _is_form(text: str) -> bool:
 
 
 def keywords_in(text: str, topics: Sequence[str] = ()) -> tuple[list[str], tuple[str, ...]]:
-    """Return the first three different keywords, from a comma-separated line or the lines of a list; and the notes. If the reply
-    repeats keywords, the prompt's `topics` fill the gap, provided that at least one keyword is new."""
+    """Return two values: the first three different keywords of a reply (a comma-separated line or the lines of a list),
+    and notes on what was changed. If there are too few because the reply repeats keywords, `topics` of the prompt are
+    added, provided that at least one keyword of the reply is not a topic."""
     body, notes = _bare(text)
     lines = [line for line in body.splitlines() if line.strip()]
     listed = len(lines) >= 3 and all("," not in line for line in lines[:3])
@@ -97,7 +100,8 @@ def keywords_in(text: str, topics: Sequence[str] = ()) -> tuple[list[str], tuple
 
 
 def task_in(text: str) -> tuple[str, tuple[str, ...]]:
-    """Return the task in the reply, without an answer or other tasks after it; and the notes."""
+    """Return two values: the task in the reply, without an answer or other tasks after it, and notes on what was
+    removed."""
     body, notes = _bare(text)
     if (answer := _ANSWER.search(body)) is not None and body[answer.end() :].strip() and body[: answer.start()].strip():
         body, notes = body[: answer.start()], (*notes, "an answer cut off")
@@ -108,7 +112,7 @@ def task_in(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def summary_in(text: str) -> tuple[str, tuple[str, ...]]:
-    """Return the first line of the reply; and the notes."""
+    """Return two values: the first line of the reply, and notes on what was removed."""
     body, notes = _bare(text)
     first, _, rest = body.strip().partition("\n")
     return _unquoted(first.strip()), (*notes, "more lines cut off") if rest.strip() else notes

@@ -1,7 +1,8 @@
-"""PURE: reads a reply for its step: the usable value or the fault, and the remarks that stats.json counts.
+"""PURE: reads a reply to a step's prompt. It returns the usable value or the fault, and notes that stats.json counts.
 
-Checked in this order: the reply's end, refusals, reasoning and control tokens (`parsing.answer_in`); the form
-(`parsing.form_in`); well-formed but unusable content (`usable.fault_in`).
+Three things are checked, in this order: that the reply is complete, not refused, and has an answer besides reasoning
+and control tokens (`parsing.answer_in`); that the answer has the right form (`parsing.form_in`); that its content is
+usable (`usable.fault_in`).
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ FAULTS = {
 
 
 class Reading(NamedTuple):
-    """What `read` found. `value`: the form, or the text of a step without a form; None if there is a `fault`. `notes`: remarks."""
+    """What `read` found. `value`: the form of the reply, or its text if the step has no form; None if there is a
+    `fault`. `notes`: what was unusual about the reply."""
 
     value: BaseModel | str | None
     fault: str | None
@@ -57,9 +59,9 @@ def read(
     values: Mapping[str, Any] | None = None,
     style: Style = "classic",
 ) -> Reading:
-    """Return the usable value of `reply` for `step`, or the fault. With `thoughts` False reasoning is not cut off
-    (`pool.strip_think`). `prompt`: the messages that were sent; `values`: the values filled into them; `style`: how replies to this
-    prompt are read."""
+    """Return the usable value of `reply` for `step`, or the fault. `thoughts`: whether reasoning before the answer is
+    removed (`pool.strip_think`). `prompt`: the messages that were sent. `values`: the values that were filled into
+    them. `style`: how replies to this prompt are read (prompts.Style)."""
     values = values or {}
     form = form_of(step, style, bool(values.get("solve")))
     notes = [] if (finish := normal(reply.finish)) in KNOWN else [f"finish `{finish}`"]
@@ -82,5 +84,5 @@ def read(
 
 
 def kind_of(fault: str) -> str:
-    """Return the name of a fault in stats.json: a value of FAULTS, or "form"."""
+    """Return the name that stats.json uses for a fault: a value of FAULTS, or "form" for any other fault."""
     return FAULTS.get(fault.partition(":")[0], "form")

@@ -1,10 +1,10 @@
-"""PURE: decides whether a response is a stock refusal and nothing else ("I'm sorry, but I can't assist with that."), or only asks
+"""PURE: decides whether a response is only a stock refusal ("I'm sorry, but I can't assist with that."), or only asks
 for more information.
 
 Small chat models refuse harmless tasks, or ask the user to say more. No student should be trained on such a reply, so
-it counts as unusable and the call is retried. These responses are answers, not refusals: an explanation why something
-cannot be done, an invitation declined because the task asks for it, and a request for information in a role, such as a
-clerk's or a doctor's.
+it counts as unusable and the call is retried. Three kinds of responses look similar, but count as answers: an
+explanation why something cannot be done, a text that declines an invitation because the task asks for it, and a request
+for information by someone whom the task lets speak, such as a clerk or a doctor.
 """
 
 from __future__ import annotations
@@ -53,13 +53,14 @@ _MAY_ASK = re.compile(  # words of tasks to which a question can be an answer
 
 
 def is_refusal(text: str) -> bool:
-    """Return whether the response is only a refusal. It recognises English."""
+    """Return whether the response is only a refusal. Only English refusals are recognised."""
     plain = _plain(text)
     return len(plain.split(" ")) <= MOST_WORDS and _REFUSAL.match(plain) is not None
 
 
 def asks_back(text: str, instruction: str) -> bool:
-    """Return whether the response only asks for more information than `instruction` gives. It recognises English."""
+    """Return whether the response only asks for more information than `instruction` gives. Only English requests are
+    recognised."""
     plain = _plain(text)
     short = len(plain.split(" ")) <= 2 * MOST_WORDS
     return short and _ASKS_BACK.match(plain) is not None and _MAY_ASK.search(instruction) is None

@@ -1,7 +1,8 @@
-"""PURE: reports problems with replies: models whose replies are mostly unusable, and what was cut off or unusual.
+"""PURE: reports problems with replies as sentences: which models' replies are mostly unusable, and what was removed
+from replies or unusual in them.
 
-The same sentences are in the data card, in the log at the end and in the report of a run that kept nothing. During the
-run, each sentence is logged once per model.
+The sentences of `troubles` are in the data card, in the log at the end of a run, and in the error message of a run that
+kept nothing. Those of `Remarks` are logged during the run, each once per model.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ HINTS = {
 
 
 def troubles(replies: Mapping[str, Any], refused: Mapping[str, Any]) -> list[str]:
-    """Return one sentence for each model whose replies are mostly unusable or often refused by its server, worst first. `replies`
-    and `refused` are those of stats.json."""
+    """Return one sentence for each model whose replies are mostly unusable, or whose server often refuses calls; worst
+    model first. `replies`, `refused`: the values of these names in stats.json."""
     found = []
     for model, steps in replies.items():
         calls = sum(step["calls"] for step in steps.values())
@@ -44,7 +45,7 @@ def troubles(replies: Mapping[str, Any], refused: Mapping[str, Any]) -> list[str
 
 
 class Remarks:
-    """Reads the calls as they are recorded, and returns each remark once per model."""
+    """Finds remarks on calls while the run goes on. Each remark is returned once per model."""
 
     def __init__(self) -> None:
         self._said: set[tuple[str, str]] = set()
@@ -52,7 +53,7 @@ class Remarks:
         self._usable: set[str] = set()
 
     def see(self, calls: Iterable[CallRecord]) -> list[str]:
-        """Return the remarks on these calls that are new."""
+        """Return the remarks on these calls that were not returned before."""
         texts = []
         for call in calls:
             model = call.model

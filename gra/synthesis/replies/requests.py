@@ -1,8 +1,8 @@
-"""PURE: decides whether a text asks for something, and whether it is about its own prompt. It knows English; other texts pass.
+"""PURE: decides whether a text asks for something, and whether it is about its own prompt. It recognises only English,
+so texts in other languages pass.
 
-A text asks for nothing only if every sentence begins like a statement ("The sentence uses ...") and the text has no
-question, no gap to fill and no verb of request. A statement may begin with a name ("Python has ..."), but not with a
-verb of request.
+A text counts as asking for nothing only if every sentence begins like a statement ("The sentence uses ...", "Python has
+...") and the text has no question, no gap to fill and no verb of request such as "write".
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ _SPOKEN_OF = (
 
 
 def asks_for_something(text: str) -> bool:
-    """Return False only if every sentence is clearly a statement, or the text is a title ("Implementing a new measure ...")."""
+    """Return whether the text may ask for something. False only if every sentence clearly is a statement, or the whole
+    text is a title ("Implementing a new measure ..."), and nothing in it asks."""
     sentences = [sentence for sentence in _SENTENCE.split(text.strip()) if sentence.strip()]
     titled = len(sentences) == 1 and _TITLE.match(text.strip()) is not None
     stated = titled or all(map(_is_stated, sentences))
@@ -93,12 +94,13 @@ def speaks_of_prompt(text: str) -> bool:
 
 
 def speaks_of_request(response: str, instruction: str) -> str | None:
-    """Return the words with which a response speaks of the request in place of meeting it ("The user's instruction is complete.");
-    None if there are none, or if the instruction itself is about users, assistants or instructions."""
+    """Return the words in which a response talks about the request ("The user's instruction is complete.") and does
+    not fulfil it. None if there are no such words, or if the instruction itself is about users, assistants or
+    instructions."""
     found = _OF_REQUEST.search(response)
     return found[0].strip() if found is not None and not _ABOUT_REQUESTS.search(instruction) else None
 
 
 def is_imperative(word: str) -> bool:
-    """Return whether `word` is a verb with which tasks begin, such as "write"."""
+    """Return whether `word` is a verb with which tasks often begin, such as "write"."""
     return _IMPERATIVE.fullmatch(word) is not None

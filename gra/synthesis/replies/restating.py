@@ -1,4 +1,4 @@
-"""PURE: decides whether a response repeats its instruction in place of an answer."""
+"""PURE: decides whether a response only repeats its instruction and does not answer it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ def restates(response: str, instruction: str) -> bool:
     """Return whether `response` repeats the instruction or a large part of it, e.g. "A market with bread." as the response to
     "Name a market with bread."
 
-    The answer to a task on a given text ("Correct: ...") repeats most of that text without restating the task. So a
-    response must also contain the instruction's first and last words, except if it begins like the instruction or is a
-    part of it.
+    If the instruction contains a text to work on ("Correct: ..."), a good answer can repeat most of this text. So a
+    response that repeats a large part of the instruction is refused only if it also contains the instruction's first
+    and last words. This condition is not needed if the response begins like the instruction, or if it is a part of an
+    instruction without such a text.
     """
     task, answer = words(instruction), words(response)
     if not task or not answer or task == answer:

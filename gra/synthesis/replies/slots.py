@@ -1,7 +1,7 @@
-"""PURE: finds a slot that a response leaves for the reader to fill in, such as "[Your Name]".
+"""PURE: finds slots that a response leaves for the reader to fill in, such as "[Your Name]".
 
-Large models write such slots too, for example when they draft a letter (in one of 200 outputs of Alpaca). So slots
-count as a fault only with synthesis.slots=refuse.
+Large models leave such slots too, for example when they draft a letter (1 of 200 outputs of Alpaca has one). So a slot
+is a fault only with synthesis.slots=refuse.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 
 
 def unfilled_slot(response: str, instruction: str) -> str | None:
-    """Return the first slot of the response outside of code; None if there is none, or if the instruction asks for slots."""
+    """Return the first slot in the response that is not part of code. None if there is none, or if the instruction asks
+    for slots."""
     if _WANTED.search(instruction):
         return None
     for found in _SLOT.finditer(_CODE.sub(" ", response)):

@@ -1,8 +1,9 @@
 """PURE: detects replies that are well-formed but unusable: placeholders, copies of the prompt, tasks without a question, refusals.
 
-Weak models repeat the words that they were shown. Each check refuses one kind of reply, with a fault that begins with a key of
-`CHECKS`; the call is then retried as after any other fault. A check should miss a bad text rather than refuse an ordinary one:
-tests/synthesis/replies/test_usable_ordinary.py measures how many of 10,000 Alpaca records each check refuses.
+Weak models repeat the words that they were shown. Each check refuses one kind of reply. The text of its fault begins
+with a key of `CHECKS`; the call is then retried, as after any other fault. A check should rather miss a bad text than
+refuse an ordinary one: tests/synthesis/replies/test_usable_ordinary.py measures how many of 10,000 Alpaca records each
+check refuses.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ _LIST = re.compile(r"\w\s*[;\n]\s*\w|(?:[^\W\d_][^,]*,\s*){2,}[^\W\d_]|\s[|•·
 def fault_in(
     step: str, value: BaseModel | str, prompt: Sequence[Mapping[str, str]], values: Mapping[str, Any]
 ) -> str | None:
-    """Return why `value`, the reply to `step`, is unusable, or None. `prompt`: the messages that it answers; `values`: the values
-    filled into them."""
+    """Return why `value`, the reply to `step`, is unusable; None if it is usable. `prompt`: the messages that it
+    answers. `values`: the values that were filled into them."""
     if (judged := _JUDGED.get(step)) is not None:
         return judged(value)
     check = _STEPS.get(step)
@@ -83,7 +84,7 @@ class _Shown:
 
     @cached_property
     def demonstrated(self) -> list[str]:
-        """The texts of the demonstrations as they stand in the turns."""
+        """The texts of the demonstrations that the conversation shows."""
         return [
             t
             for d in self.demonstrations
@@ -91,7 +92,8 @@ class _Shown:
         ]
 
     def echoed(self, text: str, hidden: Iterable[str] = (), least: int = 1) -> str | None:
-        """Return the fault if the text is a turn, line or sentence of the conversation or begins as a turn does; else None."""
+        """Return the fault if the text repeats a turn, line or sentence of the conversation, or begins like one of its
+        user turns; else None."""
         found = echoes(text, self.prompt, self._filled(), map(fence, hidden), least)
         return f"copies the prompt: {text[:160]}" if found else None
 
@@ -104,9 +106,9 @@ class _Shown:
 
     def unlike(self, text: str) -> bool:
         """Return True only if `text` is certainly not a copy of the prompt, a record or a demonstration. This quick
-        check settles nearly all replies. Copied words come in runs of at least NGRAM words, and each of them is a
-        substring of these texts. So the words of `text` in runs of such substrings are an upper limit on its copied
-        words."""
+        check settles nearly all replies. It counts the words of `text` that stand in a sequence of at least NGRAM words
+        that all occur somewhere in the texts shown. Copied words are always among them, so their number is an upper
+        limit on the number of copied words."""
         known = bytes(map(self._folded.__contains__, mine := words(text)))
         most = sum(len(run) for run in known.split(b"\0") if len(run) >= NGRAM) if _RUN in known else 0
         return not all(known) and most / len(mine) <= most_covered(mine)
@@ -118,8 +120,8 @@ class _Shown:
         return "\n".join((*(message["content"] for message in self.prompt), *self.records, *demonstrated)).casefold()
 
     def rule_in(self, text: str) -> str | None:
-        """Return a sentence of the system message that the text contains, as when a weak model continues its prompt; None if there
-        is none."""
+        """Return a sentence of the system message that the text contains; None if there is none. Weak models sometimes
+        continue their prompt in this way."""
         said = f" {' '.join(words(text))} "
         systems = [message["content"] for message in self.prompt if message["role"] == "system"]
         rules = (" ".join(rule) for turn in systems for rule in pieces(turn) if len(rule) >= RULE)
@@ -127,8 +129,8 @@ class _Shown:
         return found[0] if found else None
 
     def tag_in(self, text: str) -> str | None:
-        """Return a closing tag of the prompt that the text contains, as when a weak model continues its prompt; None if there is
-        none. Tags that the model was given as material do not count."""
+        """Return a closing tag of the prompt that the text contains; None if there is none. Weak models sometimes
+        continue their prompt in this way. Tags in the texts that were filled into the prompt do not count."""
         if "</" not in text:
             return None
         given = set(_CLOSING.findall("\n".join((*self.material, *self.records, *self.demonstrated))))
@@ -141,7 +143,8 @@ class _Shown:
 
     @property
     def material(self) -> list[str]:
-        """The texts that a reply annotates or answers; it may repeat their lines."""
+        """The instruction and response that the prompt contains. A reply may repeat their lines, because it annotates
+        or answers them."""
         return [self._values[key] for key in ("instruction", "response") if isinstance(self._values.get(key), str)]
 
     @cached_property
@@ -162,9 +165,9 @@ def _texts(record: Any, values: Mapping[str, Any]) -> list[str]:
 
 
 def _proposed(value: Any, shown: _Shown) -> str | None:
-    """Return the fault of new keywords, or None. New keywords must not be the keywords of a demonstration, must not be
-    taken already, and must not begin a line of the prompt. With the edition `classic`, they can be the keywords of a
-    record."""
+    """Return the fault of new keywords, or None. They must not equal the keywords of a demonstration or keywords that
+    are already taken (the prompt's variable `taken`), and no line of the prompt may begin with them. They may equal the
+    keywords of a record that the prompt shows, as prompts of the edition `classic` do."""
     if (fault := _keywords(value, shown)) is not None:
         return fault
     mine = _set(value.keywords)

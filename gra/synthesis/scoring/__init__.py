@@ -1,1 +1,2 @@
-"""Scores from the probabilities of Yes and No (synthesis.scoring=probability), and their calibration."""
+"""Computes scores from the probabilities of the tokens Yes and No (synthesis.scoring=probability), and calibrates
+scores."""

@@ -1,12 +1,14 @@
-"""PURE: maps each reviewer's scores to a common scale, by its scores of probe items, so that tau means the same for all reviewers.
+"""PURE: maps each reviewer's scores to a common scale, so that the threshold tau means the same for all reviewers. The
+map is computed from the scores that the reviewer gave the items of a probe.
 
-The calibrated score is 10 x (the share of wrong probe answers that score lower, with equal ones counted half). So every reviewer
-gives "8 or more" to about 20 % of the wrong answers.
+The calibrated score is 10 x the proportion of the probe's wrong answers to which the reviewer gave a lower score (an
+equal score counts half). So after calibration every reviewer gives 8 or more to about 20 % of the wrong answers.
 
-Method: isotonic regression (pool adjacent violators) of right (1) and wrong (0) on the score, with equal class weights, groups the
-scores into blocks, so that the map never decreases. A block with less than a tenth of the items joins its neighbour. If a
-reviewer's scores carry no information, they end up in few blocks, which chance spreads around 5. Each block is one knot; the map is
-linear between knots and flat beyond the first and the last.
+Method: neighbouring scores are joined into blocks by isotonic regression (pool adjacent violators) of right (1) and
+wrong (0) on the score, with equal weights for the two classes. So the proportion of right answers rises from block to
+block. A block with less than a tenth of the items is joined to its neighbour. If a reviewer's scores carry no
+information, only few blocks remain, with calibrated scores that differ from 5 by chance. Each block gives one knot of
+the map; the map is linear between knots, and constant below the first and above the last.
 """
 
 from __future__ import annotations
@@ -39,14 +41,14 @@ class _Block:
 
     @property
     def place(self) -> float:
-        """The knot's raw score: the mean score of the block's wrong answers, since these define the calibrated score.
-        If the block has none, it is the mean score of its right answers."""
+        """The raw score of the block's knot: the mean score of the block's wrong answers, because they define the
+        calibrated score. If the block has no wrong answers, it is the mean score of its right answers."""
         return self.wrong_total / self.wrong if self.wrong else self.right_total / self.right
 
 
 def calibrate(scores: Sequence[float], right: Sequence[bool]) -> list[list[float]] | None:
-    """Return the knots [[raw, calibrated], ...], both ascending; None if there are fewer than LEAST right or LEAST wrong
-    answers."""
+    """Return the knots of the map, [[raw score, calibrated score], ...], in ascending order. `right`: whether each
+    scored answer is right. None if fewer than LEAST answers are right, or fewer than LEAST are wrong."""
     positive, negative = sum(right), len(right) - sum(right)
     if min(positive, negative) < LEAST:
         return None

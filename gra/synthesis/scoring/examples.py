@@ -1,6 +1,8 @@
-"""PURE: draws the examples that are shown before a Yes/No question: pairs from the seeds for Yes, pairs flawed by rule for No.
+"""PURE: draws the examples that a reviewer is shown before a Yes/No question. Records of the seeds are the examples for
+Yes; for No, a rule spoils a record, for example by giving it another record's response.
 
-They are drawn once per run, round and domain, from at most SHELF records per domain, so memory does not grow with the pool.
+The examples are drawn once per round and domain, from at most SHELF records per domain, so memory does not grow with
+the number of records.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s")
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An instruction, with its response if responses are judged. `good`: whether the verdict is Yes."""
+    """An instruction and, if responses are judged, a response. `good`: whether Yes is the right verdict."""
 
     instruction: str
     response: str
@@ -32,7 +34,8 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """The examples before a question about a response, and those before one about an instruction."""
+    """The examples to show. `responses`: before a question about a response. `instructions`: before a question about an
+    instruction."""
 
     responses: tuple[Example, ...] = ()
     instructions: tuple[Example, ...] = ()
@@ -74,9 +77,9 @@ NONE = Examples()
 
 
 class Shelf:
-    """The records from which examples are drawn: per domain, the SHELF records whose ids have the smallest hashes, so
-    the selection does not depend on the order of `records`. If `records` is None, reviewers write their scores and
-    prompts show no examples."""
+    """Holds the records from which examples are drawn: for each domain, the SHELF records whose ids have the smallest
+    hashes, so that the order of `records` does not matter. `records` is None if reviewers write their scores; then no
+    examples are shown."""
 
     def __init__(self, seed: int, records: Iterable[Record] | None):
         self._seed, self._shown = seed, records is not None
@@ -90,8 +93,8 @@ class Shelf:
                     del shelf[max(shelf)]
 
     def examples(self, number: int, domain: str) -> Examples:
-        """Return the examples for round `number` and `domain`. A domain with too few records is filled up from other domains, then
-        from the built-in records."""
+        """Return the examples for round `number` and `domain`. If the domain has too few records, records of other
+        domains and then built-in records are used too."""
         if not self._shown:
             return NONE
         key = number, domain
@@ -113,7 +116,7 @@ class Shelf:
 
 
 def shelf_for(settings: SynthesisSettings, seed: int, records: Iterable[Record]) -> Shelf:
-    """Return the shelf of records for examples. It shows examples only if reviewers judge by one token."""
+    """Return the shelf with these records. It gives examples only with synthesis.scoring=probability."""
     return Shelf(seed, records if settings.scoring == "probability" else None)
 
 
