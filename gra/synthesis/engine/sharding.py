@@ -43,9 +43,9 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def proposals_to_prepare(wanted: int, limit: int, last: Mapping[str, Any] | None) -> int:
-    """Return the number of proposals that the shards of a round prepare together, at most `limit`. It is SPARE times
-    the proposals of the round before (`last`: that round's entry in `rounds` of stats.json), or FIRST_ROUND per wanted
-    sample if there is no such round."""
+    """Return how many proposals all shards of a round prepare together, at most `limit`. In the first round these are
+    FIRST_ROUND for each of the `wanted` samples; in a later round, SPARE times the number of proposals of the previous
+    round. `last`: the entry of the previous round in `rounds` of stats.json; None: this is the first round."""
     if last is None:
         return min(limit, math.ceil(FIRST_ROUND * wanted))
     return min(limit, math.ceil(SPARE * int(last["proposals"])))

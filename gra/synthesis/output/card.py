@@ -142,8 +142,8 @@ def _licence(card: CardInfo) -> str:
 
 
 def _regated(stats: Mapping[str, Any]) -> list[str]:
-    """Return a warning about what re-gating could not decide. It is empty for a real run, and for an arm with the same
-    result as a real run."""
+    """Return a warning about what the stage `regate` could not decide; [] if the data were not made by this stage, or
+    if it decided everything."""
     if (account := stats.get("regated")) is None:
         return []
     return [
@@ -157,7 +157,8 @@ def _funnel(stats: Mapping[str, Any]) -> str:
 
 
 def _probe(stats: Mapping[str, Any]) -> list[str]:
-    """The probe's statement on the accepted samples, and its faults; empty if there was no probe."""
+    """Return what the run's probe says about the accepted samples, and the faults that it found; [] if there was no
+    probe."""
     said: Mapping[str, Any] | None = stats.get("probe")
     if said is None:
         return []
@@ -199,7 +200,8 @@ def _models(card: CardInfo, stats: Mapping[str, Any]) -> str:
 
 
 def _replies(stats: Mapping[str, Any]) -> list[str]:
-    """Models with many unusable replies, and the share of unusable replies per model and step, with the reasons."""
+    """Return the models with many unusable replies, and for each model and step the proportion of unusable replies with
+    the reasons."""
     replies: Mapping[str, Any] = stats.get("replies") or {}
     named = [f"> **{plain(text)}**" for text in troubles(replies, stats.get("refused") or {})]
     lines = ["| model | step | replies | unusable | reasons | notes |", "| --- | --- | ---: | ---: | --- | --- |"]

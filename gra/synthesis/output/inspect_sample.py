@@ -34,7 +34,7 @@ def sample_life(folder: Path, sample: str) -> dict[str, Any]:
 
 def _record(folder: Path, sample: str) -> dict[str, Any] | None:
     """Return the sample's row with its `file`; None if there is no such row. Only this row is read, because a folder
-    may hold a million."""
+    may hold a million samples."""
     for name in TABLES:
         for row in read_rows(folder / name, sample=sample):
             return {**row, "file": name}

@@ -195,7 +195,7 @@ def cost_of(
 
 
 def _journal(calls: float, tokens_out: float) -> float:
-    """Bytes of the journal."""
+    """Return the expected size of the journal in bytes."""
     return calls * CALL_BYTES + tokens_out * CHARACTERS
 
 
@@ -232,7 +232,8 @@ def _assumptions(settings: SynthesisSettings, seeds: int | None, earlier: Known 
 
 
 def _proposals_per_sample(folder: Path) -> float | None:
-    """Proposals per kept sample of a finished run; None otherwise, because an unfinished run would give too many."""
+    """Return the proposals per kept sample of a finished run. None if the run is not finished, because the number would
+    be too high."""
     try:
         stats = read_json(folder / "stats.json")
         return float(stats["proposals"]) / float(stats["kept"])

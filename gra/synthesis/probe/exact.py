@@ -41,7 +41,8 @@ def source(settings: dict[str, object], seeds: Sequence[AnySeed]) -> list[Known]
 
 
 class _Rule:
-    """A function that says whether a reply states the same answer. A reply without an answer counts as wrong."""
+    """A function that says whether a reply gives the same answer as the seed. A reply without an answer counts as
+    wrong."""
 
     def __init__(self, answer: Answer, choice: bool):
         self._answer, self._choice = answer, choice

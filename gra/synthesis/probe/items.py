@@ -107,7 +107,7 @@ def choose_known(known: Sequence[Known], count: int, seed: int) -> list[Known]:
 
 
 def _mixed(pairs: Sequence[Pair], seed: int) -> list[Pair]:
-    """Return all pairs in a random order that `seed` decides, cycling through the domains."""
+    """Return all pairs in a random order that `seed` determines, taking one pair of each domain in turn."""
     domains: dict[str, list[Pair]] = {}
     for pair in sorted(pairs, key=lambda p: p.id):
         domains.setdefault(pair.domain, []).append(pair)

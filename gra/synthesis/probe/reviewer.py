@@ -156,7 +156,8 @@ def _auc(items: Sequence[Item], score: Mapping[str, float], level: float = LEVEL
 
 
 def _scale(given: Sequence[Scores], scores: Sequence[float]) -> dict[str, float | None]:
-    """Return mean, sd, `constant` and `equal` (see verdicts.py), and `ends`, the share of scores at the ends of the scale."""
+    """Return mean, sd, `constant` and `equal` (see verdicts.py), and `ends`, the proportion of scores at the ends of
+    the scale."""
     counted = Verdicts()
     for score, dimensions in zip(scores, given, strict=True):
         counted.add(score, dimensions)

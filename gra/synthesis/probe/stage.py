@@ -2,8 +2,8 @@
 probe.json and probe.md.
 
 Command: gra probe pool=... seeds=... output=DIR. In a chain its result is the input `probe` of the synthesis. With
-`synthesis.probe=off` (the default for simulated pools) it makes no calls and records that in probe.json. It can be killed at any
-moment: the same command resumes from the journal.
+`synthesis.probe=off` (the default for simulated pools) it makes no calls, and probe.json says so. If the probe is
+killed, the same command resumes it from the journal.
 """
 
 from __future__ import annotations

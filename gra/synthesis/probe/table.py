@@ -106,7 +106,7 @@ def brief(probe: Mapping[str, Any], tau: float) -> str:
 
 
 def _plain(sentence: str) -> str:
-    """Return a sentence of this package as Markdown; it can contain names of models."""
+    """Return a sentence that this package wrote, escaped for Markdown, because it can contain names of models."""
     return plain(sentence, 400).replace("\\[", "[").replace("\\]", "]")
 
 

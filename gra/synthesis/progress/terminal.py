@@ -159,7 +159,7 @@ class Progress:
 
 
 def line(s: Snapshot, ended: bool = False) -> str:
-    """Return the state in one line. `ended`: the final line of a stage."""
+    """Return the state in one line. `ended`: whether this is the final line of a stage."""
     parts = []
     funnel = s.funnel
     if s.stage and s.stage == f"round {s.round}":

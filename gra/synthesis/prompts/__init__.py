@@ -93,7 +93,7 @@ def environment(edition: str | None) -> jinja2.Environment:
 
 @cache
 def compiled(step: str, edition: str | None) -> jinja2.Template:
-    """Return the compiled prompt of a step. Raises jinja2.TemplateError."""
+    """Return the compiled prompt of a step. Raises jinja2.TemplateError if it cannot be compiled."""
     return environment(edition).get_template(f"{step}.jinja")
 
 

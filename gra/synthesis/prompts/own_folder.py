@@ -111,7 +111,8 @@ def _of_step(step: str, folder: str, environment: jinja2.Environment, found: _Fo
 
 
 def _try(folder: str, found: _Found) -> None:
-    """Render each step's prompt once and add what fails: it shows unknown attributes, and operations that a value does not have."""
+    """Render each step's prompt once with example values, and add the faults that this shows, such as an attribute that
+    a value does not have."""
     for step in _STEPS:
         try:
             prompts.render(step, folder, **variables.values(step), demonstrations=prompts.built_in("turns")[:2])

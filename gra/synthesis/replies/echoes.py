@@ -98,8 +98,8 @@ def _unlabelled(text: str) -> str:
 
 
 def _holds(turn: str, text: str) -> bool:
-    """Return whether the turn contains the words of `text` in sequence. It is a quick first check: every piece of the turn
-    passes."""
+    """Return whether the turn contains the words of `text`, one after the other. It is a quick check: if False, `text`
+    is certainly not a piece of the turn."""
     return _flat(text) in _flat(turn)
 
 

@@ -119,7 +119,8 @@ def summary_in(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _bare(text: str) -> tuple[str, tuple[str, ...]]:
-    """Return the reply without opening words, label and invented turn; and the notes."""
+    """Return two values: the reply without opening words, a label and an invented next turn, and notes on what was
+    removed."""
     notes: list[str] = []
     body = _unquoted(text.strip())
     if (opening := _OPENS.match(body)) is not None and opening.end() and body[opening.end() :].strip():

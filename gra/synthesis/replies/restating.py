@@ -51,7 +51,7 @@ def _continues(response: str, instruction: str) -> bool:
 
 
 def _part(answer: Sequence[str], task: Sequence[str]) -> bool:
-    """Return whether `answer` is one run of consecutive words of `task`: at least NGRAM words and at least the share
+    """Return whether `answer` consists of consecutive words of `task`: at least NGRAM words, and at least the fraction
     PART of the task's words."""
     long = len(answer) >= NGRAM and len(answer) >= PART * len(task)
     return long and f" {' '.join(answer)} " in f" {' '.join(task)} "

@@ -82,7 +82,7 @@ def apply(knots: Knots, raw: float) -> float:
 
 
 def _rate(block: _Block, positive: int, negative: int) -> float:
-    """Return the share of right answers in a block, with both classes weighted equally."""
+    """Return the proportion of right answers in a block, with equal weights for right and wrong answers."""
     right, wrong = block.right / positive, block.wrong / negative
     return right / (right + wrong)
 
