@@ -1,8 +1,8 @@
 """PURE: estimates which proportion of items is right, from the proportion that a test accepts and the test's
 sensitivity and specificity.
 
-A test accepts a proportion `sens` of the right items and a proportion `1 - spec` of the wrong items. If a proportion
-`share` of all items is right, the test accepts a proportion p = sens x share + (1 - spec) x (1 - share) of all items. So
+A test accepts a proportion `sens` of the right items and `1 - spec` of the wrong items. If a proportion `share` of all
+items is right, the test accepts a proportion p = sens x share + (1 - spec) x (1 - share) of all items. So
 
     share right of all judged items       = (p + spec - 1) / (sens + spec - 1)        (Rogan and Gladen 1978, AJE 107)
     share right of the accepted items     = sens x (the share above) / p              (Bayes)
