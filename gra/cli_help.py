@@ -233,9 +233,9 @@ PAGES = {
         "Test a committee before paying for a run. Each model solves questions with known answers, and reviews answers "
         "known to be right or wrong. The reviews have the form that the run will use (synthesis.scoring, "
         "synthesis.prompts). For each model, the result gives the AUC at telling right from wrong answers, with its 95 % "
-        "interval; the mean, spread and severity of its scores; its false accepts; and its accuracy. For the pool, the result "
-        "gives the effective number of independent reviewers, and an estimate of the share of right "
-        "samples among the accepted ones. "
+        "interval; the mean and spread of its scores; its severity (how much lower than the other models it scores); the share "
+        "of wrong answers that it accepts; and the share of questions that it answers right. For the pool, the result gives "
+        "the effective number of independent reviewers, and an estimate of the share of right samples among the accepted ones. "
         "If the command is killed, run it again to resume; once it has finished, it only prints the table.",
         (
             (

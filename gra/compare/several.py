@@ -168,7 +168,7 @@ def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
     problems = [
         Problem(
             "FOLDER",
-            f"{folder} is not an evaluation" if folder.exists() else f"{folder} does not exist",
+            f"`{folder}` holds no evaluation" if folder.exists() else f"`{folder}` does not exist",
             "a folder with scores.json, or lm-eval's with samples_*.jsonl",
         )
         for folder in missing

@@ -138,7 +138,8 @@ class SynthesisSettings(Settings):
     )
     domains: Literal["uniform", "pool"] = Field(
         "uniform",
-        description="Share of each domain in the proposals. uniform: equal; pool: as in the pool of examples (NS).",
+        description="Share of each domain in the proposals. uniform: equal; pool: in proportion to the example records (seeds and "
+        "kept samples) (NS).",
     )
     stop_when_blind: int | None = Field(
         None,
@@ -171,8 +172,8 @@ class SynthesisSettings(Settings):
     taken: int = Field(
         0,
         ge=0,
-        description="With prompts=turns, prompts name keywords that are used already: those of this many of the domain's newest "
-        "records (NS).",
+        description="Number of the domain's newest records whose keywords are listed in the prompt as already used, with "
+        "prompts=turns (NS).",
     )
     thin_domain: int = Field(
         16,

@@ -310,7 +310,7 @@ def test_words_that_are_no_runs(gra: Command, tmp_path: Path) -> None:
     one = scores(tmp_path / "a", 0.0, 1)
     (tmp_path / "empty").mkdir()
     code, _, said = gra(f"a={one}", f"b={tmp_path / 'empty'}", one)
-    assert (code, "empty is not an evaluation" in said) == (2, True)
+    assert (code, "empty` holds no evaluation" in said) == (2, True)
     code, _, said = gra(f"a={one}", f"b={one}", "--json")
     assert (code, "two unnamed folders" in said) == (2, True)
 
@@ -345,5 +345,5 @@ def test_an_experiments_comparison_has_the_same_sheets(make_arm: Any, tmp_path: 
 def test_names_of_folders_that_do_not_exist_are_no_keys(gra: Command, tmp_path: Path) -> None:
     code, text, said = gra(f"gra={tmp_path / 'a'}", f"vanilla={tmp_path / 'b'}", "--paper", "Qwen2.5-7B/Alpaca")
     assert (code, text) == (2, "")
-    assert f"{tmp_path / 'a'} does not exist" in said
-    assert f"{tmp_path / 'b'} does not exist" in said
+    assert f"{tmp_path / 'a'}` does not exist" in said
+    assert f"{tmp_path / 'b'}` does not exist" in said

@@ -50,7 +50,7 @@ def arms_of(words: Sequence[str]) -> list[Arm]:
         step = step_of(folder)
         if step is None:
             what = "no such folder" if not folder.exists() else f"holds nothing to report{_instead(folder)}"
-            problems.append(Problem("DIR", f"{folder}: {what}", EXPECTED))
+            problems.append(Problem("DIR", f"`{folder}`: {what}", EXPECTED))
         else:
             given.append((name, folder, step))
     if problems:

@@ -7,7 +7,7 @@ from typing import Any
 
 from gra.compare.report import funnel
 from gra.compare.report.charts import Curve
-from gra.compare.statistics.bootstrap import Interval
+from gra.compare.statistics.bootstrap import Difference, Interval
 from gra.compare.tables.notes import label, over
 from gra.compare.tables.numbers import count, percent
 from gra.compare.tables.rows import Comparison, TableRow
@@ -23,10 +23,12 @@ def of_comparison(comparison: Comparison) -> list[str]:
     best, found = max(compared, key=lambda pair: pair[0].mean or 0.0)
     among = f", the best of the {len(compared)} other arms" if len(compared) > 1 else ""
     name = label(reference, comparison)
-    said = [f"{name} is {_gap(found, label(best, comparison) + among, comparison.level, _once(best))}."]
+    said = [f"{name} is {_gap(found, label(best, comparison) + among, comparison.level, _unsaid(best.difference))}."]
     if len(compared) > 1:
         said.append(_all_others([found for _, found in compared]))
-    said.append(f"Intervals are {over(best)}" + (": another training may differ by more." if _once(best) else "."))
+    said.append(
+        f"Intervals are {over(best)}" + (": another training may differ by more." if _unsaid(best.difference) else ".")
+    )
     return said
 
 
@@ -44,16 +46,16 @@ def _all_others(found: Sequence[Interval]) -> str:
     return f"Of the {len(found)} other arms {' and '.join(said)}."
 
 
-def _gap(found: Interval, other: str, level: float, once: bool) -> str:
+def _gap(found: Interval, other: str, level: float, unsaid: str) -> str:
     """Words such as "1.9 points above NAME, 95 % interval -1.4 to 5.2: not distinguishable". With "below", the interval
-    is negated to fit the words. `once`: whether the interval is over items only. Such an interval holds only for these
-    two trained models, and the words claim no more than that."""
+    is negated to fit the words. `unsaid`: why the interval holds only for these trained models ("": it does not); the
+    words then claim no more than that."""
     sign = 1 if found.value >= 0 else -1
     low, high = sorted((100 * sign * found.low, 100 * sign * found.high))
     if not (_above(found) or _below(found)):
         words = "not distinguishable"
-    elif once:
-        words = "these two trained models differ; one training each cannot show that their data does"
+    elif unsaid:
+        words = f"these trained models differ; {unsaid} cannot show that their data does"
     else:
         words = "distinguishable"
     size = f"{100 * abs(found.value):.1f}"
@@ -69,8 +71,11 @@ def _below(found: Interval) -> bool:
     return found.high < 0
 
 
-def _once(row: TableRow) -> bool:
-    return row.difference is not None and not row.difference.over_trainings
+def _unsaid(found: Difference | None) -> str:
+    """Return what keeps the interval from speaking of the data: it is over items only. "" if it is over trainings too."""
+    if found is None or found.over_trainings:
+        return ""
+    return "one training each" if found.replicates == (1, 1) else "an interval over items only"
 
 
 def of_scores(row: TableRow, tasks: int, level: float) -> list[str]:

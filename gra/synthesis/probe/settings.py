@@ -23,9 +23,18 @@ class ProbeSettings(Settings):
     """How many calls a probe makes, and where its questions come from."""
 
     calls: int = Field(200, ge=20, description="Approximate number of calls per model.")
-    made_by_rule: float = Field(0.4, ge=0, le=1, description="Share of calls in which models review rule-made answers.")
+    made_by_rule: float = Field(
+        0.4,
+        ge=0,
+        le=1,
+        description="Share of the calls in which models review known right answers and wrong ones that a program made. In "
+        "the other calls they answer questions themselves, and review each other's answers.",
+    )
     kinds: list[str] = Field(
-        list(WRONG), min_length=1, description=f"Kinds of wrong answers that rules make: {', '.join(WRONG)}."
+        list(WRONG),
+        min_length=1,
+        description=f"Kinds of wrong answers that are not a model's: {', '.join(WRONG)}. known-wrong: the question's source gives "
+        "a wrong answer; the others are right answers that a program spoils or swaps.",
     )
     max_tokens: int = Field(
         512, ge=1, description="Longest answer in tokens. A truncated answer is retried, then left out."

@@ -30,7 +30,9 @@ class SeedSettings(Settings):
         "recognised from the content.",
     )
     config: str | None = Field(
-        None, description="Configuration of a hub data set or its copy; null: the only configuration."
+        None,
+        description="Name of the configuration (subset) to load, for a data set of the hub or a local copy of one; null: its only "
+        "configuration.",
     )
     split: str = Field("train", description="The split to read, if the data set has several.")
     revision: str | None = Field(
