@@ -1,12 +1,14 @@
-"""PURE: estimates what fraction of the attempts at a server fails at random, and after how many failures in a row a
-request must itself be at fault.
+"""PURE: estimates what fraction of the attempts at a server fails at random. From this follows how many failures in a
+row show that a request itself is at fault.
 
 A request that fails repeatedly while its server answers others may be unlucky, or be at fault itself (a prompt that
 crashes the server, a reply that a gateway corrupts). If a fraction p of attempts fails randomly, k failures in a row
-have probability p^k; the request is at fault when p^k is below CHANCE. p is estimated from calls that failed first and
-were answered later. At a server that never answers a failed call later, a request is given up after five attempts at
-first, and after two attempts once the server has answered some thousand calls. If every tenth attempt fails, a request
-is given up after six attempts. So a request that always fails costs little, and an unlucky one is not lost.
+have probability p^k. A request is given up as faulty when p^k is below one in a million (`CHANCE`). p is estimated from
+calls that failed at first and were answered when they were repeated.
+
+For example, if every tenth attempt fails randomly, a request is given up after six attempts. If no repeated call has
+ever succeeded at the server, a request is given up after five attempts at first, and after two attempts once the server
+has answered some thousand calls. So a request that always fails costs little, and an unlucky one is not lost.
 """
 
 from __future__ import annotations
@@ -43,5 +45,6 @@ class PassingFaults:
 
     @property
     def attempts(self) -> int:
-        """The number of failures in a row that chance does not explain any more; at least 2."""
+        """The number of attempts after which a request is given up: so many failures in a row cannot be chance. At
+        least 2."""
         return max(math.ceil(math.log(CHANCE) / math.log(self.share)), 2)

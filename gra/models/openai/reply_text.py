@@ -3,13 +3,14 @@
 Reasoning is in blocks (`<think>`, `[THINK]`, `<thinking>`, `<thought>`), in channels (gpt-oss's harmony format), or
 before a closing tag whose opening tag is not in the text (the chat template puts it into the prompt). A server that
 does not stop at a turn-end token returns the token as text, followed by a turn that the model invented. The text is cut
-at such a token (next_turn.py handles turns that begin with plain words). A text that calls a tool is no answer (fault
-`CALL`).
+at such a token (next_turn.py handles turns that begin with plain words). A text that calls a tool has no answer
+(`Answer.fault` is `CALL`).
 
-A tag or token that the text only mentions is kept if the mention can be recognised: a mark inside code, a `</s>` that
-closes an HTML `<s>`, or words such as "use <think> tags". If it is uncertain whether the text only mentions a token,
-the reply is unusable (fault `UNSURE`), because an answer cut in half would be worse than none. Forms: the chat
-templates and reasoning parsers of vLLM, SGLang and llama.cpp (2026).
+An answer can also mention a tag or token, and then it must stay: inside code, as the `</s>` that closes an HTML `<s>`,
+or in words such as "use <think> tags". If it is uncertain whether a token is only mentioned, the reply is unusable
+(`Answer.fault` is `UNSURE`), because an answer cut in half would be worse than none.
+
+Source of the tags and tokens: the chat templates and reasoning parsers of vLLM, SGLang and llama.cpp (2026).
 """
 
 from __future__ import annotations
@@ -101,8 +102,8 @@ _OF_THOUGHTS = re.compile(r"think|thought|channel|message|constrain|start\|", re
 
 
 class Answer(NamedTuple):
-    """`text`: the answer; `cut`: the kinds of text that were removed (THOUGHT, CONTROL); `fault`: why there is no
-    answer, or None."""
+    """The answer extracted from a model's text. `text`: the answer; `cut`: the kinds of text that were removed around
+    it (THOUGHT, CONTROL); `fault`: the reason if there is no answer, else None."""
 
     text: str
     cut: tuple[str, ...] = ()
@@ -110,8 +111,8 @@ class Answer(NamedTuple):
 
 
 def answer_of(text: str, thoughts: bool = True) -> Answer:
-    """Extract the answer from `text`. If `thoughts` is False, reasoning is kept (`pool.strip_think=false`), but control tokens
-    are removed."""
+    """Extract the answer from `text`. Control tokens are always removed, reasoning only if `thoughts` is true
+    (`pool.strip_think`)."""
     hinted = any(map(text.__contains__, "<[◁~")) and _HINT.search(text) is not None
     if not hinted and _HINT_AT_START.match(text) is None:
         own = _own_turn(text)
@@ -259,9 +260,9 @@ def _spoken_of(text: str, mark: re.Match[str]) -> bool:
 
 
 def _is_markup(text: str, first: int, mark: re.Match[str]) -> bool:
-    """Return whether `mark`, a match of the pattern `_SOFT`, belongs to the answer and is no control token: `<s>` or
-    `</s>` as HTML, or a token that a program or a sentence mentions. `first`: the position at which the answer
-    begins."""
+    """Return whether `mark`, a match of the pattern `_SOFT`, is part of the answer and not a control token. This is so
+    if it is an HTML `<s>` or `</s>`, or if a program or a sentence mentions it. `first`: the position at which the
+    answer begins."""
     if mark[0] == "<s>":
         return "</s>" in text[mark.end() :]
     if mark[0] == "</s>":

@@ -1,5 +1,5 @@
-"""Gives a request that keeps failing while its server answers others a reply with an error, and counts such requests
-for run.json."""
+"""Handles requests that keep failing although their server answers other requests. Each gets a reply that contains an
+error, and run.json gets their number."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _LOGGED = 3  # requests per model that are logged one by one
 
 
 def specific(fault: Fault, others: bool) -> tuple[bool, int]:
-    """Return a key to sort the faults of one request by: the larger it is, the more likely is the request itself the
-    cause. `others`: whether the server answered other requests meanwhile."""
+    """Return a sort key for the faults of one request. The larger the key, the more likely it is that the request
+    itself caused the fault. `others`: whether the server answered other requests meanwhile."""
     return others, _SPECIFIC[fault.kind]
 
 
@@ -40,9 +40,9 @@ class RequestFaults:
         return {model: dict(counts) for model, counts in self._counts.items()}
 
     def reply(self, request: Request, server: Server, worst: Fault, tried: str) -> Reply:
-        """Return a reply with an error for a request that is itself the cause of its failures. The first _LOGGED of
-        such requests of a model are logged. `worst`: the fault that says most about the request; `tried`: the attempts,
-        in words.
+        """Return a reply that contains an error, for a request that is itself the cause of its failures. The first
+        three (`_LOGGED`) such requests of each model are also logged. `worst`: the fault that says most about the
+        request; `tried`: a description of the attempts, for the log.
 
         The reply's error becomes part of the data, so it contains no counts, times or anything else that differs from
         run to run.

@@ -19,9 +19,9 @@ _QUESTIONS = ("Reply with a short example.", "Fill in the form with any values."
 
 
 class SchemaSupport:
-    """Sends requests with their schema if the server accepts the schema. `post(call, request, structured)`: sends a
-    request, with its schema if `structured` is true. `judge`: raises if the answer is a fault or the server is
-    unusable."""
+    """Sends requests with their JSON schema to servers that accept it, and without it to other servers. `post(call,
+    request, structured)` sends a request, with its schema if `structured` is true. `judge` raises an error if an answer
+    is a fault or the server is unusable."""
 
     def __init__(
         self,
@@ -47,14 +47,16 @@ class SchemaSupport:
         return answer
 
     async def _without_schema(self, call: InFlightCall, request: Request, form: tuple[str, str, str]) -> Answer | None:
-        """Find out whether the server accepts the schema. Return the answer that the caller must use, or None if the
-        caller must use the first answer, the refusal. `form`: (URL, model, the schema's name).
+        """Find out whether the server accepts the schema after it refused a request with it. Return the answer to the
+        request that was then sent again. Return None if it was not sent again or failed; the caller then uses the
+        refusal as the answer. `form`: (URL, model, the schema's name).
 
         The refusal of one request proves nothing: the request may be too long. If the same request succeeds without the
-        schema, this proves nothing either, because it is then a different request. So the schema is tried on two short
-        questions, and the result depends only on the server, not on which request came first. If the server refuses the
-        schema on both, the request is sent without it. If the server accepts it only on the second, the request is sent
-        again with it.
+        schema, this proves nothing either, because it is then a different request. So the schema is tried with two
+        short questions, and the result depends only on the server, not on which request came first. If the server
+        accepts the schema with the first question, the refusal stands. If it refuses the schema with both, the request
+        is sent without it. If it accepts the schema only with the second (it was still starting before), the request is
+        sent again with it.
         """
         async with self._settling.setdefault(form, asyncio.Lock()):
             takes = self._takes.get(form)

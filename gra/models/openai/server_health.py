@@ -1,11 +1,12 @@
-"""Decides which servers are unhealthy, probes these until they are back, and holds back calls after HTTP 429.
+"""Decides which servers are unhealthy, probes unhealthy servers until they answer again, and holds back calls after
+HTTP 429.
 
 Health is kept per (URL, model), because one of several models behind a URL can be down. A single failed request proves
-little: the request may be at fault (passing_faults.py). After SUSPECT *different* requests in a row have failed, GRA
-requests the server's list of models; after BROKEN different requests, it also asks the server a short question. A
-server that does not answer this check is unhealthy. It gets no calls until it lists its models again; its first call is
-then sent alone. A server that lists its models never becomes unhealthy through timeouts alone: it is overloaded, and
-gets a lower limit of calls in flight (in_flight_limit.py).
+little: the request may be at fault (passing_faults.py). After 3 (`SUSPECT`) *different* requests in a row have failed,
+GRA requests the server's list of models; after 8 (`BROKEN`) different requests, it also asks the server a short
+question. A server that does not answer this check is unhealthy. It gets no calls until it lists its models again; then
+it first gets a single call. A server that lists its models never becomes unhealthy through timeouts alone: it is
+overloaded, and gets a lower limit of calls in flight (in_flight_limit.py).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ LAST_PROBE_S = 15.0  # longest time between probes of an unhealthy server; the t
 
 
 class Queue(Protocol):
-    """The methods of the queue (load_balancer.py) that health checks use."""
+    """The queue of calls, with the methods that health checks use. load_balancer.py implements it."""
 
     def take(self, server: Server, key: str) -> InFlightCall:
         """Occupy a slot at `server` and return the call."""
@@ -42,19 +43,21 @@ class Queue(Protocol):
         ...
 
     def dispatch_timed(self, model: str) -> None:
-        """Give free slots to waiting calls now, and again at the time at which a server of `model` becomes free."""
+        """Give free slots to waiting calls. If no server of `model` may be called yet, do it again as soon as one may
+        be called."""
         ...
 
     def waiting(self, model: str) -> bool:
-        """Return whether calls to `model` wait."""
+        """Return whether any call to `model` waits for a slot."""
         ...
 
 
 class ServerHealth:
     """Keeps the health of `servers`, a mapping from each model to its servers.
 
-    `alive(server)` requests a server's list of models. `answers(call)` asks a short question in the slot of `call` and
-    reports the result with `answered` or `failed`.
+    `alive(server)` requests a server's list of models and returns whether it answers. `answers(call)` asks the server
+    of `call` a short question in the slot of `call`, returns whether it answers, and calls the method `answered` or
+    `failed`.
     """
 
     def __init__(
@@ -74,8 +77,8 @@ class ServerHealth:
         self._past_outages: dict[str, int] = dict.fromkeys(servers, 0)  # outages of retired servers
 
     def answered(self, call: InFlightCall, failures: int = 0, *, usual: bool = True) -> None:
-        """Record that the server answered the call after `failures` failed attempts. `usual`: False if the answer is a
-        refusal. A refusal counts as an answer, but its duration is ignored."""
+        """Record that the server answered the call after `failures` failed attempts. `usual`: False if the duration of
+        the call must not count, because the answer is a refusal or the call was a short question."""
         server, now = call.server, asyncio.get_running_loop().time()
         server.answered += 1
         server.answered_at = now
@@ -111,7 +114,8 @@ class ServerHealth:
             self._start(self._check(server, broken, str(fault)))
 
     def overloaded(self, call: InFlightCall, why: str) -> None:
-        """Lower the server's limit: the call shows that the server has too many calls at once."""
+        """Lower the server's limit of calls in flight, because `call` shows that the server has too many calls at once.
+        `why`: the reason, for the log."""
         server = call.server
         if server.limit.overloaded(call.sent, asyncio.get_running_loop().time()):
             log.info(
@@ -128,8 +132,8 @@ class ServerHealth:
         self._queue.dispatch_timed(server.model)
 
     def give_up_at(self, model: str) -> float:
-        """Return the time at which to give up on `model`: `give_up_after_s` seconds after it lost its last server, or
-        after the last of its servers began to fail. inf if one of its servers is not failing."""
+        """Return the time at which to give up on `model`: `give_up_after_s` seconds after all of its servers were
+        failing or gone. Return inf while at least one of its servers is not failing."""
         if not self._servers[model]:
             return self._absent_since.get(model, 0.0) + self._give_up_after_s
         since = [server.failing_since for server in self._servers[model]]
@@ -140,7 +144,8 @@ class ServerHealth:
         )
 
     def set_aside(self, server: Server, why: str) -> None:
-        """Mark `server` unhealthy. It gets no calls until it answers a health request."""
+        """Mark `server` unhealthy. It gets no calls until it answers a request for its list of models. `why`: the
+        reason, for the log."""
         server.unhealthy = why
         server.outages += 1
         if server.failing_since is None:
@@ -168,8 +173,8 @@ class ServerHealth:
 
     async def _check(self, server: Server, chat: bool, why: str) -> None:
         """Check a suspect server: request its list of models and, if `chat`, ask it a short question. If it does not
-        answer, mark it unhealthy. The short question takes no slot from another call: it is sent even if a limit is
-        reached."""
+        answer, mark it unhealthy. The short question does not wait for a free slot: it is sent even if the limit of
+        calls in flight is reached. `why`: the last fault, for the log."""
         try:
             alive = await self._alive(server)
             if alive and chat:

@@ -35,8 +35,7 @@ class Transport(Protocol):
 
 
 class Probe:
-    """Makes all requests to a pool's servers except chat completions. `key`: the API key; it is redacted in every
-    message."""
+    """Makes all requests to a pool's servers except chat completions. `key`: the API key; messages never show it."""
 
     def __init__(self, settings: PoolSettings, runtime: ModelRuntime, key: str):
         self._settings, self._runtime, self._key = settings, runtime, key
@@ -45,8 +44,9 @@ class Probe:
         self.simulated = settings.simulated
 
     async def await_servers(self, servers: Mapping[str, Sequence[Server]]) -> dict[Server, str]:
-        """Wait until every model has a server that answers. Return the servers that do not answer, with reasons. Raises
-        ServerError."""
+        """Wait until every model has at least one server that answers. Return the servers that still do not answer,
+        each with the reason. Raises ServerError if a model has no server after `runtime.startup_wait_s` seconds, or a
+        server does not list its model."""
         urls = {server.url: server for group in servers.values() for server in group}
         listed: dict[str, set[str] | None] = {}
         faults: dict[str, Fault] = {}
@@ -102,8 +102,8 @@ class Probe:
         return None
 
     async def alive(self, server: Server) -> bool:
-        """Return whether `server` answers, unless the status of its answer says that it is still starting
-        (NOT_UP_YET)."""
+        """Return whether `server` answers. An answer with a status of a server that is still starting (`NOT_UP_YET`)
+        does not count."""
         assert self.transport is not None
         try:
             answer = await self.transport.exchange("GET", f"{server.url}/models", None, self._limits)
@@ -114,7 +114,8 @@ class Probe:
     def unusable(
         self, url: str, model: str, what: str, status: int | None = None, remedy: str | None = None
     ) -> ServerError:
-        """Return the error that ends a run: the server, the model, what happened, and what to do."""
+        """Return the error that ends a run because a server cannot be used. Its text names the server, the model, what
+        happened, and what to do."""
         variable, state = self._settings.api_key_env, "is set" if self._key else "is not set"
         remedies = {
             401: f"check the key in the environment variable {variable} (which {state})",

@@ -14,7 +14,7 @@ FIRST_PROBE_S = 1.0  # seconds before the first probe of an unhealthy server
 
 
 class Server:
-    """One model at one base URL. All times are from the event loop's clock."""
+    """One model at one base URL. All times are readings of the event loop's clock, in seconds."""
 
     def __init__(self, url: str, model: str, most: int | None = None, passing: PassingFaults | None = None):
         self.url, self.model = url, model
@@ -38,7 +38,8 @@ class Server:
 
     @property
     def suspect(self) -> bool:
-        """Whether so many different requests failed in a row that the server is probably at fault, not the requests."""
+        """Whether the server itself is probably at fault, because several (`SUSPECT`) different requests in a row
+        failed."""
         return len(self.failing) >= SUSPECT
 
     @property
@@ -47,7 +48,7 @@ class Server:
         return max(server.answered_at for server in self.beside)
 
     def forget_failures(self) -> None:
-        """Reset the record of failures, after an answer."""
+        """Reset the record of failures. Called when the server has answered a call."""
         self.failing.clear()
         self.failing_since, self.probe_s, self.refusals, self.checked_chat = None, FIRST_PROBE_S, 0, False
 
@@ -65,7 +66,7 @@ class Server:
 
 @dataclass(eq=False)
 class InFlightCall:
-    """One attempt to have a request answered. It occupies a slot at `server` until it is released."""
+    """One attempt to send a request to `server`. It occupies a slot of the server until it is released."""
 
     server: Server
     key: str  # the request's key
@@ -76,5 +77,5 @@ class InFlightCall:
 
     @property
     def others(self) -> int:
-        """The number of calls that the server answered since this one was sent."""
+        """The number of calls that the server has answered since this call was sent."""
         return self.server.answered - self.answered_before

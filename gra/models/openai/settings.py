@@ -61,7 +61,8 @@ class PoolSettings(PoolBase):
         return list(dict.fromkeys(url.rstrip("/") for url in urls))
 
     def serve_problems(self) -> list[Problem]:
-        """Return the faults of `pool.serve`; [] if other jobs start the servers, because those jobs check it."""
+        """Return the faults of `pool.serve`. Return [] if separate jobs start the servers, because those jobs check
+        `pool.serve` themselves."""
         if self.serve is None or self.addresses is not None:  # the servers' own jobs check `serve`
             return []
         return self.serve.problems(self.models, at_once=not one_server_each())

@@ -17,8 +17,9 @@ _MOST = 8  # so many different questions must fail before a server counts as not
 
 
 class ShortQuestions:
-    """Asks short questions. `post`: sends a request. `judge`: raises if the answer is a fault. `tasks`: the set to
-    which each running question is added, so that the backend can cancel it."""
+    """Asks servers short questions. `post` sends a request, and `judge` raises an error if the answer is a fault.
+    `tasks` is a set of the backend; each running question is added to it, so that the backend can cancel the
+    question."""
 
     def __init__(
         self,
@@ -32,7 +33,7 @@ class ShortQuestions:
         self._running: dict[Server, asyncio.Task[bool]] = {}
 
     async def answers_others(self, call: InFlightCall, fault: Fault) -> bool:
-        """Return whether the server of a failed call answers other requests."""
+        """Return whether the server of `call`, which failed with `fault`, answers other requests."""
         # after a timeout the call was overtaken, or its server fell silent; a question shows whether the request is the cause
         if fault.kind == "timeout":
             call.hangs = call.hangs or (call.server.answered > 0 and await self.answers(call))
@@ -41,8 +42,9 @@ class ShortQuestions:
         return call.others > 0 or (fault.kind == "body" and not call.server.suspect)
 
     async def answers(self, call: InFlightCall) -> bool:
-        """Return whether the server answers a short question, sent in the slot of `call`. A server gets one question at a time;
-        concurrent callers share its result."""
+        """Return whether the server of `call` answers a short question, which is sent in the slot of `call`. A server
+        gets one question at a time. If another caller already waits for a question to this server, both get the same
+        result."""
         server = call.server
         running = self._running.get(server)
         if running is None:

@@ -54,7 +54,8 @@ class NoLogprobs(Exception):
 
 
 def messages_of(request: Request, system_role: bool) -> tuple[Mapping[str, str], ...]:
-    """Return the request's messages. Without `system_role`, a leading system message is prepended to the first user message."""
+    """Return the request's messages. If `system_role` is false, the text of a leading system message is put before the
+    first user message, and the system message is removed."""
     messages = request.messages
     if not system_role and len(messages) > 1 and messages[0]["role"] == "system":
         first = {**messages[1], "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
@@ -71,12 +72,12 @@ def body_of(
     extra: Mapping[str, Any],
     top: int = TOP[0],
 ) -> bytes:
-    """Return the request as JSON bytes. `extra` overrides the request's keys. `structured`: whether the body contains
-    the request's schema. `top`: number of tokens whose probabilities are requested; used only if the request has
-    choices.
+    """Return the request as JSON bytes, the body of a chat completion. `extra`: keys that replace or extend the body's
+    other keys. `structured`: whether the body contains the request's JSON schema. `top`: number of tokens whose
+    probabilities are requested; it is used only if the reply must be one of `request.choices`.
 
-    The body is joined from encoded parts, because its largest part, the messages, was already encoded when the
-    request's key was computed.
+    Each value is encoded separately. The messages, the largest part, were already encoded when the request's key was
+    computed, so they are not encoded a second time.
     """
     parts = {
         "model": _served(model.served),
@@ -110,13 +111,14 @@ def _form(schema: Mapping[str, Any], name: str) -> str:
 
 
 def reply_from(body: bytes, wanted: tuple[str, ...] = ()) -> Reply:
-    """Return the reply that a chat completion contains. `wanted`: the choices whose probabilities were requested.
-    `finish` of the reply is in the vocabulary of finish.py. Raises Malformed, ErrorBody, and NoLogprobs if a reply with
-    text lacks the requested probabilities.
+    """Return the reply that the body of a chat completion contains. `wanted`: the choices whose probabilities were
+    requested. The reply's `finish` is one of the values that finish.py defines. Raises Malformed or ErrorBody if the
+    body contains no reply, and NoLogprobs if a reply with text lacks the requested probabilities.
 
     If the model (in `message.refusal`) or a content filter refused to answer, the reply has an `error`. If the body has
-    no content because all tokens went into reasoning or tool calls, the reply has an empty text; without such a reason
-    the body is Malformed. The text is as the model wrote it; `reply_text.answer_of` extracts the answer later.
+    no content because all tokens went into reasoning or tool calls, the reply has an empty text. If it has no content
+    for any other reason, Malformed is raised. The reply's text is as the model wrote it; `reply_text.answer_of`
+    extracts the answer later.
     """
     try:
         value = json.loads(body.decode("utf-8"))
@@ -222,7 +224,8 @@ def said(body: bytes) -> str:
 
 
 def listed_models(body: bytes) -> dict[str, str]:
-    """Return the models that GET /models lists: id -> `owned_by`. {} if the body is not such a list."""
+    """Return the models that the body of GET /models lists, as a mapping from each model's id to its `owned_by`. {} if
+    the body is not such a list."""
     try:
         value = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -238,7 +241,8 @@ def listed_models(body: bytes) -> dict[str, str]:
 
 def serves(names: Collection[str], served: str) -> bool:
     """Return whether a server that lists `names` serves the model `served`. A model that is given as a path counts as
-    served even if it is not listed. Ollama lists a model without a tag as MODEL:latest."""
+    served even if it is not listed. A model without a tag also counts as served if the server lists MODEL:latest, as
+    Ollama does."""
     return served in names or f"{served}:latest" in names or served.startswith(("/", "./", "../", "~"))
 
 
