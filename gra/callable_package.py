@@ -1,7 +1,7 @@
 """Makes a package callable: `gra.train(...)` calls a function, and `from gra.train.stage import ...` still works.
 
-`help`, editors and `inspect.signature` show the function: the package has its docstring and its signature. Both are read from the
-function when they are asked for, because its module takes longer to import than the package.
+`help`, editors and `inspect.signature` show the function's docstring and signature for the package. The function's
+module is imported only when one of them asks, because that import is slow.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _found(function: str) -> Callable[..., Any]:
 
 
 def call(package: str, function: str) -> None:
-    """Make the imported `package` callable: a call of it calls `function` ("module:name")."""
+    """Make the imported `package` callable. Calling the package then calls `function` ("module:name")."""
     module = sys.modules[package]
     module.__dict__["_function"] = function
     module.__class__ = _CallablePackage

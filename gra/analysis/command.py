@@ -1,10 +1,12 @@
-"""Runs `gra analyze DATA_DIR [DATA_DIR ...]`: variety, coverage, distance to the seeds, difficulty and reviewers of data sets, side
-by side.
+"""Runs `gra analyze DATA_DIR [DATA_DIR ...]`: shows measures of several data sets side by side.
+
+The command measures how varied the instructions are, what they cover, how far they lie from the seeds and how
+difficult they are, and how the reviewers judged.
 
     gra analyze data/mine data/other --seeds mine.jsonl --ifd Qwen/Qwen2.5-0.5B --output analysis.json
 
-Each set is cut to the size of the smallest set, because distinct-n and the distance to the nearest neighbour both fall
-as the number of texts grows.
+The measures are computed on equally many samples of each set, as many as the smallest set has, because two of them fall
+as the number of texts grows: distinct-n (variety.py) and the distance between an instruction and its nearest neighbour.
 """
 
 from __future__ import annotations
@@ -91,15 +93,16 @@ def main(words: Sequence[str]) -> int:
 
 
 def coverage(arms: Sequence[Arm], seeds: Sequence[str], embedder: Embedder, seed: int) -> Coverage | str:
-    """Return the map of the sets' instructions in embedding space, or the reason why there is none. `arms`: the
-    sets."""
+    """Return a map of the data sets' instructions in embedding space, or a sentence that says why there is no map.
+    `arms`: the data sets."""
     sets = {arm.name: instructions(arm) for arm in arms}
     known = [(str(place), text) for place, text in enumerate(seeds)]
     return measure(sets, lambda texts: embedder.embed_sync(texts, keep=True), seed, known, ON_MAP)
 
 
 def analysis(rows: Sequence[Row], seeds: Sequence[str], embedder: Embedder, model: str | None = None) -> Row:
-    """Return the numbers of one set. A number that cannot be computed is None, e.g. the distance to absent seeds."""
+    """Return the measures of one data set by name. A measure that cannot be computed is None: for example, the distance
+    to the seeds if no seeds are given."""
     texts = [row["instruction"] for row in rows]
     vectors, known = embedder.embed_sync(texts, keep=True), embedder.embed_sync(seeds, keep=True)
     difficulty = ifd.scores([(row["instruction"], row["response"]) for row in rows], model) if model else []
@@ -128,7 +131,8 @@ def _variety(rows: Sequence[Row]) -> Row:
 
 
 def table(found: dict[str, Row], simulated: bool) -> str:
-    """The sets as rows of a Markdown table; a missing value is `-`."""
+    """Return the measures of the data sets in `found` as a Markdown table with one row per set. A missing value is `-`.
+    `simulated`: whether to add a note that the data are simulated."""
     lines = [f"| set | {' | '.join(NUMBERS)} |", f"| --- |{' ---: |' * len(NUMBERS)}"]
     for name, one in found.items():
         lines.append(f"| {Path(name).name} | {' | '.join(_cell(one[key]) for key in NUMBERS.values())} |")
@@ -170,8 +174,8 @@ def _seeds(path: str, seed: int) -> list[str]:
 
 
 def _without_others(folders: Sequence[Path]) -> list[Path]:
-    """Return `folders` except folders of shards and unfinished folders. A pattern such as runs/store/synthesis-*
-    matches these too. If no folder would be left, return all."""
+    """Return `folders` without the folders of shards and the unfinished folders, which a user's pattern such as
+    runs/store/synthesis-* also matches. If no folder would be left, return all of them."""
     found = []
     for folder in folders:
         if folder.suffix in (".shards", ".partial") and not (folder / "data" / "train.parquet").is_file():

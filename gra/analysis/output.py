@@ -19,10 +19,11 @@ Reviewed = Mapping[str, tuple[Sequence[Judged], float | None]]  # set -> its pro
 
 
 def write(path: Path, told: dict[str, Any], drawn: Coverage | str, reviewed: Reviewed, simulated: bool) -> list[Path]:
-    """Write the analysis as JSON to `path`, and its pictures to files beside `path`. Return all files.
+    """Write the analysis as JSON to `path`, and its pictures to files beside `path`. Return the paths of all files.
 
-    `told`: the analysis; the map's numbers are added to it. `drawn`: the map, or the reason why there is none. The name
-    of a picture starts with the name of the JSON file: for analysis.json, e.g. analysis-map.svg.
+    `told`: the analysis without the map; `drawn`: the map, or a sentence that says why there is no map; `reviewed`: for
+    each set, its judged proposals and the threshold of its gate. The name of a picture starts with that of the JSON
+    file: beside analysis.json, the map is analysis-map.svg.
     """
     write_json(path, told | {"coverage": words.data(drawn) if isinstance(drawn, Coverage) else {"absent": drawn}})
     files, stem = [path], path.with_suffix("")
@@ -47,8 +48,8 @@ def _text(path: str, text: str) -> Path:
 
 
 def spoken(drawn: Coverage | str, reviewed: Reviewed) -> str:
-    """Return the numbers of the map and of the reviewers as Markdown tables. If there is no map, the text gives the
-    reason instead."""
+    """Return a text for the terminal: the numbers of the map `drawn` and of the reviewers of each set, as Markdown
+    tables. If `drawn` is a sentence that says why there is no map, the sentence takes the place of the first table."""
     parts = [
         drawn if isinstance(drawn, str) else _table(words.HEADINGS, words.lines(drawn)) + f"\n\n{words.method(drawn)}"
     ]

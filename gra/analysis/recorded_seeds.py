@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 
 
 def recorded_seeds(arm: Arm) -> list[tuple[str, str]]:
-    """Return (id, instruction) of each seed of the arm's data. Return [] if the manifest names no seeds, if their file
-    is gone or cannot be read, or if they come from the hub."""
+    """Return (id, instruction) of each seed from which the arm's data were made. Return [] if the manifest names no
+    seeds, if the file of the seeds is missing or unreadable, or if the seeds come from the Hugging Face hub."""
     manifest = arm.manifests.get("data", {})
     config = manifest.get("config") or {}
     given = config.get("seeds")
@@ -38,8 +38,8 @@ def recorded_seeds(arm: Arm) -> list[tuple[str, str]]:
 
 
 def _folder(arm: Arm, inputs: object) -> Path | None:
-    """Return the folder of the step that made the seeds; None if the seeds came from a file. A folder beside the data
-    folder takes precedence over the recorded path, because both may have been moved together."""
+    """Return the folder of the step that made the seeds; None if no step made them. First look beside the data folder,
+    because a user may have moved the two folders together; only then use the path that the manifest records."""
     entry = inputs.get("seeds") if isinstance(inputs, Mapping) else None
     where = entry.get("folder") if isinstance(entry, Mapping) else None
     if not isinstance(where, str):

@@ -1,4 +1,5 @@
-"""PURE: computes, by the report's rules, the severity, agreement and family preference of a data set's reviewers."""
+"""PURE: computes how severe a data set's reviewers are, how far they agree, and whether they prefer models of their own
+family. The rules are those of the HTML report (compare/report/judgements.py)."""
 
 from __future__ import annotations
 
@@ -12,15 +13,15 @@ from gra.severity import preference
 
 
 def reviewers(found: Sequence[Judged]) -> dict[str, Any]:
-    """Return three figures about the reviewers. A figure with too few samples is None.
+    """Return three figures about the reviewers of the proposals `found`. A figure with too few samples is None.
 
     severity    reviewer -> by how many points it scores lower than the others do for the same samples (harsh: above 0)
     agreement   pair of reviewers -> correlation of their scores
     own_family  reviewer -> points by which it prefers its own family: its scores minus the others' scores for
                 generators of its family, minus the same difference for all other generators
 
-    All proposals count, including dropped ones. Among the kept samples alone, reviewers would seem to disagree, because
-    a sample with a low score is kept only if its other scores are high.
+    The figures are computed from all proposals, kept and dropped. The kept ones alone would make the reviewers seem to
+    disagree, because the gate keeps a proposal with one low score only if its other scores are high.
     """
     gaps = below(found)
     kin = {model: [name for name in seen if family_of(name) == family_of(model)] for model, seen in gaps.items()}

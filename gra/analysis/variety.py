@@ -45,8 +45,8 @@ def dispersion(vectors: Matrix) -> float | None:
 
 
 def nearest(vectors: Matrix, others: Matrix, *, same: bool = False, block: int = 1024) -> list[float]:
-    """Return, for each text, the cosine distance to the nearest text in `others`; [] if there is nothing to compare
-    with. `same`: `others` are the same texts as `vectors`, so no text is compared with itself."""
+    """Return, for each vector, its cosine distance to the nearest vector in `others`; [] if there is nothing to compare
+    with. `same`: whether `others` is the same list as `vectors`; then no vector is compared with itself."""
     if len(others) <= int(same):
         return []
     found: list[float] = []

@@ -1,4 +1,5 @@
-"""Functions that use the committee: `synthesize` new data, `refine` or `review` existing data, `probe` the models first."""
+"""Functions that use the committee. `synthesize` makes new data; `refine` and `review` process existing data; `probe`
+tests the models before that."""
 
 from __future__ import annotations
 
@@ -35,15 +36,18 @@ def synthesize(
     """Let a committee write instruction data (paper, section 3). The command is `gra synthesize`.
 
     Args:
-        seeds: a file or folder (JSON lines, JSON, CSV, parquet, ..., `hf:NAME`), a `datasets.Dataset`, or records such as
-            {"instruction": ..., "response": ...}, or a result such as `gra.load(DIR)`. "gra:seeds/starter.jsonl" is the
-            file of seeds that comes with GRA. Columns are recognised; `config={"seeds.columns": {...}}` names them.
-        models: names of the models at the servers, or mappings with the keys of a pool's model. The committee has one generator,
-            `synthesis.reviewers` reviewers (default: 3) and an adjudicator. So by default it needs five models; with
-            fewer models, set fewer reviewers.
+        seeds: a file or folder (JSON lines, JSON, CSV, parquet, ...), "hf:NAME" for a data set of the Hugging Face hub,
+            a `datasets.Dataset`, records such as {"instruction": ..., "response": ...}, or a result such as
+            `gra.load(DIR)`. "gra:seeds/starter.jsonl" is the file of seeds that comes with GRA. The usual names of
+            columns are recognised; for other names, give `config={"seeds.columns": {...}}`.
+        models: the models of the committee. Each is a name under which a server offers the model, or a mapping with the
+            keys of an entry of `models` in a file of conf/pool. The committee has one generator, `synthesis.reviewers`
+            reviewers (default: 3) and an adjudicator. So by default it needs five models; with fewer models, set fewer
+            reviewers.
         output: folder of the result. An unfinished one is resumed; a finished one is returned at once.
         base_url: the OpenAI-compatible server(s), including /v1. The API key, if any, is read from OPENAI_API_KEY.
-        pool: instead of `base_url`, a pool of conf/pool: "small" (three real models on a CPU), "simulated", "transformers", ...
+        pool: instead of `base_url`, the name of a file of conf/pool, which says where the models run: "small" (three
+            real models on a CPU), "simulated", "transformers", ...
         backend: instead of `base_url` and `pool`, an object with `async def chat(self, request)` that returns the reply's text
             or a `Reply`. A call that raises `gra.errors.ServerError` is retried.
         rounds: number of rounds.
@@ -52,7 +56,7 @@ def synthesize(
         config: any other key of `gra synthesize --cfg job`, e.g. {"synthesis.tau": 7, "runtime.concurrency": 16}.
 
     Returns:
-        The data folder: `.dataset`, `.rejected`, `.stats`, `.card`, `.report()`.
+        The data folder, with `.dataset`, `.rejected`, `.stats`, `.card` and `.report()`.
 
     Raises:
         ConfigError: with all faults of seeds, models and keys, before anything is paid for.
@@ -84,11 +88,11 @@ def refine(
     seed: int = 0,
     config: Config | None = None,
 ) -> Data:
-    """Let a committee process an existing data set: rewrite its responses, answer its instructions anew, or keep its responses;
-    then review the responses. The command is `gra refine`.
+    """Let a committee improve and review the responses of an existing data set. The command is `gra refine`.
 
-    `how`: a file of conf/refine ("rewrite", "answer", "keep"). The other arguments, the result and the errors are as in
-    `synthesize`.
+    `how`: what happens to the responses before the review: "rewrite" (they are rewritten), "answer" (they are replaced
+    by new answers) or "keep" (they stay), or another file of conf/refine. `data` takes what `seeds` takes in
+    `synthesize`; the other arguments, the result and the errors are as in `synthesize`.
 
     Example:
         >>> better = gra.refine("alpaca.json", ["a", "b", "c", "d", "e"], base_url="http://127.0.0.1:8000/v1", output="data/better")
@@ -111,7 +115,8 @@ def review(
     seed: int = 0,
     config: Config | None = None,
 ) -> Data:
-    """Let a committee review an existing data set and keep what passes the gate, unchanged. Same as `refine` with `how="keep"`.
+    """Let a committee review an existing data set, and keep, unchanged, the samples that it accepts. Same as `refine`
+    with `how="keep"`.
 
     Example:
         >>> kept = gra.review("alpaca.json", pool="simulated", output="data/kept")
@@ -135,8 +140,9 @@ def probe(
 ) -> Probe:
     """Test whether the models can judge, before a run is paid for. The command is `gra probe`.
 
-    The arguments (except `rounds` and `samples`) and the errors are as in `synthesize`. In the result, `print(probe.report())`
-    shows what the command prints, `.result` holds all figures, and `.faults` the reasons not to run this committee.
+    The arguments and the errors are as in `synthesize`, without `rounds` and `samples`. The result has `.report()`,
+    which returns what the command prints; `.result`, which holds all figures; and `.faults`, the reasons not to run
+    this committee.
     """
     target = "gra.synthesis.probe.stage.run"
     with file_of(seeds, "seeds", output) as path:

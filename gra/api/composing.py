@@ -1,4 +1,4 @@
-"""Composes the config of a command from Python values instead of command-line words."""
+"""Composes the config of a command from Python values instead of command-line arguments."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from gra.paths import conf_dir, expanded
 
 @dataclass(frozen=True)
 class Composed:
-    """What a stage runs with: its `config`, its `inputs` and its `output` folder.
+    """The config of a stage, the folders of its inputs, and its output folder.
 
     The other attributes are for error messages. `problems`: the faults found so far; `sources`: where the config came
-    from; `unresolved`: the whole config before its `${...}` are resolved.
+    from; `unresolved`: the whole config of the command before its `${...}` are resolved.
     """
 
     config: dict[str, Any]
@@ -34,11 +34,12 @@ class Composed:
 
 
 def composed(app: str, output: str | Path, values: Mapping[str, Any]) -> Composed:
-    """Return the config of the app `app` (a file of conf/) with `values` set: {"synthesis.tau": 7, "pool": "simulated"}.
+    """Return the config of the file conf/`app`.yaml, changed by `values`: {"synthesis.tau": 7, "pool": "simulated"}.
 
-    If a key is the name of a config group and its value is a text, the value chooses a file of the group. Any other
-    value, None included, is set at its key, which must exist. Raises ConfigError with every unknown choice. Unknown
-    keys are among the result's `problems`, so that they are reported with the faults that the stage finds.
+    If a key of `values` is the name of a config group and its value is a text, the text chooses a file of the group.
+    Any other value, None included, replaces the value of its key. Raises ConfigError, which names every chosen file
+    that does not exist. A key that does not exist raises no error: it is added to the result's `problems`, so that the
+    user sees it together with the faults that the stage finds.
     """
     from hydra import compose
     from hydra.errors import HydraException
@@ -71,7 +72,7 @@ def composed(app: str, output: str | Path, values: Mapping[str, Any]) -> Compose
 
 
 def keys_of(app: str) -> list[str]:
-    """Return the dotted keys that the app `app` (a file of conf/) has."""
+    """Return the dotted keys of the config conf/`app`.yaml."""
     from hydra import compose
 
     with _hydra():

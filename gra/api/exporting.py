@@ -25,18 +25,20 @@ def export(
 
     Args:
         data: a data folder, or the `Data` that `synthesize`, `refine` or `review` returned.
-        to: "alpaca", "sharegpt", "chatml", "trl" (as chatml), "openai", "llamafactory" or "axolotl".
-        output: the folder to write to; files of the same names are replaced.
-        name: name of the data set and of its files (None: the last part of `data`).
+        to: the format: "alpaca", "sharegpt", "chatml", "trl" (the same as chatml), "openai", "llamafactory" or
+            "axolotl".
+        output: the folder to write to. A file there with the name of a new file is replaced.
+        name: name of the data set and of its files (None: the name of the folder `data`).
         preferences: write preference pairs: a kept and a dropped response to the same instruction.
         margin: minimum difference between the two scores of a pair, in points.
 
     Returns:
-        The files, first the data.
+        The paths of the files; the first is the file with the data.
 
     Raises:
         ConfigError: an argument cannot be used.
-        StoreError: `data` is no finished data folder or holds no pairs, or `output` cannot be written.
+        StoreError: `data` is not a finished data folder, it holds no pairs although `preferences` is set, or `output`
+            cannot be written.
 
     Example:
         >>> file = gra.export(data, "alpaca", output="exports/mine")[0]

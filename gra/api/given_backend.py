@@ -31,8 +31,8 @@ class PoolSettings(PoolBase):
 
 @contextmanager
 def given(backend: Any) -> Iterator[str]:
-    """Register `backend` during the block, and yield the name under which `connect` finds it. Raises ConfigError if it has no
-    `chat`."""
+    """Register `backend` during the `with` block, and yield the name under which `connect` finds it. Raises ConfigError
+    if the backend has no `async def chat`."""
     kind = type(backend)
     chat = getattr(backend, "chat", None)
     if not callable(chat) or (
@@ -55,7 +55,8 @@ def given(backend: Any) -> Iterator[str]:
 
 
 def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> Backend:
-    """Return the caller's backend. Raises ConfigError if it is not registered in this process."""
+    """Return the backend that the caller registered with `given` under the name `pool["backend"]`. Raises ConfigError
+    if this process has none of this name."""
     settings = PoolSettings.model_validate(pool)
     if settings.backend not in _given:
         remedy = "run it again from Python: gra.synthesize(..., backend=...)"
@@ -71,8 +72,8 @@ def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> Backend:
 
 
 class _Given(Backend):
-    """Turns what the caller's `chat` returns into replies, and retries calls that fail. Opens and closes the caller's object if
-    it is an async context manager."""
+    """Wraps the caller's object as a `Backend`: makes a `Reply` of what its `chat` returns, and retries calls that
+    fail. If the object is an async context manager, it is entered and exited, too."""
 
     def __init__(self, backend: Any, models: Sequence[str], simulated: bool, runtime: ModelRuntime):
         self._backend, self.models, self.simulated = backend, tuple(models), simulated
@@ -101,8 +102,8 @@ class _Given(Backend):
         await self._open.__aexit__(kind, value, trace)
 
     async def chat(self, request: Request) -> Reply:
-        """Return the reply; retry the call if it fails. Raises ServerError if the model has answered nothing for too
-        long."""
+        """Return the reply of the caller's `chat`; retry the call if it fails. Raises ServerError if the model has not
+        answered any call for too long (retrying.py)."""
         return await self._retrying.chat(request)
 
     async def _once(self, request: Request) -> Reply:

@@ -1,4 +1,5 @@
-"""Writes records in memory (seeds, data) to a file beside the output, so that a run can be resumed."""
+"""Writes seeds or data that a caller gives as Python objects to a file beside the output, so that a run can be
+resumed."""
 
 from __future__ import annotations
 
@@ -19,11 +20,12 @@ Records = str | os.PathLike[str] | Iterable[Any]  # a record must be a mapping; 
 
 @contextmanager
 def file_of(records: Records, kind: str, output: str | Path) -> Iterator[str]:
-    """Yield the path of the seeds or data `records`. Records in memory are first written to OUTPUT.`kind`.jsonl.
+    """Yield the path of a file with the `records`. If they are Python objects and not a path, first write them to such
+    a file: OUTPUT.seeds.jsonl or OUTPUT.data.jsonl, where `kind` is "seeds" or "data".
 
-    If the `with` block raises ConfigError before a run has begun, the file is put back: an old file gets its old
-    content; a new file and its new folders are removed. Raises ConfigError if a record is not a mapping or cannot be
-    written as JSON.
+    If the `with` block raises ConfigError before a run has begun, undo the writing: restore the previous content of the
+    file, or remove the file and its folders if they did not exist before. Raises ConfigError if a record is not a
+    mapping or cannot be written as JSON.
     """
     if isinstance(records, str | os.PathLike):  # a Data object is the path of its folder
         yield os.fspath(records)

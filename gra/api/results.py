@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Report(str):
-    """The summary as text; `path`: the page report.html. A notebook shows the page."""
+    """A text that sums up a folder. `path`: the file report.html, which a notebook shows instead of the text."""
 
     path: Path
 
@@ -28,7 +28,8 @@ class Report(str):
 
 
 class Folder:
-    """A finished folder of a stage. `folder`: its path; `simulated`: whether it was made from simulated models or texts."""
+    """A finished output folder of a stage. `folder`: its path; `simulated`: whether it was made with simulated models
+    or from simulated texts."""
 
     def __init__(self, folder: str | Path):
         """Open `folder`. Raises StoreError if it is not a finished folder of a stage."""
@@ -84,10 +85,10 @@ class Folder:
             raise StoreError(f"{self.folder / name}: cannot be read: {error}\n    -> make the folder again") from error
 
     def report(self) -> Report:
-        """Write the page of `gra report` about this folder and what it was made from. Return the summary; its `.path`
-        is the page.
+        """Write report.html, the page of `gra report` about this folder and the folders that it was made from.
 
-        Raises StoreError if the page cannot be written.
+        Return a summary as text, whose attribute `path` is the path of the page. Raises StoreError if the page cannot
+        be written.
         """
         from gra.compare.report.command import NAME, report
         from gra.compare.report.folders import arms_of
@@ -142,10 +143,11 @@ class Data(Folder):
 
 
 class Probe(Folder):
-    """The result of a probe: whether the models can judge. `result`: all figures.
+    """The folder of a probe, which tests whether the models can judge. `result`: all figures.
 
-    `faults`: reasons not to run this committee, in sentences. A fault is one of: no model tells right from wrong answers better
-    than chance; the gate accepts no answer; the gate accepts wrong answers at least as often as right ones.
+    `faults`: sentences, each with a reason not to run this committee. There are three such reasons: no model tells
+    right from wrong answers better than chance; the gate accepts no answer; the gate accepts wrong answers at least as
+    often as right ones.
     """
 
     @cached_property
@@ -171,12 +173,13 @@ class TrainedModel(Folder):
 
 
 class Scores(Folder):
-    """A scores folder. `scores`: the scores per benchmark; `samples`: prompt, reply and scores per item."""
+    """A scores folder. `scores`: the scores of each benchmark; `samples`: the prompt, the reply and the scores of each
+    item."""
 
     @cached_property
     def scores(self) -> dict[str, Any]:
-        """The content of scores.json: `tasks` holds each benchmark's scores (`value`: strict), number of items and
-        group."""
+        """The content of scores.json. Its key `tasks` maps each benchmark to its scores (`value` is the strict score),
+        its number of items and its group."""
         return dict(self.json("scores.json"))
 
     @cached_property
@@ -188,7 +191,7 @@ class Scores(Folder):
 
 def load(folder: str | Path) -> Folder:
     """Return a finished folder as `Data`, `Scores`, `TrainedModel`, `Probe` or `Folder`, depending on its content. Raises
-    StoreError."""
+    StoreError if `folder` is not a finished folder."""
     place = Path(folder)
     kinds = (("data/train.parquet", Data), ("scores.json", Scores), ("model", TrainedModel), ("probe.json", Probe))
     for name, kind in kinds:

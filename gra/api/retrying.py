@@ -1,11 +1,12 @@
-"""Retries failed calls of a caller's own backend, as the client of a server does: `runtime.retries`, `runtime.give_up_after_s`.
+"""Retries failed calls of a caller's own backend, by the rules that also apply to calls of a server.
 
-A call has failed if the backend raises `gra.errors.ServerError`. It is made again after a pause. There are two limits:
+A call has failed if the backend raises `gra.errors.ServerError`. It is made again after a pause. Two keys of `runtime`
+limit the retries:
 
-- The model answers other calls meanwhile, so the request is at fault. It is given up after more than `retries` such
-  failures: its reply is an error, which becomes a missing verdict or a dropped proposal.
-- The model answers no call, so the model is at fault. The run ends after `give_up_after_s` seconds (`startup_wait_s` if
-  the model has never answered).
+- `retries`: if the model answers other calls in the meantime, the request is taken to be at fault. After more than
+  `retries` failures, it is not made again. Its reply is then an error, and the sample lacks a verdict or is dropped.
+- `give_up_after_s`: if the model answers no call at all, the model is taken to be at fault. After so many seconds, the
+  run ends. If the model has never answered, the limit is `startup_wait_s` instead.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ log = logging.getLogger(__name__)
 
 
 class Retrying:
-    """Calls the method `chat` of a caller's object, and retries the calls that fail. `kind`: name of the object's
-    class."""
+    """Calls the method `chat` of a caller's object, and retries the calls that fail. `kind`: the name of the object's
+    class, for messages."""
 
     def __init__(self, chat: Callable[[Request], Awaitable[Reply]], kind: str, runtime: ModelRuntime):
         self._chat, self._kind, self._runtime = chat, kind, runtime
@@ -34,11 +35,12 @@ class Retrying:
         self._draining = asyncio.Event()
 
     def drain(self) -> None:
-        """Make the calls that wait for a retry raise Interrupted. Calls in flight continue."""
+        """End the waiting for retries: a call that waits for its next attempt, now or later, raises Interrupted. A call
+        that is being made continues."""
         self._draining.set()
 
     async def chat(self, request: Request) -> Reply:
-        """Return the model's reply. Raises ServerError if the model has answered nothing for too long."""
+        """Return the model's reply. Raises ServerError if the model has not answered any call for too long."""
         model, loop = request.model, asyncio.get_running_loop()
         begun: float | None = None  # time of the first failure
         attempts = own = 0  # all failures; failures while the model answered other calls

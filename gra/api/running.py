@@ -25,11 +25,11 @@ _COMMAND_WORDS = re.compile(rf"{re.escape(ARROW.strip())} .*\b(?!(?:config|exper
 def run_stage(
     target: str, app: str, output: str | Path, values: Mapping[str, Any], problems: Sequence[Problem] = ()
 ) -> Result:
-    """Compose the config of `app`, check it and run the stage `target`. `problems`: faults of the arguments, reported with the
-    others.
+    """Compose the config conf/`app`.yaml with `values`, check it and run the stage `target`. `problems`: faults already
+    found in the caller's arguments; they are reported together with the faults of the config.
 
-    Raises ConfigError, or what the stage raises. If the error advises to set keys as on a command line (KEY=VALUE), a
-    note below it says how to set them in Python.
+    Raises ConfigError, or what the stage raises. If the message advises the user to set keys as on a command line
+    (KEY=VALUE), a note is added to the error that says how to set them in Python.
     """
     try:
         found = composed(app, output, values)
@@ -48,7 +48,7 @@ def run_stage(
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Show the log lines of this project during the block, as the commands do.
+    """Show the log lines of this project during the `with` block, as the commands do.
 
     If the caller has set a level for the logger `gra`, this level applies. If the root logger has no handler, the lines
     go to standard error.
@@ -68,11 +68,11 @@ def reported() -> Iterator[None]:
 
 
 def beside_a_loop(work: Callable[[], T]) -> T:
-    """Return `work()`. If this thread already runs an event loop (a notebook), run it in another thread, because stages start a
-    loop.
+    """Call `work` and return its result. If this thread already runs an event loop, as in a notebook, call `work` in
+    another thread, because a stage starts an event loop of its own.
 
-    In that case Ctrl-C (a notebook's "interrupt") returns at once, and the work continues until it finishes or the process
-    ends. In a script, Ctrl-C stops the stage as on the command line.
+    With the other thread, Ctrl-C (a notebook's "interrupt") ends only the waiting: `work` continues until it finishes
+    or the process ends. In a script, Ctrl-C stops the stage as on the command line.
     """
     if not _loop_runs():
         return work()

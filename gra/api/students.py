@@ -32,10 +32,10 @@ def train(
 
     Args:
         data: a data folder, or the `Data` that `synthesize` returned.
-        student: hub id or folder of the model to fine-tune, or a name of conf/student ("smollm2-135m", "qwen2.5-7b", ...), as in
-            the command's `student=NAME`. If a folder has the same name, give the folder as "./NAME".
+        student: hub id or folder of the model to fine-tune, or the name of a file of conf/student ("smollm2-135m",
+            "qwen2.5-7b", ...). To use a folder of the same name, write "./NAME".
         output: the model folder. An unfinished one is resumed from a checkpoint; a finished one is returned at once.
-        sft: a recipe of conf/sft ("lora", "qlora", "paper", "cpu_small", ...).
+        sft: the training recipe, a file of conf/sft ("lora", "qlora", "paper", "cpu_small", ...).
         seed: seed of the order of samples and of dropout. On a GPU, two runs may still differ bit by bit.
         config: any other key of `gra train --cfg job`, e.g. {"sft.max_steps": 100, "tracking": "none"}.
 
@@ -69,12 +69,12 @@ def evaluate(
 
     Args:
         model: hub id, folder, or the `TrainedModel` that `train` returned.
-        suite: a suite of conf/suite ("smoke", "paper", "paper_loglikelihood", ...).
-        output: the scores folder. Replies are recorded in it, so the same call resumes.
+        suite: the benchmarks, a file of conf/suite ("smoke", "paper", "paper_loglikelihood", ...).
+        output: the scores folder. The model's replies are recorded in it, so the same call resumes an interrupted run.
         config: any other key of `gra eval --cfg job`, e.g. {"suite.limit": 50, "suite.data_dir": "data/benchmarks"}.
 
     Returns:
-        The scores folder: `.scores`, `.samples`.
+        The scores folder, with `.scores` and `.samples`.
 
     Raises:
         ConfigError: with all faults, before the model is loaded.
@@ -88,13 +88,14 @@ def evaluate(
 
 
 def compare(first: str | PathLike[str], second: str | PathLike[str], **options: Any) -> dict[str, Any]:
-    """Compare two scores folders item by item (first minus second), with intervals. Command: `gra compare FOLDER FOLDER
-    --json`.
+    """Compare two scores folders item by item (first minus second), with intervals. The command is `gra compare FOLDER
+    FOLDER --json`.
 
-    Keyword arguments: `resamples`, `level` and `seed` (gra/compare/options.py). The result has `mean`, `groups` (by
-    name) and `tasks` (by name). Each of them holds, for each kind of score (strict, tolerant, form, extraction), the
-    entries `first`, `second` and `difference` as [value, low, high]. The intervals are over items, for these two
-    trained models only. Raises EvalError if the runs cannot be compared, and ConfigError for faulty options.
+    `options`: `resamples`, `level` and `seed` (gra/compare/options.py). The result has `mean` for all benchmarks,
+    `groups` with one entry per group, and `tasks` with one entry per benchmark. Each entry holds, for each kind of
+    score (strict, tolerant, form, extraction), `first`, `second` and `difference` as [value, low, high]. The intervals
+    show how much the choice of items matters; they hold only for these two trained models. Raises EvalError if the runs
+    cannot be compared, and ConfigError for faulty options.
     """
     from gra.compare.options import Options
     from gra.compare.pair import compare_runs

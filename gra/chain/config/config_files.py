@@ -13,8 +13,8 @@ from gra.paths import conf_dir
 def files_behind(
     config_name: str, choices: Mapping[str, str], overrides: tuple[str, ...], folders: Sequence[Path]
 ) -> Sources:
-    """Return the YAML files of which Hydra composes the config `config_name`, with `choices` as its groups' options.
-    `folders` are searched in order; the first match counts."""
+    """Return the YAML files from which Hydra composes the config `config_name`. `choices`: config group -> chosen
+    option; `folders`: the folders in which Hydra looks for files, in order of precedence."""
     own = _find(folders, config_name)
     files = {}
     for group, choice in choices.items():

@@ -2,7 +2,7 @@
 
     experiment:
       name, title
-      replicates: null | [seeds]     every arm once per seed; null: once, with the root's `seed`
+      replicates: null | [seeds]     every arm runs once per seed; null: once, with the root config's `seed`
       steps:     {step: {...}}       shared: run once for all arms
       template:  {step: {...}}       run once per arm
       arms:      {arm: {label, override: {...}, steps: {...}}}
@@ -11,13 +11,13 @@
 A step is `{_target_, config, inputs: {input: source}, override: {...}}`. A source is a step of the same arm, else a shared
 step, else a folder (`path:DIR`, or any path that exists).
 
-Each arm is resolved with its own copy of the root config:
-- The arm's `override` is merged into the root before the arm's steps are resolved, so it can change everything that a step's
-  config refers to with `${...}`. A mapping is merged key by key. An interpolation such as `pool: ${large_pool}` replaces the
-  whole group.
-- The arm's `steps` are merged over the template's; null removes a step.
-- The root's `arm` and `seed` hold the arm's values.
-- A step's own `override` is merged last, for this step only. With it, two steps of an arm can use different pools or
+The root config is the whole composed config, whose keys the steps refer to with `${...}`. Each arm is resolved with a
+copy of it:
+- The arm's `override` is merged into the copy first, so it can change everything that a step's config refers to. A
+  mapping is merged key by key. An interpolation such as `pool: ${large_pool}` replaces the whole group.
+- The arm's `steps` are merged over the template's; null removes a step of the template.
+- The keys `arm` and `seed` of the copy are set to the name of the arm and the seed of the replicate.
+- The `override` of a step is merged last, for this step only. With it, two steps of an arm can use different pools or
   committees.
 """
 
@@ -122,14 +122,15 @@ class Step:
 
     @property
     def places(self) -> list[str]:
-        """The dotted keys of `root` that may hold the step's config; the one that overrides the other comes first."""
+        """The dotted keys under which `root` may define the step's config: for a step of an arm, first the arm's
+        `steps` and then `template`, because the arm's keys take precedence."""
         own = [f"experiment.arms.{self.arm}.steps", "experiment.template"] if self.arm else ["experiment.steps"]
         return [f"{place}.{self.name}.config" for place in own]
 
 
 @dataclass(frozen=True)
 class ArmRow:
-    """One arm in one replicate. `steps`: step name -> step id, for the arm's steps and the shared ones."""
+    """One arm in one replicate. `steps`: step name -> step id, of the arm's own steps and of the shared steps."""
 
     arm: str
     label: str
@@ -153,7 +154,7 @@ class Experiment:
 def resolve(root: DictConfig) -> tuple[Experiment, list[Problem]]:
     """Return the experiment in the composed config `root`, and the faults of the steps that could not be resolved.
 
-    Raises ConfigError if the keys of `experiment` are wrong, because there are no steps then.
+    Raises ConfigError if keys of `experiment` itself are wrong: without them, no step can be resolved.
     """
     settings, problems = parse(ExperimentSettings, _own_keys(root), "experiment")
     if settings is None:

@@ -1,4 +1,5 @@
-"""Finds command-line words that are not key=value and suggests a correction: seed=1 for `--seed 1`, experiment=NAME for `NAME`."""
+"""Finds command-line arguments that are not key=value and suggests what to write: for `--seed 1`, it suggests seed=1;
+for the bare name NAME of an experiment, experiment=NAME."""
 
 from __future__ import annotations
 
@@ -19,9 +20,10 @@ _SPACED = re.compile(r"([+~\w.@/]+)\s+=\s*(.*)", re.DOTALL)
 def mistyped(
     words: Sequence[str], parser: argparse.ArgumentParser, keys: Sequence[str], verbs: Sequence[str] = ()
 ) -> list[Problem]:
-    """Return one problem for each flag that `parser` (Hydra's) does not know and for each bare word.
+    """Return one problem for each command-line argument in `words` that is an unknown flag or a bare word.
 
-    `keys`: the config's top keys and groups; `verbs`: bare words that the command accepts.
+    `parser`: Hydra's parser, which knows the flags; `keys`: the config's top keys and groups; `verbs`: bare words that
+    the command accepts.
     """
     flags = hydra.flags(parser)
     problems = []
@@ -72,8 +74,8 @@ def top_keys(config_name: str) -> list[str]:
 
 
 def options() -> Mapping[str, str]:
-    """Return option -> `group=option` for all config groups. An option in several groups maps to the first group; `experiment`
-    comes first."""
+    """Return a mapping from the name of an option to `group=option`, for the options of all config groups. If several
+    groups have an option of this name, `experiment` comes before the other groups, which are in alphabetical order."""
     found: dict[str, str] = {}
     for path in sorted(conf_dir().glob("*/**/*.yaml"), key=lambda p: (p.parent.name != "experiment", p)):
         name = path.relative_to(conf_dir()).with_suffix("").as_posix()
@@ -83,9 +85,10 @@ def options() -> Mapping[str, str]:
 
 
 def option_meant(word: str, keys: Sequence[str]) -> str | None:
-    """Return what to type for `word`, the (perhaps misspelt) name of an option; None if the command has no such option.
+    """Return what the user probably meant by `word`: `group=option` for the option with this or a similar name.
 
-    For the name of an experiment, return `gra run experiment=NAME` if the command itself takes no `experiment=`.
+    `keys`: the keys and groups of the command. None if it has no such option. If `word` is the name of an experiment
+    and the command has no group `experiment`, return `gra run experiment=NAME`.
     """
     known = options()
     near = spelling.near(word, known, cutoff=0.8)

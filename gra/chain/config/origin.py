@@ -16,9 +16,10 @@ _DEPTH = 20
 
 
 def origin(root: Mapping[str, Any], key: str) -> str | None:
-    """Return the dotted key in `root` (not resolved) that sets `key`; None if `root` lacks the key's first part.
+    """Return the dotted key of `root` whose value is the value of `key`, found by following `${...}`.
 
-    For a missing key, the mapping that would hold the key is traced.
+    `root`: the root config before its `${...}` are resolved. If `key` does not exist in the mapping that should hold
+    it, return the key under which it would have to be added. None if `root` does not even have the first part of `key`.
     """
     for _ in range(_DEPTH):  # also ends a cycle of interpolations
         node: Any = root
@@ -36,8 +37,8 @@ def origin(root: Mapping[str, Any], key: str) -> str | None:
 
 
 def from_root(problem: Problem, root: Mapping[str, Any], bases: Iterable[str]) -> Problem:
-    """Return a copy of `problem`, which was found in a stage's config, with the key that the user has to set instead of
-    the stage's own key. `bases`: keys of `root` that may hold the stage's config."""
+    """Return a copy of `problem`, which names a key of a stage's config. The copy names the key of `root` that the user
+    has to set. `bases`: the keys under which `root` may define the stage's config."""
     first = problem.key.split(".")[0]
     for base in bases:
         section = origin(root, base)
@@ -54,8 +55,8 @@ def from_root(problem: Problem, root: Mapping[str, Any], bases: Iterable[str]) -
 
 
 def referenced(value: Any) -> set[str]:
-    """Return every dotted key that a `${...}` in `value` names; for a resolver such as `${now:ARGUMENTS}`, each word of its
-    arguments."""
+    """Return every dotted key to which `value` refers with `${...}`. For a resolver with arguments, such as
+    `${now:ARGUMENTS}`, return each word of the arguments, because it may be a key."""
     if isinstance(value, Mapping):
         return set().union(*(referenced(inner) for inner in value.values())) if value else set()
     if isinstance(value, list):

@@ -27,12 +27,11 @@ TOGETHER = "(all overrides together)"
 def check_overrides(
     config_name: str, overrides: Sequence[str], config_dir: str | None = None
 ) -> tuple[list[Problem], list[str] | None]:
-    """Return (problems, good): a problem with a suggestion for each override that cannot be applied to the config
-    `config_name`, and the overrides that can be applied.
+    """Return a problem, with a suggestion, for each override that cannot be applied to the config `config_name`; and a
+    list of the overrides that can be applied, with which the caller can compose the config and check the rest of it.
 
-    The caller can check the rest of the config with the good overrides. `good` is None if this is impossible, for example
-    because a chosen option does not exist. `config_dir`: a folder with the user's YAML files, searched first (Hydra's
-    --config-dir).
+    The list is None if the config cannot be composed even so, for example because a chosen option does not exist.
+    `config_dir`: a folder with the user's YAML files (Hydra's --config-dir), which take precedence over conf/.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -81,8 +80,11 @@ def check_overrides(
 
 @dataclass(frozen=True)
 class Composed:
-    """A config composed for a help page. `config`: not resolved; `chosen`: group -> option; `options`: group -> all its options;
-    `problems`: the faults of the overrides that were left out."""
+    """A config composed for a help page.
+
+    `config`: the config before its `${...}` are resolved; `chosen`: group -> chosen option; `options`: group -> all
+    options of the group; `problems`: the faults of the overrides that were left out.
+    """
 
     config: dict[str, Any]
     chosen: dict[str, str | None]
@@ -93,9 +95,10 @@ class Composed:
 def compose_sound(
     config_name: str, overrides: Sequence[str], groups: Sequence[str], config_dir: str | None = None
 ) -> Composed:
-    """Compose the config `config_name` with those overrides that can be applied; of a sweep, the first value is used.
+    """Compose the config `config_name`, leaving out the overrides that cannot be applied.
 
-    `groups`: the groups whose options the result lists, including the options in `config_dir`.
+    An override with several values (a sweep) gets its first value. `groups`: the groups whose options the result lists;
+    `config_dir`: a folder with further options of the user.
     """
 
     def composed(words: Sequence[str]) -> tuple[dict[str, Any], dict[str, str | None], dict[str, list[str]]]:
@@ -137,8 +140,8 @@ class _Composer:
         self._config_name, self.loader = config_name, loader
 
     def faults(self, key: str, overrides: list[str], known: Sequence[str]) -> list[Problem]:
-        """Return [] if the config can be composed with these overrides, else one problem with the key `key`. `known`:
-        the dotted keys that exist; a misspelt key is answered with a similar one."""
+        """Return [] if the config can be composed with these overrides, else one problem for `key`. `known`: the dotted
+        keys that exist; the problem suggests one of them if `key` is misspelt."""
         from hydra import compose
         from hydra.errors import HydraException
         from yaml import YAMLError
@@ -155,8 +158,8 @@ class _Composer:
         return []
 
     def config(self, overrides: list[str]) -> tuple[dict[str, Any], dict[str, str | None]]:
-        """Return the composed config, not resolved, and the chosen option of each group. Both are empty if it cannot be
-        composed."""
+        """Return the config, composed but with its `${...}` not resolved, and the chosen option of each group. Both are
+        empty if the config cannot be composed."""
         from hydra import compose
         from hydra.errors import HydraException
         from omegaconf import OmegaConf
@@ -173,7 +176,7 @@ class _Composer:
 
 
 def dotted_keys(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield every dotted key of a config, including the keys of mappings."""
+    """Yield every dotted key of a config, both of single values and of mappings: `synthesis.tau` and `synthesis`."""
     seen: set[str] = set()
     for leaf, _ in leaves(config):
         parts = leaf.split(".")

@@ -16,9 +16,10 @@ APPS = ("synthesis_app", "probe_app", "refine_app", "train_app", "eval_app")
 
 def unknown_keys(root: Mapping[str, Any], groups: Iterable[str], config_name: str) -> list[Problem]:
     """Return a fault for each unknown key of the root config and of its `runtime` mappings. A key is known if one of
-    the project's files lists it, or if a `${...}` in `root` names it.
+    the project's files lists it, or if a `${...}` in `root` refers to it.
 
-    `root`: the composed config, not resolved; `groups`: the dotted keys at which config groups are placed.
+    `root`: the composed config, before its `${...}` are resolved; `groups`: the dotted keys that hold the config
+    groups; `config_name`: the name of the root config's file.
     """
     named = referenced(root)
     base = {str(key) for key in listed(config_name)} | _of_steps()
@@ -59,10 +60,10 @@ def _problem(key: str, last: str, known: list[str], otherwise: str) -> Problem:
 
 
 def listed(config_name: str) -> Mapping[str, Any]:
-    """Return one of the project's configs (`chain`, `pool/paper`) as written in its file and in the files that its
-    `defaults` name; {} for a user's own config.
+    """Return the keys of one of the project's configs (e.g. `chain` or `pool/paper`) as its file and the files in its
+    `defaults` list them; {} for a user's own config.
 
-    As in Hydra, such a file is in the same folder; if its name has a leading slash, it is below conf/.
+    As in Hydra, a name in `defaults` means a file in the same folder, or, with a leading slash, a file below conf/.
     """
     from omegaconf import OmegaConf
 
