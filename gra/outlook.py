@@ -1,5 +1,5 @@
-"""PURE: describes an unfinished step for `gra plan`: lines of text, the step's cost, and the numbers that later steps
-need to compute their own costs."""
+"""PURE: describes a step that has not run yet, for `gra plan`: lines of text, the expected cost, and the numbers from
+which the costs of later steps are computed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from gra import work
 
 @dataclass(frozen=True)
 class Cost:
-    """The expected cost of a step. `calls`: calls to models, and `tokens`: the tokens of these calls (only if the step
-    calls servers); `flops`: floating-point operations of the step's calls, training or evaluation; `hours`: GPU-hours
-    (gra/work.py); `disk`: bytes that remain when the step is done. `unsized`: true if FLOPs and hours are unknown
-    because the pool does not state the models' parameters; both are 0 in that case."""
+    """The expected cost of a step. `calls` and `tokens`: number of calls to models, and of all tokens in them; 0 for a
+    step that makes no calls. `flops`: number of floating-point operations of the step. `hours`: GPU-hours
+    (gra/work.py). `disk`: bytes on disk that remain when the step is done. `unsized`: whether `flops` and `hours` are
+    unknown, and therefore 0, because the pool does not state the models' numbers of parameters."""
 
     calls: float = 0.0
     tokens: float = 0.0
@@ -34,7 +34,7 @@ class Cost:
         )
 
     def in_words(self) -> str:
-        """Return the parts of the cost that are not 0, in words."""
+        """Return the cost as text, without the parts that are 0."""
         parts = [
             f"{work.about(self.calls)} calls" if self.calls else "",
             f"{work.about(self.tokens)} tokens" if self.tokens else "",
@@ -47,9 +47,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What is known about an unfinished step. `cost`: None if it is unknown. `rows`: number of records that the step
-    makes; None if it is unknown or the step makes no data. `billions`: billions of parameters of the model that the
-    step makes; None if the number is unknown or the step makes no model."""
+    """What is known about a step that has not run yet. `lines`: a description for the user. `cost`: None if it is
+    unknown. `rows`: number of records that the step will make; None if it is unknown or the step makes no data.
+    `billions`: size of the model that the step will make, in billions of parameters; None if it is unknown or the step
+    makes no model."""
 
     lines: list[str] = field(default_factory=list)
     cost: Cost | None = None

@@ -1,5 +1,6 @@
-"""Describes how a stage splits one run into parts for several jobs, in consecutive waves. gra/cluster queues the parts.
-For a synthesis, gra/synthesis/engine/sharding.py makes the parts."""
+"""Describes the tasks into which a stage splits one run, so that several jobs can share the work. The tasks form waves:
+the tasks of a wave run at the same time, one wave after the other. gra/cluster queues the jobs. For a synthesis,
+gra/synthesis/engine/sharding.py makes the waves."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Part:
-    """One task: the stage at the dotted path `target` writes the folder `output`. `inputs`: inputs of this task, in
-    addition to the inputs of the whole run."""
+    """One task: it runs the stage function with the dotted path `target` on `config`, and the stage writes the folder
+    `output`. `inputs`: inputs of this task, in addition to the inputs of the whole run."""
 
     target: str
     config: dict[str, Any]
@@ -22,11 +23,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Wave:
-    """Tasks that run at the same time, after all tasks of the previous wave. `part(i)` is task number i, counted from
-    0.
+    """Tasks that run at the same time, after all tasks of the previous wave. `part(i)` returns task number i, counted
+    from 0; `tasks`: how many there are.
 
-    `gathers`: whether the wave has a single task that collects what all tasks of the previous wave recorded. This task
-    also does the work that they left undone.
+    `gathers`: whether this wave is a single task that collects the results of all tasks of the previous wave, and also
+    does the work that these tasks left undone.
     """
 
     name: str

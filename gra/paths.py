@@ -40,8 +40,8 @@ def expanded(path: object) -> Path:
 
 
 def located(path: object) -> Path:
-    """Expand `path` like `expanded`, but resolve `gra:NAME` to the file NAME in `conf_dir()`. Configs name the
-    package's own data with this prefix.
+    """Return the path of a file that a config names. `gra:NAME` means the file NAME in `conf_dir()`, which comes with
+    GRA; for any other `path`, a leading `~` is expanded as in `expanded`.
 
     To name a file in the current folder whose own name begins with `gra:`, write `./gra:NAME`. Raises GraError like
     `conf_dir`.

@@ -53,9 +53,9 @@ class _Output(io.FileIO):
 
 
 def outlive_reader() -> None:
-    """Prepare sys.stdout and sys.stderr: stdout discards output after its reader has gone, and both replace characters
-    that their encoding lacks. If a caller has replaced sys.stdout, e.g. to capture it, it stays as it is. Every command
-    calls this first.
+    """Prepare sys.stdout and sys.stderr. When the program that reads stdout through a pipe has ended, further output is
+    discarded without an error. Characters that the encoding of stdout or stderr lacks are replaced. A sys.stdout that a
+    caller has replaced, e.g. to capture the output, is left as it is. Every command calls this function first.
 
     Catching BrokenPipeError is not enough: Hydra, rich and the interpreter's last flush raise it in three different
     places. Restoring SIGPIPE is not an option: it would kill a run when a server closes a connection.
@@ -118,9 +118,9 @@ def _plain(sign: str) -> str:
 
 
 def _fallback(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Handle a codec error: replace characters that the encoding lacks by an ASCII approximation. Bytes of file names
-    that could not be decoded are written unchanged. UTF-8 cannot represent such bytes, so for UTF-8 they are replaced
-    too."""
+    """Handle a codec error: replace each character that the encoding lacks by an ASCII approximation. A file name can
+    contain bytes that Python could not decode; these are written unchanged. UTF-8 cannot represent such bytes, so for
+    UTF-8 they are replaced too."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     code = ord(error.object[error.start])

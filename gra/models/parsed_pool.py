@@ -1,5 +1,5 @@
-"""Parses the `pool` of a config once. Provides the values that stages read, and the backend for all or some of the
-models."""
+"""Parses the group `pool` of a config once, for the stages. The result holds the values that a stage reads, and makes
+the backend for all or some of the models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BY_MODEL = ("base_url", "serve.gpus_per_model")  # keys of a pool whose value ca
 
 @dataclass(frozen=True)
 class ParsedPool:
-    """The keys that every pool has, and values derived from the other keys.
+    """A parsed pool. `settings`: the keys that every kind of pool has. The other values are derived:
 
     served       for each model, the hash of the settings that can change its replies (`gra.models.identity.served_as`)
     by_turns     whether the models are loaded one after the other
@@ -45,15 +45,16 @@ class ParsedPool:
         return {model.name: model.parameters for model in self.settings.models}
 
     def backend(self, names: Sequence[str], log_folder: Path) -> Backend:
-        """Return the backend for the models `names`, not yet open. `log_folder`: folder of the logs of servers that the
-        backend starts; `runtime.log_folder` takes precedence if it is set. Raises ConfigError."""
+        """Return the backend for the models `names`, not yet open. If the backend starts servers, it writes their logs
+        to `runtime.log_folder`, or to `log_folder` if that key is not set. Raises ConfigError."""
         runtime = {**self._runtime, "log_folder": self._runtime.get("log_folder") or str(log_folder)}
         return connect(_reduced(self._pool, names), runtime)
 
 
 def parsed_pool(pool: Mapping[str, Any], runtime: Mapping[str, Any]) -> ParsedPool:
-    """Parse a pool that `check_pool` accepts. The check may have run on another machine, because the pool's backend
-    need not be installed on this one. Raises ConfigError if a key that every pool has is faulty."""
+    """Parse a pool that `check_pool` has accepted, perhaps on another machine. The pool's backend need not be installed
+    on this machine, so only the keys that every kind of pool has are checked here. Raises ConfigError if one of them is
+    faulty."""
     settings, problems = parse(PoolBase, common_keys(pool), "pool")
     if settings is None:
         raise ConfigError(problems)

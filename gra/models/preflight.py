@@ -33,8 +33,8 @@ _known: dict[tuple[str, str], Listing] = {}
 
 
 def pool_problems(pool: Mapping[str, Any]) -> list[Problem]:
-    """Return the faults of a valid pool that lie outside its config: servers, weights, hub ids. A user's own backend is not
-    checked."""
+    """Return the faults of a valid pool that its config does not show: a server does not answer or does not list a
+    model, weights are missing, a hub id does not exist. A user's own backend is not checked."""
     settings = settings_of(pool)
     if isinstance(settings, openai.PoolSettings) and settings.serve is None:
         return _server_problems(settings)
@@ -51,8 +51,8 @@ def pool_problems(pool: Mapping[str, Any]) -> list[Problem]:
 
 
 def weights_problems(settings: openai.PoolSettings) -> list[Problem]:
-    """Return one Problem for the weights that the pool's servers need and the cache lacks, with the command that downloads
-    them; [] if none is missing."""
+    """Return [] if the cache has all weights that the pool's servers need. Otherwise return one Problem, which names
+    the missing weights and the command that downloads them."""
     if settings.serve is None or not settings.serve.says("{weights}"):
         return []
     with reported("reading the models' weights"):
@@ -87,7 +87,8 @@ def _names_hub(settings: PoolBase, served: str) -> bool:
 def server_problems(
     key: str, urls: Mapping[str, list[str]], api_key_env: str, remedy: str, url_key: str
 ) -> list[Problem]:
-    """Return the faults of servers and of their lists of models.
+    """Return a Problem for each server that does not answer or refuses the key, and for each model that its server does
+    not list.
 
     `urls`: the URLs for each model id; `key`: the config key that sets the models; `url_key`: the config key that sets
     the URLs; `api_key_env`: the environment variable that holds the API key; `remedy`: what to do about a model that a

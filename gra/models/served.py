@@ -1,5 +1,5 @@
-"""Lets separate jobs serve the models of a stage. Makes the config with which the stage finds the servers, and runs a
-server job's task."""
+"""Lets separate jobs run the servers of a stage's models. Makes the config with which the stage finds these servers,
+and runs the server in each of these jobs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def served(
     names: Sequence[str],
     within: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]],
 ) -> Served | None:
-    """Return how separate jobs serve the models `names` of a valid pool. None if the pool starts no servers, or starts
-    them one after the other. `within(pool, runtime)`: a function that returns the whole config of the stage with these
-    two groups."""
+    """Return what separate jobs need to serve the models `names` of a valid pool. None if the pool starts no servers,
+    or starts them one after the other. `within(pool, runtime)` returns the stage's whole config in which the groups
+    `pool` and `runtime` are replaced by the arguments."""
     settings = settings_of(pool)
     if not isinstance(settings, PoolSettings) or settings.serve is None or settings.by_turns:
         return None

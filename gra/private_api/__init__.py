@@ -1,9 +1,10 @@
-"""Wraps the private or patched names of other libraries that the project uses: one module per library. No other module uses
-such names.
+"""Wraps the private names of other libraries that GRA uses, and the names that it patches. Each library has one module
+here, and no other module of GRA uses such names.
 
-Each module states the library version in which its names were read, why the public API is not enough, and in `NAMES` every
-name that it relies on. `tests/test_private_api.py` looks up each name in the installed version. If a name is gone, the test,
-and `found` during a run, report the library, its version and the name.
+Each module states why the public API is not enough, for which version of the library it was written, and in `NAMES`
+every name that it relies on. `tests/test_private_api.py` checks that the installed version still has each name. If a
+name is gone, this test fails and, during a run, `found` raises an error; both report the library, its version and the
+name.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from gra.errors import GraError
 
 
 class MovedError(GraError):
-    """The installed version of a library does not have a private name."""
+    """The installed version of a library does not have a private name that GRA needs."""
 
 
 def found(name: str, read_from: str) -> Any:
-    """Return the object with the dotted `name` (module, then attributes). `read_from`: `PACKAGE VERSION`. Raises MovedError."""
+    """Return the object with the dotted `name` (module, then attributes). `read_from`: the library and the version for
+    which the caller was written, as "PACKAGE VERSION". Raises MovedError if there is no such object."""
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         try:
@@ -42,7 +44,7 @@ def found(name: str, read_from: str) -> Any:
 
 
 def moved(name: str, read_from: str) -> MovedError:
-    """Return the error for a name that is gone."""
+    """Return the error that says that the installed library does not have `name`."""
     package, _, read = read_from.partition(" ")
     try:
         installed = version(package)
@@ -54,10 +56,10 @@ def moved(name: str, read_from: str) -> MovedError:
 
 
 def missing(names: Sequence[str], read_from: str) -> list[str]:
-    """Return one message for each name in a module's `NAMES` that is gone.
+    """Return one message for each of the `names` that the installed library does not have.
 
-    `CLASS:attribute` is an attribute that methods of the class set on `self`. Names that need a library that is not
-    installed are skipped.
+    A name of the form `CLASS:attribute` is an attribute that the methods of the class set on `self`. A name is skipped
+    if it needs an optional library that is not installed.
     """
     messages = []
     for name in names:

@@ -1,7 +1,7 @@
-"""Private names of hydra-core, read from 1.3.8 (and of argparse, which it uses).
+"""Private names of hydra-core and of argparse, which hydra-core uses. Written for hydra-core 1.3.8.
 
-GRA finds all faults of a command line before `hydra.main` runs. Hydra has no public parser of its flags, and it reports only
-one fault at a time.
+GRA finds all faults of a command line before it calls `hydra.main`, which reports only one fault at a time. For this it
+needs Hydra's parser of flags, which is not public.
 """
 
 from __future__ import annotations

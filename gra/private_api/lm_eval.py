@@ -1,7 +1,8 @@
-"""Private and patched names of lm_eval, read from 0.4.13.
+"""Private names of lm_eval that GRA uses or patches. Written for lm_eval 0.4.13.
 
-lm-eval compiles a template again for every item. To find a commit it runs git, and git's messages reach the terminal.
-Its model classes discard whether a reply was truncated, and they build requests to servers in a private method.
+The reasons: lm-eval compiles a template again for every item. It runs git to find the current commit, and git's
+messages appear on the terminal. Its model classes do not report whether a reply was truncated, and they build requests
+to servers in a private method.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ Generate = Callable[..., Any]
 
 @contextmanager
 def compiled_once() -> Iterator[None]:
-    """Cache compiled templates during the block. Compiling them for every item takes minutes for the paper's suite."""
+    """During the `with` block, make lm-eval compile each template only once. Compiling them again for every item takes
+    minutes for the paper's suite."""
     env = found("lm_eval.utils.env", READ_FROM)
     before = found("lm_eval.utils.env.from_string", READ_FROM)
     env.from_string = functools.lru_cache(256)(before)
@@ -39,7 +41,8 @@ def compiled_once() -> Iterator[None]:
 
 @contextmanager
 def commit_from(commit: Callable[[], str | None]) -> Iterator[None]:
-    """Make lm-eval record what `commit` returns as the commit of the current folder."""
+    """During the `with` block, make lm-eval call the function `commit` to find the commit of the current folder,
+    instead of running git."""
     evaluator = found("lm_eval.evaluator", READ_FROM)
     before = found("lm_eval.evaluator.get_git_commit_hash", READ_FROM)
     evaluator.get_git_commit_hash = commit
@@ -51,8 +54,9 @@ def commit_from(commit: Callable[[], str | None]) -> Iterator[None]:
 
 @contextmanager
 def generating_through(lm: Any, wrapped: Callable[[Generate], Generate]) -> Iterator[None]:
-    """During the block, make lm-eval's model object `lm` generate through `wrapped(METHOD)`. METHOD is the object's own
-    method, which is called with keyword arguments."""
+    """During the `with` block, replace the method with which lm-eval's model object `lm` generates text. `wrapped` gets
+    the original method and returns the function that replaces it. lm-eval calls this function with keyword
+    arguments."""
     try:
         before = lm._model_generate
     except AttributeError:
@@ -65,7 +69,7 @@ def generating_through(lm: Any, wrapped: Callable[[Generate], Generate]) -> Iter
 
 
 def payload(wire: Any, message: Any, **options: Any) -> dict[str, Any]:
-    """Return the body of a request. It is built by `wire`, lm-eval's model object for this kind of server."""
+    """Return the body of a request with `message`, built by `wire`, lm-eval's model object for this kind of server."""
     try:
         create = wire._create_payload
     except AttributeError:

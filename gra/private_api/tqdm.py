@@ -1,7 +1,7 @@
-"""Patches `tqdm.std.tqdm.__init__`, read from tqdm 4.70.1.
+"""Patches `tqdm.std.tqdm.__init__`. Written for tqdm 4.70.1.
 
-lm-eval has no option to switch off the bars that it shows while it builds prompts. TQDM_DISABLE is read when tqdm is
-imported, which may have happened already.
+lm-eval has no option to switch off the bars that it shows while it builds prompts. The environment variable
+TQDM_DISABLE has no effect if tqdm is already imported.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NAMES = ("tqdm.std.tqdm.__init__",)
 
 @contextmanager
 def quiet_bars() -> Iterator[None]:
-    """Disable all of tqdm's bars during the block."""
+    """Disable all progress bars of tqdm during the `with` block."""
     from tqdm.std import tqdm
 
     before = tqdm.__init__

@@ -1,5 +1,6 @@
-"""Private attributes of transformers, read from 5.23.0. The public API gives neither a model's attention implementation
-nor the sums that the trainer keeps between two rows of its log. Checkpoints do not contain these sums either."""
+"""Private attributes of transformers. Written for transformers 5.23.0. Two things are missing from the public API: a
+model's attention implementation, and the sum of losses that the trainer keeps between two rows of its log. Checkpoints
+do not contain this sum either."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ NAMES = (
 
 
 def attention_of(config: Any) -> str:
-    """Return the attention implementation in use, e.g. `sdpa`."""
+    """Return the attention implementation that the model uses, e.g. `sdpa`."""
     return str(config._attn_implementation)
 
 
@@ -43,7 +44,8 @@ def on_device(trainer: Any, batch: Any) -> Any:
 
 
 def unlogged_loss(trainer: Any) -> tuple[int, Any]:
-    """Return the step of the last row of the log, and the sum of losses since that step (a tensor)."""
+    """Return two values: the step of the last row of the trainer's log, and the sum of the losses since that step, as a
+    tensor."""
     _need(trainer, "_globalstep_last_logged", "_tr_loss")
     return trainer._globalstep_last_logged, trainer._tr_loss
 

@@ -1,6 +1,5 @@
-"""Private names of trl, read from 1.16.0: the counts that its trainer does not save in a checkpoint, and a switch. With
-the switch on, the trainer computes the output layer only at the positions that count in the loss; TRL turns it on only
-on GPUs."""
+"""Private names of trl: two counts that its trainer does not save in a checkpoint, and a switch that makes training on
+CPUs faster. Written for trl 1.16.0."""
 
 from __future__ import annotations
 
@@ -20,10 +19,11 @@ NAMES = (
 
 @contextmanager
 def trained_positions_only() -> Iterator[None]:
-    """Inside the `with` block, compute the output layer only for tokens that count in the loss, on a CPU too.
+    """During the `with` block, let trl's trainer compute the output layer only for tokens that count in the loss, also
+    on a CPU.
 
-    TRL does this only on GPUs, because it would cause recompilation on other accelerators. The loss is the same, and a
-    step of a small model takes a fifth less time.
+    By itself, trl does this only on GPUs, because on some other accelerators it would cause recompilation. The loss is
+    the same, and a step of a small model takes a fifth less time.
     """
     utils, original = found("trl.trainer.utils", READ_FROM), found("trl.trainer.utils._use_triton", READ_FROM)
     utils._use_triton = lambda device: device.type == "cpu" or original(device)
@@ -46,8 +46,8 @@ def set_tokens_seen(trainer: Any, tokens: int) -> None:
 
 
 def unlogged_metrics(trainer: Any) -> dict[str, list[float]]:
-    """Return the training metrics since the last row of the log, by name. The dict is the trainer's own: changes to it change
-    the trainer's metrics."""
+    """Return the training metrics since the last row of the log, by name. This is the trainer's own dict, not a copy: a
+    caller that changes it changes the trainer's metrics."""
     _need(trainer, "_metrics")
     metrics: dict[str, list[float]] = trainer._metrics["train"]
     return metrics

@@ -1,8 +1,9 @@
-"""Private names of wandb, read from 0.31.0.
+"""Private names of wandb. Written for wandb 0.31.0.
 
-Tracking must never end a run, but W&B's service raises exceptions without a common base class. `Run.use_artifact` fails
-offline and waits forever for a server that is gone; `Run._log_artifact` does neither. The public API adds entries to a
-manifest only with a copy of the file.
+Three reasons. A fault of W&B must never end a run of GRA, but W&B's service raises exceptions without a common base
+class. The public `Run.use_artifact` fails offline, and waits forever for a server that is gone; the private
+`Run._log_artifact` works offline and does not wait. The public API can add a file to an artifact's manifest only if it
+also copies the file.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ NAMES = (*_DEAD, *_FAULTS, _ENTRY, _LOG_ARTIFACT)
 
 
 def dead() -> tuple[type[Exception], ...]:
-    """Return the exceptions that are raised when W&B's service process (wandb-core) is gone."""
+    """Return the classes of the exceptions that W&B raises when its service process (wandb-core) is gone."""
     return (*(found(name, READ_FROM) for name in _DEAD), ConnectionError)
 
 
 def faults() -> tuple[type[Exception], ...]:
-    """Return the exceptions that W&B raises: its own (without a common base class), those of network and file system, and those
-    of its service."""
+    """Return the classes of all exceptions that W&B may raise: W&B's own classes, those of its service, and Python's
+    exceptions for faults of the network and the file system."""
     import wandb
 
     own = (found(name, READ_FROM) for name in _FAULTS)
@@ -51,5 +52,5 @@ def log_artifact(run: Any, artifact: Any, use: bool = False) -> None:
 
 
 def manifest_entry(**fields: Any) -> Any:
-    """Return an entry of an artifact's manifest: path, digest, size, and `ref` or `local_path`."""
+    """Return a new entry for an artifact's manifest. `fields`: `path`, `digest`, `size`, and `ref` or `local_path`."""
     return found(_ENTRY, READ_FROM)(**fields)

@@ -1,1 +1,1 @@
-"""Loads one model at a time. Calls are queued by model, and the models take turns."""
+"""Loads one model at a time; the models take turns. Calls to a model wait until the model is loaded."""

@@ -1,14 +1,15 @@
-"""Loads one model at a time and queues calls by model; the models take turns. For one GPU: conf/pool/phased_*.yaml.
+"""Loads one model at a time, for machines on which only one fits: conf/pool/phased_*.yaml. The models take turns, and
+calls to a model wait for its turn.
 
-`chat` waits for its model's turn. The rules:
-- The loaded model keeps its turn while calls for it arrive, because a reply often leads to the next call to the same model
-  at once (keywords -> instruction). A turn ends only when no call is in flight and no call for this model waits.
-- Before a turn ends, the scheduler waits until the event loop has been idle for LULL_S seconds without a new call. Then
-  it assumes that all proposals in progress wait for other models. If no call waits for any model, the model stays
-  loaded.
-- The next model is the one with the most waiting calls (ties: the pool's order).
+The rules:
+- The loaded model keeps its turn while calls to it arrive, because a reply often leads at once to another call to the
+  same model (keywords, then instruction). A turn ends only when no call is in flight and no call to this model waits.
+- Before a turn ends, the scheduler waits until no new call has arrived for LULL_S seconds in which the event loop was
+  free to run all tasks. Then it assumes that all proposals in progress wait for other models. If no call waits for any
+  model, the model stays loaded.
+- The next model is the one with the most waiting calls; of several such models, the first in the pool's order.
 
-`runtime.concurrency` sets the number of proposals in progress. The larger it is, the fewer swaps are needed: use
+`runtime.concurrency` sets the number of proposals in progress. The larger it is, the less often models are loaded: use
 thousands. A waiting proposal takes about 8 kB with short prompts (measured), more with long ones. Replies depend only
 on their requests, so the data are the same as with all models loaded at once.
 """
@@ -44,14 +45,14 @@ class Loader(Protocol):
         ...
 
     def gpus(self, model: ModelSettings) -> int:
-        """Return the number of GPUs that the model uses, for the cost account."""
+        """Return the number of GPUs that the model uses, from which the GPU time is computed."""
         ...
 
 
 class Phased(Backend):
-    """A `gra.models.base.Backend` with models that `loader` loads in turn. `per_model`: limit on calls in flight to the
-    loaded model. `folder`: the folder in which a file records that a server reported simulated models; resumed runs
-    read it."""
+    """A backend whose models are loaded one after the other by `loader`. `per_model`: limit on calls in flight to the
+    loaded model. If a server reports that its models are simulated, the backend writes a file to `folder`, so that a
+    resumed run knows it without loading a model."""
 
     def __init__(
         self,
@@ -92,8 +93,8 @@ class Phased(Backend):
 
     @property
     def capabilities(self) -> Capabilities:
-        """The backend's capabilities. `queues` is true because calls wait here for their model's turn; the engine must
-        therefore not limit the calls."""
+        """The backend's capabilities. `queues` is true because calls wait here until their model is loaded. The engine
+        must therefore pass on all calls at once."""
         return Capabilities(
             queues=True, queued=self.queued, drain=self.drain, account=self.account, gpu_seconds=self.gpu_seconds
         )
@@ -107,7 +108,8 @@ class Phased(Backend):
             return await backend.chat(request)
 
     def queued(self, request: Request) -> float:
-        """Return the seconds that an answered call waited for its model's turn. It can be read only once per call."""
+        """Return the seconds that the call for `request` waited for its model's turn, and forget them: a second call
+        returns 0."""
         return self._queued.pop(request.key, 0.0)
 
     def drain(self) -> None:
@@ -119,7 +121,8 @@ class Phased(Backend):
         return {"loads": dict(self.loads), "load_seconds": round(self._load_seconds, 3)}
 
     def gpu_seconds(self) -> float | None:
-        """Return GPUs x seconds of all turns, including loading; None without GPUs."""
+        """Return the GPU-seconds of all turns so far, including loading: the seconds of each turn times the model's
+        GPUs. None without GPUs."""
         return self._gpu_seconds or None
 
     @asynccontextmanager

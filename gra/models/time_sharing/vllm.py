@@ -1,8 +1,8 @@
 """Runs models in turn on vLLM's engine, without HTTP: conf/pool/phased_vllm.yaml.
 
 Each turn is a child process (vllm_worker.py). The process ends with the turn, so that all of its GPU memory is freed.
-As with any batching server, the composition of a batch can change replies through rounding. VLLM_BATCH_INVARIANT=1 in
-the environment prevents this, but reduces speed.
+Rounding depends on which requests share a batch, so replies can differ between runs, as with any server that forms
+batches. VLLM_BATCH_INVARIANT=1 in the environment prevents this, but reduces speed.
 """
 
 from __future__ import annotations
