@@ -1,5 +1,5 @@
-"""Writes the unchanged seeds to a data folder with the same files as a synthesis. Experiments use it as the baseline
-with which synthetic data are compared.
+"""Writes the unchanged seeds to a data folder with the same files as a synthesis. Experiments compare synthetic data
+with this baseline.
 
 A seed without an answer cannot be trained on. It is dropped with the reason `response_missing`.
 """
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class SeedOnlySettings(Settings):
-    """The whole config of the stage `seed_only`, whose data set is the seeds alone."""
+    """The whole config of the stage `seed_only`, which writes a data set of seeds only."""
 
     seed: int = Field(description="Seed that draws the subset of `seeds.limit` seeds.")
     seeds: SeedSettings = Field(description="The seeds.")
@@ -49,7 +49,8 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """Return the seed file or folder. Its content decides the output, so it belongs in the fingerprint."""
+    """Return the seed file or folder ({} for a hub data set). Its content belongs in the fingerprint, because it
+    decides the output."""
     settings, _ = parse(SeedOnlySettings, config)
     return {} if settings is None else seed_files(settings.seeds)
 
@@ -66,15 +67,16 @@ def outlook(
     earlier: Sequence[Path],  # noqa: ARG001
     upstream: Upstream,  # noqa: ARG001
 ) -> Outlook:
-    """Return, for `gra plan`, how many records later steps can expect. The cost is zero, because the stage calls no
-    model."""
+    """Return, for `gra plan`, how many records this stage is expected to write. The cost is zero, because the stage
+    calls no model."""
     seeds = SeedOnlySettings.model_validate(config).seeds
     known = [number for number in (seeds.limit, trial.count(seeds, inputs)) if number is not None]
     return Outlook(cost=Cost(), rows=min(known, default=None))
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - the same for every folder
-    """Return "": whatever an unfinished folder of this stage contains can be made again at no cost."""
+    """Return "": an unfinished folder of this stage holds no work worth keeping, because making it again costs
+    nothing."""
     return ""
 
 

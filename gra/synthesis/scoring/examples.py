@@ -1,8 +1,9 @@
-"""PURE: draws the examples that a reviewer is shown before a Yes/No question. Records of the seeds are the examples for
-Yes; for No, a rule spoils a record, for example by giving it another record's response.
+"""PURE: draws the examples that a reviewer is shown before a Yes/No question. An example with the answer Yes is an
+unchanged seed. An example with the answer No is a seed that a rule has spoiled, for example by pairing its instruction
+with another seed's response.
 
-The examples are drawn once per round and domain, from at most SHELF records per domain, so memory does not grow with
-the number of records.
+The examples are drawn once per round and domain, from at most SHELF seeds per domain, so memory does not grow with the
+number of seeds.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s")
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An instruction and, if responses are judged, a response. `good`: whether Yes is the right verdict."""
+    """An instruction and, for questions about responses, a response. `good`: whether the right answer is Yes."""
 
     instruction: str
     response: str
@@ -34,8 +35,8 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """The examples to show. `responses`: before a question about a response. `instructions`: before a question about an
-    instruction."""
+    """The examples for one round and domain. `responses`: the examples shown before a question about a response.
+    `instructions`: the examples shown before a question about an instruction."""
 
     responses: tuple[Example, ...] = ()
     instructions: tuple[Example, ...] = ()
@@ -77,9 +78,9 @@ NONE = Examples()
 
 
 class Shelf:
-    """Holds the records from which examples are drawn: for each domain, the SHELF records whose ids have the smallest
-    hashes, so that the order of `records` does not matter. `records` is None if reviewers write their scores; then no
-    examples are shown."""
+    """Keeps the records from which examples are drawn: for each domain, the SHELF records whose ids have the smallest
+    hashes. The choice does not depend on the order of the argument `records`. If `records` is None, no examples are
+    given; this is so if reviewers write their scores as text."""
 
     def __init__(self, seed: int, records: Iterable[Record] | None):
         self._seed, self._shown = seed, records is not None
@@ -116,7 +117,7 @@ class Shelf:
 
 
 def shelf_for(settings: SynthesisSettings, seed: int, records: Iterable[Record]) -> Shelf:
-    """Return the shelf with these records. It gives examples only with synthesis.scoring=probability."""
+    """Return a shelf that draws examples from `records`. It gives no examples unless synthesis.scoring=probability."""
     return Shelf(seed, records if settings.scoring == "probability" else None)
 
 

@@ -3,10 +3,10 @@ both answers.
 
     user: <instruction>...</instruction> <response>...</response> Does the response ...? Yes or No.     assistant: Yes
     ... (six examples, the same for a run, round and domain, so that a server's prefix cache holds them)
-    user: the sample                                                  score = 10 x P(Yes) / (P(Yes) + P(No))
+    user: the sample, with the same question
 
-The score is the expected value over both answers (Yes counts 10, No counts 0), as in G-Eval (arXiv 2303.16634).
-`benchmarks/judging.py` measures how well a model judges this way.
+The score is 10 x P(Yes) / (P(Yes) + P(No)). It is the expected value if Yes counts 10 and No counts 0, as in G-Eval
+(arXiv 2303.16634). `benchmarks/judging.py` measures how well a model judges this way.
 """
 
 from __future__ import annotations
@@ -41,14 +41,15 @@ SOUND = "Is this a clear task that can be done as it stands? Yes or No."
 
 
 def questions_of(kind: Questions) -> tuple[str, ...]:
-    """Return the questions about a response, as keys of QUESTIONS."""
+    """Return the questions that a judge is asked about a response, as keys of QUESTIONS: one question if `kind` is
+    "overall", else one question per dimension."""
     return ("overall",) if kind == "overall" else DIMENSIONS
 
 
 def response_messages(instruction: str, response: str, examples: Examples, question: str = "overall") -> Messages:
-    """Return the chat that asks the question `question` (a key of QUESTIONS) about a response. Each example in the chat
-    is asked the same question. An example with the answer No has a response that is wrong altogether, so No is the
-    right answer to any question."""
+    """Return the chat that asks the question `question` (a key of QUESTIONS) about a response. The examples in the chat
+    ask the same question. In an example with the answer No, the response belongs to another instruction; No counts as
+    the right answer to every question about it."""
     return (*_shown(examples, question), {"role": "user", "content": _answered(instruction, response, question)})
 
 
@@ -58,7 +59,8 @@ def instruction_messages(instruction: str, examples: Examples) -> Messages:
 
 
 def request(model: str, messages: Messages, seed: int, served: str = "") -> Request:
-    """Return a request for one greedily decoded token with the probabilities of CHOICES."""
+    """Return a request that asks for one token, decoded greedily, with the probabilities of the answers in CHOICES.
+    `served`: a hash that identifies the model's weights and server settings (gra/models/base.py)."""
     return Request(model, messages, 0.0, 1.0, 1, seed, served=served, choices=CHOICES)
 
 
@@ -69,7 +71,8 @@ def score_of(choices: Mapping[str, float]) -> float | None:
 
 
 def read_score(reply: Reply) -> tuple[float | None, str | None]:
-    """Return (score, None), or (None, fault). replies/reading.py shortens each fault to a name for stats.json."""
+    """Return (score, None), or (None, fault) if the reply gives no score. `fault` is a text; replies/reading.py
+    shortens it to a name for stats.json."""
     if reply.error is not None:
         return None, f"refused: {reply.error[:200]}"
     score = None if reply.choices is None else score_of(reply.choices)
@@ -90,8 +93,9 @@ def _tagged(tag: str, text: str) -> str:
 
 @lru_cache(maxsize=64)
 def _shown(examples: Examples, question: str | None) -> Messages:
-    """Return the chat turns of the answered examples. They ask `question` about responses; if `question` is None, they
-    ask about instructions. The turns are cached, because many samples have the same examples."""
+    """Return the examples as chat turns: questions and their answers. If `question` is None, the examples are about
+    instructions. Otherwise they are about responses, and each asks the question `question`. The turns are cached,
+    because many samples have the same examples."""
     chat = []
     for one in examples.instructions if question is None else examples.responses:
         text = _task(one.instruction) if question is None else _answered(one.instruction, one.response, question)

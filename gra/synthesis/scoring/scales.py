@@ -1,9 +1,10 @@
 """Calibrates the scores of reviews (synthesis.calibrate=probe), so that all judges use a common scale. Each judge has a
-calibration map, whose knots a probe wrote to probe.json; the map is applied before the score is compared with the
-threshold tau.
+calibration map, a piecewise linear function from its own scores to the common scale. A probe computed the map's points
+(knots) and wrote them to probe.json. The map is applied before the score is compared with the threshold tau.
 
-A calibrated review has one score, `overall`, and keeps the model's own scores as `raw`. A model without a map (too few probe items)
-keeps its own scale and is named in the log and in stats.json (`calibration`).
+A calibrated review has one score, `overall`; its attribute `raw` keeps the scores that the model gave. A model has no
+map if the probe had too few items for it. Its scores stay unchanged, and the log and stats.json (`calibration`) name
+it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ Scales = Mapping[str, Knots]  # model -> its map
 
 
 def calibrated(review: Review, scales: Scales) -> Review:
-    """Return the review on the common scale; unchanged if its scores are missing or its model has no map."""
+    """Return the review with its score on the common scale. Return it unchanged if it has no scores, or if `scales` has
+    no map for its model."""
     knots = scales.get(review.model)
     if knots is None or review.scores is None:
         return review
@@ -38,14 +40,14 @@ def calibrated(review: Review, scales: Scales) -> Review:
 
 
 def as_given(review: Review) -> Review:
-    """Return the review with the model's own scores in place of the calibrated one."""
+    """Return the review with the scores that the model gave, before calibration."""
     return review if review.raw is None else replace(review, scores=review.raw, raw=None)
 
 
 def scales_for(settings: SynthesisSettings, models: Sequence[str], folder: Path | None) -> Scales:
-    """Return each judging model's calibration map, read from the probe in `folder`; {} if calibration is off. A judge
-    without a map is left out. Raises ConfigError if there is no probe, if the probe does not fit this run, or if it has
-    no map for any judge. Raises StoreError if the probe cannot be read."""
+    """Return {model: calibration map} for the models that judge, read from the probe in `folder`; {} if calibration is
+    off. Judges without a map are not in the result. Raises ConfigError if there is no probe, if the probe does not fit
+    this run, or if it has no map for any judge. Raises StoreError if the probe cannot be read."""
     if settings.calibrate == "none" or not settings.review:
         return {}
     found = read_probe(folder)
@@ -86,7 +88,8 @@ def problems(settings: SynthesisSettings, pool: ParsedPool, inputs: Mapping[str,
 
 
 def account(settings: SynthesisSettings, models: Sequence[str], scales: Scales) -> dict[str, list[str]] | None:
-    """Return, for stats.json, the models with calibrated scores and the judges without a map; None if calibration is off."""
+    """Return the entry `calibration` of stats.json: the models with calibrated scores and the judges without a map.
+    Return None if calibration is off."""
     if settings.calibrate == "none" or not settings.review:
         return None
     return {

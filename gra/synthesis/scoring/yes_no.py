@@ -1,7 +1,8 @@
-"""PURE: lists the questions that `synthesis.scoring=probability` asks about a sample, and turns their scores into checks and
-reviews.
+"""PURE: lists the Yes/No questions about a sample (`synthesis.scoring=probability`), and turns their scores into checks
+of the instruction and reviews of the response.
 
-With several questions (`synthesis.questions=dimensions`) a review counts only if each question has a score.
+If a reviewer is asked several questions (`synthesis.questions=dimensions`), its review counts only if every question
+has a score.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ SOUND = "sound"  # the only verdict on an instruction
 
 
 def check_questions(draft: Outcome, examples: Examples, turns: Sequence[tuple[str, str]]) -> list[Question]:
-    """Return one question for each (role, model) of `turns`: can the instruction be carried out as written?"""
+    """Return one question for each pair (role, model) in `turns`: can the instruction be carried out as written?"""
     chat = instruction_messages(draft.instruction, examples)
     return [(role, model, chat) for role, model in turns]
 
 
 def checks(models: Sequence[str], scored: Sequence[Scored], least: float) -> tuple[Check, ...]:
-    """Return each model's verdict on the instruction, which passes with a score of at least `least`."""
+    """Return each model's verdict on the instruction. The instruction passes if the model's score is `least` or more.
+    `scored`: one pair (score, fault) for each of `models`."""
     return tuple(
         Check(
             model,
@@ -39,14 +41,15 @@ def checks(models: Sequence[str], scored: Sequence[Scored], least: float) -> tup
 def review_questions(
     draft: Outcome, examples: Examples, turns: Sequence[tuple[str, str]], kind: Questions
 ) -> list[Question]:
-    """Return the questions about the response, for each (role, model) of `turns`."""
+    """Return the questions about the response that each pair (role, model) in `turns` is asked. `kind`: one question in
+    all, or one per dimension."""
     chats = [response_messages(draft.instruction, draft.response, examples, name) for name in questions_of(kind)]
     return [(role, model, chat) for role, model in turns for chat in chats]
 
 
 def reviews(models: Sequence[str], scored: Sequence[Scored], kind: Questions) -> tuple[Review, ...]:
-    """Return the reviews of `models`. `scored`: the scores of all questions that the first model was asked, then those
-    of the second model, and so on."""
+    """Return one review for each of `models`. `scored`: the scores of all questions that the first model was asked,
+    then those of the second model, and so on."""
     names = questions_of(kind)
     found = []
     for place, model in enumerate(models):

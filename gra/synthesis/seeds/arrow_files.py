@@ -21,8 +21,8 @@ def is_table(head: bytes) -> bool:
 
 
 def read_table(path: Path, content: Opened) -> Iterator[Raw]:
-    """Yield the rows of a parquet or Arrow file, which is read in batches. Raises SeedError for a damaged file, and for
-    a compressed file (e.g. gzip) of more than 1 GiB when unpacked."""
+    """Yield the rows of the parquet or Arrow file `path`, which is read in batches. `content`: the opened file. Raises
+    SeedError for a damaged file, and for a compressed file (e.g. gzip) that is larger than 1 GiB when unpacked."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

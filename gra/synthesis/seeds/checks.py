@@ -102,7 +102,8 @@ def check_first_records(settings: SeedSettings, base: Path | None = None, key: s
 
 
 def account(source: str, faults: Faults, good: int, settings: SeedSettings) -> str:
-    """Return the message of a SeedError about bad records: how many there are, why, where, and what to do."""
+    """Return the message of a SeedError about bad records: how many there are, why they are bad, where they are, and
+    what to do. `good`: the number of usable records."""
     if not faults.total:
         return f"{source}: no records{ARROW}give a file with records"
     head = f"{source}: {faults.total:,} of {faults.total + good:,} records are bad (seeds.max_bad={settings.max_bad}):"
@@ -111,8 +112,8 @@ def account(source: str, faults: Faults, good: int, settings: SeedSettings) -> s
 
 
 def remedy(settings: SeedSettings, faults: Faults, good: int, key: str = "seeds") -> str:
-    """Return what to do about bad records. If their columns are the cause, the advice contains a column map that the
-    user can type."""
+    """Return what the user can do about bad records. If their columns are the cause, the advice contains a column map
+    to type. `good`: the number of usable records."""
     recode = (
         "convert the file, e.g. iconv -f WINDOWS-1252 -t UTF-8; else " if faults.undecodable * 2 > faults.total else ""
     )

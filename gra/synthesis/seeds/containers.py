@@ -1,9 +1,9 @@
 """Opens seed files as UTF-8, regardless of their compression and encoding. Archives and other files that hold no data
-are refused with an error that names their kind.
+are refused; the error names the kind of file.
 
 Compression and encoding are recognised by the content, not by the file's name: gzip, bzip2, xz, zstd and lz4 by their
 magic numbers; UTF-8, UTF-16 and UTF-32 by their byte order mark or the positions of zero bytes. pyarrow unpacks zstd
-and lz4, the standard library the others.
+and lz4; Python's standard library unpacks gzip, bzip2 and xz.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ codecs.register_error(_INVALID, lambda error: ("\udcff", cast(UnicodeDecodeError
 
 @dataclass(frozen=True)
 class Raw:
-    """One raw record with its place in the source, or the `fault` that made it unreadable."""
+    """One raw record. `place`: where it stands in the source. `fault`: why it cannot be read; None if it can be
+    read."""
 
     place: str
     value: Any = None
@@ -59,9 +60,9 @@ class Raw:
 
 @dataclass(frozen=True)
 class Opened:
-    """A file's unpacked content. `handle`: a stream of the content in UTF-8, without a byte order mark; bytes that are
-    invalid in `encoding` become 0xff, which never occurs in UTF-8. `head`: the first bytes of the unpacked content, not
-    converted to UTF-8. `encoding`: the encoding in which the file was written."""
+    """A file's unpacked content. `handle`: a stream of the content in UTF-8, without a byte order mark. Bytes that are
+    invalid in the file's encoding become 0xff, which never occurs in UTF-8. `head`: the first bytes of the unpacked
+    content, not converted to UTF-8. `encoding`: the encoding in which the file was written."""
 
     handle: IO[bytes]
     head: bytes
@@ -69,7 +70,7 @@ class Opened:
 
 
 def bare_name(path: Path) -> str:
-    """Return the file's name in lower case, without compression endings."""
+    """Return the file's name in lower case, without endings such as .gz that mark compression."""
     name = path.name.lower()
     while name.endswith(_ENDINGS):
         name = name.rpartition(".")[0]
@@ -78,9 +79,11 @@ def bare_name(path: Path) -> str:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Opened]:
-    """Open `path`, and yield its unpacked content. Parquet and Arrow files are passed on unchanged.
+    """Open the file `path` for the time of the context, and yield its unpacked content. The content of parquet and
+    Arrow files is not converted.
 
-    Raises SeedError for a damaged or unreadable file, an archive of several files, and anything that is not a data file.
+    Raises SeedError for a damaged or unreadable file, an archive of several files, and anything that is not a data
+    file.
     """
     with damage(path), path.open("rb") as file:
         head, handle = _peeked(file)
@@ -110,7 +113,7 @@ def damage(path: Path) -> Iterator[None]:
 
 
 def again(head: bytes, handle: IO[bytes]) -> IO[bytes]:
-    """Return a stream that begins with `head`, the bytes already read from `handle`, and continues with the rest of `handle`."""
+    """Return a stream of `head` followed by the rest of `handle`. `head`: the bytes already read from `handle`."""
     return io.BufferedReader(cast(io.RawIOBase, _Prefixed(head, handle)), _CHUNK)
 
 

@@ -1,7 +1,7 @@
-"""Reads CSV and TSV files into records. A broken row is one fault, and the rows after it are still read.
+"""Reads CSV and TSV files into records. A broken row is reported as one fault, and the rows after it are still read.
 
-It uses Python's csv module. pyarrow and pandas (which `datasets` uses) guess types ("007" becomes 7), cannot name the line of a bad
-row if texts contain line breaks, and reject a whole file because of one byte.
+Python's csv module reads the rows. pyarrow and pandas (which `datasets` uses) are not suitable: they guess types ("007"
+becomes 7), cannot name the line of a bad row if texts contain line breaks, and reject a whole file because of one byte.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _TOO_LONG = str(object())  # stands for a line of more than MAX_ROW characters; 
 def rows(
     handle: IO[bytes], path: Path, knows: Callable[[dict[str, Any]], bool], encoding: str = "UTF-8"
 ) -> Iterator[Raw]:
-    """Yield each row after the header as a mapping of column names to texts, with the number of the row's first line.
-    `knows`: a function that returns whether a record's columns are known. The delimiter is chosen with it. Raises
-    SeedError if the header cannot be read."""
+    """Yield each row after the header, with the number of its first line, as a mapping of column names to texts or as a
+    fault. `knows`: a function that returns whether the names of a record's columns are known; it helps to find the
+    delimiter. `encoding`: the encoding of the file, for messages. Raises SeedError if the header cannot be read."""
     csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW))
     lines = _Lines(handle)
     if (first := lines.peek(1)) and (stated := re.fullmatch(r"sep=(.)\s*", first[0])):  # written by Excel
@@ -56,18 +56,20 @@ def rows(
 
 
 def looks_like_rows(sample: bytes, knows: Callable[[dict[str, Any]], bool]) -> bool:
-    """Return whether a file that begins with these bytes is CSV or TSV with known columns."""
+    """Return whether `sample`, the beginning of a file, is CSV or TSV with columns that the function `knows`
+    accepts."""
     found = _split(sample.decode("utf-8", "replace"))[:30]
     return any(_knows(found, delimiter, knows) for delimiter in _DELIMITERS)
 
 
 def _row(lines: _Lines, delimiter: str, width: int | None) -> tuple[list[str], int, str | None]:
-    """Return the next row: its cells, the number of its lines, and its fault (None if it has none).
+    """Return the next row: its cells, the number of its lines, and its fault (None if it has none). `width`: the number
+    of columns; None for the header.
 
-    If a faulty row takes several lines and its last line alone is a complete row, a quote was opened and never closed.
-    In this case only the first line is dropped, so the rows after it survive. Otherwise the quote is inside a long
-    text, and all lines of the row are dropped. In a TSV file, a first line that has the right number of cells when
-    quotes are ignored is returned as a row without a fault.
+    A faulty row can take several lines if it contains a quote. If its last line alone is a complete row, or if the
+    quote is never closed, only its first line is dropped, so the rows after it survive. Otherwise the quote is part of
+    a long text, and all lines of the row are dropped. In a TSV file quotes are often plain characters. Therefore the
+    first line of a faulty row is returned without a fault if it has `width` cells when quotes are ignored.
     """
     used = size = 0
     if lines.at(0) is _TOO_LONG:
@@ -106,8 +108,8 @@ def _is_whole(line: str, delimiter: str, width: int | None) -> bool:
 
 
 def _delimiter(sample: list[str], knows: Callable[[dict[str, Any]], bool]) -> str:
-    """Return the delimiter that gives a header with known columns or, if there is none, the most columns. If each
-    delimiter gives one column, return a comma."""
+    """Return the delimiter that gives a header with known columns. If no delimiter does, return the one that gives the
+    most columns, or a comma if each gives one column."""
     known = [delimiter for delimiter in _DELIMITERS if _knows(sample, delimiter, knows)]
     return max(known or _DELIMITERS, key=lambda delimiter: len(_cells(sample, delimiter)), default=",")
 
@@ -151,8 +153,8 @@ class _Lines:
         self.number = 1
 
     def at(self, place: int) -> str | None:
-        """Return one of the lines that are not taken yet; `place` counts them from 0. Return None after the end of the
-        file, and _TOO_LONG for a line of more than MAX_ROW characters."""
+        """Return a line that was not taken yet, without taking it; `place` counts these lines from 0. Return None after
+        the end of the file, and _TOO_LONG for a line of more than MAX_ROW characters."""
         while len(self._ahead) <= self._first + place:
             line = self._text.readline(MAX_ROW)
             if not line:

@@ -1,7 +1,8 @@
-"""Selects the seed files of a folder: a data folder of this project, a save_to_disk folder, the hub's layout, or plain data files.
+"""Selects the seed files of a folder: a data folder of this project, a save_to_disk folder, the hub's layout, or plain
+data files.
 
-The functions report each choice to the user with `add_note`. A README (the data set's card) can name data files; names
-that lead outside the README's folder are refused.
+The argument `add_note` is a function that reports a choice to the user. A README (the data set's card) can name data
+files; names that lead outside the README's folder are refused.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ _MAX_README = 1 << 20
 
 @dataclass(frozen=True)
 class Selection:
-    """What to read: the `files`, in order, or the save_to_disk folder `saved`."""
+    """What to read: either the files in `files`, in this order, or the save_to_disk folder `saved`."""
 
     files: tuple[Path, ...] = ()
     saved: Path | None = None
@@ -114,7 +115,7 @@ def is_ours(folder: Path) -> bool:
 
 
 def train_file(folder: Path) -> Path | None:
-    """Return the file of the kept samples if the folder is a data folder of this project, else None."""
+    """Return the file with the kept samples if `folder` is a data folder of this project, else None."""
     train = folder / TRAIN
     return train if train.is_file() and is_ours(folder) else None
 
@@ -155,9 +156,10 @@ def _of_hub_layout(folder: Path, split: str, config: str | None, add_note: Calla
 
 
 def _side_by_side(folder: Path, split: str, add_note: Callable[[str], None]) -> list[Path]:
-    """Return the data files of a folder. If it has none itself, return the data files in its subfolders. If paths
-    contain names of splits, only the files of `split` are returned. Raises BadRecord if there is no data file, or if
-    files without a split are in several subfolders."""
+    """Return the data files in `folder` or, if it has none, those in its subfolders. Paths can name splits. If some
+    paths name `split`, only these files are returned. Otherwise the files whose paths name no split are returned; if
+    there are none, `choose_split` chooses. Raises BadRecord if there is no data file, or if files that name no split
+    are in several subfolders."""
     top = [file for file in sorted(folder.iterdir()) if _is_data(file)]
     files = top or [file for file in sorted(folder.rglob("*")) if _is_data(file) and not _hidden(file, folder)]
     if not files:

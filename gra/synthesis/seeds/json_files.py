@@ -1,13 +1,14 @@
-"""Reads JSON files of any layout as a stream of values with their places: one value per line, one array, or several documents.
+"""Reads JSON files of any layout as a stream of values with their places: one value per line, one array, or several
+documents.
 
 If there is one value per line, a line that is not JSON is reported as a fault, and the other lines are read. An array
 is read element by element, so it may have any size.
 
-After a syntax error in an array, reading resumes at the next record that can be found. If the broken record stands at
-the beginning of a line, the next record is the next object that stands at the beginning of a line with the same
-indentation. Otherwise it is the next object with the columns of an earlier record, after a comma or at the beginning of
-a line. In two cases a SeedError is raised instead: the array holds chat turns; or no next record is found, and the
-broken record may not be the last one (e.g. the file is cut off).
+After a syntax error in an array, reading resumes at a later record. If the broken record begins a line, this is the
+next object that begins a line with the same indentation. Otherwise it is the next object that has the columns of an
+earlier record and stands after a comma or at the beginning of a line. SeedError is raised if the array holds chat
+turns. It is also raised if no later record is found, unless the broken record is clearly the last one; in a file that
+is cut off, this is not clear.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ _NEXT_OBJECT = re.compile(r"\n[{\[]")
 
 
 def has_lines(sample: list[bytes], named_lines: bool) -> bool:
-    """Return whether to read a file line by line. `sample`: the file's first lines that are not blank, each cut at
-    MAX_LINE + 1 bytes. `named_lines`: whether the file's name ends in .jsonl, .ndjson or .jsonlines. This decides only
-    if the sample fits both kinds of file."""
+    """Return whether a file has one JSON value per line. `sample`: the file's first lines that are not blank, each cut
+    at MAX_LINE + 1 bytes. `named_lines`: whether the file's name ends in .jsonl, .ndjson or .jsonlines. The name
+    decides only if the sample also fits a single document."""
     if not sample:
         return False
     opening = sample[0].lstrip(_BOM + b" \t\x1e")[:1]
@@ -84,9 +85,10 @@ def lines(handle: IO[bytes], encoding: str = "UTF-8") -> Iterator[Raw]:
 
 
 def documents(handle: IO[bytes], path: Path, encoding: str = "UTF-8") -> Iterator[Raw]:
-    """Yield the elements of an array, or consecutive values, with the places "record 1", "record 2" and so on.
+    """Yield the elements of an array, or values that follow one another, with the places "record 1", "record 2" and so
+    on.
 
-    A syntax error is yielded as one fault if reading can resume at a later record; otherwise SeedError is raised.
+    A syntax error is yielded as one fault if reading can resume after it; otherwise SeedError is raised.
     """
     text = Window(handle, path, encoding)
     number = 0
@@ -109,9 +111,9 @@ def documents(handle: IO[bytes], path: Path, encoding: str = "UTF-8") -> Iterato
 
 
 def _elements(text: Window, path: Path) -> Iterator[Raw]:
-    """Yield the elements of the array that begins at the window's position, and one fault, with its line, for each
-    broken element. If the elements are the turns of a chat, they are yielded together as one list. Raises SeedError for
-    a syntax error after which no element is found."""
+    """Yield the elements of the array that begins at the current position of `text`. A broken element is yielded as one
+    fault with its line. If the elements are the turns of a chat, they are yielded together as one list. Raises
+    SeedError for a syntax error after which reading cannot resume."""
     from gra.synthesis.seeds.turns import is_turn
 
     text.take("[")
@@ -152,8 +154,8 @@ def _elements(text: Window, path: Path) -> Iterator[Raw]:
 
 
 def _all_values(text: str) -> list[Any] | None:
-    """Return the consecutive JSON objects and arrays in a line; None if the line holds anything else. A comma at the
-    end of the line, as in an array that lost its brackets, is ignored."""
+    """Return the JSON objects and arrays in the line `text`, which follow one another; None if the line holds anything
+    else. A comma at the end of the line, as in an array that lost its brackets, is ignored."""
     found, at = [], 0
     text = text.rstrip().removesuffix(",")
     try:

@@ -1,4 +1,5 @@
-"""Reads a long JSON text piece by piece: the next value, its separator, and the next record after a syntax error."""
+"""Reads a long JSON text piece by piece: the next value, the separator after it, and, after a syntax error, the next
+record."""
 
 from __future__ import annotations
 
@@ -21,11 +22,12 @@ DECODER = json.JSONDecoder()
 
 
 class SyntaxFault(SeedError):
-    """Raised for a value that is not JSON or cannot be used; the text after it may be readable."""
+    """Raised for a value that is not JSON or cannot be used. Reading may resume after it."""
 
 
 class Window:
-    """A window on a long text: the part that was read and not yet consumed, with its line and column."""
+    """The part of a long text that was read from the file and not yet consumed. It begins at the current position,
+    whose line and column are known."""
 
     def __init__(self, handle: IO[bytes], path: Path, encoding: str):
         self._handle, self._path, self._encoding = handle, path, encoding
@@ -34,7 +36,8 @@ class Window:
         self.line, self._column = 1, 0  # position of `_at`
 
     def skip(self, what: re.Pattern[str]) -> bool:
-        """Move past the text that matches `what` here, if any. Return whether text is left after it."""
+        """Move past the text that the pattern `what` matches at the current position. Return whether text is left after
+        it."""
         while True:
             match = what.match(self._text, self._at)
             assert match is not None
@@ -43,7 +46,7 @@ class Window:
                 return self._at < len(self._text)
 
     def indent(self) -> int | None:
-        """Skip blanks. Return the indentation of the next value if it begins its line, else None."""
+        """Move past blanks to the next value. Return its indentation if it begins a line, else None."""
         line = self.line
         self.skip(BLANK)
         return self._column if self.line > line else None
@@ -56,8 +59,8 @@ class Window:
         self._advance(self._at + 1)
 
     def separator(self) -> str:
-        """Consume and return the comma after an element, or the bracket that ends the array. Before an object the comma may be
-        missing."""
+        """Consume and return the comma after an element, or the bracket that ends the array. If an object follows and
+        the comma is missing, return a comma."""
         while (match := _AFTER_ELEMENT.match(self._text, self._at)) is None:
             if self._text[self._at :].lstrip().startswith("{"):
                 return ","
@@ -85,7 +88,8 @@ class Window:
                 ) from error
 
     def seek(self, what: re.Pattern[str]) -> bool:
-        """Move to the last character of the next match of `what`. Return False, without moving, if there is none."""
+        """Move to the last character of the next match of the pattern `what`. Return False, without moving, if there is
+        no match."""
         while (match := what.search(self._text, self._at + 1)) is None:
             if not self._more():
                 return False
@@ -93,9 +97,10 @@ class Window:
         return True
 
     def seek_record(self, columns: set[frozenset[str]], indent: int | None) -> bool:
-        """Move to the next record. If the indentation of the broken record is given as `indent`, this is the next
-        object that begins its line with the same indentation; otherwise it is the next object with one of the known
-        sets of `columns`. Return False, without moving, if none is found."""
+        """Move from a broken record to the next record. `indent`: the indentation of the broken record if it begins a
+        line. Then the next record is the next object that begins a line with the same indentation. If `indent` is None,
+        it is the next object whose columns are one of the sets in `columns`. Return False, without moving, if there is
+        none."""
         place = 1  # relative to `_at`
         while True:
             match = _OBJECT.search(self._text, self._at + place)
@@ -131,8 +136,8 @@ class Window:
         return rest.startswith(",") if rest or self._ended else None
 
     def leave_last(self, indent: int | None) -> bool:
-        """Move to the end of the file if the broken record is the last of its array. Return False, without moving, if the file is
-        cut off or another record may follow."""
+        """If the broken record is the last of its array, move to the end of the file and return True. Return False,
+        without moving, if the file is cut off or another record may follow."""
         while self._more():
             pass
         others = (found.end() - 1 for found in _OBJECT.finditer(self._text, self._at + 1))
@@ -155,8 +160,8 @@ class Window:
         return f" (the file begins with `{begins}`; supported are JSON, jsonl, CSV, TSV, parquet and Arrow)"
 
     def _is_certain(self, error: json.JSONDecodeError) -> bool:
-        """Return whether the error would remain if more text were read. It may disappear if a string is unterminated or
-        if the error is at the end of the text that was read, because the value may continue there."""
+        """Return whether the error would remain if more text were read. An unterminated string, or an error at the end
+        of the text read so far, may be no error, because the value may continue in the next piece."""
         return not error.msg.startswith("Unterminated") and error.pos + 16 < len(self._text)
 
     def _more(self) -> bool:

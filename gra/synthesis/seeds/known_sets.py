@@ -1,8 +1,9 @@
-"""Reads the seed sets of the paper and of related work, with one function per format: raw record -> `Fields`.
+"""Reads the seed sets of the paper and of related work. Each format has one function, which turns a raw record into
+`Fields`.
 
 An instruction and its input are joined by an empty line. A record whose answer column is empty is a bad record
-(Stanford's Alpaca has 28). Formats that have no answers (WizardLM's test set, Condor's tag tree) give seeds with an
-empty response. The instruction is enough, because the generator works from keywords and summaries.
+(Stanford's Alpaca has 28 of them). Formats without an answer column (WizardLM's test set, Condor's tag tree) give seeds
+with an empty response. These are usable, because the generator works from keywords and summaries.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ TAG_INSTRUCTION = (
 
 
 def alpaca(record: Any) -> list[Fields]:
-    """Read {instruction, input, output}, and `domain` if it is one of the seven. "Noinput" means no input, as in the original
-    set."""
+    """Read an Alpaca record: {instruction, input, output}, and `domain` if its value is one of the seven domains. The
+    input "Noinput" means that there is none, as in the original set."""
     given = input_text(record, "input")
     domain = mapping(record).get("domain")
     instruction = join(text(record, "instruction"), given)
@@ -34,8 +35,8 @@ def alpaca(record: Any) -> list[Fields]:
 
 
 def wizardlm(record: Any) -> list[Fields]:
-    """Read Evol-Instruct: {conversations} (V2), {instruction, output} (70k), or the test set {idx, Skill, Difficulty,
-    Instruction}."""
+    """Read an Evol-Instruct record: {conversations} (V2), {instruction, output} (70k), or {idx, Skill, Difficulty,
+    Instruction} (test set)."""
     if "conversations" in mapping(record):
         return chat(record, "conversations")
     if "Instruction" in record:
@@ -68,7 +69,8 @@ def condor(record: Any) -> list[Fields]:
 
 
 def self_instruct(record: Any) -> list[Fields]:
-    """Read {instruction, instances: [{input, output}]}. Only the first instance is used; the others have the same instruction."""
+    """Read {instruction, instances: [{input, output}]}. Only the first instance is used, because all instances have the
+    same instruction."""
     instances = _listed(mapping(record).get("instances"))
     if not isinstance(instances, list) or not instances:
         raise BadRecord("`instances` is not a list with at least one entry")
@@ -125,9 +127,9 @@ def _is_wizardlm_test(record: Any) -> bool:
 @dataclass(frozen=True)
 class Format:
     """A known seed set. `name`: the value of `seeds.format` that selects it. `read`: turns a raw record into fields.
-    `is_one`: returns whether a record has this format; None if the format is recognised by the usual names of its
-    columns. `label`: the name in log and card. `answers`: whether the records have a response column. `hub`: the set's
-    id on the hub."""
+    `is_one`: a function that returns whether a record has this format; None if the usual names of the columns identify
+    it. `label`: the name in log and card. `answers`: whether the records have a response column. `hub`: the set's id on
+    the hub."""
 
     name: str
     read: Read
@@ -148,8 +150,8 @@ HUB_IDS = {known.name: known.hub for known in FORMATS if known.hub is not None}
 
 
 def shape_of(record: Any) -> Shape | None:
-    """Return how to read records that have the same keys as `record`; None if these keys are not known. Raises
-    ColumnFault if several keys may hold the same part of a seed."""
+    """Return the shape of records with the same keys as `record`; None if these keys are not known. Raises ColumnFault
+    if several keys may hold the same part of a seed."""
     for known in FORMATS:
         if known.is_one is not None and known.is_one(record):
             return Shape(known.read, known.label, answers=known.answers)

@@ -1,7 +1,9 @@
-"""Loads `Seed`s from any known set, and from any jsonl, json, csv, parquet, Arrow or hub data set.
+"""Loads `Seed`s from the known seed sets, and from any data set in jsonl, json, csv, parquet or Arrow files or on the
+hub.
 
-Bad records, up to `seeds.max_bad` of them, are listed with their places and skipped. A seed whose source gives no id gets a hash of
-its content as id. So the ids, and the subset that `limit` selects, stay the same when a file is moved, repacked or recoded.
+Up to `seeds.max_bad` bad records are skipped and listed with their places. A seed whose source gives no id gets a hash
+of its content as id. So the ids, and the subset that `limit` selects, stay the same when a file is moved, repacked or
+recoded.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ _SAMPLE_ID = re.compile(r"r\d+-\d{6,}")
 
 @dataclass(frozen=True)
 class BadSeed:
-    """A skipped record: its place and the reason."""
+    """A skipped record: its place in the source, and the reason."""
 
     place: str
     reason: str
@@ -53,10 +55,10 @@ class BadSeed:
 class SeedSet:
     """The loaded seeds, in the order of their source. `total`: number of seeds before `limit` was applied.
     `duplicates`: number of seeds that repeat an earlier instruction; such seeds are kept, because their answers may
-    differ and deduplication comes later. `columns`: how the records were read. `notes`: choices that were made, such as
-    the split. Three numbers count selected seeds: `system_prompts` the seeds that had a system prompt, `turns_left_out`
-    the seeds that had turns that are not part of the seed, and `marks_cut_off` the seeds that lost reasoning or
-    chat-template tokens."""
+    differ and a later step removes duplicates. `columns`: how the records were read. `notes`: messages about choices,
+    e.g. of the split. Three numbers count seeds in `seeds` from which something was removed: a system prompt
+    (`system_prompts`), turns other than the first question and its answer (`turns_left_out`), reasoning or
+    chat-template tokens (`marks_cut_off`)."""
 
     seeds: list[Seed]
     bad: list[BadSeed]
@@ -71,7 +73,8 @@ class SeedSet:
     marks_cut_off: int = 0
 
     def statistics(self) -> dict[str, Any]:
-        """Return the account of the seeds for stats.json."""
+        """Return, for stats.json, how many records were read, bad and used, how they were read, and what was left
+        out."""
         return {
             "read": self.total + len(self.bad),
             "bad": len(self.bad),
@@ -157,8 +160,8 @@ def load_seeds(settings: SeedSettings, seed: int, base: Path | None = None) -> S
 
 
 def report_bad(bad: Sequence[BadSeed], output: Path) -> None:
-    """Report the skipped records: the first ten in the log, all of them in bad_seeds.jsonl. If none was skipped,
-    nothing is written."""
+    """Report the skipped records `bad`: the first ten in the log, all of them in the file bad_seeds.jsonl. If `bad` is
+    empty, nothing is written."""
     for record in bad[:10]:
         log.warning("seed skipped: %s: %s", record.place, record.reason)
     if bad:
@@ -190,8 +193,8 @@ def _subset(seeds: list[Seed], limit: int | None, seed: int) -> list[Seed]:
 
 
 def warn_of_foreign_seeds(settings: SeedSettings, folder: Path | None, models_simulated: bool) -> None:
-    """Log a warning if simulated models get seeds that were not made for the simulated world. `folder`: the input
-    `seeds`."""
+    """Log a warning if simulated models get seeds that were not made for the simulated world. `folder`: the folder of
+    the stage's input `seeds`; None if it has no such input."""
     warning = labels.foreign_seeds(models_simulated, [folder, *seed_files(settings).values()])
     if warning is not None:
         log.warning(warning)

@@ -17,10 +17,10 @@ from gra.synthesis.seeds.turns import TOOL, chat
 
 
 def unmarked(fields: Fields) -> Fields:
-    """Return the seed without marks. If its question is a text in a chat template, only the question inside it is kept.
-    Reasoning and control tokens are removed from its answer. The field `dropped` says what was removed.
+    """Return the seed without marks. If its instruction is a text in a chat template, only the question inside that
+    text is kept. Reasoning and control tokens are removed from the response. The field `dropped` says what was removed.
 
-    Raises BadRecord if the answer is only reasoning, only control tokens, or a tool call.
+    Raises BadRecord if the response is only reasoning, only control tokens, or a tool call.
     """
     turns = template_turns(fields.instruction)
     if turns and (

@@ -1,4 +1,5 @@
-"""Turns raw records into the fields of seeds: picks the reader that fits each record, collects notes, and counts faults."""
+"""Turns raw records into the fields of seeds: picks the reader that fits each record, collects notes, and counts bad
+records."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ _PLACES = 5
 
 @dataclass
 class Faults:
-    """Counts bad records by reason and keeps the first places of each. Reasons that differ only in numbers count as one."""
+    """Counts bad records by reason, and keeps the places of the first records with each reason. Reasons that differ
+    only in numbers count as one reason."""
 
     groups: dict[str, tuple[str, Counter[str], list[str]]] = field(default_factory=dict)
     total: int = 0
@@ -45,8 +47,8 @@ class Faults:
             places.append(place)
 
     def listed(self, most: int = 10) -> list[str]:
-        """Return one line for each of the commonest reasons, at most `most`: "12 x REASON: line 1, line 2, ...". If
-        there are more reasons, a last line counts them."""
+        """Return up to `most` lines, one for each of the commonest reasons: "12 x REASON: line 1, line 2, ...". If
+        there are more reasons, one more line gives their number."""
         ranked = sorted(self.groups.values(), key=lambda group: -group[1]["n"])
         found = []
         for reason, count, places in ranked[:most]:
@@ -64,8 +66,8 @@ class Faults:
 
 
 class Reading:
-    """Reads the seeds of `settings` once. Iterating over `fields()` fills the attributes `notes`, `labels` and
-    `faults`."""
+    """Reads the seeds that `settings` names, once. The method `fields` yields them and fills the attributes `notes`,
+    `labels` and `faults`."""
 
     def __init__(self, settings: SeedSettings, base: Path | None):
         self.faults = Faults()
@@ -128,9 +130,9 @@ class Reading:
             self.notes[note] = None
 
     def _read(self, record: Any) -> tuple[list[Fields], str]:
-        """Return the record's seeds and the label that says how it was read. In a merged file, a record can have other
-        columns than the first record; it is then read by its own columns. But if an earlier record has an answer
-        column, a record without an answer column is bad."""
+        """Return the record's seeds and a label that says how it was read. In a merged file the records can differ in
+        their columns; each is read by its own columns. But if an earlier record has an answer column, a record without
+        one is bad."""
         if self._fixed is not None:
             return self._fixed(record), self._label
         shape = self._shape(record) or self._main

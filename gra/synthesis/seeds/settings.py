@@ -59,10 +59,11 @@ class SeedSettings(Settings):
 
 
 def seed_files(settings: SeedSettings, key: str = "seeds") -> dict[str, Path]:
-    """Return a mapping of the config key `seeds.path` to the seed file or folder whose content belongs in a
-    fingerprint. The result is empty for hub data sets and for a path that does not exist yet (such a path is in a
-    step's input, which has its own fingerprint). If the path is a data folder of this project, only the file of its
-    kept samples is returned, because its journal, statistics and card do not change the seeds."""
+    """Return {"seeds.path": file or folder} for the fingerprint, which contains the content of this file or folder.
+    `key`: the config key of the seeds, if it is not `seeds`. The result is empty for hub data sets, and for a path that
+    does not exist yet; such a path is inside a step's input, which has its own fingerprint. If the path is a data
+    folder of this project, only the file with its kept samples is returned, because its journal, statistics and card do
+    not change the seeds."""
     if settings.path is None or settings.hub is not None:
         return {}
     path = located(settings.path)
@@ -70,6 +71,7 @@ def seed_files(settings: SeedSettings, key: str = "seeds") -> dict[str, Path]:
 
 
 def resolve(path: str, base: Path | None) -> Path:
-    """Return `path`, inside `base` if it is relative and `base` is given. `gra:NAME` is never relative."""
+    """Return `path`; if it is relative and `base` is given, return it inside `base`. A path `gra:NAME` names a file in
+    the project's conf folder and is never relative."""
     given = located(path)
     return given if base is None else base / given

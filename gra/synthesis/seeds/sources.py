@@ -1,4 +1,4 @@
-"""Reads files and folders into raw records with their places. A record that cannot be read is a fault with its place."""
+"""Reads files and folders into raw records with their places. A record that cannot be read is yielded as a fault."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _SAMPLE_LINES, _SAMPLE_BYTES = 50, 16 << 20  # limits of the sample that tells j
 
 @dataclass(frozen=True)
 class Source:
-    """A `path` and how to read it. `container`: the kind of file; None: it is recognised by the content. `split`,
-    `config`: which split and which configuration to read if there are several. `is_record`: whether a mapping is one
-    seed record. `add_note`: receives messages for the user."""
+    """A `path` and how to read it. `container`: the kind of file; None: the content decides. `split`, `config`: which
+    split and which configuration of a data set to read if it has several. `is_record`: a function that returns whether
+    a mapping is one seed record. `add_note`: a function that receives messages for the user."""
 
     path: Path
     container: Container | None
@@ -68,7 +68,8 @@ def _read_file(path: Path, source: Source) -> Iterator[Raw]:
 
 
 def sniff(path: Path, sample: list[bytes], is_record: Callable[[Any], bool]) -> Container:
-    """Return the kind of a text file, decided by its first lines, or by its name if the lines fit several kinds."""
+    """Return the kind of a text file. The lines `sample` at its beginning decide; if they fit several kinds, its name
+    decides."""
     filled = [line for line in sample if line.strip()]
     name = bare_name(path)
     table = name.endswith((".csv", ".tsv", ".tab"))

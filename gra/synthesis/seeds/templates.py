@@ -1,8 +1,9 @@
-r"""PURE: splits a text in a chat template into turns, e.g. "### Human: Q### Assistant: A", "<s>[INST] Q [/INST] A </s>".
+r"""PURE: splits a text in a chat template, e.g. "### Human: Q### Assistant: A" or "<s>[INST] Q [/INST] A </s>", into
+turns.
 
-Data sets prepared for one model have this form (Guanaco, Llama 2 and ChatML texts, Anthropic's HH, Glaive). A text is
-in a chat template only if it begins with this template's mark of a user or system turn. It is split at the marks of
-this template, not at those of other templates.
+Data sets prepared for one model have this form (Guanaco, Llama 2 and ChatML texts, Anthropic's HH, Glaive). Each
+template has marks that begin a user, assistant or system turn. A text is in a template only if it begins with the
+template's mark of a user or system turn. It is split at the marks of this template only.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ _END = re.compile(
 
 @lru_cache(64)
 def template_turns(text: str) -> tuple[tuple[str, str], ...]:
-    """Return (role, text) of each turn; () if the text is in no template or has no user turn."""
+    """Return (role, text) for each turn; () if the text is not in a known chat template or has no user turn."""
     start = _OPENING.match(text)
     place = start.end() if start else 0
     for family in _FAMILIES:
@@ -73,6 +74,6 @@ def template_turns(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def holds_chat(text: str) -> bool:
-    """Return whether the text has a question and, after it, an answer in a chat template."""
+    """Return whether `text` is in a chat template and contains a question and, after it, an answer."""
     roles = [role for role, said in template_turns(text) if said]
     return "user" in roles and "assistant" in roles[roles.index("user") :]

@@ -14,17 +14,19 @@ _NO_INPUT = MISSING | {"noinput", "no input", "n/a", "not applicable"}  # Alpaca
 
 
 class BadRecord(ValueError):
-    """Raised with the reason why a record is not a seed. The caller that knows the record's place catches it."""
+    """Raised for a record that cannot be used as a seed; the message is the reason. A caller that knows the record's
+    place catches it."""
 
 
 class ColumnFault(BadRecord):
-    """Raised for a record that lacks a column or has unknown or ambiguous columns; a column map may help."""
+    """Raised for a record in which a column is missing, unknown or ambiguous; a column map may help."""
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """What the seed leaves out of its record: a system prompt; the number of turns before the question or after the answer;
-    `marks`: a model's reasoning, or tokens and role names of its chat template."""
+    """What was left out when a record was turned into a seed. `system`: whether a system prompt was. `turns`: how many
+    turns were, before the question or after the answer. `marks`: whether a model's reasoning, or tokens and role names
+    of its chat template, were."""
 
     system: bool = False
     turns: int = 0
@@ -33,7 +35,8 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Fields:
-    """The content of a seed. `part` distinguishes several seeds of one record."""
+    """The content of one seed. `part`: which part of the record it comes from, if one record gives several seeds.
+    `dropped`: what was left out."""
 
     instruction: str
     response: str
@@ -46,8 +49,8 @@ class Fields:
 
 
 def present(value: Any) -> bool:
-    """Return whether there is a value. null, NaN, the texts in MISSING, blank texts and empty collections count as
-    missing."""
+    """Return whether `value` counts as a value. null, NaN, the texts in MISSING, blank texts and empty collections
+    count as missing."""
     if value is None or (isinstance(value, float) and value != value):
         return False
     if isinstance(value, str):
@@ -56,8 +59,8 @@ def present(value: Any) -> bool:
 
 
 def text(record: Any, column: str, required: bool = True) -> str:
-    """Return the stripped text in `column`; "" if it is empty and not `required`. Raises BadRecord if the column is missing, a
-    required text is empty, or the value is not a usable text."""
+    """Return the stripped text in the column `column`; "" if it is empty and `required` is False. Raises BadRecord if
+    the column is missing, if a required text is empty, or if the value is not a usable text."""
     if column not in mapping(record):
         raise missing_column(record, column)
     value = stripped(record[column], f"`{column}`")
@@ -76,7 +79,8 @@ def input_text(record: Any, column: str | None) -> str:
 
 
 def stripped(value: Any, what: str) -> str:
-    """Return `value` without surrounding blanks; "" if it is missing. Raises BadRecord if it is not a text."""
+    """Return `value` without surrounding blanks; "" if it is missing. Raises BadRecord if it is not a text. `what`: the
+    name of the value in the message."""
     if not present(value) and not isinstance(value, list | dict | tuple):
         return ""
     if isinstance(value, list) and len(value) == 1:  # a column for several answers that holds one
@@ -104,7 +108,7 @@ def check_text(value: str, column: str) -> None:
 
 
 def join(instruction: str, given: str) -> str:
-    """Return an instruction and its input, with an empty line between them."""
+    """Return an instruction and its input `given`, with an empty line between them."""
     return f"{instruction}\n\n{given}" if given else instruction
 
 

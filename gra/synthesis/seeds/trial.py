@@ -14,9 +14,9 @@ QUICK = 64 << 20  # bytes of seed files that `gra plan` reads to count the seeds
 
 
 def problems(settings: SeedSettings | None, inputs: Mapping[str, Path | None], key: str = "seeds") -> list[Problem]:
-    """Return why the seeds (files or a hub data set) cannot be loaded; [] if they can be loaded. The list is also empty
-    if an earlier step has not made the seeds yet, and if another check reports the fault: `settings` is None because it
-    is invalid, or `check_seeds` finds a fault."""
+    """Return why the seeds (files or a hub data set) cannot be loaded; [] if they can be loaded. Return [] also if an
+    earlier step has not made the seeds yet, if `settings` is None because the settings are invalid, or if `check_seeds`
+    finds a fault. Other checks report the last two."""
     base = inputs.get("seeds")
     if settings is None or not _readable_now(settings, inputs) or check_seeds(settings, base=base):
         return []
@@ -28,7 +28,8 @@ def problems(settings: SeedSettings | None, inputs: Mapping[str, Path | None], k
 
 
 def count(settings: SeedSettings, inputs: Mapping[str, Path | None]) -> int | None:
-    """Return how many seeds there are; None if counting them is impossible now, would be slow, or needs a network."""
+    """Return how many seeds there are; None if they cannot be counted yet, or if counting would be slow or need a
+    network."""
     if not _readable_now(settings, inputs) or settings.hub is not None:
         return None
     state = _state(settings, inputs.get("seeds"))

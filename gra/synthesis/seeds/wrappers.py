@@ -1,6 +1,6 @@
 """PURE: finds records inside larger JSON values: arrays, {"data": [...]}, {"train": [...]}, {"rows": [{"row": ...}]},
-mappings of column names to lists, and the layouts that pandas writes. A value for which `is_record` returns True is a
-record and is not searched."""
+mappings of column names to lists, and the layouts that pandas writes. A value is not searched if the function
+`is_record` says that it is a record itself."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ _DEPTH = 4
 
 @dataclass(frozen=True)
 class Unwrapper:
-    """Finds the records in raw JSON values. `is_record`: whether a mapping is one seed record. `split`: the split to read if there
-    are several. `add_note`: receives messages for the user."""
+    """Finds the records in raw JSON values. `is_record`: a function that returns whether a mapping is one seed record.
+    `split`: the split to read if there are several. `add_note`: a function that receives messages for the user."""
 
     is_record: Callable[[Any], bool]
     split: str
@@ -119,7 +119,7 @@ class Unwrapper:
 
     def _columns(self, value: dict[str, Any]) -> list[Any] | None:
         """Return the rows of a table that is stored by columns, {"instruction": [...], "output": [...]}; None if
-        `value` is not of this form. A column may also be a mapping of row names to values, as pandas writes it."""
+        `value` is not of this form. As pandas writes it, a column may also be a mapping of row names to values."""
         columns = list(value.values())
         if any(isinstance(column, dict) and is_chat(column) for column in columns):  # turns as columns, not records
             return None
