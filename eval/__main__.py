@@ -1,4 +1,4 @@
-"""`python -m eval ...` is `gra eval ...`."""
+"""Makes `python -m eval ...`, in a clone of the repository, the same command as `gra eval ...`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""FLOPs and GPU-hours of an evaluation before it starts, for `gra plan`."""
+"""Estimates the FLOPs and GPU-hours of an evaluation before it starts, for `gra plan`."""
 
 from __future__ import annotations
 

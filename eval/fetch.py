@@ -6,11 +6,11 @@ Afterwards, DIR can be used on any machine: `gra eval suite=paper suite.data_dir
 `synthesis.decontaminate.data_dir=DIR` compares training data with the scored items. For GPQA, first accept its terms on
 the hub and set HF_TOKEN. GPQA's authors ask that its items are not published, so do not publish DIR.
 
-A file holds one split of one configuration as `.jsonl.gz` in the hub's record schema. `eval/suite/local_data.py` and
-the decontamination find it by its name. The command fetches the scored split of each task. It also fetches the split
-that the task's YAML names for worked examples, and the split from which `suite.num_fewshot` makes lm-eval take them, if
-that is another one. Existing files are kept, so the command can be repeated until all files are present. A benchmark
-that cannot be fetched does not stop the others.
+Each file contains one split of one configuration as `.jsonl.gz` in the hub's record schema. The evaluation
+(`eval/suite/local_data.py`) and the decontamination find the file by its name. For each task, the command fetches the
+split that is scored, the split that the task's YAML names for few-shot examples, and the split from which lm-eval takes
+these examples if `suite.num_fewshot` is set. Existing files are kept, so the command can be repeated until all files
+are present. A benchmark that cannot be fetched does not stop the others.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def fetch(suite: Suite, output: Path) -> dict[str, int | None]:
 
     Return {path: number of items}; the number is None for a file that existed before.
 
-    If a benchmark cannot be fetched, the others are fetched, and then EvalError is raised, which names all that are
-    missing. StoreError is raised at once if a file cannot be written.
+    If a benchmark cannot be fetched, the function still fetches the others and then raises EvalError, which names all
+    missing benchmarks. If a file cannot be written, the function raises StoreError at once.
     """
     done: dict[str, int | None] = {}
     faults: dict[str, str] = {}
@@ -87,7 +87,7 @@ def fetch(suite: Suite, output: Path) -> dict[str, int | None]:
 def wanted(task: str, yaml: catalogue.Yaml, owner: str, shots: int | None) -> list[Wanted]:
     """Return the files of a single task.
 
-    `owner`: the entry of `suite.tasks`, a task or a group, that contains the single task; `shots`: `suite.num_fewshot`.
+    `owner`: the entry of `suite.tasks` that is this task or the group that contains it; `shots`: `suite.num_fewshot`.
     Raises EvalError if the task's data are not on the hub, or if a custom function builds them.
     """
     spec = catalogue.read(yaml)
@@ -112,9 +112,10 @@ def wanted(task: str, yaml: catalogue.Yaml, owner: str, shots: int | None) -> li
 
 
 def place(dataset: str, part: str | None, split: str) -> str:
-    """Return a file's path in the folder: the data set's short name, its configuration, the split.
+    """Return a file's path in the folder: DATASET/CONFIGURATION/SPLIT.jsonl.gz, with the short name of the data set.
 
-    The path has no configuration if the configuration is the whole data set (main, default or all).
+    The configuration is left out if it stands for the whole data set (main, default or all). The paths for ARC,
+    HumanEval and BBH are shorter.
     """
     folder = str(local_data.slug(dataset))
     names = [part] if part not in local_data.ALL else []
@@ -129,9 +130,9 @@ def place(dataset: str, part: str | None, split: str) -> str:
 
 
 def _missing(name: str, shots: int | None, output: Path) -> Iterator[tuple[Wanted, str | None]]:
-    """Yield each file that a task or group needs, with the path of its copy in `output`; None without a copy.
+    """Yield each file that a task or group needs, and the path of its copy in `output` (None if there is no copy).
 
-    A file counts as a copy under any path that `local_data` accepts.
+    The copy can have any path that `local_data` accepts.
     """
     members = catalogue.members(name)
     if members is None:
@@ -195,7 +196,7 @@ def _say(text: str) -> None:
 
 
 class FetchSettings(Settings):
-    """The config that `gra fetch` reads. The keys above set its values."""
+    """The config that `gra fetch` reads. The group `suite` sets its values."""
 
     suite: Suite = Field(
         description="The benchmarks to fetch; only the keys `tasks`, `only` and `num_fewshot` are used."

@@ -17,7 +17,7 @@ _BUILDERS = ("json", "csv", "parquet", "text", "arrow")  # `dataset_path` of tas
 def problems(settings: EvalSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
     """Return the faults of the model, the benchmarks and the server that the config alone does not show.
 
-    `check` reports the faults of the config. If it found a key to be faulty, the checks here that need this key are
+    The stage's `check` reports the faults of the config. If it reports a key, the checks here that need this key are
     skipped.
     """
     return [*_benchmarks(settings.suite, inputs), *_model(settings.model or Model(), inputs)]

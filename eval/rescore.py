@@ -4,16 +4,17 @@ Command: gra rescore FOLDER --output DIR [--reading strict|opencompass]
          gra rescore FOLDER --output DIR --reading verified --verifier-url URL --verifier-model NAME
 (FOLDER: the output of `gra eval` or of a step `scores`; its samples/*.jsonl hold the items, the replies and lm-eval's verdicts)
 
-`--reading opencompass` replaces the strict answers and verdicts by the answers and verdicts of OpenCompass's rules
-(opencompass.py), also for lm-eval's tasks, but not for IFEval. The tolerant answers and verdicts stay. scores.json
-records the reading under `how`, and `gra compare` lists the tasks that were read differently.
+`--reading opencompass` reads the strict answers by OpenCompass's rules (opencompass.py), in lm-eval's tasks as well as
+in ours. IFEval, the closed world and tasks with an unknown kind of answer keep their strict verdicts. The tolerant
+answers and verdicts stay as they are. scores.json records the reading under `how`, and `gra compare` lists the tasks
+that were read differently.
 
 `--reading verified` asks a model at an OpenAI-compatible server whether each reply's final answer is the right one
 (verified.py). Only this reading needs a network. The verifier's replies are kept in DIR, so the same command resumes
 after a kill. The API key comes from the environment.
 
 Written to DIR: samples.parquet, scores.json, the labels SIMULATED and QUANTIZED if FOLDER has them, and rescored.json
-(what was redone).
+(which scores of each task were computed again).
 
 Redone: all tolerant scores, and the strict scores of our own tasks (`eval/tasks/`) except IFEval's. Programs run again
 in the sandbox. Not redone: the strict scores of lm-eval's tasks, which need lm-eval's filters and metrics. To redo

@@ -85,7 +85,7 @@ def outlook(
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - of any working folder
-    """Return "": a working folder of this stage contains nothing that is worth keeping."""
+    """Return "", because an unfinished run of this stage leaves nothing that is worth keeping."""
     return ""
 
 

@@ -1,14 +1,15 @@
 r"""Provides chat templates, and finds the trained part of a rendered conversation: the assistant turns with their end token.
 
-- `templates/default.jinja` is the plain text of LLaMA-Factory's template `default` (v0.9.2 and later; written from its
-  description, not from its code): "Human: ...<eos>\nAssistant:...<eos>\n", without a beginning-of-text token.
-- `templates/chatml.jinja` is the <|im_start|>role format.
-- `templates/qwen.jinja` is the format of chatml. If a conversation has no system message, the template adds the one
-  that Qwen2.5-Instruct's template adds. Tool calls are not rendered.
-- `templates/llama3.jinja` is the format of Meta-Llama-3-Instruct: the tokenizer's beginning-of-text token, if it has one, then a
-  header per role. Content is stripped of white space at both ends, as in Meta's template; the dates that Llama 3.1's template
-  adds are omitted.
-- `tokenizer` stands for the template that the tokenizer came with.
+- `templates/default.jinja` gives the same text as LLaMA-Factory's template `default` (v0.9.2 and later),
+  "Human: ...<eos>\nAssistant:...<eos>\n", without a beginning-of-text token. It was written from the description of
+  that template, not from its code.
+- `templates/chatml.jinja` is ChatML: a turn begins with <|im_start|> and the role.
+- `templates/qwen.jinja` is ChatML, too. If a conversation has no system message, the template adds the same one as
+  Qwen2.5-Instruct's template. Tool calls are not rendered.
+- `templates/llama3.jinja` is the format of Meta-Llama-3-Instruct: the tokenizer's beginning-of-text token, if it has
+  one, then a header per role. Content is stripped of white space at both ends, as in Meta's template; the dates that
+  Llama 3.1's template adds are omitted.
+- The name `tokenizer` means that the student's tokenizer keeps its own template.
 
 The template in use is saved with the tokenizer, so that evaluation renders conversations as training did.
 """
@@ -43,7 +44,10 @@ log = logging.getLogger(__name__)
 
 
 def load_tokenizer(student: StudentSettings, where: str) -> PreTrainedTokenizerBase:
-    """Return the unmodified tokenizer of the student at `where` (folder or hub id). Raises TrainError, which names the student."""
+    """Return the unmodified tokenizer of the student at `where` (a folder or hub id).
+
+    Raises TrainError, which names the student, if the tokenizer cannot be loaded.
+    """
     import httpx
     from transformers import AutoTokenizer
 
@@ -100,11 +104,12 @@ def install(tokenizer: PreTrainedTokenizerBase, name: str, bos: str = "model") -
 
 
 def _choose_start(tokenizer: PreTrainedTokenizerBase, bos: str) -> None:
-    """Change the template so that texts begin with the beginning-of-text token (`bos` = always) or without it (never).
+    """Change the template so that rendered texts begin with the beginning-of-text token, or begin without it.
+
+    `bos`: "always" (with the token), "never" (without it) or "model" (nothing changes).
 
     The changed template is saved with the tokenizer, so that evaluation renders conversations as training did. If the
-    tokenizer has no beginning-of-text token, or `bos` = model, nothing changes. Raises TrainError if the template
-    cannot be changed.
+    tokenizer has no beginning-of-text token, nothing changes. Raises TrainError if the template cannot be changed.
     """
     if bos == "model" or tokenizer.bos_token is None or _starts(tokenizer) == (bos == "always"):
         return
@@ -159,7 +164,7 @@ def _pattern(specials: tuple[str, ...]) -> re.Pattern[str]:
 def segments(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], specials: Sequence[str]
 ) -> list[tuple[str, bool]]:
-    """Return the rendered conversation in pieces (text, whether it is trained), which together are the whole rendering.
+    """Return the rendered conversation, divided into consecutive pieces: pairs (text, whether this text is trained).
 
     To find an assistant turn, the conversation is rendered twice: up to the prompt from which generation would start,
     and up to the end of the turn. The turn is the text that the second rendering adds. The trained part of the turn

@@ -1,4 +1,6 @@
-"""Runs one of several training processes, or the torchrun agent that starts them. Started by train/launch.py, not by hand:
+"""Runs one of several training processes, or the torchrun agent that starts them.
+
+train/launch.py starts this module with the command
 `python -m gra.train.worker agent TORCHRUN_ARGUMENTS --module gra.train.worker SPEC.json`.
 """
 
@@ -51,7 +53,7 @@ def agent(arguments: list[str]) -> int:
 
 
 def how(code: int) -> str:
-    """Return how a process ended, as text.
+    """Return a text that says how a process ended.
 
     `code`: the exit code that torchrun reports. If a signal killed the process, the code is minus the signal's number,
     or 128 plus that number if a shell started the process.
@@ -91,7 +93,10 @@ def _end(spec: Path, rank: int) -> Path:
 
 
 def quiet_unless_first() -> None:
-    """Unless this is the first process (rank 0), log only warnings, with the rank, and discard all printed text."""
+    """In every process but the first (rank 0), log only warnings and discard all printed text.
+
+    A logged warning begins with the rank.
+    """
     rank = int(os.environ.get("RANK") or 0)
     if rank:
         form = f"%(asctime)s [{rank}] %(levelname)s %(name)s: %(message)s"

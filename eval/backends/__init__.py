@@ -2,7 +2,7 @@
 
 All backends get their requests from `front.HarnessModel`, which renders every prompt with one tokenizer. The batches do
 not depend on which replies are already stored (batches.py). A backend loads its model when it gets its first request.
-If every reply is stored, it gets none and loads nothing.
+If every reply is stored already, the backend gets no request and does not load the model.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ Kind = str  # lm-eval's request types: generate_until, loglikelihood, loglikelih
 class ModelRequest:
     """One request of lm-eval to the model.
 
-    `key`: the reply's key in the reply store; `task`: the leaf task; `args`: (prompt, generation keywords), (context,
-    continuation) or (text,), as in lm-eval; `ids`: the tokens of the prompt, of context and continuation together, or
-    of the text; `scored`: the number of tokens of the continuation, which are the last ones in `ids`; `doc`: the item's
-    number in its task, for messages.
+    - `key`: the key under which the reply is stored
+    - `task`: the leaf task: lm-eval's single task, not the group that contains it
+    - `args`: lm-eval's arguments of the request: (prompt, generation keywords), (context, continuation) or (text,)
+    - `ids`: the tokens of the prompt or text; for (context, continuation), the tokens of both, in this order
+    - `scored`: how many tokens at the end of `ids` belong to the continuation
+    - `doc`: the item's number in its task, for messages
     """
 
     key: str
@@ -33,7 +35,7 @@ class ModelRequest:
 
     @property
     def task_name(self) -> str:
-        """Return `task` under the name that lm-eval's model classes expect, so that they accept this object."""
+        """Return the leaf task. lm-eval's model classes read the task of a request from the attribute `task_name`."""
         return self.task
 
     @property
@@ -44,7 +46,10 @@ class ModelRequest:
 
 @dataclass(frozen=True)
 class Reply:
-    """A generated text. `at_limit`: whether it was truncated at its token limit; None if the backend does not report it."""
+    """A generated text.
+
+    `at_limit`: whether the text was truncated at its token limit; None if the backend does not report this.
+    """
 
     text: str
     at_limit: bool | None = None
@@ -54,8 +59,8 @@ class Reply:
 class Refusal:
     """Replaces the reply to a request that the server refused.
 
-    `words`: the server's message; `passing`: whether the cause may be a temporary fault of the server. Such a request
-    was retried before it counted as refused.
+    `words`: the server's message; `passing`: whether the cause may be a temporary fault of the server. In that case,
+    the request was retried before it counted as refused.
     """
 
     words: str
@@ -73,16 +78,19 @@ OnReplies = Callable[[Sequence[ModelRequest], Sequence[Any]], None]
 class EvalBackend(Protocol):
     """Answers batches of requests of one kind. Its methods raise EvalError.
 
-    `on_replies(requests, replies)`: a function that `answer` calls, in the calling thread, with each group of replies
-    as it arrives.
+    The method `answer` calls `on_replies(requests, replies)`, in the calling thread, for each group of replies as it
+    arrives.
 
     The reply to a generation request is a Reply. The reply to a request of the kind loglikelihood is a pair
-    (log-likelihood, whether greedy decoding produces the text), and that of the kind loglikelihood_rolling is a
-    log-likelihood. A Refusal can take the place of any reply.
+    (log-likelihood, whether greedy decoding produces the text), and the reply to a request of the kind
+    loglikelihood_rolling is a log-likelihood. A Refusal can take the place of any reply.
     """
 
     def cut(self, kind: Kind, requests: Sequence[ModelRequest]) -> list[list[ModelRequest]]:
-        """Return all `requests` in batches, longest requests first, whatever the order of `requests`."""
+        """Return all `requests` in batches, longest requests first.
+
+        The batches do not depend on the order of `requests`.
+        """
 
     def answer(self, kind: Kind, batches: Sequence[Sequence[ModelRequest]], on_replies: OnReplies) -> None:
         """Answer every request of `batches`."""

@@ -16,14 +16,15 @@ Size = Callable[[int, int], int]  # (tokens of the longest prompt, token limit o
 
 
 def always(count: int) -> Size:
-    """Return a function that puts `count` requests into every batch, regardless of their length."""
+    """Return a function `size` (see `chunks`) with which every batch gets `count` requests, whatever their length."""
     return lambda *_: count
 
 
 def generations(requests: Iterable[ModelRequest], size: Size) -> list[list[ModelRequest]]:
     """Return batches of generation requests. All requests of a batch have the same decoding.
 
-    Requests with the same decoding are sorted by descending length, then by text, and divided into batches by `size`.
+    Requests with the same decoding are sorted by descending length, then by text, and divided into batches. `size`: see
+    `chunks`.
     """
     groups: dict[str, list[ModelRequest]] = {}
     for request in requests:
@@ -38,7 +39,8 @@ def generations(requests: Iterable[ModelRequest], size: Size) -> list[list[Model
 def likelihoods(requests: Iterable[ModelRequest], size: Size) -> list[list[ModelRequest]]:
     """Return batches of log-likelihood requests.
 
-    Requests that differ only in their last token count as one, because one row of a forward pass answers them all.
+    Requests with the same tokens up to the last token count as one request, because one row of a forward pass answers
+    all of them. `size`: see `chunks`.
     """
     rows: dict[tuple[int, ...], list[ModelRequest]] = {}
     for request in sorted(requests, key=lambda request: (-request.scored, request.ids, request.key)):
@@ -48,9 +50,10 @@ def likelihoods(requests: Iterable[ModelRequest], size: Size) -> list[list[Model
 
 
 def chunks(ordered: Sequence[ModelRequest], size: Size) -> list[list[ModelRequest]]:
-    """Return `ordered` (longest request first) in consecutive batches.
+    """Divide the requests in `ordered`, of which the longest is the first, into consecutive batches.
 
-    `size` computes the number of requests in a batch from the batch's first request, which is its longest.
+    `size`: a function that returns the number of requests in a batch. Its arguments are the number of tokens and the
+    token limit of the reply, both of the batch's first (longest) request.
     """
     pieces, start = [], 0
     while start < len(ordered):

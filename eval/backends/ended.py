@@ -1,6 +1,8 @@
-"""Records which replies were truncated. lm-eval's model classes return only texts, so the record is made inside them.
+"""Records which replies were truncated.
 
-These classes reorder the requests of a call, so a reply is identified by the tokens of its prompt.
+lm-eval's model classes return only the texts of the replies, so GRA fills the record while these classes generate.
+
+The classes also reorder the requests of a call, so the record identifies a reply by the tokens of its prompt.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from gra.eval.backends import ModelRequest
 
 
 class Ended:
-    """The record of one batch, whose requests have equal decoding.
+    """Records which replies of one batch were truncated. All requests of the batch have the same decoding.
 
     `max_length`: the limit on tokens of prompt and reply together.
     """

@@ -1,7 +1,7 @@
-"""Presents the model to lm-eval: renders prompts with the model's tokenizer and passes the requests on.
+"""Defines the model object that lm-eval calls. It renders prompts and passes lm-eval's requests on.
 
-`inference.cached.keep` sets the function that answers the requests. One tokenizer renders for all backends, so every
-backend gets the same prompt, equal to that of lm-eval's HF class. The chat template is used unchanged. No
+`inference.cached.keep` sets the function that answers the requests. The model's tokenizer renders the prompts for all
+backends, so every backend gets the same prompt as lm-eval's HF class. The chat template is used unchanged. No
 beginning-of-text token is added to a prompt that a chat template rendered: a template writes the token itself if the
 model needs it (Llama's does), and training adds none either (train/data/rows.py).
 """
@@ -31,7 +31,7 @@ class HarnessModel(TemplateLM):
     """The model that lm-eval sees (a TemplateLM): it renders prompts and passes requests on.
 
     It loads the config and the tokenizer but no weights. With `model.send=messages` it loads nothing, because the
-    server renders.
+    server renders the prompts.
 
     `chat`: whether prompts are rendered with the chat template; `bos`: see suite.bos. Raises EvalError if the model
     cannot be loaded, has no chat template although `chat` is set, or states no context length.
@@ -144,9 +144,10 @@ class HarnessModel(TemplateLM):
         return super().chat_template(chat_template) if self.renders else ""
 
     def bare(self, text: str) -> bool:
-        """Return whether a prompt is tokenised without adding special tokens.
+        """Return whether the prompt `text` has to be tokenised without adding special tokens.
 
-        This is so if a chat template rendered the prompt, or if the text begins with the beginning-of-text token.
+        That is the case if a chat template rendered the prompt, or if the prompt begins with the beginning-of-text
+        token.
         """
         return self.chat or has_bos_prefix(text, self.tokenizer.bos_token)
 
@@ -166,8 +167,8 @@ class HarnessModel(TemplateLM):
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
         """Return the tokens of one text.
 
-        `add_special_tokens`: None adds them unless a chat template rendered the text or the text already begins with
-        the beginning-of-text token.
+        `add_special_tokens`: whether the tokenizer adds its special tokens to the text. None means that it adds them,
+        except to a text that a chat template rendered or that already begins with the beginning-of-text token.
         """
         if add_special_tokens is None:
             add_special_tokens = not (self.chat or has_bos_prefix(string, self.tokenizer.decode(self.prefix_token_id)))

@@ -32,8 +32,9 @@ Loader = Callable[[Model, bool, str], Answering]  # model, whether prompts are c
 class Processes:
     """Starts one process per device.
 
-    Each process calls `load` when it gets its first batch. `threads`: torch threads per process; None: torch's default
-    on GPUs, an equal share of the cores for each process on a CPU.
+    `load`: a function that loads the model; each process calls it when it gets its first batch. `threads`: the number
+    of torch threads per process. If it is None, processes on GPUs use torch's default, and processes on a CPU use an
+    equal number of its cores.
     """
 
     def __init__(self, load: Loader, model: Model, chat: bool, devices: Sequence[str], threads: int | None):

@@ -4,11 +4,11 @@ The request bodies are lm-eval's (local-completions, local-chat-completions), bu
 client retries refused requests as if the fault were temporary, and cancels all calls when one gets no answer. With
 every HTTP error it logs the request's headers, which contain the API key.
 
-`model.send` decides what is sent: the tokens that the other backends feed to the model, the prompt as text, or the
-conversation. The server tokenises text, and the field `add_special_tokens` tells it whether to add a beginning-of-text
-token. A conversation that ends with the start of the reply is sent with `continue_final_message`. vLLM supports both
-fields; SGLang supports only `continue_final_message`. A request that the server refuses, if need be after retries,
-becomes a Refusal and does not end the run.
+The setting `model.send` decides what is sent: the prompt's tokens (the same that the other backends feed to the model),
+the prompt as text, or the conversation. If text is sent, the server tokenises it, and the field `add_special_tokens`
+tells the server whether to add a beginning-of-text token. A conversation that ends with the start of the reply is sent
+with `continue_final_message`. vLLM supports both fields; SGLang supports only `continue_final_message`. If the server
+refuses a request, its reply is a Refusal, and the run goes on.
 """
 
 from __future__ import annotations
@@ -113,8 +113,9 @@ class ServerModel:
     async def _one(self, session: Session, kind: str, request: ModelRequest) -> Any:
         """Return the reply to `request`, or a Refusal if the server refuses the request.
 
-        A temporary fault of the server becomes a Refusal only after `runtime.retries` retries. Raises EvalError if the
-        server cannot be reached, or if its answer concerns every request (a wrong key, model or URL).
+        After a temporary fault of the server, the request is retried up to `runtime.retries` times before the reply is
+        a Refusal. Raises EvalError if the server cannot be reached, or if its answer shows that every request would
+        fail (a wrong key, model or URL).
         """
         body, parse = (self._generation if kind == "generate_until" else self._likelihood)(request)
         data = json.dumps(body).encode()

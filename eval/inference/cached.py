@@ -52,10 +52,11 @@ log = logging.getLogger(__name__)
 class ReplyCounts:
     """Counts what happened to the requests, for results.json.
 
-    - `sent`: requests sent to the model; `known`: requests answered from the store
-    - `cut`: by leaf task, the prompts that were shortened at their start to fit the model's context
-    - `continued`: by leaf task, the conversations that end with the start of a reply, which a chat server continues
-    - `refused`: by leaf task, the prompts that the server refused; each of them counts as an empty reply
+    - `sent`: the number of requests sent to the model; `known`: the number of requests answered from the store
+    - `cut`: leaf task -> the number of prompts whose start was removed to fit the model's context
+    - `continued`: leaf task -> the number of conversations in which a chat server has to continue a given start of a
+      reply
+    - `refused`: leaf task -> the number of prompts that the server refused; the reply to such a prompt counts as empty
     - `ended`: (leaf task, the item's number among the evaluated items) -> whether the reply was truncated (see Reply)
     """
 
@@ -78,8 +79,9 @@ def keep(
     new replies arrive. Return the counts, which grow while lm-eval runs. Refusals are not stored, so the next
     evaluation sends these requests again.
 
-    While lm-eval runs, `lm` raises EvalError if the server counts as broken (HOPELESS). It also raises EvalError for
-    refused requests if `model.refused=error`, if they ask for log-likelihoods, or if the server refused all of them.
+    While lm-eval runs, `lm` raises EvalError in four cases: the server refused HOPELESS requests in a row for reasons
+    that may be its own fault; it refused all requests; it refused a request for log-likelihoods; it refused any
+    request, and `model.refused=error` is set.
     """
     counts = ReplyCounts()
 
@@ -154,9 +156,9 @@ def keep(
 def model_key(path: str, revision: str, dtype: str, *more: Any) -> str:
     """Return the hash that identifies the model in a reply's key.
 
-    For a local model, the hash covers the content of the files that the model is loaded from, but no files that a run
-    wrote into the folder. For any other model, it covers the hub id and `revision`. It always covers `dtype` and the
-    further arguments (`*more`), which stand for everything else that changes the replies.
+    For a local model, the hash covers the content of the model's files; it ignores files that runs wrote into the
+    folder. For any other model, it covers the hub id and `revision`. In both cases it also covers `dtype` and `*more`.
+    With `*more`, the caller passes everything else that changes the replies, such as the backend.
     """
     folder = Path(path)
     files = sorted(_files_of(folder)) if folder.is_dir() else []

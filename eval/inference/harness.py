@@ -39,9 +39,9 @@ def evaluate(
     `local`: the tasks with local files; `kept`: the reply store's file; `scratch`: an empty folder.
 
     Return two values. The first is the content of lm-eval's results file, with the keys that lm-eval's command line
-    adds (such as task_hashes and chat_template_sha) and `replies` (the counts of cached.ReplyCounts). The second is the
-    samples by leaf task, in the order of the items. Each sample has `at_limit`: whether the reply was truncated at its
-    token limit (None if unknown or if nothing was generated).
+    adds (such as task_hashes and chat_template_sha) and `replies` (the counts of cached.ReplyCounts). The second maps
+    each leaf task to its samples, in the order of the items. Each sample has `at_limit`: whether the reply was
+    truncated at its token limit (None if unknown or if nothing was generated).
 
     Raises EvalError if a model or benchmark cannot be loaded, or if they do not fit together.
     """
@@ -105,10 +105,12 @@ def evaluate(
 
 
 def load(model: Model, runtime: Runtime, chat: bool, bos: str = "model") -> tuple[HarnessModel, EvalBackend]:
-    """Return the object that renders prompts for lm-eval, and the backend that answers them. No weights are loaded.
+    """Return the object that renders prompts for lm-eval, and the backend that runs the model.
 
-    `chat`: whether prompts are rendered with the chat template; `bos`: see suite.bos. Raises EvalError with the
-    library's message.
+    No weights are loaded yet.
+
+    `chat`: whether prompts are rendered with the chat template; `bos`: see suite.bos. Raises EvalError, which contains
+    the library's message, if this fails.
     """
     from gra.eval.backends.front import HarnessModel
 

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Record:
-    """A stored reply, JSON-able.
+    """A stored reply. It can be written as JSON.
 
     `kind`: lm-eval's request type; `decoding`: the generation keywords; `cut`: whether the prompt was shortened at its start;
     `at_limit`: whether the reply was truncated at its token limit (None: unknown).
@@ -52,13 +52,13 @@ class Record:
 
 
 class ReplyStore:
-    """The replies in the file at `path`, as a context manager.
+    """A context manager for the store of replies in the file at `path`.
 
-    `others`: the stores of other runs. They are searched for replies that the file at `path` lacks.
+    `others`: the paths of other runs' stores. The store takes replies from them that the file at `path` lacks.
 
     No added record is lost if the process is killed (SQLite's WAL). A power loss can lose the records added since the
-    last sync; `add` syncs if the last sync is at least SYNC_S seconds old. A damaged file is set aside, and its
-    requests are sent again. Raises StoreError if a store cannot be opened, read or written.
+    last sync; `add` syncs if the last sync is at least SYNC_S seconds old. A damaged file is set aside, and the run
+    requests its replies again. Raises StoreError if a store cannot be opened, read or written.
     """
 
     def __init__(self, path: Path, others: Sequence[Path] = ()):
@@ -93,7 +93,7 @@ class ReplyStore:
                 raise self._error(error) from error
 
     def find(self, keys: Iterable[str]) -> dict[str, Record]:
-        """Return {key: record} for those of `keys` that have a stored record.
+        """Return {key: record} for each of `keys` under which a record is stored.
 
         Records found in other runs' files are copied into this file, so that it is complete.
         """

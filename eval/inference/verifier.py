@@ -54,8 +54,11 @@ class Verifier:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """The verdicts of a verifier. `by_prompt`: prompt -> verdict. `simulated`: whether a simulated model gave any of
-    the verdicts. `sent`: the number of requests that this run sent."""
+    """The verdicts of a verifier.
+
+    `by_prompt`: prompt -> verdict; `simulated`: whether a simulated model gave any of the verdicts; `sent`: the number
+    of requests that this run sent.
+    """
 
     by_prompt: dict[str, str]
     simulated: bool
@@ -65,7 +68,9 @@ class Verdicts:
 def verify(
     verifier: Verifier, prompts: Iterable[tuple[str, str]], path: Path, progress: Progress = lambda _done, _total: None
 ) -> Verdicts:
-    """Return the verifier's verdict on each prompt: from the store at `path` if it is there, else from the server.
+    """Return the verifier's verdict on each prompt.
+
+    Only prompts without a reply in the store at `path` are sent to the server.
 
     `prompts`: pairs (leaf task, prompt). Raises ConfigError for a URL or key that cannot be used, ServerError if the
     server cannot be used, and EvalError if it refuses every question. The store keeps the replies that arrived before
@@ -129,7 +134,7 @@ async def _ask(
 ) -> None:
     """Send the requests in `due`, `concurrency` at a time, and pass each reply or refusal to `keep`.
 
-    The first exception cancels the other calls and is raised.
+    If a call raises an exception, the other calls are cancelled, and the exception is raised here.
     """
 
     async def work() -> None:

@@ -19,7 +19,10 @@ def shown(score: Mapping[str, Any]) -> str:
 
 
 def warnings(result: Mapping[str, Any]) -> list[str]:
-    """Return one warning for each task in scores.json with a larger share of truncated replies than NOTICED."""
+    """Return one warning for each task in which the share of truncated replies exceeds NOTICED.
+
+    `result`: the content of scores.json.
+    """
     return [line for name, score in result["tasks"].items() if (line := _warning(name, score)) is not None]
 
 

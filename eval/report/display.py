@@ -35,8 +35,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 class Progress:
     """A context manager that shows how many items of each task are answered.
 
-    Call it with (items done, items in total, leaf task); any thread can. `console`: where the bars are drawn; None:
-    standard error if it is a terminal. `line_s`: seconds between two lines without a terminal.
+    Call the object with (items done, items in total, leaf task). Calls from several threads are safe. `console`: where
+    the bars are drawn; None: standard error if it is a terminal. `line_s`: seconds between two lines without a
+    terminal.
     """
 
     def __init__(self, tasks: Sequence[str], console: Console | None = None, line_s: float = LINE_S):

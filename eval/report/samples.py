@@ -1,7 +1,7 @@
 """Turns lm-eval's logged samples into the rows of samples.parquet.
 
-A row holds the prompt's hash and the reply. For each of the two readings, strict and tolerant (answers.py), it holds
-the extracted answer and whether the answer is right.
+A row contains the prompt's hash and the reply. Two sets of rules extract an answer from the reply: the strict reading
+and the tolerant reading (answers.py). For each of them, the row contains the answer and its score.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class SampleRow(TypedDict):
     - `cluster`: the item's subject (MMLU, MATH) or sub-task (BBH). Results of items in the same cluster are correlated.
       None if the benchmark has no clusters, or only one.
     - `prompt_hash`: sha256 of the prompt.
-    - `extracted`: the strictly extracted answer, None if none was found; `correct`: its score (0..1) by the first
-      metric of the task's first filter.
-    - `extracted_tolerant`, `correct_tolerant`: the same by the tolerant reading (answers.py); `correct_tolerant` is
-      None if the task has no tolerant score.
+    - `extracted`: the answer by the strict reading, None if it found none; `correct`: the score of this answer (0..1),
+      which is the first metric of the task's first filter in lm-eval.
+    - `extracted_tolerant`: the answer by the tolerant reading (answers.py), None if it found none; `correct_tolerant`:
+      the score of this answer, None if the task has no tolerant score.
     - `at_limit`: whether the reply was truncated at its token limit; None if unknown or if nothing was generated.
     """
 

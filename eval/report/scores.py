@@ -28,18 +28,18 @@ def scores(
 
     `metrics`, `groups`, `how`: the metric, the group and the conditions (suite/conditions.py) of each task.
 
-    A task without rows has None for its numbers. The stage adds `quantized`: the model's label if its weights were once
+    If a task has no rows, its numbers are None. The stage adds `quantized`: the model's label if its weights were once
     quantised (gra/labels.py), or None.
 
     `macro`, for tasks with clusters of items (MMLU's subjects, BBH's tasks): the unweighted mean of the clusters'
     means, as OpenCompass prints it. `over` is the number of clusters. The standard errors of `macro` treat the clusters
-    as given and only the items within them as sampled: add up variance / n of all clusters, take the square root, and
-    divide by the number of clusters. They are None if a cluster has only one item.
+    as fixed and the items within a cluster as a sample: divide the variance of each cluster by its number of items, add
+    up, take the square root, and divide by the number of clusters. They are None if a cluster has only one item.
 
-    `at_limit_known`: the number of replies of which it is known whether they were truncated. `at_limit`: the number of
-    truncated replies among these; None if `at_limit_known` is 0. `extraction`: the share of items in which the strict
-    extraction found an answer. A task without a tolerant score (unknown kind of answer, log-likelihoods) has None for
-    both the tolerant score and the extraction.
+    `at_limit_known`: the number of replies for which the backend reported whether they were truncated. `at_limit`: the
+    number of truncated replies among these; None if `at_limit_known` is 0. `extraction`: the share of items in which
+    the strict extraction found an answer. A task without a tolerant score (unknown kind of answer, log-likelihoods) has
+    None for both the tolerant score and the extraction.
 
     A mean over tasks (all tasks, or the tasks of a group) is None if one of the tasks has no value, because means over
     different tasks are not comparable.
@@ -71,7 +71,10 @@ def scores(
 
 
 def flat(result: Mapping[str, Any]) -> dict[str, float]:
-    """Return the stage's metrics: `mean` and `<task>`, each also with `.tolerant` and `.extraction`. None values are left out."""
+    """Return the stage's metrics: strict scores, tolerant scores and extraction rates, of the mean and of each task.
+
+    Their keys are NAME, NAME.tolerant and NAME.extraction, where NAME is `mean` or a task. None values are left out.
+    """
     numbers: dict[str, float | None] = {}
     for name, score in [("mean", result["mean"]), *result["tasks"].items()]:
         numbers |= {
@@ -137,10 +140,10 @@ def _macro(rows: Sequence[SampleRow]) -> dict[str, float | None] | None:
 
 
 def _plain_mean(values: Sequence[float | None], name: str) -> float | None:
-    """Return the mean of `values`, one for each of several independent parts; None without values or if one is missing.
+    """Return the mean of `values`; None if there are no values or one of them is None.
 
-    If `name` ends in "stderr", `values` are the parts' standard errors. In that case, return the standard error of the
-    mean over the parts.
+    `values`: one value for each of several independent parts (tasks, or clusters of items). If `name` ends in "stderr",
+    the values are standard errors, and the result is the standard error of the mean over the parts.
     """
     known = [value for value in values if value is not None]
     if len(known) < len(values) or not values:

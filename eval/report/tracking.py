@@ -1,5 +1,6 @@
-"""Logs an evaluation to W&B (gra/tracking.py): the scores as summary and table, a table of some samples, the model as
-an artifact that the run uses, and the score files as an artifact that the run logs (gra/tracked_files.py).
+"""Logs an evaluation to W&B (gra/tracking.py): the scores as summary and table, and a table of some samples.
+
+The model is the run's input artifact, and the score files are its output artifact (gra/tracked_files.py).
 
 This is done after all files are written, so a failure of W&B loses no scores.
 """

@@ -1,4 +1,8 @@
-"""Loads the student, fits it to the recipe (vocabulary, LoRA), verifies that packing does not leak, and publishes the result."""
+"""Loads the student (the model that is fine-tuned), adapts it to the recipe, and publishes the trained model.
+
+To adapt the student, this module enlarges its vocabulary and configures LoRA. If samples are packed into shared rows,
+the module also checks that no sample attends to another one.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,9 @@ LEAK_TOLERANCE = {
 
 
 def location(student: StudentSettings, inputs: dict[str, Path]) -> str:
-    """Return the folder or hub id of the student. The input `student` takes precedence over `student.model`.
+    """Return the folder or hub id of the student.
+
+    It is the model folder in `inputs["student"]`, if this input exists, or else the setting `student.model`.
 
     Raises TrainError if both are missing.
     """
@@ -43,7 +49,7 @@ def location(student: StudentSettings, inputs: dict[str, Path]) -> str:
 
 
 def load(student: StudentSettings, sft: SftSettings, where: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Return the model, with weights in `weight_dtype` (in 4 bits for QLoRA), and its tokenizer.
+    """Return the model and its tokenizer. The weights have the dtype `weight_dtype`; with QLoRA, they have 4 bits.
 
     Raises TrainError, which names the student, if loading fails.
     """
@@ -62,21 +68,26 @@ def load(student: StudentSettings, sft: SftSettings, where: str) -> tuple[PreTra
 
 
 def weight_dtype(student: StudentSettings, sft: SftSettings) -> Dtype:
-    """Return the dtype of the weights during training; it does not apply to weights in 4 bits (QLoRA)."""
+    """Return the dtype of the weights during training. Weights that QLoRA stores in 4 bits do not have this dtype."""
     half = sft.precision == "bf16" and (sft.method != "full" or zero.active(sft, world_size()) is not None)
     return student.dtype or ("bfloat16" if half else "float32")
 
 
 def source(student: StudentSettings, where: str) -> dict[str, Any]:
-    """Return the arguments that each call of `from_pretrained(where, ...)` needs."""
+    """Return the keyword arguments that every call of `from_pretrained` for this student needs.
+
+    `where`: the student's folder or hub id.
+    """
     options: dict[str, Any] = {"trust_remote_code": student.trust_remote_code}
     return options if Path(where).is_dir() else options | {"revision": student.revision}
 
 
 @contextmanager
 def readable(where: str) -> Iterator[None]:
-    """Turn an error that transformers raises while it loads the student `where` into a TrainError that names the
-    student."""
+    """Within this context, turn an error of transformers into a TrainError that names the student.
+
+    `where`: the student's folder or hub id.
+    """
     import httpx
 
     try:
@@ -90,7 +101,10 @@ def readable(where: str) -> Iterator[None]:
 
 
 def fit_vocabulary(model: PreTrainedModel, size: int, sft: SftSettings) -> None:
-    """Enlarge the embeddings to `size` tokens if they have fewer rows. Raises TrainError if `sft.resize_vocab` forbids it."""
+    """Enlarge the embeddings to `size` rows (one per token) if they have fewer.
+
+    Raises TrainError if `sft.resize_vocab` forbids it.
+    """
     rows = _embedding_rows(model)
     if size <= rows:
         return
@@ -108,7 +122,7 @@ def _embedding_rows(model: PreTrainedModel) -> int:
 
 
 def lora_config(sft: SftSettings, model: PreTrainedModel) -> LoraConfig | None:
-    """Return the adapter's configuration for PEFT on `model`; None for full fine-tuning."""
+    """Return PEFT's configuration of the LoRA adapter for `model`; None for full fine-tuning."""
     if sft.method == "full":
         return None
     from peft import LoraConfig
@@ -126,10 +140,10 @@ def lora_config(sft: SftSettings, model: PreTrainedModel) -> LoraConfig | None:
 
 
 def refuse_leak(model: PreTrainedModel) -> None:
-    """Raise TrainError if, in a packed row, a document's logits depend on the previous document.
+    """Raise TrainError if a document's logits depend on the document before it in the same packed row.
 
-    Compares two packed rows with the same second document and different first ones. Unlike a list of known models, this works for
-    any architecture and attention kernel.
+    The function runs the model on two packed rows that differ only in their first document, and compares the logits of
+    their second document. This works for any architecture and attention kernel, without a list of known models.
     """
     import torch
 
@@ -161,7 +175,7 @@ def refuse_leak(model: PreTrainedModel) -> None:
 
 
 def set_stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> None:
-    """Make generation stop at the end of an assistant turn, and keep config and tokenizer consistent."""
+    """Make generation stop at the tokens `ids`, and give the model's config the tokenizer's end and padding tokens."""
     model.config.get_text_config().eos_token_id = tokenizer.eos_token_id
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     if model.generation_config is not None:
@@ -172,7 +186,9 @@ def set_stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, 
 def publish(
     model: Any, tokenizer: PreTrainedTokenizerBase, settings: TrainSettings, base: str, output: Path, card: str
 ) -> None:
-    """Write `output/model` atomically. With LoRA it is the merged model, and `output/adapter` is written, too.
+    """Write the trained model to `output/model` atomically.
+
+    With LoRA, the adapter is written to `output/adapter` and merged into the model in `output/model`.
 
     `base`: the folder or hub id that the student was loaded from; `card`: the text of the model card.
     """

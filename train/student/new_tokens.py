@@ -1,8 +1,8 @@
 """Checks that LoRA trains the tokens that a chat template adds to the student's vocabulary.
 
-A LoRA adapter trains neither the embeddings of new tokens nor their rows of the output layer. A student that cannot
-generate the token that ends its turn never stops. Both layers therefore have to be trained in full
-(`sft.lora.modules_to_save`), even if they share their weights.
+A LoRA adapter trains neither the embeddings of new tokens nor their rows of the output layer. If the token that ends a
+turn is new, the student would never learn to generate it, and its replies would not end. The embeddings and the output
+layer therefore have to be trained in full (`sft.lora.modules_to_save`), even if the two layers share their weights.
 
 `problems` checks the student's files before anything is loaded; `require_trained` checks the loaded model.
 """
@@ -54,9 +54,9 @@ BUILT = ("<|im_start|>", "<|im_end|>")  # in the vocabulary of every student bui
 def problems(
     sft: SftSettings, student: StudentSettings, inputs: Mapping[str, Path | None], kind: object, source: str
 ) -> list[Problem]:
-    """Return a fault if LoRA would not train tokens that the template adds, judged by the student's files.
+    """Return a list with one fault if LoRA would not train the tokens that the chat template adds; [] otherwise.
 
-    The list is empty if there is no such fault. `kind`: the student's model_type, None if unknown; `source`: the path
+    The function reads only the student's files. `kind`: the student's model_type, None if unknown; `source`: the path
     of the student's config.json, "" if unknown.
     """
     needed = EXTRA_TOKENS.get(sft.template, ())
@@ -74,8 +74,8 @@ def problems(
 def missing(names: Sequence[str], saved: Sequence[str]) -> list[str]:
     """Return the modules in `names` that PEFT would not train in full.
 
-    `names`: full names of modules, or only their last parts; `saved`: `sft.lora.modules_to_save`. PEFT trains a module
-    in full if its name equals an entry of `saved` or ends with a dot and the entry.
+    `names`: full names of modules, or only their last parts; `saved`: `sft.lora.modules_to_save`. PEFT trains the
+    module a.b.c in full if `saved` contains a.b.c, b.c or c.
     """
     return [name for name in names if not any(name == word or name.endswith(f".{word}") for word in saved)]
 
@@ -103,10 +103,11 @@ def layers(model: PreTrainedModel) -> list[str]:
 
 
 def tied(model: PreTrainedModel, saved: Sequence[str]) -> bool:
-    """Return whether the input embeddings and the output layer share their weights and `saved` covers one of them.
+    """Return whether PEFT has to train the input embeddings and the output layer as one shared weight matrix.
 
-    If so, PEFT has to keep the two layers tied (ensure_weight_tying). Otherwise PEFT would train separate copies, and
-    the architecture of the published model would differ from that of its base model.
+    That is the case if the two layers share their weights and `saved` (`sft.lora.modules_to_save`) contains at least
+    one of them. PEFT then has to keep the layers tied (ensure_weight_tying). Otherwise PEFT would train separate
+    copies, and the architecture of the published model would differ from that of its base model.
     """
     read, write = model.get_input_embeddings(), model.get_output_embeddings()
     one = write is not None and read.weight is write.weight

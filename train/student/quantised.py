@@ -1,7 +1,7 @@
 """Loads and merges models for QLoRA (Dettmers et al., https://arxiv.org/abs/2305.14314).
 
-During training, the model's weights are frozen in 4 bits (NF4, double quantisation, products in bfloat16), and only a
-LoRA adapter is trained. After training, the adapter is merged into the unquantised weights. `train/conflicts.py`
+During training, the model's weights are frozen in 4 bits (NF4, double quantisation, matrix products in bfloat16), and
+only a LoRA adapter is trained. After training, the adapter is merged into the unquantised weights. `train/conflicts.py`
 rejects QLoRA if bitsandbytes or a GPU is missing.
 """
 
@@ -14,7 +14,7 @@ from gra.train.settings import SftSettings
 
 
 def loading(sft: SftSettings) -> dict[str, Any]:
-    """Return the arguments of `from_pretrained` for 4-bit weights on this process's device; {} without QLoRA."""
+    """Return the arguments with which `from_pretrained` loads the model in 4 bits for QLoRA; {} without QLoRA."""
     if sft.method != "qlora":
         return {}
     import torch
@@ -31,14 +31,13 @@ def loading(sft: SftSettings) -> dict[str, Any]:
 
 
 def merged(model: Any, adapter: Path, base: str, options: dict[str, Any]) -> Any:
-    """Return the base model in bfloat16, loaded again on the CPU and merged with the adapter saved in `adapter`.
+    """Load the base model again, in bfloat16 on the CPU, merge the saved adapter into it, and return it.
 
-    `model`: the trained PeftModel with 4-bit weights; `base`: the folder or hub id that it was loaded from; `options`:
-    the arguments with which it was loaded (`load.source`).
+    `model`: the trained PeftModel with 4-bit weights; `adapter`: the folder of the saved adapter; `base`: the folder or
+    hub id of the base model; `options`: the arguments for `from_pretrained` (`load.source`).
 
-    A merge into the 4-bit weights would publish their rounding error and round the merged weights to 4 bits again. The
-    adapter is therefore merged into the unquantised weights, although it was trained on the 4-bit weights. Benchmarks
-    score the merged model.
+    The adapter was trained on the 4-bit weights, but it is merged into the unquantised weights. A merge into the 4-bit
+    weights would keep their rounding error and round the result to 4 bits again. Benchmarks score the merged model.
     """
     import torch
     from peft import PeftModel
