@@ -1,4 +1,5 @@
-"""Completes `gra` commands in bash and zsh; Hydra proposes keys and options. Enable it with: `eval "$(gra completion bash)"`"""
+"""Completes `gra` commands in bash and zsh; Hydra proposes keys and options. Enable it with: `eval "$(gra completion
+bash)"`"""
 
 from __future__ import annotations
 
@@ -23,8 +24,9 @@ SCRIPTS = {"bash": BASH, "zsh": "autoload -U +X bashcompinit && bashcompinit\n" 
 
 
 def complete(words: Sequence[str], commands: Sequence[str], apps: dict[str, str]) -> int:
-    """Print the completion script of a shell and return the exit code. With the word `query`, which only that script passes,
-    print the possible next words of COMP_LINE.
+    """Run `gra completion` with the arguments `words`, and return the exit code. `gra completion bash` (or zsh) prints
+    the shell's completion script. That script calls `gra completion query`, which prints the words that can complete
+    the command line in the environment variable COMP_LINE.
 
     `commands`: the subcommands of gra. `apps`: command -> name of its Hydra config.
     """

@@ -8,7 +8,8 @@ from statistics import fmean
 
 
 def pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Return Pearson's correlation of the two sides, within [-1, 1]; None if there is no pair or if one side is constant."""
+    """Return Pearson's correlation between the first and the second values of `pairs`, within [-1, 1]. Return None if
+    there is no pair, or if all first or all second values are equal."""
     if not pairs:
         return None
     xs, ys = zip(*pairs, strict=True)

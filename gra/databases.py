@@ -1,5 +1,5 @@
-"""Opens the SQLite files from which a run resumes: exclusively for writing, or read-only while another process writes. Renames
-damaged files.
+"""Opens the SQLite files from which a run resumes. The process that writes a file locks all others out; a reader reads
+a copy without disturbing the writer. Damaged files are renamed.
 
 The writer locks the file exclusively (`locking_mode=EXCLUSIVE`, set before WAL). SQLite then keeps the WAL index in the
 process's memory and creates no `-shm` file. Network file systems do not support the shared memory of such a file
@@ -22,7 +22,8 @@ _MOUNTS = Path("/proc/self/mounts")
 
 
 def connect_alone(path: Path, timeout_s: float = 30.0, **options: Any) -> sqlite3.Connection:
-    """Return the only connection to the file, in WAL mode. Other processes get `database is locked`. Raises sqlite3.Error."""
+    """Return a connection to the file that locks out all other processes, in WAL mode. Other processes that open the
+    file get the error `database is locked`. Raises sqlite3.Error."""
     connection = sqlite3.connect(path, check_same_thread=False, timeout=timeout_s, **options)
     try:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
@@ -34,7 +35,8 @@ def connect_alone(path: Path, timeout_s: float = 30.0, **options: Any) -> sqlite
 
 
 def leave_wal(connection: sqlite3.Connection) -> None:
-    """Switch an exclusive connection out of WAL mode. The database is then a single file that can be moved and read anywhere."""
+    """Switch an exclusive connection out of WAL mode. The database is then a single file that can be moved and read
+    anywhere."""
     connection.execute("PRAGMA journal_mode=DELETE")
 
 
@@ -52,8 +54,8 @@ class _Copy(sqlite3.Connection):
 def connect_readonly(path: Path) -> sqlite3.Connection:
     """Return a connection that changes nothing on disk and does not disturb a writer. Raises sqlite3.Error, OSError.
 
-    A file without a write-ahead log is read in place. A file with one (a process is writing it, or was killed while writing)
-    is read from a temporary copy of both files, taken between two commits.
+    A file without a write-ahead log is read in place. A file with one (a process is writing it, or was killed while
+    writing) is read from a temporary copy of both files, taken between two commits.
     """
     if not path.is_file():
         raise sqlite3.OperationalError("unable to open database file")
@@ -82,8 +84,9 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
 
 
 def _copy(path: Path, log: Path, to: Path) -> None:
-    """Copy a database and its WAL in a consistent state: the copy is repeated if anything but appends to the WAL happened
-    meanwhile. Raises sqlite3.OperationalError after _TRIES attempts."""
+    """Copy a database and its WAL in a consistent state. If the database or the WAL's header changed during the copy,
+    copy again; pages that were appended to the WAL do no harm. Raises sqlite3.OperationalError after _TRIES
+    attempts."""
     beside = to.with_name(f"{to.name}-wal")
     for _ in range(_TRIES):
         before = _state(path, log)
@@ -137,7 +140,8 @@ def set_aside(path: Path) -> Path:
 
 
 def remedy(path: Path, error: Exception, setting: str) -> str:
-    """Return what the user can do about a database error. `setting`: the keys that move the file elsewhere, e.g. `output=DIR`."""
+    """Return advice for the user on a database error. `setting`: the config key with which the user can put the file
+    elsewhere, e.g. `output=DIR`."""
     code = (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
     place = f"{setting} on another file system (this one: {file_system(path)})"
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -150,8 +154,8 @@ def remedy(path: Path, error: Exception, setting: str) -> str:
 
 
 def file_system(path: Path) -> str:
-    """Return the type and mount point of the file system that holds `path`, as text; `unknown` if /proc/self/mounts cannot be
-    read."""
+    """Return the type and mount point of the file system that holds `path`, as text; `unknown` if /proc/self/mounts
+    cannot be read."""
     whole = str(path.absolute())
     try:
         lines = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()

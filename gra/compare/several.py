@@ -1,4 +1,5 @@
-"""Compares any number of evaluated runs: `gra compare NAME=FOLDER NAME=FOLDER ...`, ours or lm-eval's logs (--log_samples).
+"""Compares any number of evaluated runs: `gra compare NAME=FOLDER NAME=FOLDER ...`. A folder holds scores of `gra
+eval`, or logs of lm-eval (--log_samples).
 
 gra compare gra=A gra=B large=C large=D                    # folders of one name are training runs of one arm
 gra compare gra=A vanilla=B large=C --contrast large-vanilla
@@ -88,7 +89,7 @@ def add_flags(parser: Parser) -> None:
 
 
 def asked(given: argparse.Namespace) -> bool:
-    """Whether the command line asks for more than the difference between two runs."""
+    """Return whether the command line asks for more than the difference between two unnamed runs."""
     return (
         len(given.folders) != 2
         or any(split(word)[0] for word in given.folders)
@@ -97,7 +98,7 @@ def asked(given: argparse.Namespace) -> bool:
 
 
 def run(given: argparse.Namespace, options: Options) -> None:
-    """Print the comparison, and write it to --output. Raises ConfigError, EvalError, StoreError."""
+    """Print the comparison. With --output, also write it to that folder. Raises ConfigError, EvalError, StoreError."""
     arms = arms_of(given.folders, given.metric)
     reference = given.reference or arms[0].name
     if problems := check_arms(arms, reference):
@@ -132,7 +133,8 @@ def run(given: argparse.Namespace, options: Options) -> None:
 
 
 def _write(folder: Path, comparison: Comparison, further: Mapping[str, list[Sheet]], width: int) -> str:
-    """Write the table and every further sheet to `folder`. Return a text that lists the written and the removed files."""
+    """Write the table and every further sheet to `folder`. Return a text that lists the written and the removed
+    files."""
     tables = {f"table.{SUFFIX[form]}": _table(comparison, form, width) for form in WRITTEN}
     for name, text in tables.items():
         write_text(folder / name, text)
@@ -153,16 +155,15 @@ def _short(further: Mapping[str, list[Sheet]], output: Path | None) -> dict[str,
 
 
 def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
-    """The arms that `words` name. A word is NAME=FOLDER, or FOLDER, in which case the arm gets the folder's name.
-    Folders under one name are the arm's training runs.
+    """Return the arms that the command line names. `words`: its arguments, each of the form NAME=FOLDER or FOLDER.
+    Without a NAME, the arm gets the folder's name. Folders with the same NAME are training runs of one arm.
 
-    A folder whose replies were scored again (by OpenCompass's rules or by a verifier) is not a further training run. It
-    holds a second reading of a training run: the arm's first such folder belongs to its first training run, and so on.
-    If all folders of an arm were scored again in the same way, they count as its training runs; the arm's label then
-    names the verifier, if there is one.
+    Replies can be scored a second time, by OpenCompass's rules or by a verifier (`gra rescore`). A folder with second
+    scores is not a further training run of its arm: the arm's first folder with second scores belongs to its first
+    training run, the second to the second, and so on. But if all folders of an arm have second scores of the same kind,
+    they count as its training runs; the arm's label then names the verifier, if there is one.
 
-    Raises ConfigError for words that do not name an evaluation, and for an arm if only some of its training runs were
-    scored again.
+    Raises ConfigError if a folder holds no evaluation, or if only some training runs of an arm were scored again.
     """
     missing = [folder for word in words if not is_run(folder := split(word)[1])]
     problems = [
@@ -205,8 +206,8 @@ def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
 
 
 def reading_of(folder: Path) -> str:
-    """Return how the replies behind the strict scores in a folder were read. This is one of REREAD if at least one
-    benchmark was scored again in that way, otherwise `strict`."""
+    """Return the rules by which the answers in a folder's replies were found and judged: one of REREAD if at least one
+    benchmark was scored again by these rules, otherwise `strict`."""
     if not (folder / "scores.json").exists():
         return "strict"
     found = {task.reading for task in load(folder).tasks.values()}
@@ -220,7 +221,7 @@ def _label(name: str, folder: Path) -> str:
 
 
 def names_run(word: str) -> bool:
-    """Whether a word of the command line is NAME=FOLDER."""
+    """Return whether an argument of the command line has the form NAME=FOLDER, with the folder of an evaluated run."""
     name, folder = split(word)
     return bool(name) and is_run(folder)
 

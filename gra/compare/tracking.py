@@ -1,9 +1,10 @@
-"""Logs an experiment's comparison to W&B (gra/tracking.py): the means as the summary, the table as a W&B table, the
-table's files as an artifact, and the scores from which the table was made as used artifacts.
+"""Logs an experiment's comparison to W&B (gra/tracking.py). The W&B run has the means in its summary, the table as a
+W&B table, and the table's files as an output artifact. The scores from which the table was made are its input
+artifacts.
 
-The table is logged once: the same table in the same folder is the same W&B run, which is not written again. If the
-table has changed, it gets a new run. An old offline run that was not uploaded is then deleted, because the new table
-has overwritten the files that it refers to.
+A table is logged once. If the table in a folder has changed, the changed table gets a new W&B run. Older offline runs
+in the folder that were not uploaded are then deleted, because the new table has overwritten the files to which they
+refer.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ NUMBERS = (
 
 
 def record(arms: Sequence[Arm], settings: TrackingSettings, output: Path, name: str) -> None:
-    """Send the tables in `output` to W&B, if tracking is on, an arm has scores, and the same table was not sent before. W&B's
-    errors are not raised. `name`: the experiment's."""
+    """Send the tables in the folder `output` to W&B. Nothing is sent if tracking is off, if no arm has scores, or if
+    the same table was sent before. W&B's errors are not raised. `name`: the experiment's name."""
     scores = {arm.folders["scores"].resolve(): arm.folders["scores"] for arm in arms if "scores" in arm.folders}
     if settings.mode == "none" or not scores:
         return
@@ -81,14 +82,15 @@ def record(arms: Sequence[Arm], settings: TrackingSettings, output: Path, name: 
 
 
 def lines(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[Any]]]:
-    """Return the columns of the table, and a row for each arm: facts, the mean with its interval, the score of each benchmark."""
+    """Return the headings of the W&B table and a row for each arm, with facts on the arm, its mean, its difference from
+    the reference with an interval, and its score on each benchmark."""
     tasks = [key for key in rows[0] if key.startswith("task.") and key.count(".") == 1]
     columns = [key for key in ("arm", *SHOWN, *NUMBERS[4:7], *tasks) if key in rows[0]]
     return columns, [[row[column] for column in columns] for row in rows]
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Return the numbers of each arm as `compare/<arm>/<number>`. Missing ones are left out."""
+    """Return the numbers of each arm, under keys `compare/<arm>/<name of the number>`. Missing numbers are left out."""
     found = {f"compare/{row['arm']}/{key}": row.get(key) for row in rows for key in NUMBERS}
     return {
         key: float(value) for key, value in found.items() if isinstance(value, int | float) and math.isfinite(value)

@@ -1,7 +1,8 @@
-"""Writes the further sheets of a comparison, and removes those that an earlier comparison left in the same folder.
+"""Writes the sheets of a comparison beside its table, and removes sheets that an earlier comparison left in the same
+folder.
 
-RECORD names the sheets that are in the folder, with a hash of each: a file with another name or another content is not ours and
-stays.
+The file RECORD lists the sheets that were written to the folder, with a hash of each. Only a file with a listed name
+and the listed hash is removed.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ RECORD = ".sheets.json"  # exists only where there are such sheets
 
 
 def write_sheets(folder: Path, sheets: Mapping[str, str]) -> list[str]:
-    """Write `sheets` (file name -> text) to `folder`, and remove sheets that an earlier call wrote there, if they are
-    not in `sheets` and nobody has changed them. Return the names of the removed files."""
+    """Write `sheets` (file name -> text) to `folder`. Remove a sheet that an earlier call wrote there if it is not in
+    `sheets` and nobody has changed it. Return the names of the removed files."""
     before = _recorded(folder)
     gone = [
         name
@@ -36,7 +37,7 @@ def write_sheets(folder: Path, sheets: Mapping[str, str]) -> list[str]:
 
 
 def told(folder: Path, removed: list[str]) -> list[str]:
-    """One line that names the removed files; [] if there are none."""
+    """Return a list with one line that tells the user which files were removed; [] if none was."""
     return [f"removed from {folder}, as an earlier call wrote them: {', '.join(removed)}"] if removed else []
 
 

@@ -1,4 +1,5 @@
-"""`python -m gra.config_reference [FOLDER]` writes configuration.md and config.schema.json into FOLDER (default: docs)."""
+"""`python -m gra.config_reference [FOLDER]` writes configuration.md and config.schema.json into FOLDER (default:
+docs)."""
 
 from __future__ import annotations
 
@@ -14,12 +15,12 @@ PAGE, SCHEMA = "configuration.md", "config.schema.json"
 
 
 def files() -> dict[str, str]:
-    """Return the content of both files, by name."""
+    """Return the contents of configuration.md and config.schema.json, by file name."""
     return {PAGE: render(), SCHEMA: json.dumps(whole_schema(), indent=1, ensure_ascii=False) + "\n"}
 
 
 def main() -> None:
-    """Write both files. Raises OSError if the folder cannot be written."""
+    """Write configuration.md and config.schema.json. Raises OSError if the folder cannot be written."""
     parser = argparse.ArgumentParser(prog="python -m gra.config_reference", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=Path("docs"), help="an existing folder; default: docs")
     folder: Path = parser.parse_args().folder

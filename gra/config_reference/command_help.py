@@ -1,7 +1,9 @@
-"""Makes the help page of a command that composes a config: `gra synthesize --help`, `gra run pool=small --help` and so on.
+"""Makes the help page of a command that composes a config: `gra synthesize --help`, `gra run pool=small --help` and so
+on.
 
-gra/cli_help.py says what the command does, its flags and examples. The groups, the values of the keys and the keys' descriptions
-come from the config that the command would compose, and from the settings classes of which docs/configuration.md is made.
+The command's purpose, flags and examples come from gra/cli_help.py. Its config groups and the values of its keys come
+from the config that the command would compose. The keys' descriptions come from the settings classes, as in
+docs/configuration.md.
 """
 
 from __future__ import annotations
@@ -33,9 +35,9 @@ _WORD = re.compile(r"'[^']*'|\S+")
 
 
 def page(command: str, words: Sequence[str], width: int | None = None) -> str:
-    """Return the help page of a command. `words`: the other words of the command line; the page shows the config that
-    they compose, and lists at its end the words that cannot be applied. `width`: characters of a line; None: the
-    terminal's."""
+    """Return the help page of a command. `words`: the arguments of the command besides --help. The page shows the
+    config that the command composes with these arguments, and lists at its end the arguments that are faulty. `width`:
+    the length of a line in characters; None: the terminal's width."""
     told, width = PAGES[command], width or columns()
     groups = groups_of(told.app)
     made, problems = _composed(told, words, groups)
@@ -57,15 +59,18 @@ def page(command: str, words: Sequence[str], width: int | None = None) -> str:
 
 
 def groups_of(app: str) -> list[str]:
-    """Return the config groups of which a command's config is composed, in the order of its defaults list."""
+    """Return the names of the config groups from which a command's config is composed, in the order of Hydra's defaults
+    list. `app`: the name of the command's file in conf/."""
     found = [str(group) for entry in listed(app).get("defaults") or [] if isinstance(entry, dict) for group in entry]
     return list(dict.fromkeys(group for group in found if not group.startswith("override ")))
 
 
 def key_rows(app: str, config: Mapping[str, Any], chain: bool = False) -> Iterator[list[tuple[str, str, str]]]:
-    """Yield blocks of (key, value, description) for the keys of a composed config: the command's own, then each group and section.
+    """Yield blocks of rows (key, value, description) for the keys of a composed config. The first block has the
+    command's own keys; each further block has the keys of one config group or section.
 
-    `chain`: leave out `pool` and the groups in GROUPS, which belong to single stages.
+    `app`: the name of the command's file in conf/. `chain`: whether the command runs several stages; the keys of `pool`
+    and of the groups in GROUPS, which belong to single stages, are then left out.
     """
     home = APPS[_SAME.get(app, app)]
     own = [(key, _at(config, key), text) for key, (_, text) in home.own.items() if _at(config, key) is not _ABSENT]
@@ -113,7 +118,8 @@ def _composed(told: Page, words: Sequence[str], groups: Sequence[str]) -> tuple[
 
 
 def _classes(name: str, config: Mapping[str, Any], sections: Mapping[str, Any]) -> Sequence[type[Settings]]:
-    """Return the settings classes that describe the keys below the top key `name`; none if it is not a group or section."""
+    """Return the settings classes that describe the keys below the top key `name`; none if it is not a group or
+    section."""
     value = config[name]
     if not isinstance(value, Mapping) or name == "config":
         return ()

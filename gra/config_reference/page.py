@@ -1,4 +1,5 @@
-"""Renders the reference page: a table for each config group, command and stage, from the schema of the settings classes."""
+"""Renders docs/configuration.md: a table of keys for each config group, command and stage, from the schema of the
+settings classes."""
 
 from __future__ import annotations
 
@@ -58,7 +59,8 @@ class _Page:
         return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
     def shown(self) -> set[str]:
-        """Return the names of the definitions that `text` has described. Call it after `text`."""
+        """Return the names of the definitions that are described on the page. Call it after the method `text`, which
+        makes the page."""
         return self._seen
 
     def _apps(self) -> Iterator[str]:
@@ -121,8 +123,9 @@ class _Page:
         return found
 
     def _rows(self, name: str, prefix: str, given: Any, leave_out: Schema | None = None) -> Iterator[str]:
-        """Yield a row for each field below `prefix`, nested fields included. `given`: values that replace the fields' defaults;
-        `leave_out`: fields described elsewhere, which get no row unless they differ here."""
+        """Yield a row for each field below `prefix`, nested fields included. `name`: the definition with the fields.
+        `given`: values that replace the fields' defaults. `leave_out`: fields that another table describes; a field of
+        `name` that is equal to one of them gets no row."""
         self._seen.add(name)
         definition = self._definitions[name]
         for field, schema in definition["properties"].items():
@@ -153,14 +156,14 @@ def render() -> str:
 
 
 def shown_definitions() -> set[str]:
-    """Return the names in the schema's `$defs` whose keys the page lists."""
+    """Return the names of the settings classes (as in the schema's `$defs`) whose keys the page lists."""
     page = _Page()
     page.text()
     return page.shown()
 
 
 def slug(title: str) -> str:
-    """Return the anchor of a heading. It is the same on GitHub and in the built site."""
+    """Return the anchor of a heading, for links to it. GitHub and the built documentation site use the same anchor."""
     return re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-")
 
 

@@ -1,4 +1,4 @@
-"""Makes the JSON schema of all settings: one definition per class, and the config groups that a composed config may have."""
+"""Makes the JSON schema of a composed config, with one definition per settings class."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class _Generator(GenerateJsonSchema):
 
 
 def whole_schema() -> Schema:
-    """Return the schema of a composed config. `$defs` has every settings class. Keys that the schema does not know are not
-    checked."""
+    """Return the JSON schema of a composed config. Its `$defs` has every settings class. The schema does not check
+    top-level keys that it does not describe."""
     places, found = definitions()
     properties: Schema = {group: _reference(places, model) for group, model in GROUPS.items()}
     properties["experiment"] = _reference(places, ExperimentSettings)
@@ -48,8 +48,8 @@ def whole_schema() -> Schema:
 
 
 def definitions(models: Sequence[type[Settings]] | None = None) -> tuple[dict[type[Settings], str], Schema]:
-    """Return the definition's name for each of `models` (None: each class in tables.py), and all definitions, including those
-    of nested classes."""
+    """Return two mappings for the settings classes `models` (None: all classes in tables.py): class -> name of its
+    definition, and name -> definition. The second includes the definitions of nested classes."""
     models = every_class() if models is None else models
     places, schema = models_json_schema([(m, "validation") for m in models], schema_generator=_Generator)
     names = {model: places[model, "validation"]["$ref"].removeprefix(DEFINITIONS) for model in models}
@@ -57,15 +57,16 @@ def definitions(models: Sequence[type[Settings]] | None = None) -> tuple[dict[ty
 
 
 def described(schema: Schema, found: Schema) -> str:
-    """Return a field's description on one line. If the field has no description of its own, return the description of
-    the settings class that the field holds. `found`: all definitions."""
+    """Return a field's description on one line. If the field has no description, return the description of the settings
+    class that is its type. `schema`: the field's schema. `found`: all definitions."""
     inner = referred(schema)
     text = schema.get("description") or (found[inner]["description"] if inner else "")
     return " ".join(str(text).split())
 
 
 def referred(schema: Schema) -> str | None:
-    """Return the name of the definition to which a field refers (`X`, or `X | None`); None if there is none or several."""
+    """Return the name of the settings class that is the type of a field (`X`, or `X | None`), as in the schema's
+    definitions. Return None if the type contains no settings class or several. `schema`: the field's schema."""
     names = [one["$ref"] for one in schema.get("anyOf", [schema]) if "$ref" in one]
     return names[0].removeprefix(DEFINITIONS) if len(names) == 1 else None
 
@@ -75,7 +76,8 @@ def _reference(places: dict[type[Settings], str], model: type[Settings]) -> Sche
 
 
 def _by(key: str, cases: dict[str, Schema]) -> Schema:
-    """Return a schema that depends on the value of `key`. Other values, such as a user's own backend, are not checked."""
+    """Return a schema that depends on the value of `key`. Other values, such as a user's own backend, are not
+    checked."""
     rules = [
         {"if": {"properties": {key: {"const": value}}, "required": [key]}, "then": schema}
         for value, schema in cases.items()

@@ -1,4 +1,4 @@
-"""Writes types, defaults and texts of the reference as Markdown that is safe inside a table."""
+"""Writes the types, defaults and descriptions in docs/configuration.md as Markdown that is safe inside a table."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def type_words(schema: Schema) -> str:
 
 
 def code(text: str) -> str:
-    """Return `text` as code: in back ticks, or in HTML if a character would end the table's cell, end the code or begin
-    an HTML entity (`|`, a back tick, `&`)."""
+    """Return `text` as Markdown code between back ticks. If it contains `|`, a back tick or `&`, return it as an HTML
+    element, because these characters have a meaning in a Markdown table, in code or in HTML."""
     if not set("|`&") & set(text):
         return f"`{text}`"
     safe = re.sub(r"[|`*_\\\[\]]", lambda found: f"&#{ord(found[0])};", html.escape(text, quote=False))
@@ -70,7 +70,8 @@ def plain(value: Any) -> str:
 
 
 def prose(text: str) -> str:
-    """Return a docstring or description as Markdown. Its code stays code; everything else is plain text."""
+    """Return a docstring or description as Markdown. Text between back ticks stays code; all other characters appear as
+    they are."""
     done, end = [], 0
     for found in _CODE.finditer(text):
         done += [_escaped(text[end : found.start()]), code(" ".join(found[0].strip("`").split()))]
@@ -79,7 +80,8 @@ def prose(text: str) -> str:
 
 
 def items_of(schema: Schema) -> str | None:
-    """Return the name of the definition of a list's items or a mapping's values; None if there is none."""
+    """Return the name of the settings class of a list's items or a mapping's values; None if they have none. `schema`:
+    the schema of the field with the list or mapping."""
     for one in schema.get("anyOf", [schema]):
         inner = one.get("items") or one.get("additionalProperties")
         if isinstance(inner, dict) and (found := referred(inner)):

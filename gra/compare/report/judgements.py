@@ -3,7 +3,7 @@ kept samples of each domain.
 
 A reviewer's preference for a generator is the difference between two means (gra/severity.py). The first is the mean,
 over the generator's samples, of the reviewer's score minus the other reviewers' mean score. The second is the same mean
-over the samples of all other generators. No model reviews its own response.
+over the samples of all other generators. No sample is reviewed by the model that generated it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ MOST_MODELS, MOST_DOMAINS = 12, 40
 @dataclass(frozen=True)
 class Judged:
     """One proposal. `scores`: each reviewer's score; empty if nobody scored the proposal. `std`: the recorded standard
-    deviation of the scores. `accepted`: whether the committee accepted the proposal, even if it was dropped later; None
-    if unknown."""
+    deviation of the scores. `accepted`: whether the committee accepted the proposal; an accepted proposal can still be
+    dropped, e.g. as a duplicate. None if unknown."""
 
     domain: str
     generator: str
@@ -43,7 +43,8 @@ class Judged:
 
 
 def judged(arm: Arm) -> list[Judged]:
-    """The proposals of the arm's data folder. From a large folder, only evenly spaced groups of rows are read."""
+    """Return the proposals in the arm's data folder, kept and dropped. Of a table with more than WINDOW rows, only
+    evenly spaced groups of rows are read."""
     found: list[Judged] = []
     for parts, kept in ((("data", "train.parquet"), True), (("rejected.parquet",), False)):
         path = arm.file("data", *parts)
@@ -66,7 +67,9 @@ def judged(arm: Arm) -> list[Judged]:
 
 
 def gate(arm: Arm) -> tuple[float | None, float | None]:
-    """tau and delta of the arm's synthesis, from its manifest's config; None where not given."""
+    """Return two settings of the arm's synthesis from the data folder's manifest: tau, the lowest mean score at which a
+    sample is accepted, and delta, the standard deviation of the scores above which a sample is disputed. A setting that
+    the manifest lacks is None."""
     settings = arm.manifests.get("data", {}).get("config", {}).get("synthesis")
     settings = settings if isinstance(settings, Mapping) else {}
     tau, delta = (settings.get(key) for key in ("tau", "delta"))
@@ -74,7 +77,8 @@ def gate(arm: Arm) -> tuple[float | None, float | None]:
 
 
 def pairs(found: Sequence[Judged]) -> dict[tuple[str, str], list[tuple[float, float]]]:
-    """Return a mapping: pair of reviewers, sorted by name -> their two scores of each sample that both reviewed."""
+    """Return, for each pair of reviewers, their two scores of every sample that both reviewed. The key of a pair is the
+    two names in alphabetical order."""
     seen: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for one in found:
         for first, second in combinations(sorted(one.scores), 2):
@@ -83,8 +87,9 @@ def pairs(found: Sequence[Judged]) -> dict[tuple[str, str], list[tuple[float, fl
 
 
 def below(found: Sequence[Judged]) -> dict[str, dict[str, list[float]]]:
-    """Return a mapping: reviewer -> generator -> a number for each of the generator's samples that the reviewer scored.
-    The number says by how many points the reviewer's score lies below the mean of the other reviewers' scores."""
+    """Return, by reviewer and generator, one number for each of the generator's samples that this reviewer and at least
+    one other reviewer scored. The number says by how many points the reviewer's score lies below the mean of the other
+    reviewers' scores."""
     seen: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for one in found:
         for model, gap in zip(one.scores, below_others(list(one.scores.values())), strict=True):
@@ -94,7 +99,8 @@ def below(found: Sequence[Judged]) -> dict[str, dict[str, list[float]]]:
 
 
 def agreement(found: Sequence[Judged]) -> dict[str, Any] | None:
-    """The correlation of each pair of reviewers' scores, as a square of cells; None if no pair has a correlation."""
+    """Return the table of correlations between the scores of two reviewers, with a line and a column for each reviewer;
+    None if no pair has a correlation."""
     models = _models(name for one in found for name in one.scores)
     every = pairs(found)
     if all(correlation(both) is None for both in every.values()):
@@ -111,15 +117,16 @@ def agreement(found: Sequence[Judged]) -> dict[str, Any] | None:
 
 
 def correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Return Pearson's correlation; None for fewer than LEAST pairs, or where one side is constant."""
+    """Return Pearson's correlation between the first and the second values of `pairs`. Return None if there are fewer
+    than LEAST pairs, or if all first or all second values are equal."""
     return pearson(pairs) if len(pairs) >= LEAST else None
 
 
 def preferences(found: Sequence[Judged]) -> dict[str, Any] | None:
-    """A table with a line per reviewer and a column per generator: the reviewer's preference for the generator (see the
-    module's docstring). A last column, the preference for the reviewer's own model family, is added if the models
-    belong to several families and at least one family has several models. None if no sample has two reviews, or for
-    fewer than two generators."""
+    """Return a table with a line per reviewer and a column per generator. A cell is the reviewer's preference for the
+    generator (see the module's docstring). If the models belong to several families and one family has several models,
+    a last column shows the preference for the reviewer's own family. Return None if no sample has two reviews, or if
+    there are fewer than two generators."""
     gaps = below(found)
     models, writers = _models(gaps), _models(one.generator for one in found if one.generator and one.scores)
     if not models or len(writers) < 2:
@@ -155,9 +162,9 @@ def _cell(value: float | None, n: int, form: str, scale: float = 1.0) -> dict[st
 
 
 def domains(found: Sequence[Judged]) -> list[tuple[str, str, str, str, float]]:
-    """Return a row for each domain, the domain with the most kept samples first: its name, the number of its kept
-    samples, the percentage of all kept samples that this is, the percentage of the domain's proposals that were kept,
-    and the first percentage as a fraction."""
+    """Return a row of five values for each domain; the domain with the most kept samples comes first. The values are
+    the domain's name, the number of its kept samples, the percentage of all kept samples that belong to it, the
+    percentage of its proposals that were kept, and the third value as a fraction."""
     kept, every = (Counter(one.domain for one in found if one.domain and (one.kept or rest)) for rest in (False, True))
     total = sum(kept.values())
     return [

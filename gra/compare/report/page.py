@@ -1,7 +1,7 @@
 """Renders the report: one self-contained HTML file that sends no request anywhere.
 
-Models' texts are hostile input: the template escapes everything, and a content security policy allows only the file's own
-script. The same folders give the same bytes: the file holds no time, host or absolute path.
+Models' texts are hostile input: the template escapes everything, and a content security policy allows only the file's
+own script. The same folders give the same bytes: the file holds no time, host or absolute path.
 """
 
 from __future__ import annotations
@@ -52,13 +52,14 @@ def render(
     draw: bool = False,
     seeds: Seeds | None = None,
 ) -> str:
-    """The whole report as HTML, for any number of arms. An arm may have only some of the steps: a single data folder is
-    an arm with one step.
+    """Return the whole report as HTML, for any number of arms. An arm need not have the folders of all steps (data,
+    audit, model, scores): a single data folder is enough.
 
     `samples`: the maximum number of samples in the page; None: as many as fit. `judge`: a function that says whether a
-    response is right in the simulated world; used for simulated data without an audit. `draw`: whether to embed the
-    instructions and draw a map of them. `seeds`: a function that finds the seeds of an arm; the map shows them as well.
-    Raises StoreError or EvalError if a folder of `arms` is broken.
+    response is right in the simulated world. It is called only if the reference arm is simulated and its data were not
+    audited. `draw`: whether to draw a map of the instructions, for which their embeddings are computed. `seeds`: a
+    function that finds the seeds of an arm, which the map shows as well. Raises StoreError or EvalError if a folder of
+    `arms` is broken.
     """
     css, js = (_HERE / "report.css").read_text(encoding="utf-8"), (_HERE / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()
@@ -140,7 +141,7 @@ def _lead(comparison: Comparison, groups: Mapping[str, Sequence[Arm]]) -> list[s
 
 
 def breakable(name: str) -> Markup:
-    """A benchmark's name, escaped, with line breaks allowed after underscores."""
+    """Return a benchmark's name as HTML in which a line can break after an underscore."""
     return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
 
 

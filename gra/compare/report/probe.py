@@ -1,5 +1,6 @@
-"""PURE: formats probe.json for the report: sentences on the findings, and a line per model. Missing or invalid values
-become "-"."""
+"""PURE: formats the result of a probe (probe.json) for the report. A probe measures how well each model reviews answers
+that are known to be right or wrong. The report shows sentences on the findings and a line per model; a missing or
+invalid value is "-"."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ MOST = 30  # most models that are shown, and most sentences
 
 
 def probe(found: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the probe to show; None if `found` is not the content of a probe.json."""
+    """Return the table lines and the sentences to show. `found`: the content of probe.json; None is returned if it is
+    not valid."""
     models, words, faults = (found.get(key) for key in ("models", "words", "faults"))
     if not isinstance(models, Mapping):
         return None

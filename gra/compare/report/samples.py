@@ -1,9 +1,10 @@
 """Packs the samples of a data folder into the report. If not all of them fit, a reproducible selection is packed.
 
-A page holds the samples as gzip in base64, which report.js unpacks: thousands of samples stay below 5 MB. Kept samples
-are grouped by the committee's decision and dropped ones by the reason of the drop. The selection takes one sample of
-each group in turn until the space is used up, so that rare decisions and reasons are in it. Within a group, samples are
-taken in the order of their ids' hashes. The page says how many samples it holds, and how many there are.
+A page holds the samples as gzip in base64, which report.js unpacks; so a page with thousands of samples stays below 5
+MB. Kept samples are grouped by the committee's decision and dropped ones by the reason of the drop. The selection takes
+one sample of each group in turn until the space is used up, so that rare decisions and reasons are in it. Within a
+group, samples are taken in the order of their ids' hashes. The page says how many samples it holds, and how many there
+are.
 """
 
 from __future__ import annotations
@@ -36,9 +37,11 @@ Judge = Callable[[str, str], bool | None]  # (instruction, response) -> whether 
 
 @dataclass(frozen=True)
 class Packed:
-    """The samples of a page: `shown` of the folder's `total` samples. `rows`: a JSON list of the samples, as gzip in
-    base64. `calls`: in the same form, a JSON list of [sample id, its calls] for the first `prompted` samples. `judged`:
-    whether an audit or the simulated world's truth says which kept samples are wrong."""
+    """The samples in a page. `rows`: a JSON list of the samples, as gzip in base64. `calls`: a JSON list of pairs
+    (sample id, list of the sample's model calls), also as gzip in base64. `shown`: number of samples in `rows`.
+    `prompted`: number of samples in `calls`; these are the first samples of `rows`. `total`: number of samples in the
+    data folder. `judged`: whether it is known which kept samples are wrong, from an audit or from the simulated
+    world."""
 
     rows: str
     calls: str
@@ -49,8 +52,9 @@ class Packed:
 
 
 def pack(arm: Arm, most: int | None, judge: Judge | None = None) -> Packed | None:
-    """Pack the samples of the arm's data folder; None if it has none. `most`: maximum number of samples (None: as many
-    as fit)."""
+    """Pack the samples of the arm's data folder. Return None if the folder has no samples. `most`: the maximum number
+    of samples; None: as many as fit. `judge`: a function that says whether a response is right; it is used if the data
+    were not audited."""
     tables = [_window(arm.file("data", *parts)) for parts in (("data", "train.parquet"), ("rejected.parquet",))]
     total = sum(rows for _, rows in tables)
     limit = MOST_ROWS if most is None else min(most, MOST_ROWS)
@@ -78,8 +82,8 @@ def pack(arm: Arm, most: int | None, judge: Judge | None = None) -> Packed | Non
 
 
 def packed(lines: Iterable[str], size: int) -> tuple[str, int]:
-    """Pack JSON values into one list, as gzip in base64: as many as fit into about `size` compressed bytes. Return the
-    packed list and the number of its values."""
+    """Pack JSON texts into one JSON list, as gzip in base64, until the list has about `size` compressed bytes. Return
+    the packed list and the number of texts in it."""
     squeeze = zlib.compressobj(6, zlib.DEFLATED, 31)
     parts, count, long, pending = [squeeze.compress(b"[")], 0, 0, 0
     for line in lines:

@@ -1,8 +1,8 @@
 """PURE: compares the committee's scores with each reviewer's (the paper's Figure 7 and its 87.3 % of agreeing reviews).
 
-A single reviewer would accept every sample to which it gives a score of at least tau. The committee accepts by its
-gate, where the adjudicator settles disputes. Each reviewer is compared with the committee on the samples that this
-reviewer reviewed.
+A single reviewer would accept every sample to which it gives a score of at least the setting tau. The committee accepts
+samples by its own rule, in which the adjudicator settles disputes between reviewers. Each reviewer is compared with the
+committee on the samples that this reviewer reviewed.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ HEADINGS = (
 
 @dataclass(frozen=True)
 class Shape:
-    """The scores, ascending, of one judge: a reviewer, or the committee by its mean score. `alone`: the fraction of its
-    samples that the judge would accept by itself; None if tau is unknown. `together`: the fraction of the same samples
-    that the committee accepted; None if its decision on any of them is unknown."""
+    """The scores that one judge gave, in ascending order. A judge is a reviewer, or the committee, whose score of a
+    sample is the reviewers' mean. `alone`: the fraction of these samples with a score of at least tau; None if tau is
+    unknown. `together`: the fraction of the same samples that the committee accepted; None if its decision on any of
+    them is unknown."""
 
     name: str
     scores: tuple[float, ...]
@@ -45,8 +46,8 @@ class Shape:
 
 
 def shapes(found: Sequence[Judged], tau: float | None) -> list[Shape]:
-    """First the committee, with its mean score of each sample that has two reviews or more; then each reviewer, by
-    name. [] for fewer than two reviewers."""
+    """Return the committee's shape first, then one for each reviewer, in alphabetical order. The committee's is made
+    from the samples with two reviews or more. Return [] if there are fewer than two reviewers."""
     names = sorted({name for one in found for name in one.scores})
     if len(names) < 2:
         return []
@@ -67,9 +68,9 @@ def _shape(name: str, pairs: Sequence[tuple[float, bool | None]], tau: float | N
 
 
 def agreeing(found: Sequence[Judged], delta: float) -> tuple[Range, int] | None:
-    """Return the fraction of samples whose reviewers' scores have a standard deviation of at most `delta`, with
-    Wilson's 95 % interval, and the number of samples with two reviews or more. None for fewer than LEAST samples. The
-    standard deviations are those that the synthesis recorded."""
+    """Return the fraction of samples on which reviewers agree, with Wilson's 95 % interval, and the number of samples
+    counted. Only samples with two reviews or more are counted. Reviewers agree if the standard deviation of their
+    scores, as the synthesis recorded it, is at most `delta`. Return None for fewer than LEAST samples."""
     spread = [one.std for one in found if one.std is not None and len(one.scores) > 1]
     if len(spread) < LEAST:
         return None
@@ -89,7 +90,7 @@ def chart(found: Sequence[Shape], tau: float | None) -> Markup:
 
 
 def cells(one: Shape) -> tuple[str, ...]:
-    """The cells of a row of the table, in the order of HEADINGS."""
+    """Return one judge's cells in the table, in the order of HEADINGS."""
     n = len(one.scores)
     ends = (sum(score <= LOW for score in one.scores) / n, sum(score >= HIGH for score in one.scores) / n)
     return (
@@ -112,8 +113,8 @@ def sentence(found: Sequence[Judged]) -> str:
 
 
 def data(found: Sequence[Judged], tau: float | None) -> dict[str, Any]:
-    """Return the content of the chart, the table and the sentence as JSON types: for each judge its figures and how
-    often it gives each score, and the fraction of samples on which reviewers agree."""
+    """Return the numbers of the chart, the table and the sentence, for a JSON file: the figures of each judge, how
+    often the judge gives each score, and the fraction of samples on which reviewers agree."""
     ours = agreeing(found, PAPER_DELTA)
     return {
         "tau": tau,

@@ -1,5 +1,5 @@
-"""Turns the report's drawings into SVG files with a legend and the colours of report.css, for light and dark
-viewers."""
+"""Turns the report's charts into SVG files with a legend. The colours are those of report.css, in a light and a dark
+version."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ STYLE = Markup(
 
 
 def opened(width: int, height: int) -> Markup:
-    """Return the opening tag and the style of an SVG file; `width` and `height` in pixels."""
+    """Return the beginning of an SVG file: the opening tag and the style. `width` and `height` are in pixels."""
     head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" height="{h}">'
     return Markup(head).format(w=width, h=height) + STYLE
 
 
 def chart_file(chart: Markup, names: Sequence[str], title: str) -> str:
-    """Return an SVG file of a chart that charts.py drew, with a title and a legend of its lines' names."""
+    """Return an SVG file with a chart that charts.py drew, a title, and a legend. `names`: the names of the chart's
+    lines, for the legend."""
     high = ROW * (len(names) + 1) + 8
     parts = [
         opened(WIDTH, high + HEIGHT),

@@ -7,29 +7,32 @@ There are two questions, each with its method:
   "Statistical Significance Tests for Machine Translation Evaluation", section 3; Miller 2024, arXiv 2411.00640, section
   4.2). *Stratified*: items are drawn within each benchmark, because its size is fixed by design (Davison and Hinkley
   1997, "Bootstrap Methods and their Application", section 3.2). Intervals are percentile intervals. This method is used
-  if there are too few training runs for the next one, and always with `items_only`.
-- *Over items and training runs*: would the two recipes differ if each were run again, on other questions? Standard errors come from
-  an analysis of variance, with Student's t (`trainings.py`). Needs three training runs of one arm, or two of both.
+  if there are too few training runs for the other method, or if the caller sets `items_only`.
+- *Over items and training runs*: would the two recipes differ if each were run again, on other questions? Standard
+  errors come from an analysis of variance, with Student's t (`trainings.py`). This method needs at least three training
+  runs of one arm, or at least two of each arm.
 
-The overall statistic is the unweighted mean over benchmarks. Where items come in correlated groups (MMLU's subjects, BBH's tasks),
-whole groups are drawn (Cameron, Gelbach and Miller 2008, "Bootstrap-Based Improvements for Inference with Clustered Errors",
-section 3.1). A benchmark whose items nearly all have the same outcome gets its interval from `edges.py`.
+The overall statistic is the unweighted mean over benchmarks. Where items come in correlated groups (MMLU's subjects,
+BBH's tasks), whole groups are drawn (Cameron, Gelbach and Miller 2008, "Bootstrap-Based Improvements for Inference with
+Clustered Errors", section 3.1). A benchmark whose items nearly all have the same outcome gets its interval from
+`edges.py`.
 
-`benchmarks/intervals.py` simulates, with these functions, the coverage of the intervals and how often a star marks a
-difference that does not exist; the table is in `benchmarks/README.md`.
+`benchmarks/intervals.py` measures by simulation how often these intervals cover the truth, and how often a table stars
+a difference (marks it as significant) although there is none. The results are in `benchmarks/README.md`.
 
 Limits. An interval over items says nothing about another training of the same recipe: with one point of training noise,
 95 % intervals of a mean over ten benchmarks cover the truth about half the time. Two or three training runs give a poor
-estimate of training noise: the intervals are wide, and a single one can still be too narrow. Where one arm was trained
-once and the other at least three times, the noise of the first is assumed to equal that of the other, which the data
-cannot confirm.
+estimate of training noise: the intervals are wide, and a single one can still be too narrow. If one arm was trained
+once and the other at least three times, the training noise of the two is assumed to be equal; the data cannot confirm
+this.
 
-Few clusters make intervals too narrow. In a simulation with 50 items per cluster and a standard deviation of 20 points between
-clusters, resampling clusters gave 95 % intervals that covered the truth in 89 % of 400 trials with 7 clusters, 92 % with 20, 93 %
-with BBH's 27 and 94 % with MMLU's 57; resampling items gave 83 to 85 %. Cameron and Miller ("A Practitioner's Guide to
-Cluster-Robust Inference", Journal of Human Resources 2015, section VI) put "few" below 20 to 50. Hence
-`item_scores.FEW_CLUSTERS`: benchmarks with fewer clusters, such as MATH with its seven subjects or MMLU cut to its first items,
-are resampled by item. Their intervals are about more questions on the same subjects, not about other subjects.
+Few clusters make intervals too narrow. In a simulation with 50 items per cluster and a standard deviation of 20 points
+between clusters, resampling clusters gave 95 % intervals that covered the truth in 89 % of 400 trials with 7 clusters,
+92 % with 20, 93 % with BBH's 27 and 94 % with MMLU's 57; resampling items gave 83 to 85 %. Cameron and Miller ("A
+Practitioner's Guide to Cluster-Robust Inference", Journal of Human Resources 2015, section VI) put "few" below 20 to
+50. Therefore a benchmark with fewer than `item_scores.FEW_CLUSTERS` clusters, such as MATH with its seven subjects or
+MMLU cut to its first items, is resampled by item. Its interval holds for other questions on the same subjects, not for
+other subjects.
 """
 
 from __future__ import annotations
@@ -51,7 +54,8 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Range:
-    """A statistic with its interval, in the unit of the outcomes (shares, 0..1)."""
+    """A score or a difference of scores, with its confidence interval from `low` to `high`. All three are fractions:
+    0.01 is one point."""
 
     value: float
     low: float
@@ -60,8 +64,9 @@ class Range:
 
 @dataclass(frozen=True)
 class Interval(Range):
-    """A difference. `p` is the two-sided p-value of "no difference" that matches the interval; `df`: the degrees of freedom of its
-    Student's t, infinite for an interval over items."""
+    """A difference of scores with its confidence interval. `p`: the two-sided p-value of "no difference", computed by
+    the same method as the interval. `df`: the degrees of freedom of Student's t in the interval; infinite for an
+    interval over items only."""
 
     p: float
     df: float = math.inf
@@ -69,8 +74,9 @@ class Interval(Range):
 
 @dataclass(frozen=True)
 class Level:
-    """The scores of one arm: the mean over benchmarks, each benchmark, and the means over `groups` of benchmarks.
-    `trainings`: number of training runs behind the intervals; 0 where they are over items only."""
+    """The scores of one arm: `mean` over all benchmarks, `tasks` by benchmark, and `groups`, the mean over each named
+    group of benchmarks. `trainings`: number of training runs, if the intervals take training noise into account; 0 if
+    the intervals are over items only."""
 
     mean: Range
     tasks: dict[str, Range]
@@ -80,13 +86,15 @@ class Level:
 
 @dataclass(frozen=True)
 class Difference:
-    """First arm minus second: the mean over benchmarks, each benchmark, and the means over `groups` of benchmarks.
+    """The scores of the first arm minus those of the second: `mean` over all benchmarks, `tasks` by benchmark, and
+    `groups`, the mean over each named group of benchmarks.
 
     `replicates`: the number of training runs of each arm. `over_trainings`: whether the intervals include training
-    noise; else they are over items, for just these trained models. `family`: p-values by benchmark, for a correction
-    for multiple tests. `claims`: whether a table may mark differences with a star. It may if the training noise of both
-    arms was estimated, or with `items_only`. `resamples`: 0 where nothing was resampled. `clustered`: number of
-    clusters of each benchmark that is sampled by cluster.
+    noise; if not, they are over items and hold for these trained models only. `family`: the p-value of each benchmark,
+    for Holm's correction. `claims`: whether a table may mark significant differences with a star: if both arms were
+    trained at least twice and training noise was estimated, or if the caller set `items_only`. `resamples`: number of
+    resamples; 0 if nothing was resampled. `clustered`: the number of clusters of each benchmark that is resampled by
+    cluster.
     """
 
     mean: Interval
@@ -111,14 +119,15 @@ def paired_bootstrap(
     groups: Mapping[str, Sequence[str]] | None = None,
     items_only: bool = False,
 ) -> Difference:
-    """The difference `first` minus `second` with intervals; both map a benchmark to its outcomes.
+    """Return the scores of the first arm minus those of the second, with intervals. The arguments `first` and `second`
+    map each benchmark to the arm's outcomes.
 
-    Intervals are over items and training runs if there are enough training runs (see the module's docstring) and
-    `items_only` is false; else they are a bootstrap over items. Items are matched by (benchmark, doc_id) in any order;
-    training runs are not matched. `groups`: name -> benchmarks whose mean is compared as well. Swapping the arms
-    negates every difference exactly.
+    The intervals are over items and training runs if there are enough training runs (see the module's docstring) and
+    `items_only` is false. Otherwise they come from a bootstrap over items. Items of the two arms are paired by their
+    `doc_id`, in whatever order they come; training runs are not paired. `groups`: named groups of benchmarks; the mean
+    over each group is compared as well. Swapping the arms changes only the sign of every difference.
 
-    Raises EvalError, with the counts, where benchmarks, items or their clusters differ.
+    Raises EvalError if the arms have different benchmarks, items or clusters of items; the message gives the counts.
     """
     tables = matched(first, second)
     counts = len(replicates_of(first)), len(replicates_of(second))
@@ -139,8 +148,9 @@ def between(
     groups: Mapping[str, Sequence[str]],
     items_only: bool,
 ) -> Difference:
-    """Do the work of `paired_bootstrap` on tables from `matched`. `counts`: number of training runs of each arm; a
-    table's first counts[0] columns are the first arm's."""
+    """Return what `paired_bootstrap` returns, except `clustered`, from the tables that `matched` made. `counts`: number
+    of training runs of each arm. The first counts[0] columns of a table belong to the first arm, the others to the
+    second."""
     _check(resamples, level)
     over_trainings = not items_only and known(*counts)
     edges = {task: edge(table, counts[0], level, share=False) for task, table in tables.items()}
@@ -175,9 +185,9 @@ def level_of(
     items_only: bool = False,
     share: bool = True,
 ) -> Level:
-    """The scores of one arm with intervals over its items. With at least three training runs, and without `items_only`,
-    the intervals are over its training runs too. `share`: whether the outcomes are between 0 and 1; if not, they are
-    differences."""
+    """Return the scores of one arm with their intervals. The intervals are over items. If the arm has at least three
+    training runs and `items_only` is false, they are over items and training runs. `share`: true if the outcomes are
+    between 0 and 1, false if they are differences."""
     _check(resamples, level)
     count = len(replicates_of(arm))
     over_trainings = not items_only and known(count, None)
@@ -216,9 +226,9 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def with_noise(reach: float, noise: float, level: float) -> float:
-    """Return the half width that an interval over items would have if training noise were added to both arms. `reach`:
-    its half width now. `noise`: the standard deviation of an arm's mean between training runs, in the unit of
-    `reach`."""
+    """Return the half width of an interval over items after training noise is added to both arms. `reach`: the half
+    width without this noise. `noise`: the standard deviation of an arm's mean score between training runs, in the unit
+    of `reach`."""
     return math.hypot(reach, normal(level) * math.sqrt(2) * noise)
 
 
@@ -236,8 +246,8 @@ def _parts(tables: Mapping[str, Table], count: int, edges: Mapping[str, Edge | N
 
 
 def _clusters_p(table: Table, count: int) -> float:
-    """The p-value of a difference with clustered items, by Student's t: resampling few clusters would miss the long
-    tail of the t distribution. 0 if items are drawn, not clusters."""
+    """Return the p-value of a difference by Student's t, for items in clusters. Resampling gives too small a p-value if
+    there are few clusters. Return 0 if the table has no clusters."""
     if table.member is None:
         return 0.0
     parts = measure(table, count)
@@ -282,6 +292,7 @@ def _resampled(
 
 
 def around(found: Estimate, level: float, least: float) -> tuple[float, float]:
-    """The symmetric interval, cut to the statistic's range: from `least` to 1."""
+    """Return the two ends of the interval, which is symmetric around the estimate and cut at `least` and at 1. `least`:
+    the lowest possible value of the statistic (0 or -1)."""
     reach = found.reach(level)
     return max(least, found.value - reach), min(1.0, found.value + reach)

@@ -1,4 +1,5 @@
-"""PURE: any contrast between arms, not only reference minus arm: `A-B`, or means of several arms, `A1+A2+A3-B1+B2+B3`.
+"""PURE: computes contrasts between arms: the difference of two arms, `A-B`, or of the means of several arms,
+`A1+A2+A3-B1+B2+B3`.
 
 For means over several arms (such as one arm per seed set), items are drawn jointly: all arms answered the same items,
 and a resample takes the same items for all arms. With enough training runs, the interval is over items and training
@@ -32,10 +33,10 @@ class Contrast:
 
 
 def parse(text: str, names: Sequence[str]) -> dict[str, float]:
-    """The weights of the contrast `text` over the arms `names`. `text` is A-B, or A1+A2-B1+B2: the mean of A1 and A2
-    minus the mean of B1 and B2. Names may contain + and -.
+    """Return the weight of each arm in the contrast that `text` describes. `text` is A-B, or A1+A2-B1+B2, which is the
+    mean of A1 and A2 minus the mean of B1 and B2. `names`: the arms; their names may contain + and -.
 
-    Raises ConfigError for a name that is not an arm, and where the text can be read in two ways.
+    Raises ConfigError if `text` contains a name that is not an arm, or if it can be read in two ways.
     """
     found = []
     for place, sign in enumerate(text):
@@ -61,11 +62,12 @@ def contrast(
     groups: Mapping[str, Sequence[str]] | None = None,
     items_only: bool = False,
 ) -> Difference:
-    """The weighted sum of arms' scores with intervals, over their shared benchmarks; `groups`: name -> benchmarks whose
-    mean is compared as well.
+    """Return the weighted sum of the arms' scores, with intervals, on the benchmarks that all these arms have.
+    `weights`: the weight of each arm. `groups`: named groups of benchmarks; the mean over each group is compared as
+    well.
 
-    For two arms with the weights 1 and -1 the result is that of `paired_bootstrap`. Raises EvalError where the arms
-    share no benchmark or have different items.
+    For two arms with the weights 1 and -1, the result is the same as that of `paired_bootstrap`. Raises EvalError if
+    the arms have no benchmark in common or have different items.
     """
     names = [name for name, weight in weights.items() if weight]
     tasks = shared(arms, names)
@@ -104,7 +106,7 @@ def contrast(
 
 
 def shared(arms: Mapping[str, Scored], names: Sequence[str]) -> list[str]:
-    """The benchmarks that all arms of `names` have, in the order of the first arm. Raises EvalError if there is
+    """Return the benchmarks that all the arms `names` have, in the order of the first arm. Raises EvalError if there is
     none."""
     found = [task for task in arms[names[0]] if all(task in arms[name] for name in names)]
     if not found:

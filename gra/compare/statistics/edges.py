@@ -7,17 +7,18 @@ one:
 
 - a fraction of right answers gets Wilson's score interval (Wilson 1927, JASA 22; Brown, Cai and DasGupta 2001,
   Statistical Science 16);
-- a paired difference gets Bonett and Price's interval, which adds one item that only the first arm has right and one that only
-  the second has (Bonett and Price 2012, British Journal of Mathematical and Statistical Psychology 65), and McNemar's exact
-  p-value (the sign test on the items that differ);
+- a paired difference gets Bonett and Price's interval, which adds one item that only the first arm has right and one
+  that only the second has (Bonett and Price 2012, British Journal of Mathematical and Statistical Psychology 65), and
+  McNemar's exact p-value (the sign test on the items that differ);
 - in the interval of a mean over benchmarks, such a benchmark counts with the variance that its own interval implies, if
-  that is larger than the variance of its items: the method of variance estimates recovery (Zou and Donner 2008,
+  that is larger than the variance of its items ("method of variance estimates recovery": Zou and Donner 2008,
   Statistics in Medicine 27).
 
-These intervals need a number of independent items. For clustered items, this is the number of independent items that
-would give the same variance; if all clusters have the same outcome, it is the number of clusters. With several training
-runs a share's interval is Wilson's, with the number of items that gives the same standard error (as for complex
-samples: Franco, Little, Louis and Slud 2019, Journal of Survey Statistics and Methodology 7); it stays within 0 to 1.
+These intervals are computed for a number of independent items. For clustered items, this is the number of independent
+items that would give the same variance; if all clusters have the same outcome, it is the number of clusters. With
+several training runs, a fraction of right answers gets Wilson's interval for the number of independent items that would
+give the same standard error (as for complex samples: Franco, Little, Louis and Slud 2019, Journal of Survey Statistics
+and Methodology 7); so the interval stays between 0 and 1.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ FEW = 20  # if fewer items differ from the most frequent outcome, resampling is 
 
 @dataclass(frozen=True)
 class Edge:
-    """A benchmark whose items nearly all have the same outcome: the interval `low` to `high`, and the two-sided `p` of
-    a difference (1 for a share). `extra`: the variance to add to the variance of its items in a mean over
-    benchmarks."""
+    """The interval, from `low` to `high`, of a benchmark whose items nearly all have the same outcome. `p`: the
+    two-sided p-value of a difference; 1 if the statistic is a fraction of right answers. `extra`: the amount by which
+    the benchmark's variance over items is increased when a mean over benchmarks is computed."""
 
     low: float
     high: float
@@ -48,11 +49,13 @@ class Edge:
 
 
 def edge(table: Table, first: int, level: float, *, share: bool) -> Edge | None:
-    """The interval of a benchmark whose items nearly all have the same outcome; None where resampling works.
+    """Return the interval of a benchmark whose items nearly all have the same outcome; None for any other benchmark,
+    because resampling works for it.
 
-    `share`: whether the table has one arm with outcomes between 0 and 1. If not, the statistic is a difference: the
-    mean of the table's first `first` columns minus the mean of the other columns, or the mean of outcomes that are
-    differences already.
+    `first`: the number of columns that belong to the first arm. `share`: true if the table has only one arm, with
+    outcomes between 0 and 1. If false, the statistic is a difference: the mean of the first arm's columns minus the
+    mean of the other columns. If there are no other columns, the outcomes are differences already, and the statistic is
+    their mean.
     """
     own = table.outcomes[:, :first].mean(axis=1)
     other = table.outcomes[:, first:].mean(axis=1) if table.outcomes.shape[1] > first else np.zeros(len(own))
@@ -75,29 +78,31 @@ def edge(table: Table, first: int, level: float, *, share: bool) -> Edge | None:
 
 
 def effective(value: float, variance: float, units: float) -> float:
-    """The number of independent items for which a share of `value` would have this variance; `units` if the variance is
-    0 or all outcomes are equal."""
+    """Return the number of independent items, of which the fraction `value` is right, that would give this variance.
+    Return `units` if the variance is 0, or if `value` is 0 or 1."""
     return value * (1 - value) / variance if variance > 0 and 0 < value < 1 else float(units)
 
 
 def bonett_price(gaps: Floats, units: float) -> tuple[float, float]:
-    """Centre and variance of the mean of `units` paired differences, after one difference of +1 and one of -1 were
-    added."""
+    """Return the centre and the variance of Bonett and Price's interval: of the mean of the paired differences, after
+    one difference of +1 and one of -1 are added. `gaps`: the differences by item. `units`: the number of independent
+    items."""
     square = (float((gaps**2).mean()) * units + 2) / (units + 2)
     centre = float(gaps.mean()) * units / (units + 2)
     return centre, (square - centre**2) / (units + 2)
 
 
 def sign_test(gaps: Floats) -> float:
-    """McNemar's exact two-sided p-value (binomial). `gaps`: differences by item. It is the probability, if the arms are
-    equal, that the numbers of positive and negative differences are at least as far apart as these."""
+    """McNemar's exact two-sided p-value (binomial). `gaps`: differences by item. The p-value is the probability, if the
+    arms are equal, that positive and negative differences are divided at least as unevenly as in `gaps`."""
     above, below = int((gaps > 0).sum()), int((gaps < 0).sum())
     count = above + below
     return min(1.0, 2 * sum(math.comb(count, k) for k in range(min(above, below) + 1)) / 2**count)
 
 
 def _units(table: Table, spread: float, seen: float) -> float:
-    """The effective number of independent items of a table; `spread`: variance of its items, `seen`: variance of their mean."""
+    """The effective number of independent items of a table; `spread`: variance of its items, `seen`: variance of their
+    mean."""
     if table.member is None:
         return len(table.outcomes)
     clusters = len(np.unique(table.member))

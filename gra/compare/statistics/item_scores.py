@@ -18,10 +18,10 @@ FEW_CLUSTERS = 20  # a benchmark with fewer clusters is drawn by item, see boots
 class Outcomes:
     """The outcomes of one arm on one benchmark: `correct` has shape (replicates, items); `doc_ids` names the items.
 
-    `replicates`: for each row of `correct`, the number that identifies its training run; the same for all benchmarks of
-    an arm. `clusters`: each item's cluster; None where items are independent. `answers`: the items' right answers,
-    where known. Items without an id are named by their position in a file. If two files have different orders, their
-    `answers` show it.
+    `replicates`: the number of the training run behind each row of `correct`; all benchmarks of an arm have the same
+    numbers. `clusters`: each item's cluster; None if items are independent. `answers`: the items' right answers; None
+    if they are unknown. An item without an id is named by its position in the file. `answers` then show whether two
+    files have the items in different orders.
     """
 
     doc_ids: tuple[str, ...]
@@ -43,13 +43,14 @@ class Outcomes:
 
     @property
     def clusters_drawn(self) -> int | None:
-        """The number of clusters that a resample draws; None where it draws items."""
+        """The number of clusters, if a resample draws whole clusters; None if it draws single items."""
         found = len(set(self.clusters)) if self.clusters is not None else 0
         return found if found >= FEW_CLUSTERS else None
 
 
 def macro(one: Outcomes) -> Outcomes:
-    """The outcomes, weighted so that their mean is the unweighted mean of the clusters' means. Without clusters: unchanged."""
+    """Return the outcomes, weighted so that their mean is the unweighted mean of the clusters' means. Outcomes without
+    clusters are returned unchanged."""
     if one.clusters is None:
         return one
     names, place, sizes = np.unique(np.array(one.clusters), return_inverse=True, return_counts=True)
@@ -60,7 +61,7 @@ def macro(one: Outcomes) -> Outcomes:
 @dataclass(frozen=True)
 class Table:
     """One benchmark as a table for the bootstrap. `outcomes` has shape (items, columns), with one column per training
-    run. `member`: the number of each item's cluster; None if items are drawn, not clusters."""
+    run. `member`: the index of each item's cluster; None if the bootstrap draws single items, not clusters."""
 
     doc_ids: list[str]
     outcomes: Floats
@@ -80,7 +81,7 @@ def matched(first: Mapping[str, Outcomes], second: Mapping[str, Outcomes]) -> di
     """Return a table for each benchmark: one row per item, with the outcomes of the first arm in the first columns and
     those of the second arm in the others.
 
-    Raises EvalError, with the counts, where benchmarks, items or clusters differ.
+    Raises EvalError if the arms have different benchmarks, items or clusters; the message gives the counts.
     """
     return joined([first, second])
 
@@ -141,7 +142,8 @@ def replicates_of(arm: Mapping[str, Outcomes]) -> tuple[int, ...]:
 
 
 def answers_differ(task: str, one: Mapping[str, str], other: Mapping[str, str]) -> str:
-    """The message for items that share a name but have different right answers."""
+    """Return the error message for two arms whose items have the same names but different right answers. `one` and
+    `other` map an item's name to its right answer."""
     count = sum(one[doc] != other[doc] for doc in one)
     return (
         f"Benchmark {task}: {count} of {len(one)} items have the same name in both runs but different right answers: the runs read "

@@ -8,11 +8,11 @@ difference" with a probability of 80 %. With the standard error SE and its degre
 (Bloom 1995, "Minimum Detectable Effects", Evaluation Review 19; t_level is the two-sided quantile at the level, t_power
 the one-sided quantile at 80 %; with many degrees of freedom the MDE is 1.96 + 0.84 = 2.80 standard errors).
 
-*Before a run*, SE is planned from: K benchmarks with n items and share p of right answers each; R training runs of
-either arm; `noise`, the standard deviation of an arm's mean over benchmarks between training runs, without the part
-that finitely many items cause; and how alike answers are. `within` is the correlation over items between the outcomes
-(right or wrong) of two training runs of one arm; `between` is the same correlation for two arms. In each benchmark,
-each arm is averaged over its R training runs. The paired difference between these averages has the variance per item
+*Before a run*, SE is predicted from: K benchmarks, each with n items and a fraction p of right answers; R training runs
+of each arm; `noise`, the standard deviation of an arm's mean over benchmarks between training runs, without the part
+that finitely many items cause; and two correlations over items between the outcomes (right or wrong) of two training
+runs: `within`, if both runs belong to one arm, and `between`, if they belong to different arms. In each benchmark, each
+arm is averaged over its R training runs. The paired difference between these averages has the variance per item
 
     D = 2 p (1 - p) [ (within - between) + (1 - within) / R ]
 
@@ -62,15 +62,16 @@ class Design:
 
 
 def detectable(found: Interval, level: float, power: float = POWER) -> float:
-    """The minimum detectable effect of an interval, in its unit."""
+    """Return the minimum detectable effect of a comparison from the interval that it gave, as a fraction: 0.01 is one
+    point."""
     reach = (found.high - found.low) / 2
     return reach * (1 + student(2 * power - 1, found.df) / student(level, found.df))
 
 
 def error(design: Design, trainings: int) -> tuple[float, float]:
-    """The planned standard error of the difference in the mean over benchmarks, and its degrees of freedom. With one
-    training run of each arm, the error is over items only, for these two trained models: training noise is left out,
-    because one run cannot show it."""
+    """Return the predicted standard error of the difference between two arms' means over benchmarks, and its degrees of
+    freedom. `trainings`: the number of training runs of each arm. If it is 1, the error leaves training noise out,
+    because one run cannot show it; it then holds for these two trained models only."""
     se, _, df = _errors(design, trainings)
     return se, df
 

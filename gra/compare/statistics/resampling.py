@@ -21,9 +21,10 @@ CHUNK = 4_000_000  # numbers held at once while resampling (32 MB)
 def resample(
     tables: Mapping[str, Table], first: int, resamples: int, seed: int
 ) -> tuple[dict[str, float], dict[str, Floats]]:
-    """For each benchmark, the statistic of all items and of every resample: the mean of the table's first `first` columns minus the
-    mean of its other columns, if it has any. Items (or clusters, if the table has them) are drawn with replacement within the
-    benchmark.
+    """Return two mappings, both by benchmark: the statistic of all items, and the statistic of every resample. The
+    statistic is the mean of the first arm's columns minus the mean of the second arm's columns; the first arm's mean if
+    there is no second arm. `first`: the number of columns of the first arm. Items are drawn with replacement within the
+    benchmark; if the table has clusters, whole clusters are drawn.
 
     Swapping the two arms changes the sign of every statistic exactly; equal arms give zeros.
     """
@@ -41,33 +42,36 @@ def resample(
 
 
 def over(tasks: Sequence[str], values: Mapping[str, float], drawn: Mapping[str, Floats]) -> tuple[float, Floats]:
-    """Two unweighted means over `tasks`: of the statistics of all items, and, for every resample, of its statistics."""
+    """Return two unweighted means over the benchmarks `tasks`: the mean of `values`, and for every resample the mean of
+    `drawn`. `values` and `drawn` are the two results of `resample`."""
     # Sums of +-1/n in another order differ in the last bits; without rounding, exact ties with zero would be lost.
     resampled = np.round(np.stack([drawn[task] for task in tasks]).mean(axis=0), 12) + 0.0
     return sum(values[task] for task in tasks) / len(tasks) + 0.0, resampled
 
 
 def quantiles(drawn: Floats, level: float) -> tuple[float, float]:
-    """The percentile interval. Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3."""
+    """Return the percentile interval of the resampled statistics `drawn`. Source: Efron and Tibshirani 1993, "An
+    Introduction to the Bootstrap", section 13.3."""
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 def p_value(drawn: Floats) -> float:
-    """The two-sided p-value: twice the fraction of resamples on that side of zero that has fewer of them. One is added
-    to the counts, so it is never 0 (Davison and Hinkley 1997, section 4.2). Ties with zero count on both sides."""
+    """Return the two-sided p-value: twice the fraction of resamples below zero, or above zero if these are fewer. A
+    resample that is exactly zero counts on both sides. One is added to both counts of the fraction, so the p-value is
+    never 0 (Davison and Hinkley 1997, section 4.2)."""
     below, above = int((drawn <= 0).sum()), int((drawn >= 0).sum())
     return min(1.0, 2 * (min(below, above) + 1) / (len(drawn) + 1))
 
 
 def least_resamples(family: int, level: float) -> int:
-    """The smallest number of resamples with which a difference can be significant after Holm's correction over `family`
-    tests at the level 1 - `level`. The smallest possible p-value is 2 / (resamples + 1)."""
+    """Return the smallest number of resamples with which a difference can be significant at 1 - `level` after Holm's
+    correction. `family`: the number of tests. The smallest possible p-value is 2 / (resamples + 1)."""
     return int(np.ceil(round(2 * family / (1 - level), 9))) - 1
 
 
 def cluster_sums(outcomes: Floats, member: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Sums of the outcomes (items, columns) by cluster, and the clusters' sizes."""
+    """Return, for each cluster, the sum of its items' outcomes in every column, and its number of items."""
     sizes = np.bincount(member).astype(np.float64)
     sums: Floats = np.stack([np.bincount(member, column) for column in outcomes.T], axis=1).astype(np.float64)
     return sums, sizes
@@ -76,7 +80,8 @@ def cluster_sums(outcomes: Floats, member: NDArray[np.int64]) -> tuple[Floats, F
 def _resample(units: Floats, sizes: Floats | None, signs: Floats, resamples: int, rng: np.random.Generator) -> Floats:
     """The statistic of every resample.
 
-    `units`: (items or clusters, columns); `sizes`: items per cluster, None where a unit is an item; `signs` weigh the columns.
+    `units`: an array of shape (items or clusters, columns). `sizes`: number of items of each cluster; None if a unit is
+    an item. `signs`: the factor of each column, 1 or -1.
     """
     table = units if sizes is None else np.concatenate([units, sizes[:, None]], axis=1)
     patterns, counts = _patterns(table)
@@ -91,8 +96,8 @@ def _resample(units: Floats, sizes: Floats | None, signs: Floats, resamples: int
 
 
 def _patterns(table: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """The distinct rows and their counts, in order of first appearance. The order does not depend on the values, so swapped arms
-    get the same draws."""
+    """The distinct rows and their counts, in order of first appearance. The order does not depend on the values, so
+    swapped arms get the same draws."""
     codes = np.zeros(len(table), dtype=np.int64)
     for column in table.T:  # several times faster than np.unique over rows
         values, places = np.unique(column, return_inverse=True)

@@ -1,14 +1,17 @@
-"""PURE: estimates the error of a mean over benchmarks of an arm trained several times: variances, t intervals, p-values.
+"""PURE: estimates the error of a mean over benchmarks of an arm trained several times: variances, t intervals,
+p-values.
 
-An arm's score is a mean over R training runs and n items. Each training shifts it by training noise (variance T: seeds of data,
-student and order), and gets some items right by luck (variance q over all its items); items may suit one recipe better than
-another (variance J, shared by all training runs). The difference of two arms has the variance
+An arm's score is a mean over R training runs and n items. Each training run shifts the score by training noise
+(variance T: seeds of data, student and order), and answers some items right or wrong by luck (variance q of the run's
+mean). Items may suit one recipe better than the other (variance J, shared by all training runs). The difference of two
+arms has the variance
 
     J + (T_A + q_A) / R_A + (T_B + q_B) / R_B.
 
-Three quantities can be observed. The variance of the items' paired differences, averaged over training runs, estimates I = J +
-q_A / R_A + q_B / R_B. The variance of the training runs' means, s^2, estimates T + q. The disagreement of the training runs
-item by item estimates q. Hence I + s_A^2 / R_A + s_B^2 / R_B would count q twice. The form used here does not:
+Three quantities can be observed. The variance of the items' paired differences, averaged over training runs, estimates
+I = J + q_A / R_A + q_B / R_B. The variance of the training runs' means, s^2, estimates T + q. The disagreement of the
+training runs item by item estimates q. Hence I + s_A^2 / R_A + s_B^2 / R_B would count q twice. The squared standard
+error used here counts q once:
 
     SE^2 = I + max(0, (s_A^2 / c^2 - q_A) / R_A + (s_B^2 / c^2 - q_B) / R_B)
 
@@ -26,10 +29,11 @@ of cases if there is training noise.
 The interval is SE times a quantile of Student's t on either side; the degrees of freedom are Satterthwaite's (1946,
 Biometrics Bulletin 2; Welch 1947, Biometrika 34).
 
-For stars after Holm's correction, this quantile is not enough. With ten benchmarks a p-value below 0.5 % decides, and
-an s^2 that is small by chance makes p-values too small there: with two training runs of each arm, up to 4 % of such
-tests reject, not 0.5 %. `tail_p` averages the p-value over the variances compatible with the observed s^2 (a
-generalized p-value: Tsui and Weerahandi 1989, JASA 84), which keeps the rate of false rejections near 0.5 %.
+For the p-values of Holm's correction, Student's t is not enough. With ten benchmarks, a difference is significant only
+if its p-value is below 0.5 %. An s^2 that is small by chance makes so small a p-value too likely: with two training
+runs of each arm, up to 4 % of the tests reject "no difference" where it is true, not 0.5 %. `tail_p` averages the
+p-value over the variances compatible with the observed s^2 (a generalized p-value: Tsui and Weerahandi 1989, JASA 84),
+which keeps the rate of false rejections near 0.5 %.
 """
 
 from __future__ import annotations
@@ -50,10 +54,10 @@ LEAST = 2  # with fewer degrees of freedom, training noise is not estimated
 
 @dataclass(frozen=True)
 class Parts:
-    """One benchmark, or the unweighted mean over several. `means`: for each of two arms, the mean of every training
-    run; the second entry is empty if there is only one arm. `items`: the variance I of the difference that is due to
-    items (or clusters), with `items_df` degrees of freedom. `luck`: for each arm, the variance q of one training run's
-    mean; None if the arm was trained once."""
+    """The quantities of the module's docstring for one benchmark, or for the unweighted mean over several. `means`: for
+    each of the two arms, the mean score of every training run; the second entry is empty if there is only one arm.
+    `items`: the variance I, which is due to items (or clusters), with `items_df` degrees of freedom. `luck`: for each
+    arm, the variance q; None if the arm was trained once."""
 
     means: tuple[Floats, Floats]
     items: float
@@ -62,16 +66,16 @@ class Parts:
 
     @property
     def value(self) -> float:
-        """The difference, or the mean of the only arm."""
+        """The first arm's mean minus the second arm's; if there is only one arm, its mean."""
         first, second = self.means
         return float(first.mean()) - (float(second.mean()) if len(second) else 0.0)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value, and the parts of its squared standard error. `items` and `items_df` are as in Parts. `seen` is the
-    contribution of training: the sum of s^2 / R, with `seen_df` degrees of freedom. `luck` is the part of `seen` that
-    `items` already contains."""
+    """An estimated difference or mean (`value`), and the parts of its squared standard error. `items` and `items_df`
+    are as in Parts. `seen`: the variance between training runs, which is the sum of s^2 / R over the arms, with
+    `seen_df` degrees of freedom. `luck`: the part of `seen` that `items` already contains."""
 
     value: float
     items: float
@@ -87,7 +91,7 @@ class Estimate:
 
     @property
     def df(self) -> float:
-        """Satterthwaite's degrees of freedom of SE^2; infinite where nothing varies."""
+        """Satterthwaite's degrees of freedom of `variance`; infinite if the variance is 0."""
         parts = self.items**2 / self.items_df
         if self._corrected > self.luck:
             parts += self._corrected**2 / self.seen_df
@@ -98,20 +102,20 @@ class Estimate:
         return self.seen / c4(self.seen_df) ** 2
 
     def reach(self, level: float) -> float:
-        """Half the width of the interval."""
+        """Return half the width of the confidence interval. `level`: its confidence level, e.g. 0.95."""
         return math.sqrt(self.variance) * student(level, self.df)
 
     @property
     def p(self) -> float:
-        """Two-sided p-value of "no difference" that agrees with the interval."""
+        """The two-sided p-value of "no difference". It is below 5 % exactly if the 95 % interval excludes 0."""
         if self.value == 0 or self.variance == 0:
             return 1.0 if self.value == 0 else 0.0
         return float(2 * _below(-abs(self.value) / np.sqrt(self.variance), self.df))
 
     @property
     def tail_p(self) -> float:
-        """Two-sided p-value that is valid also where it is very small, as a correction for many tests needs (see the
-        module's docstring). Never much below `p`."""
+        """The two-sided p-value of "no difference" for Holm's correction, which needs p-values that are right even if
+        they are very small (see the module's docstring). It is never much below `p`."""
         if self.value == 0:
             return 1.0
         # Chi-squared over its degrees of freedom, by the midpoint rule on its logarithm: from 1e-12 to 40 times its mean.
@@ -126,8 +130,8 @@ class Estimate:
 
 
 def c4(df: float) -> float:
-    """The ratio of the expected standard deviation of a sample with `df` degrees of freedom to the true one, usually
-    called c4."""
+    """Return the constant c4: the expected standard deviation of a sample with `df` degrees of freedom, divided by the
+    true standard deviation."""
     return math.sqrt(2 / df) * math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2))
 
 
@@ -139,17 +143,17 @@ def _below(value: Any, df: float) -> Any:
 
 
 def known(first: int, second: int | None) -> bool:
-    """Whether training noise can be estimated. `first`, `second`: numbers of training runs of the two arms; `second` is
-    None if there is only one arm."""
+    """Return whether there are enough training runs to estimate training noise. `first` and `second`: the numbers of
+    training runs of the two arms; `second` is None if there is only one arm."""
     return first - 1 + (0 if second is None else second - 1) >= LEAST
 
 
 def measure(table: Table, first: int) -> Parts:
-    """The parts of one benchmark. The table's first `first` columns are the first arm's training runs; the others are
-    the second's.
+    """Return the parts of one benchmark. A column of the table is a training run; `first`: the number of columns of the
+    first arm, which come first. The other columns belong to the second arm.
 
-    If the table has clusters, the variances are those of a ratio over clusters, linearised: the clusters' sums of
-    outcomes over their sizes.
+    If the table has clusters, a mean is the ratio of two sums over clusters (outcomes and items). The variances are
+    then those of the linearised ratio.
     """
     means = table.outcomes.mean(axis=0)
     gaps = table.outcomes - means
@@ -181,8 +185,8 @@ def mean_of(parts: Sequence[Parts]) -> Parts:
 
 
 def estimate(parts: Parts) -> Estimate:
-    """The value with its standard error over items and training runs. Requires that `known` is true for the numbers of
-    training runs."""
+    """Return the difference or mean, with its standard error over items and training runs. Call it only if `known` is
+    true for the numbers of training runs."""
     arms = [(means, luck) for means, luck in zip(parts.means, parts.luck, strict=True) if len(means)]
     trained = [(float(means.var(ddof=1)), luck, len(means)) for means, luck in arms if luck is not None]
     if len(trained) < len(arms):  # the other arm was trained once: its noise is assumed to equal this one's

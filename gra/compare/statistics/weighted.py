@@ -3,8 +3,8 @@ mean of three others.
 
 All arms answered the same items, so an item's weighted sum over the arms is one number, and items are drawn jointly. An
 arm with weight w, R training runs and the variances T and q of trainings.py adds w^2 (T + q) / R to the variance; the
-part with q is in the items' variance already. With weights 1 and -1 the result is that of trainings.py. The arms
-themselves (the three seed sets) are fixed: the interval says nothing about a fourth seed set.
+items' variance already contains the part with q. With weights 1 and -1 the result is that of trainings.py. The arms are
+not taken as a sample of arms: if three arms are three seed sets, the interval says nothing about a fourth seed set.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from gra.compare.statistics.trainings import LEAST, Estimate
 
 @dataclass(frozen=True)
 class Pieces:
-    """One benchmark, or the unweighted mean over several. `means`: for each arm, the mean of every training run.
-    `items`: the variance of the weighted sum that is due to items, with `items_df` degrees of freedom. `luck`: for each
-    arm, as in trainings.Parts."""
+    """The quantities of the module's docstring for one benchmark, or for the unweighted mean over several. `means`: for
+    each arm, the mean score of every training run. `items`: the variance of the weighted sum that is due to items, with
+    `items_df` degrees of freedom. `luck`: for each arm, the variance q of trainings.py; None if the arm was trained
+    once."""
 
     means: tuple[Floats, ...]
     items: float
@@ -34,7 +35,8 @@ class Pieces:
 
 
 def known(counts: Sequence[int]) -> bool:
-    """Whether training noise can be estimated. `counts`: the number of training runs of each arm."""
+    """Return whether there are enough training runs to estimate training noise. `counts`: the number of training runs
+    of each arm."""
     return sum(count - 1 for count in counts) >= LEAST
 
 
@@ -73,9 +75,9 @@ def mean_of(pieces: Sequence[Pieces]) -> Pieces:
 
 
 def estimate(pieces: Pieces, weights: Sequence[float]) -> Estimate:
-    """The weighted sum with its standard error over items and training runs. Requires that `known` is true for the
-    numbers of training runs. The noise of an arm that was trained once is assumed to equal the mean noise of the other
-    arms."""
+    """Return the weighted sum, with its standard error over items and training runs. Call it only if `known` is true
+    for the numbers of training runs. The noise of an arm that was trained once is assumed to equal the mean noise of
+    the other arms."""
     value = sum(weight * float(means.mean()) for weight, means in zip(weights, pieces.means, strict=True))
     several = [place for place, means in enumerate(pieces.means) if len(means) > 1]
     once = sum(weights[place] ** 2 for place, means in enumerate(pieces.means) if len(means) == 1) / len(several)

@@ -1,4 +1,4 @@
-"""Lays columns out as rich tables that fit a terminal; nothing is cut."""
+"""Arranges columns in tables that fit a terminal, without cutting text. The tables are those of the library rich."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Column = tuple[str, list[str]]  # a heading and its cells
 
 
 def blocks(first: Column, groups: Sequence[list[Column]], console: Console) -> list[RichTable]:
-    """Return tables that fit the console. Each begins with the column `first`; the columns of a group stay in one
-    table."""
+    """Return tables that fit the console, as many as are needed. `first`: the column with which each table begins.
+    `groups`: the other columns; columns of one group stay in one table."""
 
     def drawn(block: Sequence[Column]) -> RichTable:
         parts = [first, *block]
@@ -34,7 +34,8 @@ def blocks(first: Column, groups: Sequence[list[Column]], console: Console) -> l
 
 
 def rich_table(headings: Sequence[str], lines: Sequence[Sequence[str]], width: int) -> RichTable:
-    """A rich table whose columns are as wide as their cells and the longest word of their heading: nothing is cut."""
+    """Return a table of the library rich. A column is as wide as its widest cell and the longest word of its heading,
+    so that no text is cut."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

@@ -1,5 +1,5 @@
-"""Writes the warnings below a comparison: causes, other than the models, that a difference may have (readings, prompts,
-truncation)."""
+"""Writes the warnings below a comparison. A warning names a cause of differences other than the models: replies that
+were read by different rules, different prompts, or truncated replies."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ NOTICED = 0.02  # share of truncated replies of a benchmark above which they are
 
 
 def cautions(runs: Sequence[Scores]) -> list[str]:
-    """One sentence per caution; [] if there is none. `runs`: in the order of the table."""
+    """Return one sentence per warning; [] if there is none. `runs`: the scores of all runs, in the order of the
+    table."""
     return [*_verified(runs), *_prompts(runs), *_cut(runs)]
 
 
 def _verified(runs: Sequence[Scores]) -> list[str]:
-    """Sentences on the benchmarks that a verifier judged in at least one run. One list has the benchmarks that the same
-    verifier judged in all runs, another one those that were read in different ways."""
+    """Return sentences on the benchmarks that a verifier judged in at least one run. A sentence names either benchmarks
+    that the same verifier judged in all runs, or benchmarks whose runs were judged in different ways."""
     mixed: dict[str, list[str]] = {}
     alike: dict[str, list[str]] = {}
     for task in dict.fromkeys(name for run in runs for name in run.items):

@@ -1,5 +1,5 @@
-"""Writes the table as CSV in full precision: one line per arm, fractions (not percentages), "-" for missing. See
-results/README.md."""
+"""Writes the table as CSV in full precision, with one line per arm. Scores are fractions, not percentages; a missing
+value is "-". results/README.md explains the columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OVER = {True: "items and trainings", False: "items"}
 
 
 def csv_text(comparison: Comparison) -> str:
-    """The whole table as text."""
+    """Return the whole table as the text of a CSV file."""
     buffer = io.StringIO()
     lines = [_line(row, comparison) for row in comparison.rows]
     writer = csv.DictWriter(buffer, fieldnames=list(lines[0]), lineterminator="\n")
@@ -26,7 +26,8 @@ def csv_text(comparison: Comparison) -> str:
 
 
 def read_csv(text: str) -> list[dict[str, str | float | int | bool | None]]:
-    """The lines of `csv_text` with types restored: "-" becomes None, true and false become bool, numbers int or float."""
+    """Return the lines of a table that `csv_text` wrote, with types: "-" becomes None, `true` and `false` become bool,
+    numbers become int or float."""
     kept = {"arm", "label"}
     words = set(OVER.values())
     return [

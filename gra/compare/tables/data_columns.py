@@ -1,5 +1,5 @@
-"""Reads facts on an arm's training data, and defines the columns that show them beside its scores. Missing is None,
-never 0.
+"""Reads facts on an arm's training data (such as the number of samples), and defines the columns that show them beside
+its scores. A missing fact is None, never 0.
 
 To add a column, add one entry to COLUMNS: the table, its CSV and the report take their columns from there.
 """
@@ -46,9 +46,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Column:
-    """`read`: computes the value of one data set. `derive`: computes the value from the means of earlier columns.
-    `heading`: the heading in the table; "": the column is in the CSV only. `place`: the column's position in the
-    table."""
+    """A column with a fact on the training data. `read`: a function that computes the value for one data set. `derive`:
+    a function that computes the value from the means of earlier columns; it is set in place of `read`. `heading`: the
+    heading in the table; "": the column is in the CSV file only. `place`: the column's position in the table. `show`: a
+    function that formats the value."""
 
     name: str
     read: Callable[[Sources], float | None] | None = None
@@ -59,7 +60,7 @@ class Column:
 
 
 def number(source: Mapping[str, Any] | None, key: str) -> float | None:
-    """The finite number under a key; None where there is none."""
+    """Return the finite number that `source` has under `key`; None if it has none."""
     value = None if source is None else source.get(key)
     usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if usable and value is not None else None
@@ -70,9 +71,9 @@ def _samples(found: Sources) -> float | None:
 
 
 def _tokens(side: str) -> Callable[[Sources], float | None]:
-    """Return a function that sums the tokens of all calls for one data set; `side`: `in` or `out`. It includes the
-    tokens of the data sets from which this one was made (`before` of stats.json). It returns 0 only if the data is
-    known to have needed no call."""
+    """Return a function that computes the number of tokens of all calls for one data set. `side`: `in` for input
+    tokens, `out` for output tokens. The number includes the tokens of the data sets from which this one was made
+    (`before` in stats.json). It is 0 only if the data are known to have needed no call, and None if it is unknown."""
 
     def read(found: Sources) -> float | None:
         stats = found.stats
@@ -153,7 +154,8 @@ SHOWN = tuple(sorted((column for column in COLUMNS if column.heading), key=lambd
 
 
 def facts(group: Sequence[Arm]) -> Facts:
-    """The facts of an arm's replicates; each data set counts once. Raises StoreError for a damaged file."""
+    """Return the facts on an arm's data: means over the data sets of its replicates. A data set that several replicates
+    share counts once. Raises StoreError for a damaged file."""
     sets: dict[object, Sources] = {}
     for arm in group:
         if "data" in arm.folders or "audit" in arm.folders:

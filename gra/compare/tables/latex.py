@@ -30,8 +30,9 @@ def table(
     notes: Sequence[str] = (),
     name: str = "",
 ) -> str:
-    r"""Return the cells as a LaTeX table, without a closing newline; it needs \usepackage{booktabs}. The first `words` columns are
-    text, aligned left. `name`: the end of the label. Without a title the table has neither caption nor label."""
+    r"""Return the cells as a LaTeX table, without a closing newline. The LaTeX document needs \usepackage{booktabs}.
+    `words`: the number of columns, from the left, that contain text and are aligned left; the others are aligned right.
+    `name`: the last part of the label (tab:gra-NAME). Without a title the table has neither caption nor label."""
     places = range(len(headings))
     heads = [escape(cell) for cell in headings]
     rows = [

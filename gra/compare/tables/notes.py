@@ -1,4 +1,4 @@
-"""Writes the notes under the table: how its numbers were made, what its intervals cover and what they leave out."""
+"""Writes the notes under the table: how its numbers were computed, and which sources of error its intervals include."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """What a reader needs to know about the numbers, one note per line."""
+    """Return the notes under the table: what a reader needs to know about the numbers, one note per line."""
     lines = [
         "Scores are percent correct; the mean is the unweighted mean over benchmarks. A missing value is shown as -."
     ]
@@ -113,7 +113,8 @@ def _on_differences(comparison: Comparison) -> list[str]:
 
 
 def noise_note(differences: Sequence[Range | None], level: float) -> list[str]:
-    """A note on how training noise would widen the widest of these intervals over items; [] without intervals."""
+    """Return a note on how wide the widest interval of `differences` would become if it included training noise; [] if
+    there is no interval. The intervals are over items only."""
     known = [(one.high - one.low) / 2 for one in differences if one is not None]
     if not known:
         return []
@@ -126,7 +127,8 @@ def noise_note(differences: Sequence[Range | None], level: float) -> list[str]:
 
 
 def few_bits(labelled: Sequence[tuple[str, str]], arms: int) -> list[str]:
-    """One note per label of quantised weights; `labelled`: (arm, label), `arms`: number of arms in the comparison."""
+    """Return a note for each different label of quantised weights; the note names the label's arms. `labelled`: pairs
+    of an arm's name and a label. `arms`: the number of all arms in the comparison."""
     owners: dict[str, list[str]] = {}
     for name, words in labelled:
         owners.setdefault(words, []).append(name)
@@ -140,13 +142,13 @@ def few_bits(labelled: Sequence[tuple[str, str]], arms: int) -> list[str]:
 
 
 def has_data(comparison: Comparison) -> bool:
-    """Whether anything is known of any arm's data."""
+    """Return whether at least one fact on the training data of at least one arm is known."""
     return any(value is not None for row in comparison.rows for value in row.facts.values.values())
 
 
 def over(row: TableRow) -> str:
-    """Return words such as "over items and training runs" on the interval of the arm's difference; "" if there is no
-    difference."""
+    """Return words that say what the interval of the arm's difference covers, such as "over items and training runs";
+    "" if the arm has no difference."""
     if row.difference is None:
         return ""
     if row.difference.over_trainings:
@@ -155,20 +157,21 @@ def over(row: TableRow) -> str:
 
 
 def label(row: TableRow, comparison: Comparison) -> str:
-    """The arm's label. A simulated arm is marked as simulated here unless all arms are; in that case the heading has
-    the mark."""
+    """Return the arm's label for the table. If this arm is simulated and another arm is not, "(simulated)" is added. If
+    all arms are simulated, only the table's heading says so."""
     own = row.simulated and not all(other.simulated for other in comparison.rows)
     return plain(f"{row.label} (simulated)" if own else row.label)
 
 
 def plain(text: str) -> str:
-    """`text` on one line without control characters: a label must not move the cursor."""
+    """Return `text` on one line and without control characters, so that a label cannot move a terminal's cursor."""
     return _CONTROL.sub(" ", text)
 
 
 def starred(row: TableRow, task: str, comparison: Comparison) -> bool:
-    """Whether a star marks the arm's strict score: it differs from the reference's after Holm's correction over the benchmarks, and
-    the kind of intervals allows stars (`Difference.claims`)."""
+    """Return whether a star marks the arm's strict score on the benchmark `task`. It does if the score differs
+    significantly from the reference's after Holm's correction over the benchmarks, and if the intervals are of a kind
+    that allows stars (`Difference.claims`)."""
     if row.difference is None or not row.difference.claims:
         return False
     return row.adjusted.get("strict", {}).get(task, 1.0) <= 1 - comparison.level

@@ -1,4 +1,5 @@
-"""Builds the table's rows from arms: joins replicates, computes differences from the reference with intervals. No formatting."""
+"""Builds the table's rows from arms: averages over replicates, and computes each arm's difference from the reference
+with an interval. Formats nothing."""
 
 from __future__ import annotations
 
@@ -24,8 +25,10 @@ from gra.labels import quantized
 class Cell:
     """The scores of one arm on one benchmark of `n` items, as fractions (0..1) averaged over replicates.
 
-    `value` is the strict score with its interval, `tolerant` the score for an answer in any clear form, `extraction` the share of
-    replies with an answer in the requested form; None: unknown or not applicable."""
+    `value`: the strict score, which counts an answer only in the requested form; `interval`: its interval. `tolerant`:
+    the score that counts an answer in any clear form. `extraction`: the fraction of replies with an answer in the
+    requested form. None: unknown, or not applicable to this benchmark.
+    """
 
     value: float
     n: int
@@ -36,13 +39,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One arm of the table. `planned`: number of its replicates. `replicates`: number of those that were evaluated; if
-    it is above 0, the row leaves the other replicates out. `cells` lacks the benchmarks on which the arm was not
-    evaluated. `benchmarks` is the number of benchmarks of the table; `mean` and the other means are None unless the arm
-    has all of them. `spread`: sample standard deviation of `mean` over `replicates` (None below two). `differences` and
-    `adjusted` (Holm's p by benchmark, within this arm's comparison) have one entry per kind of `scores.KINDS` that both
-    this arm and the reference have. `trainings`: number of training runs behind the arm's own intervals; 0 where these
-    are over items only. `quantized`: labels of models whose weights were once quantised."""
+    """One arm of the table. `planned`: the number of the arm's replicates. `replicates`: the number of its replicates
+    that were evaluated; the row averages over these only. If none was evaluated, `facts` covers all replicates.
+    `cells`: the scores of each benchmark on which the arm was evaluated. `benchmarks`: the number of benchmarks of the
+    table; if the arm was not evaluated on all of them, its means are None. `spread`: sample standard deviation of the
+    replicates' means; None for fewer than two replicates. `differences`: the reference minus this arm, by kind of score
+    (`scores.KINDS`), for the kinds that both have. `adjusted`: by kind of score and benchmark, the p-value after Holm's
+    correction over the arm's benchmarks. `trainings`: the number of training runs, if the arm's own intervals take
+    training noise into account; 0 if they are over items only. `quantized`: the labels of models whose weights were
+    once quantised."""
 
     name: str
     label: str
@@ -63,28 +68,30 @@ class TableRow:
 
     @property
     def tolerant(self) -> float | None:
-        """Mean over benchmarks of the tolerant score."""
+        """The mean over benchmarks of the tolerant score; None if unknown."""
         return mean_of([cell.tolerant for cell in self.cells.values()]) if self.mean is not None else None
 
     @property
     def extraction(self) -> float | None:
-        """Mean over benchmarks of the share of replies with an answer in the requested form."""
+        """The mean over benchmarks of the fraction of replies with an answer in the requested form; None if unknown."""
         return mean_of([cell.extraction for cell in self.cells.values()]) if self.mean is not None else None
 
     @property
     def difference(self) -> Difference | None:
-        """Reference minus this arm, in strict scores."""
+        """The reference's strict scores minus this arm's; None if the two were not compared."""
         return self.differences.get("strict")
 
     def mean_difference(self, kind: str) -> Interval | None:
-        """Reference minus this arm in the mean over benchmarks; None unless it is over all benchmarks of the table."""
+        """Return the reference's mean over benchmarks minus this arm's; None if the two were not compared on all
+        benchmarks of the table. `kind`: the kind of score, one of `scores.KINDS`."""
         found = self.differences.get(kind)
         return found.mean if found is not None and len(found.tasks) == self.benchmarks else None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The content of the table and the report: `tasks` are the benchmarks in column order, `rows` the arms."""
+    """The content of the table and the report. `tasks`: the benchmarks, in the order of the columns. `rows`: one row
+    per arm."""
 
     title: str
     reference: str
@@ -105,7 +112,7 @@ class Comparison:
 
     @property
     def difference_heading(self) -> str:
-        """The heading of the column of differences."""
+        """The heading of the column that shows the differences: "REFERENCE minus arm"."""
         label = next((row.label for row in self.rows if row.reference), self.reference)
         return f"{label} minus arm"
 
@@ -121,12 +128,13 @@ def build(
     items_only: bool = False,
     evaluated: Evaluated | None = None,
 ) -> Comparison:
-    """Read the arms' folders and compare each with `reference`. Raises EvalError or StoreError for damaged or mismatched folders,
-    ConfigError for too few resamples for the number of benchmarks.
+    """Read the arms' folders and compare each arm with the arm named `reference`. Raises EvalError or StoreError for
+    folders that are damaged or do not match each other. Raises ConfigError if there are too few resamples for a
+    significant difference after Holm's correction over the benchmarks.
 
-    Differences are reference minus arm, for arms with the same benchmarks as the reference. Replicates that are not
-    evaluated yet are left out of an arm's averages; a row's `replicates` counts the evaluated ones. `items_only`: see
-    bootstrap.py. `evaluated`: the arms' scores; None: read them from the folders.
+    Differences are reference minus arm. An arm has them only if it was evaluated on the same benchmarks as the
+    reference. Replicates that are not evaluated yet are left out of an arm's averages. `items_only`: whether all
+    intervals are over items only (see bootstrap.py). `evaluated`: the arms' scores; None: read them from the folders.
     """
     found = evaluated or read(arms, reference)
     groups, runs, tasks, scored = found.groups, found.runs, found.tasks, found.scored

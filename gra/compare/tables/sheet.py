@@ -1,4 +1,4 @@
-r"""PURE: one table in every form: terminal text, GitHub Markdown, CSV, LaTeX (booktabs)."""
+r"""PURE: renders a table in each of four forms: terminal text, GitHub Markdown, CSV, LaTeX (booktabs)."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ _MARKDOWN = re.compile(r"([\\`*_{}|#~]|\[(?=[^\]]*\]\())")
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table of text cells. `records`: the lines as values in full precision, which CSV writes in place of the cells;
-    if empty, CSV writes the cells. The first `words` columns are text, aligned left; the others are numbers, aligned
-    right. `name`: the name of its file, for LaTeX's label."""
+    """A table of text cells. `records`: one mapping per line with values in full precision, for CSV; if it is empty,
+    CSV has the cells. `words`: the number of columns, from the left, that contain text and are aligned left; the others
+    contain numbers and are aligned right. `name`: the name of the table's file, which is also part of its LaTeX
+    label."""
 
     title: str
     headings: tuple[str, ...]
@@ -37,14 +38,16 @@ class Sheet:
     name: str = ""
 
     def pick(self, headings: Sequence[str], words: int) -> Sheet:
-        """The sheet with these columns only, of which the first `words` are text."""
+        """Return the sheet with the columns `headings` only. `words`: the number of these columns, from the left, that
+        contain text."""
         places = [self.headings.index(heading) for heading in headings]
         lines = [[line[place] for place in places] for line in self.lines]
         return replace(self, headings=tuple(headings), lines=lines, words=words)
 
 
 def render(sheets: Sequence[Sheet], form: str, width: int = 120) -> str:
-    """The sheets as text in one of FORMS; CSV holds the first sheet's records alone, so that it stays one table."""
+    """Return the sheets as text. `form`: one of FORMS. CSV contains the first sheet only, because a CSV file holds one
+    table."""
     if form == "csv":
         return as_csv(sheets[0])
     if form == "terminal":
@@ -57,7 +60,7 @@ def render(sheets: Sequence[Sheet], form: str, width: int = 120) -> str:
 
 
 def markdown(sheet: Sheet) -> str:
-    """The sheet as GitHub Markdown, without a closing newline."""
+    """Return the sheet as GitHub Markdown, without a closing newline."""
     parts = [f"**{escape_markdown(sheet.title)}**"] if sheet.title else []
     parts += [markdown_table(sheet.headings, sheet.lines, sheet.words)]
     parts += ["\n".join(f"- {escape_markdown(line)}" for line in sheet.notes)] if sheet.notes else []
@@ -65,7 +68,8 @@ def markdown(sheet: Sheet) -> str:
 
 
 def markdown_table(headings: Sequence[str], lines: Sequence[Sequence[str]], words: int = 1) -> str:
-    """Headings and lines as a table; the first `words` columns are aligned left."""
+    """Return headings and lines as a Markdown table. `words`: the number of columns, from the left, that are aligned
+    left; the others are aligned right."""
     ruler = ["---" if place < words else "---:" for place in range(len(headings))]
     return "\n".join(
         "| " + " | ".join(cell if line is ruler else escape_markdown(cell) for cell in line) + " |"
@@ -74,7 +78,7 @@ def markdown_table(headings: Sequence[str], lines: Sequence[Sequence[str]], word
 
 
 def escape_markdown(text: str) -> str:
-    """`text` escaped for Markdown; a lone "-" stays as it is."""
+    """Return `text` with Markdown's special characters escaped. The sign "-" is not escaped."""
     text = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN.sub(r"\\\1", text)
 
@@ -83,7 +87,8 @@ def escape_markdown(text: str) -> str:
 
 
 def as_csv(sheet: Sheet) -> str:
-    """The records, or else the cells, as CSV; a missing value is "-", shares keep full precision."""
+    """Return the sheet's records as CSV; if it has none, its cells. A missing value is "-"; numbers keep full
+    precision."""
     records: Sequence[Mapping[str, object]] = sheet.records or [
         dict(zip(sheet.headings, line, strict=True)) for line in sheet.lines
     ]
@@ -95,7 +100,8 @@ def as_csv(sheet: Sheet) -> str:
 
 
 def csv_value(value: object) -> str:
-    """A value as a CSV cell: "-" for None, true and false, numbers in full precision."""
+    """Return a value as a CSV cell. None becomes "-", a bool becomes `true` or `false`, and a number keeps full
+    precision."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -114,8 +120,9 @@ def _latex(sheet: Sheet) -> str:
 
 
 def as_terminal(sheets: Sequence[Sheet], width: int) -> str:
-    """The sheets as text of at most `width` columns. Text wraps. Columns of numbers that do not fit are printed as further tables
-    below. A sheet without lines has its title and notes only."""
+    """Return the sheets as text whose lines have at most `width` characters. Long text is wrapped. Columns of numbers
+    that do not fit are shown in further tables below. For a sheet without lines, only the title and the notes are
+    shown."""
     from rich.console import Console
     from rich.text import Text
 

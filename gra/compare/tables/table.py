@@ -1,4 +1,5 @@
-"""Formats the table as terminal text (rich) and GitHub Markdown (csv_export.py: as CSV). A missing value is "-", never 0."""
+"""Formats the table of a comparison as terminal text and GitHub Markdown; csv_export.py formats it as CSV. A missing
+value is "-", never 0."""
 
 from __future__ import annotations
 
@@ -24,23 +25,26 @@ from gra.compare.tables.sheet import Sheet, render
 
 
 def mean_cell(row: TableRow) -> str:
-    """The mean over benchmarks, with the standard deviation over replicates where there are several."""
+    """Return the arm's mean over benchmarks, with the standard deviation over its replicates if it has several."""
     return percent(row.mean) if row.spread is None else f"{percent(row.mean)} ±{percent(row.spread)}"
 
 
 def detectable_cell(row: TableRow, comparison: Comparison) -> str:
-    """The smallest true difference from the reference that the interval detects four times in five, in points."""
+    """Return, in points, the smallest true difference from the reference that would be detected in four comparisons of
+    five. Detected means that the difference's interval excludes 0."""
     found = row.mean_difference("strict")
     return MISSING if found is None else f"{100 * detectable(found, comparison.level):.1f}"
 
 
 def difference_cell(row: TableRow) -> str:
-    """Reference minus this arm; "reference" for the reference."""
+    """Return the reference's mean minus this arm's, with its interval; in the reference's own row, the word
+    "reference"."""
     return "reference" if row.reference else interval(row.mean_difference("strict"))
 
 
 def names(tasks: Sequence[str]) -> dict[str, str]:
-    """Short names of benchmarks for headings, without the prefix that all share ("world_")."""
+    """Return a short name of each benchmark for headings: the name without the prefix that all names share, such as
+    "world_"."""
     same = 0
     for characters in zip(*tasks, strict=False):
         if len(set(characters)) > 1:
@@ -62,18 +66,18 @@ FORM = {
 
 
 def data_columns(comparison: Comparison) -> list[DataColumn]:
-    """The columns on training data, without those in which no arm has a value: without any audit, "Wrong %" is left
-    out."""
+    """Return the columns on training data in which at least one arm has a value. For example, "Wrong %" is left out if
+    no arm was audited."""
     return [column for column in SHOWN if any(row.facts.values[column.name] is not None for row in comparison.rows)]
 
 
 def data_headings(comparison: Comparison) -> tuple[str, ...]:
-    """The headings of `data_cells`."""
+    """Return the headings of the table on training data; `data_cells` returns its lines."""
     return ("Arm", *(column.heading for column in data_columns(comparison)))
 
 
 def data_cells(row: TableRow, comparison: Comparison) -> list[str]:
-    """The arm's name and its values of `data_columns`."""
+    """Return the arm's line in the table on training data: its label and its value in each column of `data_columns`."""
     return [
         label(row, comparison),
         *(column.show(row.facts.values[column.name]) for column in data_columns(comparison)),
@@ -81,7 +85,8 @@ def data_cells(row: TableRow, comparison: Comparison) -> list[str]:
 
 
 def score_cells(row: TableRow, tasks: Sequence[str], comparison: Comparison) -> list[str]:
-    """The scores of one arm on `tasks`, with a star where they differ from the reference's."""
+    """Return the arm's score on each of `tasks`, with a star if it differs significantly from the reference's
+    (`notes.starred`)."""
     return [
         percent(row.cells[task].value if task in row.cells else None) + ("*" if starred(row, task, comparison) else "")
         for task in tasks
@@ -89,8 +94,8 @@ def score_cells(row: TableRow, tasks: Sequence[str], comparison: Comparison) -> 
 
 
 def form_headings(comparison: Comparison) -> list[str]:
-    """The headings of the table that shows how much of a score is due to the form of the answers, not to their
-    content."""
+    """Return the headings of the table that shows how much of a score is due to the form of the answers, not to their
+    content; `form_cells` returns its lines."""
     return [
         "Arm",
         f"Mean, {100 * comparison.level:g} %",
@@ -101,7 +106,7 @@ def form_headings(comparison: Comparison) -> list[str]:
 
 
 def form_cells(row: TableRow, comparison: Comparison) -> list[str]:
-    """The cells of `form_headings` for one arm."""
+    """Return the arm's line in the table that has the headings `form_headings`."""
     compared = [interval(row.mean_difference(kind)) for kind in FORM]
     return [
         label(row, comparison),
@@ -123,7 +128,8 @@ TASK_HEADINGS = (
 
 
 def task_cells(row: TableRow, tasks: Sequence[str]) -> list[list[str]]:
-    """The cells of one arm under TASK_HEADINGS, without the first (the benchmark's name); one line per benchmark."""
+    """Return one line of cells per benchmark for the arm, with the columns TASK_HEADINGS. The first column, the
+    benchmark's name, is left out."""
     lines = []
     for task in tasks:
         cell = row.cells.get(task)
@@ -144,7 +150,8 @@ def task_cells(row: TableRow, tasks: Sequence[str]) -> list[list[str]]:
 
 
 def terminal(comparison: Comparison, width: int = 120) -> str:
-    """The table as text of at most `width` columns; benchmarks that do not fit go into further blocks."""
+    """Return the table as text whose lines have at most `width` characters. Benchmarks that do not fit are shown in
+    further tables below."""
     from rich.console import Console
     from rich.text import Text
 
@@ -168,7 +175,8 @@ def terminal(comparison: Comparison, width: int = 120) -> str:
 
 
 def _scores(comparison: Comparison) -> tuple[Column, list[list[Column]]]:
-    """The arms' names, and the columns of scores; columns that stay together (the mean and its difference) share a list."""
+    """The arms' names, and the columns of scores; columns that stay together (the mean and its difference) share a
+    list."""
     shown = names(comparison.tasks)
     columns = [
         [(plain(shown[task]).replace("_", " "), [score_cells(row, [task], comparison)[0] for row in comparison.rows])]
@@ -186,7 +194,8 @@ def _scores(comparison: Comparison) -> tuple[Column, list[list[Column]]]:
 
 
 def sheets(comparison: Comparison) -> list[Sheet]:
-    """The table as sheets: scores, knowledge and form, data and cost (where any is known); the last has the notes."""
+    """Return the table as sheets: the scores by benchmark; the tolerant scores and the form of the answers; and, if
+    anything is known of them, the training data and their cost. The last sheet has the notes."""
     shown = names(comparison.tasks)
     found = [
         Sheet(
@@ -212,5 +221,5 @@ def sheets(comparison: Comparison) -> list[Sheet]:
 
 
 def markdown(comparison: Comparison) -> str:
-    """The table as GitHub Markdown: scores, knowledge and form, data and cost, then the notes."""
+    """Return the table as GitHub Markdown, with the sheets that `sheets` returns."""
     return render(sheets(comparison), "markdown")
