@@ -21,8 +21,8 @@ FILES = ("table.md", "table.csv", "table.tex", "report.html")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run `gra publish RUN_DIR DIR` with the words `arguments` and return its exit code. Raises StoreError if RUN_DIR
-    holds no result, or if DIR must not be overwritten."""
+    """Run the command `gra publish` with the command-line `arguments` and return the exit code. Raises StoreError like
+    `publish`."""
     parser = Parser("gra publish", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("source", type=Path, metavar="RUN_DIR", help="the results of a run: tables and report.html")
     parser.add_argument("target", type=Path, metavar="DIR", help="the folder to copy them to, e.g. results/NAME")
@@ -37,8 +37,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def publish(source: Path, target: Path, *, replace: bool = False) -> list[str]:
-    """Copy the files of the result in `source` to `target`, each atomically. Return the names of the files that
-    changed. Other files in `target` stay.
+    """Copy the files of the result in the folder `source` to the folder `target`, each atomically. Return the names of
+    the files that this changed. Other files in `target` are not touched.
 
     Raises StoreError, before anything is changed, if `source` is not a complete result, if `source` and `target` are
     the same folder, if `target` holds another result and `replace` is false, or if `target` is not writable.

@@ -1,6 +1,6 @@
-"""Lists all reasons why proposals are dropped, in one table. Its keys appear in rejected.parquet and stats.json.
+"""Lists in one table, `REASONS`, why proposals are dropped. The table's keys appear in rejected.parquet and stats.json.
 
-To add a reason, add a line here and the code that drops proposals for it.
+A new reason needs an entry in this table, and code that drops proposals for this reason.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ STAGES = {  # stages of a proposal, in order -> the report's name for the propos
 
 @dataclass(frozen=True)
 class Reason:
-    """`stage`: where the proposal is dropped. `text`: the reason in words. `accepted`: whether the committee had accepted the
-    proposal."""
+    """A reason why proposals are dropped. `stage`: the stage at which they are dropped, a key of `STAGES`. `text`: the
+    reason in words. `accepted`: whether the committee had accepted these proposals before."""
 
     stage: str
     text: str
@@ -49,10 +49,10 @@ REASONS = {
 
 
 def text_of(reason: str) -> str:
-    """Return the reason in words; for an unknown reason, a hint where to look."""
+    """Return the reason in words. If `reason` is not in the table, return a hint where the user finds more."""
     return REASONS[reason].text if reason in REASONS else "see `detail` of the sample"
 
 
 def at(stage: str) -> dict[str, str]:
-    """Return the reasons of a stage: name -> text."""
+    """Return the reasons for which proposals are dropped at `stage`: name -> text."""
     return {name: reason.text for name, reason in REASONS.items() if reason.stage == stage}

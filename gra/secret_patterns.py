@@ -1,5 +1,5 @@
-"""Recognises secrets by the name of a key, the form of a value, a URL or a word of a command line. All checks for secrets use
-these patterns."""
+"""Recognises secrets such as API keys and passwords: in the name of a config key, in a value, in a URL, and in a
+command-line option. All checks for secrets use these patterns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _OPTION = re.compile(r"--?(api-?key|.*token|password|secret)(=.*)?", re.IGNORECA
 
 
 def is_name(key: str) -> bool:
-    """Return whether a key of this name (the last part of a dotted key) holds a secret, e.g. api_key, hf_token or password."""
+    """Return whether the name `key` says that the key's value is a secret, e.g. api_key, hf_token or password. `key`:
+    the last part of a dotted key."""
     return _NAME.fullmatch(key) is not None
 
 
@@ -37,5 +38,5 @@ def without_user(text: str) -> str:
 
 
 def is_option(word: str) -> bool:
-    """Return whether a word of a command line sets a secret: --api-key, --hf-token=..."""
+    """Return whether the command-line argument `word` is an option that sets a secret: --api-key, --hf-token=..."""
     return _OPTION.fullmatch(word) is not None

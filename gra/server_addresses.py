@@ -1,8 +1,9 @@
-"""Files in which the server jobs of a step publish where they listen: `STORE/.servers/STEP/TASK.json`, one for each task.
+"""Reads and writes the files in which server jobs publish their addresses: `STORE/.servers/STEP/TASK.json`, one for
+each task of a step's server jobs.
 
-A file is replaced atomically. Only its user can read it, and it holds no API key. A server rewrites its file every
-BEAT_S seconds. A file with an old `beat` therefore belongs to a job that died, and is ignored. Before a client sends
-calls to an address, it checks that the server answers.
+A file is replaced atomically. Only the user whose job wrote it can read it, and it holds no API key. A server rewrites
+its file every BEAT_S seconds. A file whose `beat` is too old therefore belongs to a job that died, and is ignored.
+Before a client sends calls to an address, it checks that the server answers.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ UP, LEFT = "up", "left"
 
 @dataclass(frozen=True)
 class Address:
-    """Where one server task listens. `job`: Slurm's job number, as squeue writes it (12_3); `attempt`: which start of
-    the task this is (a requeued task starts again); `beat`: time at which the file was last written, in seconds since
-    1970; `state`: `up`, or `left` if the server is about to end, so that its address must not be used any more."""
+    """The address of one server, as its task publishes it. `job`: Slurm's job number, as squeue writes it (12_3).
+    `attempt`: how often Slurm has started the task, because a requeued task starts again. `beat`: time at which the
+    file was last written, in seconds since 1970. `state`: `up`, or `left` if the server is about to end and must not be
+    called any more."""
 
     model: str
     url: str
@@ -42,17 +44,17 @@ class Address:
         return abs(time.time() - self.beat) < FRESH_S
 
     def same_task(self, other: Address) -> bool:
-        """Whether both addresses come from the same start of the same task."""
+        """Whether this address and `other` were published by the same task, in the same start of the task."""
         return (self.job, self.attempt) == (other.job, other.attempt)
 
 
 def folder_of(store: Path, step: str) -> Path:
-    """Return the folder with the addresses of a step. `step`: the key of the step's job."""
+    """Return the folder of the address files of a step. `store`: the run store; `step`: the key of the step's job."""
     return store.absolute() / FOLDER / step
 
 
 def write(folder: Path, task: int, address: Address) -> None:
-    """Publish the address of a task, with the time. Raises OSError."""
+    """Publish the address of a task, with the current time as `beat`. Raises OSError."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
     before = os.umask(0o077)
@@ -63,8 +65,8 @@ def write(folder: Path, task: int, address: Address) -> None:
 
 
 def read(folder: Path, task: int) -> Address | None:
-    """Return the address that a task published. None if there is no address, or if it cannot be read. Also None if
-    another user wrote it, because the API key is sent to the address."""
+    """Return the address that a task published; None if there is none that can be read. Also None if another user wrote
+    the file, because clients send the API key to the address."""
     try:
         if _file(folder, task).stat().st_uid != os.getuid():
             return None
@@ -74,7 +76,7 @@ def read(folder: Path, task: int) -> Address | None:
 
 
 def read_all(folder: Path) -> Mapping[int, Address]:
-    """Return all addresses of a step that can be read, by the number of the task."""
+    """Return all readable addresses in the `folder` of a step: number of the task -> address."""
     found = {}
     for path in folder.glob("*.json"):
         if path.stem.isdigit() and (address := read(folder, int(path.stem))) is not None:

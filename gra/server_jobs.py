@@ -11,10 +11,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ServerTask:
-    """One server task. `number`: counted from 0; task n serves model n modulo the number of models. `addresses`: folder
-    in which the task publishes the server's address; `host`: name by which other nodes reach this node; `job`,
-    `attempt`: see gra/server_addresses.py; `logs`: folder of the server's log. `wanted()`: whether the server is still
-    wanted; it is called repeatedly, in a thread."""
+    """The task of a server job: to run one server. `number`: number of the task, from 0; task n serves model n modulo
+    the number of models. `addresses`: folder in which the task publishes the server's address. `host`: name by which
+    other nodes reach this node. `job` and `attempt`: as in gra/server_addresses.py. `logs`: folder of the server's log.
+    `wanted()` returns whether the run still needs the server; it is called repeatedly, in a thread."""
 
     number: int
     addresses: Path
@@ -27,10 +27,10 @@ class ServerTask:
 
 @dataclass(frozen=True)
 class Served:
-    """The models that a run calls and for which it could start servers. `client(folder, wait_s)`: returns the config
-    with which the run finds addresses in `folder`; the run waits up to `wait_s` seconds for each model, or longer if
-    its `runtime` says so. `serve(task)`: runs the task's server until the server is not wanted any more, and returns
-    the job's exit code."""
+    """Describes how separate jobs can serve the `models` that a run calls. `client(folder, wait_s)` returns the config
+    with which the run finds the servers' addresses in `folder`. With it, the run waits up to `wait_s` seconds for each
+    model, or longer if its own config allows longer. `serve(task)` runs the server of a task until the run does not
+    need it any more, and returns the job's exit code."""
 
     models: tuple[str, ...]
     client: Callable[[Path, float], dict[str, Any]]

@@ -1,4 +1,4 @@
-"""Parses a config group into a pydantic model and returns all of its faults as `Problem`s."""
+"""Parses config groups into pydantic models, and turns the faults of a group into `Problem`s."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from gra.errors import Problem
 
 
 class Settings(BaseModel):
-    """Base of all settings: unknown keys are faults, objects are frozen, defaults are validated too."""
+    """Base class of all settings. Unknown keys are faults, objects cannot be changed, and defaults are validated like
+    given values."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
@@ -33,9 +34,10 @@ _PLAIN = {  # shorter messages for these pydantic error types
 
 
 def parse(model: type[S], config: Mapping[str, Any] | Any, prefix: str = "") -> tuple[S | None, list[Problem]]:
-    """Validate the mapping `config` against `model`. `prefix`: the mapping's dotted path in the whole config.
+    """Parse the mapping `config` into an object of the class `model`. `prefix`: the dotted key of this mapping in the
+    whole config.
 
-    Returns the settings and an empty list, or None and all problems.
+    Returns the object and an empty list or, if the config is faulty, None and all problems.
     """
     if not isinstance(config, Mapping):
         known = ", ".join(field.alias or name for name, field in model.model_fields.items())

@@ -1,7 +1,7 @@
 """Default handling of SIGTERM and SIGUSR1: the process runs its `finally` clauses and exits with code 85.
 
 Batch systems send these signals before they end a job. Exit code 85 means that the same command, started again, resumes
-the run (`gra.errors`). A stage that must finish something first installs its own handlers (train/preempt.py,
+the run (`gra.errors`). If a stage must do more before it exits, it installs handlers of its own (train/preempt.py,
 gra/synthesis/engine/session.py).
 """
 
@@ -20,10 +20,11 @@ PREEMPTING = (signal.SIGTERM, signal.SIGUSR1)
 
 @contextmanager
 def leaving_on_preemption() -> Iterator[None]:
-    """During the block, make SIGTERM and SIGUSR1 raise SystemExit(85), so that only `finally` clauses still run.
+    """During the `with` block, make SIGTERM and SIGUSR1 raise SystemExit(85), so that the process runs its `finally`
+    clauses and exits.
 
-    Outside the main thread, where Python allows no signal handlers, this does nothing. A signal that already has a
-    handler keeps it.
+    Outside the main thread, where Python allows no signal handlers, this does nothing. If one of the signals already
+    has a handler, this handler stays.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -50,7 +51,8 @@ def leaving_on_preemption() -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """Write a line to standard error, bypassing Python's buffers: the signal may have interrupted a buffered write."""
+    """Write a line to standard error without Python's buffers, because the signal may have interrupted a buffered
+    write."""
     try:
         os.write(2, f"{text}\n".encode())
     except OSError:

@@ -1,4 +1,5 @@
-"""Finds the known word that a misspelt one probably means. All suggestions for misspelt words use this module."""
+"""Finds the known word that the user probably meant by a misspelt word. All suggestions for misspelt words come from
+this module."""
 
 from __future__ import annotations
 
@@ -9,11 +10,12 @@ TYPO = 0.9  # words of at least this similarity differ by a letter or two
 
 
 def near(word: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
-    """Return at most `most` of the `known` words that `word` can mean, best first.
+    """Return those known words that the user may have meant by `word`, the most probable first. `known`: all words that
+    would be right; `most`: the largest number of words to return.
 
-    Words that differ from `word` by a letter or two come first, words that begin or end with it second
-    (`samples_per_round` for `samples`), and words that only resemble it last. `cutoff`: minimum similarity of the words
-    in this last group, from 0 to 1 (difflib's ratio).
+    First come known words that differ from `word` by a letter or two, then those that begin or end with `word`
+    (`samples_per_round` for `samples`), and last those that only resemble it. `cutoff`: the similarity (difflib's
+    ratio, from 0 to 1) that a word of this last group must at least have.
     """
     import difflib
 
@@ -26,8 +28,11 @@ def near(word: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) ->
 
 
 def _is_part(word: str, name: str) -> bool:
-    """Return whether `name` is longer than `word` and ends with the words of `word`, or begins with them in the same
-    section (`sft.`, `sim/`). If `word` has a section, `name` must have the same one."""
+    """Return whether the key `name` is a longer form of `word`, e.g. `samples_per_round` of `samples`.
+
+    Both can have a section in front (`sft.`, `sim/`). If `word` has one, `name` must have the same. After the section,
+    the words of `name` must end with those of `word`. If the sections are the same, they may also begin with them.
+    """
     (section, last), (whole_section, whole) = _divided(word), _divided(name)
     short, long = _words(last), _words(whole)
     if section not in ("", whole_section) or not short or (short == long and section == whole_section):
@@ -45,6 +50,7 @@ def _words(name: str) -> list[str]:
 
 
 def remedy(word: str, known: Iterable[str], otherwise: str) -> str:
-    """Return "did you mean `X`?" for the known word X nearest to `word`; `otherwise` if none is near."""
+    """Return "did you mean `X`?", where X is the known word nearest to `word`. If no known word is near, return the
+    text `otherwise`."""
     found = near(word, known)
     return f"did you mean `{found[0]}`?" if found else otherwise

@@ -1,7 +1,8 @@
 """Defines the commands of single stages: `gra synthesize`, `merge`, `refine`, `train`, `prepare`, `eval`, `fetch`, `rescore`.
 
-Except `rescore`, each takes Hydra overrides of its config (conf/*_app.yaml) and `output=DIR`; `gra COMMAND --help` lists its
-keys. In a clone, `python -m gra.synthesis`, `python -m train` and `python -m eval` are the same commands.
+Each command except `rescore` has a config (conf/*_app.yaml) and takes Hydra overrides (KEY=VALUE) of it, among them
+`output=DIR`. `gra COMMAND --help` lists the keys. In a clone, `python -m gra.synthesis`, `python -m train` and `python
+-m eval` are the same commands.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Callable, Sequence
 
 
 def synthesize(words: Sequence[str]) -> int:
-    """Make a data folder from seeds. With `shard=i/n round=R`, make one shard of a round; with `merge`, merge shards."""
+    """Make a data folder from seeds. With the arguments `shard=i/n round=R`, make only one shard of a round; with
+    `merge`, merge the shards of a round."""
     if asks_for_help(words):
         return show_help("synthesize", words)
     from gra.errors import ConfigError
@@ -26,7 +28,7 @@ def synthesize(words: Sequence[str]) -> int:
 
 
 def merge(words: Sequence[str]) -> int:
-    """Merge the shards of a round, or of all rounds, into their data folder."""
+    """Merge the shards of one round. Without `round=R`, make the data folder from the shards of all rounds."""
     return show_help("merge", words) if asks_for_help(words) else synthesize(["merge", *words])
 
 
@@ -44,7 +46,7 @@ def train(words: Sequence[str]) -> int:
 
 
 def prepare(words: Sequence[str]) -> int:
-    """Tokenise a data folder before GPUs are requested."""
+    """Tokenise a data folder, which needs no GPU, before GPUs are requested for the training."""
     return _stage("prepare", "gra.train.prepare.run", "prepare_app", words)
 
 
@@ -65,7 +67,8 @@ def fetch_suite(words: Sequence[str]) -> int:
 
 
 def rescore(words: Sequence[str]) -> int:
-    """Score recorded replies again, by the current rules or by those of another evaluation."""
+    """Score the recorded replies of an evaluation again, by the current scoring rules or by those of another
+    evaluation."""
     from gra.eval.rescore import main
 
     return main(words)
@@ -81,15 +84,15 @@ def _stage(command: str, target: str, app: str, words: Sequence[str]) -> int:
 
 
 def asks_for_help(words: Sequence[str]) -> bool:
-    """Return whether the words ask for the command's own help page. They do not if they ask for Hydra's help, or name
-    another config (`--config-name`, `--config-path`)."""
+    """Return whether the command must show its own help page: its arguments `words` contain -h or --help. Hydra answers
+    instead if they also contain `--hydra-help` or name another config (`--config-name`, `--config-path`)."""
     other = ("--hydra-help", "--config-name", "-cn", "--config-path", "-cp")
     return any(word in ("-h", "--help") for word in words) and not any(word.split("=")[0] in other for word in words)
 
 
 def show_help(command: str, words: Sequence[str]) -> int:
-    """Print the help page of a command and return the exit code. The page describes the config that the words other
-    than -h and --help select."""
+    """Print the help page of a command and return the exit code. The page describes the command's config after the
+    overrides in its arguments `words` were applied."""
     from gra.config_reference.command_help import page
     from gra.pipes import outlive_reader
 

@@ -22,8 +22,8 @@ def trained_positions_only() -> Iterator[None]:
     """During the `with` block, let trl's trainer compute the output layer only for tokens that count in the loss, also
     on a CPU.
 
-    By itself, trl does this only on GPUs, because on some other accelerators it would cause recompilation. The loss is
-    the same, and a step of a small model takes a fifth less time.
+    By itself, trl does this only on GPUs, because on other accelerators it would cause recompilation. The loss is the
+    same, and a step of a small model takes a fifth less time.
     """
     utils, original = found("trl.trainer.utils", READ_FROM), found("trl.trainer.utils._use_triton", READ_FROM)
     utils._use_triton = lambda device: device.type == "cpu" or original(device)

@@ -1,6 +1,7 @@
-"""The stage `audit`: measures a data set's share of wrong samples by the simulated world's truth. Writes audit.json.
+"""The stage `audit`: measures which proportion of a data set's samples is wrong. It knows the right answers because the
+data come from the simulated world. Writes audit.json.
 
-Only data of the simulated world can be judged; in other data sets every instruction is `unknown`.
+Only data of the simulated world can be judged: in other data sets, every sample counts as `unknown`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class AuditSettings(Settings):
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """All faults found before any work."""
+    """Return all faults of the config and the inputs that can be found before the samples are read."""
     problems = parse(AuditSettings, config)[1]
     problems += [
         Problem(f"inputs.{name}", "the stage `audit` takes only `data`", "leave it out")
@@ -53,8 +54,8 @@ def kept(folder: Path) -> str:  # noqa: ARG001 - the same for all folders
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Judge `inputs["data"]/data/train.parquet`, write audit.json, and return its numbers. A share that is null,
-    because no sample could be judged, is not among them.
+    """Judge the samples in `inputs["data"]/data/train.parquet` and write audit.json to `output`. Return the numbers of
+    audit.json; a proportion that is null there, because no sample could be judged, is left out.
 
     Raises ConfigError for a faulty config, and StoreError if the file cannot be read.
     """
@@ -84,11 +85,12 @@ def _file(data: Path) -> Path:
 
 
 def audit(rows: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
-    """Return counts and shares of right and wrong samples over rows (instruction, response, domain).
+    """Return how many samples are right, wrong or unknown, in total, by domain and by skill. `rows`: one (instruction,
+    response, domain) for each sample.
 
-    `wrong_share` is wrong / (n - unknown), None if nothing could be judged; `bad_share` is (wrong + unknown) / n.
-    `unknown` counts the instructions that match no skill or have no answer. In data of the simulated world, these are
-    flawed instructions.
+    A sample is unknown if its instruction matches no skill of the world or has no answer; in data of the simulated
+    world, such an instruction is flawed. `wrong_share` is wrong / (n - unknown), or None if all samples are unknown.
+    `bad_share` is (wrong + unknown) / n.
     """
     total: Counter[str] = Counter()
     by_domain: dict[str, Counter[str]] = {}

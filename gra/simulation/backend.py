@@ -22,7 +22,8 @@ __all__ = ["PoolSettings", "SimulatedBackend", "connect"]
 
 
 class PoolSettings(PoolBase):
-    """Keys of a pool of simulated models. Each `model` (default: its `name`) is one of the simulated models."""
+    """Keys of a pool of simulated models. The key `model` of each entry of `models` (default: its `name`) names one of
+    the models in profiles.py."""
 
     simulated: bool = Field(True, description="Always true: data of simulated models must be labelled as simulated.")
     world_seed: int = Field(
@@ -59,9 +60,10 @@ class SimulatedRuntime(Settings):
 
 
 class SimulatedBackend(Backend):
-    """`gra.simulation.models.answer` as a backend. `served` maps a name in the pool to a simulated model.
+    """A backend that answers with `gra.simulation.models.answer`. `served`: name of a model in the pool -> name of the
+    simulated model.
 
-    Token counts are exact counts of the simulated tokenizer (`gra.simulation.faults.count_tokens`).
+    The token counts of a reply are those of the simulated tokenizer (`gra.simulation.faults.count_tokens`).
     """
 
     simulated = True
@@ -74,7 +76,7 @@ class SimulatedBackend(Backend):
         self.traits = traits
 
     async def chat(self, request: Request) -> Reply:
-        """The model's reply. Raises ServerError for a model that is not in this pool."""
+        """Return the model's reply. Raises ServerError if the pool does not have the model."""
         served = self.served.get(request.model)
         if served is None:
             known = ", ".join(self.models)
@@ -87,7 +89,8 @@ class SimulatedBackend(Backend):
 
 
 def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> SimulatedBackend:
-    """The backend for a pool config; `runtime.latency` simulates a server's latency. Raises ConfigError."""
+    """Return the backend for a pool config. With `runtime.latency`, each call takes this many seconds. Raises
+    ConfigError."""
     settings, problems = parse(PoolSettings, pool, "pool")
     speed, more = parse(SimulatedRuntime, runtime, "runtime")
     problems += more + (settings.problems() if settings else [])

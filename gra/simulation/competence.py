@@ -1,5 +1,5 @@
-"""Computes the answer that a simulated model takes for right. To find it, the model follows either the right procedure
-or a wrong rule. Apart from random slips, it finds the same answer whenever it gets the same question."""
+"""Computes the answer that a simulated model believes to be right. The model either solves the question correctly or
+follows a wrong rule. Apart from random slips, it always finds the same answer to the same question."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from gra.simulation.world.skill import Rule
 
 @dataclass(frozen=True)
 class Belief:
-    """What a model takes for right: the answer to a question, the words with which it expects a response to begin
-    (`opening`), and the wrong rule that it followed, if any."""
+    """What a model believes about a question. `answer`: the answer that it believes to be right; `opening`: the words
+    with which, as it believes, a response must begin; `rule`: the wrong rule that it followed, None if it solved the
+    question correctly."""
 
     answer: str | None
     opening: str
     rule: Rule | None = None
 
     def agrees(self, instance: Instance, response: str) -> bool | None:
-        """Whether a response looks right to a model with this belief; None if the response or the belief has no
-        answer."""
+        """Return whether a response looks right to a model with this belief. None if the response states no answer, or
+        if the belief has none."""
         given = final_answer(response)
         if given is None or self.answer is None:
             return None
@@ -36,8 +37,8 @@ class Belief:
 
 @lru_cache(maxsize=1 << 16)
 def errs(model: str, key: str, domain: str, world_seed: int, shared_difficulty: float) -> bool:
-    """Whether the model follows a wrong rule on this question. The result depends only on the arguments. `key`:
-    identifies the question; `shared_difficulty`: see `Traits.shared_difficulty`."""
+    """Return whether the model follows a wrong rule on a question. The result is always the same for the same
+    arguments. `key` and `domain`: of the question; `shared_difficulty`: see `Traits.shared_difficulty`."""
     shared = unit_hash(world_seed, "follows", model, key) < shared_difficulty
     difficulty = unit_hash(world_seed, "question", key) if shared else unit_hash(world_seed, "own", model, key)
     return difficulty < error_share(model, domain)
@@ -45,15 +46,16 @@ def errs(model: str, key: str, domain: str, world_seed: int, shared_difficulty: 
 
 @lru_cache(maxsize=1 << 16)
 def wrong_rule(model: str, skill: str, key: str, world_seed: int, common: float) -> str | None:
-    """Return the name of the wrong rule that the model follows on this question; None if it guesses. With probability
-    `common`, this is the skill's common rule, which the models share; otherwise it is the model's own rule."""
+    """Return the name of the wrong rule that the model follows on a question; None if it guesses instead. With
+    probability `common`, this is the wrong rule that all models of the pool share for the skill; otherwise it is the
+    model's own rule for the skill. `key`: of the question."""
     follows = common > 0 and unit_hash(world_seed, "common", model, key) < common
     return common_rule_of(skill) if follows else rule_of(model, skill)
 
 
 def believe(model: str, instance: Instance, world_seed: int, traits: Traits, rng: random.Random) -> Belief:
-    """Return the answer that a model takes for right on an instance. `rng` decides only whether the model slips this
-    time."""
+    """Return what a model believes about the question `instance`. Only random slips depend on `rng`: a model that slips
+    gives a wrong answer to a question that it can solve."""
     slips = rng.random() < PROFILES[model].slip
     if not slips and not errs(model, instance.key, instance.skill.domain, world_seed, traits.shared_difficulty):
         return Belief(instance.answer, instance.opening)

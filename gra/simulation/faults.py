@@ -1,5 +1,5 @@
-"""Adds formal faults to a simulated model's replies. JSON can be in a code fence, have text before it, have a
-repairable error, or be unusable. Texts can ramble or stop early."""
+"""Adds formal faults to a simulated model's replies. A reply in JSON can be in a code fence, have text before it, have
+a repairable error, or be unusable. Any other reply can be a refusal, ramble or stop early."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def count_tokens(text: str) -> int:
 
 
 def cut(text: str, max_tokens: int) -> tuple[str, bool]:
-    """`text` truncated to `max_tokens` tokens, and whether it was truncated."""
+    """Return `text` truncated to at most `max_tokens` tokens, and whether this removed anything."""
     if len(text) <= max_tokens:  # a token has at least one character
         return text, False
     for number, token in enumerate(_TOKEN.finditer(text), 1):
@@ -35,7 +35,7 @@ def cut(text: str, max_tokens: int) -> tuple[str, bool]:
 
 
 def write_json(profile: Profile, value: dict[str, Any], rng: random.Random) -> str:
-    """Return `value` as JSON, with the faults of this model."""
+    """Return `value` as JSON with a random formal fault. `profile` says how often the model makes each fault."""
     text = json.dumps(value, ensure_ascii=False)
     draw = rng.random()
     for share, form in (
@@ -74,8 +74,9 @@ def _prefix(text: str, _value: dict[str, Any], _rng: random.Random) -> str:
 
 
 def write_plain(profile: Profile, text: str, label: str, prompt: str, rng: random.Random) -> str:
-    """Return a line with the faults of this model. They are as frequent as its JSON faults: the prompt is returned in
-    place of broken JSON, a quoted line in place of fenced JSON, and so on."""
+    """Return the one-line reply `text` with a random formal fault. Each fault replaces one that the model makes in
+    JSON, and is as frequent: where its JSON would be broken, the reply repeats the `prompt`; where its JSON would be in
+    a code fence, the line is in quotes; where it would have text before it, the line begins with `label`."""
     draw = rng.random()
     for share, form in (
         (profile.broken, prompt),
@@ -90,7 +91,8 @@ def write_plain(profile: Profile, text: str, label: str, prompt: str, rng: rando
 
 
 def write_text(profile: Profile, text: str, rng: random.Random) -> str:
-    """Return a free-form answer as this model writes it: it may be a refusal, truncated or followed by chatter."""
+    """Return the free-form answer `text` as this model writes it. At random, it is replaced by a refusal, truncated, or
+    followed by chatter."""
     draw = rng.random()
     if draw < profile.refusal:
         return rng.choice(_REFUSALS)

@@ -1,5 +1,5 @@
-"""Provides those seeds that are questions of the simulated world, as questions with known answers (gra/known.py). The
-world's rules decide whether a response is right.
+"""Finds the seeds that are questions of the simulated world, so that a probe can use them as questions with known
+answers (gra/known.py). The world's rules decide whether a response is right.
 
 Config: `probe.sources: [{_target_: gra.simulation.known.source}]`.
 """
@@ -15,8 +15,9 @@ from gra.simulation.world import judge, parse, say
 
 
 def source(settings: dict[str, object], seeds: Sequence[AnySeed]) -> list[Known]:
-    """Return the seeds that are questions of the world. If a seed's answer is wrong, the true answer replaces it.
-    Raises ConfigError if `settings` is not empty, because this source has no settings."""
+    """Return those `seeds` that are questions of the world, each with its true answer. If the seed's own answer is
+    wrong, it is kept as an example of a wrong answer. Raises ConfigError if `settings` is not empty, because this
+    source has no settings."""
     if settings:
         raise ConfigError([Problem("probe.sources", f"unknown keys: {', '.join(settings)}", "leave them out")])
     found = []

@@ -1,4 +1,5 @@
-"""Measures the effects of a simulated pool's traits, from its models' replies and the world's truth.
+"""Measures the effects of a simulated pool's traits, by comparing its models' answers and reviews with the true
+answers.
 
     python -m gra.simulation.likeness error_correlation=0.4 wrong_agreement=0.6 lazy=0.4
 
@@ -31,7 +32,7 @@ LOOKS_RIGHT = 6  # a reviewer takes an answer for right if its score for correct
 
 @dataclass(frozen=True)
 class Likeness:
-    """The measured values. A value is None if it could not be measured."""
+    """What was measured of a simulated pool. A value is None if it could not be measured."""
 
     wrong_answers: float | None  # share of answers that are wrong
     wrong_agreement: float | None  # share of pairs of wrong answers to one question in which both answers are the same
@@ -44,15 +45,15 @@ class Likeness:
 
 
 def phi(first: Sequence[bool], second: Sequence[bool]) -> float | None:
-    """The correlation of two yes-no series; None if one of them is constant."""
+    """Return the correlation of two series of booleans; None if one of them is constant."""
     if len(set(first)) < 2 or len(set(second)) < 2:
         return None
     return float(np.corrcoef(np.array(first, float), np.array(second, float))[0, 1])
 
 
 def measure(traits: Traits, questions: int = 1500, world_seed: int = 0) -> Likeness:
-    """Return the likeness of the small models with these traits, measured on at most `questions` questions of the
-    world."""
+    """Measure the small models with these traits on at most `questions` questions of the world: how alike their errors
+    are, and how they review."""
     rng = random.Random(f"likeness/{world_seed}")
     drawn = [draw(skill, rng, range(6)) for skill in islice(cycle(SKILLS.values()), questions)]
     asked = [instance for instance in drawn if instance is not None and instance.skill.unique]

@@ -1,9 +1,11 @@
 """Simulates a model: chat messages in, text out. It reads the same prompts as real models and has no other information.
 
-It recognises both editions of the prompts by their words: prompts with a headline "# Task: ..." get JSON, the others plain text.
+The model answers a prompt with a headline "# Task: ..." in JSON, and any other prompt in plain text, so that it can be
+used with all editions of GRA's prompts.
 
-A reply depends only on the model's name, the messages, the request's seed, `max_tokens`, `world_seed` and the pool's traits: a
-repeated request gets the same reply, in process and over HTTP. The model knows neither the truth of a sample nor its author.
+A reply depends only on the model's name, the messages, the request's seed, `max_tokens`, `world_seed` and the pool's
+traits. So a repeated request gets the same reply, whether in process or over HTTP. The model knows neither the truth of
+a sample nor its author.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ _CORRECTNESS = re.compile(r"^scores: correctness (\d+)", re.MULTILINE)
 
 
 def answer(request: Request, world_seed: int = 0, traits: Traits = OWN) -> Reply:
-    """The reply of the model that the request names. Raises KeyError for a name that is not in MODELS."""
+    """Return the reply of the model that `request` names. Raises KeyError if the name is not in MODELS."""
     rng = random.Random(_seed(request, world_seed, traits))
     if request.choices:
         return _choose(request, world_seed, traits, rng)
@@ -48,9 +50,9 @@ def answer(request: Request, world_seed: int = 0, traits: Traits = OWN) -> Reply
 
 
 def _choose(request: Request, world_seed: int, traits: Traits, rng: random.Random) -> Reply:
-    """Return a reply that is one token, Yes or No, with the probabilities of both. The reply is the token `I` without
-    probabilities if the request's choices are not yes and no, if the prompt is unknown, or if this reply is a broken
-    one."""
+    """Return a reply that consists of one token, Yes or No, with the probabilities of both. In three cases the reply is
+    the token `I` without probabilities: the request's choices are not yes and no, the prompt is unknown, or the model
+    makes the fault that is `broken` in its profile."""
     user = request.messages[-1]["content"]
     tokens_in = sum(count_tokens(message["content"]) for message in request.messages)
     judged = _JUDGED.fullmatch(user)  # the prompt shows an instruction, or an instruction and a response
@@ -148,9 +150,10 @@ def _reviewed(value: dict[str, Any], body: str) -> dict[str, Any]:
 
 
 def _ordered(value: dict[str, Any], body: str, *first: tuple[str, str]) -> dict[str, Any]:
-    """Return `value` with the keys that the prompt `body` asks for. Prompts of the second edition ask for some keys
-    first and by other names. `first` lists these keys as pairs (name in the prompt, name in `value`). For other
-    prompts, `value` is returned unchanged."""
+    """Return `value` with the keys that the prompt asks for, in the prompt's order. `body`: the text of the prompt.
+    `first`: the keys that some editions of the prompts ask for before all others, as pairs (name of the key in the
+    prompt, name of the key in `value`). If the prompt does not name the first of these keys, `value` is returned
+    unchanged."""
     if f"`{first[0][0]}`" not in body:
         return value
     rest = {key: entry for key, entry in value.items() if key not in [here for _, here in first]}

@@ -1,13 +1,17 @@
-"""Profiles of the simulated models: all numbers of the simulation in one table. None is fitted to any outcome.
+"""Profiles of the simulated models: one table with all numbers that describe how each model behaves. No number was
+fitted to a result.
 
-They were set once, with these assumptions. A small instruct model answers about a quarter of easy checkable questions
-wrongly, and fewer in domains in which its training was strong: every model is good in some domains and poor in others.
-Mistakes are systematic: on a question, a model always follows the same procedure, which may be wrong, both when it
-writes an answer and when it reviews one. Some wrong rules are the same for two models (RULES), so a committee can be
-fooled. A pool's traits (gra/simulation/traits.py) can make the mistakes of its models more alike, and can replace some
-of these numbers for all its models. The large model errs about a third as often and has few formal faults, but it
-proposes few kinds of tasks, in few wordings, and uses only half of the possible questions. Small models are weak
-judges: about a quarter of the time they trust a response instead of solving the question (`lazy`).
+The numbers were set once, with these assumptions. A small instruct model answers about a quarter of easy checkable
+questions wrongly; most models are better in some domains than in others. Mistakes are systematic: a model that follows
+a wrong rule on a question does so both when it answers the question and when it reviews an answer. Two models can have
+the same wrong rule (RULES), so a committee can accept a wrong answer. Small models are weak judges: in about a quarter
+of reviews they trust the response instead of solving the question (`lazy`).
+
+The large model errs about a third as often and has few formal faults. But it proposes few kinds of tasks, in few
+wordings, and only half of the possible questions.
+
+The traits of a pool (gra/simulation/traits.py) can make the mistakes of its models more alike, and can replace some of
+these numbers for all its models.
 """
 
 from __future__ import annotations
@@ -19,7 +23,8 @@ from gra.simulation.world import SKILLS, unit_hash
 
 @dataclass(frozen=True)
 class Profile:
-    """One model. Floats are probabilities per request unless noted otherwise."""
+    """Describes how one model behaves. A number that is not an integer is a probability per request, unless a comment
+    says otherwise."""
 
     # Knowledge. For each domain in DOMAIN_ORDER: share of its questions that the model answers by a wrong rule.
     errors: tuple[float, ...]
@@ -102,7 +107,7 @@ _COLUMN = {name: column for column, name in enumerate(PROFILES)}
 
 
 def rule_of(model: str, skill: str) -> str | None:
-    """The name of the wrong rule that a model follows in a skill; None if it guesses."""
+    """Return the name of the wrong rule that a model follows in a skill; None if it guesses instead."""
     letter = RULES[skill][_COLUMN[model]]
     return None if letter == "g" else tuple(SKILLS[skill].rules)[int(letter)]
 
@@ -114,5 +119,5 @@ def common_rule_of(skill: str) -> str:
 
 
 def error_share(model: str, domain: str) -> float:
-    """Share of a domain's questions on which the model follows a wrong rule."""
+    """Return the proportion of a domain's questions on which the model follows a wrong rule."""
     return PROFILES[model].errors[DOMAIN_ORDER.index(domain)]

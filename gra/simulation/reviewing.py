@@ -30,8 +30,8 @@ _WORDS = {
 
 
 def check(model: str, instruction: str, rng: random.Random) -> dict[str, Any]:
-    """Return a comment and three verdicts on an instruction. The model notices flaws and raises false alarms at its own
-    rates."""
+    """Return a comment and three verdicts on an instruction. The profile of the model says how often it notices a flaw,
+    and how often it objects to a sound instruction."""
     profile = PROFILES[model]
     verdicts = {"reasonableness": True, "completeness": True, "clarity": True}
     comment = "Fine."
@@ -49,8 +49,8 @@ def check(model: str, instruction: str, rng: random.Random) -> dict[str, Any]:
 def find(
     model: str, instruction: str, response: str, world_seed: int, traits: Traits, rng: random.Random
 ) -> tuple[str, str]:
-    """Return what the model finds about a response ("right", "wrong", "no answer" or "unsure"), and its own answer (''
-    if it did not solve the question)."""
+    """Return what the model thinks of a response: "right", "wrong", "no answer" or "unsure". Also return the model's
+    own answer to the instruction, '' if the model did not solve it."""
     lazy = rng.random() < (PROFILES[model].lazy if traits.lazy is None else traits.lazy)
     instance = parse(instruction)
     if final_answer(response) is None and (instance is not None or looks_flawed(instruction) is not None):
@@ -67,7 +67,7 @@ def find(
 def review(
     model: str, instruction: str, response: str, world_seed: int, traits: Traits, rng: random.Random
 ) -> dict[str, Any]:
-    """Feedback and six scores for a response."""
+    """Return the strengths and weaknesses of a response, and six scores."""
     found, own = find(model, instruction, response, world_seed, traits, rng)
     return _scored(PROFILES[model], found, own, response, traits, rng)
 
@@ -81,8 +81,8 @@ def adjudicate(
     traits: Traits,
     rng: random.Random,
 ) -> dict[str, Any]:
-    """Like `review`, but the model may follow the majority of the reviewers in place of its own finding. `corrects`:
-    the reviewers' scores for correctness."""
+    """Return the strengths and weaknesses of a response, and six scores. The model sometimes adopts the opinion of the
+    majority of the reviewers instead of its own. `corrects`: the reviewers' scores for correctness."""
     found, own = find(model, instruction, response, world_seed, traits, rng)
     if corrects and rng.random() < PROFILES[model].sway:
         found = "right" if sum(score >= 6 for score in corrects) * 2 > len(corrects) else "wrong"
@@ -90,14 +90,15 @@ def adjudicate(
 
 
 def approves(model: str, instruction: str, response: str, world_seed: int, traits: Traits, rng: random.Random) -> float:
-    """Return the probability of Yes to "is this answer right?": the points that a review would give for correctness,
-    divided by ten."""
+    """Return the probability with which the model answers "is this answer right?" with Yes. It is a tenth of the score
+    that the model gives for correctness in a review."""
     found, _ = find(model, instruction, response, world_seed, traits, rng)
     return _probability(PROFILES[model], _POINTS[found][0], traits, rng)
 
 
 def finds_sound(model: str, instruction: str, traits: Traits, rng: random.Random) -> float:
-    """Return the probability of Yes to "can this task be done as written?", from the same verdicts as `check`."""
+    """Return the probability with which the model answers "can this task be done as written?" with Yes. It is high if
+    all verdicts that `check` returns are positive."""
     sound = all(verdict for verdict in check(model, instruction, rng).values() if isinstance(verdict, bool))
     return _probability(PROFILES[model], _POINTS["right" if sound else "wrong"][0], traits, rng)
 

@@ -2,8 +2,8 @@
 
     python -m gra.simulation.server --port 8000      # then: pool=servers pool.base_url=http://127.0.0.1:8000/v1
 
-Replies equal those of the pool `simulated`. A `response_format` is accepted and silently ignored, as by some real servers: the
-models write JSON as well as they can. Endpoints: GET /health, GET /v1/models, POST /v1/chat/completions.
+The replies are the same as those of the pool `simulated`. Like some real servers, this one accepts a `response_format`
+but ignores it, so a reply can be faulty JSON. Endpoints: GET /health, GET /v1/models, POST /v1/chat/completions.
 """
 
 from __future__ import annotations
@@ -78,8 +78,9 @@ def application(
     no_logprobs: bool = False,
     traits: Traits = OWN,
 ) -> web.Application:
-    """The server as an aiohttp application. `latency`: seconds; `refuse_schema`: answer 400 to any `response_format`;
-    `no_logprobs`: return no token probabilities."""
+    """Return the server as an aiohttp application. `latency`: seconds that each call takes; `refuse_schema`: whether a
+    request with `response_format` is refused with status 400; `no_logprobs`: whether replies lack token
+    probabilities."""
     from aiohttp import web
 
     def refusal(status: int, message: str, code: str) -> web.Response:
@@ -143,7 +144,8 @@ def _first_token(reply: Reply, top: int) -> dict[str, Any]:
 
 
 async def serve(app: web.Application, host: str, port: int) -> None:
-    """Serve until cancelled. Prints the URL once it listens (port 0: a free port). Raises OSError."""
+    """Run the server until the caller cancels this coroutine. Print the URL when the server listens. Port 0 means any
+    free port. Raises OSError."""
     from aiohttp import web
 
     runner = web.AppRunner(app, access_log=None)

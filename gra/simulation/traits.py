@@ -1,8 +1,8 @@
-"""What the simulated models of a pool have in common (`pool.traits`): how alike their mistakes are, how they review and
-propose.
+"""The settings `pool.traits`, which apply to all simulated models of a pool: how alike their mistakes are, how they
+review, and which tasks they propose.
 
-Where a key is null, each model keeps its own number (gra/simulation/profiles.py). The effect of a setting is measured,
-not only stated: `python -m gra.simulation.likeness`, tests/simulation/test_traits.py.
+If a key is null, each model uses the number in its profile (gra/simulation/profiles.py). `python -m
+gra.simulation.likeness` measures the effect of a setting, and tests/simulation/test_traits.py checks it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ OWN_WITH_COMMON = 0.5
 
 
 class Traits(Settings):
-    """Traits of all models of a simulated pool. Where a key is null, each model keeps its own number (profiles.py)."""
+    """Traits of all models of a simulated pool. If a key is null, each model uses the number in its profile
+    (profiles.py)."""
 
     greedy_repeats: bool = Field(
         False,
@@ -82,15 +83,15 @@ class Traits(Settings):
 
     @property
     def shared_difficulty(self) -> float:
-        """Probability that the difficulty of a question for a model is the one that models share, not one of its own.
-        For two models, both difficulties are the shared one with the square of this probability, which is
-        `error_correlation`."""
+        """Probability with which a model uses the shared difficulty of a question. Every question has one difficulty
+        that is the same for all models, and one for each model alone. Two models both use the shared one with the
+        square of this probability. The square is `error_correlation`."""
         return math.sqrt(self.error_correlation)
 
     @property
     def common_rule(self) -> float:
-        """Share of (model, question) pairs for which a wrong answer follows the skill's common wrong rule, not the
-        model's own wrong rule."""
+        """Probability with which a model that answers a question wrongly follows the wrong rule that all models share
+        for the skill, instead of its own wrong rule. It is computed from `wrong_agreement`."""
         if self.wrong_agreement is None:
             return 0.0
         # q: the share to return. Agreement is q^2 + 2 q (1 - q) OWN_WITH_COMMON + (1 - q)^2 OWN_AGREEMENT
@@ -99,7 +100,8 @@ class Traits(Settings):
 
 
 def from_words(words: Sequence[str]) -> Traits:
-    """Return the traits that KEY=VALUE words of a command set. Raises ValueError with every fault and its key."""
+    """Parse command-line arguments of the form KEY=VALUE into traits. Raises ValueError, whose message names every
+    fault and its key."""
     read = {key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in words)}
     found, faults = parse(Traits, read, "traits")
     if found is None:

@@ -1,9 +1,9 @@
-"""The stage `world`: writes seeds, benchmarks and tokenizer text of the simulated world, for experiments without real
-models.
+"""The stage `world`: writes seeds, benchmarks and text for tokenizers, all from the simulated world, for experiments
+without real models.
 
-Writes seeds/seeds.jsonl, benchmarks/<task>.jsonl (one task per domain), corpus.txt and SIMULATED. Seeds and corpus
-contain no instance that is held out for benchmarks (see gra/simulation/world/__init__.py). The same config gives the
-same bytes.
+The files are seeds/seeds.jsonl, benchmarks/<task>.jsonl (one task per domain), corpus.txt and SIMULATED. Seeds and
+corpus contain no question that is held out for benchmarks (see gra/simulation/world/__init__.py). The same config
+always gives the same bytes.
 
 An experiment runs the stage as a step. To run it alone: `python -m gra.simulation.world_stage FOLDER`.
 """
@@ -55,18 +55,19 @@ class WorldStageSettings(Settings):
 
 
 def task_of(domain: str) -> str:
-    """The name of a domain's benchmark: `question answering` -> `question_answering`."""
+    """Return the name of a domain's benchmark, e.g. `question_answering` for the domain `question answering`."""
     return domain.replace(" ", "_").replace("-", "_")
 
 
 def benchmark_items(config: dict[str, Any]) -> dict[str, int]:
-    """Return {name in a suite: number of items} for the benchmarks that the stage writes; {} for a faulty config."""
+    """Return the number of items of each benchmark that the stage writes, by the name that the benchmark has in a
+    suite. {} if the config is faulty."""
     settings, _ = parse(WorldStageSettings, config)
     return {} if settings is None else {f"world_{task_of(domain)}": settings.world.test_per_task for domain in DOMAINS}
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """All faults of the config."""
+    """Return all faults of the config."""
     problems = parse(WorldStageSettings, config)[1]
     return problems + [Problem(f"inputs.{name}", "the stage `world` takes no input", "leave it out") for name in inputs]
 
@@ -77,7 +78,8 @@ def kept(folder: Path) -> str:  # noqa: ARG001 - the same for all folders
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write the world's files. Returns seeds, wrong_seed_share (measured), tasks, test_items, corpus_lines.
+    """Write the world's files to `output`. Return what was written as numbers: `seeds`, `wrong_seed_share` (the
+    proportion of seeds with a wrong answer), `tasks`, `test_items` and `corpus_lines`.
 
     Raises ConfigError if the config is faulty, or if the world has fewer different questions than the config asks for.
     """
@@ -140,8 +142,9 @@ def _distinct(skills: tuple[Skill, ...], rng: random.Random, forms: range, held_
 
 
 def seeds_of(world: WorldSettings, seed: int) -> list[dict[str, str]]:
-    """Return the world's seeds as records, in the first SEED_FORMS wordings of each skill. Some have a wrong answer
-    (`world.wrong_seed_share`), which follows one of the skill's wrong rules."""
+    """Return the world's seeds as records. They use only the first two (SEED_FORMS) wordings of each skill. The
+    proportion `world.wrong_seed_share` of the seeds has a wrong answer, which follows from one of the skill's wrong
+    rules."""
     rng = random.Random(f"{seed}/seeds")
     streams = {domain: _distinct(skills_of(domain), rng, range(SEED_FORMS), held_out=False) for domain in DOMAINS}
     chosen: list[Instance] = []
@@ -219,7 +222,8 @@ def _corpus(pairs: int, rng: random.Random) -> str:
 
 
 def main(argv: list[str]) -> int:
-    """Write the world with the default settings to a folder, print its seeds, and return the exit code."""
+    """Run the stage with its default settings, print how many seeds it wrote, and return the exit code. `argv`: the
+    folder to write to."""
     parser = argparse.ArgumentParser(
         "python -m gra.simulation.world_stage", description="Write seeds and benchmarks of the simulated world."
     )

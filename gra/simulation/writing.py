@@ -1,4 +1,5 @@
-"""Simulates generators and annotators: keywords, instructions, responses, metadata."""
+"""Simulates generators, which write keywords, instructions and responses, and annotators, which write a sample's
+domain, keywords and summary."""
 
 from __future__ import annotations
 
@@ -31,16 +32,16 @@ _FOREIGN_CITY = "Atlantis"
 
 @cache
 def repertoire(model: str, domain: str, breadth: float | None) -> tuple[Skill, ...]:
-    """Return the skills of a domain for which a model writes tasks. The model's name determines which skills these are.
-    `breadth`: their share of the domain's skills; None: as many skills as the model's profile states."""
+    """Return the skills of a domain for which a model writes tasks. Which skills these are follows from the model's
+    name. `breadth`: the proportion of the domain's skills that the model uses; None: as many as its profile states."""
     ranked = sorted(skills_of(domain), key=lambda skill: unit_hash("repertoire", model, skill.name))
     return tuple(ranked[: PROFILES[model].skills if breadth is None else math.ceil(breadth * len(ranked))])
 
 
 @cache
 def wordings(model: str, breadth: float | None) -> tuple[int, ...]:
-    """Return the numbers of the wordings that a model uses. `breadth`: their share of all wordings; None: as the
-    model's profile states."""
+    """Return the numbers of the wordings that a model uses. `breadth`: the proportion of all wordings that the model
+    uses; None: those that its profile states."""
     if breadth is None:
         return PROFILES[model].forms
     ranked = sorted(ALL_FORMS, key=lambda form: unit_hash("wordings", model, form))
@@ -48,7 +49,8 @@ def wordings(model: str, breadth: float | None) -> tuple[int, ...]:
 
 
 def skill_in(phrases: Iterable[str]) -> Skill | None:
-    """Return the skill that the first matching phrase names as a keyword; None if no phrase names one."""
+    """Return the skill that has one of the `phrases` as a keyword; None if there is none. If the phrases belong to
+    several skills, the first phrase counts."""
     for phrase in phrases:
         skill = SKILL_OF_TOPIC.get(phrase.strip().lower())
         if skill:
@@ -57,9 +59,9 @@ def skill_in(phrases: Iterable[str]) -> Skill | None:
 
 
 def keywords(model: str, domain: str, shown: list[list[str]], traits: Traits, rng: random.Random) -> list[str]:
-    """Return three keywords of one skill for a new task. The model takes up the skill of a record shown in the prompt,
-    or one of the skills that it knows in the domain. In a domain outside this world, the keywords come from the shown
-    records. `shown`: the keywords of each shown record."""
+    """Return three keywords of one skill, for a new task. The model chooses the skill of a record that the prompt
+    shows, or another of its skills in the domain. `shown`: the keywords of each record that the prompt shows. If the
+    domain is not one of the simulated world, the keywords are taken from these records."""
     known = repertoire(model, domain, traits.breadth)
     named = [skill for skill in map(skill_in, shown) if skill is not None]
     from_records = [skill for skill in named if skill in known or (traits.takes_up and rng.random() < traits.takes_up)]
@@ -72,8 +74,8 @@ def keywords(model: str, domain: str, shown: list[list[str]], traits: Traits, rn
 
 
 def instruction(model: str, domain: str, wanted: list[str], traits: Traits, rng: random.Random) -> str:
-    """Return an instruction for the keywords `wanted`, in one of the model's wordings. A model uses only a part of the
-    instances, and sometimes writes a flawed instruction."""
+    """Return an instruction for the keywords `wanted`, in one of the model's wordings. A model uses only some of a
+    skill's questions. Sometimes the instruction is flawed."""
     profile = PROFILES[model]
     known = repertoire(model, domain, traits.breadth)
     forms = wordings(model, traits.breadth)
@@ -108,7 +110,8 @@ def _flaw(instance: Instance, rng: random.Random) -> str:
 
 
 def respond(model: str, text: str, world_seed: int, traits: Traits, rng: random.Random) -> str:
-    """The model's answer to an instruction, in its style. A flawed instruction usually gets an invented answer."""
+    """Return the model's response to the instruction `text`, in the model's style. A flawed instruction usually gets an
+    invented answer."""
     profile = PROFILES[model]
     instance = parse(text)
     if instance is not None:
@@ -125,8 +128,8 @@ def respond(model: str, text: str, world_seed: int, traits: Traits, rng: random.
 
 
 def annotation(text: str, given: list[str], traits: Traits, rng: random.Random) -> tuple[str, list[str], str]:
-    """Return an instruction's domain, three keywords and one-line summary. Of the `given` keywords, those that belong
-    to the instruction's skill are kept."""
+    """Return what an annotator writes about the instruction `text`: its domain, three keywords and a summary of one
+    line. `given`: keywords that the prompt shows; those that belong to the instruction's skill are kept."""
     instance = parse(text)
     skill = instance.skill if instance else looks_flawed(text)
     if traits.annotator_errors and skill is not None and rng.random() < traits.annotator_errors:

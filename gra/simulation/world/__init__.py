@@ -1,10 +1,13 @@
-"""The closed world: 25 checkable skills in seven domains, with texts that can be parsed and answers that are known.
+"""The simulated world: 25 skills in seven domains. Every question of a skill can be parsed from its text, and its right
+answer is known.
 
-A fifth of the instances (questions) is held out for benchmarks. A hash of the instance without its wording decides
-which. Seeds, tokenizer corpus and simulated generators call `draw` with `held_out=False`, which never returns a
-held-out instance; benchmarks use only held-out instances. Instances that ask the same question (3 + 4 and 4 + 3) are
-held out together or not at all. For skills that need knowledge (cities, opposites), pairs of a fact and a wording are
-held out instead, because no model can know a fact that it never saw.
+A fifth of the questions is held out for benchmarks; a hash of the question decides which. Benchmarks contain only
+held-out questions. Seeds, tokenizer text and simulated generators never use these: they call `draw` with
+`held_out=False`. A question is held out in all of its wordings, and questions that are the same (3 + 4 and 4 + 3) are
+held out together.
+
+Skills that need knowledge (cities, opposites) are different, because no model can know a fact that it never saw. For
+them, a fact is held out only in some of its wordings.
 """
 
 from __future__ import annotations
@@ -44,14 +47,14 @@ SKILL_OF_TOPIC: dict[str, Skill] = {topic: skill for skill in SKILLS.values() fo
 
 
 def skills_of(domain: str) -> tuple[Skill, ...]:
-    """The skills of a domain, in their fixed order."""
+    """Return the skills of a domain, in a fixed order."""
     return tuple(skill for skill in SKILLS.values() if skill.domain == domain)
 
 
 @lru_cache(maxsize=1 << 16)
 def parse(instruction: str) -> Instance | None:
-    """Return the instance that an instruction states; None if the instruction matches no wording of the world. The
-    instance may be unsolvable, and then has no answer."""
+    """Return the question (an `Instance`) that an instruction asks. None if the instruction matches no wording of the
+    world. The question may be unsolvable; then its `answer` is None."""
     text = " ".join(instruction.split())
     if len(text) > 300:  # no wording is that long
         return None
@@ -66,8 +69,9 @@ def parse(instruction: str) -> Instance | None:
 
 @lru_cache(maxsize=1 << 14)
 def looks_flawed(instruction: str) -> Skill | None:
-    """Return the skill of a flawed instruction: the instruction uses the skill's wording, but is not a complete,
-    solvable instance of the skill. None if the instruction is sound, or uses the wording of no skill."""
+    """Return the skill that a flawed instruction belongs to; None if the instruction is not flawed. An instruction is
+    flawed if it contains a phrase of the skill's wordings, but is not a complete and solvable question of the skill. An
+    instruction without any such phrase does not count as flawed."""
     instance = parse(instruction)
     if instance is not None:
         return instance.skill if instance.answer is None else None
@@ -82,8 +86,12 @@ def draw(
     accept: Callable[[Instance], bool] | None = None,
     attempts: int = 200,
 ) -> Instance | None:
-    """Return a random instance that has one of the wordings `forms`, is held out if `held_out` is true and is not
-    otherwise, and is accepted by `accept`. None if `attempts` draws find none."""
+    """Return a random question of a skill; None if no question that meets the following conditions is found in
+    `attempts` attempts.
+
+    `forms`: the numbers of the wordings that it can have. `held_out`: true for a question of the benchmarks, false for
+    any other. `accept`: a function that must return true for the question.
+    """
     for _ in range(attempts):
         form = rng.choice(forms)
         dress = tuple(rng.choice(DRESS[slot]) for slot in skill.dresses[form])
@@ -94,6 +102,6 @@ def draw(
 
 
 def judge(instruction: str, response: str) -> bool | None:
-    """Whether a response is right; None if the instruction has no skill or no answer."""
+    """Return whether a response is right; None if the instruction is not a question of the world, or has no answer."""
     instance = parse(instruction)
     return None if instance is None or instance.answer is None else instance.is_right(response)

@@ -1,4 +1,4 @@
-"""Language skills: a letter by its position, reversed letters, alphabetical order, opposites."""
+"""Language skills: find the letter at a position, reverse the letters of a word, alphabetical order, opposites."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Question-answering skills: a made-up knowledge base of cities, rulers, minerals and rivers. Pairs of a fact and a
-wording are held out for benchmarks."""
+"""Question-answering skills: a made-up knowledge base of cities, rulers, minerals and rivers. For benchmarks, a fact is
+held out only in some of its wordings (see gra/simulation/world/__init__.py)."""
 
 from __future__ import annotations
 

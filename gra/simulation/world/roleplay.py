@@ -1,5 +1,5 @@
-"""Role-play skills: a fact or a comparison told by a character who begins with a required word, and questions about a
-character's name, job or town."""
+"""Role-play skills: state a fact or a comparison as a character, who must begin with a certain word; answer questions
+about a character's name, job or town."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Defines skills and instances: wordings that can be parsed, an instance generator, the true solver and wrong rules.
+"""Defines skills and their questions (instances). A skill has wordings that can be parsed, a generator of questions, a
+solver and wrong rules.
 
-An instance is a tuple of strings (the values of the skill's fields) and the number of its wording ("form"). A form both
-writes and parses an instruction, so the right answer to any sample follows from its text.
+A wording is a template with slots, called a form. An instance consists of the number of a form and the values for its
+slots, which are called the skill's fields. GRA uses a form both to write an instruction and to parse one, so the right
+answer to any instruction follows from its text.
 """
 
 from __future__ import annotations
@@ -27,28 +29,31 @@ NUMBER, WORD, NAME = r"[0-9]+", r"[a-z]+", r"[A-Z][a-z]+"
 
 
 def unit_hash(*parts: object) -> float:
-    """A number in [0, 1) that depends only on the parts' text."""
+    """Return a number in [0, 1), computed from the text of the parts: the same parts always give the same number."""
     digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 
 def final_answer(response: str) -> str | None:
-    """The bare final answer of a response; None if it states none."""
+    """Return the final answer that a response states, without the words around it; None if it states none."""
     found: list[str] = ANSWER.findall(" ".join(response.split()))
     return normal(found[-1]) if found else None
 
 
 def normal(answer: str) -> str:
-    """Return an answer as answers are compared: without quotes and a final full stop, in lower case."""
+    """Return an answer in the form in which answers are compared: in lower case, without quotes and without a final
+    full stop."""
     return answer.strip().strip("\"'`").rstrip(".").strip().casefold()
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A systematic mistake: `answer` is the result of a wrong procedure (None: the procedure gives no answer).
+    """A wrong rule: a procedure that models follow by mistake. `answer(*values)` returns the result of the procedure,
+    None if it gives no answer.
 
-    `keeps_opening`: False if the mistake is to ignore a required opening, both in writing and in reviewing. `accepts`:
-    for skills with many possible answers, decides by the wrong procedure whether an answer is right; else None.
+    `keeps_opening`: False if the mistake is to ignore the required first word of a response, both when writing and when
+    reviewing. `accepts(values, answer)`: whether an answer is right by the wrong procedure. It is set for skills with
+    many right answers, and None for the others.
     """
 
     answer: Callable[..., str | None]
@@ -58,14 +63,16 @@ class Rule:
 
 @dataclass(frozen=True)
 class Skill:
-    """One checkable skill. `solve(*values)` is the true answer; None if the instance cannot be solved.
+    """A kind of question whose answers can be checked. `solve(*values)` returns the right answer, None if the question
+    cannot be solved.
 
-    `fields` maps each field to the regular expression of its text; `draw` makes values (held out or not); `topics` are
-    the skill's unique keywords; `summary` is a format string over the fields. `accepts` is set if many answers are
-    right (benchmarks then skip the skill). `opening(*values)` is the required first word of the response.
-    `same_as(*values)` is the key of the question: instances with the same key are in the same split and get the same
-    answer from a model, e.g. 3 + 4 and 4 + 3. `by_form`: whether pairs of a fact and a wording are held out, not whole
-    facts, because no model can know a fact that it never saw.
+    `fields`: name of each slot of the wordings -> regular expression of its text. `forms`: the wordings. `draw`: makes
+    random values for the fields. `rules`: the wrong rules by name. `topics`: keywords that belong to this skill only.
+    `summary`: a format string over the fields. `accepts(values, answer)`: whether an answer is right. It is set only if
+    many answers are right; benchmarks do not use such a skill. `opening(*values)`: the required first word of a
+    response. `same_as(*values)`: the key of the question. Questions with the same key, e.g. 3 + 4 and 4 + 3, are held
+    out for benchmarks together, and a model gives both the same answer. `by_form`: whether a fact is held out only in
+    some of its wordings, because no model can know a fact that it never saw.
     """
 
     name: str
@@ -84,7 +91,7 @@ class Skill:
 
     @property
     def unique(self) -> bool:
-        """Whether only one answer is right: a benchmark can then compare strings."""
+        """Whether only one answer is right, so that a benchmark can compare strings."""
         return self.accepts is None
 
     @cached_property
@@ -94,13 +101,14 @@ class Skill:
 
     @cached_property
     def dresses(self) -> tuple[tuple[str, ...], ...]:
-        """For each wording, its slots for irrelevant words (see vocabulary.DRESS)."""
+        """For each wording, the names of its slots for words that do not matter for the answer, e.g. a place
+        (vocabulary.DRESS)."""
         return tuple(tuple(slot for slot in DRESS if f"{{{slot}}}" in form) for form in self.forms)
 
     @cached_property
     def literals(self) -> frozenset[str]:
-        """The literal parts of the wordings that have at least 12 characters. A text that contains one of them but
-        cannot be parsed is a flawed instruction."""
+        """The phrases between the slots of the wordings, if they have at least 12 characters. An instruction that
+        contains one of these phrases but cannot be parsed is flawed."""
         parts = {part.strip() for form in self.forms for part in re.split(r"\{\w+\}", form)}
         return frozenset(part for part in parts if len(part) >= 12)
 
@@ -121,10 +129,10 @@ def _compile(form: str, fields: Mapping[str, str]) -> re.Pattern[str]:
 
 @dataclass(frozen=True)
 class Instance:
-    """One question of one skill in one wording. `dress`: the irrelevant words that fill the slots `skill.dresses[form]`
-    of the wording.
+    """One question of one skill in one wording. `form`: the number of the wording. `values`: the text of each of the
+    skill's fields. `dress`: words for the wording's other slots, which do not matter for the answer, e.g. a place.
 
-    Instances with equal `key` are the same question.
+    Two instances with the same `key` ask the same question.
     """
 
     skill: Skill = field(compare=False, hash=False)
@@ -138,21 +146,21 @@ class Instance:
         return self.write(self.values)
 
     def write(self, values: Values) -> str:
-        """Return the instance's wording with these values in its fields."""
+        """Return the text of the question with other `values` in the same wording."""
         fields = dict(zip(self.skill.fields, values, strict=True))
         dress = dict(zip(self.skill.dresses[self.form], self.dress, strict=True))
         return self.skill.forms[self.form].format(**fields, **dress)
 
     @property
     def key(self) -> str:
-        """Identifies the question, regardless of its wording."""
+        """A text that identifies the question. It is the same for all wordings of the question."""
         same = self.skill.same_as
         return same(*self.values) if same else "|".join((self.name, *self.values))
 
     @property
     def held_out(self) -> bool:
-        """Whether this instance belongs to the benchmarks. A hash of the instance decides this; the wording enters the
-        hash only for skills with `by_form`."""
+        """Whether this instance belongs to the benchmarks. A hash decides this: of `key`, so that all wordings of a
+        question are held out together, or, for skills with `by_form`, of the values and the wording."""
         return _held_out(f"{self.name}|{'|'.join(self.values)}|{self.form}" if self.skill.by_form else self.key)
 
     @property
@@ -173,7 +181,8 @@ class Instance:
         return topics[0], topics[1 + self.form % (len(topics) - 1)], " ".join(self.values[:2])
 
     def is_right(self, response: str) -> bool:
-        """Whether a response has the required opening and a final answer that the true solver or checker accepts."""
+        """Return whether a response is right: it begins with the required word, if there is one, and states a right
+        final answer."""
         given, truth = final_answer(response), self.answer
         if given is None or truth is None or not starts_with(response, self.opening):
             return False
@@ -190,5 +199,6 @@ def starts_with(response: str, opening: str) -> bool:
 
 
 def say(answer: str, opening: str = "", preface: str = "") -> str:
-    """A response in the world's form: the required opening or else the speaker's preface, then the final answer."""
+    """Return a response that states `answer` in the form that `final_answer` can read. It begins with `opening`, the
+    required first word, or, if none is required, with the words `preface`."""
     return f"{opening} the answer is {answer}." if opening else f"{preface}The answer is {answer}."

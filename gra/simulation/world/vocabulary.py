@@ -111,7 +111,8 @@ DRESS = {
 
 def fact(kind: str, city: str, offset: int = 0) -> str | None:
     """Return the ruler, mineral or river (`kind`) of `city`; None for an unknown city or kind. An `offset` other than 0
-    simulates a mistake: the fact is read this many rows away from the row of the city."""
+    simulates a mistake: the result is a fact of another city, which is `offset` places further in the list of
+    cities."""
     if kind not in KINDS or city not in CITIES:
         return None
     row = CITIES.index(city) + offset
