@@ -1,5 +1,5 @@
-"""Locates the cache folder. It holds seed embeddings (gra/synthesis/dedup) and model weights (gra/weights), all of which can be
-rebuilt."""
+"""Locates the cache folder. It holds embeddings of seeds (gra/synthesis/dedup) and weights of models (gra/weights).
+Both can be made again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 
 def root() -> Path | None:
-    """Return the folder GRA_CACHE, else $XDG_CACHE_HOME/gra or ~/.cache/gra; None if GRA_CACHE is off, none or 0."""
+    """Return the cache folder, or None if there is to be no cache (GRA_CACHE is off, none or 0). It is the folder that
+    the variable GRA_CACHE names; without GRA_CACHE, $XDG_CACHE_HOME/gra; without both, ~/.cache/gra."""
     named = os.environ.get("GRA_CACHE", "")
     if named.lower() in ("off", "none", "0"):
         return None

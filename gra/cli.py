@@ -1,4 +1,5 @@
-"""Dispatches the subcommands of `gra`; heavy imports are deferred, so help and typos are answered at once."""
+"""Runs the subcommands of `gra`. Slow imports are made only when a command needs them, so help and error messages about
+typos appear at once."""
 
 from __future__ import annotations
 
@@ -92,8 +93,9 @@ def main() -> int:
 
 
 def _names_folders(words: list[str]) -> bool:
-    """Return whether the words name folders to compare, and not Hydra's flags or key=value. A single bare word
-    must be an existing path, because it may otherwise be meant as an experiment."""
+    """Return whether the arguments of `gra compare` name folders; if not, they are Hydra's flags and key=value. A
+    single argument without `=` must be an existing path, because otherwise it may be meant as the name of an
+    experiment."""
     if any(_names_run(word) for word in words) or _names_unknown(words):
         return True
     if not words or words[0].startswith("-") or ("=" in words[0] and not Path(words[0]).is_dir()):
@@ -177,8 +179,8 @@ def _experiments() -> list[str]:
 def _unknown(command: str, rest: list[str]) -> int:
     """Print that the command is unknown, with a suggestion, and return the exit code.
 
-    It recognises a misspelt command, a synonym such as `sft`, an experiment's name, and a flag or key=value without a
-    command.
+    There is a suggestion for a misspelt command, a synonym such as `sft`, the name of an experiment, and a flag or
+    key=value without a command.
     """
     import shlex
 

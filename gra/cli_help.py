@@ -1,7 +1,7 @@
-"""Texts of the help: HELP, which `gra --help` prints as it is, and PAGES, for the commands that have a composed config.
+"""Texts of the help. HELP is the output of `gra --help`; PAGES has the texts for the commands that have a Hydra config.
 
-gra/config_reference/command_help.py makes `gra COMMAND --help` from the command's page and the groups and keys of its
-config.
+For such a command, gra/config_reference/command_help.py makes the output of `gra COMMAND --help` from the command's
+entry in PAGES and from the groups and keys of its config.
 """
 
 from __future__ import annotations
@@ -58,9 +58,12 @@ inspect, compare, fetch, publish:
 
 
 class Page(NamedTuple):
-    """The texts of a command's help page, without its groups and keys. `usage`: the words after `gra COMMAND`; `flags`:
-    the command's own flags, shown before Hydra's; `words`: key=value words that the command accepts although its config
-    has no such key; `examples`: pairs of a comment and the words after `gra`."""
+    """The texts of a command's help page, except the groups and keys of its config.
+
+    `usage`: what follows `gra COMMAND` in the usage line; `flags`: the command's own flags, shown before Hydra's;
+    `words`: further key=value arguments, whose keys are not in the config; `examples`: pairs of a comment and a command
+    without its first word `gra`.
+    """
 
     app: str  # the command's config in conf/
     usage: str

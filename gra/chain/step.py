@@ -29,7 +29,8 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 @dataclass(frozen=True)
 class Source:
-    """The step that makes an input: its id (for messages), its stage and its fingerprint."""
+    """The step that makes an input. `step`: its id, for messages; `stage`: the name of its stage; `digest`: its
+    fingerprint."""
 
     step: str
     stage: str
@@ -40,9 +41,9 @@ class Source:
 class Spec:
     """Everything that a step needs to run.
 
-    `inputs`: for each input, a folder outside the experiment, or the step that makes the input. The folder of such a
-    step is looked up in the store when this step starts. `hashes`: the inputs' fingerprints; `digest`: the step's
-    fingerprint; `experiment`: the experiment's name.
+    `inputs`: input name -> a folder outside the experiment, or the step that makes the input. When this step starts, it
+    finds the folder of that step in the store by the fingerprint. `hashes`: input name -> fingerprint; `digest`: the
+    fingerprint of this step; `experiment`: the name of the experiment.
     """
 
     name: str
@@ -63,13 +64,15 @@ class Spec:
 
     @classmethod
     def read(cls, path: Path) -> Spec:
-        """Read a spec that `write` wrote. Raises OSError, ValueError, KeyError, TypeError for anything else."""
+        """Read a spec from a file that `write` wrote. Raises OSError, ValueError, KeyError or TypeError for any other
+        file."""
         raw: Mapping[str, Any] = read_json(path)
         inputs = {name: Path(s) if isinstance(s, str) else Source(**s) for name, s in raw["inputs"].items()}
         return cls(**{**raw, "inputs": inputs, "store": Path(raw["store"])})
 
     def folders(self) -> dict[str, Path]:
-        """Return each input's finished folder. Raises MissingError, which names the steps that did not finish."""
+        """Return a mapping from each input to its finished folder. If some are missing, raises MissingError, which
+        names the steps that should have made them."""
         store = Store(self.store)
         found: dict[str, Path] = {}
         missing = []
@@ -87,7 +90,7 @@ class Spec:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the step whose spec file is in `arguments`. Return the exit code."""
+    """Run a step and return the exit code. `arguments`: a list with the path of the step's spec file."""
     if len(arguments) != 1:
         print("usage: python -m gra.chain.step SPEC.json", file=sys.stderr)
         return EXIT_CONFIG

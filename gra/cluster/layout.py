@@ -1,8 +1,9 @@
-"""PURE: turns a plan into jobs. Each step that is not done becomes one job, or, if it is divided, one array for each
-wave and one job for each merge.
+"""PURE: turns the unfinished steps of a plan into Slurm jobs.
 
-If a step's servers are jobs of their own, the step has one more array, `servers`. The step's first job waits until
-this array has started.
+A step becomes one job, unless it is divided into shards. The shards form waves: the shards of a wave run at the same
+time, one wave after the other. Each wave becomes one job array, and each merge of shards becomes one job. If the
+servers of the step's models run in separate jobs, the step has one more array, `servers`. The step's first job waits
+until this array has started.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from gra.parts import Wave
 
 @dataclass(frozen=True)
 class Job:
-    """One job, or one array.
+    """One Slurm job, or one job array.
 
-    `key`: identifies the job's work in this store. `tasks`: numbers of the array's tasks that are not done (None: not
-    an array). `after`: keys of the jobs that must succeed before this job starts; `after_any`: keys of the jobs that
-    must end; `after_start`: keys of the jobs that must start. `outputs`: task -> the folders that it makes (the task is
-    0 if the job is not an array). `servers_wait`: seconds that the job waits for servers that are other jobs (None: it
-    calls no such servers).
+    `key`: identifies the job's work in this store. `tasks`: for an array, the numbers of its tasks that are not done;
+    None for a single job. This job starts only after the jobs with the keys in `after` have succeeded, the jobs in
+    `after_any` have ended, and the jobs in `after_start` have started. `outputs`: task number -> the folders that the
+    task makes; a single job has the task number 0. `servers_wait`: how many seconds the job waits for servers that run
+    in other jobs; None if it needs no such servers.
     """
 
     key: str
@@ -64,8 +65,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the disk and the queue say. `done`: whether a folder is finished; `alive`: keys of jobs that are queued or running;
-    `serving`: key -> numbers of the server tasks that are queued or running."""
+    """What the disk and Slurm's queue say. `done`: a function that returns whether a folder is finished; `alive`: the
+    keys of the jobs that are queued or running; `serving`: key of a server array -> the numbers of its tasks that are
+    queued or running."""
 
     done: Callable[[Path], bool]
     alive: Collection[str] = field(default_factory=tuple)
@@ -73,11 +75,11 @@ class Facts:
 
 
 def jobs_of(plan: Plan, settings: SlurmSettings, facts: Facts) -> list[Job]:
-    """Return the jobs to submit. Each comes after the jobs that it waits for.
+    """Return the jobs to submit, each after the jobs that it waits for.
 
-    A step that is done or equal to an earlier step has no jobs. Jobs that are queued or running are left out. With
-    `max_parallel` = N, each step also starts after the end of the Nth step before it: the steps form N chains, so at
-    most N steps run at the same time.
+    There are no jobs for a step that is finished or has the same fingerprint as an earlier step. Jobs that are queued
+    or running are left out. With the setting `max_parallel`, at most so many steps run at the same time. For this, a
+    step also waits for the end of the step that is `max_parallel` places before it.
     """
     found: list[Job] = []
     ends: list[str] = []  # the key of each step's last job
@@ -105,8 +107,9 @@ def jobs_of(plan: Plan, settings: SlurmSettings, facts: Facts) -> list[Job]:
 
 
 def fitted(plan: Plan, settings: SlurmSettings, facts: Facts) -> tuple[list[Job], int]:
-    """Return the jobs of `jobs_of`, if possible at most `max_jobs`, and the factor by which `shards_per_task` was
-    multiplied to stay within `max_jobs`."""
+    """Return the jobs to submit, and a factor. If there are more jobs than the setting `max_jobs` allows, each task
+    runs more shards: `shards_per_task` is multiplied by the factor, so that there are fewer jobs. If even that does not
+    suffice, more than `max_jobs` jobs are returned."""
     factor = 1
     while True:
         jobs = jobs_of(plan, _coarser(settings, factor), facts)
@@ -128,7 +131,7 @@ def _coarser(settings: SlurmSettings, factor: int) -> SlurmSettings:
 
 
 def key_of(stage: str, digest: str, wave: str | None = None) -> str:
-    """The key of a job's work."""
+    """Return the key that identifies a job's work in the store, in Slurm's comments and in the records."""
     return f"{stage}-{digest[:16]}" + (f"/{wave}" if wave else "")
 
 
@@ -222,7 +225,8 @@ def _of_wave(step: Job, wave: Wave, settings: SlurmSettings, facts: Facts) -> Jo
 
 
 def numbers(task: int, per_task: int, tasks: int) -> range:
-    """Return the numbers of the parts that array task number `task` does, in a wave with `tasks` parts."""
+    """Return the numbers of the shards that the array task number `task` runs. `per_task`: shards per array task;
+    `tasks`: all shards of the wave."""
     return range(task * per_task, min((task + 1) * per_task, tasks))
 
 
@@ -231,8 +235,8 @@ def _in(keys: Iterable[str], those: Collection[str]) -> tuple[str, ...]:
 
 
 def arrays(tasks: Sequence[int], limit: int) -> list[tuple[int, list[int]]]:
-    """Return (offset, numbers) for each array that is needed for `tasks`. A number plus its offset is a task; all
-    numbers are below `limit`."""
+    """Divide the task numbers `tasks` among Slurm arrays, because the numbers of one array must be below `limit`.
+    Return (offset, numbers) for each array; a number plus the offset of its array is a task number."""
     found: dict[int, list[int]] = {}
     for task in sorted(tasks):
         offset = task // limit * limit
@@ -241,7 +245,7 @@ def arrays(tasks: Sequence[int], limit: int) -> list[tuple[int, list[int]]]:
 
 
 def ranges(values: Sequence[int]) -> str:
-    """Sorted numbers in Slurm's short form: 0-3,7."""
+    """Return sorted numbers in Slurm's short form: 0-3,7."""
     parts: list[list[int]] = []
     for value in values:
         if parts and value == parts[-1][-1] + 1:
@@ -274,14 +278,14 @@ def options(job: Job, settings: SlurmSettings, comment: str) -> list[str]:
 
 
 def template(job: Job) -> str:
-    """The file name of the job's template."""
+    """Return the file name of the job's batch script in slurm/."""
     if job.tasks is not None:
         return "array.sbatch"
     return "multinode.sbatch" if (job.resources.nodes or 1) > 1 else "task.sbatch"
 
 
 def command(job: Job, python: str, container: str | None, spec: Path, settings: SlurmSettings) -> list[str]:
-    """Return the command that the job runs, as words."""
+    """Return the command that the job runs, as a list of arguments. `spec`: the path of the step's spec file."""
     if job.serves:
         return _server_command(job, python, container, spec, settings)
     words = [*shlex.split(container or ""), python, "-P", "-m", "gra.cluster.task", str(spec)]

@@ -1,4 +1,5 @@
-"""Finds a store's queued and running jobs: their Slurm ids, their server tasks, and jobs with outdated resources."""
+"""Finds the queued and running jobs of a store: their Slurm ids, the server tasks among them, and the jobs that were
+submitted with resources other than those that the config requests now."""
 
 from __future__ import annotations
 
@@ -25,8 +26,8 @@ _NOT_OPTIONS = (
 
 
 def serving(store: Path, rows: Sequence[slurm.Row]) -> dict[str, set[int]]:
-    """Return key of a server array -> numbers of its tasks that are queued or running. Tasks that have announced their
-    end are left out. `rows`: squeue's rows for this store."""
+    """Return a mapping from the key of each server array to the numbers of its tasks that are queued or running. A
+    server that has announced its end is left out. `rows`: squeue's rows for this store."""
     offsets = {
         number: offset
         for submission in read_all(store)
@@ -48,9 +49,9 @@ def serving(store: Path, rows: Sequence[slurm.Row]) -> dict[str, set[int]]:
 
 
 def numbers_of(rows: Sequence[slurm.Row], store: Path) -> dict[str, list[str]]:
-    """Return key of a job -> the Slurm ids under which it is queued or running. `rows`: squeue's rows for this store.
-    The store's records are not used: a `gra submit` that was killed may not have recorded its last job, and recorded
-    jobs may have ended."""
+    """Return a mapping from the key of each queued or running job to its Slurm ids. `rows`: squeue's rows for this
+    store. The records of submissions are not used: if `gra submit` was killed, they may lack its last job, and a
+    recorded job may have ended."""
     found: dict[str, list[str]] = {}
     for row in rows:
         numbers = found.setdefault(row.comment.removeprefix(comment(store)), [])
@@ -60,8 +61,8 @@ def numbers_of(rows: Sequence[slurm.Row], store: Path) -> dict[str, list[str]]:
 
 
 def changed(store: Path, settings: SlurmSettings, jobs: Sequence[Job], alive: set[str]) -> Iterator[str]:
-    """Yield a line for each of `jobs` that is queued or running, but was submitted with resources other than those that
-    `settings` request now."""
+    """Yield a line for each job in `jobs` that is queued or running, but was submitted with resources other than those
+    that `settings` request now. `alive`: the keys of the queued and running jobs."""
     recorded = newest(read_all(store))
     for job in jobs:
         if job.key not in alive or job.key not in recorded:

@@ -1,8 +1,8 @@
-"""Keeps what was submitted: `STORE/.jobs/TIME/submission.json`, and a folder beside it for each job with its logs.
+"""Records each submission in STORE/.jobs/TIME/submission.json. Beside this file, each job has a folder with its logs.
 
-A job's folder holds `job.sh`, which sets its environment, and four kinds of files that slurm/attempts.sh writes for
-each task N: `N.attempt-K.log`, `N.attempts`, `N.exit` and `N.failures`. If the job is not an array, N is `job`. A job
-is recognised by its Slurm comment, `gra:STORE:KEY`, so it does no harm that Slurm reuses job numbers.
+A job's folder holds job.sh, which sets the job's environment, and four files for each task N, which slurm/attempts.sh
+writes: N.attempt-K.log (for each attempt K), N.attempts, N.exit and N.failures. If the job is not an array, N is `job`.
+GRA recognises a job by its Slurm comment `gra:STORE:KEY`, not by its number, because Slurm may use a number again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ SERVERS = "servers"  # name of the array of a step's servers, used like the name
 
 @dataclass
 class Submitted:
-    """A job as it was submitted. `ids`: Slurm's job number -> offset that turns Slurm's task numbers into the job's."""
+    """A job as it was submitted. `ids`: for each Slurm job number of the job, the offset that is added to Slurm's task
+    numbers to get the job's task numbers."""
 
     key: str
     name: str
@@ -50,27 +51,29 @@ class Submitted:
         return self.wave == SERVERS
 
     def attempts(self, task: str) -> int:
-        """How often a task was started."""
+        """Return how often a task was started."""
         return attempts_of(Path(self.logs), task)
 
     def exit_code(self, task: str) -> int | None:
-        """The exit code of a task's last attempt; None if it has not ended, or was killed together with its shell."""
+        """Return the exit code of a task's last attempt; None if there is none, because the attempt has not ended or
+        its shell was killed, too."""
         return _number(Path(self.logs, f"{task}.exit"))
 
     def log(self, task: str) -> Path | None:
-        """The log of a task's last attempt, if it was started."""
+        """Return the path of the log of a task's last attempt; None if the task was not started."""
         path = Path(self.logs, f"{task}.attempt-{self.attempts(task)}.log")
         return path if path.is_file() else None
 
     @property
     def tasks(self) -> dict[str, list[str]]:
-        """Task, as the names of its files give it -> the folders that the task makes."""
+        """A mapping from each task to the folders that it makes. A task is named as in its file names: by its number,
+        or `job` if the job is not an array."""
         return self.outputs if self.is_array else {"job": self.outputs["0"]}
 
 
 @dataclass
 class Submission:
-    """One `gra submit`."""
+    """One call of `gra submit`, with the jobs that it submitted."""
 
     folder: Path
     experiment: str
@@ -80,22 +83,24 @@ class Submission:
     jobs: list[Submitted] = field(default_factory=list)
 
     def write(self) -> None:
-        """Write the submission atomically, after each job, so that a killed `gra submit` leaves a true record."""
+        """Write submission.json atomically. `gra submit` calls this after each job, so that the file lists all jobs
+        that were submitted before, even if `gra submit` is killed."""
         write_json(self.folder / FILE, {**asdict(self), "folder": self.folder.name})
 
 
 def store_id(store: Path) -> str:
-    """Return the text that marks the jobs of this store among the user's jobs."""
+    """Return the text that stands for this store in the comments of its Slurm jobs."""
     return hashlib.sha256(str(store.resolve()).encode()).hexdigest()[:8]
 
 
 def comment(store: Path, key: str = "") -> str:
-    """Return the Slurm comment of the job with this key; without a key, the beginning of all comments of the store."""
+    """Return the Slurm comment of the job with this key. Without a key, return the text with which the comments of all
+    jobs of the store begin."""
     return f"gra:{store_id(store)}:{key}"
 
 
 def read_all(store: Path) -> list[Submission]:
-    """All submissions of the store, oldest first. Raises StoreError for one that cannot be read."""
+    """Return all submissions of the store, oldest first. Raises StoreError if a record cannot be read."""
     found = []
     for path in sorted((store / JOBS).glob(f"*/{FILE}")):
         try:
@@ -108,12 +113,12 @@ def read_all(store: Path) -> list[Submission]:
 
 
 def attempts_of(logs: Path, task: str) -> int:
-    """How often a task with the log folder `logs` was started."""
+    """Return how often a task was started. `logs`: the folder of its logs."""
     return _number(logs / f"{task}.attempts") or 0
 
 
 def newest(submissions: Iterable[Submission]) -> dict[str, Submitted]:
-    """Key -> the job as it was last submitted."""
+    """Return a mapping from the key of each job to its record in the last submission that contains it."""
     return {job.key: job for submission in submissions for job in submission.jobs}
 
 

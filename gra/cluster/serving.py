@@ -1,8 +1,8 @@
 """Runs one model's server in a job, for the other jobs of a step: `python -m gra.cluster.serving SPEC.json --task N`.
 
-The server asks squeue for the other jobs of its step and ends when none is queued or running. It announces its end
-while it holds the lock of `gra submit`. So either `gra submit` sees the end and queues new servers, or the server sees
-the new jobs and stays.
+The server asks squeue for the other jobs of its step. It ends when none of them is queued or running. Before that, it
+takes the lock of `gra submit` and announces its end. So if a user submits new jobs at that moment, either `gra submit`
+reads the announcement and queues a new server, or the server sees the new jobs and stays.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ log = logging.getLogger("gra.cluster")
 
 
 def main(words: list[str]) -> int:
-    """Run a server job's command with the arguments `words`. Return the exit code."""
+    """Run the command of a server job and return the exit code. `words`: its arguments, without the program's name."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
     )
@@ -68,7 +68,8 @@ def _serve(path: Path, number: int, host: str) -> int:
 
 
 class Watch:
-    """Tells whether a server is still wanted: whether another job of the step `key` is queued or running."""
+    """Tells whether a server is still wanted: whether a job of the step `key` that is not a server is queued or
+    running."""
 
     def __init__(self, store: Path, key: str, number: int):
         self._store, self._key, self._number = store, key, number

@@ -1,4 +1,5 @@
-"""Calls Slurm's commands: sbatch, squeue, scancel, scontrol. Each call is a single request, also for many jobs."""
+"""Calls Slurm's commands: sbatch, squeue, scancel, scontrol. One call handles many jobs, to spare the Slurm
+controller."""
 
 from __future__ import annotations
 
@@ -21,8 +22,8 @@ class SlurmError(GraError):
 
 @dataclass(frozen=True)
 class Row:
-    """One queued or running job or array task. `comment`: the comment given at submission, which contains the job's key
-    (records.py)."""
+    """A row of squeue: one job, or one task of an array, that is queued or running. `comment`: the comment that
+    `gra submit` gave to the job, which contains the job's key (records.py)."""
 
     id: str
     state: str
@@ -73,7 +74,7 @@ def run(words: Sequence[str], environment: Mapping[str, str] | None = None) -> s
 
 
 def queue(prefix: str) -> list[Row]:
-    """This user's queued and running jobs whose comment begins with `prefix`; one call. Raises SlurmError."""
+    """Return this user's queued and running jobs whose comment begins with `prefix`. Raises SlurmError."""
     rows = []
     for line in run(["squeue", "--me", "-h", "-r", "-o", _FORMAT]).splitlines():
         parts = line.strip().split("|", 3)
@@ -83,7 +84,8 @@ def queue(prefix: str) -> list[Row]:
 
 
 def max_array() -> int:
-    """Return Slurm's MaxArraySize: all task numbers of an array must be below it. Raises SlurmError."""
+    """Return Slurm's setting MaxArraySize. All task numbers of an array must be below this number. Raises
+    SlurmError."""
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", run(["scontrol", "show", "config"]), re.MULTILINE)
     return int(found[1]) if found else 1001
 

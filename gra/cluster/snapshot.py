@@ -1,7 +1,7 @@
-"""Copies the code at submission. Jobs run the copy, even if files are edited or checked out before the jobs start.
+"""Copies the project's code when jobs are submitted. The jobs run the copy, so later edits do not affect them.
 
-The copy holds the files of the commit as they are in the working tree, and new files that git does not ignore. Equal
-code is copied only once. In the copy, `changes.diff` is the difference from the commit.
+The copy holds the files that git tracks, as they are in the working tree, and new files that git does not ignore. If a
+copy of the same code exists, it is used again. The file changes.diff in the copy is the difference from the commit.
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ _DIFF = "changes.diff"
 
 
 def take(store: Path) -> Path | None:
-    """Copy the code to a folder below `store` and return the folder. Return None if the code is not a git checkout,
-    because an installed package does not change.
-
-    Raises GraError.
+    """Copy the code to a folder below `store` and return the folder. If the code is not a git checkout but an installed
+    package, return None: an installed package does not change. Raises GraError if the code cannot be copied.
     """
     if (here := snapshot_root()) is not None:
         return here  # this process is a job that submits, and runs a copy already

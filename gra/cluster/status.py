@@ -1,5 +1,5 @@
-"""`gra status` and `gra cancel`: show or cancel the submitted jobs of a store. States come from the disk and one call
-of squeue."""
+"""Runs `gra status` and `gra cancel`, which show or cancel the submitted jobs of a store. The states of the jobs are
+read from the store's folders and from one call of squeue."""
 
 from __future__ import annotations
 
@@ -123,7 +123,8 @@ def cancel(words: Sequence[str]) -> int:
 
 
 def lines_of(store: Path, rows: Sequence[slurm.Row]) -> list[Line]:
-    """Return the state of each job, from its newest record. `rows`: squeue's rows for this store."""
+    """Return the state of each job of the store. A job that was submitted several times is listed once, as it was last
+    submitted. `rows`: squeue's rows for this store."""
     by_key: dict[str, list[slurm.Row]] = {}
     for row in rows:
         by_key.setdefault(row.comment.removeprefix(comment(store)), []).append(row)

@@ -1,4 +1,4 @@
-"""`gra submit`: checks an experiment, queues jobs for the steps that are not done, and returns at once."""
+"""Runs `gra submit`: checks an experiment, queues jobs for the steps that are not done, and returns at once."""
 
 from __future__ import annotations
 
@@ -174,7 +174,11 @@ def _words(
 def dependency(
     after: Sequence[str], after_any: Sequence[str], ids: Mapping[str, Sequence[str]], after_start: Sequence[str] = ()
 ) -> str | None:
-    """Return the value of sbatch's --dependency; None if the job waits for no other job."""
+    """Return the value of sbatch's option --dependency; None if the job waits for no other job.
+
+    `after`, `after_any`, `after_start`: the keys of the jobs that must first succeed, end or start; `ids`: key -> Slurm
+    ids of the queued and running jobs.
+    """
     parts = []
     for kind, keys in (("afterok", after), ("afterany", after_any), ("after", after_start)):
         if found := [number for key in keys for number in ids.get(key, ())]:
@@ -193,8 +197,8 @@ def _prepare_folder(
 
 
 def job_file(settings: SlurmSettings, logs: Path, code: Path | None, cpus: int | None) -> str:
-    """Return the content of a job's job.sh, which slurm/attempts.sh reads. It sets variables, runs the lines of `setup`
-    and checks after each line whether it failed."""
+    """Return the content of a job's file job.sh, which slurm/attempts.sh reads. The file sets variables and runs the
+    lines of the setting `setup`; after each line, it checks whether the line failed."""
     exports = {
         "GRA_PYTHON": settings.python or sys.executable,
         "GRA_LOGS": str(logs),

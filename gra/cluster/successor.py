@@ -1,7 +1,7 @@
-"""Submits a job's successor: `python -m gra.cluster.successor JOB.sh TASK`. attempts.sh runs it if the cluster
-does not restart jobs.
+"""Submits a new job that continues an interrupted one, its successor: `python -m gra.cluster.successor JOB.sh TASK`.
 
-Jobs that wait for the old job are made to wait for the successor too. The old job ends with exit code 0.
+slurm/attempts.sh runs this command on clusters where Slurm does not requeue jobs (`cluster.requeue=false`). The jobs
+that wait for the old job then wait for the successor as well. The old job ends with exit code 0.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from gra.locks import locked
 
 
 def main(words: list[str]) -> int:
-    """Submit the successor of a job. `words`: the job's file job.sh, and its task. Return the exit code."""
+    """Submit the successor of a job and return the exit code. `words`: the path of the job's file job.sh, and the
+    task's number, or `job` if the job is not an array."""
     job_file, task = Path(words[0]), words[1]
     try:
         print(f"successor of {task}: job {_submit(job_file.parent, task)}", flush=True)

@@ -1,7 +1,8 @@
-"""Runs a step or a part of it in a job: `python -m gra.cluster.task SPEC.json [--wave NAME --task N --shards N]`.
+"""Runs a step, or some shards of it, in a job:
+`python -m gra.cluster.task SPEC.json [--wave NAME --task N --shards N]`.
 
-A restarted job resumes; finished work is not repeated. A job that merges shards, or makes the whole step from them,
-first counts the missing shards. If more than the fraction `--takes` is missing, it names these and exits with code 3.
+A restarted job resumes its work. A job that merges shards first counts the shards that are missing. If their fraction
+is larger than `--takes`, the job names them and exits with code 3; otherwise it does their work itself.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from gra.signals import leaving_on_preemption
 
 
 def main(words: list[str]) -> int:
-    """Run a job's command with the arguments `words`. Return the exit code."""
+    """Run the command of a job and return the exit code. `words`: its arguments, without the program's name."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
     )
@@ -80,8 +81,9 @@ def _run(spec: Spec, given: argparse.Namespace) -> Sequence[Result]:
 
 
 def gates(before: Sequence[Wave], takes: float) -> None:
-    """Raise MissingError if a merge that follows the waves `before` cannot start. It cannot if the previous merge is
-    not finished, or if more than the fraction `takes` of the last wave's shards is missing."""
+    """Raise MissingError if a merge cannot start: if the previous merge is not finished, or if too many shards of the
+    last wave are missing. `before`: the waves before the merge; `takes`: the largest fraction of shards that may be
+    missing."""
     for wave in before[:-1][-1:]:
         if wave.gathers and not (wave.part(0).output / MANIFEST).is_file():
             raise MissingError(f"upstream {wave.name} did not finish: {wave.part(0).output}\n    -> see `gra status`")
@@ -89,7 +91,8 @@ def gates(before: Sequence[Wave], takes: float) -> None:
 
 
 def gate(wave: Wave, takes: float) -> None:
-    """Raise MissingError if more than the fraction `takes` of a wave's shards is missing."""
+    """Raise MissingError if too many shards of a wave are missing. `takes`: the largest fraction that may be
+    missing."""
     missing = [number for number in range(wave.tasks) if not (wave.part(number).output / MANIFEST).is_file()]
     if len(missing) > takes * wave.tasks:
         named = ", ".join(map(str, missing[:20])) + (f" and {len(missing) - 20} more" if len(missing) > 20 else "")

@@ -1,8 +1,8 @@
 """Runs a single stage as a command: `gra synthesize ...`, `gra train ...`, `gra eval ...`, with `output=DIR`.
 
-The command is a Hydra app over `conf/<stage>_app.yaml`. The stage gets the values of the file's keys `config` and
-`inputs`. These refer to the file's other keys, which users set. Hydra's flags work: --cfg job, -m, --info.
-(gra/stage_commands.py answers `gra COMMAND --help`.)
+The command is a Hydra app with the config `conf/<stage>_app.yaml`. Users set the file's other keys; its keys `config`
+and `inputs` refer to them with `${...}`, and the stage gets the values of `config` and `inputs`. Hydra's flags work:
+--cfg job, -m, --info. (gra/stage_commands.py answers `gra COMMAND --help`.)
 """
 
 from __future__ import annotations
@@ -28,20 +28,22 @@ _WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"synthesis_app": (
 
 
 def main(target: str, config_name: str) -> None:
-    """Run the stage whose `run` has the dotted path `target` from the command line, then exit with its exit code."""
+    """Run a stage with sys.argv as its arguments, then exit with its exit code. `target`: the dotted path of the
+    stage's function `run`."""
     sys.exit(stage_main(target, config_name))
 
 
 def stage_main(target: str, config_name: str) -> int:
-    """Run the stage whose `run` has the dotted path `target`, with sys.argv as its arguments. Return the exit code."""
+    """Run a stage with sys.argv as its arguments and return the exit code. `target`: the dotted path of the stage's
+    function `run`."""
     return hydra_main(lambda config, problems: run_stage(target, config_name, config, problems), config_name)
 
 
 def hydra_main(task: Callable[[DictConfig, list[Problem]], None], config_name: str) -> int:
     """Run `task` as a Hydra app with sys.argv as its arguments. Return the exit code. GraErrors are shown without a traceback.
 
-    `task` gets the composed config and the faults found in the command line. If there are any, it must check the rest of the
-    config and raise a ConfigError with all faults.
+    `task` gets the composed config and the list of faults found in the command line. If the list is not empty, `task`
+    must check the rest of the config and raise a ConfigError with all faults.
 
     In a sweep (-m), a GraError of one job does not stop the other jobs; the exit code is that of the first failed job.
     Ctrl-C, SIGTERM and SIGUSR1 stop the sweep.
@@ -75,7 +77,7 @@ def hydra_main(task: Callable[[DictConfig, list[Problem]], None], config_name: s
 
 
 def sources(config_name: str) -> Sources:
-    """Return the sources of the running Hydra job's config."""
+    """Return the files and the command line from which the running Hydra job's config was composed."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
@@ -133,7 +135,8 @@ def _check_command_line(config_name: str) -> list[Problem]:
 
 
 def run_stage(target: str, config_name: str, root: DictConfig, problems: list[Problem]) -> None:
-    """Run the stage `target` with a composed app config and print the output folder and the metrics. Raises GraError."""
+    """Run the stage `target` with the composed config `root`, and print the output folder and the metrics. Raises
+    GraError, in particular if there are `problems`: the faults found in the command line."""
     from omegaconf import OmegaConf
 
     from gra.chain.execution.single import carry_out

@@ -20,7 +20,8 @@ PYTHON = "Python"  # the origin of keys that a caller in Python set
 
 @dataclass(frozen=True)
 class Sources:
-    """Where a composed config came from: the chosen file of each group, the command line and the root file."""
+    """Where the keys of a composed config were set: in the chosen file of each group, on the command line, or in the
+    root config's file."""
 
     choices: Mapping[str, str]  # group (or group@package) -> chosen option
     overrides: tuple[str, ...]  # as typed
@@ -31,8 +32,8 @@ class Sources:
     python: frozenset[str] = frozenset()  # dotted keys that a caller in Python set
 
     def file_of(self, key: str, overridden: Iterable[str] = ()) -> str:
-        """Return the file that set the dotted `key`, or `command line: ...`. `overridden`: dotted keys that the step's arm
-        overrides."""
+        """Return the file in which the dotted `key` was set, or `command line: ...`. `overridden`: the dotted keys that
+        the `override` of an arm or step changes."""
         for override in reversed(self.overrides):
             name, _, _ = override.lstrip("+~").partition("=")
             if key == name or (key.startswith(f"{name}.") and name not in self.choices):
@@ -63,8 +64,9 @@ class Sources:
 def check_plan(
     plan: Plan, sources: Sources, on: Callable[[Planned], AbstractContextManager[None]] = lambda _item: nullcontext()
 ) -> list[Problem]:
-    """Return the faults that the stages find in their configs. A fault of several steps is listed once and names them.
-    `on`: returns the context in which a step's config is checked (gra/machine.py)."""
+    """Return the faults that the stages find in the steps' configs. If several steps have the same fault, it is listed
+    once, with the names of the steps. `on`: returns, for a step, a context manager; within it, the step's config is
+    checked for the machine that will run the step (gra/machine.py)."""
     found: dict[Problem, list[str]] = {}
     for item in plan.steps.values():
         with on(item):
@@ -87,7 +89,7 @@ def check_step(stage: Stage, config: dict[str, Any], inputs: Mapping[str, Path |
 
 
 def locate(problems: Iterable[Problem], sources: Sources) -> list[Problem]:
-    """Return the problems, each once. A problem without a file gets the file that set its key."""
+    """Return the problems without duplicates. A problem that names no file gets the file in which its key was set."""
     return list(dict.fromkeys(p if p.file else replace(p, file=sources.file_of(p.key)) for p in problems))
 
 
@@ -116,7 +118,7 @@ def _secrets(config: Mapping[str, Any]) -> list[Problem]:
 
 
 def steps_named(ids: list[str]) -> str:
-    """Return `step a`, or `steps a, b, c and 2 more`."""
+    """Return the steps' ids as words: `step a`, or `steps a, b, c and 2 more`."""
     shown = ", ".join(ids[:3])
     return (
         f"step {shown}" if len(ids) == 1 else f"steps {shown}" + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")

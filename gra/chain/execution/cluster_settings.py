@@ -1,4 +1,5 @@
-"""Parses the `cluster` group: this machine, or Slurm with the resources of each stage's jobs."""
+"""Parses the config group `cluster`, which says where steps run: on this machine, or in Slurm jobs with given
+resources."""
 
 from __future__ import annotations
 
@@ -64,7 +65,7 @@ class ServerResources(Resources):
 
 
 class StageResources(Resources):
-    """What the jobs of one stage request, and the number of jobs that share a step."""
+    """What the jobs of one stage request, and the number of jobs into which a step is divided."""
 
     shards: int = Field(
         1,
@@ -151,8 +152,8 @@ class SlurmSettings(Settings):
     )
 
     def of(self, stage: str, *, merge: bool = False, servers: bool = False) -> StageResources:
-        """Return the resources of a stage's jobs. With `merge`, return those of its merge jobs; with `servers`,
-        those of its server jobs."""
+        """Return the resources of a stage's jobs; with `merge`, the resources of its merge jobs; with `servers`, the
+        resources of its server jobs."""
         own = self.stages.get(stage, StageResources())
         layers = [self.resources, own, *([own.merge] if merge else [])]
         layers += [own.servers] if servers and own.servers is not None else []
@@ -169,7 +170,7 @@ class SlurmSettings(Settings):
 
 
 def parse_cluster(config: Mapping[str, Any]) -> tuple[ClusterSettings | SlurmSettings | None, list[Problem]]:
-    """Return the settings of the group `cluster` (None if faulty) and its faults."""
+    """Return the settings of the config group `cluster`, and its faults. If there are faults, the settings are None."""
     if config.get("executor") == "slurm":
         return parse(SlurmSettings, config, "cluster")
     return parse(ClusterSettings, config, "cluster")

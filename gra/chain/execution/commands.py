@@ -34,7 +34,7 @@ CONFIG = "chain"
 
 
 class RunFailed(GraError):
-    """Steps failed or were not run. The message lists them."""
+    """The error of a run in which steps failed or were not run. The message lists these steps."""
 
     def __init__(self, message: str, code: int):
         super().__init__(message)
@@ -42,13 +42,14 @@ class RunFailed(GraError):
 
 
 def main(command: str) -> int:
-    """Run one of the commands with sys.argv as its Hydra overrides. Return the exit code."""
+    """Run the command `command` ("run", "plan" or "compare") with the Hydra overrides in sys.argv. Return the exit
+    code."""
     return hydra_main({"run": run, "plan": plan, "compare": compare}[command], CONFIG)
 
 
 def run(root: DictConfig, problems: list[Problem]) -> None:
     """Run the experiment's unfinished steps, then print its table. If steps failed, the table shows the arms that have
-    scores, and "-" for the others. Raises ConfigError, StoreError, RunFailed."""
+    scores, and "-" for the other arms. Raises ConfigError, StoreError, RunFailed."""
     made, cluster = prepare(root, problems, outside=True, executor="local")
     assert isinstance(cluster, ClusterSettings)
     with Display(len(made.steps)) as display:
@@ -65,8 +66,9 @@ def run(root: DictConfig, problems: list[Problem]) -> None:
 
 
 def plan(root: DictConfig, problems: list[Problem]) -> None:
-    """Print every step with its state, inputs, folder and hash, then facts about the unfinished steps (plan_report.py) and, if
-    `compare.power` is set, the differences that the comparison can detect."""
+    """Print a table of all steps with their state, inputs, folder and hash, then facts about the unfinished steps
+    (plan_report.py). If `compare.power` is set, also print the smallest difference between two arms that the comparison
+    can detect."""
     from rich.console import Console
     from rich.table import Table
 
@@ -134,12 +136,12 @@ def compare(root: DictConfig, problems: list[Problem]) -> None:
 def prepare(
     root: DictConfig, problems: list[Problem], outside: bool = False, executor: str | None = None
 ) -> tuple[Plan, ClusterSettings | SlurmSettings]:
-    """Return the experiment's plan and cluster settings. Raises ConfigError with the given `problems` and every fault of the
-    config.
+    """Check the config of an experiment. Return the experiment's plan and cluster settings.
 
-    `outside`: also check what the steps need in addition to the config (servers, the hub, writable folders).
-    `executor`: the only executor that the command can use (None: any). With Slurm, a step's config is checked against
-    the GPUs that its job requests, not against the GPUs of this machine.
+    Raises ConfigError with the faults in `problems`, which were found before, and every fault of the config. `outside`:
+    whether to check also what the steps need besides the config (servers, the hub, writable folders). `executor`: the
+    only executor that the command can use (None: any). With Slurm, a step's config is checked against the GPUs that its
+    job requests, not against the GPUs of this machine.
     """
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
@@ -199,8 +201,8 @@ def _wrong_executor(cluster: ClusterSettings | SlurmSettings | None, wanted: str
 
 
 def _machine(cluster: ClusterSettings | SlurmSettings | None) -> Callable[[Planned], AbstractContextManager[None]]:
-    """Return a function from a step to the context in which its config is checked. In this context, the check is made
-    for the machine that will run the step."""
+    """Return a function that returns a context manager for a step. Within it, the step's config is checked for the
+    machine that will run the step."""
     if not isinstance(cluster, SlurmSettings):
         return lambda _item: nullcontext()
 
@@ -214,9 +216,11 @@ def _machine(cluster: ClusterSettings | SlurmSettings | None) -> Callable[[Plann
 
 
 def _unequal(root: DictConfig) -> str | None:
-    """Return a warning if arms would get unequal numbers of samples, else None. They would if `samples`, the limit for
-    arms without a synthesis, differs from the number that the synthesis makes. Experiments without these keys get no
-    warning."""
+    """Return a warning if arms would be trained on different numbers of samples, else None.
+
+    The key `samples` limits the samples of an arm without a synthesis. The warning is given if it differs from the
+    number of samples that a synthesis makes, `synthesis.rounds` times `synthesis.samples_per_round`.
+    """
     samples, synthesis = root.get("samples"), root.get("synthesis") or {}
     rounds, each = synthesis.get("rounds"), synthesis.get("samples_per_round")
     if not (isinstance(samples, int) and isinstance(rounds, int) and isinstance(each, int)) or samples == rounds * each:

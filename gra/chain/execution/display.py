@@ -64,7 +64,7 @@ class Display:
         self.line(f"{self._count()} {name}: kept no sample, so its arm has no student (reasons: {log})", "yellow")
 
     def tick(self, running: Mapping[str, tuple[float, Path]]) -> None:
-        """Refresh the status line. `running`: step -> (time.monotonic() at its start, its log)."""
+        """Refresh the status line. `running`: step -> (time of its start by time.monotonic(), path of its log)."""
         now = time.monotonic()
         if not self._console.is_terminal:
             self._relay(running, now)
@@ -92,10 +92,10 @@ class Display:
 
 
 def status_line(folder: Path) -> str:
-    """Return the status of the step that works in `folder`: the key `line` of status.json, which a stage may refresh every few
-    seconds.
+    """Return the status of the step that works in `folder`, as one line of text.
 
-    Returns "" if there is no such file, or if it is old because its writer was killed.
+    A stage may write the line to the file status.json every few seconds. Returns "" if there is no such file, or if it
+    is old, because the stage was killed.
     """
     try:
         status = read_json(folder / STATUS)

@@ -1,9 +1,10 @@
-"""Runs the steps of a plan on this machine: one process per step, ready steps in parallel.
+"""Runs the steps of a plan on this machine, each step in a process of its own. Steps whose inputs are finished run in
+parallel.
 
-A crash of one step (out of memory, a library fault) does not affect the other steps or this process. After Ctrl-C no more
-steps start, and the running ones are asked to stop; a second Ctrl-C kills them. SIGTERM and SIGUSR1, which batch systems
-send before a job ends, have the same effect, but the exit code is 85 instead of 130 (gra.errors.Preempted). It does not
-matter whether the signal reaches this process or a step. After any end of the run, the same command resumes it.
+A crash of one step (out of memory, a library fault) does not affect the other steps or this process. After Ctrl-C, no
+further step starts, and the running steps are asked to stop; a second Ctrl-C kills them. Batch systems send SIGTERM or
+SIGUSR1 before a job ends. These signals have the same effect as Ctrl-C, whether this process or a step gets them, but
+the exit code is 85 instead of 130 (gra.errors.Preempted). However a run ends, the same command resumes it.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ _PREEMPTED = {
 class RunSummary:
     """The outcome of a run: finished steps with their folders, failed steps with their exit codes, and steps not done.
 
-    `empty`: step -> log, for steps that kept no sample in an arm that is allowed to keep none. The run does not fail
-    because of these steps, or because of the steps that need their output.
+    `empty`: step -> log, for the steps that kept no sample, if the arm allows this (`may_keep_nothing`). Such a step,
+    and the steps that need its output, do not make the run fail.
     """
 
     done: dict[str, Path] = field(default_factory=dict)
@@ -66,8 +67,8 @@ class _Running:
 
 
 def run_plan(plan: Plan, cluster: ClusterSettings, display: Display) -> RunSummary:
-    """Run all unfinished steps and return the outcome. Raises StoreError if the store cannot be written. A step's failure is
-    part of the outcome and is not raised."""
+    """Run all unfinished steps and return the outcome. Raises StoreError if the store cannot be written. If a step
+    fails, nothing is raised: the outcome contains the failure."""
     account = RunSummary()
     twins = plan.twins()
     todo: dict[str, Planned] = {}

@@ -20,7 +20,8 @@ from gra.locks import holder
 
 @dataclass(frozen=True)
 class Planned:
-    """A step and its state. `digest` is None if a fault prevents computing it; `folder` is None until the step is finished."""
+    """A step and its state. `digest`: its fingerprint, None if a fault of the config prevents computing it; `folder`:
+    its folder in the store, None until the step is finished."""
 
     step: Step
     stage: Stage
@@ -38,7 +39,8 @@ class Plan:
     steps: dict[str, Planned]
 
     def input_folders(self, planned: Planned) -> dict[str, Path | None]:
-        """Return each input's folder; None if its step is not finished or has a fault."""
+        """Return a mapping from each input of a step to its folder. The folder is None if the step that makes the input
+        is not finished or has a fault."""
         folders: dict[str, Path | None] = {}
         for name, source in planned.step.inputs.items():
             made = self.steps.get(source) if isinstance(source, str) else None
@@ -46,18 +48,20 @@ class Plan:
         return folders
 
     def twins(self) -> dict[str, str]:
-        """Return step -> the first step with the same fingerprint. Two arms may need the same result."""
+        """Return a mapping from each step to the first step with the same fingerprint, often the step itself. Steps of
+        two arms may have the same fingerprint; then only the first of them runs."""
         first: dict[str, str] = {}
         return {name: first.setdefault(item.digest or name, name) for name, item in self.steps.items()}
 
     def may_keep_nothing(self, name: str) -> bool:
-        """Return whether the step `name` is allowed to keep no sample, because its arm is. False for a shared step."""
+        """Return whether the step `name` may keep no sample without failing: its arm's key `may_keep_nothing`. False
+        for a shared step."""
         arm = self.steps[name].step.arm
         return any(row.arm == arm and row.may_keep_nothing for row in self.experiment.rows)
 
     def state(self, planned: Planned) -> str:
-        """Return `done`, `running` (with its process), `partly done`, `would run`, or `unknown` if a fault prevents computing
-        the fingerprint."""
+        """Return the state of a step as text: `done`, `running` (with its process), `partly done`, `would run`, or, if
+        a fault prevents computing the fingerprint, `unknown`."""
         if planned.folder or planned.digest is None:
             return "done" if planned.folder else "unknown"
         running = holder(self.store.lock(planned.stage.name, planned.digest))
@@ -101,8 +105,8 @@ def make_plan(experiment: Experiment, store: Store) -> tuple[Plan, list[Problem]
 
 
 def benchmark_items(plan: Plan) -> dict[str, int]:
-    """Return benchmark -> number of items, for the benchmarks that a step of the experiment writes and an evaluation
-    reads (input `benchmarks`)."""
+    """Return a mapping from benchmark to number of items, for the benchmarks that the experiment itself makes: a step
+    writes them, and an evaluation reads them as its input `benchmarks`."""
     makers = {item.step.inputs.get("benchmarks") for item in plan.steps.values() if "suite" in item.step.config}
     steps = [item for name, item in plan.steps.items() if name in makers]
     return {task: items for one in steps for task, items in one.stage.benchmark_items(one.step.config).items()}

@@ -1,6 +1,8 @@
-"""Reports for `gra plan` what each unfinished step already has, what changed since its last run, and its estimated cost.
+"""Reports for `gra plan` what each unfinished step has done already, what changed since its last run, and what it will
+cost.
 
-The stages estimate the cost (hook `outlook`): gra/synthesis/output/price.py, train/cost_estimate.py, eval/cost_estimate.py.
+Each stage estimates its cost with its function `outlook`: gra/synthesis/output/price.py, train/cost_estimate.py,
+eval/cost_estimate.py.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from gra.outlook import Cost, Outlook, Upstream
 
 
 def of_unfinished(plan: Plan) -> list[str]:
-    """Return one fact per line, each prefixed with its steps, and the total cost. Finished steps and duplicates of earlier steps
-    have no line."""
+    """Return lines about the unfinished steps and, last, a line with the total cost. Each line states one fact and
+    begins with the ids of the steps that it is about. A step with the same fingerprint as an earlier step has no
+    line."""
     twins = plan.twins()
     seen: dict[str, Outlook] = {}
     steps_of: dict[str, list[str]] = {}  # line -> the steps that it describes
@@ -36,8 +39,8 @@ def of_unfinished(plan: Plan) -> list[str]:
 
 
 def total(seen: Mapping[str, Outlook]) -> list[str]:
-    """Return one line: the sum of the known costs, and the steps with partly or wholly unknown cost. [] if all known
-    costs are 0."""
+    """Return a list with one line: the sum of the known costs, and the steps whose cost is partly or wholly unknown.
+    The list is empty if all known costs are 0. `seen`: step id -> what its stage estimated."""
     known = [outlook.cost for outlook in seen.values() if outlook.cost is not None]
     if not any(cost != Cost() for cost in known):
         return []

@@ -1,4 +1,5 @@
-"""Checks what all steps need outside their configs, before anything is created or paid for."""
+"""Checks what the steps need besides their configs, such as servers, files and GPUs, before anything is created or paid
+for."""
 
 from __future__ import annotations
 
@@ -18,11 +19,12 @@ from gra.errors import ConfigError, Problem
 def preflight_plan(
     plan: Plan, sources: Sources, on: Callable[[Planned], AbstractContextManager[None]] = lambda _item: nullcontext()
 ) -> list[Problem]:
-    """Return the faults outside the configs that keep unfinished steps from running, such as a missing file or GPU. A
-    fault of several steps is listed once and names them.
+    """Return the faults outside the configs that keep unfinished steps from running, such as a missing file or GPU. If
+    several steps have the same fault, it is listed once, with the names of the steps.
 
-    `on`: returns the context in which a step is checked (gra/machine.py). For an input that does not exist yet, a stage
-    gets None, and checks everything else. So a fault of the last step is reported before the first step starts.
+    All steps are checked before the first one starts. For an input that does not exist yet, a stage gets None instead
+    of a folder, and checks everything else. `on`: returns, for a step, a context manager; within it, the step is
+    checked for the machine that will run it (gra/machine.py).
     """
     found: dict[Problem, list[str]] = {}
     twins = plan.twins()
@@ -39,7 +41,8 @@ def preflight_plan(
 
 
 def writable_problems(key: str, folder: Path) -> list[Problem]:
-    """Return what prevents creating or writing `folder`, as far as this can be known without trying."""
+    """Return a fault if `folder` cannot be created or written, else []. Nothing is written for this check, so it may
+    miss a fault. `key`: the key that holds the folder's name."""
     there = folder.absolute()
     while not there.exists() and not there.is_symlink() and there != there.parent:
         there = there.parent
@@ -54,8 +57,8 @@ def writable_problems(key: str, folder: Path) -> list[Problem]:
 
 
 def stop_or_warn(problems: Iterable[Problem], sources: Sources) -> None:
-    """Raise ConfigError with all problems. If all of them may be gone before the run gets there (`Problem.passing`),
-    only print them to standard error."""
+    """Raise ConfigError with all problems. But if each of them may pass before the run gets to it, such as a server
+    that is still starting (`Problem.passing`), only print them to standard error."""
     problems = locate(problems, sources)
     if any(not problem.passing for problem in problems):
         raise ConfigError(problems)

@@ -1,5 +1,8 @@
-"""Runs one step exactly once: lock, look up, work in `.partial`, write the manifest, publish. Experiments and single stages use
-it."""
+"""Runs one step unless its result already exists. Experiments and the commands of single stages use it.
+
+A run takes the lock of the result and looks for a finished folder. If there is none, the stage works in FOLDER.partial;
+then the manifest is written, and FOLDER.partial is renamed to FOLDER.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ PREVIOUS = "previous"  # name of a part's input that holds what the previous par
 
 @dataclass(frozen=True)
 class Result:
-    """A finished folder. `reused`: it was already finished before this run."""
+    """A finished folder. `reused`: whether it was already finished before this run."""
 
     folder: Path
     manifest: Manifest
@@ -52,8 +55,8 @@ class Result:
 
 
 def identify(stage: Stage, config: Config, inputs: Mapping[str, str]) -> dict[str, Any]:
-    """Return the identity of a step (see fingerprint.py). Reads the files named in its config. Raises ConfigError if one cannot
-    be read."""
+    """Return the identity of a step: everything that decides its result (fingerprint.py). Reads the files that the
+    config names, and raises ConfigError for a file that cannot be read. `inputs`: input name -> fingerprint."""
     try:
         named = stage.external_files(config)
     except OSError as error:
@@ -91,13 +94,13 @@ def run_in_store(
     patience_s: float | None = None,
     experiment: str | None = None,
 ) -> Result:
-    """Find, resume or make the step's result in the store.
+    """Return the result of a step from the store. If it is not finished, first make it, or resume an unfinished run.
 
     `hashes`: each input's fingerprint; `expected`: the step's fingerprint; `patience_s`: seconds to wait for another process
     that makes the result (None: no limit); `experiment`: the name of the step's experiment, which the manifest records.
 
-    Raises StoreError, and what the stage raises. After an error, finished work stays in the working folder for the next
-    run.
+    Raises StoreError, and what the stage raises. After an error, the work done so far stays in the working folder, from
+    which the next run resumes.
     """
     who = identify(stage, config, hashes)
     digest = fingerprint(who)
@@ -123,9 +126,10 @@ def run_in_folder(
     output: Path,
     patience_s: float | None = None,
 ) -> Result:
-    """Find, resume or make the result in the folder `output`. The commands of single stages use it.
+    """Return the result in the folder `output`. If it is not finished, first make it, or resume an unfinished run. The
+    commands of single stages call this function.
 
-    Raises StoreError, with the differences, if `output` was made with another configuration.
+    Raises StoreError if `output` was made with another configuration; the message lists the differences.
     """
     if fault := why_unusable(output):
         raise StoreError(f"{output} {fault}\n    -> give the result its own folder: output=DIR")
@@ -202,8 +206,9 @@ def follower() -> bool:
 
 
 def _follow(stage: Stage, config: Config, inputs: Mapping[str, Path], who: dict[str, Any], place: Place) -> Result:
-    """Run the stage in a process of a group other than the first (rank 0). The first process locks, creates and
-    publishes the working folder. Raises StoreError if it does not create the folder within _FOLLOW_SECONDS."""
+    """Run the stage in a process that is not the first of a group of processes, such as one that torchrun started. Only
+    the first process (rank 0) locks, creates and publishes the working folder; this one waits for the folder. Raises
+    StoreError if it does not exist within _FOLLOW_SECONDS."""
     deadline = time.monotonic() + _FOLLOW_SECONDS
     while time.monotonic() < deadline:
         if (place.final / MANIFEST).exists():

@@ -27,12 +27,12 @@ def carry_out(
     unresolved: dict[str, Any],
     where: Sources,
 ) -> Result:
-    """Run the stage `target` into `output`, or return the folder that is already finished.
+    """Run the stage `target`, which writes the folder `output`. If the folder is already finished, only return it.
 
-    `problems`: faults found so far (`output` may be None only if there are some). A fault that the stage's `check`
-    finds is left out if `problems` has one for the same key. `unresolved`: the app's whole config before its `${...}`
-    are resolved. They show from which of the user's keys a faulty value came. Raises ConfigError with all faults before
-    any work.
+    `problems`: the faults found so far. If one of them is about the output folder, `output` is None. Of several faults
+    of one key, only the first is reported. `unresolved`: the command's whole config before its `${...}` are resolved,
+    from which a message names the user's key that gave a faulty value. `where`: the files in which keys were set.
+    Raises ConfigError with all faults before any work.
     """
     stage = load_stage(target)
     found = [

@@ -1,8 +1,9 @@
-"""Finds earlier runs of a step with another configuration, finished or not. The replies that they paid for may be reused.
+"""Finds the folders of earlier runs of a step that had another configuration. A new run may reuse their replies.
 
-In the store, such a run has the step's stage and name but another hash. An earlier run into the folder OUTPUT is in
-`OUTPUT.partial-HASH8`, which `working.py` creates, or in `OUTPUT.aside...`, as a user renamed it. Only the newest MOST
-are searched, because each contains what it reused from older ones.
+In the store, the folder of such a run has the same stage and name but another hash. For a run with an `output` folder,
+there are two kinds of such folders: OUTPUT.partial-HASH8, to which working.py renames an unfinished folder, and a name
+that starts with OUTPUT.aside, which error messages advise users to give to a damaged folder. At most the newest MOST
+folders are used, because each folder also contains the replies that its run reused from older ones.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ MOST = 8
 
 
 def of_name(store: Store, stage: Stage, name: str, digest: str) -> list[Path]:
-    """Return the folders of other runs of the step `name`, newest first, without those that another process is using."""
+    """Return the folders of other runs of the step `name`, newest first. A folder that a running process uses is left
+    out. `digest`: the fingerprint of this run."""
     wanted = re.compile(rf"{re.escape(f'{stage.name}-{slug(name)}')}-([0-9a-f]{{8}})(\.partial)?(\.aside.*)?")
     found = []
     for folder in store.root.glob(f"{stage.name}-{slug(name)}-*") if store.root.is_dir() else ():
@@ -37,7 +39,7 @@ def of_name(store: Store, stage: Stage, name: str, digest: str) -> list[Path]:
 
 
 def in_store(store: Store, stage: Stage, name: str, digest: str) -> list[Path]:
-    """Return the folders from `of_name` whose replies may be reused."""
+    """Return, of the folders that `of_name` returns, those whose replies may be reused."""
     return _reusable(stage, of_name(store, stage, name, digest))
 
 
@@ -50,13 +52,15 @@ def beside(stage: Stage, output: Path) -> list[Path]:
 
 
 def identity_of(folder: Path) -> dict[str, object] | None:
-    """Return the identity from which a finished or working folder was made; None if it is not recorded."""
+    """Return the identity of the step that made a finished or working folder (fingerprint.py); None if the folder does
+    not record it."""
     found = _recorded(folder, "identity")
     return found if isinstance(found, dict) else None
 
 
 def experiment_of(folder: Path) -> str | None:
-    """Return the name of the experiment that started a finished or working folder; None if it is not recorded."""
+    """Return the name of the experiment for which a finished or working folder was made; None if the folder does not
+    record it."""
     found = _recorded(folder, "experiment")
     return found if isinstance(found, str) else None
 

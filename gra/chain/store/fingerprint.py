@@ -1,9 +1,9 @@
 """PURE: computes the fingerprint of a step, a sha256 over everything that decides its result and nothing else.
 
-Included: the stage's name and version, its config, its inputs' fingerprints, and the content of the files named in the
-config. Excluded: every mapping called `runtime`, at any depth, and the stage's NOT_HASHED keys, because neither changes the
-result. Values without a canonical form (NaN, objects, keys that are not text) are refused, because equal configs must give
-equal bytes.
+It covers the stage's name and version, the config, the fingerprints of the inputs, and the content of the files that
+the config names. It does not cover the mappings called `runtime`, at any depth, and the keys in the stage's NOT_HASHED,
+because they do not change the result. Equal configs must give equal bytes, so values that can be written in several
+ways or not at all (NaN, objects, keys that are not text) are errors.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NOT_SET = "not set"
 def hashed_config(config: Mapping[str, Any], drop: Iterable[str] = ()) -> dict[str, Any]:
     """Return `config` without `runtime` mappings and without the dotted keys in `drop` (`*` stands for any one key or index).
 
-    Raises ConfigError, which names every value without a canonical form.
+    Raises ConfigError for values that cannot be hashed, such as NaN or an object; the error names each of them.
     """
     problems: list[Problem] = []
     stripped = _strip(config, (), [tuple(key.split(".")) for key in drop], problems)
@@ -44,10 +44,11 @@ def identity(
     files: Mapping[str, str] | None = None,
     not_hashed: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Return everything that decides a step's result, as one JSON-serialisable mapping, which `fingerprint` hashes.
+    """Return the identity of a step: everything that decides its result, as one mapping of JSON values. The function
+    `fingerprint` hashes it.
 
-    `inputs`: name -> fingerprint; `files`: dotted config key -> sha256 of the file that it names. The hash replaces the
-    key's value, so the same file at another path is the same input.
+    `inputs`: name -> fingerprint; `files`: dotted config key -> sha256 of the file that the key names. This hash
+    replaces the key's value, so a file may be moved without changing the identity.
     """
     files = dict(files or {})
     return {
@@ -66,27 +67,28 @@ def fingerprint(identity: Mapping[str, Any]) -> str:
 
 
 def hash8(fingerprint: str) -> str:
-    """Return the first 8 hex digits, which folder names contain."""
+    """Return the first 8 hex digits of a fingerprint. The names of folders in the store contain them."""
     return fingerprint[:8]
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], limit: int = 8) -> list[str]:
-    """Return one line for each leaf in which two identities differ, at most `limit`, and then the number of further ones."""
+    """Return one line for each value in which two identities differ. After `limit` lines, a last line says how many
+    more values differ."""
     changed = changes(old, new)
     lines = [f"{key}: {before} there, {after} here" for key, before, after in changed[:limit]]
     return lines + ([f"... and {len(changed) - limit} more"] if len(changed) > limit else [])
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return (key, old value, new value), as text, for each leaf in which two identities differ."""
+    """Return (key, old value, new value), as texts, for each value in which two identities differ."""
     before, after = ({key: value for key, value in leaves(side) if key} for side in (old, new))
     keys = [k for k in sorted({*before, *after}) if repr(before.get(k, _ABSENT)) != repr(after.get(k, _ABSENT))]
     return [(key, _show(before.get(key, _ABSENT)), _show(after.get(key, _ABSENT))) for key in keys]
 
 
 def change_lines(changed: Iterable[tuple[str, str, str]], limit: int = 8) -> list[str]:
-    """Return `changes` as one line each, with the keys that users set: `synthesis.tau: 8.0 -> 7.0`. At most `limit` lines, and
-    then the number of further ones."""
+    """Return one line for each change, such as `synthesis.tau: 8.0 -> 7.0`. After `limit` lines, a last line says how
+    many more there are. `changed`: the result of `changes`."""
     lines = []
     for key, before, after in changed:
         section, _, rest = key.partition(".")
@@ -106,7 +108,8 @@ def change_lines(changed: Iterable[tuple[str, str, str]], limit: int = 8) -> lis
 
 
 def leaves(value: Any, path: str = "") -> Iterable[tuple[str, Any]]:
-    """Yield the dotted key and the value of every leaf. An empty mapping or list is a leaf."""
+    """Yield the dotted key and the value of every leaf: a value that is not a mapping or list, or that is an empty
+    one."""
     if isinstance(value, Mapping) and value:
         pairs: Iterable[tuple[Any, Any]] = value.items()
     elif isinstance(value, list) and value:

@@ -1,4 +1,5 @@
-"""Writes and reads `manifest.json`, which records what made a finished folder, from which inputs and versions, when and where."""
+"""Writes and reads manifest.json, which records how a finished folder was made: stage, config, inputs, versions, time,
+host."""
 
 from __future__ import annotations
 
@@ -45,8 +46,11 @@ def build(
     metrics: Mapping[str, float],
     experiment: str | None = None,
 ) -> Manifest:
-    """Return the manifest of the finished working folder `folder`. `experiment`: the name of the experiment that made it;
-    None without one. Raises GraError if a metric is not a finite number."""
+    """Return the manifest of the working folder `folder`, in which the stage has finished its work.
+
+    `begun`: the time when the run started; `experiment`: the name of the experiment for which the folder was made
+    (None: for no experiment). Raises GraError if a metric is not a finite number.
+    """
     return {
         "stage": stage.name,
         "version": stage.version,
@@ -68,8 +72,8 @@ def build(
 
 
 def read(folder: Path) -> Manifest:
-    """Return the manifest of a finished folder. Raises StoreError, which names the folder, if the manifest is missing or does
-    not match its hash."""
+    """Return the manifest of a finished folder. Raises StoreError if the manifest is missing or damaged, e.g. if the
+    hash that it records does not match the identity that it records."""
     remedy = f"the result is incomplete: rename it to {folder.name}.aside (its replies are reused), then run the command again"
     try:
         manifest = read_json(folder / MANIFEST)
@@ -87,11 +91,11 @@ def read(folder: Path) -> Manifest:
 
 
 def outside_hash(path: Path) -> str:
-    """Return the hash of a folder or file that no step of the experiment makes.
+    """Return the hash of an input that no step of the experiment makes: a folder or a file.
 
-    For a folder that a stage made, this is the hash in its manifest: two folders made with the same config from the
-    same inputs have the same hash. For any other folder or file, or if file sizes do not match the manifest, it is the
-    hash of the content. Raises OSError, StoreError.
+    If a stage made the folder, the hash is the fingerprint in its manifest, so two folders that were made with the same
+    config from the same inputs have the same hash. If no stage made it, or if a file's size differs from the size in
+    the manifest, the hash is computed from the content. Raises OSError, StoreError.
     """
     if (path / MANIFEST).is_file():
         manifest = read(path)
@@ -102,7 +106,7 @@ def outside_hash(path: Path) -> str:
 
 
 def sizes(folder: Path) -> dict[str, int]:
-    """Return relative path -> bytes for every file below `folder`."""
+    """Return a mapping from the relative path of every file below `folder` to its size in bytes."""
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     return {p.relative_to(folder).as_posix(): p.stat().st_size for p in files}
 
@@ -119,9 +123,10 @@ def versions() -> dict[str, str]:
 
 
 def git_state() -> dict[str, Any] | None:
-    """Return the commit of the code that ran and whether files were changed since then; None outside a git checkout.
+    """Return the git commit of the running code, and whether its files differ from the commit; None outside a git
+    checkout.
 
-    In a snapshot of the code (gra/cluster/snapshot.py), also return the hash of these changes.
+    If the code is a copy made for a batch job (gra/cluster/snapshot.py), also return the hash of the difference.
     """
     if (snapshot := snapshot_root()) is not None:
         return dict(read_json(snapshot / SNAPSHOT))

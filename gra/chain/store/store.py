@@ -1,7 +1,7 @@
-"""Finds and places results in the run store, `runs/store/<stage>-<name>-<hash8>/`. A folder is finished or does not exist.
+"""Finds finished results in the run store, and says where new ones go: `runs/store/<stage>-<name>-<hash8>/`.
 
-Only the hash identifies a result; the name is for people. A result that one arm made is found by every other arm, experiment
-or command that needs the same one.
+A folder of this name is always finished, because an unfinished one has the ending `.partial`. Only the hash identifies
+a result; the name is for people. If several arms, experiments or commands need the same result, it is made only once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ JOBS = ".jobs"  # the store's folder of what `gra submit` queued (gra/cluster/re
 
 @dataclass(frozen=True)
 class Place:
-    """The paths of one result. A stage works in `partial`, which is then published as `final`; `lock` is the lock file."""
+    """The paths of one result. `partial`: the folder in which the stage works; `final`: the new path of this folder
+    when it is finished; `lock`: the lock file."""
 
     final: Path
 
@@ -37,13 +38,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Store:
-    """The folder of all results."""
+    """The run store. `root`: the folder that contains all results."""
 
     root: Path
 
     def find(self, stage: str, digest: str) -> Path | None:
-        """Return the finished folder of the step with this fingerprint, under any name; None if there is none. Raises
-        StoreError if the folder is damaged, or if it belongs to another fingerprint with the same first 8 digits."""
+        """Return the finished folder with the fingerprint `digest`, whatever its name; None if there is none. Raises
+        StoreError if the folder is damaged, or if its fingerprint is another one that has the same first 8 digits."""
         for folder in self._folders(stage, digest, ""):
             found = manifest.read(folder)["hash"]
             if found == digest:
@@ -55,21 +56,23 @@ class Store:
         return None
 
     def find_partial(self, stage: str, digest: str) -> Path | None:
-        """Return the working folder that an unfinished run of the same step left, or None."""
+        """Return the working folder of an unfinished run with the fingerprint `digest`, or None."""
         return next(iter(self._folders(stage, digest, PARTIAL)), None)
 
     def place(self, stage: str, name: str, digest: str) -> Place:
-        """Return where a step's result goes: under the name of its unfinished run if there is one, else under `name`."""
+        """Return the paths for a step's result. If an unfinished run with the fingerprint `digest` exists, perhaps
+        under another name, return its paths, so that it is resumed; else return paths with `name`."""
         begun = self.find_partial(stage, digest)
         folder = begun.name.removesuffix(PARTIAL) if begun else f"{stage}-{slug(name)}-{hash8(digest)}"
         return Place(self.root / folder)
 
     def lock(self, stage: str, digest: str) -> Path:
-        """Return the lock file of a result. It does not depend on the name, because two arms may need the same result at once."""
+        """Return the lock file of a result. The step's name is not part of it, because two arms may need the same
+        result at the same time, under two names."""
         return self.root / ".locks" / f"{stage}-{hash8(digest)}.lock"
 
     def log(self, stage: str, name: str, digest: str) -> Path:
-        """Return the log file with a step's standard output and error, beside the step's folder. No run removes it."""
+        """Return the path of the log file with a step's standard output and error. It lies beside the step's folder."""
         place = self.place(stage, name, digest)
         return place.final.with_name(place.final.name + ".log")
 
@@ -82,8 +85,8 @@ class Store:
 
 
 def why_unusable(output: Path) -> str | None:
-    """Return why `output` cannot hold a result (it is the file system's root, the current folder or a folder above it), else
-    None."""
+    """Return a text that says why `output` cannot be the folder of a result, or None if it can. It cannot be the root
+    of the file system, the current folder, or a folder above the current folder."""
     whole = output.resolve()
     if whole == Path(whole.anchor):
         return "is the root of the file system"
@@ -91,7 +94,7 @@ def why_unusable(output: Path) -> str | None:
 
 
 def slug(text: str) -> str:
-    """Return `text` as part of a file name: lower-case letters, digits, dots and dashes."""
+    """Return `text` in a form that can be part of a file name: only lower-case letters, digits, dots and dashes."""
     return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.") or "x"
 
 

@@ -1,8 +1,8 @@
-"""Starts or resumes the working folder of a result, and moves a working folder of another configuration aside.
+"""Creates or resumes the folder OUTPUT.partial, in which a stage works on the result OUTPUT.
 
-A folder of another configuration is removed if nothing in it was paid for or took long (`Stage.kept`). Otherwise it is
-renamed to `OUTPUT.partial-HASH8`. A later run with that configuration resumes it, and runs with other configurations reuse
-its replies to equal requests.
+If the folder was started with another configuration, it is removed, or, if something in it was paid for or took long
+(`Stage.kept`), renamed to OUTPUT.partial-HASH8. A later run with the old configuration resumes the renamed folder. Runs
+with other configurations reuse its replies to requests that did not change.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from gra.fileio import read_json, write_json
 
 
 def begin(stage: Stage, place: Place, who: dict[str, Any], experiment: str | None = None) -> str:
-    """Start the working folder, or resume the one with the identity `who`. Return the time of its first start.
-    `experiment`: the name of the experiment that the step belongs to; None without one.
+    """Create the working folder of a run with the identity `who`, or resume it if it exists. Return the time when it
+    was first started.
 
-    Raises StoreError for a folder that no stage started, and OSError.
+    `experiment`: the name of the experiment that the step belongs to, or None. Raises StoreError if the folder contains
+    files that no stage wrote. Raises OSError.
     """
     partial = place.partial
     partial.mkdir(parents=True, exist_ok=True)
@@ -53,7 +54,8 @@ def begin(stage: Stage, place: Place, who: dict[str, Any], experiment: str | Non
 
 
 def aside(place: Place, digest: str) -> Path:
-    """Return the path to which a working folder with the fingerprint `digest` is moved aside."""
+    """Return OUTPUT.partial-HASH8, the new path of a working folder with the fingerprint `digest` when a run with
+    another configuration starts."""
     return place.partial.with_name(f"{place.partial.name}-{hash8(digest)}")
 
 
@@ -79,7 +81,8 @@ def _clear(stage: Stage, place: Place, there: dict[str, Any] | None, who: dict[s
 
 
 def worth_of(stage: Stage, folder: Path) -> str:
-    """Return a description of what in a folder must be kept; "" if nothing."""
+    """Return words for what in a folder was paid for or took long, so that the folder must not be removed; "" if
+    nothing."""
     if stage.kept is not None:
         return stage.kept(folder)
     files = sum(path.is_file() and path.name != BEGUN for path in folder.rglob("*"))
