@@ -1,6 +1,7 @@
-"""Finds the functions that a config names by a dotted path (`_target_`): stages, backends, question sources.
+"""Finds the functions that a config names by a dotted path (`_target_`): stages, connections to models, sources of
+probe questions.
 
-Old names of moved functions stay valid. Fingerprints contain a function's oldest name, so moving a function does not
+The old name of a moved function stays valid. Fingerprints contain the oldest name of a function, so moving it does not
 invalidate finished steps.
 """
 

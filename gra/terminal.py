@@ -1,4 +1,5 @@
-"""Shared by all terminal displays: the console, log lines above a live display, and short forms of times and rates."""
+"""Provides what all terminal displays share: the console, log lines above a live display, and short forms of times and
+rates."""
 
 from __future__ import annotations
 
@@ -25,9 +26,9 @@ def terminal() -> Console | None:
 
 
 def columns(piped: int = 100) -> int:
-    """Return the terminal's width in characters, at least 60. It is the value of the environment variable COLUMNS if
-    that is set, else the width of the terminal at standard output. If a pager or file gets standard output, it is the
-    width of the terminal at standard error. If neither stream is a terminal, it is `piped`."""
+    """Return the terminal's width in characters, at least 60. The environment variable COLUMNS decides if it is set,
+    else the terminal at standard output, else (with output to a pager or file) the terminal at standard error. If
+    neither stream is a terminal, the width is `piped`."""
     for stream in (sys.__stdout__, sys.__stderr__):
         with contextlib.suppress(AttributeError, ValueError, OSError):
             piped = os.get_terminal_size(stream.fileno()).columns or piped  # type: ignore[union-attr]
@@ -37,8 +38,8 @@ def columns(piped: int = 100) -> int:
 
 @contextlib.contextmanager
 def logging_above(before: TextIO) -> Iterator[None]:
-    """Print log lines above a live display. During the block, log handlers that wrote to the stream `before` write to
-    the new sys.stderr, which the display has set."""
+    """Print log lines above a live display. The display has replaced sys.stderr; `before` is the stream that was
+    sys.stderr until then. Log handlers that wrote to `before` write to the new sys.stderr until the context ends."""
     handlers = [h for h in logging.getLogger().handlers if isinstance(h, logging.StreamHandler) and h.stream is before]
     for handler in handlers:
         handler.setStream(sys.stderr)

@@ -5,10 +5,11 @@
   gra track sync                        # upload those that were not
   gra track sync runs/store --entity my-team --project gra
 
-Nothing is deleted or changed: `wandb sync` adds a marker beside each run that it uploaded, and such runs are skipped. Runs of steps
-that are not finished are listed and left alone, because a resumed step writes its run anew. The key is W&B's (WANDB_API_KEY, or
-`wandb login`). `wandb sync` alone waits forever for a server that does not answer. This command first checks that the
-server answers, and it ends when an upload takes more than --timeout seconds. Run the command again to resume.
+Nothing is deleted or changed: `wandb sync` adds a marker beside each run that it uploaded, and such runs are skipped.
+Runs of unfinished steps are listed but not uploaded, because a resumed step writes its run anew. The command needs a
+W&B key (WANDB_API_KEY, or `wandb login`). `wandb sync` alone would wait forever for a server that does not answer. This
+command first checks that the server answers, and it ends if the upload of a run takes more than --timeout seconds. Run
+the command again to resume.
 """
 
 from __future__ import annotations
@@ -36,13 +37,14 @@ SYNC = (sys.executable, "-m", "wandb", "sync")
 
 @dataclass(frozen=True)
 class OfflineRun:
-    """The folder of an offline run, in `<step>/wandb/`."""
+    """An offline W&B run. `folder`: its folder, which lies in `<step>/wandb/`."""
 
     folder: Path
 
     @property
     def state(self) -> str:
-        """`new`, `uploaded`, `unfinished` (its step is not finished) or `empty` (killed before W&B wrote anything)."""
+        """`new`, `uploaded`, `unfinished` (the run's step is not finished) or `empty` (killed before W&B wrote
+        anything)."""
         if any(part.endswith(PARTIAL) for part in self.folder.parts):
             return "unfinished"
         if any(self.folder.glob("*.wandb.synced")):
@@ -88,8 +90,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def offline_runs(folders: Sequence[Path]) -> list[OfflineRun]:
-    """Return the offline runs below `folders`, the oldest first, so that artifacts are made before they are used.
-    Raises StoreError if one of `folders` does not exist."""
+    """Return the offline runs below `folders`, the oldest first, because a run that makes an artifact must be uploaded
+    before the runs that use it. Raises StoreError if one of `folders` does not exist."""
     if missing := [folder for folder in folders if not folder.is_dir()]:
         raise StoreError(f"{missing[0]}: no such folder\n    -> give a store, or the output folder of a stage")
     found = {
@@ -125,9 +127,9 @@ def _server() -> str:
 
 
 def upload(run: OfflineRun, options: Sequence[str], timeout: float) -> bool:
-    """Upload one run. Return whether `wandb sync` succeeded and left its marker. The logs of `wandb sync` go to a
-    temporary folder, so that the step's folder stays as its manifest lists it. Raises StoreError after `timeout`
-    seconds."""
+    """Upload one run. Return whether `wandb sync` succeeded and added its marker. `wandb sync` writes its logs to a
+    temporary folder, so that the step's folder keeps the files that its manifest lists. Raises StoreError after
+    `timeout` seconds."""
     with tempfile.TemporaryDirectory(prefix="gra-track-") as scratch:
         environment = {**os.environ, "WANDB_DIR": scratch, "WANDB_MODE": "online"}
         command = [*SYNC, *options, str(run.folder.resolve())]

@@ -25,9 +25,9 @@ from gra.tracking import cut
 
 @dataclass(frozen=True)
 class Section:
-    """Panels about the runs of one stage (W&B's job type). `table`: the name of a table that the runs logged; `bars`:
-    keys of the runs' summaries, with one bar plot per key; `curves`: line plots over the steps of the runs, each as
-    (title, keys)."""
+    """A section of a report: panels about the runs of one stage (W&B's job type). `table`: the name of a table that the
+    runs logged. `bars`: keys of the runs' summaries; each key gets a bar plot. `curves`: pairs (title, keys); each pair
+    gets a line plot over the steps of the runs."""
 
     title: str
     job_type: str
@@ -38,7 +38,7 @@ class Section:
 
 
 def sections(tasks: Sequence[str]) -> tuple[Section, ...]:
-    """Return the sections of a report. `tasks`: the benchmarks that get a separate plot, by their names in
+    """Return the sections of a report. `tasks`: the benchmarks that get a bar plot of their own, by their names in
     scores.json."""
     return (
         Section(
@@ -98,8 +98,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def publish(parts: Sequence[Section], experiment: str, project: str, entity: str | None, title: str) -> str:
-    """Make the report at W&B's server and return its address. Raises StoreError if W&B fails or if the group has no
-    runs."""
+    """Make a report of the sections `parts` at W&B's server and return its address. Raises StoreError if W&B fails or
+    if the group has no runs."""
     library = _library()
     import wandb
 

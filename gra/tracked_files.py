@@ -1,11 +1,11 @@
 """Logs to W&B, as artifacts, the files that a run reads and the files that it writes: seeds -> data -> model -> scores
 -> comparison.
 
-An artifact holds one reference per file: a `file://` address with a size and a digest. The file itself is sent only if
-the weights are uploaded, or if it is a table of a comparison. The digest identifies the file. It is the file's MD5; for
-weights that are not uploaded it is a hash of their path and of the artifact's metadata. The metadata holds the folder's
-fingerprint in the store (`hash`). W&B keeps files with equal digests as one version, whichever run logged them. In this
-way it connects the run that made a file to the runs that read the file.
+An artifact holds one reference per file: a `file://` address with a size and a digest. The files themselves stay on
+this machine, except uploaded weights and the tables of a comparison. The digest identifies the file: it is the MD5 of
+its content. For weights that are not uploaded, it is instead a hash of their path and of the artifact's metadata. The
+metadata holds the folder's fingerprint in the store (`hash`). If two runs log files with equal digests, W&B keeps them
+as one version. In this way it connects the run that made a file to the runs that read it.
 
 An artifact is named after the last part of the folder's path. The addresses are in `<output>`, even while the files are
 still in `<output>.partial`, which is renamed to `<output>` when the run is finished.
@@ -32,7 +32,7 @@ LONGEST = 120  # characters in a name; W&B allows 128
 
 
 def log_data(run: Any, output: Path) -> None:
-    """Log the data folder `output` as the output of `run`."""
+    """Log the data folder `output` as an artifact that `run` wrote."""
     _files(run, _final(output).name, "dataset", _present(output, DATA_FILES), _made_from(output))
 
 
@@ -52,9 +52,9 @@ def use_seeds(run: Any, path: Path, made_by: Path | None) -> None:
 
 
 def log_model(run: Any, output: Path, upload: bool, offline: bool) -> None:
-    """Log `output/model` as the output of `run`.
+    """Log `output/model` as an artifact that `run` wrote.
 
-    With `upload` the files are sent too; offline they are sent when the run is synced.
+    `upload`: whether W&B gets the files themselves; if the run is offline, it gets them when the run is synced.
     """
     _model(run, output, upload, send="later" if offline else "now")
 
@@ -66,7 +66,7 @@ def use_model(run: Any, folder: Path, upload: bool) -> None:
 
 
 def log_scores(run: Any, output: Path) -> None:
-    """Log the files of an evaluation as the output of `run`."""
+    """Log the files of an evaluation as an artifact that `run` wrote."""
     _files(run, f"{_final(output).name}-scores", "scores", _present(output, SCORE_FILES), _made_from(output))
 
 
@@ -76,7 +76,8 @@ def use_scores(run: Any, folder: Path) -> None:
 
 
 def log_comparison(run: Any, name: str, files: Mapping[str, Path]) -> None:
-    """Log the tables of a comparison as the output of `run`. The tables are sent to W&B, because they are small."""
+    """Log the tables of a comparison as an artifact that `run` wrote. The tables are uploaded, because they are
+    small."""
     artifact = _artifact(name, "comparison", {})
     for part, path in files.items():
         _add(artifact, part, path, path, _md5(path), upload=path)
@@ -125,9 +126,9 @@ def _add(artifact: Any, part: str, path: Path, place: Path, digest: bytes, uploa
 
 
 def _made_from(folder: Path) -> dict[str, str]:
-    """Return the fingerprint of `folder` as {"hash": ...} if the chain recorded one, else {}.
+    """Return the fingerprint of `folder` as {"hash": ...}; {} if it has none.
 
-    It is in manifest.json, or in begun.json while the folder is unfinished.
+    The fingerprint is in manifest.json or, while the folder is unfinished, in begun.json.
     """
     for name in ("manifest.json", "begun.json"):
         try:

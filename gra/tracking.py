@@ -57,8 +57,8 @@ class TrackingSettings(Settings):
 
 
 class Run:
-    """A W&B run, or a no-op if tracking is off. Its methods never raise W&B's errors: the first failure is logged and ends
-    tracking."""
+    """A W&B run, or a no-op if tracking is off. Its methods never raise W&B's errors: the first error is logged, and
+    tracking ends."""
 
     def __init__(
         self,
@@ -71,9 +71,9 @@ class Run:
         tags: Sequence[str] = (),
         finish_timeout: float = FINISH_TIMEOUT,
     ):
-        """Start the run if tracking is on. `run_id` names the run for W&B. A resumed step passes the same id, which
-        resumes an online run. `job_type`: the stage; it is also logged as a tag, in addition to `tags`. `config` is
-        logged as `public` returns it."""
+        """Start the run if tracking is on. `run_id`: W&B's id of the run. A resumed step passes the same id, which
+        continues an online run. `job_type`: the stage; it is also logged as a tag, in addition to `tags`. `config`: the
+        config to log; the function `public` removes what is private."""
         self._run: Any = None
         self._settings, self._offline = settings, settings.mode == "offline"
         self._job_type, self._finish_timeout = job_type, finish_timeout
@@ -168,8 +168,8 @@ class Run:
         self._restore()
 
     def call(self, act: Callable[[Any], object], part: str | None = None) -> None:
-        """Call `act` with the W&B run. If W&B fails, tracking ends. If `part` (the name of what `act` logs) is given
-        and W&B's service is still alive, only this part is skipped."""
+        """Call the function `act` with the W&B run. If W&B fails, tracking ends. But if `part` (the name of what `act`
+        logs) is given and W&B's service still runs, tracking continues, and only this part is missing."""
         if self._run is None:
             return
         try:
@@ -195,7 +195,7 @@ def cut(text: str, longest: int = LONGEST) -> str:
 
 
 def limited_tags(tags: Sequence[str | None]) -> list[str]:
-    """Return the tags without empty and repeated ones, each cut to W&B's limit."""
+    """Return the tags without empty and repeated ones. Each is cut to the length that W&B allows."""
     return list(dict.fromkeys(cut(tag, LONGEST_TAG) for tag in tags if tag))
 
 

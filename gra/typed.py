@@ -39,8 +39,8 @@ _FUNCTIONS = re.compile(r"\s*(choice|range|interval|glob|tag|sort|shuffle|int|st
 
 
 def spelt(words: Sequence[str], multirun: bool = False) -> tuple[list[str], list[Problem]]:
-    """Return the overrides in the form that Hydra reads, and a problem for each ambiguous override. Overrides that
-    already have this form are not changed."""
+    """Return the command-line overrides `words` in the form that Hydra reads, and a problem for each ambiguous one.
+    Overrides that already have this form are not changed."""
     found, problems = [], []
     for word in words:
         match = _KEY.fullmatch(word)
@@ -75,7 +75,7 @@ def word_for(path: str) -> str:
 
 
 def unquoted(value: str) -> str:
-    """Return the text inside Hydra's quotes; an unquoted value unchanged."""
+    """Return the text inside the quotes of a value that is quoted for Hydra. Return other values unchanged."""
     readable, read = _read(value) if _QUOTED.fullmatch(value) else (False, None)
     return str(read) if readable else value
 

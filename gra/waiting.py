@@ -17,11 +17,11 @@ log = logging.getLogger("gra")
 
 @contextlib.contextmanager
 def reported(what: str | Callable[[], str | None], every_s: float = EVERY_S, after_s: float = 0.0) -> Iterator[None]:
-    """Report, during the block, what the block waits for and for how many seconds.
+    """While the block runs, report what it waits for and for how many seconds.
 
     `what`: the text to report, or a function that returns it. A thread calls the function once a second; the function
-    returns None while the block waits for nothing. Blocks and waits shorter than a second, or than `after_s` seconds,
-    are not reported.
+    returns None while the block waits for nothing. A wait is reported only if it takes at least a second and at least
+    `after_s` seconds. It is reported again every `every_s` seconds.
     """
     stop = threading.Event()
 

@@ -1,5 +1,5 @@
-"""Runs an object in a separate process, so that its large or slow work neither fills the memory of the main process,
-which makes the calls to models, nor delays the processing of their replies."""
+"""Runs an object in a separate process. The object's work can be large or slow; there it neither fills the memory of
+the main process nor delays this process, which calls models and reads their replies."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ _starting = threading.Lock()
 
 
 class WorkerProcess:
-    """The object `make(*arguments)`, built in a new process. Its methods are called by name, one at a time.
+    """A new process that builds the object `make(*arguments)`. The method `call` calls the object's methods by name,
+    one at a time.
 
-    The process ends when this object is closed or when the parent process ends, even by kill -9. If the object has a
-    method `close`, that is called first. `needs`: how much memory the process needs, as text. The error quotes it if
-    the process dies, because the usual cause is a lack of memory.
+    The process ends when the WorkerProcess is closed or when the parent process ends, even by kill -9. If the object
+    has a method `close`, that is called first. `needs`: how much memory the process needs, as text. The error quotes it
+    if the process dies, because the usual cause is a lack of memory.
     """
 
     def __init__(self, name: str, needs: str, make: Callable[..., Any], *arguments: Any):
@@ -86,8 +87,8 @@ class WorkerProcess:
 
 @contextlib.contextmanager
 def without_main() -> Iterator[None]:
-    """Prevent processes that are started in the block from importing the caller's script. By default `spawn` imports
-    it, and a script without `if __name__ == "__main__":` would run again in each process."""
+    """While the context lasts, prevent new processes from importing the caller's script. By default `spawn` imports it,
+    and a script without `if __name__ == "__main__":` would run again in each process."""
     with _starting:
         main = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")

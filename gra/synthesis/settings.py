@@ -1,4 +1,5 @@
-"""The `synthesis` config group: every choice in the method is a named option, also if no source states what to choose.
+"""Defines the `synthesis` config group. Every choice in the method is a named option, including choices that no source
+settles.
 
 Defaults follow the paper where it states them; "NS" (not stated) marks the other defaults. Source: arXiv 2504.12322,
 sections on roles, generator, reviewers, adjudicator, post-processing and iterations.
@@ -214,16 +215,16 @@ class SynthesisSettings(Settings):
 
     @property
     def proposal_limit(self) -> int:
-        """The largest number of proposals per round. If `max_proposals` is None, a round also ends when so few of its
-        proposals are kept that it would not reach its number of samples (committee/stopping.py)."""
+        """The largest number of proposals per round. If `max_proposals` is None, a round can end earlier: if so few
+        proposals are kept that it would reach this limit before its number of samples (committee/stopping.py)."""
         return self.max_proposals if self.max_proposals is not None else MOST_PROPOSALS * self.samples_per_round
 
 
 def decoding_of(settings: SynthesisSettings, step: str, attempt: int, cuts: int = 0) -> dict[str, Any]:
-    """Return the decoding parameters of attempt `attempt` (from 0) of a step. Retries of a greedy step are sampled,
-    since greedy decoding would repeat itself. `cuts`: number of earlier attempts whose reply was truncated. In the step
-    `respond`, each of them doubles `max_tokens`, up to `long_answers` times its setting. The step `rewrite` (stage
-    `refine`) is decoded like `respond`."""
+    """Return the decoding parameters for one attempt at the step `step`. `attempt` counts from 0. If a step is decoded
+    greedily, its later attempts are sampled, since greedy decoding would repeat itself. `cuts`: how many earlier
+    attempts gave a truncated reply. In the step `respond`, each such attempt doubles `max_tokens`, up to `long_answers`
+    times its setting. The step `rewrite` (stage `refine`) is decoded like `respond`."""
     step = "respond" if step == "rewrite" else step
     decoding: Decoding = getattr(settings.decoding, step)
     temperature = decoding.temperature if attempt == 0 else max(decoding.temperature, 0.5)

@@ -1,8 +1,10 @@
-"""Runs one shard of a round as a stage: makes the calls of its proposals and records them in its journal. See sharding.py.
+"""Runs the stage that makes one shard of a round: it makes the calls of a part of the round's proposals and records
+them in a journal of its own (engine/sharding.py).
 
-Command: gra synthesize shard=0/4 round=1 output=DIR ...     (round=0 annotates the seeds; without it, round=1 does)
-`config.shard`: {round, index, count, gathers}. `gathers` is true only for the merge of round 0, which imports the calls
-that the shards of round 0 recorded.
+Command: gra synthesize shard=0/4 round=1 output=DIR ...
+
+Round 0 annotates the seeds; without it, round 1 annotates them. `config.shard`: {round, index, count, gathers}.
+`gathers` is true only for the job that merges round 0: it imports the calls that the shards of round 0 recorded.
 """
 
 from __future__ import annotations
@@ -47,16 +49,16 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return all faults of the synthesis config and of `shard`."""
+    """Return all faults of the config: those of the synthesis and those of its section `shard`."""
     whole = {key: value for key, value in config.items() if key != "shard"}
     problems = stage.check(whole, {name: path for name, path in inputs.items() if name != "previous"})
     return problems + parse(ShardSettings, config.get("shard") or {}, "shard")[1]
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Make the calls of the shard and record them in the journal in `output`. inputs["previous"]: the folder of the
-    merge of the previous round, which holds the samples of all earlier rounds. Raises the same errors as a synthesis
-    that is not divided."""
+    """Make the calls of the shard and record them in the journal in `output`. inputs["previous"]: the folder into which
+    the previous round was merged; it holds the samples of all earlier rounds. Raises the same errors as a synthesis
+    without shards."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     given = parsed(config)

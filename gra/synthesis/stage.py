@@ -1,7 +1,8 @@
-"""Runs the synthesis stage: config + seeds -> a data folder (data/train.parquet, rejected.parquet, stats.json, README.md,
-journal).
+"""Runs the synthesis stage: it turns a config and seeds into a data folder (data/train.parquet, rejected.parquet,
+stats.json, README.md, journal).
 
 Command: gra synthesize seeds.path=FILE pool=servers pool.base_url=URL 'pool.models=[a,b,c,d,e]' output=DIR
+
 It can be killed at any moment: the same command resumes from the journal and ends with the same data.
 """
 
@@ -85,7 +86,8 @@ log = logging.getLogger("gra.synthesis")
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """Return the files whose content decides the output: the seeds, the prompts in use, benchmarks for decontamination."""
+    """Return the files whose content decides the output: the seeds, the prompts in use, and the benchmarks for
+    decontamination."""
     synthesis = config.get("synthesis") or {}
     files = {f"synthesis.prompts/{name}": path for name, path in prompts.sources(synthesis.get("prompts")).items()}
     seeds, _ = parse(SeedSettings, config.get("seeds") or {}, "seeds")
@@ -96,9 +98,10 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
 
 
 def divide(config: dict[str, Any], output: Path, count: int) -> tuple[list[Wave], dict[str, Any]]:
-    """Return how to divide the run that writes `output` into jobs, with `count` shards per round: the waves of jobs,
-    and the config with which the run afterwards imports what these jobs recorded. Raises StoreError if the run is
-    unfinished and was begun with another number of shards."""
+    """Return the jobs that prepare the run that writes `output`, and the config for this run, which starts after them.
+    The jobs form waves, one after the other; `count` jobs, called shards, share each round. With the returned config,
+    the run imports the calls that the jobs recorded. Raises StoreError if the run is unfinished and was begun with
+    another number of shards."""
     if not (output / labels.MANIFEST).is_file():
         shard_folders.refuse_other(output.with_name(f"{output.name}{sharding.SHARDS}"), count)
     rounds = SynthesisSettings.model_validate(config["synthesis"]).rounds
@@ -106,7 +109,8 @@ def divide(config: dict[str, Any], output: Path, count: int) -> tuple[list[Wave]
 
 
 def whole(config: dict[str, Any], output: Path) -> Path | None:
-    """Return the finished folder that makes this shard or merge unnecessary; None if there is none or the run is not divided."""
+    """Return a finished folder that already holds the results of this shard or merge; None if there is none, or if the
+    run is not divided into shards."""
     shards = SynthesisRuntime.model_validate(config["runtime"]).shards
     if shards is None:
         return None
@@ -122,7 +126,7 @@ def outlook(
     earlier: Sequence[Path],
     upstream: Upstream,  # noqa: ARG001
 ) -> Outlook:
-    """Return, for `gra plan`, the calls of the run and the number of model loads. The caller has checked the config."""
+    """Return, for `gra plan`, how many calls and model loads the run is expected to need. The config must be valid."""
     given = parsed(config)
     count = trial.count(given.seeds, inputs)
     found = price.outlook(given, count, [*([own] if own is not None else []), *earlier], own)
@@ -136,8 +140,8 @@ def outlook(
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return what would stop a run for reasons outside its config: unusable seeds, models that no server lists,
-    unreadable benchmark files, an unavailable embedder. Faults that `check` reports, and problems caused by them, are
+    """Return the faults outside the config that would stop a run: unusable seeds, models that no server lists,
+    unreadable benchmark files, an unavailable embedder. Faults that `check` reports, and faults that they cause, are
     not repeated here."""
     if any(section not in config for section in SECTIONS):
         return []
@@ -151,8 +155,8 @@ def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Pr
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Make the data folder. Raises ConfigError, SeedError, ServerError or StoreError if the run cannot be completed,
-    and NothingKept, which says why the samples were dropped, if no sample was kept."""
+    """Make the data folder. Raises ConfigError, SeedError, ServerError or StoreError if the run cannot be completed.
+    Raises NothingKept if no sample was kept; its message says why the samples were dropped."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     start = time.time()

@@ -6,7 +6,7 @@ gives the response lengths to match and, if `subset.samples` is null, the number
 by input name, and the samples of a folder keep their order.
 
 The key `before` of the new stats.json states what it cost to make the data folders. With choose=first it states only a
-part of this cost, in proportion to the samples taken, because the samples after them need not have been made.
+part of this cost, in proportion to the number of chosen samples, because it would have been enough to make these.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return all faults of config and inputs. An input that is None will be made by an earlier step, so its content is
-    not checked."""
+    """Return all faults of config and inputs. If an input is None, an earlier step has not made it yet, and its content
+    is not checked."""
     settings, problems = parse(SubsetStageSettings, config)
     names = _data(inputs)
     problems += [
@@ -85,13 +85,14 @@ def _combinations(subset: SubsetSettings, like: bool) -> list[Problem]:
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - the same for every folder
-    """Return "": whatever an unfinished folder of this stage contains can be made again at no cost."""
+    """Return "": an unfinished folder of this stage holds no work worth keeping, because making it again costs
+    nothing."""
     return ""
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write the data folder. Raises ConfigError for an invalid config. Raises StoreError if data cannot be read, if nothing can be
-    chosen, or if the number of samples depends on tokens that are not known."""
+    """Write the data folder. Raises ConfigError for an invalid config. Raises StoreError if data cannot be read, if no
+    sample can be chosen, or if the number of samples depends on a number of tokens that is not known."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     settings = SubsetStageSettings.model_validate(config)
@@ -134,9 +135,9 @@ def _bought(
     lengths: Sequence[int],
     targets: Sequence[int],
 ) -> int:
-    """Return the number of samples to keep, which the input `like` decides. With budget=samples it is the number of
-    samples in `like`. With budget=tokens it is the number of samples in `folders` that cost as many tokens as were
-    spent on `like`. Raises StoreError if the tokens spent on `like` or on `folders` are not known."""
+    """Return how many samples to keep, according to the input `like`. With budget=samples: as many as `like` has. With
+    budget=tokens: as many samples of `folders` as cost the tokens that were spent on `like`. Raises StoreError if the
+    tokens spent on `like` or on `folders` are not known."""
     if subset.budget == "samples":
         return len(targets)
     other, here = all_tokens(before([inputs[LIKE]])), all_tokens(before(folders.values()))

@@ -1,5 +1,5 @@
-"""Watches a running committee: logs each of its faults once, and decides whether the run ends because its reviews carry
-no information (`synthesis.stop_when_blind`)."""
+"""Watches a running committee: logs each of its faults once, and decides whether to end the run because the reviews
+carry no information (`synthesis.stop_when_blind`)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ FIRST_LOOK = 50  # number of reviewed samples at the first report; the number do
 
 
 class Watch:
-    """Watches one run. `state`: the health statistics to update, if the caller reads them; None: the watch makes its
-    own. Outcomes must be added in a fixed order."""
+    """Watches one run. `state`: the health statistics that the watch updates; a caller that reads them passes its own
+    object. Outcomes must be added in a fixed order."""
 
     def __init__(self, settings: SynthesisSettings, state: health.Health | None = None):
         self._limit, self._health = settings.stop_when_blind, state or health.Health()
         self._reported, self._report_at = set[str](), FIRST_LOOK
 
     def add(self, outcome: Outcome) -> None:
-        """Count the outcome. Faults are logged during the run, because it can take hours."""
+        """Count the outcome of a proposal. New faults are logged after the first 50 reviewed samples, and each time the
+        number of reviewed samples has doubled."""
         self._health.add(outcome)
         if self._health.reviewed >= self._report_at:
             self._report_at *= 2
@@ -38,8 +39,8 @@ class Watch:
                 log.warning("COMMITTEE: %s", printable(text))
 
     def is_blind(self) -> bool:
-        """Return whether the run ends now: at least `stop_when_blind` samples have reviews, and these reviews carry no
-        information."""
+        """Return whether the run has to end now, because at least `stop_when_blind` samples have reviews and these
+        reviews carry no information."""
         limit = self._limit
         return limit is not None and self._health.reviewed >= limit and health.blind(self._health.account())
 

@@ -54,8 +54,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def catalogue(*folders: Path) -> dict[str, dict[str, Weights]]:
-    """Return a mapping of pool to model to weights, read from pool/*.yaml in each of `folders` and in the project's
-    conf folder. Raises ConfigError for an invalid file."""
+    """Return {pool: {model: weights}}, read from the files pool/*.yaml in each of `folders` and in the project's conf
+    folder. Raises ConfigError for an invalid file."""
     from omegaconf import OmegaConf
     from yaml import YAMLError
 

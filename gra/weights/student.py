@@ -39,7 +39,8 @@ SOURCE = "SOURCE"  # name of the file that says from which weights a folder was 
 
 
 def folder(name: str) -> Path:
-    """Return the folder of the student `name`, to which conf/student/*.yaml refer. Raises StoreError if GRA_CACHE=off."""
+    """Return the folder in the cache for the student `name`; the files conf/student/*.yaml name such folders. Raises
+    StoreError if GRA_CACHE=off."""
     root = cache.root()
     if root is None:
         raise StoreError(
@@ -49,15 +50,16 @@ def folder(name: str) -> Path:
 
 
 def command_for(path: Path) -> str | None:
-    """Return the command that makes the student at `path`; None if `path` is not a student's path in the cache."""
+    """Return the command that makes the student folder `path`; None if `path` is not a folder for a student in the
+    cache."""
     root = cache.root()
     below = None if root is None else root / "students"
     return f"gra fetch students {path.name}" if below is not None and path.parent == below else None
 
 
 def make(name: str, weights: Weights, say: Say) -> Path:
-    """Return the student's folder; convert the fetched file if the folder is missing. If the conversion fails, raises
-    StoreError with the last lines of its output."""
+    """Return the student's folder; if it is missing, convert the fetched file. `say`: a function that gets progress
+    lines. If the conversion fails, raises StoreError with the last lines of its output."""
     target = folder(name)
     if _made_of(target, weights.sha256):
         say(f"{name}: already converted: {target}")
@@ -82,7 +84,7 @@ def make(name: str, weights: Weights, say: Say) -> Path:
 
 
 def label(form: str, file: str, sha256: str) -> str:
-    """Return the content of the file QUANTIZED: "4-bit (Q4_1): FILE, sha256 ..." if `form`, the quantisation, is
+    """Return the content of the file QUANTIZED, e.g. "4-bit (Q4_1): FILE, sha256 ..." if the quantisation `form` is
     Q4_1."""
     bits = re.match(r"I?Q(\d+)", form)
     return f"{f'{bits[1]}-bit' if bits else 'few bits'} ({form}): {file}, sha256 {sha256}"
@@ -97,10 +99,10 @@ def _made_of(folder: Path, sha256: str) -> bool:
 
 
 def give_turns(model: Any, tokenizer: Any) -> None:
-    """Set Gemma's chat template if the model has none and its tokenizer has the turn tokens. Other models stay unchanged and
-    are trained with another template.
+    """Set Gemma's chat template if the model has no template and its tokenizer has Gemma's turn tokens. Other models
+    stay unchanged; training gives them another template.
 
-    If the template is set, a reply ends with the end-of-turn token or with the base model's end-of-text token.
+    With Gemma's template, a reply ends with the end-of-turn token or with the base model's end-of-text token.
     """
     if tokenizer.chat_template or END_OF_TURN not in tokenizer.get_vocab():
         return

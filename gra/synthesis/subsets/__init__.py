@@ -1,1 +1,2 @@
-"""Picks a part of existing data sets: at random, by length, or as much as a budget of tokens buys."""
+"""Chooses a part of existing data sets: at random, by length, or as many samples as a number of tokens would pay
+for."""

@@ -1,7 +1,8 @@
-"""PURE: chooses samples by their index, from the run's seed and their lengths alone.
+"""PURE: chooses samples and returns their indices. The choice depends only on the run's seed and the samples' lengths.
 
-Length matching is greedy nearest-neighbour matching without replacement, with the targets in random order.
-Observational studies choose matched controls in this way (Rosenbaum 2002, Observational Studies, 10.3).
+To match lengths, each target gets the sample of nearest length that no earlier target got; the targets come in random
+order (greedy nearest-neighbour matching without replacement). Observational studies choose matched controls in this way
+(Rosenbaum 2002, Observational Studies, 10.3).
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ from gra.synthesis.committee.randomness import stream
 
 
 def at_random(count: int, wanted: int, seed: int) -> list[int]:
-    """Return `wanted` indices, drawn at random from 0 to `count` - 1, in ascending order (all of them if `wanted` is
-    larger than `count`). With the same seed, a smaller choice is a subset of a larger one."""
+    """Return `wanted` different indices from 0 to `count` - 1, drawn at random, in ascending order. Return all indices
+    if `wanted` is larger than `count`. With the same seed, a smaller choice is a subset of a larger one."""
     order = list(range(count))
     stream(seed, "subset", count).shuffle(order)
     return sorted(order[:wanted])
 
 
 def length_matched(lengths: Sequence[int], targets: Sequence[int], wanted: int, seed: int) -> list[int]:
-    """Return the indices of `wanted` values of `lengths`, in ascending order. For each of `wanted` random targets, the
-    nearest length that is not taken yet is taken; of two equally near lengths, the smaller one. The targets are drawn
-    from `targets` without replacement; when all have been drawn, drawing begins again with all of them. If `lengths`
-    has fewer than `wanted` values, all its indices are returned."""
+    """Return the indices of `wanted` samples, in ascending order, chosen so that their lengths match `targets`.
+    `lengths`: the length of each sample. `targets`: the lengths to match. `wanted` of the targets are drawn at random
+    without replacement; when all have been drawn, drawing begins again with all of them. For each drawn target, the
+    sample of nearest length that is not chosen yet is chosen; of two equally near lengths, the smaller one. If there
+    are fewer than `wanted` samples, all indices are returned."""
     rng = stream(seed, "subset", "lengths", len(lengths))
     goals: list[int] = []
     while targets and len(goals) < wanted:
@@ -37,8 +39,8 @@ def length_matched(lengths: Sequence[int], targets: Sequence[int], wanted: int, 
 
 
 def affordable(spent_on_other: int, spent_here: int, rows: int) -> int:
-    """Return how many samples `spent_on_other` tokens pay for, at the price of `spent_here` tokens for `rows` samples.
-    If `spent_here` is 0, return `rows`."""
+    """Return how many samples `spent_on_other` tokens would pay for, if `rows` samples cost `spent_here` tokens. Return
+    `rows` if `spent_here` is 0."""
     return spent_on_other * rows // spent_here if spent_here else rows
 
 
@@ -53,7 +55,7 @@ class _Left:
         self._down = list(range(len(values) + 1))
 
     def take(self, goal: int) -> int:
-        """Take the value nearest to `goal` and return its place. At least one value must be left."""
+        """Take the value that is nearest to `goal`, and return its index. At least one value must be left."""
         at = bisect_left(self._values, goal)
         above, below = _find(self._up, at), _find(self._down, at) - 1
         none_above, none_below = above == len(self._values), below < 0
