@@ -1,27 +1,26 @@
 """PURE: estimates how often models are loaded if only one can be loaded at a time (gra/models/time_sharing), for `gra
 plan` and run.json.
 
-All samples of a round are in flight at once. While a model is loaded, it answers all calls that samples need from it at
-that time. So when each model was loaded once (one pass), every sample has completed at least one more *level*. The
-levels of a proposal are
+All samples of a round are in flight at once. A loaded model answers all calls that wait for it. When each model was
+loaded once (one pass), every sample has completed at least one more *level*. The levels of a proposal are
 
     write (keywords, then instruction, by the same model) -> check -> respond -> review -> adjudicate
 
 The calls of a level wait only for the level before. A level needs one load of each model that takes part in it; if
-roles are random, these are all M models. Unusable replies are retried. If a step calls a single model, the retry needs
-no further load, because the model is still loaded. Checks and reviews, however, are retried only after all reviewers of
-the sample have answered, so their retries are one more level.
+roles are random, these are all models (M below). Unusable replies are retried. If only one model answers the calls of a
+step, it is still loaded for the retry, so the retry needs no further load. Checks and reviews are retried only after
+all reviewers of the sample have answered, so their retries count as one more level.
 
 If roles are random, a pass also makes half of the next level's calls: for half of the samples, the model that the next
 level needs is loaded later in the same pass. So two passes complete three levels. If roles are fixed, each level loads
 its models again.
 
-If `concurrency` allows fewer proposals in flight than the round needs, they run in groups (windows), one after the
-other, and each window goes through all levels. The first windows of a round hold the proposals that it is expected to
-need. One small window follows, for proposals that replace rejected samples and duplicates.
+If `concurrency` allows fewer proposals in flight than the round needs, the proposals run in groups (windows), one group
+after the other. Each window goes through all levels. The first windows of a round hold the proposals that it is
+expected to need. One small window follows, for proposals that replace rejected samples and duplicates.
 
-All seeds are annotated before the first round, and the kept samples after each round. Each time, this takes one load of
-each model that annotates: M loads with random roles, one load with fixed roles.
+All seeds are annotated before the first round, and the kept samples of a round after this round. Each annotation takes
+one load of each model that annotates: M loads with random roles, one load with fixed roles.
 
 In runs of two rounds with a scripted committee (fixed replies, no real models), the measured loads were 45-80 % of the
 estimate with random roles, and 80-99 % with fixed roles.

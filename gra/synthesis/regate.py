@@ -29,8 +29,8 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return all faults of the config. If the input `data` exists already, the changed settings are also compared with
-    those of the recorded run."""
+    """Return all faults of the config. If the input `data` exists already, this also checks whether the recorded run
+    allows the changes of its settings."""
     problems = [
         Problem(key, "unknown key", f"known sections: {', '.join(SECTIONS)}") for key in config if key not in SECTIONS
     ]
@@ -65,8 +65,8 @@ def kept(folder: Path) -> str:  # noqa: ARG001 - the same for every folder
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Decide the arm and write its data folder. Raises ConfigError or StoreError if the arm cannot be decided, and
-    NothingKept if the arm keeps no sample."""
+    """Decide all recorded proposals with the settings of the arm, and write the arm's data folder. Raises ConfigError
+    or StoreError if the arm cannot be decided, and NothingKept if the arm keeps no sample."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     folder = inputs["data"]

@@ -1,9 +1,9 @@
 """Runs the rounds of a synthesis (the paper's iteration loop). First the seeds are annotated; then each round makes
 proposals, reviews them, drops near-duplicates, annotates the kept samples and adds them to the pool.
 
-A round consists of its proposals 0..n-1, with the smallest n that yields enough samples. Which proposals these are
-depends on their outcomes, not on time, so concurrency, restarts and slow replies cannot change it. Proposals after n-1
-that were already started are discarded.
+A round consists of the proposals 0 to n-1, where n is the smallest number of proposals that yields enough samples. The
+number n depends only on the outcomes of the proposals, not on the times at which they end. So concurrency, restarts and
+slow replies cannot change a round. Proposals after n-1 that were already started are discarded.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ FRESH = 64  # accepted texts that are sent to the target pool together while the
 
 
 class Dedup(Interface):
-    """The interface to the target pool of the deduplication (gra/synthesis/dedup/pool.py). Only `unique` waits for its
-    result; the other methods may return before their work is done."""
+    """The interface to the target pool of the deduplication (gra/synthesis/dedup/pool.py). Only `unique` returns a
+    result, so its caller waits for it. The other methods may return before their work is done."""
 
     def prepare(self, texts: Sequence[str]) -> None: ...
     def base(self, ids: Sequence[str], texts: Sequence[str]) -> None: ...
@@ -55,10 +55,10 @@ class Dedup(Interface):
 
 
 class Listener(Interface):
-    """Methods that the round loop calls to report progress. `stage`: a stage begins; the stages of a round have names
-    that begin with `round N`. `advance`: an item of the stage is finished. `heard`: these calls were made outside of a
-    proposal, for example for a seed. `deduplicated`: how many of the round's accepted samples are distinct and how many
-    are duplicates."""
+    """Methods that the round loop calls to report progress. `stage`: called when a stage begins; the stages of a round
+    have names that begin with `round N`. `advance`: called when an item of the stage is finished. `heard`: called with
+    calls that belong to no proposal, for example the calls for a seed. `deduplicated`: called with the numbers of
+    distinct and of duplicate samples among the round's accepted samples."""
 
     def stage(self, name: str, total: int | None) -> None: ...
     def advance(self, outcome: Outcome | None) -> None: ...
@@ -121,8 +121,8 @@ class Committee:
         self._paced_out = False  # whether the last round ended because its pace could not fill it
 
     async def run(self, seeds: Sequence[Seed]) -> Synthesis:
-        """Annotate the seeds and run all rounds. After a round that kept no sample, no further round is run, because it
-        would not do better."""
+        """Annotate the seeds and run all rounds. The run ends early after a round that kept no sample, because a
+        further round would not do better. It also ends early if `synthesis.stop_when_blind` ends it."""
         if self._settings.dedup.against_seeds:  # so that the seeds are embedded while they are annotated
             self._dedup.prepare([_text_of(self._settings, seed.instruction, seed.response) for seed in seeds])
         account = await self._annotate_seeds(seeds)
@@ -275,16 +275,16 @@ class Committee:
 
 
 class Ahead:
-    """Accepted samples of a round that wait to be annotated early, before the round ends. Towards its end fewer calls
-    are in flight than allowed, so annotation calls can be sent. Only the `most` samples with the best scores wait,
-    because they are least likely to be dropped as duplicates or surplus."""
+    """Accepted samples of a round that wait to be annotated before the round ends. Towards the end of a round, fewer
+    calls are in flight than allowed, so there is room for their annotation calls. `most`: how many samples can wait.
+    The samples with the best scores wait, because they are least likely to be dropped as duplicates or surplus."""
 
     def __init__(self, rules: Rules, most: int):
         self._rules, self._most = rules, most
         self._best: list[tuple[float, int, Outcome]] = []  # sorted by score, best last
 
     def add(self, outcome: Outcome) -> None:
-        """Add an accepted sample to those that wait."""
+        """Let an accepted sample wait. If too many wait, the one with the lowest score is removed."""
         score = outcome.mean if outcome.mean is not None else -math.inf
         insort(self._best, (score, -outcome.index, outcome))
         del self._best[: -self._most]
@@ -298,13 +298,13 @@ class Ahead:
 
 
 def allowance(finished: int, accepted: int, need: int, usual: float = USUAL) -> int:
-    """Return how many proposals of the round may be started in all: the `finished` ones, plus as many as the missing
-    samples are expected to need, with a margin of one standard deviation. `accepted`: how many of the finished
-    proposals were accepted; `need`: how many accepted proposals the round needs. The number affects only how many calls
-    are wasted, never what the round contains.
+    """Return how many proposals of the round may be started in all. This is the number of finished proposals, plus the
+    number that the missing samples are expected to need, with a margin of one standard deviation. `finished`: how many
+    proposals are finished; `accepted`: how many of these were accepted; `need`: how many accepted proposals the round
+    needs. The number affects only how many calls are wasted, never what the round contains.
 
-    `usual`: the proportion of proposals that the previous round accepted. In the estimate, it weighs as much as WEIGHT
-    proposals of this round.
+    `usual`: the proportion of proposals that the previous round accepted. In the estimate, this proportion weighs as
+    much as WEIGHT proposals of this round.
     """
     rate, missing = (accepted + WEIGHT * usual) / (finished + WEIGHT), max(need - accepted, 1)
     return finished + math.ceil((missing + math.sqrt(missing * (1 - rate))) / rate)

@@ -1,4 +1,4 @@
-"""Builds the object `Rules`, which holds what all proposals of a run share, from the run's config and its probe."""
+"""Builds the object `Rules` from the run's config and its probe. It holds what all proposals of a run share."""
 
 from __future__ import annotations
 

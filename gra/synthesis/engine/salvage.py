@@ -1,8 +1,9 @@
 """Reads the rows of a damaged SQLite file and of its write-ahead log page by page. journal.py uses it to save the calls
 of a damaged journal.
 
-SQLite stops at the first damaged interior page, which can hide most of the table. Leaf pages hold whole rows, so they can be read
-without the interior pages (https://www.sqlite.org/fileformat.html, sections 1.6 b-tree pages and 2.1 record format).
+SQLite finds the rows of a table through interior pages, so one damaged interior page can hide most rows. This module
+does not use interior pages: it reads the leaf pages, which hold the rows (https://www.sqlite.org/fileformat.html,
+sections 1.6 b-tree pages and 2.1 record format).
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ _MAGIC = {0x377F0682: "<", 0x377F0683: ">"}  # magic number of a write-ahead log
 
 
 def rows(path: Path, columns: int) -> Iterator[tuple[Any, ...]]:
-    """Yield every row with `columns` columns that can be read. Rows of the file come first, then the rows of its
-    write-ahead log in the order of writing. So if two rows have the same key, the one that comes later is newer. The
-    caller must check each row, because rows of outdated pages, and rows of other tables with the same number of
-    columns, are also yielded. The first column, the row id, is always None: SQLite does not store it among the values.
-    Raises OSError if the files cannot be read."""
+    """Yield every readable row: first the rows of the file at `path`, then the rows of its write-ahead log, in the
+    order in which they were written. `columns`: the number of columns of the wanted table. If several rows have the
+    same key, the last of them is the newest. The caller must check each row, because rows of outdated pages, and rows
+    of other tables with as many columns, are also yielded. The first value of a row, the row id, is always None,
+    because SQLite does not store it among the values. Raises OSError if the files cannot be read."""
     log = path.with_name(f"{path.name}-wal")
     frames = list(_frames(log))
     newest = {frame.page: frame.place for frame in frames}
@@ -52,10 +53,10 @@ def rows(path: Path, columns: int) -> Iterator[tuple[Any, ...]]:
 
 
 def log_damaged(path: Path) -> bool:
-    """Return whether the write-ahead log at `path` is damaged: it holds a commit that SQLite will ignore, because the
-    checksum of this commit or of an earlier frame is wrong.
+    """Return whether the write-ahead log at `path` is damaged: SQLite will ignore one of its commits, because the
+    checksum of this commit or of an earlier page in the log is wrong.
 
-    A log that merely ends too early, as after a kill, does not count as damaged. Source:
+    A log that ends in the middle of a commit, as after a kill, does not count as damaged. Source:
     https://www.sqlite.org/fileformat.html, section 4.2.
     """
     broken = False

@@ -45,12 +45,12 @@ async def engine_for(config: SynthesisConfig, output: Path) -> AsyncIterator[tup
 @contextmanager
 def _stopped_by_signals(engine: Engine) -> Iterator[None]:
     """Stop the engine on Ctrl-C, SIGTERM and SIGUSR1 while the block runs. After the first signal the engine sends no
-    new call and waits for the calls in flight. A second signal stops it at once, unless it only repeats the first one
-    (see below).
+    new call and waits for the calls in flight. A second signal stops it at once.
 
-    Raises Interrupted (exit code 130) if the first signal was Ctrl-C, else Preempted (exit code 85). Batch systems
-    announce the end of a job with SIGTERM or SIGUSR1, and may send both or one of them twice. So these later signals
-    are ignored: a SIGTERM after a SIGUSR1, and a SIGTERM or SIGUSR1 that repeats the first signal within GRACE seconds.
+    Batch systems announce the end of a job with SIGTERM or SIGUSR1. Some send both signals, or send one of them twice.
+    Two kinds of second signals are therefore ignored: a SIGTERM after a SIGUSR1, and a SIGTERM or SIGUSR1 that repeats
+    the first signal within GRACE seconds. Raises Interrupted (exit code 130) if the first signal was Ctrl-C, else
+    Preempted (exit code 85).
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread can set signal handlers; a caller in another thread must stop the stage itself

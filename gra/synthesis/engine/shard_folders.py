@@ -1,8 +1,9 @@
-"""Finds the journals that the shards and merges of a run left in the folder `OUTPUT.shards`, and records the number of
-shards in the file `shards.json` there.
+"""Finds the journals of a divided run in the folder `OUTPUT.shards`, and records the number of its shards in the file
+`shards.json` there. A run is divided into shards, which make the calls, and merges, which collect the results of the
+shards (sharding.py).
 
-It finds only journals that no process is writing: those of finished folders, and those of unfinished folders that no
-process has locked.
+The module finds only journals that no process is writing: the journals of finished folders, and the journals of
+unfinished folders that no process has locked.
 """
 
 from __future__ import annotations
@@ -65,9 +66,10 @@ def pinned(folder: Path) -> int | None:
 
 
 def finished(folder: Path, number: int, output: Path) -> Path | None:
-    """Return a finished folder that makes round `number` unnecessary: the data folder of the whole run, else the first
-    finished merge of this or a later round. None if there is none. `folder`: the folder OUTPUT.shards. `output`: the
-    folder of the caller's own run, which is never returned."""
+    """Return a finished folder that already holds the results of round `number`, so that this round need not be run. It
+    is the data folder of the whole run or, if this is not finished, the first finished merge of this or a later round.
+    None if there is no such folder. `folder`: the folder OUTPUT.shards. `output`: the caller's output, which is never
+    returned."""
     whole = folder.with_name(folder.name.removesuffix(SHARDS))
     candidates = [whole, *(path for merged, path in sorted(_merged(folder).items()) if merged >= number)]
     return next((path for path in candidates if path != output and (path / MANIFEST).is_file()), None)
@@ -76,16 +78,14 @@ def finished(folder: Path, number: int, output: Path) -> Path | None:
 def journals(
     shards: str | None, mine: ShardSettings | None, rounds: int, output: Path
 ) -> tuple[list[Path], list[Path]]:
-    """Return the journals of shards and merges that the run into `output` uses, as two lists: journals that it imports
-    as a whole, and journals in which it looks for the reply to each single call. One of the lists is empty. No process
-    is writing any of these journals.
+    """Return the journals whose replies the run into `output` can use, as two lists: journals that it imports as a
+    whole, and journals in which it searches for each single reply. For a merge or an ordinary synthesis, the second
+    list is empty; for a shard, the first one is empty. No process is writing any of these journals.
 
-    A shard looks for single replies. The merge of round 0 (a shard with `gathers`), every other merge and an ordinary
-    synthesis import whole journals.
-
-    `shards`: the folder of the shards; None: OUTPUT.shards. `mine`: the settings of the shard that runs; None: the run
-    is a merge of a later round or an ordinary synthesis. `rounds`: the number of rounds of this run (a merge has only
-    the rounds up to its own).
+    `shards`: the folder OUTPUT.shards; None: its path is derived from `output`. `mine`: the settings of the shard;
+    None: the run is an ordinary synthesis or the merge of a later round. The merge of round 0 is a shard whose setting
+    `gathers` is true. `rounds`: the number of rounds of this run; the merge of a round has only the rounds up to this
+    one.
     """
     folder = Path(shards) if shards else output.with_name(f"{output.name.removesuffix(PARTIAL)}{SHARDS}")
     if not folder.is_dir():
@@ -120,8 +120,8 @@ def _merged(folder: Path) -> dict[int, Path]:
 
 
 def _closed(folders: Iterable[Path]) -> list[Path]:
-    """Return, sorted, the folders that no process is writing. A folder set aside for another configuration has another ending and
-    is left out."""
+    """Return the folders that no process is writing, sorted. A folder that was set aside for another configuration has
+    another ending and is left out."""
     found = []
     for path in sorted(folders):
         if path.suffix not in ("", PARTIAL) or not path.is_dir():

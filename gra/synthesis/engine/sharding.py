@@ -1,11 +1,11 @@
 """PURE: divides the proposals of a round among n jobs, called shards. Proposal k belongs to shard k mod n; each shard
 has its own journal.
 
-A shard only makes the calls of its proposals and records the replies; it accepts and drops no sample. After the shards
-of a round, the merge runs: an ordinary synthesis up to this round, which imports the shards' journals and makes the
-calls that are missing (summaries, and proposals beyond the number that was estimated). So any number of shards gives
-the same data set, even if some of them failed. The merge of round r imports the journals of the merge of round r-1 and
-of the shards of round r. shard_folders.py looks for these journals when the merge starts.
+A shard only makes the calls of its proposals and records the replies; it accepts and drops no sample. When the shards
+of a round have ended, a job called the merge runs. It is an ordinary synthesis up to this round: it imports the shards'
+journals and makes the calls that are missing (summaries, and proposals beyond the estimated number). So the data set
+does not depend on the number of shards, nor on whether some of them failed. The merge of round r imports the journals
+of the merge of round r-1 and of the shards of round r. shard_folders.py looks for these journals when the merge starts.
 
     gra synthesize shard=0/4 round=0 output=DIR ...     -> DIR.shards/round-0/shard-0-of-4: a part of the seeds is annotated
     gra merge round=0 output=DIR ...                    -> DIR.shards/merged-0: all seeds
@@ -43,20 +43,22 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def proposals_to_prepare(wanted: int, limit: int, last: Mapping[str, Any] | None) -> int:
-    """Return how many proposals all shards of a round prepare together, at most `limit`. In the first round these are
-    FIRST_ROUND for each of the `wanted` samples; in a later round, SPARE times the number of proposals of the previous
-    round. `last`: the entry of the previous round in `rounds` of stats.json; None: this is the first round."""
+    """Return how many proposals the shards of a round prepare in total, at most `limit`. In the first round, the number
+    is FIRST_ROUND times the number of samples `wanted`. In a later round, it is SPARE times the number of proposals of
+    the previous round. `last`: the entry of the previous round in `rounds` of stats.json; None: this is the first
+    round."""
     if last is None:
         return min(limit, math.ceil(FIRST_ROUND * wanted))
     return min(limit, math.ceil(SPARE * int(last["proposals"])))
 
 
 def rewrite(words: Sequence[str]) -> tuple[str, list[str]]:
-    """Translate a command line with `merge` or `shard=i/n round=r` into config overrides. Return the name of the Hydra
-    app that runs it ("stage" or "shard") and the words for this app.
+    """Translate the arguments of a command line with `merge` or `shard=i/n round=r` into config overrides. Return two
+    values: the name of the Hydra app that runs the command ("stage" or "shard"), and the command-line arguments that
+    this app gets.
 
-    A command line that has neither `merge` nor `shard` is returned unchanged, for the app "stage". Raises ConfigError
-    if `output` or `round` is missing.
+    If neither `merge` nor `shard` is among the arguments, they are returned unchanged, for the app "stage". Raises
+    ConfigError if `output` or `round` is missing.
     """
     values = dict(word.split("=", 1) for word in words if "=" in word and not word.startswith("-"))
     merge = "merge" in words
@@ -83,9 +85,10 @@ def rewrite(words: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def waves(config: Mapping[str, Any], rounds: int, output: Path, count: int) -> list[Wave]:
-    """Return the waves of jobs that prepare a run into `output` with `rounds` rounds of `count` shards each. For every
-    round, from round 0 (annotation of the seeds) on, there is a wave of its shards and then a wave with its merge. Only
-    the last round has no merge, because the run itself, which follows these waves, does that work."""
+    """Return the jobs that prepare a run into `output`, in waves that run one after the other. `rounds`: the number of
+    rounds of the run. `count`: the number of shards of each round. Each round, beginning with round 0 (annotation of
+    the seeds), has two waves: its shards, then its merge. Only the last round has no merge: the run itself, which
+    starts after these waves, does the work of this merge."""
     folder = output.with_name(f"{output.name}{SHARDS}")
     found: list[Wave] = []
 
@@ -109,7 +112,7 @@ def waves(config: Mapping[str, Any], rounds: int, output: Path, count: int) -> l
 
 
 def gathering(config: Mapping[str, Any], output: Path) -> dict[str, Any]:
-    """Return `config` with `runtime.shards` set to the folder of the shards of `output`, so that the run imports their
-    journals."""
+    """Return `config` with `runtime.shards` set to the folder OUTPUT.shards. A run with this config imports the
+    journals in that folder."""
     folder = output.with_name(f"{output.name}{SHARDS}")
     return changed(config, "runtime", shards=str(folder))

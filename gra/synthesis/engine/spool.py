@@ -16,9 +16,9 @@ from gra.synthesis.committee.records import CallRecord, Check, Outcome, Review, 
 
 
 def _as_call(kind: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
-    """Return a function with which pickle stores an object of the dataclass `kind` as a call of its class with its
-    values. Pickle's default looks up the name of every field, so it takes several times as long for an outcome and the
-    dozens of objects in it."""
+    """Return a function that tells pickle how to store an object of the dataclass `kind`: as a call of its class, with
+    the values of its fields as arguments. Pickle's default also looks up the name of every field. For an outcome, which
+    contains dozens of objects, it takes several times as long."""
     values = attrgetter(*(field.name for field in fields(kind)))
     return lambda value: (kind, values(value))
 
@@ -30,8 +30,8 @@ _OPEN: WeakSet[Spool] = WeakSet()  # all spools of this process
 
 
 def clear(folder: Path) -> None:
-    """Close the spools below `folder`, and delete the folder if it exists. The spools are closed first, because NFS
-    does not delete an open file but renames it, so that its folder cannot be deleted either. Raises OSError."""
+    """Close and delete all spools in `folder`, then delete the folder if it exists. The spools are closed first because
+    NFS renames an open file instead of deleting it, so that the folder could not be deleted. Raises OSError."""
     for spool in list(_OPEN):
         if folder in spool.path.parents:
             spool.remove()
@@ -43,8 +43,8 @@ class Spool:
     """A file of outcomes, in the order in which they were added. It can be read any number of times, also while
     outcomes are added.
 
-    A restart replays the journal and does not read the old spool, so only data written by this process is unpickled. Raises OSError
-    if the file cannot be written.
+    After a restart, the run replays its journal and does not read the old file. So only data that this process wrote is
+    unpickled. Raises OSError if the file cannot be written.
     """
 
     def __init__(self, path: Path):

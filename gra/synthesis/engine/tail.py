@@ -1,13 +1,13 @@
 """Keeps replies that are not yet in the journal's database in two files, so that a killed process loses none of them.
 
 The two files lie next to the journal and are used in turn. A reply is written to the current file, without fsync,
-before its sample uses it. From then on the reply survives a kill of the process, but not a power loss. Then the journal
-switches to the other file, commits all replies of the first file to the database in one group, with an fsync, and
-empties the first file. So a file never holds more than one group.
+before its sample uses it. It then survives a kill of the process, but not a power loss. To commit, the journal switches
+to the other file, writes all replies of the first file to the database in one transaction, with an fsync, and then
+empties the first file. So a file never holds replies of more than one transaction.
 
-A record consists of two checksums (of the head, and of the short texts), the head (numbers, and the lengths of the
-texts), the short texts and the long texts, in UTF-8. The long texts need no checksum here: the row's key is the SHA-256
-of the request, and the row has a checksum of the reply.
+In the file, each reply is a record of four parts: two checksums (one of the head, one of the short texts); the head
+(numbers, and the lengths of the texts); the short texts; the long texts. The texts are in UTF-8. The long texts need no
+checksum in the record: the row's key is the SHA-256 of the request, and the row has a checksum of the reply.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ _write: Callable[[int, bytes], int] = os.write
 
 
 class Tail:
-    """The two tail files of the journal at `path`, opened empty for one writer. Raises OSError if they cannot be opened."""
+    """The two tail files of the journal at `path`, open for writing. Opening them empties them. Only one writer may
+    have them open. Raises OSError if they cannot be opened."""
 
     def __init__(self, path: Path):
         self._paths = paths(path)
@@ -60,7 +61,7 @@ class Tail:
         self._now, self._size = 1 - self._now, 0
 
     def forget(self) -> None:
-        """Empty the file that is not in use. Call it when the rows of this file are in the database."""
+        """Empty the file that is not the current one. Call it only when all rows of that file are in the database."""
         os.ftruncate(self._files[1 - self._now], 0)
 
     def close(self, *, remove: bool) -> None:

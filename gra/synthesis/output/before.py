@@ -3,7 +3,7 @@ files). The result is the value `before` in stats.json of the new data set:
 
 before = {"tokens": {model: {role: {in, out, calls, unknown}}}, "flops": float or None}
 
-If these data sets were themselves made from earlier ones, the sums include their own `before`.
+If these data sets were themselves made from earlier ones, the sums include the value `before` of their stats.json.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _SUMS = ("in", "out", "calls", "unknown")
 
 def before(folders: Iterable[Path]) -> dict[str, Any] | None:
     """Return what was spent on the data sets in these folders; a folder that is named twice counts once. None if one of
-    the folders has no stats.json, or its stats.json lacks these figures. A data set that no model wrote costs nothing.
-    Raises OSError, or ValueError for a damaged stats.json."""
+    the folders has no stats.json, or if its stats.json does not say what was spent. A data set that no model wrote
+    costs nothing. Raises OSError, or ValueError for a damaged stats.json."""
     tokens: dict[str, dict[str, dict[str, int | None]]] = {}
     flops: float | None = 0.0
     for folder in dict.fromkeys(folder.resolve() for folder in folders):
@@ -40,8 +40,9 @@ def before(folders: Iterable[Path]) -> dict[str, Any] | None:
 
 
 def share(account: Mapping[str, Any] | None, part: int, whole: int) -> dict[str, Any] | None:
-    """Return what `part` of the `whole` samples of a data set cost: this fraction of every sum in `account` (a
-    `before`). None if `account` is None."""
+    """Return the cost of some samples of a data set: every sum in `account`, multiplied by `part` / `whole`. `account`:
+    the cost of the whole data set, as `before` returns it. `part`: the number of these samples. `whole`: the number of
+    all samples. None if `account` is None."""
     if account is None:
         return None
     tokens = {
@@ -55,16 +56,16 @@ def share(account: Mapping[str, Any] | None, part: int, whole: int) -> dict[str,
 
 
 def own_flops(stats: Mapping[str, Any]) -> float | None:
-    """Return the FLOPs of this data set's own calls, without `before`; 0 if it needed no call, None if they are
-    unknown."""
+    """Return the FLOPs of the calls that made this data set, without the FLOPs in its `before`. 0 if no call was made,
+    None if the FLOPs are unknown."""
     cost = stats.get("cost")
     value = cost.get("flops") if isinstance(cost, Mapping) else 0.0 if stats.get("calls") == 0 else None
     return None if value is None else float(value)
 
 
 def all_tokens(account: Mapping[str, Any] | None) -> int | None:
-    """Return the sum of all tokens, in and out, of `account` (a `before`). None if a server did not report its tokens,
-    or if `account` is None."""
+    """Return the number of all tokens, in and out, in `account` (a cost, as `before` returns it). None if a server did
+    not report its tokens, or if `account` is None."""
     if account is None:
         return None
     sides = [use.get(side) for roles in account["tokens"].values() for use in roles.values() for side in ("in", "out")]

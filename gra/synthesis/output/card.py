@@ -104,7 +104,8 @@ LIMITS = """- Written and judged by language models: errors that most reviewers 
 
 
 def plain(value: object, most: int = 200) -> str:
-    """Return `value` as one line, cut to `most` characters and escaped for Markdown and HTML."""
+    """Return `value` as one line, escaped for Markdown and HTML. `most`: the maximum number of characters; a longer
+    text is cut."""
     shown = html.escape(" ".join(str(value).split())[:most], quote=False)  # the text is never inside an HTML attribute
     return re.sub(r"([\\`*_\[\]|#~!])", r"\\\1", shown)
 

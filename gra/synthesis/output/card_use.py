@@ -1,7 +1,7 @@
 """PURE: the parts of the data card for users of the data: how to load it, its columns, one sample, the reviewers.
 
-Of these parts, only the sample contains text that a model or a seed wrote. It is JSON in a code block, and the block's
-fence is longer than any run of backticks in it.
+Of these parts, only the sample contains text of a model or a seed. It is JSON in a code block, and the block's fence is
+longer than any run of backticks in it.
 """
 
 from __future__ import annotations

@@ -35,9 +35,9 @@ def account(uses: Uses, kept: int, parameters: Mapping[str, float | None]) -> di
     runs with the same replies report the same cost.
 
     `uses`: the value `tokens` of stats.json. `parameters`: for each model its size in billions. The sums of tokens and
-    FLOPs include only calls whose tokens the server reported; `unknown_calls` counts the other calls. If the server
-    reported tokens for no call of some model in some role, all sums of tokens and FLOPs to which these calls belong are
-    None. A sum of FLOPs is also None if it includes a model of unknown size.
+    FLOPs include only calls whose tokens the server reported; `unknown_calls` counts the other calls. A model can have
+    calls in some role of which the server reported no tokens at all; then every sum of tokens or FLOPs that would
+    include these calls is None. A sum of FLOPs is also None if it includes a model of unknown size.
     """
     entries = [
         (
@@ -75,9 +75,9 @@ def timed(
     run.
 
     `seconds`: time waited for replies, by model and role, including queueing at the server. Calls wait concurrently, so
-    the sum exceeds the elapsed time. `gpu_seconds`: number of GPUs x seconds, of the servers that this process started;
-    None: it started no servers. `whole`: whether this process made all calls of the run, so that `gpu_seconds` is
-    complete. `energy`: the power of a GPU and similar figures; None: the energy is left unknown.
+    the sum exceeds the elapsed time. `gpu_seconds`: the GPU-seconds (number of GPUs x seconds) of the servers that this
+    process started; None: it started no servers. `whole`: whether this process made all calls of the run, so that
+    `gpu_seconds` is complete. `energy`: the power of a GPU and similar figures; None: the energy is left unknown.
     """
     kwh, basis = energy_kwh(flops, gpu_seconds if whole else None, energy)
     waited = sum(value for roles in seconds.values() for value in roles.values())
@@ -94,8 +94,9 @@ def timed(
 
 def in_vain(recorded: Uses, reported: Uses) -> dict[str, Any]:
     """Return `in_vain` of run.json: the calls that were answered, and so paid for, but whose replies are not used in
-    the data set. Either their proposal was not needed in the end, or they were made with settings that were changed
-    later. Their number depends on concurrency and restarts, so it is in run.json and not in stats.json.
+    the data set. Either the proposal of the call was not needed in the end, or the call was made with settings that
+    were changed later. The number of such calls depends on concurrency and restarts, so it is in run.json and not in
+    stats.json.
 
     `recorded`: all calls in the journal; `reported`: the calls in `tokens` of stats.json. Both have the form {model:
     {role: {in, out, calls, unknown}}}. The result gives calls and tokens, in total and by model. The tokens of a model

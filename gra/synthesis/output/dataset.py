@@ -43,8 +43,8 @@ def write_dataset(
     column `decision` of all kept samples.
 
     If `kept` or `rejected` is a list, it is sorted by round and index first. Any other iterable (outcomes on disk) is
-    written in its own order, without loading all of it into memory. Raises StoreError if two samples have the same id,
-    and OSError if a file cannot be written.
+    written in the order in which it yields them, without loading all of it into memory. Raises StoreError if two
+    samples have the same id, and OSError if a file cannot be written.
     """
     ids: set[str] = set()
     rows = (row(o) | ({"decision": decision} if decision else {}) for o in _once(kept, ids, output))
@@ -56,8 +56,8 @@ def write_dataset(
 
 
 def write_rows(output: Path, kept: pa.Table, rejected: pa.Table, stats: Mapping[str, Any], card: CardInfo) -> None:
-    """Write the folder's files from tables that already have the columns of `schema`. Raises OSError if a file cannot
-    be written."""
+    """Write the folder's files from two tables, whose columns must already be the columns of `schema`. Raises OSError
+    if a file cannot be written."""
     for name, table in (("data/train.parquet", kept), ("rejected.parquet", rejected)):
         rows = (row for batch in table.to_batches(ROW_GROUP) for row in batch.to_pylist())
         _write_parquet(output / name, rows, table.schema.remove_metadata())
@@ -85,7 +85,7 @@ class Writer:
     calling process's memory."""
 
     def write(self, *arguments: Any) -> None:
-        """Call `write_dataset` with these arguments, in the worker process."""
+        """Call `write_dataset` with `arguments`. This method runs in the worker process."""
         write_dataset(*arguments)
 
 
@@ -123,11 +123,14 @@ def row(outcome: Outcome) -> dict[str, Any]:
 
 
 def schema(rejected: bool = False, fractions: bool = False) -> pa.Schema:
-    """Return the Arrow schema of train.parquet or, with `rejected`, of rejected.parquet, which also has the columns
-    `reason` and `detail`. In the column `scores`, each review has a field for each of the six dimensions, with the
-    score that the model gave: a whole number, or a float with `fractions` (synthesis.scoring=probability). It is null
-    if the model was asked a single question (synthesis.questions=overall). The field `score` of a review is the mean of
-    its scores, calibrated if synthesis.calibrate is set."""
+    """Return the Arrow schema of train.parquet. If `rejected` is true, return the schema of rejected.parquet, which has
+    two more columns: `reason` and `detail`.
+
+    In the column `scores`, each review has a field for each of the six dimensions: the score that the model gave. This
+    is a whole number or, if `fractions` is true (synthesis.scoring=probability), a float; null if the model was asked a
+    single question (synthesis.questions=overall). The field `score` of a review is the mean of its scores, calibrated
+    if synthesis.calibrate is set.
+    """
     import pyarrow as pa
 
     text, texts = pa.string(), pa.list_(pa.string())

@@ -1,5 +1,5 @@
 """Ends a run that called models: writes run.json, reports what went wrong, logs to W&B, and removes the temporary files
-of outcomes."""
+that hold the outcomes."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ def finish(
     place: Path | None = None,
 ) -> dict[str, float]:
     """Write run.json, log the run to W&B and return the run's metrics. `place`: the folder of the run's input `seeds`,
-    if it has one. Raises SynthesisError if `synthesis.stop_when_blind` ended the run, or if no sample was kept because
-    the committee judged none. Raises NothingKept if the committee judged samples and none was kept."""
+    if it has one. Raises SynthesisError if `synthesis.stop_when_blind` ended the run, because the reviews carried no
+    information. If no sample was kept, raises NothingKept if the committee judged at least one proposal, else
+    SynthesisError."""
     spent = cost.timed(
         seconds_waited(output / JOURNAL),
         stats["kept"],

@@ -18,8 +18,8 @@ JUDGED = ("instruction_rejected", "below_tau", "disputed", "adjudicated_out", "t
 
 
 def judged(result: Synthesis) -> bool:
-    """Return whether the committee rejected at least one proposal by its verdicts, not for a missing or unusable
-    reply."""
+    """Return whether at least one proposal was dropped because of the committee's verdicts. A missing or unusable reply
+    is not a verdict."""
     return any(outcome.reason in JUDGED for outcome in result.rejected)
 
 

@@ -1,5 +1,5 @@
-"""Computes stats.json and writes the data folder from the result of a synthesis. The synthesis is a run, or an arm of
-the stage `regate`, which decides recorded proposals again under other settings."""
+"""Computes stats.json and writes the data folder from the result of a run of the stage `synthesis` or `refine`, or from
+the result of the stage `regate`, which decides the recorded proposals of a run again with other settings."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ PRIVATE: Any = {
 
 @dataclass(frozen=True)
 class Material:
-    """The inputs of a synthesis, as far as its statistics and its data folder need them. `words`: values of `CardInfo`
-    that replace the usual ones, for another stage than a synthesis."""
+    """What the statistics and the data folder need besides the result of the run. `words`: values of `CardInfo` that
+    replace the usual values; the stage `refine` sets them."""
 
     config: SynthesisConfig
     rules: Rules

@@ -72,9 +72,9 @@ def _to_browse(folder: Path, options: argparse.Namespace) -> bool:
 
 
 def chosen(paths: list[Path]) -> tuple[list[Path], list[str]]:
-    """Return the data folders among `paths`, each once, and a message for each path that cannot be used. If there are
-    several paths, they probably come from a shell pattern. So a file, or a folder without data, is then no fault: it is
-    left out, with a note on standard error."""
+    """Return the data folders among `paths`, each once, and a message for each path that cannot be used. A file, or a
+    folder without data, is a fault only if it is the only path. Several paths probably come from a shell pattern, so
+    such a file or folder is then left out, with a note on standard error."""
     folders: list[Path] = []
     faults: list[str] = []
     several = len(paths) > 1

@@ -19,8 +19,8 @@ def sample_life(folder: Path, sample: str) -> dict[str, Any]:
     """Return all that the folder holds about a sample: {"record": its row of train.parquet or rejected.parquet, or
     None; "calls": its calls in the journal, oldest first}.
 
-    Raises StoreError if the folder has neither a row nor calls of this sample; the message names some samples that it
-    has.
+    Raises StoreError if the folder has neither a row nor calls of this sample; the message names some samples that the
+    folder has.
     """
     record = _record(folder, sample)
     journal = folder / JOURNAL

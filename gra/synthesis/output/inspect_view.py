@@ -29,8 +29,9 @@ ORDERS: dict[str, Callable[[Row], Any]] = {
 
 @dataclass(frozen=True)
 class View:
-    """What the browser lists of all samples `rows`: those that contain every word of `search` and have the `fate` (one
-    of FATES: all, kept or dropped), sorted by `order` (one of ORDERS)."""
+    """The samples that the browser lists, and their order. `rows`: all samples. The browser lists the samples that
+    contain every word of `search` and have the `fate` (one of FATES: all, kept or dropped), sorted by `order` (one of
+    ORDERS)."""
 
     rows: Sequence[Row]
     search: str = ""
@@ -58,7 +59,8 @@ class View:
         return replace(self, order=_after(tuple(ORDERS), self.order))
 
     def status(self, shown: int) -> str:
-        """Return the status line: `shown` of all samples, the filter, the order and the search."""
+        """Return the status line: how many of all samples are shown (`shown`), the filter, the order and the search
+        words."""
         return f"{shown:,} of {len(self.rows):,} samples; {self.fate}; {self.order}" + (
             f"; with {self.search!r}" if self.search else ""
         )

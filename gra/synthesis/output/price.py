@@ -68,7 +68,7 @@ class Known:
 @dataclass(frozen=True)
 class Price:
     """Expected calls and tokens of a whole run. `least`: the calls if every proposal is kept and no call is retried.
-    `most`: the calls if every round makes as many proposals as it may."""
+    `most`: the calls if every round makes as many proposals as are allowed."""
 
     calls: float
     least: float
@@ -80,9 +80,9 @@ class Price:
 
 
 def known(folders: Sequence[Path], models: Sequence[str]) -> Known | None:
-    """Return the figures of an earlier run: of the first of these folders whose journal has at least 20 proposals and
-    only calls of models in `models`, because other models, such as simulated ones, write texts of other lengths. None
-    if no folder qualifies."""
+    """Return the figures of an earlier run: of the first folder whose journal has at least 20 proposals and only calls
+    of models in `models`. A journal with calls of other models, such as simulated ones, is not used, because their
+    texts have other lengths. None if no folder qualifies."""
     for folder in folders:
         try:
             connection = connect_other(folder / JOURNAL) if (folder / JOURNAL).is_file() else None
@@ -108,7 +108,8 @@ def known(folders: Sequence[Path], models: Sequence[str]) -> Known | None:
 
 
 def price(settings: SynthesisSettings, models: Sequence[str], seeds: int, earlier: Known | None = None) -> Price:
-    """Return the estimate. `models`: names of the pool's models; `seeds`: number of seeds to annotate. Pure."""
+    """Return the expected calls and tokens of a synthesis. `models`: names of the pool's models; `seeds`: number of
+    seeds to annotate. Pure."""
     samples = settings.rounds * settings.samples_per_round
     usual = PROPOSALS if settings.review else PROPOSALS_UNREVIEWED
     if earlier is not None and earlier.proposals is not None:
@@ -186,7 +187,7 @@ def cost_of(
 ) -> Cost:
     """Return the cost of these tokens and calls. `tokens`: tokens in and out together, by model. `parameters`: the size
     of each model in billions; if one is None, the cost is marked `unsized` and its FLOPs are 0. `calls`, `tokens_out`:
-    totals, for the journal's size."""
+    the total numbers of calls and of tokens out, from which the journal's size is estimated."""
     sizes = {model: parameters.get(model) for model in tokens}
     unsized = None in sizes.values()
     flops = 0.0 if unsized else sum(2e9 * (sizes[model] or 0) * count for model, count in tokens.items())
@@ -275,7 +276,7 @@ def tokens_of(settings: SynthesisSettings, step: str, earlier: Known | None = No
 
 def by_model(settings: SynthesisSettings, models: Sequence[str], counts: dict[str, float]) -> dict[str, float]:
     """Return the calls of each model. The calls of a step are divided equally among the models that can take part in
-    it. `counts`: step -> calls. With tokens in place of calls, the result is the tokens of each model."""
+    it. `counts`: step -> calls. If `counts` holds numbers of tokens instead, the result is the tokens of each model."""
     found = candidates(models, settings)
     steps = {
         _WRITER: found.generator,

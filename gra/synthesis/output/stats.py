@@ -3,10 +3,10 @@
     proposals = instruction_rejected + rejected + accepted          accepted = kept + contaminated + duplicates + surplus
 
 `accepted`: samples that passed the gate (the decision by the reviews and, in a dispute, by the adjudicator).
-`adjudicated`: samples that went to the adjudicator, which accepted `adjudicated_kept` of them. `instruction_rejected`:
-proposals whose instruction failed the check. `rejected`: all other proposals that did not pass the gate, including
-those lost to unusable replies. `reasons` counts the dropped proposals by reason. `contaminated`: accepted samples that
-contain a piece of a benchmark item.
+`adjudicated`: samples that went to the adjudicator. `adjudicated_kept`: how many of these the adjudicator accepted.
+`instruction_rejected`: proposals whose instruction failed the check. `rejected`: all other proposals that did not pass
+the gate, including proposals lost to unusable replies. `reasons` counts the dropped proposals by reason.
+`contaminated`: accepted samples that contain a piece of a benchmark item.
 
 `replies`: {model: {step: {"calls", "unusable": {fault: n}, "noted": {note: n}}}}; replies/reading.py and
 replies/usable.py name the faults. `health`: the agreement of the reviewers, and figures of each reviewer; see
@@ -126,8 +126,9 @@ class _Tally:
 
 def _count_reply(found: dict[str, dict[str, dict[str, Any]]], call: CallRecord) -> None:
     """Add a call to the counts `found`: {model: {step: {calls, unusable: {fault: n}, noted: {note: n}}}}. A note can
-    contain a name that a server or model chose (a finish reason, a field). So only the first MOST_NAMES different notes
-    are counted by name; the others are counted by their kind."""
+    contain a name that a server or model chose (a finish reason, a field). So there can be any number of different
+    notes. The first MOST_NAMES different notes are counted each under its own text; the others are counted together by
+    kind."""
     step = found.setdefault(call.model, {}).setdefault(call.step, {"calls": 0, "unusable": {}, "noted": {}})
     step["calls"] += 1
     if not call.usable:
@@ -146,8 +147,8 @@ def _sorted(value: Any) -> Any:
 
 def _count_tokens(found: dict[str, dict[str, dict[str, int | None]]], call: CallRecord) -> None:
     """Add a call to the sums `found`: {model: {role: {in, out, calls, unknown}}}. `in` and `out` sum the tokens of the
-    calls for which the server reported both numbers; `unknown` counts the other calls. `in` and `out` are None if the
-    server reported both for no call: tokens are never estimated."""
+    calls for which the server reported both numbers; `unknown` counts the other calls. If there is no call for which
+    the server reported both numbers, `in` and `out` are None, because tokens are never estimated."""
     entry = found.setdefault(call.model, {}).setdefault(call.role, {"in": None, "out": None, "calls": 0, "unknown": 0})
     entry["calls"] = (entry["calls"] or 0) + 1
     if call.tokens_in is None or call.tokens_out is None:

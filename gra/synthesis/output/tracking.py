@@ -3,7 +3,7 @@ stage, and how far the reviewers agreed), its final numbers as summary, a table 
 artifact and the data as an output artifact (gra/tracked_files.py).
 
 Nearly everything comes from the outcomes and stats.json, so a run that was killed and resumed logs the same as an
-uninterrupted run. Only times, speeds and energy come from run.json; they describe the run's last start alone.
+uninterrupted run. Only times, speeds and energy come from run.json; they describe only the last start of the run.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ def record(
 
 
 def curve(kept: Iterable[Outcome], rejected: Iterable[Outcome], points: int = POINTS) -> Iterator[dict[str, float]]:
-    """Yield about `points` rows of cumulative numbers, each for all proposals up to some point: counts, drops by stage,
-    rates, and the reviewers' agreement (Krippendorff's alpha). The last row covers all proposals. `kept` and `rejected`
-    are sorted by round and index."""
+    """Yield about `points` rows of cumulative numbers: counts, drops by stage, rates, and the reviewers' agreement
+    (Krippendorff's alpha). Each row covers all proposals up to some point of the run; the last row covers all
+    proposals. `kept` and `rejected` are sorted by round and index."""
     total = sum(1 for _ in kept) + sum(1 for _ in rejected)
     every = max(1, -(-total // points))
     counts: Counter[str] = Counter()
@@ -153,9 +153,9 @@ def _config(config: SynthesisConfig) -> dict[str, Any]:
 
 
 def _use_seeds(run: Any, config: SynthesisConfig, place: Path | None) -> None:
-    """Log the seeds as an input artifact of `run`. If their path is a data folder of this project or the data file in
-    one, that data folder is the artifact, else the seeds' file or folder. Seeds from the Hugging Face hub are not
-    logged, because they have no files here."""
+    """Log the seeds as an input artifact of `run`. If their path is a data folder of this project, or the data file in
+    such a folder, the artifact is this data folder. Otherwise, it is the file or folder at the path. Seeds from the
+    Hugging Face hub are not logged, because they have no files here."""
     if config.seeds.path is None or config.seeds.hub is not None:
         return
     path = resolve(config.seeds.path, place)

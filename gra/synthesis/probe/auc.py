@@ -1,9 +1,9 @@
-"""PURE: computes proportions and areas under the ROC curve (AUC), with 95 % intervals that allow for several items of
-the same question.
+"""PURE: computes proportions and areas under the ROC curve (AUC), with 95 % intervals that remain valid if a question
+has several items.
 
 Items of one question (its right answer, the wrong ones made from it, each model's answer) are correlated. So variances
 are computed from the sums over each question's items (for the AUC: Obuchowski 1997, Biometrics 53; for proportions: the
-linearised ratio). If each question has one item, they equal the usual variances.
+linearised ratio). If each question has one item, these variances equal the usual ones.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def share(
     """Return the mean of `values`, with Wilson's interval; None if there are no values. Each value is between 0 and 1,
     and usually 0 or 1.
 
-    `questions`: the question to which each value belongs; None: each value belongs to a different one. The interval is
-    computed for the effective number of independent items (`worth`), not for the number of values.
+    `questions`: the question to which each value belongs; None: each value belongs to a different question. The
+    interval is computed for the effective number of independent items (`worth`), not for the number of values.
     """
     if len(values) == 0:
         return None
@@ -68,8 +68,9 @@ def share(
 
 
 def worth(values: Floats, questions: Sequence[Hashable] | None) -> float:
-    """Return the effective number of independent items, between 1 and the number of values: with so many independent
-    items, the mean of `values` would have the variance that is measured between questions."""
+    """Return the effective number of independent items, between 1 and the number of values. The mean of so many
+    independent items would have the same variance as the mean of `values`; this variance is estimated from the
+    differences between questions."""
     count, value = len(values), float(values.mean())
     if questions is None:
         return float(count)

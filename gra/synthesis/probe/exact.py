@@ -1,8 +1,9 @@
-"""Finds seeds with an exact answer (a number, a letter, "The answer is X."). A rule can grade other answers to these
-seeds.
+"""Finds seeds whose answer is exact (a number, a letter, a word such as "yes"), so that a rule can grade other answers
+to the same question.
 
-A seed's response counts as exact in two cases: it is nothing but the answer, or it marks its final answer (`#### 72`,
-`The answer is 72.`, `\\boxed{72}`). In any other response, a number may be something else than the answer.
+A seed's response counts as exact in two cases: it consists of the answer alone, or it marks its final answer (`The
+answer is 72.`, `#### 72`, `\\boxed{72}`). Seeds with any other response are not used, because a number in it may be
+something else than the answer.
 """
 
 from __future__ import annotations
@@ -54,10 +55,11 @@ class _Rule:
 def answer_of(text: str, *, choice: bool, whole: bool) -> Answer | None:
     """Return the answer that a text gives: a number (as a fraction), a letter or a word. None if it gives none.
 
-    An answer that the text marks always counts. `choice`: the question lists options by letter, so without a mark the
-    text must begin with a letter. If `choice` is False, a text without a mark may also be the answer alone: a number or
-    a word such as "yes". With `whole`, nothing else counts. Without `whole`, these count too, in this order: a yes, no,
-    true or false at the beginning, the last number of the last sentence, and the last number of the whole text.
+    If the text marks its answer ("The answer is 72."), the marked answer is returned. Otherwise the arguments decide
+    what counts as the answer. `choice`: whether the question lists options by letter. If so, only a letter at the
+    beginning of the text counts. If not, a text that consists of a number or of a word such as "yes" counts. `whole`:
+    whether nothing else counts. If it is False (and `choice` is False), these count too, in this order: a yes, no, true
+    or false at the beginning, the last number of the last sentence, and the last number of the whole text.
     """
     text = text.strip()
     marks = list(_MARKED.finditer(text))

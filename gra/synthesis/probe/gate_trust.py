@@ -1,10 +1,10 @@
 """PURE: measures the gate (the committee's decision to accept or drop): what proportions of right and of wrong answers
 would it accept?
 
-A run draws generator, reviewers and adjudicator for each sample. Here, every committee that a run could draw if the
-answer's author were the generator decides on this answer, by the scores that its members gave in the probe. If 60 % of
-these committees accept the answer, it counts as 0.6 accepted. The adjudicator's decision is taken from its own review
-of the answer; in a run it also sees the other reviews.
+A run draws generator, reviewers and adjudicator for each sample. Here, every committee that a run could draw for an
+answer decides on it. Such a committee has the answer's author as generator, and it decides by the scores that its
+members gave in the probe. If 60 % of these committees accept the answer, the answer counts as 0.6 accepted. The
+adjudicator's decision is taken from its own review of the answer; in a run it also sees the other reviews.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ Judged = Mapping[
 class GateTrust:
     """The gate's figures, as proportions. `sens`: right answers that are accepted. `spec`: wrong answers that are
     refused. `trusted`: `sens` and `spec` with their effective numbers of items. `taken`: accepted answers among all
-    answers. `right_of_taken`: right answers among the accepted answers. `on_policy`: whether models of the pool
-    wrote the answers. If not, a rule made them from other answers; they are easier to judge, so all figures are
-    optimistic."""
+    answers. `right_of_taken`: right answers among the accepted answers. `on_policy`: whether models of the pool wrote
+    the answers. If False, they are right answers from the data, and wrong answers that a rule made from these. Such
+    answers are easier to judge, so all figures are optimistic."""
 
     sens: Estimate
     spec: Estimate
@@ -49,7 +49,7 @@ def gate_trust(
     items: Sequence[Item], judged: Judged, models: Sequence[str], settings: SynthesisSettings
 ) -> GateTrust | None:
     """Return the gate's figures. They are measured on the answers that the pool's models wrote, if some of these are
-    right and some are wrong; else on the answers that a rule made. None if `settings` have no review, if no right
+    right and some are wrong; else on the items that no model wrote. None if `settings` have no review, if no right
     answer could be judged, or if no wrong answer could be judged."""
     if not settings.review:
         return None
@@ -76,7 +76,7 @@ def gate_trust(
 
 
 def taken_by(item: Item, judged: Judged, models: Sequence[str], settings: SynthesisSettings) -> float | None:
-    """Return which proportion of the possible committees accepts the answer; None if no committee is possible."""
+    """Return the proportion of the possible committees that accept the answer; None if no committee is possible."""
     verdicts = [_takes(item, roles, judged, settings) for roles in committees(item.author, models, settings)]
     return sum(verdicts) / len(verdicts) if verdicts else None
 

@@ -9,8 +9,8 @@ them, and answers of the pool's models.
     known-wrong   a wrong answer from the question's source (another option of a multiple choice)
     on-policy     the answer of a model of the pool to a question with a known answer; a rule decides whether it is right
 
-The run's random seed determines all items. If a rule can grade answers to a question, it checks all items of this
-question. An item that was made as right or wrong and gets the opposite grade is left out, for example if a seed's
+The run's random seed determines all items. For some questions, a rule can grade any answer (exact.py). If this rule
+contradicts the label of an item (right or wrong), the item is left out. This happens, for example, if a seed's own
 answer is wrong.
 """
 
@@ -57,15 +57,16 @@ class Pair:
     known: Known | None = None
 
     def agrees(self, response: str, right: bool) -> bool:
-        """Return whether the question's rule grades `response` as `right` says. True also if there is no rule, or the
-        rule cannot decide."""
+        """Return whether the question's rule gives `response` the grade `right` (True: right, False: wrong). If there
+        is no rule, or the rule cannot decide, return True."""
         verdict = self.known.right(response) if self.known is not None else None
         return verdict is None or verdict is right
 
 
 def by_rule(pairs: Sequence[Pair], count: int, seed: int, kinds: Sequence[str] = WRONG) -> list[Item]:
-    """Return about `count` right items and as many wrong items, which rules make, spread evenly over `kinds` and
-    domains. There are fewer if no rule applies to many of the answers.
+    """Return items that no model wrote: at most `count` right ones and as many wrong ones, spread evenly over the
+    domains and over the `kinds` of wrong items. There are fewer than `count` if no wrong item can be made for many of
+    the questions.
 
     For each wrong item there is a right item of the same question. So differences between questions do not affect the
     comparison of right and wrong items.
@@ -88,8 +89,8 @@ def by_rule(pairs: Sequence[Pair], count: int, seed: int, kinds: Sequence[str] =
 
 
 def on_policy(known: Known, author: str, reply: str) -> Item | None:
-    """Return a model's answer to a question with a known answer as an item; None if the question's rule cannot grade
-    it."""
+    """Return an item: the answer `reply` of the model `author` to the question `known`. The question's rule decides
+    whether the answer is right. None if the rule cannot decide."""
     verdict = known.right(reply)
     if verdict is None:
         return None

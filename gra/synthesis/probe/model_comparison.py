@@ -18,8 +18,9 @@ LEAST = 10  # minimum items for a difference or a correlation
 
 
 def severity(model: str, scores: Table) -> Estimate | None:
-    """Return how many points lower than the other models `model` scores an item, on average. Above 0 is harsh, below 0
-    lenient, as in the health of a run (health.py). None if there are too few items."""
+    """Return by how many points the scores of `model` are lower than the mean scores of the other models, on average
+    over the items. A model above 0 is harsh, a model below 0 is lenient, as in the health of a run (health.py). None if
+    there are too few items."""
     others = [name for name in scores if name != model]
     gaps = [
         fmean(seen) - score
@@ -30,9 +31,9 @@ def severity(model: str, scores: Table) -> Estimate | None:
 
 
 def preference(model: str, items: Sequence[Item], scores: Table, families: Mapping[str, str]) -> Estimate | None:
-    """Return how much `model` prefers answers that its own model family wrote. This is the difference of two numbers:
-    by how many points it scores these answers higher than models of other families do, and by how many points it does
-    so for all other answers.
+    """Return how much `model` prefers answers that its own model family wrote, in points. For each answer, take the
+    score of `model` minus the mean score of the models of other families. The result is the mean of these differences
+    over its own family's answers, minus their mean over all other answers.
 
     It is computed separately for right and for wrong answers, and then averaged. Otherwise a family that is right more
     often would seem to be preferred. None if there are too few answers to compare, or if all models are of one family.
@@ -84,8 +85,8 @@ def error_correlations(items: Sequence[Item], scores: Table) -> dict[tuple[str, 
 
 
 def independent(count: int, correlations: Sequence[float]) -> float | None:
-    """Return to how many independent reviewers `count` reviewers are equivalent: n / (1 + (n - 1) rho), where n is
-    `count` and rho the mean of the `correlations` between their errors (at least 0). None if there are no
+    """Return the number of independent reviewers that are worth as much as `count` reviewers with correlated errors: n
+    / (1 + (n - 1) rho). Here n is `count`, and rho is the mean of the `correlations` (at least 0). None if there are no
     correlations."""
     if not correlations or count < 1:
         return None
@@ -94,8 +95,8 @@ def independent(count: int, correlations: Sequence[float]) -> float | None:
 
 
 def generators(items: Sequence[Item]) -> dict[str, dict[str, Estimate | None]]:
-    """Return, for each model that answered questions, which proportion of its answers is right: in all domains together
-    ("all") and in each domain."""
+    """Return, for each model that answered questions, the proportion of its answers that are right: in all domains
+    together ("all") and in each domain."""
     found: dict[str, dict[str, Estimate | None]] = {}
     for author in dict.fromkeys(item.author for item in items if item.author is not None):
         own = [item for item in items if item.author == author]

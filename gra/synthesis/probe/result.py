@@ -113,8 +113,8 @@ def data(found: Qualification) -> dict[str, Any]:
 
 def right_of_accepted(probe: Mapping[str, Any], accepted: int, reviewed: int) -> dict[str, Any] | None:
     """Return the estimated proportions of right samples among the reviewed and among the accepted samples of a finished
-    run, with intervals. `probe`: the content of probe.json; `accepted`, `reviewed`: the run's numbers of samples. None
-    if the probe did not measure the gate, or if nothing was reviewed.
+    run, with intervals. `probe`: the content of probe.json; `accepted`, `reviewed`: the run's numbers of accepted and
+    of reviewed samples. None if the probe did not measure the gate, or if nothing was reviewed.
 
     `basis` in the result is "on-policy" if the probe measured the gate on answers of the pool's models, and "rule-made"
     if it measured the gate on answers made by rule; then the estimate is optimistic. A proportion is None if the gate

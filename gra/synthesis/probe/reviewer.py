@@ -25,7 +25,7 @@ class Reviewer:
     on which the verdict is based: "on-policy" (answers of the pool's models) or "rule-made" (right answers, and wrong
     ones made from them by rule). `auc_by`: the AUC for each origin of the answers (rule-made, on-policy), for each kind
     of wrong answer and for each domain. `calibration`: the knots of the model's calibration map. `above_chance`:
-    whether its AUC is significantly above 1/2, corrected for the number of models."""
+    whether the model's AUC is significantly above 1/2, corrected for the number of models."""
 
     model: str
     usable: Estimate | None
@@ -69,8 +69,8 @@ def assess(
     """Measure the reviewer `model`. `given`: item's id -> the model's scores, or None if its verdict is unusable; an
     item that the model did not review has no entry. `tau`: the score from which an answer counts as accepted.
 
-    `own`: whether the scores that the model gave its own answers count. In a run, a model reviews its own samples only
-    with roles=single. If False, these scores are used only to describe how the model uses the scale. `family`: the
+    `own`: whether the scores that the model gave its own answers count. If False, these scores only serve to describe
+    how the model uses the scale. (In a run, a model reviews its own samples only with roles=single.) `family`: the
     number of models compared, for the Bonferroni correction.
     """
     reviewed = [item for item in items if item.id in given]

@@ -82,10 +82,10 @@ async def ask(
 def set_aside(
     seeds: Sequence[Seed], known: Sequence[Known], settings: SynthesisSettings, seed: int
 ) -> tuple[Shelf, list[Seed], list[Known]]:
-    """Divide the seeds between examples and items. Return the examples that reviewers are shown, and the seeds and
-    known questions from which items are made. With synthesis.scoring=probability, about a quarter of the seeds with
-    answers serve only as examples; their ids decide which. With any other scoring, reviewers are shown no examples, so
-    all seeds are left for items."""
+    """Divide the seeds into examples, which reviewers are shown, and seeds from which items are made. Return three
+    values: the examples, these seeds, and the known questions from which items are made. With
+    synthesis.scoring=probability, about a quarter of the seeds with answers serve only as examples; their ids decide
+    which. With any other scoring, reviewers are shown no examples, so items are made from all seeds."""
     if settings.scoring != "probability":
         return shelf_for(settings, seed, ()), list(seeds), list(known)
     spare = [one for one in seeds if one.response and stream(seed, "probe examples", one.id).random() < ASIDE]

@@ -103,7 +103,8 @@ def outlook(
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return the problems with the seeds, and the models that no server lists; nothing if the probe is off."""
+    """Return the problems outside the config: unusable seeds, and models that no server lists. If the probe is off,
+    there are none."""
     settings, _ = parse(SynthesisSettings, config.get("synthesis"))
     if settings is None or _mode(settings, config) == "off":
         return []

@@ -1,7 +1,7 @@
-"""PURE: computes two signs of a reviewer that does not distinguish answers. A run's health and a probe use the same two
-signs.
+"""PURE: computes two figures that show whether a reviewer distinguishes answers. The health of a run and a probe use
+the same two figures.
 
-constant   the proportion of its reviews that have its most frequent score, rounded to 0.01 (1: all have the same score)
+constant   the proportion of its reviews that have its most frequent score; scores are first rounded to 0.01
 equal      among its reviews with scores for several dimensions, the proportion in which all of these are the same
 """
 
@@ -33,10 +33,12 @@ class Verdicts:
 
     @property
     def constant(self) -> float | None:
-        """The sign `constant` (see the top of this file); None if there are no reviews."""
+        """The proportion of the reviewer's reviews that have its most frequent score (scores are rounded to 0.01); None
+        if there are no reviews."""
         return max(self.scores.values()) / self.scores.total() if self.scores else None
 
     @property
     def equal(self) -> float | None:
-        """The sign `equal` (see the top of this file); None if no review has scores for several dimensions."""
+        """Among the reviews with scores for several dimensions, the proportion in which all these scores are the same;
+        None if there is no such review."""
         return self.all_same / self.several if self.several else None

@@ -24,7 +24,8 @@ def unhealthy(servers: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def limits(servers: Sequence[Mapping[str, Any]]) -> str:
-    """Return, for each server with calls in flight, their number and its limit on them: "slm-a 3/16, slm-b 8/8"."""
+    """Return a text that gives, for each server with calls in flight, the number of these calls and its limit: "slm-a
+    3/16, slm-b 8/8"."""
     busy = [s for s in servers if s["in_flight"]]
     several = {s["model"] for s in servers if sum(s["model"] == other["model"] for other in servers) > 1}
     named = [(f"{s['model']} at {s['url']}" if s["model"] in several else s["model"], s) for s in busy]

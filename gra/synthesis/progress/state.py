@@ -46,8 +46,8 @@ class Rates:
 
 
 class Window:
-    """Computes rates over the last `seconds` seconds. The caller records the totals since the start of the run at
-    intervals."""
+    """Computes rates over the last `seconds` seconds. At intervals, the caller records (`look`) the totals since the
+    start of the run."""
 
     def __init__(self, seconds: float = WINDOW_S):
         self._seconds = seconds
@@ -77,8 +77,9 @@ def seconds_left(calls_wanted: float | None, calls_made: int, rate: float | None
 
 
 def calls_expected(calls_of_finished: int, finished: int, wanted: int | None) -> float | None:
-    """Return how many calls `wanted` items take, if each takes as many calls as the `finished` items did on average.
-    None if no item is finished or `wanted` is None."""
+    """Return the expected number of calls of `wanted` items, if each takes as many calls as the finished items took on
+    average. `calls_of_finished`: the calls of the finished items; `finished`: their number. None if no item is finished
+    or `wanted` is None."""
     return None if not finished or wanted is None else calls_of_finished / finished * wanted
 
 
@@ -96,8 +97,8 @@ class Funnel:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All numbers that are shown, as they are at one moment. `need`: the number of items (in a round: accepted
-    proposals) with which the stage ends."""
+    """All numbers that are shown, as they are at one moment. `need`: how many items the stage must finish before it
+    ends; in a round, these items are accepted proposals."""
 
     stage: str
     round: int | None

@@ -15,12 +15,13 @@
     servers_out      base URLs of unhealthy servers; null if the backend does not report them
     servers          for each model at each URL: url, model, in_flight, limit (the current limit on calls in flight), answered,
                      unhealthy (the reason; null: healthy); null if the backend does not report them
-    committee        figures of the reviews so far, as `health` in stats.json: alpha with its interval, each reviewer,
-                     acceptance by set of reviewers, draw_share, warnings as text; null before the first review
+    committee        figures of the reviews so far, as `health` in stats.json (committee/health.py explains them): alpha
+                     with its interval, each reviewer, acceptance by set of reviewers, draw_share, warnings as text;
+                     null before the first review
     eta_s, eta_run_s estimated seconds to the end of the stage and of all rounds (state.py); null if unknown
 
 The file is always replaced as a whole, so a reader never sees half of it. It is written without fsync: it is useless
-after a power loss, and an fsync every 2 s would slow down those of the journal.
+after a power loss, and an fsync every 2 s would slow down the journal.
 """
 
 from __future__ import annotations

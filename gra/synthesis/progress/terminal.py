@@ -1,5 +1,5 @@
-"""Shows a run's progress on standard error. A terminal gets a live panel; any other output gets one line per minute and
-one at each stage's end.
+"""Shows a run's progress on standard error. A terminal gets a live panel; any other output gets one line per minute,
+and one line at the end of each stage.
 
 The panel takes the full width (60 columns are enough), and its height changes little. Log lines are printed above it.
 """
@@ -184,9 +184,9 @@ def line(s: Snapshot, ended: bool = False) -> str:
 
 
 def panel(s: Snapshot, ended: bool = False) -> RenderableType:
-    """Return the state as a panel. Below the panel is an empty line for the cursor, so that an echoed ^C does not
-    break the panel. `ended`: whether the run has ended; the panel then has neither this line nor the rows of a
-    running stage."""
+    """Return the state as a panel. Below the panel is an empty line for the cursor, so that an echoed ^C does not break
+    the panel. `ended`: whether the run has ended; then the empty line and the rows of the running stage are left
+    out."""
     from rich.console import Group
     from rich.panel import Panel
     from rich.progress_bar import ProgressBar
@@ -248,8 +248,8 @@ def panel(s: Snapshot, ended: bool = False) -> RenderableType:
 
 
 def percent(done: int, total: int, ended: bool) -> int:
-    """Return `done` in percent of `total`, rounded down. Before the end of the stage (`ended`), at most 99 is returned,
-    because duplicates may still have to be replaced."""
+    """Return `done` in percent of `total`, rounded down. `ended`: whether the stage has ended. If it has not, at most
+    99 is returned, because duplicates may still have to be replaced."""
     return min(100 * done // total, 100 if ended and done >= total else 99)
 
 

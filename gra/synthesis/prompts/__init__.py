@@ -6,15 +6,15 @@ rules and records), or a folder of your own. A file that your folder lacks is ta
 `turns` if your folder has an `examples.json`, a folder `domains` or a file with a block `reply`, else from `classic`. A
 file can have these blocks:
 
-    reply               how replies are read: `text` or `json`; without it, as JSON in the forms of `classic`
+    reply               how replies are read: `text` or `json`; without this block, as JSON with the fields of `classic`
     system, user        the first and the last message
     example_user, example_assistant    two turns per demonstration; the variable `example` is the demonstration
 
 The prompts of reviewers and adjudicator include `_rubric.jinja`. `domains/DOMAIN.jinja` has the blocks `generator` and
 `reviewer`, which say what makes a good task of this domain; a prompt inserts one of them by `guidance(domain, block)`.
 `turns/examples.json` has the demonstrations that are shown for annotations, and for proposals if the pool has too few
-records. Texts that models and seeds wrote pass through the filter `fence`, so that they cannot close the tags around
-them, or through the filter `line`, which also puts them on one line.
+records. Texts of models and seeds pass through the filter `fence`, so that they cannot close the tags around them, or
+through the filter `line`, which also puts them on one line.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _file_of(domain: str) -> str:
 
 
 def style(step: str, edition: str | None = None) -> Style:
-    """Return how replies to the prompt of `step` are read."""
+    """Return how replies to the prompt of `step` are read: "classic", "text" or "json"."""
     template = compiled(step, edition)
     if "reply" not in template.blocks:
         return "classic"
@@ -174,23 +174,24 @@ def built_in(edition: str | None = None) -> tuple[Record, ...]:
 
 
 def source_path(name: str, edition: str | None = None) -> Path:
-    """Return the path of a file of an edition. `name`: a step, for its prompt, or the name of another file. A file in
-    the user's own folder takes precedence."""
+    """Return the path of a file of an edition. `name`: a step (the file is its prompt), or the name of another file. A
+    file in the user's own folder takes precedence."""
     file = name if "." in name else f"{name}.jinja"
     places = [folder / file for folder in (*_folders(edition), _HERE / "turns")]
     return next((place for place in places if place.is_file()), places[0])
 
 
 def sources(edition: str | None = None, more: Sequence[str] = ()) -> dict[str, Path]:
-    """Return the paths of all files that determine the messages, by name: the prompts of a synthesis's steps, the
-    prompts of the steps `more` (which a synthesis does not have), and the files that prompts share."""
+    """Return the paths of all files that determine the messages, as {name: path}: the prompts of all steps of a
+    synthesis, the prompts of the steps in `more`, and the files that several prompts share. `more`: steps that a
+    synthesis does not have."""
     classic = _HERE / "classic" in _folders(edition)
     shared = [] if classic else ["_rubric.jinja", "examples.json", *(f"domains/{_file_of(d)}" for d in DOMAINS)]
     return {name: source_path(name, edition) for name in (*STEPS, *more, *shared)}
 
 
 def digest(edition: str | None = None, more: Sequence[str] = ()) -> str:
-    """Return the sha256 (hex) of the prompts in use, for the data card. `more`: as for `sources`."""
+    """Return the sha256 (hex) of the prompts in use, for the data card. `more`: further steps, as for `sources`."""
     whole = hashlib.sha256()
     for name, path in sources(edition, more).items():
         whole.update(name.encode() + b"\0" + path.read_bytes() + b"\0")

@@ -58,8 +58,8 @@ def _stem(name: str) -> str:
 
 
 def unused(files: Iterable[str], known: Sequence[str], included: Iterable[str]) -> list[str]:
-    """PURE: return the files among `files` that look like prompt files but are not used. `known`: the names of the
-    files that an edition can have; `included`: the names of further files that those include."""
+    """PURE: return the names in `files` that look like prompt files but are not used. `known`: the names of the files
+    that an edition can have. `included`: the names of the files that templates include."""
     used = {*known, *included}
     return [
         name
@@ -74,9 +74,9 @@ def unused(files: Iterable[str], known: Sequence[str], included: Iterable[str]) 
 
 @dataclass
 class _Found:
-    """What was found so far. `included`: names of the files that templates include. `followed`: inclusions that were
-    already checked, as (name of the file, place that includes it). `dynamic`: whether a template computes the name of a
-    file that it includes, so that unused files cannot be known."""
+    """What was found so far. `included`: names of the files that templates include. `followed`: the inclusions that
+    were already checked, as pairs: the name of the included file, and the block that includes it. `dynamic`: whether a
+    template computes the name of a file that it includes, so that unused files cannot be known."""
 
     problems: list[Problem] = field(default_factory=list)
     included: set[str] = field(default_factory=set)
@@ -87,8 +87,8 @@ class _Found:
         self.problems.append(Problem(KEY, message if path is None else f"{path}: {message}", remedy))
 
     def unusable(self, path: Path, error: Exception) -> None:
-        """Add the problem that a template cannot be compiled or rendered. `path`: its file; if the error names a file,
-        that one is reported instead."""
+        """Add the problem that a template cannot be compiled or rendered. `path`: the template's file. If the error
+        names a file, the problem names that file instead."""
         said = str(error.message if isinstance(error, jinja2.TemplateError) else error)
         if isinstance(error, jinja2.TemplateSyntaxError):
             path, said = Path(error.filename or path), f"line {error.lineno}: {said}"

@@ -77,7 +77,8 @@ class AnalysedCheck(Judgement):
 
     @property
     def comment(self) -> str:
-        """The same text as `analysis`, under the name that the edition `classic` uses."""
+        """The text of `analysis`. In the edition `classic`, this text is called `comment`, so callers read it under
+        that name."""
         return self.analysis
 
 
@@ -144,7 +145,7 @@ def form_of(step: str, style: str = "classic", solve: bool = False) -> type[_For
 @cache
 def json_schema(step: str, style: str = "classic", solve: bool = False) -> dict[str, Any] | None:
     """Return the JSON schema that is sent for `step`; None if the reply is free text. The schema requires all fields,
-    in the order of their definition, and allows no others. The result is cached: do not modify it."""
+    in the order in which the model must write them, and allows no others. The result is cached: do not modify it."""
     form = None if style == "text" else form_of(step, style, solve)
     if form is None:
         return None

@@ -1,5 +1,5 @@
-"""Defines the steps that refine one record, as a generator: it does no I/O, yields the calls that are due and receives
-the replies (see committee/protocol.py).
+"""Defines the steps that refine one record, as a Python generator: it does no I/O, yields the calls that are due and
+receives the replies (see committee/protocol.py).
 
 annotation (if the record has no domain) -> check of the instruction
 -> response, reviews, gate and adjudicator (once per answer) -> choice
@@ -33,15 +33,15 @@ class Task:
 
 
 def draw_task(seed: Seed, index: int, models: Sequence[str], rules: Rules) -> Task:
-    """Return the task of a record, with roles drawn by the record's id and the run's seed alone. So a record has the
-    same roles whichever other records are in the data set."""
+    """Return the task of a record. Its roles are drawn from the record's id and the run's seed alone, so they do not
+    depend on the other records of the data set."""
     return Task(seed, index, assign(models, rules.settings, stream(rules.seed, "refine", seed.id)))
 
 
 def refine(task: Task, settings: RefineSettings, rules: Rules, shelf: Shelf) -> Exchange[tuple[Outcome, ...]]:
     """Refine one record and return its outcomes: one for each response that was written, or a single one if the record
-    was dropped before. At most one outcome is accepted. An unusable reply raises no exception; it only rejects the
-    outcome, with a reason."""
+    was dropped before any response was written. At most one outcome is accepted. An unusable reply raises no exception;
+    it only rejects the outcome, with a reason."""
     seed = task.seed
     caller = Caller(seed.id, rules)
     draft = Outcome(
@@ -82,8 +82,9 @@ def refine(task: Task, settings: RefineSettings, rules: Rules, shelf: Shelf) -> 
 
 
 def choose(found: Sequence[Outcome], settings: RefineSettings) -> tuple[Outcome, ...]:
-    """Choose one of the accepted outcomes, as `refine.choose` says, and return all outcomes with the other ones
-    rejected. With choose=vote, all are rejected if too few answers agree. Pure."""
+    """Choose one of the accepted outcomes by the rule that the setting `refine.choose` names. Return all outcomes;
+    every outcome that was not chosen is rejected in the result. With choose=vote, all outcomes are rejected if too few
+    answers agree. Pure."""
     accepted = [i for i, outcome in enumerate(found) if outcome.status == "accepted"]
     if not accepted:
         return tuple(found)

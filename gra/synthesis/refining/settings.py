@@ -54,8 +54,7 @@ class RefineSettings(Settings):
 
 
 def committee(synthesis: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the given `synthesis` settings that have an effect in the stage `refine`. The data card shows
-    them."""
+    """Return the settings in `synthesis` that have an effect in the stage `refine`. The data card shows them."""
     shown = {key: value for key, value in synthesis.items() if key not in WITHOUT_EFFECT}
     return shown | {
         "decoding": {k: v for k, v in synthesis["decoding"].items() if k not in ("keywords", "instruction")}

@@ -15,8 +15,9 @@ OURS = Columns(
 
 
 def source(settings: SeedSettings, base: Path | None) -> SeedSettings:
-    """Return the `settings` of the data set. If their path is a data folder of this project, and they set neither
-    columns nor a format, they are returned with the columns of such a folder."""
+    """Return the settings with which the data set is read. If the path in `settings` is a data folder of this project,
+    and neither columns nor a format are set, these are `settings` with the columns of such a folder. Otherwise,
+    `settings` is returned unchanged."""
     if settings.columns.given or settings.format != "auto" or data_folder(settings, base) is None:
         return settings
     return settings.model_copy(update={"columns": OURS})

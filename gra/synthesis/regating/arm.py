@@ -22,13 +22,12 @@ from gra.synthesis.rounds import Committee, Synthesis
 @dataclass
 class Undecided:
     """What cannot be decided for an arm, because a run with its settings would have made calls that the recorded run
-    did not make. If all fields are zero, empty or False, the arm's data equal, byte for byte, those of a run with its
-    settings.
+    did not make. If all fields are zero, empty or False, the arm's data equal, byte for byte, the data of such a run.
 
-    `proposals`: number of undecided proposals by reason. `annotations`: number of samples that the arm keeps and the
-    recorded run never annotated. `used_up`: rounds that end with too few samples because the recorded run made no
-    further proposal. `other_pool`: rounds for whose proposals the recorded run drew from another pool than the arm
-    would have. `roles`: whether a run with the arm's settings would draw another adjudicator.
+    `proposals`: number of undecided proposals by reason. `annotations`: number of samples that the arm keeps although
+    the recorded run never annotated them. `used_up`: numbers of the rounds that end with too few samples because the
+    recorded run made no further proposal. `other_pool`: numbers of the rounds at whose start the recorded run had
+    another pool than the arm has. `roles`: whether a run with the arm's settings would draw another adjudicator.
     """
 
     proposals: Counter[str] = field(default_factory=Counter)
@@ -39,7 +38,7 @@ class Undecided:
 
     @property
     def exact(self) -> bool:
-        """Whether nothing is undecided."""
+        """Whether everything could be decided."""
         return not (self.proposals or self.annotations or self.used_up or self.other_pool or self.roles)
 
     def account(self) -> dict[str, Any]:

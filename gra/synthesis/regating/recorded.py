@@ -22,8 +22,8 @@ def recorded_synthesis(folder: Path) -> dict[str, Any]:
 
 
 def recorded(folder: Path, runtime: Mapping[str, Any]) -> SynthesisConfig:
-    """Return the recorded config, parsed, with its section `runtime` replaced by that of this run. Raises ConfigError
-    if no synthesis made the folder."""
+    """Return the recorded config, parsed. Its section `runtime` is replaced by the section `runtime` of this run.
+    Raises ConfigError if no synthesis made the folder."""
     return parsed({**recorded_config(folder), "runtime": runtime})
 
 
@@ -41,9 +41,9 @@ def recorded_config(folder: Path) -> dict[str, Any]:
 
 
 def recorded_inputs(folder: Path, given: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the input folders of the recorded run, by name. An input is the folder in `given` if it is there; else the
-    folder that the manifest names; else a folder of the same name next to the data folder. Raises ConfigError if an
-    input is in none of these places."""
+    """Return the input folders of the recorded run, by name. The folder of an input is taken from `given`. If `given`
+    lacks the input, it is the folder that the manifest names or, if that is gone, a folder of the same name next to the
+    data folder. Raises ConfigError if neither folder exists."""
     manifest = read_json(folder / MANIFEST)
     found, problems = {name: path for name, path in given.items() if name in SOURCES}, []
     for name, entry in manifest["inputs"].items():

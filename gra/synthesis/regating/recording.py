@@ -39,9 +39,9 @@ class NotRecorded(Exception):
 
 
 class Replies:
-    """Runs exchanges one after the other, with all replies from the journal of a finished run, in place of the engine.
-    If a reply is missing, `NotRecorded` is raised inside the exchange, which can handle it. Raises StoreError if the
-    journal cannot be read. Call `close` at the end."""
+    """Takes the place of the engine in a replay: it runs exchanges (generators that yield calls) one after the other,
+    and takes all replies from the journal of a finished run. If a reply is missing, `NotRecorded` is raised inside the
+    exchange, which can handle it. Raises StoreError if the journal cannot be read. Call `close` at the end."""
 
     concurrency = 1
 
@@ -118,7 +118,7 @@ class InThread:
         self.prepare, self.base, self.add, self.commit = pool.prepare, pool.base, pool.add, pool.commit
 
     async def unique(self, scores: Sequence[float | None]) -> Unique:
-        """Return the result of `TargetPool.unique`."""
+        """Run `TargetPool.unique` in a thread and return its result."""
         return await asyncio.to_thread(self._pool.unique, scores)
 
 
@@ -141,7 +141,7 @@ class Recorder(Committee):
         self._recording = recording
 
     async def record(self, seeds: Sequence[Seed]) -> None:
-        """Replay the run. Raises StoreError, which names the first call that the journal lacks."""
+        """Replay the run. Raises StoreError if the journal lacks a call; the error names the first such call."""
         try:
             self._recording.result = await self.run(seeds)
         except NotRecorded as missing:

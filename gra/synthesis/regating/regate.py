@@ -79,7 +79,8 @@ def _beyond(settings: SynthesisSettings, had: SynthesisSettings) -> list[Problem
 
 def regate(recorded: Outcome, settings: SynthesisSettings) -> Outcome:
     """Return the outcome that the proposal has with these `settings`, which come from `settings_of`. Only the first
-    `settings.reviewers` of the recorded reviewers count, because a run with fewer reviewers would draw these."""
+    `settings.reviewers` of the recorded reviewers count, because a run with this number of reviewers would draw exactly
+    these."""
     roles = roles_of(recorded.roles, settings)
     count = len(roles.reviewers)
     draft = replace(
@@ -145,7 +146,8 @@ def roles_of(recorded: Roles, settings: SynthesisSettings) -> Roles:
 
 
 def calls_of(calls: Collection[CallRecord], steps: Collection[str], roles: Roles) -> tuple[CallRecord, ...]:
-    """Return those of the recorded `calls` that a run with these `roles` would have made in these `steps`."""
+    """Return the recorded `calls` that a run with these `roles` would also have made. `steps`: only calls of these
+    steps are returned."""
     present = {"generator", "adjudicator", *(f"reviewer-{n}" for n in range(1, len(roles.reviewers) + 1))}
     made = (call for call in calls if call.role in present or call.role.startswith("checker-"))
     return tuple(call for call in made if call.step in steps)

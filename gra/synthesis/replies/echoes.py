@@ -66,8 +66,9 @@ def begins_a_piece(text: str, conversation: Sequence[Mapping[str, str]], hidden:
 
 
 def may_hold(folded: str, parts: Iterable[str]) -> bool:
-    """Return whether all words `parts` are substrings of a text. `folded`: the casefolded text. If the result is False,
-    the text certainly lacks one of the words. This check is much faster than splitting the text into words."""
+    """Return whether each of the words `parts` occurs in a text, possibly inside a longer word. `folded`: the text,
+    casefolded. If the result is False, the text certainly lacks one of the words. This check is much faster than
+    splitting the text into words."""
     return all(map(folded.__contains__, parts))
 
 
@@ -79,7 +80,7 @@ class _Masked:
 
     @cached_property
     def masks(self) -> list[str]:
-        """The texts in `hidden`, longest first."""
+        """The hidden texts, longest first, without texts of one or two characters."""
         return sorted({part for part in self._hidden if len(part) > 2}, key=lambda text: (-len(text), text))
 
     def __call__(self, content: str) -> str:

@@ -3,10 +3,10 @@ r"""PURE: repairs JSON strings with backslashes that were not doubled: `{"instru
 \b \f \n \r \t are legal JSON escapes, so JSON reads \frac as a form feed and "rac", and \times as a tab and "imes".
 Guided decoding does not prevent this. The repair works on the raw text of the reply, where single and doubled
 backslashes still differ. If the letters after a single backslash can only be a LaTeX command, the backslash is doubled
-("restored"). If they can also be a line end or a tab before a word (`\nu`), the backslash is restored within a formula,
-and elsewhere the line end or tab is kept. If both readings remain possible, the text is reported as unsure. Correctly
-escaped text never changes: its commands have two backslashes, and in a string that has such commands, single
-backslashes before such ambiguous letters stay as they are.
+("restored"). Other letters are ambiguous: `\nu` can be a LaTeX command, or a line end before the letter u. Within a
+formula, the backslash before such letters is doubled; elsewhere, the line end or tab is kept. If neither reading is
+clearly more probable, the text stays as it is and is reported as unsure. Correctly escaped text never changes: if LaTeX
+commands in a string have two backslashes, a single backslash before ambiguous letters counts as a line end or tab.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class _Body:
         self._paths = [found.span() for found in _PATH.finditer(raw) if _is_path(found[0])]
 
     def read(self) -> str:
-        """Return the content of the JSON string, with each single backslash doubled if a backslash was meant."""
+        """Return the content of the JSON string, with each single backslash doubled if the model meant a backslash."""
         return _ESCAPE.sub(self._one, self._raw)
 
     def _one(self, escape: re.Match[str]) -> str:
@@ -119,9 +119,9 @@ class _Body:
         return self._perhaps(escape, name) if name in DOUBTFUL else escape[0]
 
     def _perhaps(self, escape: re.Match[str], name: str) -> str:
-        """Return a `\\n`, `\\r` or `\\t`, with its backslash doubled if it belongs to a LaTeX command. `name`: the
-        letters after the backslash. They are the name of a command, but without their first letter they can also be a
-        word after a line end or tab."""
+        """Return the escape `\\n`, `\\r` or `\\t`, with its backslash doubled if it belongs to a LaTeX command. `name`:
+        the letters after the backslash. They are the name of a command. But the escape can also be a line end or tab
+        before a word, which then consists of these letters without the first one."""
         place = escape.start()
         before, after = self._raw[:place], self._raw[place + 1 + len(name) :]
         if self._doubled:
@@ -140,8 +140,8 @@ class _Body:
         return self._doubt(escape) if self._single or dollars or _IN_SENTENCE.match(after) else escape[0]
 
     def _backslash(self, escape: re.Match[str]) -> str:
-        r"""Return a `\\` as it is, because it usually is an escaped backslash. But in a display formula whose commands
-        have single backslashes, it is LaTeX's end of a row; then both backslashes are doubled."""
+        r"""Return an escaped backslash, `\\`. Usually it stays as it is. But in a display formula whose commands have
+        single backslashes, it is LaTeX's end of a row; then both backslashes are doubled."""
         if not self._single or not _within(escape.start(), self._display) or self._letters(escape.end()) in COMMANDS:
             return escape[0]
         if (

@@ -1,9 +1,9 @@
-r"""Lists the names of LaTeX commands that escapes.py needs: first, names that begin with b, f, n, r or t, because JSON
-reads \b, \f, \n, \r and \t as escapes; then other names.
+r"""Lists the names of LaTeX commands that escapes.py needs.
 
-SURE: without its first letter, the name is not the beginning of any word. So a control character before these letters
-(a tab before "imes") shows that a backslash was lost. BRACED: names that are sure if a brace follows. DOUBTFUL: without
-its first letter, the name can be a word or a variable ("\nu" may be a line end before a u). OTHERS: names with other
+SURE, BRACED and DOUBTFUL hold names that begin with b, f, n, r or t, because JSON reads \b, \f, \n, \r and \t as
+escapes. SURE: without its first letter, such a name is not the beginning of any word. So a tab before "imes" shows that
+the backslash of \times was lost. BRACED: names that are sure only if a brace follows. DOUBTFUL: without its first
+letter, such a name can be a word or a variable ("\nu" may be a line end before a u). OTHERS holds names with other
 first letters, which only show that a text contains LaTeX commands. Sources: the LaTeX2e and amsmath manuals,
 unicode-math's symbol list.
 """

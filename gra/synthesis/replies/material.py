@@ -2,8 +2,8 @@
 
 Small models imitate the form of a seed's task but leave out this text or these data (the material), so nobody can do
 the task. A task passes if it contains anything that could be the material: a number, a quotation, code, a colon, a
-second line, or a sentence that itself refers to no material. Of Alpaca's 52,002 records, 18 are refused, and 17 of
-these do lack their material.
+second line, or a sentence that does not refer to material. Of Alpaca's 52,002 records, 18 are refused; 17 of these
+indeed lack their material.
 """
 
 from __future__ import annotations

@@ -16,13 +16,14 @@ SHORT, COPIED_SHORT = 15, 0.85  # larger for at most SHORT words: similar short 
 
 
 def copied(text: str, *shown: str) -> bool:
-    """Return whether so much of `text` is covered by the texts `shown` that it counts as copied from them."""
+    """Return whether `text` counts as a copy: the texts `shown` cover a larger proportion of it than `most_covered`
+    allows."""
     return covered(text, *shown) > most_covered(words(text))
 
 
 def most_covered(mine: Sequence[str]) -> float:
-    """Return the largest proportion of covered words at which a text does not yet count as a copy. `mine`: the words of
-    the text."""
+    """Return the largest proportion of covered words that a text may have without counting as a copy. `mine`: the words
+    of the text."""
     return COPIED_SHORT if len(mine) <= SHORT else COPIED
 
 

@@ -157,7 +157,7 @@ def _objects(text: str, names: tuple[str, ...]) -> tuple[list[dict[str, Any]], s
     """Return two values: the outermost JSON objects of the text, repaired if needed, and None; or no objects and the
     fault, if a repair would be a guess.
 
-    `names`: the keys of the form. If the text needs repair and has one of them twice, that is a fault.
+    `names`: the keys of the form. If the text needs repair and contains one of these keys twice, that is a fault.
     """
     found: list[dict[str, Any]] = []
     place = text.find("{")

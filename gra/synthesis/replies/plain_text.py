@@ -76,8 +76,8 @@ def _is_form(text: str) -> bool:
 
 def keywords_in(text: str, topics: Sequence[str] = ()) -> tuple[list[str], tuple[str, ...]]:
     """Return two values: the first three different keywords of a reply (a comma-separated line or the lines of a list),
-    and notes on what was changed. If there are too few because the reply repeats keywords, `topics` of the prompt are
-    added, provided that at least one keyword of the reply is not a topic."""
+    and notes on what was changed. If there are too few because the reply repeats keywords, topics of the prompt
+    (`topics`) are added. They are added only if at least one keyword of the reply is not one of these topics."""
     body, notes = _bare(text)
     lines = [line for line in body.splitlines() if line.strip()]
     listed = len(lines) >= 3 and all("," not in line for line in lines[:3])

@@ -4,7 +4,7 @@ for more information.
 Small chat models refuse harmless tasks, or ask the user to say more. No student should be trained on such a reply, so
 it counts as unusable and the call is retried. Three kinds of responses look similar, but count as answers: an
 explanation why something cannot be done, a text that declines an invitation because the task asks for it, and a request
-for information by someone whom the task lets speak, such as a clerk or a doctor.
+for information that is part of a dialogue (the task asks for the words of a clerk or a doctor).
 """
 
 from __future__ import annotations

@@ -18,13 +18,13 @@ _ANSWERS = re.compile(r"[\n:=]|[.!?]\s+\S")  # a list, a label, a calculation or
 
 
 def restates(response: str, instruction: str) -> bool:
-    """Return whether `response` repeats the instruction or a large part of it, e.g. "A market with bread." as the response to
-    "Name a market with bread."
+    """Return whether `response` repeats the instruction or a large part of it, e.g. "A market with bread." as the
+    response to "Name a market with bread."
 
     If the instruction contains a text to work on ("Correct: ..."), a good answer can repeat most of this text. So a
-    response that repeats a large part of the instruction is refused only if it also contains the instruction's first
-    and last words. This condition is not needed if the response begins like the instruction, or if it is a part of an
-    instruction without such a text.
+    response that repeats most of the instruction is refused only if it also contains the instruction's first and last
+    words. Two kinds of responses are refused without this condition: a response that begins like the instruction, and a
+    response that is a part of an instruction without such a text.
     """
     task, answer = words(instruction), words(response)
     if not task or not answer or task == answer:

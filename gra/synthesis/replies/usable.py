@@ -106,9 +106,9 @@ class _Shown:
 
     def unlike(self, text: str) -> bool:
         """Return True only if `text` is certainly not a copy of the prompt, a record or a demonstration. This quick
-        check settles nearly all replies. It counts the words of `text` that stand in a sequence of at least NGRAM words
-        that all occur somewhere in the texts shown. Copied words are always among them, so their number is an upper
-        limit on the number of copied words."""
+        check settles nearly all replies. It searches the shown texts for each single word of `text`. Then it counts the
+        words of `text` in unbroken sequences of at least NGRAM words that were found. All copied words are among these,
+        so the count is an upper limit on the number of copied words."""
         known = bytes(map(self._folded.__contains__, mine := words(text)))
         most = sum(len(run) for run in known.split(b"\0") if len(run) >= NGRAM) if _RUN in known else 0
         return not all(known) and most / len(mine) <= most_covered(mine)
@@ -165,9 +165,10 @@ def _texts(record: Any, values: Mapping[str, Any]) -> list[str]:
 
 
 def _proposed(value: Any, shown: _Shown) -> str | None:
-    """Return the fault of new keywords, or None. They must not equal the keywords of a demonstration or keywords that
-    are already taken (the prompt's variable `taken`), and no line of the prompt may begin with them. They may equal the
-    keywords of a record that the prompt shows, as prompts of the edition `classic` do."""
+    """Return the fault of new keywords, or None. Keywords are refused if they equal the keywords of a demonstration, if
+    they equal keywords that are already taken (the prompt's variable `taken`), or if a line of the prompt begins with
+    them. They may equal the keywords of a record that the prompt shows (prompts of the edition `classic` show
+    records)."""
     if (fault := _keywords(value, shown)) is not None:
         return fault
     mine = _set(value.keywords)

@@ -7,8 +7,8 @@ equal score counts half). So after calibration every reviewer gives 8 or more to
 Method: neighbouring scores are joined into blocks by isotonic regression (pool adjacent violators) of right (1) and
 wrong (0) on the score, with equal weights for the two classes. So the proportion of right answers rises from block to
 block. A block with less than a tenth of the items is joined to its neighbour. If a reviewer's scores carry no
-information, only few blocks remain, with calibrated scores that differ from 5 by chance. Each block gives one knot of
-the map; the map is linear between knots, and constant below the first and above the last.
+information, only few blocks remain, and their calibrated scores differ from 5 only by chance. Each block gives one knot
+of the map; the map is linear between knots, and constant below the first and above the last.
 """
 
 from __future__ import annotations
