@@ -1,8 +1,9 @@
 """PURE: estimates how often models are loaded if only one can be loaded at a time (gra/models/time_sharing), for `gra
 plan` and run.json.
 
-All samples of a round are in flight at once. A loaded model answers all calls that wait for it. When each model was
-loaded once (one pass), every sample has completed at least one more *level*. The levels of a proposal are
+Assume first that all samples of a round are in flight at once. A loaded model answers all calls that wait for it. When
+each model was loaded once (one pass), every sample has completed at least one more *level*. The levels of a proposal
+are
 
     write (keywords, then instruction, by the same model) -> check -> respond -> review -> adjudicate
 
@@ -15,9 +16,10 @@ If roles are random, a pass also makes half of the next level's calls: for half 
 level needs is loaded later in the same pass. So two passes complete three levels. If roles are fixed, each level loads
 its models again.
 
-If `concurrency` allows fewer proposals in flight than the round needs, the proposals run in groups (windows), one group
-after the other. Each window goes through all levels. The first windows of a round hold the proposals that it is
-expected to need. One small window follows, for proposals that replace rejected samples and duplicates.
+In general, `concurrency` limits the samples in flight. If it allows fewer proposals in flight than the round needs, the
+proposals run in groups (windows), one group after the other. Each window goes through all levels. The first windows of
+a round hold the proposals that it is expected to need. One small window follows, for proposals that replace rejected
+samples and duplicates.
 
 All seeds are annotated before the first round, and the kept samples of a round after this round. Each annotation takes
 one load of each model that annotates: M loads with random roles, one load with fixed roles.
@@ -36,7 +38,8 @@ from gra.synthesis.settings import SynthesisSettings
 
 
 def estimate_loads(settings: SynthesisSettings, models: int, concurrency: int) -> int:
-    """Return the model loads of a whole run with `models` models and at most `concurrency` samples in flight."""
+    """Return the expected number of model loads of a whole run. `models`: the number of models. `concurrency`: the
+    maximum number of samples in flight."""
     if not policy(settings).distinct and settings.checkers is None:
         return 1
     first = min(allowance(0, 0, settings.samples_per_round), settings.proposal_limit)

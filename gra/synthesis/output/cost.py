@@ -25,19 +25,20 @@ Uses = Mapping[
 
 
 def forward_flops(billions: float | None, tokens: int | None) -> float | None:
-    """Return the FLOPs of a forward pass of `tokens` tokens through a model with `billions` billion parameters; None if
-    one of the two numbers is unknown."""
+    """Return the FLOPs of a model's forward pass. `billions`: the size of the model in billions of parameters.
+    `tokens`: the number of tokens. None if one of the two numbers is unknown."""
     return None if billions is None or tokens is None else 2e9 * billions * tokens
 
 
 def account(uses: Uses, kept: int, parameters: Mapping[str, float | None]) -> dict[str, Any]:
-    """Return `cost` of stats.json: calls, tokens and FLOPs, which depend only on the config and the replies. So two
-    runs with the same replies report the same cost.
+    """Return the value `cost` of stats.json: calls, tokens and FLOPs, which depend only on the config and the replies.
+    So two runs with the same replies report the same cost.
 
-    `uses`: the value `tokens` of stats.json. `parameters`: for each model its size in billions. The sums of tokens and
-    FLOPs include only calls whose tokens the server reported; `unknown_calls` counts the other calls. A model can have
-    calls in some role of which the server reported no tokens at all; then every sum of tokens or FLOPs that would
-    include these calls is None. A sum of FLOPs is also None if it includes a model of unknown size.
+    `uses`: the value `tokens` of stats.json. `kept`: the number of kept samples. `parameters`: for each model its size
+    in billions. The sums of tokens and FLOPs include only calls whose tokens the server reported; `unknown_calls`
+    counts the other calls. A model can have calls in some role of which the server reported no tokens at all; then
+    every sum of tokens or FLOPs that would include these calls is None. A sum of FLOPs is also None if it includes a
+    model of unknown size.
     """
     entries = [
         (
@@ -71,8 +72,8 @@ def timed(
     whole: bool = True,
     energy: EnergySettings | None = None,
 ) -> dict[str, Any]:
-    """Return `cost` of run.json: waiting time, GPU time and energy, which depend on the machine and the course of the
-    run.
+    """Return the value `cost` of run.json: waiting time, GPU time and energy, which depend on the machine and the
+    course of the run.
 
     `seconds`: time waited for replies, by model and role, including queueing at the server. Calls wait concurrently, so
     the sum exceeds the elapsed time. `gpu_seconds`: the GPU-seconds (number of GPUs x seconds) of the servers that this
@@ -93,10 +94,10 @@ def timed(
 
 
 def in_vain(recorded: Uses, reported: Uses) -> dict[str, Any]:
-    """Return `in_vain` of run.json: the calls that were answered, and so paid for, but whose replies are not used in
-    the data set. Either the proposal of the call was not needed in the end, or the call was made with settings that
-    were changed later. The number of such calls depends on concurrency and restarts, so it is in run.json and not in
-    stats.json.
+    """Return the value `in_vain` of run.json. It counts the calls that were answered, and so paid for, but whose
+    replies are not used in the data set. Either the proposal of the call was not needed in the end, or the call was
+    made with settings that were changed later. The number of such calls depends on concurrency and restarts, so it is
+    in run.json and not in stats.json.
 
     `recorded`: all calls in the journal; `reported`: the calls in `tokens` of stats.json. Both have the form {model:
     {role: {in, out, calls, unknown}}}. The result gives calls and tokens, in total and by model. The tokens of a model

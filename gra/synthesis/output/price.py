@@ -167,8 +167,8 @@ def outlook(config: SynthesisConfig, seeds: int | None, earlier: Sequence[Path],
 
 
 def of_probe(config: SynthesisConfig, calls: float, own: Path | None) -> Outlook:
-    """Return the estimate for a probe that makes `calls` calls per model. Every call is estimated like a review. `own`:
-    the probe's working folder, if it exists."""
+    """Return the estimate for a probe that makes `calls` calls per model. Every call is assumed to have as many tokens
+    as a review. `own`: the probe's working folder, if it exists."""
     models = config.pool.names
     into, out = tokens_of(config.synthesis, "review")
     total = calls * len(models)

@@ -94,7 +94,7 @@ def auc(
 
     The variance is DeLong's, summed by question (DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44; Obuchowski
     1997). The interval is symmetric in the log-odds, so it stays between 0 and 1. If the variance is 0, Wilson's
-    interval is used, with the number of right or of wrong answers, whichever is smaller.
+    interval is used; its number of items is the number of right or of wrong answers, whichever is smaller.
     """
     values, truth = np.asarray(scores, dtype=float), np.asarray(right, dtype=bool)
     if len(values) != len(truth):

@@ -27,10 +27,10 @@ from gra.work import about
 def calls_of(
     refine: RefineSettings, settings: SynthesisSettings, records: int, *, annotated: bool = False
 ) -> dict[str, float]:
-    """Return the expected number of calls of each step, if all `records` records are refined and, for each,
-    `refine.answers` responses are written and judged. Pure.
+    """Return the expected number of calls of each step, if all records are refined and `refine.answers` responses are
+    written and judged for each record. Pure.
 
-    `annotated`: whether the records already have a domain.
+    `records`: the number of records. `annotated`: whether the records already have a domain.
     """
     reviewed, reviewers = settings.review, settings.reviewers if settings.review else 0
     checked = reviewed and refine.check

@@ -1,5 +1,5 @@
-"""PURE: detects replies that repeat a turn, line or sentence of their prompt, or that begin like a turn of it. A turn
-is a message of the conversation.
+"""PURE: detects replies that repeat a turn, line or sentence of their prompt, or that begin like a turn of their
+prompt. A turn is a message of the conversation.
 
 Weak models repeat what they were shown: the last line of the prompt ("Write a mathematics task. Keywords: sums,
 digits"), a rule of the system message, a demonstration. Such a line can look like a task or a summary. So a reply is
