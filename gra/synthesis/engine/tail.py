@@ -65,7 +65,7 @@ class Tail:
         os.ftruncate(self._files[1 - self._now], 0)
 
     def close(self, *, remove: bool) -> None:
-        """Close both files. With `remove`, also delete them; all their rows must then be in the database."""
+        """Close both files. `remove`: whether to delete them too; then all their rows must be in the database."""
         for file, path in zip(self._files, self._paths, strict=True):
             os.close(file)
             if remove:

@@ -167,8 +167,8 @@ def outlook(config: SynthesisConfig, seeds: int | None, earlier: Sequence[Path],
 
 
 def of_probe(config: SynthesisConfig, calls: float, own: Path | None) -> Outlook:
-    """Return the estimate for a probe that makes `calls` calls per model. Every call is assumed to have as many tokens
-    as a review. `own`: the probe's working folder, if it exists."""
+    """Return the estimate for a probe. `calls`: the number of calls per model. Every call is assumed to have as many
+    tokens as a review. `own`: the probe's working folder, if it exists."""
     models = config.pool.names
     into, out = tokens_of(config.synthesis, "review")
     total = calls * len(models)
@@ -203,7 +203,7 @@ def _journal(calls: float, tokens_out: float) -> float:
 def work_in_words(
     tokens: Mapping[str, float], parameters: Mapping[str, float | None], calls: float, tokens_out: float
 ) -> str:
-    """Return the FLOPs, GPU-hours and the journal's size as text. The arguments are those of `cost_of`."""
+    """Return the FLOPs, GPU-hours and the journal's size as text. `cost_of` explains the arguments."""
     size = f"disk: about {work.disk(_journal(calls, tokens_out))}"
     cost = cost_of(tokens, parameters, calls, tokens_out)
     if cost.unsized:

@@ -68,9 +68,9 @@ def share(
 
 
 def worth(values: Floats, questions: Sequence[Hashable] | None) -> float:
-    """Return the effective number of independent items, between 1 and the number of values. The mean of so many
-    independent items would have the same variance as the mean of `values`; this variance is estimated from the
-    differences between questions."""
+    """Return the effective number of independent items, between 1 and the number of values. It is the number of
+    independent items whose mean would have the same variance as the mean of `values`. That variance is estimated from
+    the differences between questions."""
     count, value = len(values), float(values.mean())
     if questions is None:
         return float(count)

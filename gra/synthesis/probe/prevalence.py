@@ -48,9 +48,8 @@ def share_right(
 def share_right_of_taken(
     taken: float, judged: float, sens: Trust, spec: Trust, level: float = LEVEL, seed: int = 0
 ) -> Estimate | None:
-    """Return the estimated proportion of right items among the accepted items. The arguments are those of
-    `share_right`. None if no item was accepted or if sens + spec <= 1. Raises ValueError if `taken` exceeds
-    `judged`."""
+    """Return the estimated proportion of right items among the accepted items. `share_right` explains the arguments.
+    None if no item was accepted or if sens + spec <= 1. Raises ValueError if `taken` exceeds `judged`."""
     return _estimate(taken, judged, sens, spec, level, seed, of_taken=True) if taken > 0 else None
 
 

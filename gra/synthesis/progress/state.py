@@ -77,9 +77,9 @@ def seconds_left(calls_wanted: float | None, calls_made: int, rate: float | None
 
 
 def calls_expected(calls_of_finished: int, finished: int, wanted: int | None) -> float | None:
-    """Return the expected number of calls of `wanted` items, if each takes as many calls as the finished items took on
-    average. `calls_of_finished`: the calls of the finished items; `finished`: their number. None if no item is finished
-    or `wanted` is None."""
+    """Return the expected number of calls of some items, if each takes as many calls as the finished items took on
+    average. `wanted`: the number of these items. `calls_of_finished`: the calls of the finished items. `finished`: the
+    number of finished items. None if no item is finished or `wanted` is None."""
     return None if not finished or wanted is None else calls_of_finished / finished * wanted
 
 
