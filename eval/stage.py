@@ -87,7 +87,7 @@ def outlook(
 
 
 def kept(folder: Path) -> str:
-    """Return the number of replies stored in a folder, as text."""
+    """Return the number of replies stored in a folder as text, for example "12 replies"."""
     return reply_store.kept(folder)
 
 

@@ -1,4 +1,6 @@
-"""Replaces the strict verdicts of stored replies by those of a verifier model: `gra rescore FOLDER --reading verified ...`.
+"""Replaces the strict verdicts on stored replies by a verifier model's verdicts.
+
+Command: gra rescore FOLDER --reading verified ...
 
 The verifier is asked about every generated reply of a benchmark with right answers. Three sorts of items keep the
 strict verdict of the evaluation: programs, which are run; items of IFEval, which are checked by rule; and items with an
@@ -44,9 +46,11 @@ class Item:
 class Verified:
     """The result of the reading `verified`.
 
-    `tasks`: the suite's task -> its counts (verifying.account); `every`: the counts over all items; `verdicts`: the
-    verifier's verdict for each row, None for a row that keeps its strict verdict; `kept`: a leaf task that keeps its
-    strict verdicts -> the reason; `simulated`: see verifier.Verdicts.
+    - `tasks`: the suite's task -> the counts of its verdicts (verifying.account)
+    - `every`: the counts over all items
+    - `verdicts`: the verifier's verdict for each row, None for a row that keeps its strict verdict
+    - `kept`: each leaf task that keeps its strict verdicts -> the reason
+    - `simulated`: see verifier.Verdicts
     """
 
     verifier: str
@@ -59,7 +63,7 @@ class Verified:
     def how(self, task: str) -> dict[str, str]:
         """Return the conditions that this reading adds to a task's scores.
 
-        `gra compare` names the tasks whose conditions differ.
+        `gra compare` lists the tasks whose conditions differ between two evaluations.
         """
         return {"reading": rereading.VERIFIED, "verifier": self.verifier} if task in self.tasks else {}
 
@@ -78,7 +82,7 @@ class Verified:
 def begin(output: Path, folder: Path, verifier: Verifier) -> None:
     """Create the folder `output`, or resume a folder that the same command began.
 
-    A folder that a verified rescore with other arguments began can be taken over as long as it has no scores. Raises
+    If a verified rescore with other arguments began the folder, it is reused as long as it contains no scores. Raises
     StoreError for any other folder that is not empty.
     """
     mine = {"from": str(folder.resolve()), "verifier": verifier.model, "max_tokens": verifier.max_tokens}
@@ -97,7 +101,7 @@ def begin(output: Path, folder: Path, verifier: Verifier) -> None:
 def read(verifier: Verifier, items: Sequence[Item], output: Path) -> Verified:
     """Replace `correct` in the rows of `items` by the verifier's verdicts, and return the verdicts with their counts.
 
-    Raises the errors of verifier.verify.
+    Raises what verifier.verify raises.
     """
     prompts = [verifying.prompt(item.kind, item.sample) if item.kind in verifying.KINDS else None for item in items]
     asked = [(item.row["subtask"], prompt) for item, prompt in zip(items, prompts, strict=True) if prompt is not None]

@@ -104,7 +104,7 @@ def forbid() -> None:
 
 
 def become(user: int) -> None:
-    """Change to `user` (a number), without supplementary groups."""
+    """Make this process run as the user with the number `user`, without supplementary groups."""
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)

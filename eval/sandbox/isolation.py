@@ -27,8 +27,8 @@ _UTILITIES = ("unshare", "mount", "chroot", "setpriv", "sh")
 class Isolation:
     """A kind of isolation. `name`: its name in reports.
 
-    `wrap(command, scratch_mb)` returns the command line that runs `command` (not a shell command) isolated. `own_user`: whether,
-    under root, each program runs as a separate user.
+    `wrap(command, scratch_mb)` returns the command line that runs `command` in isolation. `command` is a list of
+    arguments, not a shell command. `own_user`: whether each program runs as a separate user if root starts it.
     """
 
     name: str
@@ -50,12 +50,12 @@ def candidates() -> list[Isolation]:
 
 
 def search_path() -> str:
-    """Return the folders in which to look for the sandbox's programs, as a PATH: this process's PATH, then _SBIN."""
+    """Return the PATH on which the sandbox's programs are searched: this process's PATH, then the folders in _SBIN."""
     return os.pathsep.join([os.environ.get("PATH", os.defpath), *_SBIN])
 
 
 def absent() -> str:
-    """Return the names of the missing programs as an error text, for a machine without any kind of isolation."""
+    """Return an error text that names the missing programs. It is for a machine without any kind of isolation."""
     missing = ", ".join(name for name in _UTILITIES if not _program(name))
     return f"bubblewrap (bwrap) is not installed, nor all of what can replace it: no {missing} in {search_path()}"
 
@@ -65,7 +65,7 @@ def _program(name: str) -> str | None:
 
 
 def interpreter() -> str:
-    """Return the path of the base interpreter, even in a virtual environment."""
+    """Return the path of the Python interpreter; in a virtual environment, of the interpreter on which it is based."""
     return os.path.realpath(sys.executable)
 
 

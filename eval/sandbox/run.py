@@ -36,7 +36,7 @@ class Limits:
     """The limits of a program.
 
     `seconds`: wall-clock time; `memory_mb`: address space of one process; `processes`: processes and threads together;
-    `scratch_mb`: all files, which are kept in memory; `output_kb`: printed text.
+    `scratch_mb`: the total size of its files, which are kept in memory; `output_kb`: printed text.
     """
 
     seconds: float = 20.0
@@ -46,7 +46,7 @@ class Limits:
     output_kb: int = 256
 
     def rlimits(self) -> dict[str, int]:
-        """Return the limits under their names in the module `resource`."""
+        """Return the limits, keyed by the constants of Python's module `resource` (such as RLIMIT_CPU)."""
         return {
             "RLIMIT_CPU": int(self.seconds) + 1,
             "RLIMIT_AS": self.memory_mb << 20,
@@ -76,7 +76,7 @@ class Verdict:
 
 @cache
 def isolation() -> Isolation:
-    """Return the best isolation that works here, found by a trial.
+    """Try the kinds of isolation, best first, and return the first one that works on this machine.
 
     Raises SandboxError if none works. The message names the setting that runs programs without a sandbox (OVERRIDE).
     """
@@ -93,7 +93,7 @@ def isolation() -> Isolation:
 
 
 def refusal(way: Isolation, program: str = "pass") -> str | None:
-    """Return why a harmless program does not run to its end in the isolation `way`; None if it does."""
+    """Run a harmless program in the isolation `way`. Return why it did not run to its end; None if it did."""
     verdict = run_one(program, Limits(), way)
     return None if verdict.passed else verdict.said.strip()[-200:] or verdict.reason
 
@@ -105,10 +105,11 @@ def run_all(
     done: Callable[[int], None] | None = None,
     way: Isolation | None = None,
 ) -> list[Verdict]:
-    """Return the verdicts on `programs`, in the same order. `workers` programs run at a time (None: one per core).
+    """Run the programs and return their verdicts in the same order.
 
-    After each verdict, `done` is called with the number of verdicts so far. `way`: the isolation (None: the best that
-    works here). Raises SandboxError before running anything if no sandbox works.
+    `workers`: how many programs run at a time (None: one per core). `done`: a function that is called after each
+    verdict, with the number of verdicts so far. `way`: the isolation (None: the best that works here). Raises
+    SandboxError before running anything if no sandbox works.
     """
     way, limits, ended = way or isolation(), limits or Limits(), 0
     verdicts = []
@@ -122,7 +123,7 @@ def run_all(
 
 
 def run_one(program: str, limits: Limits, way: Isolation) -> Verdict:
-    """Run one program and return its verdict. Nothing that the program does raises an exception here."""
+    """Run one program and return its verdict. A program that fails raises no exception in this process."""
     token = secrets.token_hex(16).encode()
     token_read, token_write = os.pipe()
     report_read, report_write = os.pipe()

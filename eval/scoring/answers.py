@@ -1,11 +1,12 @@
-r"""Determines the kind of a task's answers and reads replies tolerantly by that kind.
+r"""Determines the kind of a task's answers, and applies the tolerant reading for this kind to replies.
 
-Every generated reply is read twice. The strict reading is the task's extraction, which requires the form that the
-prompt requests. The tolerant reading is a cascade of rules in a fixed order that finds the answer in any clear form.
-Together they separate a model that knows the answer but not the form from one that knows neither. A reply that the
-strict reading finds right counts as right in the tolerant reading, too. All other replies are read by the rules of
-their kind. The rules see the reply and the question. They never see the text of the right answer; the rules for bbh and
-world see its form. The docstring of each module in the last column lists its rules in order:
+Every generated reply is read twice. The strict reading is the task's own extraction, which requires the form that the
+prompt requests. The tolerant reading tries rules in a fixed order and accepts any clear form. If a model knows the
+answers but not the form, only its strict score is low; if it knows neither, both scores are low. A reply that is right
+in the strict reading counts as right in the tolerant reading, too. All other replies are read by the rules for their
+kind. The rules see the reply and the question, but never the text of the right answer. Only the rules for bbh and world
+see the form of the right answer (a number, yes or no, ...). The docstring of each module in the last column lists its
+rules in order:
 
     kind     right answer                        strict form                     tolerant rules
     number   a number (after GSM8K's "####")     as the task's YAML defines it   eval/scoring/number.py
@@ -47,7 +48,10 @@ _OFFICIAL = (
 
 
 def kind_of(task: str, spec: Mapping[str, Any]) -> str | None:
-    """Return the kind of a leaf task's answers, from its merged YAML or its name; None without a tolerant score.
+    """Return the kind of a leaf task's answers; None if the task has no tolerant score.
+
+    `spec`: the task's YAML, merged with its includes. If `metadata.answer` does not state the kind, the task's name
+    decides.
 
     Raises EvalError for an unknown `metadata.answer`.
     """
@@ -69,7 +73,10 @@ def tolerant(kind: str, doc: Mapping[str, Any], reply: str, gold: str) -> Read:
 
 
 def tolerant_all(kind: str, items: Sequence[tuple[Mapping[str, Any], str, str]]) -> list[Read]:
-    """Return the tolerant readings of many (item, reply, target), like `tolerant`. Programs and formulas are judged together."""
+    """Return the tolerant reading of each (item, reply, target), as `tolerant` does for one.
+
+    All programs, or all formulas, are judged together.
+    """
     if kind == "math":
         found = [mathematics.stated(reply) for _, reply, _ in items]
         pairs = [
@@ -85,9 +92,9 @@ def tolerant_all(kind: str, items: Sequence[tuple[Mapping[str, Any], str, str]])
 
 
 def in_form(kind: str | None, extracted: str | None) -> str | None:
-    """Return what a task's filter extracted, or None if that is not an answer.
+    """Return the text that a task's filter extracted; None if this text is not an answer.
 
-    Some filters of multiple-choice tasks return any text; only a single letter counts as their answer.
+    Filters of multiple-choice tasks can return any text. For these tasks, only a single letter counts as an answer.
     """
     if extracted is None or kind != "letter":
         return extracted

@@ -13,7 +13,7 @@ r"""PURE: reads the answer to an item of BIG-Bench Hard tolerantly, by the form 
                                punctuation. True and False have to come after the last "=" or "evaluates to", if there
                                is one. If the sentence has both words, its last clause decides if it concludes with one
                                of them ("... so it is True").
-        asked                  yes and no: the last clause, if it answers in the question's words ("is not plausible")
+        asked                  yes and no: the last clause, if it uses the question's words ("not plausible" means no)
     ] ) }                      brackets, with any text between them; brackets repeated from the question are removed
         boxed                  the brackets in the last box
         stated                 the brackets after the last "answer is", "Answer:" ... with brackets in the same line
@@ -21,10 +21,10 @@ r"""PURE: reads the answer to an item of BIG-Bench Hard tolerantly, by the form 
         last                   the brackets at the end of the last line
     barn damp dot              a sorted list of the question's words; joining words and numbering are skipped
         stated                 the list after the last "sorted", "answer is", "Answer:" ... with a complete list after it
-        last                   the list's words at the end of the reply, as many as the list has
+        last                   the last n of the question's words in the reply, where n is the number of words to sort
 
-The rules from `bold` on (words) or `marked` on (brackets) do not apply to a reply that declines to answer. If the right answer
-has any other form (as in three faulty items), the reply has to state it in full after "answer is".
+The rules from `bold` on (words) or `marked` on (brackets) do not apply to a reply that declines to answer. The right
+answers of three faulty items have another form: a reply has to state such an answer in full after "answer is".
 """
 
 from __future__ import annotations
@@ -94,7 +94,10 @@ _SORTED = re.compile(r"\b(?:sorted|alphabetical(?:ly)?)\b[^\n:]{0,80}(?::|\bis\b
 
 
 def read(question: str, reply: str, gold: str) -> tuple[str | None, bool]:
-    """Return the answer of `reply` to `question`, in the form of `gold`, and whether it is right."""
+    """Return the answer that `reply` gives to `question`, and whether it is right.
+
+    `gold`: the right answer. Its form (such as a letter or a number) decides which rules read the reply.
+    """
     gold = gold.strip()
     if re.fullmatch(r"\([A-Z]\)", gold):
         letter = multiple_choice.stated(reply, [text for _, text in _OPTION.findall(question)])
@@ -119,7 +122,10 @@ def read(question: str, reply: str, gold: str) -> tuple[str | None, bool]:
 
 
 def word(reply: str, pair: tuple[str, str]) -> str | None:
-    """Return the word of `pair` that the reply states, in lower case; None if it states neither or both."""
+    """Return the word that the reply states as its answer, in lower case; None if it states neither word or both.
+
+    `pair`: two words, such as yes and no.
+    """
     text = conclusion(reply)
     found: Found = _only(_words(boxed(text) or "", pair))
     for rest in statements(text) if not found else ():
@@ -176,7 +182,7 @@ def brackets(question: str, reply: str) -> str | None:
 
 
 def sorting(reply: str, words: Sequence[str]) -> str | None:
-    """Return the words of the list in the reply's order, in lower case; None if the reply lacks some."""
+    """Return `words` in the order in which the reply lists them, in lower case; None if the reply lists fewer words."""
     text = conclusion(reply).casefold()
     known = {entry.casefold() for entry in words}
     token = re.compile(

@@ -48,7 +48,7 @@ class Block:
 
     @property
     def python(self) -> bool:
-        """Return whether the language is Python or not stated."""
+        """Return whether the block's language is Python, or is not stated."""
         return self.language in PYTHON
 
 

@@ -11,11 +11,11 @@ Each mention is a claim of one kind:
     alone      a clause that is only the letter
     mentioned  any other mention
 
-A reply that corrects itself ("wait", "no,", "actually", "I meant" ...) is divided at its corrections, and the parts are
-read from the last one backwards. In each part, the last definite claim that is not denied later decides. If a part has
-no definite claim, its claims of the kind `judged` decide; if it has none of these either, its claims of the kind
-`alone`. If the deciding claims name several options, there is no answer. If no part decides and all options but one are
-denied, the remaining option is the answer.
+A reply that corrects itself ("wait", "no,", "actually", "I meant" ...) is divided into parts at its corrections. The
+last part with deciding claims counts. Within a part, the deciding claim is the last definite one, unless its option is
+denied later. If there is none, the claims of the kind `judged` decide; if there are none of these either, the claims of
+the kind `alone` decide. If the deciding claims name several options, there is no answer. If no part decides and all
+options but one are denied, the remaining option is the answer.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ def claims(text: str) -> list[Claim]:
 
 
 def settle(text: str, count: int, firm: bool = False) -> tuple[Found, set[int]]:
-    """Return the letter that the claims of a marked text settle on, and the indices of the options that they deny.
+    """Return the letter that a reply finally claims, and the indices of the options that it denies.
 
-    The letter is None if no claim decides, AMBIGUOUS if a deciding claim names several options or if several options
-    stay doubtful. `count`: the number of options; `firm`: whether to ignore claims of the kind `alone`, as for a reply
-    that declines to answer.
+    `text`: the marked text of the reply (`mentions.marked`). The letter is None if no claim decides. It is AMBIGUOUS if
+    the deciding claims name several options, or if several options stay doubtful. `count`: the number of options;
+    `firm`: whether to ignore claims of the kind `alone`, as for a reply that declines to answer.
     """
     every = [claim for claim in claims(text) if not (firm and claim.kind == ALONE)]
     cuts = [mark.start() for mark in CORRECTED.finditer(text)]
@@ -121,10 +121,10 @@ def sentences(text: str) -> list[set[int]]:
 
 
 def _decided(part: Sequence[Claim], denied: set[int], corrected: bool) -> Found:
-    """Return the letter that one part of a reply settles on.
+    """Return the letter that the claims in one part of a reply lead to; None if they lead to none.
 
-    `denied`: the options denied by later parts; `corrected`: the part follows a correction, so the last of its claims
-    of the kind `alone` overrides the earlier ones.
+    `denied`: the options that later parts deny; `corrected`: whether the part follows a correction. If it does, the
+    last of its claims of the kind `alone` overrides the earlier ones.
     """
     for place in range(len(part) - 1, -1, -1):
         claim = part[place]
@@ -211,8 +211,8 @@ def _ranked(text: str) -> list[Claim]:
 def _of_sentence(text: str, start: int, end: int, definite: dict[int, re.Match[str]], before: str) -> list[Claim]:
     """Return the claims of the sentence text[start:end].
 
-    `definite`: position in the text -> the words that end there (such as "the answer is"), which make an option
-    mentioned at this position a definite claim; `before`: the kind of the last claim before this sentence.
+    `definite`: phrases such as "the answer is", by the position at which they end. An option mentioned at this position
+    is a definite claim. `before`: the kind of the last claim before this sentence.
     """
     found: list[Claim] = []
     question = text[start:end].rstrip(" \"'”’)").endswith(("?", "？"))

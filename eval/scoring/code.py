@@ -1,8 +1,9 @@
 """Scores replies whose answer is a program: extracts the code and runs it with the item's tests in the sandbox.
 
 The task YAMLs in `eval/tasks/code/` refer to `codes_of` and `judge`. lm-eval first calls `codes_of` with all replies of
-a task; it runs their programs together and keeps the verdicts in this module. Then lm-eval calls `judge` for each item,
-which uses the kept verdict. The strict rules are those of `code_of`; the tolerant rules are in programs.py.
+a task. `codes_of` runs their programs together and keeps the verdicts in this module. Then lm-eval calls `judge` for
+each item, and `judge` takes the verdict from there. The strict rules are those of `code_of`; the tolerant rules are in
+programs.py.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ _verdicts: dict[str, Verdict] = {}  # by program
 
 
 def protect(choice: str) -> None:
-    """Choose how programs run: in the best sandbox (`choice` = auto), or limited only in time and memory (none).
+    """Choose how the programs of replies run from now on: in a sandbox, or without one.
 
-    `choice`: see `suite.sandbox`. Raises SandboxError if no sandbox works, or if a harmless program fails without a
-    sandbox.
+    `choice` (the setting `suite.sandbox`): `auto` is the best sandbox that works here; `none` limits only time and
+    memory. Raises SandboxError if no sandbox works, or if a harmless program fails without a sandbox.
     """
     way = UNPROTECTED if choice == "none" else sandbox.isolation()
     if way is UNPROTECTED and (refused := sandbox.refusal(way)) is not None:
@@ -67,7 +68,7 @@ def program_of(doc: Mapping[str, Any], code: str) -> str:
 
 
 def codes_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
-    """Return the code (or None) of every reply of every item. It is a `custom` filter of lm-eval.
+    """Return the code (or None) of every reply of every item. lm-eval calls this function as a `custom` filter.
 
     This function also runs the programs, all together, so that `judge` knows their verdicts.
     """
@@ -84,7 +85,7 @@ def codes_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]
 
 
 def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
-    """Return an item's metrics, as lm-eval's `process_results`.
+    """Return an item's metrics. lm-eval calls this function as `process_results`.
 
     `pass_at_1`: whether the code passes the tests; `no_answer`: whether the reply has no code.
     """

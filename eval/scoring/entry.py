@@ -36,8 +36,9 @@ def with_method(program: str, name: str) -> str:
 def without_trials(program: str, name: str) -> str:
     """Return the program without the top-level statements that only try it out.
 
-    These are assertions, and statements that call the program's functions, print or read input. Statements that bind
-    `name`, or that touch a variable used by the program's functions, are kept.
+    A statement tries the program out if it is an assertion, calls one of the program's functions, prints, or reads
+    input. But statements that bind `name` (the function that the tests call), or that touch a variable used by the
+    program's functions, are kept.
     """
     tree = parsed(program)
     if tree is None:
@@ -57,7 +58,10 @@ def without_trials(program: str, name: str) -> str:
 
 
 def names(tree: ast.AST) -> set[str]:
-    """Return the names that a program or function, or a function inside it, reads but defines nowhere."""
+    """Return the names that a program or function uses without defining them.
+
+    `tree`: its syntax tree, including the functions inside it.
+    """
     parts = list(ast.walk(tree))
     used = {node.id for node in parts if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     stored = {node.id for node in parts if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
@@ -73,9 +77,9 @@ def _imported(tree: ast.Module) -> set[str]:
 def _is_trial(node: ast.stmt, defined: set[str], state: set[str], fill: set[str]) -> bool:
     """Return whether a statement only tries the program out.
 
-    `defined`: the program's functions and classes; `state`: the variables that its functions use; `fill`: functions
-    that touch these variables. A statement that calls a function of `fill` may set the variables, so it is a trial only
-    if it also asserts, prints or reads input.
+    `defined`: the program's functions and classes; `state`: the variables that these functions use; `fill`: those of
+    the functions that use such variables. A call of a function in `fill` may set a variable that the tests need. A
+    statement with such a call therefore counts as a trial only if it also asserts, prints or reads input.
     """
     if isinstance(node, (*_DEFINITIONS, ast.Import, ast.ImportFrom)):
         return False

@@ -37,10 +37,10 @@ def prepare() -> str:
 
 @cache
 def _count_any_character() -> None:
-    """Make the check of letter frequency count the character that the item names, even if it is not a letter.
+    """Make IFEval's check of letter frequency accept characters that are not letters.
 
-    For the two items that name "#" and "!", lm-eval counts a random letter instead, as Google's code does, so the same
-    reply can get different verdicts.
+    Two items ask for the frequency of "#" and "!". For these items, lm-eval (like Google's code) counts a random letter
+    instead, so the same reply can get different verdicts.
     """
     from lm_eval.tasks.ifeval import instructions, instructions_registry
 
@@ -55,15 +55,18 @@ def _count_any_character() -> None:
 
 
 def documents(dataset: Any) -> Any:
-    """Return google/IFEval's records with the column `sentence_splitter`, as lm-eval's `process_docs`.
+    """Return google/IFEval's records with the additional column `sentence_splitter`.
 
-    The records have the columns key, prompt, instruction_id_list and kwargs.
+    lm-eval calls this function as `process_docs`. The records have the columns key, prompt, instruction_id_list and
+    kwargs.
     """
     return dataset.add_column("sentence_splitter", [prepare()] * len(dataset))
 
 
 def judge(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Any]:
-    """Return an item's metrics, as lm-eval's `process_results`: whether all instructions are followed, and which ones.
+    """Return an item's metrics: whether the reply follows all instructions, and which ones it follows.
+
+    lm-eval calls this function as `process_results`.
 
     The strict metrics read the reply as it is; the loose ones also accept it without its first line, last line or asterisks. A
     text repeated more than 1,000 times in a row is cut to 1,000 repeats. A reply that makes a check fail (JSON nested too deep
@@ -85,6 +88,9 @@ def judge(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Any]:
 
 
 def share_of_instructions(items: Sequence[Sequence[bool]]) -> float:
-    """Return the share of followed instructions among all instructions of all items, as lm-eval's aggregation."""
+    """Return the share of followed instructions among all instructions of all items.
+
+    lm-eval calls this function to aggregate the metric over the items.
+    """
     every = [followed for item in items for followed in item]
     return sum(every) / len(every)

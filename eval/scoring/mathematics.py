@@ -1,14 +1,15 @@
-r"""Extracts the expression of a reply to MATH, strictly (\boxed{...}, as the prompt asks) and tolerantly; math-verify judges it.
+r"""Extracts the expression that a reply to MATH gives as its answer: strictly and tolerantly. math-verify judges it.
 
-Strict (`answers_of`, `judge`, for the task YAMLs): the content of the last \boxed{...} with closed braces. lm-eval
-first calls `answers_of` with all replies of a task; it judges their answers together and keeps the verdicts in this
-module. Then lm-eval calls `judge` for each item, which uses the kept verdict.
+Strict (`answers_of`, `judge`, for the task YAMLs): the content of the last \boxed{...} with closed braces, because the
+prompt asks for this form. lm-eval first calls `answers_of` with all replies of a task. `answers_of` judges their
+answers together and keeps the verdicts in this module. Then lm-eval calls `judge` for each item, and `judge` takes the
+verdict from there.
 
 Tolerant (`stated`): the first rule that finds an expression decides:
 
     boxed      the content of the last \boxed{...}, as in the strict reading
-    stated     of the sentence or line after the last "answer is ...", "Answer: ...": the formula ($...$, \(...\),
-               \[...\]) at its start, else its last formula, else all of it. If several sentences with digits follow a
+    stated     the sentence or line after the last "answer is ...", "Answer: ...": the formula ($...$, \(...\), \[...\])
+               with which it begins, else its last formula, else all of it. If several sentences with digits follow a
                bare "Answer:", the rules from `bold` on are applied to these sentences instead.
     bold       the last text in bold with a digit or a formula
     formula    the last formula of the reply
@@ -58,7 +59,7 @@ def answer_of(reply: str) -> str | None:
 
 
 def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
-    """Return the expression (or None) of every reply of every item. It is a `custom` filter of lm-eval.
+    """Return the expression (or None) of every reply of every item. lm-eval calls this function as a `custom` filter.
 
     This function also judges the expressions, all together, so that `judge` knows their verdicts.
     """
@@ -70,7 +71,7 @@ def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any
 
 
 def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
-    """Return an item's metrics, as lm-eval's `process_results`.
+    """Return an item's metrics. lm-eval calls this function as `process_results`.
 
     `math_verify`: whether the expression is right; `no_answer`: whether the reply has no expression.
     """

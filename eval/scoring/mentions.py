@@ -1,9 +1,10 @@
 """PURE: replaces each mention of an option in a reply, whether by its letter or by its text, with one character.
 
 Patterns can then be written for the words around the mention (claims.py). `marked` turns "It's (B), not A or C." into
-"It's B°, not A°C°|.". Here B° stands for the private-use character of option B, and | for the mark OR. Text that only
-looks like an option's letter stays: an article, the pronoun "I", "Vitamin C", "the C programming language", "grade A",
-"25 °C". Mentions joined by "and", "or", a comma or a slash form one group.
+"It's B°, not A°C°|.". Here B° stands for the private-use character of option B. The sign | stands for the character OR,
+which follows options that are joined by "or". Text that only looks like an option's letter stays: an article, the
+pronoun "I", "Vitamin C", "the C programming language", "grade A", "25 °C". Mentions joined by "and", "or", a comma or a
+slash form one group.
 """
 
 from __future__ import annotations

@@ -10,16 +10,16 @@ Tolerant (`stated`): the first rule that finds a letter decides:
 
     claims     the option that the reply settles on, by what it affirms and denies (claims.py)
     stated     the letter or the option's text in the last \boxed{...}, else after the last "answer is", "Answer:" ...;
-               an "answer is" that neither of them follows is skipped
+               an "answer is" is skipped if neither a letter nor an option's text follows it
     begins     the strict form at the start of the reply, or a reply that is only an option's text
-    bold       the letter or the option's text in bold, if all of those in bold agree
+    bold       the letter or the option's text in bold, if all letters and options in bold agree
     parenthesised  the "(B)" in the last sentence with a letter in parentheses, if the sentence has only one such letter
-    text       the option that the reply quotes, if it quotes only one; a text within a longer quoted text is ignored
+    text       the option whose text the reply quotes, if it quotes only one; a text inside a longer one is ignored
     last       the letter in the last sentence with a letter, if the sentence names only one
 
 No rule returns an option that the reply denies. "The answer is B or C" names two options, so it has no answer. The
-rules from `bold` on do not apply to a reply that declines to answer. They skip lines that repeat the list of options.
-Except for `text`, they also skip lines that name all letters. mentions.py defines what counts as a letter.
+rules from `bold` on do not apply to a reply that declines to answer. These rules skip lines that repeat the list of
+options, and all of them but `text` skip lines that name all letters. mentions.py defines what counts as a letter.
 """
 
 from __future__ import annotations
@@ -87,8 +87,9 @@ _LABEL = re.compile(r"[*_\-•\s]{0,6}\(?([A-Z])([).:]|[*_]{0,2}$)")
 def gold_letter(doc: Mapping[str, Any]) -> str:
     """Return the right option's letter.
 
-    It is read from the first of these columns that the item has: `answer` (a number from 0, or a letter), `answerKey` (a letter
-    or one of the labels), `label` (a number from 0). Raises EvalError for an item with none of them.
+    It is read from the first of these columns that the item has: `answer` (a number from 0, or a letter), `answerKey`
+    (a letter, or one of the labels of the item's `choices`), `label` (a number from 0). Raises EvalError for an item
+    with none of them.
     """
     answer = doc.get("answer")
     if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(LETTERS):
@@ -123,8 +124,8 @@ def options_of(doc: Mapping[str, Any]) -> list[str]:
 def answer_of(reply: str, count: int, options: Sequence[str] = ()) -> str | None:
     """Return the letter that the reply states in the requested form; None if there is none.
 
-    `count`: the number of options, whose letters start at A. `options`: the options' texts, if known. They are needed
-    for an option's text with letters in it ("D. A and B"), so that these letters do not count as a second option.
+    `count`: the number of options, whose letters start at A. `options`: the options' texts, if known. With them,
+    letters inside an option's text ("D. A and B") do not count as a second option.
     """
     reply = spoken(reply)
     asked = _ASKED.findall(reply)
@@ -134,7 +135,7 @@ def answer_of(reply: str, count: int, options: Sequence[str] = ()) -> str | None
 
 
 def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
-    """Return the letter (or None) of every reply of every item. It is a `custom` filter of lm-eval."""
+    """Return the letter (or None) of every reply of every item. lm-eval calls this function as a `custom` filter."""
     listed = [options_of(doc) for doc in docs]
     return [
         [answer_of(reply, len(options) or USUAL, options) for reply in several]
@@ -143,7 +144,7 @@ def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any
 
 
 def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
-    """Return an item's metrics, as lm-eval's `process_results`.
+    """Return an item's metrics. lm-eval calls this function as `process_results`.
 
     `exact_match`: whether the letter is right; `no_answer`: whether the reply has no letter.
     """

@@ -3,17 +3,17 @@ r"""PURE: reads the number that a reply states (GSM8K, and tasks of BBH and the 
 numerals.py defines the notation of numbers. The first rule that finds a number decides:
 
     corrected  the result of the rules below for the text after the last correction ("wait", "no,", "I made a mistake" ...)
-    marker     the number right after the last "####" that is not a heading ("#### 2. Money"); if words follow the number, `boxed`
-               and `stated` take precedence when they find a number further down
+    marker     the number right after the last "####", unless the line is a heading ("#### 2. Money"). If words follow
+               the number, a number that `boxed` or `stated` finds further down takes precedence.
     boxed      the number in the last \boxed{...}
-    stated     after the last "answer is ...", "Answer: ..." with a number: the result of the calculation there, which
-               can continue on the next lines, else the first number. If no number comes right after a bare "Answer:":
-               the number of the next paragraph if it is one sentence, else the result of the rules from `bold` on.
+    stated     the text after the last "answer is ...", "Answer: ..." with a number: the result of the calculation in it
+               (which can continue on the next lines), else its first number. If no number comes right after a bare
+               "Answer:": the number of the next paragraph, or by the rules from `bold` on if that has several sentences
     begins     the number that is alone on the first line, with or without a unit, if words follow on later lines
     bold       the last number in bold
-    last       the number in the last sentence with a number, unless the reply declines to answer; an explanation that
-               follows a one-sentence answer is skipped, and so are comments on the previous number ("This covers
-               all 16 glasses")
+    last       the number in the last sentence with a number, unless the reply declines to answer. The rule skips an
+               explanation after a one-sentence answer, and sentences that comment on the number before them ("This
+               covers all 16 glasses").
 
 The number of a sentence with "=" is the first number after its last "=". If a later clause has a number, too, only that
 clause is read, like a sentence without "=". The number of a sentence without "=" is the last number that is not in
@@ -186,7 +186,10 @@ def stated(reply: str) -> str | None:
 
 
 def same(answer: str, gold: str) -> bool:
-    """Return whether two texts state the same number: "18" and "18.00" do, "50" and "0.5" do not."""
+    """Return whether two texts state the same number.
+
+    "18" and "18.00" are the same number, "50" and "0.5" are not.
+    """
     mine, right = value(answer), value(gold)
     return mine is not None and mine == right
 

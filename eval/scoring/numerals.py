@@ -1,10 +1,10 @@
 r"""PURE: finds the numbers in a text and their values.
 
-It recognises signs; currencies (recorded, because a price is a better answer than a count); thousands separated by
-commas, points, spaces, underscores or apostrophes; decimal points and commas; fractions a/b, \frac{a}{b}, mixed ones (3
-1/2) and single characters; powers of ten (1.5e6, 3 x 10^8); "million", "dozen", "k"; digits of other scripts; and
-English number words. Units and per cent signs are dropped. A number can be next to a letter of another script ("共18元"),
-but not next to a Latin letter ("x18").
+It recognises signs; currencies (`Numeral.price`); thousands separated by commas, points, spaces, underscores or
+apostrophes; decimal points and commas; fractions a/b, \frac{a}{b}, mixed numbers (3 1/2) and fractions in one character
+(½); powers of ten (1.5e6, 3 x 10^8); "million", "dozen", "k"; digits of other scripts; and English number words. Units
+and per cent signs are dropped. A number can be next to a letter of another script ("共18元"), but not next to a Latin
+letter ("x18").
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Numeral:
 
 
 def plain(text: str) -> str:
-    """Return the text with LaTeX and unusual characters in numbers replaced by plain forms."""
+    """Return the text with plain characters in place of LaTeX and unusual characters in its numbers."""
     text = _TEXT.sub(r" \1 ", text)
     for mark, instead in _LATEX:
         text = text.replace(mark, instead)

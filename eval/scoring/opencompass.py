@@ -7,7 +7,7 @@ OpenCompass's under the same reading:
     letters   MMLU, HellaSwag, ARC: a long list of forms is tried in order ("答案是B", "ANSWER: B", "The answer is (B)", a
               letter at the end of the reply ...), and the first form found anywhere gives the letter. If no other form
               is found, the first capital that is an option's letter counts. GPQA: the first "ANSWER: B".
-    gsm8k     the last number before the next "Question:"; "1,200" is one number here, OpenCompass takes its last three digits
+    gsm8k     the last number before the next "Question:". "1,200" counts as 1200; OpenCompass reads it as 200.
     math      the last box, else the first sentence with "final answer" or "answer is", else the first sentence;
               compared by math-verify, as in our reading
     bbh       letters: after the first "answer is ", the letter in brackets, else the first capital. Free answers: the
@@ -17,8 +17,9 @@ OpenCompass's under the same reading:
     mbpp      the first of: [BEGIN] ... [DONE], a block of Python, any block, the reply up to a fence
 
 Older versions of OpenCompass differ: in 2024 a letter between blanks took precedence over the first capital, and BBH's
-free answers had to be exactly equal. The rules here are not more lenient than OpenCompass's, and they keep its errors:
-"Both A and B are right" is read as B, because the first capital is the B of "Both".
+free answers had to be exactly equal. Except for "1,200" in gsm8k, the rules here are not more lenient than
+OpenCompass's, and they keep its errors: "Both A and B are right" is read as B, because the first capital is the B of
+"Both".
 """
 
 from __future__ import annotations

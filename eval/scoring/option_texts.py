@@ -17,8 +17,8 @@ def plain(text: str) -> str:
 def unquoted(text: str, options: Sequence[str]) -> str:
     """Return the text without the options that it quotes literally.
 
-    The caller looks for refusals in the rest: words such as "you can't tell" are no refusal if they are part of an
-    option.
+    The caller searches the returned text for refusals. Words such as "you can't tell" are not a refusal if they are
+    part of an option.
     """
     for option in options:
         text = text.replace(option, " ") if len(option) > 1 else text

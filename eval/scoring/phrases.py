@@ -1,7 +1,7 @@
 """PURE: finds the parts of a reply in which an answer of any kind can be stated, for the tolerant rules.
 
-Replies are hostile. Every pattern is linear (bounded gaps, no nested repeats), and only the last `LONGEST` characters are read,
-because answers are at the end.
+A hostile reply must not keep the search busy. Every pattern therefore takes linear time (bounded gaps, no nested
+repeats), and only the last `LONGEST` characters are read, because answers are at the end.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ _SENTENCE = re.compile(r"[.!?][*_\"')\]]{0,4}(?:\s+|$)|\n+")
 
 
 def worded(*phrases: str) -> str:
-    """Return a regular expression for any of `phrases` as whole words, with any blanks and both kinds of apostrophe.
+    """Return a regular expression that matches any of `phrases` as whole words.
 
-    Each of `phrases` is part of a regular expression.
+    Each of `phrases` can itself contain regular expressions. The result accepts any number of blanks between words and
+    both kinds of apostrophe.
     """
     return r"\b(?:" + "|".join(phrase.replace("'", "['’]").replace(" ", r"[ \t]+") for phrase in phrases) + r")(?!\w)"
 

@@ -7,14 +7,14 @@ function that the tests call. If no program defines it, the result is the first 
                imports, functions, classes and constants that it uses from the other blocks; then blocks of other
                languages in the same way
     begun      the text between [BEGIN] and [DONE]
-    unfenced   the lines from the first `def`, `class`, `import`, `from`, `@` or `name =` on, with or without text before and after;
-               a definition between single backticks; indented lines
-    body       if the problem gives the head of the function: the reply, or its block, as the function's body
+    unfenced   the lines from the first line with `def`, `class`, `import`, `from`, `@` or `name =` on, without the text
+               before and after the program; then a definition between single backticks; then indented lines
+    body       if the problem states the head of the function: the reply or its code block, taken as the function's body
 
 A method of a class that needs no arguments ("class Solution") counts as the function if nothing else defines it. Code
-that only tries the program out is removed (entry.py). Common indentation is removed. A program ends with the last line
-up to which it parses. This drops following text, an unfinished statement and a truncated function. A reply in which
-nothing parses has no program.
+that only tries the program out is removed (entry.py). Common indentation is removed. A program is cut after the last
+line up to which it parses. This drops following text, an unfinished statement and a truncated function. A reply in
+which nothing parses has no program.
 """
 
 from __future__ import annotations
@@ -183,8 +183,8 @@ def _has_body(program: str) -> bool:
 def _cut(text: str, least: int = 0) -> str | None:
     """Return the longest prefix of complete lines that is a program; None if there is none or it does nothing.
 
-    `least`: 0, except for a text of a function's head and body. For such a text it is the minimum number of lines in
-    the prefix, and the prefix can end within the body.
+    `least`: for a text that consists of a function's head and body, the minimum number of lines in the prefix; such a
+    prefix can end within the body. For any other text, 0.
     """
     every = textwrap.dedent(text[:LONGEST].replace("\r\n", "\n").strip("\n")).split("\n")
     count = len(every)

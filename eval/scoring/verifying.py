@@ -1,5 +1,7 @@
-"""PURE: words the question to a verifier model (`gra rescore --reading verified`), reads its verdicts, and computes how
-far they agree with the tolerant reading.
+"""PURE: writes the prompts for a verifier model and reads the verdicts in its replies.
+
+`gra rescore --reading verified` uses this module. It also computes how far the verdicts agree with the tolerant
+reading.
 
 The verifier sees the item's question, the right answer and what the model replied, and says in one word whether the
 reply's final answer is the right one. A line of the verifier's reply counts if it is a verdict and nothing else, apart
@@ -65,7 +67,7 @@ Is the final answer of the reply the right answer? Answer with one word: CORRECT
 
 
 def prompt(kind: str, sample: Mapping[str, Any]) -> str | None:
-    """Return the question to the verifier about one of lm-eval's logged samples. `kind`: one of KINDS.
+    """Return the prompt that asks the verifier about one of lm-eval's logged samples. `kind`: one of KINDS.
 
     Return None if the reply has no text apart from its reasoning: the verifier is not asked about such a reply.
     """
@@ -81,7 +83,10 @@ def prompt(kind: str, sample: Mapping[str, Any]) -> str | None:
 
 
 def question(sample: Mapping[str, Any]) -> str:
-    """Return the item's question with its options; without a question column (_ASKED), return the end of the prompt."""
+    """Return the item's question with its options.
+
+    If the item has none of the columns in _ASKED, return the end of lm-eval's prompt.
+    """
     doc = sample["doc"]
     found = next((str(doc[name]) for name in _ASKED if isinstance(doc.get(name), str) and doc[name].strip()), "")
     if not found:
@@ -91,7 +96,10 @@ def question(sample: Mapping[str, Any]) -> str:
 
 
 def gold(kind: str, doc: Mapping[str, Any], target: str) -> str:
-    """Return the right answer in words: the number after "####", the expression, the letter with its option."""
+    """Return the right answer as the verifier's prompt states it.
+
+    It is the number after "####", the expression, the letter with its option, or else the item's target text.
+    """
     match kind:
         case "number":
             return target.rpartition("####")[2].strip()
@@ -127,8 +135,9 @@ def account(pairs: Iterable[tuple[str, float]]) -> dict[str, Any]:
 
     `pairs`: for each item, the verdict and the tolerant score. `fell_back` counts the items without a verdict, which
     keep their tolerant score. `agreement` is the share of items on which the two readings agree, among the items that
-    the verifier called right or wrong. `kappa` is Cohen's kappa of the same items; None if both readings give one and
-    the same verdict on all of them. Neither covers replies without text, because the verifier was not asked about them.
+    the verifier called right or wrong. `kappa` is Cohen's kappa of the same items; None if both readings call all of
+    them right, or all of them wrong. Both numbers leave out replies without text, because the verifier was not asked
+    about them.
     """
     every = list(pairs)
     counts = Counter(verdict for verdict, _ in every)
@@ -153,7 +162,7 @@ def account(pairs: Iterable[tuple[str, float]]) -> dict[str, Any]:
 def _capped(text: str, limit: int, end: bool) -> str:
     """Return `text`, shortened to `limit` characters if it is longer. A note replaces the characters left out.
 
-    `end`: whether only the end of the text is kept, or its beginning and its end.
+    `end`: True keeps only the end of a long text; False keeps its beginning and its end.
     """
     if len(text) <= limit:
         return text

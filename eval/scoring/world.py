@@ -1,17 +1,18 @@
 r"""Reads the answer of a reply in the closed world: the X of a reply that ends in "The answer is X.".
 
-This reading is strict on purpose: a reply without that form, or with text after it, counts as `no_answer`. That separates a model
-that knows the form but not the answer from one that knows neither. The task YAMLs in `eval/tasks/world/` refer to the functions
-below.
+This reading is strict on purpose: a reply without that form, or with text after it, counts as `no_answer`. This metric
+thus tells a model that knows neither the form nor the answer from a model that knows only the form. The task YAMLs in
+`eval/tasks/world/` refer to `answers_of` and `judge`.
 
-The tolerant reading (`stated`) applies if the form is not kept. Numbers are read by the rules of number.py, yes / no and true /
-false by those of bbh.py, and any other answer by the first of these rules that finds one:
+The tolerant reading (`stated`) applies to replies that are not right in the strict reading. The form of the right
+answer decides which rules apply: those of number.py to a number, those of bbh.py to yes / no and true / false, and to
+any other answer the following rules, of which the first that finds an answer decides:
 
     boxed      the content of the last \boxed{...}
     stated     the rest of the sentence after the last "answer is", "Answer:" ...
     bold       the last text in bold
-    mentioned  the last words of the last sentence, as many as the right answer has; none if the sentence weighs two
-               answers ("even or odd")
+    mentioned  the last n words of the last sentence, where n is the number of words in the right answer; no answer if
+               the sentence weighs two answers ("even or odd")
 
 The last two rules do not apply to a reply that declines to answer.
 """
@@ -56,12 +57,12 @@ def normalise(answer: str) -> str:
 
 
 def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:  # noqa: ARG001
-    """Return the answer (or None) of every reply of every item. It is a `custom` filter of lm-eval."""
+    """Return the answer (or None) of every reply of every item. lm-eval calls this function as a `custom` filter."""
     return [[answer_of(reply) for reply in several] for several in replies]
 
 
 def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
-    """Return an item's metrics, as lm-eval's `process_results`.
+    """Return an item's metrics. lm-eval calls this function as `process_results`.
 
     `exact_match`: whether the answer equals the right one after `normalise`; `no_answer`: whether the reply has no
     answer.
@@ -75,7 +76,7 @@ def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, fl
 def stated(reply: str, gold: str) -> str | None:
     """Return the answer of a reply by the tolerant rules; None if there is none.
 
-    `gold`: the right answer. Only its form is used, not its text.
+    `gold`: the right answer. The rules use only its form: whether it is a number or a word, and its number of words.
     """
     if re.fullmatch(r"-?[\d.,]+", gold.strip()):
         return number.stated(reply)

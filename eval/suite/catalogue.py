@@ -5,9 +5,10 @@ module reads only the names, tags and includes in these files, with regular expr
 is done only for names that are not ours. This module also finds the folders of a suite's tasks, so that lm-eval parses
 no other folders.
 
-A group of ours can be derived from a group of lm-eval's (`metadata.made_from`). Our group has one task for each task of
-lm-eval's group, with our group's name in place of lm-eval's. Such a task has two YAMLs: lm-eval's, overlaid with our
-`_<group>.yaml`. They are not merged into one file, because lm-eval's folder is known only at run time.
+A group of ours can be derived from a group of lm-eval's (`metadata.made_from`). Our group then has one task for each
+task of lm-eval's group; in the task's name, our group's name replaces the name of lm-eval's group. Two YAMLs define
+such a task: lm-eval's, and our `_<group>.yaml`, whose keys take precedence. The two are not merged into one file,
+because lm-eval's folder is known only at run time.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Index:
 class Members:
     """The members of a task, group or tag.
 
-    `tasks`: its single tasks, in order; `groups`: its groups, and itself if it is a group. Both map name -> YAML.
+    `tasks`: the single tasks, in order; `groups`: the groups inside a group, and the group itself. Both map name ->
+    YAML.
     """
 
     tasks: dict[str, Yaml]
@@ -67,8 +69,11 @@ def with_tasks_of(folder: str | None) -> Iterator[None]:
 
 
 def own() -> dict[str, Path]:
-    """Return the user's tasks and ours: name -> YAML. A file is named after its task; files that start with an underscore are
-    shared parts."""
+    """Return the user's tasks and ours: name -> YAML.
+
+    The name of a YAML is the name of its task. A YAML whose name begins with an underscore is no task; other YAMLs
+    include it.
+    """
     return _tasks() | users()
 
 
@@ -79,8 +84,11 @@ def users() -> dict[str, Path]:
 
 
 def needed_files(path: Path) -> set[Path]:
-    """Return the files that define a task of the user: its YAML, the YAMLs that it includes, and the Python files
-    beside them that `!function` refers to. Missing files are left out."""
+    """Return the files that define a task of the user.
+
+    These are its YAML, the YAMLs that it includes, and the Python files beside them to which `!function` refers.
+    Missing files are left out.
+    """
     if not path.is_file():
         return set()
     text = path.read_text(encoding="utf-8")
@@ -133,12 +141,12 @@ def find(name: str) -> Yaml | None:
 
 
 def known(name: str) -> bool:
-    """Return whether this is the name of a task, group or tag."""
+    """Return whether `name` is the name of a task, a group or a tag."""
     return name in own() or name in own_groups() or name in names() or find(name) is not None
 
 
 def names() -> set[str]:
-    """Return all of lm-eval's names of tasks, groups and tags."""
+    """Return the names of all tasks, groups and tags of lm-eval."""
     index = official()
     return {*index.tasks, *index.groups, *index.tags}
 

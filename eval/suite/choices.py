@@ -35,10 +35,10 @@ def gpqa(dataset: Any) -> Any:
 
 
 def order(question: str, answers: Sequence[str]) -> list[int]:
-    """Return the positions of `answers` in the order in which they are shown: sorted by a hash of question and answer.
+    """Return the order in which an item's options are shown, as positions in `answers`.
 
-    The order depends only on the item, not on the right answer's position in the file or on a random state. Equal answers keep
-    their order.
+    The options are sorted by a hash of question and option. The order therefore depends neither on the right answer's
+    position in the file nor on a random state. Equal answers keep their order.
     """
     return sorted(
         range(len(answers)), key=lambda place: hashlib.sha256(f"{question}\0{answers[place]}".encode()).digest()

@@ -16,10 +16,10 @@ def conditions_of(results: Mapping[str, Any], leaves: Sequence[str]) -> dict[str
     - max_new_tokens: the token limit of a reply; lower than the configured one if the model's context is too short
     - prompts_cut: the number of prompts shortened at their start
     - chat_template: whether the chat template was used
-    - system_instruction: its hash
+    - system_instruction: the hash of the system message
     - template: the chat template's hash, cut to 12 characters
     - bos: suite.bos; no entry if it is `model`
-    - sentence_splitter: what splits replies into sentences (IFEval only)
+    - sentence_splitter: the name of the sentence splitter (IFEval only)
     """
     leaf = leaves[0]
     config = results.get("configs", {}).get(leaf, {})

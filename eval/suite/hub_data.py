@@ -1,4 +1,4 @@
-"""Joins a benchmark that the hub splits into configurations (MATH's subjects). Task YAMLs refer to `joined`."""
+"""Joins the configurations into which the hub divides a benchmark (MATH's subjects). Task YAMLs refer to `joined`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 
 def joined(path: str, parts: Sequence[str], **_: Any) -> Any:
-    """Return the hub's data set `path` with its configurations `parts` concatenated, as lm-eval's `custom_dataset`.
+    """Return the hub's data set `path` with its configurations `parts` concatenated.
 
-    The datasets.DatasetDict has the splits that all configurations have. `path` can also be a folder with the data
-    set's layout. lm-eval also passes the task's `metadata` as keywords; they are ignored. Raises what
-    datasets.load_dataset raises (OSError, ValueError).
+    The datasets.DatasetDict contains the splits that all configurations have. `path` can also be a folder with the data
+    set's layout. lm-eval calls this function as `custom_dataset` and passes the task's `metadata` as keywords, which
+    are ignored. Raises what datasets.load_dataset raises (OSError, ValueError).
     """
     from datasets import DatasetDict, concatenate_datasets, load_dataset
 

@@ -17,7 +17,10 @@ from gra.eval.suite.plan import LocalFiles
 
 
 def manager(suite: Suite, local: LocalFiles, scratch: Path) -> Any:
-    """Return a TaskManager for the suite's tasks. The YAMLs that it needs for local files are written to the folder `scratch`."""
+    """Return lm-eval's TaskManager for the suite's tasks.
+
+    For tasks that read local files, YAMLs are written to the folder `scratch`.
+    """
     from lm_eval.tasks import TaskManager
 
     here = {task.name for task in local.tasks}
@@ -50,11 +53,11 @@ def manager(suite: Suite, local: LocalFiles, scratch: Path) -> Any:
 
 
 def tried(tasks: Any, suite: Suite, seed: int) -> tuple[list[Any], dict[str, str]]:
-    """Return the suite's tasks and groups, loaded by the TaskManager `tasks`, and the skipped tasks: name -> reason.
+    """Load the suite's tasks and groups with the TaskManager `tasks`. Return them and the skipped tasks.
 
-    Under `suite.skip_missing`, a task is skipped if its data are unavailable. Tasks are loaded before the model, so
-    that an unreachable hub, missing rights of access and unsafe code are reported first. `seed`: for tasks that shuffle
-    the choices of their items.
+    With `suite.skip_missing`, a task is skipped if its data are unavailable; the second returned value maps its name to
+    the reason. Tasks are loaded before the model, so that an unreachable hub, missing rights of access and unsafe code
+    are reported first. `seed`: for tasks that shuffle the choices of their items.
 
     Raises EvalError for any other task that cannot be loaded, and for a task that would run model-written code in this
     process.

@@ -6,8 +6,8 @@ set's name, and C its configuration. The file of split S is the first of these t
 
     DIR/F/C/S.jsonl   DIR/F/C.jsonl   DIR/F/S.jsonl   DIR/T.jsonl   DIR/C.jsonl       (or .jsonl.gz)
 
-- F is one of T, T without `_chat`, H, C. If C begins with H, C without this beginning is also tried (diamond for
-  gpqa_diamond).
+- F is one of T, T without `_chat`, H, C.
+- If C begins with H, the rest of C is tried in place of C, too: for gpqa_diamond also diamond.
 - DIR/H/S.jsonl is not used if C is one of several configurations (BBH's tasks), because all of them would read the same
   file. The exception is MMLU's file of all subjects, which is filtered by `subject` = C.
 - DIR/C.jsonl is for our own tasks, which have no H.
@@ -40,8 +40,8 @@ class LocalTask:
     """A task and its local files. A task without files is read from the hub.
 
     `files`: split -> path, or split/configuration -> path if the task joins several configurations; `dropped`: the
-    YAML's keys that name splits without a file, which the task does not need; `subject`: the only subject to read from
-    MMLU's file of all subjects.
+    YAML's keys that name a split for which there is no file; the task does not need these splits; `subject`: the only
+    subject to read from MMLU's file of all subjects.
     """
 
     name: str
@@ -56,8 +56,8 @@ def locate(
 ) -> tuple[LocalTask, list[str]]:
     """Find the files of task `name` in `folders`; return the task, and a message for each needed split without a file.
 
-    Earlier folders take precedence. `spec`: the content of `yaml`; `shots` overrides the task's number of worked
-    examples. A message lists the paths that were tried.
+    Earlier folders take precedence. `spec`: the content of `yaml`; `shots`: the number of few-shot examples, None for
+    the number in the YAML. A message lists the paths that were tried.
     """
     test, *examples = needed_splits(spec, shots)
     files: dict[str, Path] = {}
@@ -79,7 +79,7 @@ def locate(
 
 
 def needed_splits(spec: Mapping[str, Any], shots: int | None) -> list[str]:
-    """Return the splits that a task needs: the scored split, then the split of its worked examples if it differs."""
+    """Return the splits that a task needs: the scored split, then the split of its few-shot examples if it differs."""
     test = next((spec[key] for key in _SPLITS if spec.get(key)), "test")
     default = spec.get("num_fewshot") or 0
     count = shots if shots is not None and spec.get("num_fewshot") != 0 else default  # lm-eval keeps a 0 in the YAML
@@ -91,7 +91,10 @@ def needed_splits(spec: Mapping[str, Any], shots: int | None) -> list[str]:
 
 
 def write_yaml(task: LocalTask, folder: Path) -> None:
-    """Write `folder`/<task>.yaml, which includes the task's YAML and makes `load` read the task's local files, if it has any."""
+    """Write the file `folder`/<task>.yaml for lm-eval. It includes the task's YAML.
+
+    If the task has local files, the YAML also makes lm-eval read them with `load`.
+    """
     parts = (task.yaml,) if isinstance(task.yaml, Path) else task.yaml
     text: dict[str, Any] = {"include": [str(path.resolve()) for path in parts], "task": task.name}
     text |= dict.fromkeys(task.dropped)
@@ -114,11 +117,12 @@ def write_group(name: str, yaml: Path, folder: Path) -> None:
 
 
 def load(files: Mapping[str, str], subject: str | None = None, **_: Any) -> Any:
-    """Return a datasets.DatasetDict of local files, as lm-eval's `custom_dataset`.
+    """Return a datasets.DatasetDict of the records in local files.
 
-    `files`: split -> path, or split/configuration -> path if the task joins several configurations. lm-eval also passes
-    the task's `metadata` as keywords; they are ignored. `datasets.load_dataset("json")` is not used, because it
-    converts date columns to timestamps and writes a cache to the home folder.
+    `files`: split -> path, or split/configuration -> path if the task joins several configurations. lm-eval calls this
+    function as `custom_dataset` and passes the task's `metadata` as keywords, which are ignored.
+    `datasets.load_dataset("json")` is not used, because it converts date columns to timestamps and writes a cache to
+    the home folder.
     """
     from datasets import Dataset, DatasetDict
 
@@ -131,7 +135,7 @@ def load(files: Mapping[str, str], subject: str | None = None, **_: Any) -> Any:
 def records(path: Path, subject: str | None = None) -> list[dict[str, Any]]:
     """Return the records of a file. If `subject` is given, return only the records of that subject.
 
-    Raises EvalError with file and line if a record is not valid. Raises EvalError if there are no records.
+    Raises EvalError if there are no records, or if one is not valid; the message then names the file and the line.
     """
     everything = _records(path, path.stat().st_mtime_ns)
     kept = [record for record in everything if subject is None or record.get("subject") == subject]

@@ -23,8 +23,9 @@ _ADD = "add the files, or set another folder: suite.data_dir=DIR"
 class LocalFiles:
     """The tasks of a suite that read local files.
 
-    `tasks`: single tasks with their files; `groups`: lm-eval's groups that contain them, name -> YAML; `skipped`: tasks left out
-    by `suite.skip_missing` -> what is missing; `problems`: faults, such as files missing without `suite.skip_missing`.
+    `tasks`: single tasks with their files; `groups`: lm-eval's groups that contain them, name -> YAML; `skipped`: each
+    task that `suite.skip_missing` leaves out -> what is missing; `problems`: faults, such as files missing without
+    `suite.skip_missing`.
     """
 
     tasks: list[LocalTask] = field(default_factory=list)
@@ -157,9 +158,9 @@ def without(suite: Suite, skipped: Iterable[str]) -> Suite:
 
 
 def owners(suite: Suite, subtasks: Mapping[str, list[str]], logged: list[str]) -> dict[str, str]:
-    """Return, for each leaf task, the task of the suite that it belongs to, in the suite's order.
+    """Return, for each leaf task, the entry of `suite.tasks` that contains it, in the suite's order.
 
-    If the suite names a tag, each leaf task of the tag belongs to itself.
+    A leaf task that belongs to the suite only through a tag is mapped to itself.
 
     Raises EvalError if lm-eval logged no samples.
     """
@@ -176,7 +177,7 @@ def owners(suite: Suite, subtasks: Mapping[str, list[str]], logged: list[str]) -
 def scored(suite: Suite, owner_of: Mapping[str, str], skipped: Iterable[str]) -> list[str]:
     """Return the names of the tasks in scores.json, in the suite's order.
 
-    A skipped task keeps its place. The leaf tasks of a tag come last.
+    The list includes skipped tasks. The leaf tasks of a tag come last.
     """
     names, out = dict.fromkeys(owner_of.values()), set(skipped)
     return [

@@ -29,7 +29,8 @@ def names(docs: Sequence[Mapping[str, Any]]) -> list[str]:
 def kinds(docs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return each item's kind: its value in the first column of KINDS that is usable, or "" if none is.
 
-    A column is usable if all items have a text in it and it has several values, each for at least two items on average.
+    A column is usable if it has a text for every item and at least two different values, with two or more items per
+    value on average.
     """
     for key in KINDS:
         found = [doc.get(key) for doc in docs]
@@ -41,9 +42,9 @@ def kinds(docs: Sequence[Mapping[str, Any]]) -> list[str]:
 def order(items: Sequence[tuple[str, str]], seed: int) -> list[int]:
     """Return the positions of all items in sampling order.
 
-    `items`: (stratum, name) of each item; names are unique within a stratum. In every prefix of the order, two strata
-    of equal size differ by at most one item, and the number of items of any stratum is in proportion to its size to
-    within about one. The order of `items` does not matter.
+    `items`: (stratum, name) of each item; names are unique within a stratum. If the order is cut at any point, the part
+    before the cut contains items of each stratum in proportion to the stratum's size, to within about one item; two
+    strata of equal size differ by at most one item. The result does not depend on the order of `items`.
     """
     strata: dict[str, list[int]] = {}
     for place, (stratum, _) in enumerate(items):
@@ -61,8 +62,8 @@ def taken(leaves: Mapping[str, Sequence[Mapping[str, Any]]], limit: int, seed: i
 
     `leaves`: a benchmark's leaf tasks -> items.
 
-    `limit` items are selected in total, or all if there are fewer. Each leaf task gets at least one, because a mean over fewer
-    tasks would be another benchmark: BBH with 27 tasks gets at least 27 items.
+    In total, `limit` items are selected, or all if there are fewer. But at least one item of each leaf task is selected
+    (27 items of BBH, which has 27 tasks), because a mean over fewer tasks would be another benchmark.
     """
     where: list[tuple[str, int]] = []
     items: list[tuple[str, str]] = []
