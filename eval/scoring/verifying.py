@@ -1,6 +1,6 @@
 """PURE: writes the prompts for a verifier model and reads the verdicts in its replies.
 
-`gra rescore --reading verified` uses this module. It also computes how far the verdicts agree with the tolerant
+The module is used by `gra rescore --reading verified`. It also computes how far the verdicts agree with the tolerant
 reading.
 
 The verifier sees the item's question, the right answer and what the model replied, and says in one word whether the
