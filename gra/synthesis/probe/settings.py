@@ -52,9 +52,9 @@ class ProbeSettings(Settings):
         return value
 
     def sizes(self, models: int, known: int) -> tuple[int, int]:
-        """Return how many pairs of answers (a right one, and a wrong one made by rule) and how many known questions the
-        probe uses, so that it makes about `calls` calls per model. `known`: the number of known questions that there
-        are.
+        """Return two numbers: how many pairs of answers and how many known questions the probe uses. A pair is a right
+        answer and a wrong one that a rule makes from it. With these numbers, the probe makes about as many calls per
+        model as the setting `calls` says. `models`: the number of models. `known`: how many known questions there are.
 
         Each model answers each known question once, and reviews the answers of all models.
         """
@@ -64,8 +64,8 @@ class ProbeSettings(Settings):
 
 
 def mode(settings: SynthesisSettings, *, simulated: bool) -> Mode:
-    """Return the value of `synthesis.probe`. If it is not set, return its default: off for simulated pools, else
-    warn."""
+    """Return the value of `synthesis.probe`. If it is not set, return its default: "off" for simulated pools, else
+    "warn"."""
     return settings.probe or ("off" if simulated else "warn")
 
 

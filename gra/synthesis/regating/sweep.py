@@ -146,7 +146,7 @@ def row(arm: Mapping[str, Any], decided: Decided) -> dict[str, Any]:
 
 def said(name: str, entry: Mapping[str, Any]) -> str:
     """Return an arm's line for the terminal. It begins with the proportion of accepted proposals, not with the number
-    of kept samples: a round ends when it has its samples, so most arms keep the same number."""
+    of kept samples, because a round ends as soon as it has enough samples, so most arms keep the same number."""
     share, most = entry["accepted_share"], entry["accepted_share_most"]
     accepted = "-" if share is None else f"{100 * share:.0f} %" + ("" if most == share else f" to {100 * most:.0f} %")
     undecided = f", {entry['undecided']:,} undecided" if entry["undecided"] else ""
@@ -164,8 +164,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def plot(rows: Sequence[Mapping[str, Any]], path: Path, mark: str) -> None:
-    """Plot the proportion of accepted proposals against the numeric setting with the most values, with a line for each
-    combination of the other settings. `mark` is added to the label of the axis."""
+    """Plot the proportion of accepted proposals against the numeric setting that has the most different values, with a
+    line for each combination of the other settings. `mark` is added to the label of the axis."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
