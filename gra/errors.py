@@ -1,7 +1,7 @@
 """The errors that users see. Each is named after the part that failed; its text says what to do.
 
-A bad record, reply or sample is not an error: it is counted, with its reason. An exception from this module means that the
-run cannot continue.
+A bad record, reply or sample is not an error: it is counted, with its reason. An exception from this module means that
+the run cannot continue.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ ARROW = "\n    -> "  # separates what happened from what to do, in an error's te
 
 @dataclass(frozen=True)
 class Problem:
-    """A fault of the configuration: its dotted `key`, what is wrong, what to do, and the `file` that set the key, if known.
+    """A fault of the configuration: its dotted `key`, what is wrong, what to do, and the `file` that set the key, if
+    known.
 
-    `passing`: the fault may be gone before the run gets there, such as a server that is not up yet. It is reported but does
-    not stop the run.
+    `passing`: whether the fault may be gone when the run needs the key, such as a server that is not up yet. Such a
+    fault is reported but does not stop the run.
     """
 
     key: str
@@ -49,13 +50,14 @@ class GraError(Exception):
 
 
 def parts_of(error: Exception | str) -> tuple[str, str]:
-    """Split an error's text into what happened and what to do ('' if the text does not say)."""
+    """Return the two parts of an error's text: what happened, and what to do. The second is '' if the text has no such
+    part."""
     what, _, remedy = str(error).partition(ARROW)
     return what, remedy
 
 
 class ConfigError(GraError):
-    """All faults of a configuration, raised together before any work begins."""
+    """The configuration has faults. One exception lists all of them, and it is raised before any work begins."""
 
     code = EXIT_CONFIG
 
@@ -70,16 +72,17 @@ class SeedError(GraError):
 
 
 class ServerError(GraError):
-    """A model server cannot be used: it is unreachable, serves another model, or refuses the key. The text names the URL and
-    the model."""
+    """A model server cannot be used: it is unreachable, serves another model, or refuses the key. The text names the
+    URL and the model."""
 
 
 class SynthesisError(GraError):
-    """A synthesis cannot produce a data set. The text says where its proposals were lost."""
+    """A synthesis cannot produce a data set. The text says why."""
 
 
 class NothingKept(SynthesisError):
-    """A synthesis ran to its end and its committee kept no sample. The text gives the reasons of the drops."""
+    """A synthesis ran to its end, but its committee kept no sample. The text gives the reasons for which proposals were
+    dropped."""
 
     code = EXIT_NOTHING_KEPT
 
@@ -93,7 +96,8 @@ class EvalError(GraError):
 
 
 class StoreError(GraError):
-    """The run store or an output folder cannot be used: locked, read-only, full, or started with another configuration."""
+    """The run store or an output folder cannot be used: locked, read-only, full, or started with another
+    configuration."""
 
 
 class MissingError(StoreError):
@@ -113,7 +117,7 @@ class Interrupted(GraError):
 
 
 class Preempted(GraError):
-    """The run was stopped by SIGTERM or SIGUSR1, which batch systems send before a job ends. Finished work is on disk; the same
-    command resumes."""
+    """The run was stopped by SIGTERM or SIGUSR1, which batch systems send before a job ends. Finished work is on disk;
+    the same command resumes."""
 
     code = EXIT_PREEMPTED

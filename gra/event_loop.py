@@ -1,5 +1,5 @@
-"""Runs a coroutine on uvloop's event loop, which costs less per call. Falls back to asyncio's loop if uvloop is not installed
-(Windows)."""
+"""Runs a coroutine on uvloop's event loop, which uses less CPU time per model call than asyncio's. If uvloop is not
+installed, as on Windows, asyncio's loop is used."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` like `asyncio.run`, with fewer garbage collections. The collector has little to do: reference counting
-    frees the objects of model calls, and imported modules stay in memory."""
+    """Run the coroutine `main` like `asyncio.run`, but with fewer garbage collections. The garbage collector has little
+    to do, because reference counting frees the objects of model calls, and imported modules stay in memory."""
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
     with _handlers_restored():

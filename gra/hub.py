@@ -18,8 +18,8 @@ _SET = ("1", "on", "yes", "true")
 
 
 def hub_problem(key: str, name: str, kind: Kind = "model", revision: str | None = None) -> Problem | None:
-    """Return why the hub's model or data set `name`, which the config key `key` names, cannot be used here; None if it
-    can."""
+    """Return the reason why a model or data set of the hub cannot be used here; None if it can. `name`: its hub id.
+    `key`: the config key that has the id, for the message."""
     found = _fault(name, kind, revision, _offline(kind))
     return None if found is None else Problem(key, *found)
 
@@ -30,8 +30,8 @@ def is_hub_id(name: str) -> bool:
 
 
 def cached(name: str, kind: Kind, revision: str | None = None) -> bool:
-    """Return whether the local hub cache has `name`, at `revision` if one is given. Return True also for a data set
-    that the library `datasets` has already prepared in its own cache."""
+    """Return whether the local hub cache has the model or data set `name`. If `revision` is given, the cache must have
+    this revision. A data set that the library `datasets` has prepared in its own cache counts as cached."""
     from huggingface_hub import constants
 
     folder = Path(constants.HF_HUB_CACHE) / f"{kind}s--{name.replace('/', '--')}"
@@ -48,10 +48,10 @@ def cached(name: str, kind: Kind, revision: str | None = None) -> bool:
 
 
 def commit_of(name: str, revision: str | None = None) -> str | None:
-    """Return the commit at which the local cache holds the hub model `name` at `revision` (None: main).
+    """Return the commit of the hub model `name` in the local cache. `revision`: a branch, tag or commit; None: main.
 
-    Returns None if `name` is a local path or not in the cache. Needed because transformers no longer records the commit in a
-    model's config.
+    Returns None if `name` is a local path or not in the cache. This function is needed because transformers no longer
+    records the commit in a model's config.
     """
     from huggingface_hub import constants
 
@@ -64,7 +64,8 @@ def commit_of(name: str, revision: str | None = None) -> str | None:
 
 
 def _prepared(name: str) -> bool:
-    """Return whether `datasets` has already prepared this data set. It then needs neither the hub nor the hub's cache."""
+    """Return whether `datasets` has already prepared this data set. It then needs neither the hub nor the hub's
+    cache."""
     home = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
     folder = Path(os.environ.get("HF_DATASETS_CACHE") or home / "datasets").expanduser()
     wanted = re.sub(r"[^a-z0-9]", "", name.lower())

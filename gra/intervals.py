@@ -1,9 +1,9 @@
-"""PURE: two-sided quantiles of the normal and Student's t distributions, and Wilson's interval, without scipy. Importing scipy
-is slow, and a synthesis does not need it otherwise.
+"""PURE: two-sided quantiles of the normal and Student's t distributions, and Wilson's interval, without scipy.
+Importing scipy is slow, and a synthesis does not need it otherwise.
 
-Student's t quantile: Newton's method on the distribution function. The distribution function is an incomplete beta function,
-computed with Lentz's continued fraction (Abramowitz and Stegun 1964, 26.5.8 and 26.7.1; Thompson and Barnett 1986, Journal
-of Computational Physics 64).
+Student's t quantile: Newton's method on the distribution function. The distribution function is an incomplete beta
+function, computed with Lentz's continued fraction (Abramowitz and Stegun 1964, 26.5.8 and 26.7.1; Thompson and Barnett
+1986, Journal of Computational Physics 64).
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ _TINY = 1e-300
 
 
 def normal(level: float) -> float:
-    """Return the z with P(|Z| <= z) = level for a standard normal Z, e.g. 1.96 for 0.95."""
+    """Return the number z with P(|Z| <= z) = level for a standard normal Z. For the level 0.95, z is 1.96."""
     return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def student(level: float, df: float) -> float:
-    """Return the t with P(|T| <= t) = level for `df` degrees of freedom (above 0; fractions and infinity are allowed).
+    """Return the number t with P(|T| <= t) = level, where T has Student's t distribution. `df`: its degrees of freedom,
+    above 0; they may be a fraction or infinite.
 
     Raises ValueError for a level outside (0, 1) or df <= 0.
     """
@@ -47,8 +48,8 @@ def student(level: float, df: float) -> float:
 
 
 def wilson(value: float, n: float, z: float) -> tuple[float, float]:
-    """Return Wilson's score interval for the proportion `value` of `n` units; `z` is the normal quantile (Wilson 1927, JASA
-    22)."""
+    """Return the two ends of Wilson's score interval for a proportion (Wilson 1927, JASA 22). `value`: the observed
+    proportion. `n`: the number of observations. `z`: the normal quantile, e.g. 1.96."""
     centre = (value + z * z / (2 * n)) / (1 + z * z / n)
     reach = z / (1 + z * z / n) * math.sqrt(max(0.0, value * (1 - value)) / n + z * z / (4 * n * n))
     # At proportions 0 and 1 a bound is exactly 0 or 1; floating-point sums miss it by the last bits.
@@ -61,8 +62,8 @@ def outside(t: float, df: float) -> float:
 
 
 def _beta(x: float, rest: float, a: float, b: float) -> float:
-    """Return the regularised incomplete beta function I_x(a, b). `rest` is 1 - x, passed separately because the subtraction
-    would lose digits."""
+    """Return the regularised incomplete beta function I_x(a, b). `rest` is 1 - x, passed separately because the
+    subtraction would lose digits."""
     if x <= 0 or rest <= 0:
         return 0.0 if x <= 0 else 1.0
     log_x = math.log(x) if x < 0.5 else math.log1p(-rest)

@@ -1,9 +1,9 @@
-"""Defines questions with known answers (`Known`) and the protocol of their sources. The config names a source by its
-`_target_`.
+"""Defines questions with known answers (`Known`) and the protocol of sources, which are functions that return such
+questions. The config names a source's function in a key `_target_`.
 
-A source is called as `target(settings, seeds) -> list[Known]`. `settings` holds the other keys of the source's mapping in
-the config; `seeds` are the run's seeds, each with `id`, `instruction`, `response` and `domain`. A source raises ConfigError
-for keys or files that cannot be used. Sources:
+A source is called as `target(settings, seeds) -> list[Known]`. `settings`: the keys beside `_target_` in the config.
+`seeds`: the run's seed samples, each with `id`, `instruction`, `response` and `domain`. A source raises ConfigError for
+keys or files that cannot be used. Sources:
 
     gra.synthesis.probe.exact.source        seeds with an exact answer: a number, a letter, "The answer is X."
     gra.simulation.known.source             seeds of the simulated world, checked against its truth
@@ -18,7 +18,7 @@ from typing import Protocol
 
 
 class AnySeed(Protocol):
-    """The fields of a seed that a source can use."""
+    """A seed sample, with the fields that a source can use."""
 
     @property
     def id(self) -> str: ...
@@ -34,8 +34,8 @@ class AnySeed(Protocol):
 class Known:
     """A question with a known answer.
 
-    `response` is a right answer in the words of its source. `right(reply)` judges any other reply; it returns None if
-    no rule can decide. `wrong` holds replies that the source knows to be wrong.
+    `response`: a right answer, as the source has it. `right(reply)`: a function that says whether any other reply is
+    right; it returns None if no rule can decide. `wrong`: replies of which the source knows that they are wrong.
     """
 
     id: str

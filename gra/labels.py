@@ -1,5 +1,5 @@
-"""Reads the labels "simulated" and "quantized" of folders: the files `SIMULATED` and `QUANTIZED`, one line of text each.
-Everything made from a labelled folder gets the same label."""
+"""Reads the labels "simulated" and "quantized" of folders: the files `SIMULATED` and `QUANTIZED`, one line of text
+each. Everything made from a labelled folder gets the same label."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _CAP = 200  # maximum bytes read from a label file
 
 
 def simulated(paths: Iterable[Path | None]) -> bool:
-    """Return whether any of `paths` was made from simulated models or texts. None and missing paths (such as a hub id) count as
-    not labelled.
+    """Return whether any of `paths` was made from simulated models or texts. None and missing paths (such as a hub id)
+    count as not labelled.
 
-    A folder is labelled by a file SIMULATED or by `"simulated": true` in its manifest.json; a file has the labels of its
-    folder. The parent folder is checked too, because users often name a part of a stage's output, e.g. its model/.
+    A folder is labelled if it has a file SIMULATED, or `"simulated": true` in its manifest.json. A file has the labels
+    of its folder. The parent folder is checked too, because users often name a part of a stage's output, e.g. its
+    model/.
     """
     return any(
         _labelled(folder) for path in paths if path is not None and path.exists() for folder in _places(path.resolve())
@@ -44,8 +45,8 @@ def foreign_seeds(models_simulated: bool, seeds: Iterable[Path | None]) -> str |
 def quantized(paths: Iterable[Path | None]) -> str | None:
     """Return the text of the first label QUANTIZED found, on one line; None if no path is labelled.
 
-    Looks in the folder, its parent and its model/, because a stage accepts each of these. None and missing paths (such as a
-    hub id) count as not labelled.
+    Looks in each folder, in its parent and in its subfolder model/, because a user may name any of these as a model.
+    None and missing paths (such as a hub id) count as not labelled.
     """
     for path in paths:
         if path is None or not path.exists():
@@ -61,8 +62,8 @@ def quantized(paths: Iterable[Path | None]) -> str | None:
 
 
 def before_training(label: str) -> str:
-    """Return the sentence for tables and cards, without its full stop: "weights were 4-bit before training (...)". `label`: the
-    text from `quantized`."""
+    """Return a sentence for tables and cards that says that a model was trained from quantised weights: "weights were
+    4-bit before training (...)". It has no full stop. `label`: the text that `quantized` returned."""
     bits = re.match(r"\d+-bit", label)
     return f"weights were {bits[0] if bits else 'rounded to few bits'} before training ({label})"
 

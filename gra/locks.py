@@ -1,5 +1,5 @@
-"""Locks a path across processes and, on shared file systems, across machines (POSIX locks). The kernel releases a lock when its
-process ends."""
+"""Locks a path across processes and, on shared file systems, across machines (POSIX locks). The kernel releases a lock
+when its process ends."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 @contextmanager
 def locked(path: Path, waiting: Callable[[str], None], patience_s: float | None = None) -> Iterator[None]:
-    """Hold the lock file `path` during the block. If another process holds it, call `waiting` once with that process's
-    description, then wait.
+    """Hold the lock file `path` during the block. If another process holds it, call `waiting` once with a description
+    of that process, then wait until the lock is free.
 
-    `patience_s`: seconds to wait at most before StoreError is raised; None: no limit. Only the kernel's lock counts, not the
-    existence of the file (which is removed on release), so a killed process blocks nobody. Raises StoreError if the file
-    cannot be created or the file system does not support locks.
+    `patience_s`: the maximum number of seconds to wait, after which StoreError is raised; None: no limit. The lock is
+    the kernel's lock on the file, not the existence of the file; so a killed process blocks nobody. The file is removed
+    when the lock is released. Raises StoreError if the file cannot be created or the file system does not support
+    locks.
     """
     handle = _acquire(path, waiting, patience_s)
     try:

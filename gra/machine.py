@@ -1,8 +1,9 @@
-"""Records for which machine configs are checked: this machine, or the one that a batch job requests.
+"""Tells the checks of a config on which machine it will run: on this one, or on the machine of a batch job that is to
+be submitted.
 
-A login node has no GPU and may lack a compiler or a server's command. In a block `with requested(gpus=4, ...)`, checks
-compare a config only with the GPUs that the job requests. When the job runs, its stage checks the config in full on its
-machine, before it loads anything.
+A login node has no GPU and may lack a compiler or a server's command. Therefore, in a block `with requested(gpus=4,
+...)`, the checks compare a config only with the GPUs that the job requests. When the job runs, it checks the config in
+full on its machine, before it loads anything.
 """
 
 from __future__ import annotations
@@ -22,33 +23,33 @@ def requested_gpus() -> int | None:
 
 
 def one_server_each() -> bool:
-    """Return whether each model's server gets a machine of its own. If so, the machine's GPUs need to suffice for only
-    one server."""
+    """Return whether each model's server gets a machine of its own. If so, a machine needs GPUs for one server only."""
     return _apart.get()
 
 
 def too_few_gpus(needed: int, there: int) -> str:
-    """Return the message for a config that needs more GPUs (`needed`) than are there (`there`), visible here or
-    requested."""
+    """Return the error message for a config that needs too many GPUs. `needed`: the number that it needs. `there`: the
+    number that this machine has or that the batch job requests."""
     return f"{needed} GPUs are needed, {there} are {'visible' if _gpus.get() is None else 'requested'}"
 
 
 def more_gpus() -> str:
-    """Return advice for the user how to get more GPUs, on this machine or for the batch job."""
+    """Return advice for the user on how to get more GPUs, on this machine or in the batch job."""
     here = "make more GPUs visible (CUDA_VISIBLE_DEVICES; sbatch --gres)"
     return here if _gpus.get() is None else f"request more: {_key.get()}.gpus"
 
 
 def server_jobs() -> str | None:
-    """Return the key that gives each model's server a job of its own; None if each has one already, or if configs are
-    checked for this machine."""
+    """Return the config key with which the user can give each model's server a batch job of its own. Return None if
+    each server has one already, or if configs are checked for this machine."""
     return None if _gpus.get() is None or _apart.get() else f"{_key.get()}.servers"
 
 
 @contextmanager
 def requested(gpus: int, key: str, *, one_server_each: bool = False) -> Iterator[None]:
-    """Declare that configs checked in the block are for a machine with `gpus` GPUs and all programs and packages.
-    `key`: the config key of the mapping with the job's request, such as the number `gpus`."""
+    """Declare that the configs checked in the block will run in a batch job on a machine with `gpus` GPUs, which has
+    all programs and packages. `key`: the config key under which the user sets the job's request (KEY.gpus), for
+    messages."""
     before, apart, place = _gpus.set(gpus), _apart.set(one_server_each), _key.set(key)
     try:
         yield

@@ -32,7 +32,8 @@ def fault(folder: Path) -> tuple[str, str] | None:
 
 
 def stage_fault(folder: Path) -> tuple[str, str]:
-    """Return (what is wrong, what to do) for `folder`, which should be a stage's output with a model/ in it but has none."""
+    """Return (what is wrong, what to do) for a folder that was given as a stage's output but has no model in its
+    subfolder model/."""
     if _is_model(folder) and folder.name == "model":
         return f"{folder} is the model itself; this input expects its parent folder", f"use {folder.parent}"
     if (folder / ADAPTER).is_file() and _is_model(folder.parent / "model"):

@@ -8,6 +8,7 @@ _FAMILY = re.compile(r"[a-z]+")
 
 
 def family_of(name: str) -> str:
-    """The first group of letters in a model's name, without its owner: `qwen` for `Qwen/Qwen2.5-Coder-0.5B`."""
+    """Return the first letters of a model's name in lower case, without the owner before the slash: `qwen` for
+    `Qwen/Qwen2.5-Coder-0.5B`."""
     found = _FAMILY.search(name.lower().rsplit("/", 1)[-1])
     return found[0] if found else name

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 
 class Child:
-    """The parent's handle on one child process. A request is a length-prefixed JSON list of texts; the answer is a JSON header and
-    float32 rows. The first request is an empty list: its answer means that the model is loaded."""
+    """The parent's handle on one child process. A request is a JSON list of texts, sent after its length in bytes. The
+    answer is a JSON header and float32 rows. The first request is an empty list; the child answers it when the model is
+    loaded."""
 
     def __init__(self, location: str):
         self._location = location
@@ -46,8 +47,8 @@ class Child:
             self._write([])  # starts loading the model
 
     def revision(self) -> str | None:
-        """Return the hub revision of the loaded model; None if it has none. Waits until the model is loaded. Raises SynthesisError
-        if that fails."""
+        """Return the hub revision of the loaded model; None if it has none. Waits until the model is loaded. Raises
+        SynthesisError if that fails."""
         return self._load().get("revision")
 
     def ask(self, texts: list[str]) -> Matrix:
@@ -127,8 +128,8 @@ def _receive(pipe: IO[bytes]) -> bytes:
 
 
 def serve(location: str, parent: int) -> None:
-    """Run the child: load the model at `location` and answer requests until stdin ends, because the process `parent` closed it or
-    ended."""
+    """Run the child process: load the model at `location` and answer requests. The child ends when the parent process
+    closes its stdin or ends. `parent`: the parent's process id."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     answers = os.fdopen(os.dup(1), "wb")
@@ -158,8 +159,8 @@ def serve(location: str, parent: int) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """End this process when `parent` has ended. The end of stdin is not enough, because it is not read while a model loads or a
-    request runs."""
+    """End this process when `parent` has ended. The end of stdin is not enough, because it is not read while a model
+    loads or a request runs."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

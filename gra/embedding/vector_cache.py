@@ -6,7 +6,8 @@ row; a hash of the model, the libraries and the processor is in the folder's nam
 names and never changed, so any number of runs can read and write concurrently and be killed. All files together take at
 most `LIMIT` bytes; the least recently used are deleted.
 
-GRA_CACHE=FOLDER sets the place (else $XDG_CACHE_HOME/gra or ~/.cache/gra); GRA_CACHE=off disables the cache.
+The environment variable GRA_CACHE=FOLDER sets the cache's folder; the default is $XDG_CACHE_HOME/gra or ~/.cache/gra.
+GRA_CACHE=off disables the cache.
 """
 
 from __future__ import annotations
@@ -38,15 +39,15 @@ log = logging.getLogger(__name__)
 
 
 class VectorCache:
-    """The vectors of one model on this machine, in `root`/embeddings. If the folder cannot be written, that is logged and nothing
-    is cached."""
+    """The cached vectors of one model on this machine, in the folder `root`/embeddings. If the folder cannot be
+    written, a warning is logged and nothing is cached."""
 
     def __init__(self, root: Path, model: str):
         self._all = root / "embeddings"
         self._folder = self._all / hashlib.sha256("\n".join((model, *surroundings())).encode()).hexdigest()[:32]
 
     def get(self, keys: Collection[bytes]) -> dict[bytes, NDArray[np.float32]]:
-        """Return the cached vectors of the texts with the hashes `keys`, by hash. Texts without a cached vector are
+        """Return a mapping from hash to vector for the texts whose hashes are `keys`. Texts without a cached vector are
         left out."""
         wanted, found = set(keys), dict[bytes, "NDArray[np.float32]"]()
         for path in _newest_first(self._folder):
@@ -60,7 +61,8 @@ class VectorCache:
         return found
 
     def add(self, keys: Sequence[bytes], rows: NDArray[np.float32]) -> None:
-        """Store the `rows` of the texts with the hashes `keys`."""
+        """Store vectors in the cache. `keys`: the hashes of the texts. `rows`: the texts' vectors, in the same
+        order."""
         try:
             write_bytes(self._folder / f"{uuid.uuid4().hex}.vectors", _packed(keys, rows))
             self._keep_within(LIMIT)
@@ -82,7 +84,8 @@ class VectorCache:
 
 
 def surroundings() -> list[str]:
-    """Return the libraries' versions and the processor, on which the last bits of a vector depend."""
+    """Return what the last bits of a vector depend on, besides text and model: the libraries' versions and the
+    processor."""
     found = [f"{name} {_version(name)}" for name in _LIBRARIES]
     return [*found, platform.machine(), _processor()]
 
@@ -103,8 +106,8 @@ def _processor() -> str:
 
 
 def _packed(keys: Sequence[bytes], rows: NDArray[np.float32]) -> bytes:
-    """Return the bytes of a file: a checksum of the head and the hashes, a checksum of the vectors, the head (number
-    and width of the vectors), the hashes, the vectors."""
+    """Return the content of a cache file. Its parts are, in this order: a checksum of the head and the hashes, a
+    checksum of the vectors, the head (number and width of the vectors), the texts' hashes, the vectors."""
     names = _HEAD.pack(*rows.shape) + b"".join(keys)
     vectors = rows.astype("<f4").tobytes()
     return hashlib.sha256(names).digest() + hashlib.sha256(vectors).digest() + names + vectors

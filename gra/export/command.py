@@ -69,7 +69,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def fault(form: str, name: str, *, preferences: bool) -> tuple[str, str, str] | None:
-    """PURE: return (option, what is wrong, what to do) if the name or the choice of pairs cannot be used, else None."""
+    """PURE: return (option, what is wrong, what to do) if `name` is not a valid file name, or if preference pairs are
+    wanted in a format that has none. Return None if there is no fault."""
     if not re.fullmatch(r"[\w.-]+", name):
         return "name", f"{name!r} is not a file name", "use letters, digits, `.`, `-` and `_`"
     if preferences and FORMATS[form].pairs is None:
@@ -79,11 +80,11 @@ def fault(form: str, name: str, *, preferences: bool) -> tuple[str, str, str] | 
 
 
 def export(folder: Path, form: str, output: Path, name: str, margin: float | None = None) -> tuple[int, list[str]]:
-    """Write the samples of a data folder, or its preference pairs if `margin` is given. Return their number and the names of
-    the files.
+    """Write the samples of a data folder, or its preference pairs if `margin` is given. Return the number of samples or
+    pairs, and the names of the files. `margin`: the minimum difference between the two scores of a pair, in points.
 
-    The labels (simulated, quantized) are copied. Raises StoreError if `folder` is not a finished data folder, if it holds no
-    pairs, or if `output` cannot be written.
+    The labels (simulated, quantized) are copied. Raises StoreError if `folder` is not a finished data folder, if it
+    holds no pairs, or if `output` cannot be written.
     """
     if not (folder / labels.MANIFEST).is_file():
         raise StoreError(unfinished.told(folder, "give the output folder of gra synthesize or gra refine"))

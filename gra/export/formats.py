@@ -1,7 +1,8 @@
-"""PURE: the formats that trainers read, as functions of samples. The source of each format is the documentation of its trainer.
+"""PURE: converts samples to the formats that trainers read. The source of each format is the documentation of its
+trainer.
 
-A sample has `instruction`, `response` and `messages` (a list of {role, content}). A pair has the texts `prompt`, `chosen`
-and `rejected`.
+A sample has the keys `instruction`, `response` and `messages` (a list of {role, content}). A preference pair has the
+keys `prompt`, `chosen` and `rejected`, which are texts.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ FROM = {"system": "system", "user": "human", "assistant": "gpt"}  # role -> Shar
 
 @dataclass(frozen=True)
 class Format:
-    """`files(name, samples)` and `pairs(name, pairs)` return the files of a set called `name`. `pairs` is None if the format
-    has no pairs. `told`: its description in --help."""
+    """A format of a trainer. `files(name, samples)`: a function that returns the files of a data set called `name`, by
+    file name. `pairs(name, pairs)`: the same for preference pairs; None if the format has none. `told`: the format's
+    description in --help."""
 
     told: str
     files: Callable[[str, Sequence[Sample]], Files]
@@ -39,8 +41,8 @@ def _alpaca_rows(samples: Sequence[Sample]) -> list[dict[str, str]]:
 
 
 def alpaca(name: str, samples: Sequence[Sample]) -> Files:
-    """Return Stanford Alpaca's file: an array of {instruction, input, output}. `input` is empty, because GRA's instructions
-    contain their inputs."""
+    """Return Stanford Alpaca's file: an array of {instruction, input, output}. `input` is empty, because GRA's
+    instructions contain their inputs."""
     return {f"{name}.json": _array(_alpaca_rows(samples))}
 
 
@@ -59,12 +61,13 @@ def chatml(name: str, samples: Sequence[Sample]) -> Files:
 
 
 def preference_lines(name: str, pairs: Sequence[Sample]) -> Files:
-    """Return JSON lines of {prompt, chosen, rejected}, each a list of turns: TRL's format for DPO with an explicit prompt."""
+    """Return JSON lines of {prompt, chosen, rejected}. Each of the three is a list of messages, as in TRL's format for
+    DPO with an explicit prompt."""
     return {f"{name}.jsonl": _lines([_pair(one) for one in pairs])}
 
 
 def llamafactory(name: str, samples: Sequence[Sample]) -> Files:
-    """Return LLaMA-Factory's `alpaca` format, with the set's entry for dataset_info.json."""
+    """Return LLaMA-Factory's `alpaca` format: the file of samples, and a dataset_info.json that describes it."""
     columns = {"prompt": "instruction", "query": "input", "response": "output"}
     return {
         f"{name}.json": _array(_alpaca_rows(samples)),
@@ -73,7 +76,8 @@ def llamafactory(name: str, samples: Sequence[Sample]) -> Files:
 
 
 def llamafactory_pairs(name: str, pairs: Sequence[Sample]) -> Files:
-    """Return LLaMA-Factory's preference format: `ranking` with the columns chosen and rejected."""
+    """Return LLaMA-Factory's preference format: the file of pairs, and a dataset_info.json that describes it
+    (`ranking`, with the columns chosen and rejected)."""
     rows = [
         {"instruction": one["prompt"], "input": "", "chosen": one["chosen"], "rejected": one["rejected"]}
         for one in pairs
@@ -83,7 +87,8 @@ def llamafactory_pairs(name: str, pairs: Sequence[Sample]) -> Files:
 
 
 def axolotl(name: str, samples: Sequence[Sample]) -> Files:
-    """Return JSON lines of messages, and the lines for an Axolotl config (type chat_template)."""
+    """Return two files: JSON lines of messages, and a YAML snippet for the user's Axolotl config (type
+    chat_template)."""
     text = (
         "# for your Axolotl config; give `path` as it is seen from where you train\n"
         f"datasets:\n  - path: {json.dumps(f'{name}.jsonl')}\n    ds_type: json\n    type: chat_template\n"
@@ -93,8 +98,9 @@ def axolotl(name: str, samples: Sequence[Sample]) -> Files:
 
 
 def axolotl_pairs(name: str, pairs: Sequence[Sample]) -> Files:
-    """Return Axolotl's chat_template.default format for preference data (messages, and chosen and rejected as one turn each),
-    and the lines for its config."""
+    """Return two files: JSON lines in Axolotl's chat_template.default format for preference data, and a YAML snippet
+    for the user's Axolotl config. A JSON line has the prompt's messages, and the chosen and the rejected response as
+    one message each."""
     rows = [
         {"messages": found["prompt"], "chosen": found["chosen"][0], "rejected": found["rejected"][0]}
         for found in map(_pair, pairs)

@@ -1,8 +1,8 @@
-"""PURE: finds preference pairs in a data folder: two reviewed responses to the same instruction, of which the kept one is
-chosen.
+"""PURE: finds preference pairs in a data folder. A pair is two reviewed responses to the same instruction: a kept one
+(chosen) and a dropped one (rejected).
 
-A data folder holds such pairs if several responses to an instruction were reviewed: with `gra refine` and several answers
-per instruction, or if proposals have the same instruction by chance.
+A data folder has such pairs if several responses to an instruction were reviewed. This happens if `gra refine` asks for
+several answers per instruction, or if proposals have the same instruction by chance.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ def pairs(
     """Return pairs {prompt, chosen, rejected}, in the order of `kept`. A kept response is paired with the dropped
     response to the same instruction that has the lowest score.
 
-    `margin`: the least difference between the two scores that makes a pair. A score is the mean of the reviewers'
-    scores, in points. Responses without a score form no pair.
+    `margin`: the minimum difference between the two responses' scores, in points. A response's score is the mean of its
+    reviewers' scores; a response without a score is in no pair.
     """
     worse: dict[str, list[tuple[float, str]]] = defaultdict(list)
     for row in dropped:

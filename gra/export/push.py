@@ -27,7 +27,8 @@ _ID = re.compile(r"[\w.-]{1,96}(/[\w.-]{1,96})?")
 
 @dataclass(frozen=True)
 class Parcel:
-    """What is pushed: `files` below `root`. `kind`: dataset or model."""
+    """The files to upload. `files`: their paths, relative to the folder `root`. `kind`: `dataset` or `model`, the kind
+    of repository on the hub."""
 
     kind: str
     root: Path
@@ -39,7 +40,8 @@ class Parcel:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command and return its exit code. Raises StoreError if DIR holds nothing to push, or if the hub refuses."""
+    """Run the command and return its exit code. Raises StoreError if DIR holds nothing to push, or if the hub
+    refuses."""
     parser = Parser("gra push", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="DIR", help="a finished data folder or model folder")
     parser.add_argument(
@@ -68,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def parcel(folder: Path) -> Parcel:
-    """Return the files of a stage's folder that are pushed.
+    """Return the files to upload from the output folder of a synthesis or a training.
 
     Raises StoreError if it is not a finished data or model folder, or if its card seems to contain a secret.
     """
@@ -89,7 +91,8 @@ def parcel(folder: Path) -> Parcel:
 
 
 def push(found: Parcel, name: str, *, private: bool) -> str:
-    """Create the repository if it does not exist and upload the files in one commit. Return its address. Raises StoreError."""
+    """Create the hub repository `name` if it does not exist, and upload the files in one commit. Return the
+    repository's address. Raises StoreError."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 

@@ -1,5 +1,5 @@
-"""Defines the protocol between the engine and the models: a `Request` goes in, a `Reply` comes out, and transport faults are
-exceptions.
+"""Defines the protocol between the engine and the models: a `Request` goes in, a `Reply` comes out, and transport
+faults are exceptions.
 
 A backend is any class with the methods of `Backend`. `pool._target_` in the config names a function that returns one:
 `target(pool: dict, runtime: dict) -> Backend`, e.g. `gra.models.openai.backend.connect`.
@@ -22,8 +22,8 @@ _quoted = json.encoder.encode_basestring
 
 
 class _Shared:
-    """Caches the JSON of objects that many requests share, such as the messages of all reviewers or a schema. Holds at most
-    `size` objects.
+    """Caches the JSON of objects that many requests share, such as the messages of all reviewers or a schema. Holds at
+    most `size` objects.
 
     Objects are looked up by identity. This is safe because the cache keeps a reference to each object.
     """
@@ -55,7 +55,7 @@ def _messages(messages: tuple[Mapping[str, str], ...]) -> str:
 
 
 def number_json(value: float) -> str:
-    """Encode a number like `_plain`, but without creating an encoder per call."""
+    """Return a number as JSON, faster than the json module, which creates an encoder per call."""
     return repr(value) if type(value) in (int, float) and math.isfinite(value) else _plain(value)
 
 
@@ -67,12 +67,12 @@ schema_json = _Shared(_plain, 64)
 class Request:
     """A request for one chat completion. It contains everything that can change the reply and nothing else.
 
-    `served`: a hash of the model's weights and of what the server adds to a request; it identifies the model beyond its
-    name (`identity.served_as`).
+    `served`: a hash of the settings that can change the model's replies, such as its weights (`identity.served_as`). It
+    tells models apart that have the same name.
 
     `schema`: JSON schema of the reply (None: free text). `seed`: makes repeated requests distinct and, on servers that
-    support it, sampling repeatable. `choices`: answers, e.g. ("Yes", "No"). If they are given, the model writes one
-    token, and the request asks for the probability of each answer as this token.
+    support it, sampling repeatable. `choices`: possible answers, e.g. ("Yes", "No"). If they are given, the model
+    writes only one token, and the reply has the probability that this token is the answer, for each answer.
     """
 
     model: str
@@ -88,7 +88,8 @@ class Request:
 
     @cached_property
     def canonical(self) -> bytes:
-        """The request as bytes. Equal requests give equal bytes (sorted keys, no white space, UTF-8)."""
+        """The request as JSON in UTF-8, with sorted keys and no white space, so that equal requests give equal
+        bytes."""
         # Empty choices are left out, so that requests without choices have the same keys as in older journals.
         choices = f'"choices":{_plain(list(self.choices))},' if self.choices else ""
         text = (
@@ -101,7 +102,8 @@ class Request:
 
     @cached_property
     def key(self) -> str:
-        """sha256 of `canonical`, the key in the journal. A reply is reused only if nothing that it depends on has changed."""
+        """The sha256 of `canonical`, under which the journal stores the reply. So a stored reply is reused only if
+        nothing on which it depends has changed."""
         return hashlib.sha256(self.canonical).hexdigest()
 
 
@@ -109,9 +111,9 @@ class Request:
 class Reply:
     """A model's reply. Token counts are None if the server did not report them; they are never estimated.
 
-    `choices`: the probability of each of `Request.choices` as the first token, before temperature and top_p. The
-    probabilities are not normalised. None if no choices were requested, or if no choice is in the server's list of
-    tokens.
+    `choices`: for each of `Request.choices`, the probability that it is the first token, before temperature and top_p.
+    The probabilities are not normalised. None if no choices were requested, or if none of them is among the likely
+    tokens that the server lists.
 
     `error` is set, and `text` is empty, if the server refuses this request permanently (HTTP 400: context too long,
     content filter). A retry would not help; the code that made the call decides what to do with its proposal.
@@ -165,8 +167,9 @@ class Capabilities:
 class Backend(Protocol):
     """Serves some models. It is an async context manager, and `chat` is called concurrently.
 
-    `chat` raises `gra.errors.ServerError` when its retries are used up. Closing the backend cancels the calls in flight. A
-    class that inherits from this one must define `models`, `simulated` and `chat`; everything else has a default.
+    `chat` raises `gra.errors.ServerError` when its retries are used up. Closing the backend cancels the calls in
+    flight. A class that inherits from this one must define `models`, `simulated` and `chat`; everything else has a
+    default.
     """
 
     models: tuple[str, ...]

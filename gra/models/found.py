@@ -1,5 +1,5 @@
-"""Calls servers of other jobs, which publish their addresses in a folder (`pool.addresses`). Servers can start, move
-and end while the run continues, so the folder is read throughout the run."""
+"""Calls model servers that run as other jobs and publish their addresses in a folder (`pool.addresses`). Servers can
+start, move and end while the run continues, so the folder is read again every few seconds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 
 class Client(Protocol):
-    """A client whose servers come and go: `gra.models.openai.backend.OpenAIServer`."""
+    """The protocol of a client to which servers can be added, and from which they can be removed, during a run.
+    `gra.models.openai.backend.OpenAIServer` implements it."""
 
     simulated: bool
 
@@ -50,17 +51,18 @@ class Client(Protocol):
         ...
 
     async def take_up(self, model: str, url: str) -> str | None:
-        """Start giving calls to one more server. Return None, or the reason why the server gets no calls."""
+        """Call also the server of `model` at `url` from now on. Return None, or the reason why the server gets no
+        calls."""
         ...
 
     def retire(self, model: str, url: str) -> None:
-        """Give no more calls to a server."""
+        """Call the server of `model` at `url` no more."""
         ...
 
 
 class FoundServers(Backend):
-    """A `gra.models.base.Backend` for servers that publish their addresses. `client`: the function that makes the
-    client that calls them (`gra.models.openai.backend.client`)."""
+    """A `gra.models.base.Backend` for servers that publish their addresses. `client`: a function that returns the
+    client with which the servers are called (`gra.models.openai.backend.client`)."""
 
     def __init__(
         self,
@@ -82,7 +84,8 @@ class FoundServers(Backend):
         return self._client.simulated
 
     async def __aenter__(self) -> Self:
-        """Wait until each model has a server that answers. Raises ServerError after `runtime.startup_wait_s` seconds."""
+        """Wait until each model has a server that answers. Raises ServerError after `runtime.startup_wait_s`
+        seconds."""
         await self._stack.enter_async_context(self._client)
         try:
             await self._await_first()
@@ -148,11 +151,11 @@ class FoundServers(Backend):
                 log.warning("%s cannot be read: %s", self._folder, error)
 
     async def _look(self) -> None:
-        """Take up new servers that answer. Stop calling a server if it has left or if its task has started again
-        elsewhere.
+        """Read the folder of addresses. Start to call new servers that answer. Stop calling a server if its job has
+        marked it as ended, or has started it again elsewhere.
 
-        An address in use is kept even if its file is old, because the client's own checks show better whether the
-        server answers.
+        A server that is called already stays in use even if its file was not rewritten for long: the client checks
+        itself whether the server answers.
         """
         there = await asyncio.to_thread(server_addresses.read_all, self._folder)
         for number, used in list(self._used.items()):

@@ -1,5 +1,5 @@
-"""Decides which settings of a pool can change a reply. The other settings say where and how fast the models run; they
-are not part of a request's key.
+"""Decides which settings of a model pool can change a reply. Only these are part of the key under which a reply is
+stored. The other settings say where and how fast the models run.
 
 A setting that is not listed here is treated as one that changes replies. This can cause an unnecessary call, but a
 stale reply is never reused.
@@ -49,9 +49,9 @@ NOT_HASHED = (
 
 
 def served_as(pool: Mapping[str, Any]) -> dict[str, str]:
-    """Return, for each model of a valid pool, a hash of the settings that can change its replies (weights, revision, system
-    role, extra_body, strip_think). Every request key contains the hash, so a reply from a differently configured model is
-    never reused."""
+    """Return, for each model of a valid pool, a hash of the settings that can change its replies (weights, revision,
+    system role, extra_body, strip_think). Every request key contains the hash, so a reply from a differently configured
+    model is never reused."""
     common = {key: value for key, value in pool.items() if key not in PLACE_ONLY and value is not None}
     spelled = [m if isinstance(m, Mapping) else {"name": m} for m in pool["models"]]
     found = {}

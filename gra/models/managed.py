@@ -1,4 +1,5 @@
-"""Starts one server per model, calls the servers, and stops them at the end of the run: pool=servers with `pool.serve`."""
+"""Starts one server per model, calls the servers, and stops them at the end of the run: pool=servers with
+`pool.serve`."""
 
 from __future__ import annotations
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 
 class StartedServers(Backend):
-    """A `gra.models.base.Backend`: the servers of `models` (all or some models of the pool), and the client that calls
-    them. `client` makes that client: `gra.models.openai.backend.client`."""
+    """A `gra.models.base.Backend` that starts a server for each of `models` and calls the servers. `models`: all or
+    some models of the pool. `client`: a function that returns the client with which the servers are called
+    (`gra.models.openai.backend.client`)."""
 
     def __init__(
         self,
@@ -93,7 +95,8 @@ class StartedServers(Backend):
 
     @property
     def capabilities(self) -> Capabilities:
-        """The client's capabilities, with this object's `account` and `gpu_seconds`."""
+        """The capabilities of the client that calls the servers, except that `account` and `gpu_seconds` are this
+        object's."""
         return replace(self._client.capabilities, account=self.account, gpu_seconds=self.gpu_seconds)
 
     def account(self) -> dict[str, Any]:

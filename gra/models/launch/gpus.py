@@ -1,4 +1,4 @@
-"""Assigns GPUs to served models. PURE, except that `visible_gpus` and the texts of errors depend on this machine."""
+"""Finds the GPUs of this machine and assigns them to the models that are served."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def visible_gpus(environment: Mapping[str, str] | None = None, devices: Path = P
     """Return the GPUs that this process can use, as written in CUDA_VISIBLE_DEVICES (indices, GPU-... or MIG-... ids).
 
     Like CUDA, it ignores everything after an invalid entry such as -1. If the variable is not set, it returns all
-    NVIDIA devices. If the config is checked for a batch job (gra/machine.py), it returns the GPUs that the job
-    requests.
+    NVIDIA devices. If the config is checked for a batch job (gra/machine.py), it returns as many GPUs as the job
+    requests, numbered from 0.
     """
     if environment is None and (gpus := requested_gpus()) is not None:
         return [str(number) for number in range(gpus)]
@@ -32,8 +32,8 @@ def visible_gpus(environment: Mapping[str, str] | None = None, devices: Path = P
 
 
 def assign_gpus(visible: Sequence[str], wanted: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
-    """Return `wanted[name]` GPUs for each name. They are assigned in order, no GPU twice. Raises ValueError if there
-    are too few."""
+    """Return the GPUs of each model. `visible`: the GPUs that can be used. `wanted`: the number of GPUs of each model,
+    by name. The GPUs are assigned in order, and each to one model only. Raises ValueError if there are too few."""
     if sum(wanted.values()) > len(visible):
         raise ValueError(too_few_gpus(sum(wanted.values()), len(visible)))
     free = iter(visible)

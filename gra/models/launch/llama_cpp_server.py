@@ -1,6 +1,6 @@
 """Serves one GGUF file with llama.cpp's OpenAI-compatible API, through the wheel `xllamacpp` (pip install 'gra[cpu]').
 
-Command: python -m gra.models.launch.llama_cpp_server --model FILE.gguf --name NAME --port PORT        (--help: all options)
+Command: python -m gra.models.launch.llama_cpp_server --model FILE.gguf --name NAME --port PORT (--help: all options)
 
 Base models need an explicit chat template. Without one, llama.cpp uses ChatML. A base model has never seen ChatML's
 tokens and never writes its end token. `--template plain` writes paragraphs "User: ..." and "Assistant: ...", which base
@@ -63,10 +63,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def threads(wanted: int, servers: int, cores: int | None = None) -> int:
-    """Return the number of threads for one of `servers` servers on this machine; `wanted` if that is above 0.
+    """Return the number of threads of one server. `wanted`: the number that the user set; 0: choose one. `servers`: the
+    number of servers that share this machine.
 
-    The number is up to twice the server's share of the cores, because the slowest model often computes while the others
-    wait for it. If all servers are busy, they are 20 % slower than with one thread per core (benchmarks/README.md).
+    The chosen number is up to twice the server's share of the cores, because often only the slowest model computes
+    while the others wait for it. If all servers are busy at once, they are 20 % slower than with one thread per core
+    (benchmarks/README.md).
     """
     if wanted > 0:
         return wanted
@@ -90,8 +92,8 @@ def _set_environment() -> None:
 
 
 def chosen_template(model: Path, wanted: str) -> tuple[str, list[str]]:
-    """Return (Jinja text, stop strings); the text is "" for the file's own template. Raises ValueError if the file has no
-    template, and OSError."""
+    """Return the chat template as Jinja text, and its stop strings. `wanted`: the value of --template. If it asks for
+    the template in the model's file, the text is "". Raises ValueError if that file has no template, and OSError."""
     if wanted == OWN:
         if _TEMPLATE_KEY not in metadata(model, [_TEMPLATE_KEY]):
             raise ValueError(

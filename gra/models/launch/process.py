@@ -36,8 +36,8 @@ class Guarded:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Start the command. Raises OSError if the log cannot be written. If the command does not exist, the process exits with
-        code 127."""
+        """Start the command. Raises OSError if the log cannot be written. If the command does not exist, the process
+        exits with code 127."""
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as out:
             out.write(f"---- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {self.command}\n".encode())
@@ -70,11 +70,12 @@ class Guarded:
 
     @property
     def command(self) -> str:
-        """The command as typed in a shell, redacted."""
+        """The command as it is typed in a shell, without secrets."""
         return self._redacted(shlex.join(self._words))
 
     def report(self, what: str) -> str:
-        """Return an error text: `what` happened, the command, the log's path and its last lines."""
+        """Return the text of an error: the text `what`, which says what happened, then the command, the log's path and
+        the log's last lines."""
         tail = "\n".join(f"    | {line}" for line in self._log_tail()) or "    | (nothing)"
         return f"{what}\n    command: {self.command}\n    log: {self.log_file}, last lines:\n{tail}"
 

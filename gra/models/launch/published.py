@@ -1,8 +1,9 @@
-"""Runs the server of one model as a job of its own and publishes its address for the clients (gra/server_addresses.py).
+"""Runs the server of one model as a job of its own, and publishes the server's address for the runs that call it
+(gra/server_addresses.py).
 
-The command of `pool.serve` is started in the same way as for servers inside a run (server.py). The job publishes the
-address as soon as other nodes can call the server. It rewrites the address regularly while the server is up, and marks
-it as left when the job ends. The job ends when no run needs the server any more.
+The job starts the command of `pool.serve` in the same way as a run that starts its own servers (server.py). It writes
+the address to a file as soon as other nodes can call the server, and rewrites the file regularly while the server is
+up. When the job ends, it marks the address as no longer valid. The job ends when no run needs the server any more.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ log = logging.getLogger(__name__)
 
 
 def run(settings: PoolSettings, name: str, task: ServerTask) -> int:
-    """Serve the model `name`. Return 0 when no run needs the server any more or another job serves in its place, and 85
-    after SIGTERM or SIGUSR1. Raises ConfigError, and ServerError if the server cannot be kept up."""
+    """Serve the model `name`. Return the exit code: 0 when no run needs the server any more or when another job serves
+    the model in its place, 85 after SIGTERM or SIGUSR1. Raises ConfigError, and ServerError if the server cannot be
+    kept up."""
     assert settings.serve is not None
     serve = settings.serve.model_copy(update={"gpus_per_model": settings.serve.gpus_of(name)})
     (model,) = (model for model in settings.models if model.name == name)

@@ -1,8 +1,9 @@
-"""Starts model servers from a command template, waits until they are healthy, restarts them when they die and always stops
-them.
+"""Starts model servers from a command template, waits until they are healthy, restarts them when they die and always
+stops them.
 
-Used by `pool.serve` (openai/settings.py: the servers of all models at once) and by pool=phased_servers (one at a time). Each
-server runs under guard.py, which ends it when this process ends, even by SIGKILL. The command is not part of fingerprints.
+The setting `pool.serve` (openai/settings.py) starts the servers of all models at once; pool=phased_servers starts one
+at a time. Each server runs under guard.py, which ends it when this process ends, even by SIGKILL. A stage's result can
+be reused after a change of the command, because the command is not part of the stage's fingerprint.
 """
 
 from __future__ import annotations
@@ -88,8 +89,9 @@ class ServeSettings(Settings):
         return self.gpus_per_model.get(name, 0) if isinstance(self.gpus_per_model, dict) else self.gpus_per_model
 
     def words(self, model: ModelSettings, port: int, gpus: int, servers: int = 1) -> list[str]:
-        """Return the command's words for `model`. `servers`: number of servers that run at once. Raises ValueError if
-        the command string cannot be split, and StoreError if there is no cache for the model's weights."""
+        """Return the command that serves `model`, as a list of words without placeholders. `gpus`: the number of the
+        server's GPUs. `servers`: the number of servers that run at once. Raises ValueError if the command string cannot
+        be split, and StoreError if there is no cache for the model's weights."""
         values = {"{model}": model.served, "{name}": model.name, "{port}": str(port), "{gpus}": str(gpus)}
         values |= {"{python}": sys.executable, "{servers}": str(servers)}
         if model.weights is not None:
@@ -106,7 +108,8 @@ class ServeSettings(Settings):
         return any(place in word for word in ([self.command] if isinstance(self.command, str) else self.command))
 
     def problems(self, models: Sequence[ModelSettings], *, at_once: bool) -> list[Problem]:
-        """Return the faults that can be found before a start. `at_once`: all models run at once, else one after the other."""
+        """Return the faults that can be found before a server is started. `at_once`: whether the servers of all models
+        run at once; if not, one after the other."""
         found = []
         key = "pool.serve.command"
         found += self._module_problems()
@@ -170,8 +173,8 @@ def _module_there(name: str) -> bool:
 
 
 class ServerProcess:
-    """The server process of one model. `servers`: number of servers that run at once. `secrets` are redacted where its
-    log is shown."""
+    """The server process of one model. `servers`: the number of servers that run at once on this machine. `secrets`:
+    texts that are replaced by *** where the server's command or log is shown."""
 
     def __init__(
         self,
@@ -194,8 +197,8 @@ class ServerProcess:
         return f"http://{HOST}:{self.port}/v1"
 
     async def start(self) -> None:
-        """Start the server and wait until it is healthy; report the wait. Raises ServerError with the command and the log's
-        last lines."""
+        """Start the server and wait until it is healthy. While waiting, tell the user so. Raises ServerError with the
+        command and the log's last lines."""
         self.starts += 1
         begun = time.monotonic()
         try:
@@ -220,7 +223,8 @@ class ServerProcess:
         _given.discard(self.port)
 
     def account(self, what: str) -> ServerError:
-        """Return a ServerError: `what` happened, the command, the log's path and its last lines."""
+        """Return a ServerError with the text `what`, which says what happened, the command, the log's path and the
+        log's last lines."""
         report = self._process.report(f"model `{self.model.name}`: {what}")
         return ServerError(
             f"{report}\n    -> run the command by hand, correct pool.serve, or raise pool.serve.start_timeout_s"
@@ -261,8 +265,8 @@ async def kept_up(server: ServerProcess, restarts: int) -> AsyncIterator[asyncio
     """
 
     async def restart(server: ServerProcess, restarts: int) -> None:
-        """Start the server again while restarts are left. A start can fail just after a crash because the GPU's memory is not
-        free yet."""
+        """Start the server again while restarts are left. A start can fail just after a crash because the GPU's memory
+        is not free yet."""
         while True:
             try:
                 return await server.start()
@@ -295,7 +299,8 @@ async def kept_up(server: ServerProcess, restarts: int) -> AsyncIterator[asyncio
 
 
 def free_port() -> int:
-    """Return a TCP port that nothing listens on now and that this process has not given to another server. Raises ServerError."""
+    """Return a TCP port that nothing listens on now and that this process has not given to another server. Raises
+    ServerError."""
     for port in _ports.sample(PORTS, len(PORTS)):
         if port in _given:
             continue
@@ -310,6 +315,6 @@ def free_port() -> int:
 
 
 def log_file(folder: str | None, name: str) -> Path:
-    """Return the log file for the server of model `name` in `folder`. Stages set the folder (`runtime.log_folder`) to
-    OUTPUT/servers."""
+    """Return the path of the log file for the server of the model `name`. `folder`: the folder of the logs, which is
+    OUTPUT/servers in a stage (`runtime.log_folder`)."""
     return Path(folder or "servers") / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('.-') or 'model'}.log"

@@ -1,5 +1,5 @@
-"""Decides what a server's answer means: a reply, a permanent refusal of the request, a fault worth a retry, or an unusable
-server.
+"""Decides what a server's answer means: a reply, a permanent refusal of the request, a fault worth a retry, or an
+unusable server.
 
 An error in a body with status 200 is treated like the HTTP status that it names (error_body.py).
 """
@@ -22,11 +22,12 @@ _PERMANENT = (401, 402, 403, 404)  # the model is refused permanently at this se
 
 
 class Forbidden(Exception):
-    """The server refuses to use the model, or refuses only this request. If it answers a short question to the model,
-    it refuses only the request.
+    """The server refuses either every request to the model or only this request. The caller finds out which by sending
+    the model a short question: if the server answers it, only this request is refused.
 
-    `status` 403: the key may not use the model at all, or not for this request. `status` 402: the server sent HTTP 400
-    or 429 with words about missing credit. The account has no credit, or the words only echo a prompt about money.
+    `status` is 403 if the key may not use the model, or not for this request. `status` is 402 if the server sent HTTP
+    400 or 429 with words about missing credit: either the account has no credit, or the server only repeats words of a
+    prompt about money.
     """
 
     def __init__(self, words: str, status: int = 403):
@@ -35,7 +36,8 @@ class Forbidden(Exception):
 
 
 class AnswerJudge:
-    """Reads a server's answers. `probe` redacts the key and writes the error messages."""
+    """Decides what a server's answers mean. `probe`: the object that removes the API key from texts and makes the
+    errors."""
 
     def __init__(self, probe: Probe):
         self._probe = probe
@@ -72,5 +74,6 @@ class AnswerJudge:
         raise self._probe.unusable(call.server.url, request.model, words, status)
 
     def cannot(self, url: str, model: str, what: str, remedy: str) -> ServerError:
-        """Return the error for a model that cannot do what the run needs."""
+        """Return the error for a model at `url` that cannot do what the run needs. `what`: what it cannot do. `remedy`:
+        what the user can do."""
         return self._probe.unusable(url, model, what, remedy=remedy)

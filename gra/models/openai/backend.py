@@ -1,18 +1,18 @@
-"""Calls models behind any /v1/chat/completions (vLLM, SGLang, llama.cpp, Ollama, TGI): conf/pool/servers.yaml, ollama.yaml.
+"""Calls models behind any /v1/chat/completions (vLLM, SGLang, llama.cpp, Ollama, TGI), as conf/pool/servers.yaml sets.
 
-The API key comes from the environment variable that `pool.api_key_env` names. It appears in no config, message, log or repr.
+The environment variable that `pool.api_key_env` names has the API key, which no config, message, log or repr contains.
 
 Handling of failed calls:
 - The server refuses the request permanently (HTTP 400), or the request fails repeatedly while the server answers others
-  (passing_faults.py): the request is at fault. The call returns a `Reply` with `error`, and the run continues without that
-  verdict or proposal.
-- Different requests fail: the server is at fault. It gets no calls until it is back (server_health.py), and the calls wait.
-  ServerError is raised if the server answers nothing for `give_up_after_s`, or if a call has used up its `retries`.
+  (passing_faults.py): the request is at fault. The call returns a `Reply` with `error`, and the run continues without
+  that verdict or proposal.
+- Different requests fail: the server is at fault. Calls wait until it is back (server_health.py). ServerError is raised
+  if the server answers nothing for `give_up_after_s`, or if a call has used up its `retries`.
 - HTTP 429: the server is healthy but busy. It gets fewer calls, after a wait. This does not count as a failed attempt.
 - HTTP 401, 402, 404: the model cannot be used. ServerError is raised at once, with server and model: a committee that
   silently loses a member would be a different method from the configured one.
-- HTTP 403: if the server answers a short question, the request is at fault (a moderation filter); else the model cannot be
-  used.
+- HTTP 403: if the server answers a short question, the request is at fault (a moderation filter); else the model cannot
+  be used.
 
 The same errors in a body with status 200 are handled in the same way (answer_judge.py).
 """
@@ -67,7 +67,7 @@ def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> OpenAIServer | Sta
 
 
 def client(settings: PoolSettings, runtime: ModelRuntime) -> OpenAIServer:
-    """Return the client of servers that are running. Raises ConfigError if the API key cannot be sent in an HTTP header."""
+    """Return a client for running servers. Raises ConfigError if the API key cannot be sent in an HTTP header."""
     return OpenAIServer(settings, runtime, _key_of(settings))
 
 
@@ -82,8 +82,8 @@ def _key_of(settings: PoolSettings) -> SecretStr:
 class OpenAIServer(Backend):
     """A `gra.models.base.Backend` over one HTTP session.
 
-    `transport(headers)` returns the session, and `uniform` draws the jitter. Tests replace both, and the event loop's clock,
-    to run without a network and without waiting.
+    `transport(headers)` returns the session, and `uniform` draws the jitter. Tests replace both, and the event loop's
+    clock, to run without a network and without waiting.
     """
 
     def __init__(
@@ -157,8 +157,8 @@ class OpenAIServer(Backend):
         await self._stack.aclose()
 
     async def take_up(self, model: str, url: str) -> str | None:
-        """Start giving calls to one more server of `model`, if it answers and lists the model. Return None, or the
-        reason why it gets no calls."""
+        """Call also the server of `model` at `url` from now on, if it answers and lists the model. Return None, or the
+        reason why the server gets no calls."""
         server = Server(url, model, self._runtime.per_server)
         if (why := await self._probe.refusal(server)) is not None:
             return why
@@ -167,7 +167,7 @@ class OpenAIServer(Backend):
         return None
 
     def retire(self, model: str, url: str) -> None:
-        """Give no more calls to the server of `model` at `url`."""
+        """Call the server of `model` at `url` no more."""
         for server in [server for server in self._servers[model] if server.url == url]:
             self._balancer.retire(server)
 
@@ -186,13 +186,13 @@ class OpenAIServer(Backend):
         )
 
     def limit_calls(self, concurrency: int) -> None:
-        """Limit the calls in flight over all models. The limit is enforced here and not by the caller, so that a call waiting
-        for a retry or a server occupies no slot."""
+        """Limit the calls in flight over all models. The limit is enforced here and not by the caller, so that a call
+        waiting for a retry or a server occupies no slot."""
         self._balancer.concurrency = concurrency
         self._queued = {}
 
     def queued(self, request: Request) -> float:
-        """Return the seconds that an answered call spent waiting here. Can be read once per call."""
+        """Return the seconds that an answered call waited here before it was sent. Can be read once per call."""
         return self._queued.pop(request.key, 0.0) if self._queued else 0.0
 
     def servers_out(self) -> list[str]:
@@ -209,7 +209,8 @@ class OpenAIServer(Backend):
         return dict(self._balancer.in_flight)
 
     def account(self) -> dict[str, Any]:
-        """Return, for run.json, the servers' final state and the number of requests at fault, by model and reason."""
+        """Return facts for run.json: the servers' final state, and by model and reason the number of requests that
+        failed through their own fault."""
         return {"servers": self.servers(), "requests_at_fault": self._request_faults.account()}
 
     def drain(self) -> None:
@@ -289,7 +290,7 @@ class OpenAIServer(Backend):
             await balancer.pause(wait)
 
     async def _attempt(self, call: InFlightCall, request: Request) -> Reply:
-        """Make one attempt, with the schema if the server accepts it, and return the reply. Raises Fault, ServerError."""
+        """Send the request once, with the schema if the server accepts it. Raises Fault, ServerError."""
         structured = self._settings.structured
         if request.choices:
             answer = await self._logprobs.ask(call, request)

@@ -1,8 +1,9 @@
-"""PURE: computes the probabilities of given answers (`Request.choices`, e.g. Yes and No) from the logprobs of a reply's first
-token.
+"""PURE: computes the probabilities of given answers (`Request.choices`, e.g. Yes and No) from the logprobs of a reply's
+first token.
 
 Servers list the most likely tokens with natural log probabilities. OpenAI, vLLM, SGLang, llama.cpp and TGI send
-`logprobs.content[0].top_logprobs: [{"token", "logprob"}]`; some others send `logprobs.top_logprobs: [{token: logprob}]`.
+`logprobs.content[0].top_logprobs: [{"token", "logprob"}]`; some others send `logprobs.top_logprobs: [{token:
+logprob}]`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ _SPACE = "▁Ġ \t\r\n"  # with the characters that some tokenizers use for a sp
 
 
 def same(token: str) -> str:
-    """Return a token or a choice in the form in which the two are compared: without white space around it and without
-    case."""
+    """Return a token or a choice in lower case and without white space around it. In this form tokens and choices are
+    compared."""
     return token.strip().strip(_SPACE).casefold()
 
 
@@ -31,11 +32,11 @@ def nine(probability: float) -> float:
 
 
 def masses(choices: Sequence[str], tokens: Iterable[tuple[str, float]]) -> dict[str, float] | None:
-    """Return the probability of each choice, summed over its variants (`Yes`, ` yes`, `YES`); None if no token matches a
-    choice.
+    """Return the probability of each choice, summed over its variants (`Yes`, ` yes`, `YES`); None if no token matches
+    a choice.
 
-    `tokens`: the first token's candidates and their probabilities. A choice that is not among them gets 0.0; its true
-    probability is below that of the least likely token listed.
+    `tokens`: the likely first tokens that the server listed, with their probabilities. A choice that is not among them
+    gets 0.0; its true probability is below that of the least likely token in the list.
     """
     found = dict.fromkeys(choices, 0.0)
     names = {same(choice): choice for choice in choices}
@@ -49,8 +50,8 @@ def masses(choices: Sequence[str], tokens: Iterable[tuple[str, float]]) -> dict[
 
 
 def listed(logprobs: Any) -> list[tuple[str, float]] | None:
-    """Return (token, probability) for each candidate of a reply's first token. `logprobs`: the value of
-    `choices[0].logprobs` in the server's answer. None if the server sent no logprobs."""
+    """Return (token, probability) for each likely first token of a reply that the server listed; None if it listed
+    none. `logprobs`: the value of `choices[0].logprobs` in the server's answer."""
     if not isinstance(logprobs, Mapping):
         return None
     content, tops = logprobs.get("content"), logprobs.get("top_logprobs")
@@ -80,8 +81,8 @@ def _pairs(entries: Any) -> list[tuple[str, float]]:
 
 
 def stored_text(request: Request, reply: Reply) -> str:
-    """Return what the journal stores as a reply's text: the text, or a JSON object with the text and the probabilities
-    if `request` asked for them."""
+    """Return the text under which the journal stores a reply: the reply's text or, if `request` asked for
+    probabilities, a JSON object with the text and the probabilities."""
     if not request.choices:
         return reply.text
     return json.dumps(

@@ -95,14 +95,15 @@ _MONEY = _MEANINGS[0][1]
 
 
 def error_in(value: Mapping[str, Any]) -> tuple[int | None, str] | None:
-    """Return the error in a body, choice or message: the equivalent HTTP status (None: unknown) and its words. None if there is
-    no error."""
+    """Return the error in a body, choice or message: the equivalent HTTP status (None: unknown) and its words. None if
+    there is no error."""
     error = value.get("error")  # null, "", {} and false occur in bodies without a fault
     return _read(error, value) if error else None
 
 
 def bare_error_in(body: Mapping[str, Any]) -> tuple[int | None, str] | None:
-    """Return the error like `error_in`, for a body without choices that reports it under a key other than `error`."""
+    """Return the error in a body that has no choices and reports the error under a key other than `error`. The result
+    has the form of `error_in`."""
     nested = next((body[key] for key in _BARE if body.get(key)), None)
     detail = body.get("detail")
     if nested is None and isinstance(detail, Mapping | list):  # FastAPI: an error from a gateway, or invalid fields
@@ -137,8 +138,8 @@ def blocked_by(body: Mapping[str, Any]) -> str:
 
 
 def money_spent(status: int, words: str) -> bool:
-    """Return whether an error with this HTTP status means that the account has no credit. Anthropic and LiteLLM send 400,
-    OpenAI 429."""
+    """Return whether an error with this HTTP status means that the account has no credit. Anthropic and LiteLLM send
+    400, OpenAI 429."""
     return status in (400, 429) and _MONEY.search(words) is not None
 
 

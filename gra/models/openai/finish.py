@@ -61,7 +61,8 @@ LONGEST = 60  # an unknown word is cut to this number of characters
 
 
 def normal(word: str) -> str:
-    """Return one of `KNOWN` for a server's word; if the word is unknown, return it on one line, cut to `LONGEST` characters."""
+    """Return one of `KNOWN` for a server's word; if the word is unknown, return it on one line, cut to `LONGEST`
+    characters."""
     if word in KNOWN:
         return word
     plain = re.sub(r"[\W_]+", "", word.casefold()).removeprefix("finishreason")
@@ -69,7 +70,8 @@ def normal(word: str) -> str:
 
 
 def said_by(choice: Mapping[str, Any]) -> str:
-    """Return the server's word for the end of a choice; "" if it sends none.
+    """Return the word with which the server says why the generation ended; "" if it sends none. `choice`: an entry of
+    `choices` in the server's answer.
 
     Gateways add the provider's word to their own (OpenRouter's `native_finish_reason`), and some gateways call every
     end "stop". Therefore, if there are several words, one that reports an incomplete answer takes precedence. SGLang's

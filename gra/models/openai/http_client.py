@@ -24,7 +24,8 @@ Kind = Literal["connection", "timeout", "status", "body", "busy"]
 
 
 class Fault(Exception):
-    """One attempt failed, but a retry may succeed: no connection, timeout, 5xx, 429 (`busy`), or a malformed reply (`body`).
+    """An attempt to call a server failed, but a retry may succeed: no connection, a timeout, HTTP 5xx, HTTP 429 (kind
+    `busy`), or a malformed reply (kind `body`).
 
     Its text never contains request headers, so it never contains the API key.
     """
@@ -52,7 +53,8 @@ class Answer:
 
 
 class Session:
-    """Connections to any number of origins, with the same headers on every request. Use a session from one event loop only."""
+    """Connections to any number of origins, with the same headers on every request. Use a session from one event loop
+    only."""
 
     def __init__(self, headers: Mapping[str, str]):
         self._headers = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -61,8 +63,8 @@ class Session:
         self._prepare = cache(self._prepared)
 
     async def exchange(self, method: str, url: str, body: bytes | None, limits: Limits) -> Answer:
-        """Send one request and return its response. Raises Fault if no complete response arrives. Cancelling an exchange closes
-        its connection, which tells the server to stop."""
+        """Send one request and return its response. Raises Fault if no complete response arrives. Cancelling an
+        exchange closes its connection, which tells the server to stop."""
         origin, head = self._prepare(method, url)
         until = time.monotonic() + limits.total
         connection = self._idle_to(origin) or await self._connect(origin, limits)
@@ -117,15 +119,15 @@ class Session:
         return connection
 
     def free(self, origin: _Origin, connection: _Connection) -> None:
-        """Make `connection` available for another exchange. Connections call this."""
+        """Make `connection` available for another exchange. A connection calls this method when an exchange is over."""
         self._idle.setdefault(origin, []).append(connection)
 
     def opened(self, connection: _Connection) -> None:
-        """Record that `connection` is open. Connections call this."""
+        """Record that `connection` is open. A connection calls this method itself."""
         self._open.add(connection)
 
     def lost(self, connection: _Connection) -> None:
-        """Record that `connection` is closed. Connections call this."""
+        """Record that `connection` is closed. A connection calls this method itself."""
         self._open.discard(connection)
 
 
@@ -162,8 +164,8 @@ class _Connection(asyncio.Protocol):
         self._in_body = False
 
     def usable(self) -> bool:
-        """Return whether the connection is free for an exchange: open, and not idle for so long that the server may be closing
-        it."""
+        """Return whether the connection is free for an exchange: open, and not idle for so long that the server may be
+        closing it."""
         return not self._transport.is_closing() and time.monotonic() - self._last_used < IDLE_S
 
     async def exchange(self, payload: bytes, until: float, total: float) -> Answer:

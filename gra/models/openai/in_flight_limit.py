@@ -40,10 +40,11 @@ class InFlightLimit:
             self._value = min(self._value + (1.0 if self._slow_start else 1.0 / self._value), self._most)
 
     def overloaded(self, sent: float, now: float) -> bool:
-        """Record that a call sent at `sent` shows at `now` that the server is overloaded. Return whether the limit fell.
+        """Record that a call showed that the server is overloaded, and lower the limit. `sent`: the time at which the
+        call was sent. Return whether the limit fell.
 
-        The limit does not fall if the call was sent before the last decrease, because that call says nothing about the lower
-        limit.
+        The limit does not fall if the call was sent before the last decrease, because that call says nothing about the
+        lower limit.
         """
         if sent < self._decreased_at:
             return False

@@ -31,11 +31,11 @@ class _Waiter:
 
 
 class LoadBalancer:
-    """Gives calls slots at `servers`, a mapping from each model to its servers. Limits of calls in flight: `per_server`
-    for one URL, `per_model` for one model, `concurrency` overall.
+    """Gives calls slots at servers. `servers`: a mapping from each model to its servers. Three limits hold for the
+    calls in flight: `per_server` for one URL, `per_model` for one model, and the attribute `concurrency` overall.
 
-    The code that gets a slot for a call must report the outcome of the call to `health`. `alive`, `answers`: see
-    `ServerHealth`.
+    The code that gets a slot for a call must report the outcome of the call to the attribute `health`. `alive` and
+    `answers`: functions that check a server (see `ServerHealth`).
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class LoadBalancer:
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def add(self, server: Server) -> None:
-        """Give calls to one more server."""
+        """Give slots at `server` from now on."""
         self._servers[server.model].append(server)
         self._of_url.setdefault(server.url, 0)
         self._note_neighbours()
         self.dispatch_timed(server.model)
 
     def retire(self, server: Server) -> None:
-        """Give no more calls to a server. Its calls in flight continue."""
+        """Give no more slots at `server`. Its calls in flight continue."""
         self._servers[server.model].remove(server)
         self._note_neighbours()
         self.health.retire(server)
@@ -92,21 +92,22 @@ class LoadBalancer:
         return self._of_model
 
     def ticket(self) -> int:
-        """Return the place in the queue for a call that begins now. For a retry of the call, pass the same place to
-        `acquire` again."""
+        """Return the place in the queue of a call that begins now. A retry of the call passes the same place to
+        `acquire`, so that the call does not lose its place."""
         self._tickets += 1
         return self._tickets
 
     def waiting(self, model: str) -> bool:
-        """Return whether calls to `model` wait."""
+        """Return whether there are calls to `model` that wait for a slot."""
         return bool(self._queues[model])
 
     # --- slots --------------------------------------------------------------------------------------------------------------
 
     async def acquire(self, model: str, key: str, ticket: int, avoid: Server | None = None) -> InFlightCall:
-        """Wait for a slot for the request with this `key` at a server of `model`. The slot is at the server `avoid`
-        only if no other server is free. The caller must `release` the slot. Raises Fault if no server came back within
-        `give_up_after_s`, and Interrupted after `drain`."""
+        """Wait for a slot at a server of `model`. `key`: the key of the request that is to be sent. `ticket`: the
+        call's place in the queue. `avoid`: a server that is used only if no other server is free. The caller must
+        `release` the slot. Raises Fault if all servers of the model stay unhealthy for `give_up_after_s` seconds, and
+        Interrupted after `drain`."""
         self._check_draining()
         queue = self._queues[model]
         if not queue and (server := self._free(model, avoid)) is not None:
@@ -125,7 +126,8 @@ class LoadBalancer:
             raise
 
     def again(self, call: InFlightCall, key: str) -> InFlightCall:
-        """Return an `InFlightCall` for a second request, with the key `key`. It uses the slot that `call` occupies."""
+        """Return an `InFlightCall` for a second request that uses the slot of `call`. `key`: the key of the second
+        request."""
         return InFlightCall(
             call.server, key, asyncio.get_running_loop().time(), call.server.in_flight - 1, call.server.answered
         )
@@ -140,8 +142,8 @@ class LoadBalancer:
         self.dispatch()
 
     def _free(self, model: str, avoid: Server | None) -> Server | None:
-        """Return the server for the next call to `model`: the one with the fewest calls in flight, if possible not `avoid`;
-        None if no server has a free slot."""
+        """Return the server for the next call to `model`: the one with the fewest calls in flight, if possible not
+        `avoid`; None if no server has a free slot."""
         if self._in_flight >= self.concurrency or self._of_model[model] >= self._per_model:
             return None
         now = asyncio.get_running_loop().time()

@@ -24,9 +24,10 @@ _QUESTION = "Is snow white? Answer Yes or No."
 
 
 class LogprobSupport:
-    """Requests token probabilities from servers. `post(call, request, structured, top)`: sends a request for the
-    probabilities of `top` tokens. `judge`: raises if the answer is a fault. `unusable(url, model, what, remedy)`:
-    returns the error for a server that returns no probabilities."""
+    """Requests token probabilities from servers. `post(call, request, structured, top)`: a function that sends a
+    request for the probabilities of the `top` likeliest first tokens. `judge`: a function that raises an exception if
+    the answer reports a fault. `unusable(url, model, what, remedy)`: a function that returns the error for a server
+    that returns no probabilities."""
 
     def __init__(
         self,
@@ -51,8 +52,8 @@ class LogprobSupport:
         return answer
 
     async def _with_fewer(self, call: InFlightCall, request: Request, refusal: Answer) -> Answer:
-        """Find out for how many tokens the server accepts a request for probabilities, and return the answer to the
-        request with that number.
+        """Find out how many tokens' probabilities can be requested from the server, send the request with that number,
+        and return the answer.
 
         The refusal of one request proves nothing, because the request itself may be at fault. So a short question is
         sent for fewer and fewer tokens, and at last without probabilities. The result depends only on the server, not

@@ -30,7 +30,8 @@ _HINTED = (
 
 
 def _speaker(*names: str) -> str:
-    """Return a pattern for a speaker's name with its colon, also as `**User:**`, `[USER]:` and OpenChat's `GPT4 Correct User:`."""
+    """Return a pattern for a speaker's name with its colon, also as `**User:**`, `[USER]:` and OpenChat's `GPT4 Correct
+    User:`."""
     return rf"(?:\*\*|\[)?(?:GPT4 (?:Correct )?)?(?:{'|'.join(names)})(?:\*\*|\])? ?:"
 
 
@@ -67,14 +68,15 @@ _OPENING = re.compile(r"\A\s*###? ?(?:Response|Assistant) ?:[ \t]*\n*")
 
 
 def opening(text: str) -> int:
-    """Return the position after the speaker's name with which an answer begins ("### Response:"); 0 if it begins with
-    no such name, or if no text follows."""
+    """Return the length of the speaker's name with which an answer begins, such as "### Response:", including the white
+    space around it. Return 0 if the answer does not begin with a speaker's name, or if no text follows the name."""
     found = _OPENING.match(text)
     return found.end() if found and text[found.end() :].strip() else 0
 
 
 def next_turn(text: str) -> int | None:
-    """Return where the turn begins that the model invented after its answer; None if there is none."""
+    """Return the position in `text` at which the answer ends and a turn begins that the model invented; None if there
+    is no such turn."""
     if not any(map(text.__contains__, _HINTED)) or _HINT.search(text) is None:
         return None
     code = blocks(text)
@@ -98,7 +100,8 @@ def blocks(text: str) -> list[tuple[int, int]]:
 
 
 def call_in(text: str) -> bool:
-    """Return whether a tool is called outside code: `<tool_call>{"name": ...` at the beginning of a line or after a sentence."""
+    """Return whether a tool is called outside code: `<tool_call>{"name": ...` at the beginning of a line or after a
+    sentence."""
     code = blocks(text)
     return any(_outside(found.start(), code) for found in _CALL.finditer(text))
 
