@@ -1,9 +1,9 @@
 """Finds options that conflict with one another or with this machine.
 
-They are found from the config, the data's parquet footer, the student's config.json and `distributed/hardware.py`, without
-loading torch or a model. `train.stage.check` reports all conflicts at once. Two faults that need a loaded model or the data are
-checked later: packing that leaks between documents (`student.load.refuse_leak`) and samples whose labels are all masked
-(`data/selection.py`).
+They are found from the config, the data's parquet footer, the student's config.json and `distributed/hardware.py`,
+without loading torch or a model. `train.stage.check` reports all conflicts at once. Two faults are found later, because
+they need a loaded model or the data: packed documents that see each other (`student.load.refuse_leak`), and samples
+without a trained token (`data/selection.py`).
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def conflicts(
     machine: Machine,
     world: int,
 ) -> list[Problem]:
-    """Return all conflicts between the settings, for `world` processes on `machine`. A section of the settings is None
-    if it is invalid; conflicts with it are then not checked."""
+    """Return all conflicts between the settings, for a training with `world` processes on `machine`. If a section of
+    the settings is invalid, it is None here, and conflicts with it are not checked."""
     found = _data(inputs)
     if sft is not None:
         found += _schedule(sft) + _precision(sft, machine) + _adapters(sft) + _eight_bit(sft, machine)

@@ -18,8 +18,8 @@ _CHECKPOINT = (
 
 
 def outlook(settings: TrainSettings, inputs: Mapping[str, Path | None], upstream: Upstream) -> Outlook:
-    """Return the estimate as text and figures. `upstream`: the estimates for the unfinished steps that make the
-    inputs."""
+    """Return the estimate as text and figures. If earlier steps have not made the inputs yet, `upstream` holds the
+    estimates for these steps."""
     sft, billions = settings.sft, parameters(settings.student)
     if billions is None:
         student = settings.student.model
@@ -43,7 +43,7 @@ def outlook(settings: TrainSettings, inputs: Mapping[str, Path | None], upstream
 
 
 def parameters(student: StudentSettings) -> float | None:
-    """Return the student's parameters in billions, from the model's name or from `student.build`; None if they are
+    """Return how many parameters the student has, in billions, from its name or from `student.build`; None if this is
     unknown."""
     if student.model is not None:
         return work.billions_named(Path(student.model).name)

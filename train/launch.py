@@ -1,14 +1,14 @@
 """Runs one training in several processes: `gra train launch=torchrun nproc=8 data=DIR ... output=DIR`.
 
-The process started by the user or by a step of the chain keeps the lock and the working folder, tokenises the data and publishes
-the result. It starts torchrun, whose workers (train/worker.py) run the stage in the same folder. This process sends signals
-straight to the workers, which finish their step and write a checkpoint; torchrun would kill them after 30 seconds. The workers
-end with this process, however it ends.
+The process that the user or a step of the chain starts is the launcher. It keeps the lock and the working folder,
+tokenises the data and publishes the result. It starts torchrun, which starts the workers (train/worker.py); they run
+the stage in the same folder. The launcher sends signals straight to the workers, which finish their step and write a
+checkpoint; torchrun would kill them after 30 seconds. When the launcher ends, for any reason, the workers end, too.
 
-On several nodes there is one such process per node, started by `srun --ntasks-per-node=1 gra train launch=torchrun ...`. The
-nodes and the rendezvous address come from Slurm's environment; MASTER_ADDR and MASTER_PORT override it. All nodes must see the
-output folder, which belongs to the first node's process. `torchrun ... -m train` works too, but exits with torchrun's code (1)
-instead of 85 or 130.
+On several nodes there is one launcher per node, started by `srun --ntasks-per-node=1 gra train launch=torchrun ...`.
+The nodes and the rendezvous address come from Slurm's environment; MASTER_ADDR and MASTER_PORT override it. All nodes
+must see the output folder, which belongs to the first node's launcher. `torchrun ... -m train` works too, but exits
+with torchrun's code (1) instead of 85 or 130.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ _PORTS = 10_000, 20_000  # the first port and the number of ports, all below the
 
 @dataclass(frozen=True)
 class Nodes:
-    """The nodes of a run. `address`, `port`: those of the first node; None if there is only one node."""
+    """The nodes of a run. `count`: how many there are. `rank`: the number of this node, from 0. `address`, `port`: the
+    rendezvous address on the first node; None if there is only one node."""
 
     count: int = 1
     rank: int = 0
@@ -68,7 +69,7 @@ class Nodes:
 
 
 def nodes(environment: Mapping[str, str]) -> Nodes:
-    """Return the nodes of the Slurm job step that started this process; a single node without srun.
+    """Return the nodes of the Slurm job step that started this process. Without srun, return a single node.
 
     SLURM_STEP_NUM_NODES is set only by srun, not in a batch script (srun's manual, "Output environment variables").
     """
@@ -91,7 +92,7 @@ def first_host(hosts: str) -> str:
 
 
 def launched() -> bool:
-    """Return whether torchrun or a similar launcher started this process. If so, this process starts no others."""
+    """Return whether torchrun or a similar launcher started this process. Such a process starts no others."""
     return "RANK" in os.environ
 
 
@@ -101,7 +102,7 @@ def wanted(runtime: RuntimeSettings) -> bool:
 
 
 def nproc(runtime: RuntimeSettings, machine: Machine) -> int:
-    """Return the number of processes on this node under launch=torchrun."""
+    """Return how many processes launch=torchrun starts on this node."""
     return runtime.nproc or len(machine.gpus) or 1
 
 
@@ -114,13 +115,13 @@ def processes(runtime: RuntimeSettings | None, machine: Machine) -> int:
 
 
 def follower(runtime: RuntimeSettings) -> bool:
-    """Return whether this process starts workers on a node other than the first. The first node's process owns the
-    output folder."""
+    """Return whether this process is the launcher on a node other than the first. The launcher on the first node owns
+    the output folder."""
     return wanted(runtime) and nodes(os.environ).rank > 0
 
 
 def problems(runtime: RuntimeSettings, machine: Machine) -> list[Problem]:
-    """Return the faults that prevent starting the processes."""
+    """Return the faults that prevent the training processes from being started."""
     found = []
     if runtime.launch == "none":
         if runtime.nproc is not None and not launched():
@@ -151,11 +152,11 @@ def problems(runtime: RuntimeSettings, machine: Machine) -> list[Problem]:
 
 
 def train(settings: TrainSettings, config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Run `gra.train.loop.sft.train` in several processes, after tokenising the data.
+    """Tokenise the data, then run `gra.train.loop.sft.train` in several processes.
 
-    `settings` were parsed from `config`. Return the metrics, or {} on a node that does not find metrics.json in `output`. Raises
-    Preempted or Interrupted after SIGTERM, SIGUSR1 or Ctrl-C; ConfigError or TrainError with the message of the first process
-    that failed.
+    `settings` were parsed from `config`. Return the metrics; a node that finds no metrics.json in `output` returns {}.
+    Raises Preempted or Interrupted after SIGTERM, SIGUSR1 or Ctrl-C. Raises ConfigError or TrainError if a process
+    failed, with the message of the first one that did.
     """
     from gra.train.loop import sft
 
@@ -244,7 +245,8 @@ class _Relay:
 
     @contextmanager
     def listening(self) -> Iterator[_Relay]:
-        """Replace this process's signal handlers inside this context. (Python allows this in the main thread only.)"""
+        """Collect this process's signals in `heard` while the context lasts. (Python allows this in the main thread
+        only.)"""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
@@ -256,7 +258,8 @@ class _Relay:
                 signal.signal(number, handler)
 
     def pass_on(self, agent: subprocess.Popen[bytes]) -> None:
-        """Send each worker the signals that it has not received yet. A third signal kills all workers at once."""
+        """Send each worker the signals that it has not received yet. A third signal kills `agent`, the torchrun
+        process, and all workers at once. So does any signal that comes before there are workers."""
         if not self.heard:
             return
         workers = sorted(self.folder.glob(f"{PIDS}*"))
@@ -271,11 +274,12 @@ class _Relay:
 
 
 def raise_ending(folder: Path, code: int, heard: list[int]) -> None:
-    """Raise the error that explains how the processes ended. `code`: torchrun's exit code; `heard`: the signals received here.
+    """Raise the error that explains why the processes ended. `code`: torchrun's exit code; if it is 0, no error is
+    raised. `heard`: the signals that the launcher received.
 
-    A fault of the run takes precedence over a signal, because after a fault the other processes are ended by SIGTERM. A
-    signal takes precedence over a process that died without a message, because the signal may have come before that
-    process handled signals.
+    If a process failed with a message, this is the error, even after a signal, because torchrun ends the other
+    processes by SIGTERM. If a process died without a message and the launcher received a signal, the signal is the
+    error: it may have come before that process could handle signals.
     """
     if not code:
         return

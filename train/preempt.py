@@ -1,13 +1,13 @@
 """Handles SIGTERM, SIGUSR1 and Ctrl-C in training: finishes the step, writes a complete checkpoint and exits.
 
-The exit code is 85 after SIGTERM or SIGUSR1, with which batch systems announce the end of a job (`gra.errors.Preempted`), and 130
-after Ctrl-C. The same command resumes from the checkpoint and ends with the weights and the log of an uninterrupted run. With
-several processes, one signal to any of them stops all after the same step. Before the first step the process exits at once; after
-the last step the model is always written, which is faster than a checkpoint.
+The exit code is 130 after Ctrl-C and 85 after SIGTERM or SIGUSR1, which batch systems send before they end a job
+(`gra.errors.Preempted`). The same command resumes from the checkpoint and ends with the weights and the log of an
+uninterrupted run. With several processes, one signal to any of them stops all after the same step. Before the first
+step the process exits at once. After the last step the model is always written, which is faster than a checkpoint.
 
-A second signal stops at once without a checkpoint, except in two cases that batch systems and launchers cause: SIGTERM
-after SIGUSR1, and the same signal again within GRACE seconds (Slurm sends a signal to every process, and torchrun
-forwards the signal that it gets).
+A second signal stops at once without a checkpoint. There are two exceptions, which batch systems and launchers cause:
+SIGTERM after SIGUSR1, and the same signal again within GRACE seconds (Slurm sends a signal to every process, and
+torchrun forwards the signal that it gets).
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ class Stop:
         return alone or number != self._first or time.monotonic() - self._when > GRACE
 
     def agree(self, device: Any) -> int:
-        """Return the exit code if any process of the run has received a signal; 0 if none has. All processes call this
-        method after the same step."""
+        """Return the exit code that a signal requests, if any process of the run has received a signal; else 0. All
+        processes call this method after the same step."""
         import torch
         import torch.distributed as dist
 
@@ -92,7 +92,7 @@ class Stop:
         return self.agreed
 
     def error(self, code: int, where: str) -> GraError:
-        """Return the error that ends the run with exit code `code`."""
+        """Return the error that ends the run with exit code `code`. `where`: when the run stopped, for the message."""
         kind = Interrupted if code == EXIT_INTERRUPTED else Preempted
         return kind(f"stopped by a signal {where}; the same command resumes from there (exit code {code})")
 
@@ -101,7 +101,7 @@ _stop: Stop | None = None  # the Stop of the run in progress; there is only one,
 
 
 def stoppable(train: Callable[..., R]) -> Callable[..., R]:
-    """Make `train(settings, inputs, output)` stoppable by signals.
+    """Return the function `train(settings, inputs, output)`, changed so that signals can stop it.
 
     Only the main thread gets signals; in other threads nothing changes.
     """
@@ -128,10 +128,11 @@ def stoppable(train: Callable[..., R]) -> Callable[..., R]:
 
 @contextmanager
 def steps(trainer: Any) -> Iterator[None]:
-    """Make `trainer.train(...)`, called in this context, stop after a signal.
+    """Let a signal stop the call of `trainer.train(...)` in this context.
 
-    It finishes its step, writes a checkpoint and ends; then Preempted or Interrupted is raised. If a signal breaks the loop
-    itself (by killing a worker or another rank), the run ends the same way, at its last checkpoint.
+    The trainer finishes its step, writes a checkpoint and ends; then Preempted or Interrupted is raised. The signal may
+    instead break the step, by killing a worker or another rank. Then the same error is raised, and the run can resume
+    from its last checkpoint.
     """
     stop = _stop
     if stop is None:

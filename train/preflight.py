@@ -11,10 +11,10 @@ from gra.train.settings import StudentSettings
 
 
 def problems(student: StudentSettings | None, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Return why `student.model` is not available on the hub.
+    """Return why the student `student.model` is not available on the hub; [] if it is available.
 
-    Return [] if it is available, and if the student is not taken from the hub: if it is a folder, an input, or built
-    from scratch. Also return [] if `student` is None; this means that it is invalid, which `check` reports.
+    Return [] also if the student does not come from the hub but from a folder or an input, or is built from scratch.
+    Return [] also if `student` is None: then its settings are invalid, which `check` reports.
     """
     if (
         student is None

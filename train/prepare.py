@@ -1,7 +1,7 @@
 """The stage `tokens`: tokenises the data of stage 2 as a separate step on a CPU, before GPUs are requested.
 
-Command: `gra prepare data=DIR student.model=MODEL sft=paper output=TOKENS`, then `gra train ... tokens=TOKENS`
-with the same data, student and recipe. In an experiment it has the config and the inputs of the training step:
+Command: `gra prepare data=DIR student.model=MODEL sft=paper output=TOKENS`, then `gra train ... tokens=TOKENS` with the
+same data, student and recipe. In an experiment, the step has the same config and the same inputs as the training step:
 
     tokens: {_target_: gra.train.prepare.run, config: {...}, inputs: {data: data, student: student}}
     model:  {_target_: gra.train.stage.run, config: {...}, inputs: {data: data, student: student, tokens: tokens}}
@@ -36,10 +36,10 @@ NOT_HASHED = (
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write `output/tokens` (see train/data/tokenised.py) and return the counts.
+    """Write `output/tokens` (see train/data/tokenised.py) and return counts of samples, rows and tokens.
 
-    They are samples, rows (of the data), rows_fed, tokens, trained_tokens, truncated, dropped and held_out. Raises ConfigError
-    for what `check` finds, TrainError if data or tokenizer cannot be used.
+    The counts are samples, rows (of the data), rows_fed (to the trainer), tokens, trained_tokens, truncated, dropped
+    and held_out. Raises ConfigError for what `check` finds, TrainError if data or tokenizer cannot be used.
     """
     from gra.train.report import card
 
@@ -58,7 +58,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - of any working folder
-    """Return "": a working folder of this stage contains nothing that is worth keeping."""
+    """Return "": an unfinished folder of this stage holds no work worth keeping."""
     return ""
 
 

@@ -1,8 +1,9 @@
-"""Defines the settings of the training and student stages: the keys of `conf/sft`, `conf/student` and `runtime`. No heavy import.
+"""Defines the settings of the training and student stages: the keys of `conf/sft`, `conf/student` and `runtime`. No
+heavy import.
 
 Everything that changes the resulting numbers is in `StudentSettings` and `SftSettings`. `RuntimeSettings` changes only
-speed: another `per_device_batch` or number of threads gives the same results up to floating-point noise (sums in
-another order). Only with the same values of both keys are the results equal to the byte.
+speed and memory: another `per_device_batch` or number of threads gives the same results up to floating-point noise
+(sums in another order). Results are equal to the byte only if both keys have the same values.
 """
 
 from __future__ import annotations

@@ -40,11 +40,11 @@ NOT_HASHED = ("sft.save_steps", "sft.check_ends", "sft.sharding", "sft.name", "s
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
     """Train and write model/, log.csv, speed.csv, loss.png and metrics.json to `output`.
 
-    A killed run resumes from its checkpoints there.
+    A killed run resumes from its checkpoints in `output`.
 
-    Return train_loss (mean over all steps), final_loss, validation_loss (with `sft.held_out`), steps, samples, tokens (seen, in
-    all epochs), parameters, trained_parameters and, with `sft.check_ends`, ends_by_itself: the share of replies that ended before
-    their token limit.
+    Return train_loss (mean over all steps), final_loss, validation_loss (with `sft.held_out`), steps, samples, tokens
+    (seen, in all epochs), parameters and trained_parameters. With `sft.check_ends`, return also ends_by_itself: the
+    share of replies that ended before their token limit.
 
     Raises ConfigError for what `check` finds, TrainError if data or student cannot be used.
     """
@@ -60,7 +60,8 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
 
 
 def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Return all faults that can be found before a model is loaded. An input that is None is made by an earlier step."""
+    """Return all faults that can be found before a model is loaded. If an input is None, an earlier step has not made
+    it yet."""
     sections = [
         parse(StudentSettings, config.get("student") or {}, "student"),
         parse(SftSettings, config.get("sft") or {}, "sft"),
@@ -108,19 +109,19 @@ def outlook(
     earlier: Sequence[Path],  # noqa: ARG001
     upstream: Upstream,
 ) -> Outlook:
-    """For `gra plan`: FLOPs, GPU-hours and disk. The config has been checked."""
+    """Return, for `gra plan`, the expected FLOPs, GPU-hours and disk space. The config must be valid."""
     return cost_estimate.outlook(TrainSettings.model_validate(config), inputs, upstream)
 
 
 def kept(folder: Path) -> str:
-    """Return the number of checkpoints in a working folder and the last one's step, as text; "" if there are none."""
+    """Return, as text, how many checkpoints a working folder has and the step of the last one; "" if there are none."""
     found = [path for path in folder.rglob(f"{PREFIX}*") if path.is_dir() and path.name.removeprefix(PREFIX).isdigit()]
     steps = max((int(path.name.removeprefix(PREFIX)) for path in found), default=0)
     return f"{len(found)} checkpoint{'s' if len(found) != 1 else ''}, the last at step {steps}" if found else ""
 
 
 def follower(config: dict[str, Any]) -> bool:
-    """Return whether another node's process owns the output folder.
+    """Return whether the output folder belongs to a process on another node.
 
     If so, gra.chain.execution.runner neither locks nor publishes that folder in this process.
     """
@@ -129,8 +130,8 @@ def follower(config: dict[str, Any]) -> bool:
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """Return the student's folder if the student is a folder, else {}. The fingerprint contains its content, not its
-    name."""
+    """Return {"student.model": folder} if `student.model` is a folder, else {}. The fingerprint then contains the
+    folder's content instead of its name."""
     model = (config.get("student") or {}).get("model")
     return {"student.model": Path(model)} if isinstance(model, str) and Path(model).is_dir() else {}
 

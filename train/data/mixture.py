@@ -28,19 +28,22 @@ def is_data(name: str) -> bool:
 
 
 def folders(inputs: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the data folders among a stage's inputs, sorted by name. Samples are ordered by folder in this order."""
+    """Return the data folders among a stage's inputs, sorted by name. A training set contains their samples in this
+    order."""
     return {name: inputs[name] for name in sorted(inputs) if is_data(name)}
 
 
 def weights(sft: SftSettings) -> dict[str, float]:
-    """Return the weight of each input name, sorted by name; {"data": 1.0} without `sft.mix`."""
+    """Return the weight of each data folder by the name of its input, sorted by name; {"data": 1.0} without
+    `sft.mix`."""
     return dict(sorted((sft.mix or {"data": 1.0}).items()))
 
 
 def shares(total: int, weights: Mapping[str, float]) -> dict[str, int]:
-    """Return `total` split by `weights` into whole numbers by largest remainder. Ties go to the first name.
+    """Divide `total` samples in proportion to `weights` and return the whole number for each name. Leftover samples go
+    to the largest remainders; of equal remainders, to the first name.
 
-    The split is exact: a weight counts as the decimal number that was written, so 0.1 is one tenth.
+    The division is exact: a weight counts as the decimal number that the user wrote, so 0.1 is one tenth.
     """
     parts = {name: Fraction(str(weight)) for name, weight in sorted(weights.items())}
     whole = sum(parts.values())
@@ -53,8 +56,8 @@ def shares(total: int, weights: Mapping[str, float]) -> dict[str, int]:
 
 
 def largest(weights: Mapping[str, float], available: Mapping[str, int], at_most: int | None = None) -> int:
-    """Return the largest total, up to `at_most`, for which every folder has enough samples (`available`); 0 if even one
-    sample is too many."""
+    """Return how many samples the largest mixture with these weights has. `available`: the number of samples in each
+    folder. The result is `at_most` or less; it is 0 if the folders have too few samples for a mixture of one."""
     whole = sum(Fraction(str(weight)) for weight in weights.values())
     total = min(int((available[name] + 1) * whole / Fraction(str(weight))) for name, weight in weights.items())
     total = total if at_most is None else min(total, at_most)
@@ -64,11 +67,11 @@ def largest(weights: Mapping[str, float], available: Mapping[str, int], at_most:
 
 
 def held_out_count(sft: SftSettings, rows: Mapping[str, int]) -> int:
-    """Return the number of samples to hold out.
+    """Return the number of samples to hold out for the validation loss.
 
-    It is `sft.held_out` if that is a number of samples, and 0 if it is null. If `sft.held_out` is a fraction, it is a
-    fraction of the largest mixture that the weights allow, not of `sft.limit`. Training sets of different sizes are
-    therefore validated on the same samples.
+    If `sft.held_out` is a number of samples, it is that number; if it is null, 0. If `sft.held_out` is a fraction, it
+    counts as a fraction of the largest mixture that the weights allow, not of `sft.limit`. Training sets of different
+    sizes are therefore validated on the same samples. `rows`: the number of rows in each folder.
     """
     if sft.held_out is None:
         return 0
@@ -76,10 +79,10 @@ def held_out_count(sft: SftSettings, rows: Mapping[str, int]) -> int:
 
 
 def order(name: str, rows: int, seed: int, mixed: bool) -> list[int]:
-    """Return the row numbers of a folder in the order in which samples are taken.
+    """Return the row numbers of a folder with `rows` rows, in the order in which samples are taken.
 
-    In a mixture each folder has a different order, because folders made from the same seeds would otherwise contribute the same
-    rows.
+    In a mixture each folder has a different order. With the same order, folders made from the same seeds would
+    contribute the same rows.
     """
     numbers = list(range(rows))
     random.Random(f"{seed}/{name}" if mixed else seed).shuffle(numbers)
@@ -87,15 +90,16 @@ def order(name: str, rows: int, seed: int, mixed: bool) -> list[int]:
 
 
 def held_out_order(name: str, rows: int, seed: int) -> list[int]:
-    """Return the row numbers in the order in which held-out samples are taken; the order for training is independent of it."""
+    """Return the row numbers in the order in which held-out samples are taken. It does not depend on the order for
+    training."""
     numbers = list(range(rows))
     random.Random(f"{seed}/{name}/held_out").shuffle(numbers)
     return numbers
 
 
 def check(sft: SftSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Return the faults in data inputs, weights and sizes. Only the config and the number of rows in each file are
-    read."""
+    """Return the faults in the names of the data inputs, in the weights, and in the numbers of samples. Only the config
+    and the number of rows in each file are read."""
     names = [name for name in sorted(inputs) if is_data(name)]
     found = [
         Problem(f"inputs.{name}", "this stage has no such input", f"name data folders data or {PREFIX}NAME")

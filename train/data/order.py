@@ -1,17 +1,18 @@
 """Orders the samples of each epoch, independently of the number of training processes.
 
-Epoch e (from 0) uses `torch.randperm(n)` with a generator seeded with `seed + e`. The permutation is cut into batches of
-`per_device_batch`, which the processes take in turn, so a step's global batch has the same samples on 1 process and on 64.
+Epoch e (from 0) uses `torch.randperm(n)` with a generator seeded with `seed + e`. The permutation is cut into batches
+of `per_device_batch`, which the processes take in turn, so a step's global batch has the same samples on 1 process and
+on 64.
 
-With `sft.group_by_length` the samples of a global batch have similar lengths, which reduces padding. The permutation is cut into
-windows of up to 50 global batches (transformers' `get_length_grouped_indices`), and each window is sorted by length. The global
-batches are then shuffled, because the epoch would otherwise start with the longest. transformers' own sampler uses torch's global
-random state, which a resumed epoch does not restore; here the generator is seeded with `seed + e`, too.
+With `sft.group_by_length` the samples of a global batch have similar lengths, which reduces padding. The permutation is
+cut into windows of up to 50 global batches (transformers' `get_length_grouped_indices`), and each window is sorted by
+length. The global batches are then shuffled, because the epoch would otherwise start with the longest. The random
+numbers come from a generator with the seed `seed + e`. (transformers' own sampler uses torch's global random state,
+which a resumed epoch does not restore.)
 
-If the last batch of an epoch cannot be divided equally among the processes, accelerate repeats samples from the start
-of the epoch so that every process gets the same number. With such repeats the result would depend on the number of
-processes. Here, blank rows without trained tokens fill the batch instead. They add nothing to the loss, which is a sum
-over trained tokens.
+The last batch of an epoch may not be divisible among the processes. Then accelerate would repeat samples from the start
+of the epoch, and the result would depend on the number of processes. Here, blank rows without trained tokens fill the
+batch instead. They add nothing to the loss, which is a sum over trained tokens.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ IGNORED = -100  # the label that the loss ignores
 
 
 def with_blank(dataset: Dataset) -> Dataset:
-    """Return `dataset` with one more row at its end, which consists of a single untrained token."""
+    """Return `dataset` with a blank row at its end: a row of one token that is not trained."""
     from datasets import Dataset, concatenate_datasets
 
     values = {"input_ids": [0], "labels": [IGNORED], "seq_lengths": [1]}
@@ -36,10 +37,11 @@ def with_blank(dataset: Dataset) -> Dataset:
 
 
 def order(samples: int, seed: int, multiple: int, lengths: Sequence[int] | None = None, batch: int = 1) -> list[int]:
-    """Return the row numbers 0 to `samples` - 1 in an order that `seed` decides, padded to a multiple of `multiple`.
+    """Return the row numbers 0 to `samples` - 1 in a random order, which `seed` decides. The list is extended to a
+    multiple of `multiple` by repeating the number `samples`, which is the number of the blank row.
 
-    The padding consists of the number `samples`, which is that of the blank row. With `lengths` (tokens per row), each
-    group of `batch` consecutive rows, except the last group, has similar lengths.
+    `lengths`: the tokens of each row. If they are given, each group of `batch` consecutive rows, except the last group,
+    has similar lengths.
     """
     import torch
 
@@ -57,7 +59,7 @@ def order(samples: int, seed: int, multiple: int, lengths: Sequence[int] | None 
 
 
 def lengths(dataset: Dataset) -> list[int]:
-    """Return the number of tokens of each row, in order."""
+    """Return the number of tokens of each row of `dataset`, in order."""
     import pyarrow.compute as pc
 
     counted: list[int] = pc.list_value_length(dataset.data.column("input_ids")).to_pylist()
@@ -75,8 +77,8 @@ def sampler(
     """Return a sampler that yields row numbers in the order that the function `order` returns.
 
     The data set has `samples` rows and, if `multiple` is above 1, a blank row. At the start of each epoch the sampler
-    calls `epoch`, which returns the epoch's number, because accelerate does not set its sampler's epoch after a resume
-    with several processes (accelerate 1.15, SkipBatchSampler).
+    calls the function `epoch` to get the epoch's number. It cannot rely on accelerate, which after a resume with
+    several processes does not tell the sampler this number (accelerate 1.15, SkipBatchSampler).
     """
     from torch.utils.data import Sampler
 
@@ -91,7 +93,7 @@ def sampler(
 
 
 def epoch_of(state: Any) -> int:
-    """Return the number of the epoch that is starting, from a trainer's state.
+    """Return the number of the epoch that is starting or resuming. `state`: the trainer's state.
 
     At the start of an epoch, the state's `epoch` is a whole number. If the run resumes in the middle of an epoch,
     `epoch` has a fraction, which is dropped.

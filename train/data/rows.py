@@ -1,8 +1,9 @@
-"""Turns each row of a data folder's `data/train.parquet` into a tokenised sample with labels, or into the reason for dropping it.
+"""Turns each row of a data folder's `data/train.parquet` into a tokenised sample with labels, or into the reason for
+dropping it.
 
-Tokenising and masking are done here, not by TRL, so that the model gets exactly these tokens
-(`tests/train/test_train_labels.py` reads them back from the trainer's batches). Conversations are read in batches, never
-all at once.
+Tokenising and masking are done here, not by TRL, so that TRL cannot change the tokens that reach the model
+(`tests/train/test_train_labels.py` reads them back from the trainer's batches). Conversations are read in batches,
+never all at once.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ Conversation = list[templates.Message]
 class Sample:
     """One tokenised conversation.
 
-    `ids` and `labels` have equal lengths; a label is the token's id or IGNORED. `cut`: it was truncated.
+    `ids` and `labels` have equal lengths; a label is the token's id or IGNORED. `cut`: whether the conversation was
+    truncated.
     """
 
     ids: list[int]
@@ -41,12 +43,12 @@ class Sample:
 
 
 def path_of(folder: Path) -> Path:
-    """Return the file with the training samples of a data folder."""
+    """Return the file with the training samples of the data folder `folder`."""
     return folder / "data" / "train.parquet"
 
 
 def count_rows(folder: Path) -> int | None:
-    """Return the number of rows of a data folder, from the file's footer; None if it cannot be read."""
+    """Return the number of rows of a data folder, from the footer of its parquet file; None if that cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -57,7 +59,8 @@ def count_rows(folder: Path) -> int | None:
 
 
 def require_rows(folder: Path) -> int:
-    """Return the number of rows. Raises TrainError if the file is missing, unreadable, empty or has no column `messages`."""
+    """Return the number of rows of a data folder. Raises TrainError if its file is missing, unreadable, empty or has no
+    column `messages`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -76,9 +79,10 @@ def require_rows(folder: Path) -> int:
 
 
 def read_conversations(folder: Path, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, list[Conversation]]]:
-    """Yield (row numbers, conversations) of the rows `wanted` in file order, at most CHUNK rows at a time.
+    """Yield (row numbers, conversations) for some rows of a data folder, in file order, at most CHUNK rows at a time.
 
-    `wanted`: ascending row numbers. Row groups without a wanted row are not read. Raises TrainError if the file is damaged.
+    `wanted`: the numbers of these rows, ascending. Row groups of the file without such a row are not read. Raises
+    TrainError if the file is damaged.
     """
     import numpy as np
     import pyarrow as pa
@@ -110,7 +114,8 @@ def _unreadable(path: Path, why: object) -> TrainError:
 
 
 class Tokeniser:
-    """Turns conversations into samples, for a tokenizer with its template installed and a cutoff in tokens."""
+    """Turns conversations into samples. `tokenizer`: a tokenizer on which the chat template is installed. `cutoff`: the
+    most tokens of a sample."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, cutoff: int):
         self._tokenizer: Any = tokenizer
@@ -123,7 +128,7 @@ class Tokeniser:
             self._backend.encode_special_tokens = False
 
     def encode(self, conversations: Sequence[Conversation]) -> list[Sample | str]:
-        """Return, for each conversation, its sample or the reason (one of REASONS) for dropping it.
+        """Return a sample for each conversation or, if the conversation is dropped, the reason (one of REASONS).
 
         A sample longer than the cutoff is truncated and marked as cut.
         """

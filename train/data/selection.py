@@ -1,7 +1,8 @@
-"""Selects from the rows of data folders the samples to train on and the samples to hold out, and accounts for every row.
+"""Selects the samples to train on and the samples to hold out from the rows of data folders, and counts what becomes of
+every row.
 
-Only rows that the selection needs are tokenised. Their tokens go to flat files in the working folder (`Scratch`), so memory grows
-by some tens of bytes per row, however long the texts are.
+Only rows that the selection needs are tokenised. Their tokens go to flat files in the working folder (`Scratch`), so
+memory grows by some tens of bytes per row, however long the texts are.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ Picks = list[tuple["Source", np.ndarray]]  # the selected rows of each folder, a
 
 
 class Scratch:
-    """Two files that hold, for all samples one after the other, the token ids (int32) and whether each token is trained (bool)."""
+    """Two files with the tokens of all samples, one sample after the other. One file holds the token ids (int32), the
+    other holds for each token whether it is trained (bool)."""
 
     def __init__(self, folder: Path):
         self._paths = folder / "ids.int32", folder / "trained.bool"
@@ -49,9 +51,9 @@ class Scratch:
         self.size += len(ids)
 
     def table(self, starts: np.ndarray, lengths: np.ndarray) -> pa.Table:
-        """Return a table with the columns input_ids and labels (lists of int32) of some samples.
+        """Return some samples as a table with the columns input_ids and labels (lists of int32).
 
-        Sample i starts at token `starts[i]` of the files and has `lengths[i]` tokens.
+        Sample i of the table begins at token `starts[i]` of the files and has `lengths[i]` tokens.
         """
         import pyarrow as pa
 
@@ -78,7 +80,7 @@ class Scratch:
 
 
 class Source:
-    """One data folder, with what is known about each of its rows: whether it can be used, its length and where its
+    """One data folder and what is known about each of its rows: whether it can be used, how long it is, and where its
     tokens are."""
 
     def __init__(self, name: str, folder: Path):
@@ -91,7 +93,8 @@ class Source:
         self._said = time.monotonic()
 
     def tokenise(self, rows: np.ndarray, tokeniser: data.Tokeniser, scratch: Scratch) -> None:
-        """Tokenise the rows with the numbers `rows`, except rows that are tokenised already."""
+        """Tokenise the rows with the numbers `rows` and add their tokens to `scratch`. Rows that are tokenised already
+        are skipped."""
         wanted = np.sort(rows[self.fate[rows] == UNSEEN])
         done = 0
         for numbers, results in _encode_ahead(tokeniser, data.read_conversations(self.folder, wanted)):
@@ -119,7 +122,8 @@ class Source:
 
 
 class Selection:
-    """The selection of one training set: first the held-out part, then the samples to train on from the remaining rows."""
+    """The selection of one training set: first the held-out samples, then the samples to train on from the remaining
+    rows."""
 
     def __init__(
         self, sft: SftSettings, seed: int, folders: Mapping[str, Path], tokeniser: data.Tokeniser, scratch: Scratch
@@ -131,9 +135,9 @@ class Selection:
         self._held_digests = np.zeros(0, np.uint64)
 
     def held_out(self) -> Picks:
-        """Return the samples for the validation loss, selected by the seed.
+        """Return the samples for the validation loss, which the seed selects.
 
-        Call this method before the method `training`. Raises TrainError if there are too few.
+        Call this method before the method `training`. Raises TrainError if there are too few usable samples.
         """
         count = mixture.held_out_count(self.sft, {name: source.rows for name, source in self.sources.items()})
         for name, share in mixture.shares(count, mixture.weights(self.sft)).items() if count else ():
@@ -150,7 +154,8 @@ class Selection:
         return self._held
 
     def training(self) -> Picks:
-        """Return the samples to train on. Raises TrainError if there are none, or too few for a mixture of `sft.limit` samples."""
+        """Return the samples to train on. Raises TrainError if there are none. In a mixture, raises it also if there
+        are fewer than `sft.limit`."""
         mixed, limit = self.sft.mix is not None, self.sft.limit
         weights = mixture.weights(self.sft)
         counts: Mapping[str, int | None] = (
@@ -187,12 +192,12 @@ class Selection:
         return [row for row in rows if row not in held]
 
     def _take(self, source: Source, order: Sequence[int], count: int | None) -> np.ndarray:
-        """Return the first `count` usable rows of `order`, in that order. If `count` is None or too large, return all
-        usable rows.
+        """Return the first `count` usable rows of `order`, in that order. If `count` is None or larger than the number
+        of usable rows, return all usable rows.
 
-        Rows are tokenised in waves; each wave is one pass over the file. The first wave has as many rows as are wanted.
-        The number of rows in a later wave is the largest of these: the number of rows still missing, data.CHUNK, and a
-        quarter of the rows tried so far.
+        Whether a row is usable is known only after it is tokenised. Rows are tokenised in waves; each wave is one pass
+        over the file. The first wave has `count` rows. The number of rows in a later wave is the largest of these: the
+        number of rows still missing, data.CHUNK, and a quarter of the rows tried so far.
         """
         rows, at = np.asarray(order, np.int64), 0
         taken: list[np.ndarray] = []
@@ -221,9 +226,9 @@ class Selection:
 def _encode_ahead(
     tokeniser: data.Tokeniser, batches: Iterator[tuple[np.ndarray, list[data.Conversation]]]
 ) -> Iterator[tuple[np.ndarray, list[data.Sample | str]]]:
-    """Yield row numbers and results in the order of `batches`, with two batches in progress.
+    """Tokenise `batches` in two threads, and yield the row numbers and results of each batch, in order.
 
-    While Python renders one batch, the tokenizer works on the other with the GIL released.
+    The tokenizer releases the GIL: while it works on one batch, Python renders the text of the other.
     """
     waiting: deque[tuple[np.ndarray, Future[list[data.Sample | str]]]] = deque()
     with ThreadPoolExecutor(2) as pool:
@@ -237,8 +242,8 @@ def _encode_ahead(
 
 
 def account(selection: Selection, training: Picks, held: Picks) -> dict[str, Any]:
-    """Return how many rows became samples, were held out, were dropped or were not drawn (these numbers add up to all
-    rows), and statistics of the samples' lengths."""
+    """Return how many rows became samples, were held out, were dropped or were not drawn, and statistics of the
+    samples' lengths. The four numbers add up to the number of rows. `training`, `held`: the selected rows."""
     rows = sum(source.rows for source in selection.sources.values())
     dropped = _sum(selection.sources.values())
     kept, aside = _statistics(training, selection.sft.cutoff_length), _statistics(held, selection.sft.cutoff_length)

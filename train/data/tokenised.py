@@ -1,10 +1,10 @@
 """Tokenises the training set once, before the process group is created and without loading the model.
 
-The result is a folder whose Arrow files each process maps into memory:
+The result is a folder of Arrow files, which each process maps into memory:
 
-    tokens/train.arrow      columns input_ids, labels (int32 lists), with packing also seq_lengths; Arrow's stream format
+    tokens/train.arrow      columns input_ids, labels (int32 lists), with packing also seq_lengths; Arrow stream
     tokens/held_out.arrow   the same for the validation loss, if sft.held_out is set
-    tokens/account.json     the fate of every row, lengths, tokens, packing
+    tokens/account.json     what became of every row, lengths, tokens, packing
     tokens/facts.json       written last: what the folder was made from, its hash, and the other files' sizes
 
 An existing folder is reused if it was made from the same facts (data, tokenizer, template and recipe); otherwise it is
@@ -55,12 +55,12 @@ POLL_SECONDS = 0.2
 
 
 def ensure(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> Path:
-    """Return the folder with the tokenised training set for `settings`. If the input `tokens` is set, it is the
-    subfolder tokens/ of that input; otherwise it is `output/tokens`.
+    """Return the folder with the tokenised training set for `settings`. If the input `tokens` is set, it is that
+    input's subfolder tokens/; otherwise it is `output/tokens`.
 
-    The first process (RANK=0, or no RANK) makes `output/tokens` if needed, while the others wait. No process group is needed, and
-    no model is loaded. Raises TrainError if data or tokenizer cannot be used, if the input `tokens` does not match this run,
-    and if the first process does not finish in time.
+    If `output/tokens` is needed, the first process (RANK=0, or no RANK) makes it, while the others wait. No process
+    group is needed, and no model is loaded. Raises TrainError if data or tokenizer cannot be used, if the input
+    `tokens` does not match this run, or if the first process does not finish in time.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     tokenizer = _tokenizer(settings, inputs)
@@ -78,10 +78,11 @@ def ensure(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> Pa
 
 
 def read(folder: Path) -> tuple[Dataset, Dataset | None, dict[str, Any]]:
-    """Return the training set and the held-out set (None without one), both memory-mapped, and the content of account.json.
+    """Return (training set, held-out set, content of account.json) of the tokenised training set in `folder`. The sets
+    are memory-mapped; the held-out set is None if there is none.
 
-    The held-out set is the trainer's `eval_dataset` and is packed like the training set. A mean of its loss has to be weighted by
-    trained tokens, because rows and batches have different numbers of them.
+    The held-out set is the trainer's `eval_dataset` and is packed like the training set. A mean of its loss has to be
+    weighted by trained tokens, because rows and batches have different numbers of them.
     """
     from datasets import Dataset
 
@@ -94,16 +95,17 @@ def read(folder: Path) -> tuple[Dataset, Dataset | None, dict[str, Any]]:
 
 
 def discard(output: Path) -> None:
-    """Remove the tokens from a finished run's folder.
+    """Remove the folder of tokens from a finished run's folder.
 
-    They are as large as the data and quick to make again, and metrics.json has the account.
+    The tokens are as large as the data and quick to make again. What became of every row is also in metrics.json.
     """
     for folder in (output / FOLDER, _work(output / FOLDER)):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def check(sft: SftSettings, seed: object, folder: Path | None) -> list[Problem]:
-    """Return the faults of the input `tokens` (None: made by an earlier step) that can be found without the tokenizer.
+    """Return the faults of the input `tokens` that can be found without the tokenizer. `folder`: that input; None if an
+    earlier step has not made it yet.
 
     The faults are that the folder is incomplete or was made for another recipe. `ensure` later compares the data, the
     tokenizer and the template.

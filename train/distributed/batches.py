@@ -15,14 +15,14 @@ def world_size() -> int:
 
 
 def near_multiples(value: int, step: int) -> str:
-    """Return the multiples of `step` just below and above `value`, as text for an error's remedy."""
+    """Return the multiples of `step` next to `value`, one below and one above, as text for an error's remedy."""
     below = value // step * step
     return f"{below} or {below + step}" if below else str(step)
 
 
 def problems(sft: SftSettings, runtime: RuntimeSettings, world: int) -> list[Problem]:
-    """Return a problem, with the nearest batch sizes that fit, if sft.global_batch cannot be divided evenly over `world` processes
-    and their forward passes; else []."""
+    """Return a problem if sft.global_batch cannot be divided evenly over `world` processes and their forward passes;
+    else []. Its remedy contains the nearest batch sizes that fit."""
     if runtime.per_device_batch is None:
         if sft.global_batch % world == 0:
             return []

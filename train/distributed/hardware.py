@@ -1,6 +1,6 @@
 """Finds the GPUs that this process can use and the installed optional packages.
 
-torch is not imported, because that takes seconds and, on a GPU, some hundred MB of its memory.
+torch is not imported, because that takes seconds and some hundred MB of a GPU's memory.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Machine:
 
 
 def here() -> Machine:
-    """Describe this machine as this process sees it (CUDA_VISIBLE_DEVICES, torch's build). While a config is checked
-    for a batch job, describe the machine that the job requests instead."""
+    """Return the machine as this process sees it (CUDA_VISIBLE_DEVICES, torch's build). But while a config is checked
+    for a batch job, return the machine that the job requests."""
     if (gpus := requested_gpus()) is not None:
         return Machine((Gpu("requested"),) * gpus, frozenset(PACKAGES))
     packages = frozenset(name for name in PACKAGES if importlib.util.find_spec(name) is not None)
@@ -76,7 +76,8 @@ def _gpus(visible: str | None, build: str) -> tuple[Gpu, ...]:
 
 
 def chosen(gpus: list[Gpu], visible: str | None) -> list[Gpu]:
-    """Return the GPUs that CUDA_VISIBLE_DEVICES=`visible` selects; None selects all.
+    """Return those of `gpus` that the environment variable CUDA_VISIBLE_DEVICES selects. `visible`: its value; None
+    selects all.
 
     An entry is an index or a UUID. UUIDs are not looked up: each UUID counts as one more GPU of the same kind as the
     first GPU. As in CUDA, the first entry that names no GPU and all entries after it are ignored.
@@ -107,7 +108,7 @@ def _nvidia_smi() -> list[Gpu]:
 
 
 def parse(text: str) -> list[Gpu]:
-    """Return the GPUs in nvidia-smi's output, with lines such as `9.0, NVIDIA H100 80GB HBM3`."""
+    """Return the GPUs that nvidia-smi lists in `text`, in lines such as `9.0, NVIDIA H100 80GB HBM3`."""
     found = []
     for line in text.splitlines():
         number, _, name = (part.strip() for part in line.partition(","))

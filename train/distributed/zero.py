@@ -57,7 +57,7 @@ def problems(sft: SftSettings, machine: Machine, processes: int) -> list[Problem
 
 
 def facts(sft: SftSettings, processes: int) -> dict[str, Any]:
-    """Return the settings on which a checkpoint's format depends; they are stored in the checkpoint."""
+    """Return the settings on which a checkpoint's format depends; each checkpoint stores them."""
     return {"processes": processes, "sharding": active(sft, processes)}
 
 
@@ -66,8 +66,8 @@ def refuse_other(there: dict[str, Any], here: dict[str, Any], checkpoint: Path) 
 
     `there`: the `facts` of the checkpoint; `here`: the `facts` of this run.
 
-    Any number of processes can resume a checkpoint without shards. If it is not the number that wrote the checkpoint,
-    some random states (for dropout) are missing or unused.
+    A checkpoint without shards can be resumed by any number of processes. But if this number has changed, some
+    processes find no saved random state (for dropout), or some saved states are not used.
     """
     if there.get("sharding") is None and here["sharding"] is None:
         return
@@ -87,7 +87,8 @@ def path_of(kind: str) -> Path:
 
 
 def start(kind: str, gpu: bool) -> dict[str, Any]:
-    """Create the process group and return DeepSpeed's configuration for SFTConfig. Call it before creating the SFTConfig."""
+    """Create the process group and return DeepSpeed's configuration for SFTConfig. Call this function before creating
+    the SFTConfig."""
     if not gpu:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     import deepspeed
@@ -107,7 +108,8 @@ def start(kind: str, gpu: bool) -> dict[str, Any]:
 
 
 def rows(weight: Any) -> int:
-    """Return the first dimension of a weight, also if zero3 replaced it by an empty tensor with the shape in `ds_shape`."""
+    """Return the size of a weight's first dimension. If zero3 has replaced the weight by an empty tensor, it is read
+    from the attribute `ds_shape`."""
     return int((getattr(weight, "ds_shape", None) or weight.shape)[0])
 
 
@@ -123,10 +125,10 @@ def size(parameter: Any) -> int:
 
 @contextmanager
 def gathering(model: nn.Module) -> Iterator[None]:
-    """Allow forward passes on a model that zero3 sharded at loading and that no DeepSpeed engine manages yet.
+    """Allow forward passes on a model that zero3 sharded at loading, before a DeepSpeed engine manages it.
 
-    Each module's weights are gathered while the module runs, so all processes must run the same passes. Other models are not
-    changed.
+    The weights of a module are gathered while the module runs, so all processes must run the same passes. Models
+    without shards are not changed.
     """
     divided = [m for m in model.modules() if any(hasattr(p, "ds_id") for p in m.parameters(recurse=False))]
     if not divided:
@@ -152,9 +154,10 @@ def gathering(model: nn.Module) -> Iterator[None]:
 
 
 def whole_model(trainer: Any) -> Any:
-    """Return the trained model with complete weights on the first process; with zero3, None on the others.
+    """Return the trained model with complete weights. With zero3, only the first process gets it, and the others get
+    None.
 
-    All processes must call it.
+    All processes must call this function.
     """
     model = trainer.accelerator.unwrap_model(trainer.model)
     if not any(hasattr(p, "ds_id") for p in model.parameters()):

@@ -32,9 +32,9 @@ UNNAMED = {
 
 
 def attach(trainer: Any, settings: TrainSettings, inputs: dict[str, Path], output: Path) -> Tracker:
-    """Add the callbacks to `trainer` and return the tracker, which the caller finishes.
+    """Add the callbacks to `trainer` and return the tracker. The caller has to finish the tracker.
 
-    The trackers of ranks other than 0 do nothing.
+    In processes of a rank other than 0, the tracker does nothing.
     """
     options = settings.runtime.tracking
     if not trainer.is_world_process_zero():

@@ -1,7 +1,7 @@
 """Finds the checkpoint to resume from: the newest complete one.
 
-A checkpoint is complete if its mark, written last, lists every file with its size. An incomplete checkpoint was left by
-a kill or a full disk; it is reported in the log and removed.
+A checkpoint is complete if it has a mark. The mark is a file, written last, that lists every other file with its size.
+A kill or a full disk can leave an incomplete checkpoint; it is reported in the log and removed.
 """
 
 from __future__ import annotations
@@ -47,9 +47,8 @@ def facts(folder: Path) -> dict[str, Any] | None:
 def newest(folder: Path, remove_torn: bool = True) -> Path | None:
     """Return the newest complete checkpoint in `folder`, or None.
 
-    Incomplete checkpoints are reported and, with `remove_torn`, removed.
-
-    The trainer would otherwise count them when it decides which old checkpoints to delete. Only one process may remove them.
+    Incomplete checkpoints are reported. If `remove_torn` is true, they are also removed, because the trainer would
+    count them when it decides which old checkpoints to delete. Only one of several processes may remove them.
     """
     found = []
     for path in folder.glob(f"{PREFIX}*"):
@@ -69,7 +68,7 @@ def counts(trainer: Any) -> dict[str, Any]:
     """Return the counts that TRL's trainer does not save in a checkpoint: the number of tokens seen, and the sums of
     loss and metrics since the last row of the log.
 
-    The next row of the log is computed from these sums, and a run can stop between two rows. All processes have to call
+    A run can stop between two rows of the log, and the next row is computed from these sums. All processes have to call
     this function. Its result is stored in the checkpoint's mark, where `resume` reads it.
     """
     since, loss = transformers.unlogged_loss(trainer)
@@ -85,7 +84,8 @@ def counts(trainer: Any) -> dict[str, Any]:
 
 
 def resume(trainer: Any, checkpoint: Path) -> None:
-    """Make `trainer.train(resume_from_checkpoint=checkpoint)` restore the counts, too."""
+    """Make `trainer.train(resume_from_checkpoint=checkpoint)` also restore the counts that the function `counts`
+    returned."""
     found = facts(checkpoint) or {}
     log.info("resuming from %s", checkpoint.name)
     trl.set_tokens_seen(trainer, found.get("tokens", 0))

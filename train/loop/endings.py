@@ -1,8 +1,8 @@
 """Counts how many replies of the tuned student end before the token limit (`sft.check_ends`).
 
 A student that does not learn to stop fills every reply up to the limit. Scores show this fault late, and training
-losses never show it. The published model is loaded as a user would load it. With greedy decoding it answers prompts
-that it was not trained on: the prompts of the held-out samples, if any, then the dozen prompts in prompts.txt.
+losses never show it. The published model is loaded as a user would load it. It answers prompts that it was not trained
+on, with greedy decoding: the prompts of the held-out samples, if any, then the dozen prompts in prompts.txt.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ log = logging.getLogger(__name__)
 
 
 def check(folder: Path, held_out: Any, settings: TrainSettings, device: Any) -> dict[str, int]:
-    """Run the model in `folder` on the prompts, report progress, log the result and return {asked, ended, max_new_tokens}.
+    """Run the model in `folder` on the prompts, report progress, log the result and return {asked, ended,
+    max_new_tokens}.
 
-    `held_out`: rows with input_ids and labels, or None. The check needs memory for another copy of the weights. Prompts that
-    leave no room for a reply are skipped.
+    `held_out`: the rows of the held-out set, with input_ids and labels; None if there are none. The check needs memory
+    for another copy of the weights. Prompts that leave no room for a reply are skipped.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -56,9 +57,9 @@ def check(folder: Path, held_out: Any, settings: TrainSettings, device: Any) -> 
 
 
 def prompts(tokenizer: Any, held_out: Any, count: int) -> list[list[int]]:
-    """Return the tokens of up to `count` prompts.
+    """Return up to `count` prompts, as lists of token ids.
 
-    They are the held-out rows up to their first trained token, then the prompts of prompts.txt.
+    First come the held-out rows, each up to its first trained token, then the prompts of prompts.txt.
     """
     rows = (held_out[index] for index in range(min(count, len(held_out) if held_out is not None else 0)))
     found = [ids for ids in (_prompt(row["input_ids"], row["labels"]) for row in rows) if ids]

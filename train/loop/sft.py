@@ -1,8 +1,9 @@
 """Fine-tunes a student with TRL on samples that are already tokenised and masked (train/data/rows.py).
 
-A killed run resumes from its newest complete checkpoint and ends with the weights and the log of an uninterrupted run: the order
-of the data depends only on the seed, and the checkpoint contains the random states and the token counts
-(train/loop/checkpoints.py). On a CPU in float32 this holds to the byte for the same number of threads.
+A killed run resumes from its newest complete checkpoint and ends with the weights and the log of an uninterrupted run:
+the order of the data depends only on the seed, and the checkpoint contains the random states and the token counts
+(train/loop/checkpoints.py). On a CPU in float32, weights and log are equal to the byte if the number of threads is the
+same.
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ log = logging.getLogger(__name__)
 
 @preempt.stoppable
 def train(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Load, tokenise, train and publish, and return the metrics that `train.stage.run` returns.
+    """Load the student, tokenise the data, train, and write the model. Return the metrics that `train.stage.run`
+    returns.
 
-    Raises TrainError, and Preempted or Interrupted after a signal.
+    Raises TrainError if the training fails, and Preempted or Interrupted after a signal.
     """
     if (done := finished(output)) is not None:
         return done
@@ -114,9 +116,10 @@ def _numbers(metrics: dict[str, Any]) -> dict[str, Any]:
 def build_trainer(
     settings: TrainSettings, inputs: dict[str, Path], output: Path, begun: dict[str, Any] | None = None
 ) -> tuple[SFTTrainer, PreTrainedTokenizerBase, dict[str, Any]]:
-    """Return the trainer, ready to start, the tokenizer with its template, and the account of the data.
+    """Return (trainer, tokenizer, account). The trainer is ready to start, the chat template is installed on the
+    tokenizer, and the account counts what became of every row of the data.
 
-    `begun`: the mark of the checkpoint to resume from.
+    `begun`: the mark of the checkpoint to resume from, if any.
     """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -175,10 +178,10 @@ def _refuse_long(student: PreTrainedModel, cutoff: int) -> None:
 
 
 def finished(output: Path) -> dict[str, float] | None:
-    """Return the metrics of a run that finished in this folder; None if no run finished here.
+    """Return the metrics if an earlier process has finished this run in the folder `output`, else None.
 
-    A finished run can be here because it was killed after it had written metrics.json, its last file, and before it
-    returned. Its leftover checkpoints and tokens are removed.
+    This can be so because the earlier process was killed after it wrote metrics.json, its last file, but before it
+    ended. The checkpoints and tokens that it left are removed.
     """
     if not ((output / "metrics.json").is_file() and (output / "model").is_dir()):
         return None

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def trainer_class(facts: dict[str, Any]) -> type[SFTTrainer]:
-    """Return the trainer's class, made here because importing TRL takes seconds. `facts` go into every checkpoint's mark.
+    """Return a subclass of TRL's trainer. It is defined inside this function, because importing TRL takes seconds.
+    `facts`: values that are written into every checkpoint's mark.
 
     With several processes the last row of the training set must be a blank one (`order.with_blank`).
     """

@@ -1,9 +1,9 @@
 """Computes the validation loss: the mean negative log-likelihood over the trained tokens of `sft.held_out`'s samples.
 
-The mean is over all trained tokens of the set, as the training loss is a mean over all trained tokens of a global
+It is one mean over all trained tokens of the set, as the training loss is one mean over all trained tokens of a global
 batch. TRL and transformers take a mean of batch means instead, which depends on the batch size. No random number is
-drawn, so a run with validation ends with the same weights as a run without it. With `sft.loss_type=dft` the validation
-loss is still the plain likelihood.
+drawn, so a run with validation ends with the same weights as a run without it. The validation loss does not depend on
+`sft.loss_type`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def problems(sft: SftSettings) -> list[Problem]:
 def evaluate(trainer: Any) -> dict[str, float]:
     """Return the loss of `trainer.eval_dataset` in nats per token and add it to the trainer's log.
 
-    All processes of a run call it together.
+    All processes of a run have to call this function.
 
     The rows are divided evenly between the processes, and each process computes batches of
     `per_device_train_batch_size`. All processes compute the same number of batches, so that sharded weights can be

@@ -1,9 +1,9 @@
 """Estimates the peak memory of a training step and how many sequences fit into a forward pass.
 
-This is arithmetic only: no library is loaded and nothing is measured (train/memory/fitting.py does both), so the same numbers
-give the same answer on any machine. The tensors kept for the backward pass are counted for a decoder layer with rotary attention
-and a gated MLP, as PyTorch's autograd keeps them; other layers keep less. The loss is TRL's: it projects 4096 positions at a time
-onto 32768 entries of the vocabulary, so the logits of a whole pass never exist at once (TRL 1.16,
+This module only calculates: it loads no library and measures nothing (train/memory/fitting.py does both), so the same
+numbers give the same answer on any machine. It counts the tensors that PyTorch's autograd keeps for the backward pass
+in a decoder layer with rotary attention and a gated MLP; other layers keep less. The loss is TRL's: it projects 4096
+positions at a time onto 32768 entries of the vocabulary, so the logits of a whole pass never exist at once (TRL 1.16,
 trl/kernels/chunked_logprob.py). All sizes are in bytes.
 """
 
@@ -50,8 +50,8 @@ class Shape:
 class Plan:
     """The properties of a recipe and a device that decide how much memory a step needs.
 
-    `trained`: number of weights with a gradient; `length`: tokens per sequence; `frozen`: bytes per weight without a gradient;
-    `embeddings_trained`: whether the embeddings or the output layer has a gradient.
+    `trained`: number of weights with a gradient; `length`: tokens per sequence; `frozen`: bytes of each weight that has
+    no gradient; `embeddings_trained`: whether the embeddings or the output layer has a gradient.
     """
 
     trained: int
@@ -72,7 +72,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Peak:
-    """The bytes in use at the peak of a step, by purpose."""
+    """The bytes in use at the peak of a step, for each purpose."""
 
     weights: float
     gradients: float
@@ -91,8 +91,8 @@ class Peak:
 
 
 def rows(shape: Shape, plan: Plan, free: float, share: int, most: int) -> int:
-    """Return the largest number of sequences per forward pass with which a step fits into SHARE (0.8) of `free` bytes;
-    1 if none fits.
+    """Return the largest number of sequences per forward pass for which a step needs at most SHARE (0.8) of `free`
+    bytes; 1 if even one sequence needs more.
 
     The number is a power of two, divides `share` (how many sequences of the global batch one process gets) and is at
     most `most`.
@@ -132,9 +132,9 @@ def _weights(shape: Shape, plan: Plan) -> float:
 
 
 def _gradients(shape: Shape, plan: Plan) -> float:
-    """Return the bytes of the accumulated gradients and of the newest gradient of the largest weight, the embeddings.
+    """Return the bytes of the accumulated gradients, and of the newest gradient of the embeddings, the largest weight.
 
-    The newest gradient counts twice, because the input layer and the output layer each compute one for the embeddings.
+    This newest gradient counts twice, because the input layer and the output layer each compute one.
     """
     new = 2 * 4 * shape.embeddings if plan.embeddings_trained else 0
     whole = 2 * plan.trained if plan.sharding else 0  # bfloat16, before sharding

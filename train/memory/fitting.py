@@ -1,6 +1,7 @@
-"""Chooses the sequences per forward pass for `runtime.per_device_batch=null`, from the memory that is free when the run starts.
+"""Chooses the number of sequences per forward pass if `runtime.per_device_batch` is null, from the memory that is free
+when the run starts.
 
-The number is stored in every checkpoint, and a resumed run keeps it, because another division of the global batch changes the
+Every checkpoint stores the number, and a resumed run keeps it, because another division of the global batch changes the
 result by rounding. To get the same bytes on machines with different memory, set `runtime.per_device_batch`.
 """
 
@@ -27,8 +28,9 @@ FACT = "per_device_batch"  # the key in a checkpoint's mark
 def rows(settings: TrainSettings, where: str, dataset: Dataset, begun: dict[str, Any] | None) -> int | None:
     """Return the number of sequences per forward pass.
 
-    `where`: the student's folder or hub id (its weights are not loaded); `begun`: the mark of the checkpoint to resume from.
-    Return None if the global batch is not a multiple of the processes; `loop.arguments.split_batch` reports that.
+    `where`: the student's folder or hub id (its weights are not loaded). `begun`: the mark of the checkpoint to resume
+    from, if any. Return None if the global batch is not a multiple of the number of processes;
+    `loop.arguments.split_batch` reports that.
     """
     share, rest = divmod(settings.sft.global_batch, world_size())
     if settings.runtime.per_device_batch is not None or rest:
@@ -75,9 +77,10 @@ def refuse_unequal(args: Any) -> None:
 
 
 def describe(settings: TrainSettings, where: str, length: int, gpu: bool) -> tuple[estimate.Shape, estimate.Plan]:
-    """Return the sizes of the student and of the recipe.
+    """Return the sizes of the student and the properties of the recipe, from which memory is estimated.
 
-    The model is created without memory for its weights (torch's device `meta`). `length`: tokens per sequence.
+    The model is created without memory for its weights (torch's device `meta`). `where`: the student's folder or hub
+    id. `length`: tokens per sequence.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM

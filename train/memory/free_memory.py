@@ -29,9 +29,9 @@ def gpu() -> int:
 def cpu(groups: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> int:
     """Return the bytes of main memory that this process can use.
 
-    They are the system's free memory or, if that is less, the unused part of the job's limit (cgroups). With several
-    training processes they are the machine's memory or, if that is less, the job's limit, divided by the number of
-    processes on this machine.
+    For a single process they are the system's free memory or, if that is less, the unused part of the job's limit
+    (cgroups). For several training processes they are the machine's memory or, if that is less, the job's limit,
+    divided by the number of processes on this machine.
     """
     import psutil
 
@@ -43,7 +43,7 @@ def cpu(groups: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> int:
 
 
 def _limits(groups: Path, own: Path) -> list[tuple[int, int]]:
-    """Return (limit, used) of each cgroup of this process that has a limit, including outer ones, in cgroup v2 and v1.
+    """Return (limit, used) for this process's cgroup and each cgroup around it that has a limit, in cgroup v2 and v1.
 
     Inactive file cache does not count as used, because the kernel reclaims it first.
     """

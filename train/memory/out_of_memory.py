@@ -42,9 +42,10 @@ class Pass:
 
 @contextmanager
 def explained(settings: TrainSettings) -> Iterator[Pass]:
-    """Turn errors recognised by `ran_out` into a TrainError with the keys to change.
+    """Within this context, turn out-of-memory errors (`ran_out`) into a TrainError that names the keys to change.
 
-    The remedy uses the yielded Pass, which the caller fills in as soon as its values are known.
+    The context yields a Pass. The caller fills in its values as soon as they are known, and the error's remedy uses
+    them.
     """
     at = Pass()
     try:
@@ -57,7 +58,8 @@ def explained(settings: TrainSettings) -> Iterator[Pass]:
 
 
 def remedy(settings: TrainSettings, at: Pass) -> str:
-    """Return the keys to change, as text. Keys that do not change the result come first."""
+    """Return, as text, which keys to change so that less memory is needed. Keys that do not change the result come
+    first."""
     sft, rows = settings.sft, at.rows
     same = [f"runtime.per_device_batch={rows // 2}"] if rows is not None and rows > 1 else []
     same += [] if at.checkpointing else ["runtime.activation_checkpointing=true"]

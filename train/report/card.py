@@ -32,7 +32,8 @@ METHODS = {"full": "full-parameter", "lora": "LoRA, merged", "qlora": "QLoRA (4-
 
 
 def simulated(settings: TrainSettings, inputs: dict[str, Path]) -> str | None:
-    """Return the label that says why the trained model counts as simulated; None if it does not count as simulated.
+    """Return the label that says why the trained model counts as simulated (made with simulated models); None if it
+    does not.
 
     The trained model takes over the label of an input folder or of the folder `student.model`.
     """
@@ -47,7 +48,8 @@ def simulated(settings: TrainSettings, inputs: dict[str, Path]) -> str | None:
 
 
 def few_bits(settings: TrainSettings, inputs: dict[str, Path]) -> str | None:
-    """Return the label of the student's weights if they were once quantised, else None."""
+    """Return the label which says that the student's weights were quantised before the training; None if they were
+    not."""
     if "student" in inputs:
         return quantized([inputs["student"]])
     return None if settings.student.model is None else quantized([Path(settings.student.model).expanduser()])
@@ -76,7 +78,7 @@ def card(
     """Return the text of the card.
 
     `base`: hub id or folder of the student; `account`: the counts of rows and tokens, as in metrics.json; `metrics`:
-    steps and losses.
+    the metrics of the training, such as steps and losses.
     """
     sources = mixture.folders(inputs)
     licences, label = data_licences(list(sources.values())), simulated(settings, inputs)

@@ -1,7 +1,7 @@
 """Writes log.csv, speed.csv, loss.png and metrics.json of a training run. (card.py writes the model card.)
 
-For the same config, inputs and number of threads the files are the same, also after any number of kills, except for speed.csv and
-the key `runtime` of metrics.json.
+The files depend only on the config, the inputs and the number of threads, not on how often the run was killed.
+Exceptions are speed.csv and the key `runtime` of metrics.json.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def rows(history: list[dict[str, Any]]) -> list[LogRow]:
 
 
 def speeds(history: list[dict[str, Any]]) -> list[LogRow]:
-    """Return one row per logged step with the numbers in the trainer's history that `rows` leaves out: throughput and
-    memory."""
+    """Return one row per logged step with its throughput and memory: the numbers in the trainer's history that are not
+    in the table of `rows`."""
     known = set(COLUMNS.values())
     timed = [entry for entry in history if "loss" in entry]
     numbers = (int, float)
@@ -89,7 +89,8 @@ def losses(table: list[LogRow], steps: int) -> dict[str, float]:
 
 
 def write(output: Path, history: list[dict[str, Any]], metrics: dict[str, Any]) -> None:
-    """Write log.csv and speed.csv (empty cell: no value), loss.png and, last, metrics.json, each atomically."""
+    """Write log.csv, speed.csv, loss.png and, last, metrics.json, each atomically. An empty cell means that there is no
+    value."""
     table = rows(history)
     left_out = set() if "validation_loss" in metrics else {"validation_loss"}
     _csv(output / "log.csv", [{key: value for key, value in row.items() if key not in left_out} for row in table])
@@ -128,5 +129,6 @@ def _plot(table: list[LogRow], path: Path) -> None:
 
 
 def folder_name(folder: Path) -> str:
-    """Return a folder's name for reports: the last part of its path, or that of its parent if the last part is `model`."""
+    """Return a folder's name for reports: the last part of its path. If that is `model`, return the name of the parent
+    folder."""
     return folder.parent.name if folder.name == "model" else folder.name

@@ -1,25 +1,26 @@
 """Measures a training run at every log step: tokens/s, model FLOPs utilisation (MFU) and peak memory.
 
-MFU is the number of floating-point operations that the model needs for the trained tokens, divided by the number that the devices
-could do in that time. After PaLM, appendix B (https://arxiv.org/abs/2204.02311; nanoGPT's estimate_mfu has the same formula), a
-token costs
+MFU is the number of floating-point operations that the model needs for the trained tokens, divided by the number that
+the devices could do in that time. After PaLM, appendix B (https://arxiv.org/abs/2204.02311; nanoGPT's estimate_mfu has
+the same formula), a token costs
 
     6 N + 12 L H Q T
 
-N is the number of weights that are multiplied: 2 FLOPs each in the forward and 4 in the backward pass. A lookup table of input
-embeddings does not count, unless it is tied to the output layer. L is the number of layers, H that of heads, Q the width of a
-head, T the tokens of context. Three terms are counted more strictly here, so that work that was not done does not improve the
-MFU:
+N is the number of weights that are multiplied: 2 FLOPs each in the forward and 4 in the backward pass. A lookup table
+of input embeddings does not count, unless it is tied to the output layer. L is the number of layers, H the number of
+heads, Q the width of a head, T the tokens of context. Three terms are counted more strictly here, so that work that was
+not done does not raise the MFU:
 
-- T is the length of the token's document, not of the packed or padded row: a row costs 12 L H Q (T1^2 + T2^2 + ...). Padding does
-  not count. As in the paper nothing is subtracted for causality, and a sliding window counts as full attention.
+- T is the length of the token's document, not of the packed or padded row: a row costs 12 L H Q (T1^2 + T2^2 + ...).
+  Padding does not count. As in the paper nothing is subtracted for causality, and a sliding window counts as full
+  attention.
 - The output layer counts at trained positions only, because the trainer projects no other positions (TRL's fused LM
   head).
-- A frozen weight (LoRA, QLoRA) needs no weight gradient, so it costs 4 N: the forward pass and the gradient of its input. An
-  adapter's weights cost 6.
+- A frozen weight (LoRA, QLoRA) needs no gradient of its own, so it costs 4 FLOPs per token instead of 6: for the
+  forward pass and the gradient of its input. An adapter's weight costs 6.
 
-Recomputed activations do not count (that would be *hardware* FLOPs utilisation), nor does dequantising 4-bit weights. Mixtures of
-experts, CPUs, devices missing in PEAK and float32 have no MFU: None, never 0.
+Recomputed activations do not count (that would be *hardware* FLOPs utilisation), nor does dequantising 4-bit weights.
+Mixtures of experts, CPUs, devices missing in PEAK and float32 have no MFU: None, never 0.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ GIB = 2**30
 
 
 def peak_tflops(name: str, precision: str) -> float | None:
-    """Return the dense TFLOP/s of the device `name` in `precision`; None if unknown. TensorFloat-32 has half of bfloat16's."""
+    """Return the dense TFLOP/s of the device `name` in `precision`; None if unknown. TensorFloat-32 has half the
+    TFLOP/s of bfloat16."""
     share = {"bf16": 1.0, "tf32": 0.5}.get(precision)
     found = next((peak for pattern, peak in PEAK if re.search(pattern, name)), None)
     return None if share is None or found is None else found * share
@@ -77,11 +79,8 @@ def peak_tflops(name: str, precision: str) -> float | None:
 
 @dataclass(frozen=True)
 class Flops:
-    """The FLOPs of an optimizer step.
-
-    `token`: FLOPs per token; `projected`: FLOPs per trained position; `attention`: FLOPs per unit of the sum of squared
-    document lengths.
-    """
+    """The FLOPs of training a model, as three factors: `token` per token, `projected` per trained position, and
+    `attention` per unit of the sum of squared document lengths."""
 
     token: int
     projected: int
@@ -93,9 +92,9 @@ class Flops:
 
 
 def flops(model: Any) -> Flops | None:
-    """Return the FLOPs of `model`, a causal LM with or without adapters.
+    """Return the FLOPs of training `model`, a causal LM with or without adapters.
 
-    Return None for mixtures of experts and for incomplete configs.
+    Return None for a mixture of experts, and for a config that lacks the number of layers or heads.
     """
     config = model.config.get_text_config()
     layers, heads = getattr(config, "num_hidden_layers", None), getattr(config, "num_attention_heads", None)
@@ -114,12 +113,14 @@ def flops(model: Any) -> Flops | None:
 
 
 class ThroughputMeter:
-    """Counts tokens between two log steps. The counts stay on the device until they are read."""
+    """Counts the tokens between two log steps. The counts stay on the device until the method `read` reads them."""
 
     def __init__(self, cost: Flops | None, tflops: float | None, gather: Any, processes: int = 1):
-        """Set up the meter. `tflops`: the peak of one device. If `cost` or `tflops` is None, no MFU is computed.
+        """Set up the meter. `cost`: the FLOPs of the model. `tflops`: the peak of one device. If either is None, no MFU
+        is computed.
 
-        `gather` concatenates a tensor of shape (4,) from each process to one of shape (processes * 4,).
+        `gather`: a function that concatenates one tensor of shape (4,) from each process to one of shape (processes *
+        4,).
         """
         self._cost, self._tflops, self._gather, self._processes = cost, tflops, gather, processes
         self._sums: Tensor | None = None  # tokens, trained positions, squared lengths
@@ -128,7 +129,8 @@ class ThroughputMeter:
         self._peak: float | None = None
 
     def count(self, inputs: dict[str, Any]) -> None:
-        """Count one batch of TRL's collator: input_ids, labels and either attention_mask or cu_seq_lens_q."""
+        """Count the tokens of one batch. `inputs`: the batch as TRL's collator makes it, with input_ids, labels and
+        either attention_mask or cu_seq_lens_q."""
         import torch
 
         labels, bounds = inputs["labels"], inputs.get("cu_seq_lens_q")
@@ -141,10 +143,11 @@ class ThroughputMeter:
         self._sums = now if self._sums is None else self._sums + now
 
     def read(self) -> dict[str, float]:
-        """Return the figures since the last reading and start the next interval. All processes have to call it.
+        """Return the figures for the time since the last call, and begin the next interval. All processes have to call
+        this method.
 
-        The figures are tokens_per_second (all processes, without padding), mfu if it is known, and peak_memory_gib (of the
-        process that uses most).
+        The figures are tokens_per_second (all processes, without padding), mfu if it is known, and peak_memory_gib (of
+        the process that uses most).
         """
         if self._sums is None or self._since is None:
             return {}
@@ -164,7 +167,8 @@ class ThroughputMeter:
         return {key: value for key, value in self._figures(interval).items() if value is not None}
 
     def summary(self) -> dict[str, float | None]:
-        """Return the figures of `read` for the time since this process started; None for unknown ones."""
+        """Return the figures of the method `read` for the time since this process started; an unknown figure is
+        None."""
         return self._figures(self._total)
 
     def _figures(self, interval: list[float]) -> dict[str, float | None]:
@@ -211,7 +215,7 @@ class ThroughputLogging:
 
 
 def attach(trainer: Any, settings: TrainSettings) -> None:
-    """Give `trainer` (with the mixin ThroughputLogging) a ThroughputMeter for the device of this process."""
+    """Give `trainer`, which has the mixin ThroughputLogging, a ThroughputMeter for the device of this process."""
     import torch
 
     peak = settings.runtime.peak_tflops

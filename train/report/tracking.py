@@ -1,7 +1,8 @@
 """Logs a training to W&B (gra/tracking.py).
 
-It logs one row per logged step, the data folder as a used artifact and the model folder as a logged artifact
-(gra/tracked_files.py). After a resume an offline run contains the whole curve again, from the checkpoint's log.
+It logs one row per logged step, the data folder as an artifact that the run uses, and the model folder as an artifact
+that the run makes (gra/tracked_files.py). After a resume, an offline run contains the whole curve again, because the
+checkpoint holds the log up to there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ UPLOAD_TIMEOUT = 3600.0  # seconds to wait for W&B's server at the end of a run 
 
 
 class Tracker(Run):
-    """A W&B run, or a no-op if tracking is off. W&B's errors are not raised."""
+    """A W&B run, or a no-op if tracking is off. It never raises W&B's errors."""
 
     def __init__(self, settings: TrackingSettings, output: Path, config: dict[str, Any], run_id: str):
         """Open the run. `run_id`: W&B's id of the run, unchanged after a resume, so that the curve continues online."""
@@ -25,17 +26,18 @@ class Tracker(Run):
         super().__init__(settings, output, config, run_id, job_type="train", finish_timeout=timeout)
 
     def replay(self, rows: Iterable[tuple[int, dict[str, float]]]) -> None:
-        """If the run is offline, log again the rows (step, values) that were logged before a resume. If it is online,
-        W&B's server already has them."""
+        """If the run is offline, log again what was logged before a resume: `rows`, pairs (step, values). If it is
+        online, do nothing, because W&B's server already has these rows."""
         if self._offline:
             for step, values in rows:
                 self.log(values, step)
 
     def use(self, name: str, folder: Path) -> None:
-        """Log that the run reads the data folder `folder` as its input `name`."""
+        """Log that the run uses the data folder `folder` as its input `name`."""
         self.call(lambda run: tracked_files.use_data(run, name, folder), f"the artifact of {folder.name}")
 
     def log_model(self, output: Path) -> None:
-        """Log `output/model` as the output of the run; its weights are sent only if `tracking.upload_model` is true."""
+        """Log `output/model` as an artifact that the run made. Its weights are uploaded only if `tracking.upload_model`
+        is true."""
         upload = self._settings.upload_model
         self.call(lambda run: tracked_files.log_model(run, output, upload, self._offline), "the model's artifact")

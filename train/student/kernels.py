@@ -14,10 +14,10 @@ MOST_ROWS = 32  # most sequences per pass: more are not faster and add padding
 
 
 def attention(student: StudentSettings, sft: SftSettings) -> str:
-    """Return the attention kernel's name for transformers and log the choice.
+    """Return the name by which transformers knows the attention kernel, and log the choice.
 
-    `auto` is FlashAttention-2 if it is installed and supported (bf16, a GPU of compute capability 8.0 or more), else PyTorch's
-    SDPA.
+    `student.attention=auto` becomes FlashAttention-2 if it is installed and supported (bf16, a GPU of compute
+    capability 8.0 or more), else PyTorch's SDPA.
     """
     name = attention_name(student, sft)
     if student.attention == "auto":
@@ -30,7 +30,7 @@ def attention(student: StudentSettings, sft: SftSettings) -> str:
 
 
 def attention_name(student: StudentSettings, sft: SftSettings) -> str:
-    """Return the same name as `attention`, without logging."""
+    """Return the same name as the function `attention`, without logging."""
     if student.attention != "auto":
         return student.attention
     return "sdpa" if why_not_flash(sft) else "flash_attention_2"
@@ -50,18 +50,19 @@ def why_not_flash(sft: SftSettings) -> str | None:
 
 
 def most_rows(settings: TrainSettings, gpu: bool) -> int:
-    """Return the upper limit on sequences per forward pass that applies even if enough memory is free. It is used only
-    if `runtime.per_device_batch` is null.
+    """Return the most sequences per forward pass, regardless of the free memory. This limit is used only if
+    `runtime.per_device_batch` is null.
 
-    The packed rows of a pass form one long sequence. Without FlashAttention the mask of that sequence is dense, and its memory
-    and time grow with the square of the length, so a GPU gets one row at a time.
+    The packed rows of a pass form one long sequence. Without FlashAttention, the attention mask of that sequence is
+    dense: its memory and time grow with the square of the length. Therefore a GPU without FlashAttention gets one
+    packed row at a time.
     """
     flash = attention_name(settings.student, settings.sft).startswith("flash")
     return MOST_ROWS if not gpu or flash or not settings.sft.packing else 1
 
 
 def optimizer(sft: SftSettings, gpu: bool) -> str:
-    """Return the optimizer's name for the trainer.
+    """Return the name of the recipe's optimizer for the trainer.
 
     On a GPU, plain AdamW uses torch's fused kernel (the same sums in fewer passes).
     """
@@ -69,7 +70,7 @@ def optimizer(sft: SftSettings, gpu: bool) -> str:
 
 
 def arguments(settings: TrainSettings) -> dict[str, Any]:
-    """Return keyword arguments for the trainer's config.
+    """Return the keyword arguments for the trainer's config that set speed and precision.
 
     `tf32` is always set, because torch.compile would otherwise switch it on.
     """
