@@ -1,9 +1,9 @@
-"""PURE: finds the columns of instruction, response and chat, by the user's column map or by their usual names, in upper
-or lower case.
+"""PURE: finds the columns that hold instruction, response and chat: by the user's column map, or else by their usual
+names, in upper or lower case.
 
-By name, an instruction column (question, prompt, query) is paired with a response column (answer, completion, output),
-or a chat column (messages, conversations, dialog) is used alone. If the names are ambiguous, an error is raised; its
-message contains the override to type.
+Usual names are those of an instruction column (question, prompt, query) together with a response column (answer,
+completion, output), or of a single chat column (messages, conversations, dialog). If the names are ambiguous, an error
+is raised; its message contains the override to type.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ _LONGEST_KEYWORD = 80  # maximum characters of a keyword
 
 
 class Columns(Settings):
-    """The column of each part of a seed. If all are null, the columns are recognised by their usual names."""
+    """The column map: which column holds which part of a seed. If all values are null, the columns are recognised by
+    their usual names."""
 
     instruction: str | None = Field(None, description="Column of the instruction; null: none.")
     input: str | None = Field(
@@ -93,8 +94,8 @@ class Columns(Settings):
 
 @dataclass(frozen=True)
 class Shape:
-    """How to read records that have the same columns. `label`: says in log and card how they were read. `answers`:
-    whether the records have a response column."""
+    """How to read records that have the same columns. `read`: turns a record into seeds. `label`: a description of the
+    columns, for log and card. `answers`: whether the records have a response column."""
 
     read: Read
     label: str
@@ -103,7 +104,7 @@ class Shape:
 
 
 def mapped(columns: Columns) -> Read:
-    """Return a function that turns a record into seeds with the column map `columns`. The function raises BadRecord if
+    """Return a function that turns a record into seeds by the column map `columns`. The function raises BadRecord if
     the record is not usable."""
 
     def read(record: Any) -> list[Fields]:
@@ -122,7 +123,7 @@ def mapped(columns: Columns) -> Read:
 
 
 def recognise(record: Any) -> Shape | None:
-    """Return how to read records with the columns of `record`; None if their names are not known.
+    """Return the shape of records with the same columns as `record`; None if the names of the columns are not known.
 
     Raises ColumnFault if several columns may hold the same part of a seed; its message contains the override to type.
     """
@@ -164,8 +165,8 @@ def recognise(record: Any) -> Shape | None:
 
 
 def shape_for(columns: Columns) -> Shape:
-    """Return the shape of records whose columns were found by their names. The value of a column `domain` is used only
-    if it is one of the seven domains."""
+    """Return the shape of records that are read by the column map `columns`, which was found by the columns' names. The
+    value of a column `domain` is used only if it is one of the seven domains."""
 
     def read(record: Any) -> list[Fields]:
         _refuse_unwanted(mapping(record), columns)
