@@ -1,4 +1,4 @@
-"""The rows of a comparison: an `Arm` is one training run with its steps' folders in the run store."""
+"""Defines `Arm`, which stands for one training run of a comparison and the store folders of its steps."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ STEPS = (
 class Arm:
     """One training run of a comparison. Arms with the same `name` are replicates; the table shows them as one row.
 
-    `folders` maps a step's name (see STEPS) to its finished store folder; unfinished steps are absent. `manifests` maps
-    the same names to the content of manifest.json ({} or absent if there is none). The step `opencompass` holds the
-    replies of `scores` as read by OpenCompass's rules (`gra rescore --reading opencompass`); the step `verified` holds
-    the same replies as judged by a verifier. `metric`: see lm_eval_log.py.
+    `folders` maps the name of a step (see STEPS) to its finished folder in the store; unfinished steps are absent.
+    `manifests` maps the name of a step to the content of its manifest.json ({} or absent if there is none). The folder
+    of the step `scores` holds the replies of the evaluated model. The folders of two more steps score these replies
+    again: `opencompass` by OpenCompass's rules (`gra rescore --reading opencompass`), `verified` by the verdicts of a
+    verifier model. `metric`: see lm_eval_log.py.
     """
 
     name: str
@@ -39,24 +40,26 @@ class Arm:
 
     @property
     def simulated(self) -> bool:
-        """Whether any manifest or any folder's label says that the arm is simulated."""
+        """Whether a manifest or the label file of a folder says that simulated models made it."""
         by_manifest = any(m.get("simulated") is True for m in self.manifests.values())
         return by_manifest or simulated(self.folders.values())
 
     def file(self, step: str, *parts: str) -> Path | None:
-        """The path FOLDER/PART/PART/... in the folder of `step`; None if the step or the file is missing."""
+        """Return the path of a file in the folder of `step`; None if the step or the file is missing. `parts`: the
+        parts of the path below the folder."""
         folder = self.folders.get(step)
         path = folder.joinpath(*parts) if folder is not None else None
         return path if path is not None and path.exists() else None
 
     @property
     def where(self) -> str:
-        """The arm's name in messages."""
+        """The arm's name and replicate, for messages."""
         return self.name if self.replicate is None else f"{self.name} (replicate {self.replicate})"
 
 
 def by_name(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
-    """Arms grouped into rows in order of first appearance; replicates in ascending order."""
+    """Return a mapping from name to the arms with this name. The names are in order of first appearance, the arms of a
+    name in the order of their replicate numbers."""
     rows: dict[str, list[Arm]] = {}
     for arm in arms:
         rows.setdefault(arm.name, []).append(arm)
@@ -64,7 +67,8 @@ def by_name(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
 
 
 def check_arms(arms: Sequence[Arm], reference: str) -> list[Problem]:
-    """Faults of the list of arms: no arms, unknown reference, repeated replicate, two labels for one name."""
+    """Return the faults of the list of arms: it is empty, the reference is not among them, two arms have the same name
+    and replicate, or arms of one name have different labels."""
     rows = by_name(arms)
     problems = []
     if not arms:

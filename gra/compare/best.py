@@ -1,7 +1,9 @@
-"""Chooses the best of several arms, e.g. of the paper's rounds, on a development split; scores it on the other items.
+"""Chooses the best of several arms, e.g. of the paper's rounds, on a development split, and scores it on the other
+items.
 
-The paper chooses each row's best round by the same scores that it reports. The best of five noisy scores is too high by
-chance, so both ways are shown. The split is by a hash of benchmark and item, so it is the same for every arm and run.
+The paper chooses the best round by the same scores that it reports. The best of five noisy scores is too high by
+chance. So the arm is also chosen in the paper's way, and both results are shown. A hash of benchmark and item decides
+which items belong to the development split, so the split is the same for every arm and run.
 """
 
 from __future__ import annotations
@@ -24,14 +26,14 @@ WAYS = {"development": "development split", "test": "the reported items themselv
 
 
 def in_development(task: str, item: str) -> bool:
-    """Return whether an item is in the development split, by which the arm is chosen."""
+    """Return whether an item is in the development split, the items on which the best arm is chosen."""
     digest = hashlib.sha256(f"{task}\n{item}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") < DEVELOPMENT * 2**64
 
 
 def part(scored: Scored, development: bool) -> dict[str, Outcomes]:
-    """Return the outcomes on the development split, or, if `development` is False, on the other items. A benchmark
-    without such items is left out."""
+    """Return the outcomes on one side of the split: on the development items if `development` is True, else on the
+    other items. A benchmark without items on this side is left out."""
     found = {}
     for task, one in scored.items():
         places = [at for at, item in enumerate(one.doc_ids) if in_development(task, item) == development]
@@ -47,13 +49,13 @@ def part(scored: Scored, development: bool) -> dict[str, Outcomes]:
 
 
 def mean(scored: Scored) -> float:
-    """The unweighted mean over benchmarks."""
+    """Return the unweighted mean of the benchmarks' scores."""
     return sum(float(one.correct.mean()) for one in scored.values()) / len(scored)
 
 
 def candidates(text: str, evaluated: Evaluated) -> list[str]:
-    """Return the arms named in `text` (A+B+C); [] if one of them is not evaluated yet. Raises ConfigError if an arm
-    does not exist, or if the arms have different benchmarks."""
+    """Return the names of the arms in `text` (A+B+C); [] if one of these arms is not evaluated yet. Raises ConfigError
+    if an arm does not exist, or if the arms have different benchmarks."""
     names = [name.strip() for name in text.split("+")]
     if unknown := [name for name in names if name not in evaluated.groups]:
         known = ", ".join(evaluated.groups)
@@ -68,8 +70,8 @@ def candidates(text: str, evaluated: Evaluated) -> list[str]:
 
 
 def best(evaluated: Evaluated, options: Options) -> Sheet:
-    """Return a sheet with two lines for each choice: chosen by the development split, and chosen by the reported items.
-    Each line shows the chosen arm and its score."""
+    """Return a sheet with two lines for each A+B+C in `options.best`. On the first line, the best arm is chosen on the
+    development split and scored on the other items; on the second, it is chosen and scored on all items."""
     lines, records = [], []
     drawn: Mapping[str, Any] = {name: getattr(options, name) for name in ("resamples", "seed", "level", "items_only")}
     simulated = any(evaluated.simulated(name) for text in options.best for name in candidates(text, evaluated))

@@ -1,4 +1,5 @@
-"""Runs `gra compare`: writes an experiment's tables (.md, .csv, .tex) and report.html. Reads folders; imports no stage."""
+"""Compares the arms of an experiment: writes tables (.md, .csv, .tex) and report.html. Reads the folders of the stages,
+but imports no stage."""
 
 from __future__ import annotations
 
@@ -25,11 +26,11 @@ from gra.settings import parse
 def compare(arms: Sequence[Arm], *, title: str, reference: str, output: Path, options: Mapping[str, Any]) -> str:
     """Compare `arms` with the one named `reference`; write table.md, table.csv, table.tex and report.html to the folder `output`.
 
-    Arms with the same name form one row of the table; they must differ in `replicate`. Unfinished steps show as "-".
-    `options`: see `gra.compare.options.Options`. Returns the table as terminal text.
+    Arms with the same name form one row of the table; they must differ in `replicate`. The table shows "-" where a step
+    is not finished. `options`: see `gra.compare.options.Options`. Returns the table as text for a terminal.
 
-    Raises ConfigError for wrong arms or options, EvalError where arms were evaluated on different items or a scores folder is
-    inconsistent, StoreError for a folder that cannot be read.
+    Raises ConfigError for wrong arms or options, EvalError if arms were evaluated on different items or a scores folder
+    is inconsistent, StoreError if a folder cannot be read.
     """
     settings, problems = parse(Options, options, "compare")
     problems += check_arms(arms, reference)

@@ -1,4 +1,5 @@
-"""Further sheets of a comparison: contrasts of any arms, replies read by several rules, the paper's rows and claims."""
+"""Makes further sheets of a comparison: contrasts of any arms, scores by several readings of the same replies, the
+paper's rows and claims."""
 
 from __future__ import annotations
 
@@ -32,9 +33,9 @@ READINGS = {
 
 
 def extras(evaluated: Evaluated, reference: str, options: Options) -> dict[str, list[Sheet]]:
-    """Return file name -> sheets. Sheets that were not asked for, or have nothing to show, are absent.
+    """Return the sheets that `options` ask for, by file name without ending. A sheet with nothing to show is left out.
 
-    Raises ConfigError for contrasts and rows that do not exist, EvalError for arms with different items.
+    Raises ConfigError for contrasts or rows that do not exist, EvalError for arms with different items.
     """
     labels = {name: group[0].label for name, group in evaluated.groups.items()}
     found: dict[str, list[Sheet]] = {}
@@ -55,8 +56,8 @@ def extras(evaluated: Evaluated, reference: str, options: Options) -> dict[str, 
 
 
 def texts(further: Mapping[str, list[Sheet]]) -> dict[str, str]:
-    """Return file name -> text, with a Markdown, a CSV and a LaTeX file for each list of sheets. The CSV file holds
-    only the last sheet of its list."""
+    """Return a mapping from file name to content: a Markdown, a LaTeX and a CSV file for each list of sheets. The CSV
+    file holds only the last sheet of the list."""
     return {
         f"{name}.{SUFFIX[form]}": render(sheets[-1:] if form == "csv" else sheets, form)
         for name, sheets in further.items()
@@ -65,8 +66,11 @@ def texts(further: Mapping[str, list[Sheet]]) -> dict[str, str]:
 
 
 def contrasts(evaluated: Evaluated, options: Options) -> Sheet:
-    """Return a sheet of the requested contrasts of strict scores, for the mean and each benchmark, with intervals and
-    detectable effects."""
+    """Return a sheet with the contrasts in `options`, such as A-B, computed from strict scores.
+
+    The sheet has a line for each benchmark and one for their mean, with the interval and the smallest detectable
+    effect.
+    """
     names = [name for name, scored in evaluated.scored.items() if scored["strict"]]
     strict = {name: evaluated.scored[name]["strict"] for name in names}
     made = []
@@ -78,7 +82,8 @@ def contrasts(evaluated: Evaluated, options: Options) -> Sheet:
 
 
 def contrast_sheet(made: Sequence[Contrast], level: float, simulated: bool) -> Sheet:
-    """The contrasts as a sheet: one line for the mean over the shared benchmarks and one for each benchmark."""
+    """Return the sheet of the computed contrasts `made`. Each contrast has a line for the mean over the benchmarks that
+    its arms share, and one for each of these benchmarks."""
     lines, records = [], []
     for one in made:
         over = OVER[one.difference.over_trainings]
@@ -100,8 +105,8 @@ def contrast_sheet(made: Sequence[Contrast], level: float, simulated: bool) -> S
 
 
 def readings(evaluated: Evaluated, reference: str, options: Options, labels: Mapping[str, str]) -> Sheet:
-    """Return a sheet that has, for each arm and each reading of the same replies, the arm's mean and the reference
-    minus the arm."""
+    """Return a sheet with a row for each arm. A row has two cells for each reading, i.e. each set of rules by which the
+    same replies were scored: the arm's mean, and the reference's mean minus the arm's."""
     lines, records = [], []
     verified = any(scored["verified"] for scored in evaluated.scored.values())
     shown = READINGS | ({"verified": "verified"} if verified else {})
@@ -149,8 +154,8 @@ def papers(
 
 
 def paper_hints(evaluated: Evaluated, options: Options, given_by: tuple[str, str]) -> list[str]:
-    """Return hints about arms and tasks that the paper's tables do not have. `given_by`: FLAGS or KEYS of
-    paper/hints.py."""
+    """Return hints about arms and tasks that the paper's tables do not have. `given_by`: how the user sets the row of
+    an arm: FLAGS or KEYS of paper/hints.py."""
     if options.paper is None:
         return []
     runs = _runs(evaluated, options, options.paper, paper_evidence())

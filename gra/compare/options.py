@@ -72,14 +72,14 @@ class Options(Settings):
 
 
 def check(options: Mapping[str, Any], benchmarks: int = 0) -> list[Problem]:
-    """All faults of the options. `benchmarks`: how many will be compared; 0 if unknown."""
+    """Return all faults of the options. `benchmarks`: the number of benchmarks that will be compared; 0 if unknown."""
     settings, problems = parse(Options, options, "compare")
     return problems if settings is None else enough(settings.resamples, benchmarks, settings.level)
 
 
 def enough(resamples: int, benchmarks: int, level: float) -> list[Problem]:
-    """Return a fault if `resamples` is too small for any difference to be significant after Holm's correction, else
-    []."""
+    """Return [], or a fault if there are too few resamples: with `resamples` of them, no difference could be
+    significant after Holm's correction."""
     least = least_resamples(benchmarks, level) if benchmarks else 0
     if resamples >= least:
         return []

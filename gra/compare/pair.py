@@ -34,7 +34,8 @@ from gra.settings import parse
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command: prints the table, or all numbers with --json. Raises EvalError, ConfigError."""
+    """Run the command: print the table, or, with --json, all numbers. Return the exit code. Raises EvalError,
+    ConfigError."""
     parser = Parser(
         "gra compare",
         "The difference between evaluated runs, paired by item, with intervals: two folders in detail, or any number as a table.",
@@ -80,14 +81,16 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def compare_runs(first: Scores, second: Scores, options: Options) -> dict[str, Any]:
-    """Return the first run minus the second on their shared benchmarks, as plain data.
+    """Return the scores of two runs on their shared benchmarks, and the differences (first minus second), as values for
+    JSON.
 
-    `mean`, `groups` and `tasks` hold, for each kind of score (see scores.KINDS), `first`, `second` and `difference` as
-    [value, low, high], and `p`, the p-value of the difference. `tasks` also holds `p_holm`, the p-value after Holm's
-    correction over all benchmarks. Intervals and p-values are over items, for just these two models. A mean is None if
-    one of its benchmarks lacks that kind of score.
+    The result has `mean` for all benchmarks, and `groups` and `tasks` with one entry per group and benchmark. Each of
+    these holds, for each kind of score (see scores.KINDS), `first`, `second` and `difference` as [value, low, high],
+    and the p-value `p` of the difference; for a benchmark, also `p_holm`, the p-value after Holm's correction over all
+    benchmarks. A mean over several benchmarks is None if one of them lacks this kind of score. The intervals and
+    p-values treat only the choice of items as random, so they hold for just these two models.
 
-    Raises EvalError where the runs share no benchmark or have different items, ConfigError for too few resamples.
+    Raises EvalError if the runs share no benchmark or have different items, ConfigError for too few resamples.
     """
     shared = [task for task in first.items if task in second.items]
     if not shared:
@@ -166,7 +169,8 @@ def _numbers(levels: Sequence[Level], difference: Difference, part: str, name: s
 
 
 def terminal(found: Mapping[str, Any], width: int) -> str:
-    """The comparison as text of at most `width` columns, one line per benchmark and group and one for the mean."""
+    """Return the comparison as a table for a terminal: one row per benchmark and group, and one for the mean. `width`:
+    the largest number of characters in a line."""
     from rich.console import Console
     from rich.text import Text
 

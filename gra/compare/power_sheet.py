@@ -1,5 +1,5 @@
-"""Shows what a comparison can detect: the smallest detectable effect by number of training runs, and the number of
-training runs and items that a given effect needs."""
+"""Shows what a comparison can detect: for each number of training runs, the smallest detectable effect; for a given
+effect, how many training runs and items are needed to detect it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ NOISES = (0.0, 0.005, 0.01, 0.02)
 
 
 def sheet(design: Design, wanted: float, given: str) -> Sheet:
-    """The sheet of a design. `wanted`: the effect to detect, from 0 to 1 (0.02: two points). `given`: a note on where
-    the design's numbers come from."""
+    """Return the sheet for a comparison with the given design. `wanted`: the effect to detect, from 0 to 1 (0.02 is two
+    points); `given`: a note that says where the numbers in `design` come from."""
     lines = []
     records = []
     for trainings in TRAININGS:
@@ -59,7 +59,8 @@ def _points(effect: float) -> str:
 
 
 def planned(items: Mapping[str, int], share: Mapping[str, float], wanted: float, level: float) -> Sheet:
-    """The sheet for a comparison that is still to be run. `share`: expected share of right answers by benchmark."""
+    """Return the sheet for a comparison that is not run yet. `items`: benchmark -> number of items; `share`: benchmark
+    -> expected fraction of right answers; `wanted`: the effect to detect, from 0 to 1."""
     design = Design(list(items.values()), [share[name] for name in items], level=level)
     given = (
         f"Assumed: answers of two arms correlate by {design.between:g} over items, those of two training runs "
@@ -70,8 +71,8 @@ def planned(items: Mapping[str, int], share: Mapping[str, float], wanted: float,
 
 
 def measured(evaluated: Evaluated, reference: str, wanted: float, level: float) -> Sheet:
-    """The sheet from finished evaluations. The correlations and the shares of right answers are measured on two arms:
-    the reference and the first other arm."""
+    """Return the sheet for finished evaluations. Its correlations and fractions of right answers are measured on two
+    arms: the reference and the first other arm. `wanted`: the effect to detect, from 0 to 1."""
     names = [name for name, scored in evaluated.scored.items() if scored["strict"] and name != reference]
     first = evaluated.scored[reference]["strict"]
     tasks = [task for task in first if names and task in evaluated.scored[names[0]]["strict"]]
@@ -100,9 +101,12 @@ def measured(evaluated: Evaluated, reference: str, wanted: float, level: float) 
 
 
 def correlations(first: Mapping[str, Outcomes], second: Mapping[str, Outcomes]) -> tuple[float, float | None]:
-    """Return two correlations of answers over items, pooled over benchmarks: between the two arms, and between two
-    training runs of one arm. The second correlation is None if neither arm was trained twice. Both are clipped to
-    0..1."""
+    """Return how the answers (right or wrong) correlate over items: between the two arms, and between two training runs
+    of one arm.
+
+    Both correlations are pooled over benchmarks and clipped to 0..1. The second is None if neither arm was trained
+    twice.
+    """
     whole, shared, own = 0.0, 0.0, []
     counts = [len(next(iter(arm.values())).replicates) for arm in (first, second)]
     for table in matched(first, second).values():
@@ -133,10 +137,11 @@ def _needed(design: Design, noise: float, wanted: float) -> str:
 def for_suite(
     tasks: Sequence[str], limit: int | None, wanted: float, level: float, written: Mapping[str, int]
 ) -> Sheet:
-    """The sheet of a suite before it is run. `limit`: the maximum number of items of a task; `wanted`: the effect to
-    detect, from 0 to 1; `written`: number of items of each benchmark that the experiment itself writes.
+    """Return the sheet for a suite of benchmarks before it is run. `limit`: the maximum number of items of a task;
+    `wanted`: the effect to detect, from 0 to 1; `written`: the benchmarks that the experiment itself writes, with their
+    numbers of items.
 
-    Raises ConfigError where the size of a task is not known.
+    Raises ConfigError if the number of items of a task is not known.
     """
     known = benchmarks.load(paper_dir() / "benchmarks.csv")
     rows = [row for row in tables.load(paper_dir()).values() if row.table == 1]

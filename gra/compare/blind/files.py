@@ -25,8 +25,8 @@ _UNSEEN = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def read_samples(words: Sequence[str]) -> dict[str, list[dict[str, str]]]:
-    """Samples {id, instruction, response} by arm. Raises StoreError for words that are not NAME=FOLDER, repeated names, and
-    folders without samples."""
+    """Return a mapping from arm to its samples {id, instruction, response}. `words`: a list of NAME=FOLDER. Raises
+    StoreError for another form, a repeated name, and a folder without samples."""
     found: dict[str, list[dict[str, str]]] = {}
     for word in words:
         name, _, folder = word.partition("=")
@@ -60,8 +60,8 @@ def _samples(folder: Path) -> list[dict[str, str]]:
 
 
 def write_sheet(folder: Path, sheet: Sheet, key: Mapping[str, Any]) -> None:
-    """Write both files. Raises StoreError if the folder is not writable, or if a sheet exists there (its labels must
-    not be lost)."""
+    """Write sheet.jsonl and key.json. Raises StoreError if the folder cannot be written, or if it has a sheet already,
+    whose labels must not be lost."""
     if (folder / SHEET).exists():
         raise StoreError(
             f"{folder / SHEET}: already exists, perhaps with labels\n    -> give another folder, or remove it"
@@ -81,8 +81,8 @@ def _line(line: Mapping[str, Any]) -> str:
 
 
 def read_sheet(path: Path) -> list[dict[str, Any]]:
-    """Return the sheet's lines. Raises StoreError, which names the faulty lines: lines that are unreadable or repeated,
-    or that have a label other than true, false or null."""
+    """Return the lines of a sheet. Raises StoreError if a line is unreadable or repeated, or has a label other than
+    true, false or null; the error names all such lines."""
     found: list[dict[str, Any]] = []
     faults: list[str] = []
     places: dict[str, int] = {}
@@ -127,8 +127,8 @@ def _fault(line: str) -> tuple[str | None, dict[str, Any]]:
 
 
 def read_key(path: Path, sheet: Sheet) -> dict[str, list[dict[str, str]]]:
-    """Return the key of this sheet. Raises StoreError if the key is missing or unreadable, if it belongs to another
-    sheet, or if the sheet lacks lines of the key, which would then be missing from the rates."""
+    """Return the key of a sheet. Raises StoreError if the key is missing or unreadable, if it belongs to another sheet,
+    or if lines were removed from the sheet, because the rates would then lack these lines."""
     remedy = (
         f"put the {KEY} there that `gra blind draw` wrote with this sheet (same arguments, another --output: same key)"
     )

@@ -1,4 +1,5 @@
-"""PURE: draws samples of several arms into a sheet without arm names, and turns its labels into rates per arm."""
+"""PURE: draws samples of several arms into a sheet without arm names, and computes rates per arm from a reader's
+labels."""
 
 from __future__ import annotations
 
@@ -19,9 +20,12 @@ Key = Mapping[str, Sequence[Mapping[str, str]]]
 def draw_sheet(
     arms: Mapping[str, Sequence[Mapping[str, str]]], count: int, seed: int
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return the sheet's lines and the key. `arms`: name -> samples {id, instruction, response}. `count` samples per
-    arm, or all if there are fewer, are drawn with `seed`. A sample that several arms share has one line, which counts
-    for each of these arms."""
+    """Draw samples of each arm at random. Return the lines of the sheet and the key, which says from which arm a line
+    comes.
+
+    `arms`: name -> samples {id, instruction, response}; `count`: samples to draw from each arm (all, if it has fewer).
+    If several arms have the same sample, it has one line, which counts for each of them.
+    """
     texts: dict[tuple[str, str], list[dict[str, str]]] = {}
     for name in sorted(arms):
         rows = list(arms[name])
@@ -38,21 +42,21 @@ def draw_sheet(
 
 
 def digest(line: Mapping[str, Any]) -> str:
-    """A hash of a line's texts: shows whether a key belongs to its sheet."""
+    """Return a hash of a line's texts. The key contains these hashes, which show whether it belongs to a sheet."""
     return hashlib.blake2b(f"{line.get('instruction')}\0{line.get('response')}".encode(), digest_size=8).hexdigest()
 
 
 def unlabelled(sheet: Sheet) -> int:
-    """The number of lines without any label."""
+    """Return the number of lines without any label."""
     return sum(all(line[label] is None for label in LABELS) for line in sheet)
 
 
 def rates(sheet: Sheet, key: Key) -> dict[str, dict[str, Any]]:
-    """Return arm -> label -> {yes, no, null, rate, low, high}; `good` is a further label.
+    """Return, for each arm and label, the counts and the rate with its interval: {yes, no, null, rate, low, high}.
 
-    A line's `good` is null if one of its labels is null and no other label makes the sample bad.
-
-    The key must have an entry for each line of the sheet (`files.read_key` checks this).
+    A further label, `good`, is computed from the reader's labels. It is null if one of them is null and none of the
+    others already makes the sample bad. The key must have an entry for each line of the sheet (`files.read_key` checks
+    this).
     """
     counts: dict[str, dict[str, list[int]]] = {}
     for line in sheet:
@@ -65,7 +69,7 @@ def rates(sheet: Sheet, key: Key) -> dict[str, dict[str, Any]]:
 
 
 def rates_text(sheet: Sheet, key: Key) -> str:
-    """The rates as a Markdown table: percent with 95 % intervals, and the number of nulls."""
+    """Return the rates as a Markdown table, in percent with 95 % intervals and with the number of nulls."""
     names = ("good", *LABELS)
     lines = [f"| arm | read | {' | '.join(names)} |", f"| --- | --- | {' | '.join('---' for _ in names)} |"]
     for arm, labels in rates(sheet, key).items():

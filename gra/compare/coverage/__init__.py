@@ -1,1 +1,2 @@
-"""Where the samples of data sets lie in embedding space: a map, and the share of clusters that each set covers."""
+"""Shows where the samples of data sets lie in embedding space: draws a map, and computes which fraction of the clusters
+each set covers."""

@@ -2,8 +2,8 @@
 
     gra analyze data/mine data/other --output analysis.json      # or gra report data/mine data/other
 
-Only distinct instructions count: at most MOST of each set, and at most ALL of all sets together. They are drawn by a
-hash of seed and text, so the draw does not depend on the order or the position of the samples.
+Of samples with the same instruction, only one is used. At most MOST samples of each set are drawn, and at most ALL of
+all sets together. A hash of seed and text decides which, so the draw does not depend on the order of the samples.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Located:
     """One set on the map.
 
     `samples`: number of its samples; `distinct`: number of its distinct instructions; `points`: (id, x, y) of the drawn
-    samples, x and y within [0, 1]; `share`: share of the clusters that the set covers. `share` is None if there is only
-    one set, if the smallest set has fewer than ENOUGH instructions, or if the set consists of the seeds and is
-    smaller than every other set.
+    samples, x and y within [0, 1]; `share`: the fraction of the clusters that the set covers, with its interval.
+    `share` is None if there is only one set, or if the smallest set has fewer than ENOUGH instructions. It is also None
+    for the set of the seeds if this set is smaller than every other set.
     """
 
     name: str
@@ -49,9 +49,9 @@ class Located:
 
 @dataclass(frozen=True)
 class Coverage:
-    """The sets on one map. `size`: number of samples per set on which every share is based; `clusters`: number of
-    clusters. Both are 0 if no set has a share. `few`: name -> number of distinct instructions of each set that is not
-    drawn because it has fewer than LEAST."""
+    """The sets on one map, and how their shares were computed. `size`: number of samples per set on which the shares
+    are based; `clusters`: number of clusters. Both are 0 if no set has a share. `few`: the sets that are not on the map
+    because they have fewer than LEAST distinct instructions (name -> their number)."""
 
     sets: tuple[Located, ...]
     size: int
@@ -61,9 +61,11 @@ class Coverage:
 
 
 def drawn(samples: Named, most: int, seed: int) -> list[tuple[str, str]]:
-    """Return at most `most` samples with distinct instructions, in a random order that depends only on the texts and
-    the seed. Instructions that differ only in case and spaces are equal. Of samples with equal instructions, the first
-    is used."""
+    """Return (id, instruction) of at most `most` samples, in a random order that depends only on the texts and the
+    seed.
+
+    Of samples whose instructions are equal, or differ only in case and spaces, only the first is used.
+    """
     first: dict[str, tuple[str, str]] = {}
     for name, text in samples:
         first.setdefault(" ".join(text.casefold().split()), (name, text))
@@ -77,9 +79,10 @@ def measure(
 ) -> Coverage | str:
     """Return the map of the sets, or a sentence with the reason why there is no map.
 
-    `embed`: maps texts to rows that are unit vectors; may raise GraError. `seeds`: drawn as a further set if there are
-    at least LEAST and no set contains all of them. The seeds get a share if they are at least as many as the samples of
-    the smallest set. `total`: limit on instructions of all sets together.
+    `embed`: a function from texts to unit vectors, one row per text; may raise GraError. `seeds`: a further set, which
+    is on the map if it has at least LEAST distinct instructions and no other set contains all of them. Its share is
+    computed if it is at least as large as the smallest other set. `total`: limit on the instructions of all sets
+    together.
     """
     every = {name: drawn(samples, len(samples), seed) for name, samples in sets.items()}
     whole = {name: found for name, found in every.items() if len(found) >= LEAST}

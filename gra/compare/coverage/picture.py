@@ -18,8 +18,8 @@ GAP, HEAD, ACROSS = 16, 26, 3  # standalone picture: space between panels, heigh
 
 
 def panels(found: Coverage) -> list[tuple[str, Markup]]:
-    """Return (name, panel as an SVG element) for each set, for a page. The first panel contains the grey points; the
-    other panels refer to them."""
+    """Return (name, panel as an SVG element) for each set, for an HTML page. Only the first panel contains the grey
+    points. The other panels show them by a reference, so all panels must be on the same page."""
     backdrop = Markup('<g id="map-all">{}</g>').format(_dots(found.sets, "map-all"))
     shown = []
     for index, one in enumerate(found.sets):
@@ -31,7 +31,8 @@ def panels(found: Coverage) -> list[tuple[str, Markup]]:
 
 
 def standalone(found: Coverage, note: str) -> str:
-    """The map as an SVG file, with the sets' names and a `note` below."""
+    """Return the map as the text of an SVG file, with the name of each set above its panel and the text `note`
+    below."""
     across = min(ACROSS, len(found.sets))
     down = -(-len(found.sets) // across)
     width, step = across * (SIZE + GAP) + GAP, SIZE + HEAD + GAP

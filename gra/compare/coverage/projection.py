@@ -1,7 +1,7 @@
 """PURE: projects vectors to two dimensions by t-SNE (van der Maaten and Hinton 2008, JMLR 9), as the paper's Figures 5 and 6 do.
 
-scikit-learn has t-SNE and comes with the embedder's library. UMAP would be a further dependency, only for a picture: no
-number depends on the projection.
+It uses t-SNE of scikit-learn, which the embedder needs anyway. UMAP would be a further dependency only for a picture,
+because no number is computed from the projection.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def project(vectors: Matrix, seed: int) -> Matrix:
     """Project vectors, [n, d] -> [n, 2], with both coordinates within [0, 1]. Raises ValueError for fewer than four
     rows.
 
-    It runs in one thread, because sums over several threads have no fixed order. So the same rows and seed give the
-    same points on any number of cores.
+    The computation runs in one thread, because with several threads the order of additions, and so the rounding, is not
+    fixed. With one thread, the same rows and seed give the same points on any number of cores.
     """
     import numpy as np
     from sklearn.decomposition import PCA

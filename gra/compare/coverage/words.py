@@ -1,4 +1,4 @@
-"""PURE: a map's numbers as a table and in words, for a terminal, a file or the report."""
+"""PURE: writes the numbers of a map as a table and in words, for a terminal, a file or the report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HEADINGS = ("Set", "Clusters covered, %", "Samples", "Distinct instructions", "O
 
 
 def lines(found: Coverage) -> list[tuple[str, ...]]:
-    """The rows of the table, one for each set of instructions; their cells are in the order of HEADINGS."""
+    """Return the rows of the table, one for each set on the map. The cells of a row are in the order of HEADINGS."""
     return [
         (one.name, span(one.share), count(one.samples), count(one.distinct), count(len(one.points)))
         for one in found.sets
@@ -19,7 +19,7 @@ def lines(found: Coverage) -> list[tuple[str, ...]]:
 
 
 def method(found: Coverage) -> str:
-    """How the numbers were made, and what they do not say."""
+    """Return sentences that say how the numbers were computed and what they do not show."""
     said = "One t-SNE projection of the instructions of all sets. Near points are alike; distances across the map mean little."
     if found.few:
         said += (
@@ -36,7 +36,7 @@ def method(found: Coverage) -> str:
 
 
 def data(found: Coverage) -> dict[str, Any]:
-    """Everything but the points, as JSON types."""
+    """Return all numbers of the map except the points, as values for JSON."""
     return {
         "seed": found.seed,
         "samples_of_each": found.size,
@@ -57,7 +57,7 @@ def data(found: Coverage) -> dict[str, Any]:
 
 
 def csv_text(found: Coverage) -> str:
-    """The points: set, id of the sample, x, y."""
+    """Return the points of the map as CSV, with the columns set, id (of the sample), x and y."""
     import csv
     import io
 

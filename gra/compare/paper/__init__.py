@@ -1,1 +1,2 @@
-"""The paper's published numbers: read as data, set beside runs, and its claims judged by a written rule."""
+"""Reads the numbers that the paper published, shows them beside the user's runs, and judges the paper's claims by fixed
+rules."""

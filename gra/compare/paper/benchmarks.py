@@ -1,4 +1,5 @@
-"""The column map (results/paper/benchmarks.csv): the paper's benchmarks, their sizes, and our tasks that measure the same."""
+"""Reads results/paper/benchmarks.csv: the benchmarks of the paper, their numbers of items, and the tasks of this
+project that measure the same."""
 
 from __future__ import annotations
 
@@ -15,9 +16,10 @@ from gra.errors import ConfigError, Problem, StoreError
 class Benchmark:
     """One column of the paper's tables.
 
-    `items`: number of its questions; `tasks`: our tasks that measure the same (if a run has several of them, the first
-    is used); `own_items`: number of questions of our tasks; `opendataarena`: name of the benchmark's column in
-    OpenDataArena's leaderboard, "" if it has none; `note`: what differs between the benchmark and our tasks.
+    `items`: number of the benchmark's items; `tasks`: the tasks of this project that measure the same (if a run has
+    several of them, the first is used); `own_items`: number of items of such a task; `opendataarena`: name of the
+    benchmark's column in OpenDataArena's leaderboard, "" if it has none; `note`: how the tasks differ from the
+    benchmark.
     """
 
     name: str
@@ -30,7 +32,7 @@ class Benchmark:
 
 
 def load(path: Path) -> dict[str, Benchmark]:
-    """The benchmarks by name, in the order of the paper's columns. Raises StoreError for a damaged file."""
+    """Return the benchmarks by name, in the order of the paper's columns. Raises StoreError for a damaged file."""
     try:
         with path.open(encoding="utf-8", newline="") as handle:
             rows = list(csv.DictReader(handle))
@@ -56,9 +58,10 @@ def load(path: Path) -> dict[str, Benchmark]:
 
 
 def columns(benchmarks: Mapping[str, Benchmark], tasks: Collection[str], own: Mapping[str, str]) -> dict[str, str]:
-    """Benchmark -> the task among `tasks` that measures it; benchmarks without one are left out.
+    """Return a mapping from each benchmark of the paper to the task in `tasks` that measures it. A benchmark without
+    such a task is left out.
 
-    `own`: the user's map, which takes precedence. Raises ConfigError for a benchmark or task that does not exist.
+    `own`: the user's mapping, which takes precedence. Raises ConfigError for a benchmark or task that does not exist.
     """
     problems = [
         Problem(f"paper.columns.{name}", "is not a column of the paper's tables", f"one of: {', '.join(benchmarks)}")

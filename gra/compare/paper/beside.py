@@ -1,5 +1,5 @@
-"""Sets arms beside the paper's rows: the paper's score, ours, and their difference with its interval, by benchmark,
-group and mean."""
+"""Shows arms beside the paper's rows: for each benchmark, each group and the mean, the paper's score, the arm's score,
+and their difference with its interval."""
 
 from __future__ import annotations
 
@@ -51,16 +51,19 @@ NOTES = (
 def records(
     runs: RunsEvidence, paper: PaperEvidence, entries: Sequence[Entry], labels: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Return one record for each arm and each benchmark, each group, and the mean. Our scores in a record are None if
-    not all of its benchmarks are measured. If an arm has only some benchmarks, a further record has the mean over
-    these. `labels`: arm -> label."""
+    """Return records that hold a score of the paper and of an arm: for each arm, one per benchmark, one per group and
+    one for the mean over all benchmarks.
+
+    The arm's scores in a record are None if it was not evaluated on all benchmarks of the record. If it was evaluated
+    on only some of the paper's benchmarks, a further record has the mean over these. `labels`: arm -> label.
+    """
     return [
         record for key, arm in runs.rows.items() for record in _records(key, arm, labels[arm], runs, paper, entries)
     ]
 
 
 def sheet(records: Sequence[Mapping[str, Any]], runs: RunsEvidence, paper: PaperEvidence) -> Sheet:
-    """One line for each of the `records`."""
+    """Return a sheet with one line for each record in `records`."""
     notes = list(NOTES)
     if any(record["simulated"] for record in records):
         notes.insert(0, SIMULATED)

@@ -12,14 +12,14 @@ interval into a verdict. M is the margin of two points; a smaller difference is 
     share        is above the number                 is below the number
     wins         is above 0 on `number` benchmarks   is below 0 on so many that `number` is out of reach
 
-`reproduced` is `level` for the difference "our contrast minus the paper's contrast". Two rules judge counts, which have
-no interval: `sizes` holds if every count is within 5 % of the number, `seen` if every count is above 0; otherwise they
-fail. `none` marks a part that is never judged.
+The rule `reproduced` judges the difference "our contrast minus the paper's contrast" as `level` does. Two rules judge
+counts, which have no interval: `sizes` holds if every count is within 5 % of the number, and fails otherwise; `seen`
+holds if every count is above 0, and fails otherwise. A part with the rule `none` is never judged.
 
-In all other cases the part is *open*; if a row is missing, it is *not run*. If a part has several contrasts, separated
-by `;`, all must hold. Only parts with `decides` count for the verdict of a claim: it is "fails" if one of them fails,
-else "not run" if one is not run, else "open" if one is open, else "holds". A verdict "by the numbers" comes from the
-same rule, applied to the values without their intervals.
+A part that neither holds nor fails is *open*; if a row of its contrast is missing, the part is *not run*. If a part has
+several contrasts, separated by `;`, all must hold. The verdict of a claim depends only on its parts with `decides`: it
+is "fails" if one of them fails, else "not run" if one is not run, else "open" if one is open, else "holds". For the
+verdict "by the numbers", the same rules are applied to the values without their intervals.
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ _TERM = re.compile(r"([+-])?\s*(?:(\d+(?:\.\d+)?)\s+)?(\S+/\S+/\S+)\s*")
 class Part:
     """One line of claims.csv.
 
-    `of`: the benchmarks (empty: all ten); for a rule in COUNTS, the name of the number that is judged. `number`: in
-    points or percent; for `wins` and `sizes`, a count. `stated`: the paper's own words or numbers. `needs`: if the
-    rule is `none`, what a run would have to record so that this part could be judged.
+    `of`: the benchmarks over which the contrast is computed (empty: all ten); for a rule in COUNTS, the name of the
+    number that is judged. `number`: the number in the rule, in points or percent, or, for `wins` and `sizes`, a count.
+    `stated`: the paper's own words or numbers. `needs`: for the rule `none`, what runs would have to record to judge
+    this part.
     """
 
     claim: str
@@ -65,10 +66,11 @@ class Part:
 class Judged:
     """A part with its outcome.
 
-    `paper`: values from the paper's tables, with recomputed averages; `printed`: the same with the averages as printed;
-    `ours`: values from the evidence that is judged. Each of the three has one value for each contrast of the part; with
-    the rule `wins`, it has one value for each benchmark. `by_numbers`: the verdict without intervals. `misprints`: rows
-    with a printed average that is not the mean of their scores.
+    `paper`: the values of the part's contrasts by the paper's tables, with averages that are recomputed from the
+    scores; `printed`: these values with the averages that the paper prints; `ours`: these values by the evidence that
+    is judged, e.g. the user's runs. With the rule `wins`, each of the three has one value per benchmark instead of one
+    per contrast. `by_numbers`: the verdict without intervals. `misprints`: rows whose printed average is not the mean
+    of their scores.
     """
 
     part: Part
@@ -81,7 +83,8 @@ class Judged:
 
 
 def load(path: Path, benchmarks: Sequence[str]) -> list[Part]:
-    """The parts in `path`. Raises StoreError, with the line, for a damaged file."""
+    """Return the parts of all claims in the file `path`. For a damaged file, raises StoreError, which names the
+    line."""
     try:
         with path.open(encoding="utf-8", newline="") as handle:
             rows = list(csv.DictReader(handle))
@@ -112,9 +115,10 @@ def load(path: Path, benchmarks: Sequence[str]) -> list[Part]:
 
 
 def weights(text: str) -> dict[RowKey, float]:
-    """The weights in a contrast like `2 Qwen2.5-7B/*/gra_30k - Qwen2.5-7B/*/gra_10k`; `*` is the mean over all bases or seeds.
+    """Return the weights of the rows in a contrast such as `2 Qwen2.5-7B/*/gra_30k - Qwen2.5-7B/*/gra_10k`.
 
-    Raises ValueError for text that is not a contrast, ConfigError for an unknown row.
+    `*` means the mean over all base models or all seed sets. Raises ValueError for a text that is not a contrast,
+    ConfigError for an unknown row.
     """
     found: dict[RowKey, float] = {}
     rest = text.strip()
@@ -130,12 +134,13 @@ def weights(text: str) -> dict[RowKey, float]:
 
 
 def judge(parts: Sequence[Part], ours: Evidence, paper: PaperEvidence) -> list[Judged]:
-    """Every part with its outcome, in the order of `parts`."""
+    """Judge every part by the evidence `ours`. Return the outcomes in the order of `parts`."""
     return [_judged(part, ours, paper) for part in parts]
 
 
 def verdicts(judged: Sequence[Judged], numbers: bool = False) -> dict[str, str]:
-    """Return claim -> verdict, by the rule at the top of this module. `numbers`: whether to ignore the intervals."""
+    """Return the verdict of each claim, as the docstring of this module describes. `numbers`: whether to ignore the
+    intervals."""
     found: dict[str, list[str]] = {}
     for one in judged:
         found.setdefault(one.part.claim, [])
@@ -147,7 +152,8 @@ def verdicts(judged: Sequence[Judged], numbers: bool = False) -> dict[str, str]:
 def decide(
     rule: str, number: float | None, values: Sequence[Range | Fact | None], theirs: Sequence[Range | Fact | None]
 ) -> str:
-    """The verdict of one part by its rule; `theirs`: the paper's values, for the rule `reproduced`."""
+    """Return the verdict of one part. `values`: the values of its contrasts; `number`: the number in its rule;
+    `theirs`: the paper's values, for the rule `reproduced`."""
     if rule == "none" or not values or any(value is None for value in values):
         return NOT_RUN
     known = [value for value in values if value is not None]
@@ -228,7 +234,8 @@ QUANTITIES = ("samples", "low_std_share", "adjudicated_out", "adjudicated_kept")
 
 
 def deltas(ours: Sequence[Range | Fact | None], theirs: Sequence[Range | Fact | None]) -> list[Range]:
-    """Ours minus the paper's, with the errors of both in the interval (Zou and Donner 2008, as in edges.py)."""
+    """Return our values minus the paper's. The intervals contain the errors of both (Zou and Donner 2008, as in
+    edges.py)."""
     found = []
     for one, other in zip(ours, theirs, strict=True):
         if not (isinstance(one, Range) and isinstance(other, Range)):
@@ -285,8 +292,11 @@ def _least(found: Sequence[Found]) -> Range | None:
 
 
 def _fact(weighted: Weights, name: str, evidence: Evidence) -> Fact | None:
-    """Return the weighted sum of the number `name` over the rows. If some rows lack the number, return the mean of the
-    other rows if all weights are positive (as with `*`), else None."""
+    """Return the weighted sum of a number of the rows, e.g. `samples`. `name`: the name of the number.
+
+    If some rows lack the number and all weights are positive (as with `*`), return the mean of the rows that have it.
+    If some rows lack it and a weight is negative, return None.
+    """
     found = {key: fact for key in weighted if (fact := evidence.fact(key, name)) is not None}
     if len(found) == len(weighted):
         value = round(sum(weight * found[key].value for key, weight in weighted.items()), 12)

@@ -33,8 +33,8 @@ Found = Sequence[Range | Fact | None]
 
 
 def sheets(judged: Sequence[Judged], title: str, source: str) -> list[Sheet]:
-    """Return two sheets: the claims, and their parts. `source`: a note on whose numbers are judged and how their
-    intervals were made."""
+    """Return two sheets: one with the claims, one with their parts. `source`: a note that says whose numbers are judged
+    and how their intervals were computed."""
     found, alone = verdicts(judged), verdicts(judged, numbers=True)
     short = Sheet(
         title,
@@ -67,14 +67,14 @@ def sheets(judged: Sequence[Judged], title: str, source: str) -> list[Sheet]:
 
 
 def brief(whole: Sequence[Sheet]) -> list[Sheet]:
-    """Return the sheets for a terminal: the claims, and the parts with the columns that fit."""
+    """Return the two sheets for a terminal. The sheet of the parts has only the columns for which there is room."""
     short, long = whole
     return [short, long.pick(("Claim", "Verdict", "Paper's tables", "Judged", "Part"), words=5)]
 
 
 def run_only(whole: Sequence[Sheet], listed: str) -> list[Sheet]:
-    """Return the sheets for a terminal without the claims and parts that are not run. A note counts the claims left
-    out; `listed`: a sentence that says where they are."""
+    """Return the two sheets for a terminal, without the claims and parts that are not run. A note says how many claims
+    are left out. `listed`: a sentence that says where the user finds them."""
     short, long = (_without_not_run(sheet) for sheet in brief(whole))
     left = len(whole[0].lines) - len(short.lines)
     lines = [f"{left} claims not run: they need rows or benchmarks that these runs lack. {listed}"] if left else []
@@ -92,7 +92,7 @@ def _without_not_run(sheet: Sheet) -> Sheet:
 
 
 def record(one: Judged) -> dict[str, object]:
-    """A part as values: shares (0..1), lists separated by `;`."""
+    """Return a part as values for CSV: scores from 0 to 1, and lists as texts separated by `;`."""
     part = one.part
     change = deltas(one.ours, one.paper) if _complete(one) and part.rule not in (*COUNTS, "wins") else []
     return {

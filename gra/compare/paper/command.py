@@ -27,7 +27,7 @@ OWN = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command. Raises ConfigError, EvalError, StoreError."""
+    """Run the command and return the exit code. Raises ConfigError, EvalError, StoreError."""
     parser = Parser("gra claims", "Judge the paper's claims by a written rule (docs/comparison.md).")
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="also write claims.md, claims.csv and opendataarena.md there"
@@ -46,26 +46,27 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def own_sheets() -> list[Sheet]:
-    """The claims judged by the paper's own numbers."""
+    """Return the sheets of the claims, judged by the paper's own numbers."""
     evidence = paper_evidence()
     return judged_sheets(evidence, "The paper's claims, judged by its own numbers", OWN)
 
 
 def judged_sheets(ours: Evidence, title: str, source: str) -> list[Sheet]:
-    """The claims judged by `ours`; `source` says in words whose numbers these are."""
+    """Return the sheets of the claims, judged by the evidence `ours`. `source`: a note that says whose numbers these
+    are."""
     paper = paper_evidence()
     parts = claims.load(paper_dir() / "claims.csv", tuple(paper.benchmarks))
     return claims_sheet.sheets(claims.judge(parts, ours, paper), title, source)
 
 
 def paper_evidence() -> PaperEvidence:
-    """The paper's tables as evidence. Raises StoreError for a damaged file."""
+    """Return the paper's tables as evidence. Raises StoreError for a damaged file."""
     folder = paper_dir()
     return PaperEvidence(tables.load(folder), benchmarks.load(folder / "benchmarks.csv"))
 
 
 def files() -> dict[str, str]:
-    """The files of results/paper_check by name."""
+    """Return the contents of the files of results/paper_check by name."""
     short, long = own_sheets()
     paper = paper_evidence()
     entries = opendataarena.load(paper_dir() / "opendataarena.csv")

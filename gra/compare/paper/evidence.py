@@ -1,11 +1,12 @@
-"""Evidence by which claims are judged: a weighted sum of rows' scores with its interval, from the paper's own tables or
-from runs.
+"""Defines the evidence by which claims are judged: weighted sums of rows' scores with intervals. They come from the
+paper's own tables or from runs.
 
-*The paper's tables* print scores without results by item. A score p on n items has the sampling variance p (1 - p) / n.
-Rows on one side of a contrast (say, three seed sets) answered the same items, so their errors are added as if perfectly
-correlated. The errors of the two sides are treated as independent. Both choices make the interval wider than a paired
-one. Where only an average is printed (Table 2), p = 1/2 is assumed for each of its benchmarks, which gives the largest
-possible error. Training noise is left out, because each cell is one training run.
+The paper's tables print scores, but not the result of each item. A score p on n items has the sampling variance
+p (1 - p) / n. The rows that a contrast adds (say, three seed sets) were scored on the same items, so their errors are
+added as if they were perfectly correlated. The errors of the rows that it subtracts are treated as independent of
+these. Both choices make the interval wider than that of a paired comparison. Where the paper prints only an average
+(Table 2), p = 1/2 is assumed for each benchmark, which gives the largest possible error. Training noise is left out,
+because each score comes from one training run.
 """
 
 from __future__ import annotations
@@ -25,30 +26,33 @@ Weights = Mapping[RowKey, float]
 
 @dataclass(frozen=True)
 class Fact:
-    """A number about training data: `value` is a share of `n` samples, or a count if `n` is 0."""
+    """A number about training data. `value`: a fraction of `n` samples, or, if `n` is 0, a count."""
 
     value: float
     n: int = 0
 
 
 class Evidence(Protocol):
-    """A source of scores (shares, 0..1) on the paper's `benchmarks`, and of facts on data."""
+    """A source of scores (0..1) on the paper's benchmarks, and of numbers about training data."""
 
     @property
     def benchmarks(self) -> Mapping[str, Benchmark]:
         """The paper's benchmarks by name."""
 
     def contrast(self, weights: Weights, benchmarks: Sequence[str]) -> Range | None:
-        """The weighted sum of the rows' means over `benchmarks`, with its interval; None where a row or a score is missing."""
+        """Return the weighted sum of the rows' means over `benchmarks`, with its interval; None if a row or a score is
+        missing."""
 
     def fact(self, row: RowKey, name: str) -> Fact | None:
-        """A number of the row's training data. `samples`: samples kept; `low_std_share`: share of proposals on which
-        the reviewers agree; `adjudicated_out`, `adjudicated_kept`: samples that the adjudicator dropped and kept."""
+        """Return a number about the training data of a row. `name`: `samples` (samples kept), `low_std_share` (fraction
+        of proposals on which the reviewers agree), `adjudicated_out` (samples that the adjudicator dropped) or
+        `adjudicated_kept` (samples that it kept)."""
 
 
 @dataclass(frozen=True)
 class PaperEvidence:
-    """The paper's tables as evidence. `printed`: use the printed averages, misprints included, instead of recomputed ones."""
+    """The paper's tables as evidence. `printed`: whether to use the averages that the paper prints, with their
+    misprints, instead of averages recomputed from the scores."""
 
     table: Table
     benchmarks: Mapping[str, Benchmark]
@@ -68,7 +72,8 @@ class PaperEvidence:
         return Range(value, value - reach, value + reach)
 
     def mean(self, key: RowKey, benchmarks: Sequence[str]) -> tuple[float, float] | None:
-        """The row's mean over `benchmarks` and its standard error; None if the paper does not print the scores."""
+        """Return the mean of the row `key` over `benchmarks` and its standard error; None if the paper does not print
+        the scores."""
         row = self.table.get(key)
         whole = set(benchmarks) == set(self.benchmarks)
         if row is None or not (row.scores or whole):
@@ -80,8 +85,8 @@ class PaperEvidence:
         return mean, math.sqrt(variance)
 
     def fact(self, row: RowKey, name: str) -> Fact | None:
-        """See Evidence. The paper states the sizes of rounds and the share of proposals on which reviewers agree. It
-        shows one sample that the adjudicator dropped and one that it kept."""
+        """See Evidence. The paper states the number of samples of each round and the fraction of proposals on which
+        reviewers agree. Of the adjudicator, it shows one dropped and one kept sample, so each of these counts is 1."""
         if name == "samples" and row in self.table and row.data.startswith("gra_"):
             return Fact(1000.0 * int(row.data.removeprefix("gra_").removesuffix("k")))
         if row.data == "gra" and name == "low_std_share":

@@ -1,4 +1,4 @@
-"""PURE: says which arms and benchmarks are missing from the paper's tables, and how to name them.
+"""PURE: tells the user which arms have no row in the paper's tables, and how to choose a row for them.
 
 gra compare gra=A other=B --paper Qwen2.5-7B/Alpaca      # the paper's tables have no row `other`
 """
@@ -21,9 +21,11 @@ def hints(
     block: str,
     options: tuple[str, str] = FLAGS,
 ) -> list[str]:
-    """A hint for every arm that is not in `rows` (see `runs.rows_of`), and one if no benchmark is in `columns`.
+    """Return a hint for every arm that has no row of the paper, and one if no task of the runs is a benchmark of the
+    paper.
 
-    `options`: FLAGS or KEYS: how a user sets the row of an arm and the column of a task.
+    `rows`: row of the paper -> arm (see `runs.rows_of`); `columns`: the benchmarks of the paper that the runs have;
+    `options`: FLAGS or KEYS, the two ways in which a user sets the row of an arm and the column of a task.
     """
     row, column = options
     taken = {str(key).lower() for key in rows}

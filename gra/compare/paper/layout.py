@@ -1,5 +1,5 @@
-"""PURE: the comparison in the layout of the paper's Table 1. Each arm has a line with the paper's
-row and a line with our scores; each benchmark has a column.
+"""PURE: shows a comparison in the layout of the paper's Table 1. Each arm has a line with the paper's scores and a line
+with its own scores; each benchmark has a column.
 
 gra compare gra=A vanilla=B --paper Qwen2.5-7B/Alpaca --output tables    # tables/table1.tex
 """
@@ -21,8 +21,8 @@ NOTES = (
 
 
 def sheet(records: Iterable[Mapping[str, Any]]) -> Sheet:
-    """Return a sheet of the records of `beside.records` with two lines per arm. Like all sheets, it needs booktabs in
-    LaTeX."""
+    """Return a sheet with two lines per arm. `records`: the result of `beside.records`. As LaTeX, the sheet needs the
+    package booktabs."""
     arms: dict[str, dict[str, Mapping[str, Any]]] = {}
     for record in records:
         arms.setdefault(str(record["arm"]), {})[str(record["benchmark"])] = record

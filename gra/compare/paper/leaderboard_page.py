@@ -1,4 +1,5 @@
-"""Writes results/paper_check/opendataarena.md: the paper's rows beside OpenDataArena's, what follows from it and what does not."""
+"""Writes results/paper_check/opendataarena.md, which shows the paper's rows beside those of OpenDataArena and says what
+follows from the comparison and what does not."""
 
 from __future__ import annotations
 
@@ -50,7 +51,7 @@ gains (A1, A3, A5 to A8) cannot be judged without it.
 
 
 def page(table: Table, benchmarks: Mapping[str, Benchmark], entries: Sequence[Entry]) -> str:
-    """The page as Markdown. The numbers in its sentences are computed from the tables."""
+    """Return the page as Markdown. The numbers in its sentences are computed from the tables."""
     shared = {name: one for name, one in benchmarks.items() if one.opendataarena}
     count = len(oda.tuned(entries, BASES[0]))
     parts = [OPENING.format(count=count)]
@@ -150,8 +151,9 @@ def _form(shared: Mapping[str, Benchmark], entries: Sequence[Entry]) -> str:
 
 
 def _gap(table: Table, benchmarks: Mapping[str, Benchmark]) -> dict[str, str]:
-    """Return two numbers of points as text. `whole`: GRA's lead over the 72B model's data, on the first base model;
-    `gap`: how much of this lead comes from the benchmarks that the leaderboard lacks (HellaSwag and MMLU)."""
+    """Return two differences in points, as texts. `whole`: by how much the first base model scores higher with GRA's
+    data than with data from a 72B model; `gap`: how much of this comes from the benchmarks that the leaderboard lacks
+    (HellaSwag and MMLU)."""
     gaps = {
         name: sum(
             float(

@@ -1,9 +1,10 @@
-"""Reads OpenDataArena's leaderboard (results/paper/opendataarena.csv) and sets the paper's rows beside it.
+"""Reads OpenDataArena's leaderboard (results/paper/opendataarena.csv) and finds the entries that correspond to the
+paper's rows.
 
 Source: OpenDataArena, arXiv 2512.14051, leaderboard data of 27 July 2025 in its site's repository. For each of the
-paper's two base models, it has the base model, the makers' own tuned model, and a model tuned on each of 89 public data
-sets. Its recipe differs from the paper's (three epochs, other prompts, a verifier model for some benchmarks), so it is
-evidence, not proof.
+paper's two base models, the leaderboard has scores of the base model, of the model that its makers tuned, and of 89
+models that OpenDataArena tuned, each on one public data set. Its recipe differs from the paper's (three epochs, other
+prompts, a verifier model for some benchmarks), so its scores are evidence, not proof.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ SAME = {
 class Entry:
     """One model of the leaderboard.
 
-    `kind`: base (not fine-tuned), instruct (fine-tuned by its makers) or the domain of its training data. `scores`: in percent, by
-    the leaderboard's column; columns without a score are absent.
+    `kind`: "base" (not fine-tuned), "instruct" (fine-tuned by its makers), or else the domain of its training data.
+    `scores`: column of the leaderboard -> score in percent; columns without a score are absent.
     """
 
     base: str
@@ -40,7 +41,7 @@ class Entry:
 
 
 def load(path: Path) -> list[Entry]:
-    """The leaderboard's entries. Raises StoreError, with the line, for a damaged file."""
+    """Return the leaderboard's entries. For a damaged file, raises StoreError, which names the line."""
     try:
         rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
     except OSError as error:
@@ -60,18 +61,18 @@ _NAMES = ("base_model", "data", "size", "kind")
 
 
 def untrained(entries: Sequence[Entry], base: str) -> Entry | None:
-    """The untrained base model."""
+    """Return the entry of the base model without fine-tuning, or None."""
     return next((one for one in entries if one.base == base and one.kind == "base"), None)
 
 
 def tuned(entries: Sequence[Entry], base: str) -> list[Entry]:
-    """The models tuned on public data sets."""
+    """Return the entries of the models that were tuned on public data sets, for one base model."""
     return [one for one in entries if one.base == base and one.kind not in ("base", "instruct")]
 
 
 def counterpart(entries: Sequence[Entry], key: RowKey) -> Entry | None:
-    """Return the leaderboard's model for a row: for `base`, the untrained model; for `vanilla`, the model tuned on the
-    same seed data; else None."""
+    """Return the leaderboard's entry that corresponds to a row of the paper. For a row `base`, it is the model without
+    fine-tuning; for a row `vanilla`, the model tuned on the same seed data; other rows have none (None)."""
     if key.data == "base":
         return untrained(entries, key.base)
     wanted = SAME.get(key.seed) if key.data == "vanilla" else None
@@ -79,15 +80,15 @@ def counterpart(entries: Sequence[Entry], key: RowKey) -> Entry | None:
 
 
 def score(entry: Entry | None, benchmark: Benchmark) -> float | None:
-    """The entry's score on a benchmark in percent; None where the leaderboard does not have it."""
+    """Return the entry's score on a benchmark in percent; None if the leaderboard does not have it."""
     return entry.scores.get(benchmark.opendataarena) if entry is not None and benchmark.opendataarena else None
 
 
 def known(entries: Sequence[Entry], base: str, benchmark: Benchmark) -> list[float]:
-    """The scores of all tuned models on a benchmark, ascending."""
+    """Return the scores of all tuned models on a benchmark, in ascending order."""
     return sorted(value for one in tuned(entries, base) if (value := score(one, benchmark)) is not None)
 
 
 def has_seeds(entries: Sequence[Entry], base: str) -> list[str]:
-    """The paper's seed sets that the leaderboard has for a base model."""
+    """Return the seed sets of the paper on which the leaderboard has a model, tuned from the base model `base`."""
     return [seed for seed in SEEDS if counterpart(entries, RowKey(base, seed, "vanilla")) is not None]

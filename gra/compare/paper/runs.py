@@ -1,5 +1,5 @@
-"""Takes evaluated arms as evidence for the paper's claims: matches arms to the paper's rows and tasks to its
-benchmarks."""
+"""Makes evidence for the paper's claims from evaluated arms: finds the row of the paper for each arm, and the benchmark
+of the paper for each task."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ OWN_NAMES = {  # arm of conf/arms -> its name as a row of the paper's tables
 
 
 def rows_of(arms: Sequence[str], block: str, own: Mapping[str, str]) -> dict[RowKey, str]:
-    """Return row of the paper -> name of the arm that corresponds to it.
+    """Return a mapping from rows of the paper, MODEL/SEED_DATA/DATA, to the arms that correspond to them.
 
-    `block`: the MODEL/SEED_DATA of all arms, if an arm's name is only DATA (e.g. `gra`); "all" if arms are named
-    MODEL/SEED_DATA/DATA. `own`: the user's map from arm to row. An arm in OWN_NAMES gets the row named there if no
-    other arm has that row. All other arms are left out.
+    `block`: MODEL/SEED_DATA if all arms have it in common and their names are only DATA (e.g. `gra`); "all" if their
+    names are MODEL/SEED_DATA/DATA. `own`: the user's mapping from arm to row, which takes precedence. An arm that is
+    listed in OWN_NAMES gets the row given there if no other arm has it. Arms without a row are left out.
 
-    Raises ConfigError for unknown arms or rows, for two arms with one row, and if no arm has a row.
+    Raises ConfigError for unknown arms or rows, for two arms with the same row, and if no arm has a row.
     """
     problems = [
         Problem("paper.rows", f"`{arm}` is not an arm", f"one of: {', '.join(arms)}") for arm in own if arm not in arms
@@ -72,9 +72,11 @@ def rows_of(arms: Sequence[str], block: str, own: Mapping[str, str]) -> dict[Row
 
 @dataclass
 class RunsEvidence:
-    """Arms as evidence for the paper's claims. `rows`: see `rows_of`; `columns`: benchmark -> task; `options`: of the bootstrap.
+    """Arms as evidence for the paper's claims. `rows`: row of the paper -> arm (see `rows_of`); `columns`: benchmark of
+    the paper -> task; `known`: the paper's benchmarks; `options`: options of the bootstrap.
 
-    If all arms of a contrast have scores by OpenCompass's rules, these are used, else the strict scores.
+    If all arms of a contrast have scores by OpenCompass's rules, the contrast is computed from these, else from the
+    strict scores.
     """
 
     evaluated: Evaluated
@@ -90,13 +92,14 @@ class RunsEvidence:
         return self.known
 
     def reading(self, arms: Sequence[str]) -> str:
-        """Return the reading to compare with the paper's numbers: opencompass if all `arms` have it, else strict."""
+        """Return the kind of score to compare with the paper's numbers: "opencompass" if all arms in `arms` have scores
+        by OpenCompass's rules, else "strict"."""
         scored = self.evaluated.scored
         return "opencompass" if all(scored[arm]["opencompass"] for arm in arms) else "strict"
 
     def scores(self, arm: str, reading: str) -> Scored:
-        """Return benchmark of the paper -> the arm's outcomes, for the benchmarks that the arm has. For the benchmarks
-        in MACRO, items are weighted so that each subject or task has the same weight in the mean."""
+        """Return the outcomes of an arm by benchmark of the paper, for the benchmarks on which the arm was evaluated.
+        For the benchmarks in MACRO, items are weighted so that each subject or task has the same weight in the mean."""
         scored = self.evaluated.scored[arm][reading]
         found = {name: scored[task] for name, task in self.columns.items() if task in scored}
         return {name: macro(one) if name in MACRO else one for name, one in found.items()}
@@ -131,8 +134,8 @@ class RunsEvidence:
         return self._cache[parts, benchmarks]
 
     def fact(self, row: RowKey, name: str) -> Fact | None:
-        """See evidence.Evidence. `samples` is about this row alone. Other numbers are averaged over this row and the
-        rows `gra_...` with the same base model and seed data."""
+        """See evidence.Evidence. The number `samples` is that of this row alone. The other numbers are averaged over
+        this row and the rows `gra_10k`, `gra_20k`, ... with the same base model and seed data."""
         keys = (
             [row]
             if name == "samples"

@@ -1,4 +1,5 @@
-"""Reads the paper's tables as published (results/paper/table*.csv), recomputes the means of rows and flags misprints.
+"""Reads the paper's tables as published (results/paper/table*.csv), recomputes the means of the rows and marks
+misprints.
 
 A row is named MODEL/SEED_DATA/DATA, for example `Qwen2.5-7B/Alpaca/gra`. DATA is one of
 
@@ -34,7 +35,7 @@ DATA = (
 
 
 class RowKey(NamedTuple):
-    """The name of a row."""
+    """The name of a row of the paper's tables: MODEL/SEED_DATA/DATA."""
 
     base: str
     seed: str
@@ -46,9 +47,10 @@ class RowKey(NamedTuple):
 
 @dataclass(frozen=True)
 class PaperRow:
-    """One row, in percent. `scores`: the printed scores by benchmark; empty if only an average is printed. `printed`:
-    the printed average. `mean`: the exact mean of `scores`, or `printed` if there are no scores. `misprint`: whether
-    `printed` is further from `mean` than rounding allows, so that the average or a score is misprinted."""
+    """One row, in percent. `scores`: the printed scores by benchmark; empty if the paper prints only an average.
+    `printed`: the printed average. `mean`: the exact mean of `scores`, or `printed` if there are no scores. `misprint`:
+    whether `printed` differs from `mean` by more than rounding explains, so that the average or a score must be a
+    misprint."""
 
     key: RowKey
     table: int
@@ -62,7 +64,8 @@ Table = dict[RowKey, PaperRow]
 
 
 def load(folder: Path) -> Table:
-    """The rows of Tables 1, 2 and 3 in `folder`. Raises StoreError, with file and line, for a damaged file."""
+    """Return the rows of Tables 1, 2 and 3 in `folder`. For a damaged file, raises StoreError, which names file and
+    line."""
     found: Table = {}
     readers = {"table1_main.csv": main_table, "table2_data_variants.csv": variants, "table3_iterations.csv": iterations}
     for name, reader in readers.items():
@@ -75,12 +78,12 @@ def load(folder: Path) -> Table:
 
 
 def main_table(text: str, where: str = "table1_main.csv") -> list[PaperRow]:
-    """The rows of Table 1. Raises StoreError, with the line, for a missing column or number."""
+    """Return the rows of Table 1. For a missing column or number, raises StoreError, which names the line."""
     return [_whole(row, 1, _kind(row, place), place) for place, row in _lines(text, where)]
 
 
 def iterations(text: str, where: str = "table3_iterations.csv") -> list[PaperRow]:
-    """The rows of Table 3. Raises StoreError like `main_table`."""
+    """Return the rows of Table 3. Raises StoreError like `main_table`."""
     return [
         _whole(row, 3, f"gra_{_cell(row, 'cumulative_size', place).lower()}", place)
         for place, row in _lines(text, where)
@@ -88,7 +91,7 @@ def iterations(text: str, where: str = "table3_iterations.csv") -> list[PaperRow
 
 
 def variants(text: str, where: str = "table2_data_variants.csv") -> list[PaperRow]:
-    """The averages of Table 2. Its rows of vanilla data are left out, because they repeat averages of Table 1.
+    """Return the rows of Table 2, which has only averages. Its rows `vanilla` are left out, because Table 1 has them.
 
     Raises StoreError like `main_table`."""
     found = []
@@ -105,9 +108,10 @@ def variants(text: str, where: str = "table2_data_variants.csv") -> list[PaperRo
 
 
 def row_key(text: str, known: Iterable[RowKey] = (), block: str = "") -> RowKey:
-    """The row named `text`, in upper or lower case: MODEL/SEED_DATA/DATA, or DATA if `block` gives MODEL/SEED_DATA.
+    """Return the row with the name `text`, in upper or lower case: MODEL/SEED_DATA/DATA, or only DATA if `block` is
+    MODEL/SEED_DATA.
 
-    `known`: further valid names. Raises ConfigError for an unknown name; the error suggests the nearest name.
+    `known`: further valid rows. Raises ConfigError for an unknown name; the error suggests the most similar name.
     """
     words = text if text.count("/") == 2 or not block or block == "all" else f"{block}/{text}"
     names = {str(key).lower(): key for key in (*all_keys(), *known)}
@@ -124,7 +128,7 @@ def row_key(text: str, known: Iterable[RowKey] = (), block: str = "") -> RowKey:
 
 
 def all_keys() -> list[RowKey]:
-    """Every name that a row can have, including the names of arms for which the paper prints no number."""
+    """Return every name that a row can have, including the names of arms for which the paper prints no number."""
     return [RowKey(base, seed, data) for base in BASES for seed in SEEDS for data in DATA]
 
 
