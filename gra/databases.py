@@ -112,7 +112,8 @@ def _state(path: Path, log: Path) -> tuple[int, int, bytes]:
 
 
 def intact(path: Path, *, indices: bool = False) -> bool:
-    """Return whether the file passes SQLite's quick check or, with `indices`, the slower check that includes indices.
+    """Return whether SQLite finds no damage in the file. `indices`: whether to run the slower check, which includes
+    indices, instead of the quick one.
 
     Raises sqlite3.OperationalError if the check cannot run: the file is locked, the folder read-only, the disk full.
     """

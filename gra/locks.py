@@ -40,7 +40,8 @@ def locked(path: Path, waiting: Callable[[str], None], patience_s: float | None 
 
 
 def holder(path: Path) -> str | None:
-    """Return a description of the process that holds the lock file `path` now, or None."""
+    """Return a description of the process that holds the lock file `path` now; None if no process is known to hold
+    it."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

@@ -1,5 +1,5 @@
-"""Tells the checks of a config on which machine it will run: on this one, or on the machine of a batch job that is to
-be submitted.
+"""Records for which machine a config is checked: for this machine, or for the machine on which a batch job will run
+later.
 
 A login node has no GPU and may lack a compiler or a server's command. Therefore, in a block `with requested(gpus=4,
 ...)`, the checks compare a config only with the GPUs that the job requests. When the job runs, it checks the config in

@@ -37,7 +37,7 @@ _WORDS = {"opencompass": "by OpenCompass's rules", "verified": "by a verifier"}
 
 
 def add_flags(parser: Parser) -> None:
-    """The flags of a comparison of several runs."""
+    """Add the flags of a comparison of several runs to `parser`."""
     parser.add_argument(
         "--reference", metavar="NAME", help="the arm that the others are compared with; default: the first"
     )

@@ -42,7 +42,8 @@ def told(folder: Path, removed: list[str]) -> list[str]:
 
 
 def _recorded(folder: Path) -> dict[str, str]:
-    """Return the sheets of the record, without names of files elsewhere; {} without a readable record."""
+    """Return the sheets that the file RECORD lists: file name -> hash. Names of files outside the folder are left out.
+    Return {} if the file cannot be read."""
     try:
         found = read_json(folder / RECORD)
     except (OSError, ValueError):

@@ -25,7 +25,7 @@ class _Shared:
     """Caches the JSON of objects that many requests share, such as the messages of all reviewers or a schema. Holds at
     most `size` objects.
 
-    Objects are looked up by identity. This is safe because the cache keeps a reference to each object.
+    The cache recognises an object by its `id()`. This is safe because the cache keeps a reference to each object.
     """
 
     def __init__(self, encode: Callable[[Any], str], size: int):

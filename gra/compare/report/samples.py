@@ -135,8 +135,8 @@ def _order(tables: Sequence[Any]) -> list[tuple[bool, int]]:
 
 
 def _truth(arm: Arm) -> dict[str, bool | None] | None:
-    """Return the audit's verdicts: sample id -> True if the sample is wrong, None if the audit cannot tell. A sample
-    without an entry is right. Return None if the data were not audited."""
+    """Return the audit's verdicts by sample id: True if the sample is wrong, None if the audit cannot tell. The audit
+    found the samples without an entry to be right. Return None if the data were not audited."""
     found = data.read_object(arm.file("audit", "audit.json")) or {}
     named = {key: found.get(key) for key in ("wrong_ids", "unknown_ids")}
     if not all(isinstance(ids, list) for ids in named.values()):

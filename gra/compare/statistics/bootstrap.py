@@ -212,7 +212,8 @@ def level_of(
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Holm's step-down adjustment of p-values; it bounds the probability of any false finding among them.
+    """Adjust p-values for multiple tests by Holm's step-down method. It bounds the probability that at least one of the
+    findings is false.
 
     With m p-values in ascending order, the i-th (from 0) becomes the largest of (m - j) * p_j over j <= i, at most 1.
     Source: Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6.
@@ -238,7 +239,8 @@ def _check(resamples: int, level: float) -> None:
 
 
 def _parts(tables: Mapping[str, Table], count: int, edges: Mapping[str, Edge | None]) -> dict[str, Parts]:
-    """The parts by benchmark; the items' variance is raised where nearly all outcomes are equal."""
+    """Return the parts by benchmark. If nearly all outcomes of a benchmark are equal, its variance over items is
+    increased (edges.py)."""
     found = {task: measure(table, count) for task, table in tables.items()}
     return {
         task: replace(one, items=one.items + (at.extra if (at := edges[task]) else 0.0)) for task, one in found.items()

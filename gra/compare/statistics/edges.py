@@ -1,9 +1,9 @@
 """PURE: computes intervals where nearly all items have the same outcome (0 of 164 right, 20 of 20 right, two arms that
 differ on three items only).
 
-Resampling cannot draw what was not observed: 0 right answers of 164 give the interval [0, 0], though a model that is
-right one time in a hundred often scores none. Where fewer than FEW items have an outcome other than the most frequent
-one:
+Resampling cannot draw what was not observed: 0 right answers of 164 give the interval [0, 0], although a model that
+answers one question in a hundred correctly often gets none of 164 right. Where fewer than FEW items have an outcome
+other than the most frequent one:
 
 - a fraction of right answers gets Wilson's score interval (Wilson 1927, JASA 22; Brown, Cai and DasGupta 2001,
   Statistical Science 16);

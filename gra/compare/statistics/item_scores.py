@@ -69,7 +69,8 @@ class Table:
 
 
 def table_of(one: Outcomes) -> Table:
-    """The outcomes as a table, sorted by item name, so that the order in a file has no effect."""
+    """Return the outcomes as a table. Its rows are sorted by the items' names, so that the items' order in a file has
+    no effect."""
     order = sorted(range(len(one.doc_ids)), key=one.doc_ids.__getitem__)
     member = None
     if one.clusters is not None and one.clusters_drawn is not None:
@@ -87,7 +88,8 @@ def matched(first: Mapping[str, Outcomes], second: Mapping[str, Outcomes]) -> di
 
 
 def joined(arms: Sequence[Mapping[str, Outcomes]]) -> dict[str, Table]:
-    """Like `matched`, for any number of arms: each further arm must have the items of the first."""
+    """Return the tables of any number of arms, like `matched` for two. All arms must have the same items as the
+    first."""
     first = arms[0]
     tables = {task: table_of(one) for task, one in first.items()}
     columns = {task: [table.outcomes] for task, table in tables.items()}

@@ -108,22 +108,22 @@ def _extra(items: int, spread: float, alike: float, design: Design, trainings: i
 
 
 def effect(design: Design, trainings: int) -> float:
-    """The minimum detectable effect of the design, as a fraction: 0.01 is one point. `trainings`: the number of
-    training runs of each arm."""
+    """Return the minimum detectable effect of the planned comparison, as a fraction: 0.01 is one point. `trainings`:
+    the number of training runs of each arm."""
     se, used, df = _errors(design, trainings)
     return used * student(design.level, df) + se * student(2 * design.power - 1, df)
 
 
 def trainings_needed(design: Design, wanted: float) -> int | None:
-    """The smallest number of training runs of each arm (at least two) with which an effect of `wanted` is detectable;
-    None if it is above MOST."""
+    """Return the smallest number of training runs of each arm, at least two, with which the effect `wanted` (a
+    fraction) can be detected. Return None if more than MOST training runs are needed."""
     return next((count for count in range(2, MOST + 1) if effect(design, count) <= wanted), None)
 
 
 def items_needed(design: Design, trainings: int, wanted: float) -> float | None:
-    """The factor by which the number of items of every benchmark must be multiplied to detect an effect of `wanted`
-    with `trainings` training runs of each arm. A factor below 1 means that fewer items suffice. None if training noise
-    hides the effect at any number of items."""
+    """Return the factor by which the number of items of every benchmark must be multiplied so that the effect `wanted`
+    (a fraction) can be detected. `trainings`: the number of training runs of each arm. A factor below 1 means that
+    fewer items suffice. Return None if training noise hides the effect, whatever the number of items."""
     low, high = 1e-3, 1e3
     if effect(_more(design, high), trainings) > wanted:
         return None

@@ -58,8 +58,8 @@ def quantiles(drawn: Floats, level: float) -> tuple[float, float]:
 
 def p_value(drawn: Floats) -> float:
     """Return the two-sided p-value: twice the fraction of resamples below zero, or above zero if these are fewer. A
-    resample that is exactly zero counts on both sides. One is added to both counts of the fraction, so the p-value is
-    never 0 (Davison and Hinkley 1997, section 4.2)."""
+    resample that is exactly zero counts on both sides. One is added to the numerator and to the denominator of the
+    fraction, so the p-value is never 0 (Davison and Hinkley 1997, section 4.2)."""
     below, above = int((drawn <= 0).sum()), int((drawn >= 0).sum())
     return min(1.0, 2 * (min(below, above) + 1) / (len(drawn) + 1))
 

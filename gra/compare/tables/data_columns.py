@@ -20,7 +20,7 @@ from gra.compare.tables.numbers import count, mean_of, percent, short
 @dataclass(frozen=True)
 class Sources:
     """The files of one data set. `stats`, `audit`: the content of stats.json and audit.json. `train`: the path of its
-    samples. Each is None if the file does not exist."""
+    samples. Each of the three is None if its file does not exist."""
 
     stats: Mapping[str, Any] | None
     audit: Mapping[str, Any] | None

@@ -1,4 +1,4 @@
-r"""PURE: a table of text cells in LaTeX (booktabs).
+r"""PURE: writes a table of text cells in LaTeX (booktabs).
 
 gra compare experiment=NAME --format latex
 """
@@ -55,7 +55,7 @@ def table(
 
 
 def escape(text: str) -> str:
-    """`text` on one line with LaTeX's special characters escaped."""
+    """Return `text` on one line with LaTeX's special characters escaped."""
     return "".join(_LATEX.get(sign, sign) for sign in plain(text)).replace("±", r"\textpm{}")
 
 

@@ -1,4 +1,5 @@
-"""Runs one command and ends all of its processes when the starting process ends: `python guard.py STOP_SECONDS COMMAND...`
+"""Runs one command and ends all of its processes when the starting process ends: `python guard.py STOP_SECONDS
+COMMAND...`
 
 The process that starts the guard holds the write end of the guard's standard input. This pipe closes when the starting
 process closes it or dies, even by SIGKILL. The guard then sends SIGTERM to the command's process group and to all of

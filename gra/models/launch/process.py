@@ -19,7 +19,8 @@ class Guarded:
     """A child process under guard.py. `words`: the words of the command. `environment`: variables that are added to
     those of this process. `log_file`: the file to which the command's output goes.
 
-    `stop_s`: seconds between SIGTERM and SIGKILL. `secrets` are redacted wherever the command or the log is shown.
+    `stop_s`: seconds between SIGTERM and SIGKILL. `secrets`: texts that are replaced by *** where the command or the
+    log is shown.
     """
 
     def __init__(

@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 
 
 class LocalModel:
-    """A loaded model. `spec.served` is a folder or hub id. Raises ServerError if the model cannot be loaded or has no chat
-    template."""
+    """A loaded model. `spec.served` is a folder or hub id. Raises ServerError if the model cannot be loaded or has no
+    chat template."""
 
     def __init__(self, spec: ModelSettings, *, device: str, dtype: str, trust_remote_code: bool):
         self.name, self._system_role, where = spec.name, spec.system_role, spec.served
@@ -78,7 +78,8 @@ class LocalModel:
         template_options: Mapping[str, Any],
         stop: threading.Event,
     ) -> list[Reply]:
-        """Return the replies in the order of `requests`, generated as one batch. Raises ServerError if memory runs out."""
+        """Return the replies in the order of `requests`, generated as one batch. Raises ServerError if memory runs
+        out."""
         prompts = [self._prompt(request, template_options) for request in requests]
         replies: dict[int, Reply] = {}
         for index, prompt in enumerate(prompts):
@@ -175,7 +176,8 @@ class LocalModel:
         return Reply(text, tokens_in, len(tokens) if end is None else end + 1, "length" if end is None else "stop")
 
     def _grammar(self, request: Request) -> Any:
-        """Return a new llguidance matcher for the request's schema; None without a schema or if it cannot be enforced."""
+        """Return a new llguidance matcher for the request's schema; None without a schema or if it cannot be
+        enforced."""
         if request.schema is None or self._grammar_tokenizer is None:
             return None
         import llguidance

@@ -1,12 +1,14 @@
 """Runs a vLLM engine in a child process, with requests and replies as lines of JSON: `PYTHON vllm_worker.py SOCKET`
 
-Run it by its path with any Python that has vLLM. GRA need not be installed there, because this file imports nothing from
-GRA. It uses vLLM's documented LLMEngine (EngineArgs, add_request, step, abort_request; docs: examples/llm_engine_example),
-which accepts new requests between two steps, so no request waits for the slowest of a batch.
+Run it by its path with any Python that has vLLM. GRA need not be installed there, because this file imports nothing
+from GRA. It uses vLLM's documented LLMEngine (EngineArgs, add_request, step, abort_request; docs:
+examples/llm_engine_example), which accepts new requests between two steps, so no request waits for the slowest of a
+batch.
 
-In: first {"engine": EngineArgs, "template": {...}}, then {"id", "messages", "temperature", "top_p", "max_tokens", "seed",
-"schema", "top"} or {"abort": id}. Out: {"ready": version}, then {"id", "text", "tokens_in", "tokens_out", "finish", "first"}
-or {"id", "error"}. `top`: number of most likely first tokens to return as `first`: [[token, probability], ...].
+In: first {"engine": EngineArgs, "template": {...}}, then {"id", "messages", "temperature", "top_p", "max_tokens",
+"seed", "schema", "top"} or {"abort": id}. Out: {"ready": version}, then {"id", "text", "tokens_in", "tokens_out",
+"finish", "first"} or {"id", "error"}. `top`: number of most likely first tokens to return as `first`: [[token,
+probability], ...].
 """
 
 from __future__ import annotations
@@ -67,8 +69,8 @@ class Wire:
         self._socket.sendall(json.dumps(message).encode() + b"\n")
 
     def receive(self, *, block: bool) -> list[dict[str, Any]]:
-        """Return the messages that have arrived; with `block`, wait for at least one. Raises SystemExit if the other side has
-        closed."""
+        """Return the messages that have arrived. `block`: whether to wait until there is at least one. Raises
+        SystemExit if the process at the other end has closed the socket."""
         found: list[dict[str, Any]] = []
         while select.select([self._socket], [], [], None if block and not found else 0)[0]:
             chunk = self._socket.recv(1 << 20)
@@ -86,7 +88,8 @@ def prompt_of(tokenizer: Any, message: dict[str, Any], template: dict[str, Any])
 
 
 def params_of(message: dict[str, Any]) -> Any:
-    """Return vllm.SamplingParams with the message's values only: no top_k or penalties from the model's generation_config."""
+    """Return vllm.SamplingParams with the message's values only: no top_k or penalties from the model's
+    generation_config."""
     from vllm import SamplingParams
 
     options = {key: message[key] for key in ("temperature", "top_p", "max_tokens", "seed")}
@@ -118,7 +121,8 @@ def reply_of(output: Any) -> dict[str, Any]:
 
 
 def first_of(answer: Any) -> list[list[Any]] | None:
-    """Return the most likely first tokens of a vllm.CompletionOutput with their probabilities; None if they were not requested."""
+    """Return the most likely first tokens of a vllm.CompletionOutput with their probabilities; None if they were not
+    requested."""
     logprobs = getattr(answer, "logprobs", None)
     if not logprobs:
         return None

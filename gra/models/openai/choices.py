@@ -81,8 +81,8 @@ def _pairs(entries: Any) -> list[tuple[str, float]]:
 
 
 def stored_text(request: Request, reply: Reply) -> str:
-    """Return the text under which the journal stores a reply: the reply's text or, if `request` asked for
-    probabilities, a JSON object with the text and the probabilities."""
+    """Return the text that the journal stores for a reply: the reply's text or, if `request` asked for probabilities, a
+    JSON object with the text and the probabilities."""
     if not request.choices:
         return reply.text
     return json.dumps(

@@ -53,7 +53,7 @@ class Answer:
 
 
 class Session:
-    """Connections to any number of origins, with the same headers on every request. Use a session from one event loop
+    """Connections to any number of servers, with the same headers on every request. Use a session from one event loop
     only."""
 
     def __init__(self, headers: Mapping[str, str]):

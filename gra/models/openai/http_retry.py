@@ -21,8 +21,8 @@ def backoff(attempt: int, uniform: Callable[[float, float], float] = _jitter.uni
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Return the seconds that a retry-after header requests (a number or an HTTP date, RFC 9110 10.2.3); None without a valid
-    header. `now`: Unix time."""
+    """Return the seconds that a retry-after header requests (a number or an HTTP date, RFC 9110 10.2.3); None without a
+    valid header. `now`: Unix time."""
     value = headers.get("retry-after")
     if value is None:
         return None

@@ -3,9 +3,9 @@ chat template, such as "### Human:" or "USER:".
 
 A server returns "Paris.\n### Human: And Germany?\n### Assistant: Berlin." if it has no stop words for Vicuna, Guanaco
 or Alpaca, or if its tokenizer drops special tokens. The text is cut where the invented turn begins. An answer that is
-itself a dialogue looks similar. Therefore, names of speakers count only in pairs, at the beginning of lines, outside
-code and after a finished sentence. In addition, the text before them must have no speakers and must not mention a
-dialogue.
+itself a dialogue looks similar. Therefore, most names of speakers count only in pairs: the second name must follow the
+first. If a name has no "###", the text before it must also end with a finished sentence, have no speakers and not
+mention a dialogue. No name counts inside code.
 
 Templates: FastChat's conversation.py, the model cards of Alpaca, Dolly, Guanaco, OpenChatKit and RWKV (2026).
 """
