@@ -26,9 +26,9 @@ def terminal() -> Console | None:
 
 
 def columns(piped: int = 100) -> int:
-    """Return the terminal's width in characters, at least 60. The environment variable COLUMNS decides if it is set,
-    else the terminal at standard output, else (with output to a pager or file) the terminal at standard error. If
-    neither stream is a terminal, the width is `piped`."""
+    """Return the terminal's width in characters, at least 60. It is the value of the environment variable COLUMNS. If
+    that is not set, it is the width of the terminal at standard output or, if output goes to a pager or file, of the
+    terminal at standard error. If neither stream is a terminal, it is `piped`."""
     for stream in (sys.__stdout__, sys.__stderr__):
         with contextlib.suppress(AttributeError, ValueError, OSError):
             piped = os.get_terminal_size(stream.fileno()).columns or piped  # type: ignore[union-attr]

@@ -1,11 +1,11 @@
 """Logs to W&B, as artifacts, the files that a run reads and the files that it writes: seeds -> data -> model -> scores
 -> comparison.
 
-An artifact holds one reference per file: a `file://` address with a size and a digest. The files themselves stay on
-this machine, except uploaded weights and the tables of a comparison. The digest identifies the file: it is the MD5 of
-its content. For weights that are not uploaded, it is instead a hash of their path and of the artifact's metadata. The
+An artifact holds one reference per file: a `file://` address with a size and a digest. The files themselves are not
+sent, except uploaded weights and the tables of a comparison. The digest identifies the file: it is the MD5 of its
+content. For weights that are not uploaded, it is instead a hash of their path and of the artifact's metadata. The
 metadata holds the folder's fingerprint in the store (`hash`). If two runs log files with equal digests, W&B keeps them
-as one version. In this way it connects the run that made a file to the runs that read it.
+as one version. In this way W&B connects the run that made a file to the runs that read it.
 
 An artifact is named after the last part of the folder's path. The addresses are in `<output>`, even while the files are
 still in `<output>.partial`, which is renamed to `<output>` when the run is finished.

@@ -22,8 +22,7 @@ def billions_named(name: str) -> float | None:
 
 
 def in_words(flops: float, share: float) -> str:
-    """Return the number `flops` and the GPU-hours that it takes, as text. `share`: the assumed fraction of the GPU's
-    peak."""
+    """Return `flops` and the GPU-hours that they take, as text. `share`: the assumed fraction of the GPU's peak."""
     hours = hours_in_words(gpu_hours(flops, share))
     return f"{short(flops)}FLOPs, {hours} GPU-hours (assumed: {share:.0%} of an H100's 989 TFLOP/s in bfloat16)"
 

@@ -1,5 +1,5 @@
-"""Runs an object in a separate process. The object's work can be large or slow; there it neither fills the memory of
-the main process nor delays this process, which calls models and reads their replies."""
+"""Runs an object in a separate process. The main process calls models and reads their replies; large or slow work of
+the object neither fills its memory nor delays it."""
 
 from __future__ import annotations
 

@@ -136,8 +136,8 @@ def _bought(
     targets: Sequence[int],
 ) -> int:
     """Return how many samples to keep, according to the input `like`. With budget=samples: as many as `like` has. With
-    budget=tokens: as many samples of `folders` as cost the tokens that were spent on `like`. Raises StoreError if the
-    tokens spent on `like` or on `folders` are not known."""
+    budget=tokens: as many samples of `folders` as could have been made for the tokens that `like` cost. Raises
+    StoreError if the tokens spent on `like` or on `folders` are not known."""
     if subset.budget == "samples":
         return len(targets)
     other, here = all_tokens(before([inputs[LIKE]])), all_tokens(before(folders.values()))

@@ -40,8 +40,8 @@ def weights(sft: SftSettings) -> dict[str, float]:
 
 
 def shares(total: int, weights: Mapping[str, float]) -> dict[str, int]:
-    """Divide `total` samples in proportion to `weights` and return the whole number for each name. Leftover samples go
-    to the largest remainders; of equal remainders, to the first name.
+    """Divide `total` samples in proportion to `weights` and return a whole number for each name. Leftover samples go to
+    the largest remainders; of equal remainders, to the first name.
 
     The division is exact: a weight counts as the decimal number that the user wrote, so 0.1 is one tenth.
     """

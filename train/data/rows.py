@@ -115,7 +115,7 @@ def _unreadable(path: Path, why: object) -> TrainError:
 
 class Tokeniser:
     """Turns conversations into samples. `tokenizer`: a tokenizer on which the chat template is installed. `cutoff`: the
-    most tokens of a sample."""
+    maximum number of tokens of a sample."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, cutoff: int):
         self._tokenizer: Any = tokenizer

@@ -135,7 +135,7 @@ class Selection:
         self._held_digests = np.zeros(0, np.uint64)
 
     def held_out(self) -> Picks:
-        """Return the samples for the validation loss, which the seed selects.
+        """Return the samples for the validation loss. The seed decides which samples these are.
 
         Call this method before the method `training`. Raises TrainError if there are too few usable samples.
         """

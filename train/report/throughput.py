@@ -167,8 +167,7 @@ class ThroughputMeter:
         return {key: value for key, value in self._figures(interval).items() if value is not None}
 
     def summary(self) -> dict[str, float | None]:
-        """Return the figures of the method `read` for the time since this process started; an unknown figure is
-        None."""
+        """Return the same figures as the method `read`, for all intervals so far; an unknown figure is None."""
         return self._figures(self._total)
 
     def _figures(self, interval: list[float]) -> dict[str, float | None]:
@@ -191,7 +190,8 @@ class ThroughputMeter:
 
 
 class ThroughputLogging:
-    """A mixin to put before `transformers.Trainer`: adds the throughput to every training log. See `attach`."""
+    """A mixin that adds the throughput to every training log. It must stand before `transformers.Trainer` in the list
+    of base classes. See the function `attach`."""
 
     throughput: ThroughputMeter | None = None
 
@@ -226,7 +226,8 @@ def attach(trainer: Any, settings: TrainSettings) -> None:
 
 
 def summary(trainer: Any) -> dict[str, Any]:
-    """Return throughput, MFU and peak memory since this process started, for metrics.json; {} if no step was logged."""
+    """Return throughput, MFU and peak memory of the training steps of this process, for metrics.json; {} if no step was
+    logged."""
     found = trainer.throughput.summary() if trainer.throughput is not None else {}
     return {} if found.get("tokens_per_second") is None else found
 

@@ -25,8 +25,8 @@ def check_seeds(
     settings: SeedSettings, *, base: Path | None = None, base_pending: bool = False, key: str = "seeds"
 ) -> list[Problem]:
     """Return the faults in the settings, the path and the first records. If `base` is given, a relative path is a path
-    inside that folder. `base_pending`: an earlier step has not made the folder `base` yet, so a relative path cannot be
-    checked. `key`: the config key of the seeds, for messages."""
+    inside that folder. `base_pending`: whether an earlier step still has to make the folder `base`; if so, a relative
+    path cannot be checked. `key`: the config key of the seeds, for messages."""
     columns = settings.columns
     problems = []
     if columns.given and settings.format in READERS:
@@ -56,7 +56,8 @@ def check_seeds(
 
 
 def _no_instruction(settings: SeedSettings, base: Path | None, readable: bool, key: str) -> Problem:
-    """Return the problem of a column map without an instruction, with the existing columns and a map that the user can type."""
+    """Return the problem that the column map names no instruction. The problem lists the existing columns and gives a
+    map that the user can type."""
     first = _first_record(settings, base) if readable else None
     mapped = set(settings.columns.model_dump().values())
     left = {name: value for name, value in first.items() if name not in mapped} if isinstance(first, dict) else {}

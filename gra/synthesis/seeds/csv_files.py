@@ -153,8 +153,8 @@ class _Lines:
         self.number = 1
 
     def at(self, place: int) -> str | None:
-        """Return a line that was not taken yet, without taking it; `place` counts these lines from 0. Return None after
-        the end of the file, and _TOO_LONG for a line of more than MAX_ROW characters."""
+        """Return the line `place` of those that the method `take` has not consumed yet, counted from 0. The line is not
+        consumed. Return None after the end of the file, and _TOO_LONG for a line of more than MAX_ROW characters."""
         while len(self._ahead) <= self._first + place:
             line = self._text.readline(MAX_ROW)
             if not line:

@@ -236,8 +236,8 @@ def _matches(folder: Path, pattern: str) -> list[Path]:
 
 
 def _inside(path: Path, folder: Path) -> bool:
-    """Return whether the path is by its name inside the folder. Links are not resolved, because the hub's cache consists of
-    links."""
+    """Return whether `path`, judged by its name, is inside `folder`. Links are not resolved, because the hub's cache
+    consists of links."""
     return ".." not in path.relative_to(folder).parts if path.is_relative_to(folder) else False
 
 

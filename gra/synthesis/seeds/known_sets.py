@@ -83,8 +83,8 @@ def self_instruct(record: Any) -> list[Fields]:
 
 
 def _listed(value: Any) -> Any:
-    """Return instances as a list. Some files hold a single instance, the JSON text of the instances, or their columns
-    (parquet) in place of a list."""
+    """Return the instances in `value` as a list. In some files `value` is a single instance, the JSON text of all
+    instances, or (parquet) a mapping of columns."""
     if isinstance(value, str):
         try:
             value = json.loads(value)

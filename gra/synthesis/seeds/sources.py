@@ -68,8 +68,8 @@ def _read_file(path: Path, source: Source) -> Iterator[Raw]:
 
 
 def sniff(path: Path, sample: list[bytes], is_record: Callable[[Any], bool]) -> Container:
-    """Return the kind of a text file. The lines `sample` at its beginning decide; if they fit several kinds, its name
-    decides."""
+    """Return the kind of a text file: jsonl, json or csv. Its first lines, `sample`, decide; if they fit several kinds,
+    its name decides."""
     filled = [line for line in sample if line.strip()]
     name = bare_name(path)
     table = name.endswith((".csv", ".tsv", ".tab"))

@@ -24,9 +24,9 @@ class ColumnFault(BadRecord):
 
 @dataclass(frozen=True)
 class Dropped:
-    """What was left out when a record was turned into a seed. `system`: whether a system prompt was. `turns`: how many
-    turns were, before the question or after the answer. `marks`: whether a model's reasoning, or tokens and role names
-    of its chat template, were."""
+    """What was left out when a record was turned into a seed. `system`: whether a system prompt was left out. `turns`:
+    how many turns before the question or after the answer were left out. `marks`: whether a model's reasoning, or
+    tokens or role names of its chat template, were left out."""
 
     system: bool = False
     turns: int = 0

@@ -16,7 +16,7 @@ QUICK = 64 << 20  # bytes of seed files that `gra plan` reads to count the seeds
 def problems(settings: SeedSettings | None, inputs: Mapping[str, Path | None], key: str = "seeds") -> list[Problem]:
     """Return why the seeds (files or a hub data set) cannot be loaded; [] if they can be loaded. Return [] also if an
     earlier step has not made the seeds yet, if `settings` is None because the settings are invalid, or if `check_seeds`
-    finds a fault. Other checks report the last two."""
+    finds a fault. In the last two cases other checks report the fault."""
     base = inputs.get("seeds")
     if settings is None or not _readable_now(settings, inputs) or check_seeds(settings, base=base):
         return []
